@@ -1,0 +1,32 @@
+# Each target sets up what it needs: a virtual environment with the project and its tools, in .venv.
+PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+
+.PHONY: help demo test check fuzz bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/.installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Twotick needs Python 3.11 or later with its venv module: install it, or name it with 'make PYTHON=...'"; exit 1; }
+	@echo "setting up .venv (once) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable . --group dev
+	@touch $@
+
+demo: .venv/.installed  ## a server, a friend who answers, and you
+	@$(BIN)/twotick demo
+
+check: .venv/.installed  ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+test: check  ## every check and every test
+	$(BIN)/pytest
+
+clean:  ## remove what the other targets made
+	rm -rf .venv build dist bench/build
