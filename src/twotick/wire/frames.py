@@ -1,0 +1,177 @@
+"""The parts of a frame, and the frames that Twotick writes (docs/protocol.md, sections 2 to 4)."""
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+
+class Verb(Enum):
+    """The first word of a start line (docs/protocol.md, section 3)."""
+
+    REGISTER = b"REGISTER"
+    REGISTERED = b"REGISTERED"
+    SEND = b"SEND"
+    SENT = b"SEND\n"
+    """SEND without a Content-length: the server's answer that the recipient has it."""
+    FORWARD = b"FORWARD"
+    RECEIVED = b"RECEIVED"
+    ERROR = b"ERROR"
+    UNKNOWN = b""
+    """Any other word; or SEND or FORWARD without what they need."""
+    MALFORMED = b"\n"
+    """Not a word of the wire: the parser's sign that it can no longer tell where the next frame begins."""
+
+
+class Side(Enum):
+    """Which of a user's two connections is registered (docs/protocol.md, section 4)."""
+
+    SENDING = b"TOSEND"
+    RECEIVING = b"TORECV"
+
+
+_VERBS = {verb.value: verb for verb in Verb if verb.value.isalpha()}
+_ABOUT_ONE_USER = (Verb.SEND, Verb.SENT, Verb.FORWARD)
+_SIDES = {side.value: side for side in Side}
+
+_RESERVED = frozenset(b"send all register registered tosend torecv duplex forward received accepted read error".split())
+_NAME = re.compile(rb"[A-Za-z0-9]{1,32}")
+_LENGTH = re.compile(rb"[0-9]{1,10}")
+_CODE = re.compile(rb"[0-9]{3}")
+_WORD = re.compile(rb"[^ \t\r]+")
+
+
+@dataclass(slots=True, eq=False)
+class Head:
+    """A start line and its headers, understood once and then shared by every frame that has the same ones.
+
+    Attributes:
+        verb: the first word.
+        headers: the values by lower-case header name; empty where there are none.
+        size: bytes of body that follow; 0 without a Content-length.
+        name: the user that the frame is about, as written; empty if it does not name exactly one.
+        key: `name` in lower case, by which users are found (rule 4.2).
+        delivered: for SEND, the answer that says that the recipient has it (rule 5.4).
+        length_end: for SEND, the end of the FORWARD's head, which follows `forward_start`.
+        side: for REGISTER and REGISTERED, the side that is registered; None if the word is neither.
+        code: for ERROR, its number; 0 if there is none.
+    """
+
+    verb: Verb
+    headers: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    size: int = 0
+    name: bytes = b""
+    key: bytes = b""
+    delivered: bytes = b""
+    length_end: bytes = b""
+    side: Side | None = None
+    code: int = 0
+
+
+Frame: TypeAlias = tuple[Head, bytes]
+"""A head and its body; the body is empty if the head has no Content-length."""
+
+_FRAMING_ERROR = Head(Verb.MALFORMED)
+
+
+def read_head(text: bytes, max_body: int) -> Head:
+    """Understand a head (docs/protocol.md, section 2).
+
+    Args:
+        text: start line and header lines, without the blank line that ends them, at least one word.
+        max_body: the longest body accepted, in bytes.
+
+    Returns:
+        The head; one with the verb MALFORMED if the end of the frame cannot be told from it (rule 2.8).
+    """
+    start, *lines = text.split(b"\n")
+    verb, *words = _WORD.findall(start)
+    headers: dict[bytes, bytes] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        name = name.strip(b" \t\r").lower()
+        if not colon or not name or (name == b"content-length" and name in headers):
+            return _FRAMING_ERROR
+        headers[name] = value.strip(b" \t\r")
+    digits = headers.get(b"content-length")
+    if digits is not None and not _LENGTH.fullmatch(digits):
+        return _FRAMING_ERROR
+    size = int(digits or 0)
+    if size > max_body:
+        return _FRAMING_ERROR
+    head = Head(_VERBS.get(verb, Verb.UNKNOWN), headers, size)
+    match head.verb:
+        case Verb.REGISTER | Verb.REGISTERED if words:
+            head.side = _SIDES.get(words.pop(0))
+        case Verb.ERROR:
+            head.code = int(words[0]) if words and _CODE.fullmatch(words[0]) else 0
+            words = []
+        case _:
+            pass
+    if len(words) == 1:
+        head.name = words[0]
+        head.key = head.name.lower()
+    if head.verb is Verb.SEND:
+        head.delivered = b"SEND %b\n\n" % head.name
+        head.length_end = b"%d\n\n" % size
+        if digits is None:
+            head.verb = Verb.SENT
+    elif head.verb is Verb.FORWARD and digits is None:
+        head.verb = Verb.UNKNOWN
+    if head.verb in _ABOUT_ONE_USER and not head.name:
+        head.verb = Verb.UNKNOWN
+    return head
+
+
+def is_name(word: bytes) -> bool:
+    """Whether `word` may be a user's name: well formed and not reserved (rule 4.1)."""
+    return _NAME.fullmatch(word) is not None and word.lower() not in _RESERVED
+
+
+def register(side: Side, name: bytes, window: int | None = None) -> bytes:
+    """The frame by which a client registers a connection; `window` is asked for if given (rules 4.3 and 6.1)."""
+    return b"REGISTER %b %b\n%b\n" % (side.value, name, _window_line(window))
+
+
+def registered(side: Side, name: bytes, window: int | None = None) -> bytes:
+    """The answer that grants a registration, and a window where one was asked for (rules 4.4 and 6.2)."""
+    return b"REGISTERED %b %b\n%b\n" % (side.value, name, _window_line(window))
+
+
+def _window_line(window: int | None) -> bytes:
+    return b"" if window is None else b"Window: %d\n" % window
+
+
+def send(recipient: bytes, body: bytes) -> bytes:
+    """The frame by which a client sends (rule 5.1)."""
+    return b"SEND %b\nContent-length: %d\n\n%b" % (recipient, len(body), body)
+
+
+def forward_start(sender: bytes) -> bytes:
+    """The beginning of a FORWARD: `Head.length_end` of the SEND and its body complete it (rule 5.2)."""
+    return b"FORWARD %b\nContent-length: " % sender
+
+
+def received(sender: bytes) -> bytes:
+    """The frame by which a client says that it has a message (rule 5.3)."""
+    return b"RECEIVED %b\n\n" % sender
+
+
+ERROR_TEXTS = {
+    100: "Malformed username",
+    101: "No user registered",
+    102: "Unable to send",
+    103: "Header incomplete",
+}
+"""The errors of the classic profile (docs/protocol.md, section 7)."""
+
+
+def error(code: int) -> bytes:
+    """The ERROR frame with this number and its text from `ERROR_TEXTS`."""
+    return b"ERROR %d %b\n\n" % (code, ERROR_TEXTS[code].encode())
+
+
+MALFORMED_USERNAME = error(100)
+NO_USER_REGISTERED = error(101)
+UNABLE_TO_SEND = error(102)
+HEADER_INCOMPLETE = error(103)

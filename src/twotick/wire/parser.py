@@ -1,0 +1,147 @@
+"""Bytes to frames.
+
+Theory of operation. A client that writes to the same few users writes the same few heads again and again, so a head is
+understood once and found by its bytes afterwards: one `find` for the blank line, one dictionary look-up, one slice for
+the body. What the look-up does not know goes the general way, which alone knows the grammar: it skips blank lines,
+finds the blank line in any of its spellings, and has `read_head` understand what lies between. Only a head that the
+general way found to end in exactly two newlines is remembered, so both ways always agree.
+
+A frame that has not arrived whole is kept, with the size that it will have as soon as that is known, and is looked at
+again only when that many bytes are there: a body that comes a byte at a time costs no more than one that comes at once.
+"""
+
+import re
+
+from twotick.wire.frames import Frame, Head, Verb, read_head
+
+MAX_HEAD = 8192
+"""The longest start line and headers, blank line included, in bytes (rule 2.7)."""
+
+_CACHED_HEAD = 192
+"""The longest head that is remembered, in bytes: names are short, so longer heads are rare."""
+
+_SHORT = 2048
+"""Bytes up to which it is worth asking whether they are a single frame."""
+
+_CACHED_HEADS = 32768
+"""How many heads are remembered; then all are forgotten, so that changing names cannot fill the memory."""
+
+_SPACE = re.compile(rb"[ \t\r\n]*")
+_BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
+
+
+class HeadCache:
+    """The heads that are remembered, shared by the parsers of one process.
+
+    Args:
+        max_body: the longest body accepted, in bytes (rule 2.7).
+    """
+
+    __slots__ = ("heads", "max_body")
+
+    def __init__(self, max_body: int) -> None:
+        self.heads: dict[bytes, Head] = {}
+        self.max_body = max_body
+
+    def remember(self, text: bytes, head: Head) -> None:
+        """Let frames that begin with `text` and two newlines have `head`."""
+        if len(text) + 2 <= _CACHED_HEAD:
+            if len(self.heads) >= _CACHED_HEADS:
+                self.heads.clear()
+            self.heads[text] = head
+
+
+class Parser:
+    """The frames of one direction of one connection (docs/protocol.md, section 2).
+
+    Args:
+        cache: the heads known so far and the limit on bodies, shared with other parsers.
+
+    Attributes:
+        partial: whether a frame has begun and is not whole yet.
+    """
+
+    __slots__ = ("_broken", "_cache", "_known", "_need", "_rest", "partial")
+
+    def __init__(self, cache: HeadCache) -> None:
+        self._cache = cache
+        self._known = cache.heads
+        self._rest: bytearray | None = None
+        self._need = 0
+        self._broken = False
+        self.partial = False
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take in bytes as they came.
+
+        Args:
+            data: any number of bytes, cut anywhere.
+
+        Returns:
+            The frames that are now whole, in order. If the bytes stop making sense the last one has the verb
+            MALFORMED, and there will be no more (rule 2.8).
+        """
+        known = self._known.get
+        if self._rest is not None:
+            self._rest += data
+            if len(self._rest) < self._need:
+                return []
+            data = bytes(self._rest)
+            self._rest = None
+            self.partial = False
+        elif len(data) < _SHORT:
+            # The most common case by far: these bytes are one frame, no more and no less.
+            text, _, body = data.partition(b"\n\n")
+            head = known(text)
+            if head is not None and len(body) == head.size:
+                return [(head, body)]
+        frames: list[Frame] = []
+        find = data.find
+        position = 0
+        size = len(data)
+        while position < size:
+            end = find(b"\n\n", position, position + _CACHED_HEAD)
+            head = known(data[position:end]) if end > 0 else None
+            if head is not None:
+                start = end + 2
+            else:
+                position, head, start = self._read(data, position)
+                if head is None:
+                    break
+            end = start + head.size
+            if end > size:
+                self._keep(data, position, end - position)
+                break
+            frames.append((head, data[start:end]))
+            position = end
+        return frames
+
+    def _read(self, data: bytes, position: int) -> tuple[int, Head | None, int]:
+        """The head that begins at or after `position`: where it begins, what it is, and where its body begins.
+
+        It is None if it is not whole yet, which is then kept.
+        """
+        if self._broken:
+            return len(data), None, 0
+        start = _SPACE.match(data, position).end()  # type: ignore[union-attr]
+        blank = _BLANK_LINE.search(data, start, start + MAX_HEAD)
+        if blank is None and len(data) - start < MAX_HEAD:
+            if start < len(data):
+                self._keep(data, start, len(data) - start + 1)
+            return start, None, 0
+        if blank is None:
+            self._broken = True
+            return start, Head(Verb.MALFORMED), len(data)
+        text = data[start : blank.start()]
+        head = read_head(text, self._cache.max_body)
+        if head.verb is Verb.MALFORMED:
+            self._broken = True
+            return start, head, len(data)
+        if blank.end() - blank.start() == 2:
+            self._cache.remember(text, head)
+        return start, head, blank.end()
+
+    def _keep(self, data: bytes, start: int, need: int) -> None:
+        self._rest = bytearray(data[start:])
+        self._need = need
+        self.partial = True
