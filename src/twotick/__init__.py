@@ -1,0 +1,1 @@
+"""Twotick: chat where "sent" means "received"."""

@@ -1,0 +1,5 @@
+"""Sockets around the exchange: bytes become events, effects become bytes."""
+
+from twotick.server.server import Server, ServerLimits, serve
+
+__all__ = ["Server", "ServerLimits", "serve"]
