@@ -91,9 +91,9 @@ class Parser:
             self.partial = False
         elif len(data) < _SHORT:
             # The most common case by far: these bytes are one frame, no more and no less.
-            text, _, body = data.partition(b"\n\n")
+            text, blank, body = data.partition(b"\n\n")
             head = known(text)
-            if head is not None and len(body) == head.size:
+            if head is not None and len(body) == head.size and blank:
                 return [(head, body)]
         frames: list[Frame] = []
         find = data.find
@@ -130,16 +130,20 @@ class Parser:
                 self._keep(data, start, len(data) - start + 1)
             return start, None, 0
         if blank is None:
-            self._broken = True
-            return start, Head(Verb.MALFORMED), len(data)
+            return start, self._break(Head(Verb.MALFORMED)), len(data)
         text = data[start : blank.start()]
         head = read_head(text, self._cache.max_body)
         if head.verb is Verb.MALFORMED:
-            self._broken = True
-            return start, head, len(data)
+            return start, self._break(head), len(data)
         if blank.end() - blank.start() == 2:
             self._cache.remember(text, head)
         return start, head, blank.end()
+
+    def _break(self, head: Head) -> Head:
+        """Understand nothing more, not even what is known."""
+        self._broken = True
+        self._known = {}
+        return head
 
     def _keep(self, data: bytes, start: int, need: int) -> None:
         self._rest = bytearray(data[start:])

@@ -1,0 +1,1 @@
+"""Tests, by the package that they look at."""
