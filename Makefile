@@ -28,5 +28,12 @@ check: .venv/.installed  ## format, lint, types, floors
 test: check  ## every check and every test
 	$(BIN)/pytest
 
+bench: .venv/.installed  ## measure every figure of docs/performance.md again
+	$(BIN)/python bench/report.py
+
+bench/build/load: bench/load.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra -o $@ $<
+
 clean:  ## remove what the other targets made
 	rm -rf .venv build dist bench/build

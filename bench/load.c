@@ -175,7 +175,9 @@ static void read_line(struct connection *c)
     for (;;) {
         ssize_t count = read(c->socket, line + length, 1);
         if (count == 0) fail("%s: the server closed the connection; before that it wrote: %s", c->name, c->line);
-        if (count < 0) fail("%s: %s after the server wrote: %s", c->name, strerror(errno), c->line);
+        if (count < 0 && errno == EAGAIN)
+            fail("%s: the server writes nothing more while logging in; before that it wrote: %s", c->name, c->line);
+        if (count < 0) fail("%s: read: %s", c->name, strerror(errno));
         if (line[length] == '\n') break;
         if (++length == sizeof line) fail("%s: the server wrote a line that is too long", c->name);
     }
