@@ -10,6 +10,7 @@ the client: every send that waits, and whoever waits for a message, is told.
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ class _Send:
 
     Attributes:
         recipient: who it is for.
-        time: when it was sent, by the clock of the event loop.
+        time: when it was sent, in seconds on the monotonic clock (that of the event loop may count in milliseconds).
         answered: gets the receipt, or what went wrong.
     """
 
@@ -204,7 +205,7 @@ class Client:
             case 101:
                 return NotRegistered("the server does not know that we are registered")
             case 102:
-                return NotDelivered("the recipient does not have the message")
+                return NotDelivered("not connected, or the message was refused or not answered in time")
             case 103:
                 return ProtocolError("the server did not understand what we sent (is the message too large for it?)")
             case _:
@@ -240,7 +241,7 @@ class Client:
         if self._lost is not None:
             self._slots.release()
             raise self._lost
-        sent = _Send(recipient, self._loop.time())
+        sent = _Send(recipient, time.monotonic())
         self._unanswered.append(sent)
         self._sending.write(send_frame(name, data))
         if self._watch is None:
@@ -263,7 +264,7 @@ class Client:
             if sent.answered.done():  # the call was cancelled
                 return
             if head.verb is Verb.SENT:
-                sent.answered.set_result(Receipt(sent.recipient, self._loop.time() - sent.time))
+                sent.answered.set_result(Receipt(sent.recipient, time.monotonic() - sent.time))
             else:
                 sent.answered.set_exception(self._error(head))
 
@@ -271,11 +272,11 @@ class Client:
         self._watch = None
         if not self._unanswered:
             return
-        due = self._unanswered[0].time + self._answer_timeout
-        if due <= self._loop.time():
+        left = self._unanswered[0].time + self._answer_timeout - time.monotonic()
+        if left <= 0:
             self._lose(ConnectionLost(f"the server did not answer within {self._answer_timeout:g} s"))
         else:
-            self._watch = self._loop.call_at(due, self._look_for_late_answers)
+            self._watch = self._loop.call_later(left, self._look_for_late_answers)
 
     # Receiving
 

@@ -1,6 +1,8 @@
 """One connection to a server, as frames."""
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -48,7 +50,8 @@ class Link(asyncio.Protocol):
                 lambda: cls(cache, on_frame, on_lost), host, port
             )
         except OSError as error:
-            reason = error.strerror or str(error)
+            known = not isinstance(error, socket.gaierror) and error.errno
+            reason = os.strerror(known) if known else error.strerror or str(error)
             raise ServerUnreachable(f"no server at {host}:{port}: {reason}") from error
         return link
 

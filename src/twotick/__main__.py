@@ -1,0 +1,5 @@
+"""`python -m twotick` is the `twotick` command."""
+
+from twotick.cli import main
+
+main()

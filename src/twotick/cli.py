@@ -1,0 +1,224 @@
+"""The `twotick` command: understands the command line, calls, prints, and turns errors into an exit status."""
+
+import asyncio
+import errno
+import io
+import os
+import sys
+from collections.abc import Coroutine
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from twotick.client import ConnectionLost, MalformedName, NotDelivered, ProtocolError, ServerUnreachable, TwotickError
+
+if TYPE_CHECKING:
+    from twotick.settings import Settings
+
+# From sysexits.h, which scripts know.
+EX_USAGE = 64
+EX_NOHOST = 68
+EX_UNAVAILABLE = 69
+EX_OSERR = 71
+EX_IOERR = 74
+EX_PROTOCOL = 76
+EX_INTERRUPTED = 130
+
+_TYPER_USAGE = 2
+"""The exit status that the command line library has for wrong usage."""
+
+app = typer.Typer(
+    help='Chat where "sent" means "received": the answer to a send is what really happened.',
+    epilog="Settings: --option, else TWOTICK_OPTION, else twotick.toml. Start with: twotick demo",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", envvar="TWOTICK_CONFIG", metavar="FILE", help="Settings file [TOML].", dir_okay=False),
+]
+ServerOption = Annotated[
+    str | None, typer.Option("--server", metavar="HOST:PORT", help="Where the server is [127.0.0.1:18000].")
+]
+NameArgument = Annotated[str, typer.Argument(help="Your name: 1 to 32 letters and digits.")]
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if show_version:
+        print(f"twotick {version('twotick')}")
+        raise typer.Exit
+
+
+@app.command()
+def demo() -> None:
+    """See it work: a server, a friend called echo, and you."""
+    from twotick.ui.demo import demo
+
+    _run(demo())
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].", metavar="ADDRESS")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any [18000].", metavar="PORT")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Run a server until SIGINT or SIGTERM."""
+    from twotick.server import serve
+
+    settings = _settings(config, host=host, port=port)
+    try:
+        serve(settings.host, settings.port, settings.server_limits(), _announce)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        if error.errno == errno.EADDRINUSE:
+            _fail(EX_OSERR, f"{where} is in use: stop what listens there, or choose another port with --port")
+        _fail(EX_OSERR, f"cannot listen on {where}: {os.strerror(error.errno) if error.errno else error}")
+
+
+def _announce(host: str, port: int) -> None:
+    print(f"listening on {f'[{host}]' if ':' in host else host}:{port}", flush=True)
+
+
+@app.command()
+def chat(name: NameArgument, server: ServerOption = None, config: ConfigOption = None) -> None:
+    """Talk: '@bob hello' sends to bob, '@ALL hello' to everyone."""
+    from twotick.ui.chat import chat
+
+    settings = _settings(config, server=server)
+    _run(chat(name, server=settings.server, max_body=settings.max_body))
+
+
+@app.command()
+def send(
+    sender: Annotated[str, typer.Option("--from", metavar="NAME", help="The name to send as.")],
+    recipient: Annotated[str, typer.Argument(help="A name, or ALL for everyone.")],
+    text: Annotated[str | None, typer.Argument(help="The message; standard input if not given.")] = None,
+    server: ServerOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Send one message; the exit status says what became of it.
+
+    0 delivered, 69 not delivered, 68 server not reachable, 76 protocol error, 64 wrong usage.
+    """
+    from twotick.ui.send import read_body, send
+
+    settings = _settings(config, server=server)
+    body = read_body(text, settings.max_body)
+    _run(send(recipient, body, name=sender, server=settings.server, max_body=settings.max_body))
+
+
+@app.command()
+def listen(
+    name: NameArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave after N messages.")] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--exec",
+            metavar="COMMAND",
+            help="Run COMMAND for each: body on its standard input, sender in TWOTICK_FROM. "
+            "If it fails, the sender is told that the message was not delivered.",
+        ),
+    ] = None,
+    server: ServerOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print each message as it comes, and acknowledge it then."""
+    from twotick.ui import listen as ui
+
+    if as_json and command is not None:
+        raise typer.BadParameter("choose one of --json and --exec")
+    settings = _settings(config, server=server)
+    handle = ui.run_command(command) if command is not None else ui.print_json if as_json else ui.print_line
+    _run(ui.listen(name, handle, server=settings.server, max_body=settings.max_body, count=count))
+
+
+@app.command()
+def bench(
+    pairs: Annotated[int, typer.Option(min=1, metavar="N", help="Senders, each with a receiver.")] = 10,
+    window: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Messages in flight for each.")] = 16,
+    size: Annotated[int, typer.Option(min=0, metavar="BYTES", help="Size of a message.")] = 64,
+    deliveries: Annotated[int, typer.Option(min=1, metavar="N", help="Messages in all.")] = 20_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    server: ServerOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Measure a server: deliveries a second, and how long they take."""
+    from twotick.ui.bench import bench
+
+    settings = _settings(config, server=server)
+    _run(
+        bench(settings.server, pairs=pairs, window=window, size=size, deliveries=deliveries, as_json=as_json),
+        fast=True,
+    )
+
+
+def _settings(config: Path | None, **given: Any) -> "Settings":
+    from twotick.settings import SettingsError, load
+
+    try:
+        return load(config, given)
+    except SettingsError as error:
+        _fail(EX_USAGE, str(error))
+
+
+def _run(work: Coroutine[Any, Any, None], *, fast: bool = False) -> None:
+    """Run it, and leave with the exit status that tells how it went."""
+    factory = None
+    if fast:
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(work)
+    except MalformedName as error:
+        _fail(EX_USAGE, str(error))
+    except NotDelivered as error:
+        _fail(EX_UNAVAILABLE, f"not delivered: {error}")
+    except ServerUnreachable as error:
+        _fail(EX_NOHOST, f"{error} (start one with 'twotick serve', or name another with --server)")
+    except ConnectionLost as error:
+        _fail(EX_NOHOST, str(error))
+    except ProtocolError as error:
+        _fail(EX_PROTOCOL, str(error))
+    except TwotickError as error:
+        _fail(EX_UNAVAILABLE, str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(EX_INTERRUPTED) from None
+    except EOFError:
+        _fail(EX_UNAVAILABLE, "the input ended before there was a name")
+    except ValueError as error:
+        _fail(EX_USAGE, str(error))
+    except OSError as error:
+        # Standard output is gone. Nothing is written to it any more, also not by Python on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _fail(EX_IOERR, f"cannot write: {error.strerror}")
+
+
+def _fail(status: int, problem: str) -> NoReturn:
+    print(f"twotick: {problem}", file=sys.stderr)
+    raise typer.Exit(status)
+
+
+def main() -> NoReturn:
+    """Run the command and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except SystemExit as leaving:
+        sys.exit(EX_USAGE if leaving.code == _TYPER_USAGE else leaving.code)
+    sys.exit(0)

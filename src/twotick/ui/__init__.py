@@ -1,0 +1,1 @@
+"""What people and scripts see: the line client, sending and listening from a shell, the bench and the demo."""

@@ -1,0 +1,178 @@
+"""The line client: a person at a terminal, or a program at the other end of a pipe."""
+
+import asyncio
+import contextlib
+import os
+import re
+import sys
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeAlias
+
+from rich.console import Console
+
+from twotick.client import Client, ConnectionLost, NameRefused, NotDelivered, TwotickError, connect
+from twotick.ui.text import console, delivered_line, failed_line, message_line, visible
+
+Ask: TypeAlias = Callable[[str], Awaitable[str]]
+"""Asks for a line, showing a prompt; raises EOFError at the end of input."""
+
+_ADDRESSED = re.compile(r"@(\S+)(?:\s+(.*))?", re.DOTALL)
+_LINES_AHEAD = 64
+"""Lines of a pipe that are read before they are used."""
+
+_LONGEST_LINE = 16 << 20
+"""Bytes without a line end, after which a pipe is taken to have ended."""
+
+_SENDS_AHEAD = 64
+"""Messages whose answers may be outstanding; then input waits."""
+
+
+async def chat(name: str, *, server: str, max_body: int, welcome: str | None = None) -> None:
+    """Talk until the end of input.
+
+    Args:
+        name: who talks; another is asked for if it cannot be had.
+        server: `HOST:PORT`.
+        max_body: the longest message, in bytes.
+        welcome: what to say at the start; None for the usual.
+
+    Raises:
+        TwotickError: there is no server, or the connection is gone.
+        EOFError: the input ended before there was a name that could be had.
+    """
+    out = console()
+    async with _asking() as ask, contextlib.AsyncExitStack() as stack:
+        while True:
+            try:
+                me = await stack.enter_async_context(connect(name, server, max_body=max_body))
+                break
+            except NameRefused as error:
+                out.print(f"{visible(str(error))}.")
+                name = (await ask("Name: ")).strip()
+        out.print(welcome or f"You are {name} on {server}. '@bob hello' sends to bob, '@ALL hello' to everyone.")
+        await _Chat(me, ask, out).run()
+
+
+class _Chat:
+    """One conversation: three things at once, of which the first to end ends it."""
+
+    def __init__(self, me: Client, ask: Ask, out: Console) -> None:
+        self._me = me
+        self._ask = ask
+        self._out = out
+        self._sends: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(_SENDS_AHEAD)
+
+    async def run(self) -> None:
+        typing = asyncio.create_task(self._type())
+        showing = asyncio.create_task(self._show())
+        try:
+            done, _ = await asyncio.wait((typing, showing), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
+            while self._sends:  # what was sent is answered before we leave
+                await asyncio.wait((*self._sends, showing), return_when=asyncio.FIRST_COMPLETED)
+                if showing.done():
+                    await showing
+        finally:
+            for task in (typing, showing, *self._sends):
+                task.cancel()
+            await asyncio.gather(typing, showing, *self._sends, return_exceptions=True)
+
+    async def _type(self) -> None:
+        """Send what is typed, until the end of input."""
+        with contextlib.suppress(EOFError):
+            while True:
+                line = (await self._ask("")).rstrip("\r\n")
+                addressed = _ADDRESSED.fullmatch(line)
+                if not line.strip():
+                    continue
+                if addressed is None:
+                    recipient, text = (await self._ask("To: ")).strip().removeprefix("@"), line
+                else:
+                    recipient, text = addressed[1], addressed[2]
+                if recipient and text:
+                    await self._room.acquire()
+                    task = asyncio.create_task(self._send(recipient, text))
+                    self._sends.add(task)
+                    task.add_done_callback(self._sends.discard)
+                else:
+                    self._out.print("Nothing was sent: '@bob hello' sends hello to bob.")
+
+    async def _send(self, recipient: str, text: str) -> None:
+        try:
+            receipt = await self._me.send(recipient, text.encode("utf-8", "surrogateescape"))
+            self._out.print(delivered_line(recipient, receipt.seconds))
+        except NotDelivered as error:
+            self._out.print(failed_line(recipient, str(error)))
+        except ConnectionLost as error:
+            self._out.print(failed_line(recipient, f"nobody knows, since {error}"))
+        except TwotickError as error:
+            self._out.print(failed_line(recipient, str(error)))
+        finally:
+            self._room.release()
+
+    async def _show(self) -> None:
+        """Show what comes."""
+        async for message in self._me:
+            self._out.print(message_line(message.sender, message.text))
+            await message.ack()
+
+
+@contextlib.asynccontextmanager
+async def _asking() -> AsyncGenerator[Ask, None]:
+    """A way to ask for lines: on a terminal what is typed is not torn by what is printed meanwhile."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.patch_stdout import patch_stdout
+
+        session: PromptSession[str] = PromptSession()
+
+        async def ask(prompt: str) -> str:
+            return await session.prompt_async(prompt or "> ")
+
+        with patch_stdout(raw=True):
+            yield ask
+    else:
+        yield _lines_of_standard_input()
+
+
+def _lines_of_standard_input() -> Ask:
+    """Lines of a pipe or a file, read by a thread, since the event loop cannot wait for every kind of input."""
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    ahead = threading.Semaphore(_LINES_AHEAD)
+
+    def hand_over(line: str) -> bool:
+        ahead.acquire()
+        try:
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+        except RuntimeError:  # the loop is closed: nobody wants the line
+            return False
+        return True
+
+    def read() -> None:
+        # Not through sys.stdin: Python cannot end while a thread waits there.
+        rest = b""
+        while data := os.read(0, 65536):
+            *whole, rest = (rest + data).split(b"\n")
+            if not all(hand_over(line.decode("utf-8", "surrogateescape")) for line in whole):
+                return
+            if len(rest) > _LONGEST_LINE:
+                break
+        if rest:
+            hand_over(rest.decode("utf-8", "surrogateescape"))
+        hand_over("\n")
+
+    threading.Thread(target=read, daemon=True).start()
+
+    async def ask(_: str) -> str:
+        line = await lines.get()
+        ahead.release()
+        if line == "\n":
+            lines.put_nowait(line)
+            raise EOFError
+        return line
+
+    return ask

@@ -1,0 +1,87 @@
+"""A server, a friend who answers, and you: everything that a newcomer needs to see it work."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncGenerator
+
+from twotick.client import Client, NotDelivered, connect
+from twotick.server import Server, ServerLimits
+from twotick.ui.chat import chat
+from twotick.ui.text import console, delivered_line, failed_line, message_line
+
+_MAX_BODY = ServerLimits().max_body
+
+
+async def demo() -> None:
+    """On a terminal, chat with `echo`; without one, play a conversation between two users and print both sides."""
+    server = Server(ServerLimits())
+    host, port = await server.start("127.0.0.1", 0)
+    address = f"{host}:{port}"
+    try:
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            async with _friend(address):
+                await chat(
+                    "you",
+                    server=address,
+                    max_body=_MAX_BODY,
+                    welcome=(
+                        f"A server listens on {address}. You are on it as 'you', and a friend called 'echo' is too.\n"
+                        "Type '@echo hello' and Enter. Two ticks mean that echo has your message. "
+                        "Try '@nobody hello' as well. Ctrl-D leaves."
+                    ),
+                )
+        else:
+            await _play(address)
+    finally:
+        await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def _friend(address: str) -> AsyncGenerator[None, None]:
+    """A user called echo, who answers every message with what it says."""
+    async with connect("echo", address) as echo:
+
+        async def answer(sender: str, body: bytes) -> None:
+            # Whoever has left in the meantime misses nothing.
+            with contextlib.suppress(NotDelivered):
+                await echo.send(sender, body)
+
+        async def answer_all() -> None:
+            async for message in echo:
+                await message.ack()
+                await answer(message.sender, b"you said: " + message.body[: _MAX_BODY - 10])
+
+        answering = asyncio.create_task(answer_all())
+        yield
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+
+
+async def _play(address: str) -> None:
+    """Two users talk over real sockets; both sides are printed as they happen."""
+    out = console()
+
+    async def show(me: Client) -> None:
+        async for message in me:
+            out.print(f"{me.name:>5} sees    ", message_line(message.sender, message.text), sep="")
+            await message.ack()
+
+    async def say(me: Client, recipient: str, text: str) -> None:
+        out.print(f"{me.name:>5} types   @{recipient} {text}")
+        try:
+            line = delivered_line(recipient, (await me.send(recipient, text)).seconds)
+        except NotDelivered as error:
+            line = failed_line(recipient, str(error))
+        out.print(f"{me.name:>5} sees    ", line, sep="")
+
+    out.print(f"a server listens on {address}; alice and bob connect, each with two connections")
+    async with connect("alice", address) as alice, connect("bob", address) as bob, asyncio.TaskGroup() as group:
+        showing = [group.create_task(show(user)) for user in (alice, bob)]
+        await say(alice, "bob", "hello bob")
+        await say(bob, "alice", "hello alice, it arrived")
+        await say(alice, "ALL", "hello everyone")
+        await say(alice, "carol", "are you there?")
+        for task in showing:
+            task.cancel()
+    out.print("every send was answered with what happened to it")

@@ -1,0 +1,60 @@
+"""What other users wrote, made safe to show: the terminal obeys none of it."""
+
+import unicodedata
+
+from rich.console import Console
+from rich.text import Text
+
+_JOINERS = "\u200c\u200d"
+"""Format characters that writing and emoji need, and that move nothing."""
+
+
+def visible(text: str, *, keep: str = "\n\t") -> str:
+    """Show control and format characters instead of sending them to the terminal.
+
+    Args:
+        text: anything.
+        keep: control characters that are left as they are.
+
+    Returns:
+        The text with control pictures for ASCII control characters (ESC becomes U+241B), and `<U+202E>` for the rest:
+        C1 controls, bidirectional overrides, line separators, private and unassigned characters.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c in keep or c in _JOINERS or _harmless(c) else _shown(c) for c in text)
+
+
+def _harmless(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    return f"<U+{code:04X}>"
+
+
+def message_line(sender: str, text: str) -> Text:
+    """A message as it is shown: further lines are indented, so that none can look like another message."""
+    shown = visible(text.removesuffix("\n"))
+    return Text.assemble((visible(sender, keep=""), "bold"), ": ", shown.replace("\n", "\n" + " " * (len(sender) + 2)))
+
+
+def delivered_line(recipient: str, seconds: float) -> Text:
+    """That a message has arrived."""
+    whom = "everyone" if recipient.upper() == "ALL" else visible(recipient, keep="")
+    return Text.assemble(("\u2713\u2713", "green"), f" delivered to {whom} ", (f"({seconds * 1000:.0f} ms)", "dim"))
+
+
+def failed_line(recipient: str, reason: str) -> Text:
+    """That a message has not arrived, and why."""
+    return Text.assemble(("\u2717", "red"), f" not delivered to {visible(recipient, keep='')}: {visible(reason)}")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that writes text as it is: no markup, no guessing of colours, no lines cut to the width."""
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
