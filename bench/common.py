@@ -47,13 +47,19 @@ class MeasurementError(Exception):
     """Something that is measured is missing, or did not do what it should."""
 
 
-def end_on_sigterm() -> None:
-    """Let SIGTERM end this program as Ctrl-C does, so that what it has started is stopped."""
+def run(main: Callable[[], None]) -> None:
+    """Run a measuring program: what it started is stopped however it ends, and its failures are told in one line."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
         sys.exit("stopped by SIGTERM")
 
     signal.signal(signal.SIGTERM, end)
+    try:
+        main()
+    except MeasurementError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("stopped by Ctrl-C")
 
 
 def say(text: str) -> None:
@@ -93,8 +99,7 @@ class RunningServer:
 
 
 def _twotick_command(port: int, _folder: Path) -> list[str]:
-    code = "from twotick.server import ServerLimits, serve; serve('127.0.0.1', {}, ServerLimits(), lambda *_: None)"
-    return [sys.executable, "-c", code.format(port)]
+    return [sys.executable, "-m", "twotick", "serve", "--port", str(port)]
 
 
 def _twotick_version() -> str:

@@ -6,7 +6,7 @@ import socket
 import time
 from pathlib import Path
 
-from common import TWOTICK, MeasurementError, RunningServer, end_on_sigterm, machine, running, say, table
+from common import TWOTICK, MeasurementError, RunningServer, machine, run, running, say, table
 
 USERS = 5000
 _FIRST_USERS = 100
@@ -91,9 +91,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=USERS)
     options = parser.parse_args()
-    end_on_sigterm()
     print(machine(), report(options.users), sep="\n\n")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

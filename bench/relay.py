@@ -16,9 +16,9 @@ from common import (
     MeasurementError,
     Program,
     RunningServer,
-    end_on_sigterm,
     machine,
     median_and_range,
+    run,
     running,
     say,
     table,
@@ -169,9 +169,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--deliveries", type=int, help="of each run; otherwise some seconds of work")
     options = parser.parse_args()
-    end_on_sigterm()
     print(machine(), report(options.protocols, options.in_flight, options.runs, options.deliveries), sep="\n\n")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -5,7 +5,7 @@ import re
 import idle
 import relay
 import start
-from common import ROOT, MeasurementError, end_on_sigterm, machine, say
+from common import ROOT, MeasurementError, machine, run, say
 
 _PAGE = ROOT / "docs/performance.md"
 
@@ -21,7 +21,6 @@ def fill(page: str, name: str, content: str) -> str:
 
 
 def main() -> None:
-    end_on_sigterm()
     sections = {"machine": machine(), "start": start.report(), "idle": idle.report(), "relay": relay.report()}
     page = _PAGE.read_text()
     for name, content in sections.items():
@@ -31,4 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

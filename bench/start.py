@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from common import BIN, TWOTICK, MeasurementError, end_on_sigterm, machine, median_and_range, running, stop, table
+from common import BIN, TWOTICK, MeasurementError, machine, median_and_range, run, running, stop, table
 
 RUNS = 21
 _WARM_RUNS = 3
@@ -64,9 +64,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS)
     options = parser.parse_args()
-    end_on_sigterm()
     print(machine(), report(options.runs), sep="\n\n")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
