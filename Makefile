@@ -11,7 +11,7 @@ help:  ## list the targets
 .venv/.installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Twotick needs Python 3.11 or later with its venv module: install it, or name it with 'make PYTHON=...'"; exit 1; }
 	@echo "setting up .venv (once) ..."
-	@$(PYTHON) -m venv --clear .venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable . --group dev
 	@touch $@

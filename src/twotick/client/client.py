@@ -205,7 +205,7 @@ class Client:
             case 101:
                 return NotRegistered("the server does not know that we are registered")
             case 102:
-                return NotDelivered("not connected, or the message was refused or not answered in time")
+                return NotDelivered("not connected, or did not take the message in time")
             case 103:
                 return ProtocolError("the server did not understand what we sent (is the message too large for it?)")
             case _:

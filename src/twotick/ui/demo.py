@@ -26,9 +26,9 @@ async def demo() -> None:
                     server=address,
                     max_body=_MAX_BODY,
                     welcome=(
-                        f"A server listens on {address}. You are on it as 'you', and a friend called 'echo' is too.\n"
-                        "Type '@echo hello' and Enter. Two ticks mean that echo has your message. "
-                        "Try '@nobody hello' as well. Ctrl-D leaves."
+                        f"A server listens on {address}; you are on it as 'you'.\n"
+                        "A friend called 'echo' is too: type '@echo hello' and Enter.\n"
+                        "Two ticks mean that echo has it. Try '@nobody hello' as well. Ctrl-D leaves."
                     ),
                 )
         else:
