@@ -213,12 +213,16 @@ class Exchange:
         self._write(session, error)
         session.refusals += 1
         if session.refusals >= self._limits.refusals:
+            self._release(session)
             self._close(session)
 
     def _break_off(self, session: Session) -> None:
         """It cannot be told where the next frame begins: 103, and the name is free (rule 2.8)."""
         self._write(session, HEADER_INCOMPLETE)
-        for each in [session] if session.user is None else list(session.user.sessions.values()):
+        others = (
+            [] if session.user is None else [each for each in session.user.sessions.values() if each is not session]
+        )
+        for each in [session, *others]:
             self._release(each)
             self._close(each)
 
@@ -337,6 +341,8 @@ class Exchange:
                 taken = False
             elif head.verb is Verb.REGISTER:
                 self._write(receiver, MALFORMED_USERNAME)
+                if not receiver.window:
+                    self._pause(receiver)
                 continue
             else:
                 self._break_off(receiver)
@@ -379,9 +385,7 @@ class Exchange:
         if pending := receiver.pending:
             for place, message in enumerate(pending):
                 sender, send, _, deadline, _ = message
-                if deadline > self._now:
-                    break
-                if _unsettled(message):
+                if deadline <= self._now and _unsettled(message):
                     pending[place] = (sender, send, SETTLED, deadline, None)
                     self._settle(message, False)
         if queue := receiver.queue:
@@ -442,7 +446,7 @@ class Exchange:
         return sender.held
 
     def _pause(self, sender: Session) -> None:
-        """Read nothing more from a sender for now."""
+        """Read nothing more from a sender for now; or from a receiver that does not take the answers to its errors."""
         self._leave_fast_path(sender)
         if not sender.paused:
             sender.paused = True
@@ -457,8 +461,8 @@ class Exchange:
         )
 
     def _resume(self, sender: Session) -> None:
-        """Read again from a sender that was paused, unless there is a reason not to."""
-        if sender.window and not self._draining and not self._full(sender, 0.5):
+        """Read again from a connection that was paused, unless there is a reason not to."""
+        if sender.window and (sender.side is Side.RECEIVING or not (self._draining or self._full(sender, 0.5))):
             sender.paused = False
             self.changed.append(sender)
 

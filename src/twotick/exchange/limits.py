@@ -19,7 +19,7 @@ class Limits:
 
     answer_timeout: float = 30.0
     window: int = 256
-    unanswered: int = 256
+    unanswered: int = 1024
     queue_messages: int = 4096
     queue_bytes: int = 16 << 20
     queue_bytes_total: int = 256 << 20

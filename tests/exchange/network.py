@@ -1,0 +1,124 @@
+"""A driver of the exchange without sockets: connections are objects, and the clock is moved by hand."""
+
+from typing import cast
+
+from twotick.exchange import Exchange, Limits, Session
+from twotick.wire import HeadCache, Parser, Side, received, register, registered, send
+
+
+class End:
+    """The far end of a connection: what a program there writes and is given.
+
+    Attributes:
+        session: what the exchange knows about the connection.
+        given: all that was written to it.
+        closed: whether the exchange has closed it.
+        paused: whether the exchange wants nothing more from it for now.
+    """
+
+    def __init__(self, network: "Network", address: str) -> None:
+        self._network = network
+        self._parser = Parser(network.heads)
+        self._read = 0
+        self.session: Session = network.exchange.connected(address, self)
+        self.given = b""
+        self.closed = False
+        self.paused = False
+
+    def write(self, data: bytes) -> None:
+        frames = self._parser.feed(data)
+        if not self.closed:
+            self._network.exchange.take(self.session, frames)
+            self._network.flush()
+
+    def read(self) -> bytes:
+        """What came since the last look."""
+        news = self.given[self._read :]
+        self._read = len(self.given)
+        return news
+
+    def ask(self, data: bytes) -> bytes:
+        self.write(data)
+        return self.read()
+
+    def finish(self) -> None:
+        """Close this half of the connection."""
+        self._network.exchange.finish(self.session)
+        self._network.flush()
+
+    def disconnect(self) -> None:
+        self._network.exchange.disconnected(self.session)
+        self._network.flush()
+
+    def clog(self) -> None:
+        """Take no more output."""
+        self._network.exchange.clogged(self.session)
+        self._network.flush()
+
+    def flow(self) -> None:
+        """Take output again."""
+        self._network.exchange.flowing(self.session)
+        self._network.flush()
+
+    def send(self, recipient: bytes, *bodies: bytes) -> bytes:
+        return self.ask(b"".join(send(recipient, body) for body in bodies))
+
+    def receive(self, *senders: bytes) -> bytes:
+        return self.ask(b"".join(received(sender) for sender in senders))
+
+
+class Network:
+    """An exchange, its connections and its clock."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.now = 1000.0
+        self.exchange = Exchange(limits or Limits(), self.now)
+        self.heads = HeadCache(1 << 20)
+        self.ends: list[End] = []
+
+    def connect(self, address: str = "127.0.0.1") -> End:
+        end = End(self, address)
+        self.ends.append(end)
+        return end
+
+    def user(self, name: bytes, window: int | None = None) -> tuple[End, End]:
+        """The sending and the receiving connection of a new user."""
+        sending, receiving = self.connect(), self.connect()
+        assert sending.ask(register(Side.SENDING, name)) == registered(Side.SENDING, name)
+        assert receiving.ask(register(Side.RECEIVING, name, window)) == registered(Side.RECEIVING, name, window)
+        return sending, receiving
+
+    def flush(self) -> None:
+        """Do what the exchange wishes, and look whether it has named every connection that it wants something of."""
+        for session in self.exchange.written:
+            end = cast(End, session.port)
+            assert not (end.closed and session.out)
+            end.given += b"".join(session.out)
+            session.out.clear()
+        for session in self.exchange.changed:
+            end = cast(End, session.port)
+            end.closed = session.closing
+            end.paused = session.paused
+        self.exchange.written.clear()
+        self.exchange.changed.clear()
+        for end in self.ends:
+            assert not end.session.out
+            assert end.closed == end.session.closing
+            assert end.closed or end.paused == end.session.paused
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        self.exchange.tick(self.now)
+        self.flush()
+
+    def leave(self) -> dict[str, object]:
+        """Let everybody leave.
+
+        Returns:
+            What the exchange still holds then.
+        """
+        for end in self.ends:
+            end.disconnect()
+        self.advance(0.25)
+        held = ("_users", "_receivers", "_busy", "_queued_bytes", "written", "changed")
+        return {name: value for name in held if (value := vars(self.exchange)[name])}
