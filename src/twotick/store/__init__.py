@@ -1,0 +1,1 @@
+"""Members, their logs, their devices and cursors."""

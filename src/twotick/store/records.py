@@ -1,0 +1,418 @@
+"""What a store is asked, and what it answers (docs/protocol.md, sections 10 and 11).
+
+A request is a value; `Store.apply` carries out many of them, in order, in one transaction. What a request changes in
+members' logs comes back as the entries that were appended, so that connected devices can be given them.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Kind(IntEnum):
+    """What an entry of a log is (rule 11.1). The numbers are in the database: never change one."""
+
+    RECEIVED = 1
+    """A message that came."""
+    SENT = 2
+    """A message that the member sent."""
+    DELIVERED = 3
+    """A message that the member sent has arrived."""
+    READ = 4
+    """A message that the member sent, and all before it, were read."""
+    FAILED = 5
+    """A message that the member sent will not arrive."""
+    READ_HERE = 6
+    """The member has read messages on one of its devices."""
+
+
+class State(IntEnum):
+    """What became of a message (rule 11.6). The numbers are in the database: never change one."""
+
+    ACCEPTED = 1
+    DELIVERED = 2
+    READ = 3
+    FAILED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of a member's log.
+
+    Attributes:
+        member: whose log it is in.
+        seq: its number there.
+        kind: what it is.
+        message: the store's number of the message that it is about; 0 for READ_HERE.
+        peer: for SENT, DELIVERED, READ and FAILED the recipient as the sender wrote it; for RECEIVED and READ_HERE the
+            sender.
+        id: the message's Id; empty if it has none (a classic sender) and for READ_HERE.
+        headers: the header lines that travel, each with its line feed (rule 9.7); RECEIVED and SENT only.
+        body: RECEIVED and SENT only.
+        device: the device on which the member did it; SENT and READ_HERE only.
+        up_to: for READ_HERE, the number of the entry up to which was read.
+        reason: for FAILED, why.
+        state: for RECEIVED and SENT, what has become of the message.
+        time: for RECEIVED and SENT, when it was accepted, in seconds since 1970.
+    """
+
+    member: int
+    seq: int
+    kind: Kind
+    message: int
+    peer: bytes
+    id: bytes = b""
+    headers: bytes = b""
+    body: bytes = b""
+    device: bytes = b""
+    up_to: int = 0
+    reason: str = ""
+    state: State = State.ACCEPTED
+    time: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request changed.
+
+    Attributes:
+        entries: the entries that were appended to logs, oldest first for each log.
+        guests: messages of senders who are no members, and what became of them: message, state, reason.
+    """
+
+    entries: list[Entry] = field(default_factory=list[Entry])
+    guests: list[tuple[int, State, str]] = field(default_factory=list[tuple[int, State, str]])
+
+
+# Messages
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Store a message. Answered by Appended, Known or Refusal.
+
+    Attributes:
+        sender: the member who sends it; None for a guest.
+        sender_name: the sender's name as it is shown.
+        device: the device on which the member sent it.
+        id: its Id; empty for a classic guest.
+        recipient: the recipient as the sender wrote it.
+        members: the members who get it.
+        live: whether guests get it too, or only guests: then `Settle` says what became of that.
+        headers: the header lines that travel.
+        body: the body.
+        time: now, in seconds since 1970.
+        expires: the time after which it is dropped if nobody has it; None for never.
+    """
+
+    sender: int | None
+    sender_name: bytes
+    device: bytes
+    id: bytes
+    recipient: bytes
+    members: tuple[int, ...]
+    live: bool
+    headers: bytes
+    body: bytes
+    time: float
+    expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The message is stored.
+
+    Attributes:
+        message: the store's number for it.
+        outcome: its entries: RECEIVED for each recipient, SENT if the sender is a member.
+    """
+
+    message: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The member has sent a message with this Id before (rule 11.7).
+
+    Attributes:
+        message: the store's number for it.
+        same: whether it was to the same recipient.
+        state: what became of it.
+        reason: if it failed, why.
+    """
+
+    message: int
+    same: bool
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The request was refused, and changed nothing.
+
+    Attributes:
+        reason: why, for a person to read.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """A device has all entries up to `seq` (rule 11.3). Answered by Outcome.
+
+    The cursor moves to `seq` unless it stands there or past it. Every RECEIVED entry between, whose message is not yet
+    delivered to this member, now is; when all recipients of a message have it, its sender gets a DELIVERED entry.
+    """
+
+    member: int
+    device: bytes
+    seq: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """A device has all entries up to `seq` but refuses that one (rule 11.4). Answered by Outcome."""
+
+    member: int
+    device: bytes
+    seq: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRead:
+    """The member has read the messages from `peer` up to the entry `seq` (rule 11.8). Answered by Outcome.
+
+    Attributes:
+        peer: the sender whose messages were read, in any case.
+    """
+
+    member: int
+    device: bytes
+    peer: bytes
+    seq: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """It is known what became of the live part of a message (`Append.live`). Answered by Outcome."""
+
+    message: int
+    taken: bool
+    reason: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Drop the messages that nobody has and whose time is over (rule 11.10). Answered by Outcome."""
+
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The entries past `after`, oldest first: at most `most`, and no more after `size` bytes of bodies.
+
+    Entries that are gone (expired, refused) are left out. Answered by Fetched.
+    """
+
+    member: int
+    after: int
+    most: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Entries, and up to where the log was looked at: everything up to `up_to` is in `entries` or is gone."""
+
+    entries: list[Entry]
+    up_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The last messages (RECEIVED and SENT) with a peer, or with all (rule 11.9), oldest first. Answered by Fetched.
+
+    Attributes:
+        peer: whose conversation, in any case; empty for everybody's.
+        before: only entries before this number; 0 for no such limit.
+        since: only messages accepted at this time or later; 0 for no such limit.
+        most: how many at most.
+    """
+
+    member: int
+    peer: bytes
+    before: int
+    since: float
+    most: int
+
+
+# Members and devices
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member.
+
+    Attributes:
+        number: the store's number for the member.
+        name: the name as it is shown.
+        password: its argon2id hash; empty if the member has none.
+    """
+
+    number: int
+    name: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of a member.
+
+    Attributes:
+        name: its name.
+        cursor: the last entry that it has; None if it has never received.
+        has_token: whether there is a token for it.
+        seen: when it was last heard of, in seconds since 1970.
+    """
+
+    name: str
+    cursor: int | None
+    has_token: bool
+    seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """All members. Answered by a list of Member."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindMember:
+    """The member with this name, in any case. Answered by Member or None."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindToken:
+    """Whose token has this hash. Answered by a pair of Member and the device's name, or None."""
+
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AddMember:
+    """Make the name a member's. Answered by Member; or Refusal if it is one already or the invitation is not good.
+
+    Attributes:
+        invitation: the hash of an invitation, which is used up; None if none is needed.
+    """
+
+    name: str
+    password: str
+    time: float
+    invitation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetPassword:
+    """Change a member's password. Answered by True, or False if there is no such member."""
+
+    name: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMember:
+    """Remove a member with its log, devices and tokens. Answered by True, or False if there is no such member.
+
+    Messages that it sent stay in the logs of others.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddInvitation:
+    """Let an invitation with this hash be used once, until `expires`. Answered by None."""
+
+    digest: bytes
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class AddToken:
+    """Let a device use a token with this hash, in place of an older one. Answered by None; or Refusal: too many devices."""
+
+    member: int
+    device: str
+    digest: bytes
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDevice:
+    """A device connects to receive (rules 11.2 and 11.5). Answered by Opened, or Refusal (too many devices).
+
+    Attributes:
+        resume: the device says that it has all up to this entry; 0 if it says nothing.
+    """
+
+    member: int
+    device: str
+    resume: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Where a device's cursor stands, what came of moving it, and the number of the log's last entry."""
+
+    cursor: int
+    last: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """The devices of a member. Answered by a list of Device."""
+
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Remove a device and those whose names begin with it and `/`: tokens and cursors. Answered by whether there was one."""
+
+    member: int
+    device: str
+
+
+Request = (
+    Append
+    | Acknowledge
+    | Refuse
+    | MarkRead
+    | Settle
+    | Expire
+    | Fetch
+    | History
+    | Members
+    | FindMember
+    | FindToken
+    | AddMember
+    | SetPassword
+    | RemoveMember
+    | AddInvitation
+    | AddToken
+    | OpenDevice
+    | Devices
+    | Revoke
+)
