@@ -52,7 +52,7 @@ class Run:
 
 
 def deliveries_for(in_flight: int) -> int:
-    """The deliveries of one run: some seconds of work, of which the clock tick of 10 ms is less than a percent."""
+    """The deliveries of one run: a second of work or more, of which the clock tick of 10 ms is a percent or less."""
     return 200_000 if in_flight == 1 else 1_000_000
 
 
@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=tuple(PROTOCOLS))
     parser.add_argument("--in-flight", nargs="+", type=int, default=IN_FLIGHT, metavar="MESSAGES")
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--deliveries", type=int, help="of each run; otherwise some seconds of work")
+    parser.add_argument("--deliveries", type=int, help="of each run; otherwise a second of work or more")
     options = parser.parse_args()
     print(machine(), report(options.protocols, options.in_flight, options.runs, options.deliveries), sep="\n\n")
 
