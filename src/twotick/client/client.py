@@ -38,6 +38,9 @@ _PIPELINED_SENDS = 512
 _WAITING_MESSAGES = 256
 """Messages that the program has not taken; then no more are read. A server keeps to the window, which is not larger."""
 
+_WINDOW_DIGITS = 10
+"""The most digits of a window (rule 6.1)."""
+
 _LONGEST_FORWARD = 64 << 20
 """The longest body that is accepted from a server, in bytes."""
 
@@ -157,28 +160,35 @@ class Client:
 
     async def open(self, window: int) -> None:
         """Connect and register both sides; see `connect`."""
-        self._sending = await self._register(Side.SENDING, None)
-        self._receiving = await self._register_receiving(window)
+        await self._register(Side.SENDING, None)
+        await self._register_receiving(window)
         for link in (self._sending, self._receiving):
             link.on_lost = self._on_lost
             if link.lost is not None:
                 self._on_lost(link.lost)
+        if self._lost is not None:
+            raise self._lost
         if self.window > 1:
             self._slots = asyncio.Semaphore(_PIPELINED_SENDS)
 
-    async def _register_receiving(self, window: int) -> Link:
+    async def _register_receiving(self, window: int) -> None:
         """Register, with a window if one is wanted and the server knows what that is (rule 6.4)."""
         if window > 1:
             with contextlib.suppress(NameTaken, NotRegistered, ProtocolError, ConnectionLost):
-                return await self._register(Side.RECEIVING, window)
-        return await self._register(Side.RECEIVING, None)
+                await self._register(Side.RECEIVING, window)
+                return
+        await self._register(Side.RECEIVING, None)
 
-    async def _register(self, side: Side, window: int | None) -> Link:
+    async def _register(self, side: Side, window: int | None) -> None:
         answer: asyncio.Future[Head] = self._loop.create_future()
 
         def on_frame(frame: Frame) -> None:
-            link.on_frame = self._take_answer if side is Side.SENDING else self._take_forward
-            answer.set_result(frame[0])
+            head, _ = frame
+            if answer.done():
+                return  # it is refused, and what else the server has to say about it does not matter
+            if head.verb is Verb.REGISTERED and head.side is side:
+                link.on_frame = self._take_answer if side is Side.SENDING else self._take_forward
+            answer.set_result(head)
 
         def on_lost(reason: str) -> None:
             if not answer.done():
@@ -186,16 +196,18 @@ class Client:
 
         link = await Link.open(self._server, self._cache, on_frame, on_lost)
         self._links.append(link)
+        if side is Side.SENDING:
+            self._sending = link
+        else:
+            self._receiving = link
         link.write(register(side, self.name.encode(), window))
         head = await answer
         if head.verb is not Verb.REGISTERED or head.side is not side:
-            self._links.remove(link)
             link.shut()
             raise self._error(head)
         granted = head.headers.get(b"window", b"")
-        if window is not None and granted.isdigit() and int(granted) > 1:
+        if window is not None and len(granted) <= _WINDOW_DIGITS and granted.isdigit() and int(granted) > 1:
             self.window = int(granted)
-        return link
 
     def _error(self, head: Head) -> TwotickError:
         """The exception for an ERROR frame, or for one that makes no sense in its place."""
@@ -232,7 +244,7 @@ class Client:
             ProtocolError: the server and the library do not understand each other.
         """
         data = body.encode() if isinstance(body, str) else body
-        name = recipient.encode("utf-8", "surrogateescape")
+        name = recipient.encode(errors="replace")
         if not is_name(name) and name.upper() != b"ALL":
             raise NotDelivered(f"nobody can have the name {recipient!r}")
         if len(data) > self._max_body:
@@ -250,20 +262,21 @@ class Client:
 
     def _take_answer(self, frame: Frame) -> None:
         head, _ = frame
-        if head.verb not in (Verb.SENT, Verb.ERROR) or (head.verb is Verb.SENT and not self._unanswered):
+        delivered = head.verb in (Verb.SENT, Verb.SEND)  # a body, if there is one, means nothing (rule 3.1)
+        if not delivered and head.verb is not Verb.ERROR:
             self._lose(ProtocolError("the server sent something else than an answer"))
         elif not self._unanswered:
             self._lose(self._error(head))
-        elif head.verb is Verb.SENT and head.name.upper() != self._unanswered[0].recipient.encode().upper():
+        elif delivered and head.name.upper() != self._unanswered[0].recipient.encode().upper():
             self._lose(ProtocolError("the server's answer is for another recipient"))
         else:
             sent = self._unanswered.popleft()
             self._slots.release()
-            if head.verb is Verb.ERROR and head.code != NotDelivered.code:
+            if not delivered and head.code != NotDelivered.code:
                 self._lose(self._error(head))
             if sent.answered.done():  # the call was cancelled
                 return
-            if head.verb is Verb.SENT:
+            if delivered:
                 sent.answered.set_result(Receipt(sent.recipient, time.monotonic() - sent.time))
             else:
                 sent.answered.set_exception(self._error(head))
@@ -360,6 +373,7 @@ class Client:
         self._closed = True
         self._lose(ConnectionLost("the client was closed"))
         for link in self._links:
+            link.shut()
             await link.closed()
 
     async def __aenter__(self) -> Self:
@@ -402,7 +416,7 @@ async def connect(
         ProtocolError: it does not speak this protocol.
         ValueError: `server` is not an address.
     """
-    if not is_name(name.encode("utf-8", "surrogateescape")):
+    if not is_name(name.encode(errors="replace")):
         raise MalformedName(f"{name!r} cannot be a name: take 1 to 32 letters and digits, and no word of the protocol")
     async with Client(name, parse_server(server), max_body, answer_timeout) as client:
         try:

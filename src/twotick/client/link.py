@@ -9,6 +9,9 @@ from typing import cast
 from twotick.client.errors import ServerUnreachable
 from twotick.wire import Frame, HeadCache, Parser
 
+_LINGER = 2.0
+"""Seconds that a server has to take the last bytes of a connection that we close."""
+
 
 class Link(asyncio.Protocol):
     """A connection. `on_frame` gets each frame, and `on_lost` is called once when there will be no more.
@@ -29,6 +32,7 @@ class Link(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self.lost: str | None = None
+        self._cutting_off: asyncio.TimerHandle | None = None
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -72,16 +76,14 @@ class Link(asyncio.Protocol):
             self._transport.pause_reading()
 
     def shut(self) -> None:
-        """Close the connection after what was written."""
-        self._transport.close()
+        """Close the connection after what was written, or soon if the server does not take that."""
+        if self._cutting_off is None and self.lost is None:
+            self._transport.close()
+            self._cutting_off = asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
 
     async def closed(self) -> None:
         """Wait until the connection is gone."""
         await asyncio.shield(self._gone)
-
-    def abort(self) -> None:
-        """Close the connection at once."""
-        self._transport.abort()
 
     # From the event loop
 
@@ -105,6 +107,8 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._writable.set()
+        if self._cutting_off is not None:
+            self._cutting_off.cancel()
         self.lost = "the server closed the connection" if exc is None else f"the connection to the server broke: {exc}"
         self._gone.set_result(None)
         self.on_lost(self.lost)

@@ -1,0 +1,180 @@
+"""Receiving with the library: when a message is acknowledged, and in which order."""
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+from tests.client.servers import read_frame, registered, serving
+from twotick.client import ConnectionLost, Message, NotDelivered, Receipt, connect
+
+
+async def test_taking_the_next_message_acknowledges_the_one_before(server: str) -> None:
+    async with connect("alice", server) as alice, connect("bob", server) as bob:
+        messages = aiter(bob)
+        first = asyncio.create_task(alice.send("bob", "first"))
+        assert (await anext(messages)).text == "first"
+        with pytest.raises(NotDelivered):
+            await bob.send("nobody", "gives the server time to answer alice, if it had what to answer")
+        assert not first.done()
+        taking = asyncio.ensure_future(anext(messages))
+        assert (await first).recipient == "bob"
+        second = asyncio.create_task(alice.send("bob", "second"))
+        message: Message = await taking
+        assert message.text == "second"
+        await message.ack()
+        assert (await second).recipient == "bob"
+
+
+async def test_leaving_the_loop_does_not_acknowledge_the_last_message(server: str) -> None:
+    async with connect("alice", server) as alice:
+        async with connect("bob", server) as bob:
+            sending = asyncio.create_task(alice.send("bob", "hello"))
+            async for _ in bob:
+                break
+        with pytest.raises(NotDelivered):
+            await sending
+
+
+async def test_a_failing_program_does_not_acknowledge_the_message_it_failed_on(server: str) -> None:
+    async with connect("alice", server) as alice:
+        sends: list[asyncio.Task[Receipt]] = []
+
+        async def fail() -> None:
+            async with connect("bob", server) as bob:
+                sends.append(asyncio.create_task(alice.send("bob", "hello")))
+                async for message in bob:
+                    raise ValueError(message.text)
+
+        with pytest.raises(ValueError, match="hello"):
+            await fail()
+        with pytest.raises(NotDelivered):
+            await sends[0]
+
+
+async def test_a_rejected_message_is_not_delivered_and_the_next_one_is(server: str) -> None:  # rule 7.2
+    async with connect("alice", server) as alice, connect("bob", server) as bob:
+
+        async def take_all_but_one() -> None:
+            async for message in bob:
+                if message.text == "no":
+                    await message.reject()
+
+        taking = asyncio.create_task(take_all_but_one())
+        await alice.send("bob", "yes")
+        with pytest.raises(NotDelivered):
+            await alice.send("bob", "no")
+        await alice.send("bob", "yes again")
+        taking.cancel()
+
+
+async def test_messages_are_answered_in_their_order_whatever_the_order_of_deciding(server: str) -> None:  # rule 6.3
+    async with connect("bob", server, window=4) as bob:
+        sends: list[asyncio.Task[Receipt]] = []
+        messages: list[Message] = []
+        async with connect("ann", server) as ann, connect("ben", server) as ben, connect("cat", server) as cat:
+            for sender in (ann, ben, cat):
+                sends.append(asyncio.create_task(sender.send("bob", "hello")))
+                messages.append(await bob.receive())
+            await messages[2].ack()
+            await messages[1].reject()
+            with pytest.raises(NotDelivered):
+                await bob.send("nobody", "gives the server time to answer them, if it had what to answer")
+            assert [send.done() for send in sends] == [False, False, False]
+            await messages[0].ack()
+            outcomes = await asyncio.gather(*sends, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Receipt, NotDelivered, Receipt]
+
+
+@pytest.mark.parametrize("first", ["ack", "reject"])
+@pytest.mark.parametrize("then", ["ack", "reject"])
+async def test_only_the_first_answer_to_a_message_counts(server: str, first: str, then: str) -> None:
+    async with connect("alice", server, window=2) as alice, connect("bob", server, window=2) as bob:
+        sends = [asyncio.create_task(alice.send("bob", text)) for text in ("one", "two")]
+        one, two = await bob.receive(), await bob.receive()
+        await getattr(one, first)()
+        await getattr(one, then)()
+        await two.reject()
+        outcomes = await asyncio.gather(*sends, return_exceptions=True)
+    expected = Receipt if first == "ack" else NotDelivered
+    assert [type(outcome) for outcome in outcomes] == [expected, NotDelivered]
+
+
+async def test_the_loop_ends_when_the_client_is_closed(server: str) -> None:
+    async with connect("alice", server) as alice, connect("bob", server) as bob:
+
+        async def listen() -> list[str]:
+            return [message.text async for message in bob]
+
+        listening = asyncio.create_task(listen())
+        await alice.send("bob", "one")
+        await bob.close()
+        assert await listening == ["one"]
+
+
+async def test_a_message_that_is_answered_when_the_connection_is_lost_is_not_acknowledged() -> None:
+    closing = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        frame = read_frame(connection)
+        connection.sendall(registered(frame))
+        if b"TORECV" in frame:
+            connection.sendall(b"FORWARD bob\nContent-length: 5\n\nhello")
+        closing.wait()
+        connection.close()
+
+    with serving(talk) as address:
+        async with connect("alice", address) as alice:
+            message = await alice.receive()
+            closing.set()
+            with pytest.raises(ConnectionLost):
+                await alice.receive()
+            for answer in (message.ack, alice.receive):
+                with pytest.raises(ConnectionLost):
+                    await answer()
+
+
+async def test_a_server_that_keeps_to_no_window_is_read_as_fast_as_messages_are_taken() -> None:
+    """More messages than the client keeps, of which none is lost."""
+    answers: list[bytes] = []
+    all_answered = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        frame = read_frame(connection)
+        connection.sendall(registered(frame))
+        if b"TORECV" in frame:
+            connection.sendall(b"".join(b"FORWARD bob\nContent-length: 4\n\n%04d" % number for number in range(3000)))
+            answers.extend(read_frame(connection) for _ in range(3000))
+            all_answered.set()
+
+    with serving(talk) as address:
+        async with connect("alice", address) as alice:
+            for number in range(3000):
+                message = await alice.receive()
+                assert message.text == f"{number:04}"
+                await message.ack()
+            await asyncio.to_thread(all_answered.wait)
+    assert answers == [b"RECEIVED bob\n\n"] * 3000
+
+
+async def test_a_sender_is_answered_by_its_name_as_the_server_wrote_it() -> None:
+    """Names in use elsewhere need not be names here; a program sees them as text."""
+    answers: list[bytes] = []
+    answered = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        frame = read_frame(connection)
+        connection.sendall(registered(frame))
+        if b"TORECV" in frame:
+            connection.sendall(b"FORWARD b\xc3\xb6b-2\nContent-length: 5\n\nhello")
+            answers.append(read_frame(connection))
+            answered.set()
+
+    with serving(talk) as address:
+        async with connect("alice", address) as alice:
+            message = await alice.receive()
+            assert message.sender == "b\\xc3\\xb6b-2"
+            await message.ack()
+            await asyncio.to_thread(answered.wait)
+    assert answers == [b"RECEIVED b\xc3\xb6b-2\n\n"]

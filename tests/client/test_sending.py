@@ -1,0 +1,299 @@
+"""Sending with the library: names, receipts, and what becomes of a send that fails or is cancelled."""
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+import twotick
+from tests.client.servers import read_frame, registered, registering, serving
+from tests.client.users import acknowledging
+from twotick.client import (
+    ConnectionLost,
+    MalformedName,
+    NameRefused,
+    NameTaken,
+    NotDelivered,
+    NotRegistered,
+    ProtocolError,
+    ServerUnreachable,
+    TwotickError,
+    connect,
+)
+
+NOT_NAMES = ["", "al ice", "x" * 33, "send", "\u00e9", "bob\n\nSEND bob", "\x1b[2J", "\ud800", "\udcff"]
+"""Nobody can be called that (rule 4.1)."""
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", [*NOT_NAMES, "all"])
+async def test_a_name_that_nobody_can_have_is_refused_before_anything_is_sent(name: str) -> None:
+    with pytest.raises(MalformedName, match="letters and digits"):
+        async with connect(name, "127.0.0.1:1"):
+            pass
+
+
+async def test_a_name_that_is_taken_is_refused_until_its_owner_leaves(server: str) -> None:
+    async with connect("alice", server):
+        with pytest.raises(NameTaken):
+            async with connect("ALICE", server):
+                pass
+    async with connect("ALICE", server) as me:
+        assert me.name == "ALICE"
+
+
+@pytest.mark.parametrize("window", [1, 16, 1000])
+async def test_a_refused_name_is_told_whatever_the_window(server: str, window: int) -> None:
+    async with connect("alice", server):
+        with pytest.raises(NameTaken):
+            async with connect("alice", server, window=window):
+                pass
+
+
+@pytest.mark.parametrize(("wanted", "granted"), [(1, 1), (2, 2), (256, 256), (1000, 256)])
+async def test_the_window_is_what_the_server_grants(server: str, wanted: int, granted: int) -> None:  # rule 6.2
+    async with connect("alice", server, window=wanted) as alice:
+        assert alice.window == granted
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "base"),
+    [
+        (NameTaken, 100, NameRefused),
+        (MalformedName, 100, NameRefused),
+        (NotRegistered, 101, TwotickError),
+        (NotDelivered, 102, TwotickError),
+        (ProtocolError, 103, TwotickError),
+        (ConnectionLost, None, TwotickError),
+        (ServerUnreachable, None, ConnectionLost),
+    ],
+)
+def test_an_exception_carries_the_number_of_the_protocol(
+    error: type[TwotickError], code: int | None, base: type[TwotickError]
+) -> None:
+    assert error.code == code
+    assert issubclass(error, base)
+
+
+# Outcomes
+
+
+@pytest.mark.parametrize("window", [1, 8])
+async def test_a_receipt_says_that_the_recipient_has_the_message(server: str, window: int) -> None:
+    async with connect("alice", server, window=window) as alice, acknowledging("bob", server, window=window) as came:
+        receipt = await alice.send("BOB", "hello")
+        assert [(message.sender, message.body) for message in came] == [("alice", b"hello")]
+    assert receipt.recipient == "BOB"
+    assert receipt.seconds > 0
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\n\n", b"hello\n\nSEND bob\nContent-length: 5\n\nhello", bytes(range(256)), b"x" * (1 << 20)]
+)
+async def test_a_body_arrives_byte_for_byte(server: str, body: bytes) -> None:
+    async with connect("alice", server) as alice, acknowledging("bob", server) as came:
+        await alice.send("bob", body)
+        assert [message.body for message in came] == [body]
+
+
+async def test_text_travels_as_utf_8(server: str) -> None:
+    async with connect("alice", server) as alice, acknowledging("bob", server) as came:
+        await alice.send("bob", "gr\u00fc\u00dfe \u2713")
+        await alice.send("bob", b"\xff?")
+        assert [message.text for message in came] == ["gr\u00fc\u00dfe \u2713", "\ufffd?"]
+
+
+async def test_a_message_to_everyone_arrives_at_everyone_else(server: str) -> None:  # rule 5.9
+    async with (
+        connect("alice", server) as alice,
+        acknowledging("bob", server) as bobs,
+        acknowledging("carol", server) as carols,
+    ):
+        receipt = await alice.send("all", "hi")
+        assert [message.text for message in (*bobs, *carols)] == ["hi", "hi"]
+    assert receipt.recipient == "all"
+
+
+async def test_a_user_may_send_to_himself(server: str) -> None:
+    async with connect("alice", server) as alice:
+        sending = asyncio.create_task(alice.send("alice", "note"))
+        await (await alice.receive()).ack()
+        assert (await sending).recipient == "alice"
+
+
+async def test_who_is_not_connected_has_nothing_delivered(server: str) -> None:  # rule 5.7
+    async with connect("alice", server) as alice, acknowledging("bob", server):
+        with pytest.raises(NotDelivered, match="not connected"):
+            await alice.send("carol", "hello")
+        assert (await alice.send("bob", "hello")).recipient == "bob"
+
+
+@pytest.mark.parametrize("recipient", NOT_NAMES)
+async def test_nothing_is_sent_to_a_name_that_nobody_can_have(server: str, recipient: str) -> None:
+    async with connect("alice", server) as alice, acknowledging("bob", server):
+        with pytest.raises(NotDelivered, match="nobody can have the name"):
+            await alice.send(recipient, "hello")
+        await alice.send("bob", "hello")
+
+
+async def test_a_body_beyond_the_limit_is_not_sent(server: str) -> None:
+    async with connect("alice", server, max_body=5) as alice, acknowledging("bob", server) as came:
+        with pytest.raises(NotDelivered, match="6 bytes, and 5 is the limit"):
+            await alice.send("bob", "hello!")
+        await alice.send("bob", "hello")
+        assert [message.text for message in came] == ["hello"]
+
+
+async def test_a_body_beyond_the_servers_limit_is_a_protocol_error(server: str) -> None:  # rule 2.8
+    async with connect("alice", server, max_body=2 << 20) as alice:
+        with pytest.raises(ProtocolError):
+            await alice.send("bob", bytes(1 + (1 << 20)))
+        with pytest.raises(ProtocolError):
+            await alice.receive()
+
+
+@pytest.mark.parametrize("window", [1, 2])
+async def test_many_sends_at_once_each_get_their_own_answer_in_order(server: str, window: int) -> None:  # rule 5.5
+    async with connect("alice", server, window=window) as alice, acknowledging("bob", server, window=window) as came:
+        outcomes = await asyncio.gather(
+            *(alice.send(("bob", "nobody")[number % 2], str(number)) for number in range(1500)), return_exceptions=True
+        )
+        assert [message.text for message in came] == [str(number) for number in range(0, 1500, 2)]
+    assert all(isinstance(outcome, twotick.Receipt) for outcome in outcomes[0::2])
+    assert all(isinstance(outcome, NotDelivered) for outcome in outcomes[1::2])
+
+
+async def test_a_program_that_is_not_asynchronous_sends_too(server: str) -> None:
+    async with acknowledging("bob", server) as came:
+        receipt = await asyncio.to_thread(twotick.send, "bob", "hello", sender="alice", server=server)
+        assert [(message.sender, message.text) for message in came] == [("alice", "hello")]
+    assert receipt.recipient == "bob"
+    with pytest.raises(NotDelivered):
+        await asyncio.to_thread(twotick.send, "bob", "hello", sender="alice", server=server)
+
+
+# Cancelling
+
+
+@pytest.mark.parametrize("window", [1, 2])
+async def test_a_cancelled_send_leaves_its_answer_to_no_other(server: str, window: int) -> None:  # rule 5.5
+    async with connect("alice", server, window=window) as alice, connect("bob", server) as bob:
+        first = asyncio.create_task(alice.send("bob", "first"))
+        message = await bob.receive()
+        first.cancel()
+        second = asyncio.create_task(alice.send("bob", "second"))
+        await message.ack()
+        message = await bob.receive()
+        assert message.text == "second"
+        await message.reject()
+        with pytest.raises(NotDelivered):
+            await second
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+
+async def test_a_send_that_is_cancelled_before_its_turn_is_never_sent(server: str) -> None:
+    async with connect("alice", server) as alice, connect("bob", server) as bob:
+        first = asyncio.create_task(alice.send("bob", "first"))
+        message = await bob.receive()
+        waiting = asyncio.create_task(alice.send("bob", "never"))
+        third = asyncio.create_task(alice.send("bob", "third"))
+        await asyncio.sleep(0)  # lets both begin to wait for their turn
+        waiting.cancel()
+        await message.ack()
+        await first
+        message = await bob.receive()
+        assert message.text == "third"
+        await message.ack()
+        await third
+
+
+async def test_a_send_that_is_given_up_after_a_while_disturbs_nothing(server: str) -> None:
+    async with connect("alice", server) as alice, connect("bob", server) as bob:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(alice.send("bob", "first"), 0.01)
+        message = await bob.receive()
+        await message.ack()
+        second = asyncio.create_task(alice.send("bob", "second"))
+        await (await bob.receive()).ack()
+        assert (await second).recipient == "bob"
+
+
+# Losing the connection
+
+
+@pytest.mark.parametrize("side", [b"TOSEND", b"TORECV"])
+async def test_losing_either_connection_tells_everyone_who_waits(side: bytes) -> None:
+    """The server closes one connection as soon as a SEND has come on the other."""
+    sent = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        frame = read_frame(connection)
+        connection.sendall(registered(frame))
+        if b"TOSEND" in frame:
+            read_frame(connection)
+            sent.set()
+        sent.wait()
+        if side in frame:
+            connection.close()
+
+    with serving(talk) as address:
+        async with connect("alice", address) as alice:
+            outcomes = await asyncio.gather(
+                alice.send("bob", "on its way"),
+                alice.send("bob", "waiting for its turn"),
+                alice.receive(),
+                anext(aiter(alice)),
+                return_exceptions=True,
+            )
+            assert [type(outcome) for outcome in outcomes] == [ConnectionLost] * 4
+            with pytest.raises(ConnectionLost):
+                await alice.send("bob", "afterwards")
+            with pytest.raises(ConnectionLost):
+                await alice.receive()
+
+
+async def test_an_answer_that_does_not_come_in_time_is_a_lost_connection() -> None:
+    with serving(registering(lambda _: b"")) as address:
+        async with connect("alice", address, answer_timeout=0.05) as alice:
+            with pytest.raises(ConnectionLost, match=r"did not answer within 0\.05 s"):
+                await alice.send("bob", "hello")
+            with pytest.raises(ConnectionLost):
+                await alice.receive()
+
+
+async def test_time_limits_count_from_each_send(server: str) -> None:
+    async with connect("alice", server, answer_timeout=0.5) as alice, acknowledging("bob", server):
+        end = asyncio.get_running_loop().time() + 0.6
+        while asyncio.get_running_loop().time() < end:
+            await alice.send("bob", "hello")
+
+
+async def test_closing_the_client_ends_what_waits(server: str) -> None:
+    async with connect("alice", server) as alice, connect("bob", server) as bob:
+        sending = asyncio.create_task(alice.send("bob", "hello"))
+        await bob.receive()
+        await alice.close()
+        with pytest.raises(ConnectionLost, match="closed"):
+            await sending
+        with pytest.raises(ConnectionLost, match="closed"):
+            await alice.send("bob", "hello")
+
+
+async def test_leaving_does_not_wait_for_a_server_that_does_not_read() -> None:
+    left = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(registered(read_frame(connection)))
+        left.wait()
+
+    with serving(talk) as address:
+        try:
+            async with connect("alice", address, answer_timeout=0.05, max_body=32 << 20) as alice:
+                with pytest.raises(ConnectionLost):
+                    await alice.send("bob", bytes(32 << 20))
+        finally:
+            left.set()
