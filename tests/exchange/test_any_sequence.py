@@ -57,6 +57,7 @@ class Person:
     errors: int = 0
     registered: bool = False
     here: bool = True
+    finished: bool = False
     clogged: bool = False
     unanswered: list[Message] = field(default_factory=list[Message])
     heard: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
@@ -188,6 +189,7 @@ class AnySequence(RuleBasedStateMachine):
         if person := self.pick(data, [each for each in self.people if each.here]):
             self.leave(person)
             if half:
+                person.finished = True
                 person.end.finish()
             else:
                 person.unanswered.clear()
@@ -259,6 +261,7 @@ class AnySequence(RuleBasedStateMachine):
                     assert person.side is Side.SENDING
                     self.take_answer(person, head.verb, head.name, head.code)
             assert not person.parser.partial
+            assert not person.finished or person.end.closed != bool(person.unanswered)
         for person in self.registered(Side.SENDING):
             self.nothing_is_overdue(person)
 

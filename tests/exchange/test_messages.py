@@ -268,16 +268,18 @@ def test_every_message_of_a_window_has_its_own_time_limit() -> None:
     assert carol.read() == SENT
 
 
-def test_a_sender_with_too_much_on_its_way_is_not_read() -> None:
-    """Rule 5.8: until half of it is answered (section 8)."""
+@pytest.mark.parametrize("window", [None, 4])
+def test_a_sender_with_too_much_on_its_way_is_not_read(window: int | None) -> None:
+    """Rule 5.8: until half of it is answered (section 8), whether it waits or was forwarded."""
     network = Network(Limits(unanswered=4))
     alice, _ = network.user(b"alice")
-    _, bob = network.user(b"bob")
+    _, bob = network.user(b"bob", window)
     alice.send(b"bob", b"1", b"2", b"3")
     assert not alice.paused
     alice.send(b"bob", b"4")
     assert alice.paused
-    bob.receive(b"alice", b"alice")
+    bob.receive(b"alice")
+    bob.receive(b"alice")
     assert alice.paused
     bob.receive(b"alice")
     assert not alice.paused

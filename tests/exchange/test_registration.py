@@ -227,12 +227,15 @@ def test_a_sender_that_closes_its_half_is_still_answered() -> None:
     _, carol = network.user(b"carol")
     alice.send(b"bob", b"one")
     alice.send(b"carol", b"two")
+    alice.send(b"bob", b"three")
     alice.finish()
     enter(network.connect(), Side.SENDING, b"alice")
     carol.receive(b"alice")
     assert (alice.read(), alice.closed) == (b"", False)
     bob.receive(b"alice")
-    assert (alice.read(), alice.closed) == (b"SEND bob\n\nSEND carol\n\n", True)
+    assert (alice.read(), alice.closed) == (b"SEND bob\n\nSEND carol\n\n", False)
+    bob.receive(b"alice")
+    assert (alice.read(), alice.closed) == (b"SEND bob\n\n", True)
 
 
 @pytest.mark.parametrize("side", Side)
