@@ -6,7 +6,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.sockets import Peer, Visitors
-from twotick.wire import UNABLE_TO_SEND, Side, forward_start, received, register, registered, send
+from twotick.wire import CLASSIC_SIDES, UNABLE_TO_SEND, Side, forward_start, received, register, registered, send
 
 Vanish: TypeAlias = Callable[[Peer], None]
 
@@ -34,7 +34,7 @@ def check_still_receives(visitors: Visitors, bob: Peer) -> None:
 
 
 @ways
-@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize("side", CLASSIC_SIDES)
 def test_while_it_registers(visitors: Visitors, side: Side, vanish: Vanish) -> None:
     """Rule 4.8: whether the frame was whole or not, and whether its answer was read or not."""
     frame = register(side, b"alice")

@@ -3,6 +3,7 @@
 import pytest
 
 from twotick.wire import (
+    CLASSIC_SIDES,
     ERROR_TEXTS,
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
@@ -23,7 +24,7 @@ from twotick.wire import (
 
 RESERVED = [
     *(verb.value for verb in Verb if verb.value.isalpha()),
-    *(side.value for side in Side),
+    *(side.value for side in CLASSIC_SIDES),
     *(b"ALL", b"DUPLEX", b"ACCEPTED", b"READ"),
 ]
 

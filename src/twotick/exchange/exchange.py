@@ -1,76 +1,107 @@
-"""The exchange: registrations, deliveries and their answers (docs/protocol.md, sections 4 to 6).
+"""The exchange: who is here, and where each message goes (docs/protocol.md, sections 4, 9, 10 and 11).
 
-Theory of operation. A driver (the server, a test, a simulation) owns the connections and the clock. It calls
+Theory of operation. A driver (the server, a test, a simulation) owns the connections, the clock and the store. It calls
 
 - `connected` for each new connection, which gives a `Session`;
 - `take` with the frames that came on it, `finish` when no more will come, `disconnected` when it is gone;
 - `clogged` and `flowing` as the connection stops and starts to take output;
 - `tick` from time to time, which moves the clock: time limits are as fine as its steps.
 
-Whenever it likes, best when all that has arrived was handled, it looks at `written`, writes what those sessions hold in
-`out`, looks at `changed`, closes those sessions that are `closing`, stops or starts reading as `paused` says, and
-empties both lists.
+Whenever it likes, best when all that has arrived was handled, it
 
-A message on its way is one tuple. It waits in the receiver's `pending` from its FORWARD to the answer to it, or in the
-receiver's `queue` before that if the window is full; the queue gives each sending connection its turn. A sender counts
-its SENDs, and an answer that comes before its turn is held back, so answers go out in the order of the SENDs. A message
-that is answered before its receiver has answered (by the time limit) stays in `pending` as SETTLED, so that the late
-answer is matched to it and to no other.
+- looks at `written` and writes what those sessions hold in `out`; looks at `changed`, closes those sessions that are
+  `closing`, and stops or starts reading as `paused` says;
+- carries out `requests` with the store and calls their callbacks, in order, when that is done;
+- finds out for each of `logins` who is asking, and calls `authenticated` or `not_authenticated`;
+
+and empties these lists.
+
+What goes between guests never leaves the process (relay.py). What a member sends or gets is a request to the store
+first; when it is stored, the sender is told so and devices are given it (members.py).
 """
 
 import re
-from collections import OrderedDict, deque
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twotick.exchange.limits import Limits
-from twotick.exchange.session import GONE, SETTLED, Broadcast, Pending, Session, Stage, User
+from twotick.exchange.members import Members, time_text
+from twotick.exchange.relay import LEFT, Relay
+from twotick.exchange.session import SETTLED, Account, Broadcast, Pending, Session, Stage, User
+from twotick.store import (
+    Append,
+    Appended,
+    Expire,
+    Kind,
+    Known,
+    Member,
+    OpenDevice,
+    Opened,
+    Outcome,
+    Refusal,
+    Settle,
+    State,
+    StoreError,
+)
 from twotick.wire import (
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
     NO_USER_REGISTERED,
-    UNABLE_TO_SEND,
     Frame,
     Head,
     Side,
     Verb,
+    error,
     forward_start,
+    frame,
     is_name,
     registered,
 )
 
-_SEND = Verb.SEND
-_RECEIVED = Verb.RECEIVED
 _SENDING = Stage.SENDING
 _RECEIVING = Stage.RECEIVING
-_WINDOW = re.compile(rb"[0-9]{1,10}")
+_NUMBER = re.compile(rb"[0-9]{1,10}")
+_IDENTIFIER = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_TRAVELS = 2048
+"""Bytes of headers that may travel with a message (rule 9.7)."""
+
+_EXPIRY = 1.0
+"""Seconds between looks for messages whose time is over."""
+
+_UNDERSTOOD = {103: b"the frame cannot be understood", 106: b"the body is longer than Max-body allows"}
 
 
-class Exchange:
+class Exchange(Relay):
     """All users of one server and what is on its way between them.
 
     Args:
         limits: what is kept at most, and for how long.
         now: the time, in seconds on any clock that does not go back.
+        clock: the time of day, in seconds since 1970.
+        new_token: makes a token, and the hash of it that the store keeps.
 
     Attributes:
-        written: the sessions that have output; one may be in it twice.
-        changed: the sessions that are closing, paused or resumed; one may be in it twice.
+        written, changed, requests: see `Output`.
+        logins: connections whose user has to be authenticated, each with its REGISTER.
     """
 
-    def __init__(self, limits: Limits, now: float) -> None:
-        self._limits = limits
-        self._most_unanswered = limits.unanswered
-        self._now = now
-        self._deadline = now + limits.answer_timeout
+    def __init__(
+        self,
+        limits: Limits,
+        now: float,
+        clock: Callable[[], float] = time.time,
+        new_token: Callable[[], tuple[bytes, bytes]] | None = None,
+    ) -> None:
+        super().__init__(limits, now)
+        self._clock = clock
         self._users: dict[bytes, User] = {}
-        # The receiving connections of registered users, by name in lower case.
-        self._receivers: dict[bytes, Session] = {}
-        # The receivers on which something waits, and some on which it no longer does.
-        self._busy: set[Session] = set()
-        self._queued_bytes = 0
-        self._draining = False
-        self.written: list[Session] = []
-        self.changed: list[Session] = []
+        self._members = Members(self._output, clock, self._on_outcome, new_token)
+        # The messages of guests to members that are not settled, by the store's numbers.
+        self._stored: dict[int, tuple[Session, int, Head]] = {}
+        self._next_expiry = now
+        self.logins: list[tuple[Session, Head]] = []
 
     # What the driver reports
 
@@ -90,6 +121,10 @@ class Exchange:
             self._take_sends(session, frames)
         elif stage is _RECEIVING:
             self._take_answers(session, frames)
+        elif stage is Stage.EXTENDED:
+            self._take_extended(session, frames)
+        elif stage is Stage.WAITING:
+            session.early = [*(session.early or ()), *frames]
         elif stage is Stage.REGISTERING:
             for count, (head, _) in enumerate(frames, 1):
                 self._take_registration(session, head)
@@ -102,23 +137,24 @@ class Exchange:
 
         A sender is closed when all its SENDs are answered; its name is free at once. Everyone else is closed now.
         """
+        sends = session.side is not Side.RECEIVING and not session.closing
         self._release(session)
-        if session.side is Side.SENDING and not session.closing and session.next_answer != session.next_send:
+        if sends and session.next_answer != session.next_send:
             session.finished = True
             self._leave_fast_path(session)
         else:
-            self._close(session)
+            self._output.close(session)
 
     def disconnected(self, session: Session) -> None:
         """The connection is gone: whoever waits on it is answered (rule 4.8). Harmless if it was reported before."""
         session.out.clear()
         self._release(session)
-        self._close(session)
+        self._output.close(session)
 
     def clogged(self, session: Session) -> None:
         """The connection takes no more output for now: what comes for it waits in its queue."""
         session.window = 0
-        if session.side is Side.SENDING:
+        if session.side is not Side.RECEIVING:
             self._pause(session)
 
     def flowing(self, session: Session) -> None:
@@ -127,362 +163,444 @@ class Exchange:
         if session.paused:
             self._resume(session)
         self._forward_queued(session)
+        if session.account is not None and session.account.feed is not None:
+            self._members.pump(session.account.feed)
 
     def tick(self, now: float) -> None:
         """The time is `now`, in seconds: answer 102 to whoever has waited too long (rule 5.7)."""
-        self._now = now
-        self._deadline = now + self._limits.answer_timeout
-        for receiver in list(self._busy):
-            if not receiver.pending and not receiver.queue:
-                self._busy.discard(receiver)
-            else:
-                self._expire(receiver)
+        self._tick(now)
+        if self._members and now >= self._next_expiry:
+            self._next_expiry = now + _EXPIRY
+            self._output.ask(Expire(self._clock()), self._changed)
+
+    def know(self, members: list[Member]) -> None:
+        """These, and no others, are the members."""
+        self._members.know(members)
 
     def drain(self) -> None:
         """Take no more SENDs: the server is about to stop (rule 4.10)."""
         self._draining = True
-        for user in self._users.values():
-            if sender := user.sessions.get(Side.SENDING):
-                self._pause(sender)
+        for session in self._sessions():
+            if session.side is not Side.RECEIVING:
+                self._pause(session)
 
     @property
     def idle(self) -> bool:
-        """Whether no message waits for an answer."""
-        return not any(receiver.queue or any(map(_unsettled, receiver.pending or ())) for receiver in self._busy)
+        """Whether no message waits for an answer, and no request for the store."""
+        return self._nothing_waits and not self._output.asked
 
     def close(self) -> None:
         """Answer 102 to all that waits, and close the connections of all users (rule 4.10)."""
-        sessions = [session for user in self._users.values() for session in user.sessions.values()]
-        sessions.sort(key=lambda session: session.side is Side.SENDING)  # receivers first: that answers the senders
-        for session in sessions:
+        sessions = sorted(self._sessions(), key=lambda session: session.side is not Side.RECEIVING)
+        for session in sessions:  # receivers first: that answers the senders
+            if session.extended:
+                self._output.write(session, error(107, reason=b"the server stops"))
             self._release(session)
-            self._close(session)
+            self._output.close(session)
+
+    def _sessions(self) -> list[Session]:
+        """The connections of all users, each once."""
+        guests = {session: None for user in self._users.values() for session in user.sessions.values()}
+        return [*guests, *self._members.sessions()]
 
     # Registration (section 4)
 
     def _take_registration(self, session: Session, head: Head) -> None:
         """Handle a frame that comes before the session's user is registered."""
         if head.verb is Verb.MALFORMED:
-            self._break_off(session)
+            self._break_off(session, head.code)
         elif head.verb is not Verb.REGISTER or head.side is None:
             self._refuse(session, NO_USER_REGISTERED)
         elif session.user is not None or not is_name(head.name):
             self._refuse(session, MALFORMED_USERNAME)
-        elif head.side is Side.SENDING:
-            self._register(session, head, Side.SENDING, None)
+        elif (window := self._window(head)) == 0:
+            self._break_off(session, 103)
+        elif b"authorization" in head.headers:
+            self._log_in(session, head, head.side)
+        elif self._members.find(head.key) is not None or not self._limits.guests:
+            self._refuse(session, MALFORMED_USERNAME)
         else:
-            window = head.headers.get(b"window")
-            if window is None:
-                self._register(session, head, Side.RECEIVING, None)
-            elif _WINDOW.fullmatch(window) and int(window):
-                self._register(session, head, Side.RECEIVING, min(int(window), self._limits.window))
-            else:
-                self._break_off(session)
+            self._register(session, head, head.side, window)
+
+    def _window(self, head: Head) -> int | None:
+        """The window that a REGISTER is granted (section 6): None if it asks for none, 0 if it makes no sense."""
+        window = head.headers.get(b"window")
+        if window is None or head.side is Side.SENDING:
+            return None
+        return min(int(window), self._limits.window) if _NUMBER.fullmatch(window) else 0
 
     def _register(self, session: Session, head: Head, side: Side, window: int | None) -> None:
-        """Give the session the name and side that it asks for, if they can be had (rules 4.2 and 4.9)."""
+        """Give a guest the name and side that it asks for, if they can be had (rules 4.2 and 4.9)."""
         user = self._users.get(head.key)
         if user is None:
             user = self._users[head.key] = User(head.key, session.address)
-        elif side in user.sessions or user.address != session.address:
+        elif user.address != session.address or user.sessions.keys() & side.ways:
             self._refuse(session, MALFORMED_USERNAME)
             return
-        user.sessions[side] = session
+        for way in side.ways:
+            user.sessions[way] = session
         session.user = user
-        session.side = side
-        session.key = head.key
-        session.start = forward_start(head.name)
-        session.window = session.granted = window or 1
-        self._write(session, registered(side, head.name, window))
-        if user.complete or len(user.sessions) == len(Side):
+        self._name(session, head.name, side, window)
+        if side is Side.DUPLEX:
+            answer = registered(side, head.name, session.granted, max_body=self._limits.max_body)
+        else:
+            answer = registered(side, head.name, window)
+        self._output.write(session, answer)
+        if user.complete or len(user.sessions) == len(Side.DUPLEX.ways):
             user.complete = True
             for each in user.sessions.values():
                 self._admit(user, each)
+
+    def _name(self, session: Session, name: bytes, side: Side, window: int | None) -> None:
+        session.side = side
+        session.name = name
+        session.key = name.lower()
+        session.start = forward_start(name)
+        session.window = session.granted = window or 1
 
     def _admit(self, user: User, session: Session) -> None:
         """The session's user is registered on both sides: its connection is open for messages."""
         if session.side is Side.SENDING:
             session.stage = Stage.SENDING
-            if self._draining:
-                self._pause(session)
-        else:
+        elif session.side is Side.RECEIVING:
             session.stage = Stage.RECEIVING
             self._receivers[user.key] = session
+        else:
+            self._extend(session)
+            self._extended[user.key] = session
+        if self._draining and session.side is not Side.RECEIVING:
+            self._pause(session)
+
+    def _extend(self, session: Session) -> None:
+        session.extended = True
+        session.stage = Stage.EXTENDED
+        self._leave_fast_path(session)
 
     def _refuse(self, session: Session, error: bytes) -> None:
-        self._write(session, error)
+        self._output.write(session, error)
         session.refusals += 1
         if session.refusals >= self._limits.refusals:
             self._release(session)
-            self._close(session)
+            self._output.close(session)
 
-    def _break_off(self, session: Session) -> None:
+    def _break_off(self, session: Session, code: int) -> None:
         """It cannot be told where the next frame begins: 103, and the name is free (rule 2.8)."""
-        self._write(session, HEADER_INCOMPLETE)
-        others = (
-            [] if session.user is None else [each for each in session.user.sessions.values() if each is not session]
-        )
-        for each in [session, *others]:
+        reason = _UNDERSTOOD.get(code, _UNDERSTOOD[103])
+        self._output.write(session, error(code, reason=reason) if session.extended else HEADER_INCOMPLETE)
+        others = [] if session.user is None else list(session.user.sessions.values())
+        for each in {session: None, **dict.fromkeys(others)}:
             self._release(each)
-            self._close(each)
+            self._output.close(each)
 
     def _release(self, session: Session) -> None:
         """Take the session's side away from its user, and answer what waits on it (rule 4.8)."""
+        self._members.leave(session)
         user = session.user
         if user is None or session.side is None:
             return
         session.user = None
-        del user.sessions[session.side]
+        for way in session.side.ways:
+            del user.sessions[way]
         if not user.sessions:
             del self._users[user.key]
-        if session.side is Side.RECEIVING:
+        if session.side is not Side.SENDING:
             self._receivers.pop(user.key, None)
+            self._extended.pop(user.key, None)
             self._abandon(session)
 
-    # From the sender (section 5)
+    # Members' registration (section 10)
 
-    def _take_sends(self, sender: Session, frames: list[Frame]) -> None:
-        """Handle the frames of a sending connection.
+    def _log_in(self, session: Session, head: Head, side: Side) -> None:
+        if side is Side.RECEIVING:
+            self._refuse(session, MALFORMED_USERNAME)
+            return
+        self._wait(session)
+        self.logins.append((session, head))
 
-        This is one half of the fast path: a SEND to a receiver whose window has room is handled here, in line.
+    def authenticated(self, session: Session, head: Head, member: Member, device: str) -> None:
+        """It is known who is asking.
+
+        Args:
+            session: the connection.
+            head: its REGISTER.
+            member: who it is.
+            device: on which device.
         """
-        for head, body in frames:
-            if head.verb is not _SEND:
-                if head.verb is Verb.REGISTER:
-                    self._write(sender, MALFORMED_USERNAME)
-                    continue
-                self._break_off(sender)
-                return
-            number = sender.next_send
-            sender.next_send = number + 1
-            receiver = self._receivers.get(head.key)
-            if receiver is None:
-                if head.key == b"all":
-                    self._send_to_all(sender, number, head, body)
-                else:
-                    self._answer(sender, number, UNABLE_TO_SEND)
-                continue
-            pending = receiver.pending
-            if not pending:
-                pending = self._wake(receiver)
-            if len(pending) < receiver.window:
-                pending.append((sender, head, number, self._deadline, None))
-                out = receiver.out
-                if not out:
-                    self.written.append(receiver)
-                out += (sender.start, head.length_end, body)
-            else:
-                self._queue(receiver, (sender, head, number, self._deadline, None), body)
-        if sender.next_send - sender.next_answer >= self._most_unanswered or (
-            sender.queued_bytes and self._full(sender, 1)
-        ):
-            self._pause(sender)
-
-    def _wake(self, receiver: Session) -> deque[Pending]:
-        """The `pending` of a receiver, which is now looked after by `tick`."""
-        self._busy.add(receiver)
-        if receiver.pending is None:
-            receiver.pending = deque()
-        return receiver.pending
-
-    def _send_to_all(self, sender: Session, number: int, head: Head, body: bytes) -> None:
-        """Send to every registered user but the sender (rule 5.9)."""
-        receivers = [each for each in self._receivers.values() if each.user is not sender.user]
-        if not receivers:
-            self._answer(sender, number, head.delivered)
-            return
-        pending: Pending = (sender, head, SETTLED, self._deadline, Broadcast(number, len(receivers)))
-        for receiver in receivers:
-            waiting = self._wake(receiver)
-            if len(waiting) < receiver.window:
-                waiting.append(pending)
-                self._write(receiver, sender.start, head.length_end, body)
-            else:
-                self._queue(receiver, pending, body)
-
-    def _queue(self, receiver: Session, pending: Pending, body: bytes) -> None:
-        """Let a message wait for its turn at a receiver, or fail if there is no room (rule 5.6)."""
-        limits = self._limits
-        if (
-            receiver.queued >= limits.queue_messages
-            or receiver.queued_bytes + len(body) > limits.queue_bytes
-            or self._queued_bytes + len(body) > limits.queue_bytes_total
-        ):
-            self._settle(pending, False)
-            return
-        if receiver.queue is None:
-            receiver.queue = OrderedDict()
-        receiver.queue.setdefault(pending[0], deque()).append((pending, body))
-        self._count_queued(receiver, pending[0], 1, len(body))
-
-    def _count_queued(self, receiver: Session, sender: Session, messages: int, size: int) -> None:
-        receiver.queued += messages
-        receiver.queued_bytes += size
-        sender.queued_bytes += size
-        self._queued_bytes += size
-
-    # From the receiver (section 5)
-
-    def _take_answers(self, receiver: Session, frames: list[Frame]) -> None:
-        """Handle the frames of a receiving connection.
-
-        This is the other half of the fast path: RECEIVED for the oldest message, where the sender waits for just that
-        answer, is handled here, in line.
-        """
-        for head, _ in frames:
-            pending = receiver.pending
-            if head.verb is _RECEIVED:
-                if not pending or head.key != pending[0][0].key:
-                    continue
-                taken = True
-            elif head.verb is Verb.ERROR:
-                if not pending:
-                    continue
-                taken = False
-            elif head.verb is Verb.REGISTER:
-                self._write(receiver, MALFORMED_USERNAME)
-                if not receiver.window:
-                    self._pause(receiver)
-                continue
-            else:
-                self._break_off(receiver)
-                return
-            message = pending.popleft()
-            sender, send, number, _, _ = message
-            if taken and number == sender.next_answer and sender.held is None:
-                sender.next_answer = number + 1
-                out = sender.out
-                if not out:
-                    self.written.append(sender)
-                out.append(send.delivered)
-            else:
-                self._settle(message, taken)
-            if receiver.queue:
-                self._forward_queued(receiver)
-
-    def _forward_queued(self, receiver: Session) -> None:
-        """Forward what waits, each sender in turn, as far as the window allows."""
-        queue = receiver.queue
-        pending = receiver.pending
-        while queue and pending is not None and len(pending) < receiver.window:
-            sender, waiting = next(iter(queue.items()))
-            message, body = waiting.popleft()
-            if waiting:
-                queue.move_to_end(sender)
-            else:
-                del queue[sender]
-            self._dequeued(receiver, sender, body)
-            pending.append(message)
-            self._write(receiver, sender.start, message[1].length_end, body)
-
-    def _dequeued(self, receiver: Session, sender: Session, body: bytes) -> None:
-        self._count_queued(receiver, sender, -1, -len(body))
-        if sender.paused:
-            self._resume(sender)
-
-    def _expire(self, receiver: Session) -> None:
-        """Answer 102 for what has waited too long at a receiver."""
-        if pending := receiver.pending:
-            for place, message in enumerate(pending):
-                sender, send, _, deadline, _ = message
-                if deadline <= self._now and _unsettled(message):
-                    pending[place] = (sender, send, SETTLED, deadline, None)
-                    self._settle(message, False)
-        if queue := receiver.queue:
-            for sender, waiting in list(queue.items()):
-                while waiting and waiting[0][0][3] <= self._now:
-                    message, body = waiting.popleft()
-                    self._dequeued(receiver, sender, body)
-                    self._settle(message, False)
-                if not waiting:
-                    del queue[sender]
-
-    def _abandon(self, receiver: Session) -> None:
-        """Answer 102 for all that waits on a receiver that is gone."""
-        messages = list(receiver.pending or ())
-        for sender, waiting in (receiver.queue or {}).items():
-            for message, body in waiting:
-                self._dequeued(receiver, sender, body)
-                messages.append(message)
-        receiver.pending = receiver.queue = None
-        for message in messages:
-            self._settle(message, False)
-
-    # To the sender (section 5)
-
-    def _settle(self, message: Pending, taken: bool) -> None:
-        """One receiver has answered a message, or never will: answer its sender if that decides it."""
-        sender, send, number, _, broadcast = message
-        if broadcast is not None:
-            broadcast.waiting -= 1
-            broadcast.failed |= not taken
-            if broadcast.waiting:
-                return
-            number = broadcast.number
-            taken = not broadcast.failed
-        if number != SETTLED:
-            self._answer(sender, number, send.delivered if taken else UNABLE_TO_SEND)
-
-    def _answer(self, sender: Session, number: int, answer: bytes) -> None:
-        """Answer a SEND, in its turn (rule 5.5)."""
-        if sender.next_answer == GONE:
-            return
-        held = self._leave_fast_path(sender)
-        held[number] = answer
-        while (due := held.pop(sender.next_answer, None)) is not None:
-            sender.next_answer += 1
-            self._write(sender, due)
-        if sender.paused:
-            self._resume(sender)
-        if sender.finished and sender.next_answer == sender.next_send:
-            self._close(sender)
-        if not held and not sender.paused and not sender.finished:
-            sender.held = None
-
-    def _leave_fast_path(self, sender: Session) -> dict[int, bytes]:
-        """Have every answer to this sender pass through `_answer`."""
-        if sender.held is None:
-            sender.held = {}
-        return sender.held
-
-    def _pause(self, sender: Session) -> None:
-        """Read nothing more from a sender for now; or from a receiver that does not take the answers to its errors."""
-        self._leave_fast_path(sender)
-        if not sender.paused:
-            sender.paused = True
-            self.changed.append(sender)
-
-    def _full(self, sender: Session, share: float) -> bool:
-        """Whether a sender has used up a share of what it may have on its way (rule 5.8)."""
-        limits = self._limits
-        return (
-            sender.next_send - sender.next_answer >= limits.unanswered * share
-            or sender.queued_bytes >= limits.queue_bytes / 4 * share
-        )
-
-    def _resume(self, sender: Session) -> None:
-        """Read again from a connection that was paused, unless there is a reason not to."""
-        if sender.window and (sender.side is Side.RECEIVING or not (self._draining or self._full(sender, 0.5))):
-            sender.paused = False
-            self.changed.append(sender)
-
-    # Output
-
-    def _write(self, session: Session, *chunks: bytes) -> None:
         if session.closing:
             return
-        if not session.out:
-            self.written.append(session)
-        session.out += chunks
+        account = Account(member.number, device.encode())
+        resume = int(seq) if _NUMBER.fullmatch(seq := head.headers.get(b"seq", b"")) else 0
+        if head.side is Side.DUPLEX:
+            request = OpenDevice(member.number, device, resume, self._clock())
+            self._output.ask(request, partial(self._opened, session, head, member, account))
+        else:
+            self._opened(session, head, member, account, None)
 
-    def _close(self, session: Session) -> None:
-        """Close a connection after what was written to it."""
-        session.closing = True
-        session.stage = Stage.OVER
-        session.next_answer = GONE
-        self.changed.append(session)
+    def _opened(
+        self,
+        session: Session,
+        head: Head,
+        member: Member,
+        account: Account,
+        result: Opened | Refusal | StoreError | None,
+    ) -> None:
+        if session.closing or head.side is None:
+            return
+        if isinstance(result, Refusal | StoreError):
+            self.not_authenticated(session, 104, _reason(result))
+            return
+        self._name(session, member.name.encode(), head.side, self._window(head))
+        self._output.write(
+            session,
+            registered(
+                head.side,
+                head.name,
+                device=account.device,
+                window=session.granted if result else None,
+                seq=result.cursor if result else None,
+                max_body=self._limits.max_body,
+            ),
+        )
+        self._extend(session)
+        self._members.join(session, account, result)
+        self._go_on(session)
+
+    def not_authenticated(self, session: Session, code: int, reason: str, retry_after: int | None = None) -> None:
+        """It is not known who is asking (rules 10.2 to 10.4).
+
+        Args:
+            session: the connection.
+            code: the number of the error.
+            reason: why, for a person.
+            retry_after: seconds to wait, if that is the matter.
+        """
+        if session.closing:
+            return
+        session.stage = Stage.REGISTERING
+        self._refuse(session, error(code, reason=reason.encode(), retry_after=retry_after))
+        self._go_on(session)
+
+    def _wait(self, session: Session) -> None:
+        """Look at no frames of a connection until `_go_on`."""
+        session.stage = Stage.WAITING
+        self._pause(session)
+
+    def _go_on(self, session: Session) -> None:
+        """Look at the frames of a connection again, at those first that came in the meantime."""
+        if session.closing:
+            return
+        frames, session.early = session.early or [], None
+        self._resume(session)
+        self.take(session, frames)
+
+    # Extended connections (sections 9 and 11)
+
+    def _take_extended(self, session: Session, frames: list[Frame]) -> None:
+        """Handle the frames of an extended connection."""
+        for count, (head, body) in enumerate(frames, 1):
+            if head.verb is Verb.SEND:
+                self._take_identified(session, head, body)
+            elif session.account is None or head.verb is Verb.REGISTER:
+                self._take_answers(session, [(head, body)])
+            else:
+                self._take_from_device(session, session.account, head)
+            if session.stage is not Stage.EXTENDED:
+                self.take(session, frames[count:])
+                break
+        self._members.acknowledge(session)
+        if self._full(session, 1):
+            self._pause(session)
+
+    def _take_from_device(self, session: Session, account: Account, head: Head) -> None:
+        members = self._members
+        if account.feed is None:
+            self._break_off(session, head.code or 103)
+        elif head.verb is Verb.RECEIVED:
+            members.take_received(account, head)
+        elif head.verb is Verb.ERROR:
+            members.take_refusal(account, head)
+        elif head.verb is Verb.READ and head.name:
+            members.take_read(account, head)
+        elif head.verb in (Verb.HISTORY, Verb.DEVICES) or (head.verb in (Verb.TOKEN, Verb.REVOKE) and head.name):
+            self._wait(session)
+            members.take_question(session, account, head, partial(self._question_answered, session))
+        else:
+            self._break_off(session, head.code or 103)
+
+    def _question_answered(self, session: Session) -> None:
+        if session.stage is Stage.WAITING:
+            session.stage = Stage.EXTENDED
+            self._go_on(session)
+
+    def _take_identified(self, sender: Session, head: Head, body: bytes) -> None:
+        """Handle a SEND that carries an Id (rule 9.5)."""
+        if not _IDENTIFIER.fullmatch(head.headers.get(b"id", b"")):
+            self._break_off(sender, 103)
+            return
+        number = sender.next_send
+        sender.next_send = number + 1
+        if len(head.travels) > _TRAVELS:
+            self._reply(sender, number, head, "the headers are too long")
+            return
+        if b"time" not in head.headers:
+            head.travels += self._time_line()
+        receiver = self._receivers.get(head.key)
+        if receiver is None:
+            self._send_elsewhere(sender, number, head, body)
+        elif sender.account is not None:
+            self._store(sender, number, head, body, (), [receiver])
+        else:
+            self._forward_or_queue(receiver, (sender, head, number, self._deadline, None), body)
+
+    def _time_line(self) -> bytes:
+        return b"Time: %b\n" % time_text(self._clock()).encode()
+
+    def _send_elsewhere(self, sender: Session, number: int, head: Head, body: bytes) -> None:
+        """Handle a SEND to anybody but a guest with a classic connection."""
+        member = self._members.find(head.key)
+        guest = self._extended.get(head.key)
+        if head.key == b"all":
+            self._send_to_all(sender, number, head, body)
+        elif member is not None and (sender.extended or self._members.listens(member.number)):
+            self._store(sender, number, head, body, (member.number,), [])
+        elif guest is not None and sender.account is not None:
+            self._store(sender, number, head, body, (), [guest])
+        elif guest is not None:
+            self._forward_or_queue(guest, (sender, head, number, self._deadline, None), body)
+        else:
+            self._reply(sender, number, head, f"{head.name.decode('ascii', 'replace')} is not connected")
+
+    def _send_to_all(self, sender: Session, number: int, head: Head, body: bytes) -> None:
+        """Send to every registered user but the sender (rules 5.9 and 11.12)."""
+        guests = [
+            each
+            for each in (*self._receivers.values(), *self._extended.values())
+            if each.user is not sender.user or sender.user is None
+        ]
+        own = sender.account.member if sender.account else None
+        members = tuple(member for member in self._members.listening() if member != own)
+        if not guests and not members:
+            self._reply(sender, number, head, None)
+        elif members or sender.account is not None:
+            self._store(sender, number, head, body, members, guests)
+        else:
+            broadcast = Broadcast(len(guests), partial(self._reply, sender, number, head))
+            for guest in guests:
+                self._forward_or_queue(guest, (sender, head, SETTLED, self._deadline, broadcast), body)
+
+    # What is stored (section 11)
+
+    def _store(
+        self,
+        sender: Session,
+        number: int,
+        head: Head,
+        body: bytes,
+        members: tuple[int, ...],
+        guests: list[Session],
+    ) -> None:
+        """Store a message to members, to guests from a member, or to both."""
+        account = sender.account
+        now = self._clock()
+        expires = None
+        if not sender.extended or head.key == b"all":
+            expires = now + self._limits.answer_timeout
+        elif _NUMBER.fullmatch(seconds := head.headers.get(b"expires", b"")):
+            expires = now + int(seconds)
+        request = Append(
+            sender=account.member if account else None,
+            sender_name=sender.name,
+            device=account.device if account else b"",
+            id=head.headers.get(b"id", b"") if sender.extended else b"",
+            recipient=head.name,
+            members=members,
+            live=bool(guests),
+            headers=head.travels if sender.extended else self._time_line(),
+            body=body,
+            time=now,
+            expires=expires,
+        )
+        self._output.ask(request, partial(self._is_stored, sender, number, head, body, account, guests))
+
+    def _is_stored(
+        self,
+        sender: Session,
+        number: int,
+        head: Head,
+        body: bytes,
+        account: Account | None,
+        guests: list[Session],
+        result: Appended | Known | Refusal | StoreError,
+    ) -> None:
+        if isinstance(result, Refusal | StoreError):
+            self._reply(sender, number, head, _reason(result))
+            return
+        if isinstance(result, Known):
+            self._answer_again(sender, number, head, result)
+            return
+        if account is None:
+            self._stored[result.message] = (sender, number, head)
+        else:
+            self._members.watch(account, result.message)
+        if sender.extended:
+            own = account.member if account and account.feed else None
+            seqs = [entry.seq for entry in result.outcome.entries if entry.member == own and entry.kind is Kind.SENT]
+            if head.key != b"all" and not guests:
+                self._output.write(
+                    sender,
+                    frame(Verb.ACCEPTED, head.name, id=head.headers[b"id"], seq=seqs[0] if seqs else None),
+                )
+            self._answered(sender)
+        self._on_outcome(result.outcome)
+        if guests:
+            broadcast = Broadcast(len(guests), partial(self._settle_stored, result.message))
+            message: Pending = (sender, head, SETTLED, self._deadline, broadcast)
+            for guest in guests:
+                if guest.user is None:
+                    self._settle(message, LEFT)
+                else:
+                    self._forward_or_queue(guest, message, body)
+
+    def _settle_stored(self, message: int, failure: str | None) -> None:
+        request = Settle(message, failure is None, failure or "", self._clock())
+        self._output.ask(request, self._changed)
+
+    def _answer_again(self, sender: Session, number: int, head: Head, known: Known) -> None:
+        """Answer a SEND whose Id was used before with what is known of that message (rule 11.7)."""
+        if not known.same:
+            self._reply(sender, number, head, "this Id was used for another message")
+        elif known.state is State.FAILED:
+            self._reply(sender, number, head, known.reason)
+        else:
+            identifier = head.headers[b"id"]
+            verbs = (Verb.ACCEPTED, Verb.SENT, Verb.READ)[: known.state]
+            self._output.write(sender, *(frame(verb, head.name, id=identifier) for verb in verbs))
+            if sender.account is not None:
+                self._members.watch(sender.account, known.message)
+            self._answered(sender)
+
+    def _changed(self, result: Outcome | StoreError) -> None:
+        """Something was stored for which nobody waits; if it was not, the same is tried or told again later."""
+        if isinstance(result, Outcome):
+            self._on_outcome(result)
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        """Give what was appended to logs to those whom it concerns."""
+        self._members.distribute(outcome)
+        for message, state, reason in outcome.guests:
+            if message not in self._stored:
+                continue
+            sender, number, head = self._stored[message]
+            if state is not State.DELIVERED or not sender.extended:
+                del self._stored[message]
+            if not sender.extended:
+                self._reply(sender, number, head, reason if state is State.FAILED else None)
+            elif state is State.FAILED:
+                self._output.write(sender, error(102, id=head.headers[b"id"], reason=reason.encode()))
+            else:
+                verb = Verb.READ if state is State.READ else Verb.SENT
+                self._output.write(sender, frame(verb, head.name, id=head.headers[b"id"]))
 
 
-def _unsettled(message: Pending) -> bool:
-    """Whether an answer depends on this message's receiver."""
-    return message[2] != SETTLED or message[4] is not None
+def _reason(result: Refusal | StoreError) -> str:
+    return result.reason if isinstance(result, Refusal) else str(result)

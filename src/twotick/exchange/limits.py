@@ -14,6 +14,8 @@ class Limits:
         queue_messages: the most messages that wait for one receiver's turn; one more is answered 102.
         queue_bytes: the most bytes of their bodies; a message that does not fit is answered 102.
         queue_bytes_total: the most bytes of bodies that wait for all receivers together.
+        max_body: the longest body, in bytes, as extended connections are told.
+        guests: whether names may be used that are no member's.
         refusals: the errors that a connection may earn before it is registered; then it is closed.
     """
 
@@ -23,4 +25,6 @@ class Limits:
     queue_messages: int = 4096
     queue_bytes: int = 16 << 20
     queue_bytes_total: int = 256 << 20
+    max_body: int = 1 << 20
+    guests: bool = True
     refusals: int = 16

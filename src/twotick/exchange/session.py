@@ -1,10 +1,12 @@
 """What the exchange knows about one connection, and about one user."""
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeAlias
 
-from twotick.wire import Head, Side
+from twotick.store import Entry
+from twotick.wire import Frame, Head, Side
 
 Pending: TypeAlias = "tuple[Session, Head, int, float, Broadcast | None]"
 """A message on its way to one receiver: who sent it, the head of its SEND, its number among the SENDs of that
@@ -22,20 +24,20 @@ GONE = -2
 
 
 class Broadcast:
-    """A SEND to everyone, on its way to several receivers (rule 5.9).
+    """A message to several receivers, or one whose outcome is more than an answer.
 
     Attributes:
-        number: its number among the SENDs of its connection.
         waiting: receivers that have not answered.
-        failed: whether one of them did not take it.
+        failure: why one of them does not have it; None as long as all have taken it.
+        finish: called with `failure` when the last has answered.
     """
 
-    __slots__ = ("failed", "number", "waiting")
+    __slots__ = ("failure", "finish", "waiting")
 
-    def __init__(self, number: int, waiting: int) -> None:
-        self.number = number
+    def __init__(self, waiting: int, finish: Callable[[str | None], None]) -> None:
         self.waiting = waiting
-        self.failed = False
+        self.failure: str | None = None
+        self.finish = finish
 
 
 class User:
@@ -57,6 +59,43 @@ class User:
         self.complete = False
 
 
+FEED_ENTRIES = 256
+"""Entries that a feed holds at most."""
+
+FEED_BYTES = 1 << 20
+"""Bytes of bodies from which on a feed takes no more; one entry may go beyond it."""
+
+
+class Feed:
+    """What a device is given from its member's log (rule 11.2).
+
+    Attributes:
+        session: the device's connection.
+        entries: entries that are to be sent, oldest first.
+        size: the bytes of their bodies.
+        covered: everything in the log up to this number is in `entries`, was sent, or is not for this device.
+        unanswered: the numbers that were sent and not acknowledged, oldest first.
+        acknowledged: the number up to which the store is to be told; 0 if there is nothing to tell.
+        fetching: whether the store was asked for what comes after `covered`.
+    """
+
+    __slots__ = ("acknowledged", "covered", "entries", "fetching", "session", "size", "unanswered")
+
+    def __init__(self, session: "Session", covered: int) -> None:
+        self.session = session
+        self.entries: deque[Entry] = deque()
+        self.size = 0
+        self.covered = covered
+        self.unanswered: deque[int] = deque()
+        self.acknowledged = 0
+        self.fetching = False
+
+    @property
+    def full(self) -> bool:
+        """Whether it should take no more."""
+        return len(self.entries) >= FEED_ENTRIES or self.size >= FEED_BYTES
+
+
 class Stage(Enum):
     """Which frames a connection is expected to carry."""
 
@@ -66,8 +105,31 @@ class Stage(Enum):
     """SEND."""
     RECEIVING = "receiving"
     """RECEIVED, or ERROR in its place."""
+    WAITING = "waiting"
+    """None, until a question is answered: who is asking (rule 10.2), or what it asked (rules 10.8 and 11.9)."""
+    EXTENDED = "extended"
+    """What section 9 allows, and sections 10 and 11 for a member."""
     OVER = "over"
     """None: it is closed, or about to be."""
+
+
+class Account:
+    """Whose device a connection is.
+
+    Attributes:
+        member: the store's number of the member.
+        device: the device's name.
+        feed: what the device is given; None on a connection that only sends.
+        sent: messages that were sent on this connection and whose fate is not final, by the store's numbers.
+    """
+
+    __slots__ = ("device", "feed", "member", "sent")
+
+    def __init__(self, member: int, device: bytes) -> None:
+        self.member = member
+        self.device = device
+        self.feed: Feed | None = None
+        self.sent: OrderedDict[int, None] = OrderedDict()
 
 
 class Session:
@@ -85,7 +147,11 @@ class Session:
         stage: which frames are expected on it.
         user: the user for whom it is registered; None before that and afterwards.
         side: the side on which it is or was registered.
-        key: the name under which it is or was registered, in lower case.
+        name: the name under which it is or was registered, as it is shown.
+        key: the same in lower case.
+        extended: whether it was registered as an extended connection (rule 9.1).
+        account: whose device it is; None for a guest.
+        early: frames that came while it was WAITING.
         refusals: errors earned before its user was registered.
         window: how many FORWARDs may be unanswered; 0 while the connection takes no output.
         granted: what `window` is while it does.
@@ -104,12 +170,16 @@ class Session:
     """
 
     __slots__ = (
+        "account",
         "address",
         "closing",
+        "early",
+        "extended",
         "finished",
         "granted",
         "held",
         "key",
+        "name",
         "next_answer",
         "next_send",
         "out",
@@ -136,7 +206,11 @@ class Session:
         self.stage = Stage.REGISTERING
         self.user: User | None = None
         self.side: Side | None = None
+        self.name = b""
         self.key = b""
+        self.extended = False
+        self.account: Account | None = None
+        self.early: list[Frame] | None = None
         self.refusals = 0
         self.window = 1
         self.granted = 1

@@ -244,6 +244,7 @@ class History:
         before: only entries before this number; 0 for no such limit.
         since: only messages accepted at this time or later; 0 for no such limit.
         most: how many at most.
+        size: bytes of bodies after which there are no more.
     """
 
     member: int
@@ -251,6 +252,7 @@ class History:
     before: int
     since: float
     most: int
+    size: int
 
 
 # Members and devices

@@ -5,6 +5,7 @@ Sans-I/O: no sockets, no clock, nothing asynchronous. `Parser` turns bytes into 
 """
 
 from twotick.wire.frames import (
+    CLASSIC_SIDES,
     ERROR_TEXTS,
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
@@ -16,6 +17,7 @@ from twotick.wire.frames import (
     Verb,
     error,
     forward_start,
+    frame,
     is_name,
     received,
     register,
@@ -25,6 +27,7 @@ from twotick.wire.frames import (
 from twotick.wire.parser import MAX_HEAD, HeadCache, Parser
 
 __all__ = [
+    "CLASSIC_SIDES",
     "ERROR_TEXTS",
     "HEADER_INCOMPLETE",
     "MALFORMED_USERNAME",
@@ -39,6 +42,7 @@ __all__ = [
     "Verb",
     "error",
     "forward_start",
+    "frame",
     "is_name",
     "received",
     "register",

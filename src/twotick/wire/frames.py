@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 
 class Verb(Enum):
-    """The first word of a start line (docs/protocol.md, section 3)."""
+    """The first word of a start line (docs/protocol.md, sections 3, 10 and 11)."""
 
     REGISTER = b"REGISTER"
     REGISTERED = b"REGISTERED"
@@ -16,6 +16,13 @@ class Verb(Enum):
     """SEND without a Content-length: the server's answer that the recipient has it."""
     FORWARD = b"FORWARD"
     RECEIVED = b"RECEIVED"
+    ACCEPTED = b"ACCEPTED"
+    READ = b"READ"
+    HISTORY = b"HISTORY"
+    TOKEN = b"TOKEN"
+    DEVICES = b"DEVICES"
+    REVOKE = b"REVOKE"
+    REVOKED = b"REVOKED"
     ERROR = b"ERROR"
     UNKNOWN = b""
     """Any other word; or SEND or FORWARD without what they need."""
@@ -24,20 +31,36 @@ class Verb(Enum):
 
 
 class Side(Enum):
-    """Which of a user's two connections is registered (docs/protocol.md, section 4)."""
+    """Which way a connection is registered (docs/protocol.md, sections 4 and 9)."""
 
     SENDING = b"TOSEND"
     RECEIVING = b"TORECV"
+    DUPLEX = b"DUPLEX"
+    """Both on one connection (rule 9.1)."""
+
+    @property
+    def ways(self) -> "frozenset[Side]":
+        """The sides that a connection registered like this takes."""
+        return _WAYS[self]
 
 
+CLASSIC_SIDES = (Side.SENDING, Side.RECEIVING)
+"""A guest's two connections."""
+
+_WAYS = {
+    Side.SENDING: frozenset([Side.SENDING]),
+    Side.RECEIVING: frozenset([Side.RECEIVING]),
+    Side.DUPLEX: frozenset([Side.SENDING, Side.RECEIVING]),
+}
 _VERBS = {verb.value: verb for verb in Verb if verb.value.isalpha()}
 _ABOUT_ONE_USER = (Verb.SEND, Verb.SENT, Verb.FORWARD)
 _SIDES = {side.value: side for side in Side}
 
-_RESERVED = frozenset(b"send all register registered tosend torecv duplex forward received accepted read error".split())
+_RESERVED = frozenset([b"all", *(verb.lower() for verb in _VERBS), *(side.lower() for side in _SIDES)])
 _NAME = re.compile(rb"[A-Za-z0-9]{1,32}")
 _LENGTH = re.compile(rb"[0-9]{1,10}")
 _CODE = re.compile(rb"[0-9]{3}")
+_TRAVELS = re.compile(rb"content-type|time|reply-to|expires|x-.*", re.DOTALL)
 _WORD = re.compile(rb"[^ \t\r]+")
 
 
@@ -54,7 +77,8 @@ class Head:
         delivered: for SEND, the answer that says that the recipient has it (rule 5.4).
         length_end: for SEND, the end of the FORWARD's head, which follows `forward_start`.
         side: for REGISTER and REGISTERED, the side that is registered; None if the word is neither.
-        code: for ERROR, its number; 0 if there is none.
+        code: for ERROR, its number, 0 if there is none; for MALFORMED, the number of the error that says why.
+        travels: the lines of the headers that go from sender to recipient, each with its line feed (rule 9.7).
     """
 
     verb: Verb
@@ -66,12 +90,14 @@ class Head:
     length_end: bytes = b""
     side: Side | None = None
     code: int = 0
+    travels: bytes = b""
 
 
 Frame: TypeAlias = tuple[Head, bytes]
 """A head and its body; the body is empty if the head has no Content-length."""
 
-_FRAMING_ERROR = Head(Verb.MALFORMED)
+_FRAMING_ERROR = Head(Verb.MALFORMED, code=103)
+_TOO_LARGE = Head(Verb.MALFORMED, code=106)
 
 
 def read_head(text: bytes, max_body: int) -> Head:
@@ -87,19 +113,24 @@ def read_head(text: bytes, max_body: int) -> Head:
     start, *lines = text.split(b"\n")
     verb, *words = _WORD.findall(start)
     headers: dict[bytes, bytes] = {}
+    travels = b""
     for line in lines:
         name, colon, value = line.partition(b":")
-        name = name.strip(b" \t\r").lower()
+        written = name.strip(b" \t\r")
+        name = written.lower()
+        value = value.strip(b" \t\r")
         if not colon or not name or (name == b"content-length" and name in headers):
             return _FRAMING_ERROR
-        headers[name] = value.strip(b" \t\r")
+        headers[name] = value
+        if _TRAVELS.fullmatch(name):
+            travels += b"%b: %b\n" % (written, value)
     digits = headers.get(b"content-length")
     if digits is not None and not _LENGTH.fullmatch(digits):
         return _FRAMING_ERROR
     size = int(digits or 0)
     if size > max_body:
-        return _FRAMING_ERROR
-    head = Head(_VERBS.get(verb, Verb.UNKNOWN), headers, size)
+        return _TOO_LARGE
+    head = Head(_VERBS.get(verb, Verb.UNKNOWN), headers, size, travels=travels)
     match head.verb:
         case Verb.REGISTER | Verb.REGISTERED if words:
             head.side = _SIDES.get(words.pop(0))
@@ -128,18 +159,60 @@ def is_name(word: bytes) -> bool:
     return _NAME.fullmatch(word) is not None and word.lower() not in _RESERVED
 
 
-def register(side: Side, name: bytes, window: int | None = None) -> bytes:
-    """The frame by which a client registers a connection; `window` is asked for if given (rules 4.3 and 6.1)."""
-    return b"REGISTER %b %b\n%b\n" % (side.value, name, _window_line(window))
+def register(
+    side: Side,
+    name: bytes,
+    window: int | None = None,
+    *,
+    authorization: bytes | None = None,
+    device: bytes | None = None,
+    seq: int | None = None,
+    sign_up: bytes | None = None,
+) -> bytes:
+    """The frame by which a client registers a connection, with what it asks for (rules 4.3, 6.1, 9.1 and section 10)."""
+    asked = header_lines(authorization=authorization, device=device, window=window, seq=seq, sign_up=sign_up)
+    return b"REGISTER %b %b\n%b\n" % (side.value, name, asked)
 
 
-def registered(side: Side, name: bytes, window: int | None = None) -> bytes:
-    """The answer that grants a registration, and a window where one was asked for (rules 4.4 and 6.2)."""
-    return b"REGISTERED %b %b\n%b\n" % (side.value, name, _window_line(window))
+def registered(
+    side: Side,
+    name: bytes,
+    window: int | None = None,
+    *,
+    device: bytes | None = None,
+    seq: int | None = None,
+    max_body: int | None = None,
+) -> bytes:
+    """The answer that grants a registration, and what was asked for with it (rules 4.4, 6.2 and 9.2)."""
+    granted = header_lines(device=device, window=window, seq=seq, max_body=max_body)
+    return b"REGISTERED %b %b\n%b\n" % (side.value, name, granted)
 
 
-def _window_line(window: int | None) -> bytes:
-    return b"" if window is None else b"Window: %d\n" % window
+def header_lines(**headers: bytes | int | None) -> bytes:
+    """Header lines in this order, without those that are None; in the names, `_` stands for `-`."""
+    return b"".join(
+        b"%b: %b\n"
+        % (name.replace("_", "-").capitalize().encode(), value if isinstance(value, bytes) else b"%d" % value)
+        for name, value in headers.items()
+        if value is not None
+    )
+
+
+def frame(
+    verb: Verb, name: bytes = b"", body: bytes | None = None, travels: bytes = b"", **headers: bytes | int | None
+) -> bytes:
+    """Any frame of the extended profile (sections 9 to 11).
+
+    Args:
+        verb: the first word; SENT is written as SEND.
+        name: the word after it; none if empty.
+        body: the body; None for none.
+        travels: header lines that go along as they are.
+        headers: further headers, as for `header_lines`.
+    """
+    start = verb.value.strip() + (b" " + name if name else b"")
+    length = None if body is None else len(body)
+    return b"%b\n%b%b\n%b" % (start, header_lines(content_length=length, **headers), travels, body or b"")
 
 
 def send(recipient: bytes, body: bytes) -> bytes:
@@ -158,17 +231,22 @@ def received(sender: bytes) -> bytes:
 
 
 ERROR_TEXTS = {
-    100: "Malformed username",
-    101: "No user registered",
-    102: "Unable to send",
-    103: "Header incomplete",
+    100: b"Malformed username",
+    101: b"No user registered",
+    102: b"Unable to send",
+    103: b"Header incomplete",
+    104: b"Not authenticated",
+    105: b"Too many requests",
+    106: b"Too large",
+    107: b"Shutting down",
+    108: b"Replaced",
 }
-"""The errors of the classic profile (docs/protocol.md, section 7)."""
+"""The errors (docs/protocol.md, rules 7.1 and 9.9)."""
 
 
-def error(code: int) -> bytes:
-    """The ERROR frame with this number and its text from `ERROR_TEXTS`."""
-    return b"ERROR %d %b\n\n" % (code, ERROR_TEXTS[code].encode())
+def error(code: int, **headers: bytes | int | None) -> bytes:
+    """The ERROR frame with this number, its text from `ERROR_TEXTS`, and headers as for `header_lines`."""
+    return b"ERROR %d %b\n%b\n" % (code, ERROR_TEXTS[code], header_lines(**headers))
 
 
 MALFORMED_USERNAME = error(100)

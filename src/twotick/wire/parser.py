@@ -26,6 +26,9 @@ _SHORT = 2048
 _CACHED_HEADS = 32768
 """How many heads are remembered; then all are forgotten, so that changing names cannot fill the memory."""
 
+_COMMON_HEADERS = frozenset([b"content-length"])
+"""A head with other headers, such as an Id, is likely to be the only one of its kind."""
+
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 
@@ -44,8 +47,8 @@ class HeadCache:
         self.max_body = max_body
 
     def remember(self, text: bytes, head: Head) -> None:
-        """Let frames that begin with `text` and two newlines have `head`."""
-        if len(text) + 2 <= _CACHED_HEAD:
+        """Let frames that begin with `text` and two newlines have `head`, if it is one that may come again."""
+        if len(text) + 2 <= _CACHED_HEAD and head.headers.keys() <= _COMMON_HEADERS:
             if len(self.heads) >= _CACHED_HEADS:
                 self.heads.clear()
             self.heads[text] = head
@@ -130,7 +133,7 @@ class Parser:
                 self._keep(data, start, len(data) - start + 1)
             return start, None, 0
         if blank is None:
-            return start, self._break(Head(Verb.MALFORMED)), len(data)
+            return start, self._break(Head(Verb.MALFORMED, code=103)), len(data)
         text = data[start : blank.start()]
         head = read_head(text, self._cache.max_body)
         if head.verb is Verb.MALFORMED:

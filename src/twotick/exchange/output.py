@@ -1,0 +1,53 @@
+"""What an exchange leaves behind for its driver to do."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from twotick.exchange.session import GONE, Session, Stage
+from twotick.store import Request
+
+Callback: TypeAlias = Callable[[Any], None]
+"""Takes the answer to a request: what records.py says, or the StoreError that says why there is none."""
+
+
+class Output:
+    """What an exchange leaves behind. The driver empties the lists.
+
+    Attributes:
+        written: the sessions that have output; one may be in it twice.
+        changed: the sessions that are closing, paused or resumed; one may be in it twice.
+        requests: what the store is asked, in order, each with the callback for the answer. Callbacks must be called in
+            the order of their requests.
+        asked: how many requests have no answer yet.
+    """
+
+    def __init__(self) -> None:
+        self.written: list[Session] = []
+        self.changed: list[Session] = []
+        self.requests: list[tuple[Request, Callback]] = []
+        self.asked = 0
+
+    def write(self, session: Session, *chunks: bytes) -> None:
+        """Write to a connection, unless it is closing."""
+        if session.closing:
+            return
+        if not session.out:
+            self.written.append(session)
+        session.out += chunks
+
+    def close(self, session: Session) -> None:
+        """Close a connection after what was written to it."""
+        session.closing = True
+        session.stage = Stage.OVER
+        session.next_answer = GONE
+        self.changed.append(session)
+
+    def ask(self, request: Request, callback: Callback) -> None:
+        """Ask the store."""
+
+        def answered(result: Any) -> None:
+            self.asked -= 1
+            callback(result)
+
+        self.asked += 1
+        self.requests.append((request, answered))
