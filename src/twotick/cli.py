@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import io
-import os
 import sys
 from collections.abc import Coroutine
 from importlib.metadata import version
@@ -12,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from twotick.client import ConnectionLost, MalformedName, NotDelivered, ProtocolError, ServerUnreachable, TwotickError
+from twotick.client import (
+    ConnectionLost,
+    MalformedName,
+    NotDelivered,
+    ProtocolError,
+    ServerUnreachable,
+    TwotickError,
+    reason,
+)
+from twotick.ui.streams import abandon, complain, open_missing
 
 if TYPE_CHECKING:
     from twotick.settings import Settings
@@ -26,8 +34,8 @@ EX_IOERR = 74
 EX_PROTOCOL = 76
 EX_INTERRUPTED = 130
 
-_TYPER_USAGE = 2
-"""The exit status that the command line library has for wrong usage."""
+_TYPER_STATUS: dict[Any, int] = {1: EX_IOERR, 2: EX_USAGE}
+"""The exit statuses that the command line library has of its own: nobody reads its output, and wrong usage."""
 
 app = typer.Typer(
     help='Chat where "sent" means "received": the answer to a send is what really happened.',
@@ -82,11 +90,14 @@ def serve(
         where = f"{settings.host}:{settings.port}"
         if error.errno == errno.EADDRINUSE:
             _fail(EX_OSERR, f"{where} is in use: stop what listens there, or choose another port with --port")
-        _fail(EX_OSERR, f"cannot listen on {where}: {os.strerror(error.errno) if error.errno else error}")
+        _fail(EX_OSERR, f"cannot listen on {where}: {reason(error)}")
 
 
 def _announce(host: str, port: int) -> None:
-    print(f"listening on {f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    try:
+        print(f"listening on {f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    except OSError as error:
+        raise typer.Exit(_output_lost(error)) from None
 
 
 @app.command()
@@ -113,7 +124,10 @@ def send(
     from twotick.ui.send import read_body, send
 
     settings = _settings(config, server=server)
-    body = read_body(text, settings.max_body)
+    try:
+        body = read_body(text, settings.max_body)
+    except OSError as error:
+        _fail(EX_IOERR, f"cannot read standard input: {error.strerror}")
     _run(send(recipient, body, name=sender, server=settings.server, max_body=settings.max_body))
 
 
@@ -202,23 +216,34 @@ def _run(work: Coroutine[Any, Any, None], *, fast: bool = False) -> None:
     except ValueError as error:
         _fail(EX_USAGE, str(error))
     except OSError as error:
-        # Standard output is gone. Nothing is written to it any more, also not by Python on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _fail(EX_IOERR, f"cannot write: {error.strerror}")
+        raise typer.Exit(_output_lost(error)) from None
 
 
 def _fail(status: int, problem: str) -> NoReturn:
-    print(f"twotick: {problem}", file=sys.stderr)
+    complain(problem)
     raise typer.Exit(status)
+
+
+def _output_lost(error: OSError) -> int:
+    """Standard output is gone: say so; returns the exit status."""
+    abandon(sys.stdout)
+    complain(f"cannot write: {error.strerror}")
+    return EX_IOERR
 
 
 def main() -> NoReturn:
     """Run the command and exit."""
+    open_missing()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    status: Any = 0
     try:
-        app()
-    except SystemExit as leaving:
-        sys.exit(EX_USAGE if leaving.code == _TYPER_USAGE else leaving.code)
-    sys.exit(0)
+        try:
+            app()
+        except SystemExit as leaving:
+            status = _TYPER_STATUS.get(leaving.code, leaving.code)
+        sys.stdout.flush()
+    except OSError as error:
+        status = _output_lost(error)
+    sys.exit(status)

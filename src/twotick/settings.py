@@ -92,11 +92,11 @@ def load(file: Path | None, given: dict[str, Any]) -> Settings:
     """
     path = file or default_file()
     content: dict[str, Any] = {}
-    if file is not None or path.exists():
-        try:
+    try:
+        if file is not None or path.exists():
             content = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SettingsError(f"cannot read the settings in {path}: {error}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"cannot read the settings in {path}: {error}") from error
     try:
         variables = EnvSettingsSource(Settings)()
         return Settings(**{**content, **variables, **{key: value for key, value in given.items() if value is not None}})

@@ -16,7 +16,7 @@ def no_error_in_a_callback(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[str]:
+async def address() -> AsyncIterator[str]:
     """HOST:PORT of a server of our own, in this event loop."""
     running = Server(ServerLimits())
     host, port = await running.start("127.0.0.1", 0)

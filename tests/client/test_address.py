@@ -22,7 +22,22 @@ def test_a_host_and_a_port_which_is_18000_if_none_is_given(server: str, address:
 
 @pytest.mark.parametrize(
     "server",
-    ["", ":", ":1", "host:", "host:0", "host:65536", "host:-1", "host:1x", "host:\u0661", "::1", "::1:18000", "[]:1"],
+    [
+        "",
+        ":",
+        "a..b:1",
+        "x" * 64 + ":1",
+        ":1",
+        "host:",
+        "host:0",
+        "host:65536",
+        "host:-1",
+        "host:1x",
+        "host:\u0661",
+        "::1",
+        "::1:18000",
+        "[]:1",
+    ],
 )
 def test_anything_else_is_refused(server: str) -> None:
     with pytest.raises(ValueError, match=r"is not HOST:PORT|is ambiguous"):

@@ -10,8 +10,8 @@ from tests.client.servers import read_frame, registered, serving
 from twotick.client import ConnectionLost, Message, NotDelivered, Receipt, connect
 
 
-async def test_taking_the_next_message_acknowledges_the_one_before(server: str) -> None:
-    async with connect("alice", server) as alice, connect("bob", server) as bob:
+async def test_taking_the_next_message_acknowledges_the_one_before(address: str) -> None:
+    async with connect("alice", address) as alice, connect("bob", address) as bob:
         messages = aiter(bob)
         first = asyncio.create_task(alice.send("bob", "first"))
         assert (await anext(messages)).text == "first"
@@ -27,9 +27,9 @@ async def test_taking_the_next_message_acknowledges_the_one_before(server: str) 
         assert (await second).recipient == "bob"
 
 
-async def test_leaving_the_loop_does_not_acknowledge_the_last_message(server: str) -> None:
-    async with connect("alice", server) as alice:
-        async with connect("bob", server) as bob:
+async def test_leaving_the_loop_does_not_acknowledge_the_last_message(address: str) -> None:
+    async with connect("alice", address) as alice:
+        async with connect("bob", address) as bob:
             sending = asyncio.create_task(alice.send("bob", "hello"))
             async for _ in bob:
                 break
@@ -37,12 +37,12 @@ async def test_leaving_the_loop_does_not_acknowledge_the_last_message(server: st
             await sending
 
 
-async def test_a_failing_program_does_not_acknowledge_the_message_it_failed_on(server: str) -> None:
-    async with connect("alice", server) as alice:
+async def test_a_failing_program_does_not_acknowledge_the_message_it_failed_on(address: str) -> None:
+    async with connect("alice", address) as alice:
         sends: list[asyncio.Task[Receipt]] = []
 
         async def fail() -> None:
-            async with connect("bob", server) as bob:
+            async with connect("bob", address) as bob:
                 sends.append(asyncio.create_task(alice.send("bob", "hello")))
                 async for message in bob:
                     raise ValueError(message.text)
@@ -53,8 +53,8 @@ async def test_a_failing_program_does_not_acknowledge_the_message_it_failed_on(s
             await sends[0]
 
 
-async def test_a_rejected_message_is_not_delivered_and_the_next_one_is(server: str) -> None:  # rule 7.2
-    async with connect("alice", server) as alice, connect("bob", server) as bob:
+async def test_a_rejected_message_is_not_delivered_and_the_next_one_is(address: str) -> None:  # rule 7.2
+    async with connect("alice", address) as alice, connect("bob", address) as bob:
 
         async def take_all_but_one() -> None:
             async for message in bob:
@@ -69,11 +69,11 @@ async def test_a_rejected_message_is_not_delivered_and_the_next_one_is(server: s
         taking.cancel()
 
 
-async def test_messages_are_answered_in_their_order_whatever_the_order_of_deciding(server: str) -> None:  # rule 6.3
-    async with connect("bob", server, window=4) as bob:
+async def test_messages_are_answered_in_their_order_whatever_the_order_of_deciding(address: str) -> None:  # rule 6.3
+    async with connect("bob", address, window=4) as bob:
         sends: list[asyncio.Task[Receipt]] = []
         messages: list[Message] = []
-        async with connect("ann", server) as ann, connect("ben", server) as ben, connect("cat", server) as cat:
+        async with connect("ann", address) as ann, connect("ben", address) as ben, connect("cat", address) as cat:
             for sender in (ann, ben, cat):
                 sends.append(asyncio.create_task(sender.send("bob", "hello")))
                 messages.append(await bob.receive())
@@ -89,8 +89,8 @@ async def test_messages_are_answered_in_their_order_whatever_the_order_of_decidi
 
 @pytest.mark.parametrize("first", ["ack", "reject"])
 @pytest.mark.parametrize("then", ["ack", "reject"])
-async def test_only_the_first_answer_to_a_message_counts(server: str, first: str, then: str) -> None:
-    async with connect("alice", server, window=2) as alice, connect("bob", server, window=2) as bob:
+async def test_only_the_first_answer_to_a_message_counts(address: str, first: str, then: str) -> None:
+    async with connect("alice", address, window=2) as alice, connect("bob", address, window=2) as bob:
         sends = [asyncio.create_task(alice.send("bob", text)) for text in ("one", "two")]
         one, two = await bob.receive(), await bob.receive()
         await getattr(one, first)()
@@ -101,8 +101,8 @@ async def test_only_the_first_answer_to_a_message_counts(server: str, first: str
     assert [type(outcome) for outcome in outcomes] == [expected, NotDelivered]
 
 
-async def test_the_loop_ends_when_the_client_is_closed(server: str) -> None:
-    async with connect("alice", server) as alice, connect("bob", server) as bob:
+async def test_the_loop_ends_when_the_client_is_closed(address: str) -> None:
+    async with connect("alice", address) as alice, connect("bob", address) as bob:
 
         async def listen() -> list[str]:
             return [message.text async for message in bob]

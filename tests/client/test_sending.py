@@ -36,26 +36,26 @@ async def test_a_name_that_nobody_can_have_is_refused_before_anything_is_sent(na
             pass
 
 
-async def test_a_name_that_is_taken_is_refused_until_its_owner_leaves(server: str) -> None:
-    async with connect("alice", server):
+async def test_a_name_that_is_taken_is_refused_until_its_owner_leaves(address: str) -> None:
+    async with connect("alice", address):
         with pytest.raises(NameTaken):
-            async with connect("ALICE", server):
+            async with connect("ALICE", address):
                 pass
-    async with connect("ALICE", server) as me:
+    async with connect("ALICE", address) as me:
         assert me.name == "ALICE"
 
 
 @pytest.mark.parametrize("window", [1, 16, 1000])
-async def test_a_refused_name_is_told_whatever_the_window(server: str, window: int) -> None:
-    async with connect("alice", server):
+async def test_a_refused_name_is_told_whatever_the_window(address: str, window: int) -> None:
+    async with connect("alice", address):
         with pytest.raises(NameTaken):
-            async with connect("alice", server, window=window):
+            async with connect("alice", address, window=window):
                 pass
 
 
 @pytest.mark.parametrize(("wanted", "granted"), [(1, 1), (2, 2), (256, 256), (1000, 256)])
-async def test_the_window_is_what_the_server_grants(server: str, wanted: int, granted: int) -> None:  # rule 6.2
-    async with connect("alice", server, window=wanted) as alice:
+async def test_the_window_is_what_the_server_grants(address: str, wanted: int, granted: int) -> None:  # rule 6.2
+    async with connect("alice", address, window=wanted) as alice:
         assert alice.window == granted
 
 
@@ -82,8 +82,8 @@ def test_an_exception_carries_the_number_of_the_protocol(
 
 
 @pytest.mark.parametrize("window", [1, 8])
-async def test_a_receipt_says_that_the_recipient_has_the_message(server: str, window: int) -> None:
-    async with connect("alice", server, window=window) as alice, acknowledging("bob", server, window=window) as came:
+async def test_a_receipt_says_that_the_recipient_has_the_message(address: str, window: int) -> None:
+    async with connect("alice", address, window=window) as alice, acknowledging("bob", address, window=window) as came:
         receipt = await alice.send("BOB", "hello")
         assert [(message.sender, message.body) for message in came] == [("alice", b"hello")]
     assert receipt.recipient == "BOB"
@@ -93,62 +93,62 @@ async def test_a_receipt_says_that_the_recipient_has_the_message(server: str, wi
 @pytest.mark.parametrize(
     "body", [b"", b"\n\n", b"hello\n\nSEND bob\nContent-length: 5\n\nhello", bytes(range(256)), b"x" * (1 << 20)]
 )
-async def test_a_body_arrives_byte_for_byte(server: str, body: bytes) -> None:
-    async with connect("alice", server) as alice, acknowledging("bob", server) as came:
+async def test_a_body_arrives_byte_for_byte(address: str, body: bytes) -> None:
+    async with connect("alice", address) as alice, acknowledging("bob", address) as came:
         await alice.send("bob", body)
         assert [message.body for message in came] == [body]
 
 
-async def test_text_travels_as_utf_8(server: str) -> None:
-    async with connect("alice", server) as alice, acknowledging("bob", server) as came:
+async def test_text_travels_as_utf_8(address: str) -> None:
+    async with connect("alice", address) as alice, acknowledging("bob", address) as came:
         await alice.send("bob", "gr\u00fc\u00dfe \u2713")
         await alice.send("bob", b"\xff?")
         assert [message.text for message in came] == ["gr\u00fc\u00dfe \u2713", "\ufffd?"]
 
 
-async def test_a_message_to_everyone_arrives_at_everyone_else(server: str) -> None:  # rule 5.9
+async def test_a_message_to_everyone_arrives_at_everyone_else(address: str) -> None:  # rule 5.9
     async with (
-        connect("alice", server) as alice,
-        acknowledging("bob", server) as bobs,
-        acknowledging("carol", server) as carols,
+        connect("alice", address) as alice,
+        acknowledging("bob", address) as bobs,
+        acknowledging("carol", address) as carols,
     ):
         receipt = await alice.send("all", "hi")
         assert [message.text for message in (*bobs, *carols)] == ["hi", "hi"]
     assert receipt.recipient == "all"
 
 
-async def test_a_user_may_send_to_himself(server: str) -> None:
-    async with connect("alice", server) as alice:
+async def test_a_user_may_send_to_himself(address: str) -> None:
+    async with connect("alice", address) as alice:
         sending = asyncio.create_task(alice.send("alice", "note"))
         await (await alice.receive()).ack()
         assert (await sending).recipient == "alice"
 
 
-async def test_who_is_not_connected_has_nothing_delivered(server: str) -> None:  # rule 5.7
-    async with connect("alice", server) as alice, acknowledging("bob", server):
+async def test_who_is_not_connected_has_nothing_delivered(address: str) -> None:  # rule 5.7
+    async with connect("alice", address) as alice, acknowledging("bob", address):
         with pytest.raises(NotDelivered, match="not connected"):
             await alice.send("carol", "hello")
         assert (await alice.send("bob", "hello")).recipient == "bob"
 
 
 @pytest.mark.parametrize("recipient", NOT_NAMES)
-async def test_nothing_is_sent_to_a_name_that_nobody_can_have(server: str, recipient: str) -> None:
-    async with connect("alice", server) as alice, acknowledging("bob", server):
+async def test_nothing_is_sent_to_a_name_that_nobody_can_have(address: str, recipient: str) -> None:
+    async with connect("alice", address) as alice, acknowledging("bob", address):
         with pytest.raises(NotDelivered, match="nobody can have the name"):
             await alice.send(recipient, "hello")
         await alice.send("bob", "hello")
 
 
-async def test_a_body_beyond_the_limit_is_not_sent(server: str) -> None:
-    async with connect("alice", server, max_body=5) as alice, acknowledging("bob", server) as came:
+async def test_a_body_beyond_the_limit_is_not_sent(address: str) -> None:
+    async with connect("alice", address, max_body=5) as alice, acknowledging("bob", address) as came:
         with pytest.raises(NotDelivered, match="6 bytes, and 5 is the limit"):
             await alice.send("bob", "hello!")
         await alice.send("bob", "hello")
         assert [message.text for message in came] == ["hello"]
 
 
-async def test_a_body_beyond_the_servers_limit_is_a_protocol_error(server: str) -> None:  # rule 2.8
-    async with connect("alice", server, max_body=2 << 20) as alice:
+async def test_a_body_beyond_the_servers_limit_is_a_protocol_error(address: str) -> None:  # rule 2.8
+    async with connect("alice", address, max_body=2 << 20) as alice:
         with pytest.raises(ProtocolError):
             await alice.send("bob", bytes(1 + (1 << 20)))
         with pytest.raises(ProtocolError):
@@ -156,8 +156,8 @@ async def test_a_body_beyond_the_servers_limit_is_a_protocol_error(server: str) 
 
 
 @pytest.mark.parametrize("window", [1, 2])
-async def test_many_sends_at_once_each_get_their_own_answer_in_order(server: str, window: int) -> None:  # rule 5.5
-    async with connect("alice", server, window=window) as alice, acknowledging("bob", server, window=window) as came:
+async def test_many_sends_at_once_each_get_their_own_answer_in_order(address: str, window: int) -> None:  # rule 5.5
+    async with connect("alice", address, window=window) as alice, acknowledging("bob", address, window=window) as came:
         outcomes = await asyncio.gather(
             *(alice.send(("bob", "nobody")[number % 2], str(number)) for number in range(1500)), return_exceptions=True
         )
@@ -166,21 +166,21 @@ async def test_many_sends_at_once_each_get_their_own_answer_in_order(server: str
     assert all(isinstance(outcome, NotDelivered) for outcome in outcomes[1::2])
 
 
-async def test_a_program_that_is_not_asynchronous_sends_too(server: str) -> None:
-    async with acknowledging("bob", server) as came:
-        receipt = await asyncio.to_thread(twotick.send, "bob", "hello", sender="alice", server=server)
+async def test_a_program_that_is_not_asynchronous_sends_too(address: str) -> None:
+    async with acknowledging("bob", address) as came:
+        receipt = await asyncio.to_thread(twotick.send, "bob", "hello", sender="alice", server=address)
         assert [(message.sender, message.text) for message in came] == [("alice", "hello")]
     assert receipt.recipient == "bob"
     with pytest.raises(NotDelivered):
-        await asyncio.to_thread(twotick.send, "bob", "hello", sender="alice", server=server)
+        await asyncio.to_thread(twotick.send, "bob", "hello", sender="alice", server=address)
 
 
 # Cancelling
 
 
 @pytest.mark.parametrize("window", [1, 2])
-async def test_a_cancelled_send_leaves_its_answer_to_no_other(server: str, window: int) -> None:  # rule 5.5
-    async with connect("alice", server, window=window) as alice, connect("bob", server) as bob:
+async def test_a_cancelled_send_leaves_its_answer_to_no_other(address: str, window: int) -> None:  # rule 5.5
+    async with connect("alice", address, window=window) as alice, connect("bob", address) as bob:
         first = asyncio.create_task(alice.send("bob", "first"))
         message = await bob.receive()
         first.cancel()
@@ -195,8 +195,8 @@ async def test_a_cancelled_send_leaves_its_answer_to_no_other(server: str, windo
             await first
 
 
-async def test_a_send_that_is_cancelled_before_its_turn_is_never_sent(server: str) -> None:
-    async with connect("alice", server) as alice, connect("bob", server) as bob:
+async def test_a_send_that_is_cancelled_before_its_turn_is_never_sent(address: str) -> None:
+    async with connect("alice", address) as alice, connect("bob", address) as bob:
         first = asyncio.create_task(alice.send("bob", "first"))
         message = await bob.receive()
         waiting = asyncio.create_task(alice.send("bob", "never"))
@@ -211,8 +211,8 @@ async def test_a_send_that_is_cancelled_before_its_turn_is_never_sent(server: st
         await third
 
 
-async def test_a_send_that_is_given_up_after_a_while_disturbs_nothing(server: str) -> None:
-    async with connect("alice", server) as alice, connect("bob", server) as bob:
+async def test_a_send_that_is_given_up_after_a_while_disturbs_nothing(address: str) -> None:
+    async with connect("alice", address) as alice, connect("bob", address) as bob:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(alice.send("bob", "first"), 0.01)
         message = await bob.receive()
@@ -265,15 +265,15 @@ async def test_an_answer_that_does_not_come_in_time_is_a_lost_connection() -> No
                 await alice.receive()
 
 
-async def test_time_limits_count_from_each_send(server: str) -> None:
-    async with connect("alice", server, answer_timeout=0.5) as alice, acknowledging("bob", server):
+async def test_time_limits_count_from_each_send(address: str) -> None:
+    async with connect("alice", address, answer_timeout=0.5) as alice, acknowledging("bob", address):
         end = asyncio.get_running_loop().time() + 0.6
         while asyncio.get_running_loop().time() < end:
             await alice.send("bob", "hello")
 
 
-async def test_closing_the_client_ends_what_waits(server: str) -> None:
-    async with connect("alice", server) as alice, connect("bob", server) as bob:
+async def test_closing_the_client_ends_what_waits(address: str) -> None:
+    async with connect("alice", address) as alice, connect("bob", address) as bob:
         sending = asyncio.create_task(alice.send("bob", "hello"))
         await bob.receive()
         await alice.close()

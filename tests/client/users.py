@@ -8,7 +8,7 @@ from twotick.client import Client, Message, connect
 
 
 @contextlib.asynccontextmanager
-async def acknowledging(name: str, server: str, *, window: int = 1) -> AsyncGenerator[list[Message]]:
+async def acknowledging(name: str, address: str, *, window: int = 1) -> AsyncGenerator[list[Message]]:
     """A user who acknowledges all that comes, for a while; gives what came."""
     came: list[Message] = []
 
@@ -16,7 +16,7 @@ async def acknowledging(name: str, server: str, *, window: int = 1) -> AsyncGene
         async for message in client:
             came.append(message)
 
-    async with connect(name, server, window=window) as client:
+    async with connect(name, address, window=window) as client:
         task = asyncio.create_task(acknowledge(client))
         yield came
     await task

@@ -1,6 +1,6 @@
 """The asyncio library, and a blocking `send` for scripts."""
 
-from twotick.client.address import DEFAULT_SERVER, parse_server
+from twotick.client.address import DEFAULT_SERVER, parse_server, reason
 from twotick.client.client import Client, Message, Receipt, connect, send
 from twotick.client.errors import (
     ConnectionLost,
@@ -30,5 +30,6 @@ __all__ = [
     "TwotickError",
     "connect",
     "parse_server",
+    "reason",
     "send",
 ]

@@ -1,11 +1,10 @@
 """One connection to a server, as frames."""
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable
 from typing import cast
 
+from twotick.client.address import reason
 from twotick.client.errors import ServerUnreachable
 from twotick.wire import Frame, HeadCache, Parser
 
@@ -54,9 +53,7 @@ class Link(asyncio.Protocol):
                 lambda: cls(cache, on_frame, on_lost), host, port
             )
         except OSError as error:
-            known = not isinstance(error, socket.gaierror) and error.errno
-            reason = os.strerror(known) if known else error.strerror or str(error)
-            raise ServerUnreachable(f"no server at {host}:{port}: {reason}") from error
+            raise ServerUnreachable(f"no server at {host}:{port}: {reason(error)}") from error
         return link
 
     def write(self, data: bytes) -> None:

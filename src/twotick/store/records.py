@@ -2,10 +2,32 @@
 
 A request is a value; `Store.apply` carries out many of them, in order, in one transaction. What a request changes in
 members' logs comes back as the entries that were appended, so that connected devices can be given them.
+
+Nobody changes a request or an answer after it was made. Those that are made for every message are not frozen, because
+making a frozen one takes six times as long.
 """
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+
+class StoreError(Exception):
+    """The store could not do what was asked; nothing of it is kept. The text is a reason for a person to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """What a store keeps at most (rules 10.6 and 11.13).
+
+    Attributes:
+        mailbox_bytes: bytes of the bodies of messages that came to a member and that some device of it does not have.
+        mailbox_entries: the number of such messages.
+        devices: the devices of a member.
+    """
+
+    mailbox_bytes: int = 1 << 30
+    mailbox_entries: int = 100_000
+    devices: int = 32
 
 
 class Kind(IntEnum):
@@ -34,7 +56,7 @@ class State(IntEnum):
     FAILED = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """An entry of a member's log.
 
@@ -42,7 +64,7 @@ class Entry:
         member: whose log it is in.
         seq: its number there.
         kind: what it is.
-        message: the store's number of the message that it is about; 0 for READ_HERE.
+        message: the store's number of the message that it is about; for READ_HERE the newest that was read.
         peer: for SENT, DELIVERED, READ and FAILED the recipient as the sender wrote it; for RECEIVED and READ_HERE the
             sender.
         id: the message's Id; empty if it has none (a classic sender) and for READ_HERE.
@@ -70,7 +92,7 @@ class Entry:
     time: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What a request changed.
 
@@ -86,9 +108,12 @@ class Outcome:
 # Messages
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Append:
     """Store a message. Answered by Appended, Known or Refusal.
+
+    A recipient whose mailbox is full (rule 11.13), or who is no member any more, does not get it. If that leaves
+    nobody, the message is refused.
 
     Attributes:
         sender: the member who sends it; None for a guest.
@@ -117,13 +142,14 @@ class Append:
     expires: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Appended:
     """The message is stored.
 
     Attributes:
         message: the store's number for it.
-        outcome: its entries: RECEIVED for each recipient, SENT if the sender is a member.
+        outcome: its entries: SENT if the sender is a member, RECEIVED for each recipient; and what became of it, if
+            there was nobody to send it to.
     """
 
     message: int
@@ -158,7 +184,7 @@ class Refusal:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Acknowledge:
     """A device has all entries up to `seq` (rule 11.3). Answered by Outcome.
 
@@ -174,7 +200,10 @@ class Acknowledge:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """A device has all entries up to `seq` but refuses that one (rule 11.4). Answered by Outcome."""
+    """A device has all entries up to `seq` but refuses that one (rule 11.4). Answered by Outcome.
+
+    If no device has taken the message before, it fails for this member and is gone from the log.
+    """
 
     member: int
     device: bytes
@@ -185,6 +214,9 @@ class Refuse:
 @dataclass(frozen=True, slots=True)
 class MarkRead:
     """The member has read the messages from `peer` up to the entry `seq` (rule 11.8). Answered by Outcome.
+
+    What was not delivered before now is. Messages to several recipients get no READ. What was read before counts for
+    nothing; if nothing else was read, nothing changes.
 
     Attributes:
         peer: the sender whose messages were read, in any case.
@@ -209,9 +241,24 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Drop the messages that nobody has and whose time is over (rule 11.10). Answered by Outcome."""
+    """Drop messages whose time is over from the logs of those who do not have them (rule 11.10). Answered by Outcome.
+
+    Looks at a few hundred messages at most: ask again while anything comes of it.
+    """
 
     time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Remove messages older than `age` seconds, unless a device does not have them yet (rule 11.13).
+
+    Looks at a few hundred messages at most, and goes on from there the next time. Answered by whether it has not yet
+    looked at all of them: then ask again.
+    """
+
+    time: float
+    age: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +276,10 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Entries, and up to where the log was looked at: everything up to `up_to` is in `entries` or is gone."""
+    """Entries, and up to where the log was looked at: everything up to `up_to` is in `entries` or is gone.
+
+    For History, `up_to` is the number before which was looked.
+    """
 
     entries: list[Entry]
     up_to: int
@@ -238,6 +288,8 @@ class Fetched:
 @dataclass(frozen=True, slots=True)
 class History:
     """The last messages (RECEIVED and SENT) with a peer, or with all (rule 11.9), oldest first. Answered by Fetched.
+
+    The log is read backwards, and no further than to the first message before `since`.
 
     Attributes:
         peer: whose conversation, in any case; empty for everybody's.
@@ -333,9 +385,9 @@ class SetPassword:
 
 @dataclass(frozen=True, slots=True)
 class RemoveMember:
-    """Remove a member with its log, devices and tokens. Answered by True, or False if there is no such member.
+    """Remove a member with its log, devices and tokens. Answered by Outcome, or None if there is no such member.
 
-    Messages that it sent stay in the logs of others.
+    Messages that it sent stay in the logs of others. What waited for it fails.
     """
 
     name: str
@@ -351,7 +403,10 @@ class AddInvitation:
 
 @dataclass(frozen=True, slots=True)
 class AddToken:
-    """Let a device use a token with this hash, in place of an older one. Answered by None; or Refusal: too many devices."""
+    """Let a device use a token with this hash, in place of an older one.
+
+    Answered by None; or Refusal: too many devices, no such member, or the hash is another device's.
+    """
 
     member: int
     device: str
@@ -361,7 +416,10 @@ class AddToken:
 
 @dataclass(frozen=True, slots=True)
 class OpenDevice:
-    """A device connects to receive (rules 11.2 and 11.5). Answered by Opened, or Refusal (too many devices).
+    """A device connects to receive (rules 11.2 and 11.5).
+
+    Answered by Opened, or Refusal: too many devices, or no such member. The cursor of a new device stands at the end of
+    the log, but before the first message that no device has: such a message is never past all cursors.
 
     Attributes:
         resume: the device says that it has all up to this entry; 0 if it says nothing.
@@ -391,7 +449,10 @@ class Devices:
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """Remove a device and those whose names begin with it and `/`: tokens and cursors. Answered by whether there was one."""
+    """Remove a device and those whose names begin with it and `/`: tokens and cursors.
+
+    Answered by whether there was one.
+    """
 
     member: int
     device: str
@@ -404,6 +465,7 @@ Request = (
     | MarkRead
     | Settle
     | Expire
+    | Prune
     | Fetch
     | History
     | Members
@@ -417,4 +479,19 @@ Request = (
     | OpenDevice
     | Devices
     | Revoke
+)
+
+Result = (
+    Appended
+    | Known
+    | Refusal
+    | Outcome
+    | Fetched
+    | Opened
+    | Member
+    | tuple[Member, str]
+    | list[Member]
+    | list[Device]
+    | bool
+    | None
 )

@@ -1,6 +1,5 @@
 """A load on a server, from the user's own command line."""
 
-import asyncio
 import contextlib
 import json
 import secrets
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from twotick.client import Client, connect
+from twotick.ui.tasks import together
 from twotick.ui.text import console
 
 
@@ -96,9 +96,9 @@ async def _measure(server: str, pairs: int, window: int, size: int, deliveries: 
                 await message.ack()
 
         start = time.perf_counter()
-        async with asyncio.TaskGroup() as group:
+        async with together() as group:
             answering = [group.create_task(receive(receiver)) for receiver in receivers]
-            async with asyncio.TaskGroup() as sends:
+            async with together() as sends:
                 for sender, receiver in zip(senders, receivers, strict=True):
                     for _ in range(window):
                         sends.create_task(send(sender, receiver.name))

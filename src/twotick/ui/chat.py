@@ -12,6 +12,7 @@ from typing import TypeAlias
 from rich.console import Console
 
 from twotick.client import Client, ConnectionLost, NameRefused, NotDelivered, TwotickError, connect
+from twotick.ui.tasks import together
 from twotick.ui.text import console, delivered_line, failed_line, message_line, visible
 
 Ask: TypeAlias = Callable[[str], Awaitable[str]]
@@ -25,7 +26,7 @@ _LONGEST_LINE = 16 << 20
 """Bytes without a line end, after which a pipe is taken to have ended."""
 
 _SENDS_AHEAD = 64
-"""Messages whose answers may be outstanding; then input waits."""
+"""Messages that may wait for the outcome of the ones before; then input waits."""
 
 
 async def chat(name: str, *, server: str, max_body: int, welcome: str | None = None) -> None:
@@ -55,33 +56,27 @@ async def chat(name: str, *, server: str, max_body: int, welcome: str | None = N
 
 
 class _Chat:
-    """One conversation: three things at once, of which the first to end ends it."""
+    """One conversation: what is typed goes out line by line, and what comes is shown meanwhile."""
 
     def __init__(self, me: Client, ask: Ask, out: Console) -> None:
         self._me = me
         self._ask = ask
         self._out = out
-        self._sends: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Semaphore(_SENDS_AHEAD)
+        self._typed: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue(_SENDS_AHEAD)
+        self._lost: TwotickError | None = None
 
     async def run(self) -> None:
-        typing = asyncio.create_task(self._type())
-        showing = asyncio.create_task(self._show())
-        try:
-            done, _ = await asyncio.wait((typing, showing), return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                await task
-            while self._sends:  # what was sent is answered before we leave
-                await asyncio.wait((*self._sends, showing), return_when=asyncio.FIRST_COMPLETED)
-                if showing.done():
-                    await showing
-        finally:
-            for task in (typing, showing, *self._sends):
-                task.cancel()
-            await asyncio.gather(typing, showing, *self._sends, return_exceptions=True)
+        async with together() as group:
+            showing = group.create_task(self._show())
+            group.create_task(self._type())
+            while typed := await self._typed.get():
+                await self._send(*typed)
+            if self._lost is not None:
+                raise self._lost
+            showing.cancel()
 
     async def _type(self) -> None:
-        """Send what is typed, until the end of input."""
+        """Take what is typed, until the end of input."""
         with contextlib.suppress(EOFError):
             while True:
                 line = (await self._ask("")).rstrip("\r\n")
@@ -89,16 +84,21 @@ class _Chat:
                 if not line.strip():
                     continue
                 if addressed is None:
-                    recipient, text = (await self._ask("To: ")).strip().removeprefix("@"), line
+                    recipient, text = await self._ask_recipient(), line
                 else:
                     recipient, text = addressed[1], addressed[2]
                 if recipient and text:
-                    await self._room.acquire()
-                    task = asyncio.create_task(self._send(recipient, text))
-                    self._sends.add(task)
-                    task.add_done_callback(self._sends.discard)
+                    await self._typed.put((recipient, text))
                 else:
                     self._out.print("Nothing was sent: '@bob hello' sends hello to bob.")
+        await self._typed.put(None)
+
+    async def _ask_recipient(self) -> str:
+        """The recipient of a line that names none; empty if there is none."""
+        try:
+            return (await self._ask("To: ")).strip().removeprefix("@")
+        except EOFError:
+            return ""
 
     async def _send(self, recipient: str, text: str) -> None:
         try:
@@ -106,18 +106,24 @@ class _Chat:
             self._out.print(delivered_line(recipient, receipt.seconds))
         except NotDelivered as error:
             self._out.print(failed_line(recipient, str(error)))
-        except ConnectionLost as error:
-            self._out.print(failed_line(recipient, f"nobody knows, since {error}"))
         except TwotickError as error:
-            self._out.print(failed_line(recipient, str(error)))
-        finally:
-            self._room.release()
+            self._lost = error
+            reason = f"nobody knows, since {error}" if isinstance(error, ConnectionLost) else str(error)
+            self._out.print(failed_line(recipient, reason))
 
     async def _show(self) -> None:
         """Show what comes."""
         async for message in self._me:
             self._out.print(message_line(message.sender, message.text))
             await message.ack()
+
+
+def _read_standard_input() -> bytes:
+    """Some bytes; none at the end, or where nothing can be read."""
+    try:
+        return os.read(0, 65536)
+    except OSError:
+        return b""
 
 
 @contextlib.asynccontextmanager
@@ -155,7 +161,7 @@ def _lines_of_standard_input() -> Ask:
     def read() -> None:
         # Not through sys.stdin: Python cannot end while a thread waits there.
         rest = b""
-        while data := os.read(0, 65536):
+        while data := _read_standard_input():
             *whole, rest = (rest + data).split(b"\n")
             if not all(hand_over(line.decode("utf-8", "surrogateescape")) for line in whole):
                 return

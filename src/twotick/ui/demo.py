@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from twotick.client import Client, NotDelivered, connect
 from twotick.server import Server, ServerLimits
 from twotick.ui.chat import chat
+from twotick.ui.tasks import together
 from twotick.ui.text import console, delivered_line, failed_line, message_line
 
 _MAX_BODY = ServerLimits().max_body
@@ -76,7 +77,7 @@ async def _play(address: str) -> None:
         out.print(f"{me.name:>5} sees    ", line, sep="")
 
     out.print(f"a server listens on {address}; alice and bob connect, each with two connections")
-    async with connect("alice", address) as alice, connect("bob", address) as bob, asyncio.TaskGroup() as group:
+    async with connect("alice", address) as alice, connect("bob", address) as bob, together() as group:
         showing = [group.create_task(show(user)) for user in (alice, bob)]
         await say(alice, "bob", "hello bob")
         await say(bob, "alice", "hello alice, it arrived")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from twotick.client import Message, connect
-from twotick.ui.text import console, message_line
+from twotick.ui.text import console, message_line, visible
 
 Handler: TypeAlias = Callable[[Message], Awaitable[bool]]
 """Does something with a message; returns whether it is done, so that the sender is told so."""
@@ -65,7 +65,7 @@ def run_command(command: str) -> Handler:
 
     async def handle(message: Message) -> bool:
         process = await asyncio.create_subprocess_shell(
-            command, stdin=asyncio.subprocess.PIPE, env={**os.environ, "TWOTICK_FROM": message.sender}
+            command, stdin=asyncio.subprocess.PIPE, env={**os.environ, "TWOTICK_FROM": visible(message.sender, keep="")}
         )
         await process.communicate(message.body)
         if process.returncode:

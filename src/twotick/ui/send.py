@@ -3,6 +3,7 @@
 import sys
 
 from twotick.client import connect
+from twotick.ui.streams import abandon, complain
 from twotick.ui.text import console, delivered_line
 
 
@@ -28,4 +29,9 @@ async def send(recipient: str, body: bytes, *, name: str, server: str, max_body:
     """
     async with connect(name, server, max_body=max_body) as me:
         receipt = await me.send(recipient, body)
-    console().print(delivered_line(receipt.recipient, receipt.seconds))
+    try:
+        console().print(delivered_line(receipt.recipient, receipt.seconds))
+    except OSError as error:
+        # It has arrived, and whoever hears of a failure sends it again.
+        abandon(sys.stdout)
+        complain(f"delivered, but that cannot be written: {error.strerror}")

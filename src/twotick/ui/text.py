@@ -55,6 +55,17 @@ def failed_line(recipient: str, reason: str) -> Text:
     return Text.assemble(("\u2717", "red"), f" not delivered to {visible(recipient, keep='')}: {visible(reason)}")
 
 
+class _Console(Console):
+    """A console that leaves it to its user what to do when nobody reads."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the error, which is being handled, go on its way."""
+        raise
+
+
 def console(*, stderr: bool = False) -> Console:
-    """A console that writes text as it is: no markup, no guessing of colours, no lines cut to the width."""
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    """A console that writes text as it is: no markup, no guessing of colours, no lines cut to the width.
+
+    It raises OSError if that cannot be written.
+    """
+    return _Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)

@@ -1,0 +1,114 @@
+"""What must be true of a database, and is not (for `SqliteStore.check`)."""
+
+import sqlite3
+
+_RULES = (
+    (
+        "the log of member {} is not in the list of members",
+        "SELECT DISTINCT member FROM log WHERE member NOT IN (SELECT number FROM member)",
+    ),
+    (
+        "device {1} belongs to member {0}, who does not exist",
+        "SELECT member, name FROM device WHERE member NOT IN (SELECT number FROM member)",
+    ),
+    (
+        "the name of {} and how it is looked up differ",
+        "SELECT name FROM member WHERE folded <> lower(name)",
+    ),
+    (
+        "entry {1} in the log of {0} has a number that was not given out",
+        "SELECT m.name, l.seq FROM log l JOIN member m ON m.number = l.member WHERE l.seq < 1 OR l.seq > m.last",
+    ),
+    (
+        "entry {1} in the log of member {0} is of no known kind",
+        "SELECT member, seq FROM log WHERE kind NOT BETWEEN 1 AND 6",
+    ),
+    (
+        "entry {1} in the log of member {0} is about a message that does not exist",
+        "SELECT member, seq FROM log WHERE message NOT IN (SELECT number FROM message)",
+    ),
+    (
+        "message {} has no content",
+        "SELECT number FROM message WHERE number NOT IN (SELECT message FROM content)",
+    ),
+    (
+        "there is content of message {}, which does not exist",
+        "SELECT message FROM content WHERE message NOT IN (SELECT number FROM message)",
+    ),
+    (
+        "the body of message {} does not have the length that was noted",
+        "SELECT m.number FROM message m JOIN content c ON c.message = m.number WHERE m.size <> length(c.body)",
+    ),
+    (
+        "message {} is in no log",
+        "SELECT number FROM message WHERE live = 0 AND NOT EXISTS (SELECT 1 FROM log WHERE message = message.number)",
+    ),
+    (
+        "message {} is from a member who does not exist",
+        "SELECT number FROM message WHERE sender NOT IN (SELECT number FROM member)",
+    ),
+    (
+        "the cursor of device {1} of {0} is past what was noted as taken, or past the end of the log",
+        "SELECT m.name, d.name FROM device d JOIN member m ON m.number = d.member"
+        " WHERE d.cursor < 0 OR d.cursor > m.mark OR m.mark > m.last",
+    ),
+    (
+        "{} recipients of message {} do not have it, but {} were counted",
+        """
+        SELECT waits, number, waiting FROM (
+            SELECT m.number, m.waiting, m.live + (
+                SELECT count(*) FROM log l JOIN member o ON o.number = l.member
+                WHERE l.message = m.number AND l.kind = 1 AND l.seq > o.mark AND l.taken = 0
+            ) AS waits
+            FROM message m
+        ) WHERE waits <> waiting
+        """,
+    ),
+    (
+        "message {} is in a state that its recipients are not in",
+        """
+        SELECT number FROM message WHERE failed < 0 OR waiting + failed > total OR NOT CASE
+            WHEN waiting > 0 THEN state = 1
+            WHEN failed > 0 THEN state = 4 AND reason <> ''
+            ELSE state = 2 OR state = 3 AND total = 1
+        END
+        """,
+    ),
+    (
+        "the mailbox of {} holds {} messages with {} bytes, but {} with {} were counted",
+        """
+        SELECT name, held, bytes_held, entries, bytes FROM (
+            SELECT m.name, m.entries, m.bytes, count(l.seq) AS held, ifnull(sum(s.size), 0) AS bytes_held
+            FROM member m
+            LEFT JOIN log l ON l.member = m.number AND l.kind = 1 AND l.seq > ifnull(
+                (SELECT min(cursor) FROM device WHERE member = m.number AND cursor IS NOT NULL), m.mark
+            )
+            LEFT JOIN message s ON s.number = l.message
+            GROUP BY m.number
+        ) WHERE held <> entries OR bytes_held <> bytes
+        """,
+    ),
+)
+"""How each kind of problem is told, and the query that finds what to put into it."""
+
+_MOST = 20
+"""Problems of one kind that are told."""
+
+
+def problems(connection: sqlite3.Connection) -> list[str]:
+    """Look for what must not be, in one moment's view of the database.
+
+    Returns:
+        The problems in words; at most 20 of each kind.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    connection.execute("BEGIN")
+    try:
+        found: list[str] = [line for (line,) in connection.execute(f"PRAGMA integrity_check({_MOST})") if line != "ok"]
+        for words, query in _RULES:
+            found += [words.format(*row) for row in connection.execute(query).fetchmany(_MOST)]
+    finally:
+        connection.execute("ROLLBACK")
+    return found

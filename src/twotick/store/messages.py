@@ -1,0 +1,282 @@
+"""Requests about messages (docs/protocol.md, section 11)."""
+
+# ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
+
+from twotick.store.logs import MESSAGE, RECEIVED, SENT, Logs, Mailbox, Message
+from twotick.store.records import (
+    Acknowledge,
+    Append,
+    Appended,
+    Entry,
+    Expire,
+    Kind,
+    Known,
+    MarkRead,
+    Outcome,
+    Prune,
+    Refusal,
+    Refuse,
+    Settle,
+    State,
+)
+
+_AT_ONCE = 256
+"""Messages that `expire` and `prune` look at in one call."""
+
+RESTARTED = "the server was restarted: it is not known whether the message arrived"
+
+
+class Messages:
+    """Carries out requests about messages. Each method carries out the request that it takes; see there."""
+
+    def __init__(self, logs: Logs):
+        self._logs = logs
+        self._pruned = 0
+
+    def append(self, request: Append) -> Appended | Known | Refusal:
+        """Store a message (rules 11.6, 11.7 and 11.13)."""
+        logs = self._logs
+        own: Mailbox | None = None
+        sender = request.sender
+        if sender is not None:
+            own = logs.mailbox(sender)
+            if own is None:
+                return Refusal("the sender is not a member any more")
+            if request.id:
+                known = self._known(sender, request.id, request.recipient)
+                if known is not None:
+                    return known
+        body = request.body
+        boxes: list[Mailbox] = []
+        reason = ""
+        for member in request.members:
+            box = logs.mailbox(member)
+            if box is None:
+                reason = "the recipient is not a member any more"
+            elif box.entries >= logs.limits.mailbox_entries or box.size + len(body) > logs.limits.mailbox_bytes:
+                reason = f"the mailbox of {box.name} is full"
+            else:
+                boxes.append(box)
+        if reason and not boxes and not request.live:
+            return Refusal(reason)
+        message = logs.new_message(
+            sender,
+            request.sender_name,
+            request.id,
+            request.recipient,
+            request.time,
+            request.expires,
+            request.live,
+            len(request.members) + request.live,
+            len(request.members) - len(boxes),
+            reason,
+            request.headers,
+            body,
+        )
+        number = message.number
+        outcome = Outcome()
+        entries = outcome.entries
+        if own is not None:
+            seq = logs.append(own, SENT, number, request.recipient.lower(), request.device)
+            entries.append(
+                Entry(
+                    own.number,
+                    seq,
+                    Kind.SENT,
+                    number,
+                    request.recipient,
+                    request.id,
+                    request.headers,
+                    body,
+                    request.device,
+                    time=request.time,
+                )
+            )
+        peer = request.sender_name.lower()
+        for box in boxes:
+            seq = logs.append(box, RECEIVED, number, peer)
+            box.entries += 1
+            box.size += len(body)
+            entries.append(
+                Entry(
+                    box.number,
+                    seq,
+                    Kind.RECEIVED,
+                    number,
+                    request.sender_name,
+                    request.id,
+                    request.headers,
+                    body,
+                    time=request.time,
+                )
+            )
+        if not message.waiting:
+            logs.conclude(message, outcome)
+            logs.remove_if_unused(message)
+        return Appended(number, outcome)
+
+    def _known(self, sender: int, ident: bytes, recipient: bytes) -> Known | None:
+        """The message that the member has sent with this Id, if there is one."""
+        logs = self._logs
+        query = "SELECT number, recipient, state, reason FROM message WHERE sender = ? AND id = ? AND id <> x''"
+        if logs.is_collected(sender, ident):
+            logs.flush()
+        elif logs.execute(query, (sender, ident)).fetchone() is None:
+            return None
+        else:
+            logs.flush()  # what became of it may be among what was collected
+        number, first, state, reason = logs.execute(query, (sender, ident)).fetchone()
+        state = State(state)
+        return Known(number, first.lower() == recipient.lower(), state, reason if state is State.FAILED else "")
+
+    def acknowledge(self, request: Acknowledge) -> Outcome:
+        """Move a device's cursor (rule 11.3)."""
+        outcome = Outcome()
+        box = self._logs.mailbox(request.member)
+        if box is not None:
+            self._logs.advance(box, request.device.decode(), request.seq, request.time, outcome)
+        return outcome
+
+    def refuse(self, request: Refuse) -> Outcome:
+        """Move a device's cursor, and take the last message out of the log if nobody has it (rule 11.4)."""
+        logs = self._logs
+        outcome = Outcome()
+        device = request.device.decode()
+        box = logs.mailbox(request.member)
+        if box is None or device not in box.cursors:
+            return outcome
+        logs.advance(box, device, request.seq - 1, request.time, outcome)
+        if box.mark < request.seq <= box.last:
+            logs.flush()
+            row = logs.execute(
+                f"SELECT {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
+                f" WHERE l.member = ? AND l.seq = ? AND l.kind = {RECEIVED} AND l.taken = 0",
+                (box.number, request.seq),
+            ).fetchone()
+            if row is not None:
+                logs.withdraw(box, request.seq, Message(*row), "refused", outcome)
+        logs.advance(box, device, request.seq, request.time, outcome)
+        return outcome
+
+    def mark_read(self, request: MarkRead) -> Outcome:
+        """Note what a member has read, and tell the sender (rule 11.8)."""
+        logs = self._logs
+        logs.flush()
+        outcome = Outcome()
+        box = logs.mailbox(request.member)
+        if box is None:
+            return outcome
+        peer = request.peer.lower()
+        seq = min(request.seq, box.last)
+        row = logs.execute("SELECT up_to FROM reading WHERE member = ? AND peer = ?", (box.number, peer)).fetchone()
+        rows = logs.execute(
+            f"SELECT l.seq, l.taken, m.state, m.sender_name, {MESSAGE}"
+            " FROM log l INDEXED BY log_peer CROSS JOIN message m ON m.number = l.message"
+            f" WHERE l.member = ? AND l.peer = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} ORDER BY l.seq",
+            (box.number, peer, row[0] if row else 0, seq),
+        ).fetchall()
+        if not rows:
+            return outcome
+        newest: Message | None = None
+        newly_read: list[int] = []
+        for at, taken, state, _, *columns in rows:
+            message = Message(*columns)
+            if at > box.mark and not taken:
+                logs.execute("UPDATE log SET taken = 1 WHERE member = ? AND seq = ?", (box.number, at))
+                logs.settle(message, None, outcome)
+            if message.total == 1 and state != State.READ:
+                newly_read.append(message.number)
+                if message.sender is None:
+                    outcome.guests.append((message.number, State.READ, ""))
+                else:
+                    newest = message
+        _, _, _, name, last_read, *_ = rows[-1]
+        logs.execute(
+            "INSERT INTO reading VALUES (?, ?, ?) ON CONFLICT (member, peer) DO UPDATE SET up_to = excluded.up_to",
+            (box.number, peer, seq),
+        )
+        logs.flush()
+        for number in newly_read:
+            logs.execute("UPDATE message SET state = ? WHERE number = ?", (int(State.READ), number))
+        here = logs.append(box, int(Kind.READ_HERE), last_read, None, request.device, seq)
+        outcome.entries.append(
+            Entry(box.number, here, Kind.READ_HERE, last_read, name, device=request.device, up_to=seq)
+        )
+        if newest is not None:
+            logs.tell(newest, Kind.READ, outcome)
+        return outcome
+
+    def settle(self, request: Settle) -> Outcome:
+        """Note what became of the live part of a message (rule 11.11)."""
+        logs = self._logs
+        logs.flush()
+        outcome = Outcome()
+        row = logs.execute(
+            f"SELECT {MESSAGE} FROM message m WHERE number = ? AND live = 1", (request.message,)
+        ).fetchone()
+        if row is not None:
+            message = Message(*row)
+            logs.execute("UPDATE message SET live = 0 WHERE number = ?", (message.number,))
+            logs.settle(message, None if request.taken else request.reason, outcome)
+            logs.remove_if_unused(message)
+        return outcome
+
+    def settle_all(self) -> None:
+        """Give up on the live parts of messages that were under way when the server stopped (rule 11.11)."""
+        for (number,) in self._logs.execute("SELECT number FROM message WHERE live = 1").fetchall():
+            self.settle(Settle(number, False, RESTARTED, 0.0))
+
+    def expire(self, request: Expire) -> Outcome:
+        """Drop messages whose time is over (rule 11.10)."""
+        logs = self._logs
+        logs.flush()
+        outcome = Outcome()
+        for columns in logs.execute(
+            f"SELECT {MESSAGE} FROM message m WHERE expires IS NOT NULL AND expires <= ? AND state = 1"
+            " ORDER BY expires LIMIT ?",
+            (request.time, _AT_ONCE),
+        ).fetchall():
+            message = Message(*columns)
+            logs.execute("UPDATE message SET expires = NULL WHERE number = ?", (message.number,))
+            for member, seq in logs.execute(
+                f"SELECT member, seq FROM log WHERE message = ? AND kind = {RECEIVED} AND taken = 0 ORDER BY member",
+                (message.number,),
+            ).fetchall():
+                box = logs.mailbox(member)
+                assert box is not None, "a removed member has no log"
+                if seq > box.mark:
+                    logs.withdraw(box, seq, message, "expired", outcome)
+        return outcome
+
+    def prune(self, request: Prune) -> bool:
+        """Remove old messages that no device needs (rule 11.13)."""
+        logs = self._logs
+        logs.flush()
+        oldest = request.time - request.age
+        rows = logs.execute(
+            "SELECT number, time, live FROM message WHERE number > ? ORDER BY number LIMIT ?", (self._pruned, _AT_ONCE)
+        ).fetchall()
+        for number, time, live in rows:
+            if time >= oldest:  # and so are those after it
+                self._pruned = 0
+                return False
+            self._pruned = number
+            entries = logs.execute("SELECT member, seq, kind, peer FROM log WHERE message = ?", (number,)).fetchall()
+            if not live and not any(self._is_needed(member, seq, kind) for member, seq, kind, _ in entries):
+                for member, seq, kind, peer in entries:
+                    logs.execute("DELETE FROM log WHERE member = ? AND seq = ?", (member, seq))
+                    if kind == RECEIVED:  # nothing is left to which an older mark of reading could apply
+                        logs.execute(
+                            "DELETE FROM reading WHERE member = ? AND peer = ? AND up_to <= ?", (member, peer, seq)
+                        )
+                logs.remove_messages((number,))
+        if len(rows) < _AT_ONCE:
+            self._pruned = 0
+            return False
+        return True
+
+    def _is_needed(self, member: int, seq: int, kind: int) -> bool:
+        """Whether a device does not have an entry yet, or the mailbox of a member without devices has it."""
+        box = self._logs.mailbox(member)
+        assert box is not None, "a removed member has no log"
+        return seq > box.floor and (kind == RECEIVED or bool(box.cursors))

@@ -1,0 +1,309 @@
+"""The store that is embedded: one SQLite database in a folder (docs/protocol.md, sections 10 and 11)."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from twotick.store.check import problems
+from twotick.store.logs import Logs
+from twotick.store.members import Directory
+from twotick.store.messages import Messages
+from twotick.store.reading import Reading
+from twotick.store.records import (
+    Acknowledge,
+    AddInvitation,
+    AddMember,
+    AddToken,
+    Append,
+    Devices,
+    Expire,
+    Fetch,
+    FindMember,
+    FindToken,
+    History,
+    MarkRead,
+    Members,
+    OpenDevice,
+    Prune,
+    Refuse,
+    RemoveMember,
+    Request,
+    Result,
+    Revoke,
+    SetPassword,
+    Settle,
+    StoreError,
+    StoreLimits,
+)
+from twotick.store.schema import STEPS, connect, migrate, reason, version
+
+_DATABASE = "twotick.db"
+_LOCK = "lock"
+
+
+class SqliteStore:
+    """Members, logs and cursors in SQLite, on disk or in memory. Used by one thread at a time.
+
+    Args:
+        folder: where the database is; made, for its owner only, if it is not there. None keeps everything in memory.
+        limits: what is kept at most.
+        exclusive: whether this is the server's store: there is only one in a folder. Administration opens the store
+            with False, beside a running server.
+
+    Raises:
+        StoreError: it cannot be opened, it is in use by another server, or what is there is not ours to open.
+    """
+
+    def __init__(self, folder: Path | None, limits: StoreLimits, *, exclusive: bool = True):
+        self._file: Path | None = None
+        self._limits = limits
+        self._lock: int | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._left_over = False
+        try:
+            if folder is not None:
+                self._file = folder / _DATABASE
+                _make(folder)
+                if exclusive:
+                    self._lock = _lock(folder)
+            self._connect()
+            if exclusive:
+                self._within(self._messages.settle_all)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        connection = connect(self._file)
+        try:
+            if version(connection, self._file) < len(STEPS):
+                # Not below a server that runs: it knows the older version.
+                lock = _lock(self._file.parent) if self._file is not None and self._lock is None else None
+                try:
+                    migrate(connection, self._file)
+                finally:
+                    if lock is not None:
+                        os.close(lock)
+            self._written = self._noticed = _data_version(connection)
+        except sqlite3.Error as error:
+            connection.close()
+            raise StoreError(f"{self._file} cannot be opened: {reason(error)}") from error
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._logs = logs = Logs(connection, self._limits)
+        self._messages = messages = Messages(logs)
+        reading = Reading(logs)
+        directory = Directory(logs)
+        self._handlers: dict[type, Callable[[Any], Result]] = {
+            Append: messages.append,
+            Acknowledge: messages.acknowledge,
+            Refuse: messages.refuse,
+            MarkRead: messages.mark_read,
+            Settle: messages.settle,
+            Expire: messages.expire,
+            Prune: messages.prune,
+            Fetch: reading.fetch,
+            History: reading.history,
+            Members: directory.members,
+            FindMember: directory.find_member,
+            FindToken: directory.find_token,
+            AddMember: directory.add_member,
+            SetPassword: directory.set_password,
+            RemoveMember: directory.remove_member,
+            AddInvitation: directory.add_invitation,
+            AddToken: directory.add_token,
+            OpenDevice: directory.open_device,
+            Devices: directory.devices,
+            Revoke: directory.revoke,
+        }
+
+    def apply(self, requests: Sequence[Request]) -> list[Result]:
+        """Carry out requests, in order, in one transaction; on return it is on the disk.
+
+        Args:
+            requests: what to do. One that is refused changes nothing, and does not disturb the others.
+
+        Returns:
+            What each of them is answered.
+
+        Raises:
+            StoreError: it cannot be done, and nothing of it is kept. The store can be used again.
+        """
+        results: list[Result] = []
+
+        def carry_out() -> None:
+            results.extend(self._handlers[type(request)](request) for request in requests)
+
+        self._within(carry_out)
+        return results
+
+    def _within(self, work: Callable[[], None]) -> None:
+        """Do something in one transaction."""
+        if self._connection is None:
+            self._connect()
+        connection = self._connection
+        assert connection is not None
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            now = _data_version(connection)
+            if now != self._written:
+                self._written = now
+                self._logs.forget()
+            work()
+            self._logs.end()
+            connection.execute("COMMIT")
+            self._left_over = False
+        except sqlite3.Error as error:
+            self._undo(connection)
+            raise StoreError(reason(error)) from error
+        except BaseException:
+            self._undo(connection)
+            raise
+
+    def _undo(self, connection: sqlite3.Connection) -> None:
+        """Take back a transaction that failed; if even that fails, the next one begins with a new connection."""
+        self._logs.forget()
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            if self._file is not None:
+                with suppress(sqlite3.Error):  # it is of no use any more in any case
+                    connection.close()
+                self._connection = None
+        else:
+            self._overwrite(connection)
+
+    def _overwrite(self, connection: sqlite3.Connection) -> None:
+        """Put something harmless in the place of a transaction that failed.
+
+        If it was its very end that failed (fsync), all of it may be in the write-ahead log, where it would be taken for
+        done by whoever opens the file after a crash. What is written next takes its place: let that be now.
+        """
+        try:
+            connection.execute(f"PRAGMA user_version = {len(STEPS)}")
+            self._left_over = False
+        except sqlite3.Error:  # the disk still fails; the next transaction, or `close`, does it
+            self._left_over = True
+
+    def changed(self) -> bool:
+        """Whether another process has written since this was last asked, or since the store was opened.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        try:
+            if self._connection is None:
+                self._connect()
+                return True
+            now = _data_version(self._connection)
+        except sqlite3.Error as error:
+            raise StoreError(reason(error)) from error
+        before, self._noticed = self._noticed, now
+        return now != before
+
+    def backup(self, file: Path) -> None:
+        """Copy the database as it is at this moment, also while a server uses it.
+
+        Args:
+            file: where to; readable by its owner only. What was there is replaced when the copy is complete.
+
+        Raises:
+            StoreError: it cannot be done; what was there is still there.
+        """
+        part = file.with_name(file.name + ".part")
+        try:
+            if self._connection is None:
+                self._connect()
+            assert self._connection is not None
+            part.unlink(missing_ok=True)
+            copy = connect(part)
+            try:
+                self._connection.backup(copy)
+                # One file that stands alone, not one with a write-ahead log beside it.
+                copy.execute("PRAGMA journal_mode = DELETE")
+            finally:
+                copy.close()
+            part.replace(file)
+            _sync(file.parent)
+        except sqlite3.Error as error:
+            part.unlink(missing_ok=True)
+            raise StoreError(f"the backup failed: {reason(error)}") from error
+        except OSError as error:
+            raise StoreError(f"the backup failed: {error.strerror}") from error
+
+    def check(self) -> list[str]:
+        """Look for damage: in the file, and in what must be true of logs, cursors and counters.
+
+        Returns:
+            The problems in words; none if all is well.
+        """
+        try:
+            if self._connection is None:
+                self._connect()
+            assert self._connection is not None
+            return problems(self._connection)
+        except sqlite3.Error as error:
+            return [reason(error)]
+
+    def close(self) -> None:
+        """Close the database and let another server have it. What `apply` returned for is on the disk already."""
+        if self._connection is not None:
+            if self._left_over:
+                self._overwrite(self._connection)
+            self._connection.close()
+            self._connection = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    """A number that changes when another connection has written."""
+    number: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return number
+
+
+def _make(folder: Path) -> None:
+    """Make the folder, if it is not there, in such a way that it is there after a power failure."""
+    try:
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True)
+            _sync(folder.parent)
+        file = folder / _DATABASE
+        if not file.exists():
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            _sync(folder)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be used: {error.strerror}") from error
+
+
+def _sync(folder: Path) -> None:
+    """Make what was made or renamed in a folder last."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _lock(folder: Path) -> int:
+    """Take a folder for one server. Returns the file that holds the lock for as long as it is open."""
+    try:
+        number = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be used: {error.strerror}") from error
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(number)
+        if isinstance(error, BlockingIOError):
+            raise StoreError(f"{folder} is in use by another server") from error
+        raise StoreError(f"{folder} cannot be locked: {error.strerror}") from error
+    return number

@@ -1,0 +1,1 @@
+"""Tests of the command and its settings: real processes, and their exit status."""

@@ -1,0 +1,61 @@
+"""Help."""
+
+import pytest
+
+from tests.cli.commands import run
+
+COMMANDS = ("demo", "serve", "chat", "send", "listen", "bench")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits_one_screen(command: str) -> None:
+    ended = run(*command.split(), "--help")
+    lines = ended.stdout.splitlines()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert lines[0].startswith(f"Usage: twotick {command}".rstrip())
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+
+
+def test_help_names_every_command_and_how_to_begin() -> None:
+    text = run("-h").stdout
+    assert all(f"\n  {command} " in text for command in COMMANDS)
+    assert "twotick demo" in " ".join(text.split())
+
+
+def test_help_of_send_names_every_exit_status() -> None:
+    text = run("send", "--help").stdout
+    assert all(f"{status} " in text for status in (0, 64, 68, 69, 76))
+
+
+def test_without_a_command_there_is_help() -> None:
+    ended = run()
+    assert ended.returncode == 64
+    assert "Usage: twotick [OPTIONS] COMMAND" in ended.stdout + ended.stderr
+
+
+def test_a_command_that_does_not_exist_has_status_64() -> None:
+    ended = run("sned\x1b[2J")
+    assert (ended.returncode, ended.stdout) == (64, "")
+    assert "No such command" in ended.stderr
+
+
+def test_the_version_is_one_line() -> None:
+    ended = run("--version")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("twotick 0.")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["demo"], ["serve", "--port", "0"]])
+@pytest.mark.parametrize("output", [">&-", ">/dev/full"])
+def test_output_that_cannot_be_written_is_one_clear_line(arguments: list[str], output: str) -> None:
+    ended = run(*arguments, redirect=output)
+    assert (ended.returncode, ended.stdout) == (74, "")
+    assert ended.stderr.startswith("twotick: cannot write: ")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full"])
+def test_the_exit_status_is_the_same_where_nobody_can_be_told(redirect: str) -> None:
+    ended = run("send", "bob", "hello", "--from", "alice", "--server", "127.0.0.1:1", redirect=redirect)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (68, "", "")

@@ -1,0 +1,152 @@
+"""`twotick listen`: acknowledges what it has printed, or what a command has taken."""
+
+import asyncio
+import json
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import twotick
+from tests.cli.commands import COMMAND, READY, listening, run, started
+from twotick.client import NotDelivered, connect
+
+
+def test_each_message_is_a_line_for_a_person(address: str) -> None:
+    with listening("bob", address) as bob:
+        assert bob.line() == f"prober: {READY}"
+        twotick.send("bob", "hello\nmallory: hi\x1b[2J\r\n", sender="Alice", server=address)
+        assert [bob.line(), bob.line()] == ["Alice: hello", "       mallory: hi\u241b[2J\u240d"]
+
+
+def test_each_message_is_a_json_object(address: str) -> None:
+    with listening("bob", address, "--json") as bob:
+        assert json.loads(bob.line())["text"] == READY
+        sent = {"hello\n\x1b": {"text": "hello\n\x1b"}, "": {"text": ""}, b"\xff": {"base64": "/w=="}}
+        for body, shown in sent.items():
+            twotick.send("bob", body, sender="Alice", server=address)
+            got = json.loads(bob.line())
+            assert abs(datetime.now(UTC) - datetime.fromisoformat(got.pop("time"))).total_seconds() < 60
+            assert got == {"from": "Alice", **shown}
+
+
+def test_it_leaves_after_as_many_messages_as_it_is_told(address: str) -> None:
+    with listening("bob", address, "--count", "2") as bob:
+        twotick.send("bob", "last", sender="alice", server=address)
+        ended = bob.end()
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"prober: {READY}\nalice: last\n", "")
+
+
+def test_a_command_is_given_each_message_and_its_failure_is_told_to_the_sender(address: str, tmp_path: Path) -> None:
+    command = f"cat >> '{tmp_path}/got'; echo from $TWOTICK_FROM; [ $TWOTICK_FROM != mallory ] || exit 3"
+    with listening("bob", address, "--exec", command, "--count", "3") as bob:
+        with pytest.raises(NotDelivered):
+            twotick.send("bob", "no\n", sender="mallory", server=address)
+        twotick.send("bob", b"\xff\0\n", sender="alice", server=address)
+        ended = bob.end()
+    assert (tmp_path / "got").read_bytes() == READY.encode() + b"no\n\xff\0\n"
+    assert (ended.returncode, ended.stdout) == (0, "from prober\nfrom mallory\nfrom alice\n")
+    assert ended.stderr == "the command ended with status 3: the sender is told\n"
+
+
+@pytest.mark.parametrize("command", ["exec no-such-command 2>&-", "kill -9 $$", "exit 1"])
+def test_a_command_that_does_not_exit_0_has_not_taken_the_message(address: str, command: str) -> None:
+    with (
+        listening("bob", address, "--exec", f"[ $TWOTICK_FROM = prober ] || {command}"),
+        pytest.raises(NotDelivered),
+    ):
+        twotick.send("bob", "hello", sender="alice", server=address)
+
+
+def test_a_command_that_does_not_read_has_taken_the_message(address: str) -> None:
+    with listening("bob", address, "--exec", "exec <&-"):
+        assert twotick.send("bob", bytes(1 << 20), sender="alice", server=address).recipient == "bob"
+
+
+def test_a_command_may_answer(address: str) -> None:
+    answer = f"[ $TWOTICK_FROM = prober ] || {COMMAND} send $TWOTICK_FROM 'you said:' --from bot --server {address}"
+
+    async def talk() -> str:
+        async with connect("alice", address) as alice:
+            sending = asyncio.create_task(alice.send("bob", "hello"))
+            message = await alice.receive()
+            await message.ack()
+            await sending
+            return f"{message.sender}: {message.text}"
+
+    with listening("bob", address, "--exec", answer):
+        assert asyncio.run(talk()) == "bot: you said:"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_message_that_cannot_be_written_is_not_acknowledged(address: str, options: list[str]) -> None:
+    with listening("bob", address, *options) as bob:
+        bob.line()
+        bob.stdout.close()
+        with pytest.raises(NotDelivered):
+            twotick.send("bob", "hello", sender="alice", server=address)
+        assert bob.process.wait() == 74
+        assert bob.stderr.read() == "twotick: cannot write: Broken pipe\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("output", [">&-", ">/dev/full"])
+def test_a_message_is_not_acknowledged_where_there_is_no_output(address: str, options: list[str], output: str) -> None:
+    async def send() -> None:
+        listening = asyncio.create_task(
+            asyncio.to_thread(run, "listen", "bob", *options, "--server", address, redirect=output)
+        )
+        async with connect("alice", address) as alice:
+            while not listening.done():
+                with pytest.raises(NotDelivered):
+                    await alice.send("bob", "hello")
+        ended = await listening
+        assert ended.returncode == 74
+        assert ended.stderr.startswith("twotick: cannot write: ")
+
+    asyncio.run(send())
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_listener_that_is_stopped_has_not_taken_the_message(
+    address: str, number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    begun = tmp_path / "started"
+
+    async def send() -> None:
+        async with connect("alice", address) as alice:
+            sending = asyncio.create_task(alice.send("bob", "hello"))
+            while not begun.exists():
+                await asyncio.sleep(0.01)
+            bob.process.send_signal(number)
+            with pytest.raises(NotDelivered):
+                await sending
+
+    command = f"[ $TWOTICK_FROM = prober ] || {{ : > '{begun}'; exec sleep 60; }}"
+    with listening("bob", address, "--exec", command) as bob:
+        asyncio.run(send())
+        assert bob.process.wait() == status
+
+
+def test_wrong_usage_has_status_64() -> None:
+    for arguments in (["bob", "--json", "--exec", "true"], ["bob", "--count", "0"], ["b b"], []):
+        ended = run("listen", *arguments)
+        assert (ended.returncode, ended.stdout) == (64, "")
+
+
+def test_it_says_so_when_the_name_is_taken(address: str) -> None:
+    with listening("bob", address):
+        ended = run("listen", "bob", "--server", address)
+    assert (ended.returncode, ended.stdout) == (69, "")
+    assert ended.stderr == "twotick: the name bob is taken, or reserved\n"
+
+
+def test_it_says_so_when_the_server_stops() -> None:
+    with started("serve", "--port", "0") as server:
+        address = server.line().removeprefix("listening on ")
+        with listening("bob", address) as bob:
+            server.end(signal.SIGTERM)
+            ended = bob.end()
+    assert ended.returncode == 68
+    assert ended.stderr == "twotick: the server closed the connection\n"

@@ -1,0 +1,97 @@
+"""Settings: from the command line, else a variable, else a file, else the default."""
+
+from pathlib import Path
+
+import pytest
+
+from twotick.server import ServerLimits
+from twotick.settings import Settings, SettingsError, load
+
+
+@pytest.fixture(autouse=True)
+def no_other_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nowhere"))
+
+
+def test_without_any_the_defaults_are_those_of_the_protocol() -> None:  # section 8
+    settings = load(None, {})
+    assert (settings.host, settings.port, settings.server) == ("127.0.0.1", 18000, "127.0.0.1:18000")
+    assert settings.server_limits() == ServerLimits()
+
+
+def test_the_command_line_beats_a_variable_which_beats_the_file_which_beats_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "some.toml"
+    file.write_text('port = 1\nmax_window = 1\nmax_body = 1\nhost = "file"\n')
+    monkeypatch.setenv("TWOTICK_PORT", "2")
+    monkeypatch.setenv("TWOTICK_MAX_WINDOW", "2")
+    settings = load(file, {"port": 3, "host": None})
+    assert (settings.port, settings.max_window, settings.max_body) == (3, 2, 1)
+    assert (settings.host, settings.max_refusals) == ("file", 16)
+
+
+def test_the_default_file_is_read_if_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from twotick.settings import default_file
+
+    default_file().parent.mkdir(parents=True)
+    default_file().write_text("port = 7\n")
+    assert load(None, {}).port == 7
+
+
+def test_every_limit_of_the_protocol_is_a_setting_and_reaches_the_server() -> None:  # section 8
+    page = (Path(__file__).parents[2] / "docs/protocol.md").read_text("utf-8")
+    names = [line.split("`")[1] for line in page.partition("## 8.")[2].splitlines() if line.startswith("| `")]
+    assert len(names) == 13
+    for name in names:
+        assert load(None, {name: 7}).server_limits() != ServerLimits(), name
+    assert set(Settings.model_fields) == {*names, "host", "port", "server"}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("port = 70000", r"the setting port cannot be 70000: .*65535"),
+        ("port = -1", "the setting port cannot be -1"),
+        ('port = "many"', "the setting port cannot be 'many': .*integer"),
+        ("answer_timeout = 0", "the setting answer_timeout cannot be 0.*greater than 0"),
+        ("answer_timeout = nan", "the setting answer_timeout cannot be nan"),
+        ("max_body = 10000000000", "the setting max_body cannot be"),
+        ("host = 5", "the setting host cannot be 5"),
+        ("prot = 1", "there is no setting prot"),
+        ("port = 70000\nprot = 1", "port cannot be 70000.*; there is no setting prot"),
+        ("[server]\nport = 1", "the setting server cannot be"),
+        ("port 1", "cannot read the settings in .*some.toml: Expected '='"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    file = tmp_path / "some.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=problem):
+        load(file, {})
+
+
+def test_a_variable_that_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOTICK_PORT", "")
+    with pytest.raises(SettingsError, match="the setting port cannot be ''"):
+        load(None, {})
+
+
+def test_variables_that_are_no_settings_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOTICK_FROM", "alice")  # what `listen --exec` gives its command
+    assert load(None, {}).port == 18000
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"port = \xff")
+    for path in (tmp_path, tmp_path / "missing.toml", tmp_path / "binary.toml", tmp_path / ("x" * 300)):
+        with pytest.raises(SettingsError, match=f"cannot read the settings in {path}"):
+            load(path, {})
+
+
+def test_a_default_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / ("x" * 300)))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ("x" * 300)))
+    with pytest.raises(SettingsError, match="cannot read the settings in "):
+        load(None, {})

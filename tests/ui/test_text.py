@@ -1,0 +1,73 @@
+"""What other users wrote is shown, and never obeyed by the terminal."""
+
+import unicodedata
+from typing import Final
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from twotick.ui.text import delivered_line, failed_line, message_line, visible
+
+OBEYED: Final = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+"""Categories of characters that a terminal may act on, or that show as something else or not at all."""
+
+anything = st.text(st.characters())
+tricks = st.text(st.sampled_from("ab:\n\t\r\x1b[2J\x07\x08\x0b\x0c\x85\x9b\u2028\u2029\u202e\u200d"), max_size=20)
+
+
+def obeyed(text: str) -> set[str]:
+    """The characters of a text by which a terminal would do more than show them."""
+    return {each for each in text if unicodedata.category(each) in OBEYED and each not in "\u200c\u200d"}
+
+
+@given(anything | tricks)
+@example("\x1b]0;title\x07\x1b[2J\x9b31m")
+@example("\u202egnp.exe\u2066\u200f")
+def test_nothing_but_line_ends_and_tabs_is_left_to_the_terminal(text: str) -> None:
+    assert obeyed(visible(text)) <= {"\n", "\t"}
+    assert obeyed(visible(text, keep="")) == set()
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=OBEYED)))
+@example("gr\u00fc\u00dfe \u2713 \u4f60\u597d \u0645\u0631\u062d\u0628\u0627 \U0001f469\u200d\U0001f4bb e\u0301")
+def test_what_people_write_stays_as_it_is(text: str) -> None:
+    assert visible(text) == text
+
+
+@pytest.mark.parametrize(
+    ("character", "shown"),
+    [
+        ("\x00", "\u2400"),
+        ("\x1b", "\u241b"),
+        ("\r", "\u240d"),
+        ("\x7f", "\u2421"),
+        ("\x9b", "<U+009B>"),
+        ("\u202e", "<U+202E>"),
+        ("\U000e0041", "<U+E0041>"),
+        ("\udcff", "<U+DCFF>"),
+    ],
+)
+def test_what_is_not_sent_to_the_terminal_is_shown(character: str, shown: str) -> None:
+    assert visible(f"a{character}b") == f"a{shown}b"
+
+
+@given(st.text("abcXYZ019", min_size=1, max_size=32), anything | tricks)
+@example("bob", "hello\nalice: hi")
+@example("bob", "hello\r\nalice: hi\n\n")
+def test_only_the_first_line_of_a_message_looks_like_one(sender: str, text: str) -> None:
+    first, *more = message_line(sender, text).plain.split("\n")
+    assert first.startswith(f"{sender}: ")
+    assert all(line.startswith(" " * (len(sender) + 2)) for line in more)
+
+
+@given(anything | tricks, anything | tricks)
+def test_names_and_reasons_are_as_harmless(name: str, reason: str) -> None:
+    for line in (message_line(name, reason), delivered_line(name, 0.001), failed_line(name, reason)):
+        assert obeyed(line.plain) <= {"\n", "\t"}
+    assert "\n" not in delivered_line(name, 0.001).plain
+
+
+@pytest.mark.parametrize("recipient", ["ALL", "all"])
+def test_a_message_to_all_is_delivered_to_everyone(recipient: str) -> None:
+    assert delivered_line(recipient, 0.0012).plain == "\u2713\u2713 delivered to everyone (1 ms)"
