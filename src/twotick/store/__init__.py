@@ -1,6 +1,5 @@
 """Members, their logs, their devices and cursors (docs/protocol.md, sections 10 and 11)."""
 
-from twotick.store.errors import StoreError
 from twotick.store.records import (
     Acknowledge,
     AddInvitation,
@@ -25,6 +24,7 @@ from twotick.store.records import (
     OpenDevice,
     Opened,
     Outcome,
+    Prune,
     Refusal,
     Refuse,
     RemoveMember,
@@ -33,7 +33,10 @@ from twotick.store.records import (
     SetPassword,
     Settle,
     State,
+    StoreError,
+    StoreLimits,
 )
+from twotick.store.sqlite import SqliteStore
 
 __all__ = [
     "Acknowledge",
@@ -59,6 +62,7 @@ __all__ = [
     "OpenDevice",
     "Opened",
     "Outcome",
+    "Prune",
     "Refusal",
     "Refuse",
     "RemoveMember",
@@ -66,6 +70,8 @@ __all__ = [
     "Revoke",
     "SetPassword",
     "Settle",
+    "SqliteStore",
     "State",
     "StoreError",
+    "StoreLimits",
 ]
