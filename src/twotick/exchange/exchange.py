@@ -328,6 +328,7 @@ class Exchange(Relay):
         """
         if session.closing:
             return
+        self._members.add(member)
         account = Account(member.number, device.encode())
         resume = int(seq) if _NUMBER.fullmatch(seq := head.headers.get(b"seq", b"")) else 0
         if head.side is Side.DUPLEX:

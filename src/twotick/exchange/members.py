@@ -88,6 +88,14 @@ class Members:
     def know(self, members: list[Member]) -> None:
         """These, and no others, are the members."""
         self._known = {member.name.lower().encode(): member for member in members}
+        numbers = {member.number for member in members}
+        for session in self.sessions():
+            if session.account is not None and session.account.member not in numbers:
+                self._end(session, b"the member was removed")
+
+    def add(self, member: Member) -> None:
+        """There is one more member."""
+        self._known[member.name.lower().encode()] = member
 
     def __bool__(self) -> bool:
         return bool(self._known)

@@ -89,9 +89,7 @@ class Doorman:
         self._throttle.failed(b"", address, self._loop.time())
         return _WRONG
 
-    async def _look_at_token(
-        self, key: bytes, token: bytes, device: str, address: str
-    ) -> tuple[Member, str] | Refused:
+    async def _look_at_token(self, key: bytes, token: bytes, device: str, address: str) -> tuple[Member, str] | Refused:
         found: tuple[Member, str] | None = await self._storage.ask(
             FindToken(secrets.token_digest(token.decode("ascii", "replace")))
         )

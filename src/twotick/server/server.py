@@ -5,18 +5,27 @@ import contextlib
 import itertools
 import resource
 import signal
+import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
 import uvloop
 
-from twotick.exchange import Exchange, Limits
+from twotick.exchange import Exchange, Limits, Session
 from twotick.server.connection import Connection
-from twotick.wire import HeadCache
+from twotick.server.login import Doorman, Refused, SignUp
+from twotick.server.secrets import new_token, token_digest
+from twotick.server.storage import Storage
+from twotick.store import SqliteStore
+from twotick.wire import Head, HeadCache
 
 _TICK = 0.25
 """Seconds between looks at the time limits."""
+
+_LOOK_FOR_MEMBERS = 1.0
+"""Seconds between looks whether another process has changed the members."""
 
 _SPARE_FILES = 64
 """Open files that are kept for everything but connections."""
@@ -75,6 +84,8 @@ class Server:
 
     Args:
         limits: its bounds.
+        store: where members and their messages are; without one there are only guests.
+        sign_up: who may sign up.
 
     Attributes:
         exchange: who is connected, and what is on its way.
@@ -82,7 +93,7 @@ class Server:
         flushing: whether what the exchange wishes will be done soon.
     """
 
-    def __init__(self, limits: ServerLimits) -> None:
+    def __init__(self, limits: ServerLimits, store: SqliteStore | None = None, sign_up: SignUp = SignUp.CLOSED) -> None:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._most_connections = min(limits.connections, _raise_file_limit() - _SPARE_FILES)
@@ -90,19 +101,24 @@ class Server:
         self._registering = _Deadlines(limits.register_timeout)
         self._framing = _Deadlines(limits.frame_timeout)
         self._lingering = _Deadlines(limits.linger_timeout)
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | None = None
         self._flushed: asyncio.Event | None = None
-        self.exchange = Exchange(limits.exchange, self._loop.time())
+        self.exchange = Exchange(limits.exchange, self._loop.time(), new_token=_new_token)
+        self._storage = None if store is None else Storage(store, self.exchange.know, self.flush_soon)
+        self._doorman = None if self._storage is None else Doorman(self._storage, sign_up)
+        self._logins: set[asyncio.Task[None]] = set()
+        self._next_look = 0.0
         self.heads = HeadCache(limits.max_body)
         self.flushing = False
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen.
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+        """Listen; may be called for several addresses.
 
         Args:
             host: the address to listen on.
             port: the port; 0 for any that is free.
+            tls: encrypts the connections; None for none.
 
         Returns:
             The address and port on which connections are now accepted.
@@ -110,30 +126,36 @@ class Server:
         Raises:
             OSError: the address cannot be had.
         """
-        self._listener = await self._loop.create_server(lambda: Connection(self), host, port, backlog=4096)
-        self._tick()
-        address = self._listener.sockets[0].getsockname()
+        listener = await self._loop.create_server(lambda: Connection(self), host, port, backlog=4096, ssl=tls)
+        self._listeners.append(listener)
+        if self._timer is None:
+            self._tick()
+        address = listener.sockets[0].getsockname()
         return address[0], address[1]
 
     async def stop(self) -> None:
         """Accept no more, let what is on its way be answered, answer the rest, and close (rule 4.10)."""
-        if self._listener is None:
-            return
-        self._listener.close()
-        self._listener = None
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
         self.exchange.drain()
         self.flush_soon()
         await self._until(lambda: self.exchange.idle, self._limits.stop_timeout)
         self.exchange.close()
         for connection in self._connections:
-            self.exchange.disconnected(connection.session)
+            self.exchange.finish(connection.session)
         self._flush()
         await self._until(lambda: not self._connections, self._limits.linger_timeout)
         for connection in list(self._connections):
             connection.transport.abort()
         await self._until(lambda: not self._connections, self._limits.linger_timeout)
+        for login in self._logins:
+            login.cancel()
+        await asyncio.gather(*self._logins, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
+        if self._storage is not None:
+            await self._storage.close()
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
         """Wait until something that a flush can bring about is true, but not for ever."""
@@ -211,8 +233,34 @@ class Server:
             elif session.paused is connection.reading:
                 connection.read(not session.paused)
         changed.clear()
+        self._look_after_members()
         if self._flushed is not None:
             self._flushed.set()
+
+    def _look_after_members(self) -> None:
+        """Pass on what the exchange asks the store, and find out who is asking."""
+        requests = self.exchange.requests
+        if requests and self._storage is not None:
+            self._storage.submit(requests.copy())
+            requests.clear()
+        logins = self.exchange.logins
+        for session, head in logins:
+            login = self._loop.create_task(self._log_in(session, head))
+            self._logins.add(login)
+            login.add_done_callback(self._logins.discard)
+        logins.clear()
+
+    async def _log_in(self, session: Session, head: Head) -> None:
+        if self._doorman is None:
+            who = Refused(104, "this server has no members")
+        else:
+            encrypted = session.port.get_extra_info("ssl_object") is not None
+            who = await self._doorman.identify(head, session.address, encrypted, time.time())
+        if isinstance(who, Refused):
+            self.exchange.not_authenticated(session, who.code, who.reason, who.retry_after)
+        else:
+            self.exchange.authenticated(session, head, *who)
+        self.flush_soon()
 
     def _close(self, connection: Connection) -> None:
         """Close a connection so that the peer can still read what was written last.
@@ -226,7 +274,7 @@ class Server:
         connection.lingering = True
         connection.read(True)
         self._lingering.add(connection, self._loop.time())
-        if connection.ended:
+        if connection.ended or not transport.can_write_eof():
             transport.close()
         else:
             transport.write_eof()
@@ -235,6 +283,9 @@ class Server:
         now = self._loop.time()
         self._timer = self._loop.call_at(now + _TICK, self._tick)
         self.exchange.tick(now)
+        if self._storage is not None and now >= self._next_look:
+            self._next_look = now + _LOOK_FOR_MEMBERS
+            self._storage.look_for_members()
         late = [each for each in self._registering.take_expired(now) if each.session.side is None]
         late += self._framing.take_expired(now)
         for connection in late:
@@ -242,6 +293,11 @@ class Server:
         for connection in self._lingering.take_expired(now):
             connection.transport.abort()
         self._flush()
+
+
+def _new_token() -> tuple[bytes, bytes]:
+    token = new_token()
+    return token.encode(), token_digest(token)
 
 
 def _raise_file_limit() -> int:

@@ -4,7 +4,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from twotick.store import Member, Members, Request, SqliteStore, StoreError
 
@@ -73,7 +73,7 @@ class Storage:
         while more:
             batch: list[_Asked] = []
             look = False
-            while more and len(batch) < _BATCH and (not batch and not look or not self._asked.empty()):
+            while more and len(batch) < _BATCH and (not (batch or look) or not self._asked.empty()):
                 asked = self._asked.get()
                 more = asked is not None
                 look |= asked == []
@@ -94,7 +94,7 @@ class Storage:
         try:
             if self._store.changed() or anyway:
                 (members,) = self._store.apply([Members()])
-                self._loop.call_soon_threadsafe(self._on_members, members)
+                self._loop.call_soon_threadsafe(self._on_members, cast(list[Member], members))
         except StoreError:
             return  # a disk that cannot be read is reported to everyone who asks for something
 

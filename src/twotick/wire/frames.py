@@ -169,7 +169,7 @@ def register(
     seq: int | None = None,
     sign_up: bytes | None = None,
 ) -> bytes:
-    """The frame by which a client registers a connection, with what it asks for (rules 4.3, 6.1, 9.1 and section 10)."""
+    """The frame by which a client registers a connection, and what it asks for (rules 4.3, 6.1, 9.1; section 10)."""
     asked = header_lines(authorization=authorization, device=device, window=window, seq=seq, sign_up=sign_up)
     return b"REGISTER %b %b\n%b\n" % (side.value, name, asked)
 
