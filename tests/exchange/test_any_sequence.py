@@ -89,7 +89,12 @@ class AnySequence(RuleBasedStateMachine):
             self.people.append(person)
             self.ask_for_name(person, side, name, window if side is Side.RECEIVING else None)
 
-    @rule(data=st.data(), side=st.sampled_from(CLASSIC_SIDES), name=st.sampled_from(NAMES), window=st.sampled_from([None, 2, 9]))
+    @rule(
+        data=st.data(),
+        side=st.sampled_from(CLASSIC_SIDES),
+        name=st.sampled_from(NAMES),
+        window=st.sampled_from([None, 2, 9]),
+    )
     def register(self, data: st.DataObject, side: Side, name: bytes, window: int | None) -> None:
         if person := self.pick(data, [each for each in self.people if each.here]):
             self.ask_for_name(person, side, name, window)

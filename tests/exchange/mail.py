@@ -1,0 +1,155 @@
+"""An exchange with a real store, and clients that write frames and read frames."""
+
+from twotick.exchange import Exchange, Limits, Session
+from twotick.store import AddMember, Append, Member, Request, Result, SqliteStore, StoreError, StoreLimits
+from twotick.wire import Frame, HeadCache, Parser, Side, Verb, frame, register
+
+
+class Line:
+    """One connection, from both ends."""
+
+    def __init__(self, mail: "Mail", address: str = "127.0.0.1") -> None:
+        self._mail = mail
+        self._server = Parser(mail.heads)
+        self._client = Parser(mail.heads)
+        self.session: Session = mail.exchange.connected(address, self)
+        self.got: list[Frame] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> list[Frame]:
+        """Write frames; returns what has come by then."""
+        self._mail.give(self.session, self._server.feed(data))
+        self._mail.settle()
+        return self.read()
+
+    def take(self, data: bytes) -> None:
+        """What the exchange has written."""
+        self.got += self._client.feed(data)
+
+    def read(self) -> list[Frame]:
+        """What has come since the last time."""
+        got, self.got = self.got, []
+        return got
+
+    def cut(self) -> None:
+        """The connection is gone."""
+        self._mail.exchange.disconnected(self.session)
+        self.closed = True
+        self._mail.settle()
+
+
+class Mail:
+    """An exchange and a store in memory. Whoever registers with `Authorization: NAME` is the member of that name."""
+
+    def __init__(self, *names: bytes, limits: Limits | None = None, store: SqliteStore | None = None) -> None:
+        self.now = 1000.0
+        self.heads = HeadCache(1 << 20)
+        self.store = store or SqliteStore(None, StoreLimits())
+        self.broken = False
+        self.exchange = Exchange(limits or Limits(), self.now, lambda: self.now, lambda: (b"tt_x", b"digest"))
+        self.members: dict[bytes, Member] = {}
+        for name in names:
+            (member,) = self.store.apply([AddMember(name.decode(), "", self.now)])
+            assert isinstance(member, Member)
+            self.members[name] = member
+        self.exchange.know(list(self.members.values()))
+
+    def give(self, session: Session, frames: list[Frame]) -> None:
+        """Let the exchange take frames."""
+        self.exchange.take(session, frames)
+
+    def settle(self) -> None:
+        """Do what the exchange wishes until it wishes nothing."""
+        exchange = self.exchange
+        while exchange.written or exchange.requests or exchange.logins:
+            for session in exchange.written:
+                session.port.take(b"".join(session.out))
+                session.out.clear()
+            exchange.written.clear()
+            requests = exchange.requests.copy()
+            exchange.requests.clear()
+            for (_, callback), result in zip(requests, self._apply([each for each, _ in requests]), strict=True):
+                callback(result)
+            logins = exchange.logins.copy()
+            exchange.logins.clear()
+            for session, head in logins:
+                member = self.members.get(head.headers[b"authorization"])
+                if member is None:
+                    exchange.not_authenticated(session, 104, "wrong")
+                else:
+                    exchange.authenticated(session, head, member, head.headers.get(b"device", b"main").decode())
+        for session in exchange.changed:
+            session.port.closed |= session.closing
+        exchange.changed.clear()
+
+    def _apply(self, requests: list[Request]) -> list[Result] | list[StoreError]:
+        if self.broken and any(isinstance(request, Append) for request in requests):
+            return [StoreError("the disk is full") for _ in requests]
+        return self.store.apply(requests)
+
+    def line(self) -> Line:
+        """A connection that is not registered."""
+        return Line(self)
+
+    def device(self, name: bytes, device: bytes = b"main", window: int = 1, seq: int | None = None) -> Line:
+        """A device of a member, which has read its REGISTERED."""
+        line = Line(self)
+        asked = register(Side.DUPLEX, name, window, authorization=name, device=device, seq=seq)
+        line.take(b"")
+        answer, *rest = line.write(asked)
+        assert answer[0].verb is Verb.REGISTERED, line.got
+        line.got = rest
+        return line
+
+    def sender(self, name: bytes) -> Line:
+        """A connection of a member that only sends."""
+        line = Line(self)
+        ((answer, _),) = line.write(register(Side.SENDING, name, authorization=name))
+        assert answer.verb is Verb.REGISTERED
+        return line
+
+    def guest(self, name: bytes, window: int = 1) -> Line:
+        """A guest with an extended connection."""
+        line = Line(self)
+        ((answer, _),) = line.write(register(Side.DUPLEX, name, window))
+        assert answer.verb is Verb.REGISTERED
+        return line
+
+    def classic(self, name: bytes) -> tuple[Line, Line]:
+        """The two connections of a classic guest: to send on, to receive on."""
+        lines = Line(self), Line(self)
+        for line, side in zip(lines, (Side.SENDING, Side.RECEIVING), strict=True):
+            ((answer, _),) = line.write(register(side, name))
+            assert answer.verb is Verb.REGISTERED
+        return lines
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+        self.exchange.tick(self.now)
+        self.settle()
+
+
+def message(recipient: bytes, body: bytes, identifier: bytes, **headers: bytes | int) -> bytes:
+    """A SEND as an extended client writes it."""
+    return frame(Verb.SEND, recipient, body, id=identifier, **headers)
+
+
+def taken(seq: int, name: bytes = b"x") -> bytes:
+    """RECEIVED for an entry."""
+    return frame(Verb.RECEIVED, name, seq=seq)
+
+
+def told(frames: list[Frame]) -> list[tuple[object, ...]]:
+    """Frames in short: verb, name, Id, Seq, and the body of a FORWARD or the Reason of an ERROR."""
+    return [
+        (
+            head.verb.value.strip().decode(),
+            head.name.decode() or head.code,
+            head.headers.get(b"id", b"").decode(),
+            int(head.headers.get(b"seq", b"0")),
+            *([body.decode()] if head.verb is Verb.FORWARD else []),
+            *([head.headers[b"reason"].decode()] if b"reason" in head.headers else []),
+        )
+        for head, body in frames
+    ]

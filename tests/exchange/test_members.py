@@ -1,0 +1,354 @@
+"""Members through the exchange and a real store (docs/protocol.md, sections 9 to 11)."""
+
+import pytest
+
+from tests.exchange.mail import Mail, message, taken, told
+from twotick.exchange import Limits
+from twotick.wire import (
+    HEADER_INCOMPLETE,
+    Side,
+    Verb,
+    error,
+    frame,
+    received,
+    register,
+    registered,
+    send,
+)
+
+
+def test_a_message_between_members_is_accepted_delivered_and_read() -> None:
+    """Rules 11.1, 11.3, 11.6 and 11.8."""
+    mail = Mail(b"alice", b"bob")
+    alice, bob = mail.device(b"alice", window=16), mail.device(b"bob")
+    assert told(alice.write(message(b"Bob", b"hello", b"m1"))) == [("ACCEPTED", "Bob", "m1", 1)]
+    assert told(bob.read()) == [("FORWARD", "alice", "m1", 1, "hello")]
+    assert bob.write(taken(1)) == []
+    assert told(alice.read()) == [("SEND", "Bob", "m1", 2)]
+    bob.write(frame(Verb.READ, b"alice", seq=1))
+    assert told(alice.read()) == [("READ", "Bob", "m1", 3)]
+    assert bob.write(frame(Verb.READ, b"alice", seq=1)) == []
+    assert alice.read() == []
+
+
+def test_what_comes_while_no_device_is_connected_is_kept_in_order() -> None:
+    """Rules 11.2 and 11.3."""
+    mail = Mail(b"alice", b"bob")
+    mail.device(b"bob").cut()
+    alice = mail.device(b"alice", window=64)
+    for number in range(9):
+        alice.write(message(b"bob", b"%d" % number, b"m%d" % number))
+    bob = mail.device(b"bob", window=4)
+    got = bob.read()
+    assert len(got) == 4
+    while got and len(got) < 9:
+        got += bob.write(taken(int(got[-1][0].headers[b"seq"])))
+    assert [body for _, body in got] == [b"%d" % number for number in range(9)]
+    bob.write(taken(9))
+    assert [line[0] for line in told(alice.read())].count("SEND") == 9
+    bob.cut()
+    assert mail.device(b"bob").read() == []
+
+
+def test_entries_that_were_not_acknowledged_come_again_after_a_cut() -> None:
+    """Rules 11.2 and 11.5."""
+    mail = Mail(b"alice", b"bob")
+    bob = mail.device(b"bob", window=8)
+    alice = mail.device(b"alice", window=64)
+    alice.write(b"".join(message(b"bob", b"x", b"m%d" % number) for number in range(3)))
+    assert [line[3] for line in told(bob.read())] == [1, 2, 3]
+    bob.write(taken(1))
+    bob.cut()
+    bob = mail.device(b"bob", window=8)
+    assert [line[3] for line in told(bob.read())] == [2, 3]
+    bob.cut()
+    bob = mail.device(b"bob", window=8, seq=2)
+    assert [line[3] for line in told(bob.read())] == [3]
+    assert [line[2] for line in told(alice.read()) if line[0] == "SEND"] == ["m0", "m1"]
+
+
+def test_every_device_gets_everything_once_and_copies_of_what_another_sent() -> None:
+    """Rules 11.1, 11.2 and 11.3."""
+    mail = Mail(b"alice", b"bob")
+    phone, laptop = mail.device(b"bob", b"phone", 9), mail.device(b"bob", b"laptop", 9)
+    alice = mail.device(b"alice", window=9)
+    alice.write(message(b"bob", b"one", b"m1"))
+    assert told(phone.read()) == told(laptop.read()) == [("FORWARD", "alice", "m1", 1, "one")]
+    assert told(phone.write(message(b"alice", b"two", b"p1"))) == [("ACCEPTED", "alice", "p1", 2)]
+    ((copy, body),) = laptop.read()
+    assert (copy.name, copy.headers[b"to"], copy.headers[b"id"], body) == (b"bob", b"alice", b"p1", b"two")
+    assert told(alice.read()) == [("FORWARD", "bob", "p1", 2, "two")]
+    alice.write(taken(2))
+    assert told(phone.read()) == told(laptop.read()) == [("SEND", "alice", "p1", 3)]
+    phone.write(frame(Verb.READ, b"alice", seq=1))
+    ((head, _),) = laptop.read()
+    assert (head.verb, head.name, head.headers[b"up-to"]) == (Verb.READ, b"alice", b"1")
+    assert phone.read() == []
+
+
+def test_the_same_id_again_is_answered_with_what_is_known() -> None:
+    """Rule 11.7."""
+    mail = Mail(b"alice", b"bob", b"carol")
+    bob, alice = mail.device(b"bob"), mail.device(b"alice", window=9)
+    alice.write(message(b"bob", b"hello", b"m1"))
+    assert told(alice.write(message(b"bob", b"hello", b"m1"))) == [("ACCEPTED", "bob", "m1", 0)]
+    got = bob.read() + bob.write(taken(1))
+    alice.cut()
+    alice = mail.device(b"alice", b"other", window=9)
+    again = told(alice.write(message(b"bob", b"hello", b"m1")))
+    assert again == [("ACCEPTED", "bob", "m1", 0), ("SEND", "bob", "m1", 0)]
+    ((*_, reason),) = told(alice.write(message(b"carol", b"hello", b"m1")))
+    assert reason == "this Id was used for another message"
+    assert [line[4] for line in told(got + bob.read())] == ["hello"]
+
+
+def test_a_refused_message_is_told_and_not_given_to_other_devices() -> None:
+    """Rule 11.4."""
+    mail = Mail(b"alice", b"bob")
+    phone, laptop = mail.device(b"bob", b"phone"), mail.device(b"bob", b"laptop")
+    laptop.cut()
+    alice = mail.device(b"alice", window=9)
+    alice.write(message(b"bob", b"no", b"m1") + message(b"bob", b"yes", b"m2"))
+    assert told(phone.read()) == [("FORWARD", "alice", "m1", 1, "no")]
+    phone.write(error(103, seq=1))
+    phone.write(taken(2))
+    answers = told(alice.read())
+    assert [(line[0], line[2]) for line in answers if line[0] != "ACCEPTED"] == [("ERROR", "m1"), ("SEND", "m2")]
+    assert told(mail.device(b"bob", b"laptop").read()) == [("FORWARD", "alice", "m2", 2, "yes")]
+
+
+def test_a_message_that_is_not_delivered_in_time_expires() -> None:
+    """Rule 11.10."""
+    mail = Mail(b"alice", b"bob")
+    mail.device(b"bob").cut()
+    alice = mail.device(b"alice")
+    alice.write(message(b"bob", b"soon", b"m1", expires=10))
+    mail.advance(5)
+    assert alice.read() == []
+    mail.advance(6)
+    ((verb, code, identifier, seq, _),) = told(alice.read())
+    assert (verb, code, identifier, seq) == ("ERROR", 102, "m1", 2)
+    assert mail.device(b"bob").read() == []
+
+
+def test_connections_that_only_send_are_told_what_becomes_of_their_messages() -> None:
+    """Rules 9.1 and 11.6."""
+    mail = Mail(b"alice", b"bob")
+    one, two = mail.sender(b"alice"), mail.sender(b"alice")
+    bob = mail.device(b"bob", window=9)
+    assert told(one.write(message(b"bob", b"a", b"m1"))) == [("ACCEPTED", "bob", "m1", 0)]
+    bob.write(taken(1))
+    bob.write(frame(Verb.READ, b"alice", seq=1))
+    assert told(one.read()) == [("SEND", "bob", "m1", 0), ("READ", "bob", "m1", 0)]
+    assert two.read() == []
+
+
+def test_a_guest_with_an_extended_connection_talks_to_guests_of_both_kinds() -> None:
+    """Rules 9.5 to 9.8."""
+    mail = Mail()
+    ann, ben = mail.guest(b"ann"), mail.guest(b"ben")
+    sending, receiving = mail.classic(b"cy")
+    ann.write(message(b"ben", b"hi", b"a1", x_mood=b"good") + message(b"cy", b"ho", b"a2", x_mood=b"good"))
+    ((head, body),) = ben.read()
+    assert (head.name, head.headers[b"id"], head.headers[b"x-mood"], body) == (b"ann", b"a1", b"good", b"hi")
+    assert b"time" in head.headers
+    ((head, body),) = receiving.read()
+    assert (head.headers, body) == ({b"content-length": b"2"}, b"ho")
+    receiving.write(received(b"ann"))
+    ben.write(received(b"ann"))
+    assert told(ann.read()) == [("SEND", "cy", "a2", 0), ("SEND", "ben", "a1", 0)]
+    sending.write(send(b"ann", b"hey"))
+    assert told(ann.read()) == [("FORWARD", "cy", "", 0, "hey")]
+    ann.write(received(b"cy"))
+    assert told(sending.read()) == [("SEND", "ann", "", 0)]
+    ((*_, reason),) = told(ann.write(message(b"nobody", b"", b"a3")))
+    assert reason == "nobody is not connected"
+
+
+def test_a_send_without_an_id_cannot_be_understood() -> None:
+    """Rules 9.5 and 9.9."""
+    mail = Mail()
+    ann = mail.guest(b"ann")
+    ((head, _),) = ann.write(send(b"ann", b"hi"))
+    assert (head.verb, head.code, b"reason" in head.headers, ann.closed) == (Verb.ERROR, 103, True, True)
+
+
+def test_a_classic_guest_reaches_members_who_are_connected_and_no_others() -> None:
+    """Rule 11.11."""
+    mail = Mail(b"bob")
+    sending, _ = mail.classic(b"gus")
+    assert told(sending.write(send(b"bob", b"hi"))) == [("ERROR", 102, "", 0)]
+    bob = mail.device(b"bob")
+    assert sending.write(send(b"bob", b"hi")) == []
+    assert told(bob.read()) == [("FORWARD", "gus", "", 1, "hi")]
+    bob.write(taken(1))
+    assert told(sending.read()) == [("SEND", "bob", "", 0)]
+    sending.write(send(b"bob", b"late"))
+    bob.cut()
+    mail.advance(31)
+    assert told(sending.read()) == [("ERROR", 102, "", 0)]
+    assert mail.device(b"bob").read() == []
+
+
+def test_a_member_reaches_guests_and_the_log_tells_what_became_of_it() -> None:
+    """Rule 11.11."""
+    mail = Mail(b"alice")
+    _, receiving = mail.classic(b"gus")
+    alice, other = mail.device(b"alice", window=9), mail.device(b"alice", b"other", 9)
+    assert alice.write(message(b"gus", b"hi", b"m1") + message(b"gus", b"no", b"m2")) == []
+    receiving.write(received(b"alice"))
+    receiving.write(HEADER_INCOMPLETE)
+    assert [line[:4] for line in told(alice.read())] == [("SEND", "gus", "m1", 3), ("ERROR", 102, "m2", 4)]
+    assert [line[3] for line in told(other.read())] == [1, 2, 3, 4]
+    ((*_, reason),) = told(alice.write(message(b"zed", b"hi", b"m3")))
+    assert reason == "zed is not connected"
+
+
+def test_everyone_is_members_and_guests_who_are_connected() -> None:
+    """Rule 11.12."""
+    mail = Mail(b"alice", b"bob", b"away")
+    _, receiving = mail.classic(b"gus")
+    alice, bob = mail.device(b"alice", window=9), mail.device(b"bob")
+    alice.write(message(b"ALL", b"hi", b"m1"))
+    assert told(receiving.read()) == [("FORWARD", "alice", "", 0, "hi")]
+    assert told(bob.read()) == [("FORWARD", "alice", "m1", 1, "hi")]
+    receiving.write(received(b"alice"))
+    assert alice.read() == []
+    bob.write(taken(1))
+    assert told(alice.read()) == [("SEND", "ALL", "m1", 2)]
+    sending, _ = mail.classic(b"gil")
+    sending.write(send(b"all", b"yo"))
+    for line in (receiving, alice, bob):
+        (last,) = told(line.read())[-1:]
+        assert last[0] == "FORWARD"
+    receiving.write(received(b"gil"))
+    alice.write(taken(3))
+    bob.write(error(103, seq=2))
+    assert told(sending.read()) == [("ERROR", 102, "", 0)]
+
+
+def test_nobody_else_can_have_the_name_of_a_member() -> None:
+    """Rules 10.1, 10.2 and 9.4."""
+    mail = Mail(b"alice")
+    for asked in (
+        register(Side.SENDING, b"ALICE"),
+        register(Side.RECEIVING, b"alice"),
+        register(Side.DUPLEX, b"Alice"),
+    ):
+        assert told(mail.line().write(asked)) == [("ERROR", 100, "", 0)]
+    line = mail.line()
+    ((head, _),) = line.write(register(Side.DUPLEX, b"alice", authorization=b"mallory"))
+    assert (head.code, head.headers) == (104, {b"reason": b"wrong"})
+    assert told(line.write(register(Side.DUPLEX, b"alice", authorization=b"alice")))[0][0] == "REGISTERED"
+    assert told(mail.line().write(register(Side.RECEIVING, b"alice", authorization=b"alice")))[0][1] == 100
+
+
+def test_guests_can_be_switched_off() -> None:
+    mail = Mail(b"alice", limits=Limits(guests=False))
+    assert told(mail.line().write(register(Side.SENDING, b"gus"))) == [("ERROR", 100, "", 0)]
+    mail.device(b"alice")
+
+
+def test_frames_that_come_with_the_registration_are_handled_after_it() -> None:
+    """Rule 2.5: frames glued in any way."""
+    mail = Mail(b"alice", b"bob")
+    line = mail.line()
+    asked = register(Side.DUPLEX, b"alice", 4, authorization=b"alice", device=b"laptop")
+    got = line.write(asked + message(b"bob", b"hi", b"m1") + frame(Verb.DEVICES))
+    assert [head.verb for head, _ in got] == [Verb.REGISTERED, Verb.ACCEPTED, Verb.DEVICES]
+    head, _ = got[0]
+    assert head.headers == {b"device": b"laptop", b"window": b"4", b"seq": b"0", b"max-body": b"1048576"}
+    assert registered(Side.DUPLEX, b"alice", 4, device=b"laptop", seq=0, max_body=1 << 20).count(b"\n") == 6
+
+
+def test_a_device_that_connects_again_takes_over() -> None:
+    """Rule 10.7."""
+    mail = Mail(b"alice", b"bob")
+    old = mail.device(b"bob", b"phone")
+    alice = mail.device(b"alice")
+    alice.write(message(b"bob", b"hi", b"m1"))
+    old.read()
+    new = mail.device(b"bob", b"phone")
+    assert (told(old.read())[0][1], old.closed) == (108, True)
+    assert told(new.read()) == [("FORWARD", "alice", "m1", 1, "hi")]
+    new.write(taken(1))
+    assert "SEND" in [line[0] for line in told(alice.read())]
+
+
+def test_a_revoked_device_is_closed_and_forgotten() -> None:
+    """Rule 10.8."""
+    mail = Mail(b"bob")
+    phone, below, laptop = (mail.device(b"bob", name) for name in (b"phone", b"phone/listen", b"laptop"))
+    ((head, _),) = laptop.write(frame(Verb.REVOKE, b"phone"))
+    assert (head.verb, head.name) == (Verb.REVOKED, b"phone")
+    for line in (phone, below):
+        assert (told(line.read())[0][1], line.closed) == (108, True)
+    ((_, body),) = laptop.write(frame(Verb.DEVICES))
+    assert body.count(b'"device"') == 1
+    ((head, _),) = laptop.write(frame(Verb.TOKEN, b"phone"))
+    assert head.headers == {b"token": b"tt_x"}
+
+
+def test_history_is_the_log_read_backwards() -> None:
+    """Rule 11.9."""
+    mail = Mail(b"alice", b"bob", b"carol")
+    alice, bob = mail.device(b"alice", window=64), mail.device(b"bob", window=64)
+    alice.write(b"".join(message(b"bob", b"%d" % number, b"m%d" % number) for number in range(5)))
+    alice.write(message(b"carol", b"c", b"c1"))
+    bob.write(taken(3))
+    bob.write(message(b"alice", b"back", b"b1"))
+    alice.read()
+    *found, (end, _) = alice.write(frame(Verb.HISTORY, b"bob", id=b"h", limit=3))
+    assert (end.verb, end.headers) == (Verb.HISTORY, {b"id": b"h", b"count": b"3"})
+    assert [body for _, body in found] == [b"3", b"4", b"back"]
+    assert [head.headers.get(b"state") for head, _ in found] == [b"accepted", b"accepted", None]
+    before = int(found[0][0].headers[b"seq"])
+    *found, _ = alice.write(frame(Verb.HISTORY, b"bob", before=before))
+    assert [(body, head.headers[b"state"]) for head, body in found] == [(b"%d" % n, b"delivered") for n in range(3)]
+    *found, _ = alice.write(frame(Verb.HISTORY))
+    assert len(found) == 7
+
+
+def test_nothing_is_accepted_that_the_store_cannot_keep() -> None:
+    """Rule 11.6: ACCEPTED only when the disk has it; a full disk is a 102 with its Reason, and nothing else breaks."""
+    mail = Mail(b"alice", b"bob")
+    alice, bob = mail.device(b"alice", window=9), mail.device(b"bob")
+    mail.broken = True
+    ((*_, reason),) = told(alice.write(message(b"bob", b"hi", b"m1")))
+    assert reason == "the disk is full"
+    mail.broken = False
+    assert told(alice.write(message(b"bob", b"hi", b"m1"))) == [("ACCEPTED", "bob", "m1", 1)]
+    assert len(bob.read()) == 1
+
+
+def test_many_waiting_entries_are_fetched_in_pieces() -> None:
+    """Rule 11.2, with more entries than are held for a device."""
+    mail = Mail(b"alice", b"bob")
+    mail.device(b"bob").cut()
+    alice = mail.sender(b"alice")
+    for start in range(0, 1000, 100):
+        alice.write(b"".join(message(b"bob", b"%d" % number, b"m%d" % number) for number in range(start, start + 100)))
+    bob = mail.device(b"bob", window=100)
+    got = bob.read()
+    while len(got) < 1000:
+        more = bob.write(taken(int(got[-1][0].headers[b"seq"])))
+        assert 0 < len(more) <= 100
+        got += more
+    assert [body for _, body in got] == [b"%d" % number for number in range(1000)]
+
+
+@pytest.mark.parametrize("verb", [b"HELLO", b"READ\nSeq: 1", b"TOKEN", b"FORWARD x\nContent-length: 0"])
+def test_what_a_device_may_not_say_ends_its_connection_only(verb: bytes) -> None:
+    """Rule 7.4."""
+    mail = Mail(b"alice")
+    one, two = mail.device(b"alice", b"one"), mail.device(b"alice", b"two")
+    ((head, _),) = one.write(verb + b"\n\n")
+    assert (head.code, one.closed, two.closed) == (103, True, False)
+
+
+def test_a_body_that_is_too_large_is_named() -> None:
+    """Rule 9.9."""
+    mail = Mail(b"alice")
+    alice = mail.device(b"alice")
+    ((head, _),) = alice.write(b"SEND bob\nId: x\nContent-length: 9999999\n\n")
+    assert (head.code, alice.closed) == (106, True)
