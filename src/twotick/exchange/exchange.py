@@ -3,7 +3,8 @@
 Theory of operation. A driver (the server, a test, a simulation) owns the connections and the clock. It calls
 
 - `connected` for each new connection, which gives a `Session`;
-- `take` with the frames that came on it, `finish` when no more will come, `disconnected` when it is gone;
+- `take` with the frames that came on it (and again with those that are returned, when the session is no longer
+  `paused`), `finish` when no more will come, `disconnected` when it is gone;
 - `clogged` and `flowing` as the connection stops and starts to take output;
 - `tick` from time to time, which moves the clock: time limits are as fine as its steps.
 
@@ -83,10 +84,16 @@ class Exchange:
         """
         return Session(address, port)
 
-    def take(self, session: Session, frames: list[Frame]) -> None:
-        """Frames came on a connection, in this order."""
+    def take(self, session: Session, frames: list[Frame]) -> list[Frame]:
+        """Frames came on a connection, in this order.
+
+        Returns:
+            Those that were not taken since the session was paused, to be given again when it is no longer.
+        """
         stage = session.stage
         if stage is _SENDING:
+            if len(frames) > self._most_unanswered - session.next_send + session.next_answer:
+                return self._take_as_can_be(session, frames)
             self._take_sends(session, frames)
         elif stage is _RECEIVING:
             self._take_answers(session, frames)
@@ -94,8 +101,8 @@ class Exchange:
             for count, (head, _) in enumerate(frames, 1):
                 self._take_registration(session, head)
                 if session.stage is not Stage.REGISTERING:
-                    self.take(session, frames[count:])
-                    break
+                    return self.take(session, frames[count:])
+        return []
 
     def finish(self, session: Session) -> None:
         """No more frames will come, but answers can still be written: the peer closed its half of the connection.
@@ -277,6 +284,15 @@ class Exchange:
             sender.queued_bytes and self._full(sender, 1)
         ):
             self._pause(sender)
+
+    def _take_as_can_be(self, sender: Session, frames: list[Frame]) -> list[Frame]:
+        """Handle so many frames of a sending connection that not too many are unanswered; returns the others."""
+        taken = 0
+        while taken < len(frames) and not sender.paused and sender.stage is _SENDING:
+            room = self._most_unanswered - sender.next_send + sender.next_answer
+            self._take_sends(sender, frames[taken : taken + room])
+            taken += room
+        return frames[taken:]
 
     def _wake(self, receiver: Session) -> deque[Pending]:
         """The `pending` of a receiver, which is now looked after by `tick`."""

@@ -126,7 +126,7 @@ class Server:
         await self._until(lambda: self.exchange.idle, self._limits.stop_timeout)
         self.exchange.close()
         for connection in self._connections:
-            self.exchange.disconnected(connection.session)
+            self.exchange.finish(connection.session)
         self._flush()
         await self._until(lambda: not self._connections, self._limits.linger_timeout)
         for connection in list(self._connections):
