@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from twotick.server import ServerLimits
@@ -54,14 +55,15 @@ class ServerProcess:
         self._process.send_signal(number)
 
     def wait(self) -> None:
-        """Wait for its end, which must be in good order and without a word."""
+        """Wait for its end, which must be in good order and without complaints."""
         try:
-            output, errors = self._process.communicate(timeout=PATIENCE)
+            _, errors = self._process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
             raise
-        assert (self._process.returncode, output, errors) == (0, "", "")
+        found = self._process.returncode, errors
+        assert found == (0, ""), found
 
 
 class Peer:
@@ -161,6 +163,33 @@ class Visitors:
         for peer in here:
             peer.rest()
         self._peers.clear()
+
+    def close(self) -> None:
+        """Let nothing be left open, whatever has happened."""
+        for peer in self._peers:
+            peer.close()
+
+
+@contextmanager
+def visiting(server: ServerProcess) -> Generator[Visitors]:
+    """Those who use a server; if it still runs in the end, all names are free."""
+    visitors = Visitors(server)
+    with closing(visitors):
+        yield visitors
+        if server.running:
+            visitors.leave()
+
+
+@contextmanager
+def serving(limits: ServerLimits) -> Generator[ServerProcess]:
+    """A server process, which is stopped in good order unless it has ended by then."""
+    server = ServerProcess(limits)
+    try:
+        yield server
+    finally:
+        if server.running:
+            server.signal(signal.SIGTERM)
+        server.wait()
 
 
 def patiently() -> Iterator[None]:

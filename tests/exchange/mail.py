@@ -13,14 +13,21 @@ class Line:
         self._server = Parser(mail.heads)
         self._client = Parser(mail.heads)
         self.session: Session = mail.exchange.connected(address, self)
+        self._untaken: list[Frame] = []
         self.got: list[Frame] = []
         self.closed = False
 
     def write(self, data: bytes) -> list[Frame]:
         """Write frames; returns what has come by then."""
-        self._mail.give(self.session, self._server.feed(data))
+        self._untaken += self._server.feed(data)
+        self.give()
         self._mail.settle()
         return self.read()
+
+    def give(self) -> None:
+        """Let the exchange take what it has not taken."""
+        if self._untaken and not self.session.paused and not self.closed:
+            self._untaken = self._mail.exchange.take(self.session, self._untaken)
 
     def take(self, data: bytes) -> None:
         """What the exchange has written."""
@@ -54,14 +61,10 @@ class Mail:
             self.members[name] = member
         self.exchange.know(list(self.members.values()))
 
-    def give(self, session: Session, frames: list[Frame]) -> None:
-        """Let the exchange take frames."""
-        self.exchange.take(session, frames)
-
     def settle(self) -> None:
         """Do what the exchange wishes until it wishes nothing."""
         exchange = self.exchange
-        while exchange.written or exchange.requests or exchange.logins:
+        while exchange.written or exchange.requests or exchange.logins or exchange.changed:
             for session in exchange.written:
                 session.port.take(b"".join(session.out))
                 session.out.clear()
@@ -78,9 +81,11 @@ class Mail:
                     exchange.not_authenticated(session, 104, "wrong")
                 else:
                     exchange.authenticated(session, head, member, head.headers.get(b"device", b"main").decode())
-        for session in exchange.changed:
-            session.port.closed |= session.closing
-        exchange.changed.clear()
+            changed = exchange.changed.copy()
+            exchange.changed.clear()
+            for session in changed:
+                session.port.closed |= session.closing
+                session.port.give()
 
     def _apply(self, requests: list[Request]) -> list[Result] | list[StoreError]:
         if self.broken and any(isinstance(request, Append) for request in requests):
@@ -130,9 +135,11 @@ class Mail:
         self.settle()
 
 
-def message(recipient: bytes, body: bytes, identifier: bytes, **headers: bytes | int) -> bytes:
+def message(
+    recipient: bytes, body: bytes, identifier: bytes, expires: int | None = None, x_mood: bytes | None = None
+) -> bytes:
     """A SEND as an extended client writes it."""
-    return frame(Verb.SEND, recipient, body, id=identifier, **headers)
+    return frame(Verb.SEND, recipient, body, id=identifier, expires=expires, x_mood=x_mood)
 
 
 def taken(seq: int, name: bytes = b"x") -> bytes:

@@ -3,7 +3,7 @@
 from typing import cast
 
 from twotick.exchange import Exchange, Limits, Session
-from twotick.wire import HeadCache, Parser, Side, received, register, registered, send
+from twotick.wire import Frame, HeadCache, Parser, Side, received, register, registered, send
 
 
 class End:
@@ -20,16 +20,22 @@ class End:
         self._network = network
         self._parser = Parser(network.heads)
         self._read = 0
+        self._untaken: list[Frame] = []
         self.session: Session = network.exchange.connected(address, self)
         self.given = b""
         self.closed = False
         self.paused = False
 
     def write(self, data: bytes) -> None:
-        frames = self._parser.feed(data)
-        if not self.closed:
-            self._network.exchange.take(self.session, frames)
-            self._network.flush()
+        self._untaken += self._parser.feed(data)
+        self.take()
+        self._network.flush()
+
+    def take(self) -> None:
+        """Let the exchange have what it has not taken yet."""
+        if not self.closed and not self.paused:
+            frames, self._untaken = self._untaken, []
+            self._untaken = self._network.exchange.take(self.session, frames)
 
     def read(self) -> bytes:
         """What came since the last look."""
@@ -90,17 +96,20 @@ class Network:
 
     def flush(self) -> None:
         """Do what the exchange wishes, and look whether it has named every connection that it wants something of."""
-        for session in self.exchange.written:
-            end = cast(End, session.port)
-            assert not (end.closed and session.out)
-            end.given += b"".join(session.out)
-            session.out.clear()
-        for session in self.exchange.changed:
-            end = cast(End, session.port)
-            end.closed = session.closing
-            end.paused = session.paused
-        self.exchange.written.clear()
-        self.exchange.changed.clear()
+        while self.exchange.written or self.exchange.changed:
+            for session in self.exchange.written:
+                end = cast(End, session.port)
+                assert not (end.closed and session.out)
+                end.given += b"".join(session.out)
+                session.out.clear()
+            self.exchange.written.clear()
+            changed = self.exchange.changed.copy()
+            self.exchange.changed.clear()
+            for session in changed:
+                end = cast(End, session.port)
+                end.closed = session.closing
+                end.paused = session.paused
+                end.take()
         for end in self.ends:
             assert not end.session.out
             assert end.closed == end.session.closing

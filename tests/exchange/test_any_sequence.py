@@ -96,7 +96,7 @@ class AnySequence(RuleBasedStateMachine):
         window=st.sampled_from([None, 2, 9]),
     )
     def register(self, data: st.DataObject, side: Side, name: bytes, window: int | None) -> None:
-        if person := self.pick(data, [each for each in self.people if each.here]):
+        if person := self.pick(data, [each for each in self.people if each.here and not each.end.paused]):
             self.ask_for_name(person, side, name, window)
 
     def ask_for_name(self, person: Person, side: Side, name: bytes, window: int | None) -> None:
@@ -151,7 +151,7 @@ class AnySequence(RuleBasedStateMachine):
         if person is None:
             return
         wire = b""
-        for recipient in recipients:
+        for recipient in recipients[: LIMITS.unanswered - len(person.unanswered)]:
             body = b"%d" % len(self.messages)
             others = self.registered(Side.RECEIVING)
             if recipient == b"ALL":
@@ -205,7 +205,7 @@ class AnySequence(RuleBasedStateMachine):
     @rule(data=st.data())
     def babble(self, data: st.DataObject) -> None:
         """Rule 7.4."""
-        if person := self.pick(data, [each for each in self.people if each.here]):
+        if person := self.pick(data, [each for each in self.people if each.here and not each.end.paused]):
             both = list(self.users[person.name.lower()].values()) if person.side else [person]
             for each in both:
                 self.leave(each)

@@ -167,12 +167,13 @@ def test_there_is_room_for_so_many_bytes() -> None:
     eve, _ = network.user(b"eve")
     assert eve.send(b"dave", b"forwarded at once") == b""
     assert eve.send(b"dave", b"4444") == b""
-    assert eve.send(b"dave", b"1") == b""  # answered in its turn
+    frank, _ = network.user(b"frank")
+    assert frank.send(b"dave", b"1") == UNABLE_TO_SEND
     bob.receive(b"alice")
     eve.finish()
     assert carol.send(b"dave", b"8 bytes.") == b""
     network.advance(30)
-    assert eve.read() == UNABLE_TO_SEND * 3
+    assert eve.read() == UNABLE_TO_SEND * 2
     assert network.leave() == {}
 
 
@@ -285,6 +286,35 @@ def test_a_sender_with_too_much_on_its_way_is_not_read(window: int | None) -> No
     assert not alice.paused
     bob.receive(b"alice")
     assert alice.read() == SENT * 4
+
+
+@pytest.mark.parametrize("window", [None, 3, 8])
+def test_sends_that_come_at_once_are_taken_as_they_can_be(window: int | None) -> None:
+    """Rule 5.8: what is too much waits unread, in order, whatever stands between."""
+    network = Network(Limits(unanswered=4, queue_messages=4))
+    alice, _ = network.user(b"alice")
+    _, bob = network.user(b"bob", window)
+    bodies = [b"%d" % number for number in range(20)]
+    other = send(b"nobody", b"") + register(Side.SENDING, b"alice")
+    alice.write(b"".join(send(b"bob", body) + other for body in bodies))
+    assert alice.paused
+    given = bob.read()
+    while not given.endswith(bodies[-1]):
+        given += bob.receive(b"alice")
+    bob.receive(*[b"alice"] * 20)
+    assert given == b"".join(forward(b"alice", body) for body in bodies)
+    answers = alice.read().replace(MALFORMED_USERNAME, b"")
+    assert answers == (SENT + UNABLE_TO_SEND) * 20
+    assert not alice.paused
+    assert network.leave() == {}
+
+
+def test_errors_that_come_at_once_are_all_answered() -> None:
+    """Rules 5.7 and 5.8: answers that are there at once make no sender wait."""
+    network = Network(Limits(unanswered=4))
+    alice, _ = network.user(b"alice")
+    assert alice.send(b"nobody", *[b""] * 100) == UNABLE_TO_SEND * 100
+    assert not alice.paused
 
 
 @pytest.mark.parametrize("way", ["received", "refused", "left", "late"])

@@ -162,7 +162,8 @@ def test_answers_that_nobody_waits_for(visitors: Visitors) -> None:
     """Rule 5.3: without a message, for another sender, and once too often."""
     alice, _ = visitors.user(b"alice")
     _, bob = visitors.user(b"bob")
-    bob.write(b"RECEIVED alice\n\nERROR 103 Header incomplete\n\nRECEIVED nobody\n\n")
+    unasked = b"RECEIVED alice\n\nERROR 103 Header incomplete\n\nRECEIVED nobody\n\n"
+    bob.ask(unasked + register(Side.RECEIVING, b"bob"), MALFORMED_USERNAME)
     alice.write(send(b"bob", b"1"))
     bob.expect(b"FORWARD alice\nContent-length: 1\n\n1")
     bob.write(b"RECEIVED bob\n\nRECEIVED carol\n\nRECEIVED alice\n\nRECEIVED alice\n\n")

@@ -10,7 +10,17 @@ import pytest
 from tests.sockets import Visitors
 from twotick.exchange import Limits
 from twotick.server import ServerLimits
-from twotick.wire import CLASSIC_SIDES, MALFORMED_USERNAME, UNABLE_TO_SEND, Side, forward_start, received, register, registered, send
+from twotick.wire import (
+    CLASSIC_SIDES,
+    MALFORMED_USERNAME,
+    UNABLE_TO_SEND,
+    Side,
+    forward_start,
+    received,
+    register,
+    registered,
+    send,
+)
 
 USERS = 1000
 

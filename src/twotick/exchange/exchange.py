@@ -3,7 +3,8 @@
 Theory of operation. A driver (the server, a test, a simulation) owns the connections, the clock and the store. It calls
 
 - `connected` for each new connection, which gives a `Session`;
-- `take` with the frames that came on it, `finish` when no more will come, `disconnected` when it is gone;
+- `take` with the frames that came on it (and again with those that are returned, when the session is no longer
+  `paused`), `finish` when no more will come, `disconnected` when it is gone;
 - `clogged` and `flowing` as the connection stops and starts to take output;
 - `tick` from time to time, which moves the clock: time limits are as fine as its steps.
 
@@ -114,23 +115,29 @@ class Exchange(Relay):
         """
         return Session(address, port)
 
-    def take(self, session: Session, frames: list[Frame]) -> None:
-        """Frames came on a connection, in this order."""
+    def take(self, session: Session, frames: list[Frame]) -> list[Frame]:
+        """Frames came on a connection, in this order.
+
+        Returns:
+            Those that were not taken since the session was paused, to be given again when it is no longer.
+        """
         stage = session.stage
         if stage is _SENDING:
+            if len(frames) > self._most_unanswered - session.next_send + session.next_answer:
+                return self._take_as_can_be(session, frames)
             self._take_sends(session, frames)
         elif stage is _RECEIVING:
             self._take_answers(session, frames)
         elif stage is Stage.EXTENDED:
-            self._take_extended(session, frames)
+            return self._take_extended(session, frames)
         elif stage is Stage.WAITING:
-            session.early = [*(session.early or ()), *frames]
+            return frames
         elif stage is Stage.REGISTERING:
             for count, (head, _) in enumerate(frames, 1):
                 self._take_registration(session, head)
                 if session.stage is not Stage.REGISTERING:
-                    self.take(session, frames[count:])
-                    break
+                    return self.take(session, frames[count:])
+        return []
 
     def finish(self, session: Session) -> None:
         """No more frames will come, but answers can still be written: the peer closed its half of the connection.
@@ -364,7 +371,7 @@ class Exchange(Relay):
         )
         self._extend(session)
         self._members.join(session, account, result)
-        self._go_on(session)
+        self._go_on(session, Stage.EXTENDED)
 
     def not_authenticated(self, session: Session, code: int, reason: str, retry_after: int | None = None) -> None:
         """It is not known who is asking (rules 10.2 to 10.4).
@@ -377,27 +384,25 @@ class Exchange(Relay):
         """
         if session.closing:
             return
-        session.stage = Stage.REGISTERING
         self._refuse(session, error(code, reason=reason.encode(), retry_after=retry_after))
-        self._go_on(session)
+        self._go_on(session, Stage.REGISTERING)
 
     def _wait(self, session: Session) -> None:
         """Look at no frames of a connection until `_go_on`."""
         session.stage = Stage.WAITING
         self._pause(session)
 
-    def _go_on(self, session: Session) -> None:
-        """Look at the frames of a connection again, at those first that came in the meantime."""
-        if session.closing:
-            return
-        frames, session.early = session.early or [], None
-        self._resume(session)
-        self.take(session, frames)
+    def _go_on(self, session: Session, stage: Stage) -> None:
+        """Look at the frames of a connection again."""
+        if not session.closing:
+            session.stage = stage
+            self._resume(session)
 
     # Extended connections (sections 9 and 11)
 
-    def _take_extended(self, session: Session, frames: list[Frame]) -> None:
-        """Handle the frames of an extended connection."""
+    def _take_extended(self, session: Session, frames: list[Frame]) -> list[Frame]:
+        """Handle the frames of an extended connection, and return those that must wait."""
+        untaken: list[Frame] = []
         for count, (head, body) in enumerate(frames, 1):
             if head.verb is Verb.SEND:
                 self._take_identified(session, head, body)
@@ -405,12 +410,13 @@ class Exchange(Relay):
                 self._take_answers(session, [(head, body)])
             else:
                 self._take_from_device(session, session.account, head)
-            if session.stage is not Stage.EXTENDED:
-                self.take(session, frames[count:])
+            if self._full(session, 1):
+                self._pause(session)
+            if session.paused or session.stage is not Stage.EXTENDED:
+                untaken = frames[count:]
                 break
         self._members.acknowledge(session)
-        if self._full(session, 1):
-            self._pause(session)
+        return untaken
 
     def _take_from_device(self, session: Session, account: Account, head: Head) -> None:
         members = self._members
@@ -424,14 +430,9 @@ class Exchange(Relay):
             members.take_read(account, head)
         elif head.verb in (Verb.HISTORY, Verb.DEVICES) or (head.verb in (Verb.TOKEN, Verb.REVOKE) and head.name):
             self._wait(session)
-            members.take_question(session, account, head, partial(self._question_answered, session))
+            members.take_question(session, account, head, partial(self._go_on, session, Stage.EXTENDED))
         else:
             self._break_off(session, head.code or 103)
-
-    def _question_answered(self, session: Session) -> None:
-        if session.stage is Stage.WAITING:
-            session.stage = Stage.EXTENDED
-            self._go_on(session)
 
     def _take_identified(self, sender: Session, head: Head, body: bytes) -> None:
         """Handle a SEND that carries an Id (rule 9.5)."""

@@ -15,7 +15,7 @@ from collections import OrderedDict, deque
 
 from twotick.exchange.limits import Limits
 from twotick.exchange.output import Output
-from twotick.exchange.session import GONE, SETTLED, Pending, Session
+from twotick.exchange.session import GONE, SETTLED, Pending, Session, Stage
 from twotick.wire import (
     MALFORMED_USERNAME,
     UNABLE_TO_SEND,
@@ -119,6 +119,15 @@ class Relay:
             sender.queued_bytes and self._full(sender, 1)
         ):
             self._pause(sender)
+
+    def _take_as_can_be(self, sender: Session, frames: list[Frame]) -> list[Frame]:
+        """Handle so many frames of a sending connection that not too many are unanswered; returns the others."""
+        taken = 0
+        while taken < len(frames) and not sender.paused and sender.stage is Stage.SENDING:
+            room = self._most_unanswered - sender.next_send + sender.next_answer
+            self._take_sends(sender, frames[taken : taken + room])
+            taken += room
+        return frames[taken:]
 
     def _wake(self, receiver: Session) -> deque[Pending]:
         """The `pending` of a receiver, which is now looked after by `tick`."""

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from twotick.store import Entry
-from twotick.wire import Frame, Head, Side
+from twotick.wire import Head, Side
 
 Pending: TypeAlias = "tuple[Session, Head, int, float, Broadcast | None]"
 """A message on its way to one receiver: who sent it, the head of its SEND, its number among the SENDs of that
@@ -151,7 +151,6 @@ class Session:
         key: the same in lower case.
         extended: whether it was registered as an extended connection (rule 9.1).
         account: whose device it is; None for a guest.
-        early: frames that came while it was WAITING.
         refusals: errors earned before its user was registered.
         window: how many FORWARDs may be unanswered; 0 while the connection takes no output.
         granted: what `window` is while it does.
@@ -173,7 +172,6 @@ class Session:
         "account",
         "address",
         "closing",
-        "early",
         "extended",
         "finished",
         "granted",
@@ -210,7 +208,6 @@ class Session:
         self.key = b""
         self.extended = False
         self.account: Account | None = None
-        self.early: list[Frame] | None = None
         self.refusals = 0
         self.window = 1
         self.granted = 1

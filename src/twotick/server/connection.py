@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from twotick.wire import Parser
+from twotick.wire import Frame, Parser
 
 if TYPE_CHECKING:
     from twotick.server.server import Server
@@ -24,11 +24,12 @@ class Connection(asyncio.Protocol):
         lingering: whether our half is closed, and what still comes is thrown away.
     """
 
-    __slots__ = ("_parser", "_server", "ended", "late", "lingering", "reading", "session", "transport")
+    __slots__ = ("_parser", "_server", "_untaken", "ended", "late", "lingering", "reading", "session", "transport")
 
     def __init__(self, server: "Server") -> None:
         self._server = server
         self._parser = Parser(server.heads)
+        self._untaken: list[Frame] = []
         self.reading = True
         self.late = False
         self.ended = False
@@ -51,7 +52,9 @@ class Connection(asyncio.Protocol):
         if self._parser.partial or self.late:
             server.watch_frame(self, self._parser.partial, bool(frames))
         if frames:
-            server.exchange.take(self.session, frames)
+            untaken = server.exchange.take(self.session, frames)
+            if self.session.paused:
+                self._stop_reading(untaken)
             if not server.flushing:
                 server.flush_soon()
 
@@ -76,10 +79,25 @@ class Connection(asyncio.Protocol):
 
     def read(self, on: bool) -> None:
         """Take bytes from the connection, or leave them where they are so that the peer has to wait."""
-        self.reading = on
-        if on:
-            self.transport.resume_reading()
-        else:
+        if not on:
+            self._stop_reading([])
+            return
+        if self._untaken and not self.lingering:
+            self._untaken = self._server.exchange.take(self.session, self._untaken)
+            self._server.flush_soon()
+            if self.session.paused:
+                return
+        self.reading = True
+        if self._parser.partial:
+            self._server.watch_frame(self, True, False)
+        self.transport.resume_reading()
+
+    def _stop_reading(self, untaken: list[Frame]) -> None:
+        """Read nothing for now; the time for that does not count for a frame that has begun."""
+        self._untaken += untaken
+        if self.reading:
+            self.reading = False
+            self._server.watch_frame(self, False, False)
             self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:

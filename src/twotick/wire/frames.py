@@ -44,7 +44,7 @@ class Side(Enum):
         return _WAYS[self]
 
 
-CLASSIC_SIDES = (Side.SENDING, Side.RECEIVING)
+CLASSIC_SIDES: tuple[Side, ...] = (Side.SENDING, Side.RECEIVING)
 """A guest's two connections."""
 
 _WAYS = {

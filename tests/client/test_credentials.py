@@ -1,0 +1,407 @@
+"""Where tokens are kept."""
+
+import json
+import multiprocessing
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import keyring
+import keyring.backend
+import keyring.backends.chainer
+import keyring.backends.fail
+import keyring.backends.null
+import keyring.errors
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from twotick.client import credentials
+from twotick.client.credentials import Credential, CredentialError, Login
+
+TOKEN = "tt_secret"
+ALICE = Credential("chat.example.org:18000", "alice", "laptop", TOKEN)
+
+
+class FakeKeyring(keyring.backend.KeyringBackend):
+    """A keyring that works, until it is locked."""
+
+    priority = 5  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str], str] = {}
+        self.locked = False
+
+    def _unlocked(self) -> dict[tuple[str, str], str]:
+        if self.locked:
+            raise keyring.errors.KeyringLocked("locked")
+        return self.kept
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self._unlocked().get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self._unlocked()[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self._unlocked()[service, username]
+
+
+class PlainKeyring(FakeKeyring):
+    """A keyring that the library does not recommend."""
+
+    priority = 0.5  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
+
+class Chain(keyring.backends.chainer.ChainerBackend):
+    """Several keyrings at once."""
+
+    priority = 10  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+    backends: list[keyring.backend.KeyringBackend] = []  # noqa: RUF012 # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of our own for settings, in a session without a screen."""
+
+    def config(name: str) -> Path:
+        return tmp_path / name
+
+    monkeypatch.setattr("platformdirs.user_config_path", config)
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("TWOTICK_KEYRING", "DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "twotick"
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
+
+
+@pytest.fixture
+def ring(screen: None) -> Iterator[FakeKeyring]:
+    ring = FakeKeyring()
+    keyring.set_keyring(ring)
+    yield ring
+    keyring.set_keyring(keyring.backends.fail.Keyring())
+
+
+def save(credential: Credential) -> str:
+    return credentials.save(credential.server, credential.name, credential.device, credential.token)
+
+
+# In the file
+
+
+def test_without_a_keyring_a_token_is_in_a_file_that_only_its_owner_can_read(folder: Path) -> None:
+    file = folder / "credentials.json"
+    assert save(ALICE) == str(file)
+    assert credentials.load("chat.example.org", "alice") == ALICE
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert TOKEN in file.read_text("ascii")
+
+
+def test_nothing_is_kept_at_first(folder: Path) -> None:
+    assert credentials.load("chat.example.org", None) is None
+    assert credentials.listed() == []
+    assert not credentials.forget("chat.example.org", "alice")
+    assert not folder.exists()
+
+
+def test_a_server_and_a_member_may_be_written_in_several_ways() -> None:
+    credentials.save("Chat.example.org", "Alice", "laptop", TOKEN)
+    for server in ("chat.example.org", "CHAT.EXAMPLE.ORG:18000", "chat.example.org."):
+        assert credentials.load(server, "ALICE") == Credential(ALICE.server, "Alice", "laptop", TOKEN)
+    assert credentials.load("chat.example.org:18001", "alice") is None
+    assert credentials.load("chat.example.org", "alic") is None
+    save(ALICE)
+    assert credentials.listed() == [Login(ALICE.server, "alice", "laptop")]
+
+
+def test_without_a_name_the_last_login_counts() -> None:
+    save(ALICE)
+    bob = Credential(ALICE.server, "bob", "desk", "tt_bob")
+    save(bob)
+    save(Credential("elsewhere:1", "carol", "desk", "tt_carol"))
+    assert credentials.load(ALICE.server, None) == bob
+    save(ALICE)
+    assert credentials.load(ALICE.server, None) == ALICE
+
+
+def test_what_is_forgotten_is_gone(folder: Path) -> None:
+    save(ALICE)
+    save(Credential(ALICE.server, "bob", "desk", "tt_bob"))
+    assert credentials.forget(ALICE.server, "ALICE")
+    assert not credentials.forget(ALICE.server, "alice")
+    assert credentials.listed() == [Login(ALICE.server, "bob", "desk")]
+    assert TOKEN not in (folder / "credentials.json").read_text("ascii")
+
+
+@pytest.mark.parametrize("server", ["", "a:b", "::1"])
+def test_what_is_no_server(server: str) -> None:
+    for ask in (
+        lambda: credentials.save(server, "alice", "laptop", TOKEN),
+        lambda: credentials.load(server, None),
+        lambda: credentials.forget(server, "alice"),
+    ):
+        with pytest.raises(ValueError, match=r"is not HOST:PORT|is ambiguous"):
+            ask()
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o644, 0o602, 0o620, 0o666])
+def test_a_file_that_others_can_read_is_not_used(folder: Path, mode: int) -> None:
+    file = folder / "credentials.json"
+    save(ALICE)
+    before = file.read_bytes()
+    file.chmod(mode)
+    for ask in (
+        lambda: save(ALICE),
+        lambda: credentials.load(ALICE.server, None),
+        lambda: credentials.forget(ALICE.server, "alice"),
+        credentials.listed,
+    ):
+        with pytest.raises(CredentialError, match=f"its mode is {mode:04o}.*chmod 600 {file}'") as caught:
+            ask()
+        assert TOKEN not in str(caught.value)
+    assert file.read_bytes() == before
+    file.chmod(0o600)
+    assert credentials.load(ALICE.server, None) == ALICE
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'{{"logins": [{{"token": "{TOKEN}"',
+        f'"{TOKEN}"',
+        f'["{TOKEN}"]',
+        "null",
+        "{}",
+        '{"logins": null}',
+        f'{{"logins": ["{TOKEN}"]}}',
+        f'{{"logins": [{{"token": "{TOKEN}"}}]}}',
+        '{"logins": [{"server": "a:1", "name": "b", "device": null}]}',
+        f'{{"logins": [{{"server": "a:1", "name": "b", "device": "c", "{TOKEN}": "d"}}]}}',
+        "\udcff",
+    ],
+)
+def test_a_damaged_file_is_named_and_not_shown(folder: Path, content: str) -> None:
+    folder.mkdir()
+    file = folder / "credentials.json"
+    file.touch(0o600)
+    file.write_bytes(content.encode("ascii", "surrogateescape"))
+    with pytest.raises(CredentialError, match=f"{file}, where tokens are kept, is damaged") as caught:
+        credentials.load("a:1", None)
+    assert TOKEN not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_a_file_that_cannot_be_read_or_written(folder: Path) -> None:
+    (folder / "credentials.json").mkdir(parents=True)
+    with pytest.raises(CredentialError, match=r"cannot read .*: Is a directory"):
+        credentials.listed()
+    (folder / "credentials.json").rmdir()
+    (folder / "credentials.json.lock").mkdir()
+    with pytest.raises(CredentialError, match=r"cannot write .*: Is a directory") as caught:
+        save(ALICE)
+    assert TOKEN not in str(caught.value)
+
+
+def test_no_token_is_shown() -> None:
+    assert TOKEN not in repr(ALICE)
+    assert TOKEN not in str(ALICE)
+
+
+def _save_some(folder: str, number: int) -> None:
+    """In a process of its own."""
+
+    def config(name: str) -> Path:
+        return Path(folder) / name
+
+    credentials.platformdirs.user_config_path = config  # type: ignore[assignment]
+    for each in range(5):
+        credentials.save(f"host{each}", f"name{number}", "laptop", f"tt_{number}_{each}")
+
+
+def test_programs_that_save_at_once_do_not_lose_each_others_tokens(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWOTICK_KEYRING", "no")
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_save_some, args=(str(folder.parent), number)) for number in range(6)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 6
+    found = {(login.server, login.name) for login in credentials.listed()}
+    assert found == {(f"host{each}:18000", f"name{number}") for each in range(5) for number in range(6)}
+
+
+names = st.sampled_from(["alice", "Alice", "bob"])
+servers = st.sampled_from(["a", "a:1", "A:18000", "[::1]"])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["save", "forget"]), servers, names, st.text(max_size=5))))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_what_was_saved_last_is_loaded(folder: Path, steps: list[tuple[str, str, str, str]]) -> None:
+    (folder / "credentials.json").unlink(missing_ok=True)
+    model: dict[tuple[str, str], Credential] = {}
+    named = {"a": "a:18000", "A:18000": "a:18000", "[::1]": "[::1]:18000"}
+    for step, server, name, token in steps:
+        key = named.get(server, server), name.lower()
+        was = model.pop(key, None)
+        if step == "save":
+            credentials.save(server, name, "laptop", token)
+            model[key] = Credential(key[0], name, "laptop", token)
+        else:
+            assert credentials.forget(server, name) is (was is not None)
+    assert [credentials.load(login.server, login.name) for login in credentials.listed()] == list(model.values())
+
+
+# In the keyring
+
+
+def test_in_a_session_on_a_screen_the_keyring_has_the_token(folder: Path, ring: FakeKeyring) -> None:
+    assert save(ALICE) == "the keyring"
+    assert credentials.load(ALICE.server, None) == credentials.load(ALICE.server, "ALICE") == ALICE
+    assert ring.kept == {("twotick", "alice@chat.example.org:18000"): TOKEN}
+    assert credentials.listed() == [Login(ALICE.server, "alice", "laptop")]
+    assert TOKEN not in (folder / "credentials.json").read_text("ascii")
+    assert credentials.forget(ALICE.server, "alice")
+    assert (ring.kept, credentials.listed()) == ({}, [])
+
+
+def test_a_token_moves_to_where_it_is_saved_last(
+    folder: Path, ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWOTICK_KEYRING", "no")
+    assert save(ALICE) == str(folder / "credentials.json")
+    assert ring.kept == {}
+    monkeypatch.setenv("TWOTICK_KEYRING", "yes")
+    assert credentials.load(ALICE.server, None) == ALICE
+    assert save(ALICE) == "the keyring"
+    assert TOKEN not in (folder / "credentials.json").read_text("ascii")
+
+
+def test_a_setting_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOTICK_KEYRING", "perhaps")
+    with pytest.raises(CredentialError, match="TWOTICK_KEYRING is 'perhaps': make it yes or no"):
+        save(ALICE)
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "used"),
+    [
+        ("linux", {"DISPLAY": ":0", "DBUS_SESSION_BUS_ADDRESS": "unix:"}, True),
+        ("linux", {"DISPLAY": ":0"}, False),
+        ("linux", {"DBUS_SESSION_BUS_ADDRESS": "unix:"}, False),
+        ("linux", {"DISPLAY": ":10", "DBUS_SESSION_BUS_ADDRESS": "unix:", "SSH_CONNECTION": "a 1 b 22"}, False),
+        ("linux", {}, False),
+        ("darwin", {}, True),
+        ("darwin", {"SSH_CONNECTION": "a 1 b 22"}, False),
+    ],
+)
+def test_where_a_keyring_is_used(
+    ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch, platform: str, variables: dict[str, str], used: bool
+) -> None:
+    monkeypatch.delenv("WAYLAND_DISPLAY")
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS")
+    monkeypatch.setattr("sys.platform", platform)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    save(ALICE)
+    assert bool(ring.kept) is used
+
+
+def test_a_keyring_that_cannot_be_used_from_here(ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(ALICE)
+    monkeypatch.delenv("WAYLAND_DISPLAY")
+    for ask in (
+        lambda: credentials.load(ALICE.server, None),
+        lambda: credentials.forget(ALICE.server, "alice"),
+    ):
+        with pytest.raises(CredentialError, match="cannot be used from here: log in again with TWOTICK_KEYRING=no"):
+            ask()
+    assert credentials.listed() == [Login(ALICE.server, "alice", "laptop")]
+    assert ring.kept
+
+
+def test_a_locked_keyring(folder: Path, ring: FakeKeyring) -> None:
+    save(ALICE)
+    ring.locked = True
+    for ask in (
+        lambda: credentials.load(ALICE.server, None),
+        lambda: credentials.forget(ALICE.server, "alice"),
+    ):
+        with pytest.raises(CredentialError, match=r"does not give the token of alice@.* \(locked\)"):
+            ask()
+    assert save(ALICE) == str(folder / "credentials.json")
+    assert credentials.load(ALICE.server, None) == ALICE
+
+
+def test_a_keyring_that_does_not_forget(ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(service: str, username: str) -> None:
+        raise keyring.errors.PasswordDeleteError("no")
+
+    save(ALICE)
+    monkeypatch.setattr(ring, "delete_password", refuse)
+    with pytest.raises(CredentialError, match=r"does not forget the token of alice@.* \(no\)"):
+        credentials.forget(ALICE.server, "alice")
+    assert credentials.load(ALICE.server, None) == ALICE
+
+
+def test_a_keyring_that_has_lost_a_token(ring: FakeKeyring) -> None:
+    save(ALICE)
+    ring.kept.clear()
+    with pytest.raises(CredentialError, match="no longer has the token of alice@"):
+        credentials.load(ALICE.server, None)
+    assert credentials.forget(ALICE.server, "alice")
+    assert credentials.listed() == []
+
+
+def bad_keyrings() -> list[keyring.backend.KeyringBackend]:
+    mixed, empty = Chain(), Chain()
+    mixed.backends = [FakeKeyring(), PlainKeyring()]
+    return [keyring.backends.fail.Keyring(), keyring.backends.null.Keyring(), PlainKeyring(), mixed, empty]
+
+
+@pytest.mark.parametrize("bad", bad_keyrings(), ids=["fail", "null", "plain", "mixed", "empty"])
+def test_a_keyring_that_is_none(folder: Path, ring: FakeKeyring, bad: keyring.backend.KeyringBackend) -> None:
+    keyring.set_keyring(bad)
+    assert save(ALICE) == str(folder / "credentials.json")
+    assert credentials.load(ALICE.server, None) == ALICE
+
+
+def test_a_chain_of_good_keyrings(ring: FakeKeyring) -> None:
+    chain = Chain()
+    chain.backends = [ring]
+    keyring.set_keyring(chain)
+    assert save(ALICE) == "the keyring"
+    assert credentials.load(ALICE.server, None) == ALICE
+    assert ring.kept
+
+
+def test_the_keyring_library_is_not_loaded_without_a_screen(folder: Path) -> None:
+    program = (
+        "import sys; from twotick.client import credentials;"
+        "credentials.save('a', 'alice', 'laptop', 'tt_'); assert credentials.load('a', None);"
+        "sys.exit('keyring' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env={"XDG_CONFIG_HOME": str(folder), "HOME": str(folder)}, check=False
+    )
+    assert ran.returncode == 0
+    assert len(list(folder.rglob("credentials.json"))) == 1
+
+
+def test_the_file_is_plain_json(folder: Path) -> None:
+    save(ALICE)
+    assert json.loads((folder / "credentials.json").read_text("ascii")) == {
+        "logins": [{"server": ALICE.server, "name": "alice", "device": "laptop", "token": TOKEN}]
+    }
