@@ -13,6 +13,7 @@ from tests.sockets import PATIENCE, Peer, Visitors, patiently
 from twotick.exchange import Limits
 from twotick.server import ServerLimits
 from twotick.wire import (
+    CLASSIC_SIDES,
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
     UNABLE_TO_SEND,
@@ -136,7 +137,7 @@ def write_until_it_is_not_taken(peer: Peer, data: bytes, most: int) -> None:
 def test_answers_that_nobody_reads_do_not_pile_up(start_server: StartServer, side: Side, frame: bytes) -> None:
     """Rules 4.7 and 5.8."""
     visitors = start_server(ServerLimits())
-    ends = dict(zip(Side, visitors.user(b"alice"), strict=True))
+    ends = dict(zip(CLASSIC_SIDES, visitors.user(b"alice"), strict=True))
     before = visitors.server.memory
     write_until_it_is_not_taken(ends[side], frame * 1000, 64 * MEBIBYTE)
     converse(visitors, 10)
@@ -255,7 +256,7 @@ def test_a_connection_that_never_registers(start_server: StartServer, data: byte
 def test_a_frame_that_never_ends(start_server: StartServer, side: Side, data: bytes) -> None:
     """`frame_timeout`: that side has left (4.8), and its other side stays."""
     visitors = start_server(ServerLimits(frame_timeout=0.25))
-    ends = dict(zip(Side, visitors.user(b"bob"), strict=True))
+    ends = dict(zip(CLASSIC_SIDES, visitors.user(b"bob"), strict=True))
     alice, _ = visitors.user(b"alice")
     alice.write(send(b"bob", b"hi"))
     ends[Side.RECEIVING].expect(forward_start(b"alice") + b"2\n\nhi")

@@ -83,12 +83,14 @@ class Reading:
                 (request.member, before),
             )
         entries: list[Entry] = []
+        size = 0
         for row in rows:
-            if len(entries) >= request.most:
+            if len(entries) >= request.most or size >= request.size:
                 break
             entry = _entry(row)
             if entry.time < request.since:
                 break
             entries.append(entry)
+            size += len(entry.body)
         entries.reverse()
         return Fetched(entries, before)

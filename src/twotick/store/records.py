@@ -304,7 +304,7 @@ class History:
     before: int
     since: float
     most: int
-    size: int
+    size: int = 1 << 30
 
 
 # Members and devices
