@@ -28,6 +28,11 @@ check: .venv/.installed  ## format, lint, types, floors
 test: check  ## every check and every test
 	$(BIN)/pytest
 
+fuzz: .venv/.installed  ## a minute of bytes of any kind for the parser
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --group fuzz
+	@mkdir -p build/fuzz/corpus
+	$(BIN)/python fuzz/fuzz_parser.py -max_total_time=60 -max_len=4096 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+
 bench: .venv/.installed  ## measure every figure of docs/performance.md again
 	$(BIN)/python bench/report.py
 
