@@ -251,7 +251,7 @@ def test_a_connection_that_never_registers(start_server: StartServer, data: byte
     assert dribble(visitors.connect(), data) in (b"", b"ERROR 101 No user registered\n\n")
 
 
-@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize("side", CLASSIC_SIDES)
 @pytest.mark.parametrize("data", [b"RECEIVED", b"SEND bob\nContent-length: 1000000\n\nx"])
 def test_a_frame_that_never_ends(start_server: StartServer, side: Side, data: bytes) -> None:
     """`frame_timeout`: that side has left (4.8), and its other side stays."""
