@@ -1,15 +1,22 @@
 """One connection to a server, as frames."""
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import Callable
 from typing import cast
 
 from twotick.client.address import reason
 from twotick.client.errors import ServerUnreachable
+from twotick.client.trust import KnownServers, Trust, open_tls
 from twotick.wire import Frame, HeadCache, Parser
 
 _LINGER = 2.0
 """Seconds that a server has to take the last bytes of a connection that we close."""
+
+_KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+"""Seconds of silence after which the system asks whether the server is still there, between such questions, and how
+many go unanswered; where the system lets us say so."""
 
 
 class Link(asyncio.Protocol):
@@ -22,6 +29,7 @@ class Link(asyncio.Protocol):
 
     Attributes:
         lost: why the connection is gone, in words; None while it is not.
+        trust: why the server is trusted; None if the connection is not encrypted.
     """
 
     def __init__(self, cache: HeadCache, on_frame: Callable[[Frame], None], on_lost: Callable[[str], None]) -> None:
@@ -31,6 +39,7 @@ class Link(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self.lost: str | None = None
+        self.trust: Trust | None = None
         self._cutting_off: asyncio.TimerHandle | None = None
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -41,20 +50,50 @@ class Link(asyncio.Protocol):
         cache: HeadCache,
         on_frame: Callable[[Frame], None],
         on_lost: Callable[[str], None],
+        known: KnownServers | None = None,
     ) -> "Link":
         """Connect.
 
+        Args:
+            server: host and port.
+            cache: see `Link`.
+            on_frame: see `Link`.
+            on_lost: see `Link`.
+            known: connect with TLS, and trust the server by these; None for a connection that is not encrypted.
+
         Raises:
             ServerUnreachable: nobody answers there.
+            TrustError: it is not, or may not be, the server that it should be.
         """
         host, port = server
+
+        def make() -> "Link":
+            return cls(cache, on_frame, on_lost)
+
         try:
-            _, link = await asyncio.get_running_loop().create_connection(
-                lambda: cls(cache, on_frame, on_lost), host, port
-            )
+            if known is None:
+                _, link = await asyncio.get_running_loop().create_connection(make, host, port)
+            else:
+                _, link, trust = await open_tls(make, host, port, known)
+                link.trust = trust
         except OSError as error:
             raise ServerUnreachable(f"no server at {host}:{port}: {reason(error)}") from error
         return link
+
+    @property
+    def peer(self) -> str | None:
+        """The address of the server, as the socket gives it; None if the connection is gone."""
+        peer = self._transport.get_extra_info("peername")
+        return None if peer is None else peer[0]
+
+    def keep_alive(self) -> None:
+        """Notice after a while when the server has vanished without a goodbye, even if nothing is written to it."""
+        connection: socket.socket = self._transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):  # it is gone already
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _KEEPALIVE:
+                if hasattr(socket, option):
+                    connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
     def write(self, data: bytes) -> None:
         """Write, unless the connection is gone."""
@@ -77,6 +116,12 @@ class Link(asyncio.Protocol):
         if self._cutting_off is None and self.lost is None:
             self._transport.close()
             self._cutting_off = asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
+
+    def abandon(self) -> None:
+        """Close the connection at once, and hear no more of it."""
+        self.on_frame = _ignore
+        self.on_lost = _ignore
+        self._transport.abort()
 
     async def closed(self) -> None:
         """Wait until the connection is gone."""
@@ -109,3 +154,7 @@ class Link(asyncio.Protocol):
         self.lost = "the server closed the connection" if exc is None else f"the connection to the server broke: {exc}"
         self._gone.set_result(None)
         self.on_lost(self.lost)
+
+
+def _ignore(event: object) -> None:
+    """Nobody wants to know."""
