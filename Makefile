@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3
 	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: help demo test check fuzz bench clean
+.PHONY: help demo test check fuzz crash bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ bench: .venv/.installed  ## measure every figure of docs/performance.md again
 bench/build/load: bench/load.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -o $@ $<
+
+crash: .venv/.installed  ## kill a server 200 times under load, and look whether it kept its promises
+	$(BIN)/python -m tests.simulation.crash --crashes 200
 
 clean:  ## remove what the other targets made
 	rm -rf .venv build dist bench/build

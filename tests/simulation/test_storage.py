@@ -1,0 +1,97 @@
+"""What the server keeps, and what it cannot keep (docs/guarantees.md)."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.serving import make_members, serving
+from twotick.client import MemberClient, MemberLimits, NotDelivered, State, join
+from twotick.wire import Frame, HeadCache, Parser, Side, Verb, frame, register
+
+
+class Wire:
+    """A connection that speaks frames."""
+
+    def __init__(self, port: int, name: bytes, token: str, side: Side, window: int | None = None) -> None:
+        self._parser = Parser(HeadCache(1 << 20))
+        self.socket = socket.create_connection(("127.0.0.1", port), 60)
+        self.socket.sendall(register(side, name, window, authorization=b"Bearer " + token.encode()))
+        self.ahead = self.read()
+        assert self.ahead.pop(0)[0].verb is Verb.REGISTERED
+
+    def read(self) -> list[Frame]:
+        """At least one frame."""
+        frames: list[Frame] = []
+        while not frames:
+            data = self.socket.recv(1 << 18)
+            assert data
+            frames = self._parser.feed(data)
+        return frames
+
+
+def test_100_000_waiting_messages_are_taken_without_the_server_growing(tmp_path: Path) -> None:
+    """A device with a window of 256 takes them; the server grows by less than 32 MiB meanwhile."""
+    messages, together = 100_000, 500
+    sender_token, token = make_members(tmp_path, ("alice", "laptop"), ("bob", "phone"))
+    with serving(tmp_path) as server:
+        Wire(server.port, b"bob", token, Side.DUPLEX).socket.close()  # from now on it is kept for this device
+        sender = Wire(server.port, b"alice", sender_token, Side.SENDING)
+        for start in range(0, messages, together):
+            sender.socket.sendall(
+                b"".join(
+                    frame(Verb.SEND, b"bob", b"%d" % number, id=b"m%d" % number)
+                    for number in range(start, start + together)
+                )
+            )
+            answers: list[Frame] = []
+            while len(answers) < together:
+                answers += sender.read()
+            assert {head.verb for head, _ in answers} == {Verb.ACCEPTED}
+        sender.socket.close()
+        before = server.memory
+        bob = Wire(server.port, b"bob", token, Side.DUPLEX, 256)
+        taken, most = 0, before
+        frames = bob.ahead
+        while taken < messages:
+            for head, body in frames or bob.read():
+                assert (head.verb, body) == (Verb.FORWARD, b"%d" % taken)
+                taken += 1
+            bob.socket.sendall(frame(Verb.RECEIVED, b"alice", seq=taken))
+            frames = []
+            if taken % 5000 < 256:
+                most = max(most, server.memory)
+        bob.socket.close()
+        assert most - before < 32 << 20
+
+
+async def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
+    """No ACCEPTED without the data; what is refused is refused with a reason, and nothing else breaks."""
+    alice_token, bob_token = make_members(tmp_path, ("alice", "laptop"), ("bob", "phone"))
+    body = b"x" * 20_000
+    limits = MemberLimits(first_wait=0.01, longest_wait=0.1)
+    accepted: list[bytes] = []
+
+    async def send_until_it_is_full(alice: MemberClient) -> None:
+        while len(accepted) < 1000:
+            receipt = await alice.send("bob", b"%06d" % len(accepted) + body)
+            assert receipt.state >= State.ACCEPTED
+            accepted.append(b"%06d" % len(accepted) + body)
+
+    with serving(tmp_path, longest_file=2_000_000) as server:
+        address = f"127.0.0.1:{server.port}"
+        async with join("bob", address, token=bob_token, limits=limits):
+            pass
+        async with join("alice", address, token=alice_token, limits=limits) as alice:
+            with pytest.raises(NotDelivered, match="disk"):
+                await send_until_it_is_full(alice)
+            with pytest.raises(NotDelivered, match="disk"):
+                await alice.send("bob", body)
+            assert alice.connected
+        assert 0 < len(accepted) < 1000
+    with serving(tmp_path) as server:
+        async with join("bob", f"127.0.0.1:{server.port}", token=bob_token, limits=limits) as bob:
+            for expected in accepted:
+                message = await bob.receive()
+                assert message.body == expected
+                await message.ack()
