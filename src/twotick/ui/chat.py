@@ -7,13 +7,25 @@ import re
 import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from rich.console import Console
 
-from twotick.client import Client, ConnectionLost, NameRefused, NotDelivered, TwotickError, connect
+from twotick.client import (
+    Client,
+    ConnectionLost,
+    MemberClient,
+    MemberReceipt,
+    NameRefused,
+    NotDelivered,
+    State,
+    TwotickError,
+    connect,
+)
+from twotick.client.credentials import Credential
+from twotick.ui.member import connected
 from twotick.ui.tasks import together
-from twotick.ui.text import console, delivered_line, failed_line, message_line, visible
+from twotick.ui.text import accepted_line, console, delivered_line, failed_line, message_line, visible
 
 Ask: TypeAlias = Callable[[str], Awaitable[str]]
 """Asks for a line, showing a prompt; raises EOFError at the end of input."""
@@ -29,8 +41,29 @@ _SENDS_AHEAD = 64
 """Messages that may wait for the outcome of the ones before; then input waits."""
 
 
+_RECEIPTS = 1024
+"""Messages of which the second tick is shown when it comes; a member who sends more finds it in the history."""
+
+_Me = TypeVar("_Me", Client, MemberClient)
+
+
+async def chat_as_member(who: Credential) -> None:
+    """Talk as a member until the end of input.
+
+    Args:
+        who: the member, and where.
+
+    Raises:
+        TwotickError: the server does not let us in.
+    """
+    out = console()
+    async with _asking() as ask, connected(who) as me:
+        out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob, also while bob is away.")
+        await _MemberChat(me, ask, out).run()
+
+
 async def chat(name: str, *, server: str, max_body: int, welcome: str | None = None) -> None:
-    """Talk until the end of input.
+    """Talk as a guest until the end of input.
 
     Args:
         name: who talks; another is asked for if it cannot be had.
@@ -52,13 +85,13 @@ async def chat(name: str, *, server: str, max_body: int, welcome: str | None = N
                 out.print(f"{visible(str(error))}.")
                 name = (await ask("Name: ")).strip()
         out.print(welcome or f"You are {name} on {server}. '@bob hello' sends to bob, '@ALL hello' to everyone.")
-        await _Chat(me, ask, out).run()
+        await _GuestChat(me, ask, out).run()
 
 
-class _Chat:
+class _Chat(Generic[_Me]):
     """One conversation: what is typed goes out line by line, and what comes is shown meanwhile."""
 
-    def __init__(self, me: Client, ask: Ask, out: Console) -> None:
+    def __init__(self, me: _Me, ask: Ask, out: Console) -> None:
         self._me = me
         self._ask = ask
         self._out = out
@@ -102,8 +135,7 @@ class _Chat:
 
     async def _send(self, recipient: str, text: str) -> None:
         try:
-            receipt = await self._me.send(recipient, text.encode("utf-8", "surrogateescape"))
-            self._out.print(delivered_line(recipient, receipt.seconds))
+            await self._send_and_tell(recipient, text.encode("utf-8", "surrogateescape"))
         except NotDelivered as error:
             self._out.print(failed_line(recipient, str(error)))
         except TwotickError as error:
@@ -111,11 +143,65 @@ class _Chat:
             reason = f"nobody knows, since {error}" if isinstance(error, ConnectionLost) else str(error)
             self._out.print(failed_line(recipient, reason))
 
+    async def _send_and_tell(self, recipient: str, body: bytes) -> None:
+        """Send a message, and show what becomes of it."""
+        raise NotImplementedError
+
     async def _show(self) -> None:
         """Show what comes."""
+        raise NotImplementedError
+
+
+class _GuestChat(_Chat[Client]):
+    async def _send_and_tell(self, recipient: str, body: bytes) -> None:
+        receipt = await self._me.send(recipient, body)
+        self._out.print(delivered_line(recipient, receipt.seconds))
+
+    async def _show(self) -> None:
         async for message in self._me:
             self._out.print(message_line(message.sender, message.text))
             await message.ack()
+
+
+class _MemberChat(_Chat[MemberClient]):
+    """The first tick when a message is stored, which ends the send; the second when it comes."""
+
+    def __init__(self, me: MemberClient, ask: Ask, out: Console) -> None:
+        super().__init__(me, ask, out)
+        self._receipts: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        try:
+            await super().run()
+        finally:
+            for task in self._receipts:
+                task.cancel()
+            await asyncio.gather(*self._receipts, return_exceptions=True)
+
+    async def _send_and_tell(self, recipient: str, body: bytes) -> None:
+        receipt = await self._me.send(recipient, body)
+        if receipt.state is State.ACCEPTED:
+            self._out.print(accepted_line(recipient))
+        if len(self._receipts) < _RECEIPTS:
+            task = asyncio.create_task(self._tell(receipt))
+            self._receipts.add(task)
+            task.add_done_callback(self._receipts.discard)
+
+    async def _tell(self, receipt: MemberReceipt) -> None:
+        """Show the second tick, or that there will be none."""
+        try:
+            await receipt.delivered()
+            self._out.print(delivered_line(receipt.recipient, receipt.seconds))
+        except TwotickError as error:
+            self._out.print(failed_line(receipt.recipient, str(error)))
+
+    async def _show(self) -> None:
+        async for message in self._me:
+            to = f" to {message.recipient}" if message.outgoing else ""
+            self._out.print(message_line(message.sender + to, message.text))
+            await message.ack()
+            if not message.outgoing:
+                await message.read()
 
 
 def _read_standard_input() -> bytes:

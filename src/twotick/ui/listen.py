@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from twotick.client import Message, connect
+from twotick.client import MemberMessage, Message, connect
 from twotick.ui.text import console, message_line, visible
 
-Handler: TypeAlias = Callable[[Message], Awaitable[bool]]
+Handler: TypeAlias = Callable[[Message | MemberMessage], Awaitable[bool]]
 """Does something with a message; returns whether it is done, so that the sender is told so."""
 
 
@@ -42,28 +42,32 @@ async def listen(name: str, handle: Handler, *, server: str, max_body: int, coun
             await (message.ack() if done else message.reject())
 
 
-async def print_line(message: Message) -> bool:
+async def print_line(message: Message | MemberMessage) -> bool:
     """Print a message for a person."""
     console().print(message_line(message.sender, message.text))
     sys.stdout.flush()
     return True
 
 
-async def print_json(message: Message) -> bool:
+async def print_json(message: Message | MemberMessage) -> bool:
     """Print a message as one JSON object: `time`, `from`, and `text`, or `base64` if the body is not UTF-8."""
     line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "from": message.sender}
-    try:
-        line["text"] = message.body.decode()
-    except UnicodeDecodeError:
-        line["base64"] = base64.b64encode(message.body).decode()
-    print(json.dumps(line), flush=True)
+    print(json.dumps({**line, **body_as_json(message.body)}), flush=True)
     return True
+
+
+def body_as_json(body: bytes) -> dict[str, str]:
+    """A body for a JSON object: `text`, or `base64` if it is not UTF-8."""
+    try:
+        return {"text": body.decode()}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(body).decode()}
 
 
 def run_command(command: str) -> Handler:
     """Run a shell command for each message: body on standard input, sender in `TWOTICK_FROM`; done if it exits 0."""
 
-    async def handle(message: Message) -> bool:
+    async def handle(message: Message | MemberMessage) -> bool:
         process = await asyncio.create_subprocess_shell(
             command, stdin=asyncio.subprocess.PIPE, env={**os.environ, "TWOTICK_FROM": visible(message.sender, keep="")}
         )

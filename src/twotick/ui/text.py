@@ -44,10 +44,27 @@ def message_line(sender: str, text: str) -> Text:
     return Text.assemble((visible(sender, keep=""), "bold"), ": ", shown.replace("\n", "\n" + " " * (len(sender) + 2)))
 
 
+def _everyone(recipient: str) -> str:
+    return "everyone" if recipient.upper() == "ALL" else visible(recipient, keep="")
+
+
+def accepted_line(recipient: str) -> Text:
+    """That a message is stored and will arrive."""
+    return Text.assemble(("\u2713", "green"), f" stored for {_everyone(recipient)}")
+
+
+def read_line(recipient: str, seconds: float) -> Text:
+    """That a message was read."""
+    return Text.assemble(("\u2713\u2713", "green"), f" read by {_everyone(recipient)} ", _elapsed(seconds))
+
+
+def _elapsed(seconds: float) -> tuple[str, str]:
+    return (f"({seconds * 1000:.0f} ms)" if seconds < 1 else f"({seconds:.0f} s)", "dim")
+
+
 def delivered_line(recipient: str, seconds: float) -> Text:
     """That a message has arrived."""
-    whom = "everyone" if recipient.upper() == "ALL" else visible(recipient, keep="")
-    return Text.assemble(("\u2713\u2713", "green"), f" delivered to {whom} ", (f"({seconds * 1000:.0f} ms)", "dim"))
+    return Text.assemble(("\u2713\u2713", "green"), f" delivered to {_everyone(recipient)} ", _elapsed(seconds))
 
 
 def failed_line(recipient: str, reason: str) -> Text:

@@ -1,0 +1,206 @@
+"""What a member does from a shell: log in, send, listen, look back."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import sys
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import Any
+
+from twotick.client import MemberClient, MemberMessage, State, TwotickError, credentials, join
+from twotick.client.credentials import Credential
+from twotick.ui.listen import Handler, body_as_json
+from twotick.ui.streams import complain
+from twotick.ui.text import accepted_line, console, delivered_line, message_line, read_line, visible
+
+_PAGE = 1000
+"""Messages that are asked for at once."""
+
+_LISTEN = "listen"
+"""What is added to the device's name, so that listening and chatting do not take each other's place (rule 10.7)."""
+
+
+_TICKS = {
+    State.QUEUED: "",
+    State.ACCEPTED: "\u2713",
+    State.DELIVERED: "\u2713\u2713",
+    State.READ: "\u2713\u2713 read",
+    State.FAILED: "\u2717",
+}
+
+
+class NotYet(TwotickError):
+    """The message is stored and will arrive, but what was waited for has not happened."""
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    who: Credential, *, device: str | None = None, send_only: bool = False
+) -> AsyncGenerator[MemberClient, None]:
+    """Be a member with the token of a login; says so when the connection is lost and when it is back."""
+    away = False
+
+    def tell(problem: TwotickError | None) -> None:
+        nonlocal away
+        if problem is not None and not away:
+            complain(f"{problem}: trying again")
+        elif problem is None and away:
+            complain("connected again")
+        away = problem is not None
+
+    async with join(
+        who.name, who.server, token=who.token, device=device, send_only=send_only, on_connection=tell
+    ) as me:
+        yield me
+
+
+async def log_in(name: str, server: str, *, password: str, device: str, sign_up: str | None) -> None:
+    """Get a token for this device and remember it.
+
+    Raises:
+        TwotickError: the server does not let us in, or the token cannot be kept.
+    """
+    async with join(name, server, password=password, device=f"{device}/login", sign_up=sign_up) as me:
+        token = await me.new_token(device)
+        await me.revoke(f"{device}/login")
+    place = credentials.save(server, name, device, token)
+    console().print(f"You are {name} on {server}, on the device {device}. The token is in {visible(place)}.")
+
+
+async def log_out(who: Credential) -> None:
+    """Revoke this device's token and forget it."""
+    try:
+        async with join(who.name, who.server, token=who.token, device=f"{who.device}/logout") as me:
+            await me.revoke(who.device)
+    finally:
+        credentials.forget(who.server, who.name)
+    console().print(f"{who.name} on {who.server} is logged out: the token no longer works.")
+
+
+async def show_devices(who: Credential, *, revoke: str | None, as_json: bool) -> None:
+    """List the member's devices, or revoke one."""
+    async with connected(who, device=f"{who.device}/devices") as me:
+        if revoke is not None:
+            await me.revoke(revoke)
+            console().print(f"{visible(revoke)} is revoked: its token no longer works.")
+            return
+        devices = [device for device in await me.devices() if device.device != f"{who.device}/devices"]
+        await me.revoke(f"{who.device}/devices")
+    for device in devices:
+        seen = device.seen.astimezone().isoformat(timespec="seconds")
+        if as_json:
+            print(json.dumps({"device": device.device, "connected": device.connected, "seen": seen}))
+        else:
+            state = "connected" if device.connected else f"last seen {seen}"
+            console().print(f"{visible(device.device):<32} {state}")
+
+
+async def send(
+    who: Credential, recipient: str, body: bytes, *, until: State, wait: float, expires: float | None
+) -> None:
+    """Send one message, and wait for what becomes of it.
+
+    Args:
+        who: as whom.
+        recipient: a user's name, or `ALL`.
+        body: the message.
+        until: what to wait for.
+        wait: for how many seconds, once it is stored.
+        expires: seconds after which nobody wants it any more.
+
+    Raises:
+        NotDelivered: it was refused.
+        NotYet: it is stored, but what was waited for has not happened.
+        TwotickError: it is not stored.
+    """
+    async with connected(who, send_only=True) as me:
+        receipt = await me.send(recipient, body, expires=expires)
+        try:
+            async with asyncio.timeout(wait):
+                if until >= State.DELIVERED:
+                    await receipt.delivered()
+                if until >= State.READ:
+                    await receipt.read()
+        except TimeoutError:
+            console().print(accepted_line(recipient))
+            raise NotYet(f"stored, but not {until.name.lower()} within {wait:g} s: it will arrive") from None
+    line = {State.READ: read_line, State.DELIVERED: delivered_line}.get(receipt.state)
+    console().print(accepted_line(recipient) if line is None else line(recipient, receipt.seconds))
+
+
+async def listen(who: Credential, handle: Handler, *, count: int | None) -> None:
+    """Take messages and answer each when it was handled; what comes while nobody listens is kept."""
+    async with connected(who, device=f"{who.device}/{_LISTEN}") as me:
+        left = itertools.count() if count is None else range(count)
+        for _ in left:
+            message = await me.receive()
+            while message.outgoing:  # sent by this member on another device
+                await message.ack()
+                message = await me.receive()
+            try:
+                done = await handle(message)
+            except OSError:
+                await message.reject()
+                raise
+            await (message.ack() if done else message.reject())
+
+
+async def show_history(who: Credential, peer: str | None, *, since: datetime | None, limit: int, as_json: bool) -> None:
+    """Print the last messages, oldest first."""
+    async with _reader(who) as me:
+        pages: list[list[MemberMessage]] = []
+        before: int | None = None
+        while limit > 0 and (page := await me.history(peer, before=before, limit=min(limit, _PAGE), since=since)):
+            pages.append(page)
+            limit -= len(page)
+            before = page[0].seq
+    for message in itertools.chain.from_iterable(reversed(pages)):
+        _print_message(message, as_json)
+
+
+async def export(who: Credential) -> None:
+    """Print all messages of the member's log as JSON lines, oldest first."""
+    async with _reader(who) as me:
+        # Backwards to find where the pages begin, and then forwards, so that no more than a page is held.
+        starts: list[int | None] = [None]
+        while page := await me.history(before=starts[-1], limit=_PAGE):
+            starts.append(page[0].seq)
+        for start in reversed(starts[:-1]):
+            for message in await me.history(before=start, limit=_PAGE):
+                _print_message(message, True)
+    sys.stdout.flush()
+
+
+@contextlib.asynccontextmanager
+async def _reader(who: Credential) -> AsyncGenerator[MemberClient, None]:
+    """A connection to ask for history on, which leaves no device behind."""
+    device = f"{who.device}/history"
+    async with connected(who, device=device) as me:
+        yield me
+        await me.revoke(device)
+
+
+def _print_message(message: MemberMessage, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_as_json(message)))
+        return
+    time = message.time.astimezone().strftime("%Y-%m-%d %H:%M") if message.time else "?"
+    sender = f"{time} {message.sender}"
+    if message.outgoing:
+        sender += f" to {message.recipient} {_TICKS[message.state or State.ACCEPTED]}"
+    console().print(message_line(sender, message.text))
+
+
+def _as_json(message: MemberMessage) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "seq": message.seq,
+        "time": message.time.isoformat() if message.time else None,
+        "from": message.sender,
+        "to": message.recipient,
+        "id": message.id,
+    }
+    if message.state is not None:
+        line["state"] = message.state.name.lower()
+    return {**line, **body_as_json(message.body)}
