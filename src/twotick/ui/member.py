@@ -9,8 +9,10 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any
 
-from twotick.client import MemberClient, MemberMessage, State, TwotickError, credentials, join
+from twotick.client import MemberClient, MemberMessage, NotAuthenticated, State, TwotickError, credentials, join
 from twotick.client.credentials import Credential
+from twotick.client.trust import Verdict
+from twotick.ui.errors import NotYet
 from twotick.ui.listen import Handler, body_as_json
 from twotick.ui.streams import complain
 from twotick.ui.text import accepted_line, console, delivered_line, message_line, read_line, visible
@@ -31,10 +33,6 @@ _TICKS = {
 }
 
 
-class NotYet(TwotickError):
-    """The message is stored and will arrive, but what was waited for has not happened."""
-
-
 @contextlib.asynccontextmanager
 async def connected(
     who: Credential, *, device: str | None = None, send_only: bool = False
@@ -53,7 +51,17 @@ async def connected(
     async with join(
         who.name, who.server, token=who.token, device=device, send_only=send_only, on_connection=tell
     ) as me:
+        _tell_trust(me)
         yield me
+
+
+def _tell_trust(me: MemberClient) -> None:
+    """Say what a person should know of how the server is trusted."""
+    trust = me.trust
+    if trust is not None and trust.verdict is Verdict.FIRST_USE:
+        complain(f"{trust.server} is new here; its certificate is {trust.fingerprint}, which is remembered from now on")
+    if trust is not None and trust.warning:
+        complain(trust.warning)
 
 
 async def log_in(name: str, server: str, *, password: str, device: str, sign_up: str | None) -> None:
@@ -63,6 +71,7 @@ async def log_in(name: str, server: str, *, password: str, device: str, sign_up:
         TwotickError: the server does not let us in, or the token cannot be kept.
     """
     async with join(name, server, password=password, device=f"{device}/login", sign_up=sign_up) as me:
+        _tell_trust(me)
         token = await me.new_token(device)
         await me.revoke(f"{device}/login")
     place = credentials.save(server, name, device, token)
@@ -70,12 +79,15 @@ async def log_in(name: str, server: str, *, password: str, device: str, sign_up:
 
 
 async def log_out(who: Credential) -> None:
-    """Revoke this device's token and forget it."""
-    try:
+    """Revoke this device's token and forget it.
+
+    Raises:
+        TwotickError: the server cannot be told; the token is kept, so that it can be tried again.
+    """
+    with contextlib.suppress(NotAuthenticated):  # it was revoked from elsewhere
         async with join(who.name, who.server, token=who.token, device=f"{who.device}/logout") as me:
             await me.revoke(who.device)
-    finally:
-        credentials.forget(who.server, who.name)
+    credentials.forget(who.server, who.name)
     console().print(f"{who.name} on {who.server} is logged out: the token no longer works.")
 
 
@@ -125,7 +137,7 @@ async def send(
                     await receipt.read()
         except TimeoutError:
             console().print(accepted_line(recipient))
-            raise NotYet(f"stored, but not {until.name.lower()} within {wait:g} s: it will arrive") from None
+            raise NotYet(f"stored, but not {until.name.lower()} within {wait:g} s") from None
     line = {State.READ: read_line, State.DELIVERED: delivered_line}.get(receipt.state)
     console().print(accepted_line(recipient) if line is None else line(recipient, receipt.seconds))
 

@@ -1,0 +1,121 @@
+"""A member's commands: login, chat, send, listen, history, devices, export, logout."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import started
+from tests.cli.operating import PASSWORD, Operator
+
+
+class Person(Operator):
+    """Somebody with a home of their own, who gives commands to a server that runs."""
+
+    def __init__(self, home: Path, server: tuple[str, int]) -> None:
+        super().__init__(home / "data", SERVER=f"{server[0]}:{server[1]}", KEYRING="no")
+        self.server = self.settings["SERVER"]
+        self._home = home
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, "HOME": str(self._home)}
+
+    def log_in(self, name: str, device: str, *options: str, password: str = PASSWORD) -> str:
+        return self.do("login", f"{name}@{self.server}", "--device", device, *options, stdin=f"{password}\n".encode())
+
+
+def lines(output: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_a_member_sends_listens_and_looks_back(tmp_path: Path) -> None:
+    """The life of two members with a device each, from login to logout."""
+    operator = Operator(tmp_path / "data")
+    operator.add("alice")
+    operator.add("bob")
+    with operator.serving() as (_, where):
+        alice, bob = Person(tmp_path / "a", where), Person(tmp_path / "b", where)
+        wrong = alice.run("login", f"alice@{alice.server}", stdin=b"not this one\n")
+        assert (wrong.returncode, wrong.stderr) == (69, "twotick: wrong name, password or token\n")
+        assert "on the device laptop" in alice.log_in("alice", "laptop")
+        bob.log_in("bob", "phone")
+
+        waiting = alice.run("send", "bob", "one", "--from", "alice", "--wait", "0.1")
+        assert (waiting.returncode, waiting.stdout) == (75, "\u2713 stored for bob\n")
+        assert (
+            alice.do("send", "bob", "--from", "alice", "--until", "accepted", stdin=b"two") == "\u2713 stored for bob\n"
+        )
+        refused = alice.run("send", "nobody", "x", "--from", "alice")
+        assert (refused.returncode, refused.stdout) == (69, "")
+
+        got = lines(bob.do("listen", "bob", "--json", "--count", "2"))
+        assert [(line["from"], line["text"]) for line in got] == [("alice", "one"), ("alice", "two")]
+        with started("listen", "bob", env=bob.environment) as listening:
+            sent = alice.do("send", "bob", "three", "--from", "alice", "--wait", "60")
+            assert sent.startswith("\u2713\u2713 delivered to bob")
+            assert listening.line() == "alice: three"
+
+        history = alice.do("history", "bob", "--limit", "2").splitlines()
+        assert [line.partition(" alice")[2] for line in history] == [
+            " to bob \u2713\u2713: two",
+            " to bob \u2713\u2713: three",
+        ]
+        assert [line["text"] for line in lines(bob.do("export"))] == ["one", "two", "three"]
+        assert "phone" in bob.do("devices")
+
+        bob.do("devices", "--revoke", "phone")
+        assert bob.run("send", "alice", "x", "--from", "bob").returncode == 69
+        assert "logged out" in bob.do("logout", f"bob@{bob.server}")
+        assert "logged out" in alice.do("logout", f"alice@{alice.server}")
+        nobody = alice.run("history")
+        assert (nobody.returncode, "twotick login" in nobody.stderr) == (69, True)
+
+
+def test_a_member_chats_through_a_pipe_on_two_devices(tmp_path: Path) -> None:
+    """One tick when it is stored, two when it is there; a copy of one's own on the other device."""
+    operator = Operator(tmp_path / "data")
+    operator.add("alice")
+    operator.add("bob")
+    with operator.serving() as (_, where):
+        laptop, phone, bob = (Person(tmp_path / name, where) for name in ("l", "p", "b"))
+        laptop.log_in("alice", "laptop")
+        phone.log_in("alice", "phone")
+        bob.log_in("bob", "desk")
+        with (
+            started("chat", "alice", env=laptop.environment) as here,
+            started("chat", "alice", env=phone.environment) as there,
+        ):
+            assert here.line().startswith("You are alice")
+            assert there.line().startswith("You are alice")
+            here.type("@bob hello")
+            assert here.line() == "\u2713 stored for bob"
+            assert there.line() == "alice to bob: hello"
+            with started("chat", "bob", env=bob.environment) as far:
+                assert far.line().startswith("You are bob")
+                assert far.line() == "alice: hello"
+                assert here.line().startswith("\u2713\u2713 delivered to bob")
+                far.type("@alice hi")
+                assert here.line() == there.line() == "bob: hi"
+
+
+def test_somebody_signs_up_with_an_invitation(tmp_path: Path) -> None:
+    """Rule 10.3."""
+    operator = Operator(tmp_path / "data", SIGN_UP="invite")
+    with operator.serving() as (_, where):
+        carol = Person(tmp_path / "c", where)
+        code = operator.do("invite").strip()
+        account = f"carol@{carol.server}"
+        wrong = carol.run("login", account, "--sign-up", "no-such-code", stdin=f"{PASSWORD}\n".encode())
+        assert wrong.returncode == 69
+        assert "You are carol" in carol.log_in("carol", "laptop", "--sign-up", code)
+        again = carol.run("login", f"dave@{carol.server}", "--sign-up", code, stdin=f"{PASSWORD}\n".encode())
+        assert again.returncode == 69
+
+
+@pytest.mark.parametrize("account", ["alice", "@host", "alice@", "alice@host:port", "al ice@127.0.0.1", "alice@a:b:c"])
+def test_an_account_that_makes_no_sense(account: str, tmp_path: Path) -> None:
+    person = Person(tmp_path, ("127.0.0.1", 1))
+    ended = person.run("login", account, stdin=b"password\n")
+    assert ended.returncode == 64
+    assert len(ended.stderr.splitlines()) == 1
