@@ -1,0 +1,181 @@
+"""Which entries a device acknowledges and shows, whatever is lost on the way (docs/protocol.md, rules 11.2 to 11.5)."""
+
+from collections import deque
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from twotick.client.entries import Decision, Entry
+from twotick.client.inbox import Inbox
+from twotick.wire import HeadCache, Parser, Verb
+
+
+class Program:
+    """Owns entries whose decisions the test tells the inbox itself."""
+
+    async def decided(self, entry: Entry) -> None:
+        raise NotImplementedError
+
+    async def mark_read(self, message: Entry) -> None:
+        raise NotImplementedError
+
+
+class Conversation(RuleBasedStateMachine):
+    """A device, its server, and a connection on which anything may be lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inbox = Inbox(b"alice")
+        self.program = Program()
+        # The server's side: the log without what has expired, the device's cursor, what it has heard of each entry.
+        self.log: dict[int, bool] = {}  # whether the library decides by itself, as it does for its own receipts
+        self.last = 0
+        self.cursor = 0
+        self.unanswered: list[int] = []
+        self.sent = 0
+        self.heard: dict[int, Verb] = {}
+        self.window = 1
+        self.connected = False
+        self.to_client: deque[int] = deque()
+        self.to_server = b""
+        # The program's side.
+        self.taken: dict[int, Entry] = {}
+        self.shown: list[int] = []
+        self.decided: dict[int, Decision] = {}
+
+    @initialize(window=st.integers(1, 4))
+    def begin(self, window: int) -> None:
+        self.window = window
+        self.connect()
+
+    # The server
+
+    @rule(count=st.integers(1, 3), ours=st.booleans())
+    def append(self, count: int, ours: bool) -> None:
+        for _ in range(count):
+            self.last += 1
+            self.log[self.last] = ours
+
+    @precondition(lambda self: any(seq > self.cursor for seq in self.log))
+    @rule(data=st.data())
+    def expire(self, data: st.DataObject) -> None:
+        """Entries expire only as long as the device does not have them."""
+        del self.log[data.draw(st.sampled_from([seq for seq in self.log if seq > self.cursor]))]
+
+    @precondition(lambda self: self.connected)
+    @rule()
+    def serve(self) -> None:
+        for seq in self.log:
+            if seq > self.sent and len(self.unanswered) < self.window:
+                self.sent = seq
+                self.unanswered.append(seq)
+                self.to_client.append(seq)
+
+    @precondition(lambda self: self.to_server)
+    @rule(data=st.data())
+    def hear(self, data: st.DataObject) -> None:
+        frames = Parser(HeadCache(0)).feed(self.to_server)
+        self.to_server = b""
+        for head, _ in frames[: data.draw(st.integers(1, len(frames)))]:  # the rest is lost if the connection is
+            seq = int(head.headers[b"seq"])
+            if seq in self.unanswered:
+                for passed in [each for each in self.unanswered if each <= seq]:
+                    self.unanswered.remove(passed)
+                    if passed in self.log:
+                        self.heard[passed] = head.verb if passed == seq else Verb.RECEIVED
+                self.cursor = seq
+        if len(frames) > 1:
+            self.lose()
+
+    # The connection
+
+    @precondition(lambda self: not self.connected)
+    @rule()
+    def connect(self) -> None:
+        asked = self.inbox.resume()
+        if asked > self.cursor:
+            for seq in self.log:
+                if self.cursor < seq <= asked:
+                    self.heard[seq] = Verb.RECEIVED
+            self.cursor = asked
+        self.sent = self.cursor
+        self.unanswered = []
+        self.connected = True
+        assert self.inbox.opened(self.cursor, asked, self.window)
+
+    @precondition(lambda self: self.connected)
+    @rule()
+    def lose(self) -> None:
+        self.connected = False
+        self.to_client.clear()
+        self.to_server = b""
+        self.inbox.lost()
+
+    @precondition(lambda self: self.to_client)
+    @rule()
+    def deliver(self) -> None:
+        seq = self.to_client.popleft()
+        entry = Entry(self.program, seq, b"bob")  # type: ignore[arg-type]
+        if self.log.get(seq, False):
+            entry.decision = Decision.TAKEN
+        self.to_server += self.inbox.arrive(entry)
+
+    # The program
+
+    @rule()
+    def take(self) -> None:
+        entry = self.inbox.take()
+        if entry is not None:
+            self.shown.append(entry.seq)
+            self.taken[entry.seq] = entry
+
+    @precondition(lambda self: any(seq not in self.decided for seq in self.taken))
+    @rule(data=st.data(), decision=st.sampled_from(Decision))
+    def decide(self, data: st.DataObject, decision: Decision) -> None:
+        seq = data.draw(st.sampled_from([seq for seq in self.taken if seq not in self.decided]))
+        self.decided[seq] = self.taken[seq].decision = decision
+        answers = self.inbox.answers()
+        if self.connected:
+            self.to_server += answers
+
+    # What must be true
+
+    @invariant()
+    def nothing_is_shown_twice_or_out_of_order(self) -> None:
+        assert self.shown == sorted(set(self.shown))
+
+    @invariant()
+    def the_server_hears_what_was_decided_and_nothing_else(self) -> None:
+        for seq, verb in self.heard.items():
+            if not self.log.get(seq, True):
+                told = {Verb.RECEIVED: Decision.TAKEN, Verb.ERROR: Decision.REFUSED}[verb]
+                assert self.decided.get(seq) is told
+
+    def teardown(self) -> None:
+        """In the end, all that is left in the log is shown, decided and acknowledged."""
+        if not self.connected:
+            self.connect()
+        for _ in range(4 * len(self.log) + 4):
+            self.serve()
+            while self.to_client:
+                self.deliver()
+            self.take()
+            for seq in self.taken:
+                if seq not in self.decided:
+                    self.decided[seq] = self.taken[seq].decision = Decision.TAKEN
+            self.to_server += self.inbox.answers()
+            for head, _ in Parser(HeadCache(0)).feed(self.to_server):
+                seq = int(head.headers[b"seq"])
+                if seq in self.unanswered:
+                    self.unanswered = [each for each in self.unanswered if each > seq]
+                    self.cursor = seq
+            self.to_server = b""
+            self.nothing_is_shown_twice_or_out_of_order()
+        assert self.unanswered == []
+        assert {seq for seq, ours in self.log.items() if not ours} <= set(self.shown)
+        assert self.cursor >= max(self.log, default=0)
+
+
+TestConversation = Conversation.TestCase
+TestConversation.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

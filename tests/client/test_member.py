@@ -1,0 +1,734 @@
+"""The library for members with a real server: what becomes of messages, devices in step, history."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import twotick
+from tests.client.members import Chat, chatting, fate, take, until
+from tests.client.test_sending import NOT_NAMES
+from tests.client.users import acknowledging
+from twotick.client import (
+    ConnectionLost,
+    KnownServers,
+    MalformedName,
+    MemberMessage,
+    NameTaken,
+    NotAuthenticated,
+    NotDelivered,
+    NotEncrypted,
+    NotRegistered,
+    OutboxError,
+    ProtocolError,
+    ReadEvent,
+    ReceiptEvent,
+    Replaced,
+    RequestRefused,
+    ServerUnreachable,
+    ShuttingDown,
+    State,
+    TooLarge,
+    TooManyRequests,
+    TwotickError,
+    connect,
+    join,
+)
+from twotick.client.trust import Verdict
+from twotick.exchange import Limits
+from twotick.server import Server, ServerLimits, SignUp
+from twotick.server.tls import make_certificate, server_context
+
+# Getting in
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "base"),
+    [
+        (RequestRefused, 102, TwotickError),
+        (NotAuthenticated, 104, TwotickError),
+        (TooManyRequests, 105, TwotickError),
+        (TooLarge, 106, ProtocolError),
+        (ShuttingDown, 107, ConnectionLost),
+        (Replaced, 108, TwotickError),
+        (NotEncrypted, None, TwotickError),
+        (OutboxError, None, TwotickError),
+    ],
+)
+def test_an_exception_carries_the_number_of_the_protocol(
+    error: type[TwotickError], code: int | None, base: type[TwotickError]
+) -> None:
+    assert error.code == code
+    assert issubclass(error, base)
+
+
+async def test_a_member_signs_up_and_signs_in() -> None:  # rules 10.2 and 10.3
+    async with chatting() as chat:
+        async with twotick.join("alice", chat.address, password="correct horse", sign_up="yes") as me:
+            assert (me.name, me.device, me.window, me.max_body) == ("alice", "main", 64, 1 << 20)
+            assert (me.connected, me.trust) == (True, None)
+        async with join("ALICE", chat.address, password="correct horse", device="phone", window=7) as me:
+            assert (me.device, me.window) == ("phone", 7)
+        with pytest.raises(NotAuthenticated, match="wrong name, password or token"):
+            async with join("alice", chat.address, password="correct hearse"):
+                pass
+        with pytest.raises(NotAuthenticated):
+            async with join("alice", chat.address, password="another one", sign_up="yes"):
+                pass
+        with pytest.raises(NotAuthenticated):
+            async with join("alice", chat.address, token="tt_guessed"):
+                pass
+
+
+async def test_whoever_guesses_has_to_wait() -> None:  # rule 10.4
+    async with chatting() as chat:
+        for _ in range(5):
+            with pytest.raises(NotAuthenticated):
+                await _guess(chat)
+        with pytest.raises(TooManyRequests) as refused:
+            await _guess(chat)
+    assert refused.value.retry_after >= 1
+
+
+async def _guess(chat: Chat) -> None:
+    async with join("alice", chat.address, password="guess"):
+        pass
+
+
+async def test_a_server_may_refuse_to_sign_up_and_may_have_no_members(address: str) -> None:
+    async with chatting(sign_up=SignUp.CLOSED) as chat:
+        with pytest.raises(NotAuthenticated, match="operator"):
+            async with join("alice", chat.address, password="correct horse", sign_up="yes"):
+                pass
+    with pytest.raises((NotAuthenticated, NotRegistered, NameTaken)):
+        async with join("alice", address, password="correct horse"):
+            pass
+
+
+@pytest.mark.parametrize("name", [*NOT_NAMES, "all"])
+async def test_a_name_that_nobody_can_have_is_refused_before_anything_is_sent(name: str) -> None:
+    with pytest.raises(MalformedName, match="letters and digits"):
+        async with join(name, "127.0.0.1:1", token="t"):
+            pass
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"token": "t", "password": "correct horse"},
+        {"token": "t\nSign-up: yes"},
+        {"token": ""},
+        {"token": "t", "sign_up": "yes"},
+        {"token": "t", "device": "la ptop"},
+        {"token": "t", "device": ""},
+        {"token": "t", "window": 0},
+        {"token": "t", "wait_for_server": True},
+        {"password": "correct horse", "sign_up": "yes\n"},
+        {"password": "correct horse", "sign_up": "yes", "wait_for_server": True, "outbox": Path("unused")},
+    ],
+)
+async def test_arguments_that_make_no_sense_are_refused_before_anything_is_sent(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"cannot|give|must"):
+        async with join("alice", "127.0.0.1:1", **options):  # type: ignore[arg-type]
+            pass
+
+
+async def test_no_server() -> None:
+    with pytest.raises(ServerUnreachable):
+        async with join("alice", "127.0.0.1:1", token="t"):
+            pass
+
+
+async def test_nothing_is_sent_over_a_connection_that_others_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    came: list[bytes] = []
+    gone = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            came.append(await reader.read())
+        except ConnectionResetError:
+            came.append(b"")
+        writer.close()
+        gone.set()
+
+    def nowhere(address: str) -> bool:
+        return False
+
+    monkeypatch.setattr("twotick.client.lifeline.is_loopback", nowhere)  # as if it were another machine
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    with pytest.raises(NotEncrypted, match="was not sent"):
+        async with join("alice", f"127.0.0.1:{server.sockets[0].getsockname()[1]}", token="t"):
+            pass
+    await gone.wait()
+    server.close()
+    assert came == [b""]
+
+
+async def test_a_connection_with_tls(tmp_path: Path) -> None:
+    certificate, key, fingerprint = make_certificate(tmp_path, ["localhost"], 1)
+    known = KnownServers(tmp_path / "known_servers")
+    async with chatting("alice", tls=server_context(certificate, key)) as chat:
+        for verdict in (Verdict.FIRST_USE, Verdict.KNOWN):
+            async with chat.join("alice", tls=True, known_servers=known) as me:
+                await me.send("alice", "note to self")
+                assert (await me.receive()).text == "note to self"
+                assert me.trust is not None
+                assert (me.trust.verdict, me.trust.fingerprint) == (verdict, fingerprint)
+        with pytest.raises(ConnectionLost):
+            async with chat.join("alice"):
+                pass
+
+
+# What becomes of messages
+
+
+async def test_a_message_is_accepted_delivered_and_read() -> None:  # rule 11.6
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
+        receipt = await alice.send("BOB", "hello")
+        assert (receipt.state, receipt.recipient, receipt.seq) == (State.ACCEPTED, "BOB", 1)
+        accepted = receipt.seconds
+        message = await bob.receive()
+        assert (message.sender, message.recipient, message.text) == ("alice", "bob", "hello")
+        assert (message.outgoing, message.id, message.state) == (False, receipt.id, None)
+        assert receipt.state is State.ACCEPTED
+        await message.ack()
+        assert await receipt.delivered() is receipt
+        assert receipt.state is State.DELIVERED
+        await message.read()
+        assert (await receipt.read()).state is State.READ
+        assert 0 < accepted < receipt.seconds
+        for reached in (receipt.accepted, receipt.delivered, receipt.read):
+            assert await reached() is receipt
+        assert alice.outbox == []
+
+
+async def test_what_the_sender_says_about_a_message_travels() -> None:  # rule 9.7
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
+        before = datetime.now(UTC) - timedelta(milliseconds=1)
+        await alice.send(
+            "bob", b"{}", content_type="application/json", reply_to="m1", headers={"X-Mood": "gr\u00fcn", "x-b": ""}
+        )
+        await alice.send("bob", "plain")
+        rich, plain = await take(bob, 2)
+    assert (rich.content_type, rich.reply_to, rich.headers) == (
+        "application/json",
+        "m1",
+        {"x-mood": "gr\u00fcn", "x-b": ""},
+    )
+    assert (plain.content_type, plain.reply_to, plain.headers) == ("text/plain; charset=utf-8", None, {})
+    assert rich.time is not None
+    assert before <= rich.time <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"headers": {"Id": "m1"}},
+        {"headers": {"X-a: b\nId": "m1"}},
+        {"headers": {"X-a": "b\nId: m1"}},
+        {"content_type": "text/plain\n\n"},
+        {"reply_to": "m1\r"},
+        {"expires": 0},
+        {"expires": 1e10},
+        {"expires": float("nan")},
+    ],
+)
+async def test_headers_that_cannot_be_written_are_refused(options: dict[str, object]) -> None:
+    async with chatting("alice") as chat, chat.join("alice") as alice:
+        with pytest.raises(ValueError, match="cannot"):
+            await alice.send("alice", "hello", **options)  # type: ignore[arg-type]
+        assert alice.outbox == []
+
+
+@pytest.mark.parametrize("recipient", NOT_NAMES)
+async def test_nobody_can_be_sent_to_who_cannot_be(recipient: str) -> None:
+    async with chatting("alice") as chat, chat.join("alice") as alice:
+        with pytest.raises(NotDelivered, match="nobody can have the name"):
+            await alice.send(recipient, "hello")
+
+
+async def test_what_a_server_would_not_take_is_refused_at_once() -> None:
+    async with (
+        chatting("alice", limits=ServerLimits(exchange=Limits(max_body=100), max_body=100)) as chat,
+        chat.join("alice") as alice,
+    ):
+        await alice.send("alice", "x" * 100, headers={"X-a": "y" * 1900})
+        with pytest.raises(NotDelivered, match="100 is the limit"):
+            await alice.send("alice", "x" * 101)
+        with pytest.raises(NotDelivered, match="headers"):
+            await alice.send("alice", "x", headers={"X-a": "y" * 2048})
+
+
+@pytest.mark.parametrize("body", [b"", b"\n\nSEND bob\n", bytes(range(256)), b"x" * (1 << 20)])
+async def test_a_body_arrives_byte_for_byte(body: bytes) -> None:
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
+        await alice.send("bob", body)
+        assert (await bob.receive()).body == body
+
+
+async def test_a_message_to_nobody_is_not_delivered() -> None:
+    async with chatting("alice") as chat, chat.join("alice") as alice:
+        with pytest.raises(NotDelivered, match="carol is not connected"):
+            await alice.send("carol", "hello")
+
+
+async def test_a_guest_has_a_message_when_it_is_sent() -> None:  # rule 11.11
+    async with (
+        chatting("alice") as chat,
+        chat.join("alice") as alice,
+        acknowledging("carol", chat.address) as came,
+    ):
+        receipt = await alice.send("carol", "hello")
+        assert receipt.state is State.DELIVERED
+        assert [message.text for message in came] == ["hello"]
+
+
+async def test_a_message_to_everyone_is_delivered_to_everyone() -> None:  # rule 11.12
+    async with (
+        chatting("alice", "bob") as chat,
+        chat.join("alice") as alice,
+        chat.join("bob") as bob,
+        acknowledging("carol", chat.address) as came,
+    ):
+        sending = asyncio.create_task(alice.send("all", "hi"))
+        (message,) = await take(bob, 1)
+        receipt = await sending
+        assert (message.text, receipt.state) == ("hi", State.DELIVERED)
+        assert [message.text for message in came] == ["hi"]
+
+
+async def test_a_guest_sends_to_a_member() -> None:
+    async with chatting("alice") as chat, chat.join("alice") as alice, connect("carol", chat.address) as carol:
+        sending = asyncio.create_task(carol.send("alice", "hello"))
+        message = await alice.receive()
+        assert (message.sender, message.id) == ("carol", "")
+        assert not sending.done()
+        await message.ack()
+        await sending
+
+
+async def test_messages_wait_for_those_who_are_away_and_arrive_once_and_in_order() -> None:
+    texts = [str(number) for number in range(300)]
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice:
+        async with chat.join("bob"):
+            pass  # a device is known from now on
+        receipts = await asyncio.gather(*(alice.send("bob", text) for text in texts))
+        assert [receipt.seq for receipt in receipts] == list(range(1, 301))
+        async with chat.join("bob", window=16) as bob:
+            assert [message.text for message in await take(bob, 300)] == texts
+            await asyncio.gather(*(receipt.delivered() for receipt in receipts))
+            await alice.send("bob", "one more")
+            assert [message.text for message in await take(bob, 1)] == ["one more"]
+
+
+async def test_a_refused_message_is_not_delivered() -> None:  # rule 11.4
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
+        receipts = [await alice.send("bob", text) for text in ("one", "two", "three")]
+        for message in [await bob.receive() for _ in range(3)]:
+            await (message.reject() if message.text == "two" else message.ack())
+        assert [await fate(receipt.delivered()) for receipt in receipts] == ["DELIVERED", "refused", "DELIVERED"]
+        assert receipts[1].state is State.FAILED
+        with pytest.raises(NotDelivered):
+            await receipts[1].accepted()
+        async with chat.join("bob", at=chat.address) as again:
+            await alice.send("bob", "four")
+            assert (await again.receive()).text == "four"
+
+
+async def test_a_message_expires() -> None:  # rule 11.10
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice:
+        async with chat.join("bob"):
+            pass
+        receipt = await alice.send("bob", "now or never", expires=1)
+        with pytest.raises(NotDelivered, match="expired"):
+            await receipt.delivered()
+        await alice.send("bob", "later", expires=1000)
+        async with chat.join("bob") as bob:
+            assert [message.text for message in await take(bob, 1)] == ["later"]
+
+
+async def test_only_the_first_decision_counts() -> None:
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
+        receipts = [await alice.send("bob", text) for text in ("one", "two")]
+        one, two = await bob.receive(), await bob.receive()
+        for decide in (one.reject, one.ack, one.read, two.ack, two.reject):
+            await decide()
+        assert [await fate(receipt.delivered()) for receipt in receipts] == ["refused", "DELIVERED"]
+        history = await bob.history()
+        assert [message.text for message in history] == ["two"]
+        assert receipts[1].state is State.DELIVERED
+
+
+# Acknowledging
+
+
+async def test_nothing_is_acknowledged_before_what_came_before_it() -> None:  # rule 11.3
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
+        receipts = [await alice.send("bob", text) for text in ("one", "two", "three")]
+        own = await bob.send("alice", "in between")  # its receipts come after what bob has not decided on
+        one, two, three = [await bob.receive() for _ in range(3)]
+        await take(alice, 1)
+        await own.delivered()
+        await three.ack()
+        await two.ack()
+        await bob.history()  # the server has heard what bob had to say
+        await alice.history()
+        assert [receipt.state for receipt in receipts] == [State.ACCEPTED] * 3
+        await one.ack()
+        for receipt in receipts:
+            await receipt.delivered()
+
+
+async def test_taking_the_next_message_acknowledges_the_one_before() -> None:
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice:
+        first, second = [await alice.send("bob", text) for text in ("one", "two")]
+        async with chat.join("bob") as bob:
+            messages = aiter(bob)
+            assert (await anext(messages)).text == "one"
+            await bob.history()
+            await alice.history()
+            assert first.state is State.ACCEPTED
+            assert (await anext(messages)).text == "two"
+            await first.delivered()
+        async with chat.join("bob") as bob:
+            assert (await bob.receive()).text == "two"
+        assert second.state is State.ACCEPTED
+
+
+async def test_the_loop_ends_when_the_client_is_closed() -> None:
+    async with chatting("alice") as chat, chat.join("alice") as alice:
+        texts: list[str] = []
+
+        async def listen() -> None:
+            async for message in alice:
+                texts.append(message.text)
+
+        listening = asyncio.create_task(listen())
+        receipt = await alice.send("alice", "note to self")
+        await alice.send("alice", "another")
+        await receipt.delivered()
+        await until(lambda: len(texts) == 2)
+        await alice.close()
+        await listening
+        assert texts == ["note to self", "another"]
+        with pytest.raises(ConnectionLost, match="closed"):
+            await alice.send("alice", "too late")
+        with pytest.raises(ConnectionLost, match="closed"):
+            await receipt.read()
+
+
+async def test_a_program_that_only_sends_gets_all_its_receipts() -> None:
+    """More of them than the window has room for, and nobody looks at entries."""
+    async with chatting("alice", "bob") as chat, chat.join("alice", window=2) as alice, chat.join("bob") as bob:
+        receipts = await asyncio.gather(*(alice.send("bob", str(number)) for number in range(20)))
+        for _ in range(20):
+            await alice.send("bob", "of which no receipt is kept")
+        messages = await take(bob, 40)
+        await messages[-1].read()
+        for receipt in receipts:
+            await receipt.read()
+
+
+async def test_read_stands_for_all_messages_before_it() -> None:  # rule 11.8
+    async with (
+        chatting("alice", "bob", "carol", devices=("laptop", "phone")) as chat,
+        chat.join("alice") as alice,
+        chat.join("alice", "phone") as phone,
+        chat.join("bob") as bob,
+        chat.join("carol") as carol,
+    ):
+        receipts = [await alice.send("Bob", "one"), await alice.send("bob", "two")]
+        other = await alice.send("carol", "one")
+        await phone.send("bob", "three")
+        late = await alice.send("bob", "four")
+        messages = await take(bob, 4)
+        await take(carol, 1)
+        assert [message.text for message in messages] == ["one", "two", "three", "four"]
+        await messages[2].read()
+        assert [message.text for message in await take(alice, 1)] == ["three"]
+        for receipt in receipts:
+            await receipt.read()
+        await other.delivered()
+        await late.delivered()
+        await alice.history()
+        assert (other.state, late.state) == (State.DELIVERED, State.DELIVERED)
+        await messages[3].read()
+        await messages[1].read()  # was read already
+        await late.read()
+
+
+# Several devices
+
+
+async def test_devices_of_a_member_are_in_step() -> None:  # rule 11.1
+    async with (
+        chatting("alice", "bob", devices=("laptop", "phone")) as chat,
+        chat.join("alice") as laptop,
+        chat.join("alice", "phone") as phone,
+        chat.join("bob") as bob,
+    ):
+        sent = await laptop.send("bob", "hello")
+        await (await bob.receive()).read()
+        await bob.send("alice", "hi")
+        message = await laptop.receive()
+        await message.read()
+        refused = await laptop.send("bob", "sorry")
+        await (await bob.receive()).reject()
+        entries = phone.entries()
+        seen = [await anext(entries) for _ in range(7)]
+    outgoing, delivered, read, incoming, here, also_outgoing, failed = seen
+    assert isinstance(outgoing, MemberMessage)
+    assert (outgoing.outgoing, outgoing.sender, outgoing.recipient) == (True, "alice", "bob")
+    assert (outgoing.text, outgoing.id) == ("hello", sent.id)
+    for event, state in ((delivered, State.DELIVERED), (read, State.READ)):
+        assert isinstance(event, ReceiptEvent)
+        assert (event.id, event.recipient, event.state, event.reason) == (sent.id, "bob", state, "")
+    assert isinstance(incoming, MemberMessage)
+    assert (incoming.outgoing, incoming.text) == (False, "hi")
+    assert isinstance(here, ReadEvent)
+    assert (here.sender, here.up_to) == ("bob", incoming.seq)
+    assert isinstance(also_outgoing, MemberMessage)
+    assert isinstance(failed, ReceiptEvent)
+    assert (failed.id, failed.state, failed.reason) == (refused.id, State.FAILED, "refused")
+    assert [entry.seq for entry in seen] == sorted({entry.seq for entry in seen})
+
+
+async def _until_two(me: twotick.MemberClient) -> AsyncIterator[MemberMessage]:
+    async for message in me:
+        yield message
+        if message.text == "two":
+            return
+
+
+async def test_messages_are_all_that_whoever_iterates_over_a_client_sees() -> None:
+    async with (
+        chatting("alice", "bob", devices=("laptop", "phone")) as chat,
+        chat.join("alice") as laptop,
+        chat.join("alice", "phone", window=1) as phone,
+        chat.join("bob") as bob,
+    ):
+        for text in ("one", "two"):
+            receipt = await laptop.send("bob", text)
+            await (await bob.receive()).read()
+            await receipt.read()
+        messages = [message async for message in _until_two(phone)]
+        await bob.send("alice", "three")
+        assert [message.text for message in messages] == ["one", "two"]
+        await messages[-1].ack()
+        assert (await phone.receive()).text == "three"
+
+
+async def test_the_same_device_replaces_itself() -> None:  # rule 10.7
+    async with chatting("alice") as chat, chat.join("alice") as old, chat.join("alice") as new:
+        waiting = asyncio.create_task(old.receive())
+        with pytest.raises(Replaced):
+            await waiting
+        for call in (old.send("alice", "hello"), old.history(), old.devices(), old.receive()):
+            with pytest.raises(Replaced):
+                await call
+        assert (old.connected, new.connected) == (False, True)
+        with pytest.raises(Replaced):
+            async for _ in old:
+                pass
+        await new.send("alice", "hello")
+
+
+async def test_whoever_waits_learns_that_the_client_has_ended() -> None:
+    async with (
+        chatting("alice", "bob", devices=("laptop", "phone")) as chat,
+        chat.join("alice") as laptop,
+        chat.join("alice", "phone") as phone,
+    ):
+        receipt = await phone.send("bob", "hello")
+        waiting = [
+            asyncio.ensure_future(each)
+            for each in (receipt.delivered(), receipt.read(), phone.receive(), anext(phone.entries()))
+        ]
+        await laptop.revoke("phone")
+        for each in waiting:
+            with pytest.raises(Replaced, match="revoked"):
+                await each
+        with pytest.raises(NotAuthenticated):
+            async with chat.join("alice", "phone"):
+                pass
+
+
+async def test_devices_and_tokens() -> None:  # rule 10.8
+    async with chatting("alice") as chat, chat.join("alice") as laptop:
+        token = await laptop.new_token("phone")
+        async with join("alice", chat.address, token=token, device="phone/listen") as phone:
+            assert phone.device == "phone/listen"
+            devices = {device.device: device for device in await phone.devices()}
+        assert {name: device.connected for name, device in devices.items()} == {
+            "laptop": True,
+            "phone": False,
+            "phone/listen": True,
+        }
+        assert abs(devices["laptop"].seen - datetime.now(UTC)) < timedelta(hours=1)
+        newer = await laptop.new_token("phone")
+        assert newer != token
+        with pytest.raises(NotAuthenticated):
+            async with join("alice", chat.address, token=token):
+                pass
+        async with join("alice", chat.address, token=newer) as phone:
+            assert phone.device == "phone"
+        for ask in (laptop.new_token, laptop.revoke):
+            with pytest.raises(ValueError, match="device"):
+                await ask("my phone")
+        for number in range(29):  # with those three that makes 32
+            await laptop.new_token(f"phone{number}")
+        with pytest.raises(RequestRefused, match="too many devices"):
+            await laptop.new_token("one-too-many")
+        await laptop.revoke("laptop")
+        with pytest.raises(Replaced):
+            await laptop.receive()
+
+
+# Only sending
+
+
+async def test_any_number_may_only_send() -> None:  # rule 9.1
+    async with (
+        chatting("alice", "bob") as chat,
+        chat.join("alice") as alice,
+        chat.join("alice", device="laptop/send", send_only=True) as first,
+        chat.join("alice", device="laptop/send", send_only=True) as second,
+        chat.join("bob") as bob,
+    ):
+        receipts = [await me.send("bob", "hello") for me in (first, second)]
+        assert [receipt.state for receipt in receipts] == [State.ACCEPTED] * 2
+        messages = await take(bob, 2)
+        for receipt in receipts:
+            await receipt.delivered()
+        await messages[-1].read()
+        await receipts[1].read()
+        refused = await first.send("bob", "sorry")
+        await (await bob.receive()).reject()
+        assert await fate(refused.delivered()) == "refused"
+        assert [message.outgoing for message in await take(alice, 2)] == [True, True]
+        for call in (first.receive(), first.history(), first.devices(), anext(first.entries())):
+            with pytest.raises(RuntimeError, match="only sends"):
+                await call
+
+
+# History
+
+
+async def test_history() -> None:  # rule 11.9
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
+        assert await alice.history() == []
+        for number in range(6):
+            await alice.send("bob", f"to bob {number}")
+        await alice.send("alice", "note to self")
+        read, _, delivered, _, refused = [await bob.receive() for _ in range(5)]
+        for message in (read, delivered, refused):
+            await message.ack()
+        await read.read()
+        last = (await take(bob, 1))[0]
+        await bob.send("alice", "hello")
+        everything = await alice.history()
+        with_bob = await alice.history("BOB")
+        assert [message.text for message in with_bob] == [*(f"to bob {number}" for number in range(6)), "hello"]
+        assert [message.seq for message in everything] == sorted(message.seq for message in everything)
+        assert [message.text for message in everything].count("note to self") == 2  # sent, and come
+        assert [message.state for message in with_bob][:1] == [State.READ]
+        assert with_bob[-1].state is None
+        assert [(message.outgoing, message.recipient) for message in with_bob[-2:]] == [(True, "bob"), (False, "alice")]
+        assert await alice.history("carol") == []
+        assert await alice.history("no name") == []
+        assert await alice.history(limit=0) == []
+        assert [message.text for message in await alice.history("bob", limit=2)] == ["to bob 5", "hello"]
+        page = await alice.history("bob", limit=2, before=with_bob[-2].seq)
+        assert [message.text for message in page] == ["to bob 3", "to bob 4"]
+        assert await alice.history(since=datetime.now(UTC) + timedelta(days=1)) == []
+        assert len(await alice.history(since=datetime.now(UTC) - timedelta(days=1))) == len(everything)
+        await page[0].ack()  # changes nothing
+        await with_bob[-1].read()
+        assert last.text == "to bob 5"
+
+
+async def test_history_with_more_than_goes_into_one_answer() -> None:
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice:
+        large = [str(number) * (1 << 20) for number in range(6)]
+        for body in large:
+            await alice.send("bob", body)
+        assert [message.text for message in await alice.history("bob")] == large
+        await asyncio.gather(*(alice.send("bob", f"{number}") for number in range(1100)))
+        assert len(await alice.history("bob", limit=1105)) == 1105
+        assert len(await alice.history("bob", limit=2000)) == 1106
+
+
+async def test_questions_may_overlap_and_be_cancelled() -> None:
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice:
+        for number in range(20):
+            await alice.send("bob", str(number))
+        cancelled = [asyncio.create_task(alice.history("bob")) for _ in range(5)]
+        await asyncio.sleep(0)  # so that they have begun
+        for task in cancelled:
+            task.cancel()
+        history, devices, token = await asyncio.gather(alice.history(), alice.devices(), alice.new_token("phone"))
+        assert (len(history), len(devices), len(token) > 20) == (20, 1, True)
+
+
+# Restarts
+
+
+async def test_a_restarted_server_is_none_to_wait_for(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob", folder=tmp_path / "data") as chat,
+        chat.join("alice") as alice,
+        chat.join("bob") as bob,
+    ):
+        first = await alice.send("bob", "before")
+        message = await bob.receive()
+        await chat.stop()
+        await until(lambda: not alice.connected and not bob.connected)
+        second = await alice.queue("bob", "in between")
+        await message.ack()
+        question = asyncio.create_task(alice.history("bob"))
+        assert [receipt.id for receipt in alice.outbox] == [second.id]
+        await chat.start()
+        assert (await second.accepted()).seq > first.seq
+        await first.delivered()
+        assert [message.text for message in await take(bob, 1)] == ["in between"]
+        await second.delivered()
+        assert "before" in [message.text for message in await question]
+
+
+async def test_a_server_that_lost_its_log_is_believed() -> None:
+    chat = Chat()
+    for name in ("alice", "bob"):
+        chat.token(name)
+    await chat.start()
+    async with chat.join("alice") as alice, chat.join("bob") as bob:
+        for text in ("one", "two", "three"):
+            await alice.send("bob", text)
+        await take(bob, 2)
+        kept = await bob.receive()
+        await chat.stop()
+        await until(lambda: not bob.connected)
+        fresh = Chat()
+        fresh.adopt(chat)
+        await fresh.start()
+        await alice.send("bob", "four")
+        assert [message.text for message in await take(bob, 1)] == ["four"]
+        await kept.ack()  # means nothing any more
+        await kept.read()
+        receipt = await alice.send("bob", "five")
+        message = await bob.receive()
+        assert receipt.state is State.ACCEPTED
+        await message.ack()
+        await receipt.delivered()
+    await fresh.stop()
+
+
+async def test_a_server_without_a_store_lets_no_member_in() -> None:
+    server = Server(ServerLimits())
+    _, port = await server.start("127.0.0.1", 0)
+    with pytest.raises(TwotickError):
+        async with join("alice", f"127.0.0.1:{port}", token="t"):
+            pass
+    await server.stop()

@@ -1,0 +1,890 @@
+"""The library for members when something goes wrong: lost connections, lost answers, servers that misbehave."""
+
+import asyncio
+import random
+
+import pytest
+
+from tests.client.members import (
+    Chat,
+    Connections,
+    Proxy,
+    Script,
+    Spoken,
+    chatting,
+    fate,
+    scripted,
+    scripted_join,
+    take,
+    until,
+)
+from twotick.client import (
+    ConnectionLost,
+    MemberClient,
+    MemberLimits,
+    MemberMessage,
+    NotAuthenticated,
+    NotDelivered,
+    ProtocolError,
+    ReceiptEvent,
+    Replaced,
+    RequestRefused,
+    ServerUnreachable,
+    ShuttingDown,
+    State,
+    TooLarge,
+    TooManyRequests,
+    TwotickError,
+)
+from twotick.wire import Frame, Verb, error, frame
+
+HELLO = b"FORWARD bob\nContent-length: 5\nId: b1\nSeq: 1\n\nhello"
+
+
+def accepted(sent: Frame, seq: int | None = None) -> bytes:
+    """The answer that a SEND is on disk."""
+    head, _ = sent
+    return frame(Verb.ACCEPTED, head.name, id=head.headers[b"id"], seq=seq)
+
+
+# Connections that break
+
+
+async def _talk(chat: Chat, alice: MemberClient, partner: str) -> None:
+    """Everything that two members can do, once, and nothing twice."""
+    async with chat.join(partner) as bob:
+        outgoing = await alice.queue(partner, "to bob")
+        await bob.send(alice.name, "to alice")
+        answered = await bob.send(alice.name, "refuse this")
+        one, two = await alice.receive(), await alice.receive()
+        assert (one.text, two.text) == ("to alice", "refuse this")
+        await one.read()
+        await two.reject()
+        (message,) = await take(bob, 1)
+        assert (message.text, message.id) == ("to bob", outgoing.id)
+        await message.read()
+        await outgoing.read()
+        assert await fate(answered.delivered()) == "refused"
+        last = await bob.send(alice.name, "last")
+        assert [message.text for message in await take(alice, 1)] == ["last"]
+        await last.delivered()
+        after = await alice.send(partner, "after")
+        assert [message.text for message in await take(bob, 1)] == ["after"]
+        await after.delivered()
+        assert sorted(message.text for message in await alice.history()) == ["after", "last", "to alice", "to bob"]
+
+
+async def _talk_with_a_cut(chat: Chat, way: int, after: int) -> bool:
+    """Two members talk while the first connection of one breaks after some bytes; tells whether it carried as many."""
+    me, partner = f"alice{after}", f"bob{after}"
+    proxy = Proxy(chat.port)
+    async with proxy.listening() as at:
+        async with chat.join(partner):
+            pass
+        proxy.budget[way] = after
+        try:
+            async with chat.join(me, at=at) as alice:
+                await _talk(chat, alice, partner)
+        except ConnectionLost:
+            assert proxy.connections == 1  # it broke before it was registered, which the program is told
+            async with chat.join(me, at=at) as alice:
+                await _talk(chat, alice, partner)
+        return proxy.connections > 1
+
+
+@pytest.mark.parametrize(("way", "most"), [(0, 700), (1, 1500)], ids=["to the server", "from the server"])
+async def test_a_connection_that_breaks_at_any_byte(way: int, most: int) -> None:
+    positions = iter(range(1, most))
+    over = False
+
+    async def work(chat: Chat) -> None:
+        nonlocal over
+        while not over:
+            over |= not await _talk_with_a_cut(chat, way, next(positions))
+
+    async with chatting(*(f"{name}{number}" for number in range(1, most) for name in ("alice", "bob"))) as chat:
+        await asyncio.gather(*(work(chat) for _ in range(8)))
+    assert next(positions) > most // 2  # that much must be said for all that
+
+
+class Everything:
+    """What a device of a program has seen."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, list[str]] = {}
+        self.seqs: list[int] = []
+
+    async def watch(self, me: MemberClient) -> None:
+        async for entry in me.entries():
+            if entry.seq:
+                self.seqs.append(entry.seq)
+            if isinstance(entry, MemberMessage):
+                self.texts.setdefault(f"{entry.sender} to {entry.recipient}", []).append(entry.text)
+
+    def count(self) -> int:
+        return sum(len(texts) for texts in self.texts.values())
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_everything_arrives_once_and_in_order_on_all_devices_while_connections_break(seed: int) -> None:
+    chance = random.Random(seed)
+    count = 60
+    async with chatting("alice", "bob", devices=("laptop", "phone")) as chat:
+        proxies = [Proxy(chat.port) for _ in range(3)]
+        async with (
+            proxies[0].listening() as at_laptop,
+            proxies[1].listening() as at_phone,
+            proxies[2].listening() as at_bob,
+            chat.join("alice", at=at_laptop) as laptop,
+            chat.join("alice", "phone", at=at_phone, window=5) as phone,
+            chat.join("bob", at=at_bob, window=3) as bob,
+        ):
+            devices = [laptop, phone, bob]
+            seen = [Everything() for _ in devices]
+            watching = [asyncio.create_task(each.watch(me)) for each, me in zip(seen, devices, strict=True)]
+            breaking = True
+
+            async def break_connections() -> None:
+                while breaking:
+                    proxy = chance.choice(proxies)
+                    before = proxy.connections
+                    proxy.budget = [chance.randrange(50, 5000), chance.randrange(50, 5000)]
+                    proxy.cut()
+                    for _ in range(chance.randrange(500)):
+                        await asyncio.sleep(0)
+                    await until(lambda before=before, proxy=proxy: proxy.connections > before)
+
+            async def talk(me: MemberClient, recipient: str, what: str) -> None:
+                receipts = [await me.queue(recipient, f"{what}{number}") for number in range(count)]
+                for receipt in receipts:
+                    await receipt.delivered()
+
+            breaker = asyncio.create_task(break_connections())
+            await asyncio.gather(talk(laptop, "bob", "l"), talk(phone, "bob", "p"), talk(bob, "alice", "b"))
+            breaking = False
+            await breaker
+            await until(lambda: [each.count() for each in seen] == [2 * count, 2 * count, 2 * count])
+            for me in devices:
+                await me.close()
+            await asyncio.gather(*watching)
+        for each, me in zip(seen, devices, strict=True):
+            assert each.seqs == sorted(set(each.seqs))
+            for texts in each.texts.values():
+                for letter in "lpb":
+                    mine = [text for text in texts if text.startswith(letter)]
+                    assert mine in ([], [f"{letter}{number}" for number in range(count)])
+            if me is not bob:
+                assert len(each.texts["bob to alice"]) == count
+            else:
+                assert len(each.texts["alice to bob"]) == 2 * count
+
+
+async def test_the_program_is_told_about_connections() -> None:
+    async with chatting("alice") as chat:
+        proxy = Proxy(chat.port)
+        told = Connections()
+        async with proxy.listening() as at, chat.join("alice", at=at, on_connection=told) as alice:
+            assert (told.told, alice.connected) == ([None], True)
+            proxy.away = True
+            proxy.cut()
+            await until(lambda: len(told.told) >= 3)
+            assert not alice.connected
+            assert set(told.kinds[1:]) == {ConnectionLost}
+            proxy.away = False
+            await until(lambda: alice.connected)
+            await until(lambda: told.told[-1] is None)
+        assert told.told[-1] is None  # to leave is not to lose
+
+
+async def test_what_the_program_does_about_connections_may_fail() -> None:
+    def fail(problem: TwotickError | None) -> None:
+        if problem is not None:
+            raise ValueError("out of order")
+
+    async with chatting("alice") as chat:
+        proxy = Proxy(chat.port)
+        async with proxy.listening() as at, chat.join("alice", at=at, on_connection=fail) as alice:
+            receipt = await alice.send("alice", "hello")
+            proxy.cut()
+            with pytest.raises(ValueError, match="out of order"):
+                await _receive_for_ever(alice)
+            with pytest.raises(ConnectionLost, match="out of order"):
+                await receipt.read()
+
+
+async def test_what_was_not_taken_comes_again() -> None:
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob:
+        proxy = Proxy(chat.port)
+        async with proxy.listening() as at, chat.join("alice", at=at) as alice:
+            for text in ("one", "two", "three"):
+                await bob.send("alice", text)
+            taken = await alice.receive()
+            await alice.history()  # so all three are here
+            proxy.cut()
+            await until(lambda: proxy.connections == 2 and alice.connected)
+            assert [message.text for message in await take(alice, 2)] == ["two", "three"]
+            await taken.ack()
+            assert await alice.devices()
+        async with chat.join("alice") as alice:
+            await bob.send("alice", "four")
+            assert (await alice.receive()).text == "four"
+
+
+async def test_a_message_that_expires_while_the_connection_is_away_is_not_shown() -> None:
+    async def first(server: Spoken) -> None:
+        await server.register()
+        server.write(HELLO)
+        server.write(HELLO.replace(b"Seq: 1", b"Seq: 2"))
+        await server.expect(Verb.HISTORY)
+
+    async def second(server: Spoken) -> None:
+        (head, _) = await server.register()
+        assert head.headers[b"seq"] == b"0"
+        server.write(HELLO.replace(b"Seq: 1", b"Seq: 3"))
+        head, _ = await server.expect(Verb.HISTORY)
+        server.write(frame(Verb.HISTORY, id=head.headers[b"id"], count=0))
+        head, _ = await server.expect(Verb.RECEIVED)
+        assert head.headers[b"seq"] == b"3"
+        await server.end()
+
+    async with scripted(first, second) as address, scripted_join(address) as me:
+        taken = await me.receive()
+        assert await me.history() == []
+        message = await me.receive()
+        assert (taken.seq, message.seq) == (1, 3)
+        await message.ack()  # 1 and 2 are not in the log any more
+        await taken.ack()
+
+
+# Lost answers
+
+
+async def test_a_lost_accepted_is_asked_for_with_the_same_id() -> None:  # rule 11.7
+    sent: list[Frame] = []
+
+    async def first(server: Spoken) -> None:
+        await server.register()
+        sent.append(await server.expect(Verb.SEND))
+
+    async def second(server: Spoken) -> None:
+        await server.register()
+        sent.append(await server.expect(Verb.SEND))
+        server.write(accepted(sent[-1], 1))
+        sent.append(await server.expect(Verb.SEND))
+
+    async def third(server: Spoken) -> None:
+        await server.register()
+        sent.append(await server.expect(Verb.SEND))
+        server.write(accepted(sent[-1]))
+        await server.end()
+
+    async with scripted(first, second, third) as address, scripted_join(address) as me:
+        one = await me.send("bob", "one", headers={"X-a": "b"})
+        two = await me.send("bob", "two")
+        assert (one.seq, two.seq) == (1, 0)
+    assert [body for _, body in sent] == [b"one", b"one", b"two", b"two"]
+    assert [head.headers[b"id"].decode() for head, _ in sent] == [one.id, one.id, two.id, two.id]
+    assert sent[0][0].headers == sent[1][0].headers
+
+
+@pytest.mark.parametrize(
+    ("known", "state"),
+    [
+        ([Verb.ACCEPTED], State.ACCEPTED),
+        ([Verb.ACCEPTED, Verb.SENT], State.DELIVERED),
+        ([Verb.ACCEPTED, Verb.SENT, Verb.READ], State.READ),
+    ],
+)
+async def test_the_server_knows_a_message_already(known: list[Verb], state: State) -> None:  # rule 11.7
+    async def first(server: Spoken) -> None:
+        await server.register()
+        await server.expect(Verb.SEND)
+
+    async def second(server: Spoken) -> None:
+        await server.register()
+        head, _ = await server.expect(Verb.SEND)
+        for verb in known:
+            server.write(frame(verb, b"bob", id=head.headers[b"id"]))
+        head, _ = await server.expect(Verb.SEND)
+        server.write(error(102, id=head.headers[b"id"], reason=b"this Id was used for another message"))
+        await server.end()
+
+    async with scripted(first, second) as address, scripted_join(address) as me:
+        receipt = await me.send("bob", "hello")
+        with pytest.raises(NotDelivered, match="this Id was used"):
+            await me.send("bob", "hello")
+        assert receipt.state is state
+        assert me.outbox == []
+
+
+async def test_a_receipt_that_comes_before_its_accepted() -> None:
+    """The entries of the log come first on a new connection, and then the answers to what is sent again."""
+
+    async def first(server: Spoken) -> None:
+        await server.register()
+        await server.expect(Verb.SEND)
+        await server.expect(Verb.SEND)
+
+    async def second(server: Spoken) -> None:
+        await server.register()
+        heads = [(await server.expect(Verb.SEND))[0] for _ in range(2)]
+        ids = [head.headers[b"id"] for head in heads]
+        server.write(frame(Verb.SENT, b"bob", id=ids[0], seq=3))
+        server.write(error(102, id=ids[1], seq=4, reason=b"refused"))
+        answered = [(await server.expect(Verb.RECEIVED))[0].headers[b"seq"] for _ in range(2)]
+        assert answered == [b"3", b"4"]
+        server.write(frame(Verb.ACCEPTED, b"bob", id=ids[0]) + frame(Verb.SENT, b"bob", id=ids[0]))
+        server.write(error(102, id=ids[1], reason=b"refused"))
+        await server.end()
+
+    async with scripted(first, second) as address, scripted_join(address) as me:
+        one, two = await me.queue("bob", "one"), await me.queue("bob", "two")
+        assert (await one.accepted()).state is State.DELIVERED
+        assert await fate(two.accepted()) == "refused"
+
+
+async def test_answers_come_in_any_order() -> None:  # rule 9.6
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        sent = [await server.expect(Verb.SEND) for _ in range(5)]
+        assert [body for _, body in sent] == [b"0", b"1", b"2", b"3", b"4"]
+        for each in reversed(sent):
+            server.write(accepted(each))
+        await server.end()
+
+    async with scripted(serve) as address, scripted_join(address) as me:
+        sends = [asyncio.create_task(me.send("bob", str(number))) for number in range(5)]
+        assert [receipt.state for receipt in await asyncio.gather(*sends)] == [State.ACCEPTED] * 5
+
+
+async def test_no_more_is_on_its_way_than_allowed() -> None:
+    limits = MemberLimits(pipelined=3, pipelined_bytes=100)
+    most: list[int] = []
+
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        for expected in (3, 3, 1, 1, 2):
+            sent = [await server.expect(Verb.SEND) for _ in range(expected)]
+            most.append(len(sent))
+            for each in sent:
+                server.write(accepted(each))
+        await server.end()
+
+    async with scripted(serve) as address, scripted_join(address, limits=limits) as me:
+        sizes = [10] * 6 + [200] * 2 + [50] * 2
+        receipts = [await me.queue("bob", "x" * size) for size in sizes]
+        for receipt in receipts:
+            await receipt.accepted()
+    assert most == [3, 3, 1, 1, 2]
+
+
+async def test_a_lost_refusal_is_told_again() -> None:  # rules 11.4 and 11.5
+    async def first(server: Spoken) -> None:
+        await server.register()
+        for seq in (1, 2, 3):
+            server.write(HELLO.replace(b"Seq: 1", b"Seq: %d" % seq))
+        heads = [(await server.frame())[0] for _ in range(3)]
+        assert [(head.verb, head.headers[b"seq"]) for head in heads] == [
+            (Verb.RECEIVED, b"1"),
+            (Verb.ERROR, b"2"),
+            (Verb.RECEIVED, b"3"),
+        ]
+
+    async def second(server: Spoken) -> None:
+        head, _ = await server.register(seq=1)
+        assert head.headers[b"seq"] == b"1"
+        for seq in (2, 3, 4):
+            server.write(HELLO.replace(b"Seq: 1", b"Seq: %d" % seq))
+        heads = [(await server.frame())[0] for _ in range(3)]
+        assert [(head.verb, head.headers[b"seq"]) for head in heads] == [
+            (Verb.ERROR, b"2"),
+            (Verb.RECEIVED, b"3"),
+            (Verb.RECEIVED, b"4"),
+        ]
+
+    async def third(server: Spoken) -> None:
+        head, _ = await server.register(seq=4)
+        assert head.headers[b"seq"] == b"1"
+
+    async def fourth(server: Spoken) -> None:
+        head, _ = await server.register(seq=4)
+        assert head.headers[b"seq"] == b"4"  # now the server has certainly heard of it
+        await server.end()
+
+    async with scripted(first, second, third, fourth) as address:
+        told = Connections()
+        async with scripted_join(address, on_connection=told) as me:
+            for decide in (MemberMessage.ack, MemberMessage.reject, MemberMessage.ack, MemberMessage.ack):
+                await decide(await me.receive())
+            await until(lambda: told.kinds.count(type(None)) == 4)
+
+
+async def test_what_was_read_is_told_again() -> None:
+    async def first(server: Spoken) -> None:
+        await server.register()
+        server.write(HELLO)
+        await server.expect(Verb.RECEIVED)
+
+    async def second(server: Spoken) -> None:
+        await server.register(seq=1)
+        head, _ = await server.expect(Verb.READ)
+        assert (head.name, head.headers[b"seq"]) == (b"bob", b"1")
+        await server.end()
+
+    told = Connections()
+    async with scripted(first, second) as address, scripted_join(address, on_connection=told) as me:
+        await (await me.receive()).read()
+        await until(lambda: told.kinds.count(type(None)) == 2)
+
+
+async def test_questions_are_asked_again() -> None:
+    async def first(server: Spoken) -> None:
+        await server.register()
+        head, _ = await server.expect(Verb.HISTORY)
+        server.write(HELLO.replace(b"Id", b"History: %b\nId" % head.headers[b"id"]))
+
+    async def second(server: Spoken) -> None:
+        await server.register()
+        for _ in range(2):
+            head, _ = await server.expect(Verb.HISTORY)
+            ident = head.headers[b"id"]
+            for seq in (1, 2) if b"before" not in head.headers else ():
+                part = HELLO.replace(b"Id", b"History: %b\nId" % ident)
+                server.write(part.replace(b"Seq: 1", b"Seq: %d" % (seq + 1)))
+            server.write(frame(Verb.HISTORY, id=ident, count=2))
+        await server.expect(Verb.DEVICES)
+        server.write(error(102, reason=b"the disk is full"))
+        head, _ = await server.expect(Verb.HISTORY)
+        server.write(error(102, id=head.headers[b"id"], reason=b"the disk is full"))
+        await server.expect(Verb.REVOKE)
+        server.write(error(105, retry_after=3))
+        await server.end()
+
+    async with scripted(first, second) as address, scripted_join(address) as me:
+        assert [message.seq for message in await me.history()] == [2, 3]
+        for question in (me.devices(), me.history()):
+            with pytest.raises(RequestRefused, match="the disk is full"):
+                await question
+        with pytest.raises(TooManyRequests):
+            await me.revoke("phone")
+
+
+async def test_whoever_only_sends_is_not_told_any_more_once_the_connection_is_lost() -> None:
+    async def first(server: Spoken) -> None:
+        head, _ = await server.register()
+        assert head.headers.keys() == {b"authorization"}
+        server.write(accepted(await server.expect(Verb.SEND)))
+        await server.expect(Verb.SEND)
+
+    async def second(server: Spoken) -> None:
+        await server.register()
+        head, _ = await server.expect(Verb.SEND)
+        server.write(accepted((head, b"")) + frame(Verb.SENT, b"bob", id=head.headers[b"id"]))
+        await server.end()
+
+    async with scripted(first, second) as address, scripted_join(address, send_only=True) as me:
+        one = await me.send("bob", "one")
+        two = await me.send("bob", "two")
+        assert await one.accepted() is one
+        with pytest.raises(ConnectionLost, match="told to devices only"):
+            await one.delivered()
+        await two.delivered()
+
+
+async def test_expiry_in_the_outbox() -> None:
+    async def first(server: Spoken) -> None:
+        await server.register()
+        head, _ = await server.expect(Verb.SEND)
+        assert head.headers[b"expires"] == b"1"
+
+    async def second(server: Spoken) -> None:
+        await server.register()
+        head, body = await server.expect(Verb.SEND)
+        assert (body, int(head.headers[b"expires"])) == (b"sent", 0)  # it may have been sent: only the server knows
+        server.write(error(102, id=head.headers[b"id"], reason=b"expired"))
+        await server.end()
+
+    hold = asyncio.Event()
+
+    async def refuse(server: Spoken) -> None:
+        await hold.wait()
+
+    async with scripted(first, refuse, second) as address, scripted_join(address) as me:
+        sent = asyncio.create_task(me.send("bob", "sent", expires=0.5))
+        await until(lambda: len(me.outbox) == 1)
+        await until(lambda: not me.connected)
+        with pytest.raises(NotDelivered, match="expired before it could be sent"):
+            await me.send("bob", "not sent", expires=0.6)
+        hold.set()
+        with pytest.raises(NotDelivered, match="expired"):
+            await sent
+
+
+async def test_a_cancelled_send_is_taken_out_of_the_outbox_unless_it_was_sent() -> None:
+    going = asyncio.Event()
+
+    async def first(server: Spoken) -> None:
+        await server.register()
+        await server.expect(Verb.SEND)
+
+    async def refuse(server: Spoken) -> None:
+        await going.wait()
+
+    async def second(server: Spoken) -> None:
+        await server.register()
+        head, body = await server.expect(Verb.SEND)
+        assert body == b"sent"
+        server.write(accepted((head, body)))
+        head, body = await server.expect(Verb.SEND)
+        assert body == b"last"
+        server.write(accepted((head, body)))
+        await server.end()
+
+    async with scripted(first, refuse, second) as address, scripted_join(address) as me:
+        sent = asyncio.create_task(me.send("bob", "sent"))
+        await until(lambda: not me.connected and len(me.outbox) == 1)
+        (receipt,) = me.outbox
+        unsent = asyncio.create_task(me.send("bob", "not sent"))
+        await until(lambda: len(me.outbox) == 2)
+        cancelled = me.outbox[1]
+        for task in (sent, unsent):
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert [each.id for each in me.outbox] == [receipt.id]
+        assert await fate(cancelled.delivered()) == "the call that sent it was cancelled before it was sent"
+        going.set()
+        await receipt.accepted()
+        await me.send("bob", "last")
+
+
+async def test_sends_wait_for_room_in_their_order() -> None:
+    going = asyncio.Event()
+
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        for number in range(6):
+            sent = await server.expect(Verb.SEND)
+            assert sent[1][:1] == b"%d" % number
+            await going.wait()
+            server.write(accepted(sent))
+        await server.end()
+
+    limits = MemberLimits(outbox_messages=3, outbox_bytes=100)
+    async with scripted(serve) as address, scripted_join(address, limits=limits) as me:
+        sizes = [40, 40, 40, 10, 200, 10]
+        sends = [asyncio.create_task(me.send("bob", f"{number}".ljust(size))) for number, size in enumerate(sizes)]
+        await until(lambda: len(me.outbox) == 2)
+        given_up = asyncio.create_task(me.send("bob", "x"))
+        await until(lambda: len(me.outbox) == 2)
+        given_up.cancel()
+        going.set()
+        assert [receipt.state for receipt in await asyncio.gather(*sends)] == [State.ACCEPTED] * 6
+
+
+async def test_a_client_that_ends_lets_nobody_wait_for_room() -> None:
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        await server.expect(Verb.SEND)
+        server.write(error(108))
+
+    async with scripted(serve) as address, scripted_join(address, limits=MemberLimits(outbox_messages=1)) as me:
+        sends = [asyncio.create_task(me.send("bob", "hello")) for _ in range(3)]
+        for send in sends:
+            with pytest.raises(Replaced):
+                await send
+
+
+async def test_what_a_server_no_longer_takes_is_not_sent() -> None:
+    async def first(server: Spoken) -> None:
+        await server.register(max_body=100)
+        await server.expect(Verb.SEND)
+
+    async def second(server: Spoken) -> None:
+        await server.register(max_body=10)
+        sent = await server.expect(Verb.SEND)
+        assert sent[1] == b"short"
+        server.write(accepted(sent))
+        await server.end()
+
+    async with scripted(first, second) as address, scripted_join(address) as me:
+        long = await me.queue("bob", "x" * 11)
+        await me.send("bob", "short")
+        with pytest.raises(NotDelivered, match="10 is the limit"):
+            await long.accepted()
+
+
+# Errors that pass, and errors that do not
+
+
+async def _refuse(server: Spoken, answer: bytes) -> None:
+    await server.expect(Verb.REGISTER)
+    server.write(answer)
+
+
+def refusing(answer: bytes) -> Script:
+    return lambda server: _refuse(server, answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "code"),
+    [
+        (b"", ConnectionLost, None),
+        (error(100), TwotickError, 100),
+        (error(101), TwotickError, 101),
+        (error(103), ProtocolError, 103),
+        (error(104, reason=b"wrong"), NotAuthenticated, 104),
+        (error(105, retry_after=7), TooManyRequests, 105),
+        (error(106), TooLarge, 106),
+        (error(107), ShuttingDown, 107),
+        (error(108), Replaced, 108),
+        (error(105, retry_after=b"soon"), ProtocolError, 103),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", ProtocolError, 103),
+        (b"Content-length: 1\nx\n\n", ProtocolError, 103),
+        (b"REGISTERED TOSEND alice\n\n", ProtocolError, 103),
+        (b"REGISTERED DUPLEX alice\nWindow: 64\n\n", ProtocolError, 103),
+        (b"REGISTERED DUPLEX alice\nSeq: x\n\n", ProtocolError, 103),
+        (b"REGISTERED DUPLEX alice\nSeq: 0\n\nERROR 103 x\n\n", ProtocolError, 103),
+        (b"REGISTERED DUPLEX alice\nSeq: 0\n\nERROR 108 x\n\n", Replaced, 108),
+    ],
+)
+async def test_the_first_connection_is_refused(answer: bytes, kind: type[TwotickError], code: int | None) -> None:
+    async with scripted(refusing(answer)) as address:
+        with pytest.raises(kind) as refused:
+            async with scripted_join(address) as me:
+                await me.receive()
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (error(104, reason=b"wrong"), NotAuthenticated),
+        (error(108, reason=b"elsewhere"), Replaced),
+        (error(103), ProtocolError),
+        (b"nonsense\n\n", ProtocolError),
+    ],
+)
+@pytest.mark.parametrize("again", [True, False])
+async def test_errors_that_no_new_connection_would_mend_end_the_client(
+    answer: bytes, kind: type[TwotickError], again: bool
+) -> None:
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        await server.expect(Verb.SEND)
+        if not again:
+            server.write(answer)
+            await server.end()
+
+    scripts = [serve, refusing(answer)] if again else [serve]
+    async with scripted(*scripts) as address, scripted_join(address) as me:
+        with pytest.raises(kind):
+            await me.send("bob", "hello")
+        with pytest.raises(kind):
+            await me.receive()
+        assert not me.connected
+
+
+@pytest.mark.parametrize("problem", [b"", error(107, reason=b"the server stops"), error(105, retry_after=1)])
+async def test_errors_that_pass_do_not_end_the_client(monkeypatch: pytest.MonkeyPatch, problem: bytes) -> None:
+    waits = _record_waits(monkeypatch)
+
+    async def lose(server: Spoken) -> None:
+        await server.register()
+        server.write(problem)
+
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        server.write(accepted(await server.expect(Verb.SEND)))
+        await server.end()
+
+    async with scripted(lose, refusing(problem), refusing(problem), serve) as address, scripted_join(address) as me:
+        await me.send("bob", "hello")
+    assert [wait >= 1 for wait in waits] == [b"105" in problem] * 3
+
+
+def _record_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let nobody wait, and tell how long they would have."""
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def record(seconds: float) -> None:
+        if seconds:
+            waits.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", record)
+    return waits
+
+
+async def test_attempts_to_connect_again_become_rarer(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = _record_waits(monkeypatch)
+    limits = MemberLimits(first_wait=1.0, longest_wait=30.0)
+
+    async def lose(server: Spoken) -> None:
+        await server.register()
+
+    async def use(server: Spoken) -> None:
+        await server.register()
+        server.write(accepted(await server.expect(Verb.SEND)))
+
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        server.write(accepted(await server.expect(Verb.SEND)))
+        await server.end()
+
+    greedy = refusing(error(105, retry_after=10**9))
+    scripts = [lose, *[refusing(b"")] * 8, use, greedy, serve]
+    async with scripted(*scripts) as address, scripted_join(address, limits=limits) as me:
+        await me.send("bob", "one")
+        await me.send("bob", "two")
+    *growing, first, asked = waits
+    for wait, most in zip(growing, [1, 2, 4, 8, 16, 30, 30, 30, 30], strict=True):
+        assert most / 2 <= wait <= most
+    assert 0.5 <= first <= 1  # the last connection was of use
+    assert 900 <= asked <= 932  # no longer than the protocol's longest
+
+
+async def test_a_server_that_does_not_answer_a_registration() -> None:
+    async with scripted(lambda server: server.end()) as address:
+        with pytest.raises(ServerUnreachable, match="does not answer"):
+            async with scripted_join(address, limits=MemberLimits(timeout=0.05)):
+                pass
+
+
+@pytest.mark.parametrize("what", ["send", "devices"])
+async def test_a_server_that_falls_silent(what: str) -> None:
+    told = Connections()
+
+    async def silent(server: Spoken) -> None:
+        await server.register()
+        await server.end()
+
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        head, body = await server.frame()
+        if head.verb is Verb.SEND:
+            server.write(accepted((head, body)))
+        else:
+            server.write(frame(Verb.DEVICES, body=b"[]"))
+        await server.end()
+
+    limits = MemberLimits(first_wait=0.001, answer_timeout=0.05)
+    async with scripted(silent, serve) as address, scripted_join(address, limits=limits, on_connection=told) as me:
+        await (me.send("bob", "hello") if what == "send" else me.devices())
+    assert told.kinds == [type(None), ConnectionLost, type(None)]
+    assert "did not answer within 0.05 s" in str(told.told[1])
+
+
+# Servers that misbehave
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"FORWARD bob\nContent-length: 2\n\nhi",
+        b"FORWARD bob\nContent-length: 2\nSeq: -1\n\nhi",
+        b"FORWARD bob\nContent-length: 2\nSeq: 9999999999999999999\n\nhi",
+        b"FORWARD bob\nContent-length: 2\nSeq: 5\n\nhi" * 2,
+        b"FORWARD bob\nContent-length: 2\nSeq: 6\n\nhiFORWARD bob\nContent-length: 2\nSeq: 5\n\nhi",
+        b"".join(b"FORWARD bob\nContent-length: 2\nSeq: %d\n\nhi" % seq for seq in range(1, 10)),
+        b"FORWARD bob\nContent-length: 2\nHistory: h1\n\nhi",
+        b"HISTORY bob\nId: h1\nCount: 0\n\n",
+        b"DEVICES\n\n",
+        b"SEND bob\n\n",
+        b"ACCEPTED bob\n\n",
+        b"ERROR 102 Unable to send\n\n",
+        b"ERROR 999 What\n\n",
+        b"ERROR\n\n",
+        b"REGISTERED DUPLEX alice\n\n",
+        b"SEND bob\nContent-length: x\n\n",
+        b"\xff\xfe\n\n",
+    ],
+)
+async def test_nonsense_ends_the_client(nonsense: bytes) -> None:
+    async def serve(server: Spoken) -> None:
+        await server.register(window=8)
+        server.write(nonsense)
+        await server.end()
+
+    async with scripted(serve) as address:
+        with pytest.raises(ProtocolError):
+            async with scripted_join(address) as me:
+                await _receive_for_ever(me)
+
+
+async def _receive_for_ever(me: MemberClient) -> None:
+    while True:
+        await me.receive()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"TOKEN phone\nToken: t\n\n",
+        b"DEVICES\nContent-length: 2\n\n[x",
+        b"DEVICES\nContent-length: 2\n\n{}",
+        b"DEVICES\nContent-length: 4\n\n[{}]",
+        b"DEVICES\nContent-length: 3\n\n[1]",
+    ],
+)
+async def test_an_answer_that_makes_no_sense(answer: bytes) -> None:
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        await server.expect(Verb.DEVICES)
+        server.write(answer)
+        await server.end()
+
+    async with scripted(serve) as address, scripted_join(address) as me:
+        with pytest.raises(ProtocolError):
+            await me.devices()
+
+
+async def test_a_server_that_sends_entries_to_whoever_only_sends() -> None:
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        await server.expect(Verb.SEND)
+        server.write(HELLO)
+        await server.end()
+
+    async with scripted(serve) as address, scripted_join(address, send_only=True) as me:
+        with pytest.raises(ProtocolError):
+            await me.send("bob", "hello")
+
+
+async def test_what_means_nothing_is_ignored() -> None:
+    """Answers to messages of which nobody knows any more, and times that are none."""
+
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        server.write(b"ACCEPTED bob\nId: unknown\n\nSEND bob\nId: unknown\n\nERROR 102 x\nId: unknown\n\n")
+        server.write(HELLO.replace(b"Id: b1", b"Time: yesterday"))
+        await server.end()
+
+    async with scripted(serve) as address, scripted_join(address) as me:
+        message = await me.receive()
+        assert (message.time, message.id) == (None, "")
+
+
+async def test_receipts_of_other_devices_are_the_programs_to_acknowledge() -> None:
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        server.write(frame(Verb.SENT, b"bob", id=b"other", seq=1))
+        head, _ = await server.expect(Verb.HISTORY)
+        server.write(frame(Verb.HISTORY, id=head.headers[b"id"], count=0))
+        head, _ = await server.expect(Verb.RECEIVED)
+        assert (head.name, head.headers[b"seq"]) == (b"bob", b"1")
+        server.write(error(102, id=b"other", seq=2, reason=b"refused"))
+        head, _ = await server.expect(Verb.RECEIVED)
+        assert (head.name, head.headers[b"seq"]) == (b"alice", b"2")
+        await server.end()
+
+    async with scripted(serve) as address, scripted_join(address) as me:
+        assert await me.history() == []
+        entries = me.entries()
+        event = await anext(entries)
+        assert isinstance(event, ReceiptEvent)
+        failed = await anext(entries)
+        assert isinstance(failed, ReceiptEvent)
+        assert (failed.state, failed.reason, failed.recipient) == (State.FAILED, "refused", "")
+        await failed.ack()

@@ -1,0 +1,258 @@
+"""The outbox on disk: what is in it survives the process, and goes out once."""
+
+import asyncio
+import signal
+import sqlite3
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.client.members import Connections, Proxy, Spoken, chatting, scripted, scripted_join, take
+from tests.client.test_member_faults import accepted, refusing
+from twotick.client import (
+    ConnectionLost,
+    MemberClient,
+    NotAuthenticated,
+    NotDelivered,
+    OutboxError,
+    ReceiptEvent,
+    ServerUnreachable,
+    State,
+)
+from twotick.wire import Verb, error
+
+NOBODY = "127.0.0.1:1"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "alice.outbox"
+
+
+async def fill(file: Path, *texts: str) -> list[str]:
+    """Put messages to bob into the outbox of alice, who has no connection; gives their Ids."""
+    async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
+        return [(await me.queue("bob", text, reply_to="m1")).id for text in texts]
+
+
+async def test_what_is_in_the_outbox_goes_out_with_the_same_ids_in_order(file: Path) -> None:
+    texts = [str(number) for number in range(20)]
+    ids = await fill(file, *texts[:10])
+    ids += await fill(file, *texts[10:])
+    async with chatting("alice", "bob") as chat:
+        async with chat.join("alice", outbox=file) as alice, chat.join("bob") as bob:
+            last = await alice.send("bob", "last")
+            messages = await take(bob, 21)
+            assert [message.text for message in messages] == [*texts, "last"]
+            assert [message.id for message in messages] == [*ids, last.id]
+            assert {message.reply_to for message in messages[:-1]} == {"m1"}
+            # The program sees what became of messages from before, and of none of its own.
+            entries = alice.entries()
+            events = [await anext(entries) for _ in range(40)]
+            await messages[-1].read()
+            await last.read()
+        assert all(isinstance(event, ReceiptEvent) for event in events)
+        assert [(event.id, event.state) for event in events if isinstance(event, ReceiptEvent)] == [
+            *((ident, State.ACCEPTED) for ident in ids),
+            *((ident, State.DELIVERED) for ident in ids),
+        ]
+        assert {event.seq == 0 for event in events[:20]} == {True}
+        async with chat.join("alice", outbox=file) as alice:
+            assert alice.outbox == []
+            assert len(await alice.history("bob")) == 21
+
+
+async def test_what_is_queued_survives_a_killed_process(file: Path) -> None:
+    program = """
+import asyncio, sys
+from pathlib import Path
+from twotick.client import join
+async def main():
+    async with join("alice", "127.0.0.1:1", token="t", outbox=Path(sys.argv[1]), wait_for_server=True) as me:
+        for number in range(100):
+            await me.queue("bob", str(number))
+            print(number, flush=True)
+        await asyncio.sleep(3600)
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(file), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    queued = [await process.stdout.readline() for _ in range(37)]
+    process.send_signal(signal.SIGKILL)
+    queued += (await process.stdout.read()).splitlines()
+    await process.wait()
+    assert 37 <= len(queued) <= 100
+    async with (
+        chatting("alice", "bob") as chat,
+        chat.join("bob") as bob,
+        chat.join("alice", outbox=file) as alice,
+    ):
+        waiting = [receipt.accepted() for receipt in alice.outbox]
+        assert len(waiting) >= len(queued)
+        await asyncio.gather(*waiting)
+        await alice.send("bob", "end")
+        messages = await take(bob, len(waiting) + 1)
+    assert [message.text for message in messages] == [*(str(number) for number in range(len(waiting))), "end"]
+
+
+async def test_only_its_owner_can_read_it(file: Path) -> None:
+    await fill(file, "secret")
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(each.stat().st_mode) for each in file.parent.iterdir()} == {0o600}
+
+
+async def test_what_was_accepted_or_failed_is_not_sent_again(file: Path) -> None:
+    await fill(file, "accepted", "failed", "lost")
+
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        server.write(accepted(await server.expect(Verb.SEND), 1))
+        head, _ = await server.expect(Verb.SEND)
+        server.write(error(102, id=head.headers[b"id"], reason=b"the mailbox of bob is full"))
+        await server.expect(Verb.SEND)
+        await server.end()
+
+    async with scripted(serve) as address, scripted_join(address, outbox=file) as me:
+        one, two, three = me.outbox
+        await one.accepted()
+        with pytest.raises(NotDelivered, match="full"):
+            await two.accepted()
+        entries = me.entries()
+        events = [await anext(entries) for _ in range(2)]
+        assert [(event.state, event.reason) for event in events if isinstance(event, ReceiptEvent)] == [
+            (State.ACCEPTED, ""),
+            (State.FAILED, "the mailbox of bob is full"),
+        ]
+    with pytest.raises(ConnectionLost, match="closed"):
+        await three.accepted()
+    async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
+        assert [receipt.id for receipt in me.outbox] == [three.id]
+
+
+async def test_a_cancelled_send_is_not_in_the_outbox(file: Path) -> None:
+    async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
+        for turns in range(20):  # cancelled before, while and after it is written
+            sending = asyncio.create_task(me.send("bob", "hello"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            sending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sending
+        kept = await me.queue("bob", "kept")
+        assert [receipt.id for receipt in me.outbox] == [kept.id]
+    async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
+        assert [receipt.id for receipt in me.outbox] == [kept.id]
+
+
+async def test_messages_expire_in_it(file: Path) -> None:
+    async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
+        with pytest.raises(NotDelivered, match="expired before it could be sent"):
+            await me.send("bob", "now or never", expires=0.01)
+        assert me.outbox == []
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_waiting_for_the_server(file: Path, wait: bool) -> None:
+    told = Connections()
+    if not wait:
+        with pytest.raises(ServerUnreachable):
+            async with scripted_join(NOBODY, outbox=file):
+                pass
+        return
+    async with chatting("alice", "bob") as chat:
+        proxy = Proxy(chat.port)
+        proxy.away = True
+        async with (
+            proxy.listening() as at,
+            chat.join("alice", at=at, outbox=file, wait_for_server=True, on_connection=told) as alice,
+        ):
+            assert (alice.connected, told.kinds) == (False, [ConnectionLost])
+            receipt = await alice.queue("bob", "hello")
+            assert receipt.state is State.QUEUED
+            proxy.away = False
+            await receipt.accepted()
+            assert told.told[-1] is None
+
+
+async def test_a_wrong_token_is_none_to_wait_for(file: Path) -> None:
+    async with scripted(refusing(error(104))) as address:
+        with pytest.raises(NotAuthenticated):
+            async with scripted_join(address, outbox=file, wait_for_server=True):
+                pass
+
+
+async def test_it_belongs_to_one_program_and_one_member(file: Path) -> None:
+    await fill(file, "hello")
+    async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
+        with pytest.raises(OutboxError, match="another program uses it"):
+            async with scripted_join(NOBODY, outbox=file, wait_for_server=True):
+                pass
+        assert len(me.outbox) == 1
+    async with chatting("bob") as chat:
+        with pytest.raises(OutboxError, match="not that of bob, but that of alice"):
+            async with chat.join("bob", outbox=file):
+                pass
+
+
+async def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
+    other = tmp_path / "notes.txt"
+    other.write_text("something else, and longer than the head of a database " * 10)
+    for file in (tmp_path, other, other / "below"):
+        with pytest.raises(OutboxError, match="cannot be used"):
+            await fill(file, "hello")
+    assert other.read_text().startswith("something else")
+
+
+async def test_a_full_disk(file: Path) -> None:
+    """A message that is not on disk is not queued; the others are, and the client goes on when there is room."""
+
+    def set_pages(me: MemberClient, pages: int) -> None:
+        disk = me._outbox._disk  # type: ignore[reportPrivateUsage] # as if the disk were that small
+        assert isinstance(disk, sqlite3.Connection)
+        disk.execute(f"PRAGMA max_page_count = {pages}")
+
+    async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
+        first = await me.queue("bob", "small")
+        set_pages(me, 10)
+        large = [asyncio.create_task(me.queue("bob", "x" * 100_000)) for _ in range(3)]
+        for each in large:
+            with pytest.raises(OutboxError, match="full"):
+                await each
+        assert [receipt.id for receipt in me.outbox] == [first.id]
+        set_pages(me, 1000)
+        second = await me.queue("bob", "y" * 100_000)
+    async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
+        assert [receipt.id for receipt in me.outbox] == [first.id, second.id]
+
+
+async def test_what_cannot_be_taken_out_is_told(file: Path) -> None:
+    async def send_and_break(me: MemberClient) -> None:
+        disk = me._outbox._disk  # type: ignore[reportPrivateUsage] # as if the disk were gone
+        assert disk is not None
+        receipt = await me.queue("bob", "two")
+        disk.execute("PRAGMA query_only = ON")
+        await receipt.accepted()
+
+    async with chatting("alice", "bob") as chat:
+        joining = chat.join("alice", outbox=file)
+        await send_and_break(await joining.__aenter__())
+        with pytest.raises(OutboxError, match="once more"):
+            await joining.__aexit__(None, None, None)
+        async with chat.join("alice", outbox=file) as alice, chat.join("bob") as bob:
+            await alice.send("bob", "three")
+            assert [message.text for message in await take(bob, 2)] == ["two", "three"]
+
+
+async def test_opening_can_be_cancelled(file: Path) -> None:
+    for turns in range(10):
+        opening = asyncio.create_task(fill(file))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    assert len(await fill(file, "hello")) == 1
