@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from twotick.client.entries import (
     Decision,
@@ -469,10 +469,12 @@ class MemberClient:
         """
         ((_, body),) = await self._ask(frame(Verb.DEVICES))
         try:
-            found: list[dict[str, Any]] = json.loads(body)
+            found: Any = json.loads(body)
+            if not isinstance(found, list):
+                raise TypeError("not a list")  # noqa: TRY301 # like any other nonsense
             return [
                 DeviceInfo(str(each["device"]), bool(each["connected"]), datetime.fromisoformat(each["seen"]))
-                for each in found
+                for each in cast(list[dict[str, Any]], found)
             ]
         except (ValueError, TypeError, KeyError) as error:
             raise ProtocolError("the server's list of devices makes no sense") from error
