@@ -7,10 +7,10 @@ import json
 import sys
 
 from twotick.exchange import Limits
-from twotick.server import ServerLimits, serve
+from twotick.server import ServerLimits, ServerOptions, serve
 
 
-def announce(host: str, port: int) -> None:
+def announce(host: str, port: int, fingerprint: str | None) -> None:
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
 
@@ -18,4 +18,4 @@ def announce(host: str, port: int) -> None:
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
     exchange = Limits(**given.pop("exchange"))
-    serve("127.0.0.1", 0, ServerLimits(exchange=exchange, **given), announce)
+    serve(ServerOptions(port=0, limits=ServerLimits(exchange=exchange, **given)), announce)

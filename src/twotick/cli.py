@@ -7,7 +7,7 @@ import sys
 from collections.abc import Coroutine
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -38,8 +38,8 @@ _TYPER_STATUS: dict[Any, int] = {1: EX_IOERR, 2: EX_USAGE}
 """The exit statuses that the command line library has of its own: nobody reads its output, and wrong usage."""
 
 app = typer.Typer(
-    help='Chat where "sent" means "received": the answer to a send is what really happened.',
-    epilog="Settings: --option, else TWOTICK_OPTION, else twotick.toml. Start with: twotick demo",
+    help='Chat where "sent" means "received".',
+    epilog="Settings: --option, TWOTICK_OPTION or twotick.toml. Start with: twotick demo",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -53,6 +53,9 @@ ConfigOption = Annotated[
 ]
 ServerOption = Annotated[
     str | None, typer.Option("--server", metavar="HOST:PORT", help="Where the server is [127.0.0.1:18000].")
+]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Folder of the server's data.", file_okay=False)
 ]
 NameArgument = Annotated[str, typer.Argument(help="Your name: 1 to 32 letters and digits.")]
 
@@ -78,24 +81,41 @@ def demo() -> None:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].", metavar="ADDRESS")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any [18000].", metavar="PORT")] = None,
+    data: DataOption = None,
+    memory: Annotated[bool, typer.Option("--memory", help="Keep nothing on the disk.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Run a server until SIGINT or SIGTERM."""
-    from twotick.server import serve
+    from twotick.server import CannotListen, OptionsError, TlsError, serve
+    from twotick.store import StoreError
 
-    settings = _settings(config, host=host, port=port)
+    if memory and data is not None:
+        raise typer.BadParameter("choose one of --data and --memory")
+    settings = _settings(config, host=host, port=port, data=data, memory=memory or None)
     try:
-        serve(settings.host, settings.port, settings.server_limits(), _announce)
-    except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        if error.errno == errno.EADDRINUSE:
-            _fail(EX_OSERR, f"{where} is in use: stop what listens there, or choose another port with --port")
-        _fail(EX_OSERR, f"cannot listen on {where}: {reason(error)}")
+        serve(settings.server_options(), _announce)
+    except OptionsError as error:
+        _fail(EX_USAGE, *error.problems)
+    except TlsError as error:
+        _fail(EX_USAGE, str(error))
+    except StoreError as error:
+        _fail(EX_OSERR, f"{error} (--data names another folder, --memory keeps nothing)")
+    except CannotListen as error:
+        cause = cast(OSError, error.__cause__)
+        if cause.errno == errno.EADDRINUSE:
+            other = "--port" if error.setting == "port" else f"the setting {error.setting}"
+            where = f"{error.host}:{error.port}"
+            _fail(EX_OSERR, f"{where} is in use: stop what listens there, or choose another port with {other}")
+        _fail(EX_OSERR, f"{error}: {reason(cause)}")
 
 
-def _announce(host: str, port: int) -> None:
+def _announce(host: str, port: int, fingerprint: str | None) -> None:
+    where = f"{f'[{host}]' if ':' in host else host}:{port}"
     try:
-        print(f"listening on {f'[{host}]' if ':' in host else host}:{port}", flush=True)
+        if fingerprint is None:
+            print(f"listening on {where}", flush=True)
+        else:
+            print(f"listening with TLS on {where}, {fingerprint}", flush=True)
     except OSError as error:
         raise typer.Exit(_output_lost(error)) from None
 
@@ -219,8 +239,9 @@ def _run(work: Coroutine[Any, Any, None], *, fast: bool = False) -> None:
         raise typer.Exit(_output_lost(error)) from None
 
 
-def _fail(status: int, problem: str) -> NoReturn:
-    complain(problem)
+def _fail(status: int, *problems: str) -> NoReturn:
+    for problem in problems:
+        complain(problem)
     raise typer.Exit(status)
 
 

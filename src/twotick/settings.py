@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import platformdirs
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
@@ -10,10 +10,10 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from twotick.client import DEFAULT_SERVER
-from twotick.exchange import Limits
-from twotick.server import ServerLimits
 
-_LIMITS = ServerLimits()
+if TYPE_CHECKING:
+    from twotick.server import ServerOptions  # loaded only by commands that need it: sending a message is to be quick
+    from twotick.store import StoreLimits
 
 
 class SettingsError(Exception):
@@ -21,26 +21,45 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """All settings. Those that bound the server are explained in docs/protocol.md, section 8."""
+    """All settings. docs/operations.md explains them; those in docs/protocol.md, section 8, bound the server."""
 
     model_config = SettingsConfigDict(env_prefix="TWOTICK_", extra="forbid")
 
+    server: str = DEFAULT_SERVER
+
     host: str = "127.0.0.1"
     port: int = Field(18000, ge=0, le=65535)
-    server: str = DEFAULT_SERVER
-    max_body: int = Field(_LIMITS.max_body, ge=1, lt=10**10)
-    max_window: PositiveInt = _LIMITS.exchange.window
-    max_unanswered: PositiveInt = _LIMITS.exchange.unanswered
-    max_refusals: PositiveInt = _LIMITS.exchange.refusals
-    max_connections: PositiveInt = _LIMITS.connections
-    queue_messages: PositiveInt = _LIMITS.exchange.queue_messages
-    queue_bytes: PositiveInt = _LIMITS.exchange.queue_bytes
-    queue_bytes_total: PositiveInt = _LIMITS.exchange.queue_bytes_total
-    answer_timeout: PositiveFloat = _LIMITS.exchange.answer_timeout
-    register_timeout: PositiveFloat = _LIMITS.register_timeout
-    frame_timeout: PositiveFloat = _LIMITS.frame_timeout
-    linger_timeout: PositiveFloat = _LIMITS.linger_timeout
-    stop_timeout: PositiveFloat = _LIMITS.stop_timeout
+    tls_port: int = Field(18443, ge=0, le=65535)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    allow_plain: bool = False
+
+    data: Path = Field(default_factory=lambda: platformdirs.user_data_path("twotick"))
+    memory: bool = False
+    retention_days: PositiveInt = 400
+
+    sign_up: Literal["open", "invite", "closed"] = "closed"
+    allow_open_sign_up: bool = False
+    guests: bool = True
+    allow_guests: bool = False
+
+    mailbox_messages: PositiveInt = 100_000
+    mailbox_bytes: PositiveInt = 1 << 30
+    max_devices: PositiveInt = 32
+
+    max_body: int = Field(1 << 20, ge=1, lt=10**10)
+    max_window: PositiveInt = 256
+    max_unanswered: PositiveInt = 1024
+    max_refusals: PositiveInt = 16
+    max_connections: PositiveInt = 65536
+    queue_messages: PositiveInt = 4096
+    queue_bytes: PositiveInt = 16 << 20
+    queue_bytes_total: PositiveInt = 256 << 20
+    answer_timeout: PositiveFloat = 30.0
+    register_timeout: PositiveFloat = 60.0
+    frame_timeout: PositiveFloat = 60.0
+    linger_timeout: PositiveFloat = 2.0
+    stop_timeout: PositiveFloat = 5.0
 
     @classmethod
     def settings_customise_sources(
@@ -54,24 +73,51 @@ class Settings(BaseSettings):
         """Only what is given to the constructor: `load` has put that together."""
         return (init_settings,)
 
-    def server_limits(self) -> ServerLimits:
-        """The bounds of a server with these settings."""
-        return ServerLimits(
-            exchange=Limits(
-                answer_timeout=self.answer_timeout,
-                window=self.max_window,
-                unanswered=self.max_unanswered,
-                queue_messages=self.queue_messages,
-                queue_bytes=self.queue_bytes,
-                queue_bytes_total=self.queue_bytes_total,
-                refusals=self.max_refusals,
+    def server_options(self) -> "ServerOptions":
+        """What a server with these settings is to be."""
+        from twotick.exchange import Limits
+        from twotick.server import ServerLimits, ServerOptions, SignUp
+
+        return ServerOptions(
+            host=self.host,
+            port=self.port,
+            limits=ServerLimits(
+                exchange=Limits(
+                    answer_timeout=self.answer_timeout,
+                    window=self.max_window,
+                    unanswered=self.max_unanswered,
+                    queue_messages=self.queue_messages,
+                    queue_bytes=self.queue_bytes,
+                    queue_bytes_total=self.queue_bytes_total,
+                    max_body=self.max_body,
+                    guests=self.guests,
+                    refusals=self.max_refusals,
+                ),
+                max_body=self.max_body,
+                register_timeout=self.register_timeout,
+                frame_timeout=self.frame_timeout,
+                linger_timeout=self.linger_timeout,
+                stop_timeout=self.stop_timeout,
+                connections=self.max_connections,
             ),
-            max_body=self.max_body,
-            register_timeout=self.register_timeout,
-            frame_timeout=self.frame_timeout,
-            linger_timeout=self.linger_timeout,
-            stop_timeout=self.stop_timeout,
-            connections=self.max_connections,
+            data=None if self.memory else self.data,
+            store_limits=self.store_limits(),
+            retention=self.retention_days * 86400.0,
+            sign_up=SignUp(self.sign_up),
+            tls_port=self.tls_port,
+            tls_certificate=self.tls_certificate,
+            tls_key=self.tls_key,
+            allow_plain=self.allow_plain,
+            allow_open_sign_up=self.allow_open_sign_up,
+            allow_guests=self.allow_guests,
+        )
+
+    def store_limits(self) -> "StoreLimits":
+        """The bounds of a store with these settings."""
+        from twotick.store import StoreLimits
+
+        return StoreLimits(
+            mailbox_bytes=self.mailbox_bytes, mailbox_entries=self.mailbox_messages, devices=self.max_devices
         )
 
 

@@ -21,9 +21,9 @@ _LIMIT = 60.0
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """An environment without settings, but for these variables."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TWOTICK_")}
-    return {**kept, "HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexistent", **variables}
+    """An environment without settings, but for these variables; a server keeps nothing on the disk."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TWOTICK_", "XDG_"))}
+    return {**kept, "HOME": "/nonexistent", "TWOTICK_MEMORY": "yes", **variables}
 
 
 def run(

@@ -67,6 +67,8 @@ def test_a_port_in_use_is_one_clear_line_wherever_it_was_set(port_in_use: int, t
     ("arguments", "status", "problem"),
     [
         (["--host", "nosuchhost.invalid"], 71, r"cannot listen on nosuchhost.invalid:0: (?!Unknown).*\n"),
+        (["--host", "x" * 70], 71, r"cannot listen on x{70}:0: that is no name of a host\n"),
+        (["--host", ""], 71, r"cannot listen on :0: .*\n"),
         (["--host", "192.0.2.1"], 71, r"cannot listen on 192.0.2.1:0: .*assign.*\n"),
         (["--port", "65536"], 64, r"the setting port cannot be 65536: .*\n"),
         (["--port", "http"], 64, r"Usage: (.|\n)*'--port'.* valid integer.*\n"),
@@ -76,7 +78,8 @@ def test_a_port_in_use_is_one_clear_line_wherever_it_was_set(port_in_use: int, t
     ],
 )
 def test_what_cannot_be_done_is_said(arguments: list[str], status: int, problem: str) -> None:
-    ended = run("serve", "--port", "0", *arguments)
+    env = environment(TWOTICK_ALLOW_PLAIN="yes", TWOTICK_ALLOW_GUESTS="yes")
+    ended = run("serve", "--port", "0", *arguments, env=env)
     assert (ended.returncode, ended.stdout) == (status, "")
     assert re.fullmatch(f"(twotick: )?{problem}", ended.stderr), ended.stderr
 

@@ -1,11 +1,16 @@
 """Settings: from the command line, else a variable, else a file, else the default."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from twotick.server import ServerLimits
+from twotick.server import ServerOptions
 from twotick.settings import Settings, SettingsError, load
+from twotick.store import StoreLimits
+
+PAGES = Path(__file__).parents[2] / "docs"
+UNITS = {"": 1, "s": 1, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 @pytest.fixture(autouse=True)
@@ -14,10 +19,12 @@ def no_other_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nowhere"))
 
 
-def test_without_any_the_defaults_are_those_of_the_protocol() -> None:  # section 8
+def test_without_any_the_defaults_are_those_of_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     settings = load(None, {})
-    assert (settings.host, settings.port, settings.server) == ("127.0.0.1", 18000, "127.0.0.1:18000")
-    assert settings.server_limits() == ServerLimits()
+    assert settings.server == "127.0.0.1:18000"
+    assert settings.server_options() == ServerOptions(data=tmp_path / "twotick")
+    assert settings.store_limits() == StoreLimits()
 
 
 def test_the_command_line_beats_a_variable_which_beats_the_file_which_beats_the_default(
@@ -40,13 +47,55 @@ def test_the_default_file_is_read_if_it_is_there(tmp_path: Path, monkeypatch: py
     assert load(None, {}).port == 7
 
 
-def test_every_limit_of_the_protocol_is_a_setting_and_reaches_the_server() -> None:  # section 8
-    page = (Path(__file__).parents[2] / "docs/protocol.md").read_text("utf-8")
-    names = [line.split("`")[1] for line in page.partition("## 8.")[2].splitlines() if line.startswith("| `")]
+SERVER = {
+    "host": "127.0.0.9",
+    "tls_certificate": "somewhere",
+    "tls_key": "somewhere",
+    "allow_plain": True,
+    "data": "somewhere",
+    "memory": True,
+    "sign_up": "invite",
+    "allow_open_sign_up": True,
+    "guests": False,
+    "allow_guests": True,
+}
+"""Settings of a server that are not numbers, each as it is not by default."""
+
+
+def test_every_setting_of_a_server_reaches_it() -> None:
+    defaults = load(None, {}).server_options()
+    for name in Settings.model_fields.keys() - {"server"}:
+        assert load(None, {name: SERVER.get(name, 7)}).server_options() != defaults, name
+
+
+def test_every_limit_of_the_protocol_is_a_setting() -> None:  # section 8
+    page = (PAGES / "protocol.md").read_text("utf-8")
+    limits = page.partition("## 8.")[2].partition("\n## ")[0]
+    names = [line.split("`")[1] for line in limits.splitlines() if line.startswith("| `")]
     assert len(names) == 13
-    for name in names:
-        assert load(None, {name: 7}).server_limits() != ServerLimits(), name
-    assert set(Settings.model_fields) == {*names, "host", "port", "server"}
+    assert set(names) < set(Settings.model_fields)
+
+
+def test_what_extended_connections_are_told_of_is_what_is_taken() -> None:  # rule 9.3
+    limits = load(None, {"max_body": 7}).server_options().limits
+    assert (limits.max_body, limits.exchange.max_body) == (7, 7)
+
+
+def test_operators_find_every_setting_with_its_default() -> None:
+    page = (PAGES / "operations.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `?([^|`]+)`? \|", page.partition("\n## Settings")[2], re.MULTILINE)
+    settings = load(None, {})
+    told = dict(rows)
+    assert told.keys() == Settings.model_fields.keys()
+    for name, default in told.items():
+        value = getattr(settings, name)
+        if isinstance(value, bool):
+            assert default == str(value).lower(), name
+        elif isinstance(value, int | float):
+            number, _, unit = default.partition(" ")
+            assert int(number.replace(",", "")) * UNITS[unit] == value, name
+        elif isinstance(value, str):
+            assert default == value, name
 
 
 @pytest.mark.parametrize(
@@ -59,6 +108,9 @@ def test_every_limit_of_the_protocol_is_a_setting_and_reaches_the_server() -> No
         ("answer_timeout = nan", "the setting answer_timeout cannot be nan"),
         ("max_body = 10000000000", "the setting max_body cannot be"),
         ("host = 5", "the setting host cannot be 5"),
+        ('sign_up = "all"', "the setting sign_up cannot be 'all': .*'open', 'invite' or 'closed'"),
+        ("data = 5", "the setting data cannot be 5"),
+        ("retention_days = 0", "the setting retention_days cannot be 0"),
         ("prot = 1", "there is no setting prot"),
         ("port = 70000\nprot = 1", "port cannot be 70000.*; there is no setting prot"),
         ("[server]\nport = 1", "the setting server cannot be"),

@@ -1,6 +1,17 @@
 """Sockets around the exchange: bytes become events, effects become bytes."""
 
 from twotick.server.login import SignUp
-from twotick.server.server import Server, ServerLimits, serve
+from twotick.server.options import OptionsError, ServerLimits, ServerOptions
+from twotick.server.server import CannotListen, Server, serve
+from twotick.server.tls import TlsError
 
-__all__ = ["Server", "ServerLimits", "SignUp", "serve"]
+__all__ = [
+    "CannotListen",
+    "OptionsError",
+    "Server",
+    "ServerLimits",
+    "ServerOptions",
+    "SignUp",
+    "TlsError",
+    "serve",
+]

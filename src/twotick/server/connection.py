@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
             return False
         self._server.exchange.finish(self.session)
         self._server.flush_soon()
-        return True
+        return self.transport.can_write_eof()  # TLS has no halves
 
     def pause_writing(self) -> None:
         """The peer does not read what is written."""

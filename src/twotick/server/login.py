@@ -19,6 +19,11 @@ _DEVICE = re.compile(rb"[A-Za-z0-9._/-]{1,64}")
 _DEFAULT_DEVICE = "main"
 
 
+def is_device(name: bytes) -> bool:
+    """Tell whether a device may have this name (rule 10.6)."""
+    return _DEVICE.fullmatch(name) is not None
+
+
 class SignUp(Enum):
     """Who may make a name a member's over the wire (rule 10.3)."""
 
@@ -71,7 +76,7 @@ class Doorman:
         if not encrypted and not is_loopback(address):
             return Refused(104, "the connection is not encrypted: passwords and tokens are not accepted on it")
         device = head.headers.get(b"device", b"")
-        if device and not _DEVICE.fullmatch(device):
+        if device and not is_device(device):
             return Refused(104, "that cannot be the name of a device")
         scheme, _, credential = head.headers[b"authorization"].partition(b" ")
         try:

@@ -3,22 +3,25 @@
 import asyncio
 import contextlib
 import itertools
+import math
 import resource
 import signal
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-import structlog
 import uvloop
 
-from twotick.exchange import Exchange, Limits, Session
+from twotick.exchange import Exchange, Session
+from twotick.server import logs
 from twotick.server.connection import Connection
 from twotick.server.login import Doorman, Refused, SignUp
+from twotick.server.logs import log
+from twotick.server.options import RETENTION, ServerLimits, ServerOptions, check
 from twotick.server.secrets import new_token, token_digest
 from twotick.server.storage import Storage
-from twotick.store import SqliteStore
+from twotick.server.tls import certificate_fingerprint, server_context
+from twotick.store import Prune, SqliteStore, StoreError
 from twotick.wire import Head, HeadCache
 
 _TICK = 0.25
@@ -27,36 +30,14 @@ _TICK = 0.25
 _LOOK_FOR_MEMBERS = 1.0
 """Seconds between looks whether another process has changed the members."""
 
+_PRUNE = 3600.0
+"""Seconds between looks for messages that are too old."""
+
 _SPARE_FILES = 64
 """Open files that are kept for everything but connections."""
 
 _LARGE = 16 << 10
 """Bytes from which on it is cheaper to hand a body over as it is than to copy it into one piece with its head."""
-
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class ServerLimits:
-    """The bounds of a server (docs/protocol.md, section 8).
-
-    Attributes:
-        exchange: those of its exchange.
-        max_body: the longest body, in bytes.
-        register_timeout: seconds until a connection must be registered.
-        frame_timeout: seconds until a frame that has begun must be whole.
-        linger_timeout: seconds that a peer has to take the last bytes of a connection that the server closes.
-        stop_timeout: seconds that receivers have to answer when the server is asked to stop.
-        connections: the most connections; one more is closed at once. Never more than the system lets a process open.
-    """
-
-    exchange: Limits = field(default_factory=Limits)
-    max_body: int = 1 << 20
-    register_timeout: float = 60.0
-    frame_timeout: float = 60.0
-    linger_timeout: float = 2.0
-    stop_timeout: float = 5.0
-    connections: int = 65536
 
 
 class _Deadlines:
@@ -86,6 +67,7 @@ class Server:
         limits: its bounds.
         store: where members and their messages are; without one there are only guests.
         sign_up: who may sign up.
+        retention: seconds after which messages that every device has are removed.
 
     Attributes:
         exchange: who is connected, and what is on its way.
@@ -93,7 +75,13 @@ class Server:
         flushing: whether what the exchange wishes will be done soon.
     """
 
-    def __init__(self, limits: ServerLimits, store: SqliteStore | None = None, sign_up: SignUp = SignUp.CLOSED) -> None:
+    def __init__(
+        self,
+        limits: ServerLimits,
+        store: SqliteStore | None = None,
+        sign_up: SignUp = SignUp.CLOSED,
+        retention: float = RETENTION,
+    ) -> None:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._most_connections = min(limits.connections, _raise_file_limit() - _SPARE_FILES)
@@ -109,6 +97,9 @@ class Server:
         self._doorman = None if self._storage is None else Doorman(self._storage, sign_up)
         self._logins: set[asyncio.Task[None]] = set()
         self._next_look = 0.0
+        self._retention = retention
+        self._next_prune = 0.0
+        self._turned_away = 0
         self.heads = HeadCache(limits.max_body)
         self.flushing = False
 
@@ -172,7 +163,7 @@ class Server:
         """A connection came: it has a while to register."""
         self._connections.add(connection)
         if len(self._connections) > self._most_connections:
-            log.warning("too many connections", most=self._most_connections)
+            self._turned_away += 1
             connection.transport.abort()
         else:
             self._registering.add(connection, self._loop.time())
@@ -286,6 +277,12 @@ class Server:
         if self._storage is not None and now >= self._next_look:
             self._next_look = now + _LOOK_FOR_MEMBERS
             self._storage.look_for_members()
+        if self._storage is not None and now >= self._next_prune:
+            self._next_prune = math.inf
+            self._storage.submit([(Prune(time.time(), self._retention), self._pruned)])
+        if self._turned_away:
+            log.warning("too many connections", most=self._most_connections, turned_away=self._turned_away)
+            self._turned_away = 0
         late = [each for each in self._registering.take_expired(now) if each.session.side is None]
         late += self._framing.take_expired(now)
         for connection in late:
@@ -293,6 +290,11 @@ class Server:
         for connection in self._lingering.take_expired(now):
             connection.transport.abort()
         self._flush()
+
+    def _pruned(self, more: bool | StoreError) -> None:
+        if isinstance(more, StoreError):
+            log.warning("old messages cannot be removed", reason=str(more))
+        self._next_prune = self._loop.time() + (0.0 if more is True else _PRUNE)
 
 
 def _new_token() -> tuple[bytes, bytes]:
@@ -308,27 +310,77 @@ def _raise_file_limit() -> int:
     return hard
 
 
-def serve(host: str, port: int, limits: ServerLimits, announce: Callable[[str, int], None]) -> None:
+class CannotListen(Exception):
+    """An address cannot be had; the cause says why.
+
+    Attributes:
+        host: the host that was tried.
+        port: the port that was tried.
+        setting: the setting which says that port.
+    """
+
+    def __init__(self, host: str, port: int, setting: str) -> None:
+        super().__init__(f"cannot listen on {host}:{port}")
+        self.host = host
+        self.port = port
+        self.setting = setting
+
+
+def serve(options: ServerOptions, announce: Callable[[str, int, str | None], None]) -> None:
     """Run a server until SIGINT or SIGTERM, and then stop it in good order.
 
     Args:
-        host: the address to listen on.
-        port: the port to listen on; 0 for any that is free.
-        limits: its bounds.
-        announce: called with the address and the port as soon as connections are accepted.
+        options: what it is to be.
+        announce: called for each address, once connections are accepted on all of them: with the host, the port, and
+            for encrypted connections the fingerprint of the certificate.
 
     Raises:
-        OSError: the address cannot be had.
+        OptionsError: it would not be safe, or makes no sense.
+        TlsError: the certificate or its key cannot be used.
+        StoreError: the data cannot be used.
+        CannotListen: an address cannot be had.
     """
+    try:
+        plain_host = check(options)
+    except OSError as error:
+        raise CannotListen(options.host, options.port, "port") from error
+    certificate = None
+    if options.tls_certificate is not None and options.tls_key is not None:
+        context = server_context(options.tls_certificate, options.tls_key)
+        certificate = context, certificate_fingerprint(options.tls_certificate)
+    logs.configure()
+    store = SqliteStore(options.data, options.store_limits)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(host, port, limits, announce))
+        runner.run(_serve(options, plain_host, certificate, store, announce))
 
 
-async def _serve(host: str, port: int, limits: ServerLimits, announce: Callable[[str, int], None]) -> None:
-    server = Server(limits)
+async def _serve(
+    options: ServerOptions,
+    plain_host: str,
+    certificate: tuple[ssl.SSLContext, str] | None,
+    store: SqliteStore,
+    announce: Callable[[str, int, str | None], None],
+) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(logs.report)
+    server = Server(options.limits, store, options.sign_up, options.retention)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    announce(*await server.start(host, port))
-    await stop.wait()
-    await server.stop()
+        loop.add_signal_handler(number, stop.set)
+
+    async def listen(host: str, port: int, setting: str, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+        try:
+            return await server.start(host, port, tls)
+        except OSError as error:
+            raise CannotListen(host, port, setting) from error
+
+    try:
+        addresses: list[tuple[str, int, str | None]] = [(*await listen(plain_host, options.port, "port"), None)]
+        if certificate is not None:
+            context, fingerprint = certificate
+            addresses.append((*await listen(options.host, options.tls_port, "tls_port", context), fingerprint))
+        for address in addresses:
+            announce(*address)
+        await stop.wait()
+    finally:
+        await server.stop()

@@ -75,6 +75,23 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
+def certificate_fingerprint(certificate: Path) -> str:
+    """Give what clients see of a certificate, for people to compare.
+
+    Args:
+        certificate: a file from which `server_context` could load one.
+
+    Raises:
+        TlsError: the file was replaced by something else in the meantime.
+    """
+    try:
+        _, begin, rest = certificate.read_text("latin-1").partition("-----BEGIN CERTIFICATE-----")
+        content, end, _ = rest.partition("-----END CERTIFICATE-----")
+        return fingerprint(ssl.PEM_cert_to_DER_cert(begin + content + end))
+    except (OSError, ValueError) as error:
+        raise TlsError(f"the certificate {certificate} cannot be read: {error}") from error
+
+
 def _check(file: Path, what: str, mark: bytes) -> int:
     """Look whether a file is likely to be what it should be. Returns its mode."""
     try:
