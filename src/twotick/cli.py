@@ -3,8 +3,10 @@
 import asyncio
 import errno
 import io
+import json
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
@@ -24,9 +26,11 @@ from twotick.ui.streams import abandon, complain, open_missing
 
 if TYPE_CHECKING:
     from twotick.settings import Settings
+    from twotick.store import SqliteStore
 
 # From sysexits.h, which scripts know.
 EX_USAGE = 64
+EX_DATAERR = 65
 EX_NOHOST = 68
 EX_UNAVAILABLE = 69
 EX_OSERR = 71
@@ -196,6 +200,178 @@ def bench(
         bench(settings.server, pairs=pairs, window=window, size=size, deliveries=deliveries, as_json=as_json),
         fast=True,
     )
+
+
+# The operator's commands: on the data of a server, also while it runs
+
+user = typer.Typer(help="Members: add, passwd, remove, list.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(user, name="user")
+
+MemberArgument = Annotated[str, typer.Argument(help="The member's name.")]
+
+
+@user.command("add")
+def user_add(name: MemberArgument, data: DataOption = None, config: ConfigOption = None) -> None:
+    """Make a name a member's; asks for a password.
+
+    Without a terminal the password is one line of standard input.
+    """
+    from twotick import admin
+    from twotick.ui.password import read_password
+
+    with _administering(config, data, make=True) as (store, _):
+        admin.check_free(store, name)
+        admin.add(store, name, read_password())
+
+
+@user.command("passwd")
+def user_passwd(name: MemberArgument, data: DataOption = None, config: ConfigOption = None) -> None:
+    """Give a member another password; tokens stay good.
+
+    Without a terminal the password is one line of standard input.
+    """
+    from twotick import admin
+    from twotick.ui.password import read_password
+
+    with _administering(config, data) as (store, _):
+        admin.find(store, name)
+        admin.change_password(store, name, read_password())
+
+
+@user.command("remove")
+def user_remove(name: MemberArgument, data: DataOption = None, config: ConfigOption = None) -> None:
+    """Remove a member, with its messages, devices and tokens."""
+    from twotick import admin
+
+    with _administering(config, data) as (store, _):
+        admin.remove(store, name)
+
+
+@user.command("list")
+def user_list(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """List the members, each with the number of its devices."""
+    from twotick import admin
+
+    with _administering(config, data) as (store, _):
+        for name, devices in admin.members(store):
+            if as_json:
+                print(json.dumps({"name": name, "devices": devices}))
+            else:
+                print(f"{name:<32} {devices} {'device' if devices == 1 else 'devices'}")
+
+
+@app.command()
+def token(
+    name: MemberArgument,
+    device: Annotated[str, typer.Argument(help="The device that may use it.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print a new token, which lets a device log in.
+
+    An older token of the same device is no longer accepted.
+    """
+    from twotick import admin
+
+    with _administering(config, data) as (store, _):
+        print(admin.new_token(store, name, device))
+
+
+@app.command()
+def invite(
+    days: Annotated[int, typer.Option(min=1, max=3650, metavar="N", help="Days for which it is good.")] = 7,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print a code with which somebody can sign up, once."""
+    from twotick import admin
+
+    with _administering(config, data, make=True) as (store, settings):
+        print(admin.invite(store, days))
+    if settings.sign_up != "invite":
+        complain(f"the server takes it only if sign_up = 'invite'; these settings say '{settings.sign_up}'")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The copy; replaced if it is there.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Copy the server's data to a file, also while it runs."""
+    from twotick import admin
+
+    with _administering(config, data) as (store, settings):
+        admin.backup(store, settings.data, file)
+
+
+@app.command()
+def check(data: DataOption = None, config: ConfigOption = None) -> None:
+    """Look for damage in the server's data: 0 if there is none, else 65."""
+    with _administering(config, data, unusable=EX_DATAERR) as (store, settings):
+        problems = store.check()
+        for problem in problems:
+            print(problem)
+        if problems:
+            raise typer.Exit(EX_DATAERR)
+        print(f"no damage in {settings.data}")
+
+
+@app.command()
+def cert(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names and addresses of the server.")],
+    days: Annotated[int, typer.Option(metavar="N", help="Days for which it is valid.")] = 3650,
+    folder: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to put it [DATA/tls].")] = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make a certificate that vouches for itself, and its key."""
+    from twotick.server.tls import TlsError, make_certificate
+
+    settings = _settings(config, data=data)
+    try:
+        certificate, key, fingerprint = make_certificate((folder or settings.data / "tls").absolute(), names, days)
+    except TlsError as error:
+        _fail(EX_USAGE, str(error))
+    print("Write into twotick.toml:\n")
+    print(f"tls_certificate = {json.dumps(str(certificate), ensure_ascii=False)}")
+    print(f"tls_key = {json.dumps(str(key), ensure_ascii=False)}\n")
+    print(f"Clients will see {fingerprint}: tell it to those who connect.")
+
+
+@contextmanager
+def _administering(
+    config: Path | None, data: Path | None, *, make: bool = False, unusable: int = EX_OSERR
+) -> Generator[tuple["SqliteStore", "Settings"]]:
+    """Open the data of a server, and leave with the exit status that tells why something was not done.
+
+    Args:
+        config: the settings file.
+        data: the folder, if it was named.
+        make: whether to make what is not there.
+        unusable: the exit status if the data cannot be used.
+    """
+    from twotick import admin
+    from twotick.store import StoreError
+
+    settings = _settings(config, data=data)
+    try:
+        with admin.opened(settings.data, settings.store_limits(), make=make) as store:
+            yield store, settings
+    except (admin.Malformed, ValueError) as error:
+        _fail(EX_USAGE, str(error))
+    except admin.AdminError as error:
+        _fail(EX_DATAERR, str(error))
+    except StoreError as error:
+        _fail(unusable, str(error))
+    except EOFError:
+        _fail(EX_USAGE, "no password was given")
+    except KeyboardInterrupt:
+        raise typer.Exit(EX_INTERRUPTED) from None
 
 
 def _settings(config: Path | None, **given: Any) -> "Settings":

@@ -4,10 +4,14 @@ import pytest
 
 from tests.cli.commands import run
 
-COMMANDS = ("demo", "serve", "chat", "send", "listen", "bench")
+COMMANDS = (
+    *("demo", "serve", "chat", "send", "listen", "bench"),
+    *("token", "invite", "backup", "check", "cert", "user"),
+)
+USER_COMMANDS = ("add", "passwd", "remove", "list")
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS, *(f"user {command}" for command in USER_COMMANDS)])
 def test_help_fits_one_screen(command: str) -> None:
     ended = run(*command.split(), "--help")
     lines = ended.stdout.splitlines()
@@ -21,6 +25,8 @@ def test_help_names_every_command_and_how_to_begin() -> None:
     text = run("-h").stdout
     assert all(f"\n  {command} " in text for command in COMMANDS)
     assert "twotick demo" in " ".join(text.split())
+    text = run("user").stdout + run("user").stderr
+    assert all(f"\n  {command} " in text for command in USER_COMMANDS)
 
 
 def test_help_of_send_names_every_exit_status() -> None:

@@ -1,0 +1,108 @@
+"""A server with data on the disk, its operator, and members that write frames."""
+
+import base64
+import ssl
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cli.commands import Started, environment, run, started
+from tests.sockets import PATIENCE, Peer, patiently
+from twotick.wire import MALFORMED_USERNAME, Side, register
+
+PASSWORD = "correct horse"
+
+
+class Operator:
+    """Gives commands about one data folder.
+
+    Attributes:
+        data: the folder.
+        settings: as variables without TWOTICK_.
+    """
+
+    def __init__(self, data: Path, **settings: str) -> None:
+        self.data = data
+        self.settings = {"DATA": str(data), "MEMORY": "no", **settings}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return environment(**{f"TWOTICK_{name}": value for name, value in self.settings.items()})
+
+    def run(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+        return run(*arguments, stdin=stdin, env=self.environment)
+
+    def do(self, *arguments: str, stdin: bytes = b"") -> str:
+        """Run a command that must succeed in silence; returns its output."""
+        ended = self.run(*arguments, stdin=stdin)
+        assert (ended.returncode, ended.stderr) == (0, ""), ended
+        return ended.stdout
+
+    def add(self, name: str, password: str = PASSWORD) -> None:
+        assert self.do("user", "add", name, stdin=password.encode() + b"\n") == ""
+
+    @contextmanager
+    def serving(self, *options: str) -> Generator[tuple[Started, tuple[str, int]]]:
+        """A server with this data, and where it listens."""
+        with started("serve", "--port", "0", *options, env=self.environment) as server:
+            yield server, address(server.line().removeprefix("listening on "))
+
+
+def address(text: str) -> tuple[str, int]:
+    host, port = text.split(":")
+    return host, int(port)
+
+
+def basic(name: str, password: str) -> bytes:
+    return b"Basic " + base64.b64encode(f"{name}:{password}".encode())
+
+
+def bearer(token: str) -> bytes:
+    return b"Bearer " + token.encode()
+
+
+def log_in(
+    server: tuple[str, int],
+    name: str,
+    authorization: bytes,
+    *,
+    sign_up: str | None = None,
+    context: ssl.SSLContext | None = None,
+) -> tuple[Peer, str]:
+    """A member's connection, and the start line of the answer."""
+    peer = Peer(server, "127.0.0.1")
+    if context is not None:
+        peer.socket = context.wrap_socket(peer.socket)
+    invitation = None if sign_up is None else sign_up.encode()
+    peer.write(register(Side.DUPLEX, name.encode(), authorization=authorization, sign_up=invitation))
+    return peer, answer(peer).partition("\n")[0]
+
+
+def answer(peer: Peer) -> str:
+    """The next frame, which has no body."""
+    found = b""
+    while not found.endswith(b"\n\n"):
+        byte = peer.read(1)
+        assert byte, found
+        found += byte
+    return found.decode()
+
+
+def outcome(server: tuple[str, int], name: str, authorization: bytes, *, sign_up: str | None = None) -> str:
+    """The start line of the answer to a member who then leaves."""
+    peer, line = log_in(server, name, authorization, sign_up=sign_up)
+    peer.close()
+    return line
+
+
+def until_owned(server: tuple[str, int], name: str, *, owned: bool = True) -> None:
+    """Wait until guests cannot (or can) have a name."""
+    for _ in patiently():
+        peer = Peer(server, "127.0.0.1")
+        peer.write(register(Side.SENDING, name.encode()))
+        refused = answer(peer).encode() == MALFORMED_USERNAME
+        peer.finish()
+        if refused is owned:
+            return
+    raise TimeoutError(f"{name} is {'free' if owned else 'owned'} for {PATIENCE} s")

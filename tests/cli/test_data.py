@@ -1,0 +1,204 @@
+"""The data folder: `twotick backup`, `twotick check`, and what a server does with a folder that it cannot use."""
+
+import re
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import environment, started
+from tests.cli.operating import PASSWORD, Operator, answer, basic, log_in
+from tests.sockets import patiently
+from twotick.store import AddMember, Append, Fetched, History, Member, SqliteStore, StoreLimits
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    operator = Operator(tmp_path / "data")
+    operator.add("alice")
+    operator.add("bob")
+    return operator
+
+
+def alice_sends_to_bob(server: tuple[str, int]) -> None:
+    alice, line = log_in(server, "alice", basic("alice", PASSWORD))
+    assert line == "REGISTERED DUPLEX alice"
+    alice.write(b"SEND bob\nContent-length: 5\nId: m1\n\nhello")
+    assert answer(alice).startswith("ACCEPTED bob\nId: m1\n")
+    alice.close()
+
+
+def bob_is_given_it(server: tuple[str, int]) -> None:
+    bob, line = log_in(server, "bob", basic("bob", PASSWORD))
+    assert line == "REGISTERED DUPLEX bob"
+    assert answer(bob).startswith("FORWARD alice\nContent-length: 5\nId: m1\n")
+    bob.expect(b"hello")
+    bob.close()
+
+
+def test_a_backup_of_a_running_server_can_be_served(operator: Operator, tmp_path: Path) -> None:
+    copy = tmp_path / "backups" / "today"
+    copy.parent.mkdir()
+    copy.write_text("yesterday's")
+    with operator.serving() as (_, server):
+        alice_sends_to_bob(server)
+        assert operator.do("check") == f"no damage in {operator.data}\n"
+        assert operator.do("backup", str(copy)) == ""
+        bob_is_given_it(server)
+    assert [each.name for each in copy.parent.iterdir()] == ["today"]
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+    restored = Operator(tmp_path / "restored")
+    restored.data.mkdir()
+    copy.rename(restored.data / "twotick.db")
+    assert restored.do("check") == f"no damage in {restored.data}\n"
+    with restored.serving() as (_, server):
+        bob_is_given_it(server)
+
+
+@pytest.mark.parametrize(
+    ("file", "status", "problem"),
+    [
+        ("{data}/copy", 64, "{data}/copy is among the server's own data: "),
+        ("{data}/../link/twotick.db", 64, ".*/link/twotick.db is among the server's own data: "),
+        ("{data}/..", 64, "'{data}/..' is a folder: name a file"),
+        ("", 64, "'.' is a folder: name a file"),
+        ("{data}/../missing/copy", 71, ".*: No such file or directory"),
+        ("{data}/../" + "x" * 300, 71, ".*: File name too long"),
+    ],
+)
+def test_a_backup_that_cannot_be_made_leaves_everything_as_it_was(
+    operator: Operator, file: str, status: int, problem: str
+) -> None:
+    (operator.data.parent / "link").symlink_to(operator.data)
+    ended = operator.run("backup", file.format(data=operator.data))
+    assert (ended.returncode, ended.stdout) == (status, "")
+    assert re.fullmatch(f"twotick: {problem.format(data=operator.data)}.*\n", ended.stderr), ended.stderr
+    assert operator.do("check") == f"no damage in {operator.data}\n"
+
+
+def test_each_damage_is_a_line(operator: Operator) -> None:
+    with operator.serving() as (_, server):
+        alice_sends_to_bob(server)
+    with sqlite3.connect(operator.data / "twotick.db") as database:
+        database.execute("DELETE FROM content")
+        database.execute("UPDATE member SET last = 0")
+    database.close()
+    ended = operator.run("check")
+    assert (ended.returncode, ended.stderr) == (65, "")
+    problems = ended.stdout.splitlines()
+    assert "message 1 has no content" in problems
+    assert "entry 1 in the log of bob has a number that was not given out" in problems
+
+
+def test_damage_that_leaves_nothing_to_look_at_is_damage(operator: Operator) -> None:
+    (operator.data / "twotick.db").write_bytes(b"x" * 100_000)
+    ended = operator.run("check")
+    assert (ended.returncode, ended.stdout) == (65, "")
+    assert ended.stderr == f"twotick: {operator.data}/twotick.db cannot be opened: the database is damaged\n"
+
+
+# What a server does
+
+
+def test_a_server_keeps_its_data_in_the_usual_place(tmp_path: Path) -> None:
+    with started("serve", "--port", "0", env=environment(TWOTICK_MEMORY="no", XDG_DATA_HOME=str(tmp_path))) as server:
+        assert server.line().startswith("listening on 127.0.0.1:")
+        assert (tmp_path / "twotick" / "twotick.db").exists()
+        assert server.end(signal.SIGTERM).returncode == 0
+
+
+def test_a_server_in_memory_touches_no_disk(tmp_path: Path) -> None:
+    with started("serve", "--port", "0", "--memory", env=environment(XDG_DATA_HOME=str(tmp_path))) as server:
+        assert server.line().startswith("listening on 127.0.0.1:")
+        assert server.end(signal.SIGTERM).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_and_a_folder_exclude_each_other(operator: Operator) -> None:
+    ended = operator.run("serve", "--memory", "--data", str(operator.data))
+    assert (ended.returncode, ended.stdout) == (64, "")
+    assert "choose one of --data and --memory" in ended.stderr
+
+
+def refused(operator: Operator) -> str:
+    """Why a server does not take a folder."""
+    ended = operator.run("serve", "--port", "0")
+    assert (ended.returncode, ended.stdout) == (71, "")
+    line = re.fullmatch(r"twotick: (.*) \(--data names another folder, --memory keeps nothing\)\n", ended.stderr)
+    assert line, ended.stderr
+    return line[1]
+
+
+def test_a_folder_belongs_to_one_server(operator: Operator) -> None:
+    with operator.serving() as (server, _):
+        assert refused(operator) == f"{operator.data} is in use by another server"
+        server.process.kill()
+        server.process.wait()
+        with operator.serving() as (_, address):
+            alice_sends_to_bob(address)
+
+
+def test_a_folder_of_a_newer_version_is_left_alone(operator: Operator) -> None:
+    file = operator.data / "twotick.db"
+    with sqlite3.connect(file) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    assert refused(operator).startswith(f"{file} was written by a newer version of Twotick (format 99; ")
+    ended = operator.run("user", "list")
+    assert (ended.returncode, ended.stdout) == (71, "")
+    assert ended.stderr.startswith(f"twotick: {file} was written by a newer version of Twotick")
+
+
+def test_a_file_of_somebody_else_is_left_alone(operator: Operator) -> None:
+    file = operator.data / "twotick.db"
+    file.unlink()
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE diary (day TEXT)")
+    database.close()
+    content = file.read_bytes()
+    assert refused(operator) == f"{file} is not a database of Twotick"
+    assert file.read_bytes() == content
+
+
+def test_a_folder_that_cannot_be_used_is_named(operator: Operator) -> None:
+    operator.settings["DATA"] = "/dev/null/data"
+    assert refused(operator) == "/dev/null/data cannot be used: Not a directory"
+
+
+def test_a_server_removes_messages_that_are_too_old(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "data", RETENTION_DAYS="2")
+    store = SqliteStore(operator.data, StoreLimits())
+    (member,) = store.apply([AddMember("alice", "", 0)])
+    assert isinstance(member, Member)
+
+    def sent(age: float) -> Append:
+        return Append(
+            sender=member.number,
+            sender_name=b"alice",
+            device=b"main",
+            id=b"%d" % age,
+            recipient=b"nobody",
+            members=(),
+            live=False,
+            headers=b"",
+            body=b"hello",
+            time=time.time() - age,
+        )
+
+    store.apply([*(sent(3 * 86400 - number) for number in range(1000)), sent(86400)])  # more than are looked at at once
+    store.close()
+
+    with operator.serving():
+        beside = SqliteStore(operator.data, StoreLimits(), exclusive=False)
+        for _ in patiently():
+            (found,) = beside.apply([History(member.number, b"", 0, 0, 1000, 1 << 20)])
+            assert isinstance(found, Fetched)
+            if [entry.id for entry in found.entries] == [b"86400"]:
+                break
+        else:
+            raise TimeoutError("the old messages are still there")
+        beside.close()
+    assert operator.do("check") == f"no damage in {operator.data}\n"

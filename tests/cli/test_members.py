@@ -1,0 +1,205 @@
+"""`twotick user`, `twotick token` and `twotick invite`."""
+
+import json
+import re
+import signal
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, cast
+
+import pexpect
+import pytest
+
+from tests.cli.commands import COMMAND
+from tests.cli.operating import PASSWORD, Operator, answer, basic, bearer, log_in, outcome, until_owned
+
+IN = "REGISTERED DUPLEX alice"
+OUT = "ERROR 104 Not authenticated"
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    return Operator(tmp_path / "data")
+
+
+@pytest.fixture
+def server(operator: Operator) -> Generator[tuple[str, int]]:
+    """A server with a member called alice, which stops in good order without having said anything."""
+    operator.add("alice")
+    with operator.serving() as (server, address):
+        yield address
+        ended = server.end(signal.SIGTERM)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Generator[Operator]:
+    """An operator of data that no test changes: of alice, who has as many devices as she may."""
+    operator = Operator(tmp_path_factory.mktemp("refusing") / "data", MAX_DEVICES="1")
+    operator.add("alice")
+    operator.do("token", "alice", "laptop")
+    yield operator
+    assert operator.do("user", "list", "--json") == '{"name": "alice", "devices": 1}\n'
+
+
+def test_members_are_added_and_listed_before_there_is_a_server(operator: Operator) -> None:
+    operator.add("Bob")
+    operator.add("alice")
+    operator.do("token", "alice", "laptop")
+    assert operator.do("user", "list").splitlines() == [f"{'alice':<32} 1 device", f"{'Bob':<32} 0 devices"]
+    assert [json.loads(line) for line in operator.do("user", "list", "--json").splitlines()] == [
+        {"name": "alice", "devices": 1},
+        {"name": "Bob", "devices": 0},
+    ]
+    assert (operator.data.stat().st_mode & 0o777, (operator.data / "twotick.db").stat().st_mode & 0o777) == (
+        0o700,
+        0o600,
+    )
+
+
+def test_a_running_server_notices_a_new_member(operator: Operator, server: tuple[str, int]) -> None:
+    operator.add("carol")
+    assert outcome(server, "carol", basic("carol", PASSWORD)) == "REGISTERED DUPLEX carol"
+    operator.add("dave")
+    until_owned(server, "dave")
+
+
+def test_a_removed_member_is_disconnected_and_the_name_is_free(operator: Operator, server: tuple[str, int]) -> None:
+    alice, line = log_in(server, "alice", basic("alice", PASSWORD))
+    assert line == IN
+    assert operator.do("user", "remove", "ALICE") == ""
+    assert answer(alice).splitlines()[:2] == ["ERROR 108 Replaced", "Reason: the member was removed"]
+    assert alice.rest() == b""
+    until_owned(server, "alice", owned=False)
+    assert operator.do("user", "list") == ""
+
+
+def test_a_changed_password_counts_at_once_and_tokens_stay_good(operator: Operator, server: tuple[str, int]) -> None:
+    token = operator.do("token", "alice", "laptop").removesuffix("\n")
+    assert operator.do("user", "passwd", "Alice", stdin=b"battery staple\r\n") == ""
+    assert outcome(server, "alice", basic("alice", PASSWORD)) == OUT
+    assert outcome(server, "alice", basic("alice", "battery staple")) == IN
+    assert outcome(server, "alice", bearer(token)) == IN
+
+
+def test_a_new_token_takes_the_place_of_the_older_one(operator: Operator, server: tuple[str, int]) -> None:
+    first, other, second = (
+        operator.do("token", "alice", device).removesuffix("\n") for device in ("laptop", "phone", "laptop")
+    )
+    assert re.fullmatch(r"tt_[A-Za-z0-9_-]{43}", second)
+    assert [outcome(server, "alice", bearer(token)) for token in (first, other, second)] == [OUT, IN, IN]
+
+
+def test_an_invitation_lets_one_person_sign_up(operator: Operator) -> None:
+    operator.settings["SIGN_UP"] = "invite"
+    code = operator.do("invite", "--days", "2").removesuffix("\n")
+    assert re.fullmatch(r"([0-9a-z]{5}-){4}[0-9a-z]{5}", code)
+    with operator.serving() as (_, server):
+        assert outcome(server, "alice", basic("alice", PASSWORD), sign_up="12345") == OUT
+        assert outcome(server, "alice", basic("alice", PASSWORD), sign_up=code) == IN
+        assert outcome(server, "bob", basic("bob", PASSWORD), sign_up=code) == OUT
+    assert operator.do("user", "list", "--json") == '{"name": "alice", "devices": 1}\n'
+
+
+@pytest.mark.parametrize("sign_up", ["open", "closed"])
+def test_an_invitation_that_the_server_would_not_take_comes_with_a_word(operator: Operator, sign_up: str) -> None:
+    operator.settings["SIGN_UP"] = sign_up
+    ended = operator.run("invite")
+    assert (ended.returncode, len(ended.stdout)) == (0, 30)
+    assert ended.stderr == (
+        f"twotick: the server takes it only if sign_up = 'invite'; these settings say '{sign_up}'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "password", "status", "problem"),
+    [
+        (["user", "add", "al ice"], PASSWORD, 64, "'al ice' cannot be a name: "),
+        (["user", "add", "SEND"], PASSWORD, 64, "'SEND' cannot be a name: "),
+        (["user", "add", "\x1b[2J"], PASSWORD, 64, r"'\\x1b\[2J' cannot be a name: "),
+        (["user", "add", "ALICE"], PASSWORD, 65, "alice is a member already"),
+        (["user", "add", "bob"], "", 64, "no password was given"),
+        (["user", "add", "bob"], "seven77", 64, "the password is too short: "),
+        (["user", "add", "bob"], "x" * 257, 64, "the password is too long: "),
+        (["user", "add", "bob"], "x" * 5000, 64, "the password is too long: "),
+        (["user", "passwd", "alice"], "seven77", 64, "the password is too short: "),
+        (["user", "passwd", "bob"], PASSWORD, 65, "there is no member called bob"),
+        (["user", "passwd", "b b"], PASSWORD, 64, "'b b' cannot be a name: "),
+        (["user", "remove", "bob"], "", 65, "there is no member called bob"),
+        (["user", "remove", ""], "", 64, "'' cannot be a name: "),
+        (["token", "bob", "laptop"], "", 65, "there is no member called bob"),
+        (["token", "alice", "lap top"], "", 64, "'lap top' cannot be the name of a device: "),
+        (["token", "alice", "phone"], "", 65, "too many devices; a member has at most 1"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    refusing: Operator, arguments: list[str], password: str, status: int, problem: str
+) -> None:
+    ended = refusing.run(*arguments, stdin=password.encode())
+    assert (ended.returncode, ended.stdout) == (status, "")
+    assert re.fullmatch(f"twotick: {problem}.*\n", ended.stderr), ended.stderr
+    assert not password or password not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["user", "passwd", "a"],
+        ["user", "remove", "a"],
+        ["user", "list"],
+        ["token", "a", "b"],
+        ["check"],
+        ["backup", "f"],
+    ],
+)
+def test_where_there_is_no_data_none_is_made(operator: Operator, arguments: list[str]) -> None:
+    ended = operator.run(*arguments, stdin=PASSWORD.encode())
+    assert (ended.returncode, ended.stdout) == (65, "")
+    assert ended.stderr == f"twotick: there is no data of a server in {operator.data}: name its folder with --data\n"
+    assert not operator.data.exists()
+
+
+# On a terminal
+
+
+def typing(operator: Operator, *passwords: str) -> tuple[str, int | None]:
+    """Add bob, typing passwords; what was on the screen in the end, and the exit status."""
+    terminal = cast(
+        Any,
+        pexpect.spawn(COMMAND, ["user", "add", "bob"], env=operator.environment, timeout=60, encoding="utf-8"),
+    )
+    with terminal:
+        screen = ""
+        for question, password in zip(("Password: ", "The same again: "), passwords, strict=False):
+            terminal.expect_exact(question)
+            screen += terminal.before + question
+            terminal.waitnoecho()
+            terminal.send(password)
+        terminal.expect(pexpect.EOF)
+        screen += terminal.before
+    return screen, terminal.exitstatus
+
+
+def test_a_password_is_typed_twice_and_not_seen(operator: Operator) -> None:
+    screen, status = typing(operator, "battery staple\n", "battery staple\n")
+    assert (screen.split(), status) == (["Password:", "The", "same", "again:"], 0)
+    with operator.serving() as (_, server):
+        assert outcome(server, "bob", basic("bob", "battery staple")) == "REGISTERED DUPLEX bob"
+
+
+@pytest.mark.parametrize(
+    ("passwords", "status", "problem"),
+    [
+        (["battery staple\n", "battery stable\n"], 64, "twotick: the two passwords differ: nothing was changed"),
+        (["\x04"], 64, "twotick: no password was given"),
+        (["battery staple\n", "\x03"], 130, ""),
+    ],
+)
+def test_a_password_that_is_not_given_changes_nothing(
+    operator: Operator, passwords: list[str], status: int, problem: str
+) -> None:
+    screen, found = typing(operator, *passwords)
+    assert found == status
+    assert problem in screen
+    assert "battery" not in screen
+    assert operator.do("user", "list") == ""

@@ -1,0 +1,188 @@
+"""`twotick serve` where others can reach it, and `twotick cert`."""
+
+import re
+import signal
+import socket
+import ssl
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import Started, environment, run, started
+from tests.cli.operating import PASSWORD, Operator, address, basic, log_in
+from twotick.net import fingerprint
+
+PLAIN = (
+    "connections would not be encrypted: set tls_certificate and tls_key ('twotick cert' makes them), or allow_plain"
+)
+SIGN_UP = "anybody there could sign up: set sign_up = 'invite' or 'closed', or allow_open_sign_up"
+GUESTS = "anybody there could be a guest: set guests = false, or allow_guests"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The settings that `twotick cert` says to write, as variables."""
+    folder = tmp_path_factory.mktemp("cert") / "t\u00e4\u00e4 \\ls"
+    ended = run("cert", "localhost", "127.0.0.1", "--folder", str(folder))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = ended.stdout.splitlines()
+    settings = tomllib.loads("\n".join(lines[1:-1]))
+    assert set(settings) == {"tls_certificate", "tls_key"}
+    assert {Path(file).parent for file in settings.values()} == {folder}
+    seen = re.fullmatch(r"Clients will see (SHA256:\S{43}): tell it to those who connect.", lines[-1])
+    assert seen
+    return {name.upper(): file for name, file in settings.items()} | {"PRINT": seen[1]}
+
+
+def trusting(made: dict[str, str]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=made["TLS_CERTIFICATE"])
+    context.check_hostname = False
+    return context
+
+
+def variables(**settings: str) -> dict[str, str]:
+    return environment(**{f"TWOTICK_{name}": value for name, value in settings.items()})
+
+
+def with_tls(made: dict[str, str], **settings: str) -> dict[str, str]:
+    files = {name: made[name] for name in ("TLS_CERTIFICATE", "TLS_KEY")}
+    return variables(TLS_PORT="0", GUESTS="no", **files, **settings)
+
+
+def listening(server: Started, made: dict[str, str]) -> tuple[tuple[str, int], tuple[str, int]]:
+    """Where a server listens: without TLS, and with it."""
+    plain, encrypted = server.line(), server.line()
+    match = re.fullmatch(r"listening with TLS on (\S+:\d+), (SHA256:\S+)", encrypted)
+    assert match
+    assert match[2] == made["PRINT"]
+    return address(plain.removeprefix("listening on ")), address(match[1])
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+@pytest.mark.parametrize(
+    ("settings", "problems"),
+    [
+        ({}, [PLAIN, GUESTS]),
+        ({"SIGN_UP": "open"}, [PLAIN, SIGN_UP, GUESTS]),
+        ({"SIGN_UP": "invite", "GUESTS": "no"}, [PLAIN]),
+        ({"SIGN_UP": "open", "ALLOW_PLAIN": "yes", "ALLOW_GUESTS": "yes"}, [SIGN_UP]),
+        ({"SIGN_UP": "open", "ALLOW_PLAIN": "yes", "ALLOW_OPEN_SIGN_UP": "yes"}, [GUESTS]),
+    ],
+)
+def test_a_server_that_others_can_reach_is_safe_or_meant(
+    host: str, settings: dict[str, str], problems: list[str]
+) -> None:
+    ended = run("serve", "--host", host, "--port", "0", env=variables(**settings))
+    reached = f"twotick: host = '{host}' can be reached from other machines, and"
+    assert (ended.returncode, ended.stdout) == (64, "")
+    assert ended.stderr.splitlines() == [f"{reached} {problem} = true" for problem in problems]
+
+
+def test_with_tls_guests_and_sign_up_still_have_to_be_meant(made: dict[str, str]) -> None:
+    env = with_tls(made, SIGN_UP="open") | {"TWOTICK_GUESTS": "yes"}
+    ended = run("serve", "--host", "0.0.0.0", "--port", "0", env=env)
+    assert ended.returncode == 64
+    assert [line.partition(", and ")[2] for line in ended.stderr.splitlines()] == [
+        f"{SIGN_UP} = true",
+        f"{GUESTS} = true",
+    ]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.9"])
+def test_what_only_this_machine_can_reach_may_be_open(host: str) -> None:
+    with started("serve", "--port", "0", "--host", host, env=variables(SIGN_UP="open")) as server:
+        assert re.fullmatch(r"listening on \S+:\d+", server.line())
+        assert server.end(signal.SIGTERM).returncode == 0
+
+
+def test_what_is_allowed_is_done() -> None:
+    allowed = {"ALLOW_PLAIN": "yes", "ALLOW_OPEN_SIGN_UP": "yes", "ALLOW_GUESTS": "yes", "SIGN_UP": "open"}
+    with started("serve", "--port", "0", "--host", "0.0.0.0", env=variables(**allowed)) as server:
+        host, port = address(server.line().removeprefix("listening on "))
+        assert host == "0.0.0.0"
+        socket.create_connection(("127.0.0.2", port)).close()
+        assert server.end(signal.SIGTERM).returncode == 0
+
+
+def test_with_tls_only_encrypted_connections_come_from_elsewhere(made: dict[str, str]) -> None:
+    with started("serve", "--port", "0", "--host", "0.0.0.0", env=with_tls(made)) as server:
+        plain, encrypted = listening(server, made)
+        assert (plain[0], encrypted[0]) == ("127.0.0.1", "0.0.0.0")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", plain[1]))
+        with trusting(made).wrap_socket(socket.create_connection(("127.0.0.2", encrypted[1]))) as connection:
+            assert fingerprint(connection.getpeercert(True) or b"") == made["PRINT"]
+        ended = server.end(signal.SIGTERM)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_members_talk_over_tls_and_whoever_leaves_leaves_no_line(made: dict[str, str], tmp_path: Path) -> None:
+    operator = Operator(
+        tmp_path / "data", TLS_PORT="0", **{name: made[name] for name in ("TLS_CERTIFICATE", "TLS_KEY")}
+    )
+    operator.add("alice")
+    with started("serve", "--port", "0", env=operator.environment) as server:
+        _, encrypted = listening(server, made)
+        alice, line = log_in(encrypted, "alice", basic("alice", PASSWORD), context=trusting(made))
+        assert line == "REGISTERED DUPLEX alice"
+        alice.write(b"SEND nobody\nContent-length: 2\nId: m1\n\nhi")
+        alice.expect(b"ERROR 102 Unable to send\nId: m1\nReason: nobody is not connected\n\n")
+        assert isinstance(alice.socket, ssl.SSLSocket)
+        alice.socket.unwrap().close()
+
+        again, line = log_in(encrypted, "alice", basic("alice", PASSWORD), context=trusting(made))
+        assert line == "REGISTERED DUPLEX alice"
+        again.reset()
+        with socket.create_connection(encrypted) as confused:
+            confused.sendall(b"REGISTER TOSEND bob\n\n")
+            while confused.recv(1000):
+                pass
+        ended = server.end(signal.SIGTERM)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"TLS_KEY": None}, "of tls_certificate and tls_key only one is set: set both, or none"),
+        ({"TLS_CERTIFICATE": None}, "of tls_certificate and tls_key only one is set: set both, or none"),
+        ({"TLS_CERTIFICATE": "/nonexistent"}, "there is no certificate /nonexistent: .*"),
+        ({"TLS_KEY": "/dev/null"}, "/dev/null is no key in PEM.*"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_named(
+    made: dict[str, str], settings: dict[str, str | None], problem: str
+) -> None:
+    given = {name: made[name] for name in ("TLS_CERTIFICATE", "TLS_KEY")} | settings
+    ended = run("serve", "--port", "0", env=variables(**{name: value for name, value in given.items() if value}))
+    assert (ended.returncode, ended.stdout) == (64, "")
+    assert re.fullmatch(f"twotick: {problem}\n", ended.stderr), ended.stderr
+
+
+def test_a_tls_port_in_use_is_one_clear_line(made: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = run("serve", "--port", "0", env=with_tls(made) | {"TWOTICK_TLS_PORT": str(port)})
+    assert (ended.returncode, ended.stdout) == (71, "")
+    assert ended.stderr == (
+        f"twotick: 127.0.0.1:{port} is in use: stop what listens there,"
+        " or choose another port with the setting tls_port\n"
+    )
+
+
+def test_a_certificate_is_never_overwritten_and_needs_names(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "data")
+    assert "tls_key" in operator.do("cert", "chat.example", "--days", "3")
+    key = operator.data / "tls" / "key.pem"
+    content = key.read_bytes()
+    for arguments, problem in (
+        (["chat.example"], f"{key} exists and is not overwritten: .*"),
+        (["chat example"], "'chat example' is neither a host's name nor an address: .*"),
+        (["chat.example", "--days", "0"], "a certificate cannot be valid for 0 days: .*"),
+    ):
+        ended = operator.run("cert", *arguments)
+        assert (ended.returncode, ended.stdout) == (64, "")
+        assert re.fullmatch(f"twotick: {problem}\n", ended.stderr)
+    assert key.read_bytes() == content
+    assert key.stat().st_mode & 0o777 == 0o600
