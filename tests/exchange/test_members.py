@@ -337,7 +337,9 @@ def test_many_waiting_entries_are_fetched_in_pieces() -> None:
     assert [body for _, body in got] == [b"%d" % number for number in range(1000)]
 
 
-@pytest.mark.parametrize("verb", [b"HELLO", b"READ\nSeq: 1", b"TOKEN", b"FORWARD x\nContent-length: 0"])
+@pytest.mark.parametrize(
+    "verb", [b"HELLO", b"READ\nSeq: 1", b"TOKEN", b"TOKEN a+b", b"REVOKE", b"FORWARD x\nContent-length: 0"]
+)
 def test_what_a_device_may_not_say_ends_its_connection_only(verb: bytes) -> None:
     """Rule 7.4."""
     mail = Mail(b"alice")
@@ -352,3 +354,18 @@ def test_a_body_that_is_too_large_is_named() -> None:
     alice = mail.device(b"alice")
     ((head, _),) = alice.write(b"SEND bob\nId: x\nContent-length: 9999999\n\n")
     assert (head.code, alice.closed) == (106, True)
+
+
+def test_bodies_that_wait_for_the_store_are_bounded() -> None:
+    """Rule 5.8: what is not taken yet waits with the sender."""
+    mail = Mail(b"alice", b"bob", limits=Limits(queue_bytes=4000))
+    mail.device(b"bob").cut()
+    alice = mail.device(b"alice")
+    data = b"".join(message(b"bob", b"x" * 400, b"m%d" % number) for number in range(20))
+    untaken = mail.exchange.take(alice.session, Parser(mail.heads).feed(data))
+    assert alice.session.paused
+    assert len(mail.exchange.requests) == 3
+    assert len(untaken) == 17
+    mail.settle()
+    assert not alice.session.paused
+    assert [line[0] for line in told(alice.read())] == ["ACCEPTED"] * 3

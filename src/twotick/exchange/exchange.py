@@ -47,6 +47,7 @@ from twotick.store import (
     StoreError,
 )
 from twotick.wire import (
+    DEVICE,
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
     NO_USER_REGISTERED,
@@ -428,7 +429,9 @@ class Exchange(Relay):
             members.take_refusal(account, head)
         elif head.verb is Verb.READ and head.name:
             members.take_read(account, head)
-        elif head.verb in (Verb.HISTORY, Verb.DEVICES) or (head.verb in (Verb.TOKEN, Verb.REVOKE) and head.name):
+        elif head.verb in (Verb.HISTORY, Verb.DEVICES) or (
+            head.verb in (Verb.TOKEN, Verb.REVOKE) and DEVICE.fullmatch(head.name)
+        ):
             self._wait(session)
             members.take_question(session, account, head, partial(self._go_on, session, Stage.EXTENDED))
         else:
@@ -522,6 +525,7 @@ class Exchange(Relay):
             time=now,
             expires=expires,
         )
+        sender.queued_bytes += len(body)
         self._output.ask(request, partial(self._is_stored, sender, number, head, body, account, guests))
 
     def _is_stored(
@@ -534,6 +538,7 @@ class Exchange(Relay):
         guests: list[Session],
         result: Appended | Known | Refusal | StoreError,
     ) -> None:
+        sender.queued_bytes -= len(body)
         if isinstance(result, Refusal | StoreError):
             self._reply(sender, number, head, _reason(result))
             return

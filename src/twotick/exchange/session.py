@@ -154,7 +154,7 @@ class Session:
         refusals: errors earned before its user was registered.
         window: how many FORWARDs may be unanswered; 0 while the connection takes no output.
         granted: what `window` is while it does.
-        queued_bytes: of bodies that wait: for this receiver's turn, or for others', sent by this sender.
+        queued_bytes: of bodies that wait: for this receiver's turn; or sent by this sender, for others' or the store's.
 
         start: sending: the beginning of the FORWARDs of this user.
         next_send: sending: the number of its next SEND.

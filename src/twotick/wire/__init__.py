@@ -6,6 +6,7 @@ Sans-I/O: no sockets, no clock, nothing asynchronous. `Parser` turns bytes into 
 
 from twotick.wire.frames import (
     CLASSIC_SIDES,
+    DEVICE,
     ERROR_TEXTS,
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
@@ -28,6 +29,7 @@ from twotick.wire.parser import MAX_HEAD, HeadCache, Parser
 
 __all__ = [
     "CLASSIC_SIDES",
+    "DEVICE",
     "ERROR_TEXTS",
     "HEADER_INCOMPLETE",
     "MALFORMED_USERNAME",

@@ -56,6 +56,9 @@ _VERBS = {verb.value: verb for verb in Verb if verb.value.isalpha()}
 _ABOUT_ONE_USER = (Verb.SEND, Verb.SENT, Verb.FORWARD)
 _SIDES = {side.value: side for side in Side}
 
+DEVICE = re.compile(rb"[A-Za-z0-9._/-]{1,64}")
+"""What the name of a device looks like (rule 10.6)."""
+
 _RESERVED = frozenset([b"all", *(verb.lower() for verb in _VERBS), *(side.lower() for side in _SIDES)])
 _NAME = re.compile(rb"[A-Za-z0-9]{1,32}")
 _LENGTH = re.compile(rb"[0-9]{1,10}")
