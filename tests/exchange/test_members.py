@@ -6,6 +6,7 @@ from tests.exchange.mail import Mail, message, taken, told
 from twotick.exchange import Limits
 from twotick.wire import (
     HEADER_INCOMPLETE,
+    Parser,
     Side,
     Verb,
     error,
