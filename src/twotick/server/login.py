@@ -4,7 +4,6 @@ import asyncio
 import base64
 import binascii
 import math
-import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -13,15 +12,14 @@ from twotick.net import is_loopback
 from twotick.server import secrets
 from twotick.server.storage import Storage
 from twotick.store import AddMember, FindMember, FindToken, Member, Refusal, StoreError
-from twotick.wire import Head
+from twotick.wire import DEVICE, Head
 
-_DEVICE = re.compile(rb"[A-Za-z0-9._/-]{1,64}")
 _DEFAULT_DEVICE = "main"
 
 
 def is_device(name: bytes) -> bool:
     """Tell whether a device may have this name (rule 10.6)."""
-    return _DEVICE.fullmatch(name) is not None
+    return DEVICE.fullmatch(name) is not None
 
 
 class SignUp(Enum):
