@@ -43,7 +43,8 @@ _TYPER_STATUS: dict[Any, int] = {1: EX_IOERR, 2: EX_USAGE}
 
 app = typer.Typer(
     help='Chat where "sent" means "received".',
-    epilog="Settings: --option, TWOTICK_OPTION or twotick.toml. Start with: twotick demo",
+    epilog="\b\nFor a server also: user, token, invite, backup, check, cert.\n"
+    "Settings: --option, TWOTICK_OPTION or twotick.toml. Start with: twotick demo",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -202,10 +203,11 @@ def bench(
     )
 
 
-# The operator's commands: on the data of a server, also while it runs
+# The operator's commands: on the data of a server, also while it runs. The help of all commands only names them: few
+# people need them, and it is to fit one screen.
 
 user = typer.Typer(help="Members: add, passwd, remove, list.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(user, name="user")
+app.add_typer(user, name="user", hidden=True)
 
 MemberArgument = Annotated[str, typer.Argument(help="The member's name.")]
 
@@ -264,7 +266,7 @@ def user_list(
                 print(f"{name:<32} {devices} {'device' if devices == 1 else 'devices'}")
 
 
-@app.command()
+@app.command(hidden=True)
 def token(
     name: MemberArgument,
     device: Annotated[str, typer.Argument(help="The device that may use it.")],
@@ -281,7 +283,7 @@ def token(
         print(admin.new_token(store, name, device))
 
 
-@app.command()
+@app.command(hidden=True)
 def invite(
     days: Annotated[int, typer.Option(min=1, max=3650, metavar="N", help="Days for which it is good.")] = 7,
     data: DataOption = None,
@@ -296,7 +298,7 @@ def invite(
         complain(f"the server takes it only if sign_up = 'invite'; these settings say '{settings.sign_up}'")
 
 
-@app.command()
+@app.command(hidden=True)
 def backup(
     file: Annotated[Path, typer.Argument(help="The copy; replaced if it is there.")],
     data: DataOption = None,
@@ -309,7 +311,7 @@ def backup(
         admin.backup(store, settings.data, file)
 
 
-@app.command()
+@app.command(hidden=True)
 def check(data: DataOption = None, config: ConfigOption = None) -> None:
     """Look for damage in the server's data: 0 if there is none, else 65."""
     with _administering(config, data, unusable=EX_DATAERR) as (store, settings):
@@ -321,7 +323,7 @@ def check(data: DataOption = None, config: ConfigOption = None) -> None:
         print(f"no damage in {settings.data}")
 
 
-@app.command()
+@app.command(hidden=True)
 def cert(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names and addresses of the server.")],
     days: Annotated[int, typer.Option(metavar="N", help="Days for which it is valid.")] = 3650,

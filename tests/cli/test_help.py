@@ -4,14 +4,14 @@ import pytest
 
 from tests.cli.commands import run
 
-COMMANDS = (
-    *("demo", "serve", "chat", "send", "listen", "bench"),
-    *("token", "invite", "backup", "check", "cert", "user"),
-)
+COMMANDS = ("demo", "serve", "chat", "send", "listen", "bench")
+OPERATOR_COMMANDS = ("user", "token", "invite", "backup", "check", "cert")
 USER_COMMANDS = ("add", "passwd", "remove", "list")
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS, *(f"user {command}" for command in USER_COMMANDS)])
+@pytest.mark.parametrize(
+    "command", ["", *COMMANDS, *OPERATOR_COMMANDS, *(f"user {command}" for command in USER_COMMANDS)]
+)
 def test_help_fits_one_screen(command: str) -> None:
     ended = run(*command.split(), "--help")
     lines = ended.stdout.splitlines()
@@ -25,7 +25,8 @@ def test_help_names_every_command_and_how_to_begin() -> None:
     text = run("-h").stdout
     assert all(f"\n  {command} " in text for command in COMMANDS)
     assert "twotick demo" in " ".join(text.split())
-    text = run("user").stdout + run("user").stderr
+    assert f"\n  For a server also: {', '.join(OPERATOR_COMMANDS)}.\n" in text
+    text = run("user", "--help").stdout
     assert all(f"\n  {command} " in text for command in USER_COMMANDS)
 
 
