@@ -99,7 +99,7 @@ class RunningServer:
 
 
 def _twotick_command(port: int, _folder: Path) -> list[str]:
-    return [sys.executable, "-m", "twotick", "serve", "--port", str(port)]
+    return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--memory"]
 
 
 def _twotick_version() -> str:
