@@ -1,6 +1,7 @@
 """The data folder: `twotick backup`, `twotick check`, and what a server does with a folder that it cannot use."""
 
 import re
+import shutil
 import signal
 import sqlite3
 import time
@@ -14,12 +15,18 @@ from tests.sockets import patiently
 from twotick.store import AddMember, Append, Fetched, History, Member, SqliteStore, StoreLimits
 
 
-@pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    operator = Operator(tmp_path / "data")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with alice and bob."""
+    operator = Operator(tmp_path_factory.mktemp("made") / "data")
     operator.add("alice")
     operator.add("bob")
-    return operator
+    return operator.data
+
+
+@pytest.fixture
+def operator(tmp_path: Path, made: Path) -> Operator:
+    return Operator(shutil.copytree(made, tmp_path / "data"))
 
 
 def alice_sends_to_bob(server: tuple[str, int]) -> None:
@@ -76,7 +83,7 @@ def test_a_backup_that_cannot_be_made_leaves_everything_as_it_was(
     ended = operator.run("backup", file.format(data=operator.data))
     assert (ended.returncode, ended.stdout) == (status, "")
     assert re.fullmatch(f"twotick: {problem.format(data=operator.data)}.*\n", ended.stderr), ended.stderr
-    assert operator.do("check") == f"no damage in {operator.data}\n"
+    assert len(operator.do("user", "list").splitlines()) == 2
 
 
 def test_each_damage_is_a_line(operator: Operator) -> None:
@@ -194,7 +201,7 @@ def test_a_server_removes_messages_that_are_too_old(tmp_path: Path) -> None:
     with operator.serving():
         beside = SqliteStore(operator.data, StoreLimits(), exclusive=False)
         for _ in patiently():
-            (found,) = beside.apply([History(member.number, b"", 0, 0, 1000, 1 << 20)])
+            (found,) = beside.apply([History(member.number, b"", 0, 0, 2, 1 << 20)])
             assert isinstance(found, Fetched)
             if [entry.id for entry in found.entries] == [b"86400"]:
                 break

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 from collections.abc import Generator
 from pathlib import Path
@@ -23,9 +24,9 @@ def operator(tmp_path: Path) -> Operator:
 
 
 @pytest.fixture
-def server(operator: Operator) -> Generator[tuple[str, int]]:
+def server(operator: Operator, refusing: Operator) -> Generator[tuple[str, int]]:
     """A server with a member called alice, which stops in good order without having said anything."""
-    operator.add("alice")
+    shutil.copytree(refusing.data, operator.data)
     with operator.serving() as (server, address):
         yield address
         ended = server.end(signal.SIGTERM)
@@ -84,7 +85,7 @@ def test_a_changed_password_counts_at_once_and_tokens_stay_good(operator: Operat
 
 def test_a_new_token_takes_the_place_of_the_older_one(operator: Operator, server: tuple[str, int]) -> None:
     first, other, second = (
-        operator.do("token", "alice", device).removesuffix("\n") for device in ("laptop", "phone", "laptop")
+        operator.do("token", "alice", device).removesuffix("\n") for device in ("phone", "laptop", "phone")
     )
     assert re.fullmatch(r"tt_[A-Za-z0-9_-]{43}", second)
     assert [outcome(server, "alice", bearer(token)) for token in (first, other, second)] == [OUT, IN, IN]

@@ -59,15 +59,14 @@ def listening(server: Started, made: dict[str, str]) -> tuple[tuple[str, int], t
     return address(plain.removeprefix("listening on ")), address(match[1])
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 @pytest.mark.parametrize(
-    ("settings", "problems"),
+    ("host", "settings", "problems"),
     [
-        ({}, [PLAIN, GUESTS]),
-        ({"SIGN_UP": "open"}, [PLAIN, SIGN_UP, GUESTS]),
-        ({"SIGN_UP": "invite", "GUESTS": "no"}, [PLAIN]),
-        ({"SIGN_UP": "open", "ALLOW_PLAIN": "yes", "ALLOW_GUESTS": "yes"}, [SIGN_UP]),
-        ({"SIGN_UP": "open", "ALLOW_PLAIN": "yes", "ALLOW_OPEN_SIGN_UP": "yes"}, [GUESTS]),
+        ("0.0.0.0", {}, [PLAIN, GUESTS]),
+        ("::", {"SIGN_UP": "open"}, [PLAIN, SIGN_UP, GUESTS]),
+        ("192.0.2.1", {"SIGN_UP": "invite", "GUESTS": "no"}, [PLAIN]),
+        ("::ffff:192.0.2.1", {"SIGN_UP": "open", "ALLOW_PLAIN": "yes", "ALLOW_GUESTS": "yes"}, [SIGN_UP]),
+        ("0", {"SIGN_UP": "open", "ALLOW_PLAIN": "yes", "ALLOW_OPEN_SIGN_UP": "yes"}, [GUESTS]),
     ],
 )
 def test_a_server_that_others_can_reach_is_safe_or_meant(
