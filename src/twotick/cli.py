@@ -4,9 +4,12 @@ import asyncio
 import errno
 import io
 import json
+import re
 import sys
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
@@ -19,12 +22,15 @@ from twotick.client import (
     NotDelivered,
     ProtocolError,
     ServerUnreachable,
+    State,
     TwotickError,
     reason,
 )
+from twotick.ui.errors import NotYet
 from twotick.ui.streams import abandon, complain, open_missing
 
 if TYPE_CHECKING:
+    from twotick.client.credentials import Credential
     from twotick.settings import Settings
     from twotick.store import SqliteStore
 
@@ -35,6 +41,7 @@ EX_NOHOST = 68
 EX_UNAVAILABLE = 69
 EX_OSERR = 71
 EX_IOERR = 74
+EX_TEMPFAIL = 75
 EX_PROTOCOL = 76
 EX_INTERRUPTED = 130
 
@@ -62,6 +69,21 @@ ServerOption = Annotated[
 DataOption = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder of the server's data.", file_okay=False)
 ]
+
+
+class Until(StrEnum):
+    """What a member's `send` waits for."""
+
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    READ = "read"
+
+    @property
+    def state(self) -> State:
+        """The same, for the library."""
+        return State[self.name]
+
+
 NameArgument = Annotated[str, typer.Argument(help="Your name: 1 to 32 letters and digits.")]
 
 
@@ -128,10 +150,14 @@ def _announce(host: str, port: int, fingerprint: str | None) -> None:
 @app.command()
 def chat(name: NameArgument, server: ServerOption = None, config: ConfigOption = None) -> None:
     """Talk: '@bob hello' sends to bob, '@ALL hello' to everyone."""
-    from twotick.ui.chat import chat
+    from twotick.ui.chat import chat, chat_as_member
 
     settings = _settings(config, server=server)
-    _run(chat(name, server=settings.server, max_body=settings.max_body))
+    who = _login(settings, name)
+    if who is not None:
+        _run(chat_as_member(who))
+    else:
+        _run(chat(name, server=settings.server, max_body=settings.max_body))
 
 
 @app.command()
@@ -139,12 +165,18 @@ def send(
     sender: Annotated[str, typer.Option("--from", metavar="NAME", help="The name to send as.")],
     recipient: Annotated[str, typer.Argument(help="A name, or ALL for everyone.")],
     text: Annotated[str | None, typer.Argument(help="The message; standard input if not given.")] = None,
+    until: Annotated[Until, typer.Option(help="What to wait for, as a member.")] = Until.DELIVERED,
+    wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="For how long, once it is stored.")] = 30,
+    expires: Annotated[
+        int | None, typer.Option(min=1, metavar="SECONDS", help="Drop it if it is not delivered by then.")
+    ] = None,
     server: ServerOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Send one message; the exit status says what became of it.
 
-    0 delivered, 69 not delivered, 68 server not reachable, 76 protocol error, 64 wrong usage.
+    0 delivered (or what --until says), 75 stored but not there yet, 69 not delivered, 68 server not reachable,
+    76 protocol error, 64 wrong usage.
     """
     from twotick.ui.send import read_body, send
 
@@ -153,7 +185,13 @@ def send(
         body = read_body(text, settings.max_body)
     except OSError as error:
         _fail(EX_IOERR, f"cannot read standard input: {error.strerror}")
-    _run(send(recipient, body, name=sender, server=settings.server, max_body=settings.max_body))
+    who = _login(settings, sender)
+    if who is None:
+        _run(send(recipient, body, name=sender, server=settings.server, max_body=settings.max_body))
+        return
+    from twotick.ui import member
+
+    _run(member.send(who, recipient, body, until=until.state, wait=wait, expires=expires))
 
 
 @app.command()
@@ -180,7 +218,13 @@ def listen(
         raise typer.BadParameter("choose one of --json and --exec")
     settings = _settings(config, server=server)
     handle = ui.run_command(command) if command is not None else ui.print_json if as_json else ui.print_line
-    _run(ui.listen(name, handle, server=settings.server, max_body=settings.max_body, count=count))
+    who = _login(settings, name)
+    if who is None:
+        _run(ui.listen(name, handle, server=settings.server, max_body=settings.max_body, count=count))
+        return
+    from twotick.ui import member
+
+    _run(member.listen(who, handle, count=count))
 
 
 @app.command()
@@ -201,6 +245,129 @@ def bench(
         bench(settings.server, pairs=pairs, window=window, size=size, deliveries=deliveries, as_json=as_json),
         fast=True,
     )
+
+
+# A member's commands
+
+AccountArgument = Annotated[str, typer.Argument(metavar="NAME@HOST[:PORT]", help="Who, and on which server.")]
+AsOption = Annotated[
+    str | None, typer.Option("--as", metavar="NAME", help="The member; the one who logged in last if not given.")
+]
+
+
+@app.command()
+def login(
+    account: AccountArgument,
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="What this device is to be called.")] = "",
+    sign_up: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Sign up, with an invitation or 'yes' where it is open.")
+    ] = None,
+) -> None:
+    """Log in as a member: asks for the password, and remembers a token for this device."""
+    import platform
+
+    from twotick.ui.member import log_in
+    from twotick.ui.password import read_password
+
+    name, server = _account(account)
+    device = device or re.sub(r"[^A-Za-z0-9._-]", "-", platform.node())[:32] or "device"
+    try:
+        password = read_password(new=sign_up is not None).decode()
+    except (EOFError, ValueError, OSError, UnicodeDecodeError) as error:
+        _fail(EX_USAGE, str(error) or "no password was given")
+    except KeyboardInterrupt:
+        raise typer.Exit(EX_INTERRUPTED) from None
+    _run(log_in(name, server, password=password, device=device, sign_up=sign_up))
+
+
+@app.command()
+def logout(account: AccountArgument) -> None:
+    """Log out: this device's token no longer works."""
+    from twotick.client import credentials
+    from twotick.ui.member import log_out
+
+    name, server = _account(account)
+    with _credentials():
+        who = credentials.load(server, name)
+    if who is None:
+        _fail(EX_UNAVAILABLE, f"nobody is logged in as {name} on {server}")
+    _run(log_out(who))
+
+
+@app.command()
+def devices(
+    revoke: Annotated[str | None, typer.Option(metavar="DEVICE", help="Let its token no longer work.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    name: AsOption = None,
+    server: ServerOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """List a member's devices, or revoke one."""
+    from twotick.ui.member import show_devices
+
+    _run(show_devices(_member(_settings(config, server=server), name), revoke=revoke, as_json=as_json))
+
+
+@app.command()
+def history(
+    peer: Annotated[str | None, typer.Argument(help="With whom; everybody if not given.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Not before this time.")] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="So many messages at most.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    name: AsOption = None,
+    server: ServerOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print a member's last messages, oldest first."""
+    from twotick.ui.member import show_history
+
+    who = _member(_settings(config, server=server), name)
+    _run(show_history(who, peer, since=since.astimezone() if since else None, limit=limit, as_json=as_json))
+
+
+@app.command()
+def export(name: AsOption = None, server: ServerOption = None, config: ConfigOption = None) -> None:
+    """Print all of a member's messages as JSON lines."""
+    from twotick.ui.member import export
+
+    _run(export(_member(_settings(config, server=server), name)))
+
+
+def _account(account: str) -> tuple[str, str]:
+    """Understand NAME@HOST[:PORT]."""
+    name, at, server = account.partition("@")
+    if not at or not name or not server:
+        _fail(EX_USAGE, f"'{account}' is not NAME@HOST[:PORT]")
+    return name, server
+
+
+@contextmanager
+def _credentials() -> Generator[None]:
+    """Leave with a clear line if what is remembered cannot be read."""
+    from twotick.client.credentials import CredentialError
+
+    try:
+        yield
+    except CredentialError as error:
+        _fail(EX_OSERR, str(error))
+    except ValueError as error:
+        _fail(EX_USAGE, str(error))
+
+
+def _login(settings: "Settings", name: str | None) -> "Credential | None":
+    """The login with this name on this server, if there is one."""
+    from twotick.client import credentials
+
+    with _credentials():
+        return credentials.load(settings.server, name)
+
+
+def _member(settings: "Settings", name: str | None) -> "Credential":
+    who = _login(settings, name)
+    if who is None:
+        whom = name or "anybody"
+        _fail(EX_UNAVAILABLE, f"not logged in as {whom} on {settings.server}: 'twotick login NAME@HOST' does that")
+    return who
 
 
 # The operator's commands: on the data of a server, also while it runs. The help of all commands only names them: few
@@ -405,6 +572,8 @@ def _run(work: Coroutine[Any, Any, None], *, fast: bool = False) -> None:
         _fail(EX_NOHOST, str(error))
     except ProtocolError as error:
         _fail(EX_PROTOCOL, str(error))
+    except NotYet as error:
+        _fail(EX_TEMPFAIL, str(error))
     except TwotickError as error:
         _fail(EX_UNAVAILABLE, str(error))
     except KeyboardInterrupt:
