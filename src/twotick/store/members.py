@@ -110,7 +110,7 @@ class Directory:
         for table in ("log", "device", "reading"):
             logs.execute(f"DELETE FROM {table} WHERE member = ?", (box.number,))
         logs.execute("DELETE FROM member WHERE number = ?", (box.number,))
-        logs.drop_mailbox(box)
+        logs.drop_mailboxes()
         return outcome
 
     def add_invitation(self, request: AddInvitation) -> None:
