@@ -245,17 +245,26 @@ class SqliteStore:
                 copy.close()
             part.replace(file)
             _sync(file.parent)
-        except sqlite3.Error as error:
-            part.unlink(missing_ok=True)
-            raise StoreError(f"the backup failed: {reason(error)}") from error
-        except OSError as error:
-            raise StoreError(f"the backup failed: {error.strerror}") from error
+        except (sqlite3.Error, StoreError, OSError) as error:
+            with suppress(OSError):  # what is wrong with the folder is told already
+                part.unlink(missing_ok=True)
+            match error:
+                case sqlite3.Error():
+                    words = reason(error)
+                case OSError():
+                    words = str(error.strerror)
+                case _:
+                    words = str(error)
+            raise StoreError(f"the backup failed: {words}") from error
 
     def check(self) -> list[str]:
         """Look for damage: in the file, and in what must be true of logs, cursors and counters.
 
         Returns:
             The problems in words; none if all is well.
+
+        Raises:
+            StoreError: the database cannot be opened.
         """
         try:
             if self._connection is None:
