@@ -102,6 +102,16 @@ def test_administration_works_beside_a_server_which_notices(kept: Asker):
     admin.close()
 
 
+def test_revoking_the_slowest_device_is_the_first_thing_that_is_done(kept: Asker):
+    """The mailbox holds what that device did not have, and is not in memory yet."""
+    kept.open("bob", "phone")
+    kept.send("alice", "bob")
+    kept.ack("bob", 1)
+    kept.reopen()
+    assert kept.ask(Revoke(kept.members["bob"], "phone")) is True
+    assert kept.store.check() == []
+
+
 def test_administration_does_not_settle_what_the_server_has_under_way(kept: Asker):
     assert kept.folder is not None
     kept.send("alice", to="dan", live=True)

@@ -324,8 +324,6 @@ class Logs:
             if message.failed and message.total > 1:
                 message.reason += f"; {message.total - message.failed} of {message.total} have it"
         self._settled.append((message.waiting, message.failed, state, message.reason, message.number))
-        if message.total > 1:
-            self.flush()  # another recipient's request may read it in this batch
         if message.waiting:
             return
         if message.sender is None:
@@ -347,10 +345,9 @@ class Logs:
         """Take a message that was not delivered to a member out of its log; it fails for this member."""
         box.forget_young()
         self.execute("DELETE FROM log WHERE member = ? AND seq = ?", (box.number, seq))
-        if seq > box.floor:
-            box.entries -= 1
-            box.size -= message.size
-            self.changed(box)
+        box.entries -= 1  # what no device has is past the floor
+        box.size -= message.size
+        self.changed(box)
         self.settle(message, reason, outcome)
         self.remove_if_unused(message)
 
