@@ -14,7 +14,7 @@ from twotick.client import NotDelivered, connect
 COMMAND = str(Path(sys.executable).with_name("twotick"))
 
 READY = "are you there?"
-"""The first message that a user gets whom `started` has waited for."""
+"""The first message that a user gets whom `wait_until_there` has waited for."""
 
 _LIMIT = 60.0
 """Seconds after which a command is taken to hang."""
@@ -108,14 +108,19 @@ def started(*arguments: str, env: dict[str, str] | None = None) -> Generator[Sta
 def listening(name: str, server: str, *options: str) -> Generator[Started, None, None]:
     """Run `twotick listen`, from when it has taken a first message."""
     with started("listen", name, "--server", server, *options) as listener:
-        asyncio.run(_until_there(name, server))
+        wait_until_there(name, server)
         yield listener
 
 
-async def _until_there(name: str, server: str) -> None:
-    async with connect("prober", server) as prober:
-        while True:
-            with contextlib.suppress(NotDelivered):
-                await prober.send(name, READY)
-                return
-            await asyncio.sleep(0.01)
+def wait_until_there(name: str, server: str) -> None:
+    """Wait until a user has taken a first message."""
+
+    async def probe() -> None:
+        async with connect("prober", server) as prober:
+            while True:
+                with contextlib.suppress(NotDelivered):
+                    await prober.send(name, READY)
+                    return
+                await asyncio.sleep(0.01)
+
+    asyncio.run(probe())

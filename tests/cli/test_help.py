@@ -53,8 +53,16 @@ def test_the_version_is_one_line() -> None:
     assert ended.stdout.startswith("twotick 0.")
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["demo"], ["serve", "--port", "0"]])
-@pytest.mark.parametrize("output", [">&-", ">/dev/full"])
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (["--version"], ">&-"),
+        (["--version"], ">/dev/full"),
+        (["--help"], ">/dev/full"),
+        (["demo"], ">&-"),
+        (["serve", "--port", "0"], ">&-"),
+    ],
+)
 def test_output_that_cannot_be_written_is_one_clear_line(arguments: list[str], output: str) -> None:
     ended = run(*arguments, redirect=output)
     assert (ended.returncode, ended.stdout) == (74, "")

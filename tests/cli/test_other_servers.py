@@ -68,10 +68,18 @@ def test_a_server_that_closes_has_status_68(command: str) -> None:
     assert ended.stderr.endswith("the server closed the connection\n")
 
 
-@pytest.mark.parametrize("command", ["send", "chat", "bench"])
 @pytest.mark.parametrize(
-    ("answer", "status"),
-    [(b"RECEIVED bob\n\n", 76), (b"\xff\n\n", 76), (b"ERROR 103 Header incomplete\n\n", 76), (None, 68)],
+    ("command", "answer", "status"),
+    [
+        ("send", b"RECEIVED bob\n\n", 76),
+        ("send", b"\xff\n\n", 76),
+        ("send", b"ERROR 103 Header incomplete\n\n", 76),
+        ("send", None, 68),
+        ("chat", b"\xff\n\n", 76),
+        ("chat", None, 68),
+        ("bench", b"\xff\n\n", 76),
+        ("bench", None, 68),
+    ],
 )
 def test_a_send_that_is_not_answered_as_it_should_be_has_a_status_for_it(
     command: str, answer: bytes | None, status: int

@@ -12,7 +12,7 @@ from twotick.server import Server, ServerLimits
 def no_error_in_a_callback(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """The event loop only logs what its callbacks raise."""
     yield
-    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
 
 
 @pytest.fixture

@@ -199,7 +199,8 @@ async def test_more_than_the_answer_to_a_registration_is_a_protocol_error(moment
         return registered(frame) + (more if moment in frame else b"")
 
     with serving(answering(answer)) as address, pytest.raises(ProtocolError):
-        await use(address, window=1)
+        async with connect("alice", address):
+            pytest.fail("it is connected")
 
 
 @pytest.mark.parametrize(

@@ -265,6 +265,16 @@ async def test_an_answer_that_does_not_come_in_time_is_a_lost_connection() -> No
                 await alice.receive()
 
 
+async def test_time_limits_are_kept_for_every_send() -> None:
+    answers = iter([b"SEND bob\n\n", b""])
+    with serving(registering(lambda _: next(answers))) as address:
+        async with connect("alice", address, answer_timeout=0.1) as alice:
+            await alice.send("bob", "hello")
+            await asyncio.sleep(0.05)  # some of what the first send had, so that the second one has more left
+            with pytest.raises(ConnectionLost):
+                await alice.send("bob", "hello")
+
+
 async def test_time_limits_count_from_each_send(address: str) -> None:
     async with connect("alice", address, answer_timeout=0.5) as alice, acknowledging("bob", address):
         end = asyncio.get_running_loop().time() + 0.6

@@ -159,6 +159,26 @@ def test_eight_homes_are_remembered() -> None:
     assert [throttle.wait(b"alice", elsewhere(number), 0.0) for number in range(9)] == [1.0] + [0.0] * 8
 
 
+def test_homes_that_are_used_stay_homes() -> None:
+    throttle = Throttle()
+    for number in range(8):
+        throttle.succeeded(b"alice", elsewhere(number))
+    throttle.succeeded(b"alice", elsewhere(0))
+    throttle.succeeded(b"alice", elsewhere(8))
+    for _ in range(5):
+        throttle.failed(b"alice", HERE, 0.0)
+    assert [throttle.wait(b"alice", elsewhere(number), 0.0) for number in range(3)] == [0.0, 1.0, 0.0]
+
+
+def test_a_success_at_home_that_was_counted_before_counts_nowhere() -> None:
+    throttle = Throttle()
+    throttle.succeeded(b"alice", HOME)
+    for second in range(100):
+        throttle.failed(b"alice", HOME, second)
+        throttle.succeeded(b"alice", HOME, second)
+    assert throttle.wait(b"alice", HERE, 100.0) == throttle.wait(b"bob", HOME, 100.0) == 0.0
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
@@ -200,6 +220,17 @@ def test_a_day_later_all_is_forgotten() -> None:
     assert throttle.wait(b"alice", HERE, DAY + 4) == 1.0
 
 
+def test_each_failure_is_forgotten_in_its_time() -> None:
+    throttle = Throttle()
+    for hour in (0, 0, 0, 0, 0, 0, 12, 12):
+        throttle.failed(b"alice", HERE, hour * 3600.0)
+    assert throttle.wait(b"alice", elsewhere(0), 12 * 3600.0) == 8.0
+    for _ in range(3):
+        assert throttle.wait(b"alice", elsewhere(0), DAY) == 0.0
+        throttle.failed(b"alice", elsewhere(0), DAY)
+    assert throttle.wait(b"alice", elsewhere(0), DAY) == 1.0
+
+
 def remembered(throttle: Throttle) -> int:
     tables = (throttle._names, throttle._addresses, throttle._at_home, throttle._homes)  # pyright: ignore[reportPrivateUsage]
     return max(map(len, tables))
@@ -212,6 +243,22 @@ def test_old_failures_take_no_memory() -> None:
     assert remembered(throttle) == 100
     throttle.failed(b"alice", HERE, DAY)
     assert remembered(throttle) == 1
+
+
+def test_names_that_succeed_keep_their_homes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_REMEMBERED", 100)
+    throttle = Throttle()
+    throttle.succeeded(b"alice", HOME)
+    throttle.succeeded(b"bob", HOME)
+    for number in range(120):
+        if number == 60:
+            throttle.succeeded(b"alice", HOME)
+        throttle.succeeded(b"%d" % number, elsewhere(number))
+    for _ in range(5):
+        throttle.failed(b"alice", HERE, 0.0)
+        throttle.failed(b"bob", HERE, 0.0)
+    assert throttle.wait(b"alice", HOME, 0.0) == 0.0
+    assert throttle.wait(b"bob", HOME, 0.0) == 1.0
 
 
 def test_memory_is_bounded_and_who_fails_on_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,6 +168,21 @@ def test_the_slowest_device_fills_the_mailbox_and_without_devices_only_what_nobo
     asker.store.close()
 
 
+def test_what_a_device_had_does_not_fill_the_mailbox_when_all_are_revoked():
+    asker = Asker(limits=StoreLimits(mailbox_entries=2))
+    asker.add("alice", "bob")
+    asker.open("bob", "phone")
+    for _ in range(2):
+        asker.send("alice", "bob")
+    asker.ack("bob", 2)
+    for device in ("main", "phone"):
+        assert "is full" in asker.refusal(asker.append("alice", "bob"))
+        asker.ask(Revoke(asker.members["bob"], device))
+    asker.send("alice", "bob")
+    assert asker.store.check() == []
+    asker.store.close()
+
+
 def test_what_is_gone_does_not_fill_the_mailbox():
     asker = Asker(limits=StoreLimits(mailbox_entries=1))
     asker.add("alice", "bob")

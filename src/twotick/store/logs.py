@@ -9,6 +9,7 @@ another process has written.
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterable
 
 from twotick.store.records import Entry, Kind, Outcome, State, StoreLimits
@@ -23,8 +24,15 @@ _FAILED = int(State.FAILED)
 _REMEMBERED = 20_000
 """Mailboxes, about 1 KiB each. With more, all are forgotten at the end of a batch."""
 
+_YOUNG = 128
+"""Messages that are remembered for each mailbox, about 200 bytes each."""
+
 MESSAGE = "m.number, m.sender, m.id, m.recipient, m.size, m.total, m.waiting, m.failed, m.reason"
 """The columns that make a Message."""
+
+
+class SameIdError(Exception):
+    """A member used an Id twice, though the batch was begun in the hope that none would."""
 
 
 class Mailbox:
@@ -41,9 +49,24 @@ class Mailbox:
             the mailbox (rule 11.13).
         entries: the messages in the mailbox.
         size: the bytes of their bodies.
+        old: the entry up to which what came has to be looked up.
+        young: the messages that came after it, each with its number in the log: most are acknowledged so soon that it
+            would be a waste to read them again. Those to several recipients may have changed since.
     """
 
-    __slots__ = ("cursors", "entries", "floor", "last", "mark", "name", "number", "size", "stored")
+    __slots__ = (
+        "cursors",
+        "entries",
+        "floor",
+        "last",
+        "mark",
+        "name",
+        "number",
+        "old",
+        "size",
+        "stored",
+        "young",
+    )
 
     def __init__(self, number: int, name: str, last: int, mark: int, entries: int, size: int, cursors: dict[str, int]):
         self.number = number
@@ -55,6 +78,13 @@ class Mailbox:
         self.size = size
         self.cursors = cursors
         self.floor = min(cursors.values()) if cursors else mark
+        self.old = last
+        self.young: deque[tuple[int, Message]] = deque()
+
+    def forget_young(self) -> None:
+        """From now on, what has come has to be looked up."""
+        self.young.clear()
+        self.old = self.last
 
 
 class Message:
@@ -91,18 +121,20 @@ class Logs:
     Attributes:
         execute: the connection's method of that name.
         limits: what is kept at most.
+        careful: whether every Id is looked up before its message is stored. If not, a batch may end in SameIdError: it
+            is rare that a member sends an Id again, and the database notices for less than it costs to ask.
     """
 
     def __init__(self, connection: sqlite3.Connection, limits: StoreLimits):
         self.execute = connection.execute
         self.limits = limits
+        self.careful = False
         self._executemany = connection.executemany
         self._mailboxes: dict[int, Mailbox] = {}
         self._next_message = 0
         self._messages: list[tuple[object, ...]] = []
         self._contents: list[tuple[int, bytes, bytes]] = []
-        self._ids: set[tuple[int, bytes]] = set()
-        self._entries: list[tuple[object, ...]] = []
+        self._entries: list[tuple[int, int, int, int, bytes | None, bytes | None, int | None]] = []
         self._settled: list[tuple[int, int, int, str, int]] = []
         self._cursors: dict[tuple[int, str], tuple[int, float]] = {}
         self._changed: dict[int, Mailbox] = {}
@@ -113,19 +145,29 @@ class Logs:
         self._next_message = 0
         for collected in (self._messages, self._contents, self._entries, self._settled):
             collected.clear()
-        self._ids.clear()
         self._cursors.clear()
         self._changed.clear()
 
     def flush(self) -> None:
-        """Write what was collected."""
+        """Write what was collected.
+
+        Raises:
+            SameIdError: see `careful`.
+        """
         if self._messages:
-            self._executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._messages)
+            try:
+                self._executemany(
+                    "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._messages
+                )
+            except sqlite3.IntegrityError as error:
+                if self.careful:
+                    raise
+                raise SameIdError from error
             self._executemany("INSERT INTO content VALUES (?, ?, ?)", self._contents)
             self._messages.clear()
             self._contents.clear()
-            self._ids.clear()
         if self._entries:
+            self._entries.sort()  # rows that go to one page, one after the other
             self._executemany(
                 "INSERT INTO log (member, seq, kind, message, peer, device, up_to) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 self._entries,
@@ -172,9 +214,9 @@ class Logs:
         box = self._mailboxes[member] = Mailbox(member, name, last, mark, entries, size, dict(cursors))
         return box
 
-    def drop_mailbox(self, box: Mailbox) -> None:
-        """A member is no more."""
-        del self._mailboxes[box.number]
+    def drop_mailboxes(self) -> None:
+        """A member is no more: it is nobody's sender and nobody's recipient. All that was collected is written."""
+        self._mailboxes.clear()
 
     def changed(self, box: Mailbox) -> None:
         """A mailbox was changed, and has to be written."""
@@ -197,10 +239,6 @@ class Logs:
         return row
 
     # Appending
-
-    def is_collected(self, sender: int, ident: bytes) -> bool:
-        """Whether a message of the member with this Id was appended, and is not yet written."""
-        return (sender, ident) in self._ids
 
     def new_message(
         self,
@@ -232,8 +270,6 @@ class Logs:
             )
         )
         self._contents.append((number, headers, body))
-        if sender is not None:
-            self._ids.add((sender, ident))
         return Message(number, sender, ident, recipient, size, total, waiting, failed, reason)
 
     def append(
@@ -249,6 +285,17 @@ class Logs:
         box.last = seq = box.last + 1
         self._entries.append((box.number, seq, kind, message, peer, device, up_to))
         self._changed[box.number] = box
+        return seq
+
+    def receive(self, box: Mailbox, message: Message, peer: bytes) -> int:
+        """Append a message that came to a log. Returns the entry's number."""
+        seq = self.append(box, RECEIVED, message.number, peer)
+        box.entries += 1
+        box.size += message.size
+        if len(box.young) == _YOUNG:
+            box.forget_young()
+        else:
+            box.young.append((seq, message))
         return seq
 
     # What becomes of a message
@@ -277,8 +324,6 @@ class Logs:
             if message.failed and message.total > 1:
                 message.reason += f"; {message.total - message.failed} of {message.total} have it"
         self._settled.append((message.waiting, message.failed, state, message.reason, message.number))
-        if message.total > 1:
-            self.flush()  # another recipient's request may read it in this batch
         if message.waiting:
             return
         if message.sender is None:
@@ -298,11 +343,11 @@ class Logs:
 
     def withdraw(self, box: Mailbox, seq: int, message: Message, reason: str, outcome: Outcome) -> None:
         """Take a message that was not delivered to a member out of its log; it fails for this member."""
+        box.forget_young()
         self.execute("DELETE FROM log WHERE member = ? AND seq = ?", (box.number, seq))
-        if seq > box.floor:
-            box.entries -= 1
-            box.size -= message.size
-            self.changed(box)
+        box.entries -= 1  # what no device has is past the floor
+        box.size -= message.size
+        self.changed(box)
         self.settle(message, reason, outcome)
         self.remove_if_unused(message)
 
@@ -330,18 +375,11 @@ class Logs:
         seq = min(seq, box.last)
         if cursor is None or seq <= cursor:
             return
-        if seq > box.stored:
-            self.flush()
         mark, floor = box.mark, box.floor
         entries = size = 0
         if seq > mark:
             box.mark = seq
-            for taken, *columns in self.execute(
-                f"SELECT l.taken, {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
-                f" WHERE l.member = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} ORDER BY l.seq",
-                (box.number, mark, seq),
-            ).fetchall():
-                message = Message(*columns)
+            for taken, message in self._received(box, mark, seq):
                 entries += 1
                 size += message.size
                 if not taken:
@@ -355,3 +393,26 @@ class Logs:
             box.entries -= entries
             box.size -= size
         self._changed[box.number] = box
+
+    def _received(self, box: Mailbox, after: int, up_to: int) -> list[tuple[int, Message]]:
+        """The messages that came past the mark and up to an entry, each with whether it was delivered even so."""
+        young = box.young
+        if after < box.old:
+            self.flush()
+            while young and young[0][0] <= up_to:
+                young.popleft()
+            rows = self.execute(
+                f"SELECT l.taken, {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
+                f" WHERE l.member = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} ORDER BY l.seq",
+                (box.number, after, up_to),
+            ).fetchall()
+            return [(taken, Message(*columns)) for taken, *columns in rows]
+        found: list[tuple[int, Message]] = []
+        while young and young[0][0] <= up_to:
+            message = young.popleft()[1]
+            if message.total > 1:
+                self.flush()
+                row = self.execute(f"SELECT {MESSAGE} FROM message m WHERE number = ?", (message.number,)).fetchone()
+                message = Message(*row)
+            found.append((0, message))
+        return found

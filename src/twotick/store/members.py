@@ -110,7 +110,7 @@ class Directory:
         for table in ("log", "device", "reading"):
             logs.execute(f"DELETE FROM {table} WHERE member = ?", (box.number,))
         logs.execute("DELETE FROM member WHERE number = ?", (box.number,))
-        logs.drop_mailbox(box)
+        logs.drop_mailboxes()
         return outcome
 
     def add_invitation(self, request: AddInvitation) -> None:
@@ -182,12 +182,12 @@ class Directory:
         """Remove a device and those below it (rule 10.8)."""
         logs = self._logs
         logs.flush()
+        box = logs.mailbox(request.member)  # with the devices as they are
         below = request.device + "/"
         removed = logs.execute(
             "DELETE FROM device WHERE member = ? AND (name = ? OR substr(name, 1, ?) = ?)",
             (request.member, request.device, len(below), below),
         )
-        box = logs.mailbox(request.member)
         if box is not None:
             gone = [name for name in box.cursors if name == request.device or name.startswith(below)]
             for name in gone:

@@ -42,10 +42,8 @@ class Messages:
             own = logs.mailbox(sender)
             if own is None:
                 return Refusal("the sender is not a member any more")
-            if request.id:
-                known = self._known(sender, request.id, request.recipient)
-                if known is not None:
-                    return known
+            if logs.careful and (known := self._known(request)):
+                return known
         body = request.body
         boxes: list[Mailbox] = []
         reason = ""
@@ -58,7 +56,7 @@ class Messages:
             else:
                 boxes.append(box)
         if reason and not boxes and not request.live:
-            return Refusal(reason)
+            return self._known(request) or Refusal(reason)
         message = logs.new_message(
             sender,
             request.sender_name,
@@ -74,7 +72,7 @@ class Messages:
             body,
         )
         number = message.number
-        outcome = Outcome()
+        outcome = Outcome([], [])
         entries = outcome.entries
         if own is not None:
             seq = logs.append(own, SENT, number, request.recipient.lower(), request.device)
@@ -94,9 +92,7 @@ class Messages:
             )
         peer = request.sender_name.lower()
         for box in boxes:
-            seq = logs.append(box, RECEIVED, number, peer)
-            box.entries += 1
-            box.size += len(body)
+            seq = logs.receive(box, message, peer)
             entries.append(
                 Entry(
                     box.number,
@@ -115,23 +111,24 @@ class Messages:
             logs.remove_if_unused(message)
         return Appended(number, outcome)
 
-    def _known(self, sender: int, ident: bytes, recipient: bytes) -> Known | None:
+    def _known(self, request: Append) -> Known | None:
         """The message that the member has sent with this Id, if there is one."""
-        logs = self._logs
-        query = "SELECT number, recipient, state, reason FROM message WHERE sender = ? AND id = ? AND id <> x''"
-        if logs.is_collected(sender, ident):
-            logs.flush()
-        elif logs.execute(query, (sender, ident)).fetchone() is None:
+        if request.sender is None or not request.id:
             return None
-        else:
-            logs.flush()  # what became of it may be among what was collected
-        number, first, state, reason = logs.execute(query, (sender, ident)).fetchone()
-        state = State(state)
-        return Known(number, first.lower() == recipient.lower(), state, reason if state is State.FAILED else "")
+        self._logs.flush()
+        row = self._logs.execute(
+            "SELECT number, recipient, state, reason FROM message WHERE sender = ? AND id = ? AND id <> x''",
+            (request.sender, request.id),
+        ).fetchone()
+        if row is None:
+            return None
+        number, recipient, state, reason = row
+        same = recipient.lower() == request.recipient.lower()
+        return Known(number, same, State(state), reason if state == State.FAILED else "")
 
     def acknowledge(self, request: Acknowledge) -> Outcome:
         """Move a device's cursor (rule 11.3)."""
-        outcome = Outcome()
+        outcome = Outcome([], [])
         box = self._logs.mailbox(request.member)
         if box is not None:
             self._logs.advance(box, request.device.decode(), request.seq, request.time, outcome)
@@ -140,7 +137,7 @@ class Messages:
     def refuse(self, request: Refuse) -> Outcome:
         """Move a device's cursor, and take the last message out of the log if nobody has it (rule 11.4)."""
         logs = self._logs
-        outcome = Outcome()
+        outcome = Outcome([], [])
         device = request.device.decode()
         box = logs.mailbox(request.member)
         if box is None or device not in box.cursors:
@@ -162,7 +159,7 @@ class Messages:
         """Note what a member has read, and tell the sender (rule 11.8)."""
         logs = self._logs
         logs.flush()
-        outcome = Outcome()
+        outcome = Outcome([], [])
         box = logs.mailbox(request.member)
         if box is None:
             return outcome
@@ -182,6 +179,7 @@ class Messages:
         for at, taken, state, _, *columns in rows:
             message = Message(*columns)
             if at > box.mark and not taken:
+                box.forget_young()
                 logs.execute("UPDATE log SET taken = 1 WHERE member = ? AND seq = ?", (box.number, at))
                 logs.settle(message, None, outcome)
             if message.total == 1 and state != State.READ:
@@ -210,7 +208,7 @@ class Messages:
         """Note what became of the live part of a message (rule 11.11)."""
         logs = self._logs
         logs.flush()
-        outcome = Outcome()
+        outcome = Outcome([], [])
         row = logs.execute(
             f"SELECT {MESSAGE} FROM message m WHERE number = ? AND live = 1", (request.message,)
         ).fetchone()
@@ -230,7 +228,7 @@ class Messages:
         """Drop messages whose time is over (rule 11.10)."""
         logs = self._logs
         logs.flush()
-        outcome = Outcome()
+        outcome = Outcome([], [])
         for columns in logs.execute(
             f"SELECT {MESSAGE} FROM message m WHERE expires IS NOT NULL AND expires <= ? AND state = 1"
             " ORDER BY expires LIMIT ?",

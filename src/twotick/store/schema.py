@@ -126,7 +126,7 @@ def connect(file: Path | None) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_size_limit = 67108864")
     except sqlite3.Error as error:
         connection.close()
-        raise StoreError(f"{file} cannot be opened: {reason(error)}") from error
+        raise _unusable(file, error) from error
     return connection
 
 
@@ -141,9 +141,7 @@ def version(connection: sqlite3.Connection, file: Path | None) -> int:
         found: int = connection.execute("PRAGMA user_version").fetchone()[0]
         empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-            raise StoreError(f"{file} is not a database of Twotick") from error
-        raise StoreError(f"{file} cannot be read: {reason(error)}") from error
+        raise _unusable(file, error) from error
     if not ours and not (empty and found == 0):
         raise StoreError(f"{file} is not a database of Twotick")
     if found > len(STEPS):
@@ -151,6 +149,12 @@ def version(connection: sqlite3.Connection, file: Path | None) -> int:
             f"{file} was written by a newer version of Twotick (format {found}; this one knows {len(STEPS)})"
         )
     return found
+
+
+def _unusable(file: Path | None, error: sqlite3.Error) -> StoreError:
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+        return StoreError(f"{file} is not a database of Twotick")
+    return StoreError(f"{file} cannot be opened: {reason(error)}")
 
 
 def migrate(connection: sqlite3.Connection, file: Path | None) -> None:

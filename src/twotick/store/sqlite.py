@@ -6,10 +6,10 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from twotick.store.check import problems
-from twotick.store.logs import Logs
+from twotick.store.logs import Logs, SameIdError
 from twotick.store.members import Directory
 from twotick.store.messages import Messages
 from twotick.store.reading import Reading
@@ -43,6 +43,8 @@ from twotick.store.schema import STEPS, connect, migrate, reason, version
 
 _DATABASE = "twotick.db"
 _LOCK = "lock"
+
+_T = TypeVar("_T")
 
 
 class SqliteStore:
@@ -135,39 +137,49 @@ class SqliteStore:
         Raises:
             StoreError: it cannot be done, and nothing of it is kept. The store can be used again.
         """
-        results: list[Result] = []
 
-        def carry_out() -> None:
-            results.extend(self._handlers[type(request)](request) for request in requests)
+        def carry_out() -> list[Result]:
+            return [self._handlers[type(request)](request) for request in requests]
 
-        self._within(carry_out)
-        return results
+        try:
+            return self._within(carry_out)
+        except SameIdError:
+            return self._within(carry_out, careful=True)
 
-    def _within(self, work: Callable[[], None]) -> None:
-        """Do something in one transaction."""
+    def _within(self, work: Callable[[], _T], *, careful: bool = False) -> _T:
+        """Do something in one transaction (`careful`: see `Logs`)."""
         if self._connection is None:
             self._connect()
         connection = self._connection
         assert connection is not None
+        self._logs.careful = careful
+        ending = False
         try:
             connection.execute("BEGIN IMMEDIATE")
             now = _data_version(connection)
             if now != self._written:
                 self._written = now
                 self._logs.forget()
-            work()
+            result = work()
             self._logs.end()
+            ending = True
             connection.execute("COMMIT")
-            self._left_over = False
         except sqlite3.Error as error:
-            self._undo(connection)
+            self._undo(connection, ending)
             raise StoreError(reason(error)) from error
         except BaseException:
-            self._undo(connection)
+            self._undo(connection, ending)
             raise
+        self._left_over = False
+        return result
 
-    def _undo(self, connection: sqlite3.Connection) -> None:
-        """Take back a transaction that failed; if even that fails, the next one begins with a new connection."""
+    def _undo(self, connection: sqlite3.Connection, ending: bool) -> None:
+        """Take back a transaction that failed; if even that fails, the next one begins with a new connection.
+
+        Args:
+            connection: where it was begun.
+            ending: whether it was its end that failed.
+        """
         self._logs.forget()
         try:
             if connection.in_transaction:
@@ -178,12 +190,13 @@ class SqliteStore:
                     connection.close()
                 self._connection = None
         else:
-            self._overwrite(connection)
+            if ending:
+                self._overwrite(connection)
 
     def _overwrite(self, connection: sqlite3.Connection) -> None:
-        """Put something harmless in the place of a transaction that failed.
+        """Put something harmless in the place of a transaction whose end failed.
 
-        If it was its very end that failed (fsync), all of it may be in the write-ahead log, where it would be taken for
+        If it was fsync that failed, all of the transaction may be in the write-ahead log, where it would be taken for
         done by whoever opens the file after a crash. What is written next takes its place: let that be now.
         """
         try:
@@ -232,17 +245,26 @@ class SqliteStore:
                 copy.close()
             part.replace(file)
             _sync(file.parent)
-        except sqlite3.Error as error:
-            part.unlink(missing_ok=True)
-            raise StoreError(f"the backup failed: {reason(error)}") from error
-        except OSError as error:
-            raise StoreError(f"the backup failed: {error.strerror}") from error
+        except (sqlite3.Error, StoreError, OSError) as error:
+            with suppress(OSError):  # what is wrong with the folder is told already
+                part.unlink(missing_ok=True)
+            match error:
+                case sqlite3.Error():
+                    words = reason(error)
+                case OSError():
+                    words = str(error.strerror)
+                case _:
+                    words = str(error)
+            raise StoreError(f"the backup failed: {words}") from error
 
     def check(self) -> list[str]:
         """Look for damage: in the file, and in what must be true of logs, cursors and counters.
 
         Returns:
             The problems in words; none if all is well.
+
+        Raises:
+            StoreError: the database cannot be opened.
         """
         try:
             if self._connection is None:

@@ -1,0 +1,153 @@
+"""Random batches of requests, on disk, with failures and restarts in between, against the model.
+
+TWOTICK_STORE_EXAMPLES says how many sequences are tried, 50 if it says nothing.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from tests.store.faults import Faults
+from tests.store.helpers import NOW
+from tests.store.model import Model
+from twotick.store.records import (
+    Acknowledge,
+    AddMember,
+    Append,
+    Expire,
+    Fetch,
+    History,
+    MarkRead,
+    Member,
+    OpenDevice,
+    Prune,
+    Refuse,
+    Request,
+    Revoke,
+    Settle,
+    StoreError,
+    StoreLimits,
+)
+from twotick.store.sqlite import SqliteStore
+
+LIMITS = StoreLimits(mailbox_entries=4, mailbox_bytes=40, devices=2)
+NAMES = {1: "alice", 2: "Bob", 3: "carol"}
+
+members = st.sampled_from(list(NAMES))
+devices = st.sampled_from(["laptop", "phone", "tablet"])
+devices_bytes = devices.map(str.encode)
+numbers = st.one_of(st.integers(0, 12), st.integers(0, 60))
+peers = st.sampled_from([b"alice", b"BOB", b"carol", b"dan", b""])
+recipients = st.sampled_from([(1,), (2,), (3,), (1,), (2,), (3,), (1, 2, 3), (1, 3), ()])
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> Append:
+    sender = draw(st.sampled_from([None, 1, 2, 3]))
+    to = draw(recipients)
+    live = draw(st.booleans()) if len(to) != 1 else False
+    return Append(
+        sender,
+        b"dan" if sender is None else NAMES[sender].encode(),
+        b"" if sender is None else draw(devices_bytes),
+        b"%d" % draw(st.integers(1, 30)),
+        NAMES[to[0]].encode() if len(to) == 1 else b"ALL",
+        to,
+        live,
+        b"X-a: 1\n",
+        b"x" * draw(st.integers(0, 25)),
+        NOW,
+        draw(st.sampled_from([None, None, NOW + 3, NOW + 6])),
+    )
+
+
+requests = st.one_of(
+    messages(),
+    messages(),
+    messages(),
+    st.builds(Acknowledge, members, devices_bytes, numbers, st.just(NOW)),
+    st.builds(Acknowledge, members, devices_bytes, numbers, st.just(NOW)),
+    st.builds(Refuse, members, devices_bytes, numbers, st.just(NOW)),
+    st.builds(MarkRead, members, devices_bytes, peers, numbers, st.just(NOW)),
+    st.builds(Settle, st.integers(1, 20), st.booleans(), st.just("dan is gone"), st.just(NOW)),
+    st.builds(OpenDevice, members, devices, st.one_of(st.just(0), numbers), st.just(NOW)),
+    st.builds(Revoke, members, devices),
+    st.builds(Fetch, members, st.integers(0, 12), st.integers(0, 6), st.integers(0, 60)),
+    st.builds(History, members, peers, numbers, st.sampled_from([0.0, NOW, NOW + 5]), st.integers(1, 6)),
+    st.builds(Expire, st.sampled_from([NOW, NOW + 3, NOW + 6])),
+    st.builds(Prune, st.just(NOW + 20), st.just(10.0)),
+)
+
+
+class Machine(RuleBasedStateMachine):
+    """A store on disk and a model of it are asked the same."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="twotick-"))
+        self.faults = Faults()
+        self._open()
+        for number, name in NAMES.items():
+            (member,) = self.store.apply([AddMember(name, "", NOW)])
+            assert member == Member(number, name, "")
+        self.model = Model(LIMITS, NAMES)
+        self.ask([OpenDevice(1, "laptop", 0, NOW), OpenDevice(2, "laptop", 0, NOW)])
+
+    def _open(self) -> None:
+        with self.faults.installed():
+            self.store = SqliteStore(self.folder, LIMITS)
+
+    @rule(batch=st.lists(requests, min_size=1, max_size=8))
+    def ask(self, batch: list[Request]) -> None:
+        results = self.store.apply(batch)
+        for request, result in zip(batch, results, strict=True):
+            assert result == self.model.answer(request, result), request
+
+    @rule(batch=st.lists(requests, min_size=1, max_size=4), after=st.integers(0, 12))
+    def fail(self, batch: list[Request], after: int) -> None:
+        self.faults.left = after
+        try:
+            with self.faults.installed():  # it may open another connection
+                results = self.store.apply(batch)
+        except StoreError:
+            return  # and the model is not told
+        finally:
+            self.faults.left = None
+        for request, result in zip(batch, results, strict=True):
+            assert result == self.model.answer(request, result), request
+
+    @rule()
+    def restart(self) -> None:
+        self.store.close()
+        self._open()
+        self.model.restart()
+
+    @invariant()
+    def logs_are_the_same_and_sound(self) -> None:
+        fetches: list[Request] = [Fetch(number, 0, 1000, 1 << 30) for number in NAMES]
+        for request, result in zip(fetches, self.store.apply(fetches), strict=True):
+            assert result == self.model.answer(request, result)
+        assert self.store.check() == []
+
+    def teardown(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.folder)
+
+
+@pytest.mark.timeout(300)
+def test_a_store_does_what_the_model_does():
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=int(os.environ.get("TWOTICK_STORE_EXAMPLES", "50")),
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )
