@@ -104,7 +104,7 @@ def test_damage_that_leaves_nothing_to_look_at_is_damage(operator: Operator) -> 
     (operator.data / "twotick.db").write_bytes(b"x" * 100_000)
     ended = operator.run("check")
     assert (ended.returncode, ended.stdout) == (65, "")
-    assert ended.stderr == f"twotick: {operator.data}/twotick.db cannot be opened: the database is damaged\n"
+    assert ended.stderr == f"twotick: {operator.data}/twotick.db is not a database of Twotick\n"
 
 
 # What a server does
