@@ -1,0 +1,151 @@
+"""The examples of sections 9 to 11 of docs/protocol.md, byte for byte, with a real server and a real store."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.server.test_conversation import EXAMPLES
+from tests.simulation.serving import serving
+from tests.sockets import Peer
+from twotick.server.secrets import hash_password
+from twotick.store import AddMember, SqliteStore, StoreLimits
+from twotick.wire import Side, Verb, frame, received, register
+
+LOG_IN = (
+    b"REGISTER DUPLEX alice\nAuthorization: Basic YWxpY2U6c2VjcmV0\nDevice: laptop\nWindow: 64\n\n",
+    b"REGISTERED DUPLEX alice\nDevice: laptop\nWindow: 64\nSeq: 0\nMax-body: 1048576\n\n",
+)
+TIME = b"2026-11-22T09:30:00.123Z"
+"""The time in the examples, which a sender may say."""
+
+
+class Place:
+    """A server with the members alice (password `secret`) and bob (`secret`)."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.peers: list[Peer] = []
+
+    def connect(self) -> Peer:
+        self.peers.append(Peer(("127.0.0.1", self._port), "127.0.0.1"))
+        return self.peers[-1]
+
+    def guest(self, name: bytes) -> Peer:
+        peer = self.connect()
+        peer.ask(
+            register(Side.DUPLEX, name),
+            b"REGISTERED DUPLEX %b\nWindow: 1\nMax-body: 1048576\n\n" % name,
+        )
+        return peer
+
+    def alice(self) -> Peer:
+        peer = self.connect()
+        peer.ask(*LOG_IN)
+        return peer
+
+    def bob(self) -> Peer:
+        peer = self.connect()
+        peer.ask(
+            register(Side.DUPLEX, b"bob", 9, authorization=b"Basic Ym9iOnNlY3JldA=="),
+            b"REGISTERED DUPLEX bob\nDevice: main\nWindow: 9\nSeq: 0\nMax-body: 1048576\n\n",
+        )
+        return peer
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Generator[Place, None, None]:
+    store = SqliteStore(tmp_path, StoreLimits())
+    store.apply([AddMember(name, hash_password(b"secret"), 0.0) for name in ("alice", "bob")])
+    store.close()
+    with serving(tmp_path) as server:
+        place = Place(server.port)
+        yield place
+        for peer in place.peers:
+            peer.close()
+
+
+def play(rule: str, peer: Peer) -> None:
+    """Write what the client writes in an example, and see the server write what it should."""
+    for _, writer, text in EXAMPLES[rule]:
+        if writer == "C":
+            peer.write(text)
+        else:
+            peer.expect(text)
+
+
+def test_a_device_registers(place: Place) -> None:
+    play("9.2", place.connect())
+    assert [text for _, _, text in EXAMPLES["9.2"]] == list(LOG_IN)
+
+
+def test_a_guest_sends_with_ids(place: Place) -> None:
+    ann, bob = place.guest(b"ann"), place.connect()
+    bob.ask(register(Side.SENDING, b"bo"), b"REGISTERED TOSEND bo\n\n")
+    receiving = place.connect()
+    receiving.ask(register(Side.RECEIVING, b"bo"), b"REGISTERED TORECV bo\n\n")
+    (_, _, send), (_, _, sent), *refused = EXAMPLES["9.6"]
+    ann.write(send.replace(b"bob", b"bo"))
+    receiving.expect(b"FORWARD ann\nContent-length: 5\n\nhello")
+    receiving.write(received(b"ann"))
+    ann.expect(sent.replace(b"bob", b"bo"))
+    ann.ask(refused[0][2], refused[1][2])
+
+
+def test_headers_travel(place: Place) -> None:
+    gus, ann = place.guest(b"gus"), place.guest(b"ann")
+    ann.write(frame(Verb.SEND, b"gus", b"hello", b"Time: " + TIME + b"\n", id=b"m1"))
+    (_, _, forward), (_, _, answer) = EXAMPLES["9.7"]
+    gus.expect(forward.replace(b"alice", b"ann"))
+    gus.write(answer.replace(b"alice", b"ann"))
+    ann.expect(b"SEND gus\nId: m1\n\n")
+
+
+def test_a_wrong_password(place: Place) -> None:
+    peer = place.connect()
+    peer.write(register(Side.DUPLEX, b"alice", authorization=b"Basic YWxpY2U6d3Jvbmc="))
+    play("10.2", peer)
+    peer.ask(*LOG_IN)
+
+
+def test_ticks(place: Place) -> None:
+    alice, bob = place.alice(), place.bob()
+    for number in range(3):  # so that the numbers are those of the example
+        head = b"bob\nId: a%d\nSeq: " % number
+        alice.ask(
+            frame(Verb.SEND, b"bob", b"", b"Time: " + TIME + b"\n", id=b"a%d" % number),
+            b"ACCEPTED %b%d\n\n" % (head, 2 * number + 1),
+        )
+        bob.expect(b"FORWARD alice\nContent-length: 0\nId: a%d\nSeq: %d\nTime: %b\n\n" % (number, number + 1, TIME))
+        bob.write(b"RECEIVED alice\nSeq: %d\n\n" % (number + 1))
+        alice.expect(b"SEND %b%d\n\n" % (head, 2 * number + 2))
+        alice.write(b"RECEIVED bob\nSeq: %d\n\n" % (2 * number + 2))
+    lines = [text for _, _, text in EXAMPLES["11.6"]]
+    alice.ask(lines[0].replace(b"\n\n", b"\nTime: " + TIME + b"\n\n"), lines[1])
+    bob.expect(b"FORWARD alice\nContent-length: 5\nId: m1\nSeq: 4\nTime: " + TIME + b"\n\nhello")
+    bob.write(b"RECEIVED alice\nSeq: 4\n\n")
+    alice.expect(lines[2])
+    alice.write(lines[3])
+    bob.write(b"READ alice\nSeq: 4\n\n")
+    alice.expect(lines[4])
+    alice.write(lines[5])
+
+
+def test_tokens_devices_and_revoking(place: Place) -> None:
+    """Rule 10.8, and rule 10.6 for the device below."""
+    alice = place.alice()
+    alice.write(b"TOKEN laptop\n\n")
+    alice.expect(b"TOKEN laptop\nToken: ")
+    token = alice.read(46)
+    alice.expect(b"\n\n")
+    below = place.connect()
+    below.ask(
+        register(Side.DUPLEX, b"alice", authorization=b"Bearer " + token, device=b"laptop/listen"),
+        b"REGISTERED DUPLEX alice\nDevice: laptop/listen\nWindow: 1\nSeq: 0\nMax-body: 1048576\n\n",
+    )
+    alice.ask(b"REVOKE laptop/listen\n\n", b"REVOKED laptop/listen\n\n")
+    assert below.rest() == b"ERROR 108 Replaced\nReason: the device was revoked\n\n"
+    alice.ask(
+        b"HISTORY\nId: h\n\n",
+        b"HISTORY\nId: h\nCount: 0\n\n",
+    )
