@@ -4,6 +4,7 @@ import pytest
 
 from tests.exchange.mail import Mail, message, taken, told
 from twotick.exchange import Limits
+from twotick.store import RemoveMember
 from twotick.wire import (
     HEADER_INCOMPLETE,
     Parser,
@@ -370,3 +371,31 @@ def test_bodies_that_wait_for_the_store_are_bounded() -> None:
     mail.settle()
     assert not alice.session.paused
     assert [line[0] for line in told(alice.read())] == ["ACCEPTED"] * 3
+
+
+def test_a_guest_is_answered_when_the_recipient_is_removed_behind_the_servers_back() -> None:
+    """Rule 5.7: another process has removed the member, and only that process knows what became of the message."""
+    mail = Mail(b"bob")
+    bob = mail.device(b"bob")
+    sending, _ = mail.classic(b"gus")
+    sending.write(send(b"bob", b"hi"))
+    mail.store.apply([RemoveMember("bob")])
+    mail.exchange.know([])
+    mail.settle()
+    assert bob.closed
+    mail.advance(31)
+    mail.advance(6)
+    assert told(sending.read()) == [("ERROR", 102, "", 0)]
+
+
+def test_nothing_is_kept_for_guests_who_are_gone() -> None:
+    mail = Mail(b"bob")
+    mail.device(b"bob").cut()
+    ann = mail.guest(b"ann")
+    ann.write(message(b"bob", b"hi", b"m1"))
+    ann.cut()
+    bob = mail.device(b"bob")
+    assert told(bob.read()) == [("FORWARD", "ann", "m1", 1, "hi")]
+    bob.write(taken(1))
+    assert not vars(mail.exchange)["_stored"]
+    assert not vars(mail.exchange)["_stored_of"]

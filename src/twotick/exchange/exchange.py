@@ -23,13 +23,14 @@ first; when it is stored, the sender is told so and devices are given it (member
 
 import re
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import Members, time_text
-from twotick.exchange.relay import LEFT, Relay
+from twotick.exchange.relay import LATE, LEFT, Relay
 from twotick.exchange.session import SETTLED, Account, Broadcast, Pending, Session, Stage, User
 from twotick.store import (
     Append,
@@ -72,6 +73,13 @@ _TRAVELS = 2048
 _EXPIRY = 1.0
 """Seconds between looks for messages whose time is over."""
 
+_STORE_LATE = 5.0
+"""Seconds after the time limit of a classic guest's message at which it is answered even if the store has not said so,
+as when another process has removed the recipient."""
+
+_GUEST_MESSAGES = 1024
+"""Messages of one extended connection of a guest whose fate it is told."""
+
 _UNDERSTOOD = {103: b"the frame cannot be understood", 106: b"the body is longer than Max-body allows"}
 
 
@@ -100,8 +108,11 @@ class Exchange(Relay):
         self._clock = clock
         self._users: dict[bytes, User] = {}
         self._members = Members(self._output, clock, self._on_outcome, new_token)
-        # The messages of guests to members that are not settled, by the store's numbers.
+        # The messages of guests to members that are not settled, by the store's numbers; and those of each guest.
         self._stored: dict[int, tuple[Session, int, Head]] = {}
+        self._stored_of: dict[Session, OrderedDict[int, None]] = {}
+        # Until when those of classic guests are answered, whatever the store says, soonest first.
+        self._stored_due: deque[tuple[float, int]] = deque()
         self._next_expiry = now
         self.logins: list[tuple[Session, Head]] = []
 
@@ -158,6 +169,8 @@ class Exchange(Relay):
         session.out.clear()
         self._release(session)
         self._output.close(session)
+        for message in self._stored_of.pop(session, ()):
+            del self._stored[message]
 
     def clogged(self, session: Session) -> None:
         """The connection takes no more output for now: what comes for it waits in its queue."""
@@ -180,6 +193,8 @@ class Exchange(Relay):
         if self._members and now >= self._next_expiry:
             self._next_expiry = now + _EXPIRY
             self._output.ask(Expire(self._clock()), self._changed)
+        while self._stored_due and self._stored_due[0][0] <= now:
+            self._settle_guest(self._stored_due.popleft()[1], State.FAILED, LATE)
 
     def know(self, members: list[Member]) -> None:
         """These, and no others, are the members."""
@@ -546,7 +561,7 @@ class Exchange(Relay):
             self._answer_again(sender, number, head, result)
             return
         if account is None:
-            self._stored[result.message] = (sender, number, head)
+            self._wait_for_store(sender, number, head, result.message)
         else:
             self._members.watch(account, result.message)
         if sender.extended:
@@ -595,18 +610,35 @@ class Exchange(Relay):
         """Give what was appended to logs to those whom it concerns."""
         self._members.distribute(outcome)
         for message, state, reason in outcome.guests:
-            if message not in self._stored:
-                continue
-            sender, number, head = self._stored[message]
-            if state is not State.DELIVERED or not sender.extended:
-                del self._stored[message]
-            if not sender.extended:
-                self._reply(sender, number, head, reason if state is State.FAILED else None)
-            elif state is State.FAILED:
-                self._output.write(sender, error(102, id=head.headers[b"id"], reason=reason.encode()))
-            else:
-                verb = Verb.READ if state is State.READ else Verb.SENT
-                self._output.write(sender, frame(verb, head.name, id=head.headers[b"id"]))
+            self._settle_guest(message, state, reason)
+
+    def _wait_for_store(self, sender: Session, number: int, head: Head, message: int) -> None:
+        """The fate of a guest's message is to be told to the guest."""
+        if sender.closing:
+            return
+        self._stored[message] = (sender, number, head)
+        own = self._stored_of.setdefault(sender, OrderedDict())
+        own[message] = None
+        if not sender.extended:
+            self._stored_due.append((self._deadline + _STORE_LATE, message))
+        elif len(own) > _GUEST_MESSAGES:
+            del self._stored[own.popitem(last=False)[0]]
+
+    def _settle_guest(self, message: int, state: State, reason: str) -> None:
+        """Tell a guest what became of a message, if that is not told yet."""
+        if message not in self._stored:
+            return
+        sender, number, head = self._stored[message]
+        if state is not State.DELIVERED or not sender.extended:
+            del self._stored[message]
+            del self._stored_of[sender][message]
+        if not sender.extended:
+            self._reply(sender, number, head, reason if state is State.FAILED else None)
+        elif state is State.FAILED:
+            self._output.write(sender, error(102, id=head.headers[b"id"], reason=reason.encode()))
+        else:
+            verb = Verb.READ if state is State.READ else Verb.SENT
+            self._output.write(sender, frame(verb, head.name, id=head.headers[b"id"]))
 
 
 def _reason(result: Refusal | StoreError) -> str:

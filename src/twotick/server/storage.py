@@ -89,6 +89,10 @@ class Storage:
             return list(self._store.apply([request for request, _ in batch]))
         except StoreError as error:
             return [error] * len(batch)
+        except Exception as error:  # a mistake of ours must not leave everybody without an answer
+            context = {"message": "the store cannot carry out a request", "exception": error}
+            self._loop.call_soon_threadsafe(self._loop.call_exception_handler, context)
+            return [StoreError("the server made a mistake, which is in its log")] * len(batch)
 
     def _tell_members(self, anyway: bool) -> None:
         try:
