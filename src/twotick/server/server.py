@@ -204,8 +204,10 @@ class Server:
 
     def _flush(self) -> None:
         self.flushing = False
+        # Taken out one by one, so that one that fails is not met again and the others are.
         written = self.exchange.written
-        for session in written:
+        while written:
+            session = written.pop()
             out = session.out
             if out:
                 if len(out[-1]) < _LARGE:
@@ -213,9 +215,9 @@ class Server:
                 else:
                     session.port.writelines(out)
                 out.clear()
-        written.clear()
         changed = self.exchange.changed
-        for session in changed:
+        while changed:
+            session = changed.pop()
             connection = session.port.get_protocol()
             if connection is None:
                 continue  # it was lost in the meantime
@@ -223,7 +225,6 @@ class Server:
                 self._close(connection)
             elif session.paused is connection.reading:
                 connection.read(not session.paused)
-        changed.clear()
         self._look_after_members()
         if self._flushed is not None:
             self._flushed.set()
@@ -268,7 +269,10 @@ class Server:
         if connection.ended or not transport.can_write_eof():
             transport.close()
         else:
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:  # the peer has vanished, which the event loop is about to tell
+                transport.abort()
 
     def _tick(self) -> None:
         now = self._loop.time()
