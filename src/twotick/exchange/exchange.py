@@ -18,33 +18,23 @@ Whenever it likes, best when all that has arrived was handled, it
 and empties these lists.
 
 What goes between guests never leaves the process (relay.py). What a member sends or gets is a request to the store
-first; when it is stored, the sender is told so and devices are given it (members.py).
+first; when it is stored, the sender is told so and devices are given it (stored.py, members.py).
 """
 
 import re
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from twotick.exchange.limits import Limits
-from twotick.exchange.members import Members, time_text
-from twotick.exchange.relay import LATE, LEFT, Relay
-from twotick.exchange.session import SETTLED, Account, Broadcast, Pending, Session, Stage, User
+from twotick.exchange.session import SETTLED, Account, Broadcast, Session, Stage, User
+from twotick.exchange.stored import Stored, reason_of
 from twotick.store import (
-    Append,
-    Appended,
-    Expire,
-    Kind,
-    Known,
     Member,
     OpenDevice,
     Opened,
-    Outcome,
     Refusal,
-    Settle,
-    State,
     StoreError,
 )
 from twotick.wire import (
@@ -58,7 +48,6 @@ from twotick.wire import (
     Verb,
     error,
     forward_start,
-    frame,
     is_name,
     registered,
 )
@@ -70,20 +59,10 @@ _IDENTIFIER = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRAVELS = 2048
 """Bytes of headers that may travel with a message (rule 9.7)."""
 
-_EXPIRY = 1.0
-"""Seconds between looks for messages whose time is over."""
-
-_STORE_LATE = 5.0
-"""Seconds after the time limit of a classic guest's message at which it is answered even if the store has not said so,
-as when another process has removed the recipient."""
-
-_GUEST_MESSAGES = 1024
-"""Messages of one extended connection of a guest whose fate it is told."""
-
 _UNDERSTOOD = {103: b"the frame cannot be understood", 106: b"the body is longer than Max-body allows"}
 
 
-class Exchange(Relay):
+class Exchange(Stored):
     """All users of one server and what is on its way between them.
 
     Args:
@@ -104,16 +83,8 @@ class Exchange(Relay):
         clock: Callable[[], float] = time.time,
         new_token: Callable[[], tuple[bytes, bytes]] | None = None,
     ) -> None:
-        super().__init__(limits, now)
-        self._clock = clock
+        super().__init__(limits, now, clock, new_token)
         self._users: dict[bytes, User] = {}
-        self._members = Members(self._output, clock, self._on_outcome, new_token)
-        # The messages of guests to members that are not settled, by the store's numbers; and those of each guest.
-        self._stored: dict[int, tuple[Session, int, Head]] = {}
-        self._stored_of: dict[Session, OrderedDict[int, None]] = {}
-        # Until when those of classic guests are answered, whatever the store says, soonest first.
-        self._stored_due: deque[tuple[float, int]] = deque()
-        self._next_expiry = now
         self.logins: list[tuple[Session, Head]] = []
 
     # What the driver reports
@@ -169,8 +140,7 @@ class Exchange(Relay):
         session.out.clear()
         self._release(session)
         self._output.close(session)
-        for message in self._stored_of.pop(session, ()):
-            del self._stored[message]
+        self._forget_stored(session)
 
     def clogged(self, session: Session) -> None:
         """The connection takes no more output for now: what comes for it waits in its queue."""
@@ -190,11 +160,7 @@ class Exchange(Relay):
     def tick(self, now: float) -> None:
         """The time is `now`, in seconds: answer 102 to whoever has waited too long (rule 5.7)."""
         self._tick(now)
-        if self._members and now >= self._next_expiry:
-            self._next_expiry = now + _EXPIRY
-            self._output.ask(Expire(self._clock()), self._changed)
-        while self._stored_due and self._stored_due[0][0] <= now:
-            self._settle_guest(self._stored_due.popleft()[1], State.FAILED, LATE)
+        self._tick_stored(now)
 
     def know(self, members: list[Member]) -> None:
         """These, and no others, are the members."""
@@ -371,7 +337,7 @@ class Exchange(Relay):
         if session.closing or head.side is None:
             return
         if isinstance(result, Refusal | StoreError):
-            self.not_authenticated(session, 104, _reason(result))
+            self.not_authenticated(session, 104, reason_of(result))
             return
         self._name(session, member.name.encode(), head.side, self._window(head))
         self._output.write(
@@ -472,9 +438,6 @@ class Exchange(Relay):
         else:
             self._forward_or_queue(receiver, (sender, head, number, self._deadline, None), body)
 
-    def _time_line(self) -> bytes:
-        return b"Time: %b\n" % time_text(self._clock()).encode()
-
     def _send_elsewhere(self, sender: Session, number: int, head: Head, body: bytes) -> None:
         """Handle a SEND to anybody but a guest with a classic connection."""
         member = self._members.find(head.key)
@@ -507,139 +470,3 @@ class Exchange(Relay):
             broadcast = Broadcast(len(guests), partial(self._reply, sender, number, head))
             for guest in guests:
                 self._forward_or_queue(guest, (sender, head, SETTLED, self._deadline, broadcast), body)
-
-    # What is stored (section 11)
-
-    def _store(
-        self,
-        sender: Session,
-        number: int,
-        head: Head,
-        body: bytes,
-        members: tuple[int, ...],
-        guests: list[Session],
-    ) -> None:
-        """Store a message to members, to guests from a member, or to both."""
-        account = sender.account
-        now = self._clock()
-        expires = None
-        if not sender.extended or head.key == b"all":
-            expires = now + self._limits.answer_timeout
-        elif _NUMBER.fullmatch(seconds := head.headers.get(b"expires", b"")):
-            expires = now + int(seconds)
-        request = Append(
-            sender=account.member if account else None,
-            sender_name=sender.name,
-            device=account.device if account else b"",
-            id=head.headers.get(b"id", b"") if sender.extended else b"",
-            recipient=head.name,
-            members=members,
-            live=bool(guests),
-            headers=head.travels if sender.extended else self._time_line(),
-            body=body,
-            time=now,
-            expires=expires,
-        )
-        sender.queued_bytes += len(body)
-        self._output.ask(request, partial(self._is_stored, sender, number, head, body, account, guests))
-
-    def _is_stored(
-        self,
-        sender: Session,
-        number: int,
-        head: Head,
-        body: bytes,
-        account: Account | None,
-        guests: list[Session],
-        result: Appended | Known | Refusal | StoreError,
-    ) -> None:
-        sender.queued_bytes -= len(body)
-        if isinstance(result, Refusal | StoreError):
-            self._reply(sender, number, head, _reason(result))
-            return
-        if isinstance(result, Known):
-            self._answer_again(sender, number, head, result)
-            return
-        if account is None:
-            self._wait_for_store(sender, number, head, result.message)
-        else:
-            self._members.watch(account, result.message)
-        if sender.extended:
-            own = account.member if account and account.feed else None
-            seqs = [entry.seq for entry in result.outcome.entries if entry.member == own and entry.kind is Kind.SENT]
-            if head.key != b"all" and not guests:
-                self._output.write(
-                    sender,
-                    frame(Verb.ACCEPTED, head.name, id=head.headers[b"id"], seq=seqs[0] if seqs else None),
-                )
-            self._answered(sender)
-        self._on_outcome(result.outcome)
-        if guests:
-            broadcast = Broadcast(len(guests), partial(self._settle_stored, result.message))
-            message: Pending = (sender, head, SETTLED, self._deadline, broadcast)
-            for guest in guests:
-                if guest.user is None:
-                    self._settle(message, LEFT)
-                else:
-                    self._forward_or_queue(guest, message, body)
-
-    def _settle_stored(self, message: int, failure: str | None) -> None:
-        request = Settle(message, failure is None, failure or "", self._clock())
-        self._output.ask(request, self._changed)
-
-    def _answer_again(self, sender: Session, number: int, head: Head, known: Known) -> None:
-        """Answer a SEND whose Id was used before with what is known of that message (rule 11.7)."""
-        if not known.same:
-            self._reply(sender, number, head, "this Id was used for another message")
-        elif known.state is State.FAILED:
-            self._reply(sender, number, head, known.reason)
-        else:
-            identifier = head.headers[b"id"]
-            verbs = (Verb.ACCEPTED, Verb.SENT, Verb.READ)[: known.state]
-            self._output.write(sender, *(frame(verb, head.name, id=identifier) for verb in verbs))
-            if sender.account is not None:
-                self._members.watch(sender.account, known.message)
-            self._answered(sender)
-
-    def _changed(self, result: Outcome | StoreError) -> None:
-        """Something was stored for which nobody waits; if it was not, the same is tried or told again later."""
-        if isinstance(result, Outcome):
-            self._on_outcome(result)
-
-    def _on_outcome(self, outcome: Outcome) -> None:
-        """Give what was appended to logs to those whom it concerns."""
-        self._members.distribute(outcome)
-        for message, state, reason in outcome.guests:
-            self._settle_guest(message, state, reason)
-
-    def _wait_for_store(self, sender: Session, number: int, head: Head, message: int) -> None:
-        """The fate of a guest's message is to be told to the guest."""
-        if sender.closing:
-            return
-        self._stored[message] = (sender, number, head)
-        own = self._stored_of.setdefault(sender, OrderedDict())
-        own[message] = None
-        if not sender.extended:
-            self._stored_due.append((self._deadline + _STORE_LATE, message))
-        elif len(own) > _GUEST_MESSAGES:
-            del self._stored[own.popitem(last=False)[0]]
-
-    def _settle_guest(self, message: int, state: State, reason: str) -> None:
-        """Tell a guest what became of a message, if that is not told yet."""
-        if message not in self._stored:
-            return
-        sender, number, head = self._stored[message]
-        if state is not State.DELIVERED or not sender.extended:
-            del self._stored[message]
-            del self._stored_of[sender][message]
-        if not sender.extended:
-            self._reply(sender, number, head, reason if state is State.FAILED else None)
-        elif state is State.FAILED:
-            self._output.write(sender, error(102, id=head.headers[b"id"], reason=reason.encode()))
-        else:
-            verb = Verb.READ if state is State.READ else Verb.SENT
-            self._output.write(sender, frame(verb, head.name, id=head.headers[b"id"]))
-
-
-def _reason(result: Refusal | StoreError) -> str:
-    return result.reason if isinstance(result, Refusal) else str(result)

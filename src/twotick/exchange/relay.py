@@ -11,6 +11,7 @@ The fast path is between classic connections: `_take_sends` and `_take_answers` 
 more is to be done than to write an answer leaves it by having `held`.
 """
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 
 from twotick.exchange.limits import Limits
@@ -36,7 +37,7 @@ LATE = "the recipient did not answer in time"
 NO_ROOM = "too much is waiting for the recipient"
 
 
-class Relay:
+class Relay(ABC):
     """What is on its way between connections. `Exchange` adds who they are.
 
     Args:
@@ -62,13 +63,13 @@ class Relay:
         self.changed = self._output.changed
         self.requests = self._output.requests
 
+    @abstractmethod
     def _send_elsewhere(self, sender: Session, number: int, head: Head, body: bytes) -> None:
         """Handle a SEND to anybody but a guest with a classic connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _break_off(self, session: Session, code: int) -> None:
         """Handle a frame that cannot be understood."""
-        raise NotImplementedError
 
     def _tick(self, now: float) -> None:
         """Answer whoever has waited too long (rule 5.7)."""

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, TypeAlias, TypeVar
 
@@ -88,7 +89,7 @@ async def chat(name: str, *, server: str, max_body: int, welcome: str | None = N
         await _GuestChat(me, ask, out).run()
 
 
-class _Chat(Generic[_Me]):
+class _Chat(ABC, Generic[_Me]):
     """One conversation: what is typed goes out line by line, and what comes is shown meanwhile."""
 
     def __init__(self, me: _Me, ask: Ask, out: Console) -> None:
@@ -143,13 +144,13 @@ class _Chat(Generic[_Me]):
             reason = f"nobody knows, since {error}" if isinstance(error, ConnectionLost) else str(error)
             self._out.print(failed_line(recipient, reason))
 
+    @abstractmethod
     async def _send_and_tell(self, recipient: str, body: bytes) -> None:
         """Send a message, and show what becomes of it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _show(self) -> None:
         """Show what comes."""
-        raise NotImplementedError
 
 
 class _GuestChat(_Chat[Client]):
