@@ -15,7 +15,7 @@ Whenever it likes, best when all that has arrived was handled, it
 - carries out `requests` with the store and calls their callbacks, in order, when that is done;
 - finds out for each of `logins` who is asking, and calls `authenticated` or `not_authenticated`;
 
-and empties these lists.
+and takes out what it has looked at.
 
 What goes between guests never leaves the process (relay.py). What a member sends or gets is a request to the store
 first; when it is stored, the sender is told so and devices are given it (stored.py, members.py).

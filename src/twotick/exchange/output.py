@@ -1,5 +1,6 @@
 """What an exchange leaves behind for its driver to do."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -11,7 +12,7 @@ Callback: TypeAlias = Callable[[Any], None]
 
 
 class Output:
-    """What an exchange leaves behind. The driver empties the lists.
+    """What an exchange leaves behind. The driver empties what it looks at.
 
     Attributes:
         written: the sessions that have output; one may be in it twice.
@@ -22,8 +23,8 @@ class Output:
     """
 
     def __init__(self) -> None:
-        self.written: list[Session] = []
-        self.changed: list[Session] = []
+        self.written: deque[Session] = deque()
+        self.changed: deque[Session] = deque()
         self.requests: list[tuple[Request, Callback]] = []
         self.asked = 0
 

@@ -207,7 +207,7 @@ class Server:
         # Taken out one by one, so that one that fails is not met again and the others are.
         written = self.exchange.written
         while written:
-            session = written.pop()
+            session = written.popleft()
             out = session.out
             if out:
                 if len(out[-1]) < _LARGE:
@@ -217,7 +217,7 @@ class Server:
                 out.clear()
         changed = self.exchange.changed
         while changed:
-            session = changed.pop()
+            session = changed.popleft()
             connection = session.port.get_protocol()
             if connection is None:
                 continue  # it was lost in the meantime
