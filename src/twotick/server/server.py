@@ -268,7 +268,10 @@ class Server:
         if connection.ended or not transport.can_write_eof():
             transport.close()
         else:
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:
+                transport.abort()  # the peer is gone, and nothing of this can reach it
 
     def _tick(self) -> None:
         now = self._loop.time()
