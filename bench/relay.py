@@ -74,7 +74,7 @@ def run_load(protocol: str, in_flight: int, deliveries: int, server: RunningServ
     command = ["taskset", "--cpu-list", str(core), str(_LOAD), *(f"--{name}={options[name]}" for name in options)]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode != 0:
-        raise MeasurementError(process.stderr.strip())
+        raise MeasurementError(process.stderr.strip() or f"the load ended with status {process.returncode}")
     figures = json.loads(process.stdout)
     return Run(
         cpu=figures["server_cpu_us_per_delivery"],

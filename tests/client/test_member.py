@@ -447,12 +447,12 @@ async def test_read_stands_for_all_messages_before_it() -> None:  # rule 11.8
         messages = await take(bob, 4)
         await take(carol, 1)
         assert [message.text for message in messages] == ["one", "two", "three", "four"]
+        for receipt in (*receipts, other, late):
+            await receipt.delivered()
         await messages[2].read()
         assert [message.text for message in await take(alice, 1)] == ["three"]
         for receipt in receipts:
             await receipt.read()
-        await other.delivered()
-        await late.delivered()
         await alice.history()
         assert (other.state, late.state) == (State.DELIVERED, State.DELIVERED)
         await messages[3].read()

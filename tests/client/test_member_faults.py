@@ -245,6 +245,8 @@ async def test_a_message_that_expires_while_the_connection_is_away_is_not_shown(
         server.write(frame(Verb.HISTORY, id=head.headers[b"id"], count=0))
         head, _ = await server.expect(Verb.RECEIVED)
         assert head.headers[b"seq"] == b"3"
+        head, _ = await server.expect(Verb.HISTORY)
+        server.write(frame(Verb.HISTORY, id=head.headers[b"id"], count=0))
         await server.end()
 
     async with scripted(first, second) as address, scripted_join(address) as me:
@@ -253,6 +255,7 @@ async def test_a_message_that_expires_while_the_connection_is_away_is_not_shown(
         message = await me.receive()
         assert (taken.seq, message.seq) == (1, 3)
         await message.ack()  # 1 and 2 are not in the log any more
+        assert await me.history() == []
         await taken.ack()
 
 
@@ -315,6 +318,32 @@ async def test_the_server_knows_a_message_already(known: list[Verb], state: Stat
             await me.send("bob", "hello")
         assert receipt.state is state
         assert me.outbox == []
+
+
+async def test_read_stands_for_messages_whose_place_in_the_log_is_not_known() -> None:  # rules 11.7 and 11.8
+    read = asyncio.Event()
+
+    async def first(server: Spoken) -> None:
+        await server.register()
+        for _ in range(3):
+            await server.expect(Verb.SEND)
+
+    async def second(server: Spoken) -> None:
+        await server.register()
+        sent = [await server.expect(Verb.SEND) for _ in range(3)]
+        for each in sent:
+            server.write(accepted(each) + frame(Verb.SENT, b"bob", id=each[0].headers[b"id"]))
+        await read.wait()
+        server.write(frame(Verb.READ, b"bob", id=sent[1][0].headers[b"id"], seq=9))
+        await server.end()
+
+    async with scripted(first, second) as address, scripted_join(address) as me:
+        receipts = [await me.queue("bob", text) for text in ("one", "two", "three")]
+        for receipt in receipts:
+            await receipt.delivered()
+        read.set()
+        await receipts[0].read()
+        assert [receipt.state for receipt in receipts] == [State.READ, State.READ, State.DELIVERED]
 
 
 async def test_a_receipt_that_comes_before_its_accepted() -> None:
@@ -556,6 +585,29 @@ async def test_a_cancelled_send_is_taken_out_of_the_outbox_unless_it_was_sent() 
         going.set()
         await receipt.accepted()
         await me.send("bob", "last")
+
+
+async def test_a_send_that_is_cancelled_before_its_turn_is_not_sent() -> None:
+    cancelled = asyncio.Event()
+
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        sent = await server.expect(Verb.SEND)
+        await cancelled.wait()
+        server.write(accepted(sent))
+        sent = await server.expect(Verb.SEND)
+        assert sent[1] == b"three"
+        server.write(accepted(sent))
+        await server.end()
+
+    async with scripted(serve) as address, scripted_join(address, limits=MemberLimits(pipelined=1)) as me:
+        sends = [asyncio.create_task(me.send("bob", text)) for text in ("one", "two", "three")]
+        await until(lambda: len(me.outbox) == 3)
+        sends[1].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sends[1]
+        cancelled.set()
+        await asyncio.gather(sends[0], sends[2])
 
 
 async def test_sends_wait_for_room_in_their_order() -> None:

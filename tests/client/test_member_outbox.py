@@ -5,12 +5,15 @@ import signal
 import sqlite3
 import stat
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.client.members import Connections, Proxy, Spoken, chatting, scripted, scripted_join, take
+from tests.client.members import Connections, Proxy, Spoken, chatting, scripted, scripted_join, take, until
 from tests.client.test_member_faults import accepted, refusing
+from tests.sockets import PATIENCE
 from twotick.client import (
     ConnectionLost,
     MemberClient,
@@ -21,7 +24,8 @@ from twotick.client import (
     ServerUnreachable,
     State,
 )
-from twotick.wire import Verb, error
+from twotick.client.outbox import Outbox
+from twotick.wire import Verb, error, frame
 
 NOBODY = "127.0.0.1:1"
 
@@ -247,12 +251,49 @@ async def test_what_cannot_be_taken_out_is_told(file: Path) -> None:
             assert [message.text for message in await take(bob, 2)] == ["two", "three"]
 
 
-async def test_opening_can_be_cancelled(file: Path) -> None:
-    for turns in range(10):
+async def test_nothing_is_sent_before_it_is_on_disk(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_disk = threading.Event()
+    apply = Outbox._apply  # type: ignore[reportPrivateUsage]
+
+    def wait_and_apply(outbox: Outbox, changes: list[Any]) -> None:
+        assert on_disk.wait(PATIENCE)
+        apply(outbox, changes)
+
+    async def first(server: Spoken) -> None:
+        await server.register()
+        await server.expect(Verb.DEVICES)
+
+    async def second(server: Spoken) -> None:
+        await server.register()
+        await server.expect(Verb.DEVICES)
+        server.write(frame(Verb.DEVICES, body=b"[]"))
+        on_disk.set()
+        sent = await server.expect(Verb.SEND)
+        server.write(accepted(sent))
+        await server.expect(Verb.DEVICES)
+        server.write(frame(Verb.DEVICES, body=b"[]"))
+        await server.end()
+
+    monkeypatch.setattr(Outbox, "_apply", wait_and_apply)
+    async with scripted(first, second) as address, scripted_join(address, outbox=file) as me:
+        sending = asyncio.create_task(me.send("bob", "hello"))
+        await until(lambda: len(me.outbox) == 1)
+        assert await me.devices() == []
+        await sending
+        assert await me.devices() == []
+
+
+async def test_opening_and_closing_can_be_cancelled(file: Path) -> None:
+    done = False
+    for turns in range(1000):
         opening = asyncio.create_task(fill(file))
         for _ in range(turns):
             await asyncio.sleep(0)
+        done = opening.done()
         opening.cancel()
+        if done:
+            break
         with pytest.raises(asyncio.CancelledError):
             await opening
+    assert done
     assert len(await fill(file, "hello")) == 1

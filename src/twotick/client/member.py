@@ -524,6 +524,14 @@ class MemberClient:
             OutboxError: the outbox on disk could not be brought up to date.
         """
         self._closed = True
+        closing = asyncio.ensure_future(self._close())
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.gather(closing, return_exceptions=True)  # or the outbox would stay in use
+            raise
+
+    async def _close(self) -> None:
         await self._lifeline.close(ConnectionLost("the client was closed"))
         await self._outbox.close()
 

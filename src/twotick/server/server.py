@@ -271,8 +271,8 @@ class Server:
         else:
             try:
                 transport.write_eof()
-            except OSError:  # the peer has vanished, which the event loop is about to tell
-                transport.abort()
+            except OSError:
+                transport.abort()  # the peer is gone, and nothing of this can reach it
 
     def _tick(self) -> None:
         now = self._loop.time()
