@@ -106,7 +106,7 @@ class Exchange(Stored):
         """
         stage = session.stage
         if stage is _SENDING:
-            if len(frames) > self._most_unanswered - session.next_send + session.next_answer:
+            if session.next_send - session.next_answer + len(frames) >= self._most_unanswered:
                 return self._take_as_can_be(session, frames)
             self._take_sends(session, frames)
         elif stage is _RECEIVING:

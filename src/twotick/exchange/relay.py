@@ -88,7 +88,7 @@ class Relay(ABC):
     # From the sender (section 5)
 
     def _take_sends(self, sender: Session, frames: list[Frame]) -> None:
-        """Handle the frames of a sending connection.
+        """Handle the frames of a sending connection, so few that not too many are unanswered afterwards.
 
         This is one half of the fast path: a SEND to a receiver whose window has room is handled here, in line.
         """
@@ -116,9 +116,7 @@ class Relay(ABC):
                 out += (sender.start, head.length_end, body)
             else:
                 self._queue(receiver, (sender, head, number, self._deadline, None), body)
-        if sender.next_send - sender.next_answer >= self._most_unanswered or (
-            sender.queued_bytes and self._full(sender, 1)
-        ):
+        if sender.queued_bytes and self._full(sender, 1):
             self._pause(sender)
 
     def _take_as_can_be(self, sender: Session, frames: list[Frame]) -> list[Frame]:
@@ -128,6 +126,8 @@ class Relay(ABC):
             room = self._most_unanswered - sender.next_send + sender.next_answer
             self._take_sends(sender, frames[taken : taken + room])
             taken += room
+            if self._full(sender, 1):
+                self._pause(sender)
         return frames[taken:]
 
     def _wake(self, receiver: Session) -> deque[Pending]:
@@ -188,31 +188,32 @@ class Relay(ABC):
         for head, _ in frames:
             pending = receiver.pending
             if head.verb is _RECEIVED:
-                if not pending or head.key != pending[0][0].key:
+                if not pending:
                     continue
-                failure = None
+                message = pending.popleft()
+                sender, send, number, _, _ = message
+                if head.key != sender.key:
+                    pending.appendleft(message)
+                    continue
+                if number == sender.next_answer and sender.held is None:
+                    sender.next_answer = number + 1
+                    out = sender.out
+                    if not out:
+                        self.written.append(sender)
+                    out.append(send.delivered)
+                else:
+                    self._settle(message, None)
             elif head.verb is Verb.ERROR:
                 if not pending:
                     continue
-                failure = REFUSED
+                self._settle(pending.popleft(), REFUSED)
             elif head.verb is Verb.REGISTER:
                 self._output.write(receiver, MALFORMED_USERNAME)
                 if not receiver.window:
                     self._pause(receiver)
-                continue
             else:
                 self._break_off(receiver, head.code)
                 return
-            message = pending.popleft()
-            sender, send, number, _, _ = message
-            if failure is None and number == sender.next_answer and sender.held is None:
-                sender.next_answer = number + 1
-                out = sender.out
-                if not out:
-                    self.written.append(sender)
-                out.append(send.delivered)
-            else:
-                self._settle(message, failure)
             if receiver.queue:
                 self._forward_queued(receiver)
 

@@ -48,12 +48,14 @@ class Connection(asyncio.Protocol):
         if self.lingering:
             return
         server = self._server
-        frames = self._parser.feed(data)
-        if self._parser.partial or self.late:
-            server.watch_frame(self, self._parser.partial, bool(frames))
+        parser = self._parser
+        frames = parser.feed(data)
+        if parser.partial or self.late:
+            server.watch_frame(self, parser.partial, bool(frames))
         if frames:
-            untaken = server.exchange.take(self.session, frames)
-            if self.session.paused:
+            session = self.session
+            untaken = server.exchange.take(session, frames)
+            if session.paused:
                 self._stop_reading(untaken)
             if not server.flushing:
                 server.flush_soon()
