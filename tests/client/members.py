@@ -99,8 +99,10 @@ async def chatting(
         for device in devices:
             chat.token(name, device)
     await chat.start(**options)
-    yield chat
-    await chat.stop()
+    try:
+        yield chat
+    finally:
+        await chat.stop()
 
 
 SHORT_ANSWERS = ServerLimits(exchange=Limits(answer_timeout=0.3))
@@ -166,11 +168,13 @@ class Proxy:
         """Gives its HOST:PORT."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()
-        yield f"{host}:{port}"
-        server.close()
-        self.cut()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        try:
+            yield f"{host}:{port}"
+        finally:
+            server.close()
+            self.cut()
+            while self._tasks:
+                await asyncio.wait(self._tasks)
 
     def cut(self) -> None:
         """Break all connections."""
@@ -297,10 +301,13 @@ async def scripted(*scripts: Script) -> AsyncGenerator[str]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
-    yield f"{host}:{port}"
-    server.close()
-    if tasks:
+    try:
+        yield f"{host}:{port}"
         await asyncio.gather(*tasks)
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
     assert not left
 
 

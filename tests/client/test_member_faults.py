@@ -6,6 +6,7 @@ import random
 import pytest
 
 from tests.client.members import (
+    EAGER,
     Chat,
     Connections,
     Proxy,
@@ -35,6 +36,7 @@ from twotick.client import (
     TooLarge,
     TooManyRequests,
     TwotickError,
+    join,
 )
 from twotick.wire import Frame, Verb, error, frame
 
@@ -177,6 +179,18 @@ async def test_everything_arrives_once_and_in_order_on_all_devices_while_connect
                 assert len(each.texts["bob to alice"]) == count
             else:
                 assert len(each.texts["alice to bob"]) == 2 * count
+
+
+async def test_whoever_has_signed_up_signs_in_from_then_on() -> None:
+    async with chatting() as chat:
+        proxy = Proxy(chat.port)
+        async with (
+            proxy.listening() as at,
+            join("alice", at, password="correct horse", sign_up="yes", limits=EAGER) as alice,
+        ):
+            proxy.cut()
+            await until(lambda: not alice.connected)
+            assert [device.device for device in await alice.devices()] == ["main"]
 
 
 async def test_the_program_is_told_about_connections() -> None:
@@ -362,14 +376,18 @@ async def test_a_receipt_that_comes_before_its_accepted() -> None:
         server.write(error(102, id=ids[1], seq=4, reason=b"refused"))
         answered = [(await server.expect(Verb.RECEIVED))[0].headers[b"seq"] for _ in range(2)]
         assert answered == [b"3", b"4"]
-        server.write(frame(Verb.ACCEPTED, b"bob", id=ids[0]) + frame(Verb.SENT, b"bob", id=ids[0]))
+        server.write(frame(Verb.ACCEPTED, b"bob", id=ids[0]))
         server.write(error(102, id=ids[1], reason=b"refused"))
+        await server.expect(Verb.DEVICES)
+        server.write(frame(Verb.DEVICES, body=b"[]"))
         await server.end()
 
     async with scripted(first, second) as address, scripted_join(address) as me:
         one, two = await me.queue("bob", "one"), await me.queue("bob", "two")
         assert (await one.accepted()).state is State.DELIVERED
         assert await fate(two.accepted()) == "refused"
+        assert await me.devices() == []
+        assert (one.state, two.state) == (State.DELIVERED, State.FAILED)
 
 
 async def test_answers_come_in_any_order() -> None:  # rule 9.6
@@ -464,6 +482,51 @@ async def test_what_was_read_is_told_again() -> None:
     async with scripted(first, second) as address, scripted_join(address, on_connection=told) as me:
         await (await me.receive()).read()
         await until(lambda: told.kinds.count(type(None)) == 2)
+
+
+async def test_what_was_read_is_told_once() -> None:
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        server.write(HELLO + HELLO.replace(b"Seq: 1", b"Seq: 2"))
+        verbs = [(await server.frame())[0].verb for _ in range(4)]
+        assert verbs == [Verb.RECEIVED, Verb.RECEIVED, Verb.READ, Verb.DEVICES]
+        server.write(frame(Verb.DEVICES, body=b"[]"))
+        await server.end()
+
+    async with scripted(serve) as address, scripted_join(address) as me:
+        one, two = await take(me, 2)
+        for message in (two, one, two):
+            await message.read()
+        assert await me.devices() == []
+
+
+async def test_in_another_log_the_numbers_mean_something_else() -> None:
+    async def first(server: Spoken) -> None:
+        await server.register()
+        head, _ = sent = await server.expect(Verb.SEND)
+        server.write(accepted(sent, 1) + frame(Verb.SENT, b"bob", id=head.headers[b"id"], seq=2))
+        server.write(HELLO.replace(b"Seq: 1", b"Seq: 3"))
+        while (await server.frame())[0].verb is not Verb.READ:
+            pass
+
+    async def second(server: Spoken) -> None:
+        head, _ = await server.register(seq=0)
+        assert head.headers[b"seq"] == b"3"
+        server.write(frame(Verb.FORWARD, b"alice", b"hi", to=b"bob", id=b"other", seq=2))
+        server.write(frame(Verb.READ, b"bob", id=b"other", seq=3))
+        answered = [(await server.expect(Verb.RECEIVED))[0].headers[b"seq"] for _ in range(2)]
+        assert answered == [b"2", b"3"]
+        await server.end()
+
+    async with scripted(first, second) as address, scripted_join(address) as me:
+        entries = me.entries()
+        receipt = await me.send("bob", "hello")
+        message = await anext(entries)
+        assert isinstance(message, MemberMessage)
+        await message.read()
+        other, read = await anext(entries), await anext(entries)
+        await read.ack()
+        assert (other.seq, read.seq, receipt.state) == (2, 3, State.DELIVERED)
 
 
 async def test_questions_are_asked_again() -> None:

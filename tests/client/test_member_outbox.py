@@ -17,6 +17,7 @@ from tests.sockets import PATIENCE
 from twotick.client import (
     ConnectionLost,
     MemberClient,
+    MemberLimits,
     NotAuthenticated,
     NotDelivered,
     OutboxError,
@@ -219,7 +220,8 @@ async def test_a_full_disk(file: Path) -> None:
         assert isinstance(disk, sqlite3.Connection)
         disk.execute(f"PRAGMA max_page_count = {pages}")
 
-    async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
+    limits = MemberLimits(outbox_bytes=250_000)  # what is not queued takes no room
+    async with scripted_join(NOBODY, outbox=file, wait_for_server=True, limits=limits) as me:
         first = await me.queue("bob", "small")
         set_pages(me, 10)
         large = [asyncio.create_task(me.queue("bob", "x" * 100_000)) for _ in range(3)]
