@@ -4,7 +4,7 @@ import pytest
 
 from tests.exchange.mail import Mail, message, taken, told
 from twotick.exchange import Limits
-from twotick.store import RemoveMember
+from twotick.store import AddMember, Member, RemoveMember
 from twotick.wire import (
     HEADER_INCOMPLETE,
     Parser,
@@ -399,3 +399,22 @@ def test_nothing_is_kept_for_guests_who_are_gone() -> None:
     bob.write(taken(1))
     assert not vars(mail.exchange)["_stored"]
     assert not vars(mail.exchange)["_stored_of"]
+
+
+@pytest.mark.parametrize("extended", [False, True])
+@pytest.mark.parametrize("how", ["signs up", "is added"])
+def test_a_guest_who_has_the_name_of_a_new_member_is_turned_out(extended: bool, how: str) -> None:
+    """Rule 10.1: nobody gets what is for somebody else."""
+    mail = Mail(b"bob")
+    guest = [mail.guest(b"Alice")] if extended else list(mail.classic(b"Alice"))
+    (alice,) = mail.store.apply([AddMember("alice", "", 0.0)])
+    assert isinstance(alice, Member)
+    mail.members[b"alice"] = alice
+    if how == "is added":
+        mail.exchange.know(list(mail.members.values()))
+        mail.settle()
+    member = mail.device(b"alice", window=9)
+    assert all(line.closed for line in guest)
+    mail.device(b"bob").write(message(b"alice", b"secret", b"m1"))
+    assert told(member.read()) == [("FORWARD", "bob", "m1", 1, "secret")]
+    assert not any(head.verb is Verb.FORWARD for line in guest for head, _ in line.read())

@@ -1,6 +1,8 @@
 """A server process with members, as the command starts it."""
 
+import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Generator
@@ -50,12 +52,16 @@ class ServerProcess:
 
 
 @contextmanager
-def serving(data: Path, *, longest_file: int | None = None) -> Generator[ServerProcess, None, None]:
+def serving(
+    data: Path, *, longest_file: int | None = None, preload: Path | None = None, killed: bool = False
+) -> Generator[ServerProcess, None, None]:
     """Run a server on a data folder until the end of the block.
 
     Args:
         data: the folder.
         longest_file: the bytes that a file of the server may grow to, so that its disk is full then.
+        preload: a library whose functions take the place of the system's.
+        killed: whether it is ended as a power cut would, and not in good order.
     """
 
     def limit() -> None:
@@ -63,9 +69,10 @@ def serving(data: Path, *, longest_file: int | None = None) -> Generator[ServerP
             resource.setrlimit(resource.RLIMIT_FSIZE, (longest_file, longest_file))
 
     command = [sys.executable, "-m", "twotick", "serve", "--data", str(data), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=limit) as process:
+    environment = os.environ | ({"LD_PRELOAD": str(preload)} if preload else {})
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=limit, env=environment) as process:
         try:
             yield ServerProcess(process)
         finally:
-            process.terminate()
-            assert process.wait(30) == 0
+            process.send_signal(signal.SIGKILL if killed else signal.SIGTERM)
+            assert process.wait(30) == (-signal.SIGKILL if killed else 0)

@@ -1,6 +1,8 @@
 """What the server keeps, and what it cannot keep (docs/guarantees.md)."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,18 @@ import pytest
 from tests.simulation.serving import make_members, serving
 from twotick.client import MemberClient, MemberLimits, NotDelivered, State, join
 from twotick.wire import Frame, HeadCache, Parser, Side, Verb, frame, register
+
+FAILING_SYNC = """
+#include <errno.h>
+#include <unistd.h>
+static int sync_or_fail(void) {
+  if (access(FLAG, F_OK) == 0) { errno = EIO; return -1; }
+  return 0;
+}
+int fsync(int file) { (void)file; return sync_or_fail(); }
+int fdatasync(int file) { (void)file; return sync_or_fail(); }
+"""
+"""A disk that cannot keep what it was given, as soon as the file FLAG is there."""
 
 
 class Wire:
@@ -94,4 +108,32 @@ async def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
             for expected in accepted:
                 message = await bob.receive()
                 assert message.body == expected
+                await message.ack()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is a library put before the system's like this")
+async def test_a_disk_that_cannot_sync_refuses_and_keeps_nothing_of_it(tmp_path: Path) -> None:
+    """No ACCEPTED without the data, and after a crash nothing that was refused has come back."""
+    flag, library, data = tmp_path / "flag", tmp_path / "sync.so", tmp_path / "data"
+    build = ["cc", "-shared", "-fPIC", f'-DFLAG="{flag}"', "-x", "c", "-o", str(library), "-"]
+    subprocess.run(build, input=FAILING_SYNC, text=True, check=True)
+    alice_token, bob_token = make_members(data, ("alice", "laptop"), ("bob", "phone"))
+    with serving(data, preload=library, killed=True) as server:
+        address = f"127.0.0.1:{server.port}"
+        async with join("bob", address, token=bob_token):
+            pass
+        async with join("alice", address, token=alice_token) as alice:
+            for number in range(5):
+                await alice.send("bob", f"kept {number}")
+            flag.touch()
+            for number in range(3):
+                with pytest.raises(NotDelivered, match="disk"):
+                    await alice.send("bob", f"refused {number}")
+            flag.unlink()
+            await alice.send("bob", "kept 5")
+    with serving(data) as server:
+        async with join("bob", f"127.0.0.1:{server.port}", token=bob_token) as bob:
+            for number in range(6):
+                message = await bob.receive()
+                assert message.text == f"kept {number}"
                 await message.ack()

@@ -163,8 +163,19 @@ class Exchange(Stored):
         self._tick_stored(now)
 
     def know(self, members: list[Member]) -> None:
-        """These, and no others, are the members."""
+        """These, and no others, are the members; a guest who has the name of one has it no longer (rule 10.1)."""
         self._members.know(members)
+        for key in [key for key in self._users if self._members.find(key) is not None]:
+            self._turn_out(key)
+
+    def _turn_out(self, key: bytes) -> None:
+        """A guest's name has become a member's: nothing that is for the member may reach the guest."""
+        user = self._users.get(key)
+        for session in dict.fromkeys(user.sessions.values() if user else ()):
+            if session.extended:
+                self._output.write(session, error(108, reason=b"the name is a member's now"))
+            self._release(session)
+            self._output.close(session)
 
     def drain(self) -> None:
         """Take no more SENDs: the server is about to stop (rule 4.10)."""
@@ -318,6 +329,7 @@ class Exchange(Stored):
         if session.closing:
             return
         self._members.add(member)
+        self._turn_out(member.name.lower().encode())
         account = Account(member.number, device.encode())
         resume = int(seq) if _NUMBER.fullmatch(seq := head.headers.get(b"seq", b"")) else 0
         if head.side is Side.DUPLEX:

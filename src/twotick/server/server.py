@@ -21,7 +21,7 @@ from twotick.server.options import RETENTION, ServerLimits, ServerOptions, check
 from twotick.server.secrets import new_token, token_digest
 from twotick.server.storage import Storage
 from twotick.server.tls import certificate_fingerprint, server_context
-from twotick.store import Prune, SqliteStore, StoreError
+from twotick.store import Members, Prune, SqliteStore, StoreError
 from twotick.wire import Head, HeadCache
 
 _TICK = 0.25
@@ -117,6 +117,8 @@ class Server:
         Raises:
             OSError: the address cannot be had.
         """
+        if self._storage is not None and not self._listeners:
+            self.exchange.know(await self._storage.ask(Members()))  # before anybody can ask for one of their names
         listener = await self._loop.create_server(lambda: Connection(self), host, port, backlog=4096, ssl=tls)
         self._listeners.append(listener)
         if self._timer is None:

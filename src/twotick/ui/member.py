@@ -9,7 +9,16 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any
 
-from twotick.client import MemberClient, MemberMessage, NotAuthenticated, State, TwotickError, credentials, join
+from twotick.client import (
+    ConnectionLost,
+    MemberClient,
+    MemberMessage,
+    NotAuthenticated,
+    State,
+    TwotickError,
+    credentials,
+    join,
+)
 from twotick.client.credentials import Credential
 from twotick.client.trust import Verdict
 from twotick.ui.errors import NotYet
@@ -127,7 +136,8 @@ async def send(
         NotYet: it is stored, but what was waited for has not happened.
         TwotickError: it is not stored.
     """
-    async with connected(who, send_only=True) as me:
+    # A device of its own, so that this one's other programs get a copy (rule 11.3).
+    async with connected(who, device=f"{who.device}/send", send_only=True) as me:
         receipt = await me.send(recipient, body, expires=expires)
         try:
             async with asyncio.timeout(wait):
@@ -135,9 +145,10 @@ async def send(
                     await receipt.delivered()
                 if until >= State.READ:
                     await receipt.read()
-        except TimeoutError:
+        except (TimeoutError, ConnectionLost) as error:
             console().print(accepted_line(recipient))
-            raise NotYet(f"stored, but not {until.name.lower()} within {wait:g} s") from None
+            why = f"within {wait:g} s" if isinstance(error, TimeoutError) else f"as far as is known: {error}"
+            raise NotYet(f"stored, but not {until.name.lower()} {why}") from None
     line = {State.READ: read_line, State.DELIVERED: delivered_line}.get(receipt.state)
     console().print(accepted_line(recipient) if line is None else line(recipient, receipt.seconds))
 
