@@ -1,5 +1,6 @@
 """What the server keeps, and what it cannot keep (docs/guarantees.md)."""
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -111,7 +112,10 @@ async def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
                 await message.ack()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only there is a library put before the system's like this")
+@pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("cc") is None,
+    reason="only Linux lets a library be put before the system's like this, and it has to be compiled",
+)
 async def test_a_disk_that_cannot_sync_refuses_and_keeps_nothing_of_it(tmp_path: Path) -> None:
     """No ACCEPTED without the data, and after a crash nothing that was refused has come back."""
     flag, library, data = tmp_path / "flag", tmp_path / "sync.so", tmp_path / "data"
