@@ -1,7 +1,7 @@
 """An exchange with a real store, and clients that write frames and read frames."""
 
 from twotick.exchange import Exchange, Limits, Session
-from twotick.store import AddMember, Append, Member, Request, Result, SqliteStore, StoreError, StoreLimits
+from twotick.store import AddMember, Append, Member, OpenDevice, Request, Result, SqliteStore, StoreError, StoreLimits
 from twotick.wire import Frame, HeadCache, Parser, Side, Verb, frame, register
 
 
@@ -88,7 +88,7 @@ class Mail:
                 session.port.give()
 
     def _apply(self, requests: list[Request]) -> list[Result] | list[StoreError]:
-        if self.broken and any(isinstance(request, Append) for request in requests):
+        if self.broken and any(isinstance(request, Append | OpenDevice) for request in requests):
             return [StoreError("the disk is full") for _ in requests]
         return self.store.apply(requests)
 

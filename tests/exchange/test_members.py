@@ -418,3 +418,14 @@ def test_a_guest_who_has_the_name_of_a_new_member_is_turned_out(extended: bool, 
     mail.device(b"bob").write(message(b"alice", b"secret", b"m1"))
     assert told(member.read()) == [("FORWARD", "bob", "m1", 1, "secret")]
     assert not any(head.verb is Verb.FORWARD for line in guest for head, _ in line.read())
+
+
+def test_a_device_is_told_to_come_back_when_the_store_fails_while_it_logs_in() -> None:
+    """Rule 9.9: 107, since nothing is wrong with who is asking."""
+    mail = Mail(b"alice")
+    mail.broken = True
+    line = mail.line()
+    ((head, _),) = line.write(register(Side.DUPLEX, b"alice", authorization=b"alice"))
+    assert (head.code, head.headers[b"reason"], line.closed) == (107, b"the disk is full", True)
+    mail.broken = False
+    assert mail.device(b"alice").read() == []

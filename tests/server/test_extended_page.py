@@ -3,13 +3,14 @@
 from collections.abc import Generator
 from pathlib import Path
 
+import argon2
 import pytest
 
 from tests.server.test_conversation import EXAMPLES
 from tests.simulation.serving import serving
 from tests.sockets import Peer
-from twotick.server.secrets import hash_password
-from twotick.store import AddMember, SqliteStore, StoreLimits
+from twotick.server.secrets import hash_password, needs_rehash
+from twotick.store import AddMember, FindMember, Member, SqliteStore, StoreLimits
 from twotick.wire import Side, Verb, frame, received, register
 
 LOG_IN = (
@@ -129,6 +130,23 @@ def test_ticks(place: Place) -> None:
     bob.write(b"READ alice\nSeq: 4\n\n")
     alice.expect(lines[4])
     alice.write(lines[5])
+
+
+def test_a_hash_of_other_days_is_made_anew_at_the_next_login(tmp_path: Path) -> None:
+    old = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(b"secret")
+    store = SqliteStore(tmp_path, StoreLimits())
+    store.apply([AddMember("alice", old, 0.0)])
+    store.close()
+    with serving(tmp_path) as server:
+        for _ in range(2):
+            peer = Place(server.port).alice()
+            peer.close()
+    store = SqliteStore(tmp_path, StoreLimits())
+    (member,) = store.apply([FindMember("alice")])
+    store.close()
+    assert isinstance(member, Member)
+    assert member.password != old
+    assert not needs_rehash(member.password)
 
 
 def test_tokens_devices_and_revoking(place: Place) -> None:

@@ -59,6 +59,9 @@ _IDENTIFIER = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRAVELS = 2048
 """Bytes of headers that may travel with a message (rule 9.7)."""
 
+_UNAVAILABLE = 107
+"""The error after which a client may connect again, and so be let in (rule 9.9)."""
+
 _UNDERSTOOD = {103: b"the frame cannot be understood", 106: b"the body is longer than Max-body allows"}
 
 
@@ -349,7 +352,7 @@ class Exchange(Stored):
         if session.closing or head.side is None:
             return
         if isinstance(result, Refusal | StoreError):
-            self.not_authenticated(session, 104, reason_of(result))
+            self.not_authenticated(session, 104 if isinstance(result, Refusal) else 107, reason_of(result))
             return
         self._name(session, member.name.encode(), head.side, self._window(head))
         self._output.write(
@@ -368,7 +371,7 @@ class Exchange(Stored):
         self._go_on(session, Stage.EXTENDED)
 
     def not_authenticated(self, session: Session, code: int, reason: str, retry_after: int | None = None) -> None:
-        """It is not known who is asking (rules 10.2 to 10.4).
+        """It is not known who is asking (rules 10.2 to 10.4), or cannot be found out now, which closes the connection.
 
         Args:
             session: the connection.
@@ -379,6 +382,8 @@ class Exchange(Stored):
         if session.closing:
             return
         self._refuse(session, error(code, reason=reason.encode(), retry_after=retry_after))
+        if code == _UNAVAILABLE:
+            self._output.close(session)
         self._go_on(session, Stage.REGISTERING)
 
     def _wait(self, session: Session) -> None:

@@ -11,7 +11,7 @@ from twotick.exchange import Throttle
 from twotick.net import is_loopback
 from twotick.server import secrets
 from twotick.server.storage import Storage
-from twotick.store import AddMember, FindMember, FindToken, Member, Refusal, StoreError
+from twotick.store import AddMember, FindMember, FindToken, Member, Refusal, SetPassword, StoreError
 from twotick.wire import DEVICE, Head
 
 _DEFAULT_DEVICE = "main"
@@ -88,7 +88,7 @@ class Doorman:
         except binascii.Error:
             pass  # not base64: not a password of anybody's
         except StoreError as error:
-            return Refused(104, f"the server cannot look it up: {error}")
+            return Refused(107, f"the server cannot look it up now: {error}")
         self._throttle.failed(b"", address, self._loop.time())
         return _WRONG
 
@@ -126,7 +126,11 @@ class Doorman:
         member: Member | None = await self._storage.ask(FindMember(name))
         async with self._looking:
             right = await asyncio.to_thread(secrets.verify_password, member.password if member else "", password)
-        return member if member is not None and right else _WRONG
+            if member is None or not right:
+                return _WRONG
+            if secrets.needs_rehash(member.password):
+                await self._storage.ask(SetPassword(name, await asyncio.to_thread(secrets.hash_password, password)))
+        return member
 
     async def _add(self, head: Head, password: bytes, now: float) -> Member | Refused:
         code = head.headers[b"sign-up"].decode("ascii", "replace")
