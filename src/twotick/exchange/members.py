@@ -284,6 +284,7 @@ class Members:
         """
         device = head.name.decode("ascii", "replace")
         token = digest = b""
+        request: History | AddToken | Revoke | Devices
         match head.verb:
             case Verb.HISTORY:
                 most = min(_number(head.headers.get(b"limit")) or _HISTORY_DEFAULT, _HISTORY_MOST)
