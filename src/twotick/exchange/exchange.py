@@ -25,7 +25,7 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from twotick.exchange.limits import Limits
 from twotick.exchange.session import SETTLED, Account, Broadcast, Session, Stage, User
@@ -48,14 +48,19 @@ from twotick.wire import (
     Verb,
     error,
     forward_start,
+    is_identifier,
     is_name,
     registered,
 )
 
-_SENDING = Stage.SENDING
-_RECEIVING = Stage.RECEIVING
+# What is looked at for every frame.
+_SENDING: Final = Stage.SENDING
+_RECEIVING: Final = Stage.RECEIVING
+_EXTENDED: Final = Stage.EXTENDED
+_SEND: Final = Verb.SEND
+_RECEIVED: Final = Verb.RECEIVED
+_REGISTER: Final = Verb.REGISTER
 _NUMBER = re.compile(rb"[0-9]{1,10}")
-_IDENTIFIER = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRAVELS = 2048
 """Bytes of headers that may travel with a message (rule 9.7)."""
 
@@ -114,7 +119,7 @@ class Exchange(Stored):
             self._take_sends(session, frames)
         elif stage is _RECEIVING:
             self._take_answers(session, frames)
-        elif stage is Stage.EXTENDED:
+        elif stage is _EXTENDED:
             return self._take_extended(session, frames)
         elif stage is Stage.WAITING:
             return frames
@@ -189,8 +194,8 @@ class Exchange(Stored):
 
     @property
     def idle(self) -> bool:
-        """Whether no message waits for an answer, and no request for the store."""
-        return self._nothing_waits and not self._output.asked
+        """Whether no message waits for an answer, and nothing is to be asked of the store."""
+        return self._nothing_waits and not self.requests
 
     def close(self) -> None:
         """Answer 102 to all that waits, and close the connections of all users (rule 4.10)."""
@@ -403,15 +408,15 @@ class Exchange(Stored):
         """Handle the frames of an extended connection, and return those that must wait."""
         untaken: list[Frame] = []
         for count, (head, body) in enumerate(frames, 1):
-            if head.verb is Verb.SEND:
+            if head.verb is _SEND:
                 self._take_identified(session, head, body)
-            elif session.account is None or head.verb is Verb.REGISTER:
+            elif session.account is None or head.verb is _REGISTER:
                 self._take_answers(session, [(head, body)])
             else:
                 self._take_from_device(session, session.account, head)
-            if self._full(session, 1):
+            if self._full(session):
                 self._pause(session)
-            if session.paused or session.stage is not Stage.EXTENDED:
+            if session.paused or session.stage is not _EXTENDED:
                 untaken = frames[count:]
                 break
         self._members.acknowledge(session)
@@ -421,7 +426,7 @@ class Exchange(Stored):
         members = self._members
         if account.feed is None:
             self._break_off(session, head.code or 103)
-        elif head.verb is Verb.RECEIVED:
+        elif head.verb is _RECEIVED:
             members.take_received(account, head)
         elif head.verb is Verb.ERROR:
             members.take_refusal(account, head)
@@ -437,7 +442,7 @@ class Exchange(Stored):
 
     def _take_identified(self, sender: Session, head: Head, body: bytes) -> None:
         """Handle a SEND that carries an Id (rule 9.5)."""
-        if not _IDENTIFIER.fullmatch(head.headers.get(b"id", b"")):
+        if not is_identifier(head.headers.get(b"id", b"")):
             self._break_off(sender, 103)
             return
         number = sender.next_send

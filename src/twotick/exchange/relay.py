@@ -13,6 +13,7 @@ more is to be done than to write an answer leaves it by having `held`.
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
+from typing import Final
 
 from twotick.exchange.limits import Limits
 from twotick.exchange.output import Output
@@ -28,8 +29,8 @@ from twotick.wire import (
     frame,
 )
 
-_SEND = Verb.SEND
-_RECEIVED = Verb.RECEIVED
+_SEND: Final = Verb.SEND
+_RECEIVED: Final = Verb.RECEIVED
 
 REFUSED = "the recipient refused the message"
 LEFT = "the recipient left before it had the message"
@@ -48,6 +49,7 @@ class Relay(ABC):
     def __init__(self, limits: Limits, now: float) -> None:
         self._limits = limits
         self._most_unanswered = limits.unanswered
+        self._most_unsent = limits.queue_bytes // 4
         self._now = now
         self._deadline = now + limits.answer_timeout
         # The classic receiving connections of registered users, by name in lower case.
@@ -116,7 +118,7 @@ class Relay(ABC):
                 out += (sender.start, head.length_end, body)
             else:
                 self._queue(receiver, (sender, head, number, self._deadline, None), body)
-        if sender.queued_bytes and self._full(sender, 1):
+        if sender.queued_bytes and self._full(sender):
             self._pause(sender)
 
     def _take_as_can_be(self, sender: Session, frames: list[Frame]) -> list[Frame]:
@@ -126,7 +128,7 @@ class Relay(ABC):
             room = self._most_unanswered - sender.next_send + sender.next_answer
             self._take_sends(sender, frames[taken : taken + room])
             taken += room
-            if self._full(sender, 1):
+            if self._full(sender):
                 self._pause(sender)
         return frames[taken:]
 
@@ -334,17 +336,16 @@ class Relay(ABC):
             sender.paused = True
             self.changed.append(sender)
 
-    def _full(self, sender: Session, share: float) -> bool:
-        """Whether a sender has used up a share of what it may have on its way (rule 5.8)."""
-        limits = self._limits
+    def _full(self, sender: Session, divisor: int = 1) -> bool:
+        """Whether a sender has used up what it may have on its way (rule 5.8), or a fraction of that."""
         return (
-            sender.next_send - sender.next_answer >= limits.unanswered * share
-            or sender.queued_bytes >= limits.queue_bytes / 4 * share
+            sender.next_send - sender.next_answer >= self._most_unanswered // divisor
+            or sender.queued_bytes >= self._most_unsent // divisor
         )
 
     def _resume(self, sender: Session) -> None:
         """Read again from a connection that was paused, unless there is a reason not to."""
-        if sender.window and (sender.side is Side.RECEIVING or not (self._draining or self._full(sender, 0.5))):
+        if sender.window and (sender.side is Side.RECEIVING or not (self._draining or self._full(sender, 2))):
             sender.paused = False
             self.changed.append(sender)
 

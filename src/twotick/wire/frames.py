@@ -1,7 +1,6 @@
 """The parts of a frame, and the frames that Twotick writes (docs/protocol.md, sections 2 to 4)."""
 
 import re
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
@@ -63,11 +62,12 @@ _RESERVED = frozenset([b"all", *(verb.lower() for verb in _VERBS), *(side.lower(
 _NAME = re.compile(rb"[A-Za-z0-9]{1,32}")
 _LENGTH = re.compile(rb"[0-9]{1,10}")
 _CODE = re.compile(rb"[0-9]{3}")
+_LONGEST_IDENTIFIER = 64
+_IDENTIFIER = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRAVELS = re.compile(rb"content-type|time|reply-to|expires|x-.*", re.DOTALL)
 _WORD = re.compile(rb"[^ \t\r]+")
 
 
-@dataclass(slots=True, eq=False)
 class Head:
     """A start line and its headers, understood once and then shared by every frame that has the same ones.
 
@@ -84,23 +84,54 @@ class Head:
         travels: the lines of the headers that go from sender to recipient, each with its line feed (rule 9.7).
     """
 
-    verb: Verb
-    headers: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
-    size: int = 0
-    name: bytes = b""
-    key: bytes = b""
-    delivered: bytes = b""
-    length_end: bytes = b""
-    side: Side | None = None
-    code: int = 0
-    travels: bytes = b""
+    __slots__ = ("code", "delivered", "headers", "key", "length_end", "name", "side", "size", "travels", "verb")
+
+    # Written out, since the constructor of a dataclass is not compiled.
+    def __init__(
+        self,
+        verb: Verb,
+        headers: dict[bytes, bytes],
+        size: int = 0,
+        name: bytes = b"",
+        key: bytes = b"",
+        delivered: bytes = b"",
+        length_end: bytes = b"",
+        side: Side | None = None,
+        code: int = 0,
+        travels: bytes = b"",
+    ) -> None:
+        self.verb = verb
+        self.headers = headers
+        self.size = size
+        self.name = name
+        self.key = key
+        self.delivered = delivered
+        self.length_end = length_end
+        self.side = side
+        self.code = code
+        self.travels = travels
+
+    def with_header(self, name: bytes, value: bytes) -> "Head":
+        """The same head with one header more, given in lower case, that does not travel and changes nothing else."""
+        return Head(
+            self.verb,
+            {**self.headers, name: value},
+            self.size,
+            self.name,
+            self.key,
+            self.delivered,
+            self.length_end,
+            self.side,
+            self.code,
+            self.travels,
+        )
 
 
 Frame: TypeAlias = tuple[Head, bytes]
 """A head and its body; the body is empty if the head has no Content-length."""
 
-_FRAMING_ERROR = Head(Verb.MALFORMED, code=103)
-_TOO_LARGE = Head(Verb.MALFORMED, code=106)
+_FRAMING_ERROR = Head(Verb.MALFORMED, {}, code=103)
+_TOO_LARGE = Head(Verb.MALFORMED, {}, code=106)
 
 
 def read_head(text: bytes, max_body: int) -> Head:
@@ -162,6 +193,11 @@ def is_name(word: bytes) -> bool:
     return _NAME.fullmatch(word) is not None and word.lower() not in _RESERVED
 
 
+def is_identifier(value: bytes) -> bool:
+    """Whether `value` may be an Id (rule 9.5)."""
+    return (value.isalnum() and len(value) <= _LONGEST_IDENTIFIER) or _IDENTIFIER.fullmatch(value) is not None
+
+
 def register(
     side: Side,
     name: bytes,
@@ -216,6 +252,28 @@ def frame(
     start = verb.value.strip() + (b" " + name if name else b"")
     length = None if body is None else len(body)
     return b"%b\n%b%b\n%b" % (start, header_lines(content_length=length, **headers), travels, body or b"")
+
+
+def accepted(recipient: bytes, identifier: bytes, seq: int) -> bytes:
+    """The answer that a message is stored, for a device that receives (rule 11.6)."""
+    return b"ACCEPTED %b\nId: %b\nSeq: %d\n\n" % (recipient, identifier, seq)
+
+
+def delivered(recipient: bytes, identifier: bytes, seq: int) -> bytes:
+    """The entry which says that a message has arrived (rule 11.6)."""
+    return b"SEND %b\nId: %b\nSeq: %d\n\n" % (recipient, identifier, seq)
+
+
+def forward(sender: bytes, identifier: bytes, seq: int, travels: bytes, body: bytes) -> bytes:
+    """The entry that is a message (rules 9.7 and 11.1)."""
+    return b"FORWARD %b\nContent-length: %d\nId: %b\nSeq: %d\n%b\n%b" % (
+        sender,
+        len(body),
+        identifier,
+        seq,
+        travels,
+        body,
+    )
 
 
 def send(recipient: bytes, body: bytes) -> bytes:
