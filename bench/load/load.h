@@ -111,8 +111,21 @@ void append(struct connection *c, const void *bytes, size_t length); // is writt
 __attribute__((format(printf, 2, 3))) void append_format(struct connection *c, const char *format, ...);
 void answer_came(struct connection *sender, long count); // count answers, to the oldest messages that wait for any
 void message_came(struct connection *receiver);          // and is answered with `writes`
-size_t line_length(struct connection *c, const char *at, size_t length); // with its end; 0 if that has not come yet
 __attribute__((noreturn)) void unexpected(struct connection *c, const char *at, size_t length);
+
+// For `take` (take.c): what has come of one thing, read part by part. Each function returns false if too little has come,
+// and calls `unexpected` if it is something else.
+struct reader {
+    struct connection *c;
+    const char *begin, *at, *end;
+};
+
+bool take_text(struct reader *r, const char *bytes, size_t length);
+bool take_string(struct reader *r, const char *string);
+bool take_number(struct reader *r, long *number); // decimal digits, and something else behind them
+
+// The length of the first line, with its end; 0 if that has not come yet.
+size_t line_length(struct connection *c, const char *at, size_t length);
 
 // Deliver so many messages, and wait for the last answer. Returns the seconds that it took; the latencies are in
 // `latencies`, in nanoseconds.
@@ -133,6 +146,7 @@ __attribute__((format(printf, 1, 2))) struct text text(const char *format, ...);
 
 // The protocols
 
-extern const struct protocol twotick_classic, twotick_window, nats, irc;
+extern const struct protocol twotick_classic, twotick_window, twotick_identified, twotick_member;
+extern const struct protocol irc, mqtt, nats, redis, xmpp;
 
 #endif

@@ -21,7 +21,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-static const struct protocol *const protocols[] = {&twotick_classic, &twotick_window, &nats, &irc};
+static const struct protocol *const protocols[] = {
+    &twotick_classic, &twotick_window, &twotick_identified, &twotick_member, &irc, &mqtt, &nats, &redis, &xmpp,
+};
 enum { PROTOCOLS = sizeof protocols / sizeof *protocols };
 
 struct options options = {.pairs = 50, .window = 1, .deliveries = 100000, .bytes = 64};

@@ -154,14 +154,6 @@ void unexpected(struct connection *c, const char *at, size_t length)
     fail("%s: after %ld deliveries the server wrote what it should not: %s", c->name, finished, shown);
 }
 
-size_t line_length(struct connection *c, const char *at, size_t length)
-{
-    const char *newline = memchr(at, '\n', length);
-    if (newline) return (size_t)(newline - at) + 1;
-    if (length > LONGEST_LINE) unexpected(c, at, length);
-    return 0;
-}
-
 // Returns how many bytes there are of the one thing at the beginning; 0 if it is incomplete.
 static size_t take_one(struct connection *c, const char *at, size_t length)
 {
