@@ -89,6 +89,7 @@ extern struct options {
     long rate;     // messages a second in all, whether or not others are answered; 0: as soon as others are answered
     long warm_up;  // deliveries before those that are measured
     long deliveries;
+    double seconds; // after which nothing more is sent, if that comes before the last delivery; 0: it does not
     long bytes;     // of each message's body
     int server_pid; // 0: its CPU time is not measured
 } options;
@@ -127,11 +128,16 @@ bool take_number(struct reader *r, long *number); // decimal digits, and somethi
 // The length of the first line, with its end; 0 if that has not come yet.
 size_t line_length(struct connection *c, const char *at, size_t length);
 
-// Deliver so many messages, and wait for the last answer. Returns the seconds that it took; the latencies are in
-// `latencies`, in nanoseconds.
-double run(struct connection *senders, int count, long deliveries);
 void prepare(struct connection *c);
-extern int64_t *latencies;
+
+struct result {
+    double seconds;
+    long deliveries;
+    int64_t *latencies; // of each, in nanoseconds
+};
+
+// Deliver so many messages, or for so many seconds if that comes first and is not 0, and wait for the last answer.
+struct result run(struct connection *senders, int count, long deliveries, double seconds);
 
 // CPU time, in seconds (cpu.c)
 

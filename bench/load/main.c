@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +25,9 @@
 static const struct protocol *const protocols[] = {
     &twotick_classic, &twotick_window, &twotick_identified, &twotick_member, &irc, &mqtt, &nats, &redis, &xmpp,
 };
-enum { PROTOCOLS = sizeof protocols / sizeof *protocols };
+enum { PROTOCOLS = sizeof protocols / sizeof *protocols, DEFAULT_DELIVERIES = 100000 };
 
-struct options options = {.pairs = 50, .window = 1, .deliveries = 100000, .bytes = 64};
+struct options options = {.pairs = 50, .window = 1, .bytes = 64};
 struct text body;
 
 void fail(const char *format, ...)
@@ -80,7 +81,8 @@ static const struct protocol *protocol_named(const char *name)
 static void usage(void)
 {
     fputs("usage: load --protocol NAME --port PORT [--pairs N | --receivers N] [--window IN_FLIGHT]\n"
-          "            [--rate MESSAGES_A_SECOND] [--warm-up N] [--deliveries N] [--bytes N] [--server-pid PID]\n"
+          "            [--rate MESSAGES_A_SECOND] [--warm-up N] [--deliveries N] [--seconds N] [--bytes N]\n"
+          "            [--server-pid PID]\n"
           "protocols:",
           stderr);
     for (int i = 0; i < PROTOCOLS; i++) fprintf(stderr, " %s", protocols[i]->name);
@@ -101,7 +103,7 @@ static void check_options(void)
 
 static void read_options(int count, char **arguments)
 {
-    enum { PROTOCOL, PORT, PAIRS, RECEIVERS, IN_FLIGHT, RATE, WARM_UP, DELIVERIES, BYTES, SERVER_PID };
+    enum { PROTOCOL, PORT, PAIRS, RECEIVERS, IN_FLIGHT, RATE, WARM_UP, DELIVERIES, SECONDS, BYTES, SERVER_PID };
     static const struct option known[] = {
         {"protocol", required_argument, NULL, PROTOCOL},
         {"port", required_argument, NULL, PORT},
@@ -111,6 +113,7 @@ static void read_options(int count, char **arguments)
         {"rate", required_argument, NULL, RATE},
         {"warm-up", required_argument, NULL, WARM_UP},
         {"deliveries", required_argument, NULL, DELIVERIES},
+        {"seconds", required_argument, NULL, SECONDS},
         {"bytes", required_argument, NULL, BYTES},
         {"server-pid", required_argument, NULL, SERVER_PID},
         {0},
@@ -128,10 +131,12 @@ static void read_options(int count, char **arguments)
         case RATE: options.rate = number(name, optarg, 1, 10000000); break;
         case WARM_UP: options.warm_up = number(name, optarg, 0, 1000000000); break;
         case DELIVERIES: options.deliveries = number(name, optarg, 1, 1000000000); break;
+        case SECONDS: options.seconds = (double)number(name, optarg, 1, 86400); break;
         case BYTES: options.bytes = number(name, optarg, 1, 1 << 20); break;
         case SERVER_PID: options.server_pid = (int)number(name, optarg, 1, INT32_MAX); break;
         }
     }
+    if (!options.deliveries) options.deliveries = options.seconds > 0 ? LONG_MAX : DEFAULT_DELIVERIES;
     if (!options.protocol || !options.port || optind < count) usage();
     check_options();
 }
@@ -183,28 +188,29 @@ static int compare_latencies(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static double percentile_microseconds(double share)
+static double percentile_microseconds(struct result result, double share)
 {
-    long rank = (long)(share * (double)options.deliveries);
-    return (double)latencies[rank < options.deliveries ? rank : options.deliveries - 1] / 1e3;
+    long rank = (long)(share * (double)result.deliveries);
+    return (double)result.latencies[rank < result.deliveries ? rank : result.deliveries - 1] / 1e3;
 }
 
 // With --receivers, a message to n of them is n deliveries, and the latencies are those of the last answers.
-static void report(double seconds, double server, double own)
+static void report(struct result result, double server, double own)
 {
-    double deliveries = (double)options.deliveries * (options.receivers ? options.receivers : 1);
-    qsort(latencies, (size_t)options.deliveries, sizeof *latencies, compare_latencies);
+    double deliveries = (double)result.deliveries * (options.receivers ? options.receivers : 1);
+    qsort(result.latencies, (size_t)result.deliveries, sizeof *result.latencies, compare_latencies);
     printf("{\"protocol\": \"%s\", ", options.protocol->name);
     if (options.receivers) printf("\"receivers\": %d, ", options.receivers);
     else printf("\"pairs\": %d, ", options.pairs);
     printf("\"window\": %d, \"bytes\": %ld, \"deliveries\": %.0f, \"seconds\": %.6f, \"deliveries_per_second\": %.0f, "
            "\"p50_us\": %.1f, \"p99_us\": %.1f, \"p99.9_us\": %.1f, \"worst_us\": %.1f, ",
-           options.window, options.bytes, deliveries, seconds, deliveries / seconds, percentile_microseconds(0.5),
-           percentile_microseconds(0.99), percentile_microseconds(0.999), percentile_microseconds(1));
+           options.window, options.bytes, deliveries, result.seconds, deliveries / result.seconds,
+           percentile_microseconds(result, 0.5), percentile_microseconds(result, 0.99),
+           percentile_microseconds(result, 0.999), percentile_microseconds(result, 1));
     if (options.server_pid)
         printf("\"server_cpu_us_per_delivery\": %.3f, \"server_cpu_share\": %.3f, ", server * 1e6 / deliveries,
-               server / seconds);
-    printf("\"load_cpu_share\": %.3f}\n", own / seconds);
+               server / result.seconds);
+    printf("\"load_cpu_share\": %.3f}\n", own / result.seconds);
 }
 
 static void allow_many_files(void)
@@ -222,8 +228,6 @@ int main(int count, char **arguments)
     prctl(PR_SET_TIMERSLACK, 1); // nanoseconds that a message may be late beyond its time, if there is a rate
     body = (struct text){allocate((size_t)options.bytes + 1, 1), (size_t)options.bytes};
     memset(body.bytes, 'x', body.length);
-    latencies = allocate((size_t)(options.deliveries > options.warm_up ? options.deliveries : options.warm_up),
-                         sizeof *latencies);
 
     int sender_count = options.receivers ? 1 : options.pairs;
     int receiver_count = options.receivers ? options.receivers : options.protocol->no_receivers ? 0 : options.pairs;
@@ -236,11 +240,11 @@ int main(int count, char **arguments)
     for (int i = 0; i < sender_count; i++) prepare(&senders[i]);
     for (int i = 0; i < receiver_count; i++) prepare(&receivers[i]);
 
-    if (options.warm_up) run(senders, sender_count, options.warm_up);
+    if (options.warm_up) run(senders, sender_count, options.warm_up, 0);
     double server_before = server_cpu(), own_before = own_cpu();
-    double seconds = run(senders, sender_count, options.deliveries);
+    struct result result = run(senders, sender_count, options.deliveries, options.seconds);
     double server = server_cpu() - server_before, own = own_cpu() - own_before;
     check_receivers(senders, receivers, receiver_count);
-    report(seconds, server, own);
+    report(result, server, own);
     return 0;
 }

@@ -18,14 +18,15 @@ enum {
     READ_AHEAD = 64 << 10, // bytes that are read at once, beyond one message
     EVENTS = 256,          // that are taken from epoll at once
     FIRST_OUTPUT = 4096,
+    FIRST_LATENCIES = 1 << 20,
     SHOWN = 200, // bytes of what was not expected
 };
 #define SECOND INT64_C(1000000000)
 
-int64_t *latencies;
-
 static int epoll = -1;
 static long started, finished, target; // messages of this run
+static int64_t *latencies;             // of those that are finished, in nanoseconds
+static long latencies_size;
 static int64_t now;                    // when what is looked at was read
 static int64_t last_delivery;
 
@@ -120,10 +121,20 @@ static void begin_delivery(struct connection *sender, int64_t due)
     started++;
 }
 
+static void add_latency(int64_t latency)
+{
+    if (finished == latencies_size) {
+        latencies_size = latencies_size ? 2 * latencies_size : FIRST_LATENCIES;
+        latencies = realloc(latencies, (size_t)latencies_size * sizeof *latencies);
+        if (!latencies) fail("out of memory");
+    }
+    latencies[finished++] = latency;
+}
+
 static void end_delivery(struct connection *sender)
 {
     if (sender->settled == sender->begun) fail("%s: an answer came to nothing that was sent", sender->name);
-    latencies[finished++] = now - sender->due[sender->settled % options.window];
+    add_latency(now - sender->due[sender->settled % options.window]);
     sender->settled++;
     last_delivery = now;
     if (!options.rate && started < target) begin_delivery(sender, now);
@@ -224,7 +235,7 @@ static void take_events(int64_t wait)
     }
 }
 
-double run(struct connection *senders, int count, long deliveries)
+struct result run(struct connection *senders, int count, long deliveries, double seconds)
 {
     started = finished = 0;
     target = deliveries;
@@ -237,9 +248,11 @@ double run(struct connection *senders, int count, long deliveries)
             if (started < target) wait = due(began, started) - nanoseconds();
         }
         take_events(wait > 0 ? wait : 0);
-        if (nanoseconds() - last_delivery > PATIENCE_SECONDS * SECOND)
+        int64_t end = nanoseconds();
+        if (end - last_delivery > PATIENCE_SECONDS * SECOND)
             fail("no delivery for %d seconds: %ld of %ld that were sent have been answered", PATIENCE_SECONDS, finished,
                  started);
+        if (seconds > 0 && (double)(end - began) > seconds * (double)SECOND) target = started;
     }
-    return (double)(nanoseconds() - began) / (double)SECOND;
+    return (struct result){(double)(nanoseconds() - began) / (double)SECOND, finished, latencies};
 }
