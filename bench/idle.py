@@ -6,7 +6,7 @@ import socket
 import time
 from pathlib import Path
 
-from common import TWOTICK, MeasurementError, RunningServer, machine, run, running, say, table
+from common import TWOTICK, MeasurementError, RunningServer, machine, raise_file_limit, run, running, say, table
 
 USERS = 5000
 _FIRST_USERS = 100
@@ -76,15 +76,6 @@ def report(users: int = USERS) -> str:
             ),
         )
     )
-
-
-def raise_file_limit(files: int) -> None:
-    """Let this process and its children open so many files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < files:
-        raise MeasurementError(f"the system lets a process open {hard} files, and this needs {files}")
-    if soft != resource.RLIM_INFINITY and soft < files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
 
 
 def main() -> None:
