@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char domain[] = "bench.localhost";
+static const char domain[] = "localhost";
 
 // Read until some text has come, and nothing behind it. Byte by byte, since XML has no lines.
 static void read_until(struct connection *c, const char *text)
