@@ -181,3 +181,26 @@ def raise_file_limit(files: int) -> None:
         raise MeasurementError(f"the system lets a process open {hard} files, and this needs {files}")
     if soft != resource.RLIM_INFINITY and soft < files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+
+
+def cores() -> tuple[int, int]:
+    """The core for the server, and that for the load.
+
+    Raises:
+        MeasurementError: there is only one.
+    """
+    available = sorted(os.sched_getaffinity(0))
+    if len(available) < 2:
+        raise MeasurementError("the server and the load need a core each, and there is only one")
+    return available[0], available[-1]
+
+
+@contextlib.contextmanager
+def pinned(core: int) -> Generator[None]:
+    """Let this process run on one core only."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
