@@ -26,7 +26,7 @@ static unsigned long run_number(void)
 }
 
 // As long as those of Twotick's own client.
-static struct text identifier(long number)
+struct text identifier(long number)
 {
     static char bytes[64];
     return (struct text){bytes, (size_t)sprintf(bytes, "%012lx-%016lx", run_number(), number)};
@@ -100,7 +100,7 @@ static void write_message(struct connection *sender)
     append(sender, body.bytes, body.length);
 }
 
-static bool take_time(struct reader *r)
+bool take_time(struct reader *r)
 {
     static const char form[] = "Time: 0000-00-00T00:00:00.000Z\n\n";
     if ((size_t)(r->end - r->at) < strlen(form)) return false;
@@ -110,13 +110,22 @@ static bool take_time(struct reader *r)
     return true;
 }
 
-static bool take_id(struct reader *r, long number)
+bool take_id(struct reader *r, long number)
 {
     struct text id = identifier(number);
     return take_text(r, id.bytes, id.length);
 }
 
-static bool take_body(struct reader *r)
+bool take_id_of_any_run(struct reader *r, long number)
+{
+    struct text id = identifier(number);
+    ptrdiff_t run = strchr(id.bytes, '-') - id.bytes;
+    if (r->end - r->at < run) return false;
+    r->at += run;
+    return take_text(r, id.bytes + run, id.length - (size_t)run);
+}
+
+bool take_body(struct reader *r)
 {
     return take_text(r, body.bytes, body.length);
 }

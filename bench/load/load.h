@@ -150,9 +150,18 @@ __attribute__((noreturn, format(printf, 1, 2))) void fail(const char *format, ..
 void *allocate(size_t count, size_t size);
 __attribute__((format(printf, 1, 2))) struct text text(const char *format, ...);
 
+// Of Twotick's extended profile (extended.c)
+
+struct text identifier(long number); // the Id of a message; the bytes are overwritten by the next call
+bool take_id(struct reader *r, long number);
+bool take_id_of_any_run(struct reader *r, long number); // it was sent by another process of the load
+bool take_time(struct reader *r); // and the end of the head, before which it stands
+bool take_body(struct reader *r);
+
 // The protocols
 
 extern const struct protocol twotick_classic, twotick_window, twotick_identified, twotick_member;
+extern const struct protocol stored, waiting;
 extern const struct protocol irc, mqtt, nats, redis, xmpp;
 
 #endif
