@@ -58,9 +58,9 @@ fuzz: .venv/.installed  ## a minute of bytes of any kind for the parser
 bench: .venv/.installed  ## measure every figure of docs/performance.md again
 	$(BIN)/python bench/report.py
 
-bench/build/load: bench/load.c
+bench/build/load: $(wildcard bench/load/*.c) bench/load/load.h
 	@mkdir -p $(@D)
-	$(CC) -O2 -Wall -Wextra -o $@ $<
+	$(CC) -O2 -Wall -Wextra -o $@ $(filter %.c,$^)
 
 crash: .venv/.installed  ## kill a server 200 times under load, and look whether it kept its promises
 	$(BIN)/python -m tests.simulation.crash --crashes 200

@@ -1,50 +1,42 @@
-"""What the measurements share: the servers, the machine, tables."""
+"""What the measurements share: what they say, the machine, tables. The servers are in servers.py and peers.py."""
 
 import contextlib
 import importlib.metadata
 import os
 import platform
-import shutil
 import signal
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-ROOT = Path(__file__).parent.parent
-"""The checkout."""
+from peers import EJABBERD, MOSQUITTO, NATS, NGIRCD, PEERS, PROSODY, REDIS, TWOTICK
+from servers import BIN, ROOT, MeasurementError, Program, RunningServer, raise_file_limit, running, stop
 
-BIN = Path(sys.executable).parent
-"""Where the `twotick` of this Python is."""
-
-_START_SECONDS = 10.0
-_STOP_SECONDS = 10.0
-
-_NGIRCD_CONFIG = """\
-[Global]
-Name = irc.bench
-Info = without limits, for measuring
-Listen = 127.0.0.1
-Ports = {port}
-[Limits]
-MaxConnections = 0
-MaxConnectionsIP = 0
-MaxPenaltyTime = 0
-[Options]
-PAM = no
-DNS = no
-Ident = no
-"""
-
-
-class MeasurementError(Exception):
-    """Something that is measured is missing, or did not do what it should."""
+__all__ = [
+    "BIN",
+    "EJABBERD",
+    "MOSQUITTO",
+    "NATS",
+    "NGIRCD",
+    "PROSODY",
+    "REDIS",
+    "ROOT",
+    "TWOTICK",
+    "MeasurementError",
+    "Program",
+    "RunningServer",
+    "machine",
+    "median_and_range",
+    "raise_file_limit",
+    "run",
+    "running",
+    "say",
+    "stop",
+    "table",
+]
 
 
 def run(main: Callable[[], None]) -> None:
@@ -67,137 +59,6 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-# Servers
-
-
-@dataclass(frozen=True)
-class Program:
-    """A server program.
-
-    Attributes:
-        name: what it is called.
-        command: how it is started on a port of 127.0.0.1, in the foreground, with a folder for its files.
-        version: which version is installed.
-    """
-
-    name: str
-    command: Callable[[int, Path], list[str]]
-    version: Callable[[], str]
-
-
-@dataclass(frozen=True)
-class RunningServer:
-    """A server that accepts connections.
-
-    Attributes:
-        pid: its process.
-        port: where it listens on 127.0.0.1.
-    """
-
-    pid: int
-    port: int
-
-
-def _twotick_command(port: int, _folder: Path) -> list[str]:
-    return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--memory"]
-
-
-def _twotick_version() -> str:
-    version = importlib.metadata.version("twotick")
-    commit = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return f"{version} at commit {commit.stdout.strip()}" if commit.returncode == 0 else version
-
-
-def _nats_command(port: int, _folder: Path) -> list[str]:
-    return [_installed("nats-server"), "--addr", "127.0.0.1", "--port", str(port)]
-
-
-def _ngircd_command(port: int, folder: Path) -> list[str]:
-    config = folder / "ngircd.conf"
-    config.write_text(_NGIRCD_CONFIG.format(port=port))
-    return [_installed("ngircd"), "--nodaemon", "--config", str(config)]
-
-
-def _installed(name: str) -> str:
-    # Debian puts servers where the search path of ordinary users does not look.
-    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
-    if path is None:
-        raise MeasurementError(f"{name} is not installed (apt-get install {name})")
-    return path
-
-
-def _first_line_of_version(name: str) -> str:
-    output = subprocess.run([_installed(name), "--version"], capture_output=True, text=True, check=True).stdout
-    return output.splitlines()[0]
-
-
-TWOTICK = Program("Twotick", _twotick_command, _twotick_version)
-NATS = Program("nats-server", _nats_command, lambda: _first_line_of_version("nats-server").split()[-1].lstrip("v"))
-NGIRCD = Program("ngircd", _ngircd_command, lambda: _first_line_of_version("ngircd").split()[1].split("-")[0])
-
-
-@contextlib.contextmanager
-def running(program: Program, core: int | None = None) -> Generator[RunningServer]:
-    """Start a server, and stop it at the end whatever happens.
-
-    Args:
-        program: which.
-        core: the only core that it may run on.
-
-    Yields:
-        The server, as soon as it accepts connections.
-
-    Raises:
-        MeasurementError: it cannot be started.
-    """
-    with tempfile.TemporaryDirectory(prefix="twotick-bench-") as name:
-        folder = Path(name)
-        port = _free_port()
-        pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
-        log = folder / "log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*pinned, *program.command(port, folder)], stdout=output, stderr=subprocess.STDOUT
-            )
-        try:
-            _wait_until_accepting(program, process, port, log)
-            yield RunningServer(process.pid, port)
-        finally:
-            stop(process)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, and make it end if it does not."""
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _wait_until_accepting(program: Program, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except ConnectionRefusedError:
-            pass
-        else:
-            return
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise MeasurementError(f"{program.name} did not start: {log.read_text(errors='replace').strip()[-500:]}")
-        time.sleep(0.02)
-
-
 # The machine
 
 
@@ -207,7 +68,7 @@ def machine() -> str:
     memory = int(_proc_field("meminfo", "MemTotal").split()[0]) / (1 << 20)
     versions = [f"Twotick {TWOTICK.version()}", f"Python {platform.python_version()}"]
     versions += [f"uvloop {importlib.metadata.version('uvloop')}"]
-    for program in (NATS, NGIRCD):
+    for program in PEERS:
         with contextlib.suppress(MeasurementError):  # one that is missing is named where its figures would be
             versions.append(f"{program.name} {program.version()}")
     return "\n".join(

@@ -1,97 +1,315 @@
-"""Measures the memory that the server uses for users who are connected and do nothing."""
+"""Measures what users cost who are connected and do nothing: memory for each, and what it takes to log them in."""
 
 import argparse
-import resource
+import dataclasses
+import itertools
+import re
 import socket
+import statistics
+import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from common import TWOTICK, MeasurementError, RunningServer, machine, run, running, say, table
+from common import machine, median_and_range, run, say, table
+from peers import EJABBERD, MOSQUITTO, NATS, NGIRCD, PROSODY, REDIS, TWOTICK
+from servers import MeasurementError, Program, RunningServer, cores, pinned, raise_file_limit, running
 
-USERS = 5000
+from twotick.server.secrets import token_digest
+from twotick.store.records import AddMember, AddToken, Member, Request, StoreLimits
+from twotick.store.sqlite import SqliteStore
+
+USERS = (1000, 5000, 9000)
+RUNS = 3
 _FIRST_USERS = 100
 """Users who are connected before the first look, so that what the program sets up once is not counted."""
 
-_SPARE_FILES = 64
+_TOGETHER = 10
+"""Users who log in at the same time: as many as ngircd lets wait to be accepted."""
+
+_PATIENCE_SECONDS = 10.0
 _SETTLE_SECONDS = 1.0
 _SETTLE_LOOKS = 30
+_SETTLED = 0.001
+_SPARE_FILES = 64
+
+Step = tuple[bytes, str]
+"""What a client writes, and the pattern of the whole answer that has to come before it goes on."""
 
 
-def connect_user(server: RunningServer, name: str) -> list[socket.socket]:
-    """Register both connections of a user."""
-    connections: list[socket.socket] = []
-    for side in ("TOSEND", "TORECV"):
-        connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
-        connections.append(connection)
-        connection.sendall(f"REGISTER {side} {name}\n\n".encode())
-        expected = f"REGISTERED {side} {name}\n\n".encode()
-        answer = b""
-        while len(answer) < len(expected):
-            data = connection.recv(len(expected) - len(answer))
-            if not data:
-                break
-            answer += data
-        if answer != expected:
-            raise MeasurementError(f"the server answered the registration of {name} with {answer!r}")
-    return connections
+@dataclass(frozen=True)
+class Kind:
+    """A kind of user.
+
+    Attributes:
+        label: what it is called in the table.
+        program: the server.
+        logins: the steps of each of a user's connections, by the user's name.
+    """
+
+    label: str
+    program: Program
+    logins: Callable[[str], list[list[Step]]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one server gave.
+
+    Attributes:
+        memory: bytes for each user, by the number of users.
+        rate: users logged in each second.
+        cpu: the server's CPU time for each user who logged in, in microseconds.
+        load_share: the share of its core that this program used meanwhile.
+    """
+
+    memory: dict[int, float]
+    rate: float
+    cpu: float
+    load_share: float
+
+
+def _two_connections(name: str) -> list[list[Step]]:
+    return [
+        [(f"REGISTER {side} {name}\n\n".encode(), rf"REGISTERED {side} {name}\n\n")] for side in ("TOSEND", "TORECV")
+    ]
+
+
+def _duplex(name: str) -> list[list[Step]]:
+    return [[(f"REGISTER DUPLEX {name}\n\n".encode(), rf"REGISTERED DUPLEX {name}\nWindow: 1\nMax-body: \d+\n\n")]]
+
+
+def _token(name: str) -> str:
+    return f"tt_{name}"
+
+
+def _member(name: str) -> list[list[Step]]:
+    ask = f"REGISTER DUPLEX {name}\nAuthorization: Bearer {_token(name)}\n\n"
+    answer = rf"REGISTERED DUPLEX {name}\nDevice: main\nWindow: 1\nSeq: 0\nMax-body: \d+\n\n"
+    return [[(ask.encode(), answer)]]
+
+
+def _nats(name: str) -> list[list[Step]]:
+    ask = f'CONNECT {{"verbose":false}}\r\nSUB {name} 1\r\nPING\r\n'
+    return [[(b"", r"INFO .*\r\n"), (ask.encode(), r"PONG\r\n")]]
+
+
+def _irc(name: str) -> list[list[Step]]:
+    return [[(f"NICK {name}\r\nUSER {name} 0 * :{name}\r\n".encode(), r"(?s).* (376|422) [^\n]*\r\n")]]
+
+
+def _mqtt(name: str) -> list[list[Step]]:
+    connect = b"\0\4MQTT\4\2\0\0" + _counted(name)  # version 4, a clean session, no keep-alive
+    subscribe = b"\0\1" + _counted(name) + b"\0"  # packet 1, QoS 0
+    return [
+        [
+            (b"\x10" + bytes([len(connect)]) + connect, r"\x20\x02\x00\x00"),
+            (b"\x82" + bytes([len(subscribe)]) + subscribe, r"\x90\x03\x00\x01\x00"),
+        ]
+    ]
+
+
+def _counted(name: str) -> bytes:
+    return len(name).to_bytes(2, "big") + name.encode()
+
+
+def _xmpp(_name: str) -> list[list[Step]]:
+    stream = (
+        b"<stream:stream to='localhost' version='1.0' xmlns='jabber:client'"
+        b" xmlns:stream='http://etherx.jabber.org/streams'>"
+    )
+    bind = b"<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+    return [
+        [
+            (stream, r".*ANONYMOUS.*</stream:features>"),
+            (b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>", r"<success[^>]*/>"),
+            (stream, r".*xmpp-bind.*</stream:features>"),
+            (bind, r"<iq [^>]*type='result'.*</iq>"),
+            (b"<presence/>", r"<presence [^>]*(/>|>.*</presence>)"),
+        ]
+    ]
+
+
+def _redis(name: str) -> list[list[Step]]:
+    ask = f"HELLO 3\r\nSUBSCRIBE {name}\r\n"
+    return [[(ask.encode(), rf"(?s)%7\r\n.*>3\r\n\$9\r\nsubscribe\r\n\${len(name)}\r\n{name}\r\n:1\r\n")]]
+
+
+def _members_command(port: int, folder: Path) -> list[str]:
+    """Twotick with a folder in which all users are members already."""
+    data = folder / "data"
+    store = SqliteStore(data, StoreLimits())
+    names = [*_names("first", _FIRST_USERS), *_names("user", max(USERS))]
+    members = store.apply([AddMember(name, "", 0.0) for name in names])
+    tokens: list[Request] = []
+    for name, member in zip(names, members, strict=True):
+        assert isinstance(member, Member)
+        tokens.append(AddToken(member.number, "main", token_digest(_token(name)), 0.0))
+    store.apply(tokens)
+    store.close()
+    return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--data", str(data)]
+
+
+def _names(beginning: str, count: int) -> list[str]:
+    return [f"{beginning}{number}" for number in range(count)]
+
+
+KINDS = {
+    "classic": Kind("Twotick, a guest with two connections", TWOTICK, _two_connections),
+    "duplex": Kind("Twotick, a guest with one", TWOTICK, _duplex),
+    "member": Kind("Twotick, a member", dataclasses.replace(TWOTICK, command=_members_command), _member),
+    "nats": Kind("nats-server", NATS, _nats),
+    "irc": Kind("ngircd", NGIRCD, _irc),
+    "mqtt": Kind("mosquitto", MOSQUITTO, _mqtt),
+    "redis": Kind("Redis", REDIS, _redis),
+    "prosody": Kind("Prosody", PROSODY, _xmpp),
+    "ejabberd": Kind("ejabberd", EJABBERD, _xmpp),
+}
+
+
+def log_in(server: RunningServer, kind: Kind, names: Sequence[str]) -> Iterator[socket.socket]:
+    """Log in users, some of them at the same time.
+
+    Yields:
+        Their connections.
+
+    Raises:
+        MeasurementError: the server does not answer as it should.
+    """
+    left = iter(names)
+    while together := list(itertools.islice(left, _TOGETHER)):
+        # Connection by connection, and each of them step by step, as far as the steps allow for all at the same time.
+        logins = [kind.logins(name) for name in together]
+        for steps in zip(*logins, strict=True):
+            connections = [socket.create_connection(("127.0.0.1", server.port), _PATIENCE_SECONDS) for _ in together]
+            yield from connections
+            for step in zip(*steps, strict=True):
+                for connection, (ask, _) in zip(connections, step, strict=True):
+                    connection.sendall(ask)
+                for connection, (_, answer) in zip(connections, step, strict=True):
+                    expect(connection, answer)
+
+
+def expect(connection: socket.socket, answer: str) -> None:
+    """Read until what came is the answer, and nothing but it."""
+    pattern = re.compile(answer.encode("latin-1"))
+    came = b""
+    while not pattern.fullmatch(came):
+        try:
+            data = connection.recv(1 << 16)
+        except TimeoutError:
+            data = b""
+        if not data:
+            raise MeasurementError(f"the server answered a login with {came!r}")
+        came += data
 
 
 def settled_memory(server: RunningServer) -> int:
-    """The bytes of memory in which the server's process is resident, once they no longer change."""
-    before = -1
+    """The bytes of memory that are resident, once they change by less than a thousandth in a second."""
+    before = server.memory()
     for _ in range(_SETTLE_LOOKS):
-        memory = int(Path(f"/proc/{server.pid}/statm").read_text().split()[1]) * resource.getpagesize()
-        if memory == before:
+        time.sleep(_SETTLE_SECONDS)
+        memory = server.memory()
+        if abs(memory - before) <= _SETTLED * before:
             return memory
         before = memory
-        time.sleep(_SETTLE_SECONDS)
     raise MeasurementError("the memory of the server does not settle")
 
 
-def report(users: int = USERS) -> str:
-    """Measure, and describe it in Markdown."""
-    raise_file_limit(2 * (_FIRST_USERS + users) + _SPARE_FILES)
+def still_there(connection: socket.socket) -> bool:
+    """Whether the server has not closed a connection. What it may have written meanwhile is left unread."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+
+
+def measure(kind: Kind, users: Sequence[int], core: int) -> Run:
+    """Connect users to a new server, more and more of them, and look at its memory each time."""
     connections: list[socket.socket] = []
-    with running(TWOTICK) as server:
+    memory: dict[int, float] = {}
+    names = iter(_names("user", max(users) - _FIRST_USERS))
+    connected = _FIRST_USERS
+    spent = used = own = 0.0
+    with running(kind.program, core) as server:
         try:
-            for number in range(_FIRST_USERS):
-                connections += connect_user(server, f"first{number}")
+            connections += log_in(server, kind, _names("first", _FIRST_USERS))
             before = settled_memory(server)
-            say(f"connecting {users} users")
-            for number in range(users):
-                connections += connect_user(server, f"guest{number}")
-            after = settled_memory(server)
+            for number in sorted(users):
+                new = list(itertools.islice(names, number - connected))
+                connected = number
+                began, cpu, mine = time.perf_counter(), server.cpu(), time.process_time()
+                connections += log_in(server, kind, new)
+                spent += time.perf_counter() - began
+                used += server.cpu() - cpu
+                own += time.process_time() - mine
+                memory[number] = (settled_memory(server) - before) / (number - _FIRST_USERS)
+            if not all(map(still_there, connections)):
+                raise MeasurementError("the server closed connections of users who did nothing")
         finally:
             for connection in connections:
                 connection.close()
-    return table(
-        (
-            ("users", "connections", "before, MiB", "with them, MiB", "KiB per user"),
-            (
-                f"{users:,}",
-                f"{2 * users:,}",
-                f"{before / (1 << 20):.1f}",
-                f"{after / (1 << 20):.1f}",
-                f"{(after - before) / users / 1024:.2f}",
-            ),
+    logins = connected - _FIRST_USERS
+    return Run(memory, logins / spent, used / logins * 1e6, own / spent)
+
+
+def measure_all(kinds: Sequence[str], users: Sequence[int], runs: int) -> tuple[dict[str, list[Run]], list[str]]:
+    """Measure some kinds of users in turn.
+
+    Returns:
+        The runs of each kind that could be measured, and what is to be said of the others.
+    """
+    raise_file_limit(2 * max(users) + _SPARE_FILES)
+    server_core, own_core = cores()
+    measured: dict[str, list[Run]] = {kind: [] for kind in kinds}
+    left_out: list[str] = []
+    with pinned(own_core):
+        for number, kind in itertools.product(range(runs), kinds):
+            if kind not in measured:
+                continue
+            label = KINDS[kind].label
+            say(f"idle users, run {number + 1} of {runs}: {label}")
+            try:
+                measured[kind].append(measure(KINDS[kind], users, server_core))
+            except MeasurementError as error:
+                del measured[kind]
+                left_out.append(f"{label} is left out: {error}")
+                say(left_out[-1])
+    return measured, left_out
+
+
+def comparison(measured: dict[str, list[Run]], users: Sequence[int]) -> str:
+    """Lay out what was measured."""
+    head = ["users of", *(f"KiB each at {number:,}" for number in users)]
+    rows: list[list[str]] = [[*head, "logins/s", "server CPU of one, µs", "load's CPU"]]
+    for kind, runs in measured.items():
+        rows.append(
+            [
+                KINDS[kind].label,
+                *(f"{statistics.median(run.memory[number] for run in runs) / 1024:.1f}" for number in users),
+                median_and_range([run.rate for run in runs], ",.0f"),
+                median_and_range([run.cpu for run in runs], ",.0f"),
+                f"{statistics.median(run.load_share for run in runs):.0%}",
+            ]
         )
-    )
+    return table(rows)
 
 
-def raise_file_limit(files: int) -> None:
-    """Let this process and its children open so many files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < files:
-        raise MeasurementError(f"the system lets a process open {hard} files, and this needs {files}")
-    if soft != resource.RLIM_INFINITY and soft < files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+def report(kinds: Sequence[str] = tuple(KINDS), users: Sequence[int] = USERS, runs: int = RUNS) -> str:
+    """Measure, and describe it in Markdown."""
+    measured, left_out = measure_all(kinds, users, runs)
+    return "\n\n".join([comparison(measured, users), *left_out])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=USERS)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=tuple(KINDS))
+    parser.add_argument("--users", nargs="+", type=int, default=USERS, metavar="NUMBER", help="more than 100 each")
+    parser.add_argument("--runs", type=int, default=RUNS)
     options = parser.parse_args()
-    print(machine(), report(options.users), sep="\n\n")
+    print(machine(), report(options.kinds, options.users, options.runs), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -1,175 +1,218 @@
 """Delivers the same messages through Twotick and through other servers, and compares what it costs them."""
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
+import dataclasses
+import itertools
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from common import (
-    NATS,
-    NGIRCD,
-    ROOT,
-    TWOTICK,
-    MeasurementError,
-    Program,
-    RunningServer,
-    machine,
-    median_and_range,
-    run,
-    running,
-    say,
-    table,
-)
-
-PROTOCOLS: dict[str, tuple[str, Program]] = {
-    "window": ("Twotick", TWOTICK),
-    "classic": ("Twotick, classic profile", TWOTICK),
-    "nats": ("nats-server", NATS),
-    "irc": ("ngircd", NGIRCD),
-}
-"""What is compared: the protocols of load.c, with a label and the server that speaks it. The first is the measure."""
-
-PAIRS = 50
-BYTES = 64
-IN_FLIGHT = (1, 16, 128)
-RUNS = 5
-_LOAD = ROOT / "bench/build/load"
+from common import machine, median_and_range, run, say, table
+from peers import EJABBERD, MOSQUITTO, NATS, NGIRCD, PROSODY, REDIS, TWOTICK
+from run_load import Figures, build, medians, run_load, server_core
+from servers import MeasurementError, Program, running
 
 
 @dataclass(frozen=True)
-class Run:
-    """What one run of the load gave."""
+class Row:
+    """One server in one role.
 
-    cpu: float
-    rate: float
-    p50: float
-    p99: float
-    p999: float
-    load_share: float
-
-
-def deliveries_for(in_flight: int) -> int:
-    """The deliveries of one run: a second of work or more, of which the clock tick of 10 ms is a percent or less."""
-    return 200_000 if in_flight == 1 else 1_000_000
-
-
-def run_load(protocol: str, in_flight: int, deliveries: int, server: RunningServer, core: int) -> Run:
-    """Run the load once.
-
-    Raises:
-        MeasurementError: not every delivery was answered as it must be.
+    Attributes:
+        label: what it is called in tables.
+        program: the server.
+        protocol: in which the load speaks to it.
+        longest: the longest body that it carries, in bytes.
     """
-    options = {
-        "protocol": protocol,
-        "port": server.port,
-        "pairs": PAIRS,
-        "window": in_flight,
-        "deliveries": deliveries,
-        "bytes": BYTES,
-        "server-pid": server.pid,
-    }
-    command = ["taskset", "--cpu-list", str(core), str(_LOAD), *(f"--{name}={options[name]}" for name in options)]
-    process = subprocess.run(command, capture_output=True, text=True, check=False)
-    if process.returncode != 0:
-        raise MeasurementError(process.stderr.strip() or f"the load ended with status {process.returncode}")
-    figures = json.loads(process.stdout)
-    return Run(
-        cpu=figures["server_cpu_us_per_delivery"],
-        rate=figures["deliveries_per_second"],
-        p50=figures["p50_us"],
-        p99=figures["p99_us"],
-        p999=figures["p99.9_us"],
-        load_share=figures["load_cpu_share"],
-    )
+
+    label: str
+    program: Program
+    protocol: str
+    longest: int = 1 << 20
+
+
+def _open_to_members(_folder: Path) -> dict[str, str]:
+    return {"TWOTICK_SIGN_UP": "open"}
+
+
+_TWOTICK_WITH_MEMBERS = dataclasses.replace(TWOTICK, environment=_open_to_members)
+
+ROWS: dict[str, Row] = {
+    "twotick": Row("Twotick", TWOTICK, "window"),
+    "classic": Row("Twotick, classic profile", TWOTICK, "classic"),
+    "identified": Row("Twotick, guests with Ids", TWOTICK, "identified"),
+    "member": Row("Twotick, members", _TWOTICK_WITH_MEMBERS, "member"),
+    "nats": Row("nats-server", NATS, "nats"),
+    "ngircd": Row("ngircd", NGIRCD, "irc", longest=350),
+    "mosquitto": Row("mosquitto", MOSQUITTO, "mqtt"),
+    "redis": Row("Redis", REDIS, "redis"),
+    "prosody": Row("Prosody", PROSODY, "xmpp"),
+    "ejabberd": Row("ejabberd", EJABBERD, "xmpp"),
+}
+"""What is compared, by its name on the command line. The first is the measure."""
+
+MEASURE = "twotick"
+SIZES = (64, 1024, 65536)
+IN_FLIGHT = (1, 16, 128)
+RUNS = 5
+SECONDS = 1
+_PAIRS = 50
+_PAIRS_OF_LARGE = 10
+_LARGE = 16384
+_MANY = 100
+"""Microseconds from which hundredths say nothing."""
+
+_WARM_UP = 1000
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is measured of every server.
+
+    Attributes:
+        size: of each body, in bytes.
+        in_flight: messages that each sender has on the way.
+    """
+
+    size: int
+    in_flight: int
+
+    @property
+    def pairs(self) -> int:
+        """Senders, each with a receiver: fewer with large bodies, of which all together would be 400 MiB in flight."""
+        return _PAIRS_OF_LARGE if self.size > _LARGE else _PAIRS
+
+    @property
+    def warm_up(self) -> int:
+        """Deliveries that are not measured."""
+        return max(_WARM_UP, self.pairs * self.in_flight)
+
+
+@dataclass
+class Comparison:
+    """What was measured with one kind of work.
+
+    Attributes:
+        work: which.
+        runs: of each of ROWS that could be measured.
+        left_out: what is to be said of the others, by their names.
+    """
+
+    work: Work
+    runs: dict[str, list[Figures]] = field(default_factory=dict[str, list[Figures]])
+    left_out: dict[str, str] = field(default_factory=dict[str, str])
+
+    def leave_out(self, name: str, reason: str) -> None:
+        """Have no figures of a server."""
+        self.runs.pop(name, None)
+        self.left_out[name] = reason
 
 
 def measure(
-    protocols: Sequence[str], in_flight: int, runs: int, deliveries: int
-) -> tuple[dict[str, list[Run]], list[str]]:
-    """Measure some protocols in turn, so that what changes on the machine meanwhile meets all of them.
+    names: Sequence[str] = tuple(ROWS),
+    works: Sequence[Work] = tuple(itertools.starmap(Work, itertools.product(SIZES, IN_FLIGHT))),
+    runs: int = RUNS,
+    seconds: int = SECONDS,
+) -> list[Comparison]:
+    """Measure some servers in turn, so that what changes on the machine meanwhile meets all of them.
 
-    Every run has a server process of its own, which is warmed with a tenth of the work.
+    Args:
+        names: keys of ROWS.
+        works: what to measure of each of them.
+        runs: how often; each time there is a new server process, which does all the works.
+        seconds: how long the measured part of each run of the load takes.
 
-    Returns:
-        The runs of each protocol that could be measured, and what is to be said of the others.
+    Raises:
+        MeasurementError: Twotick itself cannot be measured. If another server cannot, it is left out.
     """
-    server_core, *_, load_core = sorted(os.sched_getaffinity(0))
-    measured: dict[str, list[Run]] = {protocol: [] for protocol in protocols}
-    left_out: list[str] = []
+    build()
+    comparisons = [Comparison(work) for work in works]
+    for comparison in comparisons:
+        for name in names:
+            if comparison.work.size > ROWS[name].longest:
+                comparison.leave_out(name, f"it does not carry messages of {comparison.work.size:,} bytes")
     for number in range(runs):
-        for protocol in list(measured):
-            label, program = PROTOCOLS[protocol]
-            say(f"{in_flight} in flight, run {number + 1} of {runs}: {label}")
-            try:
-                with running(program, server_core) as server:
-                    run_load(protocol, in_flight, max(deliveries // 10, 1), server, load_core)
-                    measured[protocol].append(run_load(protocol, in_flight, deliveries, server, load_core))
-            except MeasurementError as error:
-                if program is TWOTICK:
-                    raise
-                del measured[protocol]
-                left_out.append(f"{label} is left out at {in_flight} in flight: {error}")
-                say(left_out[-1])
-    return measured, left_out
+        for name in names:
+            say(f"relay, run {number + 1} of {runs}: {ROWS[name].label}")
+            _measure_row(name, [each for each in comparisons if name not in each.left_out], seconds)
+    return comparisons
 
 
-def comparison(measured: dict[str, list[Run]]) -> str:
-    """Lay out what was measured with one number in flight."""
+def _measure_row(name: str, comparisons: list[Comparison], seconds: int) -> None:
+    """Measure one server once. If it fails, what is left is done with a new process."""
+    row = ROWS[name]
+    left = list(comparisons)
+    while left:
+        try:
+            with running(row.program, server_core()) as server:
+                while left:
+                    work = left[0].work
+                    figures = run_load(
+                        server,
+                        row.protocol,
+                        pairs=work.pairs,
+                        window=work.in_flight,
+                        bytes=work.size,
+                        warm_up=work.warm_up,
+                        seconds=seconds,
+                    )
+                    left.pop(0).runs.setdefault(name, []).append(figures)
+        except MeasurementError as error:
+            if row.program.name == TWOTICK.name:
+                raise
+            say(f"{row.label} is left out: {error}")
+            left.pop(0).leave_out(name, str(error))
+
+
+def comparison_table(comparison: Comparison) -> str:
+    """Lay out what was measured with one kind of work."""
     head = "server", "server CPU, µs", "to Twotick", "deliveries/s", "to Twotick"
-    rows: list[Sequence[str]] = [(*head, "p50, µs", "p99, µs", "p99.9, µs", "load's CPU")]
-    own = medians(measured["window"]) if "window" in measured else None
-    for protocol, runs in measured.items():
+    rows: list[Sequence[str]] = [(*head, "p50, µs", "p99, µs", "p99.9, µs", "server's CPU", "load's CPU")]
+    own = medians(comparison.runs[MEASURE]) if MEASURE in comparison.runs else None
+    for name, runs in comparison.runs.items():
         each = medians(runs)
         rows.append(
             (
-                PROTOCOLS[protocol][0],
-                median_and_range([run.cpu for run in runs], ".2f"),
+                ROWS[name].label,
+                median_and_range([run.cpu for run in runs], ".2f" if each.cpu < _MANY else ",.0f"),
                 f"{each.cpu / own.cpu:.2f}" if own else "-",
                 median_and_range([run.rate for run in runs], ",.0f"),
                 f"{each.rate / own.rate:.2f}" if own else "-",
                 f"{each.p50:,.0f}",
                 f"{each.p99:,.0f}",
                 f"{each.p999:,.0f}",
+                f"{each.server_share:.0%}",
                 f"{each.load_share:.0%}",
             )
         )
     return table(rows)
 
 
-def medians(runs: list[Run]) -> Run:
-    """The median of each figure by itself."""
-    return Run(*(statistics.median(values) for values in zip(*map(astuple, runs), strict=True)))
-
-
-def report(
-    protocols: Sequence[str] = tuple(PROTOCOLS),
-    in_flight: Sequence[int] = IN_FLIGHT,
-    runs: int = RUNS,
-    deliveries: int | None = None,
-) -> str:
-    """Measure, and describe it in Markdown."""
-    if len(os.sched_getaffinity(0)) < 2:
-        raise MeasurementError("the server and the load need a core each, and there is only one")
-    subprocess.run(["make", "--silent", str(_LOAD.relative_to(ROOT))], cwd=ROOT, check=True)
+def describe(comparisons: Sequence[Comparison]) -> str:
+    """Describe what was measured in Markdown."""
     parts: list[str] = []
-    for number in in_flight:
-        measured, left_out = measure(protocols, number, runs, deliveries or deliveries_for(number))
-        parts += [f"**{number} in flight** from each of {PAIRS} senders, {BYTES}-byte bodies", comparison(measured)]
-        parts += left_out
+    for comparison in comparisons:
+        work = comparison.work
+        parts.append(f"**{work.size:,}-byte bodies, {work.in_flight} in flight** from each of {work.pairs} senders")
+        parts.append(comparison_table(comparison))
+        parts += [f"{ROWS[name].label} is left out: {reason}." for name, reason in comparison.left_out.items()]
     return "\n\n".join(parts)
+
+
+def report() -> str:
+    """Measure everything, and describe it in Markdown."""
+    return describe(measure())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=tuple(PROTOCOLS))
+    parser.add_argument("--servers", nargs="+", choices=ROWS, default=tuple(ROWS))
+    parser.add_argument("--bytes", nargs="+", type=int, default=SIZES)
     parser.add_argument("--in-flight", nargs="+", type=int, default=IN_FLIGHT, metavar="MESSAGES")
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--deliveries", type=int, help="of each run; otherwise a second of work or more")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each run")
     options = parser.parse_args()
-    print(machine(), report(options.protocols, options.in_flight, options.runs, options.deliveries), sep="\n\n")
+    works = [Work(size, in_flight) for size in options.bytes for in_flight in options.in_flight]
+    print(machine(), describe(measure(options.servers, works, options.runs, options.seconds)), sep="\n\n")
 
 
 if __name__ == "__main__":

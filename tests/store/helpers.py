@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from twotick.store.memory import MemoryStore
 from twotick.store.records import (
     Acknowledge,
     AddMember,
@@ -31,15 +32,23 @@ NOW = 1_800_000_000.0
 
 
 class Asker:
-    """Asks one store, and keeps the numbers of members by their names."""
+    """Asks one store, on disk or (without a folder) in memory, and keeps the numbers of members by their names."""
 
     def __init__(self, folder: Path | None = None, limits: StoreLimits | None = None):
         self.folder = folder
         self.limits = limits or StoreLimits()
-        self.store = SqliteStore(folder, self.limits)
+        self.store: SqliteStore | MemoryStore
+        self.store = SqliteStore(folder, self.limits) if folder else MemoryStore(self.limits)
         self.members: dict[str, int] = {}
 
+    @property
+    def disk(self) -> SqliteStore:
+        """The store, where it must be one on disk."""
+        assert isinstance(self.store, SqliteStore)
+        return self.store
+
     def reopen(self) -> None:
+        assert self.folder is not None
         self.store.close()
         self.store = SqliteStore(self.folder, self.limits)
 

@@ -49,7 +49,7 @@ def check_as_before(asker: Asker) -> None:
 
 
 def test_a_full_disk_keeps_nothing_of_the_batch(kept: Asker):
-    connection = kept.store._connection  # pyright: ignore[reportPrivateUsage]
+    connection = kept.disk._connection  # pyright: ignore[reportPrivateUsage]
     assert connection is not None
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 5}")
@@ -130,7 +130,7 @@ def test_a_locked_database_is_said_to_be_locked(kept: Asker):
     assert kept.folder is not None
     other = sqlite3.connect(kept.folder / "twotick.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    connection = kept.store._connection  # pyright: ignore[reportPrivateUsage]
+    connection = kept.disk._connection  # pyright: ignore[reportPrivateUsage]
     assert connection is not None
     connection.execute("PRAGMA busy_timeout = 1")
     with pytest.raises(StoreError, match=r"^another program has locked the database$"):

@@ -52,7 +52,7 @@ def test_only_the_owner_may_read_what_is_there(tmp_path: Path):
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new" / "data").iterdir()}
         assert modes == {"twotick.db": 0o600, "twotick.db-wal": 0o600, "twotick.db-shm": 0o600, "lock": 0o600}
         assert stat.S_IMODE((tmp_path / "new" / "data").stat().st_mode) == 0o700
-        asker.store.backup(tmp_path / "copy")
+        asker.disk.backup(tmp_path / "copy")
         assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o600
         asker.store.close()
     finally:
@@ -193,7 +193,7 @@ def test_a_backup_is_a_store_of_that_moment(kept: Asker, tmp_path: Path):
     (tmp_path / "copy").mkdir()
     file = tmp_path / "copy" / "twotick.db"
     file.write_text("an older backup")
-    kept.store.backup(file)
+    kept.disk.backup(file)
     kept.send("alice", "bob", id=b"m2")
     assert [path.name for path in file.parent.iterdir()] == ["twotick.db"]
     copy = Asker(file.parent)
@@ -234,10 +234,10 @@ def test_a_backup_is_made_while_a_server_writes(kept: Asker, tmp_path: Path):
 
 def test_a_backup_that_cannot_be_made_says_so(kept: Asker, tmp_path: Path):
     with pytest.raises(StoreError, match=r"the backup failed: .*"):
-        kept.store.backup(tmp_path / "nowhere" / "copy")
+        kept.disk.backup(tmp_path / "nowhere" / "copy")
     (tmp_path / "folder").mkdir()
     with pytest.raises(StoreError, match="the backup failed: Is a directory"):
-        kept.store.backup(tmp_path / "folder")
+        kept.disk.backup(tmp_path / "folder")
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
 
 

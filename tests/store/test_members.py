@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker, brief
 from twotick.store.records import (
     AddInvitation,
@@ -25,11 +26,8 @@ from twotick.store.records import (
 
 
 @pytest.fixture
-def empty():
-    asker = Asker()
-    yield asker
-    assert asker.store.check() == []
-    asker.store.close()
+def empty(new_asker: AskerMaker) -> Asker:
+    return new_asker(StoreLimits())
 
 
 # Members
@@ -137,8 +135,8 @@ def test_a_device_keeps_its_cursor_when_its_token_changes(asker: Asker):
 # Devices
 
 
-def test_a_member_has_so_many_devices_at_most():
-    asker = Asker(limits=StoreLimits(devices=2))
+def test_a_member_has_so_many_devices_at_most(new_asker: AskerMaker):
+    asker = new_asker(StoreLimits(devices=2))
     asker.add("alice")
     alice = asker.members["alice"]
     assert asker.ask(AddToken(alice, "phone", b"one", NOW)) is None
@@ -146,7 +144,6 @@ def test_a_member_has_so_many_devices_at_most():
     assert "too many devices" in asker.refusal(OpenDevice(alice, "tablet", 0, NOW))
     asker.open("alice", "phone")
     assert asker.ask(AddToken(alice, "main", b"two", NOW)) is None
-    asker.store.close()
 
 
 def test_a_new_device_begins_at_the_end(asker: Asker):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker, brief
 from twotick.store.messages import RESTARTED
 from twotick.store.records import (
@@ -121,8 +122,8 @@ def test_a_message_to_nobody_is_delivered_at_once(asker: Asker):
     assert asker.send("dan", to="ALL").outcome.guests[0][1] is State.DELIVERED
 
 
-def test_a_full_mailbox_refuses_and_leaves_no_trace():
-    asker = Asker(limits=StoreLimits(mailbox_entries=2, mailbox_bytes=100))
+def test_a_full_mailbox_refuses_and_leaves_no_trace(new_asker: AskerMaker):
+    asker = new_asker(StoreLimits(mailbox_entries=2, mailbox_bytes=100))
     asker.add("alice", "bob", "carol")
     asker.send("alice", "bob", body=b"x" * 90)
     assert asker.refusal(asker.append("alice", "bob", id=b"m1", body=b"x" * 11)) == "the mailbox of bob is full"
@@ -131,12 +132,10 @@ def test_a_full_mailbox_refuses_and_leaves_no_trace():
     assert asker.fetch("alice").up_to == 2
     asker.ack("bob", 1)
     asker.send("alice", "bob", body=b"x" * 90)
-    assert asker.store.check() == []
-    asker.store.close()
 
 
-def test_a_full_mailbox_among_several_counts_as_failed():
-    asker = Asker(limits=StoreLimits(mailbox_entries=1))
+def test_a_full_mailbox_among_several_counts_as_failed(new_asker: AskerMaker):
+    asker = new_asker(StoreLimits(mailbox_entries=1))
     asker.add("alice", "bob", "carol")
     asker.send("alice", "bob")
     sent = asker.send("alice", "bob", "carol", id=b"m1")
@@ -145,12 +144,10 @@ def test_a_full_mailbox_among_several_counts_as_failed():
     assert failed.reason == "the mailbox of bob is full; 1 of 2 have it"
     asker.send("alice", "carol")
     assert "is full" in asker.refusal(asker.append("alice", "bob", "carol"))
-    assert asker.store.check() == []
-    asker.store.close()
 
 
-def test_the_slowest_device_fills_the_mailbox_and_without_devices_only_what_nobody_has_does():
-    asker = Asker(limits=StoreLimits(mailbox_entries=2))
+def test_the_slowest_device_fills_the_mailbox_and_without_devices_only_what_nobody_has_does(new_asker: AskerMaker):
+    asker = new_asker(StoreLimits(mailbox_entries=2))
     asker.add("alice", "bob")
     asker.open("bob", "phone")
     for _ in range(2):
@@ -164,12 +161,10 @@ def test_the_slowest_device_fills_the_mailbox_and_without_devices_only_what_nobo
     assert asker.ask(Revoke(asker.members["bob"], "main")) is True
     asker.send("alice", "bob")
     assert "is full" in asker.refusal(asker.append("alice", "bob"))
-    assert asker.store.check() == []
-    asker.store.close()
 
 
-def test_what_a_device_had_does_not_fill_the_mailbox_when_all_are_revoked():
-    asker = Asker(limits=StoreLimits(mailbox_entries=2))
+def test_what_a_device_had_does_not_fill_the_mailbox_when_all_are_revoked(new_asker: AskerMaker):
+    asker = new_asker(StoreLimits(mailbox_entries=2))
     asker.add("alice", "bob")
     asker.open("bob", "phone")
     for _ in range(2):
@@ -179,19 +174,15 @@ def test_what_a_device_had_does_not_fill_the_mailbox_when_all_are_revoked():
         assert "is full" in asker.refusal(asker.append("alice", "bob"))
         asker.ask(Revoke(asker.members["bob"], device))
     asker.send("alice", "bob")
-    assert asker.store.check() == []
-    asker.store.close()
 
 
-def test_what_is_gone_does_not_fill_the_mailbox():
-    asker = Asker(limits=StoreLimits(mailbox_entries=1))
+def test_what_is_gone_does_not_fill_the_mailbox(new_asker: AskerMaker):
+    asker = new_asker(StoreLimits(mailbox_entries=1))
     asker.add("alice", "bob")
     for _ in range(3):
         asker.send("alice", "bob", expires=NOW)
         expire(asker, NOW)
     asker.send("alice", "bob")
-    assert asker.store.check() == []
-    asker.store.close()
 
 
 def test_those_who_are_no_members_any_more_get_and_send_nothing(asker: Asker):
@@ -494,8 +485,8 @@ def test_what_a_device_needs_is_not_removed(asker: Asker):
     assert asker.log("alice") == []
 
 
-def test_without_devices_only_undelivered_messages_are_needed():
-    asker = Asker()
+def test_without_devices_only_undelivered_messages_are_needed(new_asker: AskerMaker):
+    asker = new_asker(StoreLimits())
     asker.add("alice", "bob", device="")
     asker.send("alice", "bob", id=b"m1")
     prune(asker, NOW + 101)
@@ -504,8 +495,6 @@ def test_without_devices_only_undelivered_messages_are_needed():
     asker.ack("bob", 1)
     prune(asker, NOW + 101)
     assert asker.log("bob") == asker.log("alice") == []
-    assert asker.store.check() == []
-    asker.store.close()
 
 
 def test_pruning_takes_a_bounded_number_at_once(asker: Asker):
@@ -519,12 +508,10 @@ def test_pruning_takes_a_bounded_number_at_once(asker: Asker):
 # One that is refused among others
 
 
-def test_a_refusal_does_not_disturb_the_others():
-    asker = Asker(limits=StoreLimits(mailbox_entries=2))
+def test_a_refusal_does_not_disturb_the_others(new_asker: AskerMaker):
+    asker = new_asker(StoreLimits(mailbox_entries=2))
     asker.add("alice", "bob", "carol")
     one = asker.append("alice", "bob", id=b"m1")
     results = asker.store.apply([one, replace(one, id=b"m2"), replace(one, id=b"m3"), asker.append("alice", "carol")])
     assert [type(result) for result in results] == [Appended, Appended, Refusal, Appended]
     assert [entry.seq for entry in asker.log("alice")] == [1, 2, 3]
-    assert asker.store.check() == []
-    asker.store.close()

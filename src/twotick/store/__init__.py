@@ -1,5 +1,6 @@
 """Members, their logs, their devices and cursors (docs/protocol.md, sections 10 and 11)."""
 
+from twotick.store.memory import MemoryStore
 from twotick.store.records import (
     Acknowledge,
     AddInvitation,
@@ -60,6 +61,7 @@ __all__ = [
     "MarkRead",
     "Member",
     "Members",
+    "MemoryStore",
     "OpenDevice",
     "Opened",
     "Outcome",
