@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import math
 import resource
@@ -35,6 +36,10 @@ _PRUNE = 3600.0
 
 _SPARE_FILES = 64
 """Open files that are kept for everything but connections."""
+
+_GARBAGE = (50_000, 10, 10)
+"""When Python looks for garbage in cycles. Every message is a few objects that live for a moment, or for long if they are
+stored, and hardly any cycle is ever made; the usual 700 would have it look through all of them again and again."""
 
 _LARGE = 16 << 10
 """Bytes from which on it is cheaper to hand a body over as it is than to copy it into one piece with its head."""
@@ -365,6 +370,8 @@ def serve(options: ServerOptions, announce: Callable[[str, int, str | None], Non
         certificate = context, certificate_fingerprint(options.tls_certificate)
     logs.configure()
     store = MemoryStore(options.store_limits) if options.data is None else SqliteStore(options.data, options.store_limits)
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options, plain_host, certificate, store, announce))
 
