@@ -1,20 +1,51 @@
-"""The servers that keep messages on the disk, each with what it needs to keep them."""
+"""The servers that keep messages on the disk, each with what it needs to keep them.
 
+All else is as it is installed. Each has a private process and a folder of its own, which is gone afterwards.
+"""
+
+import os
+import pwd
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from peers import TWOTICK
-from servers import Program
+from peers import MOSQUITTO, NATS, TWOTICK, version_of
+from servers import MeasurementError, Program, free_port, installed
 
 from twotick.server.secrets import token_digest
 from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
 
 SENDERS = 50
 """Each sends to a recipient of its own, who is away: s0 to r0, s1 to r1 and so on."""
+
+_MOSQUITTO_CONFIG = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+persistence true
+persistence_location {folder}/
+max_queued_messages 0
+max_inflight_messages 0
+set_tcp_nodelay true
+log_dest stderr
+log_type error
+log_type warning
+"""
+
+_RABBITMQ_CONFIG = """\
+listeners.tcp.1 = 127.0.0.1:{port}
+log.console = true
+log.console.level = error
+log.file = false
+"""
+
+_POSTGRES_SETTINGS = {"fsync": "on", "synchronous_commit": "on", "listen_addresses": "127.0.0.1"}
+_POSTGRES_USER = "postgres"
 
 
 @dataclass(frozen=True)
@@ -45,9 +76,112 @@ def _twotick_command(port: int, folder: Path) -> list[str]:
     return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--data", str(data)]
 
 
-_TWOTICK = Program("Twotick", _twotick_command, TWOTICK.version)
+def _jetstream_config(port: int, folder: Path, sync: str) -> Path:
+    config = folder / "nats.conf"
+    config.write_text(f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{folder}/data" {sync} }}\n')
+    return config
+
+
+_SYNC = ", sync_interval: always"
+
+
+@cache
+def _jetstream_can_sync() -> bool:
+    """Whether this version can be told to answer only when the disk has the message: since 2.10."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = _jetstream_config(4222, Path(folder), _SYNC)
+        tried = subprocess.run([installed("nats-server"), "-t", "-c", str(config)], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+def _jetstream_command(port: int, folder: Path) -> list[str]:
+    config = _jetstream_config(port, folder, _SYNC if _jetstream_can_sync() else "")
+    return [installed("nats-server"), "-c", str(config)]
+
+
+# epmd, by which nodes of Erlang find each other, is started here to end with the rest: RabbitMQ would leave it behind.
+def _rabbitmq_command(port: int, folder: Path) -> list[str]:
+    (folder / "rabbitmq.conf").write_text(_RABBITMQ_CONFIG.format(port=port))
+    (folder / "enabled_plugins").touch()
+    installed("rabbitmq-server")
+    return ["sh", "-c", f"{installed('epmd', 'erlang-base')} & exec /usr/lib/rabbitmq/bin/rabbitmq-server"]
+
+
+def _rabbitmq_environment(folder: Path) -> dict[str, str]:
+    return {
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": str(free_port()),
+        "HOME": str(folder),
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
+        "RABBITMQ_CONF_ENV_FILE": os.devnull,
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_LOG_BASE": str(folder / "logs"),
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+        "RABBITMQ_NODENAME": "bench@localhost",
+    }
+
+
+def _rabbitmq_version() -> str:
+    script = installed("rabbitmqctl", "rabbitmq-server")
+    return subprocess.run([script, "version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _mosquitto_command(port: int, folder: Path) -> list[str]:
+    config = folder / "mosquitto.conf"
+    config.write_text(_MOSQUITTO_CONFIG.format(port=port, folder=folder))
+    return [installed("mosquitto"), "-c", str(config)]
+
+
+def _postgres_program(name: str) -> str:
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
+    if not versions:
+        raise MeasurementError("PostgreSQL is not installed (apt-get install postgresql)")
+    return str(versions[-1] / name)
+
+
+def _postgres_command(port: int, folder: Path) -> list[str]:
+    data = folder / "data"
+    data.mkdir()
+    unprivileged: list[str] = []
+    if os.geteuid() == 0:  # as which it refuses to run
+        user = pwd.getpwnam(_POSTGRES_USER)
+        folder.chmod(0o711)
+        os.chown(data, user.pw_uid, user.pw_gid)
+        unprivileged = [installed("setpriv"), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    make = [_postgres_program("initdb"), f"--pgdata={data}", "--username=bench", "--auth=trust", "--no-sync"]
+    subprocess.run([*unprivileged, *make], capture_output=True, check=True, cwd="/")
+    settings = [f"--{name}={value}" for name, value in _POSTGRES_SETTINGS.items()]
+    settings += [f"--port={port}", f"--unix_socket_directories={data}"]
+    return [*unprivileged, _postgres_program("postgres"), "-D", str(data), *settings]
+
+
+def _postgres_version() -> str:
+    return version_of(_postgres_program("postgres"), "--version")
+
 
 PEERS = {
-    "twotick": StoredPeer(_TWOTICK, "stored", "waiting", lambda: True),
+    "twotick": StoredPeer(Program("Twotick", _twotick_command, TWOTICK.version), "stored", "waiting", lambda: True),
+    "jetstream": StoredPeer(
+        Program("nats-server, JetStream", _jetstream_command, NATS.version, NATS.package),
+        "jetstream",
+        "jetstream-waiting",
+        _jetstream_can_sync,
+    ),
+    "rabbitmq": StoredPeer(
+        Program("RabbitMQ", _rabbitmq_command, _rabbitmq_version, "rabbitmq-server", _rabbitmq_environment),
+        "amqp",
+        "amqp-waiting",
+        lambda: True,
+    ),
+    "postgres": StoredPeer(
+        Program("PostgreSQL", _postgres_command, _postgres_version, "postgresql"), "postgres", None, lambda: True
+    ),
+    "mosquitto": StoredPeer(
+        Program("mosquitto", _mosquitto_command, MOSQUITTO.version, MOSQUITTO.package),
+        "mqtt-stored",
+        None,
+        lambda: False,
+    ),
 }
 """By the names under which they are asked for. The first is the measure."""

@@ -161,7 +161,7 @@ bool take_body(struct reader *r);
 // The protocols
 
 extern const struct protocol twotick_classic, twotick_window, twotick_identified, twotick_member;
-extern const struct protocol stored, waiting;
+extern const struct protocol stored, waiting, jetstream, jetstream_waiting, amqp, amqp_waiting, mqtt_stored, postgres;
 extern const struct protocol irc, mqtt, nats, redis, xmpp;
 
 #endif

@@ -24,7 +24,7 @@
 
 static const struct protocol *const protocols[] = {
     &twotick_classic, &twotick_window, &twotick_identified, &twotick_member, &irc, &mqtt, &nats, &redis, &xmpp,
-    &stored, &waiting,
+    &stored, &waiting, &jetstream, &jetstream_waiting, &amqp, &amqp_waiting, &mqtt_stored, &postgres,
 };
 enum { PROTOCOLS = sizeof protocols / sizeof *protocols, DEFAULT_DELIVERIES = 100000 };
 
