@@ -37,8 +37,7 @@ _SETTLED = 0.001
 _SPARE_FILES = 64
 
 Step = tuple[bytes, str]
-"""What a client writes, and the pattern of the whole answer that has to come before it goes on, where `@` stands for the
-user's name."""
+"""What a client writes, and the pattern of the whole answer that has to come then, where `@` is the user's name."""
 
 
 @dataclass(frozen=True)
