@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -24,13 +23,14 @@ from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
 SENDERS = 50
 """Each sends to a recipient of its own, who is away: s0 to r0, s1 to r1 and so on."""
 
+# Started by root it would become a user who may not write into the folder.
 _MOSQUITTO_CONFIG = """\
 listener {port} 127.0.0.1
 allow_anonymous true
 persistence true
 persistence_location {folder}/
+user root
 max_queued_messages 0
-max_inflight_messages 0
 set_tcp_nodelay true
 log_dest stderr
 log_type error
@@ -56,13 +56,25 @@ class StoredPeer:
         program: how it is started.
         protocol: how the load sends to it, as it is given to the load's --protocol.
         waiting: how the load takes what is stored; None if that is not compared.
-        on_disk: whether it answers a sender only when the disk has the message.
     """
 
     program: Program
     protocol: str
     waiting: str | None
-    on_disk: Callable[[], bool]
+
+
+def temporary_files() -> str:
+    """Where the servers' folders are, and on what.
+
+    Raises:
+        MeasurementError: it is not a disk.
+    """
+    folder = tempfile.gettempdir()
+    command = ["findmnt", "--noheadings", "--output", "FSTYPE,SOURCE,OPTIONS", "--target", folder]
+    kind, source, options = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split(maxsplit=2)
+    if kind in ("tmpfs", "ramfs"):
+        raise MeasurementError(f"{folder} is in memory: set TMPDIR to a folder on a disk")
+    return f"{folder}: {kind} on {source} ({options.strip()})"
 
 
 def _twotick_command(port: int, folder: Path) -> list[str]:
@@ -161,27 +173,22 @@ def _postgres_version() -> str:
 
 
 PEERS = {
-    "twotick": StoredPeer(Program("Twotick", _twotick_command, TWOTICK.version), "stored", "waiting", lambda: True),
+    "twotick": StoredPeer(Program("Twotick", _twotick_command, TWOTICK.version), "stored", "waiting"),
     "jetstream": StoredPeer(
         Program("nats-server, JetStream", _jetstream_command, NATS.version, NATS.package),
         "jetstream",
         "jetstream-waiting",
-        _jetstream_can_sync,
     ),
     "rabbitmq": StoredPeer(
         Program("RabbitMQ", _rabbitmq_command, _rabbitmq_version, "rabbitmq-server", _rabbitmq_environment),
         "amqp",
         "amqp-waiting",
-        lambda: True,
     ),
-    "postgres": StoredPeer(
-        Program("PostgreSQL", _postgres_command, _postgres_version, "postgresql"), "postgres", None, lambda: True
-    ),
+    "postgres": StoredPeer(Program("PostgreSQL", _postgres_command, _postgres_version, "postgresql"), "postgres", None),
     "mosquitto": StoredPeer(
         Program("mosquitto", _mosquitto_command, MOSQUITTO.version, MOSQUITTO.package),
         "mqtt-stored",
         None,
-        lambda: False,
     ),
 }
 """By the names under which they are asked for. The first is the measure."""

@@ -57,6 +57,12 @@ static void introduce(struct connection *c, const char *name, int flags)
     if (expect(c, CONNACK, 2) != 0) fail("%s: the server refuses the connection", name);
 }
 
+// A recipient of this run alone: one to whom messages were sent before would be given them when it connects.
+static struct text recipient_of(const struct connection *sender)
+{
+    return text("r%d-%d", sender->number, getpid());
+}
+
 // The recipient comes, subscribes, and leaves.
 static void subscribe(const char *name)
 {
@@ -76,7 +82,7 @@ static void subscribe(const char *name)
 
 static void log_in(struct connection *c)
 {
-    struct text recipient = text("r%d", c->number);
+    struct text recipient = recipient_of(c);
     subscribe(recipient.bytes);
     introduce(c, c->name, CLEAN_SESSION);
 }
@@ -84,7 +90,7 @@ static void log_in(struct connection *c)
 static void script(struct connection *sender, struct connection *receiver)
 {
     (void)receiver;
-    struct text recipient = text("r%d", sender->number), content = {0};
+    struct text recipient = recipient_of(sender), content = {0};
     put_name(&content, recipient.bytes);
     put_number(&content, 2, 0); // the number of this packet
     put_bytes(&content, body.bytes, body.length);

@@ -1,9 +1,11 @@
 // PostgreSQL: each message is a row, inserted by a prepared statement in a transaction of its own. A sender does not wait
 // for the end of one before it writes the next (pipelining): each has a Sync behind it, which commits it.
+#define _GNU_SOURCE
 #include "binary.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { VERSION = 3 << 16, TEXT = 25, BYTEA = 17 }; // of the protocol; numbers of types
 
@@ -30,22 +32,22 @@ static void put_value(struct text *to, const char *bytes, size_t length)
     put_bytes(to, bytes, length);
 }
 
-// Read up to where the server waits for what comes next.
-static void read_until_ready(struct connection *c)
+// Read up to where the server waits for what comes next. Returns false if it is still starting.
+static bool read_until_ready(struct connection *c)
 {
-    char kind;
-    do {
+    for (;;) {
         char start[5], content[LONGEST_LINE];
         read_bytes(c, start, sizeof start);
-        kind = start[0];
         size_t length = get_number(start + 1, 4) - 4;
         if (length > sizeof content) fail("%s: the server wrote a message that is too long", c->name);
         read_bytes(c, content, length);
-        if (kind == 'E' || (kind == 'R' && get_number(content, 4) != 0)) unexpected(c, content, length);
-    } while (kind != 'Z');
+        if (start[0] == 'Z') return true;
+        if (start[0] == 'E' && memmem(content, length, "C57P03", sizeof "C57P03")) return false;
+        if (start[0] == 'E' || (start[0] == 'R' && get_number(content, 4) != 0)) unexpected(c, content, length);
+    }
 }
 
-static void log_in(struct connection *c)
+static bool open_session(struct connection *c)
 {
     static const char who[] = "user\0bench\0database\0postgres\0";
     struct text start = {0};
@@ -53,14 +55,28 @@ static void log_in(struct connection *c)
     put_number(&start, 4, VERSION);
     put_bytes(&start, who, sizeof who);
     say_text(c, &start);
-    read_until_ready(c);
+    return read_until_ready(c);
+}
 
+static void ask(struct connection *c, struct text *messages)
+{
+    say_text(c, messages);
+    if (!read_until_ready(c)) fail("%s: the server is not ready", c->name);
+}
+
+static void log_in(struct connection *c)
+{
+    for (int left = PATIENCE_SECONDS * 10; !open_session(c); left--) {
+        if (!left) fail("%s: the server is still starting", c->name);
+        close(c->socket);
+        usleep(100000);
+        c->socket = open_socket();
+    }
     struct text messages = {0}, content = {0};
     if (c->number == 0) {
         put_name(&content, table);
         put_message(&messages, 'Q', &content);
-        say_text(c, &messages);
-        read_until_ready(c);
+        ask(c, &messages);
     }
     put_name(&content, "insert");
     put_name(&content, insert);
@@ -70,8 +86,7 @@ static void log_in(struct connection *c)
     put_number(&content, 4, BYTEA);
     put_message(&messages, 'P', &content);
     put_message(&messages, 'S', &content);
-    say_text(c, &messages);
-    read_until_ready(c);
+    ask(c, &messages);
 }
 
 static void script(struct connection *sender, struct connection *receiver)
