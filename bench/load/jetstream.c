@@ -118,7 +118,7 @@ static void script_consumer(struct connection *c, struct connection *receiver)
     struct state *state = c->state;
     state->delivered = text("MSG to.r%d 2 ", c->number);
     state->acknowledged_to = text("$JS.ACK." STREAM ".r%d.1.", c->number); // 1: it is delivered for the first time
-    state->last_acknowledged = text("MSG answer.%s.last 1 0\r\n\r\n", c->name);
+    state->last_acknowledged = text("MSG answer.%s.last 1  0\r\n\r\n", c->name);
 }
 
 static void come_back(struct connection *c)
