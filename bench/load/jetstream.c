@@ -70,10 +70,12 @@ static bool take_stored(struct reader *r)
     struct state *state = r->c->state;
     long number, length, stored;
     bool whole = take_string(r, "MSG answer.") && take_string(r, r->c->name) && take_string(r, ".") &&
-                 take_number(r, &number) && take_string(r, " 1  ") && take_number(r, &length) &&
-                 take_string(r, "\r\n{\"stream\":\"" STREAM "\", \"seq\":") && take_number(r, &stored) &&
+                 take_number(r, &number) && take_string(r, " 1  ") && take_number(r, &length) && take_string(r, "\r\n");
+    const char *content = r->at;
+    whole = whole && take_string(r, "{\"stream\":\"" STREAM "\", \"seq\":") && take_number(r, &stored) &&
                  take_string(r, "}\r\n");
     if (!whole) return false;
+    if (length != r->at - content - 2) unexpected(r->c, r->begin, (size_t)(r->at - r->begin));
     if (number != r->c->settled || stored <= state->stored)
         fail("%s: message %ld is said to be stored as %ld, where message %ld is next, after %ld", r->c->name, number,
              stored, r->c->settled, state->stored);
@@ -143,6 +145,7 @@ static bool take_delivered(struct reader *r)
     whole = take_string(r, " ") && take_number(r, &length) && take_string(r, "\r\n") &&
             take_text(r, body.bytes, body.length) && take_string(r, "\r\n");
     if (!whole) return false;
+    if (length != options.bytes) unexpected(r->c, r->begin, (size_t)(r->at - r->begin));
     if (number != ++state->taken) fail("%s: message %ld came where %ld should have come", r->c->name, number, state->taken);
     snprintf(state->to_acknowledge, sizeof state->to_acknowledge, "%.*s", (int)(end - subject), subject);
     if (state->taken < options.deliveries) answer_came(r->c, 1);
