@@ -153,8 +153,10 @@ def comparison(by_peer: dict[str, list[Figures]], syncs: dict[str, float]) -> st
 
 def describe(measured: Measured) -> str:
     """Describe what was measured, in Markdown."""
-    observed = [("server", "syncs for a message", "answers")]
-    observed += [(PEERS[name].program.name, f"{syncs:.2f}", answers(syncs)) for name, syncs in measured.syncs.items()]
+    observed = [("server", "version", "syncs for a message", "answers")]
+    for name, syncs in measured.syncs.items():
+        program = PEERS[name].program
+        observed.append((program.name, program.version(), f"{syncs:.2f}", answers(syncs)))
     parts = [f"Each works on the file system of {temporary_files()}.", table(observed)]
     for work, by_peer in measured.runs.items():
         parts.append(f"**{work.in_flight} in flight** from each of {SENDERS} senders, {work.bytes:,}-byte bodies")

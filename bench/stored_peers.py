@@ -11,7 +11,6 @@ import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from peers import MOSQUITTO, NATS, TWOTICK, version_of
@@ -44,6 +43,8 @@ log.console.level = error
 log.file = false
 """
 
+_RABBITMQ = Path("/usr/lib/rabbitmq")
+
 _POSTGRES_SETTINGS = {"fsync": "on", "synchronous_commit": "on", "listen_addresses": "127.0.0.1"}
 _POSTGRES_USER = "postgres"
 
@@ -70,7 +71,14 @@ def temporary_files() -> str:
         MeasurementError: it is not a disk.
     """
     folder = tempfile.gettempdir()
-    command = ["findmnt", "--noheadings", "--output", "FSTYPE,SOURCE,OPTIONS", "--target", folder]
+    command = [
+        installed("findmnt", "util-linux"),
+        "--noheadings",
+        "--output",
+        "FSTYPE,SOURCE,OPTIONS",
+        "--target",
+        folder,
+    ]
     kind, source, options = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split(maxsplit=2)
     if kind in ("tmpfs", "ramfs"):
         raise MeasurementError(f"{folder} is in memory: set TMPDIR to a folder on a disk")
@@ -88,35 +96,21 @@ def _twotick_command(port: int, folder: Path) -> list[str]:
     return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--data", str(data)]
 
 
-def _jetstream_config(port: int, folder: Path, sync: str) -> Path:
-    config = folder / "nats.conf"
-    config.write_text(f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{folder}/data" {sync} }}\n')
-    return config
-
-
-_SYNC = ", sync_interval: always"
-
-
-@cache
-def _jetstream_can_sync() -> bool:
-    """Whether this version can be told to answer only when the disk has the message: since 2.10."""
-    with tempfile.TemporaryDirectory() as folder:
-        config = _jetstream_config(4222, Path(folder), _SYNC)
-        tried = subprocess.run([installed("nats-server"), "-t", "-c", str(config)], capture_output=True, check=False)
-    return tried.returncode == 0
-
-
 def _jetstream_command(port: int, folder: Path) -> list[str]:
-    config = _jetstream_config(port, folder, _SYNC if _jetstream_can_sync() else "")
-    return [installed("nats-server"), "-c", str(config)]
+    server, config = installed("nats-server"), folder / "nats.conf"
+    for sync in (", sync_interval: always", ""):  # the first is known since 2.10
+        config.write_text(f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{folder}/data"{sync} }}\n')
+        if subprocess.run([server, "-t", "-c", str(config)], capture_output=True, check=False).returncode == 0:
+            break
+    return [server, "-c", str(config)]
 
 
 # epmd, by which nodes of Erlang find each other, is started here to end with the rest: RabbitMQ would leave it behind.
 def _rabbitmq_command(port: int, folder: Path) -> list[str]:
     (folder / "rabbitmq.conf").write_text(_RABBITMQ_CONFIG.format(port=port))
     (folder / "enabled_plugins").touch()
-    installed("rabbitmq-server")
-    return ["sh", "-c", f"{installed('epmd', 'erlang-base')} & exec /usr/lib/rabbitmq/bin/rabbitmq-server"]
+    _rabbitmq_version()
+    return ["sh", "-c", f"{installed('epmd', 'erlang-base')} & exec {_RABBITMQ}/bin/rabbitmq-server"]
 
 
 def _rabbitmq_environment(folder: Path) -> dict[str, str]:
@@ -135,8 +129,9 @@ def _rabbitmq_environment(folder: Path) -> dict[str, str]:
 
 
 def _rabbitmq_version() -> str:
-    script = installed("rabbitmqctl", "rabbitmq-server")
-    return subprocess.run([script, "version"], capture_output=True, text=True, check=True).stdout.strip()
+    for folder in _RABBITMQ.glob("lib/rabbitmq_server-*"):
+        return folder.name.rpartition("-")[2]
+    raise MeasurementError("RabbitMQ is not installed (apt-get install rabbitmq-server)")
 
 
 def _mosquitto_command(port: int, folder: Path) -> list[str]:
@@ -162,7 +157,9 @@ def _postgres_command(port: int, folder: Path) -> list[str]:
         os.chown(data, user.pw_uid, user.pw_gid)
         unprivileged = [installed("setpriv"), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     make = [_postgres_program("initdb"), f"--pgdata={data}", "--username=bench", "--auth=trust", "--no-sync"]
-    subprocess.run([*unprivileged, *make], capture_output=True, check=True, cwd="/")
+    made = subprocess.run([*unprivileged, *make], capture_output=True, text=True, check=False, cwd="/")
+    if made.returncode != 0:
+        raise MeasurementError(f"initdb: {made.stderr.strip()[-500:]}")
     settings = [f"--{name}={value}" for name, value in _POSTGRES_SETTINGS.items()]
     settings += [f"--port={port}", f"--unix_socket_directories={data}"]
     return [*unprivileged, _postgres_program("postgres"), "-D", str(data), *settings]
