@@ -1,5 +1,5 @@
-// RabbitMQ, over AMQP 0-9-1: persistent messages to durable queues, which are confirmed when they are stored; and a consumer
-// takes what is stored in one queue, as Twotick's device that comes back does.
+// RabbitMQ, over AMQP 0-9-1: persistent messages to durable queues, which are confirmed when they are stored; and a
+// consumer takes what is stored in one queue, as Twotick's device that comes back does.
 #include "binary.h"
 
 #include <stdio.h>
@@ -8,9 +8,11 @@
 enum { METHOD = 1, HEADER = 2, BODY = 3, END = 0xce }; // kinds of frames, and the byte behind each
 enum { FRAME_START = 7 };                              // bytes before a frame's content: kind, channel and length
 enum { LONGEST_FRAME = 131072, CHANNEL = 1 };
-#define CONSUMER "returning"
-enum { NUMBER_OF_DELIVERED = FRAME_START + 4 + 1 + sizeof CONSUMER - 1 }; // where DELIVER has it: behind method and consumer
 enum { WINDOW = 256 }; // messages that a consumer is sent before it acknowledges the first
+
+#define CONSUMER "returning"
+// Where DELIVER has the number: behind the method and the consumer's name.
+enum { NUMBER_OF_DELIVERED = FRAME_START + 4 + 1 + sizeof CONSUMER - 1 };
 
 // Methods: the number of the class and that in the class.
 enum method {
@@ -159,7 +161,7 @@ static void script(struct connection *sender, struct connection *receiver)
     put_frame(&sender->writes, BODY, CHANNEL, &content);
 }
 
-// Messages are numbered from 1 on. They are confirmed in any order; those before one that is not confirmed do not count yet.
+// Messages are numbered from 1 on, and confirmed in any order. Those behind one that is not confirmed do not count yet.
 static void confirm(struct connection *c, long number, bool multiple)
 {
     struct state *state = c->state;

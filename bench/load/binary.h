@@ -10,7 +10,7 @@ void put_text(struct text *to, struct text *content); // which is given up
 void put_number(struct text *to, int size, uint64_t number);
 uint64_t get_number(const void *at, int size);
 void set_number(void *at, int size, uint64_t number);
-void say_text(struct connection *c, struct text *content); // while logging in; the text is given up
+void say_text(struct connection *c, struct text *content);    // while logging in; the text is given up
 void append_text(struct connection *c, struct text *content); // while it runs; the text is given up
 
 #endif

@@ -1,15 +1,16 @@
-// JetStream, the part of nats-server that stores: each message is acknowledged when it is stored; and a consumer takes what
-// is stored for one recipient, as Twotick's device that comes back does.
+// JetStream, the part of nats-server that stores: each message is acknowledged when it is stored; and a consumer takes
+// what is stored for one recipient, as Twotick's device that comes back does.
 #include "load.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define STREAM "messages"
+
 enum { WINDOW = 256 }; // messages that a consumer is sent before it acknowledges the first
 
 struct state {
-    long stored; // the stream's number of the message that was stored last
+    long stored; // the stream's number of the last message that was stored, or taken
 
     // The consumer's.
     struct text delivered, acknowledged_to, last_acknowledged;
@@ -73,7 +74,7 @@ static bool take_stored(struct reader *r)
                  take_number(r, &number) && take_string(r, " 1  ") && take_number(r, &length) && take_string(r, "\r\n");
     const char *content = r->at;
     whole = whole && take_string(r, "{\"stream\":\"" STREAM "\", \"seq\":") && take_number(r, &stored) &&
-                 take_string(r, "}\r\n");
+            take_string(r, "}\r\n");
     if (!whole) return false;
     if (length != r->at - content - 2) unexpected(r->c, r->begin, (size_t)(r->at - r->begin));
     if (number != r->c->settled || stored <= state->stored)
@@ -128,16 +129,16 @@ static void come_back(struct connection *c)
     if (!c->begun) append_format(c, "SUB deliver.r%d 2\r\n", c->number);
 }
 
-// The subject to which it is acknowledged ends in the numbers of the message in the stream and for the consumer, when it was
-// stored, and how many are left.
+// The subject to which it is acknowledged ends in the numbers of the message in the stream and for the consumer, when
+// it was stored, and how many are left.
 static bool take_delivered(struct reader *r)
 {
     struct state *state = r->c->state;
     if (!take_text(r, state->delivered.bytes, state->delivered.length)) return false;
     const char *subject = r->at;
     long stored, number;
-    bool whole = take_text(r, state->acknowledged_to.bytes, state->acknowledged_to.length) &&
-                 take_number(r, &stored) && take_string(r, ".") && take_number(r, &number) && take_string(r, ".");
+    bool whole = take_text(r, state->acknowledged_to.bytes, state->acknowledged_to.length) && take_number(r, &stored) &&
+                 take_string(r, ".") && take_number(r, &number) && take_string(r, ".");
     const char *end = whole ? memchr(r->at, ' ', (size_t)(r->end - r->at)) : NULL;
     if (!end) return false;
     r->at = end;
@@ -146,7 +147,10 @@ static bool take_delivered(struct reader *r)
             take_text(r, body.bytes, body.length) && take_string(r, "\r\n");
     if (!whole) return false;
     if (length != options.bytes) unexpected(r->c, r->begin, (size_t)(r->at - r->begin));
-    if (number != ++state->taken) fail("%s: message %ld came where %ld should have come", r->c->name, number, state->taken);
+    if (number != ++state->taken || stored <= state->stored)
+        fail("%s: message %ld, stored as %ld, came where message %ld should have come, after %ld", r->c->name, number,
+             stored, state->taken, state->stored);
+    state->stored = stored;
     snprintf(state->to_acknowledge, sizeof state->to_acknowledge, "%.*s", (int)(end - subject), subject);
     if (state->taken < options.deliveries) answer_came(r->c, 1);
     return true;

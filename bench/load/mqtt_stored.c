@@ -1,5 +1,5 @@
-// MQTT 3.1.1 with QoS 1, and without receivers: each message is to a topic to which a client has subscribed that is away, so
-// that the server has to keep it, and is answered with a PUBACK.
+// MQTT 3.1.1 with QoS 1, and without receivers: each message is to a topic to which a client has subscribed that is
+// away, so that the server has to keep it, and is answered with a PUBACK.
 #include "binary.h"
 
 #include <string.h>
@@ -17,7 +17,7 @@ enum packet {
 enum { CLEAN_SESSION = 2 };
 enum { NUMBERS = 0xffff }; // of packets that are not answered: from 1 on, and then again
 
-// Its kind, its length in bytes of 7 bits each, of which the last has no highest bit, and its content, which is given up.
+// Its kind; its length, in bytes of 7 bits each; and its content, which is given up.
 static struct text packet(enum packet kind, struct text content)
 {
     struct text result = {0};

@@ -1,5 +1,5 @@
-// PostgreSQL: each message is a row, inserted by a prepared statement in a transaction of its own. A sender does not wait
-// for the end of one before it writes the next (pipelining): each has a Sync behind it, which commits it.
+// PostgreSQL: each message is a row, inserted by a prepared statement in a transaction of its own. A sender does not
+// wait for the end of one before it writes the next (pipelining): each has a Sync behind it, which commits it.
 #define _GNU_SOURCE
 #include "binary.h"
 
