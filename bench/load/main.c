@@ -110,7 +110,7 @@ static void check_options(void)
 {
     const struct protocol *protocol = options.protocol;
     if (protocol->longest_body && options.bytes > protocol->longest_body)
-        fail("--bytes is at most %ld over %s", protocol->longest_body, protocol->name);
+        fail("a body has at most %ld bytes over %s", protocol->longest_body, protocol->name);
     if (options.receivers && !protocol->script_everyone)
         fail("--receivers: there is no message to everyone over %s", protocol->name);
     // Answers to two messages could not be told from each other.
