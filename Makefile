@@ -58,7 +58,7 @@ fuzz: .venv/.installed  ## a minute of bytes of any kind for the parser
 bench: .venv/.installed  ## measure every figure of docs/performance.md again
 	$(BIN)/python bench/report.py
 
-bench/build/load: $(wildcard bench/load/*.c) bench/load/load.h
+bench/build/load: $(wildcard bench/load/*.c bench/load/*.h)
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -o $@ $(filter %.c,$^)
 

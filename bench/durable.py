@@ -2,17 +2,28 @@
 
 import argparse
 import os
+import re
+import subprocess
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from common import machine, median_and_range, run, say, table
 from run_load import Figures, build, medians, run_load, server_core
-from servers import MeasurementError, running
-from stored_peers import PEERS, SENDERS
+from servers import MeasurementError, RunningServer, installed, running, stop
+from stored_peers import PEERS, SENDERS, StoredPeer, temporary_files
 
 IN_FLIGHT = (1, 16, 128)
 BYTES = (64, 1024)
 RUNS = 5
+SECONDS = 2
+"""Of which the clock tick of 10 ms, in which CPU time is counted, is half a percent if the server is busy."""
+_WARM_UP = 2_000
+_OBSERVED = 200
+_SYNCS = re.compile(r"\b(fsync|fdatasync|sync_file_range|msync)\(")
+_ATTACH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -27,64 +38,96 @@ class Work:
     in_flight: int
     bytes: int
 
-    @property
-    def messages(self) -> int:
-        """Enough for a second or more, of which the clock tick of 10 ms is a percent or less."""
-        return 20_000 if self.in_flight == 1 else 50_000
-
 
 @dataclass(frozen=True)
 class Measured:
     """What was measured.
 
     Attributes:
-        runs: for each work, and each peer by its name in PEERS, what its runs gave.
+        syncs: for each peer by its name in PEERS, how often it waits for the disk before it answers one message.
+        runs: for each work and each peer, what its runs gave.
         left_out: what is to be said of those that could not be measured.
     """
 
+    syncs: dict[str, float]
     runs: dict[Work, dict[str, list[Figures]]]
     left_out: list[str]
+
+
+def syncs_per_message(peer: StoredPeer) -> float:
+    """Count how often a server asks the system to write to the disk itself, while there is one message at a time.
+
+    Since the next message is sent when the one before is answered, a server that does it less than once for each
+    answers before the disk has the message.
+    """
+    with running(peer.program) as server, tempfile.NamedTemporaryFile("r") as trace:
+        run_load(server, peer.protocol, pairs=1, deliveries=_OBSERVED)
+        command = [installed("strace"), "-f", "-q", "-e", "trace=fsync,fdatasync,sync_file_range,msync"]
+        command += ["-o", trace.name, *(f"--attach={pid}" for pid in server.processes())]
+        strace = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            _wait_until_traced(server)
+            run_load(server, peer.protocol, pairs=1, deliveries=_OBSERVED)
+        finally:
+            stop(strace)
+        return len(_SYNCS.findall(trace.read())) / _OBSERVED
+
+
+def _wait_until_traced(server: RunningServer) -> None:
+    deadline = time.monotonic() + _ATTACH_SECONDS
+    for pid in server.processes():
+        for status in Path(f"/proc/{pid}/task").glob("*/status"):
+            while "TracerPid:\t0\n" in status.read_text():
+                if time.monotonic() > deadline:
+                    raise MeasurementError("strace cannot look at the server")
+                time.sleep(0.01)
 
 
 def measure(peers: Sequence[str], works: Sequence[Work], runs: int) -> Measured:
     """Measure some peers in turn, so that what changes on the machine meanwhile meets all of them.
 
-    In each run a peer has a new server process and an empty folder, and does all of the work one after the other, each
-    warmed with a tenth of it.
+    In each run a peer has a new server process and an empty folder, and does all of the work one after the other.
     """
     build()
-    measured: dict[Work, dict[str, list[Figures]]] = {work: {peer: [] for peer in peers} for work in works}
+    syncs: dict[str, float] = {}
+    measured: dict[Work, dict[str, list[Figures]]] = {work: {} for work in works}
     left_out: dict[str, str] = {}
     for number in range(runs):
         for name in (peer for peer in peers if peer not in left_out):
-            peer = PEERS[name]
-            say(f"durable, run {number + 1} of {runs}: {peer.program.name}")
+            say(f"durable, run {number + 1} of {runs}: {PEERS[name].program.name}")
             try:
-                with running(peer.program, server_core()) as server:
-                    for work in works:
-                        os.sync()  # what others have left to be written is not to be waited for
-                        figures = run_load(
-                            server,
-                            peer.protocol,
-                            pairs=SENDERS,
-                            window=work.in_flight,
-                            bytes=work.bytes,
-                            warm_up=work.messages // 10,
-                            deliveries=work.messages,
-                        )
-                        measured[work][name].append(figures)
+                if name not in syncs:
+                    syncs[name] = syncs_per_message(PEERS[name])
+                for work, figures in zip(works, _run(PEERS[name], works), strict=True):
+                    measured[work].setdefault(name, []).append(figures)
             except MeasurementError as error:
                 if name == "twotick":
                     raise
-                left_out[name] = f"{peer.program.name} is left out: {error}"
+                left_out[name] = f"{PEERS[name].program.name} is left out: {error}"
                 say(left_out[name])
-    for name in left_out:
-        for by_peer in measured.values():
-            del by_peer[name]
-    return Measured(measured, list(left_out.values()))
+    for by_peer in measured.values():
+        for name in left_out:
+            by_peer.pop(name, None)
+    return Measured(syncs, measured, list(left_out.values()))
 
 
-def comparison(by_peer: dict[str, list[Figures]]) -> str:
+def _run(peer: StoredPeer, works: Sequence[Work]) -> list[Figures]:
+    with running(peer.program, server_core()) as server:
+        return [_load(peer, server, work) for work in works]
+
+
+def _load(peer: StoredPeer, server: RunningServer, work: Work) -> Figures:
+    os.sync()  # what was left to be written before is not to be waited for
+    size = {"window": work.in_flight, "bytes": work.bytes}
+    return run_load(server, peer.protocol, pairs=SENDERS, warm_up=_WARM_UP, seconds=SECONDS, **size)
+
+
+def answers(syncs: float) -> str:
+    """Whether a server that waits so often for the disk answers after the disk has a message, or before."""
+    return "after the disk" if syncs >= 1 else "**before the disk**"
+
+
+def comparison(by_peer: dict[str, list[Figures]], syncs: dict[str, float]) -> str:
     """Lay out what was measured of one kind of work."""
     head = "server", "answers", "server CPU, µs", "to Twotick", "accepted/s", "to Twotick"
     rows: list[Sequence[str]] = [(*head, "p50, µs", "p99, µs", "p99.9, µs", "load's CPU")]
@@ -94,7 +137,7 @@ def comparison(by_peer: dict[str, list[Figures]]) -> str:
         rows.append(
             (
                 PEERS[name].program.name,
-                "from disk" if PEERS[name].on_disk() else "**before**",
+                answers(syncs[name]),
                 median_and_range([run.cpu for run in runs], ".1f"),
                 f"{each.cpu / own.cpu:.2f}" if own else "-",
                 median_and_range([run.rate for run in runs], ",.0f"),
@@ -110,10 +153,14 @@ def comparison(by_peer: dict[str, list[Figures]]) -> str:
 
 def describe(measured: Measured) -> str:
     """Describe what was measured, in Markdown."""
-    parts: list[str] = []
+    observed = [("server", "version", "syncs for a message", "answers")]
+    for name, syncs in measured.syncs.items():
+        program = PEERS[name].program
+        observed.append((program.name, program.version(), f"{syncs:.2f}", answers(syncs)))
+    parts = [f"Each works on the file system of {temporary_files()}.", table(observed)]
     for work, by_peer in measured.runs.items():
         parts.append(f"**{work.in_flight} in flight** from each of {SENDERS} senders, {work.bytes:,}-byte bodies")
-        parts.append(comparison(by_peer))
+        parts.append(comparison(by_peer, measured.syncs))
     return "\n\n".join(parts + measured.left_out)
 
 

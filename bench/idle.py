@@ -21,7 +21,7 @@ from twotick.store.records import AddMember, AddToken, Member, Request, StoreLim
 from twotick.store.sqlite import SqliteStore
 
 USERS = (1000, 5000, 9000)
-RUNS = 3
+RUNS = 1
 _FIRST_USERS = 100
 """Users who are connected before the first look, so that what the program sets up once is not counted."""
 
@@ -29,13 +29,15 @@ _TOGETHER = 10
 """Users who log in at the same time: as many as ngircd lets wait to be accepted."""
 
 _PATIENCE_SECONDS = 10.0
-_SETTLE_SECONDS = 1.0
-_SETTLE_LOOKS = 30
+_SETTLE_SECONDS = 5.0
+"""Redis shrinks the buffers of idle clients after 5 seconds, and is the slowest."""
+
+_SETTLE_LOOKS = 20
 _SETTLED = 0.001
 _SPARE_FILES = 64
 
 Step = tuple[bytes, str]
-"""What a client writes, and the pattern of the whole answer that has to come before it goes on."""
+"""What a client writes, and the pattern of the whole answer that has to come then, where `@` is the user's name."""
 
 
 @dataclass(frozen=True)
@@ -54,30 +56,30 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Run:
-    """What one server gave.
+class Level:
+    """What one server gave with a number of users, and while the last of them logged in.
 
     Attributes:
-        memory: bytes for each user, by the number of users.
-        rate: users logged in each second.
-        cpu: the server's CPU time for each user who logged in, in microseconds.
+        users: the number.
+        memory: bytes for each user.
+        rate: logins each second.
+        cpu: the server's CPU time for a login, in microseconds.
         load_share: the share of its core that this program used meanwhile.
     """
 
-    memory: dict[int, float]
+    users: int
+    memory: float
     rate: float
     cpu: float
     load_share: float
 
 
 def _two_connections(name: str) -> list[list[Step]]:
-    return [
-        [(f"REGISTER {side} {name}\n\n".encode(), rf"REGISTERED {side} {name}\n\n")] for side in ("TOSEND", "TORECV")
-    ]
+    return [[(f"REGISTER {side} {name}\n\n".encode(), rf"REGISTERED {side} @\n\n")] for side in ("TOSEND", "TORECV")]
 
 
 def _duplex(name: str) -> list[list[Step]]:
-    return [[(f"REGISTER DUPLEX {name}\n\n".encode(), rf"REGISTERED DUPLEX {name}\nWindow: 1\nMax-body: \d+\n\n")]]
+    return [[(f"REGISTER DUPLEX {name}\n\n".encode(), r"REGISTERED DUPLEX @\nWindow: 1\nMax-body: \d+\n\n")]]
 
 
 def _token(name: str) -> str:
@@ -86,7 +88,7 @@ def _token(name: str) -> str:
 
 def _member(name: str) -> list[list[Step]]:
     ask = f"REGISTER DUPLEX {name}\nAuthorization: Bearer {_token(name)}\n\n"
-    answer = rf"REGISTERED DUPLEX {name}\nDevice: main\nWindow: 1\nSeq: 0\nMax-body: \d+\n\n"
+    answer = r"REGISTERED DUPLEX @\nDevice: main\nWindow: 1\nSeq: 0\nMax-body: \d+\n\n"
     return [[(ask.encode(), answer)]]
 
 
@@ -133,7 +135,7 @@ def _xmpp(_name: str) -> list[list[Step]]:
 
 def _redis(name: str) -> list[list[Step]]:
     ask = f"HELLO 3\r\nSUBSCRIBE {name}\r\n"
-    return [[(ask.encode(), rf"(?s)%7\r\n.*>3\r\n\$9\r\nsubscribe\r\n\${len(name)}\r\n{name}\r\n:1\r\n")]]
+    return [[(ask.encode(), r"(?s)%7\r\n.*>3\r\n\$9\r\nsubscribe\r\n\$\d+\r\n@\r\n:1\r\n")]]
 
 
 def _members_command(port: int, folder: Path) -> list[str]:
@@ -160,8 +162,8 @@ KINDS = {
     "duplex": Kind("Twotick, a guest with one", TWOTICK, _duplex),
     "member": Kind("Twotick, a member", dataclasses.replace(TWOTICK, command=_members_command), _member),
     "nats": Kind("nats-server", NATS, _nats),
-    "irc": Kind("ngircd", NGIRCD, _irc),
-    "mqtt": Kind("mosquitto", MOSQUITTO, _mqtt),
+    "ngircd": Kind("ngircd", NGIRCD, _irc),
+    "mosquitto": Kind("mosquitto", MOSQUITTO, _mqtt),
     "redis": Kind("Redis", REDIS, _redis),
     "prosody": Kind("Prosody", PROSODY, _xmpp),
     "ejabberd": Kind("ejabberd", EJABBERD, _xmpp),
@@ -187,15 +189,15 @@ def log_in(server: RunningServer, kind: Kind, names: Sequence[str]) -> Iterator[
             for step in zip(*steps, strict=True):
                 for connection, (ask, _) in zip(connections, step, strict=True):
                     connection.sendall(ask)
-                for connection, (_, answer) in zip(connections, step, strict=True):
-                    expect(connection, answer)
+                for name, connection, (_, answer) in zip(together, connections, step, strict=True):
+                    expect(connection, answer, name)
 
 
-def expect(connection: socket.socket, answer: str) -> None:
+def expect(connection: socket.socket, answer: str, name: str) -> None:
     """Read until what came is the answer, and nothing but it."""
     pattern = re.compile(answer.encode("latin-1"))
     came = b""
-    while not pattern.fullmatch(came):
+    while not pattern.fullmatch(came.replace(name.encode(), b"@")):
         try:
             data = connection.recv(1 << 16)
         except TimeoutError:
@@ -226,13 +228,12 @@ def still_there(connection: socket.socket) -> bool:
         return True
 
 
-def measure(kind: Kind, users: Sequence[int], core: int) -> Run:
+def measure_once(kind: Kind, users: Sequence[int], core: int) -> list[Level]:
     """Connect users to a new server, more and more of them, and look at its memory each time."""
     connections: list[socket.socket] = []
-    memory: dict[int, float] = {}
-    names = iter(_names("user", max(users) - _FIRST_USERS))
+    levels: list[Level] = []
+    names = iter(_names("user", max(users)))
     connected = _FIRST_USERS
-    spent = used = own = 0.0
     with running(kind.program, core) as server:
         try:
             connections += log_in(server, kind, _names("first", _FIRST_USERS))
@@ -240,76 +241,86 @@ def measure(kind: Kind, users: Sequence[int], core: int) -> Run:
             for number in sorted(users):
                 new = list(itertools.islice(names, number - connected))
                 connected = number
-                began, cpu, mine = time.perf_counter(), server.cpu(), time.process_time()
+                began, cpu, own = time.perf_counter(), server.cpu(), time.process_time()
                 connections += log_in(server, kind, new)
-                spent += time.perf_counter() - began
-                used += server.cpu() - cpu
-                own += time.process_time() - mine
-                memory[number] = (settled_memory(server) - before) / (number - _FIRST_USERS)
+                took = time.perf_counter() - began
+                used, own = (server.cpu() - cpu) / len(new) * 1e6, time.process_time() - own
+                memory = (settled_memory(server) - before) / (number - _FIRST_USERS)
+                levels.append(Level(number, memory, len(new) / took, used, own / took))
             if not all(map(still_there, connections)):
                 raise MeasurementError("the server closed connections of users who did nothing")
         finally:
             for connection in connections:
                 connection.close()
-    logins = connected - _FIRST_USERS
-    return Run(memory, logins / spent, used / logins * 1e6, own / spent)
+    return levels
 
 
-def measure_all(kinds: Sequence[str], users: Sequence[int], runs: int) -> tuple[dict[str, list[Run]], list[str]]:
-    """Measure some kinds of users in turn.
+@dataclass(frozen=True)
+class Measured:
+    """What was measured.
 
-    Returns:
-        The runs of each kind that could be measured, and what is to be said of the others.
+    Attributes:
+        users: the numbers of users, in order.
+        levels: of all runs of each kind that could be measured.
+        left_out: what is to be said of the others.
     """
+
+    users: Sequence[int]
+    levels: dict[str, list[Level]]
+    left_out: list[str]
+
+    def at(self, kind: str, users: int) -> Level:
+        """The medians of a kind with a number of users, each by itself."""
+        levels = [dataclasses.astuple(level) for level in self.levels[kind] if level.users == users]
+        return Level(users, *map(statistics.median, list(zip(*levels, strict=True))[1:]))
+
+
+def measure(kinds: Sequence[str] = tuple(KINDS), users: Sequence[int] = USERS, runs: int = RUNS) -> Measured:
+    """Measure some kinds of users in turn."""
     raise_file_limit(2 * max(users) + _SPARE_FILES)
     server_core, own_core = cores()
-    measured: dict[str, list[Run]] = {kind: [] for kind in kinds}
-    left_out: list[str] = []
+    measured = Measured(sorted(users), {kind: [] for kind in kinds}, [])
     with pinned(own_core):
         for number, kind in itertools.product(range(runs), kinds):
-            if kind not in measured:
+            if kind not in measured.levels:
                 continue
             label = KINDS[kind].label
-            say(f"idle users, run {number + 1} of {runs}: {label}")
+            say(f"idle, run {number + 1} of {runs}: {label}")
             try:
-                measured[kind].append(measure(KINDS[kind], users, server_core))
+                measured.levels[kind] += measure_once(KINDS[kind], users, server_core)
             except MeasurementError as error:
-                del measured[kind]
-                left_out.append(f"{label} is left out: {error}")
-                say(left_out[-1])
-    return measured, left_out
+                if KINDS[kind].program.name == TWOTICK.name:
+                    raise
+                del measured.levels[kind]
+                measured.left_out.append(f"{label} is left out: {error}.")
+                say(measured.left_out[-1])
+    return measured
 
 
-def comparison(measured: dict[str, list[Run]], users: Sequence[int]) -> str:
-    """Lay out what was measured."""
-    head = ["users of", *(f"KiB each at {number:,}" for number in users)]
-    rows: list[list[str]] = [[*head, "logins/s", "server CPU of one, µs", "load's CPU"]]
-    for kind, runs in measured.items():
-        rows.append(
-            [
-                KINDS[kind].label,
-                *(f"{statistics.median(run.memory[number] for run in runs) / 1024:.1f}" for number in users),
-                median_and_range([run.rate for run in runs], ",.0f"),
-                median_and_range([run.cpu for run in runs], ",.0f"),
-                f"{statistics.median(run.load_share for run in runs):.0%}",
-            ]
-        )
-    return table(rows)
-
-
-def report(kinds: Sequence[str] = tuple(KINDS), users: Sequence[int] = USERS, runs: int = RUNS) -> str:
-    """Measure, and describe it in Markdown."""
-    measured, left_out = measure_all(kinds, users, runs)
-    return "\n\n".join([comparison(measured, users), *left_out])
+def describe(measured: Measured) -> str:
+    """Describe what was measured in Markdown: the memory, and the logins."""
+    steps = itertools.pairwise([_FIRST_USERS, *measured.users])
+    memory = [["KiB for each", *(f"{number:,} users" for number in measured.users)]]
+    logins = [["server CPU of a login, µs", *(f"{a:,} to {b:,}" for a, b in steps), "logins/s", "load's CPU"]]
+    for kind, levels in measured.levels.items():
+        label = KINDS[kind].label
+        of = [measured.at(kind, number) for number in measured.users]
+        memory.append([label, *(f"{level.memory / 1024:.1f}" for level in of)])
+        rate = median_and_range([level.rate for level in levels], ",.0f")
+        share = statistics.median(level.load_share for level in levels)
+        logins.append([label, *(f"{level.cpu:,.0f}" for level in of), rate, f"{share:.0%}"])
+    return "\n\n".join((table(memory), table(logins), *measured.left_out))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=tuple(KINDS))
-    parser.add_argument("--users", nargs="+", type=int, default=USERS, metavar="NUMBER", help="more than 100 each")
+    parser.add_argument("--servers", nargs="+", choices=KINDS, default=tuple(KINDS))
+    parser.add_argument(
+        "--users", nargs="+", type=int, default=USERS, metavar="NUMBER", help=f"more than {_FIRST_USERS}"
+    )
     parser.add_argument("--runs", type=int, default=RUNS)
     options = parser.parse_args()
-    print(machine(), report(options.kinds, options.users, options.runs), sep="\n\n")
+    print(machine(), describe(measure(options.servers, options.users, options.runs)), sep="\n\n")
 
 
 if __name__ == "__main__":

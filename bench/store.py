@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from twotick.store.memory import MemoryStore
 from twotick.store.records import (
     Acknowledge,
     AddMember,
@@ -27,13 +28,12 @@ PAIRS = 50
 BATCHES = (1, 16, 64, 256)
 
 
-def measure(folder: Path | None, batch: int, body: bytes, seconds: float) -> tuple[float, float]:
-    """Append and acknowledge for a while.
+def measure(store: SqliteStore | MemoryStore, batch: int, body: bytes, seconds: float) -> tuple[float, float]:
+    """Append and acknowledge for a while, and close the store.
 
     Returns:
         Messages a second, and microseconds of this process's processor time for each.
     """
-    store = SqliteStore(folder, StoreLimits())
     members: list[int] = []
     for (member,) in (store.apply([AddMember(f"user{i}", "", 0.0)]) for i in range(2 * PAIRS)):
         assert isinstance(member, Member)
@@ -87,8 +87,8 @@ def main() -> None:
     print(f"{'batch':>6} {'disk':>10} {'us each':>8} {'memory':>10} {'us each':>8}")
     for batch in BATCHES:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            disk = measure(Path(folder) / "data", batch, body, options.seconds)
-        memory = measure(None, batch, body, options.seconds)
+            disk = measure(SqliteStore(Path(folder) / "data", StoreLimits()), batch, body, options.seconds)
+        memory = measure(MemoryStore(StoreLimits()), batch, body, options.seconds)
         print(f"{batch:>6} {disk[0]:>8.0f}/s {disk[1]:>8.1f} {memory[0]:>8.0f}/s {memory[1]:>8.1f}")
 
 

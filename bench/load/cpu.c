@@ -27,8 +27,8 @@ static bool read_process(int pid, struct process *process)
     fclose(file);
     if (!length) return false;
     content[length] = 0;
-    // The second field is the program's name, in which anything may stand. The fields 14 to 17 are user and system time,
-    // and both of the children that have ended.
+    // The second field is the program's name, in which anything may stand. The fields 14 to 17 are user and system
+    // time, and both of the children that have ended.
     const char *after_name = strrchr(content, ')');
     unsigned long user, system;
     long user_of_children, system_of_children;

@@ -57,8 +57,8 @@ static void put_base64(const char *bytes, size_t length, char *result)
     *result = 0;
 }
 
-// Members are made by signing up, so the server has to allow that. A sender gets entries of its log as well: what became of
-// its messages. So it needs the same window.
+// Members are made by signing up, so the server has to allow that. A sender gets entries of its log as well: what
+// became of its messages. So it needs the same window.
 static void log_in_member(struct connection *c)
 {
     snprintf(c->name, sizeof c->name, "%c%dx%lx", c->sends ? 's' : 'r', c->number, run_number() & 0xffffffff);
@@ -172,7 +172,8 @@ static size_t take_forward(struct connection *c, struct reader r)
     return (size_t)(r.at - r.begin);
 }
 
-// ACCEPTED, when the server has stored a message; or SEND, when the receiver has it. Both are entries of the sender's log.
+// ACCEPTED, when the server has stored a message; or SEND, when the receiver has it. Both are entries of the sender's
+// log.
 static size_t take_tick(struct connection *c, struct reader r)
 {
     struct state *state = c->state;

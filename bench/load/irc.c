@@ -33,13 +33,60 @@ static void script(struct connection *sender, struct connection *receiver)
     sender->reads = text("%s PRIVMSG %s :y\r\n", receiver->address, sender->name);
 }
 
+static void join(struct connection *c)
+{
+    say(c, "JOIN #everyone\r\n");
+    read_until(c, " 366 ", " 403 "); // the end of the list of who is there, or that there is no such channel
+    if (strstr(c->line, " 403 ")) fail("%s: the server wrote: %s", c->name, c->line);
+}
+
+// Everybody in the channel is told who joins it, so that has to be read until the last one has.
+static void script_everyone(struct connection *sender, struct connection *receivers)
+{
+    join(sender);
+    for (int i = 0; i < options.receivers; i++) join(&receivers[i]);
+    const struct connection *last = &receivers[options.receivers - 1];
+    for (int i = -1; i < options.receivers - 1; i++) {
+        struct connection *c = i < 0 ? sender : &receivers[i];
+        do read_until(c, " JOIN ", " JOIN ");
+        while (!starts_with(c->line, last->address));
+    }
+    for (int i = 0; i < options.receivers; i++) {
+        receivers[i].reads = text("%s PRIVMSG #everyone :%s\r\n", sender->address, body.bytes);
+        receivers[i].writes = text("PRIVMSG %s :y\r\n", sender->name);
+    }
+    sender->writes = text("PRIVMSG #everyone :%s\r\n", body.bytes);
+    sender->answers_expected = options.receivers;
+    sender->state = receivers;
+}
+
+// With many receivers, the answer of any of them. It begins like ":r12!".
+static void take_answer(struct connection *sender, const char *at, size_t length)
+{
+    const struct connection *receivers = sender->state;
+    struct reader r = {sender, at, at, at + length};
+    long number;
+    take_string(&r, ":r");
+    if (!take_number(&r, &number) || number >= options.receivers) unexpected(sender, at, length);
+    r.at = at;
+    bool whole = take_string(&r, receivers[number].address) && take_string(&r, " PRIVMSG ") &&
+                 take_string(&r, sender->name) && take_string(&r, " :y\r\n");
+    if (!whole) unexpected(sender, at, length);
+    answer_came(sender, 1);
+}
+
 static size_t take(struct connection *c, const char *at, size_t length)
 {
     size_t line = line_length(c, at, length);
     if (!line) return 0;
-    if (line < strlen("PING ") || memcmp(at, "PING ", strlen("PING ")) != 0) unexpected(c, at, line);
-    append(c, "PONG", strlen("PONG"));
-    append(c, at + strlen("PING"), line - strlen("PING"));
+    if (line > strlen("PING ") && memcmp(at, "PING ", strlen("PING ")) == 0) {
+        append(c, "PONG", strlen("PONG"));
+        append(c, at + strlen("PING"), line - strlen("PING"));
+    } else if (c->sends && options.receivers) {
+        take_answer(c, at, line);
+    } else {
+        unexpected(c, at, line);
+    }
     return line;
 }
 
@@ -49,5 +96,6 @@ const struct protocol irc = {
     .longest_body = 350,
     .log_in = log_in,
     .script = script,
+    .script_everyone = script_everyone,
     .take = take,
 };

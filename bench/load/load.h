@@ -1,8 +1,8 @@
 // What the files of the load share. main.c says what the load does.
 //
-// To add a protocol, fill a struct protocol in a file of its own, and name it at the end of this file and in the table in
-// main.c. What a connection reads over and over is best a constant text (`reads`): it is compared byte for byte, which is
-// strict and costs next to nothing. What differs from one time to the next goes to the protocol's `take`.
+// To add a protocol, fill a struct protocol in a file of its own, and name it at the end of this file and in the table
+// in main.c. What a connection reads over and over is best a constant text (`reads`): it is compared byte for byte,
+// which is strict and costs next to nothing. What differs from one time to the next goes to the protocol's `take`.
 #ifndef LOAD_H
 #define LOAD_H
 
@@ -70,10 +70,10 @@ struct protocol {
     // Optional: append the message with the number sender->begun. Without it, `writes` is appended.
     void (*write_message)(struct connection *sender);
 
-    // Optional: understand what came and is not `reads`. Returns how many bytes were understood; 0 if they are incomplete,
-    // to be called again with the same and more. It looks at all that can be known in advance, and calls `unexpected`
-    // if it is not that; calls `answer_came` or `message_came` for what it was; and may `append` what has to be
-    // written for it. Without it, `reads` is all that may come.
+    // Optional: understand what came and is not `reads`. Returns how many bytes were understood; 0 if they are
+    // incomplete, to be called again with the same and more. It looks at all that can be known in advance, and calls
+    // `unexpected` if it is not that; calls `answer_came` or `message_came` for what it was; and may `append` what has
+    // to be written for it. Without it, `reads` is all that may come.
     size_t (*take)(struct connection *c, const char *at, size_t length);
 
     // Optional: all that one read has brought is understood. For what is written once for several messages.
@@ -114,8 +114,8 @@ void answer_came(struct connection *sender, long count); // count answers, to th
 void message_came(struct connection *receiver);          // and is answered with `writes`
 __attribute__((noreturn)) void unexpected(struct connection *c, const char *at, size_t length);
 
-// For `take` (take.c): what has come of one thing, read part by part. Each function returns false if too little has come,
-// and calls `unexpected` if it is something else.
+// For `take` (take.c): what has come of one thing, read part by part. Each function returns false if too little has
+// come, and calls `unexpected` if it is something else.
 struct reader {
     struct connection *c;
     const char *begin, *at, *end;
@@ -155,13 +155,13 @@ __attribute__((format(printf, 1, 2))) struct text text(const char *format, ...);
 struct text identifier(long number); // the Id of a message; the bytes are overwritten by the next call
 bool take_id(struct reader *r, long number);
 bool take_id_of_any_run(struct reader *r, long number); // it was sent by another process of the load
-bool take_time(struct reader *r); // and the end of the head, before which it stands
+bool take_time(struct reader *r);                       // and the end of the head, before which it stands
 bool take_body(struct reader *r);
 
 // The protocols
 
 extern const struct protocol twotick_classic, twotick_window, twotick_identified, twotick_member;
-extern const struct protocol stored, waiting;
+extern const struct protocol stored, waiting, jetstream, jetstream_waiting, amqp, amqp_waiting, mqtt_stored, postgres;
 extern const struct protocol irc, mqtt, nats, redis, xmpp;
 
 #endif

@@ -1,14 +1,14 @@
 // Load for chat servers: acknowledged deliveries from end to end, the same work over several protocols.
 //
-// Pairs of a sender and a receiver are connected to one server on loopback. A sender keeps a number of messages in flight;
-// its receiver answers each of them; and a delivery is counted when the sender has read the answer. Or there are no
-// receivers, and the server itself answers each message when it is stored; or one sender, and every receiver answers
-// each of its messages. What each connection has to read is known in advance, so that everything is compared and nothing
-// is merely counted: any other byte, a closed connection or a standstill ends the program with a message and without
-// figures.
+// Pairs of a sender and a receiver are connected to one server on loopback. A sender keeps a number of messages in
+// flight; its receiver answers each of them; and a delivery is counted when the sender has read the answer. Or there
+// are no receivers, and the server itself answers each message when it is stored; or one sender, and every receiver
+// answers each of its messages. What each connection has to read is known in advance, so that everything is compared
+// and nothing is merely counted: any other byte, a closed connection or a standstill ends the program with a message
+// and without figures.
 //
-// One process, one thread, non-blocking sockets and epoll: it has to be lighter than the servers that it loads. Its output
-// is one JSON object, with the CPU time that the server used for a delivery if it is told the server's process.
+// One process, one thread, non-blocking sockets and epoll: it has to be lighter than the servers that it loads. Its
+// output is one JSON object, with the CPU time that the server used for a delivery if it is told the server's process.
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -23,8 +23,23 @@
 #include <sys/resource.h>
 
 static const struct protocol *const protocols[] = {
-    &twotick_classic, &twotick_window, &twotick_identified, &twotick_member, &irc, &mqtt, &nats, &redis, &xmpp,
-    &stored, &waiting,
+    &twotick_classic,
+    &twotick_window,
+    &twotick_identified,
+    &twotick_member,
+    &irc,
+    &mqtt,
+    &nats,
+    &redis,
+    &xmpp,
+    &stored,
+    &waiting,
+    &jetstream,
+    &jetstream_waiting,
+    &amqp,
+    &amqp_waiting,
+    &mqtt_stored,
+    &postgres,
 };
 enum { PROTOCOLS = sizeof protocols / sizeof *protocols, DEFAULT_DELIVERIES = 100000 };
 
@@ -95,7 +110,7 @@ static void check_options(void)
 {
     const struct protocol *protocol = options.protocol;
     if (protocol->longest_body && options.bytes > protocol->longest_body)
-        fail("--bytes is at most %ld over %s", protocol->longest_body, protocol->name);
+        fail("a body has at most %ld bytes over %s", protocol->longest_body, protocol->name);
     if (options.receivers && !protocol->script_everyone)
         fail("--receivers: there is no message to everyone over %s", protocol->name);
     // Answers to two messages could not be told from each other.

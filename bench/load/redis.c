@@ -1,5 +1,5 @@
-// Redis, publish and subscribe: each user subscribes to a channel of its name. With the third version of its protocol that
-// is possible on the connection on which it publishes.
+// Redis, publish and subscribe: each user subscribes to a channel of its name. With the third version of its protocol
+// that is possible on the connection on which it publishes.
 #include "load.h"
 
 #include <stdio.h>

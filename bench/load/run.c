@@ -27,7 +27,7 @@ static int epoll = -1;
 static long started, finished, target; // messages of this run
 static int64_t *latencies;             // of those that are finished, in nanoseconds
 static long latencies_size;
-static int64_t now;                    // when what is looked at was read
+static int64_t now; // when what is looked at was read
 static int64_t last_delivery;
 
 static int64_t nanoseconds(void)

@@ -1,5 +1,6 @@
-// Twotick's members whose messages are stored while the recipients are away, and a device that comes back and takes them
-// (docs/protocol.md, sections 10 and 11). The members s0, s1, ... and r0, r1, ... exist, with the tokens tt_s0, tt_r0, ...
+// Twotick's members whose messages are stored while the recipients are away, and a device that comes back and takes
+// them (docs/protocol.md, sections 10 and 11). The members s0, s1, ... and r0, r1, ... exist, with the tokens tt_s0,
+// tt_r0, ...
 #include "load.h"
 
 #include <stdio.h>
@@ -61,8 +62,8 @@ const struct protocol stored = {
     .take = take_accepted,
 };
 
-// Coming back. To the load, the device is a sender all of whose messages are in flight from the beginning, and each entry
-// that comes is the answer to one. Registering is measured as well, since entries follow at once.
+// Coming back. To the load, the device is a sender all of whose messages are in flight from the beginning, and each
+// entry that comes is the answer to one. Registering is measured as well, since entries follow at once.
 
 struct device {
     struct text registered, forward; // up to Max-body, and to the Id
@@ -84,7 +85,8 @@ static void script_device(struct connection *c, struct connection *receiver)
 
 static void come_back(struct connection *c)
 {
-    if (!c->begun) append_format(c, "REGISTER DUPLEX %s\nAuthorization: Bearer tt_%s\nWindow: %d\n\n", c->name, c->name, WINDOW);
+    if (!c->begun)
+        append_format(c, "REGISTER DUPLEX %s\nAuthorization: Bearer tt_%s\nWindow: %d\n\n", c->name, c->name, WINDOW);
 }
 
 static bool take_registered(struct reader *r)

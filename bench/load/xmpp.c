@@ -1,6 +1,7 @@
 // XMPP: a message, and a message back. Users are anonymous: the server makes up their addresses.
 //
-// Servers write the attributes of a message in any order and with either quotation mark, and may add the stream's language.
+// Servers write the attributes of a message in any order and with either quotation mark, and may add the stream's
+// language.
 #define _GNU_SOURCE
 #include "load.h"
 

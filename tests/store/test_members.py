@@ -108,6 +108,13 @@ def test_a_removed_members_messages_that_nobody_else_has_are_gone(asker: Asker):
     assert asker.ask(Members()) == []
 
 
+def test_a_guests_message_may_be_under_way_when_there_are_no_members(asker: Asker):
+    asker.send("dan", to="ALL", live=True)
+    for name in ("alice", "bob", "carol"):
+        asker.remove(name)
+    assert asker.store.check() == []
+
+
 # Tokens
 
 

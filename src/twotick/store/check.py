@@ -45,7 +45,7 @@ _RULES = (
     ),
     (
         "message {} is from a member who does not exist",
-        "SELECT number FROM message WHERE sender NOT IN (SELECT number FROM member)",
+        "SELECT number FROM message WHERE sender IS NOT NULL AND sender NOT IN (SELECT number FROM member)",
     ),
     (
         "the cursor of device {1} of {0} is past what was noted as taken, or past the end of the log",

@@ -25,9 +25,7 @@ def problems(logs: Logs, directory: Directory) -> list[str]:
     waiting: Counter[int] = Counter(logs.live.keys())
     for box in logs.mailboxes.values():
         found += (f"{box.member.name}: {words}" for words in _mailbox_problems(box, messages))
-        waiting.update(
-            box.messages[seq - box.base - 1].number for seq in range(box.base + 1, box.last + 1) if box.waits(seq)
-        )
+        waiting.update(box.message(seq).number for seq in range(box.base + 1, box.last + 1) if box.waits(seq))
     for message in messages.values():
         found += (f"message {message.number}: {words}" for words in _message_problems(message, logs, waiting))
     found += _directory_problems(logs, directory)
@@ -38,7 +36,8 @@ def _mailbox_problems(box: Mailbox, messages: dict[int, Message]) -> Iterator[st
     if not len(box.kinds) == len(box.messages) == box.last - box.base:
         yield "the log does not have the length that it should have"
         return
-    for seq, (kind, message) in enumerate(zip(box.kinds, box.messages, strict=True), box.base + 1):
+    for seq in range(box.base + 1, box.last + 1):
+        kind, message = box.kind(seq), box.message(seq)
         if kind == GONE:
             continue
         if messages.get(message.number) is not message:

@@ -214,6 +214,10 @@ class Mailbox:
         """The kind of an entry that was appended; GONE if it is not there any more."""
         return self.kinds[seq - self.base - 1] if seq > self.base else GONE
 
+    def message(self, seq: int) -> Message:
+        """The message that an entry is about, which is there."""
+        return self.messages[seq - self.base - 1]
+
     def is_about(self, seq: int, message: Message) -> bool:
         """Whether an entry is still there. The message is the one that it was appended for."""
         return self.base < seq <= self.last and self.messages[seq - self.base - 1] is message
@@ -247,8 +251,7 @@ class Mailbox:
 
     def entry(self, seq: int) -> Entry:
         """An entry that is there, with what is known of its message now."""
-        kind = Kind(self.kinds[seq - self.base - 1])
-        message = self.messages[seq - self.base - 1]
+        kind, message = Kind(self.kind(seq)), self.message(seq)
         number, ident = message.number, message.id
         match kind:
             case Kind.RECEIVED | Kind.SENT:
@@ -286,8 +289,7 @@ class Mailbox:
         # Who never asks does not pay for it: what was appended since it was last asked for is put in order now.
         peers = self._peers
         for seq in range(self._indexed + 1, self.last + 1):
-            kind = self.kinds[seq - self.base - 1]
-            message = self.messages[seq - self.base - 1]
+            kind, message = self.kind(seq), self.message(seq)
             if kind == RECEIVED:
                 peers.setdefault(message.sender_name.lower(), array("q")).append(seq)
             elif kind == SENT:
@@ -300,10 +302,6 @@ class Mailbox:
         return [seq for seq in numbers[begin:end] if self.kind(seq) != GONE]
 
     # The mailbox
-
-    def is_full(self, size: int, limits: StoreLimits) -> bool:
-        """Whether a body of this size has no place in it (rule 11.13)."""
-        return self.entries >= limits.mailbox_entries or self.size + size > limits.mailbox_bytes
 
     def is_needed(self, seq: int) -> bool:
         """Whether a device does not have an entry yet, or the mailbox of a member without devices has it."""
@@ -352,24 +350,31 @@ class Logs:
         self.live: dict[int, Message] = {}
         self.looked_at = self.ends
 
+    def add(self, message: Message) -> None:
+        """Put a message that has come into the list of all."""
+        ends = self.ends
+        newest = ends.before
+        message.before, message.after = newest, ends
+        newest.after = ends.before = message
+
     # What becomes of a message
 
     def conclude(self, message: Message, outcome: Outcome) -> None:
         """Nobody is waited for any more: tell the sender, DELIVERED if all have the message, else FAILED."""
+        box, number = message.sender, message.number
         kind, state, reason = _DELIVERED_ENTRY, _DELIVERED, ""
         if message.failed:
             if message.total > 1:
                 message.reason += f"; {message.total - message.failed} of {message.total} have it"
             kind, state, reason = _FAILED_ENTRY, _FAILED, message.reason
         message.state = state
-        box = message.sender
         if box is None:
-            outcome.guests.append((message.number, state, reason))
-            return
-        message.told = seq = box.append(kind, message)
-        outcome.entries.append(
-            Entry(box.number, seq, kind, message.number, message.recipient, message.id, b"", b"", b"", 0, reason)
-        )
+            outcome.guests.append((number, state, reason))
+        else:
+            message.told = seq = box.append(kind, message)
+            outcome.entries.append(
+                Entry(box.number, seq, kind, number, message.recipient, message.id, b"", b"", b"", 0, reason)
+            )
 
     def fail(self, message: Message, reason: str, outcome: Outcome) -> None:
         """One of a message's recipients will never have it."""
@@ -381,7 +386,7 @@ class Logs:
 
     def withdraw(self, box: Mailbox, seq: int, reason: str, outcome: Outcome) -> None:
         """Take a message that a member waits for out of its log; it fails for this member."""
-        message = box.messages[seq - box.base - 1]
+        message = box.message(seq)
         box.remove(seq)
         box.entries -= 1  # what no device has is past the floor
         box.size -= len(message.body)
@@ -419,7 +424,7 @@ class Logs:
         if seq > mark:
             box.mark = seq
             kinds, messages, base, taken = box.kinds, box.messages, box.base, box.taken
-            for index in range(max(mark - base, 0), seq - base):
+            for index in range(mark - base if mark > base else 0, seq - base):
                 if kinds[index] == RECEIVED:
                     message = messages[index]
                     entries += 1

@@ -85,14 +85,13 @@ class Directory:
         for device in box.devices.values():
             self._drop_token(device)
         # From now on nobody is told what becomes of its messages.
-        for index, kind in enumerate(box.kinds):
-            if kind == SENT:
-                box.messages[index].sender = None
+        for seq in range(box.base + 1, box.last + 1):
+            if box.kind(seq) == SENT:
+                box.message(seq).sender = None
         outcome = Outcome()
         for seq in range(max(box.mark, box.base) + 1, box.last + 1):
             if box.waits(seq):
-                message = box.messages[seq - box.base - 1]
-                logs.fail(message, f"{box.member.name} is not a member any more", outcome)
+                logs.fail(box.message(seq), f"{box.member.name} is not a member any more", outcome)
         # An entry may be one of several about its message.
         for message in {message.number: message for message in box.clear() if message.number}.values():
             logs.remove_if_unused(message)

@@ -1,0 +1,100 @@
+"""Lets a device come back to many stored messages, and compares what it costs different servers to hand them over."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common import machine, median_and_range, run, say, table
+from run_load import Figures, build, medians, run_load, server_core
+from servers import MeasurementError, running
+from stored_peers import PEERS, StoredPeer
+
+MESSAGES = 100_000
+BYTES = 64
+RUNS = 5
+_WHILE_FILLING = 128
+"""Messages in flight; how the messages came there is not measured."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured.
+
+    Attributes:
+        runs: for each peer by its name in PEERS, what its runs gave. The latencies count from the beginning.
+        left_out: what is to be said of those that could not be measured.
+    """
+
+    runs: dict[str, list[Figures]]
+    left_out: list[str]
+
+
+def measure(peers: Sequence[str], messages: int, runs: int) -> Measured:
+    """Measure some peers in turn, each time with a new server and an empty folder."""
+    build()
+    measured: dict[str, list[Figures]] = {}
+    left_out: dict[str, str] = {}
+    for number in range(runs):
+        for name in (peer for peer in peers if peer not in left_out):
+            say(f"waiting, run {number + 1} of {runs}: {PEERS[name].program.name}")
+            try:
+                measured.setdefault(name, []).append(_come_back(PEERS[name], messages))
+            except MeasurementError as error:
+                if name == "twotick":
+                    raise
+                measured.pop(name, None)
+                left_out[name] = f"{PEERS[name].program.name} is left out: {error}"
+                say(left_out[name])
+    return Measured(measured, list(left_out.values()))
+
+
+def _come_back(peer: StoredPeer, messages: int) -> Figures:
+    assert peer.waiting is not None
+    with running(peer.program, server_core()) as server:
+        run_load(server, peer.protocol, pairs=1, window=_WHILE_FILLING, deliveries=messages, bytes=BYTES)
+        os.sync()  # what is left to be written is not to be waited for
+        return run_load(server, peer.waiting, pairs=1, window=messages, deliveries=messages, bytes=BYTES)
+
+
+def describe(measured: Measured, messages: int) -> str:
+    """Describe what was measured, in Markdown."""
+    head = "server", "server CPU, µs", "to Twotick", "messages/s", "to Twotick", "all of them, ms", "load's CPU"
+    rows: list[Sequence[str]] = [head]
+    own = medians(measured.runs["twotick"]) if "twotick" in measured.runs else None
+    for name, runs in measured.runs.items():
+        each = medians(runs)
+        rows.append(
+            (
+                PEERS[name].program.name,
+                median_and_range([run.cpu for run in runs], ".2f"),
+                f"{each.cpu / own.cpu:.2f}" if own else "-",
+                median_and_range([run.rate for run in runs], ",.0f"),
+                f"{each.rate / own.rate:.2f}" if own else "-",
+                f"{messages / each.rate * 1000:,.0f}",
+                f"{each.load_share:.0%}",
+            )
+        )
+    return "\n\n".join((f"**{messages:,} messages** of {BYTES} bytes are waiting", table(rows), *measured.left_out))
+
+
+COMPARED = tuple(name for name, peer in PEERS.items() if peer.waiting)
+"""Those of PEERS that are measured."""
+
+
+def report(peers: Sequence[str] = COMPARED, messages: int = MESSAGES, runs: int = RUNS) -> str:
+    """Measure, and describe it in Markdown."""
+    return describe(measure(peers, messages, runs), messages)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", nargs="+", choices=COMPARED, default=COMPARED)
+    parser.add_argument("--messages", type=int, default=MESSAGES, help="at most what a mailbox holds")
+    parser.add_argument("--runs", type=int, default=RUNS)
+    options = parser.parse_args()
+    print(machine(), report(options.peers, options.messages, options.runs), sep="\n\n")
+
+
+if __name__ == "__main__":
+    run(main)
