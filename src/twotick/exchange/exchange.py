@@ -28,6 +28,7 @@ from functools import partial
 from typing import Any, Final
 
 from twotick.exchange.limits import Limits
+from twotick.exchange.relay import FULL, STOPPING, answers_others
 from twotick.exchange.session import SETTLED, Account, Broadcast, Session, Stage, User
 from twotick.exchange.stored import Stored, reason_of
 from twotick.store import (
@@ -189,7 +190,7 @@ class Exchange(Stored):
         """Take no more SENDs: the server is about to stop (rule 4.10)."""
         self._draining = True
         for session in self._sessions():
-            if session.side is not Side.RECEIVING:
+            if not answers_others(session):
                 self._pause(session)
 
     @property
@@ -276,7 +277,7 @@ class Exchange(Stored):
         else:
             self._extend(session)
             self._extended[user.key] = session
-        if self._draining and session.side is not Side.RECEIVING:
+        if self._draining and not answers_others(session):
             self._pause(session)
 
     def _extend(self, session: Session) -> None:
@@ -414,7 +415,7 @@ class Exchange(Stored):
                 self._take_answers(session, [(head, body)])
             else:
                 self._take_from_device(session, session.account, head)
-            if self._full(session):
+            if self._full(session) and not answers_others(session):
                 self._pause(session)
             if session.paused or session.stage is not _EXTENDED:
                 untaken = frames[count:]
@@ -445,10 +446,17 @@ class Exchange(Stored):
         if not is_identifier(head.headers.get(b"id", b"")):
             self._break_off(sender, 103)
             return
+        refused = None
+        if answers_others(sender) and self._draining:
+            refused = STOPPING
+        elif answers_others(sender) and self._full(sender):
+            refused = FULL
+        elif len(head.travels) > _TRAVELS:
+            refused = "the headers are too long"
         number = sender.next_send
         sender.next_send = number + 1
-        if len(head.travels) > _TRAVELS:
-            self._reply(sender, number, head, "the headers are too long")
+        if refused is not None:
+            self._reply(sender, number, head, refused)
             return
         if b"time" not in head.headers:
             head.travels += self._time_line()

@@ -392,12 +392,11 @@ def entry_frame(entry: Entry, owner: bytes, *, numbered: bool = True, history: b
         numbered: whether it has its number, and so must be acknowledged.
         history: the Id of the request that it answers, if it does (rule 11.9).
     """
-    if entry.id and numbered and history is None:
-        if entry.kind is _RECEIVED:
-            return forward(entry.peer, entry.id, entry.seq, entry.headers, entry.body)
-        if entry.kind is _DELIVERED:
-            return delivered(entry.peer, entry.id, entry.seq)
     seq = entry.seq if numbered else None
+    if entry.kind is _RECEIVED and history is None:
+        return forward(entry.peer, entry.body, entry.id, seq, entry.headers)
+    if entry.kind is _DELIVERED:
+        return delivered(entry.peer, entry.id, seq)
     identifier = entry.id or None
     match entry.kind:
         case Kind.RECEIVED | Kind.SENT:
@@ -413,8 +412,6 @@ def entry_frame(entry: Entry, owner: bytes, *, numbered: bool = True, history: b
                 history=history,
                 state=entry.state.name.lower().encode() if sent and history is not None else None,
             )
-        case Kind.DELIVERED:
-            return frame(Verb.SENT, entry.peer, id=identifier, seq=seq)
         case Kind.READ:
             return frame(Verb.READ, entry.peer, id=identifier, seq=seq)
         case Kind.FAILED:

@@ -25,8 +25,9 @@ from twotick.wire import (
     Head,
     Side,
     Verb,
+    delivered,
     error,
-    frame,
+    forward,
 )
 
 _SEND: Final = Verb.SEND
@@ -35,6 +36,8 @@ _RECEIVED: Final = Verb.RECEIVED
 REFUSED = "the recipient refused the message"
 LEFT = "the recipient left before it had the message"
 LATE = "the recipient did not answer in time"
+STOPPING = "the server is about to stop"
+FULL = "too much of what this connection has sent is unanswered"
 NO_ROOM = "too much is waiting for the recipient"
 
 
@@ -118,7 +121,7 @@ class Relay(ABC):
                 out += (sender.start, head.length_end, body)
             else:
                 self._queue(receiver, (sender, head, number, self._deadline, None), body)
-        if sender.queued_bytes and self._full(sender):
+        if sender.unsent_bytes and self._full(sender):
             self._pause(sender)
 
     def _take_as_can_be(self, sender: Session, frames: list[Frame]) -> list[Frame]:
@@ -152,9 +155,8 @@ class Relay(ABC):
         """Write a FORWARD; a classic receiver gets Content-length alone (rule 5.2), an extended one more (rule 9.7)."""
         sender, send, _, _, _ = message
         if receiver.extended:
-            self._output.write(
-                receiver, frame(Verb.FORWARD, sender.name, body, send.travels, id=send.headers.get(b"id"))
-            )
+            identifier = send.headers.get(b"id", b"")
+            self._output.write(receiver, forward(sender.name, body, identifier, None, send.travels))
         else:
             self._output.write(receiver, sender.start, send.length_end, body)
 
@@ -176,7 +178,7 @@ class Relay(ABC):
     def _count_queued(self, receiver: Session, sender: Session, messages: int, size: int) -> None:
         receiver.queued += messages
         receiver.queued_bytes += size
-        sender.queued_bytes += size
+        sender.unsent_bytes += size
         self._queued_bytes += size
 
     # From the receiver (section 5)
@@ -292,7 +294,7 @@ class Relay(ABC):
             return
         identifier = send.headers[b"id"]
         if failure is None:
-            self._output.write(sender, frame(Verb.SENT, send.name, id=identifier))
+            self._output.write(sender, delivered(send.name, identifier, None))
         else:
             self._output.write(sender, error(102, id=identifier, reason=failure.encode()))
         self._answered(sender)
@@ -340,14 +342,22 @@ class Relay(ABC):
         """Whether a sender has used up what it may have on its way (rule 5.8), or a fraction of that."""
         return (
             sender.next_send - sender.next_answer >= self._most_unanswered // divisor
-            or sender.queued_bytes >= self._most_unsent // divisor
+            or sender.unsent_bytes >= self._most_unsent // divisor
         )
 
     def _resume(self, sender: Session) -> None:
         """Read again from a connection that was paused, unless there is a reason not to."""
-        if sender.window and (sender.side is Side.RECEIVING or not (self._draining or self._full(sender, 2))):
+        if sender.window and (answers_others(sender) or not (self._draining or self._full(sender, 2))):
             sender.paused = False
             self.changed.append(sender)
+
+
+def answers_others(session: Session) -> bool:
+    """Whether others wait for what is read from this connection: it must be read even if it sends too much (rule 5.8).
+
+    What a member's device takes is written down, and nobody waits for that.
+    """
+    return session.account is None and session.side is not Side.SENDING
 
 
 def _unsettled(message: Pending) -> bool:

@@ -120,7 +120,7 @@ class Stored(Relay):
             time=now,
             expires=expires,
         )
-        sender.queued_bytes += len(body)
+        sender.unsent_bytes += len(body)
         self._output.ask(request, partial(self._is_stored, sender, number, head, body, account, guests))
 
     def _is_stored(
@@ -133,7 +133,7 @@ class Stored(Relay):
         guests: list[Session],
         result: Appended | Known | Refusal | StoreError,
     ) -> None:
-        sender.queued_bytes -= len(body)
+        sender.unsent_bytes -= len(body)
         if isinstance(result, Refusal | StoreError):
             self._reply(sender, number, head, reason_of(result))
             return
@@ -146,12 +146,9 @@ class Stored(Relay):
             self._members.watch(account, result.message)
         if sender.extended:
             if head.key != b"all" and not guests:
-                identifier = head.headers[b"id"]
-                if account is not None and account.feed is not None:
-                    seq = result.outcome.entries[0].seq
-                    self._output.write(sender, accepted(head.name, identifier, seq))
-                else:
-                    self._output.write(sender, frame(Verb.ACCEPTED, head.name, id=identifier))
+                receives = account is not None and account.feed is not None
+                seq = result.outcome.entries[0].seq if receives else None
+                self._output.write(sender, accepted(head.name, head.headers[b"id"], seq))
             self._answered(sender)
         self._on_outcome(result.outcome)
         if guests:

@@ -38,8 +38,8 @@ _SPARE_FILES = 64
 """Open files that are kept for everything but connections."""
 
 _GARBAGE = (50_000, 10, 10)
-"""When Python looks for garbage in cycles. Every message is a few objects that live for a moment, or for long if they are
-stored, and hardly any cycle is ever made; the usual 700 would have it look through all of them again and again."""
+"""When Python looks for garbage in cycles. Every message is a few objects that live for a moment, or for long if they
+are stored, and hardly any cycle is ever made; the usual 700 would have it look through all of them again and again."""
 
 _LARGE = 16 << 10
 """Bytes from which on it is cheaper to hand a body over as it is than to copy it into one piece with its head."""
@@ -369,7 +369,9 @@ def serve(options: ServerOptions, announce: Callable[[str, int, str | None], Non
         context = server_context(options.tls_certificate, options.tls_key)
         certificate = context, certificate_fingerprint(options.tls_certificate)
     logs.configure()
-    store = MemoryStore(options.store_limits) if options.data is None else SqliteStore(options.data, options.store_limits)
+    store = (
+        MemoryStore(options.store_limits) if options.data is None else SqliteStore(options.data, options.store_limits)
+    )
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -133,8 +133,8 @@ class Logs:
         self._mailboxes: dict[int, Mailbox] = {}
         self._next_message = 0
         self._messages: list[tuple[object, ...]] = []
-        self._contents: list[tuple[int, bytes, bytes]] = []
-        self._entries: list[tuple[int, int, int, int, bytes | None, bytes | None, int | None]] = []
+        self._contents: list[tuple[int, bytearray, bytearray]] = []
+        self._entries: list[tuple[int, int, int, int, bytearray | None, bytearray | None, int | None]] = []
         self._settled: list[tuple[int, int, int, str, int]] = []
         self._cursors: dict[tuple[int, str], tuple[int, float]] = {}
         self._changed: dict[int, Mailbox] = {}
@@ -265,11 +265,20 @@ class Logs:
         waiting = total - failed
         self._messages.append(
             (
-                *(number, sender, sender_name, ident, recipient, time, expires, int(live)),
+                *(
+                    number,
+                    sender,
+                    bytearray(sender_name),
+                    bytearray(ident),
+                    bytearray(recipient),
+                    time,
+                    expires,
+                    int(live),
+                ),
                 *(size, total, waiting, failed, _ACCEPTED, reason),
             )
         )
-        self._contents.append((number, headers, body))
+        self._contents.append((number, bytearray(headers), bytearray(body)))
         return Message(number, sender, ident, recipient, size, total, waiting, failed, reason)
 
     def append(
@@ -283,7 +292,17 @@ class Logs:
     ) -> int:
         """Append an entry to a log. Returns its number."""
         box.last = seq = box.last + 1
-        self._entries.append((box.number, seq, kind, message, peer, device, up_to))
+        self._entries.append(
+            (
+                box.number,
+                seq,
+                kind,
+                message,
+                None if peer is None else bytearray(peer),
+                None if device is None else bytearray(device),
+                up_to,
+            )
+        )
         self._changed[box.number] = box
         return seq
 

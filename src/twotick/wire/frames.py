@@ -2,6 +2,7 @@
 
 import re
 from enum import Enum
+from functools import cache
 from typing import TypeAlias
 
 
@@ -230,11 +231,15 @@ def registered(
 def header_lines(**headers: bytes | int | None) -> bytes:
     """Header lines in this order, without those that are None; in the names, `_` stands for `-`."""
     return b"".join(
-        b"%b: %b\n"
-        % (name.replace("_", "-").capitalize().encode(), value if isinstance(value, bytes) else b"%d" % value)
+        b"%b: %b\n" % (_header_name(name), value if isinstance(value, bytes) else b"%d" % value)
         for name, value in headers.items()
         if value is not None
     )
+
+
+@cache
+def _header_name(name: str) -> bytes:
+    return name.replace("_", "-").capitalize().encode()
 
 
 def frame(
@@ -254,26 +259,39 @@ def frame(
     return b"%b\n%b%b\n%b" % (start, header_lines(content_length=length, **headers), travels, body or b"")
 
 
-def accepted(recipient: bytes, identifier: bytes, seq: int) -> bytes:
-    """The answer that a message is stored, for a device that receives (rule 11.6)."""
-    return b"ACCEPTED %b\nId: %b\nSeq: %d\n\n" % (recipient, identifier, seq)
+def accepted(recipient: bytes, identifier: bytes, seq: int | None) -> bytes:
+    """The answer that a message is stored; its number is for devices that receive (rule 11.6)."""
+    return b"ACCEPTED %b\nId: %b\n%b\n" % (recipient, identifier, _seq_line(seq))
 
 
-def delivered(recipient: bytes, identifier: bytes, seq: int) -> bytes:
-    """The entry which says that a message has arrived (rule 11.6)."""
-    return b"SEND %b\nId: %b\nSeq: %d\n\n" % (recipient, identifier, seq)
+def delivered(recipient: bytes, identifier: bytes, seq: int | None) -> bytes:
+    """The answer, or the entry of a log, which says that a message has arrived (rules 9.6 and 11.6)."""
+    return b"SEND %b\nId: %b\n%b\n" % (recipient, identifier, _seq_line(seq))
 
 
-def forward(sender: bytes, identifier: bytes, seq: int, travels: bytes, body: bytes) -> bytes:
-    """The entry that is a message (rules 9.7 and 11.1)."""
-    return b"FORWARD %b\nContent-length: %d\nId: %b\nSeq: %d\n%b\n%b" % (
+def forward(sender: bytes, body: bytes, identifier: bytes, seq: int | None, travels: bytes) -> bytes:
+    """A message from an extended connection, or an entry of a log that is one (rules 9.7 and 11.1).
+
+    Args:
+        sender: who sent it.
+        body: the body.
+        identifier: its Id; empty if it has none.
+        seq: the entry's number; None for a message that is no entry.
+        travels: the header lines that go along.
+    """
+    id_line = b"Id: %b\n" % identifier if identifier else b""
+    return b"FORWARD %b\nContent-length: %d\n%b%b%b\n%b" % (
         sender,
         len(body),
-        identifier,
-        seq,
+        id_line,
+        _seq_line(seq),
         travels,
         body,
     )
+
+
+def _seq_line(seq: int | None) -> bytes:
+    return b"" if seq is None else b"Seq: %d\n" % seq
 
 
 def send(recipient: bytes, body: bytes) -> bytes:

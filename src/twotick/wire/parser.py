@@ -32,6 +32,9 @@ _COMMON_HEADERS = frozenset([b"content-length"])
 
 _NO_PLACE = (b"", 0, 0)
 
+_PIECE = 4096
+"""Bytes from which on a part of a frame is kept as it came."""
+
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 
@@ -103,12 +106,13 @@ class Parser:
         partial: whether a frame has begun and is not whole yet.
     """
 
-    __slots__ = ("_broken", "_cache", "_known", "_need", "_rest", "partial")
+    __slots__ = ("_broken", "_cache", "_known", "_need", "_rest", "_size", "partial")
 
     def __init__(self, cache: HeadCache) -> None:
         self._cache = cache
         self._known = cache.heads
-        self._rest: bytearray | None = None
+        self._rest: list[bytes | bytearray] | None = None  # an empty list would cost every connection its bytes
+        self._size = 0
         self._need = 0
         self._broken = False
         self.partial = False
@@ -125,10 +129,10 @@ class Parser:
         """
         known = self._known.get
         if self._rest is not None:
-            self._rest += data
-            if len(self._rest) < self._need:
+            self._add(self._rest, data)
+            if self._size < self._need:
                 return []
-            data = bytes(self._rest)
+            data = b"".join(self._rest)
             self._rest = None
             self.partial = False
         elif len(data) < _SHORT:
@@ -193,6 +197,18 @@ class Parser:
         return head
 
     def _keep(self, data: bytes, start: int, need: int) -> None:
-        self._rest = bytearray(data[start:])
         self._need = need
+        self._size = 0
+        self._rest = []
+        self._add(self._rest, data[start:])
         self.partial = True
+
+    def _add(self, rest: list[bytes | bytearray], data: bytes) -> None:
+        """Keep a part of a frame: a large one as it is, to be copied but once; small ones in one piece together."""
+        self._size += len(data)
+        if len(data) >= _PIECE:
+            rest.append(data)
+        elif rest and isinstance(last := rest[-1], bytearray):
+            last += data
+        else:
+            rest.append(bytearray(data))
