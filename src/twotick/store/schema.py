@@ -86,6 +86,12 @@ STEPS = (
         PRIMARY KEY (member, peer)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE journal (
+        number INTEGER PRIMARY KEY,
+        rows BLOB NOT NULL                        -- see journal.py
+    ) STRICT;
+    """,
 )
 """What makes a database of version n + 1 from one of version n. Only ever added to."""
 

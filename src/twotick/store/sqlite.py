@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twotick.store.check import problems
-from twotick.store.logs import Logs, SameIdError
+from twotick.store.logs import Logs
 from twotick.store.members import Directory
 from twotick.store.messages import Messages
 from twotick.store.reading import Reading
@@ -43,6 +43,9 @@ from twotick.store.schema import STEPS, connect, migrate, reason, version
 
 _DATABASE = "twotick.db"
 _LOCK = "lock"
+
+_UNKNOWN = -1
+"""In place of the version of the database that `Logs` knows: it has to be looked at."""
 
 _T = TypeVar("_T")
 
@@ -90,7 +93,8 @@ class SqliteStore:
                 finally:
                     if lock is not None:
                         os.close(lock)
-            self._written = self._noticed = _data_version(connection)
+            self._written = _UNKNOWN
+            self._noticed = _data_version(connection)
         except sqlite3.Error as error:
             connection.close()
             raise StoreError(f"{self._file} cannot be opened: {reason(error)}") from error
@@ -141,25 +145,21 @@ class SqliteStore:
         def carry_out() -> list[Result]:
             return [self._handlers[type(request)](request) for request in requests]
 
-        try:
-            return self._within(carry_out)
-        except SameIdError:
-            return self._within(carry_out, careful=True)
+        return self._within(carry_out)
 
-    def _within(self, work: Callable[[], _T], *, careful: bool = False) -> _T:
-        """Do something in one transaction (`careful`: see `Logs`)."""
+    def _within(self, work: Callable[[], _T]) -> _T:
+        """Do something in one transaction."""
         if self._connection is None:
             self._connect()
         connection = self._connection
         assert connection is not None
-        self._logs.careful = careful
         ending = False
         try:
             connection.execute("BEGIN IMMEDIATE")
             now = _data_version(connection)
             if now != self._written:
+                self._logs.reload()
                 self._written = now
-                self._logs.forget()
             result = work()
             self._logs.end()
             ending = True
@@ -181,6 +181,7 @@ class SqliteStore:
             ending: whether it was its end that failed.
         """
         self._logs.forget()
+        self._written = _UNKNOWN
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -266,13 +267,16 @@ class SqliteStore:
         Raises:
             StoreError: the database cannot be opened.
         """
+        if self._connection is None:
+            self._connect()
         try:
-            if self._connection is None:
-                self._connect()
+            self._within(self._logs.flush)
             assert self._connection is not None
             return problems(self._connection)
         except sqlite3.Error as error:
             return [reason(error)]
+        except StoreError as error:
+            return [str(error)]
 
     def close(self) -> None:
         """Close the database and let another server have it. What `apply` returned for is on the disk already."""
