@@ -105,7 +105,7 @@ def measure(peers: Sequence[str], works: Sequence[Work], runs: int) -> Measured:
                     raise
                 left_out[name] = f"{PEERS[name].program.name} is left out: {error}"
                 say(left_out[name])
-    for by_peer in measured.values():
+    for by_peer in (syncs, *measured.values()):
         for name in left_out:
             by_peer.pop(name, None)
     return Measured(syncs, measured, list(left_out.values()))
