@@ -1,6 +1,7 @@
 """Sends messages that are stored before the sender is answered, and compares what that costs different servers."""
 
 import argparse
+import contextlib
 import os
 import re
 import subprocess
@@ -77,10 +78,11 @@ def _wait_until_traced(server: RunningServer) -> None:
     deadline = time.monotonic() + _ATTACH_SECONDS
     for pid in server.processes():
         for status in Path(f"/proc/{pid}/task").glob("*/status"):
-            while "TracerPid:\t0\n" in status.read_text():
-                if time.monotonic() > deadline:
-                    raise MeasurementError("strace cannot look at the server")
-                time.sleep(0.01)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+                while "TracerPid:\t0\n" in status.read_text():
+                    if time.monotonic() > deadline:
+                        raise MeasurementError("strace cannot look at the server")
+                    time.sleep(0.01)
 
 
 def measure(peers: Sequence[str], works: Sequence[Work], runs: int) -> Measured:
