@@ -225,7 +225,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--most", type=int, help="do not go beyond this number of what grows")
     options = parser.parse_args()
-    print(machine(), describe(measure(options.of, options.runs, options.most)), sep="\n\n")
+    print(machine(()), describe(measure(options.of, options.runs, options.most)), sep="\n\n")
 
 
 if __name__ == "__main__":

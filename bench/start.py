@@ -64,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS)
     options = parser.parse_args()
-    print(machine(), report(options.runs), sep="\n\n")
+    print(machine(()), report(options.runs), sep="\n\n")
 
 
 if __name__ == "__main__":
