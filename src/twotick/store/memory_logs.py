@@ -429,7 +429,7 @@ class Logs:
         device.seen = time
         lowest = seq if len(box.receiving) == 1 else box.lowest_cursor()
         if lowest > floor:
-            if floor != mark or lowest != seq:
+            if floor != mark:
                 entries, size = box.held(floor, lowest)
             box.floor = lowest
             box.entries -= entries
