@@ -201,8 +201,9 @@ class Pair:
                 sender = None if request.sender is None else number(request.sender)
                 return replace(request, sender=sender, members=to)
             case Settle():
-                under_way = self.live[::-1][request.message : request.message + 1]
-                return replace(request, message=under_way[0] if under_way else 0)
+                # Each is settled once: on disk, its number may be another message's by the second time.
+                known = request.message < len(self.live)
+                return replace(request, message=self.live.pop(-1 - request.message) if known else 0)
             case Acknowledge() | Refuse() | MarkRead():
                 return replace(request, member=number(request.member), seq=seq(request.seq, request.member))
             case OpenDevice():
