@@ -12,12 +12,12 @@ import growth
 import idle
 import matplotlib as mpl
 import turns
-from common import ROOT
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from matplotlib.typing import RcKeyType
 from run_load import Figures, medians
+from servers import ROOT
 
 _FOLDER = ROOT / "docs/plots"
 _WIDTH = 8.4
