@@ -55,8 +55,9 @@ fuzz: .venv/.installed  ## a minute of bytes of any kind for the parser
 	@mkdir -p build/fuzz/corpus
 	$(BIN)/python fuzz/fuzz_parser.py -max_total_time=60 -max_len=4096 -artifact_prefix=build/fuzz/ build/fuzz/corpus
 
-bench: .venv/.installed  ## measure every figure of docs/performance.md again
-	$(BIN)/python bench/report.py
+bench: .venv/.installed  ## measure every figure of docs/performance.md again, or only those of PART=relay
+	@$(BIN)/python bench/install.py
+	$(BIN)/python bench/report.py $(PART)
 
 bench/build/load: $(wildcard bench/load/*.c bench/load/*.h)
 	@mkdir -p $(@D)

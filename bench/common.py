@@ -12,31 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from peers import EJABBERD, MOSQUITTO, NATS, NGIRCD, PEERS, PROSODY, REDIS, TWOTICK
-from servers import BIN, ROOT, MeasurementError, Program, RunningServer, raise_file_limit, running, stop
-
-__all__ = [
-    "BIN",
-    "EJABBERD",
-    "MOSQUITTO",
-    "NATS",
-    "NGIRCD",
-    "PROSODY",
-    "REDIS",
-    "ROOT",
-    "TWOTICK",
-    "MeasurementError",
-    "Program",
-    "RunningServer",
-    "machine",
-    "median_and_range",
-    "raise_file_limit",
-    "run",
-    "running",
-    "say",
-    "stop",
-    "table",
-]
+from peers import PEERS, TWOTICK
+from servers import MeasurementError, Program
 
 
 def run(main: Callable[[], None]) -> None:
@@ -62,23 +39,22 @@ def say(text: str) -> None:
 # The machine
 
 
-def machine() -> str:
-    """Describe what this is measured on, in Markdown."""
+def machine(programs: Sequence[Program] = PEERS) -> str:
+    """Describe in a line what is measured, and on what.
+
+    Args:
+        programs: what is measured besides Twotick.
+    """
     cpu = _proc_field("cpuinfo", "model name") or platform.processor()
     memory = int(_proc_field("meminfo", "MemTotal").split()[0]) / (1 << 20)
+    system = f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {platform.system()} {platform.release()}"
     versions = [f"Twotick {TWOTICK.version()}", f"Python {platform.python_version()}"]
     versions += [f"uvloop {importlib.metadata.version('uvloop')}"]
-    for program in PEERS:
+    for program in programs:
         with contextlib.suppress(MeasurementError):  # one that is missing is named where its figures would be
             versions.append(f"{program.name} {program.version()}")
-    return "\n".join(
-        (
-            f"- date: {time.strftime('%Y-%m-%d')}",
-            f"- machine: {cpu}, {os.cpu_count()} CPUs, {memory:.1f} GiB",
-            f"- system: {platform.freedesktop_os_release()['PRETTY_NAME']}, {platform.system()} {platform.release()}",
-            f"- versions: {', '.join(versions)}",
-        )
-    )
+    hardware = f"{cpu}, {os.cpu_count()} CPUs, {memory:.1f} GiB"
+    return f"{time.strftime('%Y-%m-%d %H:%M')}, on {hardware}; {system}; {', '.join(versions)}."
 
 
 def _proc_field(file: str, name: str) -> str:

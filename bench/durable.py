@@ -2,18 +2,15 @@
 
 import argparse
 import os
-import re
-import subprocess
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 from common import machine, median_and_range, run, say, table
 from run_load import Figures, build, medians, run_load, server_core
-from servers import MeasurementError, RunningServer, installed, running, stop
+from servers import MeasurementError, RunningServer, running
 from stored_peers import PEERS, SENDERS, StoredPeer, temporary_files
+from syncs import count_syncs
 
 IN_FLIGHT = (1, 16, 128)
 BYTES = (64, 1024)
@@ -22,8 +19,6 @@ SECONDS = 2
 """Of which the clock tick of 10 ms, in which CPU time is counted, is half a percent if the server is busy."""
 _WARM_UP = 2_000
 _OBSERVED = 200
-_SYNCS = re.compile(r"\b(fsync|fdatasync|sync_file_range|msync)\(")
-_ATTACH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -55,32 +50,15 @@ class Measured:
 
 
 def syncs_per_message(peer: StoredPeer) -> float:
-    """Count how often a server asks the system to write to the disk itself, while there is one message at a time.
+    """Count how often a server waits for the disk while there is one message at a time.
 
     Since the next message is sent when the one before is answered, a server that does it less than once for each
     answers before the disk has the message.
     """
-    with running(peer.program) as server, tempfile.NamedTemporaryFile("r") as trace:
-        run_load(server, peer.protocol, pairs=1, deliveries=_OBSERVED)
-        command = [installed("strace"), "-f", "-q", "-e", "trace=fsync,fdatasync,sync_file_range,msync"]
-        command += ["-o", trace.name, *(f"--attach={pid}" for pid in server.processes())]
-        strace = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        try:
-            _wait_until_traced(server)
-            run_load(server, peer.protocol, pairs=1, deliveries=_OBSERVED)
-        finally:
-            stop(strace)
-        return len(_SYNCS.findall(trace.read())) / _OBSERVED
-
-
-def _wait_until_traced(server: RunningServer) -> None:
-    deadline = time.monotonic() + _ATTACH_SECONDS
-    for pid in server.processes():
-        for status in Path(f"/proc/{pid}/task").glob("*/status"):
-            while "TracerPid:\t0\n" in status.read_text():
-                if time.monotonic() > deadline:
-                    raise MeasurementError("strace cannot look at the server")
-                time.sleep(0.01)
+    with running(peer.program) as server:
+        send = partial(run_load, server, peer.protocol, pairs=1, deliveries=_OBSERVED)
+        send()  # what is done once is not counted
+        return count_syncs(server, send) / _OBSERVED
 
 
 def measure(peers: Sequence[str], works: Sequence[Work], runs: int) -> Measured:
@@ -105,7 +83,7 @@ def measure(peers: Sequence[str], works: Sequence[Work], runs: int) -> Measured:
                     raise
                 left_out[name] = f"{PEERS[name].program.name} is left out: {error}"
                 say(left_out[name])
-    for by_peer in measured.values():
+    for by_peer in (syncs, *measured.values()):
         for name in left_out:
             by_peer.pop(name, None)
     return Measured(syncs, measured, list(left_out.values()))

@@ -83,10 +83,15 @@ def _twotick_command(port: int, _folder: Path) -> list[str]:
 
 def _twotick_version() -> str:
     version = importlib.metadata.version("twotick")
-    commit = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return f"{version} at commit {commit.stdout.strip()}" if commit.returncode == 0 else version
+    commit = _git("rev-parse", "--short", "HEAD")
+    if commit.returncode != 0:
+        return version  # there is no repository
+    changed = _git("diff", "--quiet", "HEAD", "--", "src", "bench").returncode != 0
+    return f"{version} at commit {commit.stdout.strip()}{' with changes' if changed else ''}"
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
 
 
 def _nats_command(port: int, _folder: Path) -> list[str]:

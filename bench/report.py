@@ -1,13 +1,82 @@
-"""Measures everything again and writes the figures into docs/performance.md, between the marks that it has for them."""
+"""Measures the parts of docs/performance.md again, and writes the figures and plots into it."""
 
+import argparse
 import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import durable
+import everyone
+import growth
 import idle
+import peers
+import plots
 import relay
 import start
-from common import ROOT, MeasurementError, machine, run, say
+import steady
+import store
+import stored_peers
+import waiting
+from common import machine, run, say
+from servers import ROOT, MeasurementError, Program
 
 _PAGE = ROOT / "docs/performance.md"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the page.
+
+    Attributes:
+        report: measures it, and describes it in Markdown.
+        programs: what takes part besides Twotick.
+    """
+
+    report: Callable[[], str]
+    programs: Sequence[Program] = ()
+
+
+def _relay() -> str:
+    measured = relay.measure()
+    return f"{plots.relay(measured)}\n\n{relay.describe(measured)}"
+
+
+def _durable() -> str:
+    works = [durable.Work(number, size) for size in durable.BYTES for number in durable.IN_FLIGHT]
+    measured = durable.measure(tuple(durable.PEERS), works, durable.RUNS)
+    return f"{plots.stored(measured)}\n\n{durable.describe(measured)}"
+
+
+def _steady() -> str:
+    measured = steady.measure()
+    return f"{plots.steady(measured)}\n\n{steady.describe(measured)}"
+
+
+def _idle() -> str:
+    measured = idle.measure()
+    return f"{plots.memory(measured)}\n\n{idle.describe(measured)}"
+
+
+def _growth() -> str:
+    measured = growth.measure()
+    return f"{plots.costs(measured)}\n\n{growth.describe(measured)}"
+
+
+_STORED = [peer.program for peer in stored_peers.PEERS.values() if peer.program.package]
+
+PARTS = {
+    "relay": Part(_relay, peers.PEERS),
+    "durable": Part(_durable, _STORED),
+    "everyone": Part(everyone.report, (peers.NATS, peers.NGIRCD, peers.MOSQUITTO)),
+    "waiting": Part(waiting.report, [stored_peers.PEERS[name].program for name in waiting.COMPARED[1:]]),
+    "idle": Part(_idle, peers.PEERS),
+    "steady": Part(_steady, (peers.NATS, peers.MOSQUITTO)),
+    "growth": Part(_growth),
+    "store": Part(store.report),
+    "start": Part(start.report),
+}
+"""By the names of their sections, in the order of the page."""
 
 
 def fill(page: str, name: str, content: str) -> str:
@@ -21,12 +90,26 @@ def fill(page: str, name: str, content: str) -> str:
 
 
 def main() -> None:
-    sections = {"machine": machine(), "start": start.report(), "idle": idle.report(), "relay": relay.report()}
-    page = _PAGE.read_text()
-    for name, content in sections.items():
-        page = fill(page, name, content)
-    _PAGE.write_text(page)
-    say(f"wrote {_PAGE.relative_to(ROOT)}")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"all, or some of: {', '.join(PARTS)}")
+    names: list[str] = parser.parse_args().parts or list(PARTS)
+    if unknown := [name for name in names if name not in PARTS]:
+        parser.error(f"there is no part {unknown[0]}; the parts are {', '.join(PARTS)}")
+    for name in names:
+        fill(_PAGE.read_text(), name, "")  # nothing is measured that has no place
+    began = time.monotonic()
+    for number, name in enumerate(names):
+        say(f"part {number + 1} of {len(names)}, after {_minutes(began)}: {name}")
+        part_began = time.monotonic()
+        content = PARTS[name].report()
+        origin = f"<sub>Measured in {_minutes(part_began)}: {machine(PARTS[name].programs)}</sub>"
+        _PAGE.write_text(fill(_PAGE.read_text(), name, f"{content}\n\n{origin}"))
+    say(f"wrote {_PAGE.relative_to(ROOT)}, after {_minutes(began)}")
+
+
+def _minutes(began: float) -> str:
+    minutes, seconds = divmod(round(time.monotonic() - began), 60)
+    return f"{minutes} min {seconds:02} s"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ import subprocess
 import sys
 import time
 
-from common import BIN, TWOTICK, MeasurementError, machine, median_and_range, run, running, stop, table
+from common import machine, median_and_range, run, table
+from peers import TWOTICK
+from servers import BIN, MeasurementError, running, stop
 
 RUNS = 21
 _WARM_RUNS = 3
@@ -64,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS)
     options = parser.parse_args()
-    print(machine(), report(options.runs), sep="\n\n")
+    print(machine(()), report(options.runs), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure the store: messages a second, by the size of a batch, on disk and in memory.
+"""Measures the store by itself: messages a second, by the size of a batch, on disk and in memory.
 
 A message is an Append and, in the next batch, its recipient's Acknowledge, from which its sender's DELIVERED entry
 comes: what the server asks for one message that is sent and delivered.
@@ -8,7 +8,10 @@ import argparse
 import itertools
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+from common import machine, run, say, table
 
 from twotick.store.memory import MemoryStore
 from twotick.store.records import (
@@ -26,6 +29,8 @@ from twotick.store.sqlite import SqliteStore
 
 PAIRS = 50
 BATCHES = (1, 16, 64, 256)
+BYTES = 64
+SECONDS = 3.0
 
 
 def measure(store: SqliteStore | MemoryStore, batch: int, body: bytes, seconds: float) -> tuple[float, float]:
@@ -77,20 +82,29 @@ def measure(store: SqliteStore | MemoryStore, batch: int, body: bytes, seconds: 
     return done / took, used / done * 1e6
 
 
+def report(seconds: float = SECONDS, size: int = BYTES, folder: Path | None = None) -> str:
+    """Measure, and describe it in Markdown."""
+    body = bytes(i % 251 for i in range(size))
+    rows: list[Sequence[str]] = [
+        ("messages in a batch", "on disk/s", "CPU of each, µs", "in memory/s", "CPU of each, µs")
+    ]
+    for batch in BATCHES:
+        say(f"store: batches of {batch}")
+        with tempfile.TemporaryDirectory(dir=folder) as where:
+            disk = measure(SqliteStore(Path(where) / "data", StoreLimits()), batch, body, seconds)
+        memory = measure(MemoryStore(StoreLimits()), batch, body, seconds)
+        rows.append((f"{batch}", *(text for rate, cpu in (disk, memory) for text in (f"{rate:,.0f}", f"{cpu:.1f}"))))
+    return table(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each measurement takes")
-    parser.add_argument("--body", type=int, default=64, help="bytes of each message's body")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each measurement takes")
+    parser.add_argument("--bytes", type=int, default=BYTES, help="of each message's body")
     parser.add_argument("--folder", type=Path, help="the disk to measure (default: where temporary files are)")
     options = parser.parse_args()
-    body = bytes(i % 251 for i in range(options.body))
-    print(f"{'batch':>6} {'disk':>10} {'us each':>8} {'memory':>10} {'us each':>8}")
-    for batch in BATCHES:
-        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            disk = measure(SqliteStore(Path(folder) / "data", StoreLimits()), batch, body, options.seconds)
-        memory = measure(MemoryStore(StoreLimits()), batch, body, options.seconds)
-        print(f"{batch:>6} {disk[0]:>8.0f}/s {disk[1]:>8.1f} {memory[0]:>8.0f}/s {memory[1]:>8.1f}")
+    print(machine(()), report(options.seconds, options.bytes, options.folder), sep="\n\n")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -4,15 +4,18 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from common import machine, median_and_range, run, say, table
 from run_load import Figures, build, medians, run_load, server_core
-from servers import MeasurementError, running
+from servers import MeasurementError, RunningServer, running
 from stored_peers import PEERS, StoredPeer
+from syncs import count_syncs
 
 MESSAGES = 100_000
 BYTES = 64
 RUNS = 5
+_OBSERVED = 10_000
 _WHILE_FILLING = 128
 """Messages in flight; how the messages came there is not measured."""
 
@@ -22,10 +25,12 @@ class Measured:
     """What was measured.
 
     Attributes:
-        runs: for each peer by its name in PEERS, what its runs gave. The latencies count from the beginning.
+        syncs: for each peer by its name in PEERS, how often it waits for the disk, for a message.
+        runs: for each peer, what its runs gave. The latencies count from the beginning.
         left_out: what is to be said of those that could not be measured.
     """
 
+    syncs: dict[str, float]
     runs: dict[str, list[Figures]]
     left_out: list[str]
 
@@ -33,33 +38,60 @@ class Measured:
 def measure(peers: Sequence[str], messages: int, runs: int) -> Measured:
     """Measure some peers in turn, each time with a new server and an empty folder."""
     build()
+    syncs: dict[str, float] = {}
     measured: dict[str, list[Figures]] = {}
     left_out: dict[str, str] = {}
     for number in range(runs):
         for name in (peer for peer in peers if peer not in left_out):
             say(f"waiting, run {number + 1} of {runs}: {PEERS[name].program.name}")
             try:
+                if name not in syncs:
+                    syncs[name] = _syncs_per_message(PEERS[name])
                 measured.setdefault(name, []).append(_come_back(PEERS[name], messages))
             except MeasurementError as error:
                 if name == "twotick":
                     raise
-                measured.pop(name, None)
+                for by_peer in (syncs, measured):
+                    by_peer.pop(name, None)
                 left_out[name] = f"{PEERS[name].program.name} is left out: {error}"
                 say(left_out[name])
-    return Measured(measured, list(left_out.values()))
+    return Measured(syncs, measured, list(left_out.values()))
 
 
 def _come_back(peer: StoredPeer, messages: int) -> Figures:
-    assert peer.waiting is not None
     with running(peer.program, server_core()) as server:
-        run_load(server, peer.protocol, pairs=1, window=_WHILE_FILLING, deliveries=messages, bytes=BYTES)
-        os.sync()  # what is left to be written is not to be waited for
-        return run_load(server, peer.waiting, pairs=1, window=messages, deliveries=messages, bytes=BYTES)
+        _store(peer, server, messages)
+        return _take(peer, server, messages)
+
+
+def _syncs_per_message(peer: StoredPeer) -> float:
+    with running(peer.program) as server:
+        _store(peer, server, _OBSERVED)
+        return count_syncs(server, partial(_take, peer, server, _OBSERVED)) / _OBSERVED
+
+
+def _store(peer: StoredPeer, server: RunningServer, messages: int) -> None:
+    run_load(server, peer.protocol, pairs=1, window=_WHILE_FILLING, deliveries=messages, bytes=BYTES)
+    os.sync()  # what is left to be written is not to be waited for
+
+
+def _take(peer: StoredPeer, server: RunningServer, messages: int) -> Figures:
+    assert peer.waiting is not None
+    return run_load(server, peer.waiting, pairs=1, window=messages, deliveries=messages, bytes=BYTES)
 
 
 def describe(measured: Measured, messages: int) -> str:
     """Describe what was measured, in Markdown."""
-    head = "server", "server CPU, µs", "to Twotick", "messages/s", "to Twotick", "all of them, ms", "load's CPU"
+    head = (
+        "server",
+        "server CPU, µs",
+        "to Twotick",
+        "messages/s",
+        "to Twotick",
+        "all of them, ms",
+        "syncs for 1,000",
+        "load's CPU",
+    )
     rows: list[Sequence[str]] = [head]
     own = medians(measured.runs["twotick"]) if "twotick" in measured.runs else None
     for name, runs in measured.runs.items():
@@ -72,6 +104,7 @@ def describe(measured: Measured, messages: int) -> str:
                 median_and_range([run.rate for run in runs], ",.0f"),
                 f"{each.rate / own.rate:.2f}" if own else "-",
                 f"{messages / each.rate * 1000:,.0f}",
+                f"{1000 * measured.syncs[name]:.1f}",
                 f"{each.load_share:.0%}",
             )
         )

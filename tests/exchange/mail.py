@@ -1,7 +1,7 @@
 """An exchange with a real store, and clients that write frames and read frames."""
 
 from twotick.exchange import Exchange, Limits, Session
-from twotick.store import AddMember, Append, Member, OpenDevice, Request, Result, SqliteStore, StoreError, StoreLimits
+from twotick.store import AddMember, Append, Member, MemoryStore, OpenDevice, Request, Result, StoreError, StoreLimits
 from twotick.wire import Frame, HeadCache, Parser, Side, Verb, frame, register
 
 
@@ -48,10 +48,10 @@ class Line:
 class Mail:
     """An exchange and a store in memory. Whoever registers with `Authorization: NAME` is the member of that name."""
 
-    def __init__(self, *names: bytes, limits: Limits | None = None, store: SqliteStore | None = None) -> None:
+    def __init__(self, *names: bytes, limits: Limits | None = None) -> None:
         self.now = 1000.0
         self.heads = HeadCache(1 << 20)
-        self.store = store or SqliteStore(None, StoreLimits())
+        self.store = MemoryStore(StoreLimits())
         self.broken = False
         self.exchange = Exchange(limits or Limits(), self.now, lambda: self.now, lambda: (b"tt_x", b"digest"))
         self.members: dict[bytes, Member] = {}

@@ -123,6 +123,7 @@ def test_a_token_belongs_to_a_device(asker: Asker):
     assert asker.ask(AddToken(bob, "phone", b"one", NOW)) is None
     assert asker.ask(FindToken(b"one")) == (Member(bob, "bob", ""), "phone")
     assert asker.ask(AddToken(bob, "phone", b"two", NOW)) is None
+    assert asker.ask(AddToken(bob, "phone", b"two", NOW)) is None, "which it has already"
     assert asker.ask(FindToken(b"one")) is None
     assert asker.ask(FindToken(b"two")) == (Member(bob, "bob", ""), "phone")
     assert (

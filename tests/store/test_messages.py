@@ -273,6 +273,16 @@ def test_what_is_no_message_or_past_the_end_is_acknowledged_instead(asker: Asker
     assert asker.cursors("bob") == {"main": 1}
 
 
+def test_what_is_gone_cannot_be_refused(asker: Asker):
+    for _ in range(3):
+        asker.send("alice", "bob", expires=NOW)
+    expire(asker, NOW)
+    asker.send("alice", "bob", id=b"m1")
+    assert asker.refuse("bob", 3) == Outcome()
+    assert asker.cursors("bob") == {"main": 3}
+    assert brief(asker.log("bob")) == [(4, "RECEIVED", b"m1")]
+
+
 def test_a_guests_message_that_was_refused_is_kept_nowhere(asker: Asker):
     sent = asker.send("dan", "bob")
     assert asker.refuse("bob", 1).guests == [(sent.message, State.FAILED, "refused")]
@@ -503,6 +513,17 @@ def test_pruning_takes_a_bounded_number_at_once(asker: Asker):
     asker.ack("alice", 1200)
     assert prune(asker, NOW + 101) == 3
     assert asker.log("alice") == []
+
+
+def test_pruning_goes_on_when_what_it_looked_at_last_is_gone(asker: Asker):
+    asker.store.apply([asker.append("dan", "bob", time=NOW + (at >= 257) * 50) for at in range(300)])
+    assert asker.ask(Prune(NOW + 101, 100.0)) is True
+    for seq in (256, 257, 258):
+        asker.refuse("bob", seq)
+    assert asker.ask(Prune(NOW + 101, 100.0)) is False
+    assert asker.store.check() == []
+    prune(asker, NOW + 101)
+    assert len(asker.log("bob")) == 42
 
 
 # One that is refused among others

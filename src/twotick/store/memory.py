@@ -1,6 +1,7 @@
 """The store that keeps everything in memory (docs/protocol.md, sections 10 and 11)."""
 
 import heapq
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -220,8 +221,9 @@ class Messages:
             return outcome
         peer = request.peer.lower()
         up_to = min(request.seq, box.last)
-        numbers = box.with_peer(peer, box.reading.get(peer, 0), up_to + 1)
-        numbers = [seq for seq in numbers if box.kind(seq) == RECEIVED]
+        exchanged = box.with_peer(peer)
+        begin, end = bisect_right(exchanged, box.reading.get(peer, 0)), bisect_right(exchanged, up_to)
+        numbers = [seq for seq in exchanged[begin:end] if box.kind(seq) == RECEIVED]
         if not numbers:
             return outcome
         box.reading[peer] = up_to
@@ -343,10 +345,11 @@ class Reading:
         size = 0
         numbers: Sequence[int] = range(box.base + 1, before)
         if request.peer:
-            numbers = box.with_peer(request.peer.lower(), 0, before)
-        for seq in reversed(numbers):
+            numbers = box.with_peer(request.peer.lower())
+        for index in range(bisect_left(numbers, before) - 1, -1, -1):
             if len(entries) >= request.most or size >= request.size:
                 break
+            seq = numbers[index]
             if box.kind(seq) not in (RECEIVED, SENT):
                 continue
             entry = box.entry(seq)

@@ -44,8 +44,11 @@ def _mailbox_problems(box: Mailbox, messages: dict[int, Message]) -> Iterator[st
             yield f"entry {seq} is about a message that does not exist"
         if (box, seq) not in message.entries():
             yield f"entry {seq} is not known to its message"
-        if (kind == READ_HERE) != (seq in box.here):
-            yield f"what was read is noted for entry {seq}, or is not, and should be"
+        if kind == READ_HERE and seq not in box.here:
+            yield f"what was read is not noted for entry {seq}"
+    for seq in box.here:
+        if box.kind(seq) != READ_HERE:
+            yield f"what was read is noted for entry {seq} and should not be"
     for seq in box.taken:
         if seq <= box.mark or box.kind(seq) != RECEIVED:
             yield f"entry {seq} is noted as taken and should not be"

@@ -5,7 +5,6 @@ entry shows is read from the message when somebody asks, so there is one object 
 """
 
 from array import array
-from bisect import bisect_left
 from typing import Final
 
 from twotick.store.records import Append, Entry, Kind, Member, Outcome, State, StoreLimits
@@ -19,8 +18,11 @@ READ_HERE: Final = 6
 NEVER: Final = -1
 """The cursor of a device that has not received yet."""
 
+_RECEIVED_ENTRY: Final = Kind.RECEIVED
+_SENT_ENTRY: Final = Kind.SENT
 _DELIVERED_ENTRY: Final = Kind.DELIVERED
 _FAILED_ENTRY: Final = Kind.FAILED
+_READ_HERE_ENTRY: Final = Kind.READ_HERE
 _ACCEPTED: Final = State.ACCEPTED
 _DELIVERED: Final = State.DELIVERED
 _FAILED: Final = State.FAILED
@@ -252,54 +254,42 @@ class Mailbox:
     def entry(self, seq: int) -> Entry:
         """An entry that is there, with what is known of its message now."""
         kind, message = Kind(self.kind(seq)), self.message(seq)
-        number, ident = message.number, message.id
-        match kind:
-            case Kind.RECEIVED | Kind.SENT:
-                received = kind is Kind.RECEIVED
-                peer = message.sender_name if received else message.recipient
-                device = b"" if received else message.device
-                return Entry(
-                    self.number,
-                    seq,
-                    kind,
-                    number,
-                    peer,
-                    ident,
-                    message.headers,
-                    message.body,
-                    device,
-                    state=message.state,
-                    time=message.time,
-                )
-            case Kind.READ_HERE:
-                device, up_to = self.here[seq]
-                return Entry(self.number, seq, kind, number, message.sender_name, device=device, up_to=up_to)
-            case _:
-                reason = message.reason if kind is Kind.FAILED else ""
-                return Entry(self.number, seq, kind, number, message.recipient, ident, reason=reason)
+        number, ident, headers, body = message.number, message.id, message.headers, message.body
+        state, time = message.state, message.time
+        if kind is _RECEIVED_ENTRY:
+            return Entry(
+                self.number, seq, kind, number, message.sender_name, ident, headers, body, b"", 0, "", state, time
+            )
+        if kind is _SENT_ENTRY:
+            to, device = message.recipient, message.device
+            return Entry(self.number, seq, kind, number, to, ident, headers, body, device, 0, "", state, time)
+        if kind is _READ_HERE_ENTRY:
+            device, up_to = self.here[seq]
+            return Entry(self.number, seq, kind, number, message.sender_name, device=device, up_to=up_to)
+        reason = message.reason if kind is _FAILED_ENTRY else ""
+        return Entry(self.number, seq, kind, number, message.recipient, ident, reason=reason)
 
-    def with_peer(self, peer: bytes, after: int, before: int) -> list[int]:
-        """The numbers of the messages to and from a peer, between two entries.
+    def with_peer(self, peer: bytes) -> "array[int]":
+        """The numbers of all messages to and from a peer, also of those that are gone.
 
         Args:
             peer: the peer, in lower case.
-            after: the entry after which to look.
-            before: the entry before which to look.
         """
         # Who never asks does not pay for it: what was appended since it was last asked for is put in order now.
-        peers = self._peers
-        for seq in range(self._indexed + 1, self.last + 1):
-            kind, message = self.kind(seq), self.message(seq)
-            if kind == RECEIVED:
-                peers.setdefault(message.sender_name.lower(), array("q")).append(seq)
-            elif kind == SENT:
-                peers.setdefault(message.recipient.lower(), array("q")).append(seq)
+        peers, kinds, messages, base = self._peers, self.kinds, self.messages, self.base
+        for index in range(self._indexed - base, self.last - base):
+            if kinds[index] == RECEIVED:
+                other = messages[index].sender_name.lower()
+            elif kinds[index] == SENT:
+                other = messages[index].recipient.lower()
+            else:
+                continue
+            numbers = peers.get(other)
+            if numbers is None:
+                numbers = peers[other] = array("q")
+            numbers.append(base + index + 1)
         self._indexed = self.last
-        numbers = peers.get(peer)
-        if numbers is None:
-            return []
-        begin, end = bisect_left(numbers, after + 1), bisect_left(numbers, before)
-        return [seq for seq in numbers[begin:end] if self.kind(seq) != GONE]
+        return peers.get(peer) or array("q")
 
     # The mailbox
 
@@ -439,7 +429,7 @@ class Logs:
         device.seen = time
         lowest = seq if len(box.receiving) == 1 else box.lowest_cursor()
         if lowest > floor:
-            if floor != mark or lowest != seq:
+            if floor != mark:
                 entries, size = box.held(floor, lowest)
             box.floor = lowest
             box.entries -= entries
