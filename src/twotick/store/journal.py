@@ -52,7 +52,7 @@ class Changes:
         self.ids: dict[tuple[int, bytes], int] = {}
 
     def __len__(self) -> int:
-        return len(self.entries) + len(self.settled) + len(self.cursors) + len(self.members)
+        return len(self.messages) + len(self.entries) + len(self.settled) + len(self.cursors) + len(self.members)
 
     def add(self, later: "Changes") -> None:
         """Take over what was decided later."""

@@ -51,10 +51,10 @@ _T = TypeVar("_T")
 
 
 class SqliteStore:
-    """Members, logs and cursors in SQLite, on disk or in memory. Used by one thread at a time.
+    """Members, logs and cursors in SQLite, on the disk. Used by one thread at a time.
 
     Args:
-        folder: where the database is; made, for its owner only, if it is not there. None keeps everything in memory.
+        folder: where the database is; made, for its owner only, if it is not there.
         limits: what is kept at most.
         exclusive: whether this is the server's store: there is only one in a folder. Administration opens the store
             with False, beside a running server.
@@ -63,18 +63,16 @@ class SqliteStore:
         StoreError: it cannot be opened, it is in use by another server, or what is there is not ours to open.
     """
 
-    def __init__(self, folder: Path | None, limits: StoreLimits, *, exclusive: bool = True):
-        self._file: Path | None = None
+    def __init__(self, folder: Path, limits: StoreLimits, *, exclusive: bool = True):
+        self._file = folder / _DATABASE
         self._limits = limits
         self._lock: int | None = None
         self._connection: sqlite3.Connection | None = None
         self._left_over = False
         try:
-            if folder is not None:
-                self._file = folder / _DATABASE
-                _make(folder)
-                if exclusive:
-                    self._lock = _lock(folder)
+            _make(folder)
+            if exclusive:
+                self._lock = _lock(folder)
             self._connect()
             if exclusive:
                 self._within(self._messages.settle_all)
@@ -87,7 +85,7 @@ class SqliteStore:
         try:
             if version(connection, self._file) < len(STEPS):
                 # Not below a server that runs: it knows the older version.
-                lock = _lock(self._file.parent) if self._file is not None and self._lock is None else None
+                lock = _lock(self._file.parent) if self._lock is None else None
                 try:
                     migrate(connection, self._file)
                 finally:
@@ -186,10 +184,9 @@ class SqliteStore:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         except sqlite3.Error:
-            if self._file is not None:
-                with suppress(sqlite3.Error):  # it is of no use any more in any case
-                    connection.close()
-                self._connection = None
+            with suppress(sqlite3.Error):  # it is of no use any more in any case
+                connection.close()
+            self._connection = None
         else:
             if ending:
                 self._overwrite(connection)
