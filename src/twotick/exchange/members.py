@@ -358,7 +358,7 @@ class Members:
 def _answer(feed: Feed, head: Head) -> int:
     """The number that a device answers, which then counts as answered with all before it; 0 if it was not asked."""
     seq = _number(head.headers.get(b"seq"))
-    if seq not in feed.unanswered:
+    if not feed.unanswered or (seq != feed.unanswered[0] and seq not in feed.unanswered):
         return 0
     while feed.unanswered and feed.unanswered[0] <= seq:
         feed.unanswered.popleft()

@@ -24,6 +24,14 @@ _FAILED = int(State.FAILED)
 _REMEMBERED = 20_000
 """Mailboxes, about 1 KiB each. With more, all are forgotten at the end of a batch."""
 
+_AT_ONCE = 32
+_FIND_IDS = (
+    f"WITH sent (sender, id) AS (VALUES {', '.join(['(?, ?)'] * _AT_ONCE)})"
+    " SELECT m.sender, m.id FROM sent CROSS JOIN message m INDEXED BY message_id"
+    " ON m.sender = sent.sender AND m.id = sent.id AND m.id <> x''"
+)
+"""One query for many Ids takes a third of the time of one for each."""
+
 _JOURNAL_ROWS = 8192
 """Rows that are kept back at most: those of some 2000 messages, which go into their tables in about 20 ms."""
 
@@ -139,6 +147,7 @@ class Logs:
         self._fresh = Changes()  # of this batch
         self._pending = Changes()  # of earlier batches: in the journal
         self._touched: dict[int, Mailbox] = {}  # in this batch
+        self._in_table: set[tuple[int, bytes]] = set()  # Ids of this batch
 
     def reload(self) -> None:
         """Drop what was collected and what is remembered, since the database may say otherwise; empty the journal."""
@@ -158,6 +167,8 @@ class Logs:
     def flush(self) -> None:
         """Write what was decided into its tables."""
         self._note_counters()
+        self._in_table.update(self._pending.ids)
+        self._in_table.update(self._fresh.ids)
         if len(self._pending):
             self._pending.add(self._fresh)
             self._pending.write(self._connection)
@@ -245,11 +256,21 @@ class Logs:
 
     # Appending
 
+    def look_up(self, keys: list[tuple[int, bytes]]) -> None:
+        """Find out which of these members' Ids are in the table, as `find` has to know for every Id of a batch."""
+        self._in_table.clear()
+        for start in range(0, len(keys), _AT_ONCE):
+            parameters: list[object] = []
+            for sender, ident in keys[start : start + _AT_ONCE]:
+                parameters += (sender, bytearray(ident))
+            parameters += [0] * (2 * _AT_ONCE - len(parameters))
+            self._in_table.update(self.execute(_FIND_IDS, parameters).fetchall())
+
     def find(self, sender: int, ident: bytes) -> tuple[int, bytes, State, str] | None:
         """The message that a member has sent with this Id: number, recipient, state and reason."""
         key = sender, ident
         row = self._fresh.find(key) or self._pending.find(key)
-        if row is None:
+        if row is None and key in self._in_table:
             row = self.execute(
                 "SELECT * FROM message WHERE sender = ? AND id = ? AND id <> x''", (sender, bytearray(ident))
             ).fetchone()

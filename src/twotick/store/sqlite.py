@@ -141,6 +141,8 @@ class SqliteStore:
         """
 
         def carry_out() -> list[Result]:
+            keys = [(each.sender, each.id) for each in requests if isinstance(each, Append) and each.sender and each.id]
+            self._logs.look_up(keys)
             return [self._handlers[type(request)](request) for request in requests]
 
         return self._within(carry_out)
