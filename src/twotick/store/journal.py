@@ -1,9 +1,9 @@
 """What was decided but is not in its tables yet.
 
-To write one message into its tables touches some ten pages of the file, and each page that a transaction has touched is
-written to the disk as a whole. So a transaction writes its rows as they are, in one piece, into the table `journal`, and
-that is what makes them last. They go into their tables together with those of many transactions after them: as soon as
-somebody wants to read them, or when there are many. Until then they are kept in memory too.
+To write one message into its tables touches some ten pages of the file, and each page that a transaction has touched
+is written to the disk as a whole. So a transaction writes its rows as they are, in one piece, into the table `journal`,
+and that is what makes them last. They go into their tables together with those of many transactions after them: as soon
+as somebody wants to read them, or when there are many. Until then they are kept in memory too.
 
 Whoever opens the database, and whoever finds that another process has written to it, begins with `Logs.reload`, which
 moves what is in the journal to where it belongs. Nobody else has to know that there is one.

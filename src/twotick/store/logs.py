@@ -1,7 +1,7 @@
 """The members' logs: appending entries, and what becomes of the messages in them (docs/protocol.md, section 11).
 
-What is written for a message is collected, and written for many messages at once (see journal.py). So whoever reads from
-the database calls `flush` first, unless it reads only what is never collected. What is remembered between batches
+What is written for a message is collected, and written for many messages at once (see journal.py). So whoever reads
+from the database calls `flush` first, unless it reads only what is never collected. What is remembered between batches
 (`Mailbox`) is forgotten whenever a batch fails or another process has written.
 """
 
