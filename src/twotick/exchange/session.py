@@ -75,11 +75,13 @@ class Feed:
         size: the bytes of their bodies.
         covered: everything in the log up to this number is in `entries`, was sent, or is not for this device.
         unanswered: the numbers that were sent and not acknowledged, oldest first.
+        messages: those of them that are messages which came: somebody waits for their being acknowledged.
         acknowledged: the number up to which the store is to be told; 0 if there is nothing to tell.
+        urgent: whether it is to be told now.
         fetching: whether the store was asked for what comes after `covered`.
     """
 
-    __slots__ = ("acknowledged", "covered", "entries", "fetching", "session", "size", "unanswered")
+    __slots__ = ("acknowledged", "covered", "entries", "fetching", "messages", "session", "size", "unanswered", "urgent")
 
     def __init__(self, session: "Session", covered: int) -> None:
         self.session = session
@@ -87,7 +89,9 @@ class Feed:
         self.size = 0
         self.covered = covered
         self.unanswered: deque[int] = deque()
+        self.messages: deque[int] = deque()
         self.acknowledged = 0
+        self.urgent = False
         self.fetching = False
 
     @property

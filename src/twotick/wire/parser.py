@@ -139,6 +139,8 @@ class Parser:
             # The most common case by far: these bytes are one frame, no more and no less.
             text, blank, body = data.partition(b"\n\n")
             head = known(text)
+            if head is None and blank and len(text) < _CACHED_HEAD:
+                head = _find_varying(self._known, text)
             if head is not None and len(body) == head.size and blank:
                 return [(head, body)]
         frames: list[Frame] = []
