@@ -92,6 +92,7 @@ class Members:
         self._new_token = new_token
         self._known: dict[bytes, Member] = {}
         self._mailboxes: dict[int, Mailbox] = {}
+        self._untold: dict[Feed, Account] = {}
 
     def know(self, members: list[Member]) -> None:
         """These, and no others, are the members."""
@@ -158,7 +159,8 @@ class Members:
         account = session.account
         if account is None:
             return
-        self.acknowledge(session)
+        if account.feed is not None and account.feed.acknowledged:
+            self._tell_store(account, account.feed)
         session.account = None
         mailbox = self._mailboxes[account.member]
         mailbox.senders.discard(session)
@@ -208,9 +210,11 @@ class Members:
         """Send a device what its window allows, and look for more if that was all."""
         session = feed.session
         while feed.entries and len(feed.unanswered) < session.window:
-            entry = feed.entries.popleft()
+            entry = feed.entries.pop(0)
             feed.size -= len(entry.body)
             feed.unanswered.append(entry.seq)
+            if entry.kind is _RECEIVED:
+                feed.messages.append(entry.seq)
             self._output.write(session, entry_frame(entry, session.name))
         account = session.account
         if account is None or feed.entries or feed.fetching or feed.covered >= self._mailboxes[account.member].last:
@@ -250,22 +254,46 @@ class Members:
 
     def take_received(self, account: Account, head: Head) -> None:
         """RECEIVED: the device has all entries up to a number (rule 11.3). `acknowledge` tells the store."""
-        if account.feed is not None and (seq := _answer(account.feed, head)):
-            account.feed.acknowledged = seq
+        feed = account.feed
+        if feed is not None and (seq := _answer(feed, head)):
+            feed.acknowledged = seq
+            while feed.messages and feed.messages[0] <= seq:
+                feed.messages.pop(0)
+                feed.urgent = True
 
     def acknowledge(self, session: Session) -> None:
-        """Tell the store what a device has said since the last time, and send what its window now allows."""
+        """Send what the window of a device now allows, and tell the store what it has said since the last time.
+
+        If somebody waits for that, now; else `tick` does it.
+        """
         account = session.account
         if account is None or account.feed is None or not account.feed.acknowledged:
             return
-        self._change(Acknowledge(account.member, account.device, account.feed.acknowledged, self._clock()))
-        account.feed.acknowledged = 0
+        if account.feed.urgent:
+            self._tell_store(account, account.feed)
+        else:
+            self._untold[account.feed] = account
         self.pump(account.feed)
+
+    def tick(self) -> None:
+        """Tell the store what devices have said that nobody waits for."""
+        for feed, account in self._untold.items():
+            if feed.acknowledged:
+                self._tell_store(account, feed)
+        self._untold.clear()
+
+    def _tell_store(self, account: Account, feed: Feed) -> None:
+        self._change(Acknowledge(account.member, account.device, feed.acknowledged, self._clock()))
+        feed.acknowledged = 0
+        feed.urgent = False
 
     def take_refusal(self, account: Account, head: Head) -> None:
         """ERROR: the device has all entries up to a number but refuses that one (rule 11.4)."""
         if account.feed is not None and (seq := _answer(account.feed, head)):
             account.feed.acknowledged = 0
+            account.feed.urgent = False
+            while account.feed.messages and account.feed.messages[0] <= seq:
+                account.feed.messages.pop(0)
             self._change(Refuse(account.member, account.device, seq, self._clock()))
             self.pump(account.feed)
 
@@ -361,7 +389,7 @@ def _answer(feed: Feed, head: Head) -> int:
     if not feed.unanswered or (seq != feed.unanswered[0] and seq not in feed.unanswered):
         return 0
     while feed.unanswered and feed.unanswered[0] <= seq:
-        feed.unanswered.popleft()
+        feed.unanswered.pop(0)
     return seq
 
 

@@ -71,6 +71,7 @@ class Stored(Relay):
 
     def _tick_stored(self, now: float) -> None:
         """Drop what has expired, and answer whoever has waited too long."""
+        self._members.tick()
         if self._members and now >= self._next_expiry:
             self._next_expiry = now + _EXPIRY
             self._output.ask(Expire(self._clock()), self._changed)

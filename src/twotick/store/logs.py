@@ -8,7 +8,6 @@ from the database calls `flush` first, unless it reads only what is never collec
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
 import sqlite3
-from collections import deque
 from collections.abc import Iterable
 
 from twotick.store.journal import Changes, unpack, write
@@ -90,9 +89,9 @@ class Mailbox:
         self.cursors = cursors
         self.floor = min(cursors.values()) if cursors else mark
         self.old = last
-        self.young: deque[tuple[int, Message]] = deque()
+        self.young: list[tuple[int, Message]] = []
         self.counted = last
-        self.sizes: deque[tuple[int, int]] = deque()
+        self.sizes: list[tuple[int, int]] = []
 
     def forget_young(self) -> None:
         """From now on, what has come has to be looked up."""
@@ -233,7 +232,7 @@ class Logs:
         entries = size = 0
         sizes = box.sizes
         while sizes and sizes[0][0] <= floor:
-            seq, bytes_of_body = sizes.popleft()
+            seq, bytes_of_body = sizes.pop(0)
             if seq > box.floor:
                 entries += 1
                 size += bytes_of_body
@@ -449,7 +448,7 @@ class Logs:
         if after < box.old:
             self.flush()
             while young and young[0][0] <= up_to:
-                young.popleft()
+                young.pop(0)
             rows = self.execute(
                 f"SELECT l.taken, {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
                 f" WHERE l.member = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} ORDER BY l.seq",
@@ -458,7 +457,7 @@ class Logs:
             return [(taken, Message(*columns)) for taken, *columns in rows]
         found: list[tuple[int, Message]] = []
         while young and young[0][0] <= up_to:
-            message = young.popleft()[1]
+            message = young.pop(0)[1]
             if message.total > 1:
                 self.flush()
                 row = self.execute(f"SELECT {MESSAGE} FROM message m WHERE number = ?", (message.number,)).fetchone()
