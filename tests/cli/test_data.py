@@ -89,6 +89,7 @@ def test_a_backup_that_cannot_be_made_leaves_everything_as_it_was(
 def test_each_damage_is_a_line(operator: Operator) -> None:
     with operator.serving() as (_, server):
         alice_sends_to_bob(server)
+    operator.do("check")  # all is well, and in its tables
     with sqlite3.connect(operator.data / "twotick.db") as database:
         database.execute("DELETE FROM content")
         database.execute("UPDATE member SET last = 0")

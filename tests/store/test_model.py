@@ -11,7 +11,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.store.faults import Faults
 from tests.store.helpers import NOW
@@ -22,6 +22,7 @@ from twotick.store.records import (
     Append,
     Expire,
     Fetch,
+    FindMember,
     History,
     MarkRead,
     Member,
@@ -85,6 +86,14 @@ requests = st.one_of(
 )
 
 
+def kill(store: SqliteStore) -> None:
+    """Leave a store as a process does that is killed."""
+    inside = vars(store)
+    if inside["_connection"] is not None:
+        inside["_connection"].close()
+    os.close(inside["_lock"])
+
+
 class Machine(RuleBasedStateMachine):
     """A store on disk and a model of it are asked the same."""
 
@@ -128,7 +137,24 @@ class Machine(RuleBasedStateMachine):
         self._open()
         self.model.restart()
 
-    @invariant()
+    @rule()
+    def is_killed(self) -> None:
+        """What the journal holds is all that is left of the last batches."""
+        kill(self.store)
+        self._open()
+        self.model.restart()
+
+    @rule(look=st.booleans())
+    def another_process_comes_by(self, look: bool) -> None:
+        """It moves what is in the journal, which the store must notice."""
+        beside = SqliteStore(self.folder, LIMITS, exclusive=False)
+        if look:
+            assert beside.check() == []
+        else:
+            assert beside.apply([FindMember("nobody")]) == [None]
+        beside.close()
+
+    @rule()  # no invariant: to look moves what is in the journal, which is to grow sometimes
     def logs_are_the_same_and_sound(self) -> None:
         fetches: list[Request] = [Fetch(number, 0, 1000, 1 << 30) for number in NAMES]
         for request, result in zip(fetches, self.store.apply(fetches), strict=True):
@@ -136,6 +162,7 @@ class Machine(RuleBasedStateMachine):
         assert self.store.check() == []
 
     def teardown(self) -> None:
+        self.logs_are_the_same_and_sound()
         self.store.close()
         shutil.rmtree(self.folder)
 

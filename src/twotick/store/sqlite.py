@@ -279,6 +279,9 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the database and let another server have it. What `apply` returned for is on the disk already."""
+        if self._connection is not None and self._written != _UNKNOWN:
+            with suppress(StoreError):  # what is in the journal is not lost
+                self._within(self._logs.flush)
         if self._connection is not None:
             if self._left_over:
                 self._overwrite(self._connection)
