@@ -3,11 +3,14 @@
 To write one message into its tables touches some ten pages of the file, and each page that a transaction has touched
 is written to the disk as a whole. So a transaction writes its rows as they are, in one piece, into the table `journal`,
 and that is what makes them last. They go into their tables together with those of many transactions after them: as soon
-as somebody wants to read them, or when there are many. Until then they are kept in memory too.
+as somebody wants to read them, or when there are many. Until then they are kept in memory too. Only headers and bodies
+go into their table at once: it grows at its end alone, and large bodies should not be written twice.
 
 Whoever opens the database, and whoever finds that another process has written to it, begins with `Logs.reload`, which
 moves what is in the journal to where it belongs. Nobody else has to know that there is one.
 """
+
+# ruff: noqa: S608 - statements are put together from constants of this package, never from what came from outside
 
 import sqlite3
 from typing import Any, TypeAlias, cast
@@ -20,7 +23,10 @@ MessageRow: TypeAlias = tuple[Any, ...]
 _UNTIL_WAITING = 10
 """The columns before these four."""
 
-_Rows: TypeAlias = tuple[list[Any], list[Any], list[Any], list[Any], list[Any], list[Any]]
+_TOGETHER = 16
+"""Rows that are inserted with one statement."""
+
+_Rows: TypeAlias = tuple[list[Any], list[Any], list[Any], list[Any], list[Any]]
 
 
 class Changes:
@@ -30,25 +36,21 @@ class Changes:
 
     Attributes:
         messages: new messages, by number.
-        contents: their headers and bodies.
         entries: new entries of logs.
         settled: how messages stand now: waiting, failed, state and reason, by number.
         cursors: where devices stand now, and when they were heard of, by member and name.
         members: the counters of members, by number: last, mark, entries and bytes.
-        size: the bytes of the bodies.
         ids: the messages that members have sent with an Id, by the member and the Id.
     """
 
-    __slots__ = ("contents", "cursors", "entries", "ids", "members", "messages", "settled", "size")
+    __slots__ = ("cursors", "entries", "ids", "members", "messages", "settled")
 
     def __init__(self) -> None:
         self.messages: dict[int, MessageRow] = {}
-        self.contents: list[tuple[int, bytearray, bytearray]] = []
         self.entries: list[tuple[int, int, int, int, bytearray | None, bytearray | None, int | None]] = []
         self.settled: dict[int, tuple[int, int, int, str]] = {}
         self.cursors: dict[tuple[int, str], tuple[int, float]] = {}
         self.members: dict[int, tuple[int, int, int, int]] = {}
-        self.size = 0
         self.ids: dict[tuple[int, bytes], int] = {}
 
     def __len__(self) -> int:
@@ -57,12 +59,10 @@ class Changes:
     def add(self, later: "Changes") -> None:
         """Take over what was decided later."""
         self.messages.update(later.messages)
-        self.contents += later.contents
         self.entries += later.entries
         self.settled.update(later.settled)
         self.cursors.update(later.cursors)
         self.members.update(later.members)
-        self.size += later.size
         self.ids.update(later.ids)
 
     def find(self, key: tuple[int, bytes]) -> MessageRow | None:
@@ -87,7 +87,6 @@ class Changes:
     def _rows(self, messages: list[MessageRow], settled: dict[int, tuple[int, int, int, str]]) -> _Rows:
         return (
             messages,
-            self.contents,
             self.entries,
             [(*now, number) for number, now in settled.items()],
             [(*now, *device) for device, now in self.cursors.items()],
@@ -102,14 +101,31 @@ def unpack(data: bytes) -> _Rows:
 
 def write(connection: sqlite3.Connection, rows: _Rows) -> None:
     """Write rows into their tables."""
-    messages, contents, entries, settled, cursors, members = rows
-    connection.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", messages)
-    connection.executemany("INSERT INTO content VALUES (?, ?, ?)", contents)
-    connection.executemany(
-        "INSERT INTO log (member, seq, kind, message, peer, device, up_to) VALUES (?, ?, ?, ?, ?, ?, ?)", entries
-    )
+    messages, entries, settled, cursors, members = rows
+    insert(connection, "message", 14, messages)
+    insert(connection, "log (member, seq, kind, message, peer, device, up_to)", 7, entries)
     connection.executemany(
         "UPDATE message SET waiting = ?, failed = ?, state = ?, reason = ? WHERE number = ?", settled
     )
     connection.executemany("UPDATE device SET cursor = ?, seen = ? WHERE member = ? AND name = ?", cursors)
     connection.executemany("UPDATE member SET last = ?, mark = ?, entries = ?, bytes = ? WHERE number = ?", members)
+
+
+def insert(connection: sqlite3.Connection, table: str, columns: int, rows: list[Any]) -> None:
+    """Insert rows, many with one statement: whenever sqlite3 is done with one, it lets other threads go first.
+
+    Args:
+        connection: where the table is.
+        table: its name, and the columns if they are not all.
+        columns: how many these are.
+        rows: a tuple for each.
+    """
+    row = f"({', '.join('?' * columns)})"
+    whole = len(rows) - len(rows) % _TOGETHER
+    if whole:
+        together = [
+            [value for each in rows[start : start + _TOGETHER] for value in each]
+            for start in range(0, whole, _TOGETHER)
+        ]
+        connection.executemany(f"INSERT INTO {table} VALUES {', '.join([row] * _TOGETHER)}", together)
+    connection.executemany(f"INSERT INTO {table} VALUES {row}", rows[whole:])

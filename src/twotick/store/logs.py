@@ -10,7 +10,7 @@ from the database calls `flush` first, unless it reads only what is never collec
 import sqlite3
 from collections.abc import Iterable
 
-from twotick.store.journal import Changes, unpack, write
+from twotick.store.journal import Changes, insert, unpack, write
 from twotick.store.records import Entry, Kind, Outcome, State, StoreLimits
 
 # SQLite takes a plain int faster than an enumeration's.
@@ -33,9 +33,6 @@ _FIND_IDS = (
 
 _JOURNAL_ROWS = 8192
 """Rows that are kept back at most: those of some 2000 messages, which go into their tables in about 20 ms."""
-
-_JOURNAL_BYTES = 4 << 20
-"""Bytes of bodies in them. To write large bodies twice would cost more than it saves."""
 
 _YOUNG = 256
 """Messages that are remembered for each mailbox, about 200 bytes each."""
@@ -143,6 +140,7 @@ class Logs:
         self._connection = connection
         self._mailboxes: dict[int, Mailbox] = {}
         self._next_message = 0
+        self._contents: list[tuple[int, bytearray, bytearray]] = []  # headers and bodies of this batch's messages
         self._fresh = Changes()  # of this batch
         self._pending = Changes()  # of earlier batches: in the journal
         self._touched: dict[int, Mailbox] = {}  # in this batch
@@ -159,12 +157,14 @@ class Logs:
         """Drop what was collected and what is remembered. `reload` has to be called before anything else is done."""
         self._mailboxes.clear()
         self._next_message = 0
+        self._contents.clear()
         self._fresh = Changes()
         self._pending = Changes()
         self._touched.clear()
 
     def flush(self) -> None:
         """Write what was decided into its tables."""
+        self._write_contents()
         self._note_counters()
         self._in_table.update(self._pending.ids)
         self._in_table.update(self._fresh.ids)
@@ -180,10 +180,10 @@ class Logs:
 
     def end(self) -> None:
         """End a batch: make what was decided last, and do not remember more than is reasonable."""
+        self._write_contents()
         self._note_counters()
         fresh, pending = self._fresh, self._pending
-        full = len(fresh) + len(pending) > _JOURNAL_ROWS or fresh.size + pending.size > _JOURNAL_BYTES
-        if full or len(self._mailboxes) > _REMEMBERED:
+        if len(fresh) + len(pending) > _JOURNAL_ROWS or len(self._mailboxes) > _REMEMBERED:
             self.flush()
         elif len(fresh):
             self.execute("INSERT INTO journal (rows) VALUES (?)", (bytearray(fresh.pack()),))
@@ -191,6 +191,10 @@ class Logs:
             self._fresh = Changes()
         if len(self._mailboxes) > _REMEMBERED:
             self._mailboxes.clear()
+
+    def _write_contents(self) -> None:
+        insert(self._connection, "content", 3, self._contents)
+        self._contents.clear()
 
     def _note_counters(self) -> None:
         for box in self._touched.values():
@@ -305,12 +309,11 @@ class Logs:
         size = len(body)
         waiting = total - failed
         fresh = self._fresh
+        self._contents.append((number, bytearray(headers), bytearray(body)))
         fresh.messages[number] = (
             *(number, sender, bytearray(sender_name), bytearray(ident), bytearray(recipient), time, expires, int(live)),
             *(size, total, waiting, failed, _ACCEPTED, reason),
         )
-        fresh.contents.append((number, bytearray(headers), bytearray(body)))
-        fresh.size += size
         if sender is not None and ident:
             fresh.ids[sender, ident] = number
         return Message(number, sender, ident, recipient, size, total, waiting, failed, reason)
