@@ -4,7 +4,6 @@ import asyncio
 import errno
 import io
 import json
-import re
 import sys
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from twotick.client import (
     reason,
 )
 from twotick.ui.errors import NotYet
-from twotick.ui.streams import abandon, complain, open_missing
+from twotick.ui.streams import abandon, complain, on_a_terminal, open_missing
 
 if TYPE_CHECKING:
     from twotick.client.credentials import Credential
@@ -148,16 +147,31 @@ def _announce(host: str, port: int, fingerprint: str | None) -> None:
 
 
 @app.command()
-def chat(name: NameArgument, server: ServerOption = None, config: ConfigOption = None) -> None:
-    """Talk: '@bob hello' sends to bob, '@ALL hello' to everyone."""
-    from twotick.ui.chat import chat, chat_as_member
+def chat(
+    name: Annotated[
+        str | None, typer.Argument(help="Your name; who logged in last, or asked for, if not given.")
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Line by line, without the full screen.")] = False,
+    server: ServerOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Talk, on the whole screen of a terminal or line by line.
 
+    Line by line, '@bob hello' sends to bob, '@ALL hello' to everyone.
+    """
     settings = _settings(config, server=server)
     who = _login(settings, name)
+    if on_a_terminal() and not plain:
+        from twotick.ui.app import Wishes, talk
+
+        _run(talk(Wishes(settings.server, name or "", who, settings.max_body, settings.notify, settings.theme)))
+        return
+    from twotick.ui.chat import chat, chat_as_member
+
     if who is not None:
         _run(chat_as_member(who))
     else:
-        _run(chat(name, server=settings.server, max_body=settings.max_body))
+        _run(chat(name or "", server=settings.server, max_body=settings.max_body))
 
 
 @app.command()
@@ -264,20 +278,17 @@ def login(
     ] = None,
 ) -> None:
     """Log in as a member: asks for the password, and remembers a token for this device."""
-    import platform
-
-    from twotick.ui.member import log_in
+    from twotick.ui.member import log_in, this_device
     from twotick.ui.password import read_password
 
     name, server = _account(account)
-    device = device or re.sub(r"[^A-Za-z0-9._-]", "-", platform.node())[:32] or "device"
     try:
         password = read_password(new=sign_up is not None).decode()
     except (EOFError, ValueError, OSError, UnicodeDecodeError) as error:
         _fail(EX_USAGE, str(error) or "no password was given")
     except KeyboardInterrupt:
         raise typer.Exit(EX_INTERRUPTED) from None
-    _run(log_in(name, server, password=password, device=device, sign_up=sign_up))
+    _run(log_in(name, server, password=password, device=device or this_device(), sign_up=sign_up))
 
 
 @app.command()
