@@ -192,5 +192,5 @@ class TwotickApp(App[None]):
         if main is not None:
             for each in COMMANDS:
                 if each.word != "commands":
-                    what = f"{each.help}  [{each.shown}]"
+                    what = f"{each.shown} \u00b7 {each.help}"
                     yield SystemCommand(each.title, what, lambda each=each: main.do(each))

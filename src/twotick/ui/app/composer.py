@@ -24,6 +24,11 @@ class Proposals(OptionList, can_focus=False):
         padding: 0 1;
         display: none;
         scrollbar-size-vertical: 1;
+        & > .option-list--option-highlighted {
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+            text-style: $block-cursor-text-style;
+        }
     }
     """
 
@@ -75,7 +80,7 @@ class Composer(TextArea):
         """The messages are to get the focus."""
 
     def __init__(self, proposed: Proposals) -> None:
-        super().__init__(compact=True, highlight_cursor_line=False, tab_behavior="focus", max_checkpoints=200)
+        super().__init__(highlight_cursor_line=False, tab_behavior="focus", max_checkpoints=200)
         self.names: list[str] = []
         self.commands: list[tuple[str, str]] = []
         self.past: list[str] = []

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
+from rich.table import Table
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -51,7 +52,11 @@ class GoTo(ModalScreen[str | None]):
         Input { border: none; border-bottom: solid $border-blurred; padding: 0; height: 2; background: $background; }
         Input:focus { border: none; border-bottom: solid $border-blurred; }
         OptionList { border: none; padding: 0; height: auto; max-height: 12; background: $background; }
-        OptionList:focus { border: none; }
+        OptionList > .option-list--option-highlighted {
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+            text-style: $block-cursor-text-style;
+        }
     }
     """
     )
@@ -119,7 +124,7 @@ class Page(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q,f1", "dismiss", "Back", show=False)]
     DEFAULT_CSS = _BOX.format("Page")
 
-    def __init__(self, title: str, text: Text) -> None:
+    def __init__(self, title: str, text: Text | Table) -> None:
         super().__init__()
         self._title = title
         self._text = text
@@ -151,10 +156,10 @@ class Keys(Page):
             *((each.shown, each.title) for each in ON_MESSAGES),
             ("Esc", "Back to what is typed"),
         ]
-        text = Text()
+        table = Table.grid(padding=(0, 1))
         for keys, what in rows:
-            text.append(f"{keys:<10}", "bold").append(f" {what}\n")
-        super().__init__("Keys", text)
+            table.add_row(Text(keys, "bold"), what)
+        super().__init__("Keys", table)
 
 
 class Confirm(ModalScreen[bool]):

@@ -36,6 +36,18 @@ class Start:
     sign_up: str | None = None
 
 
+class _Tick(Checkbox):
+    """A box whose tick can be told without colours."""
+
+    BUTTON_LEFT = "["
+    BUTTON_RIGHT = "]"
+
+    @property
+    def BUTTON_INNER(self) -> str:  # type: ignore[override]  # noqa: N802 # as Textual calls it
+        """What is in the box."""
+        return "x" if self.value else " "
+
+
 class FirstRun(Screen[None]):
     """Asks for server and name, and signs in or up.
 
@@ -63,12 +75,13 @@ class FirstRun(Screen[None]):
         #name-of-it { text-style: bold; color: $success; }
         Label { text-style: dim; margin-top: 1; }
         Input, Input:focus { border: none; border-bottom: solid $border-blurred; padding: 0; height: 2; }
-        Input:focus { border-bottom: solid $primary; }
+        Input:focus { border-bottom: solid $primary; background-tint: $foreground 0%; }
         Checkbox, Checkbox:focus { border: none; padding: 0; margin-top: 1; }
         #code { display: none; }
         &.-sign-up #code { display: block; }
         #problem { color: $error; margin-top: 1; height: auto; }
         Button { margin-top: 1; }
+        Button:focus, Checkbox:focus > .toggle--label { text-style: bold reverse; }
     }
     """
 
@@ -93,14 +106,14 @@ class FirstRun(Screen[None]):
             yield Input(self._start.server, id="server")
             yield Label("Your name: letters and digits")
             yield Input(self._start.name, id="name", max_length=32)
-            yield Label("Password; leave it empty to be a guest")
+            yield Label("Password; none to be a guest")
             yield Input(password=True, id="password", max_length=256)
-            yield Checkbox("I am new here: make this name mine", id="new")
+            yield _Tick("New here: make this name mine", id="new")
             with Vertical(id="code"):
                 yield Label("Invitation, if you were given one")
                 yield Input(id="invitation", max_length=64)
             yield Static("", id="problem")
-            yield Button("Begin", variant="primary", id="begin", compact=True)
+            yield Button("[ Begin ]", variant="primary", id="begin", compact=True)
 
     def on_mount(self) -> None:
         """Begin with what is not filled in."""

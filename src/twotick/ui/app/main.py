@@ -7,7 +7,7 @@ from typing import ClassVar, cast
 from rich.text import Text
 from textual import on, work
 from textual.app import App, ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message as Event
 from textual.screen import Screen
@@ -43,7 +43,11 @@ class Main(Screen[None]):
         first: with whom to begin; None for the conversation where something happened last.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(COMMANDS, priority=True), *bindings(ON_MESSAGES, priority=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(COMMANDS, priority=True),
+        *bindings(ON_MESSAGES, priority=False),
+        Binding("question_mark", "keys", "Keys", show=False),
+    ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (110, "-wide")]  # noqa: RUF012
     DEFAULT_CSS = """
     Main {

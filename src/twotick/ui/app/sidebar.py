@@ -32,16 +32,17 @@ class Sidebar(OptionList):
         border-right: solid $border-blurred;
         padding: 0;
         scrollbar-size-vertical: 1;
-        &:focus {{ border: none; border-right: solid $primary; }}
+        &:focus {{ border: none; border-right: solid $primary; background-tint: $foreground 0%; }}
     }}
     """
 
     def update_conversations(self, conversations: list[Conversation], shown: Conversation | None) -> None:
         """Show these, one of which is the one whose messages are shown."""
+        chosen = self.highlighted_option
         options = [Option(_entry(each, each is shown), each.key) for each in conversations]
         self.set_options(options)
-        if shown is not None and shown in conversations:
-            self.highlighted = conversations.index(shown)
+        key = chosen.id if chosen is not None and self.has_focus else shown.key if shown is not None else None
+        self.highlighted = next((index for index, each in enumerate(conversations) if each.key == key), None)
 
 
 def _entry(conversation: Conversation, shown: bool) -> Text:
