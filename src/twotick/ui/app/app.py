@@ -59,6 +59,8 @@ class TwotickApp(App[None]):
     TITLE = "Twotick"
     CSS = """
     Toast { max-width: 60; }
+    OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
+    ToggleButton:nocolor:focus > .toggle--label { text-style: bold underline; }
     """
     COMMAND_PALETTE_BINDING: ClassVar[str] = "ctrl+p"
 

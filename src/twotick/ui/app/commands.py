@@ -13,7 +13,7 @@ class Command(NamedTuple):
         title: what it is called.
         help: what it does.
         action: what Textual is to do, a method `action_...` of the screen.
-        keys: the keys for it, with commas between them.
+        keys: the keys for it, with commas between them; empty if the widget that has the focus takes them.
         shown: how the first key is shown.
         argument: what may come after the word; empty if nothing may.
     """
@@ -32,7 +32,7 @@ COMMANDS = (
     Command("next", "Next conversation", "The one below", "step(1)", "alt+down,ctrl+down", "Alt+\u2193"),
     Command("previous", "Previous conversation", "The one above", "step(-1)", "alt+up,ctrl+up", "Alt+\u2191"),
     Command("unread", "Next unread conversation", "Where something new was said", "unread", "alt+a,f3", "F3"),
-    Command("messages", "Select a message", "To copy it, open its links or send it again", "select", "escape", "Esc"),
+    Command("messages", "Select a message", "To copy it, open its links or send it again", "select", "", "Esc"),
     Command("details", "Details", "Of the conversation and the selected message", "details", "ctrl+t,f2", "^T"),
     Command("list", "List of conversations", "Show or hide it", "sidebar", "f4", "F4"),
     Command("connect", "Connect now", "Without waiting any longer", "connect", "ctrl+r", "^R"),
@@ -60,6 +60,7 @@ def bindings(commands: tuple[Command, ...], *, priority: bool) -> list[Binding]:
     return [
         Binding(each.keys, each.action, each.title, key_display=each.shown, show=False, priority=priority)
         for each in commands
+        if each.keys
     ]
 
 

@@ -1,9 +1,6 @@
 """Where one types."""
 
-from typing import ClassVar
-
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.message import Message as Event
 from textual.widgets import OptionList, TextArea
 from textual.widgets.option_list import Option
@@ -41,11 +38,6 @@ class Composer(TextArea):
         commands: words of commands that may be completed, each with its title.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Send", show=False, priority=True),
-        Binding("alt+enter,shift+enter,ctrl+j", "newline", "New line", show=False, priority=True),
-        Binding("tab", "complete", "Complete", show=False, priority=True),
-    ]
     DEFAULT_CSS = """
     Composer {
         height: auto;
@@ -101,29 +93,43 @@ class Composer(TextArea):
     # Keys
 
     async def _on_key(self, event: events.Key) -> None:
-        if event.character == "?" and not self.text:
+        if self._take_key(event):
             event.stop()
             event.prevent_default()
-            self.post_message(self.Asked())
-        elif event.key in ("up", "down") and self._proposals:
-            event.stop()
-            event.prevent_default()
-            getattr(self._proposed, f"action_cursor_{event.key}")()
-        elif event.key == "escape" and self._proposals:
-            event.stop()
-            event.prevent_default()
-            self._propose([])
         else:
             await super()._on_key(event)
+
+    def _take_key(self, event: events.Key) -> bool:
+        """Do what a key is for here; not by a binding with priority, which would overtake what was typed before it."""
+        match event.key:
+            case "enter":
+                self._submit()
+            case "alt+enter" | "shift+enter" | "ctrl+j":
+                self.insert("\n")
+            case "tab":
+                self.complete()
+            case "up" | "down" if self._proposals:
+                self._proposed.action_cursor_up() if event.key == "up" else self._proposed.action_cursor_down()
+            case "escape" if self._proposals:
+                self._propose([])
+            case "escape":
+                self.post_message(self.Left())
+            case "pageup" | "pagedown":
+                self.post_message(self.Scrolled(-1 if event.key == "pageup" else 1))
+            case _ if event.character == "?" and not self.text:
+                self.post_message(self.Asked())
+            case _:
+                return False
+        return True
 
     async def _on_paste(self, event: events.Paste) -> None:
         event.text = visible(event.text.replace("\r\n", "\n").replace("\r", "\n"))
         await super()._on_paste(event)
 
-    def action_submit(self) -> None:
+    def _submit(self) -> None:
         """Take the proposal; or send the text, if there is one."""
         if self._proposals and not self._is_whole():
-            self.action_complete()
+            self.complete()
         elif self.text.strip():
             self.post_message(self.Submitted(self.text))
 
@@ -131,11 +137,7 @@ class Composer(TextArea):
         """Whether what is proposed is what was typed, as for a command."""
         return self.text.strip() in {proposal.text.strip() for proposal in self._proposals}
 
-    def action_newline(self) -> None:
-        """Begin another line."""
-        self.insert("\n")
-
-    def action_complete(self) -> None:
+    def complete(self) -> None:
         """Complete the word before the cursor; or leave."""
         if not self._proposals:
             self.post_message(self.Left())
@@ -161,14 +163,6 @@ class Composer(TextArea):
             self._replace_all(self.past[-self._back] if self._back else self._typed)
         else:
             super().action_cursor_down(select)
-
-    def action_cursor_page_up(self) -> None:
-        """Scroll the messages."""
-        self.post_message(self.Scrolled(-1))
-
-    def action_cursor_page_down(self) -> None:
-        """Scroll the messages."""
-        self.post_message(self.Scrolled(1))
 
     # Completion
 

@@ -57,8 +57,11 @@ class FirstRun(Screen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "app.focus_previous", "Up", show=False),
-        Binding("down", "app.focus_next", "Down", show=False),
+        # With priority, since what is typed right after them, or while the network is slow, must go into the next
+        # field: a password must not be shown in the field of the name.
+        Binding("tab,down", "step(1)", "Next", show=False, priority=True),
+        Binding("shift+tab,up", "step(-1)", "Previous", show=False, priority=True),
+        Binding("enter", "accept", "Next", show=False, priority=True),
         Binding("ctrl+q,escape", "app.quit", "Leave", show=False),
     ]
     DEFAULT_CSS = """
@@ -81,7 +84,7 @@ class FirstRun(Screen[None]):
         &.-sign-up #code { display: block; }
         #problem { color: $error; margin-top: 1; height: auto; }
         Button { margin-top: 1; }
-        Button:focus, Checkbox:focus > .toggle--label { text-style: bold reverse; }
+        Button:focus { text-style: bold reverse; }
     }
     """
 
@@ -113,7 +116,7 @@ class FirstRun(Screen[None]):
                 yield Label("Invitation, if you were given one")
                 yield Input(id="invitation", max_length=64)
             yield Static("", id="problem")
-            yield Button("[ Begin ]", variant="primary", id="begin", compact=True)
+            yield Button("Begin", variant="primary", id="begin", compact=True)
 
     def on_mount(self) -> None:
         """Begin with what is not filled in."""
@@ -131,15 +134,22 @@ class FirstRun(Screen[None]):
     def _new(self, event: Checkbox.Changed) -> None:
         self.set_class(event.value, "-sign-up")
 
-    @on(Input.Submitted)
-    def _entered(self, event: Input.Submitted) -> None:
-        if event.input.id == "server":
-            self.query_one("#name").focus()
-        elif event.input.id == "name" and not self._value("password"):
-            self.query_one("#password").focus()
-        else:
-            self._begin()
+    def action_step(self, steps: int) -> None:
+        """Go to another field at once."""
+        fields = [each for each in self.focus_chain if each.can_focus and not isinstance(each, VerticalScroll)]
+        if self.focused in fields:
+            self.set_focus(fields[(fields.index(self.focused) + steps) % len(fields)])
 
+    def action_accept(self) -> None:
+        """Go on to the next field."""
+        self.action_step(1)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Enter goes on from the fields that must be filled in; elsewhere it begins."""
+        first = self.focused is not None and self.focused.id in ("server", "name")
+        return first if action == "accept" else super().check_action(action, parameters)
+
+    @on(Input.Submitted)
     @on(Button.Pressed)
     def _begin(self) -> None:
         start = self._filled_in()

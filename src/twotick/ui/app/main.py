@@ -47,6 +47,7 @@ class Main(Screen[None]):
         *bindings(COMMANDS, priority=True),
         *bindings(ON_MESSAGES, priority=False),
         Binding("question_mark", "keys", "Keys", show=False),
+        Binding("escape", "select", "Back", show=False),
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (110, "-wide")]  # noqa: RUF012
     DEFAULT_CSS = """
@@ -269,7 +270,7 @@ class Main(Screen[None]):
         if event.option_list is self._sidebar and event.option_id is not None:
             self._open(event.option_id)
         elif event.option_list is self._proposals:
-            self._composer.action_complete()
+            self._composer.complete()
 
     # What is typed
 
@@ -328,14 +329,13 @@ class Main(Screen[None]):
 
     # What can be done
 
-    @work
-    async def action_go_to(self) -> None:
+    def action_go_to(self) -> None:
         """Find a conversation, or begin one."""
-        name = await self.app.push_screen_wait(GoTo(self._conversations))
-        if name is not None:
-            self._go(name)
+        self.app.push_screen(GoTo(self._conversations), self._go)
 
-    def _go(self, name: str) -> None:
+    def _go(self, name: str | None) -> None:
+        if name is None:
+            return
         if is_name(name.encode(errors="replace")) or name.upper() == "ALL":
             self._open(name)
         else:
@@ -359,13 +359,13 @@ class Main(Screen[None]):
     def action_select(self) -> None:
         """Go to the messages; or back to what is typed."""
         if self._composer.has_focus:
-            if self._proposals.display:
-                self._composer.on_blur()
-            else:
-                self._messages.focus()
+            self._messages.focus()
         else:
-            self.remove_class("-list", "-details" if self.has_class("-narrow") else "-list")
-            self._composer.focus()
+            self._back()
+
+    def _back(self) -> None:
+        self.remove_class("-list", "-details" if self.has_class("-narrow") else "-list")
+        self._composer.focus()
 
     def action_details(self) -> None:
         """Show or hide the details."""

@@ -2,10 +2,10 @@
 
 from textual.theme import Theme
 
-_REVERSED = {
-    "block-cursor-foreground": "ansi_default",
-    "block-cursor-background": "ansi_default",
-    "block-cursor-text-style": "reverse",
+_ANSI = {
+    "block-cursor-foreground": "ansi_black",
+    "block-cursor-background": "ansi_cyan",
+    "block-cursor-text-style": "none",
     "block-cursor-blurred-foreground": "ansi_default",
     "block-cursor-blurred-background": "ansi_default",
     "block-cursor-blurred-text-style": "bold",
@@ -51,7 +51,7 @@ THEMES = (
         surface="ansi_default",
         panel="ansi_default",
         boost="ansi_default",
-        variables={"ansi-background": "ansi_default", "ansi-foreground": "ansi_default", **_REVERSED},
+        variables={"ansi-background": "ansi_default", "ansi-foreground": "ansi_default", **_ANSI},
     ),
     Theme(
         name="dark",
