@@ -1,5 +1,6 @@
 """The terminal app: which screen there is, and which session."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,13 +66,14 @@ class TwotickApp(App[None]):
     COMMAND_PALETTE_BINDING: ClassVar[str] = "ctrl+p"
 
     def __init__(self, wishes: Wishes) -> None:
-        super().__init__()
+        no_color = "NO_COLOR" in os.environ
+        super().__init__(ansi_color=True if no_color else None)
         self._wishes = wishes
         self._session: Session | None = None
         self.failure: TwotickError | None = None
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = wishes.theme if wishes.theme in {theme.name for theme in THEMES} else "terminal"
+        self.theme = "terminal" if no_color else wishes.theme
 
     @property
     def session(self) -> Session | None:
@@ -88,15 +90,23 @@ class TwotickApp(App[None]):
         else:
             self._show(FirstRun(Start(wishes.server, "")))
 
-    def on_unmount(self) -> None:
-        """Let the local store go."""
+    async def on_unmount(self) -> None:
+        """Let everything go, so that the app can be started again at once."""
+        self.workers.cancel_all()
         if self._session is not None:
-            self._session.close()
+            await self._session.close()
 
     def _show(self, screen: Screen[None]) -> None:
         if len(self.screen_stack) > 1:
             self.pop_screen()
         self.push_screen(screen)
+
+    async def action_quit(self) -> None:
+        """Leave, unless something would be lost."""
+        if self._main is not None:
+            self._main.action_leave()
+        else:
+            self.exit()
 
     # Sessions
 
@@ -123,13 +133,13 @@ class TwotickApp(App[None]):
         try:
             await session.run()
         except (NotAuthenticated, NameRefused, ConnectionLost) as error:
-            self._ask_again(session, error)
+            await self._ask_again(session, error)
         except TwotickError:
             self._connection_changed()
 
-    def _ask_again(self, session: Session, error: TwotickError) -> None:
+    async def _ask_again(self, session: Session, error: TwotickError) -> None:
         """Nobody can be that: ask for something else."""
-        session.close()
+        await session.close()
         self._session = None
         if isinstance(self.screen, FirstRun):
             self.screen.say(str(error))

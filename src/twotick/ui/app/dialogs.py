@@ -113,7 +113,7 @@ class GoTo(ModalScreen[str | None]):
         self.dismiss(event.option_id)
 
 
-class Page(ModalScreen[None]):
+class Page(ModalScreen[bool]):
     """A text to read.
 
     Args:
@@ -121,7 +121,7 @@ class Page(ModalScreen[None]):
         text: it.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q,f1", "dismiss", "Back", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q,f1", "dismiss(False)", "Back", show=False)]
     DEFAULT_CSS = _BOX.format("Page")
 
     def __init__(self, title: str, text: Text | Table) -> None:
@@ -138,8 +138,9 @@ class Page(ModalScreen[None]):
 
 
 class Keys(Page):
-    """All keys. Gives nothing; a question mark closes it, and is typed."""
+    """All keys. Gives whether it was closed by a question mark, which is to be typed then."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "dismiss(True)", "Type it", show=False)]
     DEFAULT_CSS = _BOX.format("Keys")
 
     def __init__(self) -> None:

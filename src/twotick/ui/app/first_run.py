@@ -126,8 +126,9 @@ class FirstRun(Screen[None]):
         self.query_one(wanted).focus()
 
     def say(self, problem: str) -> None:
-        """Say what is wrong, or that something is being done; the form can be changed again."""
+        """Say what is wrong; the form can be changed again, and another password typed in place of this one."""
         self.query_one("#problem", Static).update(Text(placed(problem[:300])))
+        self.query_one("#password", Input).select_all()
         self.query_one("#begin", Button).disabled = False
 
     @on(Checkbox.Changed)

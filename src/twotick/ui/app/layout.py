@@ -16,7 +16,7 @@ from twotick.ui.text import placed
 
 Line: TypeAlias = "list[Span]"
 
-MOST_LINES = 24
+MOST_LINES = 16
 """Lines of a message that are shown in the conversation; the rest is shown when somebody asks for it."""
 
 _LONGEST = 8_000

@@ -82,7 +82,7 @@ class Main(Screen[None]):
         self._conversations = session.conversations
         self._shown: Conversation | None = None
         self._first = first
-        self._below = 0  # messages that came below what is seen
+        self._came_below = 0  # messages that came below what is seen
         self._pending = False
         self._changed_shown = False
         self._loading = False
@@ -91,6 +91,9 @@ class Main(Screen[None]):
         self._proposals = Proposals()
         self._composer = Composer(self._proposals)
         self._details = Details(markup=False)
+        self._title = Static(id="title", markup=False)
+        self._below = Static(id="below", markup=False)
+        self._status = Static(id="status", markup=False)
         self._composer.commands = [(each.word, each.title) for each in COMMANDS]
 
     @property
@@ -107,14 +110,14 @@ class Main(Screen[None]):
         with Horizontal():
             yield self._sidebar
             with Vertical(id="middle"):
-                yield Static(id="title", markup=False)
+                yield self._title
                 yield Static(_where_to_begin(), id="empty", markup=False)
                 yield self._messages
-                yield Static(id="below", markup=False)
+                yield self._below
                 yield self._proposals
                 yield self._composer
             yield self._details
-        yield Static(id="status", markup=False)
+        yield self._status
 
     def on_mount(self) -> None:
         """Begin with what was said last."""
@@ -146,7 +149,7 @@ class Main(Screen[None]):
             self._composer.set_text(conversation.draft)
             self._shown = conversation
             self._composer.placeholder = f"Message to {conversation.title}"
-            self._below = 0
+            self._came_below = 0
             self._messages.show(conversation, first_unread(conversation.messages, conversation.read))
             if not conversation.messages:
                 self._load_older()
@@ -169,16 +172,19 @@ class Main(Screen[None]):
             self._messages.update_messages()
             self._see()
         conversations = list(self._conversations)
+        if self._shown is None and conversations:
+            self._open(conversations[0].name)
+            return
         self._composer.names = [each.name for each in conversations if each.kind is Kind.DIRECT]
         self._sidebar.update_conversations(conversations, self._shown)
-        self.query_one("#title", Static).update(self._title())
-        below = self.query_one("#below", Static)
+        self._title.update(self._title_of())
+        below = self._below
         below.display = not self._messages.at_end and self._shown is not None
-        below.update(f"\u2193 {self._below} new" if self._below else "\u2193 newer messages")
+        below.update(f"\u2193 {self._came_below} new" if self._came_below else "\u2193 newer messages")
         self._update_details()
         self.update_status()
 
-    def _title(self) -> Text:
+    def _title_of(self) -> Text:
         if self._shown is None:
             return Text()
         others = self._conversations.unread - self._shown.unread
@@ -194,7 +200,7 @@ class Main(Screen[None]):
     def update_status(self) -> None:
         """Say how the connection is, and what waits."""
         session = self._session
-        status = self.query_one("#status", Static)
+        status = self._status
         status.set_class(session.problem is not None, "-away")
         waiting = f"{session.waiting} waiting to be sent" if session.waiting else ""
         who = f"{session.name}@{session.server}"
@@ -220,7 +226,7 @@ class Main(Screen[None]):
         """What is on the screen, in front of somebody, counts as read."""
         shown = self._shown
         if shown is not None and self._messages.at_end and self.app.app_focus and self.app.screen is self:
-            self._below = 0
+            self._came_below = 0
             self._session.mark_read(shown)
 
     def arrived(self, message: Message) -> bool:
@@ -230,13 +236,10 @@ class Main(Screen[None]):
             Whether somebody sees it.
         """
         shown = self._shown
-        if shown is None:
-            self._open(message.sender)
-            return self.app.app_focus
-        if message.conversation != shown.key:
+        if shown is None or message.conversation != shown.key:
             return False
         if not self._messages.at_end:
-            self._below += 1
+            self._came_below += 1
         return self.app.app_focus and self._messages.at_end
 
     def on_screen_resume(self) -> None:
@@ -317,7 +320,11 @@ class Main(Screen[None]):
     @on(Composer.Asked)
     def action_keys(self) -> None:
         """Show all keys."""
-        self.app.push_screen(Keys())
+        self.app.push_screen(Keys(), self._type_question_mark)
+
+    def _type_question_mark(self, wanted: bool | None) -> None:
+        if wanted and not self.has_class("-empty"):
+            self._composer.insert("?")
 
     @on(Composer.Scrolled)
     def _scrolled(self, event: Composer.Scrolled) -> None:

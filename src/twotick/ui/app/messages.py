@@ -111,7 +111,7 @@ class MessageList(ScrollView, can_focus=True):
 
     def update_messages(self) -> None:
         """Something is different in the conversation; what is looked at stays where it is."""
-        anchor, offset = self._anchor()
+        anchor, offset = self.top_message()
         self._messages = list(self.conversation.messages) if self.conversation is not None else []
         if self.selected is not None and self.selected not in self._messages:
             self.selected = None
@@ -122,7 +122,7 @@ class MessageList(ScrollView, can_focus=True):
             self._go(self._tops[self._messages.index(anchor)] + offset)
         self.refresh()
 
-    def _anchor(self) -> tuple[Message | None, int]:
+    def top_message(self) -> tuple[Message | None, int]:
         """The first message that is seen, and how many of its lines are above that."""
         line = self.scroll_offset.y - self._above
         index = self._index(max(0, line))
@@ -204,7 +204,7 @@ class MessageList(ScrollView, can_focus=True):
         """Lay everything out anew if the width is another; stay where we are."""
         at_end = self._at_end
         if self.size.width != self._width:
-            anchor, offset = self._anchor()
+            anchor, offset = self.top_message()
             self._width = self.size.width
             self._heights.clear()
             self._lay_out()

@@ -51,6 +51,7 @@ class Session(ABC):
         self.ended = False
         self.on_connection: Callable[[], None] = lambda: None
         self.on_message: Callable[[Message], None] = lambda _: None
+        self._turn = asyncio.Lock()
         self._unsent: asyncio.Queue[Message] = asyncio.Queue()
         self._waiting = store.waiting()
 
@@ -60,22 +61,24 @@ class Session(ABC):
         Raises:
             TwotickError: it would not help to try again.
         """
-        self.ended = False
-        self.problem = None
-        try:
-            await self._run()
-        except TwotickError as error:
-            self.ended = True
-            self._tell(error)
-            raise
+        async with self._turn:  # what was cancelled ends first
+            self.ended = False
+            self.problem = None
+            try:
+                await self._run()
+            except TwotickError as error:
+                self.ended = True
+                self._tell(error)
+                raise
 
     @abstractmethod
     async def _run(self) -> None:
         """See `run`."""
 
-    def close(self) -> None:
-        """Let the local store go."""
-        self.store.close()
+    async def close(self) -> None:
+        """Let everything go, once `run` has ended."""
+        async with self._turn:
+            self.store.close()
 
     @property
     def waiting(self) -> int:
