@@ -47,7 +47,7 @@ def test_two_people_sign_up_and_talk_and_nothing_typed_is_lost_when_a_terminal_d
                 alice.type("hello bob\r")
                 bob.has("alice", "hello bob", "Message to alice")
                 alice.has(TICKS)
-                bob.type("hello alice \x1b\rsecond line\r")
+                bob.type("hello alice\nsecond line\r")
                 alice.has("bob  ", "hello alice", "second line")
                 alice.type("half a sen")
                 alice.has("half a sen")
@@ -67,3 +67,14 @@ def test_a_guest_who_has_given_a_name_begins_at_once(tmp_path: Path, address: st
         alice.has("Nothing was said yet", f"\u25cf alice@{address}")
         alice.type("\x11")
         assert alice.ends() == 0
+
+
+def test_what_is_pasted_is_one_message_and_what_it_has_for_the_terminal_is_shown(tmp_path: Path, address: str) -> None:
+    with terminal("chat", "alice", "--server", address, columns=80, env=home(tmp_path, "alice")) as alice:
+        alice.has("Nothing was said yet")
+        go_to(alice, "bob")
+        alice.type("\x1b[200~one\rtwo \x07three\x1b[201~")
+        alice.has("one", "two \u2407three")
+        alice.type("\r")
+        alice.has("alice  ", "not delivered: ")
+        assert alice.screen.count("two \u2407three") == 1

@@ -59,6 +59,7 @@ class TwotickApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     TITLE = "Twotick"
     CSS = """
+    ToastRack { align: right top; dock: top; }
     Toast { max-width: 60; }
     OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
     ToggleButton:nocolor:focus > .toggle--label { text-style: bold underline; }

@@ -95,9 +95,7 @@ class Composer(TextArea):
     async def _on_key(self, event: events.Key) -> None:
         if self._take_key(event):
             event.stop()
-            event.prevent_default()
-        else:
-            await super()._on_key(event)
+            event.prevent_default()  # else the text area takes it
 
     def _take_key(self, event: events.Key) -> bool:
         """Do what a key is for here; not by a binding with priority, which would overtake what was typed before it."""
@@ -123,8 +121,7 @@ class Composer(TextArea):
         return True
 
     async def _on_paste(self, event: events.Paste) -> None:
-        event.text = visible(event.text.replace("\r\n", "\n").replace("\r", "\n"))
-        await super()._on_paste(event)
+        event.text = visible(event.text.replace("\r\n", "\n").replace("\r", "\n"))  # the text area takes it from here
 
     def _submit(self) -> None:
         """Take the proposal; or send the text, if there is one."""

@@ -145,7 +145,7 @@ class Keys(Page):
 
     def __init__(self) -> None:
         rows = [
-            ("Enter", "Send; Alt+Enter begins another line"),
+            ("Enter", "Send; Alt+Enter or Ctrl+J begins another line"),
             ("Tab", "Complete a @name, /command or :emoji"),
             ("\u2191", "In the first line: what was sent before"),
             ("PgUp PgDn", "Scroll the messages"),
