@@ -8,6 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.message import Message as Event
 from textual.screen import Screen
 from textual.widgets import Button, Checkbox, Input, Label, Static
@@ -39,13 +40,9 @@ class Start:
 class _Tick(Checkbox):
     """A box whose tick can be told without colours."""
 
-    BUTTON_LEFT = "["
-    BUTTON_RIGHT = "]"
-
     @property
-    def BUTTON_INNER(self) -> str:  # type: ignore[override]  # noqa: N802 # as Textual calls it
-        """What is in the box."""
-        return "x" if self.value else " "
+    def _button(self) -> Content:
+        return Content.from_text("[x]" if self.value else "[ ]", markup=False)
 
 
 class FirstRun(Screen[None]):
