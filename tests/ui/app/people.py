@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.widget import Widget
 
 from tests.client.members import Chat, until
 from twotick.client.credentials import Credential
@@ -37,6 +38,9 @@ class Person:
 
     async def press(self, *keys: str) -> None:
         await self._pilot.press(*keys)
+
+    async def click(self, widget: type[Widget], x: int, y: int) -> None:
+        await self._pilot.click(widget, offset=(x, y))
 
     async def type(self, text: str, *keys: str) -> None:
         """Type a text, and then press these keys."""

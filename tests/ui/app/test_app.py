@@ -9,6 +9,9 @@ from tests.client.members import Proxy, chatting, take, until
 from tests.ui.app.people import guest, member, person
 from twotick.client import connect
 from twotick.ui.app import Wishes
+from twotick.ui.app.messages import MessageList
+from twotick.ui.app.sidebar import Sidebar
+from twotick.ui.app.store import LocalStoreError
 
 TICKS = "\u2713\u2713"
 
@@ -282,3 +285,52 @@ async def test_a_guest_is_asked_before_what_waits_is_lost() -> None:
             await alice.sees("1 message was not sent yet")
             await alice.press("escape")
             await alice.sees("1 waiting to be sent")
+
+
+async def test_a_full_disk_is_said_and_what_is_typed_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with chatting("alice") as chat, person(member(chat, tmp_path)) as alice:
+        await alice.talks_to("bob")
+
+        def full(*_: object) -> None:
+            raise LocalStoreError("chat.db cannot be used: database or disk is full")
+
+        monkeypatch.setattr(alice.session.store, "add", full)
+        await alice.type("keep this", "enter")
+        await alice.sees("disk is full", "keep this")
+        monkeypatch.undo()
+        await alice.press("enter")
+        await alice.sees("\u2717", "not delivered: ")
+
+
+async def test_the_mouse_chooses_conversations_and_messages(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob", "carol") as chat,
+        chat.join("bob") as bob,
+        chat.join("carol") as carol,
+        person(member(chat, tmp_path)) as alice,
+    ):
+        await bob.send("alice", "from bob")
+        await alice.sees("from bob")
+        await carol.send("alice", "from carol")
+        await alice.sees("carol")
+        await alice.click(Sidebar, 3, 0)
+        await alice.sees("Message to carol", "from carol")
+        await alice.click(MessageList, 4, alice.app.screen.query_one(MessageList).size.height - 1)
+        await alice.sees("\u258c from carol")
+
+
+@pytest.mark.parametrize(("looks", "rings"), [(True, False), (False, True)])
+async def test_the_bell_rings_for_a_message_that_nobody_sees(tmp_path: Path, looks: bool, rings: bool) -> None:
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob, person(member(chat, tmp_path)) as alice:
+        rung: list[bool] = []
+        alice.app.bell = lambda: rung.append(True)  # type: ignore[method-assign]
+        await alice.talks_to("bob")
+        alice.app.app_focus = looks
+        receipt = await bob.send("alice", "psst")
+        await alice.sees("psst")
+        assert bool(rung) is rings
+        if not looks:
+            await receipt.delivered()
+            assert receipt.state.name == "DELIVERED"
+            alice.app.app_focus = True
+        await receipt.read()

@@ -2,6 +2,7 @@
 
 import contextlib
 import webbrowser
+from collections.abc import Generator
 from typing import ClassVar, cast
 
 from rich.text import Text
@@ -22,6 +23,7 @@ from twotick.ui.app.messages import MessageList, first_unread
 from twotick.ui.app.model import Conversation, Kind, Message
 from twotick.ui.app.session import Session
 from twotick.ui.app.sidebar import Details, Sidebar
+from twotick.ui.app.store import LocalStoreError
 from twotick.ui.text import placed
 from twotick.wire import is_name
 
@@ -227,7 +229,8 @@ class Main(Screen[None]):
         shown = self._shown
         if shown is not None and self._messages.at_end and self.app.app_focus and self.app.screen is self:
             self._came_below = 0
-            self._session.mark_read(shown)
+            with self._complaining():
+                self._session.mark_read(shown)
 
     def arrived(self, message: Message) -> bool:
         """A message came.
@@ -280,7 +283,8 @@ class Main(Screen[None]):
     @on(Composer.Changed)
     def _typed(self) -> None:
         if self._shown is not None and self._composer.text != self._shown.draft:
-            self._session.save_draft(self._shown, self._composer.text)
+            with self._complaining():
+                self._session.save_draft(self._shown, self._composer.text)
 
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
@@ -297,10 +301,19 @@ class Main(Screen[None]):
             self._send(self._shown, text)
 
     def _send(self, conversation: Conversation, text: str) -> None:
-        self._session.send(conversation, text)
-        self._composer.past.append(text)
-        self._composer.set_text("")
-        self._messages.scroll_to_end()
+        with self._complaining():
+            self._session.send(conversation, text)
+            self._composer.past.append(text)
+            self._composer.set_text("")
+            self._messages.scroll_to_end()
+
+    @contextlib.contextmanager
+    def _complaining(self) -> Generator[None]:
+        """Say so if what is kept on this machine cannot be changed; what is typed stays where it is."""
+        try:
+            yield
+        except LocalStoreError as error:
+            self.notify(placed(str(error)[:300]), severity="error", markup=False)
 
     def _command(self, text: str) -> None:
         word, _, argument = text.partition(" ")
