@@ -12,31 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from peers import EJABBERD, MOSQUITTO, NATS, NGIRCD, PEERS, PROSODY, REDIS, TWOTICK
-from servers import BIN, ROOT, MeasurementError, Program, RunningServer, raise_file_limit, running, stop
-
-__all__ = [
-    "BIN",
-    "EJABBERD",
-    "MOSQUITTO",
-    "NATS",
-    "NGIRCD",
-    "PROSODY",
-    "REDIS",
-    "ROOT",
-    "TWOTICK",
-    "MeasurementError",
-    "Program",
-    "RunningServer",
-    "machine",
-    "median_and_range",
-    "raise_file_limit",
-    "run",
-    "running",
-    "say",
-    "stop",
-    "table",
-]
+from peers import PEERS, TWOTICK
+from servers import MeasurementError, Program
 
 
 def run(main: Callable[[], None]) -> None:

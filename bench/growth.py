@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class Subject:
 
     Attributes:
         title: what grows, and what is measured meanwhile.
-        unit: what there is more of, in the plural.
+        unit: what there is more of, in the singular.
         cost: what the server's CPU time is counted for.
         amounts: how many of them.
         work: the options of the load, for an amount.
@@ -97,7 +98,7 @@ def _with_stored(stored: int) -> Program:
 SUBJECTS = {
     "users": Subject(
         title=f"connected users, all of whom have their turn at {_RATE:,} deliveries a second",
-        unit="users",
+        unit="user",
         cost="delivery",
         amounts=(10, 100, 1000, 3000, 9000),
         work=_among_users,
@@ -105,14 +106,14 @@ SUBJECTS = {
     ),
     "bytes": Subject(
         title="bytes of a body, 10 senders with one in flight each",
-        unit="bytes",
+        unit="byte",
         cost="delivery",
         amounts=(16, 256, 1024, 4096, 16384, 65536, 262144, 1048576),
         work=_with_bytes,
     ),
     "stored": Subject(
         title=f"messages stored already, when {SENDERS} senders with 16 in flight each send more",
-        unit="stored messages",
+        unit="stored message",
         cost="accepted message",
         amounts=(1_000, 10_000, 100_000, 1_000_000, 10_000_000),
         work=_stored_send,
@@ -122,7 +123,7 @@ SUBJECTS = {
     ),
     "receivers": Subject(
         title="receivers of `SEND ALL`, one message after the other",
-        unit="receivers",
+        unit="receiver",
         cost="receiver",
         amounts=(10, 100, 1000, 3000, 9000),
         work=_to_receivers,
@@ -165,7 +166,7 @@ def _measure_subject(subject: Subject, runs: int, most: int) -> list[Point]:
     raise_file_limit(subject.files * amounts[-1] + _SPARE_FILES)
     points: list[Point] = []
     for amount in amounts:
-        say(f"growth: {amount:,} {subject.unit}")
+        say(f"growth: {amount:,} {subject.unit}s")
         figures: list[Figures] = []
         while len(figures) < runs:
             # A server that one run would leave with more than it is measured with has one run only.
@@ -176,18 +177,24 @@ def _measure_subject(subject: Subject, runs: int, most: int) -> list[Point]:
     return points
 
 
-def line(points: Sequence[Point]) -> tuple[float, float]:
-    """The straight line through the medians: what nothing would cost, and what one more costs, in microseconds.
+def _line(points: Sequence[Point], of: Callable[[float], float]) -> tuple[float, float, float]:
+    """Draw a straight line through the medians, by least squares of the relative errors: costs differ by magnitudes.
 
-    Least squares of the relative errors, since both amounts and costs differ by orders of magnitude.
+    Args:
+        points: what was measured.
+        of: what the cost is proportional to, for an amount.
+
+    Returns:
+        Where the line begins, its slope, both in microseconds, and the largest relative error.
     """
-    weights = [1 / point.cpu**2 for point in points]
-    total = sum(weights)
-    x = sum(weight * point.amount for weight, point in zip(weights, points, strict=True)) / total
-    y = sum(weight * point.cpu for weight, point in zip(weights, points, strict=True)) / total
-    spread = sum(weight * (point.amount - x) ** 2 for weight, point in zip(weights, points, strict=True))
-    both = sum(weight * (point.amount - x) * (point.cpu - y) for weight, point in zip(weights, points, strict=True))
-    return y - both / spread * x, both / spread
+    known = [(of(point.amount), point.cpu) for point in points]
+    weights = [1 / cpu**2 for _, cpu in known]
+    middle_x = sum(weight * x for weight, (x, _) in zip(weights, known, strict=True)) / sum(weights)
+    middle_y = sum(weight * y for weight, (_, y) in zip(weights, known, strict=True)) / sum(weights)
+    both = sum(weight * (x - middle_x) * (y - middle_y) for weight, (x, y) in zip(weights, known, strict=True))
+    slope = both / sum(weight * (x - middle_x) ** 2 for weight, (x, _) in zip(weights, known, strict=True))
+    base = middle_y - slope * middle_x
+    return base, slope, max(abs(base + slope * x - y) / y for x, y in known)
 
 
 def slope(subject: Subject, points: Sequence[Point]) -> str:
@@ -195,15 +202,15 @@ def slope(subject: Subject, points: Sequence[Point]) -> str:
     least, largest = min(point.cpu for point in points), max(point.cpu for point in points)
     if largest / least < _FLAT:
         return f"flat within {largest / least - 1:.0%}"
-    base, each = line(points)
-    if all(abs(base + each * point.amount - point.cpu) < _STRAIGHT * point.cpu for point in points):
-        return f"linear: {base:.1f} µs and {1000 * each:.2f} ns for each of the {subject.unit}"
+    base, each, error = _line(points, float)
+    log_base, tenfold, log_error = _line(points, math.log10)
+    if log_error < min(error, _STRAIGHT):
+        return f"logarithmic: {log_base:.1f} µs, and {tenfold:.1f} µs for each ten times the {subject.unit}s"
+    if error < _STRAIGHT:
+        return f"linear: {base:.1f} µs, and {1000 * each:.2g} ns for each {subject.unit}"
     *_, last, most = points
     each = (most.cpu - last.cpu) / (most.amount - last.amount)
-    return (
-        f"no straight line: {least:.1f} to {largest:.1f} µs;"
-        f" {1000 * each:.2f} ns for each of the {subject.unit} from {last.amount:,} to {most.amount:,}"
-    )
+    return f"no straight line; {1000 * each:.2g} ns for each {subject.unit} from {last.amount:,} on"
 
 
 def describe(measured: Measured) -> str:
@@ -211,7 +218,7 @@ def describe(measured: Measured) -> str:
     parts: list[str] = []
     for name, points in measured.items():
         subject = SUBJECTS[name]
-        rows: list[Sequence[str]] = [(subject.unit, f"server CPU for each {subject.cost}, µs", "load's CPU")]
+        rows: list[Sequence[str]] = [(f"{subject.unit}s", f"server CPU for each {subject.cost}, µs", "load's CPU")]
         for point in points:
             cpu = median_and_range([figures.cpu for figures in point.runs], ".2f")
             rows.append((f"{point.amount:,}", cpu, f"{medians(point.runs).load_share:.0%}"))

@@ -29,8 +29,8 @@ _TOGETHER = 10
 """Users who log in at the same time: as many as ngircd lets wait to be accepted."""
 
 _PATIENCE_SECONDS = 10.0
-_SETTLE_SECONDS = 5.0
-"""Redis shrinks the buffers of idle clients after 5 seconds, and is the slowest."""
+_SETTLE_SECONDS = 7.0
+"""Redis begins to shrink the buffers of idle clients only after 5 seconds."""
 
 _SETTLE_LOOKS = 20
 _SETTLED = 0.001
@@ -208,7 +208,7 @@ def expect(connection: socket.socket, answer: str, name: str) -> None:
 
 
 def settled_memory(server: RunningServer) -> int:
-    """The bytes of memory that are resident, once they change by less than a thousandth in a second."""
+    """The bytes of memory that are resident, once they change by less than a thousandth in some seconds."""
     before = server.memory()
     for _ in range(_SETTLE_LOOKS):
         time.sleep(_SETTLE_SECONDS)

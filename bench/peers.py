@@ -4,6 +4,7 @@ Each is a private process with its own folder. Limits that are there to hold up 
 and nothing is written to disk. All else is as it is installed.
 """
 
+import functools
 import importlib.metadata
 import re
 import subprocess
@@ -52,6 +53,7 @@ c2s_ports = {{ {port} }}
 modules_enabled = {{ "roster", "saslauth", "disco", "ping" }}
 modules_disabled = {{ "s2s" }}
 c2s_require_encryption = false
+network_settings = {{ nagle = false }}
 allow_unencrypted_plain_auth = true
 VirtualHost "localhost"
     authentication = "anonymous"
@@ -79,6 +81,18 @@ modules:
 
 def _twotick_command(port: int, _folder: Path) -> list[str]:
     return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--memory"]
+
+
+@functools.cache
+def _compile() -> Path:
+    """Have the message path compiled, as by `make wheel`. Returns where the package is then."""
+    subprocess.run(["make", "--silent", "build/compiled/.made"], cwd=ROOT, check=True)
+    return ROOT / "build/compiled"
+
+
+def compiled(_folder: Path) -> dict[str, str]:
+    """The environment of a Twotick with its message path compiled."""
+    return {"PYTHONPATH": str(_compile())}
 
 
 def _twotick_version() -> str:
@@ -167,7 +181,8 @@ def _ejabberd_version() -> str:
     return _ejabberd_library().name.removeprefix("ejabberd-").partition("-")[0]
 
 
-TWOTICK = Program("Twotick", _twotick_command, _twotick_version)
+TWOTICK = Program("Twotick", _twotick_command, _twotick_version, environment=compiled)
+PLAIN = Program("Twotick, not compiled", _twotick_command, _twotick_version)
 NATS = Program("nats-server", _nats_command, lambda: version_of("nats-server", "--version"), "nats-server")
 NGIRCD = Program("ngircd", _ngircd_command, lambda: version_of("ngircd", "--version"), "ngircd")
 MOSQUITTO = Program("mosquitto", _mosquitto_command, lambda: version_of("mosquitto", "-h"), "mosquitto")

@@ -12,12 +12,12 @@ import growth
 import idle
 import matplotlib as mpl
 import turns
-from common import ROOT
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from matplotlib.typing import RcKeyType
 from run_load import Figures, medians
+from servers import ROOT
 
 _FOLDER = ROOT / "docs/plots"
 _WIDTH = 8.4
@@ -26,8 +26,11 @@ _WIDTH = 8.4
 _ROW = 0.27
 """Inches that a server takes."""
 
+_MAGNITUDE = 10
+"""Beyond this times their median, figures are shown by their magnitudes."""
+
 _MARKERS = "osD^"
-_NUMBERS = StrMethodFormatter("{x:,g}")
+_NUMBERS = StrMethodFormatter("{x:,.12g}")
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,7 @@ def costs(measured: growth.Measured) -> str:
         for axes, (name, points) in zip(all_axes, measured.items(), strict=False):
             _paint_growth(axes, theme, growth.SUBJECTS[name], points)
 
-    return _draw("growth", "Server CPU as there is more of something", 2.3 * ((len(measured) + 1) // 2), paint)
+    return _draw("growth", "Server CPU as there is more of something", 2.5 * ((len(measured) + 1) // 2), paint)
 
 
 def _paint_growth(axes: Axes, theme: Theme, subject: growth.Subject, points: Sequence[growth.Point]) -> None:
@@ -205,19 +208,18 @@ def _paint_growth(axes: Axes, theme: Theme, subject: growth.Subject, points: Seq
     axes.set_xscale("log")
     _plain_numbers(axes)
     costs = [point.cpu for point in points]
-    if max(costs) > _MANY * statistics.median(costs):
+    if max(costs) > _MAGNITUDE * statistics.median(costs):
         axes.set_yscale("log")
+        axes.set_ylim(min(costs) / 2)
         axes.yaxis.set_major_formatter(_NUMBERS)
     else:
         axes.set_ylim(0, 1.25 * max(costs))
     axes.grid(axis="y", color=theme.faint, linewidth=0.6)
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel(subject.unit, color=theme.ink)
-    axes.set_title(f"µs for each {subject.cost}", loc="left", fontsize=10, color=theme.ink)
-
-
-_MANY = 10
+    axes.set_xlabel(f"{subject.unit}s", color=theme.ink)
+    title = f"µs for each {subject.cost}\n{growth.slope(subject, points)}"
+    axes.set_title(title, loc="left", fontsize=9, color=theme.ink)
 
 
 def _draw(name: str, title: str, height: float, paint: Callable[[Figure, Theme], None]) -> str:

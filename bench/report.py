@@ -18,8 +18,8 @@ import steady
 import store
 import stored_peers
 import waiting
-from common import ROOT, MeasurementError, machine, run, say
-from servers import Program
+from common import machine, run, say
+from servers import ROOT, MeasurementError, Program
 
 _PAGE = ROOT / "docs/performance.md"
 

@@ -5,7 +5,9 @@ import subprocess
 import sys
 import time
 
-from common import BIN, TWOTICK, MeasurementError, machine, median_and_range, run, running, stop, table
+from common import machine, median_and_range, run, table
+from peers import TWOTICK
+from servers import BIN, MeasurementError, running, stop
 
 RUNS = 21
 _WARM_RUNS = 3

@@ -3,6 +3,7 @@
 All else is as it is installed. Each has a private process and a folder of its own, which is gone afterwards.
 """
 
+import dataclasses
 import os
 import pwd
 import subprocess
@@ -13,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from peers import MOSQUITTO, NATS, TWOTICK, version_of
+from peers import MOSQUITTO, NATS, PLAIN, TWOTICK, version_of
 from servers import MeasurementError, Program, free_port, installed
 
 from twotick.server.secrets import token_digest
@@ -170,7 +171,8 @@ def _postgres_version() -> str:
 
 
 PEERS = {
-    "twotick": StoredPeer(Program("Twotick", _twotick_command, TWOTICK.version), "stored", "waiting"),
+    "twotick": StoredPeer(dataclasses.replace(TWOTICK, command=_twotick_command), "stored", "waiting"),
+    "plain": StoredPeer(dataclasses.replace(PLAIN, command=_twotick_command), "stored", "waiting"),
     "jetstream": StoredPeer(
         Program("nats-server, JetStream", _jetstream_command, NATS.version, NATS.package),
         "jetstream",

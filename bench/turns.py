@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common import say
-from peers import EJABBERD, MOSQUITTO, NATS, NGIRCD, PROSODY, REDIS, TWOTICK
+from peers import EJABBERD, MOSQUITTO, NATS, NGIRCD, PLAIN, PROSODY, REDIS, TWOTICK, compiled
 from run_load import Figures, build, run_load, server_core
 from servers import MeasurementError, Program, running
 
@@ -26,14 +26,15 @@ class Contender:
     protocol: str
 
 
-def _open_to_members(_folder: Path) -> dict[str, str]:
-    return {"TWOTICK_SIGN_UP": "open"}
+def _open_to_members(folder: Path) -> dict[str, str]:
+    return {**compiled(folder), "TWOTICK_SIGN_UP": "open"}
 
 
 _TWOTICK_WITH_MEMBERS = dataclasses.replace(TWOTICK, environment=_open_to_members)
 
 CONTENDERS = {
     "twotick": Contender("Twotick", TWOTICK, "window"),
+    "plain": Contender("Twotick, not compiled", PLAIN, "window"),
     "classic": Contender("Twotick, classic profile", TWOTICK, "classic"),
     "identified": Contender("Twotick, guests with Ids", TWOTICK, "identified"),
     "member": Contender("Twotick, members", _TWOTICK_WITH_MEMBERS, "member"),

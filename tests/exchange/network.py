@@ -130,4 +130,4 @@ class Network:
             end.disconnect()
         self.advance(0.25)
         held = ("_users", "_receivers", "_busy", "_queued_bytes", "written", "changed")
-        return {name: value for name in held if (value := vars(self.exchange)[name])}
+        return {name: value for name in held if (value := getattr(self.exchange, name))}

@@ -25,9 +25,10 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from twotick.exchange.limits import Limits
+from twotick.exchange.relay import FULL, STOPPING, answers_others
 from twotick.exchange.session import SETTLED, Account, Broadcast, Session, Stage, User
 from twotick.exchange.stored import Stored, reason_of
 from twotick.store import (
@@ -48,14 +49,19 @@ from twotick.wire import (
     Verb,
     error,
     forward_start,
+    is_identifier,
     is_name,
     registered,
 )
 
-_SENDING = Stage.SENDING
-_RECEIVING = Stage.RECEIVING
+# What is looked at for every frame.
+_SENDING: Final = Stage.SENDING
+_RECEIVING: Final = Stage.RECEIVING
+_EXTENDED: Final = Stage.EXTENDED
+_SEND: Final = Verb.SEND
+_RECEIVED: Final = Verb.RECEIVED
+_REGISTER: Final = Verb.REGISTER
 _NUMBER = re.compile(rb"[0-9]{1,10}")
-_IDENTIFIER = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRAVELS = 2048
 """Bytes of headers that may travel with a message (rule 9.7)."""
 
@@ -114,7 +120,7 @@ class Exchange(Stored):
             self._take_sends(session, frames)
         elif stage is _RECEIVING:
             self._take_answers(session, frames)
-        elif stage is Stage.EXTENDED:
+        elif stage is _EXTENDED:
             return self._take_extended(session, frames)
         elif stage is Stage.WAITING:
             return frames
@@ -184,13 +190,13 @@ class Exchange(Stored):
         """Take no more SENDs: the server is about to stop (rule 4.10)."""
         self._draining = True
         for session in self._sessions():
-            if session.side is not Side.RECEIVING:
+            if not answers_others(session):
                 self._pause(session)
 
     @property
     def idle(self) -> bool:
-        """Whether no message waits for an answer, and no request for the store."""
-        return self._nothing_waits and not self._output.asked
+        """Whether no message waits for an answer, and nothing is to be asked of the store."""
+        return self._nothing_waits and not self.requests
 
     def close(self) -> None:
         """Answer 102 to all that waits, and close the connections of all users (rule 4.10)."""
@@ -271,7 +277,7 @@ class Exchange(Stored):
         else:
             self._extend(session)
             self._extended[user.key] = session
-        if self._draining and session.side is not Side.RECEIVING:
+        if self._draining and not answers_others(session):
             self._pause(session)
 
     def _extend(self, session: Session) -> None:
@@ -403,15 +409,15 @@ class Exchange(Stored):
         """Handle the frames of an extended connection, and return those that must wait."""
         untaken: list[Frame] = []
         for count, (head, body) in enumerate(frames, 1):
-            if head.verb is Verb.SEND:
+            if head.verb is _SEND:
                 self._take_identified(session, head, body)
-            elif session.account is None or head.verb is Verb.REGISTER:
+            elif session.account is None or head.verb is _REGISTER:
                 self._take_answers(session, [(head, body)])
             else:
                 self._take_from_device(session, session.account, head)
-            if self._full(session, 1):
+            if self._full(session) and not answers_others(session):
                 self._pause(session)
-            if session.paused or session.stage is not Stage.EXTENDED:
+            if session.paused or session.stage is not _EXTENDED:
                 untaken = frames[count:]
                 break
         self._members.acknowledge(session)
@@ -421,7 +427,7 @@ class Exchange(Stored):
         members = self._members
         if account.feed is None:
             self._break_off(session, head.code or 103)
-        elif head.verb is Verb.RECEIVED:
+        elif head.verb is _RECEIVED:
             members.take_received(account, head)
         elif head.verb is Verb.ERROR:
             members.take_refusal(account, head)
@@ -437,13 +443,20 @@ class Exchange(Stored):
 
     def _take_identified(self, sender: Session, head: Head, body: bytes) -> None:
         """Handle a SEND that carries an Id (rule 9.5)."""
-        if not _IDENTIFIER.fullmatch(head.headers.get(b"id", b"")):
+        if not is_identifier(head.headers.get(b"id", b"")):
             self._break_off(sender, 103)
             return
+        refused = None
+        if answers_others(sender) and self._draining:
+            refused = STOPPING
+        elif answers_others(sender) and self._full(sender):
+            refused = FULL
+        elif len(head.travels) > _TRAVELS:
+            refused = "the headers are too long"
         number = sender.next_send
         sender.next_send = number + 1
-        if len(head.travels) > _TRAVELS:
-            self._reply(sender, number, head, "the headers are too long")
+        if refused is not None:
+            self._reply(sender, number, head, refused)
             return
         if b"time" not in head.headers:
             head.travels += self._time_line()

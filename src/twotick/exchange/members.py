@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 from twotick.exchange.output import Output
 from twotick.exchange.session import FEED_BYTES, FEED_ENTRIES, Account, Feed, Session
@@ -33,10 +34,17 @@ from twotick.store import (
     Revoke,
     StoreError,
 )
-from twotick.wire import Head, Verb, error, frame
+from twotick.wire import Head, Verb, delivered, error, forward, frame
 
 _SENT_MESSAGES = 1024
 """Messages of one sending connection whose fate it is told; that of older ones is in the log only."""
+
+# What is looked at for every entry.
+_RECEIVED: Final = Kind.RECEIVED
+_SENT: Final = Kind.SENT
+_DELIVERED: Final = Kind.DELIVERED
+_READ_HERE: Final = Kind.READ_HERE
+_FATES: Final = (Kind.DELIVERED, Kind.READ, Kind.FAILED)
 
 _HISTORY_MOST = 1000
 _HISTORY_DEFAULT = 50
@@ -168,28 +176,31 @@ class Members:
 
     def distribute(self, outcome: Outcome) -> None:
         """Hand what was appended to logs to those who are connected."""
+        touched: list[Mailbox] = []
         for entry in outcome.entries:
             mailbox = self._mailboxes.get(entry.member)
             if mailbox is None:
                 continue
-            mailbox.last = max(mailbox.last, entry.seq)
+            if mailbox.last < entry.seq:
+                mailbox.last = entry.seq
             for feed in mailbox.feeds.values():
                 if feed.covered == entry.seq - 1 and not feed.full:
                     self._add(feed, entry)
-            if entry.kind in (Kind.DELIVERED, Kind.READ, Kind.FAILED):
+            if mailbox.senders and entry.kind in _FATES:
                 for session in mailbox.senders:
                     self._tell_sender(session, entry)
-        for member in {entry.member for entry in outcome.entries}:
-            if mailbox := self._mailboxes.get(member):
-                for feed in mailbox.feeds.values():
-                    self.pump(feed)
+            if not touched or touched[-1] is not mailbox:
+                touched.append(mailbox)
+        for mailbox in touched:
+            for feed in mailbox.feeds.values():
+                self.pump(feed)
 
     def _add(self, feed: Feed, entry: Entry) -> None:
         feed.covered = entry.seq
-        account = feed.session.account
-        by_itself = account is not None and entry.device == account.device
-        if by_itself and entry.kind in (Kind.SENT, Kind.READ_HERE):
-            return  # the device knows what it did
+        if entry.kind is _SENT or entry.kind is _READ_HERE:
+            account = feed.session.account
+            if account is not None and entry.device == account.device:
+                return  # the device knows what it did
         feed.entries.append(entry)
         feed.size += len(entry.body)
 
@@ -264,12 +275,12 @@ class Members:
             self._change(MarkRead(account.member, account.device, head.key, seq, self._clock()))
 
     def _change(self, request: Acknowledge | Refuse | MarkRead) -> None:
-        def changed(result: Outcome | StoreError) -> None:
-            # If the store cannot keep it, the device is sent the same again when it connects the next time.
-            if isinstance(result, Outcome):
-                self._on_outcome(result)
+        self._output.ask(request, self._changed)
 
-        self._output.ask(request, changed)
+    def _changed(self, result: Outcome | StoreError) -> None:
+        # If the store cannot keep it, the device is sent the same again when it connects the next time.
+        if isinstance(result, Outcome):
+            self._on_outcome(result)
 
     # What devices ask
 
@@ -284,6 +295,7 @@ class Members:
         """
         device = head.name.decode("ascii", "replace")
         token = digest = b""
+        request: History | AddToken | Revoke | Devices
         match head.verb:
             case Verb.HISTORY:
                 most = min(_number(head.headers.get(b"limit")) or _HISTORY_DEFAULT, _HISTORY_MOST)
@@ -346,7 +358,7 @@ class Members:
 def _answer(feed: Feed, head: Head) -> int:
     """The number that a device answers, which then counts as answered with all before it; 0 if it was not asked."""
     seq = _number(head.headers.get(b"seq"))
-    if seq not in feed.unanswered:
+    if not feed.unanswered or (seq != feed.unanswered[0] and seq not in feed.unanswered):
         return 0
     while feed.unanswered and feed.unanswered[0] <= seq:
         feed.unanswered.popleft()
@@ -381,6 +393,10 @@ def entry_frame(entry: Entry, owner: bytes, *, numbered: bool = True, history: b
         history: the Id of the request that it answers, if it does (rule 11.9).
     """
     seq = entry.seq if numbered else None
+    if entry.kind is _RECEIVED and history is None:
+        return forward(entry.peer, entry.body, entry.id, seq, entry.headers)
+    if entry.kind is _DELIVERED:
+        return delivered(entry.peer, entry.id, seq)
     identifier = entry.id or None
     match entry.kind:
         case Kind.RECEIVED | Kind.SENT:
@@ -396,8 +412,6 @@ def entry_frame(entry: Entry, owner: bytes, *, numbered: bool = True, history: b
                 history=history,
                 state=entry.state.name.lower().encode() if sent and history is not None else None,
             )
-        case Kind.DELIVERED:
-            return frame(Verb.SENT, entry.peer, id=identifier, seq=seq)
         case Kind.READ:
             return frame(Verb.READ, entry.peer, id=identifier, seq=seq)
         case Kind.FAILED:

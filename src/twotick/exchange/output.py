@@ -19,14 +19,12 @@ class Output:
         changed: the sessions that are closing, paused or resumed; one may be in it twice.
         requests: what the store is asked, in order, each with the callback for the answer. Callbacks must be called in
             the order of their requests.
-        asked: how many requests have no answer yet.
     """
 
     def __init__(self) -> None:
         self.written: deque[Session] = deque()
         self.changed: deque[Session] = deque()
         self.requests: list[tuple[Request, Callback]] = []
-        self.asked = 0
 
     def write(self, session: Session, *chunks: bytes) -> None:
         """Write to a connection, unless it is closing."""
@@ -45,10 +43,4 @@ class Output:
 
     def ask(self, request: Request, callback: Callback) -> None:
         """Ask the store."""
-
-        def answered(result: Any) -> None:
-            self.asked -= 1
-            callback(result)
-
-        self.asked += 1
-        self.requests.append((request, answered))
+        self.requests.append((request, callback))

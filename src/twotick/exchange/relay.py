@@ -13,6 +13,7 @@ more is to be done than to write an answer leaves it by having `held`.
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
+from typing import Final
 
 from twotick.exchange.limits import Limits
 from twotick.exchange.output import Output
@@ -24,16 +25,19 @@ from twotick.wire import (
     Head,
     Side,
     Verb,
+    delivered,
     error,
-    frame,
+    forward,
 )
 
-_SEND = Verb.SEND
-_RECEIVED = Verb.RECEIVED
+_SEND: Final = Verb.SEND
+_RECEIVED: Final = Verb.RECEIVED
 
 REFUSED = "the recipient refused the message"
 LEFT = "the recipient left before it had the message"
 LATE = "the recipient did not answer in time"
+STOPPING = "the server is about to stop"
+FULL = "too much of what this connection has sent is unanswered"
 NO_ROOM = "too much is waiting for the recipient"
 
 
@@ -48,6 +52,7 @@ class Relay(ABC):
     def __init__(self, limits: Limits, now: float) -> None:
         self._limits = limits
         self._most_unanswered = limits.unanswered
+        self._most_unsent = limits.queue_bytes // 4
         self._now = now
         self._deadline = now + limits.answer_timeout
         # The classic receiving connections of registered users, by name in lower case.
@@ -116,7 +121,7 @@ class Relay(ABC):
                 out += (sender.start, head.length_end, body)
             else:
                 self._queue(receiver, (sender, head, number, self._deadline, None), body)
-        if sender.queued_bytes and self._full(sender, 1):
+        if sender.unsent_bytes and self._full(sender):
             self._pause(sender)
 
     def _take_as_can_be(self, sender: Session, frames: list[Frame]) -> list[Frame]:
@@ -126,7 +131,7 @@ class Relay(ABC):
             room = self._most_unanswered - sender.next_send + sender.next_answer
             self._take_sends(sender, frames[taken : taken + room])
             taken += room
-            if self._full(sender, 1):
+            if self._full(sender):
                 self._pause(sender)
         return frames[taken:]
 
@@ -150,9 +155,8 @@ class Relay(ABC):
         """Write a FORWARD; a classic receiver gets Content-length alone (rule 5.2), an extended one more (rule 9.7)."""
         sender, send, _, _, _ = message
         if receiver.extended:
-            self._output.write(
-                receiver, frame(Verb.FORWARD, sender.name, body, send.travels, id=send.headers.get(b"id"))
-            )
+            identifier = send.headers.get(b"id", b"")
+            self._output.write(receiver, forward(sender.name, body, identifier, None, send.travels))
         else:
             self._output.write(receiver, sender.start, send.length_end, body)
 
@@ -174,7 +178,7 @@ class Relay(ABC):
     def _count_queued(self, receiver: Session, sender: Session, messages: int, size: int) -> None:
         receiver.queued += messages
         receiver.queued_bytes += size
-        sender.queued_bytes += size
+        sender.unsent_bytes += size
         self._queued_bytes += size
 
     # From the receiver (section 5)
@@ -290,7 +294,7 @@ class Relay(ABC):
             return
         identifier = send.headers[b"id"]
         if failure is None:
-            self._output.write(sender, frame(Verb.SENT, send.name, id=identifier))
+            self._output.write(sender, delivered(send.name, identifier, None))
         else:
             self._output.write(sender, error(102, id=identifier, reason=failure.encode()))
         self._answered(sender)
@@ -334,19 +338,26 @@ class Relay(ABC):
             sender.paused = True
             self.changed.append(sender)
 
-    def _full(self, sender: Session, share: float) -> bool:
-        """Whether a sender has used up a share of what it may have on its way (rule 5.8)."""
-        limits = self._limits
+    def _full(self, sender: Session, divisor: int = 1) -> bool:
+        """Whether a sender has used up what it may have on its way (rule 5.8), or a fraction of that."""
         return (
-            sender.next_send - sender.next_answer >= limits.unanswered * share
-            or sender.queued_bytes >= limits.queue_bytes / 4 * share
+            sender.next_send - sender.next_answer >= self._most_unanswered // divisor
+            or sender.unsent_bytes >= self._most_unsent // divisor
         )
 
     def _resume(self, sender: Session) -> None:
         """Read again from a connection that was paused, unless there is a reason not to."""
-        if sender.window and (sender.side is Side.RECEIVING or not (self._draining or self._full(sender, 0.5))):
+        if sender.window and (answers_others(sender) or not (self._draining or self._full(sender, 2))):
             sender.paused = False
             self.changed.append(sender)
+
+
+def answers_others(session: Session) -> bool:
+    """Whether others wait for what is read from this connection: it must be read even if it sends too much (rule 5.8).
+
+    What a member's device takes is written down, and nobody waits for that.
+    """
+    return session.account is None and session.side is not Side.SENDING
 
 
 def _unsettled(message: Pending) -> bool:

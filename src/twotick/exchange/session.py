@@ -154,7 +154,7 @@ class Session:
         refusals: errors earned before its user was registered.
         window: how many FORWARDs may be unanswered; 0 while the connection takes no output.
         granted: what `window` is while it does.
-        queued_bytes: of bodies that wait: for this receiver's turn; or sent by this sender, for others' or the store's.
+        unsent_bytes: of bodies that this sender has sent and that wait, for a receiver's turn or for the store.
 
         start: sending: the beginning of the FORWARDs of this user.
         next_send: sending: the number of its next SEND.
@@ -166,6 +166,7 @@ class Session:
         pending: receiving: FORWARDs that are unanswered, oldest first.
         queue: receiving: messages that wait for their turn, by the connection that sent them.
         queued: receiving: how many these are.
+        queued_bytes: receiving: of their bodies.
     """
 
     __slots__ = (
@@ -191,6 +192,7 @@ class Session:
         "side",
         "stage",
         "start",
+        "unsent_bytes",
         "user",
         "window",
     )
@@ -211,7 +213,7 @@ class Session:
         self.refusals = 0
         self.window = 1
         self.granted = 1
-        self.queued_bytes = 0
+        self.unsent_bytes = 0
         self.start = b""
         self.next_send = 0
         self.next_answer = 0
@@ -220,3 +222,4 @@ class Session:
         self.pending: deque[Pending] | None = None
         self.queue: OrderedDict[Session, deque[Waiting]] | None = None
         self.queued = 0
+        self.queued_bytes = 0

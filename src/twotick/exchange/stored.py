@@ -19,7 +19,6 @@ from twotick.store import (
     Append,
     Appended,
     Expire,
-    Kind,
     Known,
     Outcome,
     Refusal,
@@ -27,7 +26,7 @@ from twotick.store import (
     State,
     StoreError,
 )
-from twotick.wire import Head, Verb, error, frame
+from twotick.wire import Head, Verb, accepted, error, frame
 
 _SECONDS = re.compile(rb"[0-9]{1,10}")
 _EXPIRY = 1.0
@@ -67,6 +66,8 @@ class Stored(Relay):
         # Until when those of classic guests are answered, whatever the store says, soonest first.
         self._stored_due: deque[tuple[float, int]] = deque()
         self._next_expiry = now
+        self._time_written = -1
+        self._time_text = b""
 
     def _tick_stored(self, now: float) -> None:
         """Drop what has expired, and answer whoever has waited too long."""
@@ -82,7 +83,12 @@ class Stored(Relay):
             del self._stored[message]
 
     def _time_line(self) -> bytes:
-        return b"Time: %b\n" % time_text(self._clock()).encode()
+        now = self._clock()
+        milliseconds = int(now * 1000)
+        if milliseconds != self._time_written:
+            self._time_written = milliseconds
+            self._time_text = b"Time: %b\n" % time_text(now).encode()
+        return self._time_text
 
     def _store(
         self,
@@ -99,7 +105,7 @@ class Stored(Relay):
         expires = None
         if not sender.extended or head.key == b"all":
             expires = now + self._limits.answer_timeout
-        elif _SECONDS.fullmatch(seconds := head.headers.get(b"expires", b"")):
+        elif (seconds := head.headers.get(b"expires")) is not None and _SECONDS.fullmatch(seconds):
             expires = now + int(seconds)
         request = Append(
             sender=account.member if account else None,
@@ -114,7 +120,7 @@ class Stored(Relay):
             time=now,
             expires=expires,
         )
-        sender.queued_bytes += len(body)
+        sender.unsent_bytes += len(body)
         self._output.ask(request, partial(self._is_stored, sender, number, head, body, account, guests))
 
     def _is_stored(
@@ -127,7 +133,7 @@ class Stored(Relay):
         guests: list[Session],
         result: Appended | Known | Refusal | StoreError,
     ) -> None:
-        sender.queued_bytes -= len(body)
+        sender.unsent_bytes -= len(body)
         if isinstance(result, Refusal | StoreError):
             self._reply(sender, number, head, reason_of(result))
             return
@@ -139,13 +145,10 @@ class Stored(Relay):
         else:
             self._members.watch(account, result.message)
         if sender.extended:
-            own = account.member if account and account.feed else None
-            seqs = [entry.seq for entry in result.outcome.entries if entry.member == own and entry.kind is Kind.SENT]
             if head.key != b"all" and not guests:
-                self._output.write(
-                    sender,
-                    frame(Verb.ACCEPTED, head.name, id=head.headers[b"id"], seq=seqs[0] if seqs else None),
-                )
+                receives = account is not None and account.feed is not None
+                seq = result.outcome.entries[0].seq if receives else None
+                self._output.write(sender, accepted(head.name, head.headers[b"id"], seq))
             self._answered(sender)
         self._on_outcome(result.outcome)
         if guests:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import math
 import resource
@@ -19,9 +20,9 @@ from twotick.server.login import Doorman, Refused, SignUp
 from twotick.server.logs import log
 from twotick.server.options import RETENTION, ServerLimits, ServerOptions, check
 from twotick.server.secrets import new_token, token_digest
-from twotick.server.storage import Storage
+from twotick.server.storage import DiskStorage, MemoryStorage, Storage
 from twotick.server.tls import certificate_fingerprint, server_context
-from twotick.store import Members, Prune, SqliteStore, StoreError
+from twotick.store import Members, MemoryStore, Prune, SqliteStore, StoreError
 from twotick.wire import Head, HeadCache
 
 _TICK = 0.25
@@ -35,6 +36,10 @@ _PRUNE = 3600.0
 
 _SPARE_FILES = 64
 """Open files that are kept for everything but connections."""
+
+_GARBAGE = (50_000, 10, 10)
+"""When Python looks for garbage in cycles. Every message is a few objects that live for a moment, or for long if they
+are stored, and hardly any cycle is ever made; the usual 700 would have it look through all of them again and again."""
 
 _LARGE = 16 << 10
 """Bytes from which on it is cheaper to hand a body over as it is than to copy it into one piece with its head."""
@@ -78,7 +83,7 @@ class Server:
     def __init__(
         self,
         limits: ServerLimits,
-        store: SqliteStore | None = None,
+        store: SqliteStore | MemoryStore | None = None,
         sign_up: SignUp = SignUp.CLOSED,
         retention: float = RETENTION,
     ) -> None:
@@ -93,7 +98,11 @@ class Server:
         self._timer: asyncio.TimerHandle | None = None
         self._flushed: asyncio.Event | None = None
         self.exchange = Exchange(limits.exchange, self._loop.time(), new_token=_new_token)
-        self._storage = None if store is None else Storage(store, self.exchange.know, self.flush_soon)
+        self._storage: Storage | None = None
+        if isinstance(store, MemoryStore):
+            self._storage = MemoryStorage(store)
+        elif store is not None:
+            self._storage = DiskStorage(store, self.exchange.know, self.flush_soon)
         self._doorman = None if self._storage is None else Doorman(self._storage, sign_up)
         self._logins: set[asyncio.Task[None]] = set()
         self._next_look = 0.0
@@ -133,7 +142,7 @@ class Server:
         self._listeners.clear()
         self.exchange.drain()
         self.flush_soon()
-        await self._until(lambda: self.exchange.idle, self._limits.stop_timeout)
+        await self._until(lambda: self.exchange.idle and not self._asking, self._limits.stop_timeout)
         self.exchange.close()
         for connection in self._connections:
             self.exchange.finish(connection.session)
@@ -149,6 +158,10 @@ class Server:
             self._timer.cancel()
         if self._storage is not None:
             await self._storage.close()
+
+    @property
+    def _asking(self) -> bool:
+        return self._storage is not None and self._storage.waiting > 0
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
         """Wait until something that a flush can bring about is true, but not for ever."""
@@ -206,6 +219,7 @@ class Server:
 
     def _flush(self) -> None:
         self.flushing = False
+        self._look_after_members()
         # Taken out one by one, so that one that fails is not met again and the others are.
         written = self.exchange.written
         while written:
@@ -227,16 +241,16 @@ class Server:
                 self._close(connection)
             elif session.paused is connection.reading:
                 connection.read(not session.paused)
-        self._look_after_members()
         if self._flushed is not None:
             self._flushed.set()
 
     def _look_after_members(self) -> None:
         """Pass on what the exchange asks the store, and find out who is asking."""
         requests = self.exchange.requests
-        if requests and self._storage is not None:
-            self._storage.submit(requests.copy())
+        while requests and self._storage is not None:
+            asked = requests.copy()
             requests.clear()
+            self._storage.submit(asked)
         logins = self.exchange.logins
         for session, head in logins:
             login = self._loop.create_task(self._log_in(session, head))
@@ -355,7 +369,11 @@ def serve(options: ServerOptions, announce: Callable[[str, int, str | None], Non
         context = server_context(options.tls_certificate, options.tls_key)
         certificate = context, certificate_fingerprint(options.tls_certificate)
     logs.configure()
-    store = SqliteStore(options.data, options.store_limits)
+    store = (
+        MemoryStore(options.store_limits) if options.data is None else SqliteStore(options.data, options.store_limits)
+    )
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options, plain_host, certificate, store, announce))
 
@@ -364,7 +382,7 @@ async def _serve(
     options: ServerOptions,
     plain_host: str,
     certificate: tuple[ssl.SSLContext, str] | None,
-    store: SqliteStore,
+    store: SqliteStore | MemoryStore,
     announce: Callable[[str, int, str | None], None],
 ) -> None:
     loop = asyncio.get_running_loop()

@@ -1,9 +1,8 @@
 """The members' logs: appending entries, and what becomes of the messages in them (docs/protocol.md, section 11).
 
-What is written for a message is collected and written for the whole batch at once, because a call of SQLite for each
-row costs more than the row. So whoever reads from the database calls `flush` first, unless it reads only what nothing
-in this batch can have changed. What is remembered between batches (`Mailbox`) is forgotten whenever a batch fails or
-another process has written.
+What is written for a message is collected, and written for many messages at once (see journal.py). So whoever reads
+from the database calls `flush` first, unless it reads only what is never collected. What is remembered between batches
+(`Mailbox`) is forgotten whenever a batch fails or another process has written.
 """
 
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
@@ -12,6 +11,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Iterable
 
+from twotick.store.journal import Changes, unpack, write
 from twotick.store.records import Entry, Kind, Outcome, State, StoreLimits
 
 # SQLite takes a plain int faster than an enumeration's.
@@ -24,15 +24,25 @@ _FAILED = int(State.FAILED)
 _REMEMBERED = 20_000
 """Mailboxes, about 1 KiB each. With more, all are forgotten at the end of a batch."""
 
-_YOUNG = 128
+_AT_ONCE = 32
+_FIND_IDS = (
+    f"WITH sent (sender, id) AS (VALUES {', '.join(['(?, ?)'] * _AT_ONCE)})"
+    " SELECT m.sender, m.id FROM sent CROSS JOIN message m INDEXED BY message_id"
+    " ON m.sender = sent.sender AND m.id = sent.id AND m.id <> x''"
+)
+"""One query for many Ids takes a third of the time of one for each."""
+
+_JOURNAL_ROWS = 8192
+"""Rows that are kept back at most: those of some 2000 messages, which go into their tables in about 20 ms."""
+
+_JOURNAL_BYTES = 4 << 20
+"""Bytes of bodies in them. To write large bodies twice would cost more than it saves."""
+
+_YOUNG = 256
 """Messages that are remembered for each mailbox, about 200 bytes each."""
 
 MESSAGE = "m.number, m.sender, m.id, m.recipient, m.size, m.total, m.waiting, m.failed, m.reason"
 """The columns that make a Message."""
-
-
-class SameIdError(Exception):
-    """A member used an Id twice, though the batch was begun in the hope that none would."""
 
 
 class Mailbox:
@@ -42,7 +52,6 @@ class Mailbox:
         number: the member.
         name: the member's name.
         last: the number of the newest entry.
-        stored: the newest one that is in the database, and not only collected.
         mark: the entry up to which some device has them all: all messages up to it are delivered. No cursor is past it.
         cursors: the devices that receive, and the last entry that each has.
         floor: the entry up to which all of these devices have them all; without any, `mark`. What came after it is in
@@ -52,9 +61,12 @@ class Mailbox:
         old: the entry up to which what came has to be looked up.
         young: the messages that came after it, each with its number in the log: most are acknowledged so soon that it
             would be a waste to read them again. Those to several recipients may have changed since.
+        counted: the entry up to which what is in the mailbox has to be looked up.
+        sizes: the bytes of the messages in the mailbox that came after it, each with its number in the log.
     """
 
     __slots__ = (
+        "counted",
         "cursors",
         "entries",
         "floor",
@@ -64,7 +76,7 @@ class Mailbox:
         "number",
         "old",
         "size",
-        "stored",
+        "sizes",
         "young",
     )
 
@@ -72,7 +84,6 @@ class Mailbox:
         self.number = number
         self.name = name
         self.last = last
-        self.stored = last
         self.mark = mark
         self.entries = entries
         self.size = size
@@ -80,11 +91,15 @@ class Mailbox:
         self.floor = min(cursors.values()) if cursors else mark
         self.old = last
         self.young: deque[tuple[int, Message]] = deque()
+        self.counted = last
+        self.sizes: deque[tuple[int, int]] = deque()
 
     def forget_young(self) -> None:
         """From now on, what has come has to be looked up."""
         self.young.clear()
         self.old = self.last
+        self.sizes.clear()
+        self.counted = self.last
 
 
 class Message:
@@ -121,83 +136,67 @@ class Logs:
     Attributes:
         execute: the connection's method of that name.
         limits: what is kept at most.
-        careful: whether every Id is looked up before its message is stored. If not, a batch may end in SameIdError: it
-            is rare that a member sends an Id again, and the database notices for less than it costs to ask.
     """
 
     def __init__(self, connection: sqlite3.Connection, limits: StoreLimits):
         self.execute = connection.execute
         self.limits = limits
-        self.careful = False
-        self._executemany = connection.executemany
+        self._connection = connection
         self._mailboxes: dict[int, Mailbox] = {}
         self._next_message = 0
-        self._messages: list[tuple[object, ...]] = []
-        self._contents: list[tuple[int, bytes, bytes]] = []
-        self._entries: list[tuple[int, int, int, int, bytes | None, bytes | None, int | None]] = []
-        self._settled: list[tuple[int, int, int, str, int]] = []
-        self._cursors: dict[tuple[int, str], tuple[int, float]] = {}
-        self._changed: dict[int, Mailbox] = {}
+        self._fresh = Changes()  # of this batch
+        self._pending = Changes()  # of earlier batches: in the journal
+        self._touched: dict[int, Mailbox] = {}  # in this batch
+        self._in_table: set[tuple[int, bytes]] = set()  # Ids of this batch
+
+    def reload(self) -> None:
+        """Drop what was collected and what is remembered, since the database may say otherwise; empty the journal."""
+        self.forget()
+        for (packed,) in self.execute("SELECT rows FROM journal ORDER BY number").fetchall():
+            write(self._connection, unpack(packed))
+        self.execute("DELETE FROM journal")
 
     def forget(self) -> None:
-        """Drop what was collected and what is remembered: the database may say otherwise."""
+        """Drop what was collected and what is remembered. `reload` has to be called before anything else is done."""
         self._mailboxes.clear()
         self._next_message = 0
-        for collected in (self._messages, self._contents, self._entries, self._settled):
-            collected.clear()
-        self._cursors.clear()
-        self._changed.clear()
+        self._fresh = Changes()
+        self._pending = Changes()
+        self._touched.clear()
 
     def flush(self) -> None:
-        """Write what was collected.
-
-        Raises:
-            SameIdError: see `careful`.
-        """
-        if self._messages:
-            try:
-                self._executemany(
-                    "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._messages
-                )
-            except sqlite3.IntegrityError as error:
-                if self.careful:
-                    raise
-                raise SameIdError from error
-            self._executemany("INSERT INTO content VALUES (?, ?, ?)", self._contents)
-            self._messages.clear()
-            self._contents.clear()
-        if self._entries:
-            self._entries.sort()  # rows that go to one page, one after the other
-            self._executemany(
-                "INSERT INTO log (member, seq, kind, message, peer, device, up_to) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                self._entries,
-            )
-            self._entries.clear()
-        if self._settled:
-            self._executemany(
-                "UPDATE message SET waiting = ?, failed = ?, state = ?, reason = ? WHERE number = ?", self._settled
-            )
-            self._settled.clear()
-        if self._cursors:
-            self._executemany(
-                "UPDATE device SET cursor = ?, seen = ? WHERE member = ? AND name = ?",
-                [at + key for key, at in self._cursors.items()],
-            )
-            self._cursors.clear()
-        if self._changed:
-            self._executemany(
-                "UPDATE member SET last = ?, mark = ?, entries = ?, bytes = ? WHERE number = ?",
-                [(box.last, box.mark, box.entries, box.size, box.number) for box in self._changed.values()],
-            )
-            for box in self._changed.values():
-                box.stored = box.last
-            self._changed.clear()
+        """Write what was decided into its tables."""
+        self._note_counters()
+        self._in_table.update(self._pending.ids)
+        self._in_table.update(self._fresh.ids)
+        if len(self._pending):
+            self._pending.add(self._fresh)
+            self._pending.write(self._connection)
+            self.execute("DELETE FROM journal")
+            self._pending = Changes()
+            self._fresh = Changes()
+        elif len(self._fresh):
+            self._fresh.write(self._connection)
+            self._fresh = Changes()
 
     def end(self) -> None:
-        """End a batch: write what was collected, and do not remember more than is reasonable."""
-        self.flush()
+        """End a batch: make what was decided last, and do not remember more than is reasonable."""
+        self._note_counters()
+        fresh, pending = self._fresh, self._pending
+        full = len(fresh) + len(pending) > _JOURNAL_ROWS or fresh.size + pending.size > _JOURNAL_BYTES
+        if full or len(self._mailboxes) > _REMEMBERED:
+            self.flush()
+        elif len(fresh):
+            self.execute("INSERT INTO journal (rows) VALUES (?)", (bytearray(fresh.pack()),))
+            pending.add(fresh)
+            self._fresh = Changes()
         if len(self._mailboxes) > _REMEMBERED:
             self._mailboxes.clear()
+
+    def _note_counters(self) -> None:
+        for box in self._touched.values():
+            self._fresh.members[box.number] = (box.last, box.mark, box.entries, box.size)
+        self._touched.clear()
 
     # Mailboxes
 
@@ -220,7 +219,7 @@ class Logs:
 
     def changed(self, box: Mailbox) -> None:
         """A mailbox was changed, and has to be written."""
-        self._changed[box.number] = box
+        self._touched[box.number] = box
 
     def count(self, box: Mailbox) -> None:
         """Find out anew what is in a mailbox, after its devices have changed."""
@@ -228,6 +227,23 @@ class Logs:
         box.floor = min(box.cursors.values()) if box.cursors else box.mark
         box.entries, box.size = self._held(box.number, box.floor, box.last)
         self.changed(box)
+
+    def _leave(self, box: Mailbox, floor: int) -> None:
+        """What came up to an entry is in the mailbox no more."""
+        entries = size = 0
+        sizes = box.sizes
+        while sizes and sizes[0][0] <= floor:
+            seq, bytes_of_body = sizes.popleft()
+            if seq > box.floor:
+                entries += 1
+                size += bytes_of_body
+        if box.floor < box.counted:
+            self.flush()
+            entries, size = self._held(box.number, box.floor, floor)
+        box.counted = max(box.counted, floor)
+        box.floor = floor
+        box.entries -= entries
+        box.size -= size
 
     def _held(self, member: int, after: int, up_to: int) -> tuple[int, int]:
         """How many messages came to a member past one entry and up to another, and the bytes of their bodies."""
@@ -239,6 +255,32 @@ class Logs:
         return row
 
     # Appending
+
+    def look_up(self, keys: list[tuple[int, bytes]]) -> None:
+        """Find out which of these members' Ids are in the table, as `find` has to know for every Id of a batch."""
+        self._in_table.clear()
+        for start in range(0, len(keys), _AT_ONCE):
+            parameters: list[object] = []
+            for sender, ident in keys[start : start + _AT_ONCE]:
+                parameters += (sender, bytearray(ident))
+            parameters += [0] * (2 * _AT_ONCE - len(parameters))
+            self._in_table.update(self.execute(_FIND_IDS, parameters).fetchall())
+
+    def find(self, sender: int, ident: bytes) -> tuple[int, bytes, State, str] | None:
+        """The message that a member has sent with this Id: number, recipient, state and reason."""
+        key = sender, ident
+        row = self._fresh.find(key) or self._pending.find(key)
+        if row is None and key in self._in_table:
+            row = self.execute(
+                "SELECT * FROM message WHERE sender = ? AND id = ? AND id <> x''", (sender, bytearray(ident))
+            ).fetchone()
+        if row is None:
+            return None
+        number, recipient, state, reason = row[0], row[4], row[12], row[13]
+        for changes in (self._pending, self._fresh):
+            if number in changes.settled:
+                _, _, state, reason = changes.settled[number]
+        return number, bytes(recipient), State(state), reason
 
     def new_message(
         self,
@@ -263,13 +305,15 @@ class Logs:
         self._next_message = number + 1
         size = len(body)
         waiting = total - failed
-        self._messages.append(
-            (
-                *(number, sender, sender_name, ident, recipient, time, expires, int(live)),
-                *(size, total, waiting, failed, _ACCEPTED, reason),
-            )
+        fresh = self._fresh
+        fresh.messages[number] = (
+            *(number, sender, bytearray(sender_name), bytearray(ident), bytearray(recipient), time, expires, int(live)),
+            *(size, total, waiting, failed, _ACCEPTED, reason),
         )
-        self._contents.append((number, headers, body))
+        fresh.contents.append((number, bytearray(headers), bytearray(body)))
+        fresh.size += size
+        if sender is not None and ident:
+            fresh.ids[sender, ident] = number
         return Message(number, sender, ident, recipient, size, total, waiting, failed, reason)
 
     def append(
@@ -283,8 +327,18 @@ class Logs:
     ) -> int:
         """Append an entry to a log. Returns its number."""
         box.last = seq = box.last + 1
-        self._entries.append((box.number, seq, kind, message, peer, device, up_to))
-        self._changed[box.number] = box
+        self._fresh.entries.append(
+            (
+                box.number,
+                seq,
+                kind,
+                message,
+                None if peer is None else bytearray(peer),
+                None if device is None else bytearray(device),
+                up_to,
+            )
+        )
+        self._touched[box.number] = box
         return seq
 
     def receive(self, box: Mailbox, message: Message, peer: bytes) -> int:
@@ -292,10 +346,11 @@ class Logs:
         seq = self.append(box, RECEIVED, message.number, peer)
         box.entries += 1
         box.size += message.size
-        if len(box.young) == _YOUNG:
+        if len(box.sizes) == _YOUNG:
             box.forget_young()
         else:
             box.young.append((seq, message))
+            box.sizes.append((seq, message.size))
         return seq
 
     # What becomes of a message
@@ -323,7 +378,7 @@ class Logs:
             state = _FAILED if message.failed else _DELIVERED
             if message.failed and message.total > 1:
                 message.reason += f"; {message.total - message.failed} of {message.total} have it"
-        self._settled.append((message.waiting, message.failed, state, message.reason, message.number))
+        self._fresh.settled[message.number] = (message.waiting, message.failed, state, message.reason)
         if message.waiting:
             return
         if message.sender is None:
@@ -361,8 +416,8 @@ class Logs:
     def remove_messages(self, numbers: Iterable[int]) -> None:
         """Remove messages that are in no log."""
         keys = [(number,) for number in numbers]
-        self._executemany("DELETE FROM message WHERE number = ?", keys)
-        self._executemany("DELETE FROM content WHERE message = ?", keys)
+        self._connection.executemany("DELETE FROM message WHERE number = ?", keys)
+        self._connection.executemany("DELETE FROM content WHERE message = ?", keys)
 
     # Cursors
 
@@ -375,24 +430,18 @@ class Logs:
         seq = min(seq, box.last)
         if cursor is None or seq <= cursor:
             return
-        mark, floor = box.mark, box.floor
-        entries = size = 0
+        mark = box.mark
         if seq > mark:
             box.mark = seq
             for taken, message in self._received(box, mark, seq):
-                entries += 1
-                size += message.size
                 if not taken:
                     self.settle(message, None, outcome)
         box.cursors[device] = seq
-        self._cursors[box.number, device] = (seq, time)
-        box.floor = min(box.cursors.values())
-        if box.floor > floor:
-            if floor != mark or box.floor != seq:
-                entries, size = self._held(box.number, floor, box.floor)
-            box.entries -= entries
-            box.size -= size
-        self._changed[box.number] = box
+        self._fresh.cursors[box.number, device] = (seq, time)
+        floor = min(box.cursors.values())
+        if floor > box.floor:
+            self._leave(box, floor)
+        self._touched[box.number] = box
 
     def _received(self, box: Mailbox, after: int, up_to: int) -> list[tuple[int, Message]]:
         """The messages that came past the mark and up to an entry, each with whether it was delivered even so."""

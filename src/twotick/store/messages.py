@@ -42,7 +42,7 @@ class Messages:
             own = logs.mailbox(sender)
             if own is None:
                 return Refusal("the sender is not a member any more")
-            if logs.careful and (known := self._known(request)):
+            if request.id and (known := self._known(sender, request)):
                 return known
         body = request.body
         boxes: list[Mailbox] = []
@@ -56,7 +56,7 @@ class Messages:
             else:
                 boxes.append(box)
         if reason and not boxes and not request.live:
-            return self._known(request) or Refusal(reason)
+            return Refusal(reason)
         message = logs.new_message(
             sender,
             request.sender_name,
@@ -111,20 +111,14 @@ class Messages:
             logs.remove_if_unused(message)
         return Appended(number, outcome)
 
-    def _known(self, request: Append) -> Known | None:
+    def _known(self, sender: int, request: Append) -> Known | None:
         """The message that the member has sent with this Id, if there is one."""
-        if request.sender is None or not request.id:
+        found = self._logs.find(sender, request.id)
+        if found is None:
             return None
-        self._logs.flush()
-        row = self._logs.execute(
-            "SELECT number, recipient, state, reason FROM message WHERE sender = ? AND id = ? AND id <> x''",
-            (request.sender, request.id),
-        ).fetchone()
-        if row is None:
-            return None
-        number, recipient, state, reason = row
+        number, recipient, state, reason = found
         same = recipient.lower() == request.recipient.lower()
-        return Known(number, same, State(state), reason if state == State.FAILED else "")
+        return Known(number, same, state, reason if state is State.FAILED else "")
 
     def acknowledge(self, request: Acknowledge) -> Outcome:
         """Move a device's cursor (rule 11.3)."""

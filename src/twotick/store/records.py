@@ -4,10 +4,11 @@ A request is a value; `Store.apply` carries out many of them, in order, in one t
 members' logs comes back as the entries that were appended, so that connected devices can be given them.
 
 Nobody changes a request or an answer after it was made. Those that are made for every message are not frozen, because
-making a frozen one takes six times as long.
+making a frozen one takes six times as long; and have their constructors written out, because those of dataclasses are
+not compiled.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -56,7 +57,7 @@ class State(IntEnum):
     FAILED = 4
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Entry:
     """An entry of a member's log.
 
@@ -82,17 +83,47 @@ class Entry:
     kind: Kind
     message: int
     peer: bytes
-    id: bytes = b""
-    headers: bytes = b""
-    body: bytes = b""
-    device: bytes = b""
-    up_to: int = 0
-    reason: str = ""
-    state: State = State.ACCEPTED
-    time: float = 0.0
+    id: bytes
+    headers: bytes
+    body: bytes
+    device: bytes
+    up_to: int
+    reason: str
+    state: State
+    time: float
+
+    def __init__(
+        self,
+        member: int,
+        seq: int,
+        kind: Kind,
+        message: int,
+        peer: bytes,
+        id: bytes = b"",
+        headers: bytes = b"",
+        body: bytes = b"",
+        device: bytes = b"",
+        up_to: int = 0,
+        reason: str = "",
+        state: State = State.ACCEPTED,
+        time: float = 0.0,
+    ) -> None:
+        self.member = member
+        self.seq = seq
+        self.kind = kind
+        self.message = message
+        self.peer = peer
+        self.id = id
+        self.headers = headers
+        self.body = body
+        self.device = device
+        self.up_to = up_to
+        self.reason = reason
+        self.state = state
+        self.time = time
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Outcome:
     """What a request changed.
 
@@ -101,14 +132,18 @@ class Outcome:
         guests: messages of senders who are no members, and what became of them: message, state, reason.
     """
 
-    entries: list[Entry] = field(default_factory=list[Entry])
-    guests: list[tuple[int, State, str]] = field(default_factory=list[tuple[int, State, str]])
+    entries: list[Entry]
+    guests: list[tuple[int, State, str]]
+
+    def __init__(self, entries: list[Entry] | None = None, guests: list[tuple[int, State, str]] | None = None) -> None:
+        self.entries = [] if entries is None else entries
+        self.guests = [] if guests is None else guests
 
 
 # Messages
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Append:
     """Store a message. Answered by Appended, Known or Refusal.
 
@@ -139,21 +174,55 @@ class Append:
     headers: bytes
     body: bytes
     time: float
-    expires: float | None = None
+    expires: float | None
+
+    def __init__(
+        self,
+        sender: int | None,
+        sender_name: bytes,
+        device: bytes,
+        id: bytes,
+        recipient: bytes,
+        members: tuple[int, ...],
+        live: bool,
+        headers: bytes,
+        body: bytes,
+        time: float,
+        expires: float | None = None,
+    ) -> None:
+        self.sender = sender
+        self.sender_name = sender_name
+        self.device = device
+        self.id = id
+        self.recipient = recipient
+        self.members = members
+        self.live = live
+        self.headers = headers
+        self.body = body
+        self.time = time
+        self.expires = expires
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Appended:
     """The message is stored.
 
     Attributes:
         message: the store's number for it.
-        outcome: its entries: SENT if the sender is a member, RECEIVED for each recipient; and what became of it, if
-            there was nobody to send it to.
+        outcome: its entries: first SENT if the sender is a member, then RECEIVED for each recipient; and what became of
+            it, if there was nobody to send it to.
     """
 
     message: int
     outcome: Outcome
+
+    def __init__(
+        self,
+        message: int,
+        outcome: Outcome,
+    ) -> None:
+        self.message = message
+        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +253,7 @@ class Refusal:
     reason: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Acknowledge:
     """A device has all entries up to `seq` (rule 11.3). Answered by Outcome.
 
@@ -196,6 +265,18 @@ class Acknowledge:
     device: bytes
     seq: int
     time: float
+
+    def __init__(
+        self,
+        member: int,
+        device: bytes,
+        seq: int,
+        time: float,
+    ) -> None:
+        self.member = member
+        self.device = device
+        self.seq = seq
+        self.time = time
 
 
 @dataclass(frozen=True, slots=True)

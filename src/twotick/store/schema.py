@@ -86,6 +86,12 @@ STEPS = (
         PRIMARY KEY (member, peer)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE journal (
+        number INTEGER PRIMARY KEY,
+        rows BLOB NOT NULL                        -- see journal.py
+    ) STRICT;
+    """,
 )
 """What makes a database of version n + 1 from one of version n. Only ever added to."""
 
@@ -94,23 +100,22 @@ _CACHE_KIB = 32 << 10
 _CHECKPOINT_PAGES = 4096
 
 
-def connect(file: Path | None) -> sqlite3.Connection:
+def connect(file: Path) -> sqlite3.Connection:
     """Open a database, and set it up; its content is not looked at.
 
     Args:
-        file: where it is; None for one in memory. It is made, readable by its owner only, if it is not there.
+        file: where it is. It is made, readable by its owner only, if it is not there.
 
     Raises:
         StoreError: it cannot be opened.
     """
     try:
-        if file is not None:
-            # SQLite gives the files that it adds the mode of this one.
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # SQLite gives the files that it adds the mode of this one.
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StoreError(f"{file} cannot be opened: {error.strerror}") from error
     connection = sqlite3.connect(
-        ":memory:" if file is None else file,
+        file,
         timeout=_BUSY_SECONDS,
         isolation_level=None,  # transactions are ours to begin and end
         check_same_thread=False,  # one thread may open it, and another use it from then on
@@ -130,7 +135,7 @@ def connect(file: Path | None) -> sqlite3.Connection:
     return connection
 
 
-def version(connection: sqlite3.Connection, file: Path | None) -> int:
+def version(connection: sqlite3.Connection, file: Path) -> int:
     """Which version of the schema a database has; 0 if it is empty.
 
     Raises:
@@ -151,21 +156,20 @@ def version(connection: sqlite3.Connection, file: Path | None) -> int:
     return found
 
 
-def _unusable(file: Path | None, error: sqlite3.Error) -> StoreError:
+def _unusable(file: Path, error: sqlite3.Error) -> StoreError:
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
         return StoreError(f"{file} is not a database of Twotick")
     return StoreError(f"{file} cannot be opened: {reason(error)}")
 
 
-def migrate(connection: sqlite3.Connection, file: Path | None) -> None:
+def migrate(connection: sqlite3.Connection, file: Path) -> None:
     """Bring a database up to the version of this program, in one transaction.
 
     Raises:
         StoreError: it cannot be done; the database is as before.
     """
     try:
-        if file is not None:
-            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
         for step in STEPS[version(connection, file) :]:
             for statement in _statements(step):

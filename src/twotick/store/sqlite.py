@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twotick.store.check import problems
-from twotick.store.logs import Logs, SameIdError
+from twotick.store.logs import Logs
 from twotick.store.members import Directory
 from twotick.store.messages import Messages
 from twotick.store.reading import Reading
@@ -44,14 +44,17 @@ from twotick.store.schema import STEPS, connect, migrate, reason, version
 _DATABASE = "twotick.db"
 _LOCK = "lock"
 
+_UNKNOWN = -1
+"""In place of the version of the database that `Logs` knows: it has to be looked at."""
+
 _T = TypeVar("_T")
 
 
 class SqliteStore:
-    """Members, logs and cursors in SQLite, on disk or in memory. Used by one thread at a time.
+    """Members, logs and cursors in SQLite, on the disk. Used by one thread at a time.
 
     Args:
-        folder: where the database is; made, for its owner only, if it is not there. None keeps everything in memory.
+        folder: where the database is; made, for its owner only, if it is not there.
         limits: what is kept at most.
         exclusive: whether this is the server's store: there is only one in a folder. Administration opens the store
             with False, beside a running server.
@@ -60,18 +63,16 @@ class SqliteStore:
         StoreError: it cannot be opened, it is in use by another server, or what is there is not ours to open.
     """
 
-    def __init__(self, folder: Path | None, limits: StoreLimits, *, exclusive: bool = True):
-        self._file: Path | None = None
+    def __init__(self, folder: Path, limits: StoreLimits, *, exclusive: bool = True):
+        self._file = folder / _DATABASE
         self._limits = limits
         self._lock: int | None = None
         self._connection: sqlite3.Connection | None = None
         self._left_over = False
         try:
-            if folder is not None:
-                self._file = folder / _DATABASE
-                _make(folder)
-                if exclusive:
-                    self._lock = _lock(folder)
+            _make(folder)
+            if exclusive:
+                self._lock = _lock(folder)
             self._connect()
             if exclusive:
                 self._within(self._messages.settle_all)
@@ -84,13 +85,14 @@ class SqliteStore:
         try:
             if version(connection, self._file) < len(STEPS):
                 # Not below a server that runs: it knows the older version.
-                lock = _lock(self._file.parent) if self._file is not None and self._lock is None else None
+                lock = _lock(self._file.parent) if self._lock is None else None
                 try:
                     migrate(connection, self._file)
                 finally:
                     if lock is not None:
                         os.close(lock)
-            self._written = self._noticed = _data_version(connection)
+            self._written = _UNKNOWN
+            self._noticed = _data_version(connection)
         except sqlite3.Error as error:
             connection.close()
             raise StoreError(f"{self._file} cannot be opened: {reason(error)}") from error
@@ -139,27 +141,25 @@ class SqliteStore:
         """
 
         def carry_out() -> list[Result]:
+            keys = [(each.sender, each.id) for each in requests if isinstance(each, Append) and each.sender and each.id]
+            self._logs.look_up(keys)
             return [self._handlers[type(request)](request) for request in requests]
 
-        try:
-            return self._within(carry_out)
-        except SameIdError:
-            return self._within(carry_out, careful=True)
+        return self._within(carry_out)
 
-    def _within(self, work: Callable[[], _T], *, careful: bool = False) -> _T:
-        """Do something in one transaction (`careful`: see `Logs`)."""
+    def _within(self, work: Callable[[], _T]) -> _T:
+        """Do something in one transaction."""
         if self._connection is None:
             self._connect()
         connection = self._connection
         assert connection is not None
-        self._logs.careful = careful
         ending = False
         try:
             connection.execute("BEGIN IMMEDIATE")
             now = _data_version(connection)
             if now != self._written:
+                self._logs.reload()
                 self._written = now
-                self._logs.forget()
             result = work()
             self._logs.end()
             ending = True
@@ -181,14 +181,14 @@ class SqliteStore:
             ending: whether it was its end that failed.
         """
         self._logs.forget()
+        self._written = _UNKNOWN
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         except sqlite3.Error:
-            if self._file is not None:
-                with suppress(sqlite3.Error):  # it is of no use any more in any case
-                    connection.close()
-                self._connection = None
+            with suppress(sqlite3.Error):  # it is of no use any more in any case
+                connection.close()
+            self._connection = None
         else:
             if ending:
                 self._overwrite(connection)
@@ -266,13 +266,16 @@ class SqliteStore:
         Raises:
             StoreError: the database cannot be opened.
         """
+        if self._connection is None:
+            self._connect()
         try:
-            if self._connection is None:
-                self._connect()
+            self._within(self._logs.flush)
             assert self._connection is not None
             return problems(self._connection)
         except sqlite3.Error as error:
             return [reason(error)]
+        except StoreError as error:
+            return [str(error)]
 
     def close(self) -> None:
         """Close the database and let another server have it. What `apply` returned for is on the disk already."""

@@ -1,8 +1,8 @@
 """The parts of a frame, and the frames that Twotick writes (docs/protocol.md, sections 2 to 4)."""
 
 import re
-from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from typing import TypeAlias
 
 
@@ -63,11 +63,12 @@ _RESERVED = frozenset([b"all", *(verb.lower() for verb in _VERBS), *(side.lower(
 _NAME = re.compile(rb"[A-Za-z0-9]{1,32}")
 _LENGTH = re.compile(rb"[0-9]{1,10}")
 _CODE = re.compile(rb"[0-9]{3}")
+_LONGEST_IDENTIFIER = 64
+_IDENTIFIER = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRAVELS = re.compile(rb"content-type|time|reply-to|expires|x-.*", re.DOTALL)
 _WORD = re.compile(rb"[^ \t\r]+")
 
 
-@dataclass(slots=True, eq=False)
 class Head:
     """A start line and its headers, understood once and then shared by every frame that has the same ones.
 
@@ -84,23 +85,54 @@ class Head:
         travels: the lines of the headers that go from sender to recipient, each with its line feed (rule 9.7).
     """
 
-    verb: Verb
-    headers: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
-    size: int = 0
-    name: bytes = b""
-    key: bytes = b""
-    delivered: bytes = b""
-    length_end: bytes = b""
-    side: Side | None = None
-    code: int = 0
-    travels: bytes = b""
+    __slots__ = ("code", "delivered", "headers", "key", "length_end", "name", "side", "size", "travels", "verb")
+
+    # Written out, since the constructor of a dataclass is not compiled.
+    def __init__(
+        self,
+        verb: Verb,
+        headers: dict[bytes, bytes],
+        size: int = 0,
+        name: bytes = b"",
+        key: bytes = b"",
+        delivered: bytes = b"",
+        length_end: bytes = b"",
+        side: Side | None = None,
+        code: int = 0,
+        travels: bytes = b"",
+    ) -> None:
+        self.verb = verb
+        self.headers = headers
+        self.size = size
+        self.name = name
+        self.key = key
+        self.delivered = delivered
+        self.length_end = length_end
+        self.side = side
+        self.code = code
+        self.travels = travels
+
+    def with_header(self, name: bytes, value: bytes) -> "Head":
+        """The same head with one header more, given in lower case, that does not travel and changes nothing else."""
+        return Head(
+            self.verb,
+            {**self.headers, name: value},
+            self.size,
+            self.name,
+            self.key,
+            self.delivered,
+            self.length_end,
+            self.side,
+            self.code,
+            self.travels,
+        )
 
 
 Frame: TypeAlias = tuple[Head, bytes]
 """A head and its body; the body is empty if the head has no Content-length."""
 
-_FRAMING_ERROR = Head(Verb.MALFORMED, code=103)
-_TOO_LARGE = Head(Verb.MALFORMED, code=106)
+_FRAMING_ERROR = Head(Verb.MALFORMED, {}, code=103)
+_TOO_LARGE = Head(Verb.MALFORMED, {}, code=106)
 
 
 def read_head(text: bytes, max_body: int) -> Head:
@@ -162,6 +194,11 @@ def is_name(word: bytes) -> bool:
     return _NAME.fullmatch(word) is not None and word.lower() not in _RESERVED
 
 
+def is_identifier(value: bytes) -> bool:
+    """Whether `value` may be an Id (rule 9.5)."""
+    return (value.isalnum() and len(value) <= _LONGEST_IDENTIFIER) or _IDENTIFIER.fullmatch(value) is not None
+
+
 def register(
     side: Side,
     name: bytes,
@@ -194,11 +231,15 @@ def registered(
 def header_lines(**headers: bytes | int | None) -> bytes:
     """Header lines in this order, without those that are None; in the names, `_` stands for `-`."""
     return b"".join(
-        b"%b: %b\n"
-        % (name.replace("_", "-").capitalize().encode(), value if isinstance(value, bytes) else b"%d" % value)
+        b"%b: %b\n" % (_header_name(name), value if isinstance(value, bytes) else b"%d" % value)
         for name, value in headers.items()
         if value is not None
     )
+
+
+@cache
+def _header_name(name: str) -> bytes:
+    return name.replace("_", "-").capitalize().encode()
 
 
 def frame(
@@ -216,6 +257,41 @@ def frame(
     start = verb.value.strip() + (b" " + name if name else b"")
     length = None if body is None else len(body)
     return b"%b\n%b%b\n%b" % (start, header_lines(content_length=length, **headers), travels, body or b"")
+
+
+def accepted(recipient: bytes, identifier: bytes, seq: int | None) -> bytes:
+    """The answer that a message is stored; its number is for devices that receive (rule 11.6)."""
+    return b"ACCEPTED %b\nId: %b\n%b\n" % (recipient, identifier, _seq_line(seq))
+
+
+def delivered(recipient: bytes, identifier: bytes, seq: int | None) -> bytes:
+    """The answer, or the entry of a log, which says that a message has arrived (rules 9.6 and 11.6)."""
+    return b"SEND %b\nId: %b\n%b\n" % (recipient, identifier, _seq_line(seq))
+
+
+def forward(sender: bytes, body: bytes, identifier: bytes, seq: int | None, travels: bytes) -> bytes:
+    """A message from an extended connection, or an entry of a log that is one (rules 9.7 and 11.1).
+
+    Args:
+        sender: who sent it.
+        body: the body.
+        identifier: its Id; empty if it has none.
+        seq: the entry's number; None for a message that is no entry.
+        travels: the header lines that go along.
+    """
+    id_line = b"Id: %b\n" % identifier if identifier else b""
+    return b"FORWARD %b\nContent-length: %d\n%b%b%b\n%b" % (
+        sender,
+        len(body),
+        id_line,
+        _seq_line(seq),
+        travels,
+        body,
+    )
+
+
+def _seq_line(seq: int | None) -> bytes:
+    return b"" if seq is None else b"Seq: %d\n" % seq
 
 
 def send(recipient: bytes, body: bytes) -> bytes:

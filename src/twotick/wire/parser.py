@@ -4,7 +4,8 @@ Theory of operation. A client that writes to the same few users writes the same 
 understood once and found by its bytes afterwards: one `find` for the blank line, one dictionary look-up, one slice for
 the body. What the look-up does not know goes the general way, which alone knows the grammar: it skips blank lines,
 finds the blank line in any of its spellings, and has `read_head` understand what lies between. Only a head that the
-general way found to end in exactly two newlines is remembered, so both ways always agree.
+general way found to end in exactly two newlines is remembered, so both ways always agree. A head that has an Id or a
+Seq is the only one of its kind; it is found by what remains of it without that line.
 
 A frame that has not arrived whole is kept, with the size that it will have as soon as that is known, and is looked at
 again only when that many bytes are there: a body that comes a byte at a time costs no more than one that comes at once.
@@ -12,7 +13,7 @@ again only when that many bytes are there: a body that comes a byte at a time co
 
 import re
 
-from twotick.wire.frames import Frame, Head, Verb, read_head
+from twotick.wire.frames import Frame, Head, Verb, is_identifier, read_head
 
 MAX_HEAD = 8192
 """The longest start line and headers, blank line included, in bytes (rule 2.7)."""
@@ -27,7 +28,12 @@ _CACHED_HEADS = 32768
 """How many heads are remembered; then all are forgotten, so that changing names cannot fill the memory."""
 
 _COMMON_HEADERS = frozenset([b"content-length"])
-"""A head with other headers, such as an Id, is likely to be the only one of its kind."""
+"""A head with other headers is likely to be the only one of its kind."""
+
+_NO_PLACE = (b"", 0, 0)
+
+_PIECE = 4096
+"""Bytes from which on a part of a frame is kept as it came."""
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
@@ -48,10 +54,46 @@ class HeadCache:
 
     def remember(self, text: bytes, head: Head) -> None:
         """Let frames that begin with `text` and two newlines have `head`, if it is one that may come again."""
+        name, at, end = _varying_line(text)
+        if name:
+            text = text[:at] + text[end:]
+            head = read_head(text, self.max_body)
         if len(text) + 2 <= _CACHED_HEAD and head.headers.keys() <= _COMMON_HEADERS:
             if len(self.heads) >= _CACHED_HEADS:
                 self.heads.clear()
             self.heads[text] = head
+
+
+def _find_varying(heads: dict[bytes, Head], text: bytes) -> Head | None:
+    """The head that is remembered but for its Id or its Seq."""
+    name, at, end = _varying_line(text)
+    if not name:
+        return None
+    head = heads.get(text[:at] + text[end:])
+    if head is None:
+        return None
+    return head.with_header(name, text[at + len(name) + 3 : end])
+
+
+def _varying_line(text: bytes) -> tuple[bytes, int, int]:
+    """Where in a head the line of its Id is, or else of its Seq.
+
+    Returns:
+        The header's name in lower case, where its line begins, and where it ends; no name if there is no such line, or
+        if it is not written in the most common way.
+    """
+    name = b"id"
+    at = text.find(b"\nId: ")
+    if at < 0:
+        name = b"seq"
+        at = text.find(b"\nSeq: ")
+        if at < 0:
+            return _NO_PLACE
+    value = at + len(name) + 3
+    end = text.find(b"\n", value)
+    if end < 0:
+        end = len(text)
+    return (name, at, end) if is_identifier(text[value:end]) else _NO_PLACE
 
 
 class Parser:
@@ -64,12 +106,13 @@ class Parser:
         partial: whether a frame has begun and is not whole yet.
     """
 
-    __slots__ = ("_broken", "_cache", "_known", "_need", "_rest", "partial")
+    __slots__ = ("_broken", "_cache", "_known", "_need", "_rest", "_size", "partial")
 
     def __init__(self, cache: HeadCache) -> None:
         self._cache = cache
         self._known = cache.heads
-        self._rest: bytearray | None = None
+        self._rest: list[bytes | bytearray] | None = None  # an empty list would cost every connection its bytes
+        self._size = 0
         self._need = 0
         self._broken = False
         self.partial = False
@@ -86,10 +129,10 @@ class Parser:
         """
         known = self._known.get
         if self._rest is not None:
-            self._rest += data
-            if len(self._rest) < self._need:
+            self._add(self._rest, data)
+            if self._size < self._need:
                 return []
-            data = bytes(self._rest)
+            data = b"".join(self._rest)
             self._rest = None
             self.partial = False
         elif len(data) < _SHORT:
@@ -104,7 +147,12 @@ class Parser:
         size = len(data)
         while position < size:
             end = find(b"\n\n", position, position + _CACHED_HEAD)
-            head = known(data[position:end]) if end > 0 else None
+            head = None
+            if end > 0:
+                text = data[position:end]
+                head = known(text)
+                if head is None:
+                    head = _find_varying(self._known, text)
             if head is not None:
                 start = end + 2
             else:
@@ -133,7 +181,7 @@ class Parser:
                 self._keep(data, start, len(data) - start + 1)
             return start, None, 0
         if blank is None:
-            return start, self._break(Head(Verb.MALFORMED, code=103)), len(data)
+            return start, self._break(Head(Verb.MALFORMED, {}, code=103)), len(data)
         text = data[start : blank.start()]
         head = read_head(text, self._cache.max_body)
         if head.verb is Verb.MALFORMED:
@@ -149,6 +197,18 @@ class Parser:
         return head
 
     def _keep(self, data: bytes, start: int, need: int) -> None:
-        self._rest = bytearray(data[start:])
         self._need = need
+        self._size = 0
+        self._rest = []
+        self._add(self._rest, data[start:])
         self.partial = True
+
+    def _add(self, rest: list[bytes | bytearray], data: bytes) -> None:
+        """Keep a part of a frame: a large one as it is, to be copied but once; small ones in one piece together."""
+        self._size += len(data)
+        if len(data) >= _PIECE:
+            rest.append(data)
+        elif rest and isinstance(last := rest[-1], bytearray):
+            last += data
+        else:
+            rest.append(bytearray(data))

@@ -1,0 +1,115 @@
+"""What was decided but is not in its tables yet.
+
+To write one message into its tables touches some ten pages of the file, and each page that a transaction has touched
+is written to the disk as a whole. So a transaction writes its rows as they are, in one piece, into the table `journal`,
+and that is what makes them last. They go into their tables together with those of many transactions after them: as soon
+as somebody wants to read them, or when there are many. Until then they are kept in memory too.
+
+Whoever opens the database, and whoever finds that another process has written to it, begins with `Logs.reload`, which
+moves what is in the journal to where it belongs. Nobody else has to know that there is one.
+"""
+
+import sqlite3
+from typing import Any, TypeAlias, cast
+
+import ormsgpack
+
+MessageRow: TypeAlias = tuple[Any, ...]
+"""The columns of the table, in order; the last four are waiting, failed, state and reason."""
+
+_UNTIL_WAITING = 10
+"""The columns before these four."""
+
+_Rows: TypeAlias = tuple[list[Any], list[Any], list[Any], list[Any], list[Any], list[Any]]
+
+
+class Changes:
+    """Rows that are to be written.
+
+    Blobs in them are bytearrays: sqlite3 looks for a way to convert each bytes object before it takes it as it is.
+
+    Attributes:
+        messages: new messages, by number.
+        contents: their headers and bodies.
+        entries: new entries of logs.
+        settled: how messages stand now: waiting, failed, state and reason, by number.
+        cursors: where devices stand now, and when they were heard of, by member and name.
+        members: the counters of members, by number: last, mark, entries and bytes.
+        size: the bytes of the bodies.
+        ids: the messages that members have sent with an Id, by the member and the Id.
+    """
+
+    __slots__ = ("contents", "cursors", "entries", "ids", "members", "messages", "settled", "size")
+
+    def __init__(self) -> None:
+        self.messages: dict[int, MessageRow] = {}
+        self.contents: list[tuple[int, bytearray, bytearray]] = []
+        self.entries: list[tuple[int, int, int, int, bytearray | None, bytearray | None, int | None]] = []
+        self.settled: dict[int, tuple[int, int, int, str]] = {}
+        self.cursors: dict[tuple[int, str], tuple[int, float]] = {}
+        self.members: dict[int, tuple[int, int, int, int]] = {}
+        self.size = 0
+        self.ids: dict[tuple[int, bytes], int] = {}
+
+    def __len__(self) -> int:
+        return len(self.messages) + len(self.entries) + len(self.settled) + len(self.cursors) + len(self.members)
+
+    def add(self, later: "Changes") -> None:
+        """Take over what was decided later."""
+        self.messages.update(later.messages)
+        self.contents += later.contents
+        self.entries += later.entries
+        self.settled.update(later.settled)
+        self.cursors.update(later.cursors)
+        self.members.update(later.members)
+        self.size += later.size
+        self.ids.update(later.ids)
+
+    def find(self, key: tuple[int, bytes]) -> MessageRow | None:
+        """The message that a member has sent with an Id, as it stood when it was new."""
+        number = self.ids.get(key)
+        return None if number is None else self.messages[number]
+
+    def pack(self) -> bytes:
+        """All of it as one piece of bytes."""
+        return ormsgpack.packb(self._rows(list(self.messages.values()), self.settled))
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write all of it into the tables."""
+        settled = self.settled.copy()
+        messages: list[MessageRow] = []
+        for number, row in self.messages.items():
+            now = settled.pop(number, None)
+            messages.append(row if now is None else row[:_UNTIL_WAITING] + now)
+        self.entries.sort()  # rows that go to one page, one after the other
+        write(connection, self._rows(messages, settled))
+
+    def _rows(self, messages: list[MessageRow], settled: dict[int, tuple[int, int, int, str]]) -> _Rows:
+        return (
+            messages,
+            self.contents,
+            self.entries,
+            [(*now, number) for number, now in settled.items()],
+            [(*now, *device) for device, now in self.cursors.items()],
+            [(*counters, number) for number, counters in self.members.items()],
+        )
+
+
+def unpack(data: bytes) -> _Rows:
+    """What `Changes.pack` has packed."""
+    return cast(_Rows, ormsgpack.unpackb(data))
+
+
+def write(connection: sqlite3.Connection, rows: _Rows) -> None:
+    """Write rows into their tables."""
+    messages, contents, entries, settled, cursors, members = rows
+    connection.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", messages)
+    connection.executemany("INSERT INTO content VALUES (?, ?, ?)", contents)
+    connection.executemany(
+        "INSERT INTO log (member, seq, kind, message, peer, device, up_to) VALUES (?, ?, ?, ?, ?, ?, ?)", entries
+    )
+    connection.executemany(
+        "UPDATE message SET waiting = ?, failed = ?, state = ?, reason = ? WHERE number = ?", settled
+    )
+    connection.executemany("UPDATE device SET cursor = ?, seen = ? WHERE member = ? AND name = ?", cursors)
+    connection.executemany("UPDATE member SET last = ?, mark = ?, entries = ?, bytes = ? WHERE number = ?", members)

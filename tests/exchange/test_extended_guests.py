@@ -1,0 +1,48 @@
+"""Guests with one connection each (docs/protocol.md, sections 5 and 9)."""
+
+from tests.exchange.mail import Line, Mail, message, told
+from twotick.exchange import Limits
+from twotick.wire import received
+
+FULL = "too much of what this connection has sent is unanswered"
+
+
+def flood(sender: Line, recipient: bytes, count: int, body: bytes = b"hi") -> list[tuple[object, ...]]:
+    """Send many messages at once, with the Ids m0, m1 and so on; returns what has come by then."""
+    return told(sender.write(b"".join(message(recipient, body, b"m%d" % number) for number in range(count))))
+
+
+def test_guests_who_flood_each_other() -> None:
+    """Sending too much does not keep a guest's answers from being read (rule 5.8)."""
+    mail = Mail(limits=Limits(unanswered=4))
+    ann, bob = mail.guest(b"ann"), mail.guest(b"bob")
+    refused = [("ERROR", 102, "m4", 0, FULL), ("ERROR", 102, "m5", 0, FULL)]
+    assert flood(ann, b"bob", 6) == refused
+    assert flood(bob, b"ann", 6) == [("FORWARD", "ann", "m0", 0, "hi"), *refused]
+    assert told(ann.read()) == [("FORWARD", "bob", "m0", 0, "hi")]
+    assert told(ann.write(received(b"bob"))) == [("FORWARD", "bob", "m1", 0, "hi")]
+    assert told(bob.read())[-1] == ("SEND", "ann", "m0", 0)
+
+
+def test_what_waits_for_a_guest_does_not_count_as_sent_by_it() -> None:
+    """Rule 5.8."""
+    mail = Mail(limits=Limits(queue_bytes=1000))
+    ann, bob = mail.guest(b"ann"), mail.guest(b"bob")
+    flood(ann, b"bob", 3, b"x" * 200)
+    got = [told(bob.read())[0][2], *(told(bob.write(received(b"ann")))[0][2] for _ in range(2))]
+    assert got == ["m0", "m1", "m2"]
+    assert [each[:3] for each in told(bob.write(received(b"ann") + message(b"ann", b"hi", b"b1")))] == []
+    assert told(ann.read())[-1] == ("FORWARD", "bob", "b1", 0, "hi")
+
+
+def test_a_server_that_stops_reads_the_answers_of_guests() -> None:
+    """Rule 4.10."""
+    mail = Mail()
+    ann, bob = mail.guest(b"ann"), mail.guest(b"bob")
+    flood(ann, b"bob", 1)
+    mail.exchange.drain()
+    mail.settle()
+    assert told(ann.write(message(b"bob", b"hi", b"late")))[-1][-1] == "the server is about to stop"
+    bob.write(received(b"ann"))
+    assert told(ann.read())[-1] == ("SEND", "bob", "m0", 0)
+    assert mail.exchange.idle
