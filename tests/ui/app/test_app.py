@@ -334,3 +334,13 @@ async def test_the_bell_rings_for_a_message_that_nobody_sees(tmp_path: Path, loo
             assert receipt.state.name == "DELIVERED"
             alice.app.app_focus = True
         await receipt.read()
+
+
+async def test_a_message_that_comes_while_the_app_starts_is_shown(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob:
+        for count in range(5):
+            sending = asyncio.create_task(bob.send("alice", f"number {count}"))
+            async with person(member(chat, tmp_path)) as alice:
+                await alice.sees(f"number {count}")
+                assert len(alice.app.screen_stack) == 2
+            await sending

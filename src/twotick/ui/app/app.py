@@ -71,6 +71,7 @@ class TwotickApp(App[None]):
         super().__init__(ansi_color=True if no_color else None)
         self._wishes = wishes
         self._session: Session | None = None
+        self._main: Main | None = None
         self.failure: TwotickError | None = None
         for theme in THEMES:
             self.register_theme(theme)
@@ -98,7 +99,7 @@ class TwotickApp(App[None]):
             await self._session.close()
 
     def _show(self, screen: Screen[None]) -> None:
-        if len(self.screen_stack) > 1:
+        while len(self.screen_stack) > 1:
             self.pop_screen()
         self.push_screen(screen)
 
@@ -141,7 +142,7 @@ class TwotickApp(App[None]):
     async def _ask_again(self, session: Session, error: TwotickError) -> None:
         """Nobody can be that: ask for something else."""
         await session.close()
-        self._session = None
+        self._session = self._main = None
         if isinstance(self.screen, FirstRun):
             self.screen.say(str(error))
         else:
@@ -149,18 +150,14 @@ class TwotickApp(App[None]):
 
     def _talk(self) -> None:
         assert self._session is not None
-        self._show(Main(self._session))
+        self._main = Main(self._session)
+        self._show(self._main)
 
     def _connection_changed(self) -> None:
-        main = self._main
-        if main is not None:
-            main.update_status()
+        if self._main is not None:
+            self._main.update_status()
         elif self._session is not None and self._session.connected:
             self._talk()
-
-    @property
-    def _main(self) -> Main | None:
-        return next((screen for screen in self.screen_stack if isinstance(screen, Main) and screen.is_mounted), None)
 
     def _arrived(self, message: Message) -> None:
         main = self._main
