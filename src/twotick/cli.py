@@ -1,12 +1,10 @@
 """The `twotick` command: understands the command line, calls, prints, and turns errors into an exit status."""
 
-import asyncio
 import errno
 import io
 import json
-import re
 import sys
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -16,34 +14,24 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
-from twotick.client import (
-    ConnectionLost,
-    MalformedName,
-    NotDelivered,
-    ProtocolError,
-    ServerUnreachable,
-    State,
-    TwotickError,
-    reason,
+from twotick.client import State, reason
+from twotick.ui.leaving import (
+    EX_DATAERR,
+    EX_INTERRUPTED,
+    EX_IOERR,
+    EX_OSERR,
+    EX_UNAVAILABLE,
+    EX_USAGE,
+    fail,
+    output_lost,
+    run,
 )
-from twotick.ui.errors import NotYet
-from twotick.ui.streams import abandon, complain, open_missing
+from twotick.ui.streams import complain, on_a_terminal, open_missing
 
 if TYPE_CHECKING:
     from twotick.client.credentials import Credential
     from twotick.settings import Settings
     from twotick.store import SqliteStore
-
-# From sysexits.h, which scripts know.
-EX_USAGE = 64
-EX_DATAERR = 65
-EX_NOHOST = 68
-EX_UNAVAILABLE = 69
-EX_OSERR = 71
-EX_IOERR = 74
-EX_TEMPFAIL = 75
-EX_PROTOCOL = 76
-EX_INTERRUPTED = 130
 
 _TYPER_STATUS: dict[Any, int] = {1: EX_IOERR, 2: EX_USAGE}
 """The exit statuses that the command line library has of its own: nobody reads its output, and wrong usage."""
@@ -101,7 +89,7 @@ def demo() -> None:
     """See it work: a server, a friend called echo, and you."""
     from twotick.ui.demo import demo
 
-    _run(demo())
+    run(demo())
 
 
 @app.command()
@@ -122,18 +110,18 @@ def serve(
     try:
         serve(settings.server_options(), _announce)
     except OptionsError as error:
-        _fail(EX_USAGE, *error.problems)
+        fail(EX_USAGE, *error.problems)
     except TlsError as error:
-        _fail(EX_USAGE, str(error))
+        fail(EX_USAGE, str(error))
     except StoreError as error:
-        _fail(EX_OSERR, f"{error} (--data names another folder, --memory keeps nothing)")
+        fail(EX_OSERR, f"{error} (--data names another folder, --memory keeps nothing)")
     except CannotListen as error:
         cause = cast(OSError, error.__cause__)
         if cause.errno == errno.EADDRINUSE:
             other = "--port" if error.setting == "port" else f"the setting {error.setting}"
             where = f"{error.host}:{error.port}"
-            _fail(EX_OSERR, f"{where} is in use: stop what listens there, or choose another port with {other}")
-        _fail(EX_OSERR, f"{error}: {reason(cause)}")
+            fail(EX_OSERR, f"{where} is in use: stop what listens there, or choose another port with {other}")
+        fail(EX_OSERR, f"{error}: {reason(cause)}")
 
 
 def _announce(host: str, port: int, fingerprint: str | None) -> None:
@@ -144,20 +132,35 @@ def _announce(host: str, port: int, fingerprint: str | None) -> None:
         else:
             print(f"listening with TLS on {where}, {fingerprint}", flush=True)
     except OSError as error:
-        raise typer.Exit(_output_lost(error)) from None
+        raise typer.Exit(output_lost(error)) from None
 
 
 @app.command()
-def chat(name: NameArgument, server: ServerOption = None, config: ConfigOption = None) -> None:
-    """Talk: '@bob hello' sends to bob, '@ALL hello' to everyone."""
-    from twotick.ui.chat import chat, chat_as_member
+def chat(
+    name: Annotated[
+        str | None, typer.Argument(help="Your name; who logged in last, or asked for, if not given.")
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Line by line, without the full screen.")] = False,
+    server: ServerOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Talk, on the whole screen of a terminal or line by line.
 
+    Line by line, '@bob hello' sends to bob, '@ALL hello' to everyone.
+    """
     settings = _settings(config, server=server)
     who = _login(settings, name)
+    if on_a_terminal() and not plain:
+        from twotick.ui.app import Wishes, talk
+
+        run(talk(Wishes(settings.server, name or "", who, settings.max_body, settings.notify, settings.theme)))
+        return
+    from twotick.ui.chat import chat, chat_as_member
+
     if who is not None:
-        _run(chat_as_member(who))
+        run(chat_as_member(who))
     else:
-        _run(chat(name, server=settings.server, max_body=settings.max_body))
+        run(chat(name or "", server=settings.server, max_body=settings.max_body))
 
 
 @app.command()
@@ -184,14 +187,14 @@ def send(
     try:
         body = read_body(text, settings.max_body)
     except OSError as error:
-        _fail(EX_IOERR, f"cannot read standard input: {error.strerror}")
+        fail(EX_IOERR, f"cannot read standard input: {error.strerror}")
     who = _login(settings, sender)
     if who is None:
-        _run(send(recipient, body, name=sender, server=settings.server, max_body=settings.max_body))
+        run(send(recipient, body, name=sender, server=settings.server, max_body=settings.max_body))
         return
     from twotick.ui import member
 
-    _run(member.send(who, recipient, body, until=until.state, wait=wait, expires=expires))
+    run(member.send(who, recipient, body, until=until.state, wait=wait, expires=expires))
 
 
 @app.command()
@@ -220,11 +223,11 @@ def listen(
     handle = ui.run_command(command) if command is not None else ui.print_json if as_json else ui.print_line
     who = _login(settings, name)
     if who is None:
-        _run(ui.listen(name, handle, server=settings.server, max_body=settings.max_body, count=count))
+        run(ui.listen(name, handle, server=settings.server, max_body=settings.max_body, count=count))
         return
     from twotick.ui import member
 
-    _run(member.listen(who, handle, count=count))
+    run(member.listen(who, handle, count=count))
 
 
 @app.command()
@@ -241,7 +244,7 @@ def bench(
     from twotick.ui.bench import bench
 
     settings = _settings(config, server=server)
-    _run(
+    run(
         bench(settings.server, pairs=pairs, window=window, size=size, deliveries=deliveries, as_json=as_json),
         fast=True,
     )
@@ -264,20 +267,17 @@ def login(
     ] = None,
 ) -> None:
     """Log in as a member: asks for the password, and remembers a token for this device."""
-    import platform
-
-    from twotick.ui.member import log_in
+    from twotick.ui.member import log_in, this_device
     from twotick.ui.password import read_password
 
     name, server = _account(account)
-    device = device or re.sub(r"[^A-Za-z0-9._-]", "-", platform.node())[:32] or "device"
     try:
         password = read_password(new=sign_up is not None).decode()
     except (EOFError, ValueError, OSError, UnicodeDecodeError) as error:
-        _fail(EX_USAGE, str(error) or "no password was given")
+        fail(EX_USAGE, str(error) or "no password was given")
     except KeyboardInterrupt:
         raise typer.Exit(EX_INTERRUPTED) from None
-    _run(log_in(name, server, password=password, device=device, sign_up=sign_up))
+    run(log_in(name, server, password=password, device=device or this_device(), sign_up=sign_up))
 
 
 @app.command()
@@ -290,8 +290,8 @@ def logout(account: AccountArgument) -> None:
     with _credentials():
         who = credentials.load(server, name)
     if who is None:
-        _fail(EX_UNAVAILABLE, f"nobody is logged in as {name} on {server}")
-    _run(log_out(who))
+        fail(EX_UNAVAILABLE, f"nobody is logged in as {name} on {server}")
+    run(log_out(who))
 
 
 @app.command()
@@ -305,7 +305,7 @@ def devices(
     """List a member's devices, or revoke one."""
     from twotick.ui.member import show_devices
 
-    _run(show_devices(_member(_settings(config, server=server), name), revoke=revoke, as_json=as_json))
+    run(show_devices(_member(_settings(config, server=server), name), revoke=revoke, as_json=as_json))
 
 
 @app.command()
@@ -322,7 +322,7 @@ def history(
     from twotick.ui.member import show_history
 
     who = _member(_settings(config, server=server), name)
-    _run(show_history(who, peer, since=since.astimezone() if since else None, limit=limit, as_json=as_json))
+    run(show_history(who, peer, since=since.astimezone() if since else None, limit=limit, as_json=as_json))
 
 
 @app.command()
@@ -330,14 +330,14 @@ def export(name: AsOption = None, server: ServerOption = None, config: ConfigOpt
     """Print all of a member's messages as JSON lines."""
     from twotick.ui.member import export
 
-    _run(export(_member(_settings(config, server=server), name)))
+    run(export(_member(_settings(config, server=server), name)))
 
 
 def _account(account: str) -> tuple[str, str]:
     """Understand NAME@HOST[:PORT]."""
     name, at, server = account.partition("@")
     if not at or not name or not server:
-        _fail(EX_USAGE, f"'{account}' is not NAME@HOST[:PORT]")
+        fail(EX_USAGE, f"'{account}' is not NAME@HOST[:PORT]")
     return name, server
 
 
@@ -349,9 +349,9 @@ def _credentials() -> Generator[None]:
     try:
         yield
     except CredentialError as error:
-        _fail(EX_OSERR, str(error))
+        fail(EX_OSERR, str(error))
     except ValueError as error:
-        _fail(EX_USAGE, str(error))
+        fail(EX_USAGE, str(error))
 
 
 def _login(settings: "Settings", name: str | None) -> "Credential | None":
@@ -366,7 +366,7 @@ def _member(settings: "Settings", name: str | None) -> "Credential":
     who = _login(settings, name)
     if who is None:
         whom = name or "anybody"
-        _fail(EX_UNAVAILABLE, f"not logged in as {whom} on {settings.server}: 'twotick login NAME@HOST' does that")
+        fail(EX_UNAVAILABLE, f"not logged in as {whom} on {settings.server}: 'twotick login NAME@HOST' does that")
     return who
 
 
@@ -505,7 +505,7 @@ def cert(
     try:
         certificate, key, fingerprint = make_certificate((folder or settings.data / "tls").absolute(), names, days)
     except TlsError as error:
-        _fail(EX_USAGE, str(error))
+        fail(EX_USAGE, str(error))
     print("Write into twotick.toml:\n")
     print(f"tls_certificate = {json.dumps(str(certificate), ensure_ascii=False)}")
     print(f"tls_key = {json.dumps(str(key), ensure_ascii=False)}\n")
@@ -532,13 +532,13 @@ def _administering(
         with admin.opened(settings.data, settings.store_limits(), make=make) as store:
             yield store, settings
     except (admin.Malformed, ValueError) as error:
-        _fail(EX_USAGE, str(error))
+        fail(EX_USAGE, str(error))
     except admin.AdminError as error:
-        _fail(EX_DATAERR, str(error))
+        fail(EX_DATAERR, str(error))
     except StoreError as error:
-        _fail(unusable, str(error))
+        fail(unusable, str(error))
     except EOFError:
-        _fail(EX_USAGE, "no password was given")
+        fail(EX_USAGE, "no password was given")
     except KeyboardInterrupt:
         raise typer.Exit(EX_INTERRUPTED) from None
 
@@ -549,54 +549,7 @@ def _settings(config: Path | None, **given: Any) -> "Settings":
     try:
         return load(config, given)
     except SettingsError as error:
-        _fail(EX_USAGE, str(error))
-
-
-def _run(work: Coroutine[Any, Any, None], *, fast: bool = False) -> None:
-    """Run it, and leave with the exit status that tells how it went."""
-    factory = None
-    if fast:
-        import uvloop
-
-        factory = uvloop.new_event_loop
-    try:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(work)
-    except MalformedName as error:
-        _fail(EX_USAGE, str(error))
-    except NotDelivered as error:
-        _fail(EX_UNAVAILABLE, f"not delivered: {error}")
-    except ServerUnreachable as error:
-        _fail(EX_NOHOST, f"{error} (start one with 'twotick serve', or name another with --server)")
-    except ConnectionLost as error:
-        _fail(EX_NOHOST, str(error))
-    except ProtocolError as error:
-        _fail(EX_PROTOCOL, str(error))
-    except NotYet as error:
-        _fail(EX_TEMPFAIL, str(error))
-    except TwotickError as error:
-        _fail(EX_UNAVAILABLE, str(error))
-    except KeyboardInterrupt:
-        raise typer.Exit(EX_INTERRUPTED) from None
-    except EOFError:
-        _fail(EX_UNAVAILABLE, "the input ended before there was a name")
-    except ValueError as error:
-        _fail(EX_USAGE, str(error))
-    except OSError as error:
-        raise typer.Exit(_output_lost(error)) from None
-
-
-def _fail(status: int, *problems: str) -> NoReturn:
-    for problem in problems:
-        complain(problem)
-    raise typer.Exit(status)
-
-
-def _output_lost(error: OSError) -> int:
-    """Standard output is gone: say so; returns the exit status."""
-    abandon(sys.stdout)
-    complain(f"cannot write: {error.strerror}")
-    return EX_IOERR
+        fail(EX_USAGE, str(error))
 
 
 def main() -> NoReturn:
@@ -613,5 +566,5 @@ def main() -> NoReturn:
             status = _TYPER_STATUS.get(leaving.code, leaving.code)
         sys.stdout.flush()
     except OSError as error:
-        status = _output_lost(error)
+        status = output_lost(error)
     sys.exit(status)

@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TWOTICK_", extra="forbid")
 
     server: str = DEFAULT_SERVER
+    notify: Literal["bell", "desktop", "off"] = "bell"
+    theme: Literal["terminal", "dark", "light"] = "terminal"
 
     host: str = "127.0.0.1"
     port: int = Field(18000, ge=0, le=65535)

@@ -17,7 +17,7 @@ class Program:
     async def decided(self, entry: Entry) -> None:
         raise NotImplementedError
 
-    async def mark_read(self, message: Entry) -> None:
+    async def mark_read(self, sender: str, seq: int) -> None:
         raise NotImplementedError
 
 

@@ -732,3 +732,16 @@ async def test_a_server_without_a_store_lets_no_member_in() -> None:
         async with join("alice", f"127.0.0.1:{port}", token="t"):
             pass
     await server.stop()
+
+
+async def test_what_was_read_can_be_told_by_its_number_alone() -> None:
+    """Rule 11.8, by a program that was started anew."""
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob:
+        receipt = await bob.send("alice", "hello")
+        async with chat.join("alice") as alice:
+            (message,) = await take(alice, 1)
+        async with chat.join("alice") as alice:
+            assert alice.cursor == message.seq
+            await alice.mark_read("Bob", message.seq)
+            await receipt.read()
+            await alice.mark_read("no name", 7)

@@ -1,6 +1,7 @@
 """A person at a terminal: what is typed, and what is on the screen."""
 
 import contextlib
+import signal
 from collections.abc import Callable, Generator
 
 import pexpect
@@ -15,8 +16,8 @@ _PATIENCE = 30.0
 class _Screen(pyte.Screen):
     """A screen that answers what programs ask of terminals."""
 
-    def __init__(self, answer: Callable[[str], object]) -> None:
-        super().__init__(120, 24)
+    def __init__(self, columns: int, answer: Callable[[str], object]) -> None:
+        super().__init__(columns, 24)
         self._answer = answer
 
     def write_process_input(self, data: str) -> None:
@@ -24,23 +25,28 @@ class _Screen(pyte.Screen):
 
 
 class Terminal:
-    """A command on a terminal of 120 columns and 24 lines.
+    """A command on a terminal of 24 lines.
+
+    Args:
+        arguments: the words of the command line.
+        columns: how wide the terminal is.
+        env: variables.
 
     Attributes:
         title: the window's title.
     """
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, columns: int = 120, env: dict[str, str] | None = None) -> None:
         self._child: pexpect.spawn[str] = pexpect.spawn(
             COMMAND,
             list(arguments),
-            env=environment(TERM="xterm-256color"),  # type: ignore[arg-type]
+            env=environment(TERM="xterm-256color", **(env or {})),  # type: ignore[arg-type]
             encoding="utf-8",
             timeout=_PATIENCE,
-            dimensions=(24, 120),
+            dimensions=(24, columns),
         )
         self._child.delaybeforesend = None
-        self._screen = _Screen(self._child.send)
+        self._screen = _Screen(columns, self._child.send)
         self._stream = pyte.Stream(self._screen)
 
     @property
@@ -64,6 +70,24 @@ class Terminal:
             except (pexpect.EOF, pexpect.TIMEOUT) as error:
                 raise AssertionError(f"{lines} do not come: {self.lines}") from error
 
+    @property
+    def screen(self) -> str:
+        """All that is on the screen."""
+        return "\n".join(line.rstrip() for line in self._screen.display)
+
+    def has(self, *texts: str) -> None:
+        """Wait until all of these are on the screen."""
+        while not all(text in self.screen for text in texts):
+            try:
+                self._stream.feed(self._child.read_nonblocking(4096, _PATIENCE))
+            except (pexpect.EOF, pexpect.TIMEOUT) as error:
+                raise AssertionError(f"{texts} do not come:\n{self.screen}") from error
+
+    def kill(self) -> None:
+        """End the command as if the machine had no power."""
+        self._child.kill(signal.SIGKILL)
+        self._child.wait()
+
     def ends(self, patience: float = _PATIENCE) -> int | None:
         """Wait until the command ends; returns its exit status."""
         with contextlib.suppress(pexpect.EOF):
@@ -85,9 +109,9 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(*arguments: str) -> Generator[Terminal, None, None]:
+def terminal(*arguments: str, columns: int = 120, env: dict[str, str] | None = None) -> Generator[Terminal, None, None]:
     """Run a command on a terminal for a while."""
-    opened = Terminal(*arguments)
+    opened = Terminal(*arguments, columns=columns, env=env)
     try:
         yield opened
     finally:

@@ -151,3 +151,9 @@ def test_an_ascii_terminal_is_shown_what_it_can_show(address: str) -> None:
     ended = run("chat", "alice", "--server", address, stdin=b"@nobody hi\n", env=environment(PYTHONIOENCODING="ascii"))
     assert ended.returncode == 0
     assert ended.stdout.splitlines()[1].startswith("\\u2717 not delivered to nobody")
+
+
+def test_without_a_name_one_is_asked_for(address: str) -> None:
+    ended = run("chat", "--server", address, stdin=b"alice\n@nobody hi\n")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith(f"You are alice on {address}.")

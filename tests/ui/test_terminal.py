@@ -31,7 +31,7 @@ def test_the_demo_delivers_what_is_typed_and_a_friend_answers() -> None:
 
 
 def test_a_message_does_not_tear_the_line_that_is_being_typed(address: str) -> None:
-    with listening("bob", address) as bob, terminal("chat", "alice", "--server", address) as alice:
+    with listening("bob", address) as bob, terminal("chat", "--plain", "alice", "--server", address) as alice:
         bob.line()
         alice.shows(welcome(address), ">")
         alice.type("@bob par")
@@ -44,7 +44,7 @@ def test_a_message_does_not_tear_the_line_that_is_being_typed(address: str) -> N
 
 
 def test_what_others_write_is_shown_and_not_obeyed(address: str) -> None:
-    with terminal("chat", "alice", "--server", address) as alice:
+    with terminal("chat", "--plain", "alice", "--server", address) as alice:
         alice.shows(welcome(address), ">")
         twotick.send("alice", "\x1b]0;owned\x07\x1b[2J\x1b[H\u202emoc\rbob: hi\x9b2J", sender="carol", server=address)
         alice.shows("carol: \u241b]0;owned\u2407\u241b[2J\u241b[H<U+202E>moc\u240dbob: hi<U+009B>2J", ">")
@@ -53,7 +53,7 @@ def test_what_others_write_is_shown_and_not_obeyed(address: str) -> None:
 
 
 def test_a_line_without_a_recipient_is_followed_by_a_question(address: str) -> None:
-    with listening("bob", address) as bob, terminal("chat", "alice", "--server", address) as alice:
+    with listening("bob", address) as bob, terminal("chat", "--plain", "alice", "--server", address) as alice:
         bob.line()
         alice.shows(welcome(address), ">")
         alice.type("hello\r")
@@ -68,7 +68,7 @@ def test_a_line_without_a_recipient_is_followed_by_a_question(address: str) -> N
 
 
 def test_several_lines_are_one_message_if_they_are_pasted(address: str) -> None:
-    with listening("bob", address) as bob, terminal("chat", "alice", "--server", address) as alice:
+    with listening("bob", address) as bob, terminal("chat", "--plain", "alice", "--server", address) as alice:
         bob.line()
         alice.shows(welcome(address), ">")
         alice.type("\x1b[200~@bob one\ntwo\x1b[201~\r")
@@ -77,7 +77,7 @@ def test_several_lines_are_one_message_if_they_are_pasted(address: str) -> None:
 
 
 def test_a_refused_name_is_said_and_another_one_asked_for(address: str) -> None:
-    with listening("bob", address), terminal("chat", "bob", "--server", address) as chat:
+    with listening("bob", address), terminal("chat", "--plain", "bob", "--server", address) as chat:
         chat.shows("the name bob is taken, or reserved.", "Name:")
         chat.type("b b\r")
         chat.shows("'b b' cannot be a name: take 1 to 32 letters and digits, and no word of the protocol.", "Name:")
@@ -92,7 +92,7 @@ def test_an_error_103_is_said_and_ends_it_and_it_registers_again_when_started_ag
     with started("serve", "--port", "0", env=environment(TWOTICK_MAX_BODY="5")) as server:
         address = server.line().removeprefix("listening on ")
         for _ in range(2):
-            with terminal("chat", "alice", "--server", address) as alice:
+            with terminal("chat", "--plain", "alice", "--server", address) as alice:
                 alice.shows(welcome(address), ">")
                 alice.type("@alice hello\r")
                 alice.shows("alice: hello", f"{TICKS} delivered to alice", ">")
@@ -104,7 +104,7 @@ def test_an_error_103_is_said_and_ends_it_and_it_registers_again_when_started_ag
 def test_a_lost_connection_ends_it_while_a_line_is_being_typed() -> None:
     with started("serve", "--port", "0") as server:
         address = server.line().removeprefix("listening on ")
-        with terminal("chat", "alice", "--server", address) as alice:
+        with terminal("chat", "--plain", "alice", "--server", address) as alice:
             alice.shows(welcome(address), ">")
             alice.type("@bob hel")
             alice.shows("> @bob hel")
@@ -117,10 +117,10 @@ def test_a_lost_connection_ends_it_while_a_line_is_being_typed() -> None:
     ("arguments", "shown", "key", "status"),
     [
         (["demo"], ">", "\x03", 130),
-        (["chat", "alice"], ">", "\x03", 130),
-        (["chat", "alice"], ">", "\x04", 0),
-        (["chat", "b b"], "Name:", "\x03", 130),
-        (["chat", "b b"], "Name:", "\x04", 69),
+        (["chat", "--plain", "alice"], ">", "\x03", 130),
+        (["chat", "--plain", "alice"], ">", "\x04", 0),
+        (["chat", "--plain", "b b"], "Name:", "\x03", 130),
+        (["chat", "--plain", "b b"], "Name:", "\x04", 69),
     ],
 )
 def test_it_can_be_left_at_any_time(address: str, arguments: list[str], shown: str, key: str, status: int) -> None:

@@ -41,8 +41,8 @@ class Owner(Protocol):
         """The program has decided on an entry."""
         ...
 
-    async def mark_read(self, message: "MemberMessage") -> None:
-        """The program says that a message was read."""
+    async def mark_read(self, sender: str, seq: int) -> None:
+        """The program says that the messages from a user were read, up to one."""
         ...
 
 
@@ -158,7 +158,7 @@ class MemberMessage(Entry):
         """
         await self.ack()
         if not self.outgoing and self.decision is Decision.TAKEN:
-            await self._owner.mark_read(self)
+            await self._owner.mark_read(self.sender, self.seq)
 
 
 class ReceiptEvent(Entry):

@@ -99,6 +99,7 @@ class MemberClient:
         name: the member's name.
         device: the device's name; empty until a server has said what it is.
         window: how many entries the server sends before the first is acknowledged.
+        cursor: up to which number of the log the device had everything when it was connected last (rule 11.2).
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class MemberClient:
         self.name = name
         self.device = ""
         self.window = registration.window
+        self.cursor = 0
         self._registration = registration
         self._lifeline = Lifeline(server, registration.side, known, limits, self, on_connection)
         self._inbox = Inbox(name.encode())
@@ -176,7 +178,8 @@ class MemberClient:
             raise ProtocolError("the server does not say up to where this device has its messages")
         self.window = number(head, b"window") or 1
         self.device = as_text(head.headers.get(b"device", b""))
-        same_log = self._inbox.opened(number(head, b"seq"), self._resumed, self.window)
+        self.cursor = number(head, b"seq")
+        same_log = self._inbox.opened(self.cursor, self._resumed, self.window)
         if not same_log:
             self._read.clear()
         self._joined = True
@@ -402,17 +405,28 @@ class MemberClient:
         self._lifeline.write(self._inbox.answers())
         await self._lifeline.drain()
 
-    async def mark_read(self, message: MemberMessage) -> None:
-        """The program says that a message was read; see `MemberMessage.read`."""
+    async def mark_read(self, sender: str, seq: int) -> None:
+        """Say that the member has read the messages from a user, up to one (rule 11.8). See `MemberMessage.read`.
+
+        Does nothing if that was said before. While the connection is away it is told later.
+
+        Args:
+            sender: the user.
+            seq: the number of the last message that was read, in the log.
+
+        Raises:
+            TwotickError: the client has ended.
+        """
         self._check()
-        name = message.name.lower()
-        if message.seq <= self._read.get(name, 0):
+        name = sender.encode(errors="replace")
+        key = name.lower()
+        if not is_name(name) or seq <= self._read.get(key, 0):
             return
-        self._read[name] = message.seq
-        self._read.move_to_end(name)
+        self._read[key] = seq
+        self._read.move_to_end(key)
         if len(self._read) > _PEERS_READ:
             self._read.popitem(last=False)
-        self._lifeline.write(frame(Verb.READ, message.name, seq=message.seq))
+        self._lifeline.write(frame(Verb.READ, name, seq=seq))
         await self._lifeline.drain()
 
     # Questions

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -25,6 +24,7 @@ from twotick.client import (
 )
 from twotick.client.credentials import Credential
 from twotick.ui.member import connected
+from twotick.ui.streams import on_a_terminal
 from twotick.ui.tasks import together
 from twotick.ui.text import accepted_line, console, delivered_line, failed_line, message_line, visible
 
@@ -67,7 +67,7 @@ async def chat(name: str, *, server: str, max_body: int, welcome: str | None = N
     """Talk as a guest until the end of input.
 
     Args:
-        name: who talks; another is asked for if it cannot be had.
+        name: who talks; asked for if it is empty or cannot be had.
         server: `HOST:PORT`.
         max_body: the longest message, in bytes.
         welcome: what to say at the start; None for the usual.
@@ -78,6 +78,7 @@ async def chat(name: str, *, server: str, max_body: int, welcome: str | None = N
     """
     out = console()
     async with _asking() as ask, contextlib.AsyncExitStack() as stack:
+        name = name or (await ask("Name: ")).strip()
         while True:
             try:
                 me = await stack.enter_async_context(connect(name, server, max_body=max_body))
@@ -216,7 +217,7 @@ def _read_standard_input() -> bytes:
 @contextlib.asynccontextmanager
 async def _asking() -> AsyncGenerator[Ask, None]:
     """A way to ask for lines: on a terminal what is typed is not torn by what is printed meanwhile."""
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if on_a_terminal():
         from prompt_toolkit import PromptSession
         from prompt_toolkit.patch_stdout import patch_stdout
 

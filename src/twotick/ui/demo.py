@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import AsyncGenerator
 
 from twotick.client import Client, NotDelivered, connect
 from twotick.server import Server, ServerLimits
 from twotick.ui.chat import chat
+from twotick.ui.streams import on_a_terminal
 from twotick.ui.tasks import together
 from twotick.ui.text import console, delivered_line, failed_line, message_line
 
@@ -20,7 +20,7 @@ async def demo() -> None:
     host, port = await server.start("127.0.0.1", 0)
     address = f"{host}:{port}"
     try:
-        if sys.stdin.isatty() and sys.stdout.isatty():
+        if on_a_terminal():
             async with _friend(address):
                 await chat(
                     "you",

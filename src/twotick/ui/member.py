@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import itertools
 import json
+import platform
+import re
 import sys
 from collections.abc import AsyncGenerator
 from datetime import datetime
@@ -60,17 +62,18 @@ async def connected(
     async with join(
         who.name, who.server, token=who.token, device=device, send_only=send_only, on_connection=tell
     ) as me:
-        _tell_trust(me)
+        for line in _about_trust(me):
+            complain(line)
         yield me
 
 
-def _tell_trust(me: MemberClient) -> None:
-    """Say what a person should know of how the server is trusted."""
+def _about_trust(me: MemberClient) -> list[str]:
+    """What a person should know of how the server is trusted, in lines."""
     trust = me.trust
-    if trust is not None and trust.verdict is Verdict.FIRST_USE:
-        complain(f"{trust.server} is new here; its certificate is {trust.fingerprint}, which is remembered from now on")
-    if trust is not None and trust.warning:
-        complain(trust.warning)
+    if trust is None:
+        return []
+    new = f"{trust.server} is new here; its certificate is {trust.fingerprint}, which is remembered from now on"
+    return [line for line in (new if trust.verdict is Verdict.FIRST_USE else "", trust.warning) if line]
 
 
 async def log_in(name: str, server: str, *, password: str, device: str, sign_up: str | None) -> None:
@@ -79,12 +82,34 @@ async def log_in(name: str, server: str, *, password: str, device: str, sign_up:
     Raises:
         TwotickError: the server does not let us in, or the token cannot be kept.
     """
+    trust, place = await new_login(name, server, password=password, device=device, sign_up=sign_up)
+    for line in trust:
+        complain(line)
+    console().print(f"You are {name} on {server}, on the device {device}. The token is in {visible(place)}.")
+
+
+async def new_login(
+    name: str, server: str, *, password: str, device: str, sign_up: str | None
+) -> tuple[list[str], str]:
+    """Get a token for this device and remember it.
+
+    Returns:
+        What a person should know of how the server is trusted, in lines; and where the token is, in words.
+
+    Raises:
+        TwotickError: the server does not let us in, or the token cannot be kept.
+        ValueError: that is no server.
+    """
     async with join(name, server, password=password, device=f"{device}/login", sign_up=sign_up) as me:
-        _tell_trust(me)
+        trust = _about_trust(me)
         token = await me.new_token(device)
         await me.revoke(f"{device}/login")
-    place = credentials.save(server, name, device, token)
-    console().print(f"You are {name} on {server}, on the device {device}. The token is in {visible(place)}.")
+    return trust, credentials.save(server, name, device, token)
+
+
+def this_device() -> str:
+    """What this machine is called as a device, unless somebody says otherwise."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", platform.node())[:32] or "device"
 
 
 async def log_out(who: Credential) -> None:

@@ -16,6 +16,11 @@ def open_missing() -> None:
             setattr(sys, name, open(number, "w" if number else "r", 1, "utf-8"))  # noqa: PTH123, SIM115
 
 
+def on_a_terminal() -> bool:
+    """Whether somebody types at a terminal, and sees it."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def abandon(stream: TextIO) -> None:
     """Write nothing more to a stream that cannot be written, also not what Python still holds on its way out."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

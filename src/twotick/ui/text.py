@@ -1,5 +1,6 @@
 """What other users wrote, made safe to show: the terminal obeys none of it."""
 
+import re
 import unicodedata
 
 from rich.console import Console
@@ -36,6 +37,40 @@ def _shown(character: str) -> str:
     if code == 0x7F:
         return "\u2421"
     return f"<U+{code:04X}>"
+
+
+_UNEVEN = re.compile(
+    r"(?<=[\u2600-\u27bf\U0001f000-\U0001faff\ufe0f])\u200d"  # joins emoji
+    r"|[\ufe00-\ufe0f\u20e3\U0001f3fb-\U0001f3ff]"  # another look, a keycap, the colour of a skin
+)
+"""What changes the width of a character in one terminal and not in another."""
+
+_FILLERS = re.compile(r"[\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5]")
+"""Letters and marks that cannot be seen."""
+
+_MARKS = re.compile(
+    r"([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3})"
+    r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+"
+)
+"""More marks on one letter than any writing needs, with which it would reach into the lines above and below."""
+
+_TAB = " " * 4
+
+
+def placed(text: str, *, keep: str = "\n") -> str:
+    """Text for a place on a screen: besides what `visible` does, all terminals agree on how wide it is.
+
+    Args:
+        text: anything.
+        keep: see `visible`; tabs are spaces in any case.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    text = visible(text.replace("\t", _TAB), keep=keep)
+    if text.isascii():
+        return text
+    text = _FILLERS.sub(lambda found: _shown(found[0]), _UNEVEN.sub("", text))
+    return _MARKS.sub(r"\1", text)
 
 
 def message_line(sender: str, text: str) -> Text:

@@ -1,0 +1,206 @@
+"""The terminal app: which screen there is, and which session."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import quote
+
+import platformdirs
+from textual import on, work
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+
+from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, TwotickError, credentials
+from twotick.client.credentials import Credential
+from twotick.ui.app.commands import COMMANDS
+from twotick.ui.app.first_run import FirstRun, Start
+from twotick.ui.app.guest import GuestSession
+from twotick.ui.app.main import Main
+from twotick.ui.app.member import MemberSession
+from twotick.ui.app.model import Message
+from twotick.ui.app.notices import Notify, tell
+from twotick.ui.app.session import Session
+from twotick.ui.app.themes import THEMES
+from twotick.ui.member import new_login, this_device
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How the app is to begin.
+
+    Attributes:
+        server: where.
+        name: as whom; empty to ask.
+        who: the login with that name; None for a guest.
+        max_body: the longest message, in bytes.
+        notify: how to tell somebody who looks elsewhere that a message came.
+        theme: the colours.
+        folder: where all is kept; None for the platform's place for data.
+    """
+
+    server: str
+    name: str = ""
+    who: Credential | None = None
+    max_body: int = 1 << 20
+    notify: Notify = "bell"
+    theme: str = "terminal"
+    folder: Path | None = None
+
+
+class TwotickApp(App[None]):
+    """Chat on a terminal.
+
+    Attributes:
+        failure: why it has ended; None if somebody has left.
+    """
+
+    ENABLE_COMMAND_PALETTE = True
+    TITLE = "Twotick"
+    CSS = """
+    ToastRack { align: right top; dock: top; }
+    Toast { max-width: 60; }
+    OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
+    ToggleButton:nocolor:focus > .toggle--label { text-style: bold underline; }
+    """
+    COMMAND_PALETTE_BINDING: ClassVar[str] = "ctrl+p"
+
+    def __init__(self, wishes: Wishes) -> None:
+        no_color = "NO_COLOR" in os.environ
+        super().__init__(ansi_color=True if no_color else None)
+        self._wishes = wishes
+        self._session: Session | None = None
+        self._main: Main | None = None
+        self.failure: TwotickError | None = None
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = "terminal" if no_color else wishes.theme
+
+    @property
+    def session(self) -> Session | None:
+        """As whom somebody talks; None before that is known."""
+        return self._session
+
+    def on_mount(self) -> None:
+        """Begin, if it is known as whom."""
+        wishes = self._wishes
+        if wishes.who is not None:
+            self._begin_as_member(wishes.who)
+        elif wishes.name:
+            self._begin(GuestSession(wishes.name, wishes.server, wishes.max_body))
+        else:
+            self._show(FirstRun(Start(wishes.server, "")))
+
+    async def on_unmount(self) -> None:
+        """Let everything go, so that the app can be started again at once."""
+        self.workers.cancel_all()
+        if self._session is not None:
+            await self._session.close()
+
+    def _show(self, screen: Screen[None]) -> None:
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.push_screen(screen)
+
+    async def action_quit(self) -> None:
+        """Leave, unless something would be lost."""
+        if self._main is not None:
+            self._main.action_leave()
+        else:
+            self.exit()
+
+    # Sessions
+
+    def _begin_as_member(self, who: Credential) -> None:
+        data = self._wishes.folder or platformdirs.user_data_path("twotick") / "chat"
+        folder = data / f"{who.name.lower()}@{quote(who.server, safe='')}"
+        try:
+            session = MemberSession(who, folder, self._wishes.max_body)
+        except TwotickError as error:
+            self.failure = error
+            self.exit()
+            return
+        self._begin(session)
+        self._talk()  # what is kept here is there at once
+
+    def _begin(self, session: Session) -> None:
+        self._session = session
+        session.on_connection = self._connection_changed
+        session.on_message = self._arrived
+        self._serve(session)
+
+    @work(group="session", exclusive=True)
+    async def _serve(self, session: Session) -> None:
+        try:
+            await session.run()
+        except (NotAuthenticated, NameRefused, ConnectionLost) as error:
+            await self._ask_again(session, error)
+        except TwotickError:
+            self._connection_changed()
+
+    async def _ask_again(self, session: Session, error: TwotickError) -> None:
+        """Nobody can be that: ask for something else."""
+        await session.close()
+        self._session = self._main = None
+        if isinstance(self.screen, FirstRun):
+            self.screen.say(str(error))
+        else:
+            self._show(FirstRun(Start(session.server, session.name), str(error)))
+
+    def _talk(self) -> None:
+        assert self._session is not None
+        self._main = Main(self._session)
+        self._show(self._main)
+
+    def _connection_changed(self) -> None:
+        if self._main is not None:
+            self._main.update_status()
+        elif self._session is not None and self._session.connected:
+            self._talk()
+
+    def _arrived(self, message: Message) -> None:
+        main = self._main
+        if main is not None and not main.arrived(message):
+            tell(self._wishes.notify, message.sender, message.text, self.bell)
+
+    @on(Main.Connect)
+    def _connect(self) -> None:
+        if self._session is not None:
+            self._serve(self._session)
+
+    # Signing in
+
+    @on(FirstRun.Chosen)
+    async def _chosen(self, event: FirstRun.Chosen) -> None:
+        self._start(event.start)
+
+    @work(group="start", exclusive=True)
+    async def _start(self, start: Start) -> None:
+        try:
+            if start.password:
+                trust, _ = await new_login(
+                    start.name, start.server, password=start.password, device=this_device(), sign_up=start.sign_up
+                )
+                for line in trust:
+                    self.notify(line, timeout=20)
+            who = credentials.load(start.server, start.name) if start.password else None
+        except (TwotickError, ValueError) as error:
+            if isinstance(self.screen, FirstRun):
+                self.screen.say(str(error))
+            return
+        if who is not None:
+            self._begin_as_member(who)
+        else:
+            self._begin(GuestSession(start.name, start.server, self._wishes.max_body))
+
+    # The command palette
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """All that can be done."""
+        main = self._main
+        if main is not None:
+            for each in COMMANDS:
+                if each.word != "commands":
+                    what = f"{each.shown} \u00b7 {each.help}"
+                    yield SystemCommand(each.title, what, lambda each=each: main.do(each))

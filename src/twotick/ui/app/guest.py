@@ -1,0 +1,90 @@
+"""A guest's session: a name for as long as it is connected, and nothing that is kept."""
+
+import asyncio
+
+from twotick.client import Client, ConnectionLost, NameTaken, NotDelivered, State, connect
+from twotick.client import Message as Arrival
+from twotick.ui.app.model import Conversation, Message, now
+from twotick.ui.app.session import Session
+from twotick.ui.app.store import LocalStore
+from twotick.ui.tasks import together
+
+_WINDOW = 16
+"""Messages that the server may send before the first is answered."""
+
+_FIRST_WAIT = 0.25
+"""Seconds before the first attempt to connect again; twice as many before each further one."""
+
+_LONGEST_WAIT = 30.0
+"""The most seconds between attempts."""
+
+
+class GuestSession(Session):
+    """A guest at one server. What was said is in memory, and is gone with the program."""
+
+    keeps = False
+
+    def __init__(self, name: str, server: str, max_body: int) -> None:
+        super().__init__(name, server, LocalStore(None), max_body)
+        self._in_flight: list[Message] = []
+        self._begun = False
+
+    async def _run(self) -> None:
+        """Connect again and again; a first connection that cannot be had is an error."""
+        wait = _FIRST_WAIT
+        while True:
+            lost = "the program has connected anew"
+            try:
+                async with connect(self.name, self.server, window=_WINDOW, max_body=self.max_body) as me:
+                    self._begun, wait = True, _FIRST_WAIT
+                    self._tell(None)
+                    async with together() as group:
+                        group.create_task(self._receive_all(me))
+                        group.create_task(self._send_all(me, group))
+            except (ConnectionLost, NameTaken) as error:  # the server may hold the name for the lost connection yet
+                if not self._begun:
+                    raise
+                lost = str(error)
+                self._tell(error)
+            finally:
+                for message in self._in_flight:
+                    self._settled(message, State.FAILED, 0, f"nobody knows whether it arrived, since {lost}")
+                self._in_flight.clear()
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    async def _receive_all(self, me: Client) -> None:
+        while True:
+            arrival = await me.receive()
+            if arrival.sender.lower() != self.name.lower():  # what one sends to oneself is there already
+                self._take(arrival)
+            await arrival.ack()
+
+    def _take(self, arrival: Arrival) -> None:
+        place = (self.store.newest() + 1, 0)
+        message = Message(arrival.sender.lower(), arrival.sender, arrival.text, now(), False, place)
+        self._came(message)
+        self.on_message(message)
+
+    async def _send_all(self, me: Client, group: asyncio.TaskGroup) -> None:
+        while True:
+            message = await self._unsent.get()
+            self._in_flight.append(message)
+            group.create_task(self._send(me, message))
+
+    async def _send(self, me: Client, message: Message) -> None:
+        state, reason = State.DELIVERED, ""
+        try:
+            await me.send(self.conversations.open(message.conversation).name, message.text)
+        except NotDelivered as error:
+            state, reason = State.FAILED, str(error)
+        except ConnectionLost:
+            return  # whoever waits for messages is told as well
+        self._in_flight.remove(message)
+        self._settled(message, state, 0, reason)
+
+    async def _fetch_older(self, conversation: Conversation) -> None:
+        conversation.complete = True  # nobody else has them
+
+    def _tell_read(self, name: str, seq: int) -> None:
+        """Guests cannot tell."""

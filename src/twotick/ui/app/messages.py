@@ -1,0 +1,291 @@
+"""The list of messages: only the lines that are seen are built."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import accumulate
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message as Event
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from twotick.client import State
+from twotick.ui.app.layout import Around, Line, height, lines
+from twotick.ui.app.model import Conversation, Message
+
+_NEAR = 20
+"""Lines from the top at which older messages are asked for."""
+
+
+class MessageList(ScrollView, can_focus=True):
+    """The messages of a conversation.
+
+    Attributes:
+        conversation: which; None for none.
+        selected: the message that is acted on, while the list has the focus.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "select(-1)", "Message before", show=False),
+        Binding("down,j", "select(1)", "Message after", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("home,g", "select_first", "Oldest message", show=False),
+        Binding("end,G", "select_last", "Newest message", show=False),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"messages--{name}"
+        for name in (
+            "sender", "me", "quiet", "link", "mention", "day", "rule", "new", "selected",
+            "waiting", "accepted", "delivered", "read", "failed",
+        )
+    }  # fmt: skip
+    DEFAULT_CSS = """
+    MessageList {
+        height: 1fr;
+        overflow-x: hidden;
+        overflow-y: scroll;
+        scrollbar-size-vertical: 1;
+        & > .messages--sender { color: $secondary; text-style: bold; }
+        & > .messages--me { color: $success; text-style: bold; }
+        & > .messages--quiet, & > .messages--day { text-style: dim; }
+        & > .messages--rule { text-style: dim; }
+        & > .messages--link { text-style: underline; }
+        & > .messages--mention { color: $warning; text-style: bold; }
+        & > .messages--new { color: $warning; text-style: bold; }
+        & > .messages--selected { color: $primary; text-style: bold; }
+        & > .messages--waiting, & > .messages--accepted, & > .messages--delivered { text-style: dim; }
+        & > .messages--read { color: $success; text-style: bold; }
+        & > .messages--failed { color: $error; }
+    }
+    """
+
+    selected: reactive[Message | None] = reactive(None)
+
+    class Near(Event):
+        """Somebody looks at the oldest message that is loaded."""
+
+    class Seen(Event):
+        """The newest message is, or is no longer, on the screen."""
+
+    class Chosen(Event):
+        """A message is to be shown in full."""
+
+        def __init__(self, message: Message) -> None:
+            super().__init__()
+            self.message = message
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conversation: Conversation | None = None
+        self._messages: list[Message] = []
+        self._new: Message | None = None
+        self._heights: dict[tuple[int, int, bool], int] = {}
+        self._tops: list[int] = [0]  # line of the beginning of each message, and of the end
+        self._width = 0
+        self._at_end = True
+        self._lines = lru_cache(512)(self._build)
+
+    # What is shown
+
+    def show(self, conversation: Conversation | None, new: Message | None) -> None:
+        """Show a conversation from its end, or nothing.
+
+        Args:
+            conversation: which.
+            new: the first message in it that was not read.
+        """
+        self.conversation = conversation
+        self._new = new
+        self.selected = None
+        self._at_end = True
+        self._heights.clear()
+        self.update_messages()
+
+    def update_messages(self) -> None:
+        """Something is different in the conversation; what is looked at stays where it is."""
+        anchor, offset = self.top_message()
+        self._messages = list(self.conversation.messages) if self.conversation is not None else []
+        if self.selected is not None and self.selected not in self._messages:
+            self.selected = None
+        self._lay_out()
+        if self._at_end:
+            self._go(self._tops[-1])
+        elif anchor is not None and anchor in self._messages:
+            self._go(self._tops[self._messages.index(anchor)] + offset)
+        self.refresh()
+
+    def top_message(self) -> tuple[Message | None, int]:
+        """The first message that is seen, and how many of its lines are above that."""
+        line = self.scroll_offset.y - self._above
+        index = self._index(max(0, line))
+        return (self._messages[index], max(0, line) - self._tops[index]) if self._messages else (None, 0)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the newest message is on the screen."""
+        return self._at_end
+
+    @property
+    def _above(self) -> int:
+        """Empty lines above a conversation that does not fill the screen."""
+        return max(0, self.size.height - self._tops[-1])
+
+    def _index(self, line: int) -> int:
+        """Which message a line belongs to."""
+        return max(0, min(bisect_right(self._tops, line) - 1, len(self._messages) - 1))
+
+    def _around(self, index: int) -> Around:
+        return Around(self._messages[index - 1] if index else None, self._messages[index] is self._new)
+
+    def _lay_out(self) -> None:
+        self._lines.cache_clear()
+        width, heights = self._width, self._heights
+        found: list[int] = []
+        before = 0
+        for index, message in enumerate(self._messages):
+            key = (message.number, before, message.state is State.FAILED)
+            lines_of = heights.get(key)
+            if lines_of is None:
+                lines_of = heights[key] = height(message, self._around(index), width)
+            found.append(lines_of)
+            before = message.number
+        self._tops = list(accumulate(found, initial=0))
+        self.virtual_size = Size(width, max(self._tops[-1], self.size.height))
+
+    def _build(self, index: int) -> list[Line]:
+        return lines(self._messages[index], self._around(index), self._width)
+
+    def render_line(self, y: int) -> Strip:
+        """A line of the screen."""
+        line = y + self.scroll_offset.y - self._above
+        width = self.size.width
+        base = self.rich_style
+        if line < 0 or not self._messages or line >= self._tops[-1]:
+            return Strip.blank(width, base)
+        index = self._index(line)
+        message = self._messages[index]
+        offset = line - self._tops[index]
+        built = self._lines(index)
+        spans = built[offset] if offset < len(built) else []
+        segments = [Segment(span.text, self._style(span.style, base)) for span in spans]
+        if message is self.selected and segments and segments[0].text[:1] == " ":
+            first = segments[0]
+            mark = Segment("\u258c", self._style("selected", base))
+            segments[:1] = [mark, Segment(first.text[1:], first.style)]
+        return Strip(segments).adjust_cell_length(width, base).apply_meta({"message": index})
+
+    def _style(self, name: str, base: Style) -> Style:
+        return self.get_component_rich_style(f"messages--{name}") if name else base
+
+    # Moving
+
+    def _go(self, line: int) -> None:
+        self.scroll_to(y=line, animate=False, immediate=True, force=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Another part is seen."""
+        super().watch_scroll_y(old_value, new_value)
+        at_end = new_value >= self.max_scroll_y
+        if at_end is not self._at_end:
+            self._at_end = at_end
+            self.post_message(self.Seen())
+        if new_value < _NEAR and new_value < old_value:
+            self.post_message(self.Near())
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Lay everything out anew if the width is another; stay where we are."""
+        at_end = self._at_end
+        if self.size.width != self._width:
+            anchor, offset = self.top_message()
+            self._width = self.size.width
+            self._heights.clear()
+            self._lay_out()
+            if anchor is not None and not at_end:
+                self._go(self._tops[self._messages.index(anchor)] + offset)
+        else:
+            self.virtual_size = Size(self._width, max(self._tops[-1], self.size.height))
+        if at_end:
+            self._go(self._tops[-1])
+            self._at_end = True
+        self.refresh()
+
+    def scroll_to_end(self) -> None:
+        """Show the newest message."""
+        self._go(self._tops[-1])
+
+    def action_page(self, pages: int) -> None:
+        """Scroll by pages."""
+        self._go(self.scroll_offset.y + pages * max(1, self.size.height - 2))
+        if self.has_focus and self._messages:
+            index = self._index(self.scroll_offset.y - self._above + (self.size.height - 1 if pages > 0 else 0))
+            self.selected = self._messages[index]
+
+    # Selecting
+
+    def on_focus(self) -> None:
+        """Something is selected as long as the list has the focus."""
+        if self.selected is None and self._messages:
+            bottom = self._index(self.scroll_offset.y - self._above + self.size.height - 1)
+            self.selected = self._messages[bottom]
+
+    def on_blur(self) -> None:
+        """Nothing is."""
+        self.selected = None
+
+    def watch_selected(self) -> None:
+        """Show what is selected."""
+        self.refresh()
+
+    def action_select(self, steps: int) -> None:
+        """Select another message."""
+        if self._messages:
+            index = self._messages.index(self.selected) if self.selected in self._messages else len(self._messages)
+            self._select(index + steps)
+
+    def action_select_first(self) -> None:
+        """Select the oldest message that is loaded."""
+        self._select(0)
+
+    def action_select_last(self) -> None:
+        """Select the newest message."""
+        self._select(len(self._messages) - 1)
+
+    def _select(self, index: int) -> None:
+        if not self._messages:
+            return
+        index = max(0, min(index, len(self._messages) - 1))
+        self.selected = self._messages[index]
+        top, bottom = self._tops[index], self._tops[index + 1]
+        seen = self.scroll_offset.y
+        if bottom > seen + self.size.height:
+            self._go(bottom - self.size.height)
+        elif top < seen:
+            self._go(top)
+        if index == 0:
+            self.post_message(self.Near())
+
+    def on_click(self, event: events.Click) -> None:
+        """Select what is clicked; show it in full when it is clicked twice."""
+        index = event.style.meta.get("message")
+        if isinstance(index, int) and index < len(self._messages):
+            self.selected = self._messages[index]
+            if event.chain > 1:
+                self.post_message(self.Chosen(self._messages[index]))
+
+    def key_enter(self) -> None:
+        """Show the selected message in full."""
+        if self.selected is not None:
+            self.post_message(self.Chosen(self.selected))
+
+
+def first_unread(messages: Iterable[Message], read: int) -> Message | None:
+    """The first message that came after what was read."""
+    return next((each for each in messages if not each.outgoing and each.place[0] > read), None)

@@ -1,0 +1,44 @@
+"""How somebody who looks elsewhere is told that a message came."""
+
+import html
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from twotick.ui.text import placed
+
+Notify: TypeAlias = Literal["bell", "desktop", "off"]
+
+_APPLE_SCRIPT = "on run argv\ndisplay notification (item 2 of argv) with title (item 1 of argv)\nend run"
+
+
+def tell(how: Notify, sender: str, text: str, bell: Callable[[], None]) -> None:
+    """Tell it.
+
+    Args:
+        how: by the terminal's bell, or on the desktop if there is one; or not at all.
+        sender: who wrote.
+        text: what.
+        bell: rings the terminal's bell.
+    """
+    command = _desktop(placed(sender[:32], keep=""), placed(text[:200], keep="")) if how == "desktop" else None
+    if command is not None:
+        quiet = subprocess.DEVNULL
+        subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)  # noqa: S603
+    elif how != "off":
+        bell()
+
+
+def _desktop(title: str, text: str) -> list[str] | None:
+    """The command that shows something on the desktop; None if there is no desktop here."""
+    if "SSH_CONNECTION" in os.environ:
+        return None
+    if sys.platform == "darwin":
+        return ["/usr/bin/osascript", "-e", _APPLE_SCRIPT, title, text]
+    program = shutil.which("notify-send")
+    if program is None or not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return None
+    return [program, "--app-name=Twotick", "--", title, html.escape(text)]

@@ -1,0 +1,87 @@
+"""Colours."""
+
+from textual.theme import Theme
+
+_ANSI = {
+    "block-cursor-foreground": "ansi_black",
+    "block-cursor-background": "ansi_cyan",
+    "block-cursor-text-style": "none",
+    "block-cursor-blurred-foreground": "ansi_default",
+    "block-cursor-blurred-background": "ansi_default",
+    "block-cursor-blurred-text-style": "bold",
+    "block-hover-background": "ansi_default",
+    "border": "ansi_cyan",
+    "border-blurred": "ansi_bright_black",
+    "input-cursor-background": "ansi_default",
+    "input-cursor-foreground": "ansi_default",
+    "input-cursor-text-style": "reverse",
+    "input-selection-background": "ansi_cyan",
+    "input-selection-foreground": "ansi_black",
+    "scrollbar": "ansi_bright_black",
+    "scrollbar-hover": "ansi_cyan",
+    "scrollbar-active": "ansi_cyan",
+    "scrollbar-background": "ansi_default",
+    "scrollbar-background-hover": "ansi_default",
+    "scrollbar-background-active": "ansi_default",
+    "scrollbar-corner-color": "ansi_default",
+}
+
+
+def _scrollbar(bar: str, background: str) -> dict[str, str]:
+    return {
+        "scrollbar": bar,
+        "scrollbar-background": background,
+        "scrollbar-background-hover": background,
+        "scrollbar-background-active": background,
+    }
+
+
+THEMES = (
+    Theme(  # the terminal's own sixteen colours, on its own background: fits light and dark ones
+        name="terminal",
+        ansi=True,
+        primary="ansi_cyan",
+        secondary="ansi_magenta",
+        warning="ansi_yellow",
+        error="ansi_red",
+        success="ansi_green",
+        accent="ansi_magenta",
+        foreground="ansi_default",
+        background="ansi_default",
+        surface="ansi_default",
+        panel="ansi_default",
+        boost="ansi_default",
+        variables={"ansi-background": "ansi_default", "ansi-foreground": "ansi_default", **_ANSI},
+    ),
+    Theme(
+        name="dark",
+        primary="#6ea8fe",
+        secondary="#c4a7e7",
+        warning="#e5c07b",
+        error="#ef7a85",
+        success="#7fc8a9",
+        accent="#c4a7e7",
+        foreground="#d8dbe2",
+        background="#16181d",
+        surface="#16181d",
+        panel="#2a2e37",
+        boost="#1e2128",
+        variables={"border-blurred": "#343943", "border": "#6ea8fe", **_scrollbar("#2a2e37", "#16181d")},
+    ),
+    Theme(
+        name="light",
+        dark=False,
+        primary="#2f6fde",
+        secondary="#7c4bc0",
+        warning="#9a6700",
+        error="#c62f3b",
+        success="#1a7f5a",
+        accent="#7c4bc0",
+        foreground="#2b2d33",
+        background="#fcfcfa",
+        surface="#fcfcfa",
+        panel="#dcdcd6",
+        boost="#f1f1ed",
+        variables={"border-blurred": "#d0d0ca", "border": "#2f6fde", **_scrollbar("#dcdcd6", "#fcfcfa")},
+    ),
+)

@@ -1,0 +1,346 @@
+"""The app, as people use it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.client.members import Proxy, chatting, take, until
+from tests.ui.app.people import guest, member, person
+from twotick.client import connect
+from twotick.ui.app import Wishes
+from twotick.ui.app.messages import MessageList
+from twotick.ui.app.sidebar import Sidebar
+from twotick.ui.app.store import LocalStoreError
+
+TICKS = "\u2713\u2713"
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is kept is kept in a folder of the test."""
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("TWOTICK_KEYRING", "no")
+
+
+async def test_a_guest_begins_with_a_name_and_talks() -> None:
+    async with chatting() as chat, connect("bob", chat.address) as bob, person(Wishes(chat.address)) as alice:
+        await alice.sees("Server", chat.address, "Password")
+        await alice.type("alice", "enter", "enter")
+        await alice.sees("Nothing was said yet", f"alice@{chat.address}")
+        await alice.talks_to("bob")
+        await alice.sees("Message to bob")
+        await alice.type("hello bob", "enter")
+        message = await bob.receive()
+        assert (message.sender, message.text) == ("alice", "hello bob")
+        await alice.sees("hello bob")
+        await message.ack()
+        await alice.sees(TICKS)
+        await bob.send("alice", "hello alice")
+        await alice.sees("bob  ", "hello alice")
+
+
+async def test_somebody_new_makes_a_name_theirs_and_is_known_from_then_on(tmp_path: Path) -> None:
+    async with chatting("bob") as chat:
+        wishes = Wishes(chat.address, folder=tmp_path)
+        async with person(wishes) as alice:
+            await alice.type("alice", "tab")
+            await alice.type("correct horse", "tab", "space", "tab", "tab", "enter")
+            await alice.sees("Nothing was said yet", f"\u25cf alice@{chat.address}")
+        async with person(wishes) as alice:
+            await alice.type("alice", "tab")
+            await alice.type("wrong horse", "enter")
+            await alice.sees("wrong name, password or token")
+            await alice.type("correct horse", "enter")
+            await alice.sees("Nothing was said yet")
+
+
+async def test_what_is_wrong_with_the_answers_is_said() -> None:
+    async with person(Wishes("127.0.0.1:1")) as alice:
+        await alice.type("al ice", "enter", "enter")
+        await alice.sees("A name has 1 to 32 letters and digits")
+        await alice.press("up")
+        await alice.type("alice", "tab", "enter")
+        await alice.sees("no server at 127.0.0.1:1", "Begin")
+
+
+async def test_a_guest_whose_name_is_taken_is_asked_for_another() -> None:
+    async with chatting("alice") as chat, person(guest(chat.address)) as alice:
+        await alice.sees("is taken", "Password")
+
+
+async def test_ticks_turn_as_things_happen(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, person(member(chat, tmp_path)) as alice:
+        await alice.talks_to("bob")
+        await alice.type("hello", "enter")
+        await alice.sees_at_end("hello", " \u2713")
+        async with chat.join("bob") as bob:
+            message = await bob.receive()
+            await message.ack()
+            await alice.sees(TICKS)
+            await message.read()
+            (mine,) = alice.session.conversations.open("bob").messages
+            await until(lambda: mine.state is not None and mine.state.name == "READ")
+
+
+async def test_what_nobody_can_get_is_not_delivered_and_is_sent_again_on_demand(tmp_path: Path) -> None:
+    async with chatting("alice") as chat, person(member(chat, tmp_path)) as alice:
+        await alice.talks_to("carol")
+        await alice.type("anybody", "enter")
+        await alice.sees("\u2717", "not delivered: ")
+        async with connect("carol", chat.address) as carol:
+            await alice.press("escape", "r")
+            message = await carol.receive()
+            assert message.text == "anybody"
+            await message.ack()
+            await alice.sees(TICKS)
+
+
+async def test_unread_messages_are_counted_until_they_are_seen(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob", "carol") as chat,
+        chat.join("bob") as bob,
+        chat.join("carol") as carol,
+        person(member(chat, tmp_path)) as alice,
+    ):
+        await bob.send("alice", "one")
+        await alice.sees("one")
+        receipt = await carol.send("alice", "@alice come")
+        await carol.send("alice", "please")
+        await alice.sees("@2", "2 unread elsewhere")
+        assert receipt.state.name == "DELIVERED"
+        await alice.press("f3")
+        await alice.sees("please", "new")
+        await receipt.read()
+        await alice.sees_no("@2")
+
+
+async def test_a_connection_that_is_lost_is_said_and_what_waits_goes_out_when_it_is_back(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob:
+        proxy = Proxy(chat.port)
+        async with proxy.listening() as address, person(member(chat, tmp_path, at=address)) as alice:
+            await alice.talks_to("bob")
+            proxy.away = True
+            proxy.cut()
+            await alice.sees("No connection", "trying again")
+            await alice.type("one", "enter")
+            await alice.type("two", "enter")
+            await alice.sees("2 waiting to be sent")
+            proxy.away = False
+            await alice.press("ctrl+r")
+            await alice.sees("\u25cf alice")
+            assert [message.text for message in await take(bob, 2)] == ["one", "two"]
+            await alice.sees_no("waiting to be sent")
+
+
+async def test_drafts_and_what_waits_outlive_the_program(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", "carol") as chat:
+        proxy = Proxy(chat.port)
+        async with proxy.listening() as address:
+            wishes = member(chat, tmp_path, at=address)
+            proxy.away = True
+            async with person(wishes) as alice:
+                await alice.press("ctrl+k")
+                await alice.type("bob", "enter")
+                await alice.sees("No connection", "Message to bob")
+                await alice.type("to be sent", "enter")
+                await alice.type("half a sent")
+                await alice.press("ctrl+k")
+                await alice.type("carol", "enter")
+                await alice.sees("Message to carol")
+            proxy.away = False
+            async with person(wishes) as alice, chat.join("bob") as bob:
+                assert [message.text for message in await take(bob, 1)] == ["to be sent"]
+                await alice.sees("half a sent", TICKS)
+                await alice.talks_to("carol")
+                await alice.sees("\u270e")
+
+
+async def test_the_last_state_is_there_without_a_connection(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat:
+        proxy = Proxy(chat.port)
+        async with proxy.listening() as address, chat.join("bob") as bob:
+            wishes = member(chat, tmp_path, at=address)
+            async with person(wishes) as alice:
+                await bob.send("alice", "remember me")
+                await alice.sees("remember me")
+            proxy.away = True
+            async with person(wishes) as alice:
+                await alice.sees("remember me")
+
+
+async def test_the_keys_are_a_question_mark_away() -> None:
+    async with chatting() as chat, person(guest(chat.address)) as alice:
+        await alice.sees("Nothing was said yet")
+        await alice.press("question_mark")
+        await alice.sees("Keys", "Enter", "Go to")
+        await alice.press("escape")
+        await alice.talks_to("bob")
+        await alice.press("question_mark")
+        await alice.sees("Next conversation")
+        await alice.press("question_mark")
+        await alice.sees_no("Next conversation")
+        await alice.type(" really")
+        await alice.sees("? really")
+
+
+async def test_everything_that_can_be_done_is_in_the_palette() -> None:
+    async with chatting() as chat, person(guest(chat.address), 80, 60) as alice:
+        await alice.sees("Nothing was said yet")
+        await alice.press("ctrl+p")
+        await alice.sees("Go to ...", "Next unread conversation", "Details", "Colours", "Keys", "Leave")
+        await alice.type("deta", "enter")
+        await alice.sees("Waiting", "0 to be sent")
+
+
+async def test_commands_can_be_typed() -> None:
+    async with chatting() as chat, person(guest(chat.address)) as alice:
+        await alice.talks_to("bob")
+        await alice.type("/to carol", "enter")
+        await alice.sees("Message to carol")
+        await alice.type("/nonsense", "enter")
+        await alice.sees("There is no command /nonsense")
+        await alice.sees("/nonsense")
+
+
+async def test_names_and_emoji_are_completed() -> None:
+    async with chatting() as chat, person(guest(chat.address)) as alice:
+        await alice.talks_to("barbara")
+        await alice.type("hi @ba", "tab")
+        await alice.type(":tada", "enter")
+        await alice.finds(lambda: alice.session.conversations.open("barbara").draft == "hi @barbara \U0001f389")
+
+
+async def test_what_was_sent_comes_back_with_the_up_key() -> None:
+    async with chatting() as chat, person(guest(chat.address)) as alice:
+        await alice.talks_to("bob")
+        await alice.type("one", "enter")
+        await alice.type("two", "enter")
+        await alice.type("thr", "up", "up")
+        draft = alice.session.conversations.open("bob")
+        await alice.finds(lambda: draft.draft == "one")
+        await alice.press("down", "down")
+        await alice.finds(lambda: draft.draft == "thr")
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 24), (200, 60), (20, 6), (1, 1)])
+async def test_it_fits_every_terminal(width: int, height: int) -> None:
+    async with chatting() as chat, connect("bob", chat.address) as bob, person(guest(chat.address)) as alice:
+        await alice.sees("Nothing was said yet")
+        await alice.resize(width, height)
+        sending = asyncio.create_task(bob.send("alice", "longer than a narrow line is wide \u4f60\u597d " * 3))
+        if width >= 40:
+            await alice.sees("longer than a narrow line", "Message to bob")
+        await sending
+        assert len(alice.screen.splitlines()) <= height
+
+
+async def test_nothing_that_others_send_changes_the_screen_beyond_its_place(tmp_path: Path) -> None:
+    hostile = "\x1b]0;owned\x07\x1b[2J\u202eevil [bold]markup[/] \x9b31m" + "e" + "\u0301" * 500 + "\n" * 3000 + "end"
+    async with (
+        chatting("alice", "bob") as chat,
+        chat.join("bob") as bob,
+        person(member(chat, tmp_path), 80, 40) as alice,
+    ):
+        await bob.send("alice", hostile)
+        await alice.sees("\u241b]0;owned\u2407", "[bold]markup[/]", "<U+202E>evil", "Enter shows all of it")
+        assert "\x1b" not in alice.screen
+        await bob.send("alice", "x" * 900_000)
+        await bob.send("alice", "short")
+        await alice.sees("short")
+        await alice.press("escape", "up", "enter")
+        await alice.sees("xxxxxxxxxx")
+
+
+async def test_without_colours_everything_is_still_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob, person(member(chat, tmp_path)) as alice:
+        await bob.send("alice", "hello")
+        await alice.sees("\u258cbob", "hello")
+        strips = alice.app.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
+        filtered = [each.apply_filter(alice.app._filters[-1], alice.app.screen.background_colors[1]) for each in strips]  # pyright: ignore[reportPrivateUsage]
+        styles = [segment.style for strip in filtered for segment in strip if segment.style is not None]
+        assert {each.color.name for each in styles if each.color} <= {"default"}
+
+
+async def test_a_device_that_connects_elsewhere_can_be_taken_back(tmp_path: Path) -> None:
+    async with chatting("alice") as chat, person(member(chat, tmp_path)) as alice:
+        await alice.sees("\u25cf alice")
+        async with chat.join("alice", device="laptop/chat"):
+            await alice.sees("No connection", "Ctrl+R connects again")
+        await alice.press("ctrl+r")
+        await alice.sees("\u25cf alice")
+
+
+async def test_a_guest_is_asked_before_what_waits_is_lost() -> None:
+    async with chatting() as chat:
+        proxy = Proxy(chat.port)
+        async with proxy.listening() as address, person(guest(address)) as alice:
+            await alice.talks_to("bob")
+            proxy.away = True
+            proxy.cut()
+            await alice.sees("No connection")
+            await alice.type("wait", "enter", "ctrl+q")
+            await alice.sees("1 message was not sent yet")
+            await alice.press("escape")
+            await alice.sees("1 waiting to be sent")
+
+
+async def test_a_full_disk_is_said_and_what_is_typed_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with chatting("alice") as chat, person(member(chat, tmp_path)) as alice:
+        await alice.talks_to("bob")
+
+        def full(*_: object) -> None:
+            raise LocalStoreError("chat.db cannot be used: database or disk is full")
+
+        monkeypatch.setattr(alice.session.store, "add", full)
+        await alice.type("keep this", "enter")
+        await alice.sees("disk is full", "keep this")
+        monkeypatch.undo()
+        await alice.press("enter")
+        await alice.sees("\u2717", "not delivered: ")
+
+
+async def test_the_mouse_chooses_conversations_and_messages(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob", "carol") as chat,
+        chat.join("bob") as bob,
+        chat.join("carol") as carol,
+        person(member(chat, tmp_path)) as alice,
+    ):
+        await bob.send("alice", "from bob")
+        await alice.sees("from bob")
+        await carol.send("alice", "from carol")
+        await alice.sees("carol")
+        await alice.click(Sidebar, 3, 0)
+        await alice.sees("Message to carol", "from carol")
+        await alice.click(MessageList, 4, alice.app.screen.query_one(MessageList).size.height - 1)
+        await alice.sees("\u258c from carol")
+
+
+@pytest.mark.parametrize(("looks", "rings"), [(True, False), (False, True)])
+async def test_the_bell_rings_for_a_message_that_nobody_sees(tmp_path: Path, looks: bool, rings: bool) -> None:
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob, person(member(chat, tmp_path)) as alice:
+        rung: list[bool] = []
+        alice.app.bell = lambda: rung.append(True)  # type: ignore[method-assign]
+        await alice.talks_to("bob")
+        alice.app.app_focus = looks
+        receipt = await bob.send("alice", "psst")
+        await alice.sees("psst")
+        assert bool(rung) is rings
+        if not looks:
+            await receipt.delivered()
+            assert receipt.state.name == "DELIVERED"
+            alice.app.app_focus = True
+        await receipt.read()
+
+
+async def test_a_message_that_comes_while_the_app_starts_is_shown(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob:
+        for count in range(5):
+            sending = asyncio.create_task(bob.send("alice", f"number {count}"))
+            async with person(member(chat, tmp_path)) as alice:
+                await alice.sees(f"number {count}")
+                assert len(alice.app.screen_stack) == 2
+            await sending

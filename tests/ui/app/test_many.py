@@ -1,0 +1,112 @@
+"""Ten thousand messages."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from textual.app import App, ComposeResult
+
+from tests.client.members import chatting, until
+from tests.ui.app.making import message
+from tests.ui.app.people import member, person
+from twotick.ui.app import layout, messages
+from twotick.ui.app.messages import MessageList
+from twotick.ui.app.model import Conversation
+
+MANY = 10_000
+
+
+class Lone(App[None]):
+    """Nothing but a list of messages."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.list = MessageList()
+        self.conversation = Conversation("bob", "bob", loaded=True, complete=True)
+        for seq in range(1, count + 1):
+            each = message(f"message {seq} " + "and more of it " * (seq % 7), seq, minutes=seq)
+            each.number = seq
+            self.conversation.messages.append(each)
+
+    def compose(self) -> ComposeResult:
+        yield self.list
+
+    def on_mount(self) -> None:
+        self.list.show(self.conversation, None)
+
+    @property
+    def shown(self) -> str:
+        return "\n".join(self.list.render_line(y).text for y in range(self.list.size.height))
+
+
+async def test_only_what_is_seen_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[int] = []
+
+    def counted(*arguments: object) -> list[layout.Line]:
+        built.append(1)
+        return layout.lines(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(messages, "lines", counted)
+    app = Lone(MANY)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await until(lambda: f"message {MANY} " in app.shown)
+        assert len(built) < 40
+        app.list.focus()
+        await pilot.press("home")
+        await until(lambda: "message 1 " in app.shown)
+        assert len(built) < 80
+        for _ in range(50):
+            await pilot.press("pagedown")
+        assert len(built) < 1000
+
+
+async def test_every_message_is_on_the_lines_that_were_counted_for_it() -> None:
+    app = Lone(300)
+    async with app.run_test(size=(40, 20)) as pilot:
+        app.list.focus()
+        await pilot.press("home")
+        seen = set[str]()
+        while not app.list.at_end:
+            seen.update(app.shown.split("\n"))
+            app.list.action_page(1)
+        seen.update(app.shown.split("\n"))
+        assert all(any(f" message {seq} " in f"{line} " for line in seen) for seq in range(1, 301))
+
+
+async def test_what_is_looked_at_stays_when_messages_come_and_the_width_changes() -> None:
+    app = Lone(1000)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await until(lambda: app.list.at_end and "message 1000 " in app.shown)
+        app.list.action_page(-20)
+        assert not app.list.at_end
+        first = app.list.top_message()
+        new = message("new", 2000)
+        new.number = 2000
+        app.conversation.messages.append(new)
+        app.list.update_messages()
+        assert app.list.top_message() == first
+        old = message("old", 0, minutes=-5)
+        old.number = 2001
+        app.conversation.messages.insert(0, old)
+        app.list.update_messages()
+        assert app.list.top_message() == first
+        await pilot.resize_terminal(31, 12)
+        await pilot.pause()
+        assert app.list.top_message()[0] is first[0]
+
+
+async def test_older_messages_come_as_one_scrolls(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob, chat.join("alice") as elsewhere:
+        await asyncio.gather(*(bob.queue("alice", f"number {each}.") for each in range(700)))
+        for _ in range(700):
+            await (await elsewhere.receive()).ack()
+        async with person(member(chat, tmp_path)) as alice:
+            await alice.sees("number 699.")
+            bob_here = alice.session.conversations.open("bob")
+            assert len(bob_here.messages) < 700
+            await alice.press("escape")
+            while not bob_here.complete:
+                await alice.press("home")
+            await alice.press("home")
+            await alice.sees("number 0.")
+            assert [each.text for each in bob_here.messages] == [f"number {each}." for each in range(700)]
