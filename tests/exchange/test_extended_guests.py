@@ -1,5 +1,7 @@
 """Guests with one connection each (docs/protocol.md, sections 5 and 9)."""
 
+import pytest
+
 from tests.exchange.mail import Line, Mail, message, told
 from twotick.exchange import Limits
 from twotick.wire import received
@@ -46,3 +48,15 @@ def test_a_server_that_stops_reads_the_answers_of_guests() -> None:
     bob.write(received(b"ann"))
     assert told(ann.read())[-1] == ("SEND", "bob", "m0", 0)
     assert mail.exchange.idle
+
+
+@pytest.mark.parametrize(
+    "frame", [b"HELLO\n\n", b"SEND ann\n\n", b"SEND\nContent-length: 0\n\n", b"READ ann\nSeq: 1\n\n"]
+)
+def test_what_a_guest_must_not_write_is_answered_103(frame: bytes) -> None:
+    """Rules 3.2, 7.4 and 9.9: with a Reason, as any error on an extended connection."""
+    mail = Mail()
+    ann = mail.guest(b"ann")
+    assert told(ann.write(frame)) == [("ERROR", 103, "", 0, "the frame cannot be understood")]
+    assert ann.closed
+    mail.guest(b"ann")  # the name is free

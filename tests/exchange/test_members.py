@@ -350,6 +350,14 @@ def test_what_a_device_may_not_say_ends_its_connection_only(verb: bytes) -> None
     assert (head.code, one.closed, two.closed) == (103, True, False)
 
 
+@pytest.mark.parametrize("code", [b"", b" 103 no", b" 104 no", b" 999 no"])
+def test_an_error_means_nothing_on_a_connection_that_only_sends(code: bytes) -> None:
+    """Rule 7.4: the answer is a 103, whatever its own number."""
+    sender = Mail(b"alice").sender(b"alice")
+    assert told(sender.write(b"ERROR" + code + b"\n\n")) == [("ERROR", 103, "", 0, "the frame cannot be understood")]
+    assert sender.closed
+
+
 def test_a_body_that_is_too_large_is_named() -> None:
     """Rule 9.9."""
     mail = Mail(b"alice")

@@ -217,13 +217,13 @@ class Exchange(Stored):
     def _take_registration(self, session: Session, head: Head) -> None:
         """Handle a frame that comes before the session's user is registered."""
         if head.verb is Verb.MALFORMED:
-            self._break_off(session, head.code)
+            self._break_off(session, head)
         elif head.verb is not Verb.REGISTER or head.side is None:
             self._refuse(session, NO_USER_REGISTERED)
         elif session.user is not None or not is_name(head.name):
             self._refuse(session, MALFORMED_USERNAME)
         elif (window := self._window(head)) == 0:
-            self._break_off(session, 103)
+            self._break_off(session, head)
         elif b"authorization" in head.headers:
             self._log_in(session, head, head.side)
         elif self._members.find(head.key) is not None or not self._limits.guests:
@@ -292,10 +292,11 @@ class Exchange(Stored):
             self._release(session)
             self._output.close(session)
 
-    def _break_off(self, session: Session, code: int) -> None:
-        """It cannot be told where the next frame begins: 103, and the name is free (rule 2.8)."""
-        reason = _UNDERSTOOD.get(code, _UNDERSTOOD[103])
-        self._output.write(session, error(code, reason=reason) if session.extended else HEADER_INCOMPLETE)
+    def _break_off(self, session: Session, head: Head) -> None:
+        """A frame cannot be understood: 103, or 106 if it is too large; and the name is free (rules 2.8, 7.4 and 9.9)."""
+        code = head.code if head.verb is Verb.MALFORMED else 103
+        answer = error(code, reason=_UNDERSTOOD[code]) if session.extended else HEADER_INCOMPLETE
+        self._output.write(session, answer)
         others = [] if session.user is None else list(session.user.sessions.values())
         for each in {session: None, **dict.fromkeys(others)}:
             self._release(each)
@@ -426,7 +427,7 @@ class Exchange(Stored):
     def _take_from_device(self, session: Session, account: Account, head: Head) -> None:
         members = self._members
         if account.feed is None:
-            self._break_off(session, head.code or 103)
+            self._break_off(session, head)
         elif head.verb is _RECEIVED:
             members.take_received(account, head)
         elif head.verb is Verb.ERROR:
@@ -439,12 +440,12 @@ class Exchange(Stored):
             self._wait(session)
             members.take_question(session, account, head, partial(self._go_on, session, Stage.EXTENDED))
         else:
-            self._break_off(session, head.code or 103)
+            self._break_off(session, head)
 
     def _take_identified(self, sender: Session, head: Head, body: bytes) -> None:
         """Handle a SEND that carries an Id (rule 9.5)."""
         if not is_identifier(head.headers.get(b"id", b"")):
-            self._break_off(sender, 103)
+            self._break_off(sender, head)
             return
         refused = None
         if answers_others(sender) and self._draining:

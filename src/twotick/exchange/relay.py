@@ -59,8 +59,9 @@ class Relay(ABC):
         self._receivers: dict[bytes, Session] = {}
         # The extended connections of guests, likewise.
         self._extended: dict[bytes, Session] = {}
-        # The receivers on which something waits, and some on which it no longer does.
-        self._busy: set[Session] = set()
+        # The receivers on which something waits, and some on which it no longer does. No set: the same events are to
+        # have the same effects in the same order.
+        self._busy: dict[Session, None] = {}
         self._queued_bytes = 0
         self._draining = False
         self._output = Output()
@@ -73,7 +74,7 @@ class Relay(ABC):
         """Handle a SEND to anybody but a guest with a classic connection."""
 
     @abstractmethod
-    def _break_off(self, session: Session, code: int) -> None:
+    def _break_off(self, session: Session, head: Head) -> None:
         """Handle a frame that cannot be understood."""
 
     def _tick(self, now: float) -> None:
@@ -82,7 +83,7 @@ class Relay(ABC):
         self._deadline = now + self._limits.answer_timeout
         for receiver in list(self._busy):
             if not receiver.pending and not receiver.queue:
-                self._busy.discard(receiver)
+                del self._busy[receiver]
             else:
                 self._expire(receiver)
 
@@ -102,7 +103,7 @@ class Relay(ABC):
                 if head.verb is Verb.REGISTER:
                     self._output.write(sender, MALFORMED_USERNAME)
                     continue
-                self._break_off(sender, head.code)
+                self._break_off(sender, head)
                 return
             number = sender.next_send
             sender.next_send = number + 1
@@ -137,7 +138,7 @@ class Relay(ABC):
 
     def _wake(self, receiver: Session) -> deque[Pending]:
         """The `pending` of a receiver, which is now looked after by `tick`."""
-        self._busy.add(receiver)
+        self._busy[receiver] = None
         if receiver.pending is None:
             receiver.pending = deque()
         return receiver.pending
@@ -216,7 +217,7 @@ class Relay(ABC):
                 if not receiver.window:
                     self._pause(receiver)
             else:
-                self._break_off(receiver, head.code)
+                self._break_off(receiver, head)
                 return
             if receiver.queue:
                 self._forward_queued(receiver)
