@@ -293,7 +293,7 @@ class Exchange(Stored):
             self._output.close(session)
 
     def _break_off(self, session: Session, head: Head) -> None:
-        """A frame cannot be understood: 103, or 106 if it is too large; and the name is free (rules 2.8, 7.4 and 9.9)."""
+        """A frame cannot be understood: 103, or 106 if it is too large; and the name is free (2.8, 7.4, 9.9)."""
         code = head.code if head.verb is Verb.MALFORMED else 103
         answer = error(code, reason=_UNDERSTOOD[code]) if session.extended else HEADER_INCOMPLETE
         self._output.write(session, answer)
