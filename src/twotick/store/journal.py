@@ -13,7 +13,7 @@ moves what is in the journal to where it belongs. Nobody else has to know that t
 # ruff: noqa: S608 - statements are put together from constants of this package, never from what came from outside
 
 import sqlite3
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import ormsgpack
 
@@ -96,7 +96,8 @@ class Changes:
 
 def unpack(data: bytes) -> _Rows:
     """What `Changes.pack` has packed."""
-    return cast(_Rows, ormsgpack.unpackb(data))
+    messages, entries, settled, cursors, members = ormsgpack.unpackb(data)
+    return messages, entries, settled, cursors, members
 
 
 def write(connection: sqlite3.Connection, rows: _Rows) -> None:
