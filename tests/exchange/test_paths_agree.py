@@ -59,7 +59,7 @@ RECEIVERS, OTHER_RECEIVERS, REPLY = "_receivers", "_extended", "_reply"
 
 # All queues are full before what one sender has in them is a quarter of `queue_bytes`, from which on it is not read: so
 # it makes no difference whether its SENDs come together or one by one.
-LIMITS = Limits(answer_timeout=30, window=3, unanswered=5, queue_messages=3, queue_bytes=320, queue_bytes_total=60)
+LIMITS = Limits(answer_timeout=30, window=3, unanswered=4, queue_messages=3, queue_bytes=320, queue_bytes_total=60)
 WINDOWS = {b"alice": None, b"bob": 2, b"carol": 3, b"dave": 2}
 SENDING = [(b"alice", Side.SENDING), (b"bob", Side.SENDING), (b"carol", Side.SENDING), (b"dave", Side.DUPLEX)]
 RECEIVING = [(b"alice", Side.RECEIVING), (b"bob", Side.RECEIVING), (b"carol", Side.RECEIVING), (b"dave", Side.DUPLEX)]
@@ -67,6 +67,11 @@ ANY = [*SENDING, *RECEIVING[:-1]]
 RECIPIENTS = [b"alice", b"bob", b"carol", b"alice", b"bob", b"carol", b"BOB", b"dave", b"ALL", b"nobody"]
 ANSWERS = ["taken"] * 8 + ["refused", "refused", "wrong", "nameless", "registration"]
 NONSENSE = b"SEND\n\n"
+
+
+def messages_to(recipients: list[bytes]) -> st.SearchStrategy[list[tuple[bytes, int]]]:
+    """Messages to a few: to whom each of them is, and the length of its body."""
+    return st.lists(st.tuples(st.sampled_from(recipients), st.sampled_from([3, 3, 20])), min_size=1, max_size=7)
 
 
 class BothWays(RuleBasedStateMachine):
@@ -94,11 +99,12 @@ class BothWays(RuleBasedStateMachine):
 
     @rule(
         key=st.sampled_from(SENDING),
-        messages=st.lists(st.tuples(st.sampled_from(RECIPIENTS), st.sampled_from([3, 3, 20])), min_size=1, max_size=7),
+        messages=st.lists(st.sampled_from(RECIPIENTS), min_size=1, max_size=2).flatmap(messages_to),
         extra=st.sampled_from([b""] * 12 + [register(Side.SENDING, b"alice"), NONSENSE]),
+        leaves=st.sampled_from([False, False, False, True]),
     )
-    def send(self, key: tuple[bytes, Side], messages: list[tuple[bytes, int]], extra: bytes) -> None:
-        """Write several messages: at once, and one by one."""
+    def send(self, key: tuple[bytes, Side], messages: list[tuple[bytes, int]], extra: bytes, leaves: bool) -> None:
+        """Write several messages, at once and one by one; perhaps nothing after that."""
         self.come(key[0])
         frames: list[bytes] = []
         for recipient, size in messages:
@@ -113,6 +119,8 @@ class BothWays(RuleBasedStateMachine):
         fast.write(b"".join(frames))
         for each in frames:
             general.write(each)
+        if leaves:
+            self.each(key, End.finish)
 
     @rule(key=st.sampled_from(RECEIVING), answers=st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=4))
     def answer(self, key: tuple[bytes, Side], answers: list[str]) -> None:
@@ -135,10 +143,10 @@ class BothWays(RuleBasedStateMachine):
                     data += register(Side.RECEIVING, b"bob")
         self.each(key, lambda end: end.write(data))
 
-    @rule(keys=st.permutations(RECEIVING))
-    def answer_all(self, keys: list[tuple[bytes, Side]]) -> None:
-        """Everybody takes what they have."""
-        for key in keys:
+    @rule(keys=st.permutations(RECEIVING), times=st.integers(1, 3))
+    def answer_all(self, keys: list[tuple[bytes, Side]], times: int) -> None:
+        """Everybody takes what they have, and perhaps what they are given then."""
+        for key in keys * times:
             pending = self.ends[key][0].session.pending or ()
             data = b"".join(received(sender.name) for sender, *_ in pending)
             self.each(key, lambda end, data=data: end.write(data))
@@ -149,19 +157,13 @@ class BothWays(RuleBasedStateMachine):
         self.come(key[0])
         self.each(key, End.clog if clogged else End.flow)
 
-    @rule(key=st.sampled_from(ANY), way=st.sampled_from(["half", "all", "nonsense"]))
-    def go(self, key: tuple[bytes, Side], way: str) -> None:
-        """Close half of a connection, or all of it; or write nonsense, which closes the other one too."""
+    @rule(key=st.sampled_from(ANY), nonsense=st.booleans())
+    def go(self, key: tuple[bytes, Side], nonsense: bool) -> None:
+        """Close a connection, or write nonsense, which closes both of a user."""
         self.come(key[0])
-        match way:
-            case "half":
-                self.each(key, End.finish)
-            case "all":
-                self.each(key, End.disconnect)
-            case _:
-                self.each(key, lambda end: end.write(NONSENSE))
+        self.each(key, (lambda end: end.write(NONSENSE)) if nonsense else End.disconnect)
 
-    @rule(seconds=st.sampled_from([0.25, 5.0, 31.0]))
+    @rule(seconds=st.sampled_from([0.25, 5.0, 5.0, 31.0]))
     def wait(self, seconds: float) -> None:
         self.fast.advance(seconds)
         self.general.advance(seconds)
