@@ -233,6 +233,21 @@ def test_a_receiver_that_does_not_answer_in_time() -> None:
     assert network.leave() == {}
 
 
+def test_a_receiver_that_had_nothing_to_answer_for_a_while() -> None:
+    """Rule 5.7: it is looked after again from the next message on."""
+    network = Network()
+    alice, _ = network.user(b"alice")
+    _, bob = network.user(b"bob")
+    alice.send(b"bob", b"one")
+    bob.receive(b"alice")
+    assert alice.read() == SENT
+    network.advance(1)
+    assert alice.send(b"bob", b"two") == b""
+    network.advance(30)
+    assert alice.read() == UNABLE_TO_SEND
+    assert network.leave() == {}
+
+
 @pytest.mark.parametrize("answer", [b"RECEIVED alice\n\n", b"ERROR 103 Header incomplete\n\n"])
 def test_a_late_answer_stands_for_its_own_message(answer: bytes) -> None:
     """Rule 5.7: until then that message counts as unanswered."""
