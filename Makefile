@@ -28,10 +28,10 @@ check: .venv/.installed  ## format, lint, types, floors
 	$(BIN)/lint-imports
 
 test: check  ## every check and every test; those of the message path once more with it compiled
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 	@command -v cc >/dev/null || { echo "there is no C compiler (cc): the compiled message path is not tested"; exit 0; } && \
 	$(MAKE) --no-print-directory build/compiled/.made && \
-	set -x && PYTHONPATH=build/compiled $(BIN)/pytest tests/wire tests/exchange tests/store tests/server
+	set -x && PYTHONPATH=build/compiled $(BIN)/pytest -n auto tests/wire tests/exchange tests/store tests/server
 
 wheel: build/wheel/.made  ## the package for machines like this one, with the message path compiled, in build/wheel/
 	@ls build/wheel/*.whl

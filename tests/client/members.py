@@ -19,11 +19,15 @@ EAGER = MemberLimits(first_wait=0.001, longest_wait=0.01)
 """Comes back at once."""
 
 
+_LOOK = 0.002
+"""Seconds between two looks, in which threads and other processes have the processor for themselves."""
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something is true."""
     async with asyncio.timeout(PATIENCE):
         while not condition():
-            await asyncio.sleep(0)  # lets everybody else work
+            await asyncio.sleep(_LOOK)
 
 
 class Chat:

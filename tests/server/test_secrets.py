@@ -61,7 +61,7 @@ def test_a_hash_of_other_days_is_known_and_made_anew() -> None:
     assert not secrets.needs_rehash(HASH)
 
 
-@pytest.mark.parametrize("damaged", ["rubbish", HASH[: HASH.rindex("$")]])
+@pytest.mark.parametrize("damaged", ["rubbish", HASH[: HASH.rindex("$")]], ids=["rubbish", "cut off"])
 def test_a_damaged_hash_is_not_a_wrong_password(damaged: str) -> None:
     with pytest.raises((argon2.exceptions.InvalidHashError, argon2.exceptions.VerificationError)) as caught:
         secrets.verify_password(damaged, PASSWORD)

@@ -128,8 +128,7 @@ class Outbox:
             disk.execute("PRAGMA locking_mode = EXCLUSIVE")
             disk.execute("PRAGMA journal_mode = WAL")
             disk.execute("PRAGMA synchronous = FULL")
-            disk.executescript(_SCHEMA)
-            disk.execute("BEGIN IMMEDIATE")
+            disk.executescript("BEGIN IMMEDIATE;" + _SCHEMA)
             found = disk.execute("SELECT name FROM owner").fetchone()
             if found is None:
                 disk.execute("INSERT INTO owner VALUES (?)", (owner.lower(),))
