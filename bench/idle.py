@@ -17,7 +17,8 @@ from peers import EJABBERD, MOSQUITTO, NATS, NGIRCD, PROSODY, REDIS, TWOTICK
 from servers import MeasurementError, Program, RunningServer, cores, pinned, raise_file_limit, running
 
 from twotick.server.secrets import token_digest
-from twotick.store.records import AddMember, AddToken, Member, Request, StoreLimits
+from twotick.store.records import AddMember, AddToken, Member, StoreLimits
+from twotick.store.requests import Request
 from twotick.store.sqlite import SqliteStore
 
 USERS = (1000, 5000, 9000)

@@ -22,9 +22,9 @@ from twotick.store.records import (
     Kind,
     Member,
     OpenDevice,
-    Request,
     StoreLimits,
 )
+from twotick.store.requests import Request
 from twotick.store.sqlite import SqliteStore
 
 PAIRS = 50

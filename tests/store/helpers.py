@@ -8,6 +8,7 @@ from twotick.store.records import (
     AddMember,
     Append,
     Appended,
+    Device,
     Devices,
     Entry,
     Fetch,
@@ -22,10 +23,9 @@ from twotick.store.records import (
     Refusal,
     Refuse,
     RemoveMember,
-    Request,
-    Result,
     StoreLimits,
 )
+from twotick.store.requests import Request, Result
 from twotick.store.sqlite import SqliteStore
 
 NOW = 1_800_000_000.0
@@ -133,7 +133,7 @@ class Asker:
     def cursors(self, name: str) -> dict[str, int | None]:
         result = self.ask(Devices(self.members[name]))
         assert isinstance(result, list)
-        return {device.name: device.cursor for device in result if not isinstance(device, Member)}
+        return {device.name: device.cursor for device in result if isinstance(device, Device)}
 
     def refusal(self, request: Request) -> str:
         result = self.ask(request)

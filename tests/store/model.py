@@ -21,13 +21,12 @@ from twotick.store.records import (
     Prune,
     Refusal,
     Refuse,
-    Request,
-    Result,
     Revoke,
     Settle,
     State,
     StoreLimits,
 )
+from twotick.store.requests import Request, Result
 
 LIVE = 0
 """Stands for the guests among those whom a message waits for."""

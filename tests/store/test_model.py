@@ -29,12 +29,12 @@ from twotick.store.records import (
     OpenDevice,
     Prune,
     Refuse,
-    Request,
     Revoke,
     Settle,
     StoreError,
     StoreLimits,
 )
+from twotick.store.requests import Request
 from twotick.store.sqlite import SqliteStore
 
 LIMITS = StoreLimits(mailbox_entries=4, mailbox_bytes=40, devices=2)

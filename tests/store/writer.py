@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from tests.store.helpers import NOW
-from twotick.store.records import Acknowledge, Append, Request, StoreLimits
+from twotick.store.records import Acknowledge, Append, StoreLimits
+from twotick.store.requests import Request
 from twotick.store.sqlite import SqliteStore
 
 

@@ -33,14 +33,13 @@ from twotick.store.records import (
     Refusal,
     Refuse,
     RemoveMember,
-    Request,
-    Result,
     Revoke,
     SetPassword,
     Settle,
     State,
     StoreLimits,
 )
+from twotick.store.requests import Request, Result
 
 _AT_ONCE: Final = 256
 """Messages that `expire` and `prune` look at in one call."""

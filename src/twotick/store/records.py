@@ -18,17 +18,31 @@ class StoreError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """What a store keeps at most (rules 10.6 and 11.13).
+    """What a store keeps at most (rules 10.6, 11.13, 12.11, 16.5 and 17.1).
 
     Attributes:
         mailbox_bytes: bytes of the bodies of messages that came to a member and that some device of it does not have.
         mailbox_entries: the number of such messages.
         devices: the devices of a member.
+        room_members: the members of a room.
+        rooms: the rooms of a member.
+        file_bytes: the size of a file.
+        files_bytes: the files of a member together.
+        file_age: seconds after which a file that was sent is gone.
+        offer_age: seconds after which a file that was not sent is gone.
+        reports: reports of a member that are not dealt with.
     """
 
     mailbox_bytes: int = 1 << 30
     mailbox_entries: int = 100_000
     devices: int = 32
+    room_members: int = 2000
+    rooms: int = 200
+    file_bytes: int = 100 << 20
+    files_bytes: int = 1 << 30
+    file_age: float = 30 * 86400
+    offer_age: float = 86400
+    reports: int = 20
 
 
 class Kind(IntEnum):
@@ -76,6 +90,9 @@ class Entry:
         reason: for FAILED, why.
         state: for RECEIVED and SENT, what has become of the message.
         time: for RECEIVED and SENT, when it was accepted, in seconds since 1970.
+        room: for RECEIVED, the room that it was sent to, as it is shown; empty if it was sent to the member. For SENT,
+            READ_HERE and what became of a message, `peer` is the room.
+        place: its number in the room (rule 12.5); 0 if it was not sent to one.
     """
 
     member: int
@@ -91,6 +108,8 @@ class Entry:
     reason: str
     state: State
     time: float
+    room: bytes
+    place: int
 
     def __init__(
         self,
@@ -107,6 +126,8 @@ class Entry:
         reason: str = "",
         state: State = State.ACCEPTED,
         time: float = 0.0,
+        room: bytes = b"",
+        place: int = 0,
     ) -> None:
         self.member = member
         self.seq = seq
@@ -121,6 +142,29 @@ class Entry:
         self.reason = reason
         self.state = state
         self.time = time
+        self.room = room
+        self.place = place
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many of its recipients have a message to a room (rule 12.6), as long as that is not all.
+
+    Attributes:
+        member: who sent it.
+        message: the store's number for it.
+        room: the room as the sender wrote it.
+        id: its Id.
+        have: how many have it.
+        of: how many it went to.
+    """
+
+    member: int
+    message: int
+    room: bytes
+    id: bytes
+    have: int
+    of: int
 
 
 @dataclass(slots=True, init=False)
@@ -130,17 +174,29 @@ class Outcome:
     Attributes:
         entries: the entries that were appended to logs, oldest first for each log.
         guests: messages of senders who are no members, and what became of them: message, state, reason.
+        progress: messages to rooms that more of their recipients have now; None if there are none.
     """
 
     entries: list[Entry]
     guests: list[tuple[int, State, str]]
+    progress: list[Progress] | None
 
     def __init__(self, entries: list[Entry] | None = None, guests: list[tuple[int, State, str]] | None = None) -> None:
         self.entries = [] if entries is None else entries
         self.guests = [] if guests is None else guests
+        self.progress = None
 
 
 # Messages
+
+
+class Action(IntEnum):
+    """What a message does to an earlier one (rule 13.1)."""
+
+    NONE = 0
+    EDIT = 1
+    DELETE = 2
+    REACT = 3
 
 
 @dataclass(slots=True, init=False)
@@ -148,7 +204,9 @@ class Append:
     """Store a message. Answered by Appended, Known or Refusal.
 
     A recipient whose mailbox is full (rule 11.13), or who is no member any more, does not get it. If that leaves
-    nobody, the message is refused.
+    nobody, the message is refused. If the recipient begins with `#`, those who get it are the other members of that
+    room, of whom the store knows, and it is refused if the sender is not in the room. Who has blocked the sender (rule
+    14.4) does not get it, and the sender is told as if that member were away.
 
     Attributes:
         sender: the member who sends it; None for a guest.
@@ -162,6 +220,11 @@ class Append:
         body: the body.
         time: now, in seconds since 1970.
         expires: the time after which it is dropped if nobody has it; None for never.
+        action: what it does to an earlier message to the same recipient (rule 13.1).
+        about: the Id of that message; empty for none.
+        about_name: who sent that, in lower case; empty for the sender.
+        file: the key of the file that goes with it (rule 16.3); empty for none. The store adds what it knows of the
+            file to the headers.
     """
 
     sender: int | None
@@ -175,6 +238,10 @@ class Append:
     body: bytes
     time: float
     expires: float | None
+    action: Action
+    about: bytes
+    about_name: bytes
+    file: bytes
 
     def __init__(
         self,
@@ -189,6 +256,10 @@ class Append:
         body: bytes,
         time: float,
         expires: float | None = None,
+        action: Action = Action.NONE,
+        about: bytes = b"",
+        about_name: bytes = b"",
+        file: bytes = b"",
     ) -> None:
         self.sender = sender
         self.sender_name = sender_name
@@ -201,6 +272,10 @@ class Append:
         self.body = body
         self.time = time
         self.expires = expires
+        self.action = action
+        self.about = about
+        self.about_name = about_name
+        self.file = file
 
 
 @dataclass(slots=True, init=False)
@@ -211,18 +286,26 @@ class Appended:
         message: the store's number for it.
         outcome: its entries: first SENT if the sender is a member, then RECEIVED for each recipient; and what became of
             it, if there was nobody to send it to.
+        place: its number in the room (rule 12.5); 0 if it was not sent to one.
+        members: how many others are sent it, in a room.
     """
 
     message: int
     outcome: Outcome
+    place: int
+    members: int
 
     def __init__(
         self,
         message: int,
         outcome: Outcome,
+        place: int = 0,
+        members: int = 0,
     ) -> None:
         self.message = message
         self.outcome = outcome
+        self.place = place
+        self.members = members
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,8 +456,8 @@ class History:
     The log is read backwards, and no further than to the first message before `since`.
 
     Attributes:
-        peer: whose conversation, in any case; empty for everybody's.
-        before: only entries before this number; 0 for no such limit.
+        peer: whose conversation, in any case; empty for everybody's. A room that the member is not in has none.
+        before: only entries before this number, for a room what is before this place (rule 12.10); 0 for no such limit.
         since: only messages accepted at this time or later; 0 for no such limit.
         most: how many at most.
         size: bytes of bodies after which there are no more.
@@ -537,42 +620,3 @@ class Revoke:
 
     member: int
     device: str
-
-
-Request = (
-    Append
-    | Acknowledge
-    | Refuse
-    | MarkRead
-    | Settle
-    | Expire
-    | Prune
-    | Fetch
-    | History
-    | Members
-    | FindMember
-    | FindToken
-    | AddMember
-    | SetPassword
-    | RemoveMember
-    | AddInvitation
-    | AddToken
-    | OpenDevice
-    | Devices
-    | Revoke
-)
-
-Result = (
-    Appended
-    | Known
-    | Refusal
-    | Outcome
-    | Fetched
-    | Opened
-    | Member
-    | tuple[Member, str]
-    | list[Member]
-    | list[Device]
-    | bool
-    | None
-)

@@ -31,14 +31,13 @@ from twotick.store.records import (
     Prune,
     Refuse,
     RemoveMember,
-    Request,
-    Result,
     Revoke,
     SetPassword,
     Settle,
     StoreError,
     StoreLimits,
 )
+from twotick.store.requests import Request, Result
 from twotick.store.schema import STEPS, connect, migrate, reason, version
 
 _DATABASE = "twotick.db"

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 
 class Verb(Enum):
-    """The first word of a start line (docs/protocol.md, sections 3, 10 and 11)."""
+    """The first word of a start line (docs/protocol.md, sections 3 and 10 to 17)."""
 
     REGISTER = b"REGISTER"
     REGISTERED = b"REGISTERED"
@@ -23,6 +23,17 @@ class Verb(Enum):
     DEVICES = b"DEVICES"
     REVOKE = b"REVOKE"
     REVOKED = b"REVOKED"
+    ROOM = b"ROOM"
+    ROOMS = b"ROOMS"
+    RECEIPTS = b"RECEIPTS"
+    CONVERSATION = b"CONVERSATION"
+    CONVERSATIONS = b"CONVERSATIONS"
+    SEARCH = b"SEARCH"
+    STATUS = b"STATUS"
+    TYPING = b"TYPING"
+    FILE = b"FILE"
+    PIECE = b"PIECE"
+    REPORT = b"REPORT"
     ERROR = b"ERROR"
     UNKNOWN = b""
     """Any other word; or SEND or FORWARD without what they need."""
@@ -61,11 +72,12 @@ DEVICE = re.compile(rb"[A-Za-z0-9._/-]{1,64}")
 
 _RESERVED = frozenset([b"all", *(verb.lower() for verb in _VERBS), *(side.lower() for side in _SIDES)])
 _NAME = re.compile(rb"[A-Za-z0-9]{1,32}")
+_ROOM = re.compile(rb"#[A-Za-z0-9_-]{1,32}")
 _LENGTH = re.compile(rb"[0-9]{1,10}")
 _CODE = re.compile(rb"[0-9]{3}")
 _LONGEST_IDENTIFIER = 64
 _IDENTIFIER = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_TRAVELS = re.compile(rb"content-type|time|reply-to|expires|x-.*", re.DOTALL)
+_TRAVELS = re.compile(rb"content-type|time|reply-to|expires|edits|deletes|reacts-to|x-.*", re.DOTALL)
 _WORD = re.compile(rb"[^ \t\r]+")
 
 
@@ -192,6 +204,11 @@ def read_head(text: bytes, max_body: int) -> Head:
 def is_name(word: bytes) -> bool:
     """Whether `word` may be a user's name: well formed and not reserved (rule 4.1)."""
     return _NAME.fullmatch(word) is not None and word.lower() not in _RESERVED
+
+
+def is_room(word: bytes) -> bool:
+    """Whether `word` may be a room's name (rule 12.1)."""
+    return _ROOM.fullmatch(word) is not None
 
 
 def is_identifier(value: bytes) -> bool:
