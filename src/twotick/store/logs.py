@@ -8,7 +8,7 @@ from the database calls `flush` first, unless it reads only what is never collec
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from twotick.store.journal import Changes, insert, unpack, write
 from twotick.store.records import Entry, Kind, Outcome, State, StoreLimits
@@ -132,11 +132,13 @@ class Logs:
     Attributes:
         execute: the connection's method of that name.
         limits: what is kept at most.
+        on_removal: called with the numbers of messages before they are removed, or their content is.
     """
 
     def __init__(self, connection: sqlite3.Connection, limits: StoreLimits):
         self.execute = connection.execute
         self.limits = limits
+        self.on_removal: Callable[[list[int]], None] | None = None
         self._connection = connection
         self._mailboxes: dict[int, Mailbox] = {}
         self._next_message = 0
@@ -417,7 +419,10 @@ class Logs:
 
     def remove_messages(self, numbers: Iterable[int]) -> None:
         """Remove messages that are in no log."""
-        keys = [(number,) for number in numbers]
+        removed = list(numbers)
+        if self.on_removal is not None:
+            self.on_removal(removed)
+        keys = [(number,) for number in removed]
         self._connection.executemany("DELETE FROM message WHERE number = ?", keys)
         self._connection.executemany("DELETE FROM content WHERE message = ?", keys)
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
+from twotick.store.files import Files
 from twotick.store.logs import MESSAGE, RECEIVED, SENT, Logs, Message
 from twotick.store.records import (
     AddInvitation,
@@ -26,8 +27,9 @@ from twotick.store.records import (
 class Directory:
     """Carries out requests about members and devices. Each method carries out the request that it takes; see there."""
 
-    def __init__(self, logs: Logs):
+    def __init__(self, logs: Logs, files: Files):
         self._logs = logs
+        self._files = files
 
     # Members
 
@@ -109,6 +111,7 @@ class Directory:
         logs.remove_messages(number for (number,) in unused)
         for table in ("log", "device", "reading"):
             logs.execute(f"DELETE FROM {table} WHERE member = ?", (box.number,))
+        self._files.remove_member(box.number)
         logs.execute("DELETE FROM member WHERE number = ?", (box.number,))
         logs.drop_mailboxes()
         return outcome

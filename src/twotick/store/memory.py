@@ -5,9 +5,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from twotick.store.file_records import NO_FILE, CloseReport, OfferFile, ReadPiece, Report, Reports, WritePiece
 from twotick.store.memory_check import problems
 from twotick.store.memory_logs import GONE, READ_HERE, RECEIVED, SENT, Logs, Mailbox, Message
 from twotick.store.memory_members import Directory
+from twotick.store.memory_reports import Desk
 from twotick.store.records import (
     Acknowledge,
     AddInvitation,
@@ -61,6 +63,7 @@ class MemoryStore:
         self._messages = messages = Messages(logs)
         self._directory = directory = Directory(logs)
         reading = Reading(logs)
+        desk = Desk(logs, directory)
         self._handlers: dict[type, Callable[[Any], Result]] = {
             Append: messages.append,
             Acknowledge: messages.acknowledge,
@@ -82,6 +85,12 @@ class MemoryStore:
             OpenDevice: directory.open_device,
             Devices: directory.devices,
             Revoke: directory.revoke,
+            OfferFile: _refuse_file,
+            WritePiece: _refuse_file,
+            ReadPiece: _refuse_file,
+            Report: desk.report,
+            Reports: desk.reports,
+            CloseReport: desk.close,
         }
 
     def apply(self, requests: Sequence[Request]) -> list[Result]:
@@ -148,6 +157,8 @@ class Messages:
         live = request.live
         if reason and not boxes and not live:
             return Refusal(reason)
+        if request.file:
+            return Refusal(NO_FILE)
 
         self._newest = number = self._newest + 1
         total = len(request.members)
@@ -358,6 +369,11 @@ class Reading:
             size += len(entry.body)
         entries.reverse()
         return Fetched(entries, before)
+
+
+def _refuse_file(_: OfferFile | WritePiece | ReadPiece) -> Refusal:
+    """What is kept in memory is small (rule 16.5)."""
+    return Refusal("this server keeps no files")
 
 
 def _known(message: Message, recipient: bytes) -> Known:

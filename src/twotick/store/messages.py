@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
+from twotick.store.files import Files
 from twotick.store.logs import MESSAGE, RECEIVED, SENT, Logs, Mailbox, Message
 from twotick.store.records import (
     Acknowledge,
@@ -29,8 +30,9 @@ RESTARTED = "the server was restarted: it is not known whether the message arriv
 class Messages:
     """Carries out requests about messages. Each method carries out the request that it takes; see there."""
 
-    def __init__(self, logs: Logs):
+    def __init__(self, logs: Logs, files: Files):
         self._logs = logs
+        self._files = files
         self._pruned = 0
 
     def append(self, request: Append) -> Appended | Known | Refusal:
@@ -57,6 +59,11 @@ class Messages:
                 boxes.append(box)
         if reason and not boxes and not request.live:
             return Refusal(reason)
+        if request.file:
+            attached = self._files.attach(request)
+            if isinstance(attached, Refusal):
+                return attached
+            request = attached
         message = logs.new_message(
             sender,
             request.sender_name,
@@ -72,6 +79,8 @@ class Messages:
             body,
         )
         number = message.number
+        if request.file:
+            self._files.sent(request.file, number, request.time)
         outcome = Outcome([], [])
         entries = outcome.entries
         if own is not None:
@@ -238,6 +247,7 @@ class Messages:
                 assert box is not None, "a removed member has no log"
                 if seq > box.mark:
                     logs.withdraw(box, seq, message, "expired", outcome)
+        self._files.expire(request.time)
         return outcome
 
     def prune(self, request: Prune) -> bool:

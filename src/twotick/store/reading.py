@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
-from twotick.store.logs import Logs
+from twotick.store.logs import RECEIVED, SENT, Logs
 from twotick.store.records import Entry, Fetch, Fetched, History, Kind, State
 
 _COLUMNS = (
@@ -94,3 +94,13 @@ class Reading:
             size += len(entry.body)
         entries.reverse()
         return Fetched(entries, before)
+
+    # For other requests
+
+    def may_read(self, member: int, message: int) -> bool:
+        """Whether a member may read a message: it is in the member's log."""
+        self._logs.flush()
+        row = self._logs.execute(
+            f"SELECT 1 FROM log WHERE message = ? AND member = ? AND kind IN ({RECEIVED}, {SENT})", (message, member)
+        ).fetchone()
+        return row is not None

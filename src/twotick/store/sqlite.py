@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twotick.store.check import problems
+from twotick.store.file_records import CloseReport, OfferFile, ReadPiece, Report, Reports, WritePiece
+from twotick.store.files import Files
 from twotick.store.logs import Logs
 from twotick.store.members import Directory
 from twotick.store.messages import Messages
@@ -37,6 +39,7 @@ from twotick.store.records import (
     StoreError,
     StoreLimits,
 )
+from twotick.store.reports import Desk
 from twotick.store.requests import Request, Result
 from twotick.store.schema import STEPS, connect, migrate, reason, version
 
@@ -100,9 +103,12 @@ class SqliteStore:
             raise
         self._connection = connection
         self._logs = logs = Logs(connection, self._limits)
-        self._messages = messages = Messages(logs)
         reading = Reading(logs)
-        directory = Directory(logs)
+        files = Files(logs, reading)
+        self._messages = messages = Messages(logs, files)
+        directory = Directory(logs, files)
+        desk = Desk(logs, reading)
+        logs.on_removal = files.remove_with_messages
         self._handlers: dict[type, Callable[[Any], Result]] = {
             Append: messages.append,
             Acknowledge: messages.acknowledge,
@@ -124,6 +130,12 @@ class SqliteStore:
             OpenDevice: directory.open_device,
             Devices: directory.devices,
             Revoke: directory.revoke,
+            OfferFile: files.offer,
+            WritePiece: files.write,
+            ReadPiece: files.read,
+            Report: desk.report,
+            Reports: desk.reports,
+            CloseReport: desk.close,
         }
 
     def apply(self, requests: Sequence[Request]) -> list[Result]:
