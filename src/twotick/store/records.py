@@ -206,7 +206,8 @@ class Append:
     A recipient whose mailbox is full (rule 11.13), or who is no member any more, does not get it. If that leaves
     nobody, the message is refused. If the recipient begins with `#`, those who get it are the other members of that
     room, of whom the store knows, and it is refused if the sender is not in the room. Who has blocked the sender (rule
-    14.4) does not get it, and the sender is told as if that member were away.
+    14.4) does not get it unless it is to a room, and the sender is told as if that member were away: it is waited for
+    until it expires. A guest is told as if that member were not connected.
 
     Attributes:
         sender: the member who sends it; None for a guest.
@@ -287,7 +288,7 @@ class Appended:
         outcome: its entries: first SENT if the sender is a member, then RECEIVED for each recipient; and what became of
             it, if there was nobody to send it to.
         place: its number in the room (rule 12.5); 0 if it was not sent to one.
-        members: how many others are sent it, in a room.
+        members: how many others are in the room, those counted whose mailbox is full.
     """
 
     message: int
