@@ -190,7 +190,7 @@ class Conversation:
     """How a conversation stands (rule 14.1).
 
     Attributes:
-        name: the other user, or the room, as it is shown.
+        name: the other user, or the room, as it is shown; a guest's as the newest message has it, or as it was set.
         unread: messages that came and were not read, without those that only change others, and events.
         mentions: those of them that mention the member.
         read: the entry up to which was read; 0 for none.
@@ -301,7 +301,8 @@ class Audience:
     whom the member has blocked; 2,000 at most, the former first. A member who is removed and comes back is another.
 
     Attributes:
-        peer: only this user, or those in this room, in any case; empty for all.
+        peer: only this user, or those in this room, in any case; empty for all: those in a room with the member, and
+            those to whom it has written, which is who `Contacts` says so of.
     """
 
     member: int
