@@ -10,6 +10,7 @@ from twotick.store.rooms import (
     NotAllowed,
     RoomState,
     check_action,
+    check_setting,
     created,
     deleted_headers,
     edited_headers,
@@ -233,6 +234,15 @@ def test_to_whom_a_message_goes():
     assert room.others(CAROL) == [ALICE, DAVE]
     with pytest.raises(NotAllowed, match="you are not in #Team"):
         room.others(BOB)
+
+
+def test_what_may_be_muted_and_blocked():
+    limits = StoreLimits(settings=2)
+    check_setting(b"bob", True, 1, limits)
+    check_setting(b"#team", False, 1, limits)
+    for peer, settings in ((b"#team", 0), (b"all", 0), (b"a b", 0), (b"", 0), (b"bob", 2)):
+        with pytest.raises(NotAllowed):
+            check_setting(peer, True, settings, limits)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Final
 
 from twotick.store.records import Action, Append, StoreLimits
 from twotick.store.room_records import Role, Room
-from twotick.wire import is_room
+from twotick.wire import is_name, is_room
 
 TOPIC_BYTES: Final = 250
 REACTION_BYTES: Final = 64
@@ -348,6 +348,27 @@ def _check_topic(topic: str) -> None:
         code = ord(letter)
         if code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000:
             raise NotAllowed("a topic has no control characters")
+
+
+def check_setting(peer: bytes, blocked: bool | None, settings: int, limits: StoreLimits) -> None:
+    """See that a conversation may be set (rule 14.3).
+
+    Args:
+        peer: the user; or the room, which the member is in.
+        blocked: whether the member wants to block it; None if that is not said.
+        settings: how many other conversations of the member are muted or blocked.
+        limits: what is kept at most.
+
+    Raises:
+        NotAllowed: it is no user or room, a room is to be blocked, or too many are set.
+    """
+    if is_room(peer):
+        if blocked:
+            raise NotAllowed("rooms can be muted, but not blocked")
+    elif not is_name(peer):
+        raise NotAllowed("there is no such conversation")
+    if settings >= limits.settings:
+        raise NotAllowed(f"too many conversations are muted or blocked; at most {limits.settings} can be")
 
 
 # Messages
