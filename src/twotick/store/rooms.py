@@ -16,6 +16,7 @@ from twotick.wire import is_name, is_room
 TOPIC_BYTES: Final = 250
 REACTION_BYTES: Final = 64
 NO_ROOM: Final = "there is no such room"
+NO_MEMBER: Final = "there is no such member"
 NO_MESSAGE: Final = "there is no such message of yours"
 
 _NOBODY: Final = Role.NONE
@@ -53,7 +54,7 @@ class Membership:
 
 
 class Event:
-    """Something that has happened, and is told to members (rule 12.8).
+    """Something that has happened, and is told to members (rule 12.8), but not to those whose mailboxes are full.
 
     Attributes:
         lines: its header lines, but for the Time.
@@ -85,11 +86,12 @@ class RoomState:
         last: the place of what was sent to it last; 0 for nothing.
         open_from: the place from which on those who join may read it: from when it became public (rule 12.10). Has no
             meaning while it is private.
+        number: the number that whoever keeps the room has given it.
         touched: whose membership or invitation was changed since whoever keeps the room has emptied this set. A room
             that has no members any more is gone.
     """
 
-    __slots__ = ("invited", "last", "members", "name", "open_from", "public", "topic", "touched")
+    __slots__ = ("invited", "last", "members", "name", "number", "open_from", "public", "topic", "touched")
 
     def __init__(self, name: bytes, public: bool, topic: str, last: int = 0, open_from: int = 1) -> None:
         self.name = name
@@ -97,6 +99,7 @@ class RoomState:
         self.topic: str = topic
         self.last = last
         self.open_from = open_from
+        self.number = 0
         self.members: dict[int, Membership] = {}
         self.invited: set[int] = set()
         self.touched: set[int] = set()
