@@ -209,7 +209,7 @@ class Append:
     nobody, the message is refused. If the recipient begins with `#`, those who get it are the other members of that
     room, of whom the store knows, and it is refused if the sender is not in the room. Who has blocked the sender (rule
     14.4) does not get it unless it is to a room, and the sender is told as if that member were away: it is waited for
-    until it expires. A guest is told as if that member were not connected.
+    until it expires; what it edits stays as it is. A guest is told as if that member were not connected.
 
     Attributes:
         sender: the member who sends it; None for a guest.
