@@ -30,7 +30,7 @@ def operator(tmp_path: Path) -> Operator:
             Report(bob.number, b"eve", b"m9", b"", NOW),
             Report(alice.number, b"bob", b"m2", HOSTILE, NOW),
             Report(alice.number, b"bob", b"m3", b"long", NOW),
-            RemoveMember("bob"),
+            RemoveMember("bob", NOW),
         ]
     )
     store.close()

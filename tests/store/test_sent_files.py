@@ -271,7 +271,7 @@ def test_what_cannot_be_sent(asker: Asker):
     assert asker.refusal(with_file(asker, "alice", "bob", to="all")) == reason
     for action in (Action.EDIT, Action.DELETE, Action.REACT):
         asker.send("alice", "bob", id=b"m%d" % action)
-        request = replace(with_file(asker, "alice", "bob"), action=action, about=b"m%d" % action)
+        request = replace(with_file(asker, "alice", "bob", body=b""), action=action, about=b"m%d" % action)
         assert asker.refusal(request) == "a message that changes another has no file"
     assert asker.log("carol") == []
     assert isinstance(asker.ask(with_file(asker, "alice", "bob")), Appended), "none of it has used it up"
@@ -422,9 +422,9 @@ def test_a_removed_file_is_not_left_on_the_disk(asker: Asker):
 def test_a_store_in_memory_takes_none():
     asker = Asker()
     asker.add("alice", "bob")
-    assert asker.refusal(offer(asker, "alice")) == "this server keeps no files"
-    assert asker.refusal(pieces(asker, "alice", b"content")[0]) == "this server keeps no files"
-    assert asker.refusal(with_file(asker, "alice", "bob")) == "there is no such file"
+    assert asker.refusal(offer(asker, "alice")) == "this server takes no files"
+    assert asker.refusal(pieces(asker, "alice", b"content")[0]) == "this server takes no files"
+    assert asker.refusal(with_file(asker, "alice", "bob")) == "this server takes no files"
     assert asker.log("bob") == []
 
 

@@ -7,12 +7,12 @@ pieces are removed a few at a time, whenever `expire` is asked.
 # ruff: noqa: S608 - queries are put together from constants of this module, never from what came from outside
 
 import hashlib
-from dataclasses import replace
 
 from twotick.store.file_records import NO_FILE, PIECE, Offered, OfferFile, ReadPiece, WritePiece, is_file_name
 from twotick.store.logs import Logs
 from twotick.store.reading import Reading
 from twotick.store.records import Action, Append, Refusal
+from twotick.store.rooms import NotAllowed
 
 _HASHED = 256
 """Files whose hash is computed while they come; of others it is computed from what is on the disk, in the end."""
@@ -123,25 +123,29 @@ class Files:
 
     # What the messages do to files
 
-    def attach(self, request: Append) -> Append | Refusal:
-        """A message that is to be sent with a file, with what is known of that in its headers (rule 16.3)."""
+    def attach(self, request: Append) -> bytes:
+        """The header lines for the file that is to be sent with a message (rule 16.3).
+
+        Raises:
+            NotAllowed: it cannot be sent, or not with this message.
+        """
         row = self._logs.execute(
             "SELECT name, size, digest, have, message FROM file WHERE key = ? AND member = ? AND expires > ?",
             (request.file, request.sender, request.time),
         ).fetchone()
         if row is None:
-            return Refusal(NO_FILE)
+            raise NotAllowed(NO_FILE)
         name, size, digest, have, message = row
         if have < size:
-            return Refusal("the file is not complete")
+            raise NotAllowed("the file is not complete")
         if message is not None:
-            return Refusal("the file was sent with another message")
+            raise NotAllowed("the file was sent with another message")
         if request.live or request.recipient.upper() == b"ALL":
-            return Refusal("files can be sent to members and rooms only")
+            raise NotAllowed("files can be sent to members and rooms only")
         if request.action is not Action.NONE:
-            return Refusal("a message that changes another has no file")
-        about = b"File: %b\nFile-name: %b\nFile-size: %d\nFile-hash: %b\n"
-        return replace(request, headers=request.headers + about % (request.file, name, size, digest.hex().encode()))
+            raise NotAllowed("a message that changes another has no file")
+        lines = b"File: %b\nFile-name: %b\nFile-size: %d\nFile-hash: %b\n"
+        return lines % (request.file, name, size, digest.hex().encode())
 
     def sent(self, key: bytes, message: int, time: float) -> None:
         """A file was sent with a message; from then on it is kept for as long as that is said to be (rule 16.5)."""

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from twotick.store.file_records import COPY_BYTES, MOST_REPORTS, REPORT_BYTES, CloseReport, Report, Reported, Reports
-from twotick.store.memory_logs import RECEIVED, SENT, Logs, Mailbox, Message
-from twotick.store.memory_members import Directory
+from twotick.store.memory_logs import Logs
+from twotick.store.memory_mailboxes import RECEIVED, Mailbox, Message
+from twotick.store.memory_reading import Reading
 from twotick.store.records import Refusal
 from twotick.store.reports import LATELY, TOO_LONG, too_many
 
@@ -13,13 +14,13 @@ class Desk:
     """Carries out requests about reports. Each method carries out the request that it takes; see there.
 
     Args:
-        logs: the logs with the messages that are reported.
-        directory: the members.
+        logs: the members, and the messages that are reported.
+        reading: says who may read a message.
     """
 
-    def __init__(self, logs: Logs, directory: Directory) -> None:
+    def __init__(self, logs: Logs, reading: Reading) -> None:
         self._logs = logs
-        self._directory = directory
+        self._reading = reading
         self._newest = 0
         self._reports: dict[int, tuple[int, Reported]] = {}  # with the member's number, by the report's
 
@@ -42,10 +43,9 @@ class Desk:
 
     def _find(self, box: Mailbox, peer: bytes, ident: bytes) -> Message | None:
         """The message that somebody has sent with an Id, if a member may read it."""
-        sender = self._directory.names.get(peer.decode("ascii", "replace"))
+        sender = self._logs.names.get(peer.decode("ascii", "replace"))
         if sender is not None and (message := sender.ids.get(ident)) is not None:
-            mine = [seq for other, seq in message.entries() if other is box]
-            return message if any(box.kind(seq) in (RECEIVED, SENT) for seq in mine) else None
+            return message if self._reading.may_read(box, message) else None
         for seq in reversed(box.with_peer(peer)[-LATELY:]):
             if box.kind(seq) == RECEIVED and box.message(seq).id == ident:
                 return box.message(seq)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twotick.store.check import problems
+from twotick.store.editing import Editing
 from twotick.store.file_records import CloseReport, OfferFile, ReadPiece, Report, Reports, WritePiece
 from twotick.store.files import Files
 from twotick.store.logs import Logs
@@ -41,7 +42,20 @@ from twotick.store.records import (
 )
 from twotick.store.reports import Desk
 from twotick.store.requests import Request, Result
+from twotick.store.room_records import (
+    Appoint,
+    ChangeRoom,
+    CreateRoom,
+    InviteToRoom,
+    JoinRoom,
+    LeaveRoom,
+    LookAtRoom,
+    RemoveFromRoom,
+    RoomMembers,
+)
+from twotick.store.room_records import Rooms as ListRooms
 from twotick.store.schema import STEPS, connect, migrate, reason, version
+from twotick.store.sqlite_rooms import Rooms, refusing
 
 _DATABASE = "twotick.db"
 _LOCK = "lock"
@@ -103,14 +117,15 @@ class SqliteStore:
             raise
         self._connection = connection
         self._logs = logs = Logs(connection, self._limits)
-        reading = Reading(logs)
+        rooms = Rooms(logs)
+        reading = Reading(logs, rooms)
         files = Files(logs, reading)
-        self._messages = messages = Messages(logs, files)
-        directory = Directory(logs, files)
+        logs.on_removal.append(files.remove_with_messages)
+        self._messages = messages = Messages(logs, rooms, Editing(logs), files)
+        directory = Directory(logs, rooms, files)
         desk = Desk(logs, reading)
-        logs.on_removal = files.remove_with_messages
         self._handlers: dict[type, Callable[[Any], Result]] = {
-            Append: messages.append,
+            Append: refusing(messages.append),
             Acknowledge: messages.acknowledge,
             Refuse: messages.refuse,
             MarkRead: messages.mark_read,
@@ -130,6 +145,16 @@ class SqliteStore:
             OpenDevice: directory.open_device,
             Devices: directory.devices,
             Revoke: directory.revoke,
+            CreateRoom: refusing(rooms.create),
+            JoinRoom: refusing(rooms.join),
+            LeaveRoom: refusing(rooms.leave),
+            ChangeRoom: refusing(rooms.change),
+            InviteToRoom: refusing(rooms.invite),
+            RemoveFromRoom: refusing(rooms.remove),
+            Appoint: refusing(rooms.appoint),
+            LookAtRoom: refusing(rooms.look),
+            RoomMembers: refusing(rooms.members),
+            ListRooms: rooms.rooms,
             OfferFile: files.offer,
             WritePiece: files.write,
             ReadPiece: files.read,
