@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twotick.store.check import problems
+from twotick.store.conversations import Talk
 from twotick.store.editing import Editing
 from twotick.store.logs import Logs
 from twotick.store.members import Directory
 from twotick.store.messages import Messages
+from twotick.store.presence import Presence
 from twotick.store.reading import Reading
 from twotick.store.records import (
     Acknowledge,
@@ -41,14 +43,20 @@ from twotick.store.records import (
 from twotick.store.requests import Request, Result
 from twotick.store.room_records import (
     Appoint,
+    Audience,
     ChangeRoom,
+    Contacts,
+    Conversations,
     CreateRoom,
     InviteToRoom,
     JoinRoom,
     LeaveRoom,
     LookAtRoom,
+    Receipts,
     RemoveFromRoom,
     RoomMembers,
+    SetConversation,
+    SetShown,
 )
 from twotick.store.room_records import Rooms as ListRooms
 from twotick.store.schema import STEPS, connect, migrate, reason, version
@@ -118,6 +126,8 @@ class SqliteStore:
         self._messages = messages = Messages(logs, rooms, Editing(logs))
         reading = Reading(logs, rooms)
         directory = Directory(logs, rooms)
+        talk = Talk(logs, rooms)
+        presence = Presence(logs, rooms)
         self._handlers: dict[type, Callable[[Any], Result]] = {
             Append: refusing(messages.append),
             Acknowledge: messages.acknowledge,
@@ -149,6 +159,12 @@ class SqliteStore:
             LookAtRoom: refusing(rooms.look),
             RoomMembers: refusing(rooms.members),
             ListRooms: rooms.rooms,
+            Receipts: refusing(talk.receipts),
+            Conversations: talk.conversations,
+            SetConversation: refusing(talk.set),
+            Audience: presence.audience,
+            Contacts: presence.contacts,
+            SetShown: presence.set_shown,
         }
 
     def apply(self, requests: Sequence[Request]) -> list[Result]:
