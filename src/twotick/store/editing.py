@@ -63,9 +63,17 @@ class Editing:
             raise NotAllowed(NO_MESSAGE)
         return Target(number, request.about, headers)
 
-    def apply(self, target: Target, request: Append) -> None:
-        """Change a message as another one says."""
+    def apply(self, target: Target, request: Append, *, is_blocked: bool) -> None:
+        """Change a message as another one says.
+
+        Args:
+            target: the message.
+            request: the other one.
+            is_blocked: whether the recipient has blocked the sender: then what is edited stays as it is.
+        """
         if request.action is Action.EDIT:
+            if is_blocked:
+                return
             self._replace(target.number, rooms.edited_headers(target.headers, request.time), request.body)
         else:
             edits = [

@@ -500,8 +500,8 @@ class Logs:
         self.execute("INSERT INTO absent VALUES (?, ?, ?)", (message.number, box.number, int(waits)))
 
     def note_contact(self, box: Mailbox, other: int, recipient: bytes) -> None:
-        """Note that a member has written to another, if it was not to all."""
-        if other == box.number or recipient.lower() == b"all":
+        """Note that a member has written to another (rule 15.2), unless it was to all."""
+        if other == box.number or recipient.lower() == b"all" or self.mailbox(other) is None:
             return
         self.execute("INSERT OR IGNORE INTO contact VALUES (?, ?)", (box.number, other))
         if len(box.written) == _YOUNG:

@@ -185,7 +185,7 @@ class Messages:
             for box in full:
                 logs.note_absent(box, message, waits=False)
         if target is not None:
-            self._editing.apply(target, request)
+            self._editing.apply(target, request, is_blocked=bool(blocking))
         if not message.waiting:
             logs.conclude(message, outcome)
             logs.remove_if_unused(message)
@@ -326,6 +326,7 @@ class Messages:
             ).fetchall():
                 logs.execute("UPDATE absent SET waits = 0 WHERE message = ? AND member = ?", (message.number, member))
                 logs.settle(message, EXPIRED, outcome)
+                logs.remove_if_unused(message)
             if entries >= _ENTRIES_AT_ONCE:
                 break
         self._files.expire(request.time)
