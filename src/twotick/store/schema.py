@@ -162,7 +162,7 @@ STEPS = (
         PRIMARY KEY (member, peer)
     ) STRICT, WITHOUT ROWID;
 
-    -- To whom members have written.
+    -- To whom members have written; without what is in the journal when a database of version 2 gets this table.
     CREATE TABLE contact (
         member INTEGER NOT NULL,
         other INTEGER NOT NULL,
