@@ -6,13 +6,10 @@ See docs/protocol.md, rules 13.1, 13.4 and 16.3.
 from typing import Final
 
 from twotick.store import Action
-from twotick.wire import Head, is_identifier, is_name, is_room
+from twotick.wire import Head, is_identifier, is_name
 
 _ACTIONS: Final = {b"edits": Action.EDIT, b"deletes": Action.DELETE, b"reacts-to": Action.REACT}
 _HEADERS: Final = (*_ACTIONS, b"file")
-_REACTION = 64
-"""Bytes of a reaction at most (rule 13.1)."""
-
 _KEY = 64
 """Bytes of the key of a file at most; those that are given out are shorter."""
 
@@ -50,16 +47,11 @@ def changes(head: Head) -> bool:
     return len(head.headers) > 2 and not head.headers.keys().isdisjoint(_HEADERS)
 
 
-def read_change(head: Head, body: bytes, sender: bytes) -> Change | str:
-    """What the SEND of a member does.
-
-    Args:
-        head: the SEND.
-        body: its body.
-        sender: the member's name in lower case.
+def read_change(head: Head) -> Change | str:
+    """What the SEND of a member does, if `changes` says that it does something.
 
     Returns:
-        What it does; or why it cannot be done.
+        What it does; or why that cannot be understood.
     """
     given = [header for header in _HEADERS if header in head.headers]
     if len(given) > 1:
@@ -73,15 +65,4 @@ def read_change(head: Head, body: bytes, sender: bytes) -> Change | str:
     name = name.rstrip().lower()
     if not is_identifier(identifier) or (name and not is_name(name)):
         return f"{title} is an Id, or a name and an Id"
-    if name == sender:
-        name = b""
-    action = _ACTIONS[header]
-    if action is Action.EDIT and name:
-        return "only one's own messages can be edited"
-    if action is Action.DELETE and name and not is_room(head.name):
-        return "messages of others can be deleted in rooms only"
-    if action is Action.DELETE and body:
-        return "a message that deletes another has no body"
-    if action is Action.REACT and len(body) > _REACTION:
-        return f"a reaction has at most {_REACTION} bytes"
-    return Change(action, identifier, name)
+    return Change(_ACTIONS[header], identifier, name)

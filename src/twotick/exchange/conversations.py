@@ -21,7 +21,7 @@ from twotick.store import (
     Search,
     SetConversation,
 )
-from twotick.wire import is_identifier, is_name, is_room
+from twotick.wire import is_identifier, is_name
 
 _HISTORY_MOST = 1000
 _HISTORY_DEFAULT = 50
@@ -33,9 +33,6 @@ _SEARCH_MOST = 100
 _SEARCH_DEFAULT = 20
 _QUERY = 1024
 """Bytes of what is searched for at most (rule 14.5)."""
-
-_REPORT = 4096
-"""Bytes of a report at most (rule 17.1)."""
 
 
 def ask_history(question: Question) -> Asked:
@@ -55,10 +52,9 @@ def _since(question: Question) -> float:
 
 
 def _history(question: Question, found: Fetched) -> list[bytes]:
-    numbered = not is_room(question.head.name)
     history = question.identifier or b"-"
     owner = question.session.name
-    frames = [entry_frame(entry, owner, numbered=numbered, history=history) for entry in found.entries]
+    frames = [entry_frame(entry, owner, history=history) for entry in found.entries]
     return [*frames, question.answer(count=len(found.entries))]
 
 
@@ -88,9 +84,6 @@ def _conversation(found: Conversation) -> dict[str, object]:
 
 def ask_conversation(question: Question) -> Asked:
     """CONVERSATION: mute or block (rules 14.3 and 14.4)."""
-    name = question.head.name
-    if not is_name(name) and not is_room(name):
-        raise Wrong("there is no such user or room")
     muted, blocked = question.yes_or_no(b"muted"), question.yes_or_no(b"blocked")
     request = SetConversation(question.member, question.head.key, muted, blocked, question.now)
     return request, partial(_conversation_set, question)
@@ -117,7 +110,7 @@ def ask_search(question: Question) -> Asked:
 def _found(question: Question, found: Found) -> list[bytes]:
     history = question.identifier or b"-"
     owner = question.session.name
-    frames = [entry_frame(entry, owner, numbered=entry.seq > 0, history=history) for entry in found.entries]
+    frames = [entry_frame(entry, owner, history=history) for entry in found.entries]
     return [*frames, question.answer(count=len(found.entries), before=found.before or None)]
 
 
@@ -128,8 +121,6 @@ def ask_report(question: Question) -> Asked:
         raise Wrong("there is no such user")
     if about and not is_identifier(about):
         raise Wrong("About is no Id")
-    if len(question.body) > _REPORT:
-        raise Wrong(f"a report has at most {_REPORT} bytes")
     request = Report(question.member, question.head.name, about, question.body, question.now)
     return request, partial(_reported, question)
 

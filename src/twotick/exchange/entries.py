@@ -20,12 +20,12 @@ def entry_frame(entry: Entry, owner: bytes, *, numbered: bool = True, history: b
     """An entry as the frame that a device is given.
 
     Args:
-        entry: the entry.
+        entry: the entry; its number is 0 if it is in no log.
         owner: the name of the member whose log it is in.
         numbered: whether it has its number; as something new, it then must be acknowledged.
         history: the Id of the request that it answers, if it does (rules 11.9 and 14.5).
     """
-    seq = entry.seq if numbered else None
+    seq = entry.seq if numbered and entry.seq else None
     if entry.kind is _RECEIVED and history is None:
         return forward(entry.peer, entry.body, entry.id, seq, entry.headers, entry.room, entry.place)
     if entry.kind is _DELIVERED:

@@ -1,7 +1,6 @@
 """A question of a member's connection, and what is read from its headers (docs/protocol.md, rule 12.2)."""
 
 import json
-import unicodedata
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -90,7 +89,7 @@ class Question:
         return min(self.number(b"limit") or default, most)
 
     def text(self, header: bytes) -> str | None:
-        """The value of a header that is one line of text; None if it is missing.
+        """The value of a header that is text; None if it is missing.
 
         Raises:
             Wrong: it is something else.
@@ -99,12 +98,9 @@ class Question:
         if value is None:
             return None
         try:
-            text = value.decode()
+            return value.decode()
         except UnicodeDecodeError as error:
             raise Wrong(f"{_title(header)} is not UTF-8") from error
-        if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in text):
-            raise Wrong(f"{_title(header)} has control characters")
-        return text
 
     def choice(self, header: bytes, *choices: bytes) -> bytes | None:
         """The value of a header that is one of a few words; None if it is missing.

@@ -23,10 +23,6 @@ from twotick.store import (
     Rooms,
     State,
 )
-from twotick.wire import is_name, is_room
-
-_TOPIC = 250
-"""Bytes of a topic at most (rule 12.11)."""
 
 _ROLES = {b"member": Role.MEMBER, b"moderator": Role.MODERATOR, b"owner": Role.OWNER}
 
@@ -35,20 +31,18 @@ def ask_room(question: Question) -> Asked:
     """ROOM: look at a room, or do something with it (rules 12.2 and 12.3)."""
     name = question.head.name.decode("ascii", "replace")
     member, now = question.member, question.now
-    if not is_room(question.head.name):
-        raise Wrong("the name of a room is # and 1 to 32 of the characters A-Z a-z 0-9 - _")
     answer = partial(_room, question)
     match question.head.headers.get(b"do"):
         case None:
             return LookAtRoom(member, name), answer
         case b"create":
-            return CreateRoom(member, name, _public(question) or False, _topic(question) or "", now), answer
+            return CreateRoom(member, name, _public(question) or False, question.text(b"topic") or "", now), answer
         case b"join":
             return JoinRoom(member, name, now), answer
         case b"leave":
             return LeaveRoom(member, name, now), answer
         case b"change":
-            return ChangeRoom(member, name, _public(question), _topic(question), now), answer
+            return ChangeRoom(member, name, _public(question), question.text(b"topic"), now), answer
         case b"invite":
             return InviteToRoom(member, name, _other(question), now), answer
         case b"remove":
@@ -83,18 +77,8 @@ def _public(question: Question) -> bool | None:
     return None if access is None else access == b"public"
 
 
-def _topic(question: Question) -> str | None:
-    topic = question.text(b"topic")
-    if topic is not None and len(topic.encode()) > _TOPIC:
-        raise Wrong(f"a topic has at most {_TOPIC} bytes")
-    return topic
-
-
 def _other(question: Question) -> str:
-    name = question.required(b"member")
-    if not is_name(name):
-        raise Wrong("Member is no name")
-    return name.decode("ascii")
+    return question.required(b"member").decode("ascii", "replace")
 
 
 def _room(question: Question, changed: RoomChanged) -> list[bytes]:

@@ -114,7 +114,7 @@ class Stored(Relay):
         change: Change | str = NOTHING
         if account is not None and changes(head):
             to_members = not guests and head.key != b"all"
-            change = read_change(head, body, sender.key) if to_members else MEMBERS_ONLY
+            change = read_change(head) if to_members else MEMBERS_ONLY
         if isinstance(change, str):
             self._reply(sender, number, head, change)
             return
