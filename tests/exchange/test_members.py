@@ -387,7 +387,7 @@ def test_a_guest_is_answered_when_the_recipient_is_removed_behind_the_servers_ba
     bob = mail.device(b"bob")
     sending, _ = mail.classic(b"gus")
     sending.write(send(b"bob", b"hi"))
-    mail.store.apply([RemoveMember("bob")])
+    mail.store.apply([RemoveMember("bob", 0.0)])
     mail.exchange.know([])
     mail.settle()
     assert bob.closed
