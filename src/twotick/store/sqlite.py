@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twotick.store.check import problems
+from twotick.store.conversations import Talk
+from twotick.store.editing import Editing
 from twotick.store.logs import Logs
 from twotick.store.members import Directory
 from twotick.store.messages import Messages
+from twotick.store.presence import Presence
 from twotick.store.reading import Reading
 from twotick.store.records import (
     Acknowledge,
@@ -38,7 +41,26 @@ from twotick.store.records import (
     StoreLimits,
 )
 from twotick.store.requests import Request, Result
+from twotick.store.room_records import (
+    Appoint,
+    Audience,
+    ChangeRoom,
+    Contacts,
+    Conversations,
+    CreateRoom,
+    InviteToRoom,
+    JoinRoom,
+    LeaveRoom,
+    LookAtRoom,
+    Receipts,
+    RemoveFromRoom,
+    RoomMembers,
+    SetConversation,
+    SetShown,
+)
+from twotick.store.room_records import Rooms as ListRooms
 from twotick.store.schema import STEPS, connect, migrate, reason, version
+from twotick.store.sqlite_rooms import Rooms, refusing
 
 _DATABASE = "twotick.db"
 _LOCK = "lock"
@@ -100,11 +122,14 @@ class SqliteStore:
             raise
         self._connection = connection
         self._logs = logs = Logs(connection, self._limits)
-        self._messages = messages = Messages(logs)
-        reading = Reading(logs)
-        directory = Directory(logs)
+        rooms = Rooms(logs)
+        self._messages = messages = Messages(logs, rooms, Editing(logs))
+        reading = Reading(logs, rooms)
+        directory = Directory(logs, rooms)
+        talk = Talk(logs, rooms)
+        presence = Presence(logs, rooms)
         self._handlers: dict[type, Callable[[Any], Result]] = {
-            Append: messages.append,
+            Append: refusing(messages.append),
             Acknowledge: messages.acknowledge,
             Refuse: messages.refuse,
             MarkRead: messages.mark_read,
@@ -124,6 +149,22 @@ class SqliteStore:
             OpenDevice: directory.open_device,
             Devices: directory.devices,
             Revoke: directory.revoke,
+            CreateRoom: refusing(rooms.create),
+            JoinRoom: refusing(rooms.join),
+            LeaveRoom: refusing(rooms.leave),
+            ChangeRoom: refusing(rooms.change),
+            InviteToRoom: refusing(rooms.invite),
+            RemoveFromRoom: refusing(rooms.remove),
+            Appoint: refusing(rooms.appoint),
+            LookAtRoom: refusing(rooms.look),
+            RoomMembers: refusing(rooms.members),
+            ListRooms: rooms.rooms,
+            Receipts: refusing(talk.receipts),
+            Conversations: talk.conversations,
+            SetConversation: refusing(talk.set),
+            Audience: presence.audience,
+            Contacts: presence.contacts,
+            SetShown: presence.set_shown,
         }
 
     def apply(self, requests: Sequence[Request]) -> list[Result]:
