@@ -96,6 +96,36 @@ _RULES = (
         """,
     ),
     (
+        "there is a piece of file {}, which does not exist",
+        "SELECT DISTINCT file FROM piece WHERE file NOT IN (SELECT number FROM file)",
+    ),
+    (
+        "file {} has {} bytes, but {} were counted",
+        """
+        SELECT number, held, have FROM (
+            SELECT number, have, (SELECT ifnull(sum(length(data)), 0) FROM piece WHERE file = file.number) AS held
+            FROM file WHERE key IS NOT NULL
+        ) WHERE held <> have
+        """,
+    ),
+    (
+        "file {} is larger than was announced",
+        "SELECT number FROM file WHERE have > size",
+    ),
+    (
+        "file {} belongs to a member who does not exist",
+        "SELECT number FROM file WHERE member IS NOT NULL AND member NOT IN (SELECT number FROM member)",
+    ),
+    (
+        "file {} was not sent, and belongs to nobody",
+        "SELECT number FROM file WHERE key IS NOT NULL AND message IS NULL AND member IS NULL",
+    ),
+    (
+        "file {} was sent with message {}, which does not exist, or before it was complete",
+        "SELECT number, message FROM file WHERE message IS NOT NULL"
+        " AND (have <> size OR message NOT IN (SELECT number FROM message))",
+    ),
+    (
         "entry {1} in the log of member {0} has no known weight",
         "SELECT member, seq FROM log WHERE weight NOT BETWEEN 0 AND 2",
     ),

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
+from twotick.store.files import Files
 from twotick.store.logs import MESSAGE, RECEIVED, SENT, Logs
 from twotick.store.records import (
     AddInvitation,
@@ -27,9 +28,10 @@ from twotick.store.sqlite_rooms import Rooms
 class Directory:
     """Carries out requests about members and devices. Each method carries out the request that it takes; see there."""
 
-    def __init__(self, logs: Logs, rooms: Rooms):
+    def __init__(self, logs: Logs, rooms: Rooms, files: Files):
         self._logs = logs
         self._rooms = rooms
+        self._files = files
 
     # Members
 
@@ -124,6 +126,7 @@ class Directory:
         for table in ("log", "device", "reading", "conversation", "absent", "contact"):
             logs.execute(f"DELETE FROM {table} WHERE member = ?", (box.number,))
         logs.execute("DELETE FROM contact WHERE other = ?", (box.number,))
+        self._files.remove_member(box.number)
         logs.execute("DELETE FROM member WHERE number = ?", (box.number,))
         logs.drop_remembered()
         return outcome
