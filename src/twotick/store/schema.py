@@ -187,6 +187,20 @@ STEPS = (
         PRIMARY KEY (file, number)
     ) STRICT;
 
+    -- See search.py.
+    CREATE VIRTUAL TABLE word USING fts5 (
+        text, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
+    );
+    CREATE TABLE word_cleaning (
+        wanted INTEGER NOT NULL,                  -- 1: messages were removed whose words are still in the file
+        stage INTEGER NOT NULL                    -- of removing them; 0: this is not being done
+    ) STRICT;
+    INSERT INTO word_cleaning VALUES (0, 0);
+    CREATE TABLE word_progress (
+        up_to INTEGER NOT NULL                    -- the number of the message up to which all are in the index
+    ) STRICT;
+    INSERT INTO word_progress VALUES (0);
+
     CREATE TABLE report (
         number INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: the operator may still see an old list
         member INTEGER NOT NULL,                  -- who may have been removed since
@@ -201,7 +215,9 @@ STEPS = (
 )
 """What makes a database of version n + 1 from one of version n. Only ever added to."""
 
-_BUSY_SECONDS = 10.0
+BUSY_MILLISECONDS = 10_000
+"""How long is waited for another process."""
+
 _CACHE_KIB = 32 << 10
 _CHECKPOINT_PAGES = 4096
 
@@ -222,7 +238,7 @@ def connect(file: Path) -> sqlite3.Connection:
         raise StoreError(f"{file} cannot be opened: {error.strerror}") from error
     connection = sqlite3.connect(
         file,
-        timeout=_BUSY_SECONDS,
+        timeout=BUSY_MILLISECONDS / 1000,
         isolation_level=None,  # transactions are ours to begin and end
         check_same_thread=False,  # one thread may open it, and another use it from then on
         cached_statements=256,

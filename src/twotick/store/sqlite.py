@@ -51,6 +51,7 @@ from twotick.store.room_records import (
     Contacts,
     Conversations,
     CreateRoom,
+    Index,
     InviteToRoom,
     JoinRoom,
     LeaveRoom,
@@ -62,8 +63,11 @@ from twotick.store.room_records import (
     SetShown,
 )
 from twotick.store.room_records import Rooms as ListRooms
-from twotick.store.schema import STEPS, connect, migrate, reason, version
+from twotick.store.room_records import Search as Question
+from twotick.store.schema import BUSY_MILLISECONDS, STEPS, connect, migrate, reason, version
+from twotick.store.search import Search, Words
 from twotick.store.sqlite_rooms import Rooms, refusing
+from twotick.store.sqlite_search import Texts
 
 _DATABASE = "twotick.db"
 _LOCK = "lock"
@@ -125,11 +129,16 @@ class SqliteStore:
             raise
         self._connection = connection
         self._logs = logs = Logs(connection, self._limits)
+        logs.erased = self._lock is not None  # perhaps, by a server that was killed
         rooms = Rooms(logs)
         reading = Reading(logs, rooms)
         files = Files(logs, reading)
-        logs.on_removal.append(files.remove_with_messages)
-        self._messages = messages = Messages(logs, rooms, Editing(logs), files)
+        words = Words(connection.execute)
+        texts = Texts(logs, words, reading)
+        self._search = search = Search(words, texts)
+        editing = Editing(logs, texts)
+        logs.on_removal += [files.remove_with_messages, texts.forget]
+        self._messages = messages = Messages(logs, rooms, editing, files)
         directory = Directory(logs, rooms, files)
         desk = Desk(logs, reading)
         talk = Talk(logs, rooms)
@@ -141,7 +150,7 @@ class SqliteStore:
             MarkRead: messages.mark_read,
             Settle: messages.settle,
             Expire: messages.expire,
-            Prune: messages.prune,
+            Prune: self._prune,
             Fetch: reading.fetch,
             History: reading.history,
             Members: directory.members,
@@ -165,6 +174,8 @@ class SqliteStore:
             LookAtRoom: refusing(rooms.look),
             RoomMembers: refusing(rooms.members),
             ListRooms: rooms.rooms,
+            Question: search.search,
+            Index: search.index,
             OfferFile: files.offer,
             WritePiece: files.write,
             ReadPiece: files.read,
@@ -178,6 +189,13 @@ class SqliteStore:
             Contacts: presence.contacts,
             SetShown: presence.set_shown,
         }
+
+    def _prune(self, request: Prune) -> bool:
+        """Remove old messages; then let the words go of all that was removed since the last time."""
+        more = self._messages.prune(request)
+        if not more:
+            self._search.begin_cleaning()
+        return more
 
     def apply(self, requests: Sequence[Request]) -> list[Result]:
         """Carry out requests, in order, in one transaction; on return it is on the disk.
@@ -223,7 +241,19 @@ class SqliteStore:
             self._undo(connection, ending)
             raise
         self._left_over = False
+        if self._logs.erased:
+            self._empty_log(connection)
         return result
+
+    def _empty_log(self, connection: sqlite3.Connection) -> None:
+        """Empty the write-ahead log, which still has what was erased. If that cannot be now, the next batch does it."""
+        with suppress(sqlite3.Error):  # the batch is on the disk even so
+            connection.execute("PRAGMA busy_timeout = 0")  # another process that reads is not waited for
+            try:
+                busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+            self._logs.erased = bool(busy)
 
     def _undo(self, connection: sqlite3.Connection, ending: bool) -> None:
         """Take back a transaction that failed; if even that fails, the next one begins with a new connection.
