@@ -27,7 +27,8 @@ class Texts:
         texts: list[tuple[int, str]] = []
         size = 0
         for number, headers, body in execute(
-            "SELECT message, headers, substr(body, 1, ?) FROM content WHERE message > ? ORDER BY message LIMIT ?",
+            "SELECT message, headers, ifnull(substr(body, 1, ?), x'') FROM content"
+            " WHERE message > ? ORDER BY message LIMIT ?",
             (TEXT_BYTES + 1, self._up_to(), AT_ONCE),
         ):
             texts.append((number, text_of(headers, body)))
@@ -78,5 +79,5 @@ class Texts:
         if message > up_to:
             return []
         return self._logs.execute(
-            "SELECT headers, substr(body, 1, ?) FROM content WHERE message = ?", (TEXT_BYTES + 1, message)
+            "SELECT headers, ifnull(substr(body, 1, ?), x'') FROM content WHERE message = ?", (TEXT_BYTES + 1, message)
         ).fetchall()
