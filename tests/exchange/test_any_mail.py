@@ -63,9 +63,9 @@ class AnyMail(RuleBasedStateMachine):
                 identifier = head.headers.get(b"id", b"")
                 if head.verb is Verb.ACCEPTED:
                     self.accepted[identifier] = sender, recipient, _ = self.sent[identifier]
-                    if recipient == ROOM:
+                    if recipient == ROOM and identifier not in self.owed:
                         assert sender in self.inside, "only members send to a room"
-                        self.owed.setdefault(identifier, self.inside - {sender})
+                        self.owed[identifier] = self.inside - {sender}
                 if head.verb is Verb.ERROR:
                     assert head.code == 102, head
                     self.failed.add(identifier)
