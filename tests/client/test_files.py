@@ -242,7 +242,7 @@ async def test_what_is_no_file_is_not_uploaded(tmp_path: Path) -> None:
         for path in (tmp_path, tmp_path / "pipe", tmp_path / "nothing"):
             with pytest.raises(OSError, match=path.name):
                 await me.upload(path)
-        for name in ("", "a/b", "a\nSize: 1", "\u00fc" * 128):
+        for name in ("", "..", "a/b", "a\nSize: 1", "\u00fc" * 128):
             with pytest.raises(ValueError, match="cannot be called"):
                 await me.upload(tmp_path / "a", name=name)
     assert server.announced == []
