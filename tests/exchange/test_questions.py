@@ -181,7 +181,7 @@ def changed(old: bytes, new: bytes) -> bytes:
         (changed(b"Hash: " + HASH + b"\n", b""), "Hash is missing"),
         (changed(HASH, HASH[1:]), "Hash is 64 hexadecimal digits"),
         (changed(HASH, b"g" + HASH[1:]), "Hash is 64 hexadecimal digits"),
-        (FILE, "files are kept on disk only, and this server has none"),
+        (FILE, "this server takes no files"),
         (frame(Verb.PIECE, b"k"), "Offset is missing"),
         (frame(Verb.PIECE, b"k", offset=b"x"), "Offset is a number of at most 18 digits"),
         (frame(Verb.PIECE, b"k", offset=0, length=b"0x5"), "Length is a number of at most 18 digits"),

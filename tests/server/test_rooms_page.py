@@ -138,6 +138,7 @@ def test_messages_are_found(place: Place) -> None:
         while head.startswith(b"FORWARD"):
             count += 1
             head, _ = read_frame(script.peers[b"alice"])
+        assert head.startswith(b"SEARCH")
         if count == 2:
             break
     script.play("14.5")
