@@ -5,7 +5,7 @@ import asyncio
 from twotick.client import Client, ConnectionLost, NameTaken, NotDelivered, State, connect
 from twotick.client import Message as Arrival
 from twotick.ui.app.model import Conversation, Message, now
-from twotick.ui.app.session import Session
+from twotick.ui.app.session import Deed, Session
 from twotick.ui.app.store import LocalStore
 from twotick.ui.tasks import together
 
@@ -88,3 +88,18 @@ class GuestSession(Session):
 
     def _tell_read(self, name: str, seq: int) -> None:
         """Guests cannot tell."""
+
+    def can(self, deed: Deed, conversation: Conversation | None = None, message: Message | None = None) -> bool:
+        """Guests have names, and nothing that is kept."""
+        if deed is Deed.SEND_AGAIN:
+            return message is not None and message.state is State.FAILED
+        return deed is Deed.SEND
+
+    def typing(self, conversation: Conversation) -> None:
+        """Nobody is told what guests do."""
+
+    def set_presence(self, here: bool) -> None:
+        """See `typing`."""
+
+    def set_shown(self, shown: bool) -> None:
+        """See `typing`."""

@@ -27,13 +27,16 @@ from twotick.client import (
     join,
 )
 from twotick.client.credentials import Credential
-from twotick.ui.app.model import WAITING, Conversation, Message, now
-from twotick.ui.app.session import PAGE, Session
+from twotick.ui.app.model import WAITING, Conversation, Kind, Message, now
+from twotick.ui.app.session import PAGE, Deed, Session
 from twotick.ui.app.store import LocalStore
 from twotick.ui.tasks import together
 
 _DEVICE = "chat"
 """What is added to the device's name."""
+
+_OWNER = "owner"
+_MODERATORS = ("owner", "moderator")
 
 _HISTORY_PAGE = 500
 """Messages of the history that are asked for at once."""
@@ -80,6 +83,67 @@ class MemberSession(Session):
             group.create_task(self._send_all(me, group))
             async for entry in me.entries():
                 self._take(entry)
+
+    def can(self, deed: Deed, conversation: Conversation | None = None, message: Message | None = None) -> bool:
+        """Members can do what the server lets them (rules 12.2, 13.1 and 16.3)."""
+        if deed in (Deed.SEARCH, Deed.ROOMS, Deed.PRESENCE):
+            return True
+        if conversation is None:
+            return False
+        if message is not None:
+            return self._can_with(deed, conversation, message)
+        kind = conversation.kind
+        if kind is Kind.EVERYONE:
+            return deed is Deed.SEND
+        if deed in (Deed.SEND, Deed.SEND_FILE, Deed.MUTE):
+            return not conversation.left
+        if kind is Kind.DIRECT:
+            return deed in (Deed.BLOCK, Deed.REPORT) and conversation.key != self.name.lower()
+        if conversation.left:
+            return False
+        match deed:
+            case Deed.INVITE:
+                return conversation.access == "public" or conversation.role in _MODERATORS
+            case Deed.REMOVE | Deed.SET_TOPIC:
+                return conversation.role in _MODERATORS
+            case Deed.APPOINT | Deed.SET_ACCESS:
+                return conversation.role == _OWNER
+            case _:
+                return deed in (Deed.LEAVE, Deed.MEMBERS)
+
+    def _can_with(self, deed: Deed, conversation: Conversation, message: Message) -> bool:
+        if message.event is not None or message.deleted is not None:
+            return False
+        if message.state is State.FAILED:
+            return deed is Deed.SEND_AGAIN and self.can(Deed.SEND, conversation)
+        kind = conversation.kind
+        match deed:
+            case Deed.REPLY:
+                return bool(message.id) and self.can(Deed.SEND, conversation)
+            case Deed.REACT | Deed.EDIT | Deed.DELETE:
+                if not message.id or kind is Kind.EVERYONE or message.everyone or conversation.left:
+                    return False
+                moderated = deed is Deed.DELETE and kind is Kind.ROOM and conversation.role in _MODERATORS
+                return deed is Deed.REACT or message.outgoing or moderated
+            case Deed.SAVE_FILE:
+                return message.file is not None and bool(message.file.key)
+            case Deed.RECEIPTS:
+                return message.outgoing and bool(message.id) and message.state is not State.QUEUED
+            case Deed.REPORT:
+                return message.sender.lower() != self.name.lower()
+            case _:
+                return False
+
+    # What others see
+
+    def typing(self, conversation: Conversation) -> None:
+        """See `Session`."""
+
+    def set_presence(self, here: bool) -> None:
+        """See `Session`."""
+
+    def set_shown(self, shown: bool) -> None:
+        """See `Session`."""
 
     # Sending
 

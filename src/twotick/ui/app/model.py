@@ -5,20 +5,25 @@ Nothing here knows the screen, the disk or the network. A session (session.py) f
 
 import itertools
 import re
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from twotick.client import State
 
 Place: TypeAlias = tuple[int, int]
-"""Where a message stands: its number in the member's log, and where that does not tell, in the local store."""
+"""Where a message stands: its number in the member's log, or in its room; and where that does not tell, in the local
+store."""
 
 WAITING = 1 << 62
 """In place of the number in the log, of messages that have none yet: they stand after all others."""
+
+TYPING = 6.0
+"""Seconds for which somebody is shown to type (rule 15.3)."""
 
 _EVERYONE = "all"
 """The key of the conversation with everybody who is connected (rule 5.9)."""
@@ -31,6 +36,106 @@ class Kind(Enum):
     """With one user."""
     EVERYONE = "everyone"
     """To `ALL`."""
+    ROOM = "room"
+    """In a room (section 12)."""
+
+
+class Presence(NamedTuple):
+    """Whether somebody is there (rule 15.2).
+
+    Attributes:
+        state: `here`, `away` or `gone`.
+        since: from when on; None if that is not known.
+    """
+
+    state: str
+    since: datetime | None
+
+
+class Event(NamedTuple):
+    """Something that happened in a room, told by whoever did it (rule 12.8).
+
+    Attributes:
+        kind: `created`, `joined`, `left`, `changed`, `removed`, `appointed` or `invited`.
+        member: to whom, where it was done to somebody.
+        role: as what that member was appointed.
+        topic: the new topic; None if that was not changed.
+        access: who may join now: `public` or `private`; empty if that was not changed.
+        room: to which room somebody was invited, which is told outside of it.
+    """
+
+    kind: str
+    member: str = ""
+    role: str = ""
+    topic: str | None = None
+    access: str = ""
+    room: str = ""
+
+
+class File(NamedTuple):
+    """A file that goes with a message (section 16).
+
+    Attributes:
+        key: what the server knows it by; empty as long as it is not there.
+        name: what it is called; chosen by its sender, so no path.
+        size: in bytes.
+        hash: its SHA-256, in hexadecimal digits; empty as long as it is not known.
+    """
+
+    key: str
+    name: str
+    size: int
+    hash: str
+
+
+class Transfer(NamedTuple):
+    """How much of a file is up, or down: bytes, of so many."""
+
+    done: int
+    total: int
+
+
+class Room(NamedTuple):
+    """A room as it is in a list of rooms (rule 12.3).
+
+    Attributes:
+        name: with the `#`.
+        access: `public` or `private`.
+        role: what the user is in it: `owner`, `moderator`, `member` or `none`.
+        members: how many it has.
+        topic: empty if it has none.
+        invited: whether the user was invited, and has not joined.
+    """
+
+    name: str
+    access: str
+    role: str
+    members: int
+    topic: str
+    invited: bool
+
+
+class RoomMember(NamedTuple):
+    """Somebody in a room.
+
+    Attributes:
+        name: who.
+        role: `owner`, `moderator` or `member`.
+        since: since when; None if the server does not say.
+        presence: whether the member is there; None if that is not known.
+    """
+
+    name: str
+    role: str
+    since: datetime | None
+    presence: Presence | None
+
+
+class RecipientState(NamedTuple):
+    """What became of a message for one recipient (rule 12.7)."""
+
+    name: str
+    state: State
 
 
 @dataclass(slots=True, eq=False)
@@ -40,15 +145,27 @@ class Message:
     Attributes:
         conversation: the key of its conversation.
         sender: who sent it.
-        text: what it says, as it was sent: nothing in it may go to the terminal as it is.
+        text: what it says, as it was sent: nothing in it may go to the terminal as it is. Empty once it is deleted.
         time: when it was sent.
         outgoing: whether the user has sent it.
         place: where it stands in the conversation.
-        id: its Id (rule 9.5); empty if it has none, or none yet.
-        state: what became of it; None for one that came.
+        id: its Id (rule 9.5); empty if it has none.
+        state: what became of it; None for one that came, and for events.
         reason: if it failed, why.
         mention: whether it names the user.
         number: its number in the local store; 0 if it is not there.
+        seq: its number in the member's log; 0 if that is not known, as of what was said in a room before one was there.
+        reply_to: sender and Id of the message that it answers: see `Conversations.find_message`; None if it does not.
+        reactions: who has reacted with what: names by text, in the order in which they did.
+        edited: when it was edited last; None if it was not.
+        deleted: when it was deleted; None if it was not.
+        changing: whether an edit or the deletion that shows already waits to be sent.
+        event: what happened, in place of a text; None for what somebody wrote.
+        file: the file that goes with it; None if there is none.
+        transfer: how much of the file is up or down; None if it is not on its way now.
+        have: how many recipients in a room have it; together with `of`, both 0 if that is not known.
+        of: how many it goes to.
+        everyone: whether it went to all who are connected (rule 5.9), and not to the user alone.
     """
 
     conversation: str
@@ -62,6 +179,18 @@ class Message:
     reason: str = ""
     mention: bool = False
     number: int = 0
+    seq: int = 0
+    reply_to: tuple[str, str] | None = None
+    reactions: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    edited: datetime | None = None
+    deleted: datetime | None = None
+    changing: bool = False
+    event: Event | None = None
+    file: File | None = None
+    transfer: Transfer | None = None
+    have: int = 0
+    of: int = 0
+    everyone: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +199,7 @@ class Conversation:
 
     Attributes:
         key: what it is found by.
-        name: what it is called: a user's name, or `ALL`.
+        name: what it is called: a user's name, `ALL`, or a room's name with its `#`.
         messages: those that are loaded, in order: the newest, and older ones as somebody looks at them.
         complete: whether the local store has the oldest message that there is.
         loaded: whether the oldest of `messages` is the oldest in the local store.
@@ -79,6 +208,14 @@ class Conversation:
         read: up to which number of the log they were read.
         draft: what was typed and not sent.
         recency: the higher, the later something happened here.
+        muted: whether the user wants no rings for it.
+        blocked: whether the user wants nothing from that other user.
+        topic: what the room is about; empty if it does not say.
+        role: what the user is in the room: `owner`, `moderator`, `member` or `none`; empty if that is not known.
+        members: how many are in the room; 0 if that is not known.
+        access: who may join the room: `public` or `private`; empty if that is not known.
+        left: whether the user is not in that room any more.
+        presence: whether the other user is there; None if that is not known, and for all but direct ones.
     """
 
     key: str
@@ -91,16 +228,42 @@ class Conversation:
     read: int = 0
     draft: str = ""
     recency: int = 0
+    muted: bool = False
+    blocked: bool = False
+    topic: str = ""
+    role: str = ""
+    members: int = 0
+    access: str = ""
+    left: bool = False
+    presence: Presence | None = None
+    _typing: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
     def kind(self) -> Kind:
         """What it is."""
-        return Kind.EVERYONE if self.key == _EVERYONE else Kind.DIRECT
+        if self.key == _EVERYONE:
+            return Kind.EVERYONE
+        return Kind.ROOM if self.key.startswith("#") else Kind.DIRECT
 
     @property
     def title(self) -> str:
         """What people are shown as its name."""
         return "everyone" if self.kind is Kind.EVERYONE else self.name
+
+    @property
+    def typing(self) -> list[str]:
+        """Who is typing (rule 15.3). `Conversations.changed` is called when somebody begins and when that is over."""
+        since = time.monotonic() - TYPING
+        return [name for name, when in self._typing.items() if when > since]
+
+    @property
+    def first_unread(self) -> Message | None:
+        """The first message that is loaded and was not read."""
+        return next((each for each in self.messages if self.is_unread(each)), None)
+
+    def is_unread(self, message: Message) -> bool:
+        """Whether a message counts as unread."""
+        return not message.outgoing and message.event is None and not message.deleted and message.seq > self.read
 
     def index(self, message: Message) -> int:
         """Where a message stands among those that are loaded; -1 if it is not."""
@@ -127,6 +290,7 @@ class Conversations:
         self.name = name
         self.changed: Callable[[Conversation], None] = _nobody_cares
         self._all: dict[str, Conversation] = {}
+        self._presences: dict[str, Presence] = {}  # by name in lower case
         self._messages: dict[int, Message] = {}  # that are loaded, by number in the local store
         self._recent = itertools.count(1)
         self._mention = re.compile(rf"(?<!\w)@({re.escape(name)}|all)(?!\w)", re.IGNORECASE)
@@ -160,7 +324,32 @@ class Conversations:
         """Whether a text names the user."""
         return self._mention.search(text) is not None
 
+    def presence(self, name: str) -> Presence | None:
+        """Whether a user is there; None if that is not known."""
+        return self._presences.get(name.lower())
+
+    def is_blocked(self, name: str) -> bool:
+        """Whether the user wants nothing from that user, whose messages in rooms are hidden (rule 14.4)."""
+        found = self.find(name)
+        return found is not None and found.blocked
+
     # Messages
+
+    def find_message(self, conversation: Conversation, sender: str, ident: str) -> Message | None:
+        """The message with that sender and Id, loaded or in the local store.
+
+        Args:
+            conversation: where it was said.
+            sender: who sent it, in any case.
+            ident: its Id.
+
+        Returns:
+            The message; None if it is not here.
+        """
+        key = (conversation.key, sender.lower(), ident)
+        return next(
+            (each for each in conversation.messages if (conversation.key, each.sender.lower(), each.id) == key), None
+        )
 
     def loaded(self, number: int) -> Message | None:
         """A message that is loaded, by its number in the local store."""
