@@ -209,13 +209,17 @@ async def test_what_the_sender_says_about_a_message_travels() -> None:  # rule 9
     async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
         before = datetime.now(UTC) - timedelta(milliseconds=1)
         await alice.send(
-            "bob", b"{}", content_type="application/json", reply_to="m1", headers={"X-Mood": "gr\u00fcn", "x-b": ""}
+            "bob",
+            b"{}",
+            content_type="application/json",
+            reply_to=("bob", "m1"),
+            headers={"X-Mood": "gr\u00fcn", "x-b": ""},
         )
         await alice.send("bob", "plain")
         rich, plain = await take(bob, 2)
     assert (rich.content_type, rich.reply_to, rich.headers) == (
         "application/json",
-        "m1",
+        ("bob", "m1"),
         {"x-mood": "gr\u00fcn", "x-b": ""},
     )
     assert (plain.content_type, plain.reply_to, plain.headers) == ("text/plain; charset=utf-8", None, {})
@@ -230,7 +234,12 @@ async def test_what_the_sender_says_about_a_message_travels() -> None:  # rule 9
         {"headers": {"X-a: b\nId": "m1"}},
         {"headers": {"X-a": "b\nId: m1"}},
         {"content_type": "text/plain\n\n"},
-        {"reply_to": "m1\r"},
+        {"reply_to": ("bob", "m1\r")},
+        {"id": "m 1"},
+        {"id": ""},
+        {"edits": "x" * 65},
+        {"deletes": ("#team", "m1")},
+        {"reacts_to": ("bob", "")},
         {"expires": 0},
         {"expires": 1e10},
         {"expires": float("nan")},

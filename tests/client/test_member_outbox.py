@@ -39,7 +39,7 @@ def file(tmp_path: Path) -> Path:
 async def fill(file: Path, *texts: str) -> list[str]:
     """Put messages to bob into the outbox of alice, who has no connection; gives their Ids."""
     async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
-        return [(await me.queue("bob", text, reply_to="m1")).id for text in texts]
+        return [(await me.queue("bob", text, reply_to=("bob", "m1"))).id for text in texts]
 
 
 async def test_what_is_in_the_outbox_goes_out_with_the_same_ids_in_order(file: Path) -> None:
@@ -52,7 +52,7 @@ async def test_what_is_in_the_outbox_goes_out_with_the_same_ids_in_order(file: P
             messages = await take(bob, 21)
             assert [message.text for message in messages] == [*texts, "last"]
             assert [message.id for message in messages] == [*ids, last.id]
-            assert {message.reply_to for message in messages[:-1]} == {"m1"}
+            assert {message.reply_to for message in messages[:-1]} == {("bob", "m1")}
             # The program sees what became of messages from before, and of none of its own.
             entries = alice.entries()
             events = [await anext(entries) for _ in range(40)]

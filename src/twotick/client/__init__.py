@@ -1,18 +1,32 @@
 """The asyncio library, and a blocking `send` for scripts."""
 
 from twotick.client.address import DEFAULT_SERVER, parse_server, reason
-from twotick.client.client import Client, Message, Receipt, connect, send
-from twotick.client.entries import (
+from twotick.client.answers import (
+    Conversation,
+    ConversationSetting,
     DeviceInfo,
+    RecipientState,
+    Role,
+    RoomInfo,
+    RoomMember,
+    Status,
+    StatusList,
+)
+from twotick.client.client import Client, Message, Receipt, connect, send
+from twotick.client.conversations import Found
+from twotick.client.entries import (
     Entry,
-    MemberMessage,
-    MemberReceipt,
+    Presence,
+    ProgressEvent,
     ReadEvent,
     ReceiptEvent,
     State,
+    StatusEvent,
+    TypingEvent,
 )
 from twotick.client.errors import (
     ConnectionLost,
+    FileMismatch,
     MalformedName,
     NameRefused,
     NameTaken,
@@ -33,15 +47,25 @@ from twotick.client.errors import (
 from twotick.client.joining import join
 from twotick.client.limits import MemberLimits
 from twotick.client.member import MemberClient
+from twotick.client.messages import Event, EventKind, FileInfo, MemberMessage, Reference
+from twotick.client.receipts import MemberReceipt
 from twotick.client.trust import CertificateChanged, KnownServers, Trust, TrustError
+from twotick.client.writing import SendOptions
 
 __all__ = [
     "DEFAULT_SERVER",
     "CertificateChanged",
     "Client",
     "ConnectionLost",
+    "Conversation",
+    "ConversationSetting",
     "DeviceInfo",
     "Entry",
+    "Event",
+    "EventKind",
+    "FileInfo",
+    "FileMismatch",
+    "Found",
     "KnownServers",
     "MalformedName",
     "MemberClient",
@@ -56,20 +80,32 @@ __all__ = [
     "NotEncrypted",
     "NotRegistered",
     "OutboxError",
+    "Presence",
+    "ProgressEvent",
     "ProtocolError",
     "ReadEvent",
     "Receipt",
     "ReceiptEvent",
+    "RecipientState",
+    "Reference",
     "Replaced",
     "RequestRefused",
+    "Role",
+    "RoomInfo",
+    "RoomMember",
+    "SendOptions",
     "ServerUnreachable",
     "ShuttingDown",
     "State",
+    "Status",
+    "StatusEvent",
+    "StatusList",
     "TooLarge",
     "TooManyRequests",
     "Trust",
     "TrustError",
     "TwotickError",
+    "TypingEvent",
     "connect",
     "join",
     "parse_server",

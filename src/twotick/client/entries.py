@@ -1,14 +1,10 @@
-"""What a member gets to see: the entries of the log, and receipts that go on (docs/protocol.md, section 11)."""
+"""What a member gets to see besides messages: entries of the log (docs/protocol.md, section 11), and passing news."""
 
-import asyncio
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, IntEnum
-from typing import Protocol, Self
+from enum import Enum, IntEnum, StrEnum
+from typing import Protocol
 
-from twotick.client.errors import NotDelivered, ProtocolError, TwotickError
+from twotick.client.errors import NotDelivered, ProtocolError
 from twotick.wire import Head
 
 
@@ -20,7 +16,7 @@ class State(IntEnum):
     ACCEPTED = 1
     """The server has it on disk: it will arrive (rule 11.6)."""
     DELIVERED = 2
-    """A device of the recipient has it."""
+    """A device of the recipient has it; of every recipient, if it was sent to a room."""
     READ = 3
     """The recipient has read it."""
     FAILED = 4
@@ -42,7 +38,7 @@ class Owner(Protocol):
         ...
 
     async def mark_read(self, sender: str, seq: int) -> None:
-        """The program says that the messages from a user were read, up to one."""
+        """The program says that the messages from a user, or in a room, were read, up to one."""
         ...
 
 
@@ -50,7 +46,7 @@ class Entry:
     """An entry of the member's log.
 
     Attributes:
-        seq: its number in the log; 0 for what is no entry, but known to this client only (see `ReceiptEvent`).
+        seq: its number in the log; 0 for what is no entry, such as `StatusEvent`, and need not be acknowledged.
         name: the name in its frame.
         decision: what the program has said about it; None as long as it has not.
     """
@@ -77,88 +73,6 @@ class Entry:
         if self.decision is None:
             self.decision = decision
             await self._owner.decided(self)
-
-
-class MemberMessage(Entry):
-    """A message: one that came, one from another of the member's own devices, or one out of the history.
-
-    Attributes:
-        sender: who sent it.
-        recipient: whom it is for; for a message that came, the member.
-        outgoing: whether the member has sent it.
-        body: the bytes of it.
-        id: its Id; empty if it has none, as those of classic guests.
-        state: what became of it, for one's own messages out of the history; None otherwise.
-        fields: all its headers, by lower-case name.
-    """
-
-    __slots__ = ("body", "fields", "id", "outgoing", "recipient", "sender", "state")
-
-    def __init__(self, owner: Owner, seq: int, head: Head, body: bytes, member: str) -> None:
-        super().__init__(owner, seq, head.name)
-        self.fields: Mapping[str, str] = {
-            name.decode("latin-1"): as_text(value) for name, value in head.headers.items()
-        }
-        self.sender = as_text(head.name)
-        self.outgoing = "to" in self.fields
-        self.recipient = self.fields.get("to", member)
-        self.body = body
-        self.id = self.fields.get("id", "")
-        self.state = _STATES.get(self.fields.get("state", ""))
-
-    def __repr__(self) -> str:
-        return f"MemberMessage(seq={self.seq}, {self.sender!r} to {self.recipient!r}, body={self.body!r})"
-
-    @property
-    def text(self) -> str:
-        """The body as text; bytes that are not UTF-8 show as U+FFFD."""
-        return as_text(self.body)
-
-    @property
-    def content_type(self) -> str:
-        """What the body is; text unless the sender says otherwise (rule 9.7)."""
-        return self.fields.get("content-type", "text/plain; charset=utf-8")
-
-    @property
-    def reply_to(self) -> str | None:
-        """The Id of the message to which this one is the reply."""
-        return self.fields.get("reply-to")
-
-    @property
-    def time(self) -> datetime | None:
-        """When it was sent; None if the sender wrote something that is no time."""
-        try:
-            return datetime.fromisoformat(self.fields.get("time", ""))
-        except ValueError:
-            return None
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers of its sender's own, whose names start with `x-` (in lower case)."""
-        return {name: value for name, value in self.fields.items() if name.startswith("x-")}
-
-    async def reject(self) -> None:
-        """Refuse the message: its sender is told that it was not delivered, unless another device has it (rule 11.4).
-
-        Does nothing if the message is acknowledged or refused already.
-
-        Raises:
-            TwotickError: the client has ended.
-        """
-        await self._decide(Decision.REFUSED)
-
-    async def read(self) -> None:
-        """Say that the member has read the messages from this sender, up to this one (rule 11.8).
-
-        That acknowledges the message as well. Does nothing for one's own messages, and for one that was refused. While
-        the connection is away it is told later.
-
-        Raises:
-            TwotickError: the client has ended.
-        """
-        await self.ack()
-        if not self.outgoing and self.decision is Decision.TAKEN:
-            await self._owner.mark_read(self.sender, self.seq)
 
 
 class ReceiptEvent(Entry):
@@ -190,7 +104,7 @@ class ReadEvent(Entry):
     """The member has read messages on another device.
 
     Attributes:
-        sender: whose messages.
+        sender: whose messages; a room's name for those in a room.
         up_to: the number in the log of the last one of them.
     """
 
@@ -205,120 +119,76 @@ class ReadEvent(Entry):
         return f"ReadEvent(seq={self.seq}, sender={self.sender!r}, up_to={self.up_to})"
 
 
-class MemberReceipt:
-    """What becomes of a message, as far as it is known.
+class Presence(StrEnum):
+    """Whether somebody is there (rule 15.1)."""
+
+    HERE = "here"
+    AWAY = "away"
+    """Connected, but not at the keys."""
+    GONE = "gone"
+
+
+class StatusEvent(Entry):
+    """Somebody comes, goes, or has gone away from the keys (rule 15.1); told once `status` was asked for.
 
     Attributes:
-        id: the message's Id.
-        recipient: whom it is for.
-        state: what is known.
-        seq: the message's number in the member's log; 0 if that is not known.
-        seconds: from the call that sent it until its latest state.
-        order: the messages of one outbox are numbered in the order of the calls.
+        user: who.
+        state: where they are now.
+        since: since when; None if that is not known.
     """
 
-    __slots__ = ("__weakref__", "_error", "_since", "_waiting", "id", "order", "recipient", "seconds", "seq", "state")
+    __slots__ = ("since", "state", "user")
 
-    def __init__(self, ident: str, recipient: str, order: int) -> None:
-        self.id = ident
-        self.recipient = recipient
-        self.order = order
-        self.state = State.QUEUED
-        self.seq = 0
-        self.seconds = 0.0
-        self._since = time.monotonic()
-        self._error: TwotickError | None = None
-        self._waiting: list[asyncio.Future[None]] = []
+    def __init__(self, owner: Owner, name: bytes, state: Presence, since: datetime | None) -> None:
+        super().__init__(owner, 0, name)
+        self.user = as_text(name)
+        self.state = state
+        self.since = since
 
     def __repr__(self) -> str:
-        return f"MemberReceipt(id={self.id!r}, recipient={self.recipient!r}, {self.state.name})"
-
-    async def accepted(self) -> Self:
-        """Wait until the server has the message on disk (rule 11.6); for a guest, until it is delivered.
-
-        Raises:
-            NotDelivered: the recipient does not have it, and will not get it.
-            TwotickError: the client has ended, so that nobody will tell.
-        """
-        return await self._reach(State.ACCEPTED)
-
-    async def delivered(self) -> Self:
-        """Wait until a device of the recipient has the message.
-
-        Raises:
-            NotDelivered: the recipient does not have it, and will not get it.
-            TwotickError: the client has ended, so that nobody will tell; or it only sends, and its connection was lost.
-        """
-        return await self._reach(State.DELIVERED)
-
-    async def read(self) -> Self:
-        """Wait until the recipient has read the message. Guests and messages to `ALL` never say so.
-
-        Raises:
-            NotDelivered: the recipient does not have it, and will not get it.
-            TwotickError: the client has ended, so that nobody will tell; or it only sends, and its connection was lost.
-        """
-        return await self._reach(State.READ)
-
-    async def _reach(self, state: State) -> Self:
-        while not state <= self.state <= State.READ:
-            if self._error is not None:
-                raise self._error
-            changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(changed)
-            await changed
-        return self
-
-    # Called by the client
-
-    def advance(self, state: State, error: TwotickError | None = None) -> None:
-        """More is known; what was known already changes nothing.
-
-        Args:
-            state: what is known.
-            error: if it failed, what to tell whoever waits.
-        """
-        if self.final or state <= self.state:
-            return
-        self.state = state
-        self.seconds = time.monotonic() - self._since
-        self._error = error
-        self._wake()
-
-    def give_up(self, error: TwotickError) -> None:
-        """Nobody will tell what becomes of the message."""
-        if not self.final and self._error is None:
-            self._error = error
-            self._wake()
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more can become of the message."""
-        return self.state >= State.READ
-
-    def _wake(self) -> None:
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_result(None)
-        self._waiting.clear()
+        return f"StatusEvent({self.user!r}, {self.state})"
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceInfo:
-    """A device of the member's.
+class TypingEvent(Entry):
+    """Somebody types: to be shown for 6 s at most (rule 15.3); told once `status` was asked for.
 
     Attributes:
-        device: its name.
-        connected: whether it is connected.
-        seen: when it was seen last.
+        sender: who.
+        room: in which room; empty if it is to the member.
     """
 
-    device: str
-    connected: bool
-    seen: datetime
+    __slots__ = ("room", "sender")
+
+    def __init__(self, owner: Owner, name: bytes, room: str) -> None:
+        super().__init__(owner, 0, name)
+        self.sender = as_text(name)
+        self.room = room
+
+    def __repr__(self) -> str:
+        return f"TypingEvent({self.sender!r}, room={self.room!r})"
 
 
-_STATES = {state.name.lower(): state for state in State}
+class ProgressEvent(Entry):
+    """So many members of a room have a message that the member has sent (rule 12.6) from elsewhere than this client.
+
+    Attributes:
+        room: the room.
+        id: the message's Id.
+        have: how many have it.
+        of: how many it went to.
+    """
+
+    __slots__ = ("have", "id", "of", "room")
+
+    def __init__(self, owner: Owner, name: bytes, ident: str, have: int, of: int) -> None:
+        super().__init__(owner, 0, name)
+        self.room = as_text(name)
+        self.id = ident
+        self.have = have
+        self.of = of
+
+    def __repr__(self) -> str:
+        return f"ProgressEvent({self.room!r}, id={self.id!r}, {self.have} of {self.of})"
 
 
 def as_text(value: bytes) -> str:
@@ -343,3 +213,11 @@ def number(head: Head, header: bytes) -> int:
 def failure(head: Head) -> NotDelivered:
     """The exception for an ERROR that says what became of a message."""
     return NotDelivered(as_text(head.headers.get(b"reason", b"")) or "the recipient does not have the message")
+
+
+def moment(text: str) -> datetime | None:
+    """A time as it is written in frames; None for what is no time."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

@@ -106,3 +106,7 @@ class NotEncrypted(TwotickError):
 
 class OutboxError(TwotickError):
     """The outbox on disk cannot be used: what was to go into it is not queued."""
+
+
+class FileMismatch(TwotickError):
+    """A file is not what it was said to be: it changed while it was read, or came damaged (section 16)."""

@@ -9,10 +9,14 @@ may come while the connection is away, and an answer may be lost with it. Theref
 - what it has decided is answered again when it comes again. The server is told on registration that we have all up to
   a number, which saves it from sending most of that. A refusal cannot be told like that, so the number stays below
   the first refusal that may be lost.
+
+News are not entries: who is here, who types. What is newer takes the place of what is older, and the program is given
+them when there are no entries.
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
+from collections.abc import Hashable
 
 from twotick.client.entries import Decision, Entry
 from twotick.client.errors import ProtocolError
@@ -20,6 +24,9 @@ from twotick.wire import Verb, error, frame
 
 _REFUSALS = 1024
 """Refusals that are remembered until the server has certainly heard of them."""
+
+_NEWS = 4096
+"""News that wait for the program; with more, the oldest are forgotten."""
 
 
 class Inbox:
@@ -37,6 +44,7 @@ class Inbox:
         self._name = name
         self._entries: dict[int, Entry] = {}  # by number and in the order of it; not answered yet
         self._untaken: deque[Entry] = deque()
+        self._news: OrderedDict[Hashable, Entry] = OrderedDict()
         self._refusals: dict[int, None] = {}
         self._last = 0  # the newest that came on this connection
         self._most = 0
@@ -75,6 +83,7 @@ class Inbox:
 
     def lost(self) -> None:
         """The connection is gone."""
+        self._news.clear()
         first = next((entry.seq for entry in self._untaken if entry.seq), None)
         if first is not None:
             self._untaken = deque(entry for entry in self._untaken if not entry.seq)
@@ -120,9 +129,28 @@ class Inbox:
         self._untaken.append(entry)
         self.arrived.set()
 
+    def hear(self, news: Entry, about: Hashable) -> None:
+        """There is something to tell that is no entry.
+
+        Args:
+            news: what.
+            about: takes the place of what was told about the same.
+        """
+        self._news.pop(about, None)
+        self._news[about] = news
+        if len(self._news) > _NEWS:
+            self._news.popitem(last=False)
+        self.arrived.set()
+
+    def forget(self, about: Hashable) -> None:
+        """What was told about something is not true any more."""
+        self._news.pop(about, None)
+
     def take(self) -> Entry | None:
         """The next entry for the program; None if there is none."""
-        return self._untaken.popleft() if self._untaken else None
+        if self._untaken:
+            return self._untaken.popleft()
+        return self._news.popitem(last=False)[1] if self._news else None
 
     def answers(self) -> bytes:
         """What to answer, now that something was decided (rules 11.3 and 11.4)."""

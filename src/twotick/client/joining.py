@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 from twotick.client.address import DEFAULT_SERVER, parse_server
+from twotick.client.devices import device_name
 from twotick.client.errors import MalformedName, TwotickError
 from twotick.client.limits import MemberLimits
-from twotick.client.member import MemberClient, Registration, device_name
+from twotick.client.member import MemberClient, Registration
 from twotick.client.trust import KnownServers
 from twotick.net import is_loopback
 from twotick.wire import Side, is_name

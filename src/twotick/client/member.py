@@ -11,26 +11,25 @@ that one client makes begin alike. What becomes of others is for the program to 
 
 import asyncio
 import contextlib
-import json
-import re
-import secrets
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self, Unpack
 
+from twotick.client.asking import Answer, identifier
+from twotick.client.conversations import ConversationMethods
+from twotick.client.devices import DeviceMethods
 from twotick.client.entries import (
     Decision,
-    DeviceInfo,
     Entry,
-    MemberMessage,
-    MemberReceipt,
+    ProgressEvent,
     ReadEvent,
     ReceiptEvent,
     State,
+    StatusEvent,
+    TypingEvent,
     as_text,
     failure,
     number,
@@ -43,31 +42,31 @@ from twotick.client.errors import (
     TooManyRequests,
     TwotickError,
 )
+from twotick.client.files import FileMethods
 from twotick.client.inbox import Inbox
 from twotick.client.lifeline import Lifeline, error_of
 from twotick.client.limits import MemberLimits
+from twotick.client.messages import MemberMessage
 from twotick.client.outbox import Outbox
-from twotick.client.questions import Questions
+from twotick.client.presence import PresenceMethods, status_of, statuses
+from twotick.client.questions import ANSWERS, Questions
+from twotick.client.receipts import MemberReceipt, Outcome
+from twotick.client.rooms import RoomMethods
 from twotick.client.sender import Sender, ended
 from twotick.client.trust import KnownServers, Trust
-from twotick.wire import Frame, Head, Side, Verb, frame, is_name, register
-
-_LONGEST_HEADERS = 2048
-"""Bytes of headers that may travel with a message (rule 9.7)."""
-
-_EXPIRES = len("Expires: 9999999999\n")
-"""What `Expires` takes of them."""
+from twotick.client.writing import SendOptions, header_lines
+from twotick.wire import Frame, Head, Side, Verb, frame, is_name, is_room, register
 
 _PEERS_READ = 1024
-"""Users of whom it is remembered up to where their messages were read, to say so again."""
+"""Users and rooms of which it is remembered up to where their messages were read, to say so again."""
 
-_PAGE = 1000
-"""The most messages in an answer to HISTORY (rule 11.9)."""
+_LONGEST_REACTION = 64
+"""Bytes of UTF-8 (rule 13.1)."""
 
-_DEVICE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
-_OWN_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,64}")
-_LINE = re.compile(r"[^\x00-\x1f\x7f]*")
 _OUTCOMES = {Verb.ACCEPTED: State.ACCEPTED, Verb.SENT: State.DELIVERED, Verb.READ: State.READ, Verb.ERROR: State.FAILED}
+
+_LOOK = b"look"
+"""The Id of the question that the client asks by itself."""
 
 _REFUSALS = (RequestRefused.code, TooManyRequests.code)
 """Errors that answer a question, and not the whole connection."""
@@ -92,7 +91,7 @@ class Registration:
     window: int
 
 
-class MemberClient:
+class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, FileMethods, DeviceMethods):
     """A member's device. Made by `join`.
 
     Attributes:
@@ -111,6 +110,7 @@ class MemberClient:
         on_connection: Callable[[TwotickError | None], None],
         limits: MemberLimits,
     ) -> None:
+        super().__init__()
         self.name = name
         self.device = ""
         self.window = registration.window
@@ -121,7 +121,7 @@ class MemberClient:
         self._outbox = Outbox(limits.outbox_messages, limits.outbox_bytes)
         self._sender = Sender(self._outbox, limits, self._lifeline.write, self._lifeline.watch, self._tell)
         self._questions = Questions(self._lifeline.write)
-        self._read: OrderedDict[bytes, int] = OrderedDict()  # up to where, by sender
+        self._read: OrderedDict[bytes, int] = OrderedDict()  # up to where, by sender or room
         self._joined = False  # whether there ever was a connection
         self._resumed = 0  # the Seq of the last REGISTER
         self._closed = False
@@ -186,6 +186,8 @@ class MemberClient:
         for name, seq in self._read.items():
             self._lifeline.write(frame(Verb.READ, name, seq=seq))
         self._questions.opened()
+        if self._watches:
+            self._look_again()
         self._sender.opened(number(head, b"max-body"), same_log)
 
     def owed(self) -> float:
@@ -195,7 +197,7 @@ class MemberClient:
     def lost(self, problem: TwotickError) -> None:
         """The connection is gone."""
         self._inbox.lost()
-        self._questions.lost()
+        self._questions.lost(problem)
         self._sender.lost()
         if self._registration.side is Side.SENDING:
             self._sender.forget_accepted(
@@ -209,7 +211,7 @@ class MemberClient:
         self._inbox.arrived.set()
 
     def take(self, head: Head, body: bytes) -> None:
-        """A frame came (sections 10 and 11)."""
+        """A frame came (sections 10 to 17)."""
         seq = number(head, b"seq")
         match head.verb:
             case Verb.FORWARD if b"history" in head.headers:
@@ -221,10 +223,16 @@ class MemberClient:
                 self._take_entry(message)
             case Verb.READ if seq and b"up-to" in head.headers:
                 self._take_entry(ReadEvent(self, seq, head.name, number(head, b"up-to")))
-            case Verb.HISTORY | Verb.DEVICES | Verb.TOKEN | Verb.REVOKED:
+            case Verb.STATUS if head.name:
+                self._hear(StatusEvent(self, head.name, *status_of(head)), head)
+            case Verb.TYPING if head.name:
+                self._hear(TypingEvent(self, head.name, as_text(head.headers.get(b"to", b""))), head)
+            case verb if verb in ANSWERS:
                 self._questions.take(head, body)
             case Verb.ERROR if head.code in _REFUSALS and not seq and self._questions.expects(head):
                 self._questions.take(head, body)
+            case Verb.SENT if b"have" in head.headers and b"id" in head.headers:
+                self._take_progress(head)
             case Verb.ACCEPTED | Verb.SENT | Verb.READ | Verb.ERROR if b"id" in head.headers:
                 self._take_outcome(head, seq)
             case _:
@@ -238,12 +246,52 @@ class MemberClient:
         if state is State.FAILED:
             error = failure(head) if head.code == NotDelivered.code else error_of(head)
         is_entry = seq > 0 and state is not State.ACCEPTED
-        self._sender.outcome(ident, as_text(head.name), state, 0 if is_entry else seq, error)
+        self._sender.outcome(
+            Outcome(
+                ident,
+                as_text(head.name),
+                state,
+                0 if is_entry else seq,
+                error,
+                number(head, b"place"),
+                number(head, b"members"),
+            )
+        )
         if is_entry:
             event = ReceiptEvent(self, seq, head.name, ident, state, str(error or ""))
             if self._sender.is_ours(ident):
                 event.decision = Decision.TAKEN
+            else:
+                self._inbox.forget((Verb.SENT, ident))
             self._take_entry(event)
+
+    def _take_progress(self, head: Head) -> None:
+        """The server says how many members of a room have a message (rule 12.6)."""
+        ident = as_text(head.headers[b"id"])
+        have, of = number(head, b"have"), number(head, b"of")
+        self._sender.progress(ident, have, of)
+        if not self._sender.is_ours(ident) and self._registration.side is Side.DUPLEX:
+            self._inbox.hear(ProgressEvent(self, head.name, ident, have, of), (Verb.SENT, ident))
+
+    def _hear(self, news: Entry, head: Head) -> None:
+        """Something came that is no entry."""
+        if self._registration.side is Side.SENDING:
+            raise ProtocolError("the server sent what only a device should get")
+        self._inbox.hear(news, (head.verb, head.name, head.headers.get(b"to")))
+
+    def _look_again(self) -> None:
+        """Tell the new connection what the one before was told of presence, and the program what has changed."""
+        state = None if self._presence is None else self._presence.value.encode()
+        answer = self._questions.ask(frame(Verb.STATUS, state=state, id=_LOOK), _LOOK)
+        answer.add_done_callback(self._seen_again)
+
+    def _seen_again(self, answer: "asyncio.Future[list[Frame]]") -> None:
+        if answer.cancelled() or answer.exception() is not None:
+            return  # refused as it will be when the program asks, or the client has ended
+        ((head, body),) = answer.result()
+        for each in statuses(Answer(head, body, [])).users:
+            name = each.name.encode()
+            self._inbox.hear(StatusEvent(self, name, each.state, each.since), (Verb.STATUS, name, None))
 
     def _take_entry(self, entry: Entry) -> None:
         if self._registration.side is Side.SENDING:
@@ -258,28 +306,16 @@ class MemberClient:
 
     # Sending
 
-    async def send(
-        self,
-        recipient: str,
-        body: str | bytes,
-        *,
-        expires: float | None = None,
-        content_type: str | None = None,
-        reply_to: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> MemberReceipt:
+    async def send(self, recipient: str, body: str | bytes, **options: Unpack[SendOptions]) -> MemberReceipt:
         """Send a message, and wait until the server has it on disk, or, if it is for a guest, until it is delivered.
 
         While the connection is away it waits in the outbox. To cancel the call is safe: a message that was not sent is
         taken out of the outbox; one that was sent will arrive, or not, once.
 
         Args:
-            recipient: a user's name, or `ALL` for everyone.
+            recipient: a user's name, a room's, or `ALL` for everyone.
             body: the message; text is sent as UTF-8.
-            expires: seconds after which nobody wants it any more (rule 11.10); None for never.
-            content_type: what the body is; None for text.
-            reply_to: the Id of the message that it answers.
-            headers: further headers, whose names start with `X-`, for the recipient's program.
+            **options: what else is to be said about it; see `SendOptions`.
 
         Returns:
             A receipt, which tells what becomes of the message later.
@@ -290,34 +326,20 @@ class MemberClient:
             TwotickError: the client has ended. A message in an outbox on disk goes out when it is opened again.
             ValueError: a header cannot be written like that.
         """
-        receipt = await self.queue(
-            recipient, body, expires=expires, content_type=content_type, reply_to=reply_to, headers=headers
-        )
+        receipt = await self.queue(recipient, body, **options)
         try:
             return await receipt.accepted()
         except asyncio.CancelledError:
             self._sender.withdraw(receipt)
             raise
 
-    async def queue(
-        self,
-        recipient: str,
-        body: str | bytes,
-        *,
-        expires: float | None = None,
-        content_type: str | None = None,
-        reply_to: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> MemberReceipt:
+    async def queue(self, recipient: str, body: str | bytes, **options: Unpack[SendOptions]) -> MemberReceipt:
         """Put a message into the outbox, from where it is sent; like `send`, but do not wait for the server.
 
         Args:
             recipient: see `send`.
             body: see `send`.
-            expires: see `send`.
-            content_type: see `send`.
-            reply_to: see `send`.
-            headers: see `send`.
+            **options: see `send`.
 
         Returns:
             A receipt, which tells what becomes of the message. If the outbox is on disk, the message is there.
@@ -330,14 +352,62 @@ class MemberClient:
         """
         self._check(duplex=False)
         name = recipient.encode(errors="replace")
-        if not is_name(name) and name.upper() != b"ALL":
+        if not is_name(name) and not is_room(name) and name.upper() != b"ALL":
             raise NotDelivered(f"nobody can have the name {recipient!r}")
+        expires, ident = options.get("expires"), options.get("id")
         if expires is not None and not 0 < expires < 1e10:
             raise ValueError(f"a message cannot expire after {expires} s")
-        lines = _header_lines(content_type, reply_to, headers or {})
-        if len(lines) > _LONGEST_HEADERS - _EXPIRES:
-            raise NotDelivered(f"the headers have {len(lines)} bytes, and {_LONGEST_HEADERS - _EXPIRES} is the limit")
-        return await self._sender.queue(recipient, body.encode() if isinstance(body, str) else body, lines, expires)
+        if ident is not None:
+            identifier(ident)
+        lines = header_lines(options)
+        content = body.encode() if isinstance(body, str) else body
+        return await self._sender.queue(recipient, content, lines, expires, ident)
+
+    async def edit(self, recipient: str, ident: str, text: str) -> MemberReceipt:
+        """Give an earlier message of one's own another text (rule 13.1). Waits like `send`.
+
+        Args:
+            recipient: whom the message was sent to: a user or a room.
+            ident: its Id.
+            text: the new text.
+
+        Raises:
+            NotDelivered: there is no such message.
+            TwotickError: as for `send`.
+        """
+        return await self.send(recipient, text, edits=ident)
+
+    async def delete(self, recipient: str, ident: str, sender: str | None = None) -> MemberReceipt:
+        """Delete an earlier message: its text and its file are removed from the server (rule 13.3). Waits like `send`.
+
+        Args:
+            recipient: whom the message was sent to: a user or a room.
+            ident: its Id.
+            sender: who sent it; None for oneself. Others' messages can be deleted in a room, by its moderators.
+
+        Raises:
+            NotDelivered: there is no such message, or one may not do that.
+            TwotickError: as for `send`.
+        """
+        return await self.send(recipient, "", deletes=(sender or "", ident))
+
+    async def react(self, recipient: str, ident: str, text: str, sender: str | None = None) -> MemberReceipt:
+        """React to an earlier message (rule 13.1). Waits like `send`.
+
+        Args:
+            recipient: the conversation: a user or a room.
+            ident: the Id of the message.
+            text: at most 64 bytes of UTF-8, such as an emoji; empty to take the reaction back.
+            sender: who sent the message; None for oneself.
+
+        Raises:
+            NotDelivered: there is no such message.
+            TwotickError: as for `send`.
+            ValueError: that is too long.
+        """
+        if len(text.encode(errors="replace")) > _LONGEST_REACTION:
+            raise ValueError(f"a reaction has at most {_LONGEST_REACTION} bytes")
+        return await self.send(recipient, text, reacts_to=(sender or "", ident))
 
     @property
     def outbox(self) -> list[MemberReceipt]:
@@ -355,7 +425,9 @@ class MemberClient:
             await self._inbox.arrived.wait()
 
     async def receive(self) -> MemberMessage:
-        """Wait for a message. Other entries that come before it are acknowledged and left out.
+        """Wait for a message. What else comes before it is acknowledged and left out; `entries` gives that as well.
+
+        Left out are edits, deletions and reactions (rule 13.1) and what happens in rooms (rule 12.8).
 
         Returns:
             The message, which must be decided on with `ack`, `reject` or `read`: what comes after it is acknowledged
@@ -366,15 +438,17 @@ class MemberClient:
         """
         while True:
             entry = await self._next()
-            if isinstance(entry, MemberMessage):
+            if isinstance(entry, MemberMessage) and entry.is_news:
                 return entry
             await entry.ack()
 
     async def entries(self) -> AsyncGenerator[Entry, None]:
         """All that comes, each acknowledged when the next one is taken; ends when the client is closed.
 
-        These are messages that come, messages from the member's other devices (`MemberMessage.outgoing`), what became
-        of messages that this client has not sent (`ReceiptEvent`), and what was read on other devices (`ReadEvent`).
+        These are messages that come, messages from the member's other devices (`MemberMessage.outgoing`), changes of
+        earlier messages, what happens in rooms (`MemberMessage.event`), what became of messages that this client has
+        not sent (`ReceiptEvent`, `ProgressEvent`), what was read on other devices (`ReadEvent`), and, once `status` was
+        asked for, who is here and who types (`StatusEvent`, `TypingEvent`).
 
         Raises:
             TwotickError: the client has ended otherwise than by `close`.
@@ -391,10 +465,13 @@ class MemberClient:
                 await entry.ack()
 
     async def __aiter__(self) -> AsyncGenerator[MemberMessage, None]:
-        """The messages as they come, each acknowledged when the next one is taken; ends when the client is closed."""
+        """The messages as they come, each acknowledged when the next one is taken; ends when the client is closed.
+
+        What `receive` leaves out is left out.
+        """
         async with contextlib.aclosing(self.entries()) as entries:
             async for entry in entries:
-                if isinstance(entry, MemberMessage):
+                if isinstance(entry, MemberMessage) and entry.is_news:
                     yield entry
 
     async def decided(self, entry: Entry) -> None:
@@ -406,12 +483,12 @@ class MemberClient:
         await self._lifeline.drain()
 
     async def mark_read(self, sender: str, seq: int) -> None:
-        """Say that the member has read the messages from a user, up to one (rule 11.8). See `MemberMessage.read`.
+        """Say that the member has read what came from a user, or in a room, up to one message (rules 11.8 and 12.9).
 
-        Does nothing if that was said before. While the connection is away it is told later.
+        See `MemberMessage.read`. Does nothing if that was said before. While the connection is away it is told later.
 
         Args:
-            sender: the user.
+            sender: the user, or the room.
             seq: the number of the last message that was read, in the log.
 
         Raises:
@@ -420,7 +497,7 @@ class MemberClient:
         self._check()
         name = sender.encode(errors="replace")
         key = name.lower()
-        if not is_name(name) or seq <= self._read.get(key, 0):
+        if not (is_name(name) or is_room(name)) or seq <= self._read.get(key, 0):
             return
         self._read[key] = seq
         self._read.move_to_end(key)
@@ -431,103 +508,15 @@ class MemberClient:
 
     # Questions
 
-    async def history(
-        self, peer: str | None = None, *, before: int | None = None, limit: int = 50, since: datetime | None = None
-    ) -> list[MemberMessage]:
-        """Ask for messages of the past (rule 11.9). While the connection is away, wait for it.
-
-        Args:
-            peer: the user with whom they were exchanged; None for everybody.
-            before: only those before this number of the log (`MemberMessage.seq`); None for the newest.
-            limit: the most messages.
-            since: only those from this time on.
-
-        Returns:
-            The messages, oldest first. They need not be acknowledged.
-
-        Raises:
-            RequestRefused: the server does not say.
-            TwotickError: the client has ended.
-        """
-        name = (peer or "").encode(errors="replace")
-        if name and not is_name(name):
-            return []
-        messages: list[MemberMessage] = []
-        while len(messages) < limit:
-            ident = secrets.token_hex(8).encode()
-            request = frame(
-                Verb.HISTORY,
-                name,
-                id=ident,
-                before=before,
-                limit=min(limit - len(messages), _PAGE),
-                since=None if since is None else since.astimezone(UTC).isoformat(timespec="milliseconds").encode(),
-            )
-            *frames, _ = await self._ask(request, ident)
-            page = [MemberMessage(self, number(head, b"seq"), head, body, self.name) for head, body in frames]
-            for message in page:
-                message.decision = Decision.TAKEN
-            messages[:0] = page
-            if not page or page[0].seq <= 1:
-                break
-            before = page[0].seq
-        return messages
-
-    async def devices(self) -> list[DeviceInfo]:
-        """List the member's devices (rule 10.8). While the connection is away, wait for it.
-
-        Raises:
-            RequestRefused: the server does not say.
-            ProtocolError: what it says makes no sense.
-            TwotickError: the client has ended.
-        """
-        ((_, body),) = await self._ask(frame(Verb.DEVICES))
-        try:
-            found: Any = json.loads(body)
-            if not isinstance(found, list):
-                raise TypeError("not a list")  # noqa: TRY301 # like any other nonsense
-            return [
-                DeviceInfo(str(each["device"]), bool(each["connected"]), datetime.fromisoformat(each["seen"]))
-                for each in cast(list[dict[str, Any]], found)
-            ]
-        except (ValueError, TypeError, KeyError) as error:
-            raise ProtocolError("the server's list of devices makes no sense") from error
-
-    async def new_token(self, device: str) -> str:
-        """Make a token for a device; an older one of the same device no longer works (rule 10.8).
-
-        Args:
-            device: the device's name: 1 to 64 letters, digits, `.`, `_`, `-` and `/`.
-
-        Returns:
-            The token, for `join`.
-
-        Raises:
-            RequestRefused: the server does not make one, as when there are too many devices.
-            TwotickError: the client has ended.
-            ValueError: that cannot be a device's name.
-        """
-        ((head, _),) = await self._ask(frame(Verb.TOKEN, device_name(device)))
-        return as_text(head.headers.get(b"token", b""))
-
-    async def revoke(self, device: str) -> None:
-        """Remove a device and those below it: their tokens no longer work, their connections close (rule 10.8).
-
-        Args:
-            device: the device's name. With one's own, this client ends with `Replaced`.
-
-        Raises:
-            RequestRefused: the server does not do it.
-            TwotickError: the client has ended.
-            ValueError: that cannot be a device's name.
-        """
-        await self._ask(frame(Verb.REVOKE, device_name(device)))
-
-    async def _ask(self, request: bytes, ident: bytes = b"") -> list[Frame]:
-        self._check()
-        answer = self._questions.ask(request, ident)
+    async def _send_question(self, request: bytes, ident: bytes, *, once: bool, duplex: bool) -> list[Frame]:
+        self._check(duplex)
+        answer = self._questions.ask(request, ident, once=once)
         self._lifeline.watch()
         return await answer
+
+    def _say(self, data: bytes) -> None:
+        self._check()
+        self._lifeline.write(data)
 
     # Leaving
 
@@ -556,28 +545,3 @@ class MemberClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def device_name(name: str) -> bytes:
-    """Give a device's name as it is written in frames (rule 10.6).
-
-    Raises:
-        ValueError: no device can be called that.
-    """
-    if not _DEVICE.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be the name of a device")
-    return name.encode()
-
-
-def _header_lines(content_type: str | None, reply_to: str | None, headers: Mapping[str, str]) -> bytes:
-    """The lines of the headers that travel with a message (rule 9.7)."""
-    lines = b""
-    for name in headers:
-        if not _OWN_HEADER.fullmatch(name):
-            raise ValueError(f"{name!r} cannot be the name of a header: it must start with X-")
-    for name, value in (("Content-type", content_type), ("Reply-to", reply_to), *headers.items()):
-        if value is not None:
-            if not _LINE.fullmatch(value):
-                raise ValueError(f"{value!r} cannot be the value of a header")
-            lines += f"{name}: {value}\n".encode()
-    return lines

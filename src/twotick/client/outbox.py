@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from twotick.client.entries import MemberReceipt
 from twotick.client.errors import OutboxError
+from twotick.client.receipts import MemberReceipt
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS owner (name TEXT NOT NULL);
@@ -38,7 +38,7 @@ class Item:
 
     Attributes:
         receipt: what becomes of it; has its Id, its recipient and its number.
-        headers: the header lines that travel, but for `Expires`.
+        headers: the header lines, but for `Expires`.
         body: the body.
         expires: the time after which nobody wants it any more, in seconds since 1970; None for never.
         stored: whether it is where it should be, and so may be sent.
@@ -143,7 +143,7 @@ class Outbox:
         return rows
 
     async def add(self, ident: str, recipient: str, headers: bytes, body: bytes, expires: float | None) -> Item:
-        """Put a message into it, and wait until it is there.
+        """Put a message into it, and wait until it is there; one with the same Id that is there already stays.
 
         Args:
             ident: its Id.
@@ -164,6 +164,8 @@ class Outbox:
                 await self._room.wait()
             if self._closed is not None:
                 raise self._closed
+            if (known := self.items.get(ident)) is not None:
+                return known
             item = Item(MemberReceipt(ident, recipient, self._next), headers, body, expires)
             self._next += 1
             self.items[ident] = item

@@ -13,10 +13,11 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from twotick.client.entries import MemberReceipt, State
+from twotick.client.entries import State
 from twotick.client.errors import ConnectionLost, NotDelivered, TwotickError
 from twotick.client.limits import MemberLimits
 from twotick.client.outbox import Item, Outbox
+from twotick.client.receipts import MemberReceipt, Outcome
 from twotick.wire import Verb, frame
 
 _DEFAULT_MAX_BODY = 1 << 20
@@ -62,6 +63,7 @@ class Sender:
         self._unanswered: dict[str, Item] = {}
         self._unanswered_bytes = 0
         self._receipts: weakref.WeakValueDictionary[str, MemberReceipt] = weakref.WeakValueDictionary()
+        self._given: OrderedDict[str, None] = OrderedDict()  # Ids that the program has made
         self._places: OrderedDict[str, tuple[int, int]] = OrderedDict()  # order and seq by Id; 0 for what is not known
         outbox.on_stored = self._is_stored
 
@@ -109,22 +111,32 @@ class Sender:
 
     # Sending
 
-    async def queue(self, recipient: str, body: bytes, headers: bytes, expires: float | None) -> MemberReceipt:
-        """Put a message into the outbox.
+    async def queue(
+        self, recipient: str, body: bytes, headers: bytes, expires: float | None, ident: str | None
+    ) -> MemberReceipt:
+        """Put a message into the outbox, unless it is there already.
 
         Args:
             recipient: whom it is for.
             body: the body.
-            headers: the header lines that travel, but for `Expires`.
+            headers: the header lines, but for `Expires`.
             expires: the seconds after which nobody wants it; None for never.
+            ident: its Id; None for a new one.
 
         Raises:
             TwotickError: it cannot be put there.
         """
         if len(body) > self.max_body:
             raise NotDelivered(self._too_long(len(body)))
+        if ident is not None:
+            known = self._receipts.get(ident)
+            if known is not None and known.state is not State.FAILED:
+                return known
+            self._given[ident] = None
+            if len(self._given) > _PLACES:
+                self._given.popitem(last=False)
         until = None if expires is None else time.time() + expires
-        item = await self._outbox.add(f"{self._ids}-{secrets.token_hex(8)}", recipient, headers, body, until)
+        item = await self._outbox.add(ident or f"{self._ids}-{secrets.token_hex(8)}", recipient, headers, body, until)
         return item.receipt
 
     def withdraw(self, receipt: MemberReceipt) -> None:
@@ -192,33 +204,30 @@ class Sender:
 
     def is_ours(self, ident: str) -> bool:
         """Whether a message was sent by this client, so that its receipt is all that anybody needs."""
-        return ident.startswith(self._ids)
+        return ident.startswith(self._ids) or ident in self._given
 
-    def outcome(self, ident: str, recipient: str, state: State, seq: int, error: TwotickError | None) -> None:
-        """The server says what became of a message.
-
-        Args:
-            ident: its Id.
-            recipient: whom it was for; empty if it failed.
-            state: what became of it.
-            seq: its number in the log; 0 if the server does not say.
-            error: if it failed, what to tell whoever waits.
-        """
+    def outcome(self, outcome: Outcome) -> None:
+        """The server says what became of a message."""
+        ident = outcome.id
         item = self._outbox.items.get(ident)
         receipt = self._receipts.get(ident)
         if item is not None:
             self._outbox.remove(item)
-            self.place(ident, item.receipt.order, seq)
+            self.place(ident, item.receipt.order, outcome.seq)
         if (sent := self._unanswered.pop(ident, None)) is not None:
             self._unanswered_bytes -= len(sent.body)
         if receipt is not None:
-            receipt.seq = seq or receipt.seq
-            receipt.advance(state, error)
-        if state is State.READ:
-            self._read(ident, recipient)
+            receipt.settle(outcome)
+        if outcome.state is State.READ:
+            self._read(ident, outcome.recipient)
         if item is not None and item.loaded:
-            self._tell(item.receipt, error)
+            self._tell(item.receipt, outcome.error)
         self._pump()
+
+    def progress(self, ident: str, have: int, of: int) -> None:
+        """So many members of a room have a message (rule 12.6)."""
+        if (receipt := self._receipts.get(ident)) is not None:
+            receipt.advance_to(have, of)
 
     def place(self, ident: str, order: int, seq: int) -> None:
         """Remember where a message stands.
