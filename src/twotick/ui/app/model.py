@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from twotick.client import State
+from twotick.client.answers import RecipientState as RecipientState  # a part of what is shown
+from twotick.client.entries import State
 
 Place: TypeAlias = tuple[int, int]
 """Where a message stands: its number in the member's log, or in its room; and where that does not tell, in the local
@@ -24,6 +26,15 @@ WAITING = 1 << 62
 
 TYPING = 6.0
 """Seconds for which somebody is shown to type (rule 15.3)."""
+
+_MOST_TYPING = 20
+"""Users of whom it is remembered that they type in a conversation."""
+
+_MOST_PRESENCES = 20_000
+"""Users of whom it is remembered whether they are there."""
+
+_MOST_LOADED = 5_000
+"""Messages of a conversation that stay loaded when there are too many."""
 
 _EVERYONE = "all"
 """The key of the conversation with everybody who is connected (rule 5.9)."""
@@ -50,6 +61,28 @@ class Presence(NamedTuple):
 
     state: str
     since: datetime | None
+
+
+class Action(Enum):
+    """What may be done to a message later (rule 13.1)."""
+
+    EDIT = "edit"
+    DELETE = "delete"
+    REACT = "react"
+
+
+class Change(NamedTuple):
+    """What is done to which message.
+
+    Attributes:
+        action: what.
+        sender: who has sent that message.
+        id: its Id.
+    """
+
+    action: Action
+    sender: str
+    id: str
 
 
 class Event(NamedTuple):
@@ -131,13 +164,6 @@ class RoomMember(NamedTuple):
     presence: Presence | None
 
 
-class RecipientState(NamedTuple):
-    """What became of a message for one recipient (rule 12.7)."""
-
-    name: str
-    state: State
-
-
 @dataclass(slots=True, eq=False)
 class Message:
     """A message of a conversation.
@@ -166,6 +192,8 @@ class Message:
         have: how many recipients in a room have it; together with `of`, both 0 if that is not known.
         of: how many it goes to.
         everyone: whether it went to all who are connected (rule 5.9), and not to the user alone.
+        path: the file on this machine that is to be sent with it; None if there is none.
+        change: what it does to another message, as long as it waits; None for all that are shown.
     """
 
     conversation: str
@@ -191,6 +219,15 @@ class Message:
     have: int = 0
     of: int = 0
     everyone: bool = False
+    path: Path | None = None
+    change: Change | None = None
+
+    def forget(self, when: datetime) -> None:
+        """It is deleted: nothing of what it said is left."""
+        self.text, self.deleted = "", when
+        self.reply_to = self.file = self.transfer = self.path = None
+        self.mention = False
+        self.reactions = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -216,6 +253,7 @@ class Conversation:
         access: who may join the room: `public` or `private`; empty if that is not known.
         left: whether the user is not in that room any more.
         presence: whether the other user is there; None if that is not known, and for all but direct ones.
+        counted: up to which number of the log the server has counted what is unread.
     """
 
     key: str
@@ -236,7 +274,8 @@ class Conversation:
     access: str = ""
     left: bool = False
     presence: Presence | None = None
-    _typing: dict[str, float] = field(default_factory=dict[str, float])
+    counted: int = 0
+    _typing: dict[str, float] = field(default_factory=dict[str, float])  # since when, on the monotonic clock
 
     @property
     def kind(self) -> Kind:
@@ -255,6 +294,19 @@ class Conversation:
         """Who is typing (rule 15.3). `Conversations.changed` is called when somebody begins and when that is over."""
         since = time.monotonic() - TYPING
         return [name for name, when in self._typing.items() if when > since]
+
+    def set_typing(self, name: str, types: bool) -> bool:
+        """Somebody types, or does not. See `Conversations.set_typing`.
+
+        Returns:
+            Whether that was not known.
+        """
+        if not types:
+            return self._typing.pop(name, None) is not None
+        if len(self._typing) >= _MOST_TYPING:
+            self._typing.pop(next(iter(self._typing)))
+        self._typing[name] = time.monotonic()
+        return True
 
     @property
     def first_unread(self) -> Message | None:
@@ -284,16 +336,20 @@ class Conversations:
 
     Attributes:
         changed: called with a conversation after something in it has changed.
+        stored: gives a message that is not loaded, by conversation, sender (empty for anybody) and Id.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.changed: Callable[[Conversation], None] = _nobody_cares
+        self.stored: Callable[[str, str, str], Message | None] = _nothing_stored
         self._all: dict[str, Conversation] = {}
         self._presences: dict[str, Presence] = {}  # by name in lower case
         self._messages: dict[int, Message] = {}  # that are loaded, by number in the local store
+        self._by_id: dict[tuple[str, str, str], Message] = {}  # that are loaded, by conversation, sender and Id
         self._recent = itertools.count(1)
-        self._mention = re.compile(rf"(?<!\w)@({re.escape(name)}|all)(?!\w)", re.IGNORECASE)
+        self._everybody = _naming(re.escape(name) + "|all")
+        self._me = _naming(re.escape(name))
 
     def known(self, conversations: Iterable[Conversation]) -> None:
         """Take in conversations, of which the one where something happened last comes last."""
@@ -313,20 +369,38 @@ class Conversations:
         return self._all.get(key.lower())
 
     def open(self, name: str) -> Conversation:
-        """The conversation with a user, or `ALL`, which is made if it is not there."""
+        """The conversation with a user, in a room, or with `ALL`, which is made if it is not there."""
         found = self.find(name)
         if found is None:
-            found = self._all[name.lower()] = Conversation(name.lower(), name, recency=next(self._recent))
+            key = name.lower()
+            found = self._all[key] = Conversation(key, name, recency=next(self._recent), presence=self.presence(key))
             self.changed(found)
         return found
 
-    def mentions(self, text: str) -> bool:
-        """Whether a text names the user."""
-        return self._mention.search(text) is not None
+    def mentions(self, text: str, in_room: bool) -> bool:
+        """Whether a text names the user: in a room by name (rule 14.2), elsewhere also as one of all."""
+        return (self._me if in_room else self._everybody).search(text) is not None
+
+    # Other users
 
     def presence(self, name: str) -> Presence | None:
         """Whether a user is there; None if that is not known."""
         return self._presences.get(name.lower())
+
+    def set_presence(self, name: str, presence: Presence) -> None:
+        """A user is there, or not."""
+        key = name.lower()
+        if key in self._presences or len(self._presences) < _MOST_PRESENCES:
+            self._presences[key] = presence
+        found = self.find(key)
+        if found is not None:
+            found.presence = presence
+            self.changed(found)
+
+    def set_typing(self, conversation: Conversation, name: str, types: bool) -> None:
+        """A user types, for as long as `TYPING`, or does not type any more."""
+        if conversation.set_typing(name, types):
+            self.changed(conversation)
 
     def is_blocked(self, name: str) -> bool:
         """Whether the user wants nothing from that user, whose messages in rooms are hidden (rule 14.4)."""
@@ -340,16 +414,14 @@ class Conversations:
 
         Args:
             conversation: where it was said.
-            sender: who sent it, in any case.
+            sender: who sent it, in any case; empty if that is not known.
             ident: its Id.
 
         Returns:
             The message; None if it is not here.
         """
-        key = (conversation.key, sender.lower(), ident)
-        return next(
-            (each for each in conversation.messages if (conversation.key, each.sender.lower(), each.id) == key), None
-        )
+        loaded = self._by_id.get((conversation.key, sender.lower(), ident))
+        return loaded or self.stored(conversation.key, sender, ident)
 
     def loaded(self, number: int) -> Message | None:
         """A message that is loaded, by its number in the local store."""
@@ -358,19 +430,33 @@ class Conversations:
     def load(self, conversation: Conversation, older: list[Message]) -> None:
         """Load messages that stand before all that are loaded."""
         conversation.messages[:0] = older
-        self._messages.update((each.number, each) for each in older)
+        for each in older:
+            self._hold(each)
         self.changed(conversation)
 
     def add(self, message: Message) -> None:
         """A message is new in the local store."""
         conversation = self.open(message.conversation)
         if conversation.loaded or (conversation.messages and message.place > conversation.messages[0].place):
-            self._messages[message.number] = message
+            self._hold(message)
             self._insert(conversation, message)
-        if not message.outgoing and message.place[0] > conversation.read:
+            if len(conversation.messages) > 2 * _MOST_LOADED:
+                self.unload(conversation, conversation.messages[_MOST_LOADED].place)
+        if conversation.is_unread(message) and message.seq > conversation.counted:
             conversation.unread += 1
             conversation.mentions += message.mention
         conversation.recency = next(self._recent)
+        conversation.set_typing(message.sender, False)
+        self.changed(conversation)
+
+    def unload(self, conversation: Conversation, place: Place) -> None:
+        """Let go of the loaded messages before a place; they can be loaded again."""
+        index = bisect_left(conversation.messages, place, key=_place)
+        for each in conversation.messages[:index]:
+            del self._messages[each.number]
+            self._by_id.pop((each.conversation, each.sender.lower(), each.id), None)
+        del conversation.messages[:index]
+        conversation.loaded = False
         self.changed(conversation)
 
     def move(self, message: Message, place: Place) -> None:
@@ -403,11 +489,17 @@ class Conversations:
     def forget_messages(self) -> None:
         """The local store has forgotten all messages."""
         self._messages.clear()
+        self._by_id.clear()
         for each in self._all.values():
             each.messages.clear()
             each.complete = each.loaded = False
-            each.unread = each.mentions = each.read = 0
+            each.unread = each.mentions = each.read = each.counted = 0
             self.changed(each)
+
+    def _hold(self, message: Message) -> None:
+        self._messages[message.number] = message
+        if message.id:
+            self._by_id[message.conversation, message.sender.lower(), message.id] = message
 
     def _insert(self, conversation: Conversation, message: Message) -> None:
         conversation.messages.insert(bisect_left(conversation.messages, message.place, key=_place), message)
@@ -420,8 +512,17 @@ class Conversations:
         return sum(each.unread for each in self._all.values())
 
 
+def _naming(names: str) -> re.Pattern[str]:
+    """What finds names after an `@`, with no letter or digit around (rule 14.2)."""
+    return re.compile(rf"(?<![^\W_])@({names})(?![^\W_])", re.IGNORECASE)
+
+
 def _nobody_cares(conversation: Conversation) -> None:
     """In place of `Conversations.changed`."""
+
+
+def _nothing_stored(conversation: str, sender: str, ident: str) -> Message | None:
+    """In place of `Conversations.stored`."""
 
 
 def now() -> datetime:

@@ -11,15 +11,14 @@ from enum import Enum
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from twotick.client import TwotickError
+from twotick.client.answers import RecipientState
 from twotick.client.entries import State
-from twotick.ui.app.model import WAITING, Conversation, Conversations, Message, RecipientState, Room, RoomMember, now
+from twotick.client.errors import TwotickError
+from twotick.ui.app.book import Book, new_id
+from twotick.ui.app.model import WAITING, Conversation, Conversations, Message, Room, RoomMember, now
 from twotick.ui.app.store import LocalStore
 
 _NOT_FOR_GUESTS = "guests cannot do that"
-
-PAGE = 100
-"""Messages that are loaded at once."""
 
 
 class Deed(Enum):
@@ -105,7 +104,6 @@ class Session(ABC):
         max_body: the longest message, in bytes.
 
     Attributes:
-        conversations: what there is to show.
         connected: whether there is a connection.
         problem: why there is none; None before the first attempt has ended.
         ended: whether nobody tries to connect any more.
@@ -123,19 +121,27 @@ class Session(ABC):
         self.name = name
         self.server = server
         self.max_body = max_body
-        self.store = store
-        self.conversations = Conversations(name)
-        self.conversations.known(store.conversations())
         self.connected = False
         self.problem: TwotickError | None = None
         self.ended = False
+        self.shown = True
         self.on_connection: Callable[[], None] = lambda: None
         self.on_message: Callable[[Message], None] = lambda _: None
         self.on_refusal: Callable[[str], None] = lambda _: None
-        self.shown = True
+        self._book = Book(name, store)
+        self._book.on_refusal = lambda reason: self.on_refusal(reason)
         self._turn = asyncio.Lock()
         self._unsent: asyncio.Queue[Message] = asyncio.Queue()
-        self._waiting = store.waiting()
+
+    @property
+    def conversations(self) -> Conversations:
+        """What there is to show."""
+        return self._book.conversations
+
+    @property
+    def store(self) -> LocalStore:
+        """What is kept on this machine."""
+        return self._book.store
 
     async def run(self) -> None:
         """Be there until cancelled.
@@ -164,8 +170,8 @@ class Session(ABC):
 
     @property
     def waiting(self) -> int:
-        """How many messages wait to be sent."""
-        return len(self._waiting)
+        """How many messages, and changes of messages, wait to be sent."""
+        return len(self._book.waiting)
 
     def _tell(self, problem: TwotickError | None) -> None:
         """There is a connection, or none and why."""
@@ -176,32 +182,20 @@ class Session(ABC):
     # What the screen asks for
 
     def open(self, name: str) -> Conversation:
-        """The conversation with a user, with the newest messages loaded."""
-        conversation = self.conversations.open(name)
-        self.store.add_conversation(conversation)
+        """The conversation with a user, in a room, or with `ALL`, with the newest messages loaded."""
+        conversation = self._book.conversation(name)
         if not conversation.messages and not conversation.loaded:
-            self._load_stored(conversation)
+            self._book.load(conversation)
         return conversation
-
-    def _live(self, message: Message) -> Message:
-        """The object that stands for a message of the local store everywhere."""
-        waiting = (each for each in self._waiting if each.number == message.number)
-        return self.conversations.loaded(message.number) or next(waiting, message)
-
-    def _load_stored(self, conversation: Conversation) -> None:
-        first = conversation.messages[0].place if conversation.messages else None
-        older = [self._live(each) for each in self.store.page(conversation.key, first, PAGE)]
-        conversation.loaded = len(older) < PAGE
-        self.conversations.load(conversation, older)
 
     async def load_older(self, conversation: Conversation) -> None:
         """Load older messages of a conversation, if there are any."""
         if not conversation.loaded:
-            self._load_stored(conversation)
+            self._book.load(conversation)
         elif not conversation.complete:
             await self._fetch_older(conversation)
             conversation.loaded = False
-            self._load_stored(conversation)
+            self._book.load(conversation)
 
     @abstractmethod
     async def _fetch_older(self, conversation: Conversation) -> None:
@@ -235,10 +229,6 @@ class Session(ABC):
         Raises:
             TwotickError: the text is too long.
         """
-        raise TwotickError(_NOT_FOR_GUESTS)
-
-    def send_again(self, message: Message) -> Message:
-        """Send what failed once more: text, file and what it answers. Returns the new message."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     def send_file(
@@ -359,12 +349,27 @@ class Session(ABC):
             text: what it says.
             reply_to: the message that it answers; None if it does not.
         """
-        message = Message(conversation.key, self.name, text, now(), True, (WAITING, 0), state=State.QUEUED)
-        self.store.add(message)
+        message = self._written(conversation.key, text, reply_to)
+        with self.store.together():
+            self._book.wait(message)
+            self.store.set_draft(conversation.key, "")
         conversation.draft = ""
-        self._waiting.append(message)
-        self.conversations.add(message)
         self._unsent.put_nowait(message)
+        return message
+
+    def send_again(self, message: Message) -> Message:
+        """Send what failed once more: text, file and what it answers. Returns the new message."""
+        again = self._written(message.conversation, message.text, None)
+        again.reply_to, again.file, again.path = message.reply_to, message.file, message.path
+        self._book.wait(again)
+        self._unsent.put_nowait(again)
+        return again
+
+    def _written(self, key: str, text: str, reply_to: Message | None) -> Message:
+        """A message that waits, with an Id, so that it cannot be sent twice."""
+        message = Message(key, self.name, text, now(), True, (WAITING, 0), new_id(), State.QUEUED)
+        if reply_to is not None and reply_to.id:
+            message.reply_to = (reply_to.sender, reply_to.id)
         return message
 
     def save_draft(self, conversation: Conversation, draft: str) -> None:
@@ -374,40 +379,20 @@ class Session(ABC):
 
     def mark_read(self, conversation: Conversation) -> None:
         """All messages of a conversation were seen."""
-        newest = self.store.newest(conversation.key)
-        if conversation.unread and newest > conversation.read:
-            conversation.read = newest
-            self.store.set_read(conversation.key, newest)
-            self.conversations.count(conversation, 0, 0)
+        newest = self._newest(conversation)
+        if newest > conversation.read and (conversation.unread or conversation.mentions):
+            self._book.read(conversation, newest)
             self._tell_read(conversation.name, newest)
+
+    def _newest(self, conversation: Conversation) -> int:
+        """The number of the log up to which somebody who sees the end of a conversation has seen it."""
+        return self.store.newest(conversation.key)
 
     @abstractmethod
     def _tell_read(self, name: str, seq: int) -> None:
-        """Tell the server that messages of a user were read."""
+        """Tell the server that messages of a user, or in a room, were read."""
 
-    # What comes
-
-    def _came(self, message: Message) -> None:
-        """A message is new."""
-        message.mention = not message.outgoing and self.conversations.mentions(message.text)
-        conversation = self.conversations.open(message.conversation)
-        self.store.add_conversation(conversation)
-        self.store.add(message)
-        self.conversations.add(message)
-
-    def _settled(self, message: Message, state: State, seq: int, reason: str = "") -> None:
-        """It is known what became of a message that was sent from here.
-
-        Args:
-            message: the message.
-            state: what became of it.
-            seq: its number in the log; 0 if it has none.
-            reason: if it failed, why.
-        """
-        if message in self._waiting:
-            self._waiting.remove(message)
-        if message.place[0] == WAITING:
-            self.conversations.move(message, (seq, 0) if seq else (self.store.newest(), message.number))
-        self.conversations.advance(message, state, reason)
-        self.store.change(message)
+    def _settled(self, message: Message, state: State, seq: int = 0, place: int = 0, reason: str = "") -> None:
+        """It is known what became of something that was sent from here; see `Book.settle`."""
+        self._book.settle(message, state, seq, place, reason)
         self.on_connection()
