@@ -142,7 +142,7 @@ def remove(store: SqliteStore, name: str) -> None:
         StoreError: it cannot be stored.
     """
     member = find(store, name)
-    store.apply([RemoveMember(member.name)])
+    store.apply([RemoveMember(member.name, time.time())])
 
 
 def members(store: SqliteStore) -> list[tuple[str, int]]:

@@ -48,6 +48,13 @@ class Settings(BaseSettings):
     mailbox_messages: PositiveInt = 100_000
     mailbox_bytes: PositiveInt = 1 << 30
     max_devices: PositiveInt = 32
+    max_room_members: PositiveInt = 2000
+    max_rooms: PositiveInt = 200
+    file_bytes: PositiveInt = 100 << 20
+    files_bytes: PositiveInt = 1 << 30
+    file_days: PositiveInt = 30
+    offer_hours: PositiveInt = 24
+    max_reports: PositiveInt = 20
 
     max_body: int = Field(1 << 20, ge=1, lt=10**10)
     max_window: PositiveInt = 256
@@ -119,7 +126,16 @@ class Settings(BaseSettings):
         from twotick.store import StoreLimits
 
         return StoreLimits(
-            mailbox_bytes=self.mailbox_bytes, mailbox_entries=self.mailbox_messages, devices=self.max_devices
+            mailbox_bytes=self.mailbox_bytes,
+            mailbox_entries=self.mailbox_messages,
+            devices=self.max_devices,
+            room_members=self.max_room_members,
+            rooms=self.max_rooms,
+            file_bytes=self.file_bytes,
+            files_bytes=self.files_bytes,
+            file_age=self.file_days * 86400.0,
+            offer_age=self.offer_hours * 3600.0,
+            reports=self.max_reports,
         )
 
 

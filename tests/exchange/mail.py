@@ -1,5 +1,9 @@
 """An exchange with a real store, and clients that write frames and read frames."""
 
+import json
+from collections.abc import Callable
+from typing import Any
+
 from twotick.exchange import Exchange, Limits, Session
 from twotick.store import AddMember, Append, Member, MemoryStore, OpenDevice, Request, Result, StoreError, StoreLimits
 from twotick.wire import Frame, HeadCache, Parser, Side, Verb, frame, register
@@ -46,13 +50,21 @@ class Line:
 
 
 class Mail:
-    """An exchange and a store in memory. Whoever registers with `Authorization: NAME` is the member of that name."""
+    """An exchange and a store in memory. Whoever registers with `Authorization: NAME` is the member of that name.
+
+    Attributes:
+        asked: the requests of the types in `answers`.
+        answers: what to answer to requests of some types in place of the store.
+        broken: whether the store cannot keep messages.
+    """
 
     def __init__(self, *names: bytes, limits: Limits | None = None) -> None:
         self.now = 1000.0
         self.heads = HeadCache(1 << 20)
         self.store = MemoryStore(StoreLimits())
         self.broken = False
+        self.asked: list[Request] = []
+        self.answers: dict[type, Callable[[Any], Result]] = {}
         self.exchange = Exchange(limits or Limits(), self.now, lambda: self.now, lambda: (b"tt_x", b"digest"))
         self.members: dict[bytes, Member] = {}
         for name in names:
@@ -90,7 +102,13 @@ class Mail:
     def _apply(self, requests: list[Request]) -> list[Result] | list[StoreError]:
         if self.broken and any(isinstance(request, Append | OpenDevice) for request in requests):
             return [StoreError("the disk is full") for _ in requests]
-        return self.store.apply(requests)
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Request) -> Result:
+        if answer := self.answers.get(type(request)):
+            self.asked.append(request)
+            return answer(request)
+        return self.store.apply([request])[0]
 
     def line(self) -> Line:
         """A connection that is not registered."""
@@ -135,11 +153,23 @@ class Mail:
         self.settle()
 
 
-def message(
-    recipient: bytes, body: bytes, identifier: bytes, expires: int | None = None, x_mood: bytes | None = None
-) -> bytes:
+def message(recipient: bytes, body: bytes, identifier: bytes, **headers: bytes | int | None) -> bytes:
     """A SEND as an extended client writes it."""
-    return frame(Verb.SEND, recipient, body, id=identifier, expires=expires, x_mood=x_mood)
+    return frame(Verb.SEND, recipient, body, b"", id=identifier, **headers)
+
+
+def reason(frames: list[Frame]) -> str:
+    """Why the only thing that was asked is answered 102."""
+    ((head, _),) = frames
+    assert head.code == 102, head.headers
+    return head.headers[b"reason"].decode()
+
+
+def objects(frames: list[Frame]) -> list[dict[str, Any]]:
+    """The list with which the only thing that was asked is answered."""
+    ((head, body),) = frames
+    assert head.headers.get(b"content-type") == b"application/json", (head.code, head.headers)
+    return json.loads(body)
 
 
 def taken(seq: int, name: bytes = b"x") -> bytes:

@@ -169,7 +169,8 @@ class AnySequence(RuleBasedStateMachine):
     @rule(data=st.data(), count=st.integers(1, 3), taken=st.booleans())
     def answer(self, data: st.DataObject, count: int, taken: bool) -> None:
         """Rule 5.3: also several at once, and late ones (5.7)."""
-        person = self.pick(data, [each for each in self.registered(Side.RECEIVING) if each.unanswered])
+        people = [each for each in self.registered(Side.RECEIVING) if each.unanswered and not each.end.paused]
+        person = self.pick(data, people)
         if person is None:
             return
         wire = b""
@@ -184,7 +185,8 @@ class AnySequence(RuleBasedStateMachine):
     @rule(data=st.data(), name=st.sampled_from([*NAMES, b"nobody"]))
     def answer_somebody_else(self, data: st.DataObject, name: bytes) -> None:
         """Rule 5.3."""
-        if person := self.pick(data, self.registered(Side.RECEIVING)):
+        # What is written to a connection that is not read is an answer to what may be forwarded to it until then.
+        if person := self.pick(data, [each for each in self.registered(Side.RECEIVING) if not each.end.paused]):
             if not person.unanswered or person.unanswered[0].sender.name.lower() != name.lower():
                 person.end.write(received(name))
             self.look()

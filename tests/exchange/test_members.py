@@ -387,7 +387,7 @@ def test_a_guest_is_answered_when_the_recipient_is_removed_behind_the_servers_ba
     bob = mail.device(b"bob")
     sending, _ = mail.classic(b"gus")
     sending.write(send(b"bob", b"hi"))
-    mail.store.apply([RemoveMember("bob")])
+    mail.store.apply([RemoveMember("bob", 0.0)])
     mail.exchange.know([])
     mail.settle()
     assert bob.closed
@@ -437,3 +437,22 @@ def test_a_device_is_told_to_come_back_when_the_store_fails_while_it_logs_in() -
     assert (head.code, head.headers[b"reason"], line.closed) == (107, b"the disk is full", True)
     mail.broken = False
     assert mail.device(b"alice").read() == []
+
+
+def test_nothing_is_read_past_a_question_that_waits() -> None:
+    """Rule 10.8: not when an earlier SEND is answered, and not when the connection takes output again."""
+    mail = Mail(b"alice", b"bob")
+    alice = mail.device(b"alice")
+    session = alice.session
+    frames = Parser(mail.heads).feed(message(b"bob", b"hi", b"m1") + frame(Verb.DEVICES) + frame(Verb.HISTORY))
+    untaken = mail.exchange.take(session, frames)
+    assert [head.verb for head, _ in untaken] == [Verb.HISTORY]
+    (append, stored), (devices, answered) = mail.exchange.requests
+    mail.exchange.requests.clear()
+    stored(*mail.store.apply([append]))
+    assert session.paused
+    mail.exchange.clogged(session)
+    mail.exchange.flowing(session)
+    assert session.paused
+    answered(*mail.store.apply([devices]))
+    assert not session.paused

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.exchange.network import End, Network
 from twotick.exchange import Limits, Session
-from twotick.exchange.members import entry_frame
+from twotick.exchange.entries import entry_frame
 from twotick.exchange.session import SETTLED, Broadcast, Pending
 from twotick.store import Entry, Kind, State
 from twotick.wire import Side, Verb, error, frame, received, register, send

@@ -141,7 +141,7 @@ class Asker:
         return result.reason
 
     def remove(self, name: str) -> Outcome:
-        return self._outcome(RemoveMember(name))
+        return self._outcome(RemoveMember(name, NOW))
 
     def exists(self, name: str) -> bool:
         return self.ask(FindMember(name)) is not None

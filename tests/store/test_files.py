@@ -90,7 +90,7 @@ def test_administration_works_beside_a_server_which_notices(kept: Asker):
     assert kept.ask(FindMember("carol")) == carol
     kept.members["carol"] = carol.number
     kept.send("alice", "carol", id=b"m2")
-    assert admin.apply([Revoke(kept.members["bob"], "main"), RemoveMember("carol")])[0] is True
+    assert admin.apply([Revoke(kept.members["bob"], "main"), RemoveMember("carol", NOW)])[0] is True
     assert kept.ask(kept.append("alice", "bob", id=b"m3")) != []
     assert brief(kept.log("alice")) == [
         (1, "SENT", b"m1"),
@@ -311,7 +311,7 @@ def test_what_is_removed_is_not_left_in_the_file(kept: Asker):
     assert secret in file.read_bytes()
     kept.reopen()
     kept.refuse("bob", 1)
-    kept.ask(RemoveMember("alice"))
+    kept.ask(RemoveMember("alice", NOW))
     kept.store.close()
     left = file.read_bytes()
     assert secret not in left

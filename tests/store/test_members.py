@@ -91,7 +91,7 @@ def test_a_removed_member_leaves_only_what_others_have_of_it(asker: Asker):
     assert asker.ask(FindToken(b"digest")) is None
     assert asker.log("bob") == []
     assert [entry.id for entry in asker.history("alice", "bob")] == [b"m1", b"b1", b"m2"]
-    assert asker.ask(RemoveMember("bob")) is None
+    assert asker.ask(RemoveMember("bob", NOW)) is None
     seq = asker.log("alice")[-1].seq
     assert asker.ack("alice", seq) == Outcome([], [(waiting.message, State.DELIVERED, "")]), "as if a guest had sent it"
     asker.add("bob")

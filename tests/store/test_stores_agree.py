@@ -122,7 +122,7 @@ about_members: st.SearchStrategy[Request] = st.one_of(
     st.builds(AddMember, names, st.sampled_from(["", "hash"]), times, st.one_of(st.none(), tokens)),
     st.builds(AddMember, names, st.sampled_from(["", "hash"]), times),
     st.builds(AddMember, names, st.sampled_from(["", "hash"]), times),
-    st.builds(RemoveMember, names),
+    st.builds(RemoveMember, names, times),
     st.builds(SetPassword, names, st.sampled_from(["new", "newer"])),
     st.builds(FindMember, names),
     st.builds(AddInvitation, tokens, times),

@@ -95,7 +95,7 @@ class FileMethods(Asker):
             ValueError: it cannot be called that.
         """
         name = path.name if name is None else name
-        if not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > _LONGEST_NAME:
+        if name in (".", "..") or not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > _LONGEST_NAME:
             raise ValueError(f"a file cannot be called {name!r}")
         async with self._uploading:
             descriptor = await _in_thread(_open_to_read, path)
@@ -233,7 +233,7 @@ def _described(descriptor: int, path: Path, name: str) -> tuple[FileInfo, str]:
     file = FileInfo("", name, size, digest.hexdigest())
     if size <= _PIECES * _PIECE:
         return file, secrets.token_hex(16)
-    what = f"{path.absolute()}\0{size}\0{status.st_mtime_ns}\0{digest.hexdigest()}"
+    what = f"{path.absolute()}\0{name}\0{size}\0{status.st_mtime_ns}\0{digest.hexdigest()}"
     return file, hashlib.sha256(what.encode(errors="replace")).hexdigest()[:32]
 
 

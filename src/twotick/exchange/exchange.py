@@ -27,6 +27,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from twotick.exchange.changes import MEMBERS_ONLY, changes
 from twotick.exchange.limits import Limits
 from twotick.exchange.relay import FULL, STOPPING, answers_others
 from twotick.exchange.session import SETTLED, Account, Broadcast, Session, Stage, User
@@ -39,7 +40,6 @@ from twotick.store import (
     StoreError,
 )
 from twotick.wire import (
-    DEVICE,
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
     NO_USER_REGISTERED,
@@ -51,6 +51,7 @@ from twotick.wire import (
     forward_start,
     is_identifier,
     is_name,
+    is_room,
     registered,
 )
 
@@ -415,7 +416,7 @@ class Exchange(Stored):
             elif session.account is None or head.verb is _REGISTER:
                 self._take_answers(session, [(head, body)])
             else:
-                self._take_from_device(session, session.account, head)
+                self._take_from_member(session, session.account, head, body)
             if self._full(session) and not answers_others(session):
                 self._pause(session)
             if session.paused or session.stage is not _EXTENDED:
@@ -424,21 +425,22 @@ class Exchange(Stored):
         self._members.acknowledge(session)
         return untaken
 
-    def _take_from_device(self, session: Session, account: Account, head: Head) -> None:
+    def _take_from_member(self, session: Session, account: Account, head: Head, body: bytes) -> None:
         members = self._members
-        if account.feed is None:
-            self._break_off(session, head)
-        elif head.verb is _RECEIVED:
+        if head.verb is _RECEIVED and account.feed is not None:
             members.take_received(account, head)
+        elif self._questions.are(account, head):
+            self._wait(session)
+            answered = partial(self._go_on, session, Stage.EXTENDED)
+            self._questions.take(session, account, head, body, answered)
+        elif account.feed is None:
+            self._break_off(session, head)
         elif head.verb is Verb.ERROR:
             members.take_refusal(account, head)
         elif head.verb is Verb.READ and head.name:
             members.take_read(account, head)
-        elif head.verb in (Verb.HISTORY, Verb.DEVICES) or (
-            head.verb in (Verb.TOKEN, Verb.REVOKE) and DEVICE.fullmatch(head.name)
-        ):
-            self._wait(session)
-            members.take_question(session, account, head, partial(self._go_on, session, Stage.EXTENDED))
+        elif head.verb is Verb.TYPING and head.name:
+            self._presence.take_typing(session, account, head)
         else:
             self._break_off(session, head)
 
@@ -454,6 +456,8 @@ class Exchange(Stored):
             refused = FULL
         elif len(head.travels) > _TRAVELS:
             refused = "the headers are too long"
+        elif sender.account is None and changes(head):
+            refused = MEMBERS_ONLY
         number = sender.next_send
         sender.next_send = number + 1
         if refused is not None:
@@ -481,8 +485,19 @@ class Exchange(Stored):
             self._store(sender, number, head, body, (), [guest])
         elif guest is not None:
             self._forward_or_queue(guest, (sender, head, number, self._deadline, None), body)
+        elif head.name.startswith(b"#"):
+            self._send_to_room(sender, number, head, body)
         else:
             self._reply(sender, number, head, f"{head.name.decode('ascii', 'replace')} is not connected")
+
+    def _send_to_room(self, sender: Session, number: int, head: Head, body: bytes) -> None:
+        """Send to the other members of a room, of whom the store knows (rule 12.5)."""
+        if sender.account is None:
+            self._reply(sender, number, head, "rooms are for members")
+        elif not is_room(head.name):
+            self._reply(sender, number, head, "there is no such room")
+        else:
+            self._store(sender, number, head, body, (), [])
 
     def _send_to_all(self, sender: Session, number: int, head: Head, body: bytes) -> None:
         """Send to every registered user but the sender (rules 5.9 and 11.12)."""

@@ -7,49 +7,42 @@ comes after the last that it had. So a device that was away for 100,000 entries,
 same case, and no feed holds more than a handful.
 """
 
-import json
+from collections import OrderedDict
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
+from twotick.exchange.entries import entry_frame
 from twotick.exchange.output import Output
+from twotick.exchange.presence import Presence
 from twotick.exchange.session import FEED_BYTES, FEED_ENTRIES, Account, Feed, Session
 from twotick.store import (
     Acknowledge,
-    AddToken,
-    Device,
-    Devices,
     Entry,
     Fetch,
     Fetched,
-    History,
     Kind,
     MarkRead,
     Member,
     Opened,
     Outcome,
-    Refusal,
+    Progress,
     Refuse,
-    Revoke,
     StoreError,
 )
-from twotick.wire import Head, Verb, delivered, error, forward, frame
+from twotick.wire import Head, Verb, error, frame
 
 _SENT_MESSAGES = 1024
 """Messages of one sending connection whose fate it is told; that of older ones is in the log only."""
 
+_PROGRESS = 4096
+"""Messages whose senders are told at one tick how many have them; of others they are told when all do."""
+
 # What is looked at for every entry.
 _RECEIVED: Final = Kind.RECEIVED
 _SENT: Final = Kind.SENT
-_DELIVERED: Final = Kind.DELIVERED
 _READ_HERE: Final = Kind.READ_HERE
 _FATES: Final = (Kind.DELIVERED, Kind.READ, Kind.FAILED)
-
-_HISTORY_MOST = 1000
-_HISTORY_DEFAULT = 50
-_HISTORY_BYTES = 4 << 20
-"""Bytes of bodies after which an answer to HISTORY ends; the client asks for the rest."""
 
 
 class Mailbox:
@@ -75,24 +68,26 @@ class Members:
     Args:
         output: where answers and requests go.
         clock: the time of day, in seconds since 1970.
+        presence: is told when a device goes.
         on_outcome: called with what a request has changed.
-        new_token: makes a token, and the hash of it that the store keeps; None where there are no members.
     """
 
     def __init__(
         self,
         output: Output,
         clock: Callable[[], float],
+        presence: Presence,
         on_outcome: Callable[[Outcome], None],
-        new_token: Callable[[], tuple[bytes, bytes]] | None,
     ) -> None:
         self._output = output
         self._clock = clock
+        self._presence = presence
         self._on_outcome = on_outcome
-        self._new_token = new_token
         self._known: dict[bytes, Member] = {}
         self._mailboxes: dict[int, Mailbox] = {}
         self._untold: dict[Feed, Account] = {}
+        # How many have a message to a room, by the store's number for it, until the next tick.
+        self._progress: OrderedDict[int, Progress] = OrderedDict()
 
     def know(self, members: list[Member]) -> None:
         """These, and no others, are the members."""
@@ -166,6 +161,7 @@ class Members:
         mailbox.senders.discard(session)
         if account.feed is not None:
             del mailbox.feeds[account.device]
+            self._presence.leave(session, account)
         if not mailbox.feeds and not mailbox.senders:
             del self._mailboxes[account.member]
 
@@ -188,6 +184,8 @@ class Members:
             for feed in mailbox.feeds.values():
                 if feed.covered == entry.seq - 1 and not feed.full:
                     self._add(feed, entry)
+            if self._progress and entry.kind in _FATES:
+                self._progress.pop(entry.message, None)
             if mailbox.senders and entry.kind in _FATES:
                 for session in mailbox.senders:
                     self._tell_sender(session, entry)
@@ -250,6 +248,25 @@ class Members:
                 del account.sent[entry.message]
             self._output.write(session, entry_frame(entry, session.name, numbered=False))
 
+    def note_progress(self, progress: list[Progress]) -> None:
+        """More recipients have messages to rooms: their senders are told at the next tick (rule 12.6)."""
+        for each in progress:
+            if each.member in self._mailboxes:
+                self._progress[each.message] = each
+                if len(self._progress) > _PROGRESS:
+                    self._progress.popitem(last=False)
+
+    def _tell_progress(self, progress: Progress) -> None:
+        mailbox = self._mailboxes.get(progress.member)
+        if mailbox is None:
+            return
+        news = frame(Verb.SENT, progress.room, id=progress.id, have=progress.have, of=progress.of)
+        sessions = [feed.session for feed in mailbox.feeds.values()]
+        sessions += [each for each in mailbox.senders if each.account and progress.message in each.account.sent]
+        for session in sessions:
+            if session.window:  # it takes output
+                self._output.write(session, news)
+
     # What devices say
 
     def take_received(self, account: Account, head: Head) -> None:
@@ -276,11 +293,14 @@ class Members:
         self.pump(account.feed)
 
     def tick(self) -> None:
-        """Tell the store what devices have said that nobody waits for."""
+        """Tell the store what devices have said that nobody waits for, and senders how many have what they sent."""
         for feed, account in self._untold.items():
             if feed.acknowledged:
                 self._tell_store(account, feed)
         self._untold.clear()
+        for progress in self._progress.values():
+            self._tell_progress(progress)
+        self._progress.clear()
 
     def _tell_store(self, account: Account, feed: Feed) -> None:
         self._change(Acknowledge(account.member, account.device, feed.acknowledged, self._clock()))
@@ -310,76 +330,18 @@ class Members:
         if isinstance(result, Outcome):
             self._on_outcome(result)
 
-    # What devices ask
+    # Devices (rule 10.8)
 
-    def take_question(self, session: Session, account: Account, head: Head, answered: Callable[[], None]) -> None:
-        """HISTORY, DEVICES, TOKEN or REVOKE (rules 10.8 and 11.9).
+    def devices(self, member: int) -> frozenset[bytes]:
+        """The devices of a member that are connected."""
+        mailbox = self._mailboxes.get(member)
+        return frozenset(mailbox.feeds) if mailbox is not None else frozenset()
 
-        Args:
-            session: the connection.
-            account: whose it is.
-            head: the question.
-            answered: called when the answer is written.
-        """
-        device = head.name.decode("ascii", "replace")
-        token = digest = b""
-        request: History | AddToken | Revoke | Devices
-        match head.verb:
-            case Verb.HISTORY:
-                most = min(_number(head.headers.get(b"limit")) or _HISTORY_DEFAULT, _HISTORY_MOST)
-                before = _number(head.headers.get(b"before"))
-                since = _time(head.headers.get(b"since"))
-                request = History(account.member, head.key, before, since, most, _HISTORY_BYTES)
-            case Verb.TOKEN:
-                assert self._new_token is not None
-                token, digest = self._new_token()
-                request = AddToken(account.member, device, digest, self._clock())
-            case Verb.REVOKE:
-                request = Revoke(account.member, device)
-            case _:
-                request = Devices(account.member)
-
-        def answer(result: Fetched | list[Device] | bool | Refusal | StoreError | None) -> None:
-            if isinstance(result, StoreError | Refusal):
-                reason = result.reason if isinstance(result, Refusal) else str(result)
-                self._output.write(session, error(102, id=head.headers.get(b"id"), reason=reason.encode()))
-            elif isinstance(result, Fetched):
-                self._answer_history(session, head, result)
-            elif isinstance(result, list):
-                self._answer_devices(session, account, result)
-            elif result is None:
-                self._output.write(session, frame(Verb.TOKEN, head.name, token=token))
-            else:
-                self._output.write(session, frame(Verb.REVOKED, head.name))
-                self._end_revoked(account, head.name)
-            answered()
-
-        self._output.ask(request, answer)
-
-    def _answer_history(self, session: Session, head: Head, found: Fetched) -> None:
-        identifier = head.headers.get(b"id")
-        for entry in found.entries:
-            self._output.write(session, entry_frame(entry, session.name, history=identifier or b"-"))
-        self._output.write(session, frame(Verb.HISTORY, head.name, id=identifier, count=len(found.entries)))
-
-    def _answer_devices(self, session: Session, account: Account, found: list[Device]) -> None:
-        mailbox = self._mailboxes.get(account.member)
-        connected = mailbox.feeds if mailbox else {}
-        devices = [
-            {"device": device.name, "connected": device.name.encode() in connected, "seen": time_text(device.seen)}
-            for device in found
-        ]
-        body = json.dumps(devices).encode()
-        self._output.write(session, frame(Verb.DEVICES, body=body, content_type=b"application/json"))
-
-    def _end_revoked(self, account: Account, device: bytes) -> None:
+    def end_devices(self, member: int, device: bytes) -> None:
+        """Close the connections of a device, and of those below it, which were revoked."""
         for session in self.sessions():
-            other = session.account
-            if (
-                other
-                and other.member == account.member
-                and f"{other.device.decode()}/".startswith(f"{device.decode()}/")
-            ):
+            account = session.account
+            if account and account.member == member and (account.device + b"/").startswith(device + b"/"):
                 self._end(session, b"the device was revoked")
 
 
@@ -396,53 +358,3 @@ def _answer(feed: Feed, head: Head) -> int:
 def _number(digits: bytes | None) -> int:
     """The value of a header that is a positive number; 0 if it is missing or anything else."""
     return int(digits) if digits and digits.isdigit() and len(digits) <= 18 else 0
-
-
-def _time(text: bytes | None) -> float:
-    """The value of a header that is a time, in seconds since 1970; 0 if it is missing or anything else."""
-    try:
-        return datetime.fromisoformat(text.decode("ascii")).timestamp() if text else 0.0
-    except ValueError:
-        return 0.0
-
-
-def time_text(seconds: float) -> str:
-    """A time as it is written in frames: UTC, to the millisecond."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def entry_frame(entry: Entry, owner: bytes, *, numbered: bool = True, history: bytes | None = None) -> bytes:
-    """An entry as the frame that a device is given (rule 11.1).
-
-    Args:
-        entry: the entry.
-        owner: the name of the member whose log it is in.
-        numbered: whether it has its number, and so must be acknowledged.
-        history: the Id of the request that it answers, if it does (rule 11.9).
-    """
-    seq = entry.seq if numbered else None
-    if entry.kind is _RECEIVED and history is None:
-        return forward(entry.peer, entry.body, entry.id, seq, entry.headers)
-    if entry.kind is _DELIVERED:
-        return delivered(entry.peer, entry.id, seq)
-    identifier = entry.id or None
-    match entry.kind:
-        case Kind.RECEIVED | Kind.SENT:
-            sent = entry.kind is Kind.SENT
-            return frame(
-                Verb.FORWARD,
-                owner if sent else entry.peer,
-                entry.body,
-                entry.headers,
-                to=entry.peer if sent else None,
-                id=identifier,
-                seq=seq,
-                history=history,
-                state=entry.state.name.lower().encode() if sent and history is not None else None,
-            )
-        case Kind.READ:
-            return frame(Verb.READ, entry.peer, id=identifier, seq=seq)
-        case Kind.FAILED:
-            return error(102, id=identifier, seq=seq, reason=entry.reason.encode())
-        case Kind.READ_HERE:
-            return frame(Verb.READ, entry.peer, seq=seq, up_to=entry.up_to)

@@ -348,7 +348,9 @@ class Relay(ABC):
 
     def _resume(self, sender: Session) -> None:
         """Read again from a connection that was paused, unless there is a reason not to."""
-        if sender.window and (answers_others(sender) or not (self._draining or self._full(sender, 2))):
+        if not sender.window or sender.stage is Stage.WAITING:
+            return
+        if answers_others(sender) or not (self._draining or self._full(sender, 2)):
             sender.paused = False
             self.changed.append(sender)
 

@@ -11,8 +11,12 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
 
+from twotick.exchange.changes import MEMBERS_ONLY, NOTHING, Change, changes, read_change
+from twotick.exchange.entries import time_text
 from twotick.exchange.limits import Limits
-from twotick.exchange.members import Members, time_text
+from twotick.exchange.members import Members
+from twotick.exchange.presence import Presence
+from twotick.exchange.questions import Questions
 from twotick.exchange.relay import LATE, LEFT, Relay
 from twotick.exchange.session import SETTLED, Account, Broadcast, Pending, Session
 from twotick.store import (
@@ -59,7 +63,11 @@ class Stored(Relay):
     ) -> None:
         super().__init__(limits, now)
         self._clock = clock
-        self._members = Members(self._output, clock, self._on_outcome, new_token)
+        self._presence = Presence(self._output, clock)
+        self._members = Members(self._output, clock, self._presence, self._on_outcome)
+        self._questions = Questions(
+            self._output, clock, self._members, self._presence, self._on_outcome, new_token, limits.max_body
+        )
         # The messages of guests to members that are not settled, by the store's numbers; and those of each guest.
         self._stored: dict[int, tuple[Session, int, Head]] = {}
         self._stored_of: dict[Session, OrderedDict[int, None]] = {}
@@ -72,6 +80,7 @@ class Stored(Relay):
     def _tick_stored(self, now: float) -> None:
         """Drop what has expired, and answer whoever has waited too long."""
         self._members.tick()
+        self._presence.tick()
         if self._members and now >= self._next_expiry:
             self._next_expiry = now + _EXPIRY
             self._output.ask(Expire(self._clock()), self._changed)
@@ -100,8 +109,15 @@ class Stored(Relay):
         members: tuple[int, ...],
         guests: list[Session],
     ) -> None:
-        """Store a message to members, to guests from a member, or to both."""
+        """Store a message to members, to guests from a member, to both, or to a room."""
         account = sender.account
+        change: Change | str = NOTHING
+        if account is not None and changes(head):
+            to_members = not guests and head.key != b"all"
+            change = read_change(head) if to_members else MEMBERS_ONLY
+        if isinstance(change, str):
+            self._reply(sender, number, head, change)
+            return
         now = self._clock()
         expires = None
         if not sender.extended or head.key == b"all":
@@ -120,6 +136,10 @@ class Stored(Relay):
             body=body,
             time=now,
             expires=expires,
+            action=change.action,
+            about=change.about,
+            about_name=change.about_name,
+            file=change.file,
         )
         sender.unsent_bytes += len(body)
         self._output.ask(request, partial(self._is_stored, sender, number, head, body, account, guests))
@@ -149,7 +169,7 @@ class Stored(Relay):
             if head.key != b"all" and not guests:
                 receives = account is not None and account.feed is not None
                 seq = result.outcome.entries[0].seq if receives else None
-                self._output.write(sender, accepted(head.name, head.headers[b"id"], seq))
+                self._output.write(sender, _accepted(head, seq, result))
             self._answered(sender)
         self._on_outcome(result.outcome)
         if guests:
@@ -186,6 +206,8 @@ class Stored(Relay):
 
     def _on_outcome(self, outcome: Outcome) -> None:
         """Give what was appended to logs to those whom it concerns."""
+        if outcome.progress is not None:
+            self._members.note_progress(outcome.progress)
         self._members.distribute(outcome)
         for message, state, reason in outcome.guests:
             self._settle_guest(message, state, reason)
@@ -217,6 +239,14 @@ class Stored(Relay):
         else:
             verb = Verb.READ if state is State.READ else Verb.SENT
             self._output.write(sender, frame(verb, head.name, id=head.headers[b"id"]))
+
+
+def _accepted(head: Head, seq: int | None, stored: Appended) -> bytes:
+    """The answer that a message is stored (rules 11.6 and 12.5)."""
+    if not stored.place:
+        return accepted(head.name, head.headers[b"id"], seq)
+    identifier = head.headers[b"id"]
+    return frame(Verb.ACCEPTED, head.name, id=identifier, seq=seq, place=stored.place, members=stored.members)
 
 
 def reason_of(result: Refusal | StoreError) -> str:

@@ -18,15 +18,16 @@ from typing import Any, TypeAlias
 import ormsgpack
 
 MessageRow: TypeAlias = tuple[Any, ...]
-"""The columns of the table, in order; the last four are waiting, failed, state and reason."""
+"""The columns of the table, in order."""
 
-_UNTIL_WAITING = 10
-"""The columns before these four."""
+_WAITING = 10
+_ROOM = 14
+"""Columns from the one to before the other are waiting, failed, state and reason."""
 
 _TOGETHER = 16
 """Rows that are inserted with one statement."""
 
-_Rows: TypeAlias = tuple[list[Any], list[Any], list[Any], list[Any], list[Any]]
+_Rows: TypeAlias = tuple[list[Any], list[Any], list[Any], list[Any], list[Any], list[Any]]
 
 
 class Changes:
@@ -40,17 +41,19 @@ class Changes:
         settled: how messages stand now: waiting, failed, state and reason, by number.
         cursors: where devices stand now, and when they were heard of, by member and name.
         members: the counters of members, by number: last, mark, entries and bytes.
+        rooms: the places of the newest messages in rooms, by the room's number.
         ids: the messages that members have sent with an Id, by the member and the Id.
     """
 
-    __slots__ = ("cursors", "entries", "ids", "members", "messages", "settled")
+    __slots__ = ("cursors", "entries", "ids", "members", "messages", "rooms", "settled")
 
     def __init__(self) -> None:
         self.messages: dict[int, MessageRow] = {}
-        self.entries: list[tuple[int, int, int, int, bytearray | None, bytearray | None, int | None]] = []
+        self.entries: list[tuple[int, int, int, int, bytearray | None, bytearray | None, int | None, int]] = []
         self.settled: dict[int, tuple[int, int, int, str]] = {}
         self.cursors: dict[tuple[int, str], tuple[int, float]] = {}
         self.members: dict[int, tuple[int, int, int, int]] = {}
+        self.rooms: dict[int, int] = {}
         self.ids: dict[tuple[int, bytes], int] = {}
 
     def __len__(self) -> int:
@@ -63,6 +66,7 @@ class Changes:
         self.settled.update(later.settled)
         self.cursors.update(later.cursors)
         self.members.update(later.members)
+        self.rooms.update(later.rooms)
         self.ids.update(later.ids)
 
     def find(self, key: tuple[int, bytes]) -> MessageRow | None:
@@ -80,7 +84,7 @@ class Changes:
         messages: list[MessageRow] = []
         for number, row in self.messages.items():
             now = settled.pop(number, None)
-            messages.append(row if now is None else row[:_UNTIL_WAITING] + now)
+            messages.append(row if now is None else row[:_WAITING] + now + row[_ROOM:])
         self.entries.sort()  # rows that go to one page, one after the other
         write(connection, self._rows(messages, settled))
 
@@ -91,25 +95,29 @@ class Changes:
             [(*now, number) for number, now in settled.items()],
             [(*now, *device) for device, now in self.cursors.items()],
             [(*counters, number) for number, counters in self.members.items()],
+            [(last, number) for number, last in self.rooms.items()],
         )
 
 
 def unpack(data: bytes) -> _Rows:
-    """What `Changes.pack` has packed."""
-    messages, entries, settled, cursors, members = ormsgpack.unpackb(data)
-    return messages, entries, settled, cursors, members
+    """What `Changes.pack` has packed, in this version of the program or when there were no rooms."""
+    messages, entries, settled, cursors, members, *rest = ormsgpack.unpackb(data)
+    if rest:
+        return messages, entries, settled, cursors, members, rest[0]
+    return [[*row, None, None, None] for row in messages], [[*row, 1] for row in entries], settled, cursors, members, []
 
 
 def write(connection: sqlite3.Connection, rows: _Rows) -> None:
     """Write rows into their tables."""
-    messages, entries, settled, cursors, members = rows
-    insert(connection, "message", 14, messages)
-    insert(connection, "log (member, seq, kind, message, peer, device, up_to)", 7, entries)
+    messages, entries, settled, cursors, members, rooms = rows
+    insert(connection, "message", 17, messages)
+    insert(connection, "log (member, seq, kind, message, peer, device, up_to, weight)", 8, entries)
     connection.executemany(
         "UPDATE message SET waiting = ?, failed = ?, state = ?, reason = ? WHERE number = ?", settled
     )
     connection.executemany("UPDATE device SET cursor = ?, seen = ? WHERE member = ? AND name = ?", cursors)
     connection.executemany("UPDATE member SET last = ?, mark = ?, entries = ?, bytes = ? WHERE number = ?", members)
+    connection.executemany("UPDATE room SET last = ? WHERE number = ?", rooms)
 
 
 def insert(connection: sqlite3.Connection, table: str, columns: int, rows: list[Any]) -> None:

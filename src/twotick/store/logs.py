@@ -8,10 +8,12 @@ from the database calls `flush` first, unless it reads only what is never collec
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from twotick.store.journal import Changes, insert, unpack, write
-from twotick.store.records import Entry, Kind, Outcome, State, StoreLimits
+from twotick.store.records import Entry, Kind, Outcome, Progress, State, StoreLimits
+from twotick.store.rooms import RoomState
 
 # SQLite takes a plain int faster than an enumeration's.
 RECEIVED = int(Kind.RECEIVED)
@@ -21,7 +23,8 @@ _DELIVERED = int(State.DELIVERED)
 _FAILED = int(State.FAILED)
 
 _REMEMBERED = 20_000
-"""Mailboxes, about 1 KiB each. With more, all are forgotten at the end of a batch."""
+"""Mailboxes, about 1 KiB each; messages that several wait for; tens of members of rooms. With more, all are forgotten
+at the end of a batch."""
 
 _AT_ONCE = 32
 _FIND_IDS = (
@@ -37,8 +40,8 @@ _JOURNAL_ROWS = 8192
 _YOUNG = 256
 """Messages that are remembered for each mailbox, about 200 bytes each."""
 
-MESSAGE = "m.number, m.sender, m.id, m.recipient, m.size, m.total, m.waiting, m.failed, m.reason"
-"""The columns that make a Message."""
+MESSAGE = "m.number, m.sender, m.id, m.recipient, m.size, m.total, m.waiting, m.failed, m.reason, m.room"
+"""The columns that make a Message; see `Logs.message`."""
 
 
 class Mailbox:
@@ -47,6 +50,8 @@ class Mailbox:
     Attributes:
         number: the member.
         name: the member's name.
+        folded: the name in lower case.
+        blocked: whom the member has blocked, by name in lower case.
         last: the number of the newest entry.
         mark: the entry up to which some device has them all: all messages up to it are delivered. No cursor is past it.
         cursors: the devices that receive, and the last entry that each has.
@@ -56,16 +61,19 @@ class Mailbox:
         size: the bytes of their bodies.
         old: the entry up to which what came has to be looked up.
         young: the messages that came after it, each with its number in the log: most are acknowledged so soon that it
-            would be a waste to read them again. Those to several recipients may have changed since.
+            would be a waste to read them again.
         counted: the entry up to which what is in the mailbox has to be looked up.
         sizes: the bytes of the messages in the mailbox that came after it, each with its number in the log.
+        written: some of the members to whom the member has written.
     """
 
     __slots__ = (
+        "blocked",
         "counted",
         "cursors",
         "entries",
         "floor",
+        "folded",
         "last",
         "mark",
         "name",
@@ -73,12 +81,25 @@ class Mailbox:
         "old",
         "size",
         "sizes",
+        "written",
         "young",
     )
 
-    def __init__(self, number: int, name: str, last: int, mark: int, entries: int, size: int, cursors: dict[str, int]):
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        last: int,
+        mark: int,
+        entries: int,
+        size: int,
+        cursors: dict[str, int],
+        blocked: set[bytes],
+    ):
         self.number = number
         self.name = name
+        self.folded = name.lower().encode()
+        self.blocked = blocked
         self.last = last
         self.mark = mark
         self.entries = entries
@@ -89,6 +110,7 @@ class Mailbox:
         self.young: list[tuple[int, Message]] = []
         self.counted = last
         self.sizes: list[tuple[int, int]] = []
+        self.written: set[int] = set()
 
     def forget_young(self) -> None:
         """From now on, what has come has to be looked up."""
@@ -101,7 +123,7 @@ class Mailbox:
 class Message:
     """A message, as far as settling it needs to know. The attributes are the columns of its table."""
 
-    __slots__ = ("failed", "id", "number", "reason", "recipient", "sender", "size", "total", "waiting")
+    __slots__ = ("failed", "id", "number", "reason", "recipient", "room", "sender", "size", "total", "waiting")
 
     def __init__(
         self,
@@ -114,6 +136,7 @@ class Message:
         waiting: int,
         failed: int,
         reason: str,
+        room: int | None,
     ):
         self.number = number
         self.sender = sender
@@ -124,6 +147,7 @@ class Message:
         self.waiting = waiting
         self.failed = failed
         self.reason = reason
+        self.room = room
 
 
 class Logs:
@@ -132,13 +156,19 @@ class Logs:
     Attributes:
         execute: the connection's method of that name.
         limits: what is kept at most.
+        rooms: the rooms that are remembered, by their names in lower case. Only who remembers one changes it.
+        erased: whether this batch has removed what was said, so that it must not stay in the write-ahead log.
     """
 
     def __init__(self, connection: sqlite3.Connection, limits: StoreLimits):
         self.execute = connection.execute
         self.limits = limits
+        self.rooms: dict[bytes, RoomState] = {}
+        self.erased = False
         self._connection = connection
         self._mailboxes: dict[int, Mailbox] = {}
+        self._shared: dict[int, Message] = {}  # that several wait for, in several mailboxes
+        self._in_rooms = 0  # members of the rooms that are remembered
         self._next_message = 0
         self._contents: list[tuple[int, bytearray, bytearray]] = []  # headers and bodies of this batch's messages
         self._fresh = Changes()  # of this batch
@@ -155,7 +185,7 @@ class Logs:
 
     def forget(self) -> None:
         """Drop what was collected and what is remembered. `reload` has to be called before anything else is done."""
-        self._mailboxes.clear()
+        self.drop_remembered()
         self._next_message = 0
         self._contents.clear()
         self._fresh = Changes()
@@ -183,14 +213,15 @@ class Logs:
         self._write_contents()
         self._note_counters()
         fresh, pending = self._fresh, self._pending
-        if len(fresh) + len(pending) > _JOURNAL_ROWS or len(self._mailboxes) > _REMEMBERED:
+        many = max(len(self._mailboxes), len(self._shared), self._in_rooms // 10) > _REMEMBERED
+        if len(fresh) + len(pending) > _JOURNAL_ROWS or many:
             self.flush()
         elif len(fresh):
             self.execute("INSERT INTO journal (rows) VALUES (?)", (bytearray(fresh.pack()),))
             pending.add(fresh)
             self._fresh = Changes()
-        if len(self._mailboxes) > _REMEMBERED:
-            self._mailboxes.clear()
+        if many:
+            self.drop_remembered()
 
     def _write_contents(self) -> None:
         insert(self._connection, "content", 3, self._contents)
@@ -212,13 +243,32 @@ class Logs:
         if row is None:
             return None
         name, last, mark, entries, size = row
-        cursors = self.execute("SELECT name, cursor FROM device WHERE member = ? AND cursor IS NOT NULL", (member,))
-        box = self._mailboxes[member] = Mailbox(member, name, last, mark, entries, size, dict(cursors))
+        cursors = dict(
+            self.execute("SELECT name, cursor FROM device WHERE member = ? AND cursor IS NOT NULL", (member,))
+        )
+        blocked = {
+            peer
+            for (peer,) in self.execute("SELECT peer FROM conversation WHERE member = ? AND blocked = 1", (member,))
+        }
+        box = Mailbox(member, name, last, mark, entries, size, cursors, blocked)
+        self._mailboxes[member] = box
         return box
 
-    def drop_mailboxes(self) -> None:
-        """A member is no more: it is nobody's sender and nobody's recipient. All that was collected is written."""
+    def drop_remembered(self) -> None:
+        """Forget mailboxes and rooms. All that was collected is written."""
         self._mailboxes.clear()
+        self._shared.clear()
+        self.rooms.clear()
+        self._in_rooms = 0
+
+    def remember(self, room: RoomState) -> None:
+        """Remember a room."""
+        self.rooms[room.key] = room
+        self._in_rooms += len(room.members)
+
+    def is_full(self, box: Mailbox, size: int) -> bool:
+        """Whether a mailbox does not take one more message with that many bytes (rule 11.13)."""
+        return box.entries >= self.limits.mailbox_entries or box.size + size > self.limits.mailbox_bytes
 
     def changed(self, box: Mailbox) -> None:
         """A mailbox was changed, and has to be written."""
@@ -299,8 +349,11 @@ class Logs:
         reason: str,
         headers: bytes,
         body: bytes,
+        room: int | None = None,
+        place: int | None = None,
+        about: int | None = None,
     ) -> Message:
-        """Store a message that waits for all its recipients but the failed ones."""
+        """Store a message that waits for all its recipients but the failed ones. The arguments are columns."""
         number = self._next_message
         if not number:
             (newest,) = self.execute("SELECT ifnull(max(number), 0) FROM message").fetchone()
@@ -312,11 +365,23 @@ class Logs:
         self._contents.append((number, bytearray(headers), bytearray(body)))
         fresh.messages[number] = (
             *(number, sender, bytearray(sender_name), bytearray(ident), bytearray(recipient), time, expires, int(live)),
-            *(size, total, waiting, failed, _ACCEPTED, reason),
+            *(size, total, waiting, failed, _ACCEPTED, reason, room, place, about),
         )
         if sender is not None and ident:
             fresh.ids[sender, ident] = number
-        return Message(number, sender, ident, recipient, size, total, waiting, failed, reason)
+        if room is not None and place is not None:
+            fresh.rooms[room] = place
+        message = Message(number, sender, ident, recipient, size, total, waiting, failed, reason, room)
+        if total > 1:
+            self._shared[number] = message
+        return message
+
+    def message(self, columns: Sequence[Any]) -> Message:
+        """The message with these columns (MESSAGE). One that several wait for is the same object for all of them."""
+        message = Message(*columns)
+        if message.total == 1 or not message.waiting:
+            return message
+        return self._shared.setdefault(message.number, message)
 
     def append(
         self,
@@ -326,8 +391,9 @@ class Logs:
         peer: bytes | None = None,
         device: bytes | None = None,
         up_to: int | None = None,
+        weight: int = 0,
     ) -> int:
-        """Append an entry to a log. Returns its number."""
+        """Append an entry to a log. Returns its number. The arguments are columns."""
         box.last = seq = box.last + 1
         self._fresh.entries.append(
             (
@@ -338,14 +404,22 @@ class Logs:
                 None if peer is None else bytearray(peer),
                 None if device is None else bytearray(device),
                 up_to,
+                weight,
             )
         )
         self._touched[box.number] = box
         return seq
 
-    def receive(self, box: Mailbox, message: Message, peer: bytes) -> int:
-        """Append a message that came to a log. Returns the entry's number."""
-        seq = self.append(box, RECEIVED, message.number, peer)
+    def receive(self, box: Mailbox, message: Message, peer: bytes | None, weight: int) -> int:
+        """Append a message that came to a log. Returns the entry's number.
+
+        Args:
+            box: where it came.
+            message: what came.
+            peer: whose conversation it is in; None for nobody's.
+            weight: 0 if it does not count as unread, 2 if it mentions the member, else 1.
+        """
+        seq = self.append(box, RECEIVED, message.number, peer, None, None, weight)
         box.entries += 1
         box.size += message.size
         if len(box.sizes) == _YOUNG:
@@ -371,6 +445,12 @@ class Logs:
         if failure is not None:
             message.failed += 1
             message.reason = failure
+        elif message.room is not None and message.waiting and message.sender is not None:
+            have = message.total - message.waiting - message.failed
+            progress = Progress(message.sender, message.number, message.recipient, message.id, have, message.total)
+            if outcome.progress is None:
+                outcome.progress = []
+            outcome.progress.append(progress)
         self.conclude(message, outcome)
 
     def conclude(self, message: Message, outcome: Outcome) -> None:
@@ -383,8 +463,11 @@ class Logs:
         self._fresh.settled[message.number] = (message.waiting, message.failed, state, message.reason)
         if message.waiting:
             return
+        if message.total > 1:
+            self._shared.pop(message.number, None)
         if message.sender is None:
-            outcome.guests.append((message.number, State(state), message.reason))
+            if message.room is None:
+                outcome.guests.append((message.number, State(state), message.reason))
         else:
             self.tell(message, Kind.FAILED if state == _FAILED else Kind.DELIVERED, outcome)
 
@@ -405,12 +488,30 @@ class Logs:
         box.entries -= 1  # what no device has is past the floor
         box.size -= message.size
         self.changed(box)
+        if message.total > 1:
+            self.note_absent(box, message, waits=False)
         self.settle(message, reason, outcome)
         self.remove_if_unused(message)
 
+    def note_absent(self, box: Mailbox, message: Message, *, waits: bool) -> None:
+        """Note that a message for a member is not in that member's log; and whether it is waited for even so."""
+        self.execute("INSERT INTO absent VALUES (?, ?, ?)", (message.number, box.number, int(waits)))
+
+    def note_contact(self, box: Mailbox, other: int, recipient: bytes) -> None:
+        """Note that a member has written to another, if it was not to all."""
+        if other == box.number or recipient.lower() == b"all":
+            return
+        self.execute("INSERT OR IGNORE INTO contact VALUES (?, ?)", (box.number, other))
+        if len(box.written) == _YOUNG:
+            box.written.clear()
+        box.written.add(other)
+
     def remove_if_unused(self, message: Message) -> None:
-        """Remove a message that is in no log any more and that nobody waits for; only a guest's can be such."""
-        if message.sender is None and not message.waiting:
+        """Remove a message that is in no log any more and that nobody waits for; only a guest's can be such.
+
+        What was sent to a room can be read there.
+        """
+        if message.sender is None and not message.waiting and message.room is None:
             self.flush()
             if self.execute("SELECT 1 FROM log WHERE message = ? LIMIT 1", (message.number,)).fetchone() is None:
                 self.remove_messages((message.number,))
@@ -420,6 +521,7 @@ class Logs:
         keys = [(number,) for number in numbers]
         self._connection.executemany("DELETE FROM message WHERE number = ?", keys)
         self._connection.executemany("DELETE FROM content WHERE message = ?", keys)
+        self._connection.executemany("DELETE FROM absent WHERE message = ?", keys)
 
     # Cursors
 
@@ -457,13 +559,8 @@ class Logs:
                 f" WHERE l.member = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} ORDER BY l.seq",
                 (box.number, after, up_to),
             ).fetchall()
-            return [(taken, Message(*columns)) for taken, *columns in rows]
+            return [(taken, self.message(columns)) for taken, *columns in rows]
         found: list[tuple[int, Message]] = []
         while young and young[0][0] <= up_to:
-            message = young.pop(0)[1]
-            if message.total > 1:
-                self.flush()
-                row = self.execute(f"SELECT {MESSAGE} FROM message m WHERE number = ?", (message.number,)).fetchone()
-                message = Message(*row)
-            found.append((0, message))
+            found.append((0, young.pop(0)[1]))
         return found

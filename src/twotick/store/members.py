@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
-from twotick.store.logs import MESSAGE, RECEIVED, SENT, Logs, Message
+from twotick.store.logs import MESSAGE, RECEIVED, SENT, Logs
 from twotick.store.records import (
     AddInvitation,
     AddMember,
@@ -21,13 +21,15 @@ from twotick.store.records import (
     Revoke,
     SetPassword,
 )
+from twotick.store.sqlite_rooms import Rooms
 
 
 class Directory:
     """Carries out requests about members and devices. Each method carries out the request that it takes; see there."""
 
-    def __init__(self, logs: Logs):
+    def __init__(self, logs: Logs, rooms: Rooms):
         self._logs = logs
+        self._rooms = rooms
 
     # Members
 
@@ -84,33 +86,45 @@ class Directory:
         member = self.find_member(FindMember(request.name))
         if member is None:
             return None
-        logs.flush()
         outcome = Outcome()
         box = logs.mailbox(member.number)
         assert box is not None
+        self._rooms.remove_member(box, request.time, outcome)
+        logs.flush()
         # From now on nobody is told what becomes of its messages.
         logs.execute(
             "UPDATE message SET sender = NULL WHERE number IN"
             f" (SELECT message FROM log WHERE member = ? AND kind = {SENT})",
             (box.number,),
         )
-        for row in logs.execute(
-            f"SELECT {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
-            f" WHERE l.member = ? AND l.seq > ? AND l.kind = {RECEIVED} AND l.taken = 0 ORDER BY l.seq",
-            (box.number, box.mark),
-        ).fetchall():
-            logs.settle(Message(*row), f"{box.name} is not a member any more", outcome)
+        logs.drop_remembered()
+        waiting = (
+            logs.execute(
+                f"SELECT {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
+                f" WHERE l.member = ? AND l.seq > ? AND l.kind = {RECEIVED} AND l.taken = 0 ORDER BY l.seq",
+                (box.number, box.mark),
+            ).fetchall()
+            + logs.execute(
+                f"SELECT {MESSAGE} FROM absent a CROSS JOIN message m ON m.number = a.message"
+                " WHERE a.member = ? AND a.waits = 1 ORDER BY m.number",
+                (box.number,),
+            ).fetchall()
+        )
+        for row in waiting:
+            logs.settle(logs.message(row), f"{box.name} is not a member any more", outcome)
         logs.flush()
         unused = logs.execute(
-            "SELECT number FROM message WHERE live = 0 AND number IN (SELECT message FROM log WHERE member = ?1)"
+            "SELECT message.number FROM message LEFT JOIN room ON room.number = message.room"
+            " WHERE live = 0 AND folded IS NULL AND message.number IN (SELECT message FROM log WHERE member = ?1)"
             " AND NOT EXISTS (SELECT 1 FROM log WHERE log.message = message.number AND member <> ?1)",
             (box.number,),
         ).fetchall()
         logs.remove_messages(number for (number,) in unused)
-        for table in ("log", "device", "reading"):
+        for table in ("log", "device", "reading", "conversation", "absent", "contact"):
             logs.execute(f"DELETE FROM {table} WHERE member = ?", (box.number,))
+        logs.execute("DELETE FROM contact WHERE other = ?", (box.number,))
         logs.execute("DELETE FROM member WHERE number = ?", (box.number,))
-        logs.drop_mailboxes()
+        logs.drop_remembered()
         return outcome
 
     def add_invitation(self, request: AddInvitation) -> None:

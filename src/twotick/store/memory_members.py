@@ -1,6 +1,8 @@
 """Requests about members, their devices and tokens, and invitations, in memory (docs/protocol.md, section 10)."""
 
-from twotick.store.memory_logs import NEVER, SENT, DeviceState, Logs, Mailbox
+from twotick.store.memory_logs import Logs
+from twotick.store.memory_mailboxes import NEVER, SENT, DeviceState, Mailbox
+from twotick.store.memory_rooms import RoomKeeper
 from twotick.store.records import (
     AddInvitation,
     AddMember,
@@ -25,14 +27,13 @@ class Directory:
     """Carries out requests about members and devices. Each method carries out the request that it takes; see there.
 
     Attributes:
-        names: the members, by name in lower case.
         tokens: whose token has which hash: the member and the device's name.
     """
 
-    def __init__(self, logs: Logs) -> None:
-        self.names: dict[str, Mailbox] = {}
+    def __init__(self, logs: Logs, rooms: RoomKeeper) -> None:
         self.tokens: dict[bytes, tuple[Mailbox, bytes]] = {}
         self._logs = logs
+        self._rooms = rooms
         self._invitations: dict[bytes, float] = {}
         self._newest = 0
 
@@ -40,11 +41,11 @@ class Directory:
 
     def members(self, request: Members) -> list[Member]:
         """List all members, by name."""
-        return [box.member for _, box in sorted(self.names.items())]
+        return [box.member for _, box in sorted(self._logs.names.items())]
 
     def find_member(self, request: FindMember) -> Member | None:
         """Find a member by name."""
-        box = self.names.get(request.name.lower())
+        box = self._logs.names.get(request.name.lower())
         return box.member if box else None
 
     def find_token(self, request: FindToken) -> tuple[Member, str] | None:
@@ -55,7 +56,7 @@ class Directory:
     def add_member(self, request: AddMember) -> Member | Refusal:
         """Make a name a member's (rule 10.3)."""
         folded = request.name.lower()
-        if folded in self.names:
+        if folded in self._logs.names:
             return Refusal(f"{request.name} is a member already")
         if request.invitation is not None:
             # All that are over go as well; nothing else removes them.
@@ -64,12 +65,12 @@ class Directory:
                 return Refusal("the invitation is not good, was used before, or is too old")
         self._newest += 1
         member = Member(self._newest, request.name, request.password)
-        self.names[folded] = self._logs.mailboxes[member.number] = Mailbox(member)
+        self._logs.names[folded] = self._logs.mailboxes[member.number] = Mailbox(member)
         return member
 
     def set_password(self, request: SetPassword) -> bool:
         """Change a password."""
-        box = self.names.get(request.name.lower())
+        box = self._logs.names.get(request.name.lower())
         if box is None:
             return False
         box.member = Member(box.number, box.member.name, request.password)
@@ -78,9 +79,11 @@ class Directory:
     def remove_member(self, request: RemoveMember) -> Outcome | None:
         """Remove a member with all that is its own; others keep what they had of it."""
         logs = self._logs
-        box = self.names.pop(request.name.lower(), None)
+        box = self._logs.names.pop(request.name.lower(), None)
         if box is None:
             return None
+        outcome = Outcome()
+        self._rooms.remove_from_server(box, request.time, outcome)
         del logs.mailboxes[box.number]
         for device in box.devices.values():
             self._drop_token(device)
@@ -88,10 +91,14 @@ class Directory:
         for seq in range(box.base + 1, box.last + 1):
             if box.kind(seq) == SENT:
                 box.message(seq).sender = None
-        outcome = Outcome()
         for seq in range(max(box.mark, box.base) + 1, box.last + 1):
             if box.waits(seq):
                 logs.fail(box.message(seq), f"{box.member.name} is not a member any more", outcome)
+        for message in list(box.shut_out.values()):
+            logs.give_up(box, message, f"{box.member.name} is not a member any more", outcome)
+        for other in logs.mailboxes.values():
+            other.written.discard(box.number)
+            other.writers.discard(box.number)
         # An entry may be one of several about its message.
         for message in {message.number: message for message in box.clear() if message.number}.values():
             logs.remove_if_unused(message)

@@ -2,9 +2,15 @@
 
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
+from collections.abc import Sequence
+from typing import Final
+
+from twotick.store import rooms
+from twotick.store.editing import Editing, Target
 from twotick.store.logs import MESSAGE, RECEIVED, SENT, Logs, Mailbox, Message
 from twotick.store.records import (
     Acknowledge,
+    Action,
     Append,
     Appended,
     Entry,
@@ -19,22 +25,36 @@ from twotick.store.records import (
     Settle,
     State,
 )
+from twotick.store.rooms import RoomState
+from twotick.store.sqlite_rooms import Rooms
 
 _AT_ONCE = 256
 """Messages that `expire` and `prune` look at in one call."""
 
+_ENTRIES_AT_ONCE = 4096
+"""Entries that they remove in one call, but for the rest of the last message's."""
+
+_NOBODY: Final[set[bytes]] = set()
+
+EXPIRED = "expired"
 RESTARTED = "the server was restarted: it is not known whether the message arrived"
 
 
 class Messages:
     """Carries out requests about messages. Each method carries out the request that it takes; see there."""
 
-    def __init__(self, logs: Logs):
+    def __init__(self, logs: Logs, rooms: Rooms, editing: Editing):
         self._logs = logs
+        self._rooms = rooms
+        self._editing = editing
         self._pruned = 0
 
     def append(self, request: Append) -> Appended | Known | Refusal:
-        """Store a message (rules 11.6, 11.7 and 11.13)."""
+        """Store a message (rules 11.6, 11.7, 11.13 and 12.5, sections 13 and 14).
+
+        Raises:
+            NotAllowed: it is refused, for a reason that is in rooms.py.
+        """
         logs = self._logs
         own: Mailbox | None = None
         sender = request.sender
@@ -44,55 +64,96 @@ class Messages:
                 return Refusal("the sender is not a member any more")
             if request.id and (known := self._known(sender, request)):
                 return known
+        members: Sequence[int] = request.members
+        room: RoomState | None = None
+        if request.recipient[:1] == b"#":
+            room = rooms.known(None if sender is None else self._rooms.find(request.recipient), sender or 0)
+            members = room.others(sender or 0)
+        target: Target | None = None
+        if request.action is not Action.NONE:
+            rooms.check_action(request)
+            if request.action is not Action.REACT:
+                target = self._editing.target(request, room)
+
         body = request.body
+        name = request.sender_name.lower()
+        total = len(members) + request.live
         boxes: list[Mailbox] = []
+        blocking: list[Mailbox] = []
+        full: list[Mailbox] = []
         reason = ""
-        for member in request.members:
+        for member in members:
             box = logs.mailbox(member)
             if box is None:
                 reason = "the recipient is not a member any more"
-            elif box.entries >= logs.limits.mailbox_entries or box.size + len(body) > logs.limits.mailbox_bytes:
+            elif box.blocked and room is None and name in box.blocked:
+                if sender is not None:
+                    blocking.append(box)
+                elif request.recipient.lower() == b"all":
+                    total -= 1
+                else:
+                    return Refusal(f"{request.recipient.decode(errors='replace')} is not connected")
+            elif logs.is_full(box, len(body)):
                 reason = f"the mailbox of {box.name} is full"
+                full.append(box)
             else:
                 boxes.append(box)
-        if reason and not boxes and not request.live:
+        waiting = len(boxes) + len(blocking) + request.live
+        if reason and not waiting:
             return Refusal(reason)
+
+        recipient, headers, time = request.recipient, request.headers, request.time
+        peer, room_name, place = name, b"", 0
+        if room is not None:
+            room.last = place = room.last + 1
+            peer, room_name = room.key, room.name
         message = logs.new_message(
             sender,
             request.sender_name,
             request.id,
-            request.recipient,
-            request.time,
+            recipient,
+            time,
             request.expires,
             request.live,
-            len(request.members) + request.live,
-            len(request.members) - len(boxes),
+            total,
+            total - waiting,
             reason,
-            request.headers,
+            headers,
             body,
+            None if room is None else room.number,
+            place or None,
+            None if target is None else target.number,
         )
         number = message.number
         outcome = Outcome([], [])
         entries = outcome.entries
         if own is not None:
-            seq = logs.append(own, SENT, number, request.recipient.lower(), request.device)
+            seq = logs.append(own, SENT, number, recipient.lower(), request.device)
             entries.append(
                 Entry(
                     own.number,
                     seq,
                     Kind.SENT,
                     number,
-                    request.recipient,
+                    recipient,
                     request.id,
-                    request.headers,
+                    headers,
                     body,
                     request.device,
-                    time=request.time,
+                    0,
+                    "",
+                    State.ACCEPTED,
+                    time,
+                    b"",
+                    place,
                 )
             )
-        peer = request.sender_name.lower()
+            if room is None and len(members) == 1 and members[0] not in own.written:
+                logs.note_contact(own, members[0], recipient)
+        weight = 0 if request.action is not Action.NONE else 1
+        mentioned = rooms.mentioned(body) if weight and room is not None else _NOBODY
         for box in boxes:
-            seq = logs.receive(box, message, peer)
+            seq = logs.receive(box, message, peer, 2 if mentioned and box.folded in mentioned else weight)
             entries.append(
                 Entry(
                     box.number,
@@ -101,15 +162,28 @@ class Messages:
                     number,
                     request.sender_name,
                     request.id,
-                    request.headers,
+                    headers,
                     body,
-                    time=request.time,
+                    b"",
+                    0,
+                    "",
+                    State.ACCEPTED,
+                    time,
+                    room_name,
+                    place,
                 )
             )
+        for box in blocking:
+            logs.note_absent(box, message, waits=True)
+        if total > 1:
+            for box in full:
+                logs.note_absent(box, message, waits=False)
+        if target is not None:
+            self._editing.apply(target, request)
         if not message.waiting:
             logs.conclude(message, outcome)
             logs.remove_if_unused(message)
-        return Appended(number, outcome)
+        return Appended(number, outcome, place, len(members) if room is not None else 0)
 
     def _known(self, sender: int, request: Append) -> Known | None:
         """The message that the member has sent with this Id, if there is one."""
@@ -145,7 +219,7 @@ class Messages:
                 (box.number, request.seq),
             ).fetchone()
             if row is not None:
-                logs.withdraw(box, request.seq, Message(*row), "refused", outcome)
+                logs.withdraw(box, request.seq, logs.message(row), "refused", outcome)
         logs.advance(box, device, request.seq, request.time, outcome)
         return outcome
 
@@ -161,8 +235,9 @@ class Messages:
         seq = min(request.seq, box.last)
         row = logs.execute("SELECT up_to FROM reading WHERE member = ? AND peer = ?", (box.number, peer)).fetchone()
         rows = logs.execute(
-            f"SELECT l.seq, l.taken, m.state, m.sender_name, {MESSAGE}"
+            f"SELECT l.seq, l.taken, m.state, ifnull(CAST(r.name AS BLOB), m.sender_name), {MESSAGE}"
             " FROM log l INDEXED BY log_peer CROSS JOIN message m ON m.number = l.message"
+            " LEFT JOIN room r ON r.number = m.room"
             f" WHERE l.member = ? AND l.peer = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} ORDER BY l.seq",
             (box.number, peer, row[0] if row else 0, seq),
         ).fetchall()
@@ -171,12 +246,12 @@ class Messages:
         newest: Message | None = None
         newly_read: list[int] = []
         for at, taken, state, _, *columns in rows:
-            message = Message(*columns)
+            message = logs.message(columns)
             if at > box.mark and not taken:
                 box.forget_young()
                 logs.execute("UPDATE log SET taken = 1 WHERE member = ? AND seq = ?", (box.number, at))
                 logs.settle(message, None, outcome)
-            if message.total == 1 and state != State.READ:
+            if message.total == 1 and message.room is None and state != State.READ and peer not in box.blocked:
                 newly_read.append(message.number)
                 if message.sender is None:
                     outcome.guests.append((message.number, State.READ, ""))
@@ -207,7 +282,7 @@ class Messages:
             f"SELECT {MESSAGE} FROM message m WHERE number = ? AND live = 1", (request.message,)
         ).fetchone()
         if row is not None:
-            message = Message(*row)
+            message = logs.message(row)
             logs.execute("UPDATE message SET live = 0 WHERE number = ?", (message.number,))
             logs.settle(message, None if request.taken else request.reason, outcome)
             logs.remove_if_unused(message)
@@ -223,12 +298,13 @@ class Messages:
         logs = self._logs
         logs.flush()
         outcome = Outcome([], [])
+        entries = 0
         for columns in logs.execute(
             f"SELECT {MESSAGE} FROM message m WHERE expires IS NOT NULL AND expires <= ? AND state = 1"
             " ORDER BY expires LIMIT ?",
             (request.time, _AT_ONCE),
         ).fetchall():
-            message = Message(*columns)
+            message = logs.message(columns)
             logs.execute("UPDATE message SET expires = NULL WHERE number = ?", (message.number,))
             for member, seq in logs.execute(
                 f"SELECT member, seq FROM log WHERE message = ? AND kind = {RECEIVED} AND taken = 0 ORDER BY member",
@@ -237,7 +313,15 @@ class Messages:
                 box = logs.mailbox(member)
                 assert box is not None, "a removed member has no log"
                 if seq > box.mark:
-                    logs.withdraw(box, seq, message, "expired", outcome)
+                    logs.withdraw(box, seq, message, EXPIRED, outcome)
+                    entries += 1
+            for (member,) in logs.execute(
+                "SELECT member FROM absent WHERE message = ? AND waits = 1", (message.number,)
+            ).fetchall():
+                logs.execute("UPDATE absent SET waits = 0 WHERE message = ? AND member = ?", (message.number, member))
+                logs.settle(message, EXPIRED, outcome)
+            if entries >= _ENTRIES_AT_ONCE:
+                break
         return outcome
 
     def prune(self, request: Prune) -> bool:
@@ -248,6 +332,7 @@ class Messages:
         rows = logs.execute(
             "SELECT number, time, live FROM message WHERE number > ? ORDER BY number LIMIT ?", (self._pruned, _AT_ONCE)
         ).fetchall()
+        removed = 0
         for number, time, live in rows:
             if time >= oldest:  # and so are those after it
                 self._pruned = 0
@@ -262,6 +347,9 @@ class Messages:
                             "DELETE FROM reading WHERE member = ? AND peer = ? AND up_to <= ?", (member, peer, seq)
                         )
                 logs.remove_messages((number,))
+                removed += len(entries)
+                if removed >= _ENTRIES_AT_ONCE:
+                    return True
         if len(rows) < _AT_ONCE:
             self._pruned = 0
             return False

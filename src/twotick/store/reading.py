@@ -2,21 +2,30 @@
 
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
-from twotick.store.logs import Logs
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+from twotick.store.logs import RECEIVED, SENT, Logs
 from twotick.store.records import Entry, Fetch, Fetched, History, Kind, State
+from twotick.store.sqlite_rooms import Rooms
 
 _COLUMNS = (
     "l.member, l.seq, l.kind, l.message, l.device, l.up_to,"
-    " m.sender_name, m.recipient, m.id, m.reason, m.state, m.time,"
+    " m.sender_name, m.recipient, m.id, m.reason, m.state, m.time, r.name, m.place,"
     " CASE WHEN l.kind <= 2 THEN c.headers END, CASE WHEN l.kind <= 2 THEN c.body END"
 )
-_JOINED = "CROSS JOIN message m ON m.number = l.message CROSS JOIN content c ON c.message = l.message"
+_JOINED = (
+    "CROSS JOIN message m ON m.number = l.message CROSS JOIN content c ON c.message = l.message"
+    " LEFT JOIN room r ON r.number = m.room"
+)
 
-_Row = tuple[int, int, int, int, bytes | None, int | None, bytes, bytes, bytes, str, int, float, bytes, bytes]
+_Row: TypeAlias = tuple[Any, ...]
 
 
 def _entry(row: _Row) -> Entry:
-    member, seq, kind, message, device, up_to, sender_name, recipient, ident, reason, state, time, headers, body = row
+    member, seq, kind, message, device, up_to, sender_name, recipient, ident, reason, state, time, *more = row
+    name, place, headers, body = more
+    room = b"" if name is None else name.encode()
     if kind in (Kind.RECEIVED, Kind.SENT):
         return Entry(
             member,
@@ -30,17 +39,20 @@ def _entry(row: _Row) -> Entry:
             device or b"",
             state=State(state),
             time=time,
+            room=room if kind == Kind.RECEIVED else b"",
+            place=place or 0,
         )
     if kind == Kind.READ_HERE:
-        return Entry(member, seq, Kind.READ_HERE, message, sender_name, device=device or b"", up_to=up_to or 0)
+        return Entry(member, seq, Kind.READ_HERE, message, room or sender_name, device=device or b"", up_to=up_to or 0)
     return Entry(member, seq, Kind(kind), message, recipient, ident, reason=reason if kind == Kind.FAILED else "")
 
 
 class Reading:
     """Carries out requests that read logs. Each method carries out the request that it takes; see there."""
 
-    def __init__(self, logs: Logs):
+    def __init__(self, logs: Logs, rooms: Rooms):
         self._logs = logs
+        self._rooms = rooms
 
     def fetch(self, request: Fetch) -> Fetched:
         """Read a log forwards."""
@@ -69,6 +81,8 @@ class Reading:
         box = logs.mailbox(request.member)
         if box is None:
             return Fetched([], 0)
+        if request.peer[:1] == b"#":
+            return self._history_of_room(request)
         before = min(request.before, box.last + 1) if request.before > 0 else box.last + 1
         if request.peer:
             rows = logs.execute(
@@ -82,15 +96,41 @@ class Reading:
                 " ORDER BY l.seq DESC",
                 (request.member, before),
             )
-        entries: list[Entry] = []
-        size = 0
-        for row in rows:
-            if len(entries) >= request.most or size >= request.size:
-                break
-            entry = _entry(row)
-            if entry.time < request.since:
-                break
-            entries.append(entry)
-            size += len(entry.body)
-        entries.reverse()
-        return Fetched(entries, before)
+        return Fetched(_last(rows, request), before)
+
+    def _history_of_room(self, request: History) -> Fetched:
+        """Read what was sent to a room backwards (rule 12.10)."""
+        room = self._rooms.find(request.peer)
+        membership = room.members.get(request.member) if room is not None else None
+        if room is None or membership is None:
+            return Fetched([], 0)
+        before = min(request.before, room.last + 1) if request.before > 0 else room.last + 1
+        rows = self._logs.execute(
+            f"SELECT ?1, 0, iif(m.sender = ?1, {SENT}, {RECEIVED}), m.number, NULL, NULL, m.sender_name, m.recipient,"
+            " m.id, m.reason, m.state, m.time, ?2, m.place, c.headers, c.body"
+            " FROM message m INDEXED BY message_place CROSS JOIN content c ON c.message = m.number"
+            " WHERE m.room = ?3 AND m.place >= ?4 AND m.place < ?5 ORDER BY m.place DESC",
+            (request.member, room.name.decode(), room.number, membership.seen_from, before),
+        )
+        return Fetched(_last(rows, request), before)
+
+
+def _last(rows: Iterable[_Row], request: History) -> list[Entry]:
+    """As many of the newest entries as are asked for, oldest first.
+
+    Args:
+        rows: the entries, newest first.
+        request: says how many.
+    """
+    entries: list[Entry] = []
+    size = 0
+    for row in rows:
+        if len(entries) >= request.most or size >= request.size:
+            break
+        entry = _entry(row)
+        if entry.time < request.since:
+            break
+        entries.append(entry)
+        size += len(entry.body)
+    entries.reverse()
+    return entries

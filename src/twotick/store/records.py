@@ -26,6 +26,7 @@ class StoreLimits:
         devices: the devices of a member.
         room_members: the members of a room.
         rooms: the rooms of a member.
+        settings: the conversations that a member has muted or blocked.
         file_bytes: the size of a file.
         files_bytes: the files of a member together.
         file_age: seconds after which a file that was sent is gone.
@@ -38,6 +39,7 @@ class StoreLimits:
     devices: int = 32
     room_members: int = 2000
     rooms: int = 200
+    settings: int = 10_000
     file_bytes: int = 100 << 20
     files_bytes: int = 1 << 30
     file_age: float = 30 * 86400
@@ -92,7 +94,7 @@ class Entry:
         time: for RECEIVED and SENT, when it was accepted, in seconds since 1970.
         room: for RECEIVED, the room that it was sent to, as it is shown; empty if it was sent to the member. For SENT,
             READ_HERE and what became of a message, `peer` is the room.
-        place: its number in the room (rule 12.5); 0 if it was not sent to one.
+        place: for RECEIVED and SENT, its number in the room (rule 12.5); 0 if it was not sent to one.
     """
 
     member: int
@@ -156,7 +158,7 @@ class Progress:
         room: the room as the sender wrote it.
         id: its Id.
         have: how many have it.
-        of: how many it went to.
+        of: how many it was meant for (`Appended.members`).
     """
 
     member: int
@@ -206,7 +208,8 @@ class Append:
     A recipient whose mailbox is full (rule 11.13), or who is no member any more, does not get it. If that leaves
     nobody, the message is refused. If the recipient begins with `#`, those who get it are the other members of that
     room, of whom the store knows, and it is refused if the sender is not in the room. Who has blocked the sender (rule
-    14.4) does not get it, and the sender is told as if that member were away.
+    14.4) does not get it unless it is to a room, and the sender is told as if that member were away: it is waited for
+    until it expires; what it edits stays as it is. A guest is told as if that member were not connected.
 
     Attributes:
         sender: the member who sends it; None for a guest.
@@ -287,7 +290,7 @@ class Appended:
         outcome: its entries: first SENT if the sender is a member, then RECEIVED for each recipient; and what became of
             it, if there was nobody to send it to.
         place: its number in the room (rule 12.5); 0 if it was not sent to one.
-        members: how many others are sent it, in a room.
+        members: how many others are in the room, those counted whose mailbox is full.
     """
 
     message: int
@@ -456,7 +459,8 @@ class History:
     The log is read backwards, and no further than to the first message before `since`.
 
     Attributes:
-        peer: whose conversation, in any case; empty for everybody's. A room that the member is not in has none.
+        peer: whose conversation, in any case; empty for everybody's. A room that the member is not in has none. What
+            was sent to a room is the same for all its members but for their own, which are SENT; `seq` is 0.
         before: only entries before this number, for a room what is before this place (rule 12.10); 0 for no such limit.
         since: only messages accepted at this time or later; 0 for no such limit.
         most: how many at most.
@@ -551,10 +555,11 @@ class SetPassword:
 class RemoveMember:
     """Remove a member with its log, devices and tokens. Answered by Outcome, or None if there is no such member.
 
-    Messages that it sent stay in the logs of others. What waited for it fails.
+    Messages that it sent stay in the logs of others. What waited for it fails. It leaves its rooms (rule 12.4).
     """
 
     name: str
+    time: float
 
 
 @dataclass(frozen=True, slots=True)

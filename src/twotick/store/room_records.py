@@ -168,7 +168,9 @@ class Receipt:
 class Receipts:
     """What became of a message that the member has sent, for each recipient (rule 12.7).
 
-    Answered by a list of Receipt, or Refusal.
+    Answered by a list of Receipt, by name; or Refusal. Who is no member any more is left out. For a message to one user
+    the state is that of the message. To several, READ is for a recipient whose mark of reading (`MarkRead`) is past its
+    entry, who has not blocked the sender if it was to ALL; FAILED for one who does not get it.
 
     Attributes:
         recipient: whom it was sent to, in any case.
@@ -188,7 +190,7 @@ class Conversation:
     """How a conversation stands (rule 14.1).
 
     Attributes:
-        name: the other user, or the room, as it is shown.
+        name: the other user, or the room, as it is shown; a guest's as the newest message has it, or as it was set.
         unread: messages that came and were not read, without those that only change others, and events.
         mentions: those of them that mention the member.
         read: the entry up to which was read; 0 for none.
@@ -210,7 +212,11 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Conversations:
-    """The conversations of a member (rule 14.1), the newest first. Answered by a list of Conversation."""
+    """The conversations of a member (rule 14.1), the newest first. Answered by a list of Conversation.
+
+    There is one for each user with whom there are messages in the log, whoever sent them; for each room that the member
+    is in; and for each user who is muted or blocked. What was sent to ALL is in that of nobody.
+    """
 
     member: int
     most: int
@@ -219,6 +225,8 @@ class Conversations:
 @dataclass(frozen=True, slots=True)
 class SetConversation:
     """Mute or block (rule 14.3); None for what stays as it is. Answered by ConversationSet, or Refusal.
+
+    The event is a RECEIVED entry from the member itself, and in no conversation: not even in that with oneself.
 
     Attributes:
         peer: the user or the room, in any case.
@@ -288,10 +296,13 @@ class Index:
 class Audience:
     """Who may see whether a member is here, and that the member types (rules 15.2 and 15.3).
 
-    Answered by a list of members' numbers; an empty one if the member does not wish to be seen.
+    Answered by a list of members' numbers, in order; an empty one if the member does not wish to be seen. Those are the
+    members to whom a message of the member alone was ever accepted, and those in a room with the member, without those
+    whom the member has blocked; 2,000 at most, the former first. A member who is removed and comes back is another.
 
     Attributes:
-        peer: only this user, or those in this room, in any case; empty for all.
+        peer: only this user, or those in this room, in any case; empty for all: those in a room with the member, and
+            those to whom it has written, which is who `Contacts` says so of.
     """
 
     member: int
@@ -317,7 +328,10 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Contacts:
-    """Those in a room with a member, and those who have written to it, by name. Answered by a list of Contact."""
+    """Those in a room with a member, and those who have written to it, by name. Answered by a list of Contact.
+
+    There are 2,000 at most; those who have written to it first. Who has blocked the member is not shown.
+    """
 
     member: int
 

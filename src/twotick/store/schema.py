@@ -92,6 +92,77 @@ STEPS = (
         rows BLOB NOT NULL                        -- see journal.py
     ) STRICT;
     """,
+    """
+    CREATE TABLE room (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: a room of the same name is another room
+        name TEXT NOT NULL,
+        folded TEXT UNIQUE,                       -- the name in lower case; NULL when the room is gone
+        public INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        last INTEGER NOT NULL DEFAULT 0,          -- the place of the newest message, which may be gone
+        open_from INTEGER NOT NULL                -- see rooms.RoomState
+    ) STRICT;
+
+    CREATE TABLE room_member (
+        room INTEGER NOT NULL,
+        member INTEGER NOT NULL,
+        role INTEGER NOT NULL,
+        since REAL NOT NULL,
+        seen_from INTEGER NOT NULL,               -- the place from which on the member may read
+        PRIMARY KEY (room, member)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX room_member_member ON room_member (member);
+
+    CREATE TABLE room_invitation (
+        room INTEGER NOT NULL,
+        member INTEGER NOT NULL,
+        PRIMARY KEY (room, member)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX room_invitation_member ON room_invitation (member);
+
+    ALTER TABLE message ADD COLUMN room INTEGER;  -- NULL: it was not sent to a room
+    ALTER TABLE message ADD COLUMN place INTEGER; -- its number there
+    ALTER TABLE message ADD COLUMN about INTEGER; -- the message that it edits or deletes
+    CREATE UNIQUE INDEX message_place ON message (room, place) WHERE room IS NOT NULL;
+    CREATE INDEX message_about ON message (about) WHERE about IS NOT NULL;
+
+    -- Recipients of messages in whose logs these are not.
+    CREATE TABLE absent (
+        message INTEGER NOT NULL,
+        member INTEGER NOT NULL,
+        waits INTEGER NOT NULL,                   -- 1: blocked, and so waited for until it expires; 0: it failed
+        PRIMARY KEY (message, member)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX absent_member ON absent (member);
+
+    -- RECEIVED: 0 if it does not count as unread, 2 if it mentions the member.
+    ALTER TABLE log ADD COLUMN weight INTEGER NOT NULL DEFAULT 1;
+    -- With all that conversations are counted by.
+    DROP INDEX log_peer;
+    CREATE INDEX log_peer ON log (member, peer, seq, kind, weight) WHERE peer IS NOT NULL;
+
+    CREATE TABLE conversation (
+        member INTEGER NOT NULL,
+        peer BLOB NOT NULL,                       -- in lower case
+        name TEXT NOT NULL,                       -- as it is shown
+        muted INTEGER NOT NULL,
+        blocked INTEGER NOT NULL,
+        PRIMARY KEY (member, peer)
+    ) STRICT, WITHOUT ROWID;
+
+    -- To whom members have written.
+    CREATE TABLE contact (
+        member INTEGER NOT NULL,
+        other INTEGER NOT NULL,
+        PRIMARY KEY (member, other)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX contact_other ON contact (other);
+    INSERT INTO contact SELECT DISTINCT l.member, o.number FROM log l
+        JOIN member o ON o.folded = CAST(l.peer AS TEXT) JOIN message m ON m.number = l.message
+        WHERE l.kind = 2 AND o.number <> l.member AND o.added <= m.time;
+
+    ALTER TABLE member ADD COLUMN shown INTEGER NOT NULL DEFAULT 1; -- whether others may see that the member is here
+    """,
 )
 """What makes a database of version n + 1 from one of version n. Only ever added to."""
 

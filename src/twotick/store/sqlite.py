@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twotick.store.check import problems
+from twotick.store.editing import Editing
 from twotick.store.logs import Logs
 from twotick.store.members import Directory
 from twotick.store.messages import Messages
@@ -38,7 +39,20 @@ from twotick.store.records import (
     StoreLimits,
 )
 from twotick.store.requests import Request, Result
+from twotick.store.room_records import (
+    Appoint,
+    ChangeRoom,
+    CreateRoom,
+    InviteToRoom,
+    JoinRoom,
+    LeaveRoom,
+    LookAtRoom,
+    RemoveFromRoom,
+    RoomMembers,
+)
+from twotick.store.room_records import Rooms as ListRooms
 from twotick.store.schema import STEPS, connect, migrate, reason, version
+from twotick.store.sqlite_rooms import Rooms, refusing
 
 _DATABASE = "twotick.db"
 _LOCK = "lock"
@@ -100,11 +114,12 @@ class SqliteStore:
             raise
         self._connection = connection
         self._logs = logs = Logs(connection, self._limits)
-        self._messages = messages = Messages(logs)
-        reading = Reading(logs)
-        directory = Directory(logs)
+        rooms = Rooms(logs)
+        self._messages = messages = Messages(logs, rooms, Editing(logs))
+        reading = Reading(logs, rooms)
+        directory = Directory(logs, rooms)
         self._handlers: dict[type, Callable[[Any], Result]] = {
-            Append: messages.append,
+            Append: refusing(messages.append),
             Acknowledge: messages.acknowledge,
             Refuse: messages.refuse,
             MarkRead: messages.mark_read,
@@ -124,6 +139,16 @@ class SqliteStore:
             OpenDevice: directory.open_device,
             Devices: directory.devices,
             Revoke: directory.revoke,
+            CreateRoom: refusing(rooms.create),
+            JoinRoom: refusing(rooms.join),
+            LeaveRoom: refusing(rooms.leave),
+            ChangeRoom: refusing(rooms.change),
+            InviteToRoom: refusing(rooms.invite),
+            RemoveFromRoom: refusing(rooms.remove),
+            Appoint: refusing(rooms.appoint),
+            LookAtRoom: refusing(rooms.look),
+            RoomMembers: refusing(rooms.members),
+            ListRooms: rooms.rooms,
         }
 
     def apply(self, requests: Sequence[Request]) -> list[Result]:

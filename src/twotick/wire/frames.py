@@ -262,7 +262,7 @@ def _header_name(name: str) -> bytes:
 def frame(
     verb: Verb, name: bytes = b"", body: bytes | None = None, travels: bytes = b"", **headers: bytes | int | None
 ) -> bytes:
-    """Any frame of the extended profile (sections 9 to 11).
+    """Any frame of the extended profile (sections 9 to 17).
 
     Args:
         verb: the first word; SENT is written as SEND.
@@ -286,8 +286,16 @@ def delivered(recipient: bytes, identifier: bytes, seq: int | None) -> bytes:
     return b"SEND %b\nId: %b\n%b\n" % (recipient, identifier, _seq_line(seq))
 
 
-def forward(sender: bytes, body: bytes, identifier: bytes, seq: int | None, travels: bytes) -> bytes:
-    """A message from an extended connection, or an entry of a log that is one (rules 9.7 and 11.1).
+def forward(
+    sender: bytes,
+    body: bytes,
+    identifier: bytes,
+    seq: int | None,
+    travels: bytes,
+    room: bytes = b"",
+    place: int = 0,
+) -> bytes:
+    """A message from an extended connection, or an entry of a log that is one (rules 9.7, 11.1 and 12.5).
 
     Args:
         sender: who sent it.
@@ -295,11 +303,15 @@ def forward(sender: bytes, body: bytes, identifier: bytes, seq: int | None, trav
         identifier: its Id; empty if it has none.
         seq: the entry's number; None for a message that is no entry.
         travels: the header lines that go along.
+        room: the room that it was sent to.
+        place: its number in the room; 0 if it was not sent to one.
     """
+    room_lines = b"To: %b\nPlace: %d\n" % (room, place) if place else b""
     id_line = b"Id: %b\n" % identifier if identifier else b""
-    return b"FORWARD %b\nContent-length: %d\n%b%b%b\n%b" % (
+    return b"FORWARD %b\nContent-length: %d\n%b%b%b%b\n%b" % (
         sender,
         len(body),
+        room_lines,
         id_line,
         _seq_line(seq),
         travels,

@@ -1,0 +1,129 @@
+"""What is asked about conversations: HISTORY, CONVERSATIONS, CONVERSATION, SEARCH and REPORT.
+
+See docs/protocol.md, rule 11.9 and sections 14 and 17.
+"""
+
+from datetime import datetime
+from functools import partial
+
+from twotick.exchange.entries import entry_frame
+from twotick.exchange.question import Asked, Question, Wrong, yes_or_no
+from twotick.exchange.rooms import role_name
+from twotick.store import (
+    Conversation,
+    Conversations,
+    ConversationSet,
+    Fetched,
+    Found,
+    History,
+    Report,
+    Role,
+    Search,
+    SetConversation,
+)
+from twotick.wire import is_identifier, is_name
+
+_HISTORY_MOST = 1000
+_HISTORY_DEFAULT = 50
+_ANSWER_BYTES = 4 << 20
+"""Bytes of bodies after which an answer to HISTORY or SEARCH ends; the client asks for the rest."""
+
+_CONVERSATIONS_MOST = 1000
+_SEARCH_MOST = 100
+_SEARCH_DEFAULT = 20
+_QUERY = 1024
+"""Bytes of what is searched for at most (rule 14.5)."""
+
+
+def ask_history(question: Question) -> Asked:
+    """HISTORY (rules 11.9 and 12.10)."""
+    most = question.limit(_HISTORY_DEFAULT, _HISTORY_MOST)
+    before = question.number(b"before") or 0
+    request = History(question.member, question.head.key, before, _since(question), most, _ANSWER_BYTES)
+    return request, partial(_history, question)
+
+
+def _since(question: Question) -> float:
+    text = question.head.headers.get(b"since")
+    try:
+        return datetime.fromisoformat(text.decode("ascii")).timestamp() if text else 0.0
+    except (ValueError, OverflowError) as error:
+        raise Wrong("Since is a time such as 2026-11-22T09:30:00Z") from error
+
+
+def _history(question: Question, found: Fetched) -> list[bytes]:
+    history = question.identifier or b"-"
+    owner = question.session.name
+    frames = [entry_frame(entry, owner, history=history) for entry in found.entries]
+    return [*frames, question.answer(count=len(found.entries))]
+
+
+def ask_conversations(question: Question) -> Asked:
+    """CONVERSATIONS (rule 14.1)."""
+    return Conversations(question.member, _CONVERSATIONS_MOST), partial(_conversations, question)
+
+
+def _conversations(question: Question, found: list[Conversation]) -> list[bytes]:
+    return [question.list_of([_conversation(each) for each in found])]
+
+
+def _conversation(found: Conversation) -> dict[str, object]:
+    conversation: dict[str, object] = {
+        "name": found.name,
+        "unread": found.unread,
+        "mentions": found.mentions,
+        "read": found.read,
+        "newest": found.newest,
+        "muted": found.muted,
+        "blocked": found.blocked,
+    }
+    if found.role is not Role.NONE:
+        conversation["role"] = role_name(found.role)
+    return conversation
+
+
+def ask_conversation(question: Question) -> Asked:
+    """CONVERSATION: mute or block (rules 14.3 and 14.4)."""
+    muted, blocked = question.yes_or_no(b"muted"), question.yes_or_no(b"blocked")
+    request = SetConversation(question.member, question.head.key, muted, blocked, question.now)
+    return request, partial(_conversation_set, question)
+
+
+def _conversation_set(question: Question, found: ConversationSet) -> list[bytes]:
+    return [question.answer(muted=yes_or_no(found.muted), blocked=yes_or_no(found.blocked))]
+
+
+def ask_search(question: Question) -> Asked:
+    """SEARCH (rule 14.5)."""
+    if len(question.body) > _QUERY:
+        raise Wrong(f"what is searched for has at most {_QUERY} bytes")
+    try:
+        query = question.body.decode()
+    except UnicodeDecodeError as error:
+        raise Wrong("what is searched for is not UTF-8") from error
+    peer = question.head.headers.get(b"in", b"").lower()
+    most = question.limit(_SEARCH_DEFAULT, _SEARCH_MOST)
+    before = question.number(b"before") or 0
+    return Search(question.member, query, peer, before, most, _ANSWER_BYTES), partial(_found, question)
+
+
+def _found(question: Question, found: Found) -> list[bytes]:
+    history = question.identifier or b"-"
+    owner = question.session.name
+    frames = [entry_frame(entry, owner, history=history) for entry in found.entries]
+    return [*frames, question.answer(count=len(found.entries), before=found.before or None)]
+
+
+def ask_report(question: Question) -> Asked:
+    """REPORT (rule 17.1)."""
+    about = question.head.headers.get(b"about", b"")
+    if not is_name(question.head.name):
+        raise Wrong("there is no such user")
+    if about and not is_identifier(about):
+        raise Wrong("About is no Id")
+    request = Report(question.member, question.head.name, about, question.body, question.now)
+    return request, partial(_reported, question)
+
+
+def _reported(question: Question, _: None) -> list[bytes]:
+    return [question.answer()]

@@ -1,0 +1,54 @@
+"""Entries of logs as frames (docs/protocol.md, rules 11.1, 11.9 and 12.5)."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from twotick.store import Entry, Kind
+from twotick.wire import Verb, delivered, error, forward, frame
+
+# What is looked at for every entry.
+_RECEIVED: Final = Kind.RECEIVED
+_DELIVERED: Final = Kind.DELIVERED
+
+
+def time_text(seconds: float) -> str:
+    """A time as it is written in frames: UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def entry_frame(entry: Entry, owner: bytes, *, numbered: bool = True, history: bytes | None = None) -> bytes:
+    """An entry as the frame that a device is given.
+
+    Args:
+        entry: the entry; its number is 0 if it is in no log.
+        owner: the name of the member whose log it is in.
+        numbered: whether it has its number; as something new, it then must be acknowledged.
+        history: the Id of the request that it answers, if it does (rules 11.9 and 14.5).
+    """
+    seq = entry.seq if numbered and entry.seq else None
+    if entry.kind is _RECEIVED and history is None:
+        return forward(entry.peer, entry.body, entry.id, seq, entry.headers, entry.room, entry.place)
+    if entry.kind is _DELIVERED:
+        return delivered(entry.peer, entry.id, seq)
+    identifier = entry.id or None
+    match entry.kind:
+        case Kind.RECEIVED | Kind.SENT:
+            sent = entry.kind is Kind.SENT
+            return frame(
+                Verb.FORWARD,
+                owner if sent else entry.peer,
+                entry.body,
+                entry.headers,
+                to=entry.peer if sent else entry.room or None,
+                place=entry.place or None,
+                id=identifier,
+                seq=seq,
+                history=history,
+                state=entry.state.name.lower().encode() if sent and history is not None else None,
+            )
+        case Kind.READ:
+            return frame(Verb.READ, entry.peer, id=identifier, seq=seq)
+        case Kind.FAILED:
+            return error(102, id=identifier, seq=seq, reason=entry.reason.encode())
+        case Kind.READ_HERE:
+            return frame(Verb.READ, entry.peer, seq=seq, up_to=entry.up_to)

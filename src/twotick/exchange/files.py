@@ -1,0 +1,61 @@
+"""What is asked about files: FILE and PIECE (docs/protocol.md, section 16)."""
+
+import re
+import secrets
+from functools import partial
+
+from twotick.exchange.question import Asked, Question, Wrong
+from twotick.store import PIECE, Offered, OfferFile, ReadPiece, WritePiece
+from twotick.wire import Verb, frame, is_identifier
+
+_KEY = 24
+"""Bytes of chance in a key."""
+
+_HASH = re.compile(rb"[0-9A-Fa-f]{64}")
+
+
+def ask_file(question: Question) -> Asked:
+    """FILE: announce a file (rule 16.1)."""
+    if question.most_bytes < PIECE:
+        raise Wrong("this server takes no files: its Max-body is too small")
+    identifier, digest = question.required(b"id"), question.required(b"hash")
+    question.required(b"size")
+    question.required(b"name")
+    if not is_identifier(identifier):
+        raise Wrong("Id is 1 to 64 of the characters A-Z a-z 0-9 . _ -")
+    if not _HASH.fullmatch(digest):
+        raise Wrong("Hash is 64 hexadecimal digits")
+    request = OfferFile(
+        question.member,
+        identifier,
+        secrets.token_urlsafe(_KEY).encode(),
+        question.text(b"name") or "",
+        question.number(b"size") or 0,
+        bytes.fromhex(digest.decode()),
+        question.now,
+    )
+    return request, partial(_offered, question)
+
+
+def _offered(question: Question, found: Offered) -> list[bytes]:
+    return [frame(Verb.FILE, found.key, id=question.identifier, have=found.have, piece=PIECE)]
+
+
+def ask_piece(question: Question) -> Asked:
+    """PIECE: the next of one's own file, if it has a body (rule 16.2), or one of any file (rule 16.4)."""
+    key = question.head.name
+    question.required(b"offset")
+    offset = question.number(b"offset") or 0
+    if b"content-length" in question.head.headers:
+        return WritePiece(question.member, key, offset, question.body), partial(_written, question)
+    length = question.number(b"length")
+    request = ReadPiece(question.member, key, offset, PIECE if length is None else min(length, PIECE), question.now)
+    return request, partial(_read, question, offset)
+
+
+def _written(question: Question, found: Offered) -> list[bytes]:
+    return [question.answer(have=found.have)]
+
+
+def _read(question: Question, offset: int, data: bytes) -> list[bytes]:
+    return [question.answer(data, offset=offset)]

@@ -1,0 +1,92 @@
+"""Editing and deleting what was said (docs/protocol.md, section 13)."""
+
+from collections.abc import Callable
+
+from twotick.store import rooms
+from twotick.store.logs import Logs
+from twotick.store.records import Action, Append
+from twotick.store.room_records import Role
+from twotick.store.rooms import NO_MESSAGE, NotAllowed, RoomState
+
+
+class Target:
+    """A message that is edited or deleted: its number, its Id and its header lines."""
+
+    __slots__ = ("headers", "id", "number")
+
+    def __init__(self, number: int, ident: bytes, headers: bytes):
+        self.number = number
+        self.id = ident
+        self.headers = headers
+
+
+class Editing:
+    """Finds and changes what other messages edit or delete.
+
+    Attributes:
+        on_deleted: called with the numbers of messages that were deleted, with those that had edited them.
+    """
+
+    def __init__(self, logs: Logs):
+        self.on_deleted: list[Callable[[list[int]], None]] = []
+        self._logs = logs
+
+    def target(self, request: Append, room: RoomState | None) -> Target:
+        """The message that another one edits or deletes.
+
+        Args:
+            request: the other one.
+            room: where it is sent to; None if it is not to a room.
+
+        Raises:
+            NotAllowed: there is none, or the sender may not change it.
+        """
+        logs = self._logs
+        logs.flush()
+        sender = request.sender
+        assert sender is not None, "only members change messages"
+        if request.about_name not in (b"", request.sender_name.lower()):
+            if room is None or room.role(sender) < Role.MODERATOR:
+                raise NotAllowed(NO_MESSAGE)
+            row = logs.execute(
+                "SELECT number FROM member WHERE folded = ?", (request.about_name.decode(errors="replace"),)
+            ).fetchone()
+            if row is None:
+                raise NotAllowed(NO_MESSAGE)
+            sender = row[0]
+        row = logs.execute(
+            "SELECT m.number, m.recipient, m.room, m.about, c.headers FROM message m"
+            " JOIN content c ON c.message = m.number WHERE m.sender = ? AND m.id = ? AND m.id <> x''",
+            (sender, request.about),
+        ).fetchone()
+        if row is None:
+            raise NotAllowed(NO_MESSAGE)
+        number, recipient, number_of_room, about, headers = row
+        if number_of_room != (None if room is None else room.number):
+            raise NotAllowed(NO_MESSAGE)
+        if (room is None and recipient.lower() != request.recipient.lower()) or about is not None:
+            raise NotAllowed(NO_MESSAGE)
+        if headers.startswith(b"Deleted: "):
+            raise NotAllowed(NO_MESSAGE)
+        return Target(number, request.about, headers)
+
+    def apply(self, target: Target, request: Append) -> None:
+        """Change a message as another one says."""
+        if request.action is Action.EDIT:
+            self._replace(target.number, rooms.edited_headers(target.headers, request.time), request.body)
+        else:
+            edits = [
+                number
+                for (number,) in self._logs.execute(
+                    "SELECT number FROM message WHERE about = ? ORDER BY number", (target.number,)
+                )
+            ]
+            self._replace(target.number, rooms.deleted_headers(request.time), b"")
+            for edit in edits:
+                self._replace(edit, rooms.deleted_headers(request.time, target.id), b"")
+            for on_deleted in self.on_deleted:
+                on_deleted([target.number, *edits])
+        self._logs.erased = True
+
+    def _replace(self, message: int, headers: bytes, body: bytes) -> None:
+        self._logs.execute("UPDATE content SET headers = ?, body = ? WHERE message = ?", (headers, body, message))
