@@ -14,6 +14,7 @@ from twotick.store import (
     AddInvitation,
     AddMember,
     AddToken,
+    CloseReport,
     Device,
     Devices,
     FindMember,
@@ -21,6 +22,8 @@ from twotick.store import (
     Members,
     Refusal,
     RemoveMember,
+    Reported,
+    Reports,
     SetPassword,
     SqliteStore,
     StoreError,
@@ -186,6 +189,27 @@ def invite(store: SqliteStore, days: int) -> str:
     code = new_invitation()
     store.apply([AddInvitation(invitation_digest(code), time.time() + days * _DAY)])
     return code
+
+
+def reports(store: SqliteStore) -> list[Reported]:
+    """List what members have reported and is not dealt with, oldest first.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    return cast(list[Reported], store.apply([Reports()])[0])
+
+
+def close_report(store: SqliteStore, number: int) -> None:
+    """A report is dealt with: remove it.
+
+    Raises:
+        AdminError: there is none of this number.
+        StoreError: it cannot be stored.
+    """
+    (closed,) = store.apply([CloseReport(number)])
+    if not closed:
+        raise AdminError(f"there is no report {number}")
 
 
 def backup(store: SqliteStore, data: Path, file: Path) -> None:

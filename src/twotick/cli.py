@@ -38,7 +38,7 @@ _TYPER_STATUS: dict[Any, int] = {1: EX_IOERR, 2: EX_USAGE}
 
 app = typer.Typer(
     help='Chat where "sent" means "received".',
-    epilog="\b\nFor a server also: user, token, invite, backup, check, cert.\n"
+    epilog="\b\nFor a server also: user, token, invite, report, backup, check, cert.\n"
     "Settings: --option, TWOTICK_OPTION or twotick.toml. Start with: twotick demo",
     no_args_is_help=True,
     add_completion=False,
@@ -463,6 +463,38 @@ def invite(
         print(admin.invite(store, days))
     if settings.sign_up != "invite":
         complain(f"the server takes it only if sign_up = 'invite'; these settings say '{settings.sign_up}'")
+
+
+report = typer.Typer(help="What members have reported: list, close.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(report, name="report", hidden=True)
+
+
+@report.command("list")
+def report_list(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """List the reports that are not closed, oldest first."""
+    from twotick import admin
+    from twotick.ui.reports import print_report
+
+    with _administering(config, data) as (store, _):
+        for each in admin.reports(store):
+            print_report(each, as_json)
+
+
+@report.command("close")
+def report_close(
+    number: Annotated[int, typer.Argument(min=1, max=10**15, metavar="NUMBER", help="What the list says.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Remove a report, when it is dealt with."""
+    from twotick import admin
+
+    with _administering(config, data) as (store, _):
+        admin.close_report(store, number)
 
 
 @app.command(hidden=True)

@@ -5,12 +5,20 @@ import pytest
 from tests.cli.commands import run
 
 COMMANDS = ("demo", "serve", "chat", "send", "listen", "bench")
-OPERATOR_COMMANDS = ("user", "token", "invite", "backup", "check", "cert")
+OPERATOR_COMMANDS = ("user", "token", "invite", "report", "backup", "check", "cert")
 USER_COMMANDS = ("add", "passwd", "remove", "list")
+REPORT_COMMANDS = ("list", "close")
 
 
 @pytest.mark.parametrize(
-    "command", ["", *COMMANDS, *OPERATOR_COMMANDS, *(f"user {command}" for command in USER_COMMANDS)]
+    "command",
+    [
+        "",
+        *COMMANDS,
+        *OPERATOR_COMMANDS,
+        *(f"user {command}" for command in USER_COMMANDS),
+        *(f"report {command}" for command in REPORT_COMMANDS),
+    ],
 )
 def test_help_fits_one_screen(command: str) -> None:
     ended = run(*command.split(), "--help")
@@ -28,6 +36,8 @@ def test_help_names_every_command_and_how_to_begin() -> None:
     assert f"\n  For a server also: {', '.join(OPERATOR_COMMANDS)}.\n" in text
     text = run("user", "--help").stdout
     assert all(f"\n  {command} " in text for command in USER_COMMANDS)
+    text = run("report", "--help").stdout
+    assert all(f"\n  {command} " in text for command in REPORT_COMMANDS)
 
 
 def test_help_of_send_names_every_exit_status() -> None:

@@ -64,7 +64,7 @@ class Mail:
         self.store = MemoryStore(StoreLimits())
         self.broken = False
         self.asked: list[Request] = []
-        self.answers: dict[type, Callable[[Any], Result]] = {}
+        self.answers: dict[type, Callable[[Any], Result | StoreError]] = {}
         self.exchange = Exchange(limits or Limits(), self.now, lambda: self.now, lambda: (b"tt_x", b"digest"))
         self.members: dict[bytes, Member] = {}
         for name in names:
@@ -99,12 +99,12 @@ class Mail:
                 session.port.closed |= session.closing
                 session.port.give()
 
-    def _apply(self, requests: list[Request]) -> list[Result] | list[StoreError]:
+    def _apply(self, requests: list[Request]) -> list[Result | StoreError]:
         if self.broken and any(isinstance(request, Append | OpenDevice) for request in requests):
             return [StoreError("the disk is full") for _ in requests]
         return [self._answer(request) for request in requests]
 
-    def _answer(self, request: Request) -> Result:
+    def _answer(self, request: Request) -> Result | StoreError:
         if answer := self.answers.get(type(request)):
             self.asked.append(request)
             return answer(request)

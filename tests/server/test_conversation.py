@@ -26,7 +26,7 @@ Line: TypeAlias = tuple[str, str, bytes]
 """A connection, who writes on it, and what."""
 
 PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
-LINE = re.compile(r"(?:([AB][12])  )?([CS])> (.*?)(?: {2,}\(.*\))?")
+LINE = re.compile(r"(?:([AB][12]|[a-z]+) +)?([CS])> (.*?)(?: {2,}\(.*\))?")
 OWNERS = {
     "A1": (Side.SENDING, b"alice"),
     "A2": (Side.RECEIVING, b"alice"),
@@ -69,8 +69,11 @@ def play(visitors: Visitors, lines: list[Line]) -> None:
 
 
 def test_the_page_has_these_examples() -> None:
-    """Whoever adds one sees that it is played: here, and in test_extended_page."""
-    assert sorted(EXAMPLES) == ["1.3", "10.2", "11.6", "4.5", "4.6", "5.7", "5.9", "6.3", "9.2", "9.6", "9.7"]
+    """Whoever adds one sees that it is played: here, in test_extended_page and in test_rooms_page."""
+    classic = ["1.3", "4.5", "4.6", "5.7", "5.9", "6.3"]
+    extended = ["9.2", "9.6", "9.7", "10.2", "11.6"]
+    rooms = ["12.2", "12.5", "12.8", "13.3", "14.3", "14.5", "15.1", "16.4", "17.1"]
+    assert list(EXAMPLES) == [*classic, *extended, *rooms]
 
 
 @pytest.mark.parametrize("rule", ["1.3", "4.5", "4.6", "5.9"])

@@ -1,7 +1,5 @@
 """Editing and deleting what was said (docs/protocol.md, section 13)."""
 
-from collections.abc import Callable
-
 from twotick.store import rooms
 from twotick.store.logs import Logs
 from twotick.store.records import Action, Append
@@ -21,14 +19,9 @@ class Target:
 
 
 class Editing:
-    """Finds and changes what other messages edit or delete.
-
-    Attributes:
-        on_deleted: called with the numbers of messages that were deleted, with those that had edited them.
-    """
+    """Finds and changes what other messages edit or delete."""
 
     def __init__(self, logs: Logs):
-        self.on_deleted: list[Callable[[list[int]], None]] = []
         self._logs = logs
 
     def target(self, request: Append, room: RoomState | None) -> Target:
@@ -70,9 +63,17 @@ class Editing:
             raise NotAllowed(NO_MESSAGE)
         return Target(number, request.about, headers)
 
-    def apply(self, target: Target, request: Append) -> None:
-        """Change a message as another one says."""
+    def apply(self, target: Target, request: Append, *, is_blocked: bool) -> None:
+        """Change a message as another one says.
+
+        Args:
+            target: the message.
+            request: the other one.
+            is_blocked: whether the recipient has blocked the sender: then what is edited stays as it is.
+        """
         if request.action is Action.EDIT:
+            if is_blocked:
+                return
             self._replace(target.number, rooms.edited_headers(target.headers, request.time), request.body)
         else:
             edits = [
@@ -81,11 +82,11 @@ class Editing:
                     "SELECT number FROM message WHERE about = ? ORDER BY number", (target.number,)
                 )
             ]
+            for follow in self._logs.on_removal:
+                follow([target.number, *edits])
             self._replace(target.number, rooms.deleted_headers(request.time), b"")
             for edit in edits:
                 self._replace(edit, rooms.deleted_headers(request.time, target.id), b"")
-            for on_deleted in self.on_deleted:
-                on_deleted([target.number, *edits])
         self._logs.erased = True
 
     def _replace(self, message: int, headers: bytes, body: bytes) -> None:

@@ -1,16 +1,45 @@
 """What a store is asked about files and reports, and what it answers (docs/protocol.md, sections 16 and 17)."""
 
+import unicodedata
 from dataclasses import dataclass
 
 PIECE = 65536
 """The bytes of a piece; the last one of a file may be shorter."""
 
+REPORT_BYTES = 4096
+"""What a member says in a report, in bytes at most."""
+
+COPY_BYTES = 65536
+"""What is kept of the body of a message that is reported, in bytes at most."""
+
+MOST_REPORTS = 1000
+"""Reports that are listed at once."""
+
+NO_FILE = "there is no such file"
+"""Why a file is refused that is not there, or that the member may not have."""
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a file may have this name (rule 16.1)."""
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return (
+        0 < len(encoded) <= 255
+        and name not in (".", "..")
+        and not any(letter == "/" or unicodedata.category(letter) == "Cc" for letter in name)
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class OfferFile:
-    """Announce a file (rule 16.1). Answered by Offered, or Refusal: too large, or the quota is used up.
+    """Announce a file (rule 16.1).
 
-    An announcement with an Id that the member has used before goes on with that file, if size and hash are the same.
+    Answered by Offered; or Refusal: a name that none can have, too large, or the quota is used up.
+
+    An announcement with an Id that the member has used before goes on with that file, if size and hash are the same;
+    otherwise it is refused.
 
     Attributes:
         key: a key for it that nobody can guess, if it is new.
@@ -68,7 +97,7 @@ class ReadPiece:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A user is reported to the operator (rule 17.1). Answered by None, or Refusal: too many.
+    """A user is reported to the operator (rule 17.1). Answered by None, or Refusal: too many, or too long.
 
     Attributes:
         about: the user who is reported, as written.
@@ -92,7 +121,7 @@ class Reported:
         reporter: the member's name; empty if it is no member any more.
         about: who is reported.
         id: the Id of the message; empty for none.
-        copy: the message's body; None if the member does not have it.
+        copy: the message's body, or the first COPY_BYTES of it; None if the member does not have it.
         text: what the member says.
         time: when, in seconds since 1970.
     """
@@ -108,7 +137,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """What was reported and is not dealt with, oldest first. Answered by a list of Reported."""
+    """What was reported and is not dealt with, the oldest MOST_REPORTS first. Answered by a list of Reported."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from the database calls `flush` first, unless it reads only what is never collec
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from twotick.store.journal import Changes, insert, unpack, write
@@ -158,6 +158,7 @@ class Logs:
         limits: what is kept at most.
         rooms: the rooms that are remembered, by their names in lower case. Only who remembers one changes it.
         erased: whether this batch has removed what was said, so that it must not stay in the write-ahead log.
+        on_removal: called with the numbers of messages that are removed or deleted, while their content is still there.
     """
 
     def __init__(self, connection: sqlite3.Connection, limits: StoreLimits):
@@ -165,6 +166,7 @@ class Logs:
         self.limits = limits
         self.rooms: dict[bytes, RoomState] = {}
         self.erased = False
+        self.on_removal: list[Callable[[list[int]], None]] = []
         self._connection = connection
         self._mailboxes: dict[int, Mailbox] = {}
         self._shared: dict[int, Message] = {}  # that several wait for, in several mailboxes
@@ -498,8 +500,8 @@ class Logs:
         self.execute("INSERT INTO absent VALUES (?, ?, ?)", (message.number, box.number, int(waits)))
 
     def note_contact(self, box: Mailbox, other: int, recipient: bytes) -> None:
-        """Note that a member has written to another, if it was not to all."""
-        if other == box.number or recipient.lower() == b"all":
+        """Note that a member has written to another (rule 15.2), unless it was to all."""
+        if other == box.number or recipient.lower() == b"all" or self.mailbox(other) is None:
             return
         self.execute("INSERT OR IGNORE INTO contact VALUES (?, ?)", (box.number, other))
         if len(box.written) == _YOUNG:
@@ -518,7 +520,10 @@ class Logs:
 
     def remove_messages(self, numbers: Iterable[int]) -> None:
         """Remove messages that are in no log."""
-        keys = [(number,) for number in numbers]
+        removed = list(numbers)
+        for follow in self.on_removal:
+            follow(removed)
+        keys = [(number,) for number in removed]
         self._connection.executemany("DELETE FROM message WHERE number = ?", keys)
         self._connection.executemany("DELETE FROM content WHERE message = ?", keys)
         self._connection.executemany("DELETE FROM absent WHERE message = ?", keys)

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
 
+from twotick.store.files import Files
 from twotick.store.logs import MESSAGE, RECEIVED, SENT, Logs
 from twotick.store.records import (
     AddInvitation,
@@ -27,9 +28,10 @@ from twotick.store.sqlite_rooms import Rooms
 class Directory:
     """Carries out requests about members and devices. Each method carries out the request that it takes; see there."""
 
-    def __init__(self, logs: Logs, rooms: Rooms):
+    def __init__(self, logs: Logs, rooms: Rooms, files: Files):
         self._logs = logs
         self._rooms = rooms
+        self._files = files
 
     # Members
 
@@ -98,24 +100,25 @@ class Directory:
             (box.number,),
         )
         logs.drop_remembered()
-        waiting = (
-            logs.execute(
-                f"SELECT {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
-                f" WHERE l.member = ? AND l.seq > ? AND l.kind = {RECEIVED} AND l.taken = 0 ORDER BY l.seq",
-                (box.number, box.mark),
-            ).fetchall()
-            + logs.execute(
-                f"SELECT {MESSAGE} FROM absent a CROSS JOIN message m ON m.number = a.message"
-                " WHERE a.member = ? AND a.waits = 1 ORDER BY m.number",
-                (box.number,),
-            ).fetchall()
-        )
-        for row in waiting:
-            logs.settle(logs.message(row), f"{box.name} is not a member any more", outcome)
+        failure = f"{box.name} is not a member any more"
+        for row in logs.execute(
+            f"SELECT {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
+            f" WHERE l.member = ? AND l.seq > ? AND l.kind = {RECEIVED} AND l.taken = 0 ORDER BY l.seq",
+            (box.number, box.mark),
+        ).fetchall():
+            logs.settle(logs.message(row), failure, outcome)
+        for row in logs.execute(
+            f"SELECT {MESSAGE} FROM absent a CROSS JOIN message m ON m.number = a.message"
+            " WHERE a.member = ? AND a.waits = 1 ORDER BY m.number",
+            (box.number,),
+        ).fetchall():
+            message = logs.message(row)
+            logs.settle(message, failure, outcome)
+            logs.remove_if_unused(message)
         logs.flush()
         unused = logs.execute(
             "SELECT message.number FROM message LEFT JOIN room ON room.number = message.room"
-            " WHERE live = 0 AND folded IS NULL AND message.number IN (SELECT message FROM log WHERE member = ?1)"
+            " WHERE waiting = 0 AND folded IS NULL AND message.number IN (SELECT message FROM log WHERE member = ?1)"
             " AND NOT EXISTS (SELECT 1 FROM log WHERE log.message = message.number AND member <> ?1)",
             (box.number,),
         ).fetchall()
@@ -123,6 +126,7 @@ class Directory:
         for table in ("log", "device", "reading", "conversation", "absent", "contact"):
             logs.execute(f"DELETE FROM {table} WHERE member = ?", (box.number,))
         logs.execute("DELETE FROM contact WHERE other = ?", (box.number,))
+        self._files.remove_member(box.number)
         logs.execute("DELETE FROM member WHERE number = ?", (box.number,))
         logs.drop_remembered()
         return outcome

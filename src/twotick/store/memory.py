@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twotick.store.file_records import CloseReport, OfferFile, ReadPiece, Report, Reports, WritePiece
 from twotick.store.memory_check import problems
 from twotick.store.memory_conversations import Talk
 from twotick.store.memory_logs import Logs
 from twotick.store.memory_members import Directory
 from twotick.store.memory_messages import Messages
 from twotick.store.memory_reading import Reading
+from twotick.store.memory_reports import Desk
 from twotick.store.memory_rooms import RoomKeeper
 from twotick.store.records import (
     Acknowledge,
@@ -26,6 +28,7 @@ from twotick.store.records import (
     Members,
     OpenDevice,
     Prune,
+    Refusal,
     Refuse,
     RemoveMember,
     Revoke,
@@ -68,6 +71,7 @@ class MemoryStore:
         self._directory = directory = Directory(logs, rooms)
         reading = Reading(logs)
         talk = Talk(logs, messages)
+        desk = Desk(logs, reading)
         self._handlers: dict[type, Callable[[Any], Result]] = {
             Append: messages.append,
             Acknowledge: messages.acknowledge,
@@ -105,6 +109,12 @@ class MemoryStore:
             Audience: talk.audience,
             Contacts: talk.contacts,
             SetShown: talk.set_shown,
+            OfferFile: _refuse_file,
+            WritePiece: _refuse_file,
+            ReadPiece: _refuse_file,
+            Report: desk.report,
+            Reports: desk.reports,
+            CloseReport: desk.close,
         }
 
     def apply(self, requests: Sequence[Request]) -> list[Result]:
@@ -133,3 +143,8 @@ class MemoryStore:
 
     def close(self) -> None:
         """There is nothing to close; what is kept goes with the store."""
+
+
+def _refuse_file(_: OfferFile | WritePiece | ReadPiece) -> Refusal:
+    """What is kept in memory is small (rule 16.5)."""
+    return Refusal("this server takes no files")

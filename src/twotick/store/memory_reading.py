@@ -62,6 +62,17 @@ class Reading:
         entries.reverse()
         return Fetched(entries, before)
 
+    def may_read(self, box: Mailbox, message: Message) -> bool:
+        """Whether a member may read a message: it is in the member's log, or a room shows it (rule 12.10)."""
+        if any(other is box and box.kind(seq) in (RECEIVED, SENT) for other, seq in message.entries()):
+            return True
+        special = message.special
+        room = None if special is None else special.room
+        if special is None or room is None:
+            return False
+        membership = room.state.members.get(box.number)
+        return membership is not None and special.place >= membership.seen_from
+
 
 def _history_of_room(request: History, box: Mailbox) -> Fetched:
     """Read what was sent to a room backwards (rule 12.10)."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from twotick.store import rooms
 from twotick.store.editing import Editing, Target
+from twotick.store.files import Files
 from twotick.store.logs import MESSAGE, RECEIVED, SENT, Logs, Mailbox, Message
 from twotick.store.records import (
     Acknowledge,
@@ -43,10 +44,11 @@ RESTARTED = "the server was restarted: it is not known whether the message arriv
 class Messages:
     """Carries out requests about messages. Each method carries out the request that it takes; see there."""
 
-    def __init__(self, logs: Logs, rooms: Rooms, editing: Editing):
+    def __init__(self, logs: Logs, rooms: Rooms, editing: Editing, files: Files):
         self._logs = logs
         self._rooms = rooms
         self._editing = editing
+        self._files = files
         self._pruned = 0
 
     def append(self, request: Append) -> Appended | Known | Refusal:
@@ -103,6 +105,8 @@ class Messages:
             return Refusal(reason)
 
         recipient, headers, time = request.recipient, request.headers, request.time
+        if request.file:
+            headers += self._files.attach(request)
         peer, room_name, place = name, b"", 0
         if room is not None:
             room.last = place = room.last + 1
@@ -125,6 +129,8 @@ class Messages:
             None if target is None else target.number,
         )
         number = message.number
+        if request.file:
+            self._files.sent(request.file, number, time)
         outcome = Outcome([], [])
         entries = outcome.entries
         if own is not None:
@@ -179,7 +185,7 @@ class Messages:
             for box in full:
                 logs.note_absent(box, message, waits=False)
         if target is not None:
-            self._editing.apply(target, request)
+            self._editing.apply(target, request, is_blocked=bool(blocking))
         if not message.waiting:
             logs.conclude(message, outcome)
             logs.remove_if_unused(message)
@@ -320,8 +326,10 @@ class Messages:
             ).fetchall():
                 logs.execute("UPDATE absent SET waits = 0 WHERE message = ? AND member = ?", (message.number, member))
                 logs.settle(message, EXPIRED, outcome)
+                logs.remove_if_unused(message)
             if entries >= _ENTRIES_AT_ONCE:
                 break
+        self._files.expire(request.time)
         return outcome
 
     def prune(self, request: Prune) -> bool:

@@ -114,6 +114,18 @@ class Reading:
         )
         return Fetched(_last(rows, request), before)
 
+    def may_read(self, member: int, message: int) -> bool:
+        """Whether a member may read a message: it is in the member's log, or a room shows it (rule 12.10)."""
+        logs = self._logs
+        logs.flush()
+        row = logs.execute(
+            f"SELECT 1 FROM log WHERE message = ?1 AND member = ?2 AND kind IN ({RECEIVED}, {SENT})"
+            " UNION ALL SELECT 1 FROM message m CROSS JOIN room_member o ON o.room = m.room"
+            " WHERE m.number = ?1 AND o.member = ?2 AND m.place >= o.seen_from LIMIT 1",
+            (message, member),
+        ).fetchone()
+        return row is not None
+
 
 def _last(rows: Iterable[_Row], request: History) -> list[Entry]:
     """As many of the newest entries as are asked for, oldest first.

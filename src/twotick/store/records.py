@@ -227,7 +227,7 @@ class Append:
         about: the Id of that message; empty for none.
         about_name: who sent that, in lower case; empty for the sender.
         file: the key of the file that goes with it (rule 16.3); empty for none. The store adds what it knows of the
-            file to the headers.
+            file to the headers, and the key (rule 16.3).
     """
 
     sender: int | None
@@ -409,6 +409,8 @@ class Settle:
 @dataclass(frozen=True, slots=True)
 class Expire:
     """Drop messages whose time is over from the logs of those who do not have them (rule 11.10). Answered by Outcome.
+
+    Files whose time is over are gone as well (rule 16.5), and what is gone is removed from the disk, 4 MiB each time.
 
     Looks at a few hundred messages at most: ask again while anything comes of it.
     """

@@ -163,6 +163,41 @@ STEPS = (
 
     ALTER TABLE member ADD COLUMN shown INTEGER NOT NULL DEFAULT 1; -- whether others may see that the member is here
     """,
+    """
+    CREATE TABLE file (
+        number INTEGER PRIMARY KEY,
+        key BLOB UNIQUE,                          -- NULL: it is gone, and its pieces are to be removed
+        member INTEGER,                           -- whose it is; NULL: that member was removed
+        id BLOB NOT NULL,
+        name BLOB NOT NULL,
+        size INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        have INTEGER NOT NULL,                    -- how many of its bytes are here
+        message INTEGER UNIQUE,                   -- with which it was sent; NULL if it was not
+        expires REAL NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX file_id ON file (member, id) WHERE key IS NOT NULL;
+    CREATE INDEX file_member ON file (member);
+    CREATE INDEX file_expires ON file (expires);
+
+    CREATE TABLE piece (
+        file INTEGER NOT NULL,
+        number INTEGER NOT NULL,                  -- from 0
+        data BLOB NOT NULL,
+        PRIMARY KEY (file, number)
+    ) STRICT;
+
+    CREATE TABLE report (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: the operator may still see an old list
+        member INTEGER NOT NULL,                  -- who may have been removed since
+        about BLOB NOT NULL,
+        id BLOB NOT NULL,
+        copy BLOB,
+        text BLOB NOT NULL,
+        time REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX report_member ON report (member);
+    """,
 )
 """What makes a database of version n + 1 from one of version n. Only ever added to."""
 

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twotick.store.check import problems
+from twotick.store.conversations import Talk
 from twotick.store.editing import Editing
+from twotick.store.file_records import CloseReport, OfferFile, ReadPiece, Report, Reports, WritePiece
+from twotick.store.files import Files
 from twotick.store.logs import Logs
 from twotick.store.members import Directory
 from twotick.store.messages import Messages
+from twotick.store.presence import Presence
 from twotick.store.reading import Reading
 from twotick.store.records import (
     Acknowledge,
@@ -38,17 +42,24 @@ from twotick.store.records import (
     StoreError,
     StoreLimits,
 )
+from twotick.store.reports import Desk
 from twotick.store.requests import Request, Result
 from twotick.store.room_records import (
     Appoint,
+    Audience,
     ChangeRoom,
+    Contacts,
+    Conversations,
     CreateRoom,
     InviteToRoom,
     JoinRoom,
     LeaveRoom,
     LookAtRoom,
+    Receipts,
     RemoveFromRoom,
     RoomMembers,
+    SetConversation,
+    SetShown,
 )
 from twotick.store.room_records import Rooms as ListRooms
 from twotick.store.schema import STEPS, connect, migrate, reason, version
@@ -115,9 +126,14 @@ class SqliteStore:
         self._connection = connection
         self._logs = logs = Logs(connection, self._limits)
         rooms = Rooms(logs)
-        self._messages = messages = Messages(logs, rooms, Editing(logs))
         reading = Reading(logs, rooms)
-        directory = Directory(logs, rooms)
+        files = Files(logs, reading)
+        logs.on_removal.append(files.remove_with_messages)
+        self._messages = messages = Messages(logs, rooms, Editing(logs), files)
+        directory = Directory(logs, rooms, files)
+        desk = Desk(logs, reading)
+        talk = Talk(logs, rooms)
+        presence = Presence(logs, rooms)
         self._handlers: dict[type, Callable[[Any], Result]] = {
             Append: refusing(messages.append),
             Acknowledge: messages.acknowledge,
@@ -149,6 +165,18 @@ class SqliteStore:
             LookAtRoom: refusing(rooms.look),
             RoomMembers: refusing(rooms.members),
             ListRooms: rooms.rooms,
+            OfferFile: files.offer,
+            WritePiece: files.write,
+            ReadPiece: files.read,
+            Report: desk.report,
+            Reports: desk.reports,
+            CloseReport: desk.close,
+            Receipts: refusing(talk.receipts),
+            Conversations: talk.conversations,
+            SetConversation: refusing(talk.set),
+            Audience: presence.audience,
+            Contacts: presence.contacts,
+            SetShown: presence.set_shown,
         }
 
     def apply(self, requests: Sequence[Request]) -> list[Result]:

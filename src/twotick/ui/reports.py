@@ -1,0 +1,52 @@
+"""Reports, as the operator is shown them."""
+
+import json
+from datetime import UTC, datetime
+
+from rich.text import Text
+
+from twotick.store import Reported
+from twotick.ui.listen import body_as_json
+from twotick.ui.text import console, visible
+
+_SHOWN = 1000
+"""Characters of the message that are shown on a terminal."""
+
+
+def print_report(reported: Reported, as_json: bool) -> None:
+    """Print a report: for a person, or as one JSON object on a line."""
+    time = datetime.fromtimestamp(reported.time, UTC)
+    about, ident = _text(reported.about), _text(reported.id)
+    if as_json:
+        line = {
+            "number": reported.number,
+            "time": time.isoformat(timespec="seconds"),
+            "from": reported.reporter or None,
+            "about": about,
+            "id": ident or None,
+            **body_as_json(reported.text),
+            "message": None if reported.copy is None else body_as_json(reported.copy),
+        }
+        print(json.dumps(line))
+        return
+    who = visible(reported.reporter, keep="") or "somebody who is no member any more"
+    when = time.astimezone().strftime("%Y-%m-%d %H:%M")
+    lines = Text.assemble((f"{reported.number}", "bold"), f"  {when}  {who} about {visible(about, keep='')}")
+    if reported.text:
+        lines.append(_indented(_text(reported.text)))
+    if reported.copy is not None:
+        message = _text(reported.copy)
+        more = "..." if len(message) > _SHOWN else ""
+        lines.append(_indented(f"message {ident}: {message[:_SHOWN]}{more}"))
+    elif reported.id:
+        lines.append(_indented(f"message {ident}, which the member does not have"))
+    console().print(lines)
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
+def _indented(text: str) -> str:
+    """Further lines of a report; none of them can look like the first one of another."""
+    return "".join("\n    " + line for line in visible(text).splitlines())

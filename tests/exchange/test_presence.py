@@ -1,0 +1,315 @@
+"""Who is here and who types, through the exchange and a real store (docs/protocol.md, section 15)."""
+
+import json
+
+import pytest
+
+from tests.exchange.mail import Line, Mail, message, objects, reason, told
+from twotick.store import Audience, Contact, Contacts, SetShown, StoreError
+from twotick.wire import Frame, Verb, frame
+
+PRESENCE = "_presence"
+"""What the exchange keeps to itself."""
+
+
+def status(**headers: bytes) -> bytes:
+    """STATUS from a device."""
+    return frame(Verb.STATUS, b"", None, b"", **headers)
+
+
+def friends(*names: bytes) -> tuple[Mail, list[Line]]:
+    """A device of each of these, who have all written to each other; they have not asked for STATUS."""
+    mail = Mail(*names)
+    lines = [mail.device(name, window=64) for name in names]
+    for line in lines:
+        for name in names:
+            if name != line.session.name:
+                line.write(message(name, b"hi", b"to-" + name))
+    for line in lines:
+        line.read()
+    return mail, lines
+
+
+def states(frames: list[Frame]) -> dict[str, str]:
+    """The list that STATUS is answered, in short."""
+    return {each["name"]: each["state"] for each in objects(frames)}
+
+
+def changes(mail: Mail, line: Line) -> list[tuple[bytes, bytes]]:
+    """Of whom a device is told what within the next ticks."""
+    mail.advance(0.25)
+    mail.advance(0.25)
+    return [(head.name, head.headers[b"state"]) for head, _ in line.read() if head.verb is Verb.STATUS]
+
+
+def test_devices_that_have_asked_are_told_who_comes_and_goes() -> None:
+    """Rules 15.1 and 15.2."""
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    ((head, body),) = alice.write(status(state=b"here"))
+    assert (head.verb, head.name, head.headers[b"shown"]) == (Verb.STATUS, b"", b"yes")
+    ((one,)) = json.loads(body)
+    assert (one["name"], one["state"]) == ("bob", "gone")
+    assert states(bob.write(status(state=b"away"))) == {"alice": "here"}
+    mail.advance(0.25)
+    mail.advance(0.25)
+    ((head, _),) = alice.read()
+    assert (head.verb, head.name) == (Verb.STATUS, b"bob")
+    assert head.headers == {b"state": b"away", b"since": b"1970-01-01T00:16:40.000Z"}
+    bob.write(status(state=b"here"))
+    assert changes(mail, alice) == [(b"bob", b"here")]
+    bob.cut()
+    assert changes(mail, alice) == [(b"bob", b"gone")]
+    assert changes(mail, alice) == []
+    assert states(alice.write(status())) == {"bob": "gone"}
+
+
+def test_nothing_is_told_to_who_has_not_asked() -> None:
+    """Rule 15.1: neither news of others nor that they type."""
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    other = mail.device(b"alice", b"other", 64)
+    sender = mail.sender(b"alice")
+    other.read()
+    bob.write(status(state=b"here"))
+    bob.write(b"TYPING alice\n\n")
+    alice.write(status())
+    bob.write(status(state=b"away") + b"TYPING alice\n\n")
+    mail.advance(0.25)
+    mail.advance(0.25)
+    assert alice.read() != []
+    assert other.read() == sender.read() == []
+
+
+def test_the_state_of_a_member_is_that_of_all_devices() -> None:
+    """Rule 15.2: here beats away, which beats having said nothing."""
+    mail, (alice, phone) = friends(b"alice", b"bob")
+    laptop = mail.device(b"bob", b"laptop", 9)
+    alice.write(status())
+    laptop.write(status())
+    assert changes(mail, alice) == []
+    phone.write(status(state=b"away"))
+    assert changes(mail, alice) == [(b"bob", b"away")]
+    laptop.write(status(state=b"here"))
+    assert changes(mail, alice) == [(b"bob", b"here")]
+    phone.write(status(state=b"here"))
+    laptop.cut()
+    assert changes(mail, alice) == []
+    phone.write(status(state=b"away"))
+    assert changes(mail, alice) == [(b"bob", b"away")]
+    mail.device(b"bob", b"main")  # takes over
+    assert changes(mail, alice) == [(b"bob", b"gone")]
+
+
+def test_a_revoked_device_is_gone() -> None:
+    """Rules 10.8 and 15.2."""
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    alice.write(status())
+    bob.write(status(state=b"here"))
+    changes(mail, alice)
+    mail.device(b"bob", b"laptop").write(b"REVOKE main\n\n")
+    assert changes(mail, alice) == [(b"bob", b"gone")]
+
+
+def test_what_changes_back_within_a_tick_is_not_told() -> None:
+    """Rule 15.1: news are told with the ticks."""
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    alice.write(status())
+    bob.write(status(state=b"here"))
+    changes(mail, alice)
+    bob.write(status(state=b"away") + status(state=b"here"))
+    bob.cut()
+    mail.device(b"bob").write(status(state=b"here"))
+    assert changes(mail, alice) == []
+
+
+def test_only_those_are_told_who_may_see_it() -> None:
+    """Rule 15.2."""
+    mail = Mail(b"alice", b"bob", b"carol", b"dave")
+    alice, bob, carol, dave = (mail.device(name, window=64) for name in (b"alice", b"bob", b"carol", b"dave"))
+    bob.write(message(b"alice", b"hi", b"b1"))
+    alice.write(b"ROOM #team\nDo: create\nAccess: public\n\n")
+    carol.write(b"ROOM #team\nDo: join\n\n")
+    for line in (alice, bob, carol, dave):
+        line.write(status(state=b"here"))
+        line.read()
+    assert states(dave.write(status())) == {}
+    assert states(bob.write(status())) == {}
+    assert states(carol.write(status())) == {"alice": "here"}
+    assert states(alice.write(status())) == {"bob": "here", "carol": "here"}
+    changes(mail, alice)
+    for line in (bob, carol, dave):
+        line.write(status(state=b"away"))
+        line.read()
+    assert changes(mail, alice) == [(b"bob", b"away"), (b"carol", b"away")]
+    assert bob.read() == carol.read() == dave.read() == []
+
+
+def test_who_does_not_want_to_be_seen_is_gone_at_once_for_all_others() -> None:
+    """Rule 15.1."""
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    phone = mail.device(b"bob", b"phone", 9)
+    alice.write(status())
+    bob.write(status(state=b"here"))
+    assert changes(mail, alice) == [(b"bob", b"here")]
+    ((head, _),) = bob.write(status(shown=b"no"))
+    assert head.headers[b"shown"] == b"no"
+    assert changes(mail, alice) == [(b"bob", b"gone")]
+    assert objects(alice.write(status())) == [{"name": "bob", "state": "gone", "since": None}]
+    bob.write(status(state=b"away"))
+    bob.write(b"TYPING alice\n\n")
+    phone.write(status(state=b"here"))
+    phone.write(status(shown=b"no"))
+    assert changes(mail, alice) == []
+    assert alice.read() == []
+    phone.write(status(shown=b"yes"))
+    assert changes(mail, alice) == [(b"bob", b"here")]
+    phone.write(status(shown=b"yes"))
+    assert changes(mail, alice) == []
+
+
+def test_who_is_blocked_sees_the_member_as_gone() -> None:
+    """Rules 14.4 and 15.2: from that moment on, until it is not blocked any more."""
+    mail, (alice, bob, carol) = friends(b"alice", b"bob", b"carol")
+    for line in (alice, carol):
+        line.write(status(state=b"here"))
+    bob.write(status(state=b"here"))
+    for line in (alice, carol):
+        changes(mail, line)
+    bob.write(b"CONVERSATION alice\nBlocked: yes\n\n")
+    mail.advance(0.25)
+    mail.advance(0.25)
+    assert [(head.name, head.headers[b"state"]) for head, _ in alice.read()] == [(b"bob", b"gone")]
+    assert carol.read() == []
+    assert states(alice.write(status())) == {"bob": "gone", "carol": "here"}
+    bob.read()
+    bob.write(b"TYPING alice\n\n" + status(state=b"away"))
+    mail.advance(0.25)
+    mail.advance(0.25)
+    assert alice.read() == []
+    assert [head.headers[b"state"] for head, _ in carol.read()] == [b"away"]
+    bob.write(b"CONVERSATION alice\nBlocked: no\n\n")
+    assert changes(mail, alice) == [(b"bob", b"away")]
+
+
+def test_typing_is_told_to_a_user_or_a_room() -> None:
+    """Rule 15.3."""
+    _, (alice, bob, carol) = friends(b"alice", b"bob", b"carol")
+    alice.write(b"ROOM #team\nDo: create\nAccess: public\n\n")
+    bob.write(b"ROOM #team\nDo: join\n\n")
+    for line in (alice, bob, carol):
+        line.write(status())
+        line.read()
+    assert alice.write(b"TYPING bob\n\nTYPING #team\n\nTYPING nobody\n\nTYPING #cellar\n\nTYPING a+b\n\n") == []
+    direct, in_room = bob.read()
+    assert (direct[0].verb, direct[0].name, direct[0].headers) == (Verb.TYPING, b"alice", {})
+    assert (in_room[0].name, in_room[0].headers) == (b"alice", {b"to": b"#team"})
+    assert carol.read() == []
+    carol.write(b"TYPING #team\n\n")
+    assert alice.read() == bob.read() == []
+
+
+def test_typing_is_told_once_in_two_seconds_and_not_for_very_many_conversations() -> None:
+    """Rule 15.3."""
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    bob.write(status())
+    alice.write(b"TYPING bob\n\n" * 5)
+    assert len(bob.read()) == 1
+    mail.advance(1.75)
+    alice.write(b"TYPING BOB\n\n")
+    assert bob.read() == []
+    mail.advance(0.25)
+    alice.write(b"".join(b"TYPING u%d\n\n" % number for number in range(100)))
+    alice.write(b"TYPING bob\n\n")
+    assert bob.read() == []
+    mail.advance(2)
+    alice.write(b"TYPING bob\n\n")
+    assert len(bob.read()) == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "why"),
+    [
+        (status(state=b"gone"), "State is here or away"),
+        (status(state=b""), "State is here or away"),
+        (status(shown=b"maybe"), "Shown is yes or no"),
+    ],
+)
+def test_a_status_that_makes_no_sense_changes_nothing(question: bytes, why: str) -> None:
+    """Rule 15.1."""
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    alice.write(status())
+    assert reason(bob.write(question)) == why
+    assert changes(mail, alice) == []
+
+
+def test_typing_without_a_name_cannot_be_understood() -> None:
+    """Rule 7.4."""
+    _, (alice, _) = friends(b"alice", b"bob")
+    assert told(alice.write(b"TYPING\n\n"))[0][:2] == ("ERROR", 103)
+
+
+def test_a_device_that_does_not_read_is_told_the_last_of_each_when_it_does() -> None:
+    """Rule 15.1: nothing piles up for it."""
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    alice.write(status())
+    mail.exchange.clogged(alice.session)
+    for state in (b"here", b"away", b"here", b"away"):
+        bob.write(status(state=state) + b"TYPING alice\n\n")
+        mail.advance(0.25)
+        mail.advance(2)
+    assert alice.read() == []
+    mail.exchange.flowing(alice.session)
+    assert changes(mail, alice) == [(b"bob", b"away")]
+
+
+def test_what_a_device_may_be_told_at_once_is_bounded() -> None:
+    """Rule 15.1: there is a limit also if thousands come and it does not read."""
+    mail = Mail(*(b"u%d" % number for number in range(2100)), b"alice")
+    alice = mail.device(b"alice")
+    number = mail.members[b"alice"].number
+    mail.answers[Audience] = lambda _: [number]
+    alice.write(status())
+    mail.exchange.clogged(alice.session)
+    for each in range(2100):
+        mail.device(b"u%d" % each).write(status(state=b"here"))
+    mail.advance(0.25)
+    mail.exchange.flowing(alice.session)
+    mail.advance(0.25)
+    assert len(alice.read()) == 2000
+
+
+def test_a_list_of_members_is_bounded_and_says_what_is_not_known() -> None:
+    """Rules 12.3 and 15.1."""
+    mail = Mail(b"alice")
+    contacts = [Contact(number, f"u{number}", True, 0.0) for number in range(5, 5000)]
+    mail.answers[Contacts] = lambda _: contacts
+    found = objects(mail.device(b"alice").write(status()))
+    assert len(found) == 2000
+    assert found[0] == {"name": "u5", "state": "gone", "since": None}
+
+
+@pytest.mark.parametrize("request_type", [Contacts, SetShown, Audience])
+def test_a_store_that_fails_is_said_so(request_type: type) -> None:
+    """Rule 15.1: with 102, or by telling nothing; and the connection goes on."""
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    mail.answers[request_type] = lambda _: StoreError("the disk is full")
+    answer = alice.write(status(state=b"here", shown=b"yes"))
+    if request_type is Audience:
+        assert states(answer) == {"bob": "gone"}
+    else:
+        assert reason(answer) == "the disk is full"
+    del mail.answers[request_type]
+    assert states(bob.write(status())) == {"alice": "here"}
+    assert states(alice.write(status())) == {"bob": "gone"}
+
+
+def test_nothing_is_kept_for_those_who_are_gone() -> None:
+    mail, lines = friends(b"alice", b"bob")
+    for line in lines:
+        line.write(status(state=b"here") + b"TYPING alice\n\n")
+    mail.advance(0.25)
+    for line in lines:
+        line.cut()
+    mail.advance(2)
+    mail.advance(0.25)
+    for held in ("_people", "_watchers", "_untold", "_typed", "_changed"):
+        assert not getattr(getattr(mail.exchange, PRESENCE), held), held

@@ -1,0 +1,239 @@
+"""Questions about conversations, files and reports through the exchange (docs/protocol.md, sections 14, 16 and 17).
+
+Where the store in memory has no answer, or takes no files, the test has one.
+"""
+
+import pytest
+
+from tests.exchange.mail import Mail, message, objects, reason, taken, told
+from twotick.exchange import Limits
+from twotick.store import (
+    PIECE,
+    Entry,
+    Found,
+    Kind,
+    Offered,
+    OfferFile,
+    ReadPiece,
+    Refusal,
+    Report,
+    Search,
+    State,
+    StoreError,
+    WritePiece,
+)
+from twotick.wire import Verb, error, frame
+
+HASH = b"0123456789abcdefABCDEF" + b"0" * 42
+FILE = frame(Verb.FILE, b"", None, b"Name: p.png\n", id=b"f1", size=150_000, hash=HASH)
+
+
+def test_conversations_are_counted_and_set() -> None:
+    """Rules 14.1 to 14.3."""
+    mail = Mail(b"alice", b"bob")
+    alice, bob = mail.device(b"alice", window=64), mail.device(b"bob", window=64)
+    other = mail.device(b"alice", b"other", 64)
+    bob.write(message(b"alice", b"one", b"b1") + message(b"alice", b"two", b"b2"))
+    assert [line[3] for line in told(alice.read())] == [1, 2]
+    bob.write(b"ROOM #team\nDo: create\nAccess: public\n\n")
+    alice.write(b"ROOM #team\nDo: join\n\n")
+    bob.write(message(b"#team", b"ask @Alice", b"b3"))
+    alice.read()
+    alice.write(frame(Verb.READ, b"bob", seq=1))
+    room, direct = objects(alice.write(frame(Verb.CONVERSATIONS)))
+    assert (room["name"], room["unread"], room["mentions"], room["role"]) == ("#team", 1, 1, "member")
+    assert direct == {
+        "name": "bob",
+        "unread": 1,
+        "mentions": 0,
+        "read": 1,
+        "newest": 2,
+        "muted": False,
+        "blocked": False,
+    }
+    other.read()
+    (answer, _), (event, _) = alice.write(b"CONVERSATION bob\nMuted: yes\nId: c1\n\n")
+    assert (answer.verb, answer.name) == (Verb.CONVERSATION, b"bob")
+    assert answer.headers == {b"id": b"c1", b"muted": b"yes", b"blocked": b"no"}
+    ((event_there, _),) = other.read()
+    for head in (event, event_there):
+        assert (head.name, head.headers[b"event"], head.headers[b"muted"]) == (b"alice", b"set", b"yes")
+    ((answer, _),) = alice.write(b"CONVERSATION bob\n\n")
+    assert answer.headers == {b"muted": b"yes", b"blocked": b"no"}
+    assert reason(alice.write(b"CONVERSATION bob\nMuted: perhaps\n\n")) == "Muted is yes or no"
+    assert reason(alice.write(b"CONVERSATION\nMuted: yes\n\n"))
+    assert reason(alice.write(b"CONVERSATION a+b\nMuted: yes\n\n"))
+    assert reason(alice.write(b"CONVERSATION #team\nBlocked: yes\n\n"))
+
+
+def test_what_a_blocked_user_sends_is_accepted_and_does_not_arrive() -> None:
+    """Rule 14.4."""
+    mail = Mail(b"alice", b"bob")
+    alice, bob = mail.device(b"alice", window=64), mail.device(b"bob", window=64)
+    alice.write(b"CONVERSATION bob\nBlocked: yes\n\n")
+    assert [line[0] for line in told(bob.write(message(b"alice", b"hi", b"b1")))] == ["ACCEPTED"]
+    sending, _ = mail.classic(b"gus")
+    alice.write(b"CONVERSATION gus\nBlocked: yes\n\n")
+    assert told(sending.write(b"SEND alice\nContent-length: 2\n\nhi")) == [("ERROR", 102, "", 0)]
+    alice.write(b"CONVERSATION bob\nBlocked: no\n\n")
+    assert all(head.verb is not Verb.FORWARD or b"event" in head.headers for head, _ in alice.read())
+
+
+def test_what_is_found_comes_as_history_does() -> None:
+    """Rule 14.5."""
+    mail = Mail(b"alice")
+    entries = [
+        Entry(1, 0, Kind.RECEIVED, 9, b"bob", b"b1", b"X-a: b\n", b"red oats", room=b"#team", place=5),
+        Entry(1, 7, Kind.SENT, 8, b"bob", b"a1", b"", b"oats", b"main", state=State.READ),
+    ]
+    mail.answers[Search] = lambda _: Found(entries, 5312)
+    alice = mail.device(b"alice")
+    question = frame(Verb.SEARCH, b"", b'red "wild oats"', b"In: #Team\n", id=b"s1", limit=500, before=77)
+    (first, body), (second, _), (end, _) = alice.write(question)
+    assert mail.asked[-1] == Search(mail.members[b"alice"].number, 'red "wild oats"', b"#team", 77, 100, 4 << 20)
+    assert (first.name, body) == (b"bob", b"red oats")
+    assert list(first.headers) == [b"content-length", b"to", b"place", b"id", b"history", b"x-a"]
+    assert (second.name, second.headers[b"to"], second.headers[b"seq"]) == (b"alice", b"bob", b"7")
+    assert (end.verb, end.headers) == (Verb.SEARCH, {b"id": b"s1", b"count": b"2", b"before": b"5312"})
+    mail.answers[Search] = lambda _: Found([], 0)
+    ((end, _),) = alice.write(frame(Verb.SEARCH, b"", b"oats"))
+    assert mail.asked[-1] == Search(mail.members[b"alice"].number, "oats", b"", 0, 20, 4 << 20)
+    assert end.headers == {b"count": b"0"}
+
+
+def test_a_report_is_kept() -> None:
+    """Rule 17.1."""
+    mail = Mail(b"alice")
+    mail.answers[Report] = lambda _: None
+    alice = mail.device(b"alice")
+    ((head, _),) = alice.write(frame(Verb.REPORT, b"Bob", b"spam \xff", b"About: m1\n", id=b"r1"))
+    assert (head.verb, head.name, head.headers) == (Verb.REPORT, b"Bob", {b"id": b"r1"})
+    assert mail.asked[-1] == Report(mail.members[b"alice"].number, b"Bob", b"m1", b"spam \xff", mail.now)
+    mail.answers[Report] = lambda _: Refusal("too many")
+    assert reason(alice.write(frame(Verb.REPORT, b"bob", b""))) == "too many"
+
+
+@pytest.mark.parametrize("sends", [False, True])
+def test_a_file_is_announced_sent_in_pieces_and_read(sends: bool) -> None:
+    """Rules 16.1, 16.2 and 16.4: on either kind of connection of a member."""
+    mail = Mail(b"alice")
+    member = mail.members[b"alice"].number
+    mail.answers[OfferFile] = lambda asked: Offered(asked.key, 7)
+    line = mail.sender(b"alice") if sends else mail.device(b"alice")
+    ((head, _),) = line.write(FILE)
+    offer = mail.asked[-1]
+    assert isinstance(offer, OfferFile)
+    assert (offer.member, offer.id, offer.name, offer.size) == (member, b"f1", "p.png", 150_000)
+    assert (offer.digest, len(offer.key)) == (bytes.fromhex(HASH.decode()), 32)
+    assert (head.verb, head.name) == (Verb.FILE, offer.key)
+    assert head.headers == {b"id": b"f1", b"have": b"7", b"piece": b"65536"}
+    line.write(FILE)
+    assert mail.asked[-1] != offer  # another key
+    mail.answers[WritePiece] = lambda asked: Offered(asked.key, asked.offset + len(asked.data))
+    ((head, _),) = line.write(frame(Verb.PIECE, b"k-1", b"\n\n\0" * 9, offset=5))
+    assert (head.verb, head.name, head.headers) == (Verb.PIECE, b"k-1", {b"have": b"32"})
+    assert mail.asked[-1] == WritePiece(member, b"k-1", 5, b"\n\n\0" * 9)
+    line.write(frame(Verb.PIECE, b"k-1", b"", offset=5))
+    assert mail.asked[-1] == WritePiece(member, b"k-1", 5, b"")
+    mail.answers[ReadPiece] = lambda asked: b"x" * asked.length
+    ((head, body),) = line.write(frame(Verb.PIECE, b"k-1", offset=9, length=3, id=b"p"))
+    assert (head.name, body) == (b"k-1", b"xxx")
+    assert head.headers == {b"content-length": b"3", b"id": b"p", b"offset": b"9"}
+    assert mail.asked[-1] == ReadPiece(member, b"k-1", 9, 3, mail.now)
+    for length in (b"Length: 999999999999999999\n", b""):
+        line.write(frame(Verb.PIECE, b"k-1", None, length, offset=0))
+        assert mail.asked[-1] == ReadPiece(member, b"k-1", 0, PIECE, mail.now)
+
+
+def test_what_comes_after_a_piece_waits_for_the_answer() -> None:
+    """Rules 10.8 and 16.1: so the server holds one piece of a connection at a time."""
+    mail = Mail(b"alice", b"bob")
+    line = mail.sender(b"alice")
+    mail.answers[WritePiece] = lambda asked: Offered(asked.key, asked.offset + len(asked.data))
+    pieces = b"".join(frame(Verb.PIECE, b"k", b"x" * 10, offset=offset) for offset in range(0, 50, 10))
+    got = line.write(pieces + message(b"bob", b"hi", b"m1") + frame(Verb.PIECE, b"k", b"y", offset=50))
+    answers = [(head.verb, head.headers.get(b"have")) for head, _ in got]
+    assert answers == [
+        *((Verb.PIECE, b"%d" % have) for have in range(10, 60, 10)),
+        (Verb.ACCEPTED, None),
+        (Verb.PIECE, b"51"),
+    ]
+
+
+def changed(old: bytes, new: bytes) -> bytes:
+    """FILE with another header."""
+    assert old in FILE
+    return FILE.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("question", "why"),
+    [
+        (changed(b"Id: f1\n", b""), "Id is missing"),
+        (changed(b"Id: f1\n", b"Id: a+b\n"), "Id is 1 to 64 of the characters A-Z a-z 0-9 . _ -"),
+        (changed(b"Name: p.png\n", b""), "Name is missing"),
+        (changed(b"p.png", b"\xff\xfe"), "Name is not UTF-8"),
+        (changed(b"Size: 150000\n", b""), "Size is missing"),
+        (changed(b"150000", b"-1"), "Size is a number of at most 18 digits"),
+        (changed(b"150000", b"1" * 19), "Size is a number of at most 18 digits"),
+        (changed(b"150000", "²".encode()), "Size is a number of at most 18 digits"),
+        (changed(b"150000", b""), "Size is a number of at most 18 digits"),
+        (changed(b"Hash: " + HASH + b"\n", b""), "Hash is missing"),
+        (changed(HASH, HASH[1:]), "Hash is 64 hexadecimal digits"),
+        (changed(HASH, b"g" + HASH[1:]), "Hash is 64 hexadecimal digits"),
+        (FILE, "files are kept on disk only, and this server has none"),
+        (frame(Verb.PIECE, b"k"), "Offset is missing"),
+        (frame(Verb.PIECE, b"k", offset=b"x"), "Offset is a number of at most 18 digits"),
+        (frame(Verb.PIECE, b"k", offset=0, length=b"0x5"), "Length is a number of at most 18 digits"),
+        (frame(Verb.PIECE, b"k", b"x", offset=b"+5"), "Offset is a number of at most 18 digits"),
+        (frame(Verb.SEARCH, b"", b"\xff"), "what is searched for is not UTF-8"),
+        (frame(Verb.SEARCH, b"", b"x" * 1025), "what is searched for has at most 1024 bytes"),
+        (frame(Verb.SEARCH, b"", b"x", limit=b"many"), "Limit is a number of at most 18 digits"),
+        (frame(Verb.SEARCH, b"", b"x", before=b"-"), "Before is a number of at most 18 digits"),
+        (frame(Verb.HISTORY, limit=b"x"), "Limit is a number of at most 18 digits"),
+        (frame(Verb.HISTORY, before=b"9" * 30), "Before is a number of at most 18 digits"),
+        (frame(Verb.HISTORY, since=b"yesterday"), "Since is a time such as 2026-11-22T09:30:00Z"),
+        (frame(Verb.HISTORY, since=b"\xff"), "Since is a time such as 2026-11-22T09:30:00Z"),
+        (frame(Verb.REPORT, b"", b"spam"), "there is no such user"),
+        (frame(Verb.REPORT, b"x" * 33, b"spam"), "there is no such user"),
+        (frame(Verb.REPORT, b"bob", b"spam", about=b"a b"), "About is no Id"),
+    ],
+)
+def test_questions_that_make_no_sense_are_answered_why(question: bytes, why: str) -> None:
+    """Rule 12.2: with 102; the connection goes on, and the store is not asked."""
+    mail = Mail(b"alice")
+    alice = mail.device(b"alice")
+    assert reason(alice.write(question)) == why
+    assert objects(alice.write(frame(Verb.CONVERSATIONS))) == []
+
+
+def test_a_server_with_short_bodies_takes_no_files() -> None:
+    """Rule 16.5: a piece would not fit."""
+    mail = Mail(b"alice", limits=Limits(max_body=65535))
+    why = "this server takes no files: its Max-body is too small"
+    assert reason(mail.device(b"alice").write(FILE)) == why
+
+
+def test_a_store_that_fails_is_said_so() -> None:
+    """Rule 12.2."""
+    mail = Mail(b"alice")
+    mail.answers[Search] = lambda _: StoreError("the disk is full")
+    assert mail.device(b"alice").write(frame(Verb.SEARCH, b"", b"x", id=b"s"))[0][0].headers == {
+        b"id": b"s",
+        b"reason": b"the disk is full",
+    }
+
+
+def test_answers_to_questions_are_not_acknowledged() -> None:
+    """Rules 11.9 and 14.5: a RECEIVED for what is found moves no cursor."""
+    mail = Mail(b"alice", b"bob")
+    alice, bob = mail.device(b"alice"), mail.device(b"bob", window=9)
+    alice.write(message(b"bob", b"hi", b"m1"))
+    assert [line[3] for line in told(bob.read())] == [1]
+    bob.write(taken(1))
+    alice.write(message(b"bob", b"ho", b"m2"))
+    bob.read()
+    found, _ = bob.write(frame(Verb.HISTORY, b"alice", limit=1))
+    bob.write(taken(int(found[0].headers[b"seq"]) + 5) + error(103, seq=7))
+    bob.cut()
+    assert [line[4] for line in told(mail.device(b"bob").read())] == ["ho"]
