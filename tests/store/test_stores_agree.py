@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections import Counter
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,11 +20,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.store.helpers import NOW
 from twotick.store import (
     Acknowledge,
+    Action,
     AddInvitation,
     AddMember,
     AddToken,
     Append,
     Appended,
+    Appoint,
+    Audience,
+    ChangeRoom,
+    Contacts,
+    Conversations,
+    ConversationSet,
+    CreateRoom,
     Devices,
     Entry,
     Expire,
@@ -32,7 +41,11 @@ from twotick.store import (
     FindMember,
     FindToken,
     History,
+    InviteToRoom,
+    JoinRoom,
     Known,
+    LeaveRoom,
+    LookAtRoom,
     MarkRead,
     Member,
     Members,
@@ -41,18 +54,27 @@ from twotick.store import (
     Opened,
     Outcome,
     Prune,
+    Receipts,
     Refuse,
+    RemoveFromRoom,
     RemoveMember,
     Request,
     Result,
     Revoke,
+    Role,
+    RoomChanged,
+    RoomMembers,
+    Rooms,
+    SetConversation,
     SetPassword,
+    SetShown,
     Settle,
     SqliteStore,
     StoreLimits,
 )
 
-LIMITS = StoreLimits(mailbox_entries=6, mailbox_bytes=60, devices=3)
+LIMITS = StoreLimits(mailbox_entries=6, mailbox_bytes=60, devices=3, room_members=3, rooms=2, settings=2)
+WIDE = StoreLimits(mailbox_entries=40, mailbox_bytes=1000, devices=3, room_members=4, rooms=2, settings=3)
 ROOMY = StoreLimits(mailbox_entries=100_000, mailbox_bytes=1 << 30, devices=3)
 NUMBERS = range(1, 12)
 """Of members whose logs are compared; more are not made in one run."""
@@ -65,7 +87,11 @@ devices = st.sampled_from(["laptop", "laptop", "laptop", "laptop/listen", "phone
 devices_bytes = devices.map(str.encode)
 back = st.one_of(st.integers(-1, 4), st.integers(-1, 4), st.integers(0, 20))
 """How far before the end of its log an entry is that a request is about; `Pair` makes its number of that."""
-peers = st.sampled_from([b"alice", b"BOB", b"carol", b"guest", b"all", b""])
+peers = st.sampled_from([b"alice", b"BOB", b"carol", b"guest", b"all", b"", b"#TEAM", b"#team", b"#den"])
+idents = st.sampled_from([b"", b"", b"1", b"2", b"3", b"4", b"5", b"6"])
+new_idents = st.sampled_from([b"new", b"new", b"new", b"new", b"new", b"1", b"2"])
+"""`Pair` makes one that was not used before of `new`."""
+actions = st.sampled_from([Action.NONE, Action.NONE, Action.EDIT, Action.DELETE, Action.REACT])
 tokens = st.sampled_from([b"one", b"two", b"three"])
 times = st.integers(0, 12).map(lambda second: NOW + second)
 
@@ -78,14 +104,25 @@ def rarely(strategy: st.SearchStrategy[Drawn], other: st.SearchStrategy[Drawn]) 
 
 
 @st.composite
-def messages(draw: st.DrawFn) -> Append:
+def changes(draw: st.DrawFn, message: Append) -> Append:
+    """The same message, or one that changes another: `Pair` makes the Id of one that was sent of the number drawn."""
+    action = draw(actions)
+    if action is Action.NONE:
+        return message
+    body = b"" if action is Action.DELETE and draw(st.integers(1, 10)) < 10 else message.body
+    about_name = draw(st.sampled_from([b"", b"", b"another"]))
+    return replace(message, body=body, action=action, about=b"%d" % draw(st.integers(0, 5)), about_name=about_name)
+
+
+@st.composite
+def messages(draw: st.DrawFn, idents: st.SearchStrategy[bytes] = idents) -> Append:
     sender = draw(st.one_of(st.none(), members))
     to = tuple(draw(st.one_of(members.map(lambda one: [one]), st.lists(members, max_size=4, unique=True))))
-    return Append(
+    message = Append(
         sender,
-        b"guest" if sender is None else draw(st.sampled_from([b"alice", b"bob", b"Carol"])),
+        b"guest" if sender is None else b"",
         b"" if sender is None else draw(devices_bytes),
-        draw(st.sampled_from([b"", b"", b"1", b"2", b"3", b"4", b"5", b"6"])),
+        draw(idents),
         draw(st.sampled_from([b"Alice", b"bob", b"carol"])) if len(to) == 1 else b"ALL",
         to,
         draw(st.booleans()) if len(to) != 1 else False,
@@ -94,7 +131,34 @@ def messages(draw: st.DrawFn) -> Append:
         draw(times),
         draw(st.one_of(st.none(), times)),
     )
+    return draw(rarely(changes(message), st.just(message)))
 
+
+@st.composite
+def messages_to_rooms(draw: st.DrawFn) -> Append:
+    sender = draw(rarely(st.none(), members))
+    message = Append(
+        sender,
+        b"guest" if sender is None else b"",
+        b"" if sender is None else draw(devices_bytes),
+        draw(new_idents),
+        draw(rooms_bytes),
+        (),
+        False,
+        b"X-a: 1\n",
+        draw(st.sampled_from([b"", b"hello", b"@Bob, @alice", b"@carol" + b"x" * 20, b"a@bob", b"hi @CAROL."])),
+        draw(times),
+        draw(st.one_of(st.none(), st.none(), times)),
+    )
+    return draw(changes(message))
+
+
+rooms = st.sampled_from(["#Team", "#team", "#TEAM", "#team", "#team", "#den", "#den"])
+rooms_bytes = rooms.map(str.encode)
+topics = st.sampled_from(["", "t", "u"])
+maybe = st.one_of(st.none(), st.booleans())
+owners = st.one_of(st.just(1), st.just(1), members)
+roles = st.sampled_from([Role.MEMBER, Role.MODERATOR, Role.OWNER])
 
 about_messages: st.SearchStrategy[Request] = st.one_of(
     messages(),
@@ -118,6 +182,33 @@ about_messages: st.SearchStrategy[Request] = st.one_of(
     st.builds(Fetch, members, back, st.integers(0, 6), st.integers(0, 60)),
     st.builds(History, members, peers, back, st.one_of(st.just(0.0), times), st.integers(0, 6), st.integers(0, 60)),
 )
+about_rooms: st.SearchStrategy[Request] = st.one_of(
+    messages_to_rooms(),
+    messages_to_rooms(),
+    messages_to_rooms(),
+    messages_to_rooms(),
+    messages_to_rooms(),
+    messages_to_rooms(),
+    st.builds(JoinRoom, members, rooms, times),
+    st.builds(JoinRoom, members, rooms, times),
+    st.builds(InviteToRoom, members, rooms, names, times),
+    st.builds(MarkRead, members, devices_bytes, rooms_bytes, back, times),
+    st.builds(SetConversation, members, peers, maybe, maybe, times),
+    st.builds(
+        History, members, rooms_bytes, back, st.one_of(st.just(0.0), times), st.integers(0, 6), st.integers(0, 60)
+    ),
+    rarely(
+        st.builds(CreateRoom, members, st.one_of(rooms, st.just("team")), st.booleans(), topics, times),
+        st.one_of(
+            st.builds(LeaveRoom, members, rooms, times),
+            st.builds(ChangeRoom, members, rooms, maybe, st.one_of(st.none(), topics, st.just("a\nb")), times),
+            st.builds(RemoveFromRoom, owners, rooms, names, times),
+            st.builds(Appoint, owners, rooms, names, roles, times),
+            st.builds(SetShown, members, maybe),
+            st.builds(Audience, members, peers),
+        ),
+    ),
+)
 about_members: st.SearchStrategy[Request] = st.one_of(
     st.builds(AddMember, names, st.sampled_from(["", "hash"]), times, st.one_of(st.none(), tokens)),
     st.builds(AddMember, names, st.sampled_from(["", "hash"]), times),
@@ -129,7 +220,14 @@ about_members: st.SearchStrategy[Request] = st.one_of(
     st.builds(AddToken, members, devices, tokens, times),
     st.builds(FindToken, tokens),
 )
-requests = rarely(about_members, about_messages)
+requests = rarely(about_members, rarely(about_rooms, about_messages))
+requests_with_rooms = st.one_of(
+    about_rooms,
+    about_rooms,
+    about_rooms,
+    messages(new_idents).flatmap(changes),
+    rarely(about_members, about_messages),
+)
 
 
 def contents(members: list[int]) -> list[Request]:
@@ -142,7 +240,16 @@ def contents(members: list[int]) -> list[Request]:
         *(
             History(number, peer, 0, 0, 10_000)
             for number in members
-            for peer in (b"alice", b"bob", b"carol", b"guest", b"all", b"")
+            for peer in (b"alice", b"bob", b"carol", b"guest", b"all", b"", b"#team", b"#den")
+        ),
+        *(each for number in NUMBERS for each in (Rooms(number), Conversations(number, 1000), Contacts(number))),
+        *(Audience(number, peer) for number in members for peer in (b"", b"alice", b"bob", b"#team", b"#den")),
+        *(SetShown(number, None) for number in NUMBERS),
+        *(
+            each
+            for number in [*members, 99]
+            for room in ("#team", "#den")
+            for each in (RoomMembers(number, room), LookAtRoom(number, room))
         ),
     ]
 
@@ -157,7 +264,9 @@ class Pair:
         # The numbers of messages differ: the store on disk gives those of messages that are gone a second time.
         self.on_disk: dict[int, int] = {}
         self.live: list[int] = []
+        self.sent: list[Append] = []
         self.ends: Counter[int] = Counter()
+        self.numbers = count()
 
     def ask(self, batch: list[Request]) -> None:
         """Ask both, and compare the answers."""
@@ -166,13 +275,15 @@ class Pair:
 
     def compare(self) -> None:
         """Compare all that they hold."""
-        self._compare(contents(self._members()))
+        receipts: list[Request] = [Receipts(each.sender or 0, each.recipient, each.id) for each in self.sent[-20:]]
+        self._compare(contents(list(self._members())) + receipts)
         assert self.disk.check() == self.memory.check() == []
 
-    def _members(self) -> list[int]:
+    def _members(self) -> dict[int, str]:
+        """The names of those who are members, by number, in the order of their names."""
         (members,) = self.memory.apply([Members()])
         assert isinstance(members, list)
-        return [member.number for member in members if isinstance(member, Member)]
+        return {member.number: member.name for member in members if isinstance(member, Member)}
 
     def _compare(self, batch: list[Request]) -> None:
         for_disk = [
@@ -184,13 +295,22 @@ class Pair:
                 self.on_disk[result.message] = expected.message
                 if isinstance(request, Append) and request.live:
                     self.live.append(result.message)
+                if isinstance(request, Append) and request.sender is not None:
+                    self.sent.append(request)
+            self._learn(result, expected)
             assert self._renumbered(result) == expected, request
 
-    def _aimed(self, request: Request, members: list[int]) -> Request:
+    def _learn(self, result: Result, expected: Result) -> None:
+        """Find out which numbers events have on disk, from the first answer that has them."""
+        for entry, on_disk in zip(_entries_of(result), _entries_of(expected), strict=False):
+            self.on_disk.setdefault(entry.message, on_disk.message)
+
+    def _aimed(self, request: Request, members: dict[int, str]) -> Request:
         """A request about what is there: a member, a message that is under way, an entry near the end of its log."""
+        numbers = list(members)
 
         def number(drawn: int) -> int:
-            return members[drawn - 1] if drawn <= len(members) else drawn
+            return numbers[drawn - 1] if drawn <= len(numbers) else drawn
 
         def seq(drawn: int, member: int) -> int:
             return max(self.ends[number(member)] - drawn, 0)
@@ -198,8 +318,33 @@ class Pair:
         match request:
             case Append():
                 to = tuple(dict.fromkeys(number(member) for member in request.members))
-                sender = None if request.sender is None else number(request.sender)
-                return replace(request, sender=sender, members=to)
+                recipient = request.recipient
+                if len(to) == 1 and to[0] in members and recipient != b"ALL":
+                    name = members[to[0]].encode()
+                    recipient = name.upper() if recipient.istitle() else name
+                if request.sender is None:
+                    return replace(request, members=to, recipient=recipient)
+                sender, about_name = number(request.sender), request.about_name
+                about = request.about
+                if about and self.sent:
+                    earlier = self.sent[-1 - int(about) % len(self.sent)]
+                    about, recipient, to = earlier.id, earlier.recipient, earlier.members
+                    if about_name:
+                        about_name = earlier.sender_name.lower()
+                    else:
+                        sender = earlier.sender or 0
+                ident = b"new%d" % next(self.numbers) if request.id == b"new" else request.id
+                return replace(
+                    request,
+                    sender=sender,
+                    sender_name=members.get(sender, "nobody").encode(),
+                    id=ident,
+                    recipient=recipient,
+                    members=to,
+                    live=request.live and recipient == b"ALL",
+                    about=about,
+                    about_name=about_name,
+                )
             case Settle():
                 # Each is settled once: on disk, its number may be another message's by the second time.
                 known = request.message < len(self.live)
@@ -210,9 +355,13 @@ class Pair:
                 return replace(request, member=number(request.member), resume=seq(request.resume, request.member))
             case Fetch():
                 return replace(request, member=number(request.member), after=seq(request.after, request.member))
+            case History() if request.peer.startswith(b"#"):
+                return replace(request, member=number(request.member))
             case History():
                 return replace(request, member=number(request.member), before=seq(request.before, request.member))
-            case AddToken() | Revoke():
+            case AddToken() | Revoke() | CreateRoom() | JoinRoom() | LeaveRoom() | ChangeRoom() | InviteToRoom():
+                return replace(request, member=number(request.member))
+            case RemoveFromRoom() | Appoint() | SetConversation() | SetShown() | Audience():
                 return replace(request, member=number(request.member))
             case _:
                 return request
@@ -225,12 +374,13 @@ class Pair:
         """An answer of the store in memory, with the numbers that messages have on disk."""
         match result:
             case Appended():
-                return Appended(self.on_disk[result.message], self._outcome(result.outcome))
+                number = self.on_disk[result.message]
+                return Appended(number, self._outcome(result.outcome), result.place, result.members)
             case Known():
                 return replace(result, message=self.on_disk[result.message])
             case Outcome():
                 return self._outcome(result)
-            case Opened():
+            case Opened() | RoomChanged() | ConversationSet():
                 return replace(result, outcome=self._outcome(result.outcome))
             case Fetched():
                 return replace(result, entries=self._entries(result.entries))
@@ -239,12 +389,26 @@ class Pair:
 
     def _outcome(self, outcome: Outcome) -> Outcome:
         guests = [(self.on_disk[number], state, reason) for number, state, reason in outcome.guests]
-        return Outcome(self._entries(outcome.entries), guests)
+        renumbered = Outcome(self._entries(outcome.entries), guests)
+        if outcome.progress is not None:
+            renumbered.progress = [replace(each, message=self.on_disk[each.message]) for each in outcome.progress]
+        return renumbered
 
     def _entries(self, entries: list[Entry]) -> list[Entry]:
         for entry in entries:
             self.ends[entry.member] = max(self.ends[entry.member], entry.seq)
         return [replace(entry, message=self.on_disk[entry.message]) for entry in entries]
+
+
+def _entries_of(result: Result) -> list[Entry]:
+    """The entries that an answer has."""
+    match result:
+        case Outcome() | Fetched():
+            return result.entries
+        case Appended() | Opened() | RoomChanged() | ConversationSet():
+            return result.outcome.entries
+        case _:
+            return []
 
 
 class Machine(RuleBasedStateMachine):
@@ -258,6 +422,32 @@ class Machine(RuleBasedStateMachine):
         self.pair.ask([OpenDevice(1, "laptop", 0, NOW), OpenDevice(2, "laptop", 0, NOW)])
 
     @rule(batch=st.lists(requests, min_size=1, max_size=8))
+    def ask(self, batch: list[Request]) -> None:
+        self.pair.ask(batch)
+
+    @invariant()
+    def they_hold_the_same(self) -> None:
+        self.pair.compare()
+
+    def teardown(self) -> None:
+        if hasattr(self, "pair"):
+            self.pair.close()
+
+
+class InRooms(RuleBasedStateMachine):
+    """Likewise, with more room in mailboxes, and most of it in rooms."""
+
+    @initialize(public=st.booleans())
+    def begin(self, public: bool) -> None:
+        self.pair = Pair(WIDE)
+        begin: list[Request] = [AddMember(name, "", NOW) for name in ("alice", "Bob", "carol", "dan")]
+        self.pair.ask(begin)
+        self.pair.ask([OpenDevice(1, "laptop", 0, NOW), OpenDevice(2, "laptop", 0, NOW)])
+        self.pair.ask([CreateRoom(1, "#Team", public, "t", NOW), CreateRoom(2, "#den", not public, "", NOW)])
+        self.pair.ask([InviteToRoom(1, "#team", name, NOW) for name in ("bob", "carol")])
+        self.pair.ask([JoinRoom(number, "#team", NOW + number) for number in (2, 3)])
+
+    @rule(batch=st.lists(requests_with_rooms, min_size=1, max_size=8))
     def ask(self, batch: list[Request]) -> None:
         self.pair.ask(batch)
 
@@ -303,7 +493,7 @@ class ManyMessages(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("machine", [Machine, ManyMessages])
+@pytest.mark.parametrize("machine", [Machine, InRooms, ManyMessages])
 def test_stores_agree(machine: type[RuleBasedStateMachine]):
     run_state_machine_as_test(
         machine,

@@ -195,7 +195,7 @@ class Messages:
         if not message.waiting:
             logs.conclude(message, outcome)
             logs.remove_if_unused(message)
-        return Appended(number, outcome, place, 0 if room is None else total)
+        return Appended(number, outcome, place, 0 if room is None else len(members))
 
     def _note_writing(self, own: Mailbox, member: int) -> None:
         """Note that a member has written to another (rule 15.2)."""

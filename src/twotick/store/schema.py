@@ -201,7 +201,9 @@ STEPS = (
 )
 """What makes a database of version n + 1 from one of version n. Only ever added to."""
 
-_BUSY_SECONDS = 10.0
+BUSY_MILLISECONDS = 10_000
+"""How long is waited for another process."""
+
 _CACHE_KIB = 32 << 10
 _CHECKPOINT_PAGES = 4096
 
@@ -222,7 +224,7 @@ def connect(file: Path) -> sqlite3.Connection:
         raise StoreError(f"{file} cannot be opened: {error.strerror}") from error
     connection = sqlite3.connect(
         file,
-        timeout=_BUSY_SECONDS,
+        timeout=BUSY_MILLISECONDS / 1000,
         isolation_level=None,  # transactions are ours to begin and end
         check_same_thread=False,  # one thread may open it, and another use it from then on
         cached_statements=256,

@@ -62,7 +62,7 @@ from twotick.store.room_records import (
     SetShown,
 )
 from twotick.store.room_records import Rooms as ListRooms
-from twotick.store.schema import STEPS, connect, migrate, reason, version
+from twotick.store.schema import BUSY_MILLISECONDS, STEPS, connect, migrate, reason, version
 from twotick.store.sqlite_rooms import Rooms, refusing
 
 _DATABASE = "twotick.db"
@@ -125,6 +125,7 @@ class SqliteStore:
             raise
         self._connection = connection
         self._logs = logs = Logs(connection, self._limits)
+        logs.erased = self._lock is not None  # perhaps, by a server that was killed
         rooms = Rooms(logs)
         reading = Reading(logs, rooms)
         files = Files(logs, reading)
@@ -223,7 +224,19 @@ class SqliteStore:
             self._undo(connection, ending)
             raise
         self._left_over = False
+        if self._logs.erased:
+            self._empty_log(connection)
         return result
+
+    def _empty_log(self, connection: sqlite3.Connection) -> None:
+        """Empty the write-ahead log, which still has what was erased. If that cannot be now, the next batch does it."""
+        with suppress(sqlite3.Error):  # the batch is on the disk even so
+            connection.execute("PRAGMA busy_timeout = 0")  # another process that reads is not waited for
+            try:
+                busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+            self._logs.erased = bool(busy)
 
     def _undo(self, connection: sqlite3.Connection, ending: bool) -> None:
         """Take back a transaction that failed; if even that fails, the next one begins with a new connection.
