@@ -5,6 +5,7 @@ from twotick.store.logs import Logs
 from twotick.store.records import Action, Append
 from twotick.store.room_records import Role
 from twotick.store.rooms import NO_MESSAGE, NotAllowed, RoomState
+from twotick.store.sqlite_search import Texts
 
 
 class Target:
@@ -21,8 +22,9 @@ class Target:
 class Editing:
     """Finds and changes what other messages edit or delete."""
 
-    def __init__(self, logs: Logs):
+    def __init__(self, logs: Logs, texts: Texts):
         self._logs = logs
+        self._texts = texts
 
     def target(self, request: Append, room: RoomState | None) -> Target:
         """The message that another one edits or deletes.
@@ -74,7 +76,9 @@ class Editing:
         if request.action is Action.EDIT:
             if is_blocked:
                 return
+            self._texts.forget([target.number])
             self._replace(target.number, rooms.edited_headers(target.headers, request.time), request.body)
+            self._texts.renew(target.number)
         else:
             edits = [
                 number

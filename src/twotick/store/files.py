@@ -180,6 +180,7 @@ class Files:
                 left -= execute(f"DELETE FROM piece WHERE rowid IN ({pieces})", (number, left)).rowcount
             if left:  # these were all
                 execute("DELETE FROM file WHERE number = ?", (number,))
+                self._logs.erased = True
 
     def _discard(self, which: str, value: int) -> None:
         """Let nobody find a file any more."""

@@ -114,6 +114,31 @@ class Reading:
         )
         return Fetched(_last(rows, request), before)
 
+    def find(self, member: int, message: int, peer: bytes) -> Entry | None:
+        """The entry for a message that a member may read; as in `History`, if it is not in the member's log.
+
+        Args:
+            member: who asks.
+            message: its number.
+            peer: the conversation that it has to be in, in lower case; empty for any.
+        """
+        row = self._logs.execute(
+            f"SELECT {_COLUMNS} FROM log l INDEXED BY log_message {_JOINED}"
+            " WHERE l.message = ?1 AND l.member = ?2 AND l.kind <= 2 AND (?3 = x'' OR l.peer = ?3)"
+            " ORDER BY l.seq LIMIT 1",
+            (message, member, peer),
+        ).fetchone()
+        if row is None:
+            row = self._logs.execute(
+                f"SELECT ?2, 0, iif(m.sender = ?2, {SENT}, {RECEIVED}), m.number, NULL, NULL, m.sender_name,"
+                " m.recipient, m.id, m.reason, m.state, m.time, r.name, m.place, c.headers, c.body"
+                " FROM message m CROSS JOIN room_member o ON o.room = m.room AND o.member = ?2"
+                " CROSS JOIN room r ON r.number = m.room CROSS JOIN content c ON c.message = m.number"
+                " WHERE m.number = ?1 AND m.place >= o.seen_from AND (?3 = x'' OR r.folded = CAST(?3 AS TEXT))",
+                (message, member, peer),
+            ).fetchone()
+        return None if row is None else _entry(row)
+
     def may_read(self, member: int, message: int) -> bool:
         """Whether a member may read a message: it is in the member's log, or a room shows it (rule 12.10)."""
         logs = self._logs

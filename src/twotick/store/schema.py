@@ -187,6 +187,20 @@ STEPS = (
         PRIMARY KEY (file, number)
     ) STRICT;
 
+    -- See search.py.
+    CREATE VIRTUAL TABLE word USING fts5 (
+        text, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
+    );
+    CREATE TABLE word_cleaning (
+        wanted INTEGER NOT NULL,                  -- 1: messages were removed whose words are still in the file
+        stage INTEGER NOT NULL                    -- of removing them; 0: this is not being done
+    ) STRICT;
+    INSERT INTO word_cleaning VALUES (0, 0);
+    CREATE TABLE word_progress (
+        up_to INTEGER NOT NULL                    -- the number of the message up to which all are in the index
+    ) STRICT;
+    INSERT INTO word_progress VALUES (0);
+
     CREATE TABLE report (
         number INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: the operator may still see an old list
         member INTEGER NOT NULL,                  -- who may have been removed since

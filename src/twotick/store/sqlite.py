@@ -51,6 +51,7 @@ from twotick.store.room_records import (
     Contacts,
     Conversations,
     CreateRoom,
+    Index,
     InviteToRoom,
     JoinRoom,
     LeaveRoom,
@@ -62,8 +63,11 @@ from twotick.store.room_records import (
     SetShown,
 )
 from twotick.store.room_records import Rooms as ListRooms
+from twotick.store.room_records import Search as Question
 from twotick.store.schema import BUSY_MILLISECONDS, STEPS, connect, migrate, reason, version
+from twotick.store.search import Search, Words
 from twotick.store.sqlite_rooms import Rooms, refusing
+from twotick.store.sqlite_search import Texts
 
 _DATABASE = "twotick.db"
 _LOCK = "lock"
@@ -129,8 +133,11 @@ class SqliteStore:
         rooms = Rooms(logs)
         reading = Reading(logs, rooms)
         files = Files(logs, reading)
-        logs.on_removal.append(files.remove_with_messages)
-        self._messages = messages = Messages(logs, rooms, Editing(logs), files)
+        words = Words(connection.execute)
+        texts = Texts(logs, words, reading)
+        self._search = search = Search(words, texts)
+        logs.on_removal += [files.remove_with_messages, texts.forget]
+        self._messages = messages = Messages(logs, rooms, Editing(logs, texts), files)
         directory = Directory(logs, rooms, files)
         desk = Desk(logs, reading)
         talk = Talk(logs, rooms)
@@ -142,7 +149,7 @@ class SqliteStore:
             MarkRead: messages.mark_read,
             Settle: messages.settle,
             Expire: messages.expire,
-            Prune: messages.prune,
+            Prune: self._prune,
             Fetch: reading.fetch,
             History: reading.history,
             Members: directory.members,
@@ -166,6 +173,8 @@ class SqliteStore:
             LookAtRoom: refusing(rooms.look),
             RoomMembers: refusing(rooms.members),
             ListRooms: rooms.rooms,
+            Question: search.search,
+            Index: search.index,
             OfferFile: files.offer,
             WritePiece: files.write,
             ReadPiece: files.read,
@@ -179,6 +188,13 @@ class SqliteStore:
             Contacts: presence.contacts,
             SetShown: presence.set_shown,
         }
+
+    def _prune(self, request: Prune) -> bool:
+        """Remove old messages; then let the words go of all that was removed since the last time."""
+        more = self._messages.prune(request)
+        if not more:
+            self._search.begin_cleaning()
+        return more
 
     def apply(self, requests: Sequence[Request]) -> list[Result]:
         """Carry out requests, in order, in one transaction; on return it is on the disk.
