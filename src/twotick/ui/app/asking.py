@@ -35,11 +35,11 @@ class Asking(Session):
     _incoming: Incoming
 
     @abstractmethod
-    def _server(self) -> MemberClient:
+    async def _server(self) -> MemberClient:
         """Who asks.
 
         Raises:
-            TwotickError: nobody, at the moment.
+            TwotickError: nobody, since nobody tries to connect any more.
         """
 
     # What was said
@@ -48,7 +48,7 @@ class Asking(Session):
         """See `Session`."""
         peer = None if conversation is None else conversation.name
         with for_people():
-            found = await self._server().search(query, peer=peer, limit=_HITS, before=before)
+            found = await (await self._server()).search(query, peer=peer, limit=_HITS, before=before)
         hits: list[Hit] = []
         for each in found.messages:
             if (message := self._incoming.message(each)) is not None:
@@ -73,7 +73,7 @@ class Asking(Session):
     async def _fetch_older(self, conversation: Conversation) -> None:
         oldest = self.store.oldest(conversation.key)
         try:
-            page = await self._server().history(conversation.name, before=oldest, limit=PAGE)
+            page = await (await self._server()).history(conversation.name, before=oldest, limit=PAGE)
         except RequestRefused:
             page = []  # as of a room that the user has left
         self._incoming.take_all(page)
@@ -84,7 +84,7 @@ class Asking(Session):
     async def receipts(self, message: Message) -> list[RecipientState]:
         """See `Session`."""
         with for_people():
-            return await self._server().receipts(self._book.conversation(message.conversation).name, message.id)
+            return await (await self._server()).receipts(self._book.conversation(message.conversation).name, message.id)
 
     async def save_file(self, message: Message, folder: Path) -> Path:
         """See `Session`."""
@@ -93,9 +93,9 @@ class Asking(Session):
         file = FileInfo(*message.file)
         try:
             with for_people():
-                for path in _places(folder, file.name):
+                for path in places(folder, file.name):
                     with contextlib.suppress(FileExistsError):
-                        await self._server().download(
+                        await (await self._server()).download(
                             file, path, progress=lambda done, total: self._transferred(message, Transfer(done, total))
                         )
                         return path
@@ -114,7 +114,7 @@ class Asking(Session):
     async def rooms(self) -> list[Room]:
         """See `Session`."""
         with for_people():
-            found = await self._server().rooms()
+            found = await (await self._server()).rooms()
         for each in found:
             self._note(each)
         return [
@@ -125,7 +125,7 @@ class Asking(Session):
     async def members(self, conversation: Conversation) -> list[RoomMember]:
         """See `Session`."""
         with for_people():
-            found = await self._server().room_members(conversation.name)
+            found = await (await self._server()).room_members(conversation.name)
         return [
             RoomMember(each.name, each.role.value, each.since, self.conversations.presence(each.name)) for each in found
         ]
@@ -133,40 +133,40 @@ class Asking(Session):
     async def create_room(self, name: str, access: str = "private", topic: str = "") -> Conversation:
         """See `Session`."""
         with for_people():
-            return self._entered(await self._server().create_room(name, public=access == "public", topic=topic))
+            return self._entered(await (await self._server()).create_room(name, public=access == "public", topic=topic))
 
     async def join(self, name: str) -> Conversation:
         """See `Session`."""
         with for_people():
-            return self._entered(await self._server().join_room(name))
+            return self._entered(await (await self._server()).join_room(name))
 
     async def leave(self, conversation: Conversation) -> None:
         """See `Session`."""
         with for_people():
-            await self._server().leave_room(conversation.name)
+            await (await self._server()).leave_room(conversation.name)
         left(conversation)
         self._book.changed(conversation)
 
     async def invite(self, conversation: Conversation, member: str) -> None:
         """See `Session`."""
         with for_people():
-            self._note(await self._server().invite(conversation.name, member))
+            self._note(await (await self._server()).invite(conversation.name, member))
 
     async def remove(self, conversation: Conversation, member: str) -> None:
         """See `Session`."""
         with for_people():
-            self._note(await self._server().remove(conversation.name, member))
+            self._note(await (await self._server()).remove(conversation.name, member))
 
     async def appoint(self, conversation: Conversation, member: str, role: str) -> None:
         """See `Session`."""
         with for_people():
-            self._note(await self._server().appoint(conversation.name, member, Role(role)))
+            self._note(await (await self._server()).appoint(conversation.name, member, Role(role)))
 
     async def change(self, conversation: Conversation, topic: str | None = None, access: str | None = None) -> None:
         """See `Session`."""
         public = None if access is None else access == "public"
         with for_people():
-            self._note(await self._server().change_room(conversation.name, topic=topic, public=public))
+            self._note(await (await self._server()).change_room(conversation.name, topic=topic, public=public))
 
     def _entered(self, info: RoomInfo) -> Conversation:
         """The user is in a room now."""
@@ -198,7 +198,7 @@ class Asking(Session):
 
     async def _set(self, conversation: Conversation, muted: bool | None = None, blocked: bool | None = None) -> None:
         with for_people():
-            now = await self._server().set_conversation(conversation.name, muted=muted, blocked=blocked)
+            now = await (await self._server()).set_conversation(conversation.name, muted=muted, blocked=blocked)
         conversation.muted, conversation.blocked = now.muted, now.blocked
         self._book.changed(conversation)
 
@@ -207,7 +207,7 @@ class Asking(Session):
         name = conversation.name if message is None else message.sender
         about = None if message is None or not message.id else message.id
         with for_people():
-            await self._server().report(name, text, about)
+            await (await self._server()).report(name, text, about)
 
 
 @contextlib.contextmanager
@@ -221,7 +221,7 @@ def for_people() -> Generator[None]:
         raise TwotickError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
 
 
-def _places(folder: Path, name: str) -> Generator[Path]:
+def places(folder: Path, name: str) -> Generator[Path]:
     """Where a file may be saved, whose name somebody else has chosen, in a folder that is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     harmless = re.sub(r'[\\/:*?"<>|]', "_", visible(name, keep=""))

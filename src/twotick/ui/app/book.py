@@ -45,6 +45,8 @@ class Book:
             if not each.id:  # as an older version has kept it
                 each.id = new_id()
                 store.set_file(each)
+            if each.change is None:
+                self._lay_over(each)
 
     # Conversations
 
@@ -110,6 +112,7 @@ class Book:
         if not message.outgoing and message.event is None:
             message.mention = self.conversations.mentions(message.text, in_room)
         self.store.add(message)
+        self._lay_over(message)
         self.conversations.add(message)
         if not message.outgoing:
             self.store.change_conversation(conversation)

@@ -81,6 +81,7 @@ class MemberSession(Asking):
         self._who = who
         self._outbox = folder / "outbox.db"
         self._me: MemberClient | None = None
+        self._decided = asyncio.Event()  # whether there is one, or will not be one
         self._tasks: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()  # at how conversations and rooms are
         self._caught_up = False
@@ -90,6 +91,7 @@ class MemberSession(Asking):
         self._incoming = Incoming(self._book, lambda message: self.on_message(message), self._look.set)
 
     async def _run(self) -> None:
+        self._decided.clear()
         self._unsent, self._uploads = asyncio.Queue(), asyncio.Queue()
         for message in self._book.waiting:
             self._unsent.put_nowait(message)
@@ -107,6 +109,7 @@ class MemberSession(Asking):
                 together() as group,
             ):
                 self._me = me
+                self._decided.set()
                 group.create_task(self._keep_up(me))
                 group.create_task(self._watch(me))
                 group.create_task(self._send_all(me, group))
@@ -115,6 +118,7 @@ class MemberSession(Asking):
                     self._incoming.take(entry)
         finally:
             self._me = None
+            self._decided.set()
             self._incoming.close()
             for task in self._tasks:
                 task.cancel()
@@ -124,7 +128,8 @@ class MemberSession(Asking):
             self._look.set()
         self._tell(problem)
 
-    def _server(self) -> MemberClient:
+    async def _server(self) -> MemberClient:
+        await self._decided.wait()
         if self._me is None:
             raise self.problem or ConnectionLost("there is no connection")
         return self._me
@@ -211,10 +216,11 @@ class MemberSession(Asking):
         self.store.set_file(message)
 
     async def _queue(self, me: MemberClient, group: asyncio.TaskGroup, message: Message) -> None:
+        typed = self.store.again(message) or message  # without changes that go out after it
         try:
             with for_people():
                 name = self._book.conversation(message.conversation).name
-                receipt = await me.queue(name, message.text, **self._options(message))
+                receipt = await me.queue(name, typed.text, **self._options(typed))
         except OutboxError:
             raise  # it waits here
         except (NotDelivered, RequestRefused) as error:

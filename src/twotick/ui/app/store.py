@@ -193,6 +193,7 @@ class LocalStore:
             if message.place[0] == WAITING:
                 message.place = (WAITING, message.number)
                 self._do("UPDATE message SET ord = number WHERE number = ?", message.number)
+            self._add_reactions(message)
 
     def _change_now(self, message: Message) -> int:
         """Do to a message what was kept for it.
@@ -410,17 +411,21 @@ class LocalStore:
         """What rows say, each with the reactions to it."""
         messages = [_message(row) for row in rows]
         for each in messages:
-            if each.id and each.change is None:
-                found = self._do(
-                    "SELECT name, body FROM reaction WHERE (conversation, sender, id) = (?, ?, ?) AND body <> ''"
-                    " ORDER BY place, rowid",
-                    each.conversation,
-                    each.sender.lower(),
-                    each.id,
-                )
-                for name, text in found:
-                    each.reactions.setdefault(text, []).append(name)
+            self._add_reactions(each)
         return messages
+
+    def _add_reactions(self, message: Message) -> None:
+        if not message.id or message.change is not None:
+            return
+        found = self._do(
+            "SELECT name, body FROM reaction WHERE (conversation, sender, id) = (?, ?, ?) AND body <> ''"
+            " ORDER BY place, rowid",
+            message.conversation,
+            message.sender.lower(),
+            message.id,
+        )
+        for name, text in found:
+            message.reactions.setdefault(text, []).append(name)
 
     # Limits
 
