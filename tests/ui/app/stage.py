@@ -10,7 +10,7 @@ from tests.ui.app.people import Person
 from twotick.client import State, TwotickError
 from twotick.ui.app.app import TwotickApp, Wishes
 from twotick.ui.app.model import Conversation, Conversations, Message, RecipientState, Room, RoomMember
-from twotick.ui.app.session import Deed, Hit, Hits, Session
+from twotick.ui.app.session import Deed, Hits, Session
 
 ALL = frozenset(Deed)
 
@@ -215,8 +215,3 @@ async def on_stage(
     app = Stage(session, Wishes("chat.lan", theme=theme, **wishes))
     async with app.run_test(size=(width, height), notifications=True) as pilot:
         yield Person(app, pilot)
-
-
-def hit(conversation: Conversation, message: Message) -> Hit:
-    """Something that was found."""
-    return Hit(conversation, message)

@@ -258,7 +258,7 @@ async def test_without_colours_everything_is_still_told(tmp_path: Path, monkeypa
     async with chatting("alice", "bob") as chat, chat.join("bob") as bob, person(member(chat, tmp_path)) as alice:
         await bob.send("alice", "hello")
         await alice.sees("\u258c  bob", "hello")
-        strips = alice.app.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
+        strips = alice.strips
         filtered = [each.apply_filter(alice.app._filters[-1], alice.app.screen.background_colors[1]) for each in strips]  # pyright: ignore[reportPrivateUsage]
         styles = [segment.style for strip in filtered for segment in strip if segment.style is not None]
         assert {each.color.name for each in styles if each.color} <= {"default"}

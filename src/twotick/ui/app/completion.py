@@ -55,7 +55,8 @@ def proposals(before: str, first: bool, known: Known) -> list[Proposal]:
     """
     path = _FILE.search(before) if first else None
     if path is not None:
-        return [Proposal(each, each, path.start(1)) for each in files(path[1])[:_MOST] if each != path[1]]
+        found_files = [each for each in files(path[1])[:_MOST] if each != path[1]]
+        return [Proposal(each, file_name(each), path.start(1)) for each in found_files]
     found = _WORD.search(before)
     if found is None:
         return []
@@ -95,6 +96,11 @@ def emoji() -> list[tuple[str, str]]:
             names = [about["en"], *about.get("alias", [])]
             found += [(name.strip(":"), sign) for name in names]
     return found
+
+
+def file_name(path: str) -> str:
+    """The last part of a path, with the `/` at its end."""
+    return path[path.rstrip("/").rfind("/") + 1 :]
 
 
 def files(typed: str) -> list[str]:

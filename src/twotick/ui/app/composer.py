@@ -45,11 +45,9 @@ class Composer(TextArea):
         height: auto;
         max-height: 8;
         border: none;
-        border-top: solid $primary;
         padding: 0 1;
         scrollbar-size-vertical: 1;
-        &:focus { border: none; border-top: solid $primary; }
-        &:blur { border: none; border-top: solid $border-blurred; }
+        &:focus { border: none; }
     }
     """
 

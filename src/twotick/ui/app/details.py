@@ -22,7 +22,7 @@ _MOST = 200
 _ROOM = 30
 """Columns for a line."""
 
-Part: TypeAlias = "str | tuple[str, str]"
+Part: TypeAlias = "str | Content | tuple[str, str]"
 
 _KINDS = {
     Kind.DIRECT: "one person",
@@ -158,19 +158,20 @@ def _about_message(message: Message, receipts: list[RecipientState] | None) -> l
         ]
     )
     if receipts is not None:
-        found.append(("Who has it, who has read it\n", "dim"))
-        for each in receipts[:_MOST]:
-            tick, style = _RECEIPTS.get(each.state, ("\u2713 ", "dim"))
-            name = shortened(placed(each.name[:33], keep=""), _ROOM - 10)
-            found += [
-                (tick, style),
-                " ",
-                set_cell_size(name, max(cell_len(name), 16)),
-                (f"{_WORDS[each.state]}\n", "dim"),
-            ]
+        found += [("Who has it, who has read it\n", "dim"), receipts_text(receipts[:_MOST])]
         if len(receipts) > _MOST:
-            found.append((f"and {len(receipts) - _MOST} more\n", "dim"))
+            found.append((f"and {len(receipts) - _MOST} more: i\n", "dim"))
     return [*found, "\n"]
+
+
+def receipts_text(receipts: list[RecipientState]) -> Content:
+    """What became of a message for each recipient, a line for each."""
+    found: list[Part] = []
+    for each in receipts:
+        name = shortened(placed(each.name[:33], keep=""), _ROOM - 10)
+        name = set_cell_size(name, max(cell_len(name), 14))
+        found += [_RECEIPTS.get(each.state, ("\u2713 ", "dim")), f" {name}", (f"{_WORDS[each.state]}\n", "dim")]
+    return Content.assemble(*found)
 
 
 _WORDS = {

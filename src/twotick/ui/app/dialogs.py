@@ -40,7 +40,10 @@ BOX = """
         Checkbox {{ border: none; padding: 0; height: 1; width: 100%; background: $background; }}
         Checkbox:focus {{ border: none; }}
         Checkbox > .toggle--button {{ background: $background; color: $foreground; }}
-        OptionList {{ border: none; padding: 0; height: auto; max-height: 12; background: $background; }}
+        OptionList {{
+            border: none; padding: 0; height: auto; max-height: 12; background: $background;
+            text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
+        }}
         OptionList > .option-list--option-highlighted {{
             color: $block-cursor-foreground;
             background: $block-cursor-background;
@@ -110,6 +113,7 @@ class Choose(ModalScreen[str | None]):
         self._choices = choices
         self._hint = hint
         self._offer = offer
+        self._fitting: list[Choice] = []
 
     def compose(self) -> ComposeResult:
         """A line to type in, and what fits."""
@@ -135,16 +139,18 @@ class Choose(ModalScreen[str | None]):
             fitting.sort(
                 key=lambda each: not each.found_by.lower().removeprefix("#").startswith(part.removeprefix("#"))
             )
-        options = [Option(each.shown, each.key) for each in fitting[:_MOST]]
+        del fitting[_MOST:]
         offered = self._offer(typed.removeprefix("@")) if typed else None
         if offered is not None and not any(each.key.lower() == offered.key.lower() for each in fitting):
-            options.append(Option(offered.shown, offered.key))
+            fitting.append(offered)
+        self._fitting = fitting
+        options = [Option(each.shown) for each in fitting]
         if not options:
             nothing = "Nothing fits." if typed else "There is nothing to choose."
             options.append(Option(Content.styled(nothing, "dim"), disabled=True))
         found = self.query_one(OptionList)
         found.set_options(options)
-        found.highlighted = None if options[0].disabled else 0
+        found.highlighted = 0 if fitting else None
 
     def action_move(self, way: str) -> None:
         """Choose another one."""
@@ -153,13 +159,13 @@ class Choose(ModalScreen[str | None]):
 
     @on(Input.Submitted)
     def _chosen(self) -> None:
-        option = self.query_one(OptionList).highlighted_option
-        if option is not None:
-            self.dismiss(option.id)
+        index = self.query_one(OptionList).highlighted
+        if index is not None and index < len(self._fitting):
+            self.dismiss(self._fitting[index].key)
 
     @on(OptionList.OptionSelected)
     def _clicked(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(event.option_id)
+        self.dismiss(self._fitting[event.option_index].key)
 
 
 class Ask(ModalScreen[str | None]):
@@ -189,7 +195,8 @@ class Ask(ModalScreen[str | None]):
         with Vertical() as box:
             box.border_title = Text(self._title)
             box.border_subtitle = "Enter: done   Esc: back"
-            yield Input(placed(self._value, keep=""), placeholder=self._hint, max_length=self._longest)
+            value = placed(self._value, keep="")
+            yield Input(value, placeholder=self._hint, max_length=self._longest, select_on_focus=False)
             yield Static("", classes="problem", markup=False)
 
     @on(Input.Submitted)
@@ -266,7 +273,7 @@ class Page(ModalScreen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q,f1", "dismiss(False)", "Back", show=False)]
     DEFAULT_CSS = BOX.format("Page")
 
-    def __init__(self, title: str, text: Text | Table) -> None:
+    def __init__(self, title: str, text: Content | Text | Table) -> None:
         super().__init__()
         self._title = title
         self._text = text

@@ -15,7 +15,7 @@ from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from twotick.client import TwotickError
-from twotick.ui.app.completion import files
+from twotick.ui.app.completion import file_name, files
 from twotick.ui.app.desk import Desk
 from twotick.ui.app.dialogs import BOX, Ask
 from twotick.ui.app.layout import one_line, size_text
@@ -54,7 +54,7 @@ class ChooseFile(ModalScreen[FileToSend | None]):
         with Vertical() as box:
             box.border_title = "Send a file"
             box.border_subtitle = "Enter: send   Tab: complete   Esc: back"
-            yield Input("~/", max_length=4096, id="path", select_on_focus=False)
+            yield Input(placeholder="A path; ~ is your home", max_length=4096, id="path")
             found = OptionList(markup=False)
             found.can_focus = False
             yield found
@@ -66,7 +66,7 @@ class ChooseFile(ModalScreen[FileToSend | None]):
     def _typed(self, event: Input.Changed) -> None:
         self._proposed = [each for each in files(event.value) if each != event.value][:_MOST]
         found = self.query_one(OptionList)
-        found.set_options(Option(Content(placed(each, keep=""))) for each in self._proposed)
+        found.set_options(Option(Content(placed(file_name(each), keep=""))) for each in self._proposed)
         found.highlighted = 0 if self._proposed else None
 
     @property

@@ -23,6 +23,7 @@ class Looking(Desk):
         self.details = Details()
         self._members: list[RoomMember] | None = None
         self._members_of: tuple[str, int, int] | None = None
+        self._chosen: Message | None = None
         self._receipts: list[RecipientState] | None = None
         self._receipts_of: tuple[int, State | None, int] | None = None
 
@@ -30,7 +31,7 @@ class Looking(Desk):
         """Show what is known, and ask for what may be different."""
         if not self.has_class("-details"):
             return
-        shown, message = self.shown, self.messages.selected
+        shown, message = self.shown, self._about
         if shown is None or not self.session.can(Deed.MEMBERS, shown):
             self._members, self._members_of = None, None
         elif self._members_of != (room := (shown.key, shown.members, _newest_event(shown))):
@@ -50,7 +51,7 @@ class Looking(Desk):
         if members is not None:
             presence = self.session.conversations.presence
             members = [each._replace(presence=presence(each.name) or each.presence) for each in members]
-        self.details.update_details(self.session, self.shown, self.messages.selected, members, self._receipts)
+        self.details.update_details(self.session, self.shown, self._about, members, self._receipts)
 
     @work(group="members", exclusive=True)
     async def _ask_members(self, room: Conversation) -> None:
@@ -69,7 +70,15 @@ class Looking(Desk):
         """Show or hide the details."""
         self.toggle_class("-details")
         self._members_of = self._receipts_of = None
+        self._chosen = self.messages.selected
+        if self.has_class("-narrow"):  # there is nothing else to be seen
+            self.set_focus(self.details if self.has_class("-details") else self.composer)
         self.update_details()
+
+    @property
+    def _about(self) -> Message | None:
+        """The message that is selected; or was, where the details have the whole screen."""
+        return self.messages.selected or (self._chosen if self.has_class("-narrow") else None)
 
 
 def _newest_event(conversation: Conversation) -> int:

@@ -65,9 +65,11 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         #middle { width: 1fr; }
         #empty { height: 1fr; padding: 1 2; display: none; }
         &.-empty #empty { display: block; }
-        &.-empty MessageList, &.-empty Composer, &.-empty #title { display: none; }
+        &.-empty MessageList, &.-empty #writing, &.-empty #title { display: none; }
         #below { height: 1; padding: 0 1; text-align: right; color: $primary; text-style: bold; display: none; }
-        #undertaking { height: 1; padding: 0 1; border: none; display: none; text-wrap: nowrap; }
+        #writing { height: auto; border-top: solid $border-blurred; }
+        #writing:focus-within { border-top: solid $primary; }
+        #undertaking { height: 1; padding: 0 1; display: none; text-wrap: nowrap; text-overflow: ellipsis; }
         #status { dock: bottom; height: 1; padding: 0 1; text-style: dim; }
         #status.-away { background: $error; color: $background; text-style: bold; }
         &:ansi #status.-away { background: ansi_default; color: ansi_red; text-style: bold reverse; }
@@ -111,8 +113,9 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
                 yield self.messages
                 yield self._below
                 yield self.proposals
-                yield self._doing
-                yield self.composer
+                with Vertical(id="writing"):
+                    yield self._doing
+                    yield self.composer
             yield self.details
         yield self._status
 

@@ -9,8 +9,9 @@ from textual import work
 from textual.content import Content
 
 from twotick.client import State
-from twotick.ui.app.completion import emoji_named
+from twotick.ui.app.completion import emoji
 from twotick.ui.app.desk import Desk
+from twotick.ui.app.details import receipts_text
 from twotick.ui.app.dialogs import Choice, Choose, Confirm, Page
 from twotick.ui.app.folding import links, shortened
 from twotick.ui.app.layout import event_text, summary
@@ -23,11 +24,9 @@ _LONGEST_PAGE = 200_000
 """Characters of a message that are shown when all of it is asked for."""
 
 _USUAL = (
-    ("thumbs_up", "\U0001f44d"), ("thumbs_down", "\U0001f44e"), ("face_with_tears_of_joy", "\U0001f602"),
-    ("party_popper", "\U0001f389"), ("eyes", "\U0001f440"), ("check_mark_button", "\u2705"),
-    ("folded_hands", "\U0001f64f"), ("fire", "\U0001f525"), ("hundred_points", "\U0001f4af"),
-    ("crying_face", "\U0001f622"), ("astonished_face", "\U0001f632"), ("thinking_face", "\U0001f914"),
-)  # fmt: skip
+    "\U0001f44d\U0001f44e\U0001f602\U0001f389\U0001f440\u2705"
+    "\U0001f64f\U0001f525\U0001f4af\U0001f622\U0001f632\U0001f914"
+)
 """What most people react with: they come first."""
 
 _LONGEST_REACTION = 64
@@ -127,6 +126,14 @@ class MessageActions(Desk):
         self.messages.focus()
         self.messages.go_to(message)
 
+    @work
+    async def action_receipts(self) -> None:
+        """Show what became of a message for each recipient."""
+        message = self.message_for(Deed.RECEIPTS)
+        receipts = None if message is None else await self.answer(self.session.receipts(message))
+        if receipts is not None:
+            self.app.push_screen(Page("Who has it, who has read it", receipts_text(receipts)))
+
     def action_copy(self) -> None:
         """Copy a message."""
         message = self.message_for(None)
@@ -159,15 +166,17 @@ class MessageActions(Desk):
 
 
 def _emoji(mine: set[str]) -> list[Choice]:
-    """What one can react with: what one has reacted with first."""
-    usual = {sign for _, sign in _USUAL}
-    rest = [(name, sign) for name, sign in emoji_named("") if sign not in usual]
-    rest.sort(key=lambda each: each[0])
-    taken = [("take it back", sign) for sign in mine]
-    return [
-        Choice(sign, Content.assemble(placed(sign[:12], keep=""), f"  {name}"), name)
-        for name, sign in [*taken, *((name, sign) for name, sign in _USUAL if sign not in mine), *rest]
+    """What one can react with: what one has reacted with, which is taken back so, what is usual, and all the rest."""
+    names: dict[str, list[str]] = {}
+    for name, sign in emoji():
+        names.setdefault(sign, []).append(name)
+    first = [sign for sign in _USUAL if sign not in mine]
+    rest = sorted((sign for sign in names if sign not in mine and sign not in _USUAL), key=lambda sign: names[sign][0])
+    taken = [
+        Choice(text, Content.assemble(placed(text[:12], keep=""), ("  take it back", "dim")), "take it back")
+        for text in mine
     ]
+    return taken + [Choice(sign, Content(f"{sign}  {names[sign][0]}"), " ".join(names[sign])) for sign in first + rest]
 
 
 def _own_text(typed: str) -> Choice | None:

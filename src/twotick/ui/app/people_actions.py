@@ -10,7 +10,7 @@ from twotick.ui.app.session import Deed
 from twotick.ui.text import placed
 
 _STATUSES = {
-    "here": "Here; away when you do nothing for 10 minutes or look elsewhere",
+    "here": "Here, or away after 10 minutes without a key",
     "away": "Away, until you choose something else",
     "hidden": "Hidden: nobody sees whether you are here",
 }

@@ -6,7 +6,6 @@ from textual.content import Content
 
 from twotick.ui.app.desk import Desk
 from twotick.ui.app.dialogs import Ask, Choice, Choose, Confirm, MakeRoom
-from twotick.ui.app.folding import shortened
 from twotick.ui.app.layout import one_line
 from twotick.ui.app.model import Conversation, Kind, Room, RoomMember
 from twotick.ui.app.sidebar import dot
@@ -95,7 +94,12 @@ class RoomActions(Desk):
         if members is None:
             return None
         me = self.session.name.lower()
-        choices = [_choice_of_member(each) for each in members if not others or each.name.lower() != me]
+        presence = self.session.conversations.presence
+        choices = [
+            _choice_of_member(each._replace(presence=presence(each.name) or each.presence))
+            for each in members
+            if not others or each.name.lower() != me
+        ]
         return await self.ask(Choose(title, choices))
 
     @work
@@ -183,8 +187,7 @@ def _choice_of_room(room: Room) -> Choice:
         state = "you are in it"
     else:
         state = f"{room.members} members" if room.members != 1 else "1 member"
-    about = shortened(one_line(room.topic), 58 - len(name) - len(state))
-    shown = Content.assemble((name, "bold"), f"  {state}", (f"  {about}", "dim"))
+    shown = Content.assemble((name, "bold"), f"  {state}", (f"  {one_line(room.topic)}", "dim"))
     return Choice(room.name, shown, f"{room.name} {room.topic}")
 
 

@@ -54,7 +54,10 @@ class Search(ModalScreen[Hit | None]):
         Checkbox { border: none; padding: 0; height: 1; width: 100%; background: $background; }
         Checkbox:focus { border: none; }
         Checkbox > .toggle--button { background: $background; color: $foreground; }
-        OptionList { border: none; padding: 0; height: 1fr; background: $background; scrollbar-size-vertical: 1; }
+        OptionList {
+            border: none; padding: 0; height: 1fr; background: $background;
+            text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
+        }
         OptionList > .option-list--option-highlighted {
             color: $block-cursor-foreground;
             background: $block-cursor-background;

@@ -12,6 +12,9 @@ from twotick.ui.app.session import Session
 from twotick.ui.app.sidebar import dot
 from twotick.ui.text import placed
 
+_WIDE = 50
+"""Columns in which there is room for whole sentences."""
+
 _HINT = "? keys  ^K go to  ^P commands"
 
 
@@ -23,7 +26,8 @@ def title_line(shown: Conversation, unread_elsewhere: int, width: int) -> Conten
         unread_elsewhere: messages.
         width: columns.
     """
-    elsewhere = f"  {unread_elsewhere} unread elsewhere: F3" if unread_elsewhere else ""
+    elsewhere = f"  {unread_elsewhere} unread elsewhere: F3" if width >= _WIDE else f"  +{unread_elsewhere}: F3"
+    elsewhere = elsewhere if unread_elsewhere else ""
     room = width - cell_len(elsewhere)
     name = shortened(placed(shown.title[:64], keep=""), max(8, room // 2))
     sign, style = dot(shown.presence)
@@ -97,9 +101,9 @@ def where_to_begin(session: Session) -> Content:
     if session.keeps:
         parts += [
             ("F6", "bold"),
-            " shows the rooms that you may join, ",
+            " shows the rooms there are, ",
             ("F7", "bold"),
-            " makes a new room.\n",
+            " makes one more.\n",
         ]
     parts += [
         "When somebody writes to you, it shows here.\n\n",
