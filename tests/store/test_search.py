@@ -196,6 +196,9 @@ def test_it_can_be_asked_within_one_conversation(asker: Asker):
     assert ids(asker, "alice", "oats", "BOB") == [b"m2", b"m1"]
     assert ids(asker, "alice", "oats", "carol") == [b"m4", b"m3"]
     assert ids(asker, "carol", "oats", "all") == [b"m4"]
+    asker.send("carol", "alice", "carol", to="ALL", id=b"m5", body=b"oats for me, too")
+    assert ids(asker, "carol", "oats", "all") == ids(asker, "carol", "oats")[:2] == [b"m5", b"m4"]
+    assert ids(asker, "carol", "oats", "carol") == [b"m5"]
     assert ids(asker, "alice", "oats", "dan") == []
     assert ids(asker, "alice", "oats", "#team") == []
 
