@@ -44,6 +44,8 @@ def what_was_said(message: MemberMessage) -> str:
         text = f"(edited) {text}"
     elif message.edited is not None:
         text += " (edited)"
+    if message.reply_to is not None:
+        text = f"(answers {message.reply_to.sender or 'a message'}) {text}"
     if message.file is not None:
         text = f"{text} {file_label(message.file)}" if text else file_label(message.file)
     return text
