@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 
 from rich.table import Table
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -61,7 +61,13 @@ _MOST = 200
 
 
 class Tick(Checkbox):
-    """A box whose tick can be told without colours."""
+    """A box whose tick can be told without colours, and that turns before the next key goes elsewhere."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key in ("space", "enter"):
+            event.stop()
+            event.prevent_default()
+            self.toggle()
 
     @property
     def _button(self) -> Content:
