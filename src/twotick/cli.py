@@ -1,6 +1,7 @@
 """The `twotick` command: understands the command line, calls, prints, and turns errors into an exit status."""
 
 import errno
+import gc
 import io
 import json
 import sys
@@ -8,7 +9,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
@@ -80,6 +80,8 @@ def _options(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> None:
     if show_version:
+        from importlib.metadata import version
+
         print(f"twotick {version('twotick')}")
         raise typer.Exit
 
@@ -148,11 +150,16 @@ def chat(
 
     Line by line, '@bob hello' sends to bob, '@ALL hello' to everyone.
     """
+    full_screen = on_a_terminal() and not plain
+    if full_screen:
+        gc.disable()  # of what is loaded now nothing is garbage, and not to look for it brings the first picture sooner
     settings = _settings(config, server=server)
     who = _login(settings, name)
-    if on_a_terminal() and not plain:
+    if full_screen:
         from twotick.ui.app import Wishes, talk
 
+        gc.freeze()
+        gc.enable()
         run(talk(Wishes(settings.server, name or "", who, settings.max_body, settings.notify, settings.theme)))
         return
     from twotick.ui.chat import chat, chat_as_member
