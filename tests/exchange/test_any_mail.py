@@ -1,4 +1,4 @@
-"""Random sequences of events among members and guests: nothing is lost, doubled, mixed or out of order."""
+"""Random sequences of events among members and in a room: nothing is lost, doubled, mixed or out of order."""
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -10,6 +10,8 @@ from twotick.wire import Frame, Verb, frame
 KEYS = st.sampled_from([(name, device) for name in (b"alice", b"bob", b"carol") for device in (b"phone", b"laptop")])
 NAMES = [b"alice", b"bob", b"carol"]
 DEVICES = [b"phone", b"laptop"]
+ROOM = b"#team"
+"""A public room, which alice has made."""
 
 
 class Seat:
@@ -35,8 +37,12 @@ class AnyMail(RuleBasedStateMachine):
         self.sent: dict[bytes, tuple[bytes, bytes, bytes]] = {}  # Id: sender, recipient, body
         self.accepted: dict[bytes, tuple[bytes, bytes, bytes]] = {}  # likewise
         self.failed: set[bytes] = set()
+        self.bodies: dict[bytes, set[bytes]] = {}  # what a message was and became, by its Id
+        self.inside: set[bytes] = set()  # the members of the room
+        self.owed: dict[bytes, set[bytes]] = {}  # who must get what was accepted for the room, by its Id
         for seat in self.seats.values():
             self.connect(seat, 4)
+        self.change_room(self.seats[b"alice", b"phone"], b"create")
 
     def connect(self, seat: Seat, window: int) -> None:
         self.leave(seat)
@@ -56,7 +62,10 @@ class AnyMail(RuleBasedStateMachine):
             for head, body in seat.line.read() if seat.line else []:
                 identifier = head.headers.get(b"id", b"")
                 if head.verb is Verb.ACCEPTED:
-                    self.accepted[identifier] = self.sent[identifier]
+                    self.accepted[identifier] = sender, recipient, _ = self.sent[identifier]
+                    if recipient == ROOM and identifier not in self.owed:
+                        assert sender in self.inside, "only members send to a room"
+                        self.owed[identifier] = self.inside - {sender}
                 if head.verb is Verb.ERROR:
                     assert head.code == 102, head
                     self.failed.add(identifier)
@@ -71,7 +80,7 @@ class AnyMail(RuleBasedStateMachine):
     def see(self, seat: Seat, seq: int, seen: Frame) -> None:
         assert seq > seat.answered, "what was answered does not come again"
         assert seq > max(seat.unanswered, default=0), "entries come in order"
-        if seq in seat.seen:
+        if seq in seat.seen and len(self.bodies.get(seen[0].headers.get(b"id", b""), ())) < 2:
             assert seat.seen[seq][0].headers == seen[0].headers
             assert seat.seen[seq][1] == seen[1]
         seat.seen[seq] = seen
@@ -87,7 +96,7 @@ class AnyMail(RuleBasedStateMachine):
 
     @rule(
         key=KEYS,
-        recipient=st.sampled_from(NAMES),
+        recipient=st.sampled_from([*NAMES, ROOM, ROOM]),
         count=st.integers(1, 6),
         expires=st.sampled_from([None, None, 5]),
     )
@@ -101,6 +110,7 @@ class AnyMail(RuleBasedStateMachine):
             identifier = b"m%d" % self.count
             body = b"%b to %b: %d" % (seat.name, recipient, self.count)
             self.sent[identifier] = (seat.name, recipient, body)
+            self.bodies[identifier] = {body}
             data += message(recipient, body, identifier, expires=expires)
         self.write(seat, data)
 
@@ -113,6 +123,37 @@ class AnyMail(RuleBasedStateMachine):
         identifier = data.draw(st.sampled_from(own))
         _, recipient, body = self.sent[identifier]
         self.write(seat, message(recipient, body, identifier))
+
+    @rule(key=KEYS, deleted=st.booleans(), data=st.data())
+    def change(self, key: tuple[bytes, bytes], deleted: bool, data: st.DataObject) -> None:
+        """Edit or delete a message, which may have come to nothing."""
+        seat = self.seats[key]
+        own = [identifier for identifier, (name, *_) in self.sent.items() if name == seat.name]
+        if seat.line is None or not own:
+            return
+        changed = data.draw(st.sampled_from(own))
+        _, recipient, _ = self.sent[changed]
+        self.count += 1
+        identifier = b"m%d" % self.count
+        body = b"" if deleted else b"%d instead of %b" % (self.count, changed)
+        self.sent[identifier] = (seat.name, recipient, body)
+        self.bodies[identifier] = {body}
+        if deleted:  # what it says is gone, and so is what edits of it say
+            for each in self.bodies:
+                self.bodies[each].add(b"")
+        else:
+            self.bodies[changed].add(body)
+        what = {"deletes" if deleted else "edits": changed}
+        self.write(seat, message(recipient, body, identifier, **what))
+
+    @rule(key=KEYS, do=st.sampled_from([b"join", b"join", b"leave"]))
+    def change_room(self, key: tuple[bytes, bytes] | Seat, do: bytes) -> None:
+        seat = key if isinstance(key, Seat) else self.seats[key]
+        if seat.line is None or (do == b"leave" and self.inside == {seat.name}):
+            return
+        access = b"public" if do == b"create" else None
+        self.write(seat, frame(Verb.ROOM, ROOM, None, b"", do=do, access=access))
+        (self.inside.discard if do == b"leave" else self.inside.add)(seat.name)
 
     @rule(key=KEYS, data=st.data())
     def answer(self, key: tuple[bytes, bytes], data: st.DataObject) -> None:
@@ -127,11 +168,18 @@ class AnyMail(RuleBasedStateMachine):
     @rule(key=KEYS, data=st.data())
     def read(self, key: tuple[bytes, bytes], data: st.DataObject) -> None:
         seat = self.seats[key]
-        came = [seq for seq, (head, _) in seat.seen.items() if head.verb is Verb.FORWARD and b"to" not in head.headers]
+        came = [seq for seq, seen in seat.seen.items() if self.came(seat, seen)]
         if seat.line is None or not came:
             return
         seq = data.draw(st.sampled_from(came))
-        self.write(seat, frame(Verb.READ, seat.seen[seq][0].name, seq=seq))
+        head, _ = seat.seen[seq]
+        self.write(seat, frame(Verb.READ, head.headers.get(b"to", head.name), seq=seq))
+
+    def came(self, seat: Seat, seen: Frame) -> bool:
+        """Whether it is a message from somebody: no event, and not a copy of one's own, but perhaps one to oneself."""
+        head, _ = seen
+        own = head.name == seat.name and b"to" in head.headers
+        return head.verb is Verb.FORWARD and b"id" in head.headers and not own
 
     @rule(seconds=st.sampled_from([0.25, 3.0, 10.0]))
     def wait(self, seconds: float) -> None:
@@ -151,20 +199,25 @@ class AnyMail(RuleBasedStateMachine):
                     self.write(seat, taken(seat.answered))
         for seat in self.seats.values():
             came = [
-                (head.headers[b"id"], head.name, body)
+                (head.headers[b"id"], head.name, head.headers.get(b"to", seat.name), body, head.headers.get(b"place"))
                 for _, (head, body) in sorted(seat.seen.items())
-                if head.verb is Verb.FORWARD and b"to" not in head.headers
+                if self.came(seat, (head, body))
             ]
-            identifiers = [identifier for identifier, _, _ in came]
+            identifiers = [identifier for identifier, *_ in came]
             assert len(set(identifiers)) == len(identifiers), "nothing is shown twice"
-            for identifier, sender, body in came:
-                assert self.sent[identifier] == (sender, seat.name, body), "nobody gets what is not theirs"
+            for identifier, sender, recipient, body, _ in came:
+                assert self.sent[identifier][:2] == (sender, recipient), "nobody gets what is not theirs"
+                assert recipient != ROOM or seat.name in self.owed[identifier], "or what was sent to others in a room"
+                assert body in self.bodies[identifier], "and as it was or became"
             for identifier, (_, recipient, _) in self.accepted.items():
-                if recipient == seat.name and identifier not in self.failed:
+                due = seat.name == recipient or seat.name in self.owed.get(identifier, ())
+                if due and identifier not in self.failed:
                     assert identifier in identifiers, "what was accepted arrives"
             for name in NAMES:
-                numbers = [int(identifier[1:]) for identifier, sender, _ in came if sender == name]
+                numbers = [int(identifier[1:]) for identifier, sender, *_ in came if sender == name]
                 assert numbers == sorted(numbers), "in the order in which it was sent"
+            places = [int(place) for *_, place in came if place is not None]
+            assert places == sorted(set(places)), "and in the order of the room"
         for seat in self.seats.values():
             self.leave(seat)
         assert not self.mail.exchange.requests

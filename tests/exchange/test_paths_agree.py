@@ -193,13 +193,14 @@ TestBothWays = BothWays.TestCase
 
 @st.composite
 def entries(draw: st.DrawFn) -> Entry:
-    """An entry of any kind, as a store makes it: only what comes from a classic guest has no Id."""
+    """An entry of any kind, as a store makes it: what comes from a classic guest, and an event, has no Id."""
     kind = draw(st.sampled_from(Kind))
     own = kind in (Kind.SENT, Kind.DELIVERED, Kind.READ, Kind.FAILED)
     carries = kind in (Kind.RECEIVED, Kind.SENT)
+    in_room = carries and draw(st.booleans())
     return Entry(
         member=1,
-        seq=draw(st.sampled_from([1, 9, 10**15])),
+        seq=draw(st.sampled_from([1, 9, 10**15, *([0] if in_room else [])])),
         kind=kind,
         message=2,
         peer=draw(st.sampled_from([b"alice", b"Bob", b"ALL"])),
@@ -210,20 +211,29 @@ def entries(draw: st.DrawFn) -> Entry:
         up_to=7,
         reason="the recipient refused the message",
         state=draw(st.sampled_from(State)),
+        room=b"#team" if in_room and kind is Kind.RECEIVED else b"",
+        place=draw(st.sampled_from([1, 10**6])) if in_room else 0,
     )
 
 
 @given(entries(), st.booleans(), st.sampled_from([None, b"-", b"h1"]))
 def test_entries_are_the_general_frames(entry: Entry, numbered: bool, history: bytes | None) -> None:
-    """The table of rule 11.1, and rule 11.9."""
+    """The table of rule 11.1, and rules 11.9 and 12.5."""
     name, own = entry.peer, entry.kind is Kind.SENT
-    seq = entry.seq if numbered else None
+    seq = entry.seq if numbered and entry.seq else None
     identifier = entry.id or None
     match entry.kind:
         case Kind.RECEIVED | Kind.SENT:
             state = entry.state.name.lower().encode() if own and history is not None else None
-            name, to = (b"carol", name) if own else (name, None)
-            ways = {"to": to, "id": identifier, "seq": seq, "history": history, "state": state}
+            name, to = (b"carol", name) if own else (name, entry.room or None)
+            ways = {
+                "to": to,
+                "place": entry.place or None,
+                "id": identifier,
+                "seq": seq,
+                "history": history,
+                "state": state,
+            }
             expected = frame(Verb.FORWARD, name, entry.body, entry.headers, **ways)
         case Kind.DELIVERED:
             expected = frame(Verb.SENT, name, id=identifier, seq=seq)

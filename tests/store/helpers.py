@@ -5,6 +5,7 @@ from pathlib import Path
 from twotick.store.memory import MemoryStore
 from twotick.store.records import (
     Acknowledge,
+    Action,
     AddMember,
     Append,
     Appended,
@@ -23,12 +24,35 @@ from twotick.store.records import (
     Refusal,
     Refuse,
     RemoveMember,
+    State,
     StoreLimits,
 )
 from twotick.store.requests import Request, Result
+from twotick.store.room_records import (
+    Appoint,
+    Conversation,
+    Conversations,
+    ConversationSet,
+    CreateRoom,
+    InviteToRoom,
+    JoinRoom,
+    LeaveRoom,
+    LookAtRoom,
+    Receipt,
+    Receipts,
+    RemoveFromRoom,
+    Role,
+    Room,
+    RoomChanged,
+    RoomMember,
+    RoomMembers,
+    SetConversation,
+)
 from twotick.store.sqlite import SqliteStore
 
 NOW = 1_800_000_000.0
+TIME = "Time: 2027-01-15T08:00:00.000Z\n"
+"""That of an event at this time."""
 
 
 class Asker:
@@ -143,6 +167,95 @@ class Asker:
     def remove(self, name: str) -> Outcome:
         return self._outcome(RemoveMember(name, NOW))
 
+    # Rooms
+
+    def create(self, name: str, room: str = "#Team", *, public: bool = False, topic: str = "") -> RoomChanged:
+        return self.change(CreateRoom(self.members[name], room, public, topic, NOW))
+
+    def gather(self, *names: str, room: str = "#Team", public: bool = False) -> None:
+        """Make a room of the first of these members, in which are all of them."""
+        self.create(names[0], room, public=public)
+        for name in names[1:]:
+            self.invite(names[0], name, room)
+            self.join(name, room)
+
+    def join(self, name: str, room: str = "#team", time: float = NOW) -> RoomChanged:
+        return self.change(JoinRoom(self.members[name], room, time))
+
+    def leave(self, name: str, room: str = "#team") -> RoomChanged:
+        return self.change(LeaveRoom(self.members[name], room, NOW))
+
+    def invite(self, name: str, other: str, room: str = "#team") -> RoomChanged:
+        return self.change(InviteToRoom(self.members[name], room, other, NOW))
+
+    def dismiss(self, name: str, other: str, room: str = "#team") -> RoomChanged:
+        return self.change(RemoveFromRoom(self.members[name], room, other, NOW))
+
+    def appoint(self, name: str, other: str, role: Role, room: str = "#team") -> RoomChanged:
+        return self.change(Appoint(self.members[name], room, other, role, NOW))
+
+    def change(self, request: Request) -> RoomChanged:
+        """Change a room, or look at it."""
+        result = self.ask(request)
+        assert isinstance(result, RoomChanged), result
+        return result
+
+    def look(self, name: str, room: str = "#team") -> Room:
+        return self.change(LookAtRoom(self.members[name], room)).room
+
+    def roles(self, name: str, room: str = "#team") -> dict[str, Role]:
+        """Who is in a room, longest first, as one of them sees it."""
+        result = self.ask(RoomMembers(self.members[name], room))
+        assert isinstance(result, list), result
+        return {member.name: member.role for member in result if isinstance(member, RoomMember)}
+
+    def speech(self, name: str, body: bytes = b"hello", id: bytes = b"", room: str = "#team") -> Append:  # noqa: A002
+        """A message to a room."""
+        return self.append(name, to=room, id=id, body=body)
+
+    def say(self, name: str, body: bytes = b"hello", id: bytes = b"", room: str = "#team") -> Appended:  # noqa: A002
+        """Send a message to a room."""
+        result = self.ask(self.speech(name, body, id, room))
+        assert isinstance(result, Appended), result
+        return result
+
+    def correction(
+        self,
+        name: str,
+        action: Action,
+        about: bytes,
+        body: bytes = b"",
+        *,
+        to: str = "#team",
+        about_name: bytes = b"",
+        id: bytes = b"",  # noqa: A002
+        time: float = NOW + 1,
+    ) -> Append:
+        """A message that changes another."""
+        request = self.append(name, *([to] if to in self.members else []), to=to, id=id, body=body, time=time)
+        request.headers = b"X-a: 2\n"
+        request.action, request.about, request.about_name = action, about, about_name
+        return request
+
+    def receipts(self, name: str, recipient: str, id: bytes) -> dict[str, State]:  # noqa: A002
+        result = self.ask(Receipts(self.members[name], recipient.encode(), id))
+        assert isinstance(result, list), result
+        return {each.name: State(each.state) for each in result if isinstance(each, Receipt)}
+
+    def conversations(self, name: str, most: int = 1000) -> list[Conversation]:
+        result = self.ask(Conversations(self.members[name], most))
+        assert isinstance(result, list)
+        return [each for each in result if isinstance(each, Conversation)]
+
+    def conversation(self, name: str, peer: str) -> Conversation:
+        (found,) = [each for each in self.conversations(name) if each.name == peer]
+        return found
+
+    def set(self, name: str, peer: str, *, muted: bool | None = None, blocked: bool | None = None) -> ConversationSet:
+        result = self.ask(SetConversation(self.members[name], peer.encode(), muted, blocked, NOW))
+        assert isinstance(result, ConversationSet), result
+        return result
+
     def exists(self, name: str) -> bool:
         return self.ask(FindMember(name)) is not None
 
@@ -150,3 +263,17 @@ class Asker:
 def brief(entries: list[Entry]) -> list[tuple[int, str, bytes]]:
     """Entries as their number, their kind, and the message's Id."""
     return [(entry.seq, entry.kind.name, entry.id) for entry in entries]
+
+
+def events(entries: list[Entry]) -> list[str]:
+    """Of entries that are events, who did what, and all that is said of it but the time."""
+    return [
+        " ".join([entry.peer.decode(), *entry.headers.decode().removeprefix(TIME).splitlines()])
+        for entry in entries
+        if entry.headers.decode().removeprefix(TIME).startswith("Event: ")
+    ]
+
+
+def bodies(entries: list[Entry]) -> list[bytes]:
+    """The bodies of entries that are no events."""
+    return [entry.body for entry in entries if not events([entry])]

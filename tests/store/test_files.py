@@ -13,6 +13,7 @@ import pytest
 from tests.store.helpers import NOW, Asker, brief
 from twotick.store import schema
 from twotick.store.records import (
+    Action,
     AddMember,
     AddToken,
     Appended,
@@ -25,6 +26,7 @@ from twotick.store.records import (
     StoreError,
     StoreLimits,
 )
+from twotick.store.room_records import Audience
 from twotick.store.sqlite import SqliteStore
 
 LIMITS = StoreLimits()
@@ -185,6 +187,42 @@ def test_a_step_that_fails_changes_nothing(kept: Asker, monkeypatch: pytest.Monk
     connection.close()
 
 
+def test_a_file_of_version_2_gets_rooms(tmp_path: Path):
+    """All that was in it is there, also what was in the journal, and is of use for what is new."""
+    connection = sqlite3.connect(tmp_path / "twotick.db")
+    for step in schema.STEPS[:2]:
+        connection.executescript(step)
+    connection.executescript(Path(__file__).with_name("version2.sql").read_text())
+    connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    asker = Asker(tmp_path)
+    asker.members = {"alice": 1, "Bob": 2, "carol": 3}
+    assert asker.store.check() == []
+    assert [(entry.seq, entry.kind.name, entry.id, entry.body) for entry in asker.log("alice")] == [
+        (1, "SENT", b"m1", b"one"),
+        (2, "DELIVERED", b"m1", b""),
+        (3, "RECEIVED", b"b1", b"two"),
+        (4, "READ", b"m1", b""),
+        (5, "SENT", b"m2", b"all"),
+        (6, "SENT", b"m3", b"kept"),
+        (7, "RECEIVED", b"c1", b"late"),
+    ]
+    assert [(each.name, each.unread, each.read, each.newest) for each in asker.conversations("Bob")] == [
+        ("alice", 1, 1, 5),
+        ("dan", 1, 0, 4),
+    ]
+    assert [asker.ask(Audience(number, b"")) for number in (1, 2, 3)] == [[2], [1], []], (
+        "but for what was in the journal"
+    )
+    asker.gather("alice", "Bob", "carol")
+    assert asker.say("carol", b"hello").members == 2
+    asker.ask(asker.correction("alice", Action.DELETE, b"m3", to="carol"))
+    assert [entry.body for entry in asker.history("carol", "alice")] == [b"all", b"", b"late", b"", b""]
+    assert asker.store.check() == []
+    asker.store.close()
+
+
 # Backup
 
 
@@ -265,12 +303,32 @@ def test_a_backup_that_cannot_be_made_says_so(kept: Asker, tmp_path: Path):
         ("UPDATE message SET waiting = 2, total = 2", "1 recipients of message 1 do not have it, but 2 were counted"),
         ("UPDATE message SET state = 2", "message 1 is in a state that its recipients are not in"),
         ("UPDATE log SET kind = 9 WHERE member = 1", "entry 1 in the log of member 1 is of no known kind"),
+        ("UPDATE log SET weight = 3", "entry 1 in the log of member 1 has no known weight"),
+        ("UPDATE message SET room = 7, place = number", "message 1 is in a room that does not exist, or at a place"),
+        ("UPDATE message SET place = 3 WHERE number = 2", "message 2 is in a room that does not exist, or at a place"),
+        ("UPDATE log SET peer = x'61' WHERE message = 2", "message 2 was sent to a room, but entry 2 in the log of"),
+        ("INSERT INTO absent VALUES (1, 2, 0)", "message 1 was not kept from member 2"),
+        ("INSERT INTO absent VALUES (1, 9, 0)", "message 1 was not kept from member 9, or one of them does not exist"),
+        ("INSERT INTO absent VALUES (2, 2, 1)", "2 recipients of message 2 do not have it, but 1 were counted"),
+        ("UPDATE room SET name = 'x'", "the name of the room x and how it is looked up differ"),
+        ("UPDATE room SET folded = NULL", "the room #Team has no members, or is gone and has some"),
+        ("DELETE FROM room_member", "the room #Team has no members, or is gone and has some"),
+        ("UPDATE room_member SET role = 2", "the room #Team has 0 owners"),
+        ("UPDATE room_member SET role = 7", "member 1 of room 1 does not exist, has no known role"),
+        (
+            "INSERT INTO room_invitation VALUES (1, 1)",
+            "member 1 of room 1 does not exist, has no known role, or is invit",
+        ),
+        ("INSERT INTO room_invitation VALUES (1, 9)", "member 9 is invited to room 1, and one of them does not exist"),
+        ("INSERT INTO contact VALUES (1, 9)", "member 1 has written to member 9, and one of them does not exist"),
+        ("INSERT INTO conversation VALUES (9, x'61', 'a', 1, 0)", "a conversation of member 9 is set, who does not"),
     ],
 )
 def test_damage_is_found(damage: str, words: str, tmp_path: Path):
     asker = Asker(tmp_path)
     asker.add("alice", "bob")
     asker.send("alice", "bob")
+    asker.create("alice")
     assert asker.store.check() == []
     connection = sqlite3.connect(tmp_path / "twotick.db")
     connection.execute(damage)

@@ -125,6 +125,12 @@ def test_a_copy_is_not_too_long(asker: Asker):
     assert copies(asker) == [body]
 
 
+def test_a_copy_of_nothing_is_empty(asker: Asker):
+    asker.send("bob", "alice", id=b"m1", body=b"")
+    asker.ask(report(asker, "alice", "bob", b"m1"))
+    assert copies(asker) == [b""]
+
+
 def test_who_is_no_member_reports_nothing(asker: Asker):
     request = report(asker, "alice", "bob")
     asker.remove("alice")

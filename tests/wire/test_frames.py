@@ -14,8 +14,10 @@ from twotick.wire import (
     Side,
     Verb,
     error,
+    forward,
     forward_start,
     is_name,
+    is_room,
     received,
     register,
     registered,
@@ -42,6 +44,14 @@ RESERVED = [
         (send(b"bob", b""), b"SEND bob\nContent-length: 0\n\n"),
         (send(b"ALL", "ä\n\n".encode()), b"SEND ALL\nContent-length: 4\n\n\xc3\xa4\n\n"),
         (forward_start(b"alice"), b"FORWARD alice\nContent-length: "),
+        (
+            forward(b"alice", b"hello", b"m1", 3, b"X-a: b\n", b"#team", 4),
+            b"FORWARD alice\nContent-length: 5\nTo: #team\nPlace: 4\nId: m1\nSeq: 3\nX-a: b\n\nhello",
+        ),
+        (
+            forward(b"alice", b"", b"", 3, b"", b"#team", 4),
+            b"FORWARD alice\nContent-length: 0\nTo: #team\nPlace: 4\nSeq: 3\n\n",
+        ),
         (received(b"alice"), b"RECEIVED alice\n\n"),
         (MALFORMED_USERNAME, b"ERROR 100 Malformed username\n\n"),
         (NO_USER_REGISTERED, b"ERROR 101 No user registered\n\n"),
@@ -50,7 +60,7 @@ RESERVED = [
     ],
 )
 def test_frames_byte_for_byte(frame: bytes, expected: bytes) -> None:
-    """Rules 1.3, 6.2 and 7.1."""
+    """Rules 1.3, 6.2, 7.1 and 12.5."""
     assert frame == expected
 
 
@@ -101,3 +111,50 @@ def test_words_that_are_no_names(name: bytes) -> None:
 def test_reserved_words_are_no_names_in_any_case(word: bytes) -> None:
     """Rule 4.1."""
     assert not any(map(is_name, (word, word.lower(), word.title())))
+
+
+@pytest.mark.parametrize("name", [b"#a", b"#Team-1_x", b"#ALL", b"#" + b"x" * 32])
+def test_rooms(name: bytes) -> None:
+    """Rule 12.1."""
+    assert is_room(name)
+    assert not is_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", [b"", b"#", b"team", b"##team", b"#te am", b"#team\n", b"#t\xc3\xa4m", b"#a.b", b"#" + b"x" * 33]
+)
+def test_words_that_are_no_rooms(name: bytes) -> None:
+    """Rule 12.1."""
+    assert not is_room(name)
+
+
+@pytest.mark.parametrize("header", ["Edits", "DELETES", "reacts-to", "Reply-to", "X-a"])
+def test_headers_that_travel(header: str) -> None:
+    """Rules 9.7 and 13.1: as they were written."""
+    line = header.encode() + b": m1\n"
+    ((head, _),) = Parser(HeadCache(0)).feed(b"SEND bob\nId: m2\n" + line + b"Content-length: 0\n\n")
+    assert head.travels == line
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Event",
+        "Edited",
+        "Deleted",
+        "Place",
+        "To",
+        "File",
+        "File-name",
+        "File-size",
+        "File-hash",
+        "Room",
+        "Member",
+        "Of",
+    ],
+)
+def test_headers_that_do_not_travel(header: str) -> None:
+    """Rules 9.7, 12.8, 13.2 and 16.3: they come from the server alone."""
+    line = header.encode() + b": m1\n"
+    ((head, _),) = Parser(HeadCache(0)).feed(b"SEND bob\nId: m2\n" + line + b"Content-length: 0\n\n")
+    assert head.travels == b""

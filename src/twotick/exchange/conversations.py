@@ -31,8 +31,6 @@ _ANSWER_BYTES = 4 << 20
 _CONVERSATIONS_MOST = 1000
 _SEARCH_MOST = 100
 _SEARCH_DEFAULT = 20
-_QUERY = 1024
-"""Bytes of what is searched for at most (rule 14.5)."""
 
 
 def ask_history(question: Question) -> Asked:
@@ -95,8 +93,6 @@ def _conversation_set(question: Question, found: ConversationSet) -> list[bytes]
 
 def ask_search(question: Question) -> Asked:
     """SEARCH (rule 14.5)."""
-    if len(question.body) > _QUERY:
-        raise Wrong(f"what is searched for has at most {_QUERY} bytes")
     try:
         query = question.body.decode()
     except UnicodeDecodeError as error:

@@ -214,6 +214,12 @@ def problems(connection: sqlite3.Connection) -> list[str]:
         found: list[str] = [line for (line,) in connection.execute(f"PRAGMA integrity_check({_MOST})") if line != "ok"]
         for words, query in _RULES:
             found += [words.format(*row) for row in connection.execute(query).fetchmany(_MOST)]
+        try:
+            connection.execute("INSERT INTO word (word) VALUES ('integrity-check')")
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+                raise
+            found.append("the index of words is damaged")
     finally:
         connection.execute("ROLLBACK")
     return found

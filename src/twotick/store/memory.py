@@ -1,5 +1,6 @@
 """The store that keeps everything in memory (docs/protocol.md, sections 10 to 15)."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from twotick.store.memory_messages import Messages
 from twotick.store.memory_reading import Reading
 from twotick.store.memory_reports import Desk
 from twotick.store.memory_rooms import RoomKeeper
+from twotick.store.memory_search import Texts
 from twotick.store.records import (
     Acknowledge,
     AddInvitation,
@@ -44,6 +46,7 @@ from twotick.store.room_records import (
     Contacts,
     Conversations,
     CreateRoom,
+    Index,
     InviteToRoom,
     JoinRoom,
     LeaveRoom,
@@ -55,6 +58,9 @@ from twotick.store.room_records import (
     SetConversation,
     SetShown,
 )
+from twotick.store.room_records import Search as Question
+from twotick.store.schema import INDEX
+from twotick.store.search import Search, Words
 
 
 class MemoryStore:
@@ -66,12 +72,18 @@ class MemoryStore:
 
     def __init__(self, limits: StoreLimits) -> None:
         self._logs = logs = Logs(limits)
-        messages = Messages(logs)
+        self._messages = messages = Messages(logs)
         rooms = RoomKeeper(logs, messages)
         self._directory = directory = Directory(logs, rooms)
         reading = Reading(logs)
         talk = Talk(logs, messages)
         desk = Desk(logs, reading)
+        self._index = sqlite3.connect(":memory:", check_same_thread=False)  # one thread may open it, and another use it
+        self._index.executescript(INDEX)
+        words = Words(self._index.execute)
+        texts = Texts(logs, words, reading)
+        self._search = Search(words, texts)
+        logs.before_change, logs.after_change = texts.forget, texts.renew
         self._handlers: dict[type, Callable[[Any], Result]] = {
             Append: messages.append,
             Acknowledge: messages.acknowledge,
@@ -79,7 +91,7 @@ class MemoryStore:
             MarkRead: messages.mark_read,
             Settle: messages.settle,
             Expire: messages.expire,
-            Prune: messages.prune,
+            Prune: self._prune,
             Fetch: reading.fetch,
             History: reading.history,
             Members: directory.members,
@@ -109,6 +121,8 @@ class MemoryStore:
             Audience: talk.audience,
             Contacts: talk.contacts,
             SetShown: talk.set_shown,
+            Question: self._search.search,
+            Index: self._make_findable,
             OfferFile: _refuse_file,
             WritePiece: _refuse_file,
             ReadPiece: _refuse_file,
@@ -116,6 +130,19 @@ class MemoryStore:
             Reports: desk.reports,
             CloseReport: desk.close,
         }
+
+    def _prune(self, request: Prune) -> bool:
+        """Remove old messages; then let the words go of all that was removed since the last time."""
+        more = self._messages.prune(request)
+        if not more:
+            self._search.begin_cleaning()
+        return more
+
+    def _make_findable(self, request: Index) -> bool:
+        """Make messages findable."""
+        more = self._search.index(request)
+        self._index.commit()  # and all that came before it since the last time
+        return more
 
     def apply(self, requests: Sequence[Request]) -> list[Result]:
         """Carry out requests, in order.
@@ -142,7 +169,8 @@ class MemoryStore:
         return problems(self._logs, self._directory)
 
     def close(self) -> None:
-        """There is nothing to close; what is kept goes with the store."""
+        """Close the index; all else goes with the store."""
+        self._index.close()
 
 
 def _refuse_file(_: OfferFile | WritePiece | ReadPiece) -> Refusal:

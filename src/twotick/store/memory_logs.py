@@ -1,5 +1,6 @@
 """All that is kept in memory, and what becomes of the messages in it (docs/protocol.md, section 11)."""
 
+from collections.abc import Callable
 from typing import Final
 
 from twotick.store.memory_mailboxes import NEVER, RECEIVED, DeviceState, Mailbox, Message, RoomLog, no_message
@@ -9,6 +10,10 @@ _DELIVERED_ENTRY: Final = Kind.DELIVERED
 _FAILED_ENTRY: Final = Kind.FAILED
 _DELIVERED: Final = State.DELIVERED
 _FAILED: Final = State.FAILED
+
+
+def _ignore(_: Message) -> None:
+    """Nobody follows what becomes of messages."""
 
 
 class Logs:
@@ -22,9 +27,21 @@ class Logs:
         ends: stands before the first message and after the last one.
         live: messages of which it is not known what became of their live part, by number.
         looked_at: the message after which `Prune` goes on.
+        before_change: called before a message is removed, or changed.
+        after_change: called after it was changed.
     """
 
-    __slots__ = ("ends", "limits", "live", "looked_at", "mailboxes", "names", "rooms")
+    __slots__ = (
+        "after_change",
+        "before_change",
+        "ends",
+        "limits",
+        "live",
+        "looked_at",
+        "mailboxes",
+        "names",
+        "rooms",
+    )
 
     def __init__(self, limits: StoreLimits) -> None:
         self.limits = limits
@@ -34,6 +51,8 @@ class Logs:
         self.ends = no_message()
         self.live: dict[int, Message] = {}
         self.looked_at = self.ends
+        self.before_change: Callable[[Message], None] = _ignore
+        self.after_change: Callable[[Message], None] = _ignore
 
     def add(self, message: Message) -> None:
         """Put a message that has come into the list of all."""
@@ -114,6 +133,7 @@ class Logs:
 
     def remove(self, message: Message) -> None:
         """Remove a message that is in no log."""
+        self.before_change(message)
         if self.looked_at is message:
             self.looked_at = message.before
         message.before.after = message.after

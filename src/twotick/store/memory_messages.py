@@ -190,7 +190,7 @@ class Messages:
                 )
             )
         if target is not None:
-            _change(target, message)
+            self._change(target, message)
         outcome = Outcome(entries, [])
         if not message.waiting:
             logs.conclude(message, outcome)
@@ -424,27 +424,32 @@ class Messages:
                 break
         return True
 
+    def _change(self, target: Message, message: Message) -> None:
+        """Let a message edit or delete another one (rules 13.2 and 13.3).
+
+        What somebody edits who is blocked stays as it is for those who have it.
+        """
+        special = target.make_special()
+        if message.special is None:
+            return
+        if message.special.action is Action.DELETE:
+            for edit in special.edits:
+                self._put(edit, b"", deleted_headers(message.time, target.id))
+            special.is_deleted = True
+            self._put(target, b"", deleted_headers(message.time))
+        else:
+            special.edits.append(message)
+            if not message.special.shut_out:
+                self._put(target, message.body, edited_headers(target.headers, message.time))
+
+    def _put(self, target: Message, body: bytes, headers: bytes) -> None:
+        """Put something else in the place of what a message says."""
+        self._logs.before_change(target)
+        target.body, target.headers = body, headers
+        self._logs.after_change(target)
+
 
 def _known(message: Message, recipient: bytes) -> Known:
     """What is known of a message, for a member who sends its Id again."""
     same = message.recipient.lower() == recipient.lower()
     return Known(message.number, same, message.state, message.reason if message.state is State.FAILED else "")
-
-
-def _change(target: Message, message: Message) -> None:
-    """Let a message edit or delete another one (rules 13.2 and 13.3).
-
-    What somebody edits who is blocked stays as it is for those who have it.
-    """
-    special = target.make_special()
-    if message.special is None:
-        return
-    if message.special.action is Action.DELETE:
-        for edit in special.edits:
-            edit.body, edit.headers = b"", deleted_headers(message.time, target.id)
-        special.is_deleted = True
-        target.body, target.headers = b"", deleted_headers(message.time)
-    else:
-        special.edits.append(message)
-        if not message.special.shut_out:
-            target.body, target.headers = message.body, edited_headers(target.headers, message.time)

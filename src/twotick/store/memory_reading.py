@@ -62,16 +62,36 @@ class Reading:
         entries.reverse()
         return Fetched(entries, before)
 
+    def find(self, box: Mailbox, message: Message, peer: bytes) -> Entry | None:
+        """The entry for a message that a member may read; as in `History`, if it is not in the member's log.
+
+        Args:
+            box: who asks.
+            message: the message.
+            peer: the conversation that it has to be in, in lower case; empty for any.
+        """
+        seq = message.seq_in(box)
+        if seq:
+            found = message.recipient.lower() if box.kind(seq) == SENT else message.conversation()
+            return box.entry(seq) if peer in (b"", found) else None
+        room = _room_with(message, box)
+        if room is None or message.special is None or peer not in (b"", room.state.key):
+            return None
+        return _in_room(message, box, room, message.special.place)
+
     def may_read(self, box: Mailbox, message: Message) -> bool:
         """Whether a member may read a message: it is in the member's log, or a room shows it (rule 12.10)."""
-        if any(other is box and box.kind(seq) in (RECEIVED, SENT) for other, seq in message.entries()):
-            return True
-        special = message.special
-        room = None if special is None else special.room
-        if special is None or room is None:
-            return False
-        membership = room.state.members.get(box.number)
-        return membership is not None and special.place >= membership.seen_from
+        return message.seq_in(box) > 0 or _room_with(message, box) is not None
+
+
+def _room_with(message: Message, box: Mailbox) -> RoomLog | None:
+    """The room that shows a message to a member; None if there is none."""
+    special = message.special
+    room = None if special is None else special.room
+    if special is None or room is None:
+        return None
+    membership = room.state.members.get(box.number)
+    return None if membership is None or special.place < membership.seen_from else room
 
 
 def _history_of_room(request: History, box: Mailbox) -> Fetched:

@@ -67,7 +67,7 @@ class Desk:
         (body,) = logs.execute(
             "SELECT substr(body, 1, ?) FROM content WHERE message = ?", (COPY_BYTES, *row)
         ).fetchone()
-        return body
+        return body or b""  # SQLite says NULL for a part of nothing
 
     def reports(self, request: Reports) -> list[Reported]:
         """What is not dealt with."""

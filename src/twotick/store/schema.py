@@ -10,6 +10,18 @@ from twotick.store.records import StoreError
 APPLICATION_ID = 0x54776F74
 """Says in the file's header that it is ours ("Twot")."""
 
+INDEX = """
+    CREATE VIRTUAL TABLE word USING fts5 (
+        text, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
+    );
+    CREATE TABLE word_cleaning (
+        wanted INTEGER NOT NULL,                  -- 1: messages were removed whose words are still in the file
+        stage INTEGER NOT NULL                    -- of removing them; 0: this is not being done
+    ) STRICT;
+    INSERT INTO word_cleaning VALUES (0, 0);
+"""
+"""The index of words; see search.py. Never changed, as it is part of a step."""
+
 STEPS = (
     """
     CREATE TABLE member (
@@ -150,7 +162,7 @@ STEPS = (
         PRIMARY KEY (member, peer)
     ) STRICT, WITHOUT ROWID;
 
-    -- To whom members have written.
+    -- To whom members have written; without what is in the journal when a database of version 2 gets this table.
     CREATE TABLE contact (
         member INTEGER NOT NULL,
         other INTEGER NOT NULL,
@@ -163,6 +175,7 @@ STEPS = (
 
     ALTER TABLE member ADD COLUMN shown INTEGER NOT NULL DEFAULT 1; -- whether others may see that the member is here
     """,
+    INDEX,
     """
     CREATE TABLE file (
         number INTEGER PRIMARY KEY,
@@ -187,15 +200,6 @@ STEPS = (
         PRIMARY KEY (file, number)
     ) STRICT;
 
-    -- See search.py.
-    CREATE VIRTUAL TABLE word USING fts5 (
-        text, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
-    );
-    CREATE TABLE word_cleaning (
-        wanted INTEGER NOT NULL,                  -- 1: messages were removed whose words are still in the file
-        stage INTEGER NOT NULL                    -- of removing them; 0: this is not being done
-    ) STRICT;
-    INSERT INTO word_cleaning VALUES (0, 0);
     CREATE TABLE word_progress (
         up_to INTEGER NOT NULL                    -- the number of the message up to which all are in the index
     ) STRICT;

@@ -136,8 +136,9 @@ class SqliteStore:
         words = Words(connection.execute)
         texts = Texts(logs, words, reading)
         self._search = search = Search(words, texts)
+        editing = Editing(logs, texts)
         logs.on_removal += [files.remove_with_messages, texts.forget]
-        self._messages = messages = Messages(logs, rooms, Editing(logs, texts), files)
+        self._messages = messages = Messages(logs, rooms, editing, files)
         directory = Directory(logs, rooms, files)
         desk = Desk(logs, reading)
         talk = Talk(logs, rooms)

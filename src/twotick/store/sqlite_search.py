@@ -1,9 +1,14 @@
 """The messages on the disk, for those who look for words in them (docs/protocol.md, rule 14.5)."""
 
+# ruff: noqa: S608 - queries are put together from constants of this module, never from what came from outside
+
 from twotick.store.logs import Logs
 from twotick.store.reading import Reading
 from twotick.store.records import Entry
 from twotick.store.search import AT_ONCE, BYTES_AT_ONCE, TEXT_BYTES, Looker, Words, text_of
+
+_BODY = "ifnull(substr(body, 1, ?), x'')"
+"""A body as far as it counts; SQLite says NULL for a part of nothing."""
 
 
 class Texts:
@@ -27,7 +32,7 @@ class Texts:
         texts: list[tuple[int, str]] = []
         size = 0
         for number, headers, body in execute(
-            "SELECT message, headers, substr(body, 1, ?) FROM content WHERE message > ? ORDER BY message LIMIT ?",
+            f"SELECT message, headers, {_BODY} FROM content WHERE message > ? ORDER BY message LIMIT ?",
             (TEXT_BYTES + 1, self._up_to(), AT_ONCE),
         ):
             texts.append((number, text_of(headers, body)))
@@ -78,5 +83,5 @@ class Texts:
         if message > up_to:
             return []
         return self._logs.execute(
-            "SELECT headers, substr(body, 1, ?) FROM content WHERE message = ?", (TEXT_BYTES + 1, message)
+            f"SELECT headers, {_BODY} FROM content WHERE message = ?", (TEXT_BYTES + 1, message)
         ).fetchall()

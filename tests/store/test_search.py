@@ -1,0 +1,548 @@
+"""Finding messages by their words (rule 14.5)."""
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.store.conftest import AskerMaker
+from tests.store.helpers import NOW, Asker
+from twotick.store.records import Action, Append, Entry, Kind, Prune, StoreLimits
+from twotick.store.room_records import (
+    ChangeRoom,
+    CreateRoom,
+    Found,
+    Index,
+    JoinRoom,
+    LeaveRoom,
+    RoomChanged,
+    Search,
+    SetConversation,
+)
+
+DAY = 86400.0
+
+
+def question(asker: Asker, name: str, query: str, peer: str = "", before: int = 0, most: int = 100) -> Search:
+    return Search(asker.members[name], query, peer.encode(), before, most, 1 << 30)
+
+
+def found(asker: Asker, name: str, query: str, peer: str = "") -> list[Entry]:
+    result = asker.ask(question(asker, name, query, peer))
+    assert isinstance(result, Found), result
+    return result.entries
+
+
+def ids(asker: Asker, name: str, query: str, peer: str = "") -> list[bytes]:
+    """What is found, by the messages' Ids."""
+    return [entry.id for entry in found(asker, name, query, peer)]
+
+
+def index(asker: Asker) -> int:
+    """Ask for it until there is no more to do. Returns how often that was."""
+    count = 1
+    while asker.ask(Index()):
+        count += 1
+    return count
+
+
+def change(asker: Asker, sender: str, *recipients: str, action: Action, about: bytes, **more: object) -> None:
+    """Send a message that does something to an earlier one; its headers say so, as they do on the wire."""
+    header = {Action.EDIT: b"Edits", Action.DELETE: b"Deletes", Action.REACT: b"Reacts-to"}[action]
+    request = asker.append(sender, *recipients, **more)  # type: ignore[arg-type]
+    asker.store.apply([replace(request, action=action, about=about, headers=b"%b: %b\n" % (header, about))])
+
+
+def room(asker: Asker, request: CreateRoom | JoinRoom | LeaveRoom | ChangeRoom) -> None:
+    assert isinstance(asker.ask(request), RoomChanged)
+
+
+def create(asker: Asker, name: str, *, public: bool = True) -> None:
+    room(asker, CreateRoom(asker.members[name], "#Team", public, "", NOW))
+
+
+def join(asker: Asker, name: str) -> None:
+    room(asker, JoinRoom(asker.members[name], "#team", NOW))
+
+
+def leave(asker: Asker, name: str) -> None:
+    room(asker, LeaveRoom(asker.members[name], "#team", NOW))
+
+
+def with_headers(request: Append, headers: bytes) -> Append:
+    return replace(request, headers=headers)
+
+
+# What is found
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("wild", True),
+        ("WILD oats", True),
+        ("oats wild", True),
+        ('"wild oats"', True),
+        ('"oats wild"', False),
+        ('sow "Wild OATS"', True),
+        ('"sow wild"', False),
+        ("wil", False),
+        ("wil*", True),
+        ("wi* oa*", True),
+        ("wild barley", False),
+        ("uber", True),
+        ("ÜBER", True),
+        ("u\u0308ber", True),
+        ("dont", False),
+        ("don't", True),
+        ("don", True),
+        ('"and über"', True),
+        ("wild, oats!", True),
+        ("--wild--", True),
+        ("42", True),
+        ("4*2", False),
+        ("3.14", True),
+        ("mail@example.com", True),
+        ("example", True),
+        ("привет", True),
+        ("ПРИВЕТ", True),
+        ("你好", True),
+        ("你*", False),
+        ("wild\0oats", True),
+        ("wild \U0001f600", True),
+    ],
+)
+def test_words_are_found(asker: Asker, query: str, expected: bool):
+    body = "Don't sow the Wild Oats, and über all: 42, 3.14; mail@example.com. Привет! 你好".encode()
+    asker.send("alice", "bob", id=b"m1", body=body)
+    asker.send("alice", "bob", id=b"m2", body=b"something else")
+    if query == "你*":
+        assert asker.refusal(question(asker, "bob", query)) == "there are at least 2 letters before a *"
+    else:
+        assert ids(asker, "bob", query) == [b"m1"] * expected
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("", "there are no words to look for"),
+        (" \t\n", "there are no words to look for"),
+        ('""', "there are no words to look for"),
+        ("* . ( ) ^ : + - _", "there are no words to look for"),
+        ("\U0001f600", "there are no words to look for"),
+        ("a*", "there are at least 2 letters before a *"),
+        ("wild a-b*", "there are at least 2 letters before a *"),
+        ("x" * 257, "a query has at most 256 letters"),
+        ("a " * 21, "a query has at most 20 words, and 3 that end in *"),
+        ("aa* bb* cc* dd*", "a query has at most 20 words, and 3 that end in *"),
+    ],
+)
+def test_what_is_no_query_is_refused(asker: Asker, query: str, reason: str):
+    asker.send("alice", "bob", id=b"m1", body=b"hello")
+    assert asker.refusal(question(asker, "bob", query)) == reason
+
+
+PARTS = [*'"*()^:+-{}.,\0 ', "NEAR", "AND", "OR", "NOT", "text", "word", "é", "\u0301", "\ud800", "_", "'", "x", "ab"]
+
+
+@settings(max_examples=500, deadline=None)
+@given(query=st.one_of(st.lists(st.sampled_from(PARTS), max_size=12).map("".join), st.text(max_size=30)))
+def test_any_query_is_answered(query: str):
+    """With something found, nothing, or a reason; and never with an error of the database's."""
+    asker = Asker()
+    asker.add("alice", "bob", device="")
+    asker.send("alice", "bob", body=b"ab x text word near")
+    result = asker.ask(question(asker, "bob", query))
+    if isinstance(result, Found):
+        assert len(result.entries) <= 1
+    else:
+        asker.refusal(question(asker, "bob", query))
+    asker.store.close()
+
+
+def test_found_messages_are_entries(asker: Asker):
+    first = asker.send("alice", "bob", id=b"m1", body=b"red oats")
+    second = asker.send("bob", "alice", id=b"m2", body=b"more red oats", time=NOW + 1)
+    assert found(asker, "bob", "oats") == [second.outcome.entries[0], first.outcome.entries[1]]
+    assert found(asker, "alice", "oats") == [second.outcome.entries[1], first.outcome.entries[0]]
+    assert found(asker, "alice", "oats") == list(reversed(asker.log("alice")))
+
+
+def test_a_message_to_oneself_is_found_once(asker: Asker):
+    asker.send("alice", "alice", id=b"m1", body=b"oats")
+    assert found(asker, "alice", "oats") == asker.log("alice")[:1]
+
+
+def test_only_what_is_in_ones_own_log_is_found(asker: Asker):
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    asker.send("dan", "bob", id=b"m2", body=b"oats from a guest")
+    asker.send("alice", "bob", "carol", to="ALL", id=b"m3", body=b"oats for all")
+    asker.send("alice", to="dan", live=True, id=b"m4", body=b"oats for a guest")
+    assert ids(asker, "alice", "oats") == [b"m4", b"m3", b"m1"]
+    assert ids(asker, "bob", "oats") == [b"m3", b"m2", b"m1"]
+    assert ids(asker, "carol", "oats") == [b"m3"]
+    asker.refuse("bob", 2)
+    assert ids(asker, "bob", "oats") == [b"m3", b"m1"]
+
+
+def test_it_can_be_asked_within_one_conversation(asker: Asker):
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    asker.send("bob", "alice", id=b"m2", body=b"oats")
+    asker.send("carol", "alice", id=b"m3", body=b"oats")
+    asker.send("carol", "alice", "bob", to="ALL", id=b"m4", body=b"oats")
+    assert ids(asker, "alice", "oats", "BOB") == [b"m2", b"m1"]
+    assert ids(asker, "alice", "oats", "carol") == [b"m4", b"m3"]
+    assert ids(asker, "carol", "oats", "all") == [b"m4"]
+    assert ids(asker, "alice", "oats", "dan") == []
+    assert ids(asker, "alice", "oats", "#team") == []
+
+
+def test_who_is_no_member_finds_nothing(asker: Asker):
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    asker.remove("bob")
+    assert ids(asker, "bob", "oats") == []
+    assert ids(asker, "alice", "oats") == [b"m1"]
+
+
+# What cannot be found
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "expected"),
+    [
+        (b"", b"oats", True),
+        (b"X-a: 1\nContent-type: text/markdown\n", b"oats", True),
+        (b"CONTENT-TYPE:Text/Plain; charset=utf-8\n", b"oats", True),
+        (b"Content-type: application/json\n", b"oats", False),
+        (b"content-type:image/png\n", b"oats", False),
+        (b"", b"oats \xff", False),
+        (b"", b"oats \xc3", False),
+        (b"", b"", False),
+        (b"Reply-to: m1\n", b"oats", True),
+    ],
+)
+def test_text_is_found(asker: Asker, headers: bytes, body: bytes, expected: bool):
+    asker.store.apply([with_headers(asker.append("alice", "bob", id=b"m1", body=body), headers)])
+    assert ids(asker, "bob", "oats") == [b"m1"] * expected
+
+
+def test_long_texts_are_found_by_their_beginning(asker: Asker):
+    """A letter of two bytes is cut in two; one that is wrong is wrong all the same."""
+    half = "ü".encode() * ((64 << 10) // 2 - 3)
+    asker.send("alice", "bob", id=b"m1", body=b"oats " + half + b" barley")
+    asker.send("alice", "bob", id=b"m2", body=b"oats \xff" + half)
+    assert ids(asker, "bob", "oats") == [b"m1"]
+    assert ids(asker, "bob", "barley") == []
+
+
+def test_a_reaction_is_not_found(asker: Asker):
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    change(asker, "bob", "alice", action=Action.REACT, about=b"m1", id=b"m2", body=b"oats indeed")
+    assert ids(asker, "alice", "oats") == [b"m1"]
+
+
+# Changes
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_an_edit_changes_by_what_a_message_is_found(asker: Asker, indexed: bool):
+    asker.send("alice", "bob", id=b"m1", body=b"red oats")
+    if indexed:
+        index(asker)
+    change(asker, "alice", "bob", action=Action.EDIT, about=b"m1", id=b"m2", body=b"blue oats")
+    assert ids(asker, "bob", "red") == []
+    assert ids(asker, "bob", "blue") == [b"m1"]
+    assert ids(asker, "bob", "oats") == [b"m1"]
+    change(asker, "alice", "bob", action=Action.EDIT, about=b"m1", id=b"m3", body=b"\xff")
+    assert ids(asker, "bob", "blue") == []
+    change(asker, "alice", "bob", action=Action.EDIT, about=b"m1", id=b"m4", body=b"green oats")
+    assert ids(asker, "bob", "green") == [b"m1"]
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_deleted_message_is_not_found(asker: Asker, indexed: bool):
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    asker.send("alice", "bob", id=b"m2", body=b"more oats")
+    change(asker, "alice", "bob", action=Action.EDIT, about=b"m2", id=b"m3", body=b"less oats")
+    if indexed:
+        index(asker)
+    change(asker, "alice", "bob", action=Action.DELETE, about=b"m2", id=b"m4", body=b"")
+    assert ids(asker, "bob", "oats") == [b"m1"]
+    index(asker)
+    assert ids(asker, "bob", "oats") == [b"m1"]
+
+
+def test_what_a_blocked_user_edits_stays_as_it_is(asker: Asker):
+    asker.send("alice", "bob", id=b"m1", body=b"red oats")
+    index(asker)
+    asker.ask(SetConversation(asker.members["bob"], b"alice", None, True, NOW))
+    change(asker, "alice", "bob", action=Action.EDIT, about=b"m1", id=b"m2", body=b"blue oats")
+    asker.send("alice", "bob", id=b"m3", body=b"new oats")
+    assert ids(asker, "bob", "oats") == [b"m1"]
+    assert ids(asker, "bob", "red") == [b"m1"]
+
+
+def test_a_pruned_message_is_not_found(asker: Asker):
+    asker.send("dan", "bob", id=b"m1", body=b"old oats")
+    asker.send("dan", "bob", id=b"m2", body=b"new oats", time=NOW + DAY)
+    assert ids(asker, "bob", "oats") == [b"m2", b"m1"]
+    asker.ack("bob", 2)
+    while asker.ask(Prune(NOW + DAY, 1.0)):
+        pass
+    assert ids(asker, "bob", "oats") == [b"m2"]
+
+
+def test_a_message_with_the_number_of_one_that_is_gone_is_found(tmp_path: Path):
+    """On the disk, numbers of messages are given again."""
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    numbers = [asker.send("dan", "bob", id=b"m2", body=b"barley").message]
+    assert ids(asker, "bob", "barley") == [b"m2"]
+    asker.refuse("bob", 2)
+    asker.reopen()
+    numbers.append(asker.send("dan", "bob", id=b"m3", body=b"rye").message)
+    assert numbers[0] == numbers[1]
+    assert ids(asker, "bob", "rye") == [b"m3"]
+    assert ids(asker, "bob", "barley") == []
+    assert asker.store.check() == []
+    asker.store.close()
+
+
+# Rooms
+
+
+def test_members_of_a_room_find_what_was_sent_to_it(asker: Asker):
+    create(asker, "alice")
+    join(asker, "bob")
+    sent = asker.send("alice", to="#team", id=b"m1", body=b"oats")
+    asker.send("alice", "bob", id=b"m2", body=b"private oats")
+    first = found(asker, "bob", "oats", "#TEAM")
+    assert first == [entry for entry in sent.outcome.entries if entry.kind is Kind.RECEIVED]
+    assert (first[0].room, first[0].place) == (b"#Team", 3)
+    assert ids(asker, "alice", "oats", "#team") == [b"m1"]
+    assert ids(asker, "bob", "oats") == [b"m2", b"m1"]
+    assert ids(asker, "carol", "oats") == []
+    assert ids(asker, "carol", "oats", "#team") == []
+
+
+def test_who_joins_a_public_room_finds_what_was_sent_before(asker: Asker):
+    create(asker, "alice")
+    asker.send("alice", to="#team", id=b"m1", body=b"oats")
+    join(asker, "carol")
+    asker.send("alice", to="#team", id=b"m2", body=b"more oats")
+    later, earlier = found(asker, "carol", "oats")
+    assert (later.id, later.seq > 0, later.place) == (b"m2", True, 4)
+    assert earlier == asker.history("carol", "#team")[1]
+    assert (earlier.id, earlier.seq, earlier.place, earlier.room) == (b"m1", 0, 2, b"#Team")
+    assert ids(asker, "carol", "oats", "#team") == [b"m2", b"m1"]
+    assert ids(asker, "carol", "oats", "alice") == []
+
+
+def test_what_was_sent_while_a_room_was_private_is_not_found(asker: Asker):
+    create(asker, "alice", public=False)
+    asker.send("alice", to="#team", id=b"m1", body=b"secret oats")
+    room(asker, ChangeRoom(asker.members["alice"], "#team", True, None, NOW))
+    asker.send("alice", to="#team", id=b"m2", body=b"oats")
+    join(asker, "bob")
+    assert ids(asker, "bob", "oats") == [b"m2"]
+
+
+def test_who_has_left_finds_what_is_in_the_own_log(asker: Asker):
+    create(asker, "alice")
+    asker.send("alice", to="#team", id=b"m1", body=b"oats")
+    join(asker, "bob")
+    asker.send("alice", to="#team", id=b"m2", body=b"more oats")
+    assert ids(asker, "bob", "oats") == [b"m2", b"m1"]
+    leave(asker, "bob")
+    asker.send("alice", to="#team", id=b"m3", body=b"oats without bob")
+    assert ids(asker, "bob", "oats") == [b"m2"]
+    assert ids(asker, "bob", "oats", "#team") == [b"m2"]
+
+
+# Pages
+
+
+def test_they_come_newest_first_in_pages(asker: Asker):
+    for number in range(10):
+        asker.send("alice", "bob", id=b"%d" % number, body=b"oats")
+        asker.send("alice", "carol", body=b"oats for carol")
+    seen: list[bytes] = []
+    before = 0
+    for expected in (4, 4, 2):
+        result = asker.ask(question(asker, "bob", "oats", before=before, most=4))
+        assert isinstance(result, Found)
+        seen += [entry.id for entry in result.entries]
+        assert len(result.entries) == expected
+        before = result.before
+    assert before == 0
+    assert seen == [b"%d" % number for number in reversed(range(10))]
+
+
+def test_a_page_has_so_many_bytes(asker: Asker):
+    for number in range(5):
+        asker.send("alice", "bob", id=b"%d" % number, body=b"oats " * 10)
+    result = asker.ask(replace(question(asker, "bob", "oats"), size=60))
+    assert isinstance(result, Found)
+    assert [entry.id for entry in result.entries] == [b"4", b"3"]
+    result = asker.ask(question(asker, "bob", "oats", before=result.before))
+    assert isinstance(result, Found)
+    assert [entry.id for entry in result.entries] == [b"2", b"1", b"0"]
+
+
+def test_no_more_than_so_many_messages_of_others_are_looked_at(asker: Asker):
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    asker.store.apply([asker.append("alice", "carol", id=b"%d" % at, body=b"oats") for at in range(3000)])
+    index(asker)
+    result = asker.ask(question(asker, "bob", "oats"))
+    assert isinstance(result, Found)
+    assert result.entries == []
+    assert result.before > 0
+    result = asker.ask(question(asker, "bob", "oats", before=result.before))
+    assert isinstance(result, Found)
+    assert [entry.id for entry in result.entries] == [b"m1"]
+    assert result.before == 0
+
+
+@pytest.mark.parametrize("before", [-1, 1 << 62, 1 << 70])
+def test_before_may_be_any_number(asker: Asker, before: int):
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    result = asker.ask(question(asker, "bob", "oats", before=before))
+    assert isinstance(result, Found)
+    assert len(result.entries) == 1
+
+
+# The index
+
+
+def test_messages_are_made_findable_a_few_at_a_time(asker: Asker):
+    asker.store.apply([asker.append("alice", "bob", id=b"%d" % at, body=b"oats") for at in range(600)])
+    assert [asker.ask(Index()) for _ in range(4)] == [True, True, False, False]
+    asker.store.apply([asker.append("alice", "bob", id=b"x%d" % at, body=b"x " * (1 << 16)) for at in range(20)])
+    assert [asker.ask(Index()) for _ in range(2)] == [True, False], "of long ones there are fewer"
+
+
+def test_a_question_makes_findable_what_is_not_yet(asker: Asker):
+    """But not more than some 2,000 messages."""
+    asker.store.apply([asker.append("alice", "bob", id=b"%d" % at, body=b"oats") for at in range(2100)])
+    result = asker.ask(question(asker, "bob", "oats", most=1))
+    assert isinstance(result, Found)
+    assert result.entries[0].id == b"2047"
+    assert ids(asker, "bob", "oats")[0] == b"2099"
+
+
+def test_the_index_lasts(tmp_path: Path):
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    index(asker)
+    asker.reopen()
+    asker.send("alice", "bob", id=b"m2", body=b"oats")
+    assert ids(asker, "bob", "oats") == [b"m2", b"m1"]
+    change(asker, "alice", "bob", action=Action.DELETE, about=b"m1", id=b"m3", body=b"")
+    asker.reopen()
+    assert ids(asker, "bob", "oats") == [b"m2"]
+    assert asker.store.check() == []
+    asker.store.close()
+
+
+def test_messages_of_a_database_without_an_index_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As they are in one of an older version, which is brought up to date."""
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    assert ids(asker, "bob", "oats") == [b"m1"]
+    asker.store.close()
+
+
+def left(asker: Asker, word: bytes) -> bool:
+    """Whether a word is anywhere in the files of a store."""
+    assert asker.folder is not None
+    return any(word in file.read_bytes() for file in asker.folder.glob("twotick.db*"))
+
+
+@pytest.mark.parametrize("how", ["delete", "edit", "prune", "remove"])
+def test_the_words_of_what_was_removed_leave_the_disk(tmp_path: Path, how: str):
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    asker.store.apply([asker.append("alice", "bob", id=b"%d" % at, body=b"w%d oats" % at) for at in range(1000)])
+    sender = "dan" if how == "prune" else "alice"
+    asker.send(sender, "bob", id=b"m1", body=b"Quartziferous oats", time=NOW - DAY)
+    asker.store.apply([asker.append("alice", "bob", id=b"x%d" % at, body=b"w%d oats" % at) for at in range(1000)])
+    index(asker)
+    assert left(asker, b"quartziferous")
+    match how:
+        case "delete":
+            change(asker, "alice", "bob", action=Action.DELETE, about=b"m1", id=b"m2", body=b"")
+        case "edit":
+            change(asker, "alice", "bob", action=Action.EDIT, about=b"m1", id=b"m2", body=b"other oats")
+        case "prune":
+            asker.ack("bob", 2001)
+            asker.ack("alice", 4000)
+        case _:
+            asker.remove("alice")
+            asker.remove("bob")
+    while asker.ask(Prune(NOW + 1 if how == "prune" else NOW - 2 * DAY, 0.0)):
+        pass
+    index(asker)
+    asker.ask(Index())
+    assert not left(asker, b"uartziferous")
+    assert asker.store.check() == []
+    asker.store.close()
+
+
+def test_words_leave_the_disk_while_others_come(tmp_path: Path):
+    """The index is merged in steps, and in between it grows."""
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    count = 0
+
+    def send(messages: int) -> None:
+        nonlocal count
+        bodies = [
+            b"".join(b"w%x " % (n * 7919 % 65537) for n in range(at * 40, at * 40 + 40)) for at in range(messages)
+        ]
+        asker.store.apply(
+            [asker.append("alice", "bob", id=b"%d" % (count + at), body=each) for at, each in enumerate(bodies)]
+        )
+        count += messages
+
+    send(2000)
+    asker.send("alice", "bob", id=b"m1", body=b"Quartziferous oats")
+    send(2000)
+    index(asker)
+    change(asker, "alice", "bob", action=Action.DELETE, about=b"m1", id=b"m2", body=b"")
+    asker.ask(Prune(NOW - DAY, 0.0))
+    steps = 0
+    while asker.ask(Index()):
+        send(50)
+        steps += 1
+    assert steps > 5
+    assert not left(asker, b"uartziferous")
+    assert len(ids(asker, "bob", "w1eef*")) > 0
+    assert asker.store.check() == []
+    asker.store.close()
+
+
+def test_a_damaged_index_is_found(tmp_path: Path):
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    asker.store.apply([asker.append("alice", "bob", id=b"%d" % at, body=b"w%d oats" % at) for at in range(1000)])
+    index(asker)
+    connection = sqlite3.connect(tmp_path / "twotick.db")
+    connection.execute("UPDATE word_data SET block = zeroblob(length(block)) WHERE id > 10")
+    connection.commit()
+    connection.close()
+    assert asker.store.check() == ["the index of words is damaged"]
+    asker.store.close()
+
+
+def test_the_index_of_a_small_limit_is_no_other(new_asker: AskerMaker):
+    asker = new_asker(StoreLimits(mailbox_entries=1))
+    asker.add("alice", "bob")
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    assert asker.refusal(asker.append("alice", "bob", id=b"m2", body=b"oats")) == "the mailbox of bob is full"
+    assert ids(asker, "bob", "oats") == [b"m1"]

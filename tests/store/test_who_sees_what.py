@@ -1,0 +1,586 @@
+"""Random doings in rooms and between members: nobody ever sees what they may not, and everybody sees what they must.
+
+Every body, every header and every topic is a word of its own, a secret. The model knows of each who may see it, and
+nothing of logs, places, states or how anything is kept. All that a store answers is searched for secrets.
+
+TWOTICK_STORE_EXAMPLES says how many sequences are tried, 30 if it says nothing.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from tests.store.helpers import NOW, Asker
+from twotick.store import (
+    Acknowledge,
+    Action,
+    Append,
+    Appended,
+    Appoint,
+    Audience,
+    ChangeRoom,
+    Contact,
+    Contacts,
+    Conversation,
+    Conversations,
+    ConversationSet,
+    CreateRoom,
+    Fetch,
+    History,
+    InviteToRoom,
+    JoinRoom,
+    Kind,
+    LeaveRoom,
+    LookAtRoom,
+    MarkRead,
+    Outcome,
+    Receipt,
+    Receipts,
+    Refusal,
+    RemoveFromRoom,
+    RemoveMember,
+    Request,
+    Result,
+    Role,
+    Room,
+    RoomChanged,
+    RoomMember,
+    RoomMembers,
+    Rooms,
+    SetConversation,
+    SetShown,
+    State,
+)
+
+PEOPLE = ("alice", "bob", "carol", "dan")
+NO_ROOM = "#nothing"
+EVERYTHING = 1 << 30
+
+people = st.sampled_from(PEOPLE)
+rooms = st.sampled_from(["#team", "#team", "#team", "#den"])
+
+
+def secrets(answer: object) -> list[str]:
+    """The secrets that an answer gives away, in its order."""
+    return re.findall(r"secret\d+", repr(answer))
+
+
+# The model
+
+
+@dataclass(eq=False)
+class Said:
+    """Something that was said: by whom, to whom, and which members have it in their logs."""
+
+    id: bytes
+    sender: int
+    name: str
+    to: str
+    header: str
+    body: str
+    holders: set[int]
+    action: Action = Action.NONE
+    edits: "list[Said]" = field(default_factory=list["Said"])
+    is_blocked: bool = False
+
+    @property
+    def secrets(self) -> list[str]:
+        """What is to be seen of it: nothing if it was deleted."""
+        return [secret for secret in (self.header, self.body) if secret]
+
+
+@dataclass(eq=False)
+class Chat:
+    """A room: who may read what was said in it, and from what on."""
+
+    public: bool
+    topic: str
+    members: dict[int, int]
+    invited: set[int] = field(default_factory=set[int])
+    said: list[Said] = field(default_factory=list[Said])
+    open_from: int = 0
+
+    def is_known_to(self, member: int) -> bool:
+        return self.public or member in self.members or member in self.invited
+
+    def readable_by(self, member: int) -> list[str]:
+        """The secrets in it that a member may read."""
+        if member not in self.members:
+            return []
+        return [secret for said in self.said[self.members[member] :] for secret in said.secrets]
+
+
+class World:
+    """Who may see what."""
+
+    def __init__(self) -> None:
+        self.said: list[Said] = []
+        self.chats: dict[str, Chat] = {}
+        self.blocked: set[tuple[int, str]] = set()
+        self.hidden: set[int] = set()
+        self.wrote: set[tuple[int, int]] = set()
+        self.talked: set[tuple[int, str]] = set()
+        self.unread: set[tuple[int, Said]] = set()
+
+    def say(self, said: Said) -> None:
+        """Something is said to all who hold it."""
+        self.said.append(said)
+        if said.to in self.chats:
+            self.chats[said.to].said.append(said)
+        if said.action is Action.NONE and said.name:
+            to_oneself = said.name == said.to
+            self.unread.update((holder, said) for holder in said.holders if holder != said.sender or to_oneself)
+
+    def tell(self, room: str, secret: str) -> None:
+        """Something happens in a room, which all its members are told."""
+        chat = self.chats[room]
+        self.say(Said(b"", 0, "", room, secret, "", set(chat.members)))
+
+    def leave(self, member: int, room: str) -> None:
+        chat = self.chats[room]
+        chat.members.pop(member, None)
+        chat.invited.discard(member)
+        if not chat.members:
+            del self.chats[room]
+
+    def held_by(self, member: int) -> list[Said]:
+        return [said for said in self.said if member in said.holders]
+
+    def conversation(self, said: Said, member: int) -> str:
+        return said.to if said.sender == member or said.to.startswith("#") else said.name
+
+    def may_see(self, member: int) -> set[str]:
+        """All secrets that may be in an answer to a member."""
+        read = {secret for chat in self.chats.values() for secret in chat.readable_by(member)}
+        topics = {chat.topic for chat in self.chats.values() if chat.is_known_to(member)}
+        return {secret for said in self.held_by(member) for secret in said.secrets} | read | topics
+
+
+# What is done
+
+
+class Machine(RuleBasedStateMachine):
+    """A store, and the model of who may see what is in it."""
+
+    on_disk = False
+
+    @initialize(public=st.booleans())
+    def begin(self, public: bool) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="twotick-")) if self.on_disk else None
+        self.asker = Asker(self.folder)
+        self.asker.add(*PEOPLE)
+        self.world = World()
+        self.numbers = count(1)
+        self.times = count(1)
+        self.create("alice", "#team", public)
+        for name in ("bob", "carol"):
+            self.invite("alice", name, "#team")
+            self.join(name, "#team")
+
+    def teardown(self) -> None:
+        if hasattr(self, "asker"):
+            assert self.asker.store.check() == []
+            self.asker.store.close()
+            if self.folder:
+                shutil.rmtree(self.folder)
+
+    def number(self, name: str) -> int:
+        """The number of a member; 99 if that is none now."""
+        return self.asker.members.get(name, 99)
+
+    def names(self, numbers: set[int]) -> set[str]:
+        return {name for name, number in self.asker.members.items() if number in numbers}
+
+    def secret(self) -> str:
+        return f"secret{next(self.numbers)}"
+
+    def now(self) -> float:
+        return NOW + next(self.times)
+
+    def ask(self, request: Request) -> Result:
+        """Ask the store. What it appends to a log is seen by that log's owner, once the model knows of it."""
+        answer = self.asker.ask(request)
+        self.fresh = answer
+        return answer
+
+    def ask_about_room(self, request: Request, member: int, room: str) -> Chat | None:
+        """Ask about a room. Returns it as it was, if it is answered. To outsiders it looks as if it was not there."""
+        chat = self.world.chats.get(room)
+        answer = self.ask(request)
+        if chat is None or not chat.is_known_to(member):
+            assert answer == self.asker.ask(replace(request, room=NO_ROOM)), "others learn that the room is there"  # type: ignore[type-var,call-arg]
+        return chat if isinstance(answer, RoomChanged) else None
+
+    # Rooms
+
+    @rule(name=people, room=rooms, public=st.booleans())
+    def create(self, name: str, room: str, public: bool) -> None:
+        member, topic = self.number(name), self.secret()
+        is_free = room not in self.world.chats and member != 99
+        answer = self.ask(CreateRoom(member, room, public, topic, self.now()))
+        assert isinstance(answer, RoomChanged) == is_free
+        if is_free:
+            self.world.chats[room] = Chat(public, topic, {member: 0})
+            self.world.tell(room, "")
+
+    @rule(name=people, room=rooms)
+    def join(self, name: str, room: str) -> None:
+        member = self.number(name)
+        known = self.world.chats.get(room)
+        may = member != 99 and known is not None and known.is_known_to(member)
+        chat = self.ask_about_room(JoinRoom(member, room, self.now()), member, room)
+        assert (chat is not None) == may
+        if chat is not None and member not in chat.members:
+            chat.members[member] = chat.open_from if chat.public else len(chat.said)
+            chat.invited.discard(member)
+            self.world.tell(room, "")
+
+    @rule(name=people, room=rooms)
+    def leave(self, name: str, room: str) -> None:
+        member = self.number(name)
+        chat = self.ask_about_room(LeaveRoom(member, room, self.now()), member, room)
+        if chat is not None:
+            assert member in chat.members
+            self.world.tell(room, "")
+            self.world.leave(member, room)
+
+    @rule(name=people, other=people, room=rooms)
+    def invite(self, name: str, other: str, room: str) -> None:
+        member, guest = self.number(name), self.number(other)
+        chat = self.ask_about_room(InviteToRoom(member, room, other, self.now()), member, room)
+        if chat is not None:
+            assert member in chat.members
+            assert guest not in chat.members
+            if (guest, name) not in self.world.blocked and guest not in chat.invited:
+                chat.invited.add(guest)
+                self.world.talked.add((guest, name))
+
+    @rule(name=people, other=people, room=rooms)
+    def remove(self, name: str, other: str, room: str) -> None:
+        member, gone = self.number(name), self.number(other)
+        chat = self.ask_about_room(RemoveFromRoom(member, room, other, self.now()), member, room)
+        if chat is not None:
+            assert member in chat.members
+            assert gone != member
+            chat.invited.discard(gone)
+            if gone in chat.members:
+                self.world.tell(room, "")
+                self.world.leave(gone, room)
+
+    @rule(name=people, other=people, room=rooms, role=st.sampled_from([Role.MEMBER, Role.MODERATOR, Role.OWNER]))
+    def appoint(self, name: str, other: str, room: str, role: Role) -> None:
+        member = self.number(name)
+        chat = self.ask_about_room(Appoint(member, room, other, role, self.now()), member, room)
+        if chat is not None:
+            assert member in chat.members
+            assert self.number(other) in chat.members
+
+    @rule(name=people, room=rooms, public=st.one_of(st.none(), st.booleans()), is_renamed=st.booleans())
+    def change(self, name: str, room: str, public: bool | None, is_renamed: bool) -> None:
+        member, topic = self.number(name), self.secret() if is_renamed else None
+        chat = self.ask_about_room(ChangeRoom(member, room, public, topic, self.now()), member, room)
+        if chat is None:
+            return
+        assert member in chat.members
+        if public and not chat.public:
+            chat.open_from = len(chat.said)
+        if topic is not None or public not in (None, chat.public):
+            self.world.tell(room, topic or "")
+        chat.public = chat.public if public is None else public
+        chat.topic = topic or chat.topic
+
+    # Messages
+
+    def append(self, name: str, to: str, action: Action, body: str, about: Said | None, about_name: str = "") -> Append:
+        is_member = name in self.asker.members
+        return Append(
+            self.number(name) if is_member else None,
+            name.encode(),
+            b"main" if is_member else b"",
+            b"id%d" % next(self.numbers) if is_member else b"",
+            to.encode(),
+            () if to.startswith("#") else (self.number(to),),
+            False,
+            b"X-a: %b\n" % self.secret().encode(),
+            body.encode(),
+            self.now(),
+            None,
+            action,
+            b"" if about is None else about.id,
+            about_name.encode(),
+        )
+
+    def send(self, request: Append, name: str, to: str) -> Said | None:
+        """Send something. Returns what was said, if it was accepted."""
+        member, other = self.number(name), self.number(to)
+        chat = self.world.chats.get(to)
+        answer = self.ask(request)
+        if to.startswith("#") and (chat is None or not chat.is_known_to(member)):
+            assert isinstance(answer, Refusal)
+            there_is_none = self.asker.ask(replace(request, recipient=NO_ROOM.encode()))
+            assert answer == there_is_none, "others learn that the room is there"
+        if not isinstance(answer, Appended):
+            return None
+        (header,) = secrets(request.headers)
+        said = Said(request.id, member, name, to, header, request.body.decode(), {member}, request.action)
+        if to.startswith("#"):
+            assert chat is not None
+            assert member in chat.members
+            said.holders |= set(chat.members)
+        else:
+            said.is_blocked = (other, name) in self.world.blocked
+            if member != other:
+                self.world.wrote.add((member, other))
+            if not said.is_blocked:
+                said.holders.add(other)
+        self.world.talked.update((holder, self.world.conversation(said, holder)) for holder in said.holders)
+        self.world.say(said)
+        return said
+
+    @rule(name=people, to=st.one_of(rooms, people))
+    def says(self, name: str, to: str) -> None:
+        member, chat = self.number(name), self.world.chats.get(to)
+        may = member != 99 and (to in self.asker.members if chat is None else member in chat.members)
+        body = self.secret()
+        if name in self.asker.members:
+            said = self.send(self.append(name, to, Action.NONE, body, None), name, to)
+            assert (said is not None) == may
+
+    @rule(name=st.just("gus"), to=people)
+    def guest_says(self, name: str, to: str) -> None:
+        body, other = self.secret(), self.number(to)
+        is_blocked = (other, name) in self.world.blocked
+        request = self.append(name, to, Action.NONE, body, None)
+        answer = self.ask(request)
+        assert isinstance(answer, Appended) == (to in self.asker.members and not is_blocked)
+        if isinstance(answer, Appended):
+            self.world.talked.add((other, name))
+            (header,) = secrets(request.headers)
+            self.world.say(Said(b"", 0, name, to, header, body, {other}))
+
+    @rule(back=st.integers(0, 12), name=people, is_own=st.integers(0, 3).map(bool))
+    def edits(self, back: int, name: str, is_own: bool) -> None:
+        self.correct(Action.EDIT, back, name, is_own)
+
+    @rule(back=st.integers(0, 12), name=people, is_own=st.booleans())
+    def deletes(self, back: int, name: str, is_own: bool) -> None:
+        self.correct(Action.DELETE, back, name, is_own)
+
+    @rule(back=st.integers(0, 12), name=people)
+    def reacts(self, back: int, name: str) -> None:
+        self.correct(Action.REACT, back, name, is_own=False)
+
+    def correct(self, action: Action, back: int, name: str, is_own: bool) -> None:
+        """One of the last things that were said is changed, by who said it or by somebody else."""
+        earlier = [said for said in self.world.said if said.id]
+        if not earlier:
+            return
+        target = earlier[-1 - back % len(earlier)]
+        name = target.name if is_own else name
+        member = self.number(name)
+        if member == 99:
+            return
+        is_author = member == target.sender
+        chat = self.world.chats.get(target.to)
+        may = False
+        if chat is not None:
+            is_moderator = self.role(name, target.to) >= Role.MODERATOR
+            is_there = target in chat.said and self.number(target.name) == target.sender
+            may = member in chat.members and is_there and (is_author or (is_moderator and action is Action.DELETE))
+        elif not target.to.startswith("#"):
+            may = is_author and target.to in self.asker.members
+        may = may and target.action in (Action.NONE, Action.REACT) and target.header != ""
+        body = "" if action is Action.DELETE else self.secret()
+        about_name = "" if is_author else target.name
+        said = self.send(self.append(name, target.to, action, body, target, about_name), name, target.to)
+        if action is Action.REACT:
+            return
+        assert (said is not None) == may
+        if said is not None and action is Action.DELETE:
+            for gone in (target, *target.edits):
+                gone.header = gone.body = ""
+        elif said is not None:
+            target.edits.append(said)
+            if not said.is_blocked:
+                target.body = said.body
+
+    def role(self, name: str, room: str) -> Role:
+        answer = self.asker.ask(LookAtRoom(self.number(name), room))
+        return answer.room.role if isinstance(answer, RoomChanged) else Role.NONE
+
+    @rule(name=people)
+    def acknowledges(self, name: str) -> None:
+        answer = self.ask(Acknowledge(self.number(name), b"main", EVERYTHING, self.now()))
+        assert isinstance(answer, Outcome)
+        for progress in answer.progress or []:
+            (said,) = [said for said in self.world.said if said.id == progress.id]
+            assert (said.sender, said.to) == (progress.member, progress.room.decode())
+
+    @rule(name=people, peer=st.one_of(people, rooms, st.just("gus")))
+    def reads(self, name: str, peer: str) -> None:
+        member = self.number(name)
+        answer = self.ask(MarkRead(member, b"main", peer.upper().encode(), EVERYTHING, self.now()))
+        assert isinstance(answer, Outcome)
+        if peer.startswith("#") or (member, peer) in self.world.blocked:
+            assert not [entry for entry in answer.entries if entry.kind is Kind.READ], "who is blocked is not told"
+        read = {each for each in self.world.unread if each[0] == member and self._is_with(peer, *each)}
+        self.world.unread -= read
+
+    def _is_with(self, peer: str, member: int, said: Said) -> bool:
+        return self.world.conversation(said, member) == peer
+
+    # Members
+
+    @rule(name=people, other=st.one_of(people, st.just("gus")), is_blocked=st.booleans())
+    def blocks(self, name: str, other: str, is_blocked: bool) -> None:
+        member = self.number(name)
+        if name != other and member != 99:
+            answer = self.ask(SetConversation(member, other.encode(), None, is_blocked, self.now()))
+            assert isinstance(answer, ConversationSet)
+            assert answer.blocked == is_blocked
+            self.world.blocked.discard((member, other))
+            if is_blocked:
+                self.world.blocked.add((member, other))
+
+    @rule(name=people, is_shown=st.booleans())
+    def hides(self, name: str, is_shown: bool) -> None:
+        if self.ask(SetShown(self.number(name), is_shown)):
+            self.world.hidden.discard(self.number(name))
+        else:
+            self.world.hidden.add(self.number(name))
+
+    @rule(name=people, chance=st.integers(1, 5))
+    def goes_or_comes(self, name: str, chance: int) -> None:
+        """Somebody is removed from the server, or somebody new comes with that name."""
+        world, member = self.world, self.number(name)
+        if member == 99:
+            self.asker.add(name)
+        elif chance == 1:
+            assert isinstance(self.ask(RemoveMember(name, self.now())), Outcome)
+            del self.asker.members[name]
+            for room in list(world.chats):
+                was_in = member in world.chats[room].members
+                world.leave(member, room)
+                if was_in and room in world.chats:
+                    world.tell(room, "")
+            world.wrote = {pair for pair in world.wrote if member not in pair}
+            world.blocked = {pair for pair in world.blocked if pair[0] != member}
+
+    # What is seen
+
+    @invariant()
+    def what_was_told_at_once_may_be_seen(self) -> None:
+        answer, self.fresh = self.fresh, None
+        outcome = answer.outcome if isinstance(answer, Appended | RoomChanged | ConversationSet) else answer
+        for entry in outcome.entries if isinstance(outcome, Outcome) else []:
+            assert set(secrets(entry)) <= self.world.may_see(entry.member)
+
+    @invariant()
+    def all_see_what_they_may_and_must(self) -> None:
+        for name in self.asker.members:
+            self._look_at_messages(name)
+            self._look_at_rooms(name)
+            self._look_at_conversations(name)
+            self._look_at_people(name)
+
+    def _look_at_messages(self, name: str) -> None:
+        world, member = self.world, self.number(name)
+        held = world.held_by(member)
+        everything = {secret for said in held for secret in said.secrets}
+        assert set(secrets(self.asker.ask(Fetch(member, 0, EVERYTHING, EVERYTHING)))) == everything
+        assert set(secrets(self.asker.ask(History(member, b"", 0, 0, EVERYTHING)))) == everything
+        for peer in (*PEOPLE, "gus"):
+            with_peer = {secret for said in held if world.conversation(said, member) == peer for secret in said.secrets}
+            assert set(secrets(self.asker.history(name, peer.upper()))) == with_peer, peer
+        for room in ("#team", "#den"):
+            said = secrets(self.asker.history(name, room.upper()))
+            expected = world.chats[room].readable_by(member) if room in world.chats else []
+            assert said == expected, room
+
+    def _look_at_rooms(self, name: str) -> None:
+        world, member = self.world, self.number(name)
+        listed = self.asker.ask(Rooms(member))
+        assert isinstance(listed, list)
+        shown = {(room.name, room.topic, room.members) for room in listed if isinstance(room, Room)}
+        known = {room: chat for room, chat in world.chats.items() if chat.is_known_to(member)}
+        assert shown == {(room, chat.topic, len(chat.members)) for room, chat in known.items()}
+        for room in ("#team", "#den"):
+            looks = [self.asker.ask(LookAtRoom(member, room)), self.asker.ask(RoomMembers(member, room))]
+            if room in known:
+                assert secrets(looks) == [known[room].topic]
+                inside = {each.name for each in looks[1] if isinstance(each, RoomMember)}  # type: ignore[union-attr]
+                assert inside == self.names(set(known[room].members))
+            else:
+                assert looks == [
+                    self.asker.ask(LookAtRoom(member, NO_ROOM)),
+                    self.asker.ask(RoomMembers(member, NO_ROOM)),
+                ]
+
+    def _look_at_conversations(self, name: str) -> None:
+        world, member = self.world, self.number(name)
+        answer = self.asker.ask(Conversations(member, EVERYTHING))
+        assert isinstance(answer, list)
+        assert secrets(answer) == []
+        shown = {each.name: each.unread for each in answer if isinstance(each, Conversation)}
+        peers = {room for room, chat in world.chats.items() if member in chat.members}
+        peers |= {peer for each, peer in world.talked | world.blocked if each == member and not peer.startswith("#")}
+        assert shown.keys() == peers
+        for peer, unread in shown.items():
+            assert unread == len([each for each in world.unread if each[0] == member and self._is_with(peer, *each)])
+        for said in [said for said in world.said if said.id]:
+            self._look_at_receipts(name, said)
+
+    def _look_at_receipts(self, name: str, said: Said) -> None:
+        answer = self.asker.ask(Receipts(self.number(name), said.to.encode(), said.id))
+        if said.sender != self.number(name):
+            assert isinstance(answer, Refusal)
+            return
+        assert isinstance(answer, list)
+        states = {each.name: each.state for each in answer if isinstance(each, Receipt)}
+        if said.to.startswith("#"):
+            assert states.keys() == self.names(said.holders - {said.sender})
+        else:
+            assert states.keys() == {said.to}
+            assert not said.is_blocked or states[said.to] in (State.ACCEPTED, State.FAILED), "who is blocked sees it"
+
+    def _look_at_people(self, name: str) -> None:
+        world, member = self.world, self.number(name)
+        mates = {each for chat in world.chats.values() if member in chat.members for each in chat.members}
+        contacts = self.asker.ask(Contacts(member))
+        assert isinstance(contacts, list)
+        seen = {each.member: each.shown for each in contacts if isinstance(each, Contact)}
+        assert seen.keys() == (mates | {writer for writer, to in world.wrote if to == member}) - {member}
+        for other, is_shown in seen.items():
+            assert is_shown == (other not in world.hidden and (other, name) not in world.blocked)
+        blocked = {self.number(other) for each, other in world.blocked if each == member}
+        audience = (mates | {to for writer, to in world.wrote if writer == member}) - blocked - {member}
+        assert self.asker.ask(Audience(member, b"")) == ([] if member in world.hidden else sorted(audience))
+
+
+class OnDisk(Machine):
+    """Likewise, with a store on disk."""
+
+    on_disk = True
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("machine", [Machine, OnDisk])
+def test_who_sees_what(machine: type[Machine]):
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=int(os.environ.get("TWOTICK_STORE_EXAMPLES", "30")),
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )
