@@ -4,9 +4,10 @@ import pytest
 
 from tests.cli.commands import run
 
-COMMANDS = ("demo", "serve", "chat", "send", "listen", "bench")
+COMMANDS = ("demo", "serve", "chat", "send", "listen", "bench", "login", "devices", "history", "search", "room")
 OPERATOR_COMMANDS = ("user", "token", "invite", "report", "backup", "check", "cert")
 USER_COMMANDS = ("add", "passwd", "remove", "list")
+ROOM_COMMANDS = ("create", "join", "leave", "invite", "remove", "appoint", "topic", "members", "list")
 REPORT_COMMANDS = ("list", "close")
 
 
@@ -14,9 +15,12 @@ REPORT_COMMANDS = ("list", "close")
     "command",
     [
         "",
+        "logout",
+        "export",
         *COMMANDS,
         *OPERATOR_COMMANDS,
         *(f"user {command}" for command in USER_COMMANDS),
+        *(f"room {command}" for command in ROOM_COMMANDS),
         *(f"report {command}" for command in REPORT_COMMANDS),
     ],
 )
@@ -36,13 +40,15 @@ def test_help_names_every_command_and_how_to_begin() -> None:
     assert f"\n  For a server also: {', '.join(OPERATOR_COMMANDS)}.\n" in text
     text = run("user", "--help").stdout
     assert all(f"\n  {command} " in text for command in USER_COMMANDS)
+    text = run("room", "--help").stdout
+    assert all(f"\n  {command} " in text for command in ROOM_COMMANDS)
     text = run("report", "--help").stdout
     assert all(f"\n  {command} " in text for command in REPORT_COMMANDS)
 
 
 def test_help_of_send_names_every_exit_status() -> None:
     text = run("send", "--help").stdout
-    assert all(f"{status} " in text for status in (0, 64, 68, 69, 76))
+    assert all(f"{status} " in text for status in (0, 64, 68, 69, 74, 75, 76))
 
 
 def test_without_a_command_there_is_help() -> None:

@@ -88,16 +88,18 @@ async def test_a_file_is_uploaded_in_pieces(file: Path) -> None:  # rules 16.1 a
     server, seen = FileServer(), Seen()
     async with scripted(server) as address, scripted_join(address) as me:
         info = await me.upload(file, progress=seen)
+        again = await me.upload(file)
         named = await me.upload(file, name="gr\u00fcn.png")
-    first, second, third = server.announced
+    first, tried, second, third = server.announced
     assert (first[b"name"], first[b"size"], first[b"hash"]) == (b"photo.png", b"%d" % len(CONTENT), HASH.encode())
     assert info == FileInfo("key-" + first[b"id"].decode(), "photo.png", len(CONTENT), HASH)
     assert server.files[first[b"id"]] == CONTENT
     assert (seen.done[0], seen.done[-1], sorted(seen.done)) == (0, len(CONTENT), seen.done)
     # A file belongs to one message: the second one is another, with another Id.
-    assert (second[b"id"], third[b"id"] == second[b"id"]) == (first[b"id"], False)
-    assert named.key == "key-" + third[b"id"].decode()
-    assert (third[b"name"], server.files[third[b"id"]]) == ("gr\u00fcn.png".encode(), CONTENT)
+    assert (tried[b"id"], again.key) == (first[b"id"], "key-" + second[b"id"].decode())
+    assert named == FileInfo("key-" + third[b"id"].decode(), "gr\u00fcn.png", len(CONTENT), HASH)
+    assert third[b"name"] == "gr\u00fcn.png".encode()
+    assert len({first[b"id"], second[b"id"], third[b"id"]}) == len(server.files) == 3
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE, PIECE + 1, 4 * PIECE, 4 * PIECE + 1])

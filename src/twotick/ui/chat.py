@@ -14,15 +14,21 @@ from rich.console import Console
 from twotick.client import (
     Client,
     ConnectionLost,
+    EventKind,
     MemberClient,
+    MemberMessage,
     MemberReceipt,
     NameRefused,
     NotDelivered,
+    Presence,
+    SendOptions,
     State,
     TwotickError,
     connect,
 )
 from twotick.client.credentials import Credential
+from twotick.ui.chat_commands import Commands
+from twotick.ui.describing import line_of
 from twotick.ui.member import connected
 from twotick.ui.streams import on_a_terminal
 from twotick.ui.tasks import together
@@ -31,7 +37,8 @@ from twotick.ui.text import accepted_line, console, delivered_line, failed_line,
 Ask: TypeAlias = Callable[[str], Awaitable[str]]
 """Asks for a line, showing a prompt; raises EOFError at the end of input."""
 
-_ADDRESSED = re.compile(r"@(\S+)(?:\s+(.*))?", re.DOTALL)
+_TO_USER = re.compile(r"@(\S+)(?:\s+(.*))?", re.DOTALL)
+_TO_ROOM = re.compile(r"(#[A-Za-z0-9_-]{1,32}):?(?:\s+(.*))?", re.DOTALL)
 _LINES_AHEAD = 64
 """Lines of a pipe that are read before they are used."""
 
@@ -59,7 +66,7 @@ async def chat_as_member(who: Credential) -> None:
     """
     out = console()
     async with _asking() as ask, connected(who) as me:
-        out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob, also while bob is away.")
+        out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob; /help says what else there is.")
         await _MemberChat(me, ask, out).run()
 
 
@@ -115,9 +122,12 @@ class _Chat(ABC, Generic[_Me]):
         with contextlib.suppress(EOFError):
             while True:
                 line = (await self._ask("")).rstrip("\r\n")
-                addressed = _ADDRESSED.fullmatch(line)
                 if not line.strip():
                     continue
+                if self._is_command(line):
+                    await self._typed.put(("", line))
+                    continue
+                addressed = _TO_USER.fullmatch(line) or self._to_room(line)
                 if addressed is None:
                     recipient, text = await self._ask_recipient(), line
                 else:
@@ -135,7 +145,16 @@ class _Chat(ABC, Generic[_Me]):
         except EOFError:
             return ""
 
+    def _is_command(self, line: str) -> bool:
+        """Whether a line is a command."""
+        return False
+
+    def _to_room(self, line: str) -> re.Match[str] | None:
+        """The room and the text of a line that is for a room."""
+        return None
+
     async def _send(self, recipient: str, text: str) -> None:
+        """Send a message; or carry out a command, which has no recipient."""
         try:
             await self._send_and_tell(recipient, text.encode("utf-8", "surrogateescape"))
         except NotDelivered as error:
@@ -171,17 +190,39 @@ class _MemberChat(_Chat[MemberClient]):
     def __init__(self, me: MemberClient, ask: Ask, out: Console) -> None:
         super().__init__(me, ask, out)
         self._receipts: set[asyncio.Task[None]] = set()
+        self._commands = Commands(me, out, self._send_more)
+        self._blocked: set[str] = set()
 
     async def run(self) -> None:
         try:
+            self._blocked = {each.name.lower() for each in await self._me.conversations() if each.blocked}
+            if on_a_terminal():
+                await self._me.status(Presence.HERE)
             await super().run()
         finally:
             for task in self._receipts:
                 task.cancel()
             await asyncio.gather(*self._receipts, return_exceptions=True)
 
+    def _is_command(self, line: str) -> bool:
+        return line.startswith("/")
+
+    def _to_room(self, line: str) -> re.Match[str] | None:
+        return _TO_ROOM.fullmatch(line)
+
+    async def _send(self, recipient: str, text: str) -> None:
+        if recipient:
+            await super()._send(recipient, text)
+        else:
+            await self._commands.do(text)
+
     async def _send_and_tell(self, recipient: str, body: bytes) -> None:
-        receipt = await self._me.send(recipient, body)
+        await self._send_more(recipient, body, {})
+
+    async def _send_more(self, recipient: str, body: bytes, options: SendOptions) -> None:
+        """Send a message with what else there is to say about it, and show what becomes of it."""
+        receipt = await self._me.send(recipient, body, **options)
+        self._commands.sent(recipient, receipt.id)
         if receipt.state is State.ACCEPTED:
             self._out.print(accepted_line(recipient))
         if len(self._receipts) < _RECEIPTS:
@@ -198,12 +239,20 @@ class _MemberChat(_Chat[MemberClient]):
             self._out.print(failed_line(receipt.recipient, str(error)))
 
     async def _show(self) -> None:
-        async for message in self._me:
-            to = f" to {message.recipient}" if message.outgoing else ""
-            self._out.print(message_line(message.sender + to, message.text))
-            await message.ack()
-            if not message.outgoing:
-                await message.read()
+        async for entry in self._me.entries():
+            if isinstance(entry, MemberMessage):
+                await self._show_message(entry)
+
+    async def _show_message(self, message: MemberMessage) -> None:
+        event = message.event
+        if event is not None and event.kind is EventKind.SET:
+            (self._blocked.add if event.blocked else self._blocked.discard)(event.peer.lower())
+        if event is not None or message.sender.lower() not in self._blocked:
+            self._out.print(line_of(message))
+            self._commands.heed(message)
+        await message.ack()
+        if not message.outgoing and message.is_news:
+            await message.read()
 
 
 def _read_standard_input() -> bytes:

@@ -15,7 +15,7 @@ from twotick.client import (
     ServerUnreachable,
     TwotickError,
 )
-from twotick.ui.errors import NotYet
+from twotick.ui.errors import CannotSave, NotYet
 from twotick.ui.streams import abandon, complain
 
 # From sysexits.h, which scripts know.
@@ -52,6 +52,8 @@ def run(work: Coroutine[Any, Any, None], *, fast: bool = False) -> None:
         fail(EX_PROTOCOL, str(error))
     except NotYet as error:
         fail(EX_TEMPFAIL, str(error))
+    except CannotSave as error:
+        fail(EX_IOERR, str(error))
     except TwotickError as error:
         fail(EX_UNAVAILABLE, str(error))
     except KeyboardInterrupt:

@@ -9,13 +9,18 @@ import re
 import sys
 from collections.abc import AsyncGenerator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from twotick.client import (
     ConnectionLost,
+    FileInfo,
+    FileMismatch,
     MemberClient,
     MemberMessage,
+    MemberReceipt,
     NotAuthenticated,
+    RequestRefused,
     State,
     TwotickError,
     credentials,
@@ -23,13 +28,18 @@ from twotick.client import (
 )
 from twotick.client.credentials import Credential
 from twotick.client.trust import Verdict
-from twotick.ui.errors import NotYet
-from twotick.ui.listen import Handler, body_as_json
+from twotick.ui.describing import body_as_json, details_as_json, line_of
+from twotick.ui.errors import CannotSave, NotYet
+from twotick.ui.listen import Handler
+from twotick.ui.saving import progress, save
 from twotick.ui.streams import complain
-from twotick.ui.text import accepted_line, console, delivered_line, message_line, read_line, visible
+from twotick.ui.text import accepted_line, console, delivered_line, progress_line, read_line, visible
 
 _PAGE = 1000
 """Messages that are asked for at once."""
+
+_FOUND = 100
+"""Messages that are searched for at once."""
 
 _LISTEN = "listen"
 """What is added to the device's name, so that listening and chatting do not take each other's place (rule 10.7)."""
@@ -144,14 +154,22 @@ async def show_devices(who: Credential, *, revoke: str | None, as_json: bool) ->
 
 
 async def send(
-    who: Credential, recipient: str, body: bytes, *, until: State, wait: float, expires: float | None
+    who: Credential,
+    recipient: str,
+    body: bytes,
+    *,
+    file: Path | None,
+    until: State,
+    wait: float,
+    expires: float | None,
 ) -> None:
     """Send one message, and wait for what becomes of it.
 
     Args:
         who: as whom.
-        recipient: a user's name, or `ALL`.
+        recipient: a user's name, a room's, or `ALL`.
         body: the message.
+        file: a file that goes with it.
         until: what to wait for.
         wait: for how many seconds, once it is stored.
         expires: seconds after which nobody wants it any more.
@@ -159,15 +177,20 @@ async def send(
     Raises:
         NotDelivered: it was refused.
         NotYet: it is stored, but what was waited for has not happened.
+        CannotSave: the file cannot be read.
         TwotickError: it is not stored.
+        ValueError: nobody can tell that.
     """
+    if recipient.startswith("#") and until is State.READ:
+        raise ValueError("of a message to a room, nobody is told that it was read: wait until it is delivered")
     # A device of its own, so that this one's other programs get a copy (rule 11.3).
     async with connected(who, device=f"{who.device}/send", send_only=True) as me:
-        receipt = await me.send(recipient, body, expires=expires)
+        info = None if file is None else await upload(me, file)
+        receipt = await me.send(recipient, body, expires=expires, file=info)
         try:
             async with asyncio.timeout(wait):
                 if until >= State.DELIVERED:
-                    await receipt.delivered()
+                    await _delivered(receipt)
                 if until >= State.READ:
                     await receipt.read()
         except (TimeoutError, ConnectionLost) as error:
@@ -178,8 +201,43 @@ async def send(
     console().print(accepted_line(recipient) if line is None else line(recipient, receipt.seconds))
 
 
-async def listen(who: Credential, handle: Handler, *, count: int | None) -> None:
-    """Take messages and answer each when it was handled; what comes while nobody listens is kept."""
+async def _delivered(receipt: MemberReceipt) -> None:
+    """Wait until all recipients have a message, and say how many do."""
+    async for have, of in receipt.progress():
+        if 0 < have < of:
+            console().print(progress_line(have, of))
+            sys.stdout.flush()
+    await receipt.delivered()
+
+
+async def upload(me: MemberClient, file: Path) -> FileInfo:
+    """Bring a file to the server, showing how far it has come.
+
+    Raises:
+        CannotSave: it cannot be read.
+        TwotickError: the server does not take it, or it has changed meanwhile.
+    """
+    try:
+        with progress(file.name) as tell:
+            return await me.upload(file, progress=tell)
+    except OSError as error:
+        raise CannotSave(f"cannot read {visible(str(file), keep='')}: {error.strerror}") from error
+
+
+async def listen(who: Credential, handle: Handler, *, count: int | None, folder: Path | None) -> None:
+    """Take messages and answer each when it was handled; what comes while nobody listens is kept.
+
+    Args:
+        who: who listens.
+        handle: what to do with each.
+        count: after how many messages to leave; None for never.
+        folder: where to put files that come; None to leave them on the server.
+
+    Raises:
+        CannotSave: a file cannot be put there; its message comes again.
+        TwotickError: it cannot go on.
+        OSError: standard output is gone; the sender of the message that was not written is told so.
+    """
     async with connected(who, device=f"{who.device}/{_LISTEN}") as me:
         left = itertools.count() if count is None else range(count)
         for _ in left:
@@ -187,30 +245,50 @@ async def listen(who: Credential, handle: Handler, *, count: int | None) -> None
             while message.outgoing:  # sent by this member on another device
                 await message.ack()
                 message = await me.receive()
+            saved = None if folder is None or message.file is None else await _fetch(me, message.file, folder)
             try:
-                done = await handle(message)
+                done = await handle(message, saved)
             except OSError:
                 await message.reject()
                 raise
             await (message.ack() if done else message.reject())
 
 
+async def _fetch(me: MemberClient, file: FileInfo, folder: Path) -> Path | None:
+    """Save a file; None if it cannot be had."""
+    try:
+        with progress(file.name) as tell:
+            return await save(me, file, folder, tell)
+    except (RequestRefused, FileMismatch) as error:
+        complain(f"the file {visible(file.name, keep='')} is not to be had: {visible(str(error), keep='')}")
+        return None
+
+
 async def show_history(who: Credential, peer: str | None, *, since: datetime | None, limit: int, as_json: bool) -> None:
     """Print the last messages, oldest first."""
-    async with _reader(who) as me:
-        pages: list[list[MemberMessage]] = []
-        before: int | None = None
-        while limit > 0 and (page := await me.history(peer, before=before, limit=min(limit, _PAGE), since=since)):
-            pages.append(page)
-            limit -= len(page)
-            before = page[0].seq
-    for message in itertools.chain.from_iterable(reversed(pages)):
+    async with asking(who) as me:
+        messages = await me.history(peer, limit=limit, since=since)
+    for message in messages:
         _print_message(message, as_json)
+
+
+async def search(who: Credential, query: str, *, peer: str | None, limit: int, as_json: bool) -> None:
+    """Print the messages that hold all of these words, newest first."""
+    async with asking(who) as me:
+        before: int | None = None
+        while limit > 0:
+            found = await me.search(query, peer=peer, limit=min(limit, _FOUND), before=before)
+            for message in found.messages:
+                _print_message(message, as_json)
+            limit -= len(found.messages)
+            before = found.before
+            if before is None:
+                break
 
 
 async def export(who: Credential) -> None:
     """Print all messages of the member's log as JSON lines, oldest first."""
-    async with _reader(who) as me:
+    async with asking(who) as me:
         # Backwards to find where the pages begin, and then forwards, so that no more than a page is held.
         starts: list[int | None] = [None]
         while page := await me.history(before=starts[-1], limit=_PAGE):
@@ -222,9 +300,9 @@ async def export(who: Credential) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _reader(who: Credential) -> AsyncGenerator[MemberClient, None]:
-    """A connection to ask for history on, which leaves no device behind."""
-    device = f"{who.device}/history"
+async def asking(who: Credential) -> AsyncGenerator[MemberClient, None]:
+    """A connection to ask something on, which leaves no device behind."""
+    device = f"{who.device}/asking"
     async with connected(who, device=device) as me:
         yield me
         await me.revoke(device)
@@ -235,10 +313,8 @@ def _print_message(message: MemberMessage, as_json: bool) -> None:
         print(json.dumps(_as_json(message)))
         return
     time = message.time.astimezone().strftime("%Y-%m-%d %H:%M") if message.time else "?"
-    sender = f"{time} {message.sender}"
-    if message.outgoing:
-        sender += f" to {message.recipient} {_TICKS[message.state or State.ACCEPTED]}"
-    console().print(message_line(sender, message.text))
+    ticks = f" {_TICKS[message.state or State.ACCEPTED]}" if message.outgoing else ""
+    console().print(line_of(message, prefix=f"{time} ", suffix=ticks))
 
 
 def _as_json(message: MemberMessage) -> dict[str, Any]:
@@ -251,4 +327,4 @@ def _as_json(message: MemberMessage) -> dict[str, Any]:
     }
     if message.state is not None:
         line["state"] = message.state.name.lower()
-    return {**line, **body_as_json(message.body)}
+    return {**line, **details_as_json(message), **body_as_json(message.body)}

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -100,6 +101,16 @@ def _elapsed(seconds: float) -> tuple[str, str]:
 def delivered_line(recipient: str, seconds: float) -> Text:
     """That a message has arrived."""
     return Text.assemble(("\u2713\u2713", "green"), f" delivered to {_everyone(recipient)} ", _elapsed(seconds))
+
+
+def saved_line(path: Path) -> str:
+    """Where a file that came is now."""
+    return f"  saved as {visible(str(path), keep='')}"
+
+
+def progress_line(have: int, of: int) -> str:
+    """How many members of a room have a message."""
+    return f"  {have} of {of} have it"
 
 
 def failed_line(recipient: str, reason: str) -> Text:

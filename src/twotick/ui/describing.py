@@ -1,0 +1,148 @@
+"""Members' messages and what happens in rooms, in words and as JSON. What others wrote is made harmless here."""
+
+import base64
+from typing import Any
+
+from rich.text import Text
+
+from twotick.client import Event, EventKind, FileInfo, MemberMessage, Message, Reference, Role
+from twotick.ui.text import message_line, visible
+
+_UNITS = ("bytes", "kB", "MB", "GB")
+
+_ROLES = {Role.OWNER: "the owner", Role.MODERATOR: "a moderator", Role.MEMBER: "a member", Role.NONE: "nothing"}
+
+
+def line_of(message: Message | MemberMessage, *, prefix: str = "", suffix: str = "") -> Text:
+    """A message as it is shown: in one line, unless its text has several.
+
+    Args:
+        message: a message, a change of an earlier one, or something that happened.
+        prefix: what comes before the sender; a time, for example.
+        suffix: what comes after sender and recipient.
+    """
+    if isinstance(message, Message):
+        return message_line(prefix + message.sender, message.text)
+    if message.event is not None:
+        return Text(visible(prefix + what_happened(message, message.event), keep=""))
+    to = f" to {message.recipient}" if message.outgoing and not message.room else ""
+    room = f"{message.room} " if message.room else ""
+    return message_line(f"{prefix}{room}{message.sender}{to}{suffix}", what_was_said(message))
+
+
+def what_was_said(message: MemberMessage) -> str:
+    """The text of a message, and what it does to another one."""
+    if message.deletes is not None:
+        return f"(deleted a message{_of_another(message, message.deletes)})"
+    if message.reacts_to is not None:
+        whose = _of_another(message, message.reacts_to)
+        return f"(reacted{whose}: {message.text})" if message.body else f"(took a reaction{whose} back)"
+    if message.deleted is not None:
+        return "(deleted)"
+    text = message.text
+    if message.edits is not None:
+        text = f"(edited) {text}"
+    elif message.edited is not None:
+        text += " (edited)"
+    if message.reply_to is not None:
+        text = f"(answers {message.reply_to.sender or 'a message'}) {text}"
+    if message.file is not None:
+        text = f"{text} {file_label(message.file)}" if text else file_label(message.file)
+    return text
+
+
+def _of_another(message: MemberMessage, about: Reference) -> str:
+    return "" if about.sender.lower() == message.sender.lower() else f" of {about.sender}"
+
+
+def what_happened(message: MemberMessage, event: Event) -> str:
+    """What happened in a room, or to a conversation."""
+    who = message.sender
+    where = f"{event.room}: " if event.room else ""
+    match event.kind:
+        case EventKind.CREATED:
+            return f"{where}{who} made this room"
+        case EventKind.JOINED:
+            return f"{where}{who} came in"
+        case EventKind.LEFT:
+            return f"{where}{who} left"
+        case EventKind.REMOVED:
+            return f"{where}{who} removed {event.member}"
+        case EventKind.APPOINTED:
+            return f"{where}{who} made {event.member} {_ROLES[event.role or Role.NONE]}"
+        case EventKind.INVITED:
+            return f"{who} invites you to {event.room}"
+        case EventKind.CHANGED:
+            return where + ", ".join(_changes(who, event))
+        case EventKind.SET:
+            muted = "muted" if event.muted else "not muted"
+            return f"{event.peer} is {muted} and {'blocked' if event.blocked else 'not blocked'} now"
+        case EventKind.OTHER:
+            return f"{where}{who} did something that this version does not know"
+
+
+def _changes(who: str, event: Event) -> list[str]:
+    changes: list[str] = []
+    if event.topic is not None:
+        changes.append(f"{who} made this the topic: {event.topic}" if event.topic else f"{who} removed the topic")
+    if event.public is not None:
+        changes.append(f"{who} made the room {'public' if event.public else 'private'}")
+    return changes or [f"{who} changed the room"]
+
+
+def file_label(file: FileInfo) -> str:
+    """A file's name and size."""
+    return f"[{file.name}, {size_text(file.size)}]"
+
+
+def size_text(size: int) -> str:
+    """A number of bytes for people."""
+    amount, unit = float(size), 0
+    while amount >= 999.5 and unit < len(_UNITS) - 1:
+        amount /= 1000
+        unit += 1
+    return f"{amount:.3g} {_UNITS[unit]}"
+
+
+# As JSON
+
+
+def body_as_json(body: bytes) -> dict[str, str]:
+    """A body for a JSON object: `text`, or `base64` if it is not UTF-8."""
+    try:
+        return {"text": body.decode()}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(body).decode()}
+
+
+def details_as_json(message: MemberMessage) -> dict[str, Any]:
+    """What a message has besides sender, recipient, time and body; what it does not have is left out."""
+    details: dict[str, Any] = {}
+    if message.room:
+        details["room"] = message.room
+        details["place"] = message.place
+    references = {"reply_to": message.reply_to, "edits": message.edits, "deletes": message.deletes}
+    for name, reference in {**references, "reacts_to": message.reacts_to}.items():
+        if reference is not None:
+            details[name] = {"from": reference.sender, "id": reference.id}
+    for name, time in (("edited", message.edited), ("deleted", message.deleted)):
+        if time is not None:
+            details[name] = time.isoformat()
+    if (file := message.file) is not None:
+        details["file"] = {"name": file.name, "size": file.size, "hash": file.hash}
+    if (event := message.event) is not None:
+        details["event"] = _event_as_json(event)
+    return details
+
+
+def _event_as_json(event: Event) -> dict[str, Any]:
+    shown: dict[str, Any] = {"kind": event.kind.value}
+    for name in ("room", "member", "peer"):
+        if value := getattr(event, name):
+            shown[name] = value
+    for name in ("role", "topic", "public"):
+        if (value := getattr(event, name)) is not None:
+            shown[name] = value
+    if event.kind is EventKind.SET:
+        shown |= {"muted": event.muted, "blocked": event.blocked}
+    return shown
