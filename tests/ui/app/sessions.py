@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from tests.client.members import Chat, until
-from twotick.client import TwotickError
 from twotick.client.credentials import Credential
 from twotick.ui.app.member import MemberSession
 from twotick.ui.app.model import Message
+from twotick.ui.app.session import Session
 
 
 class Device:
@@ -19,22 +19,14 @@ class Device:
         session: the session.
         came: the messages that it has told of.
         refused: why changes were refused.
-        ended: what it has ended with; None as long as it goes on.
     """
 
     def __init__(self, session: MemberSession) -> None:
         self.session = session
         self.came: list[Message] = []
         self.refused: list[str] = []
-        self.ended: TwotickError | None = None
         session.on_message = self.came.append
         session.on_refusal = self.refused.append
-
-    async def run(self) -> None:
-        try:
-            await self.session.run()
-        except TwotickError as error:
-            self.ended = error
 
     def texts(self, name: str) -> list[str]:
         """What the messages of a conversation say that are loaded."""
@@ -58,12 +50,25 @@ class Device:
         try:
             await until(lambda: self.news(name) == list(texts))
         except TimeoutError:
-            raise AssertionError(f"{self.news(name)}, not {list(texts)}") from self.ended
+            raise AssertionError(f"{self.news(name)}, not {list(texts)}") from self.session.problem
 
     async def message(self, name: str, text: str) -> Message:
         """Wait for the newest message that says this."""
         await until(lambda: text in self.texts(name))
         return next(each for each in reversed(self.session.open(name).messages) if each.text == text)
+
+
+@contextlib.asynccontextmanager
+async def running(session: Session) -> AsyncGenerator[None]:
+    """Let a session run, which must not end by itself, and close it."""
+    task = asyncio.create_task(session.run())
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await session.close()
 
 
 @contextlib.asynccontextmanager
@@ -73,12 +78,5 @@ async def device(
     """A member's session on a device, whose things are kept in a folder of that."""
     who = Credential(at or chat.address, name, on, chat.token(name, on))
     it = Device(MemberSession(who, folder / name / on, 1 << 20))
-    running = asyncio.create_task(it.run())
-    try:
+    async with running(it.session):
         yield it
-    finally:
-        running.cancel()
-        await asyncio.wait([running])
-        await it.session.close()
-    if it.ended is not None:
-        raise it.ended

@@ -83,7 +83,7 @@ async def test_a_room_is_made(alice: Person, session: Played, begin: str) -> Non
     await alice.sees("A room's name has 1 to 32")
     await alice.press(*["backspace"] * 10)
     await alice.type("garden", "tab")
-    await alice.type("what grows", "tab", "space", "enter")
+    await alice.type("what grows", "tab", "space", "tab", "enter")
     await asks(alice, session, "create", "#garden", "public", "what grows")
     await alice.sees("Message to #garden")
 

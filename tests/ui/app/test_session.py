@@ -15,13 +15,6 @@ from twotick.ui.app.session import Deed
 DEVICES = ("laptop", "phone")
 
 
-@pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is kept is kept in a folder of the test."""
-    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / name))
-
-
 async def test_a_room_from_its_beginning_to_its_end(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob", devices=DEVICES) as chat,

@@ -327,7 +327,7 @@ def test_of_too_many_conversations_those_where_nothing_happens_are_forgotten(
     store.set_draft("carol", "typed")
     stored(store, message(seq=2, peer="erin"), message(seq=1), message("waits", WAITING, outgoing=True, peer="dave"))
     store.close()
-    monkeypatch.setattr("twotick.ui.app.store._MOST_CONVERSATIONS", 1)
+    monkeypatch.setattr("twotick.ui.app.store.MOST_CONVERSATIONS", 1)
     store = LocalStore(file)
     assert {each.key for each in store.conversations()} == {"carol", "dave", "erin"}
     assert store.page("bob", None, 10) == []

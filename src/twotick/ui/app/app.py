@@ -93,7 +93,7 @@ class TwotickApp(App[None]):
         if wishes.who is not None:
             self._begin_as_member(wishes.who)
         elif wishes.name:
-            self._begin(GuestSession(wishes.name, wishes.server, wishes.max_body))
+            self._begin_as_guest(wishes.name, wishes.server)
         else:
             self._show(FirstRun(Start(wishes.server, "")))
 
@@ -117,11 +117,20 @@ class TwotickApp(App[None]):
 
     # Sessions
 
-    def _begin_as_member(self, who: Credential) -> None:
+    def _folder(self, name: str, server: str) -> Path:
+        """Where all is kept of one user at one server."""
         data = self._wishes.folder or platformdirs.user_data_path("twotick") / "chat"
-        folder = data / f"{who.name.lower()}@{quote(who.server, safe='')}"
+        return data / f"{name.lower()}@{quote(server, safe='')}"
+
+    def _begin_as_guest(self, name: str, server: str) -> None:
         try:
-            session = MemberSession(who, folder, self._wishes.max_body)
+            self._begin(GuestSession(name, server, self._wishes.max_body, self._folder(name, server)))
+        except TwotickError as error:
+            self._ask_for_another(Start(server, name), error)
+
+    def _begin_as_member(self, who: Credential) -> None:
+        try:
+            session = MemberSession(who, self._folder(who.name, who.server), self._wishes.max_body)
         except TwotickError as error:
             self.failure = error
             self.exit()
@@ -148,10 +157,13 @@ class TwotickApp(App[None]):
         """Nobody can be that: ask for something else."""
         await session.close()
         self._session = self._main = None
+        self._ask_for_another(Start(session.server, session.name), error)
+
+    def _ask_for_another(self, start: Start, error: TwotickError) -> None:
         if isinstance(self.screen, FirstRun):
             self.screen.say(str(error))
         else:
-            self._show(FirstRun(Start(session.server, session.name), str(error)))
+            self._show(FirstRun(start, str(error)))
 
     def _talk(self) -> None:
         assert self._session is not None
@@ -199,7 +211,7 @@ class TwotickApp(App[None]):
         if who is not None:
             self._begin_as_member(who)
         else:
-            self._begin(GuestSession(start.name, start.server, self._wishes.max_body))
+            self._begin_as_guest(start.name, start.server)
 
     async def on_event(self, event: events.Event) -> None:
         """Note that somebody is here."""

@@ -6,10 +6,13 @@ from datetime import datetime
 
 from twotick.client.entries import State
 from twotick.ui.app.model import WAITING, Action, Change, Conversation, Conversations, Kind, Message
-from twotick.ui.app.store import LocalStore
+from twotick.ui.app.store import MOST_CONVERSATIONS, LocalStore
 
 PAGE = 100
 """Messages that are loaded at once."""
+
+_MADE_ROOM = 100
+"""Conversations that are forgotten at once when there are too many."""
 
 _THIN_OUT = 5_000
 """Messages that are added before it is looked whether there are too many."""
@@ -54,9 +57,20 @@ class Book:
         """The conversation with that name, which is kept from now on."""
         known = self.conversations.find(name)
         if known is None:
+            if len(self.conversations) >= MOST_CONVERSATIONS:
+                self._make_room()
             known = self.conversations.open(name)
             self.store.add_conversation(known)
         return known
+
+    def _make_room(self) -> None:
+        """Forget some conversations where nothing has happened for longest, which the server has still."""
+        waiting = {each.conversation for each in self.waiting}
+        idle = [each for each in self.conversations if not each.messages and not each.draft and each.key not in waiting]
+        with self.store.together():
+            for each in idle[-_MADE_ROOM:]:
+                self.conversations.forget(each)
+                self.store.forget_conversation(each.key)
 
     def load(self, conversation: Conversation) -> None:
         """Load the messages of the local store before those that are loaded."""

@@ -67,9 +67,13 @@ class Details(VerticalScroll):
     }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._text = Static(markup=False)
+
     def compose(self) -> ComposeResult:
         """A text, which scrolls."""
-        yield Static(markup=False)
+        yield self._text
 
     def update_details(
         self,
@@ -94,7 +98,7 @@ class Details(VerticalScroll):
         if conversation is not None:
             parts += _about_conversation(conversation, members)
         parts += _pairs([("You", f"{session.name} at {session.server}"), ("Waiting", f"{session.waiting} to be sent")])
-        self.query_one(Static).update(Content.assemble(*parts))
+        self._text.update(Content.assemble(*parts))
 
 
 def _pairs(pairs: list[tuple[str, str]]) -> list[Part]:

@@ -5,13 +5,13 @@ from typing import ClassVar, NamedTuple
 
 from rich.table import Table
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Checkbox, Input, Label, OptionList, Static
+from textual.widgets import Button, Checkbox, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES, for_user
@@ -49,6 +49,8 @@ BOX = """
             background: $block-cursor-background;
             text-style: $block-cursor-text-style;
         }}
+        Button {{ margin-top: 1; }}
+        Button:nocolor:focus, Button:ansi:focus {{ text-style: bold reverse; }}
         .problem {{ color: $error; height: auto; }}
     }}
     """
@@ -59,7 +61,13 @@ _MOST = 200
 
 
 class Tick(Checkbox):
-    """A box whose tick can be told without colours."""
+    """A box whose tick can be told without colours, and that turns before the next key goes elsewhere."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key in ("space", "enter"):
+            event.stop()
+            event.prevent_default()
+            self.toggle()
 
     @property
     def _button(self) -> Content:
@@ -225,10 +233,9 @@ class MakeRoom(ModalScreen[NewRoom | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", show=False),
-        Binding("down", "app.focus_next", "Next", show=False),
-        Binding("up", "app.focus_previous", "Previous", show=False),
-        # before the tick box, which else turns
-        Binding("enter", "make", "Make", show=False, priority=True),
+        # with priority: what is typed right after them is for the next field
+        Binding("tab,down", "app.focus_next", "Next", show=False, priority=True),
+        Binding("shift+tab,up", "app.focus_previous", "Previous", show=False, priority=True),
     ]
     DEFAULT_CSS = BOX.format("MakeRoom")
 
@@ -246,9 +253,12 @@ class MakeRoom(ModalScreen[NewRoom | None]):
             yield Label("What it is about; may be left empty")
             yield Input(max_length=250, id="topic")
             yield Tick("Everybody may find and join it", id="public")
+            yield Button("Make it", variant="primary", compact=True)
             yield Static("", classes="problem", markup=False)
 
-    def action_make(self) -> None:
+    @on(Input.Submitted)
+    @on(Button.Pressed)
+    def _make(self) -> None:
         """Make it, if that is a name."""
         name = "#" + self.query_one("#name", Input).value.strip().removeprefix("#")
         topic = self.query_one("#topic", Input).value.strip()

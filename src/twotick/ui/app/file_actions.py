@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import platformdirs
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -34,14 +34,28 @@ class FileToSend(NamedTuple):
     caption: str
 
 
+class _Path(Input):
+    """A path. Its keys are taken in the order in which they are typed, which bindings with priority would not do."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        dialog = self.screen
+        if event.key in ("tab", "up", "down") and isinstance(dialog, ChooseFile):
+            event.stop()
+            event.prevent_default()
+            if event.key == "tab":
+                dialog.complete()
+            else:
+                dialog.move(-1 if event.key == "up" else 1)
+        else:
+            await super()._on_key(event)
+
+
 class ChooseFile(ModalScreen[FileToSend | None]):
     """Ask which file to send. Tab completes the path."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", show=False),
-        Binding("tab", "complete", "Complete", show=False, priority=True),
-        Binding("up", "move(-1)", "Up", show=False, priority=True),
-        Binding("down", "move(1)", "Down", show=False, priority=True),
+        Binding("up", "app.focus_previous", "Back to the path", show=False),
     ]
     DEFAULT_CSS = BOX.format("ChooseFile")
 
@@ -54,7 +68,7 @@ class ChooseFile(ModalScreen[FileToSend | None]):
         with Vertical() as box:
             box.border_title = "Send a file"
             box.border_subtitle = "Enter: send   Tab: complete   Esc: back"
-            yield Input(placeholder="A path; ~ is your home", max_length=4096, id="path")
+            yield _Path(placeholder="A path; ~ is your home", max_length=4096, id="path")
             found = OptionList(markup=False)
             found.can_focus = False
             yield found
@@ -63,8 +77,12 @@ class ChooseFile(ModalScreen[FileToSend | None]):
             yield Static("", classes="problem", markup=False)
 
     @on(Input.Changed, "#path")
-    def _typed(self, event: Input.Changed) -> None:
-        self._proposed = [each for each in files(event.value) if each != event.value][:_MOST]
+    def _propose(self) -> None:
+        typed = self._path.value
+        proposed = [each for each in files(typed) if each != typed][:_MOST]
+        if proposed == self._proposed:
+            return
+        self._proposed = proposed
         found = self.query_one(OptionList)
         found.set_options(Option(Content(placed(file_name(each), keep=""))) for each in self._proposed)
         found.highlighted = 0 if self._proposed else None
@@ -73,9 +91,10 @@ class ChooseFile(ModalScreen[FileToSend | None]):
     def _path(self) -> Input:
         return self.query_one("#path", Input)
 
-    def action_complete(self) -> None:
-        """Complete the path; go on to what to say if it is complete, and back from there."""
-        if self._path.has_focus and self._proposed:
+    def complete(self) -> None:
+        """Complete the path; go on to what to say if it is complete."""
+        self._propose()  # for what was typed right before
+        if self._proposed:
             self._take(self.query_one(OptionList).highlighted or 0)
         else:
             self.focus_next(Input)
@@ -84,14 +103,10 @@ class ChooseFile(ModalScreen[FileToSend | None]):
         self._path.value = self._proposed[index]
         self._path.cursor_position = len(self._path.value)
 
-    def action_move(self, steps: int) -> None:
-        """Choose another file; from the last one on to what to say."""
+    def move(self, steps: int) -> None:
+        """Choose another file."""
         found = self.query_one(OptionList)
-        if not self._path.has_focus:
-            if steps < 0:
-                self._path.focus()
-        elif self._proposed:
-            found.action_cursor_up() if steps < 0 else found.action_cursor_down()
+        found.action_cursor_up() if steps < 0 else found.action_cursor_down()
 
     @on(OptionList.OptionSelected)
     def _clicked(self, event: OptionList.OptionSelected) -> None:

@@ -398,11 +398,14 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         else:
             self.call_later(self.run_action, command.action)
 
-    def action_do(self, word: str) -> None:
-        """Do what the command with that word says."""
+    async def action_do(self, word: str) -> None:
+        """Do what the command with that word says, at once: what is typed next may be for a dialog."""
         command = find(word)
-        if command is not None:
-            self.do(command)
+        why = "" if command is None else self.why_not(command)
+        if why:
+            self.say(why)
+        elif command is not None:
+            await self.run_action(f"{command.action}('')" if command.argument else command.action)
 
     @work
     async def action_go_to(self, argument: str = "") -> None:

@@ -377,6 +377,10 @@ class Conversations:
             self.changed(found)
         return found
 
+    def forget(self, conversation: Conversation) -> None:
+        """Have a conversation no longer, of which nothing is loaded."""
+        del self._all[conversation.key]
+
     def mentions(self, text: str, in_room: bool) -> bool:
         """Whether a text names the user: in a room by name (rule 14.2), elsewhere also as one of all."""
         return (self._me if in_room else self._everybody).search(text) is not None

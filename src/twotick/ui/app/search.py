@@ -73,7 +73,15 @@ class Search(ModalScreen[Hit | None]):
         self._session = desk.session
         self._shown = desk.shown
         self._desk = desk
-        self._query = query
+        self._input = Input(
+            query, placeholder='Words, "words in a row", begin*', max_length=_LONGEST_QUERY, select_on_focus=False
+        )
+        where = placed(desk.shown.title[:33], keep="") if desk.shown is not None else ""
+        self._only_here = Tick(Content(f"Only in {where}"))
+        self._results = OptionList(markup=False)
+        self._results.can_focus = False
+        self._nearby = Static(id="context", markup=False)
+        self._said = Static("Enter: search   Tab: where   Esc: back", id="said", markup=False)
         self._asked: tuple[str, Conversation | None] | None = None
         self._hits: list[Hit] = []
         self._before: int | None = None
@@ -82,38 +90,30 @@ class Search(ModalScreen[Hit | None]):
         """What to look for, what was found, what is around it."""
         with Vertical():
             yield Static("Search", id="heading")
-            yield Input(
-                self._query,
-                placeholder='Words, "words in a row", begin*',
-                max_length=_LONGEST_QUERY,
-                select_on_focus=False,
-            )
+            yield self._input
             if self._shown is not None:
-                yield Tick(Content(f"Only in {placed(self._shown.title[:33], keep='')}"))
-            found = OptionList(markup=False)
-            found.can_focus = False
-            yield found
-            yield Static(id="context", markup=False)
-            yield Static("Enter: search   Tab: where   Esc: back", id="said", markup=False)
+                yield self._only_here
+            yield self._results
+            yield self._nearby
+            yield self._said
 
     def on_mount(self) -> None:
         """Look at once for what was asked for already."""
-        self.query_one("#context").display = False
-        if self._query:
+        self._nearby.display = False
+        if self._input.value:
             self._look()
 
     @property
     def _where(self) -> Conversation | None:
-        tick = self.query(Tick)
-        return self._shown if tick and tick.first().value else None
+        return self._shown if self._only_here.value else None
 
     def _say(self, text: str) -> None:
-        self.query_one("#said", Static).update(placed(text[:300], keep=""))
+        self._said.update(placed(text[:300], keep=""))
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
-        question = (self.query_one(Input).value.strip(), self._where)
-        chosen = self.query_one(OptionList).highlighted_option
+        question = (self._input.value.strip(), self._where)
+        chosen = self._results.highlighted_option
         if question == self._asked and chosen is not None and chosen.id is not None:
             self._choose(chosen.id)
         elif question[0]:
@@ -138,7 +138,7 @@ class Search(ModalScreen[Hit | None]):
     @work(exclusive=True)
     async def _look(self, more: bool = False) -> None:
         """Ask the server, and show what it has found."""
-        query, where = self.query_one(Input).value.strip(), self._where
+        query, where = self._input.value.strip(), self._where
         self._asked = query, where
         self._say("Searching \u2026")
         found = await self._desk.answer(self._session.search(query, where, self._before if more else None))
@@ -153,9 +153,8 @@ class Search(ModalScreen[Hit | None]):
         options = [Option(result(hit, words), str(index)) for index, hit in enumerate(self._hits)]
         if found.before is not None:
             options.append(Option(Content.styled("Older ones \u2026", "bold"), _MORE))
-        results = self.query_one(OptionList)
-        results.set_options(options)
-        results.highlighted = min(first, len(options) - 1) if options else None
+        self._results.set_options(options)
+        self._results.highlighted = min(first, len(options) - 1) if options else None
         count = f"{len(self._hits)} found" + (", and there may be more" if found.before is not None else "")
         self._say(
             f"{count}.   Enter: go there   \u2191 \u2193: another   Esc: back" if options else "Nothing was found."
@@ -164,20 +163,18 @@ class Search(ModalScreen[Hit | None]):
 
     def action_move(self, steps: int) -> None:
         """Choose another result."""
-        results = self.query_one(OptionList)
-        results.action_cursor_up() if steps < 0 else results.action_cursor_down()
+        self._results.action_cursor_up() if steps < 0 else self._results.action_cursor_down()
 
     @on(OptionList.OptionHighlighted)
     def _show_context(self) -> None:
         """Show what was said around the result that is chosen, as far as it is loaded."""
-        chosen = self.query_one(OptionList).highlighted_option
-        context = self.query_one("#context", Static)
+        chosen = self._results.highlighted_option
         index = int(chosen.id) if chosen is not None and chosen.id is not None and chosen.id.isdigit() else -1
-        context.display = 0 <= index < len(self._hits) and self.size.height >= 16
-        if context.display:
+        self._nearby.display = 0 <= index < len(self._hits) and self.size.height >= 16
+        if self._nearby.display:
             hit = self._hits[index]
             width = max(10, self.size.width - 3)
-            context.update(
+            self._nearby.update(
                 Content("\n").join(
                     Content.styled(shortened(_said(each), width), "bold" if each.id == hit.message.id else "dim")
                     for each in _around(hit)

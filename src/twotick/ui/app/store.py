@@ -26,7 +26,7 @@ from twotick.ui.app.model import WAITING, Action, Change, Conversation, Event, F
 _MOST_MESSAGES = 100_000
 """Messages that are kept; the oldest of the longest conversations go first. The server has them longer."""
 
-_MOST_CONVERSATIONS = 5_000
+MOST_CONVERSATIONS = 5_000
 """Conversations that are kept."""
 
 _MOST_LATER = 20_000
@@ -119,6 +119,13 @@ class LocalStore:
     def add_conversation(self, conversation: Conversation) -> None:
         """Keep a conversation, if it is not kept."""
         self._do("INSERT OR IGNORE INTO conversation (key, name) VALUES (?, ?)", conversation.key, conversation.name)
+
+    def forget_conversation(self, key: str) -> None:
+        """Keep nothing of a conversation."""
+        with self.together():
+            for table in ("message", "later", "reaction"):
+                self._do(f"DELETE FROM {table} WHERE conversation = ?", key)  # noqa: S608 # as above
+            self._do("DELETE FROM conversation WHERE key = ?", key)
 
     def change_conversation(self, conversation: Conversation) -> None:
         """Keep what is different now in a conversation, but for its draft, and up to where it was read."""
@@ -473,12 +480,11 @@ class LocalStore:
             " place = ?) ORDER BY max(counted, coalesce((SELECT max(seq) FROM message WHERE conversation = key), 0))"
             " DESC LIMIT -1 OFFSET ?",
             WAITING,
-            _MOST_CONVERSATIONS,
+            MOST_CONVERSATIONS,
         ).fetchall()
         with self.together():
             for (key,) in rows:
-                self._do("DELETE FROM message WHERE conversation = ?", key)
-                self._do("DELETE FROM conversation WHERE key = ?", key)
+                self.forget_conversation(key)
 
 
 def _about(target: Change) -> tuple[str, str]:
