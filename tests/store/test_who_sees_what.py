@@ -69,6 +69,15 @@ people = st.sampled_from(PEOPLE)
 rooms = st.sampled_from(["#team", "#team", "#team", "#den"])
 
 
+DOINGS = (
+    *("says_in_room", "says_in_room", "says_in_room", "edits", "edits", "deletes", "deletes", "reacts"),
+    *("brings", "brings", "changes", "changes", "appoints", "appoints", "removes", "joins", "invites", "leaves"),
+    *("creates", "says", "guest_says", "says_and_is_blocked", "blocks", "hides", "acknowledges", "reads"),
+    "goes_or_comes",
+)
+"""What somebody may do; more often what stands here more often."""
+
+
 def secrets(answer: object) -> list[str]:
     """The secrets that an answer gives away, in its order."""
     return re.findall(r"secret\d+", repr(answer))
@@ -181,6 +190,7 @@ class Machine(RuleBasedStateMachine):
         self.world = World()
         self.numbers = count(1)
         self.times = count(1)
+        self.fresh: list[Result] = []
         self.create("alice", "#team", public)
         for name in ("bob", "carol"):
             self.invite("alice", name, "#team")
@@ -200,6 +210,19 @@ class Machine(RuleBasedStateMachine):
     def names(self, numbers: set[int]) -> set[str]:
         return {name for name, number in self.asker.members.items() if number in numbers}
 
+    def inside(self, data: st.DataObject, room: str) -> str:
+        """Mostly somebody who is in a room, if there is one, and rather those who may do more there."""
+        chat = self.world.chats.get(room)
+        names = sorted(self.names(set(chat.members))) if chat is not None else []
+        above = [name for name in names if self.role(name, room) > Role.MEMBER]
+        return data.draw(st.sampled_from([*above, *above, *above, *names, *names, *PEOPLE]))
+
+    def outside(self, data: st.DataObject, room: str) -> str:
+        """Mostly somebody who is not in a room."""
+        chat = self.world.chats.get(room)
+        names = sorted(set(PEOPLE) - self.names(set(chat.members))) if chat is not None else []
+        return data.draw(st.sampled_from([*names, *names, *names, *PEOPLE]))
+
     def secret(self) -> str:
         return f"secret{next(self.numbers)}"
 
@@ -209,7 +232,7 @@ class Machine(RuleBasedStateMachine):
     def ask(self, request: Request) -> Result:
         """Ask the store. What it appends to a log is seen by that log's owner, once the model knows of it."""
         answer = self.asker.ask(request)
-        self.fresh = answer
+        self.fresh.append(answer)
         return answer
 
     def ask_about_room(self, request: Request, member: int, room: str) -> Chat | None:
@@ -220,9 +243,15 @@ class Machine(RuleBasedStateMachine):
             assert answer == self.asker.ask(replace(request, room=NO_ROOM)), "others learn that the room is there"  # type: ignore[type-var,call-arg]
         return chat if isinstance(answer, RoomChanged) else None
 
+    @rule(data=st.data(), doing=st.sampled_from(DOINGS))
+    def does(self, data: st.DataObject, doing: str) -> None:
+        getattr(self, doing)(data)
+
     # Rooms
 
-    @rule(name=people, room=rooms, public=st.booleans())
+    def creates(self, data: st.DataObject) -> None:
+        self.create(data.draw(people), data.draw(rooms), data.draw(st.booleans()))
+
     def create(self, name: str, room: str, public: bool) -> None:
         member, topic = self.number(name), self.secret()
         is_free = room not in self.world.chats and member != 99
@@ -232,7 +261,21 @@ class Machine(RuleBasedStateMachine):
             self.world.chats[room] = Chat(public, topic, {member: 0})
             self.world.tell(room, "")
 
-    @rule(name=people, room=rooms)
+    def joins(self, data: st.DataObject) -> None:
+        room = data.draw(rooms)
+        self.join(self.outside(data, room), room)
+
+    def invites(self, data: st.DataObject) -> None:
+        room = data.draw(rooms)
+        self.invite(self.inside(data, room), self.outside(data, room), room)
+
+    def brings(self, data: st.DataObject) -> None:
+        """Somebody invites somebody else, who joins."""
+        room = data.draw(rooms)
+        other = self.outside(data, room)
+        self.invite(self.inside(data, room), other, room)
+        self.join(other, room)
+
     def join(self, name: str, room: str) -> None:
         member = self.number(name)
         known = self.world.chats.get(room)
@@ -244,8 +287,9 @@ class Machine(RuleBasedStateMachine):
             chat.invited.discard(member)
             self.world.tell(room, "")
 
-    @rule(name=people, room=rooms)
-    def leave(self, name: str, room: str) -> None:
+    def leaves(self, data: st.DataObject) -> None:
+        room = data.draw(rooms)
+        name = self.inside(data, room)
         member = self.number(name)
         chat = self.ask_about_room(LeaveRoom(member, room, self.now()), member, room)
         if chat is not None:
@@ -253,7 +297,6 @@ class Machine(RuleBasedStateMachine):
             self.world.tell(room, "")
             self.world.leave(member, room)
 
-    @rule(name=people, other=people, room=rooms)
     def invite(self, name: str, other: str, room: str) -> None:
         member, guest = self.number(name), self.number(other)
         chat = self.ask_about_room(InviteToRoom(member, room, other, self.now()), member, room)
@@ -264,8 +307,9 @@ class Machine(RuleBasedStateMachine):
                 chat.invited.add(guest)
                 self.world.talked.add((guest, name))
 
-    @rule(name=people, other=people, room=rooms)
-    def remove(self, name: str, other: str, room: str) -> None:
+    def removes(self, data: st.DataObject) -> None:
+        room = data.draw(rooms)
+        name, other = self.inside(data, room), self.inside(data, room)
         member, gone = self.number(name), self.number(other)
         chat = self.ask_about_room(RemoveFromRoom(member, room, other, self.now()), member, room)
         if chat is not None:
@@ -276,17 +320,21 @@ class Machine(RuleBasedStateMachine):
                 self.world.tell(room, "")
                 self.world.leave(gone, room)
 
-    @rule(name=people, other=people, room=rooms, role=st.sampled_from([Role.MEMBER, Role.MODERATOR, Role.OWNER]))
-    def appoint(self, name: str, other: str, room: str, role: Role) -> None:
+    def appoints(self, data: st.DataObject) -> None:
+        room = data.draw(rooms)
+        role = data.draw(st.sampled_from([Role.MEMBER, Role.MODERATOR, Role.OWNER]))
+        name, other = self.inside(data, room), self.inside(data, room)
         member = self.number(name)
         chat = self.ask_about_room(Appoint(member, room, other, role, self.now()), member, room)
         if chat is not None:
             assert member in chat.members
             assert self.number(other) in chat.members
 
-    @rule(name=people, room=rooms, public=st.one_of(st.none(), st.booleans()), is_renamed=st.booleans())
-    def change(self, name: str, room: str, public: bool | None, is_renamed: bool) -> None:
-        member, topic = self.number(name), self.secret() if is_renamed else None
+    def changes(self, data: st.DataObject) -> None:
+        room = data.draw(rooms)
+        name = self.inside(data, room)
+        member, topic = self.number(name), self.secret() if data.draw(st.booleans()) else None
+        public = data.draw(st.sampled_from([None, False, True]))
         chat = self.ask_about_room(ChangeRoom(member, room, public, topic, self.now()), member, room)
         if chat is None:
             return
@@ -346,8 +394,15 @@ class Machine(RuleBasedStateMachine):
         self.world.say(said)
         return said
 
-    @rule(name=people, to=st.one_of(rooms, people))
-    def says(self, name: str, to: str) -> None:
+    def says_in_room(self, data: st.DataObject) -> None:
+        room = data.draw(rooms)
+        for name in (self.inside(data, room), self.inside(data, room)):
+            self.say(name, room)
+
+    def says(self, data: st.DataObject) -> None:
+        self.say(data.draw(people), data.draw(people))
+
+    def say(self, name: str, to: str) -> None:
         member, chat = self.number(name), self.world.chats.get(to)
         may = member != 99 and (to in self.asker.members if chat is None else member in chat.members)
         body = self.secret()
@@ -355,8 +410,8 @@ class Machine(RuleBasedStateMachine):
             said = self.send(self.append(name, to, Action.NONE, body, None), name, to)
             assert (said is not None) == may
 
-    @rule(name=st.just("gus"), to=people)
-    def guest_says(self, name: str, to: str) -> None:
+    def guest_says(self, data: st.DataObject) -> None:
+        name, to = "gus", data.draw(people)
         body, other = self.secret(), self.number(to)
         is_blocked = (other, name) in self.world.blocked
         request = self.append(name, to, Action.NONE, body, None)
@@ -367,25 +422,22 @@ class Machine(RuleBasedStateMachine):
             (header,) = secrets(request.headers)
             self.world.say(Said(b"", 0, name, to, header, body, {other}))
 
-    @rule(back=st.integers(0, 12), name=people, is_own=st.integers(0, 3).map(bool))
-    def edits(self, back: int, name: str, is_own: bool) -> None:
-        self.correct(Action.EDIT, back, name, is_own)
+    def edits(self, data: st.DataObject) -> None:
+        self.correct(Action.EDIT, data, is_own=data.draw(st.integers(0, 3)) > 0)
 
-    @rule(back=st.integers(0, 12), name=people, is_own=st.booleans())
-    def deletes(self, back: int, name: str, is_own: bool) -> None:
-        self.correct(Action.DELETE, back, name, is_own)
+    def deletes(self, data: st.DataObject) -> None:
+        self.correct(Action.DELETE, data, is_own=data.draw(st.booleans()))
 
-    @rule(back=st.integers(0, 12), name=people)
-    def reacts(self, back: int, name: str) -> None:
-        self.correct(Action.REACT, back, name, is_own=False)
+    def reacts(self, data: st.DataObject) -> None:
+        self.correct(Action.REACT, data, is_own=False)
 
-    def correct(self, action: Action, back: int, name: str, is_own: bool) -> None:
+    def correct(self, action: Action, data: st.DataObject, *, is_own: bool) -> None:
         """One of the last things that were said is changed, by who said it or by somebody else."""
         earlier = [said for said in self.world.said if said.id]
         if not earlier:
             return
-        target = earlier[-1 - back % len(earlier)]
-        name = target.name if is_own else name
+        target = data.draw(st.sampled_from(earlier[-10:]))
+        name = target.name if is_own else self.inside(data, target.to)
         member = self.number(name)
         if member == 99:
             return
@@ -417,16 +469,18 @@ class Machine(RuleBasedStateMachine):
         answer = self.asker.ask(LookAtRoom(self.number(name), room))
         return answer.room.role if isinstance(answer, RoomChanged) else Role.NONE
 
-    @rule(name=people)
-    def acknowledges(self, name: str) -> None:
+    def acknowledges(self, data: st.DataObject) -> None:
+        name = data.draw(people)
         answer = self.ask(Acknowledge(self.number(name), b"main", EVERYTHING, self.now()))
         assert isinstance(answer, Outcome)
         for progress in answer.progress or []:
             (said,) = [said for said in self.world.said if said.id == progress.id]
             assert (said.sender, said.to) == (progress.member, progress.room.decode())
 
-    @rule(name=people, peer=st.one_of(people, rooms, st.just("gus")))
-    def reads(self, name: str, peer: str) -> None:
+    def reads(self, data: st.DataObject) -> None:
+        self.read(data.draw(people), data.draw(st.one_of(people, rooms, st.just("gus"))))
+
+    def read(self, name: str, peer: str) -> None:
         member = self.number(name)
         answer = self.ask(MarkRead(member, b"main", peer.upper().encode(), EVERYTHING, self.now()))
         assert isinstance(answer, Outcome)
@@ -440,8 +494,18 @@ class Machine(RuleBasedStateMachine):
 
     # Members
 
-    @rule(name=people, other=st.one_of(people, st.just("gus")), is_blocked=st.booleans())
-    def blocks(self, name: str, other: str, is_blocked: bool) -> None:
+    def says_and_is_blocked(self, data: st.DataObject) -> None:
+        """Somebody blocks somebody who has just written, reads that, and is written to again."""
+        name, other = data.draw(people), data.draw(people)
+        self.say(name, other)
+        self.block(other, name, is_blocked=True)
+        self.read(other, name)
+        self.say(name, other)
+
+    def blocks(self, data: st.DataObject) -> None:
+        self.block(data.draw(people), data.draw(st.one_of(people, st.just("gus"))), is_blocked=data.draw(st.booleans()))
+
+    def block(self, name: str, other: str, *, is_blocked: bool) -> None:
         member = self.number(name)
         if name != other and member != 99:
             answer = self.ask(SetConversation(member, other.encode(), None, is_blocked, self.now()))
@@ -451,20 +515,20 @@ class Machine(RuleBasedStateMachine):
             if is_blocked:
                 self.world.blocked.add((member, other))
 
-    @rule(name=people, is_shown=st.booleans())
-    def hides(self, name: str, is_shown: bool) -> None:
+    def hides(self, data: st.DataObject) -> None:
+        name, is_shown = data.draw(people), data.draw(st.booleans())
         if self.ask(SetShown(self.number(name), is_shown)):
             self.world.hidden.discard(self.number(name))
         else:
             self.world.hidden.add(self.number(name))
 
-    @rule(name=people, chance=st.integers(1, 5))
-    def goes_or_comes(self, name: str, chance: int) -> None:
+    def goes_or_comes(self, data: st.DataObject) -> None:
         """Somebody is removed from the server, or somebody new comes with that name."""
+        name = data.draw(people)
         world, member = self.world, self.number(name)
         if member == 99:
             self.asker.add(name)
-        elif chance == 1:
+        else:
             assert isinstance(self.ask(RemoveMember(name, self.now())), Outcome)
             del self.asker.members[name]
             for room in list(world.chats):
@@ -479,10 +543,11 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def what_was_told_at_once_may_be_seen(self) -> None:
-        answer, self.fresh = self.fresh, None
-        outcome = answer.outcome if isinstance(answer, Appended | RoomChanged | ConversationSet) else answer
-        for entry in outcome.entries if isinstance(outcome, Outcome) else []:
-            assert set(secrets(entry)) <= self.world.may_see(entry.member)
+        for answer in self.fresh:
+            outcome = answer.outcome if isinstance(answer, Appended | RoomChanged | ConversationSet) else answer
+            for entry in outcome.entries if isinstance(outcome, Outcome) else []:
+                assert set(secrets(entry)) <= self.world.may_see(entry.member)
+        self.fresh.clear()
 
     @invariant()
     def all_see_what_they_may_and_must(self) -> None:
@@ -536,7 +601,7 @@ class Machine(RuleBasedStateMachine):
         assert shown.keys() == peers
         for peer, unread in shown.items():
             assert unread == len([each for each in world.unread if each[0] == member and self._is_with(peer, *each)])
-        for said in [said for said in world.said if said.id]:
+        for said in [said for said in world.said[-10:] if said.id]:
             self._look_at_receipts(name, said)
 
     def _look_at_receipts(self, name: str, said: Said) -> None:
@@ -579,7 +644,7 @@ def test_who_sees_what(machine: type[Machine]):
         machine,
         settings=settings(
             max_examples=int(os.environ.get("TWOTICK_STORE_EXAMPLES", "30")),
-            stateful_step_count=40,
+            stateful_step_count=60,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
