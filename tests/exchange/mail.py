@@ -5,7 +5,18 @@ from collections.abc import Callable
 from typing import Any
 
 from twotick.exchange import Exchange, Limits, Session
-from twotick.store import AddMember, Append, Member, MemoryStore, OpenDevice, Request, Result, StoreError, StoreLimits
+from twotick.store import (
+    AddMember,
+    Append,
+    Member,
+    MemoryStore,
+    OpenDevice,
+    Request,
+    Result,
+    SqliteStore,
+    StoreError,
+    StoreLimits,
+)
 from twotick.wire import Frame, HeadCache, Parser, Side, Verb, frame, register
 
 
@@ -50,7 +61,9 @@ class Line:
 
 
 class Mail:
-    """An exchange and a store in memory. Whoever registers with `Authorization: NAME` is the member of that name.
+    """An exchange and a store, in memory unless another is given.
+
+    Whoever registers with `Authorization: NAME` is the member of that name.
 
     Attributes:
         asked: the requests of the types in `answers`.
@@ -58,10 +71,12 @@ class Mail:
         broken: whether the store cannot keep messages.
     """
 
-    def __init__(self, *names: bytes, limits: Limits | None = None) -> None:
+    def __init__(
+        self, *names: bytes, limits: Limits | None = None, store: MemoryStore | SqliteStore | None = None
+    ) -> None:
         self.now = 1000.0
         self.heads = HeadCache(1 << 20)
-        self.store = MemoryStore(StoreLimits())
+        self.store = store or MemoryStore(StoreLimits())
         self.broken = False
         self.asked: list[Request] = []
         self.answers: dict[type, Callable[[Any], Result | StoreError]] = {}

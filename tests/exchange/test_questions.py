@@ -16,6 +16,7 @@ from twotick.store import (
     OfferFile,
     ReadPiece,
     Refusal,
+    RemoveMember,
     Report,
     Search,
     State,
@@ -236,3 +237,53 @@ def test_answers_to_questions_are_not_acknowledged() -> None:
     bob.write(taken(int(found[0].headers[b"seq"]) + 5) + error(103, seq=7))
     bob.cut()
     assert [line[4] for line in told(mail.device(b"bob").read())] == ["ho"]
+
+
+QUESTIONS = [
+    frame(Verb.HISTORY),
+    frame(Verb.HISTORY, b"#team"),
+    frame(Verb.DEVICES),
+    frame(Verb.TOKEN, b"laptop"),
+    frame(Verb.REVOKE, b"laptop"),
+    *(
+        frame(Verb.ROOM, b"#team", None, b"", do=do, member=b"bob", role=b"member", topic=b"t")
+        for do in (None, b"create", b"join", b"leave", b"change", b"invite", b"remove", b"appoint", b"members")
+    ),
+    frame(Verb.ROOMS),
+    frame(Verb.RECEIPTS, b"bob", id=b"m1"),
+    frame(Verb.CONVERSATIONS),
+    frame(Verb.CONVERSATION, b"bob", None, b"Muted: yes\nBlocked: yes\n"),
+    frame(Verb.SEARCH, b"", b"oats"),
+    frame(Verb.STATUS, b"", None, b"State: here\nShown: no\n"),
+    FILE,
+    frame(Verb.PIECE, b"k", b"x", offset=0),
+    frame(Verb.PIECE, b"k", offset=0),
+    frame(Verb.REPORT, b"bob", b"spam"),
+]
+"""Each question once."""
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_member_who_was_removed_is_answered_and_sees_nothing(question: bytes) -> None:
+    """Rule 10.1: another process may have removed the member a moment ago."""
+    mail = Mail(b"alice", b"bob")
+    alice, bob = mail.device(b"alice", window=64), mail.device(b"bob", window=64)
+    bob.write(
+        b"ROOM #team\nDo: create\n\nROOM #team\nDo: invite\nMember: alice\n\n" + message(b"alice", b"oats", b"b1")
+    )
+    alice.write(b"ROOM #team\nDo: join\n\n" + message(b"bob", b"oats", b"m1"))
+    bob.write(b"STATUS\nState: here\n\n")
+    alice.read()
+    bob.read()
+    mail.store.apply([RemoveMember("alice", mail.now)])
+    answers = alice.write(question + b"TYPING bob\n\nTYPING #team\n\n")
+    assert len(answers) == 1
+    assert not any(word in body for _, body in answers for word in (b"bob", b"oats", b"team"))
+    mail.advance(0.25)
+    mail.advance(0.25)
+    assert [head for head, _ in bob.read() if head.verb in (Verb.STATUS, Verb.TYPING)] == []
+    mail.exchange.know([mail.members[b"bob"]])
+    mail.settle()
+    assert alice.closed
+    mail.advance(0.25)
+    mail.advance(0.25)

@@ -59,6 +59,17 @@ def test_a_message_to_many_is_copied_for_each_of_them(asker: Asker):
     assert copies(asker) == [b"buy this", b"buy this"]
 
 
+def test_what_was_sent_to_a_room_is_copied_for_who_may_read_it(asker: Asker):
+    asker.create("alice", public=True)
+    asker.join("bob")
+    asker.say("bob", b"buy this", b"m1")
+    asker.ask(report(asker, "alice", "bob", b"m1"))
+    asker.ask(report(asker, "carol", "bob", b"m1"))
+    asker.join("carol")
+    asker.ask(report(asker, "carol", "bob", b"m1"))
+    assert copies(asker) == [b"buy this", None, b"buy this"]
+
+
 def test_of_messages_of_a_guest_with_one_id_the_newest_is_copied(asker: Asker):
     asker.send("dan", "alice", id=b"m1", body=b"old")
     asker.send("dan", "alice", id=b"m1", body=b"new")

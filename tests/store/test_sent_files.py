@@ -334,7 +334,52 @@ def test_no_more_than_a_piece_is_read_at_once(asker: Asker):
     assert read(asker, "bob", 5, 10 * PIECE) == CONTENT[5 : 5 + PIECE]
 
 
+def test_in_a_room_it_is_for_those_who_may_read_there(asker: Asker):
+    asker.create("alice", public=True)
+    upload(asker, "alice")
+    asker.join("bob")
+    send_file(asker, "alice", to="#team")
+    assert [read(asker, name) for name in asker.members] == [b"content", b"content", None]
+    asker.join("carol")
+    asker.leave("bob")
+    assert [read(asker, name) for name in asker.members] == [b"content"] * 3, "it is in bob's log, and in the room"
+    asker.leave("carol")
+    assert read(asker, "carol") is None
+
+
+def test_a_blocked_user_sends_it_in_vain(asker: Asker):
+    asker.set("bob", "alice", blocked=True)
+    upload(asker, "alice")
+    send_file(asker, "alice", "bob")
+    assert [read(asker, name) for name in asker.members] == [b"content", None, None]
+
+
+def test_a_message_to_a_room_that_is_refused_leaves_its_file(asker: Asker):
+    asker.create("alice")
+    upload(asker, "bob")
+    assert asker.refusal(with_file(asker, "bob", to="#team")) == "there is no such room"
+    send_file(asker, "bob", "alice")
+    before = asker.history("alice", "#team")
+    assert asker.refusal(with_file(asker, "alice", to="#team", key=b"kez")) == "there is no such file"
+    assert asker.history("alice", "#team") == before
+    assert asker.say("alice").place == 2, "no place was used up"
+
+
 # The end of it
+
+
+@pytest.mark.parametrize("to", ["bob", "#team"])
+def test_a_deleted_message_takes_its_file_along(asker: Asker, to: str):
+    asker.gather("alice", "bob")
+    upload(asker, "alice")
+    send_file(asker, "alice", *(["bob"] if to == "bob" else []), to=to, id=b"m1")
+    asker.ask(asker.correction("alice", Action.EDIT, b"m1", b"other words", to=to, id=b"m2"))
+    assert read(asker, "bob") == b"content"
+    assert b"\nFile: key\n" in asker.history("bob", "alice" if to == "bob" else to)[-2].headers
+    asker.ask(asker.correction("alice", Action.DELETE, b"m1", to=to, id=b"m3"))
+    assert [read(asker, name) for name in asker.members] == [None, None, None]
+    expire(asker, NOW)
+    assert held(asker) == (0, 0)
 
 
 def test_a_file_is_gone_when_its_time_is_over(asker: Asker):

@@ -29,6 +29,7 @@ from twotick.store import (
     Appoint,
     Audience,
     ChangeRoom,
+    CloseReport,
     Contacts,
     Conversations,
     ConversationSet,
@@ -40,7 +41,9 @@ from twotick.store import (
     Fetched,
     FindMember,
     FindToken,
+    Found,
     History,
+    Index,
     InviteToRoom,
     JoinRoom,
     Known,
@@ -58,6 +61,8 @@ from twotick.store import (
     Refuse,
     RemoveFromRoom,
     RemoveMember,
+    Report,
+    Reports,
     Request,
     Result,
     Revoke,
@@ -65,6 +70,7 @@ from twotick.store import (
     RoomChanged,
     RoomMembers,
     Rooms,
+    Search,
     SetConversation,
     SetPassword,
     SetShown,
@@ -88,6 +94,7 @@ devices_bytes = devices.map(str.encode)
 back = st.one_of(st.integers(-1, 4), st.integers(-1, 4), st.integers(0, 20))
 """How far before the end of its log an entry is that a request is about; `Pair` makes its number of that."""
 peers = st.sampled_from([b"alice", b"BOB", b"carol", b"guest", b"all", b"", b"#TEAM", b"#team", b"#den"])
+words = st.sampled_from(["hello", "xx*", "xxx", "hi carol", '"carol xx"', "x", ""])
 idents = st.sampled_from([b"", b"", b"1", b"2", b"3", b"4", b"5", b"6"])
 new_idents = st.sampled_from([b"new", b"new", b"new", b"new", b"new", b"1", b"2"])
 """`Pair` makes one that was not used before of `new`."""
@@ -127,7 +134,7 @@ def messages(draw: st.DrawFn, idents: st.SearchStrategy[bytes] = idents) -> Appe
         to,
         draw(st.booleans()) if len(to) != 1 else False,
         b"X-a: 1\n",
-        b"x" * draw(st.integers(0, 25)),
+        draw(st.one_of(st.integers(0, 25).map(lambda length: b"x" * length), st.just(b"hello"))),
         draw(times),
         draw(st.one_of(st.none(), times)),
     )
@@ -181,6 +188,9 @@ about_messages: st.SearchStrategy[Request] = st.one_of(
     st.builds(Prune, times, st.integers(0, 6).map(float)),
     st.builds(Fetch, members, back, st.integers(0, 6), st.integers(0, 60)),
     st.builds(History, members, peers, back, st.one_of(st.just(0.0), times), st.integers(0, 6), st.integers(0, 60)),
+    st.builds(Search, members, words, peers, st.just(0), st.integers(0, 6), st.integers(0, 60)),
+    st.builds(Index),
+    st.builds(Report, members, peers, idents, st.just(b"why"), times),
 )
 about_rooms: st.SearchStrategy[Request] = st.one_of(
     messages_to_rooms(),
@@ -194,6 +204,7 @@ about_rooms: st.SearchStrategy[Request] = st.one_of(
     st.builds(InviteToRoom, members, rooms, names, times),
     st.builds(MarkRead, members, devices_bytes, rooms_bytes, back, times),
     st.builds(SetConversation, members, peers, maybe, maybe, times),
+    st.builds(Search, members, words, peers, st.just(0), st.integers(0, 6), st.integers(0, 60)),
     st.builds(
         History, members, rooms_bytes, back, st.one_of(st.just(0.0), times), st.integers(0, 6), st.integers(0, 60)
     ),
@@ -219,6 +230,7 @@ about_members: st.SearchStrategy[Request] = st.one_of(
     st.builds(AddInvitation, tokens, times),
     st.builds(AddToken, members, devices, tokens, times),
     st.builds(FindToken, tokens),
+    st.builds(CloseReport, st.integers(1, 5)),
 )
 requests = rarely(about_members, rarely(about_rooms, about_messages))
 requests_with_rooms = st.one_of(
@@ -245,6 +257,8 @@ def contents(members: list[int]) -> list[Request]:
         *(each for number in NUMBERS for each in (Rooms(number), Conversations(number, 1000), Contacts(number))),
         *(Audience(number, peer) for number in members for peer in (b"", b"alice", b"bob", b"#team", b"#den")),
         *(SetShown(number, None) for number in NUMBERS),
+        *(Search(number, "hello", b"", 0, 1000, 1 << 30) for number in [*members, 99]),
+        Reports(),
         *(
             each
             for number in [*members, 99]
@@ -291,6 +305,8 @@ class Pair:
         ]
         answers = zip(batch, self.disk.apply(for_disk), self.memory.apply(batch), strict=True)
         for request, expected, result in answers:
+            if isinstance(request, Index):
+                continue  # how many steps it takes is nobody's business
             if isinstance(expected, Appended) and isinstance(result, Appended):
                 self.on_disk[result.message] = expected.message
                 if isinstance(request, Append) and request.live:
@@ -361,7 +377,7 @@ class Pair:
                 return replace(request, member=number(request.member), before=seq(request.before, request.member))
             case AddToken() | Revoke() | CreateRoom() | JoinRoom() | LeaveRoom() | ChangeRoom() | InviteToRoom():
                 return replace(request, member=number(request.member))
-            case RemoveFromRoom() | Appoint() | SetConversation() | SetShown() | Audience():
+            case RemoveFromRoom() | Appoint() | SetConversation() | SetShown() | Audience() | Search() | Report():
                 return replace(request, member=number(request.member))
             case _:
                 return request
@@ -384,6 +400,9 @@ class Pair:
                 return replace(result, outcome=self._outcome(result.outcome))
             case Fetched():
                 return replace(result, entries=self._entries(result.entries))
+            case Found():
+                before = self.on_disk[result.before] if result.before else 0
+                return Found(self._entries(result.entries), before)
             case _:
                 return result
 
@@ -403,7 +422,7 @@ class Pair:
 def _entries_of(result: Result) -> list[Entry]:
     """The entries that an answer has."""
     match result:
-        case Outcome() | Fetched():
+        case Outcome() | Fetched() | Found():
             return result.entries
         case Appended() | Opened() | RoomChanged() | ConversationSet():
             return result.outcome.entries

@@ -5,7 +5,7 @@ See docs/protocol.md, rules 13.1, 13.4 and 16.3.
 
 from typing import Final
 
-from twotick.store import Action
+from twotick.store import Action, Append
 from twotick.wire import Head, is_identifier, is_name
 
 _ACTIONS: Final = {b"edits": Action.EDIT, b"deletes": Action.DELETE, b"reacts-to": Action.REACT}
@@ -17,41 +17,16 @@ MEMBERS_ONLY = "only members can edit, delete, react or send files, and only to 
 """Why a SEND that does more is refused to and from guests, and to ALL (rule 13.4)."""
 
 
-class Change:
-    """What a SEND does.
-
-    Attributes:
-        action: what it does to an earlier message.
-        about: the Id of that.
-        about_name: who sent that, in lower case; empty for the sender.
-        file: the key of the file that it brings; empty for none.
-    """
-
-    __slots__ = ("about", "about_name", "action", "file")
-
-    def __init__(
-        self, action: Action = Action.NONE, about: bytes = b"", about_name: bytes = b"", file: bytes = b""
-    ) -> None:
-        self.action = action
-        self.about = about
-        self.about_name = about_name
-        self.file = file
-
-
-NOTHING: Final = Change()
-
-
 def changes(head: Head) -> bool:
-    """Whether a SEND does more than most."""
-    # Most have an Id and a Content-length, and there are very many of them.
-    return len(head.headers) > 2 and not head.headers.keys().isdisjoint(_HEADERS)
+    """Whether a SEND does more than most: these have an Id and a Content-length, and need not be asked about."""
+    return not head.headers.keys().isdisjoint(_HEADERS)
 
 
-def read_change(head: Head) -> Change | str:
-    """What the SEND of a member does, if `changes` says that it does something.
+def add_change(request: Append, head: Head) -> str | None:
+    """Let a request to store a message say what its SEND does.
 
     Returns:
-        What it does; or why that cannot be understood.
+        Why that cannot be understood; None if it can.
     """
     given = [header for header in _HEADERS if header in head.headers]
     if len(given) > 1:
@@ -59,10 +34,12 @@ def read_change(head: Head) -> Change | str:
     (header,) = given
     value = head.headers[header]
     if header == b"file":
-        return Change(file=value) if 0 < len(value) <= _KEY else "File is the key of a file"
-    title = header.decode().capitalize()
+        request.file = value
+        return None if 0 < len(value) <= _KEY else "File is the key of a file"
     name, _, identifier = value.rpartition(b" ")
-    name = name.rstrip().lower()
+    request.action = _ACTIONS[header]
+    request.about = identifier
+    request.about_name = name = name.rstrip().lower()
     if not is_identifier(identifier) or (name and not is_name(name)):
-        return f"{title} is an Id, or a name and an Id"
-    return Change(_ACTIONS[header], identifier, name)
+        return f"{header.decode().capitalize()} is an Id, or a name and an Id"
+    return None

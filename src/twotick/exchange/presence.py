@@ -111,6 +111,8 @@ class Presence:
         """STATUS: what a device says of its owner, who wants to know of others (rule 15.1)."""
         state = question.choice(b"state", _HERE, _AWAY)
         shown = question.yes_or_no(b"shown")
+        if question.head.name:  # the answer would look like news of somebody
+            raise Wrong("STATUS takes no name: it is answered with that of all")
         if state is not None:
             member = question.member
             person = self._people.setdefault(member, _Person(question.session.name))

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
 
-from twotick.exchange.changes import MEMBERS_ONLY, NOTHING, Change, changes, read_change
+from twotick.exchange.changes import MEMBERS_ONLY, add_change, changes
 from twotick.exchange.entries import time_text
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import Members
@@ -111,13 +111,6 @@ class Stored(Relay):
     ) -> None:
         """Store a message to members, to guests from a member, to both, or to a room."""
         account = sender.account
-        change: Change | str = NOTHING
-        if account is not None and changes(head):
-            to_members = not guests and head.key != b"all"
-            change = read_change(head) if to_members else MEMBERS_ONLY
-        if isinstance(change, str):
-            self._reply(sender, number, head, change)
-            return
         now = self._clock()
         expires = None
         if not sender.extended or head.key == b"all":
@@ -136,11 +129,12 @@ class Stored(Relay):
             body=body,
             time=now,
             expires=expires,
-            action=change.action,
-            about=change.about,
-            about_name=change.about_name,
-            file=change.file,
         )
+        if account is not None and len(head.headers) > 2 and changes(head):
+            refused = MEMBERS_ONLY if guests or head.key == b"all" else add_change(request, head)
+            if refused is not None:
+                self._reply(sender, number, head, refused)
+                return
         sender.unsent_bytes += len(body)
         self._output.ask(request, partial(self._is_stored, sender, number, head, body, account, guests))
 
@@ -169,7 +163,11 @@ class Stored(Relay):
             if head.key != b"all" and not guests:
                 receives = account is not None and account.feed is not None
                 seq = result.outcome.entries[0].seq if receives else None
-                self._output.write(sender, _accepted(head, seq, result))
+                identifier = head.headers[b"id"]
+                if result.place:
+                    self._output.write(sender, _accepted_in_room(head.name, identifier, seq, result))
+                else:
+                    self._output.write(sender, accepted(head.name, identifier, seq))
             self._answered(sender)
         self._on_outcome(result.outcome)
         if guests:
@@ -241,12 +239,9 @@ class Stored(Relay):
             self._output.write(sender, frame(verb, head.name, id=head.headers[b"id"]))
 
 
-def _accepted(head: Head, seq: int | None, stored: Appended) -> bytes:
-    """The answer that a message is stored (rules 11.6 and 12.5)."""
-    if not stored.place:
-        return accepted(head.name, head.headers[b"id"], seq)
-    identifier = head.headers[b"id"]
-    return frame(Verb.ACCEPTED, head.name, id=identifier, seq=seq, place=stored.place, members=stored.members)
+def _accepted_in_room(room: bytes, identifier: bytes, seq: int | None, stored: Appended) -> bytes:
+    """The answer that a message to a room is stored (rule 12.5)."""
+    return frame(Verb.ACCEPTED, room, id=identifier, seq=seq, place=stored.place, members=stored.members)
 
 
 def reason_of(result: Refusal | StoreError) -> str:

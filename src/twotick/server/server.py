@@ -22,7 +22,7 @@ from twotick.server.options import RETENTION, ServerLimits, ServerOptions, check
 from twotick.server.secrets import new_token, token_digest
 from twotick.server.storage import DiskStorage, MemoryStorage, Storage
 from twotick.server.tls import certificate_fingerprint, server_context
-from twotick.store import Members, MemoryStore, Prune, SqliteStore, StoreError
+from twotick.store import Index, Members, MemoryStore, Prune, SqliteStore, StoreError
 from twotick.wire import Head, HeadCache
 
 _TICK = 0.25
@@ -33,6 +33,12 @@ _LOOK_FOR_MEMBERS = 1.0
 
 _PRUNE = 3600.0
 """Seconds between looks for messages that are too old."""
+
+_INDEX = 1.0
+"""Seconds between looks for messages that cannot be found yet (rule 14.5)."""
+
+_INDEX_AGAIN = 60.0
+"""Seconds until the next look if the disk has failed."""
 
 _SPARE_FILES = 64
 """Open files that are kept for everything but connections."""
@@ -108,6 +114,7 @@ class Server:
         self._next_look = 0.0
         self._retention = retention
         self._next_prune = 0.0
+        self._next_index = 0.0
         self._turned_away = 0
         self.heads = HeadCache(limits.max_body)
         self.flushing = False
@@ -300,6 +307,9 @@ class Server:
         if self._storage is not None and now >= self._next_prune:
             self._next_prune = math.inf
             self._storage.submit([(Prune(time.time(), self._retention), self._pruned)])
+        if self._storage is not None and now >= self._next_index:
+            self._next_index = math.inf
+            self._storage.submit([(Index(), self._indexed)])
         if self._turned_away:
             log.warning("too many connections", most=self._most_connections, turned_away=self._turned_away)
             self._turned_away = 0
@@ -315,6 +325,13 @@ class Server:
         if isinstance(more, StoreError):
             log.warning("old messages cannot be removed", reason=str(more))
         self._next_prune = self._loop.time() + (0.0 if more is True else _PRUNE)
+
+    def _indexed(self, more: bool | StoreError) -> None:
+        wait = 0.0 if more is True else _INDEX
+        if isinstance(more, StoreError):
+            log.warning("new messages cannot be found", reason=str(more))
+            wait = _INDEX_AGAIN
+        self._next_index = self._loop.time() + wait
 
 
 def _new_token() -> tuple[bytes, bytes]:

@@ -133,7 +133,7 @@ _RULES = (
         "message {} is in a room that does not exist, or at a place that was not given out",
         """
         SELECT m.number FROM message m LEFT JOIN room r ON r.number = m.room
-        WHERE (m.room IS NULL) <> (m.place IS NULL)
+        WHERE (m.room IS NULL) <> (m.place = 0)
         OR m.room IS NOT NULL AND (r.number IS NULL OR m.place NOT BETWEEN 1 AND r.last)
         """,
     ),

@@ -59,7 +59,7 @@ class Editing:
         number, recipient, number_of_room, about, headers = row
         if number_of_room != (None if room is None else room.number):
             raise NotAllowed(NO_MESSAGE)
-        if (room is None and recipient.lower() != request.recipient.lower()) or about is not None:
+        if (room is None and recipient.lower() != request.recipient.lower()) or about:
             raise NotAllowed(NO_MESSAGE)
         if headers.startswith(b"Deleted: "):
             raise NotAllowed(NO_MESSAGE)
@@ -83,7 +83,7 @@ class Editing:
             edits = [
                 number
                 for (number,) in self._logs.execute(
-                    "SELECT number FROM message WHERE about = ? ORDER BY number", (target.number,)
+                    "SELECT number FROM message WHERE about = ? AND about <> 0 ORDER BY number", (target.number,)
                 )
             ]
             for follow in self._logs.on_removal:

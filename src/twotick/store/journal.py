@@ -33,7 +33,8 @@ _Rows: TypeAlias = tuple[list[Any], list[Any], list[Any], list[Any], list[Any], 
 class Changes:
     """Rows that are to be written.
 
-    Blobs in them are bytearrays: sqlite3 looks for a way to convert each bytes object before it takes it as it is.
+    Blobs in them are bytearrays: sqlite3 looks for a way to convert each bytes object, and each None, before it takes
+    it as it is.
 
     Attributes:
         messages: new messages, by number.
@@ -49,7 +50,7 @@ class Changes:
 
     def __init__(self) -> None:
         self.messages: dict[int, MessageRow] = {}
-        self.entries: list[tuple[int, int, int, int, bytearray | None, bytearray | None, int | None, int]] = []
+        self.entries: list[tuple[int, int, int, int, bytearray | None, bytearray, int, int]] = []
         self.settled: dict[int, tuple[int, int, int, str]] = {}
         self.cursors: dict[tuple[int, str], tuple[int, float]] = {}
         self.members: dict[int, tuple[int, int, int, int]] = {}
@@ -104,7 +105,7 @@ def unpack(data: bytes) -> _Rows:
     messages, entries, settled, cursors, members, *rest = ormsgpack.unpackb(data)
     if rest:
         return messages, entries, settled, cursors, members, rest[0]
-    return [[*row, None, None, None] for row in messages], [[*row, 1] for row in entries], settled, cursors, members, []
+    return [[*row, None, 0, 0] for row in messages], [[*row, 1] for row in entries], settled, cursors, members, []
 
 
 def write(connection: sqlite3.Connection, rows: _Rows) -> None:

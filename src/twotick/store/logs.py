@@ -9,7 +9,7 @@ from the database calls `flush` first, unless it reads only what is never collec
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from twotick.store.journal import Changes, insert, unpack, write
 from twotick.store.records import Entry, Kind, Outcome, Progress, State, StoreLimits
@@ -21,6 +21,10 @@ SENT = int(Kind.SENT)
 _ACCEPTED = int(State.ACCEPTED)
 _DELIVERED = int(State.DELIVERED)
 _FAILED = int(State.FAILED)
+
+# In Python 3.11 it takes long to find a member of an enumeration.
+_DELIVERED_ENTRY: Final = Kind.DELIVERED
+_FAILED_ENTRY: Final = Kind.FAILED
 
 _REMEMBERED = 20_000
 """Mailboxes, about 1 KiB each; messages that several wait for; tens of members of rooms. With more, all are forgotten
@@ -39,6 +43,8 @@ _JOURNAL_ROWS = 8192
 
 _YOUNG = 256
 """Messages that are remembered for each mailbox, about 200 bytes each."""
+
+_NO_DEVICE: Final = bytearray()
 
 MESSAGE = "m.number, m.sender, m.id, m.recipient, m.size, m.total, m.waiting, m.failed, m.reason, m.room"
 """The columns that make a Message; see `Logs.message`."""
@@ -352,8 +358,8 @@ class Logs:
         headers: bytes,
         body: bytes,
         room: int | None = None,
-        place: int | None = None,
-        about: int | None = None,
+        place: int = 0,
+        about: int = 0,
     ) -> Message:
         """Store a message that waits for all its recipients but the failed ones. The arguments are columns."""
         number = self._next_message
@@ -371,7 +377,7 @@ class Logs:
         )
         if sender is not None and ident:
             fresh.ids[sender, ident] = number
-        if room is not None and place is not None:
+        if room is not None:
             fresh.rooms[room] = place
         message = Message(number, sender, ident, recipient, size, total, waiting, failed, reason, room)
         if total > 1:
@@ -391,8 +397,8 @@ class Logs:
         kind: int,
         message: int,
         peer: bytes | None = None,
-        device: bytes | None = None,
-        up_to: int | None = None,
+        device: bytes = b"",
+        up_to: int = 0,
         weight: int = 0,
     ) -> int:
         """Append an entry to a log. Returns its number. The arguments are columns."""
@@ -404,7 +410,7 @@ class Logs:
                 kind,
                 message,
                 None if peer is None else bytearray(peer),
-                None if device is None else bytearray(device),
+                bytearray(device) if device else _NO_DEVICE,
                 up_to,
                 weight,
             )
@@ -421,7 +427,7 @@ class Logs:
             peer: whose conversation it is in; None for nobody's.
             weight: 0 if it does not count as unread, 2 if it mentions the member, else 1.
         """
-        seq = self.append(box, RECEIVED, message.number, peer, None, None, weight)
+        seq = self.append(box, RECEIVED, message.number, peer, b"", 0, weight)
         box.entries += 1
         box.size += message.size
         if len(box.sizes) == _YOUNG:
@@ -471,14 +477,14 @@ class Logs:
             if message.room is None:
                 outcome.guests.append((message.number, State(state), message.reason))
         else:
-            self.tell(message, Kind.FAILED if state == _FAILED else Kind.DELIVERED, outcome)
+            self.tell(message, _FAILED_ENTRY if state == _FAILED else _DELIVERED_ENTRY, outcome)
 
     def tell(self, message: Message, kind: Kind, outcome: Outcome) -> None:
         """Tell the member who sent a message what became of it."""
         box = self.mailbox(message.sender) if message.sender is not None else None
         assert box is not None, "a removed member is no message's sender"
         seq = self.append(box, int(kind), message.number)
-        reason = message.reason if kind is Kind.FAILED else ""
+        reason = message.reason if kind is _FAILED_ENTRY else ""
         outcome.entries.append(
             Entry(box.number, seq, kind, message.number, message.recipient, message.id, reason=reason)
         )

@@ -217,17 +217,18 @@ class Message:
             self.others = []
         self.others.append((box, seq))
 
-    def seq_in(self, box: "Mailbox") -> int:
-        """The number of its SENT or RECEIVED entry in a log, the former if there are both; 0 if there is none."""
+    def seqs_in(self, box: "Mailbox") -> "list[int]":
+        """The numbers of its SENT and RECEIVED entries in a log."""
+        found: list[int] = []
         if self.sender is box and box.is_about(self.sent, self):
-            return self.sent
+            found.append(self.sent)
         if self.mailbox is box and box.is_about(self.received, self):
-            return self.received
+            found.append(self.received)
         if self.others is not None:
             for other, seq in self.others:
                 if other is box and box.is_about(seq, self) and box.kind(seq) == RECEIVED:
-                    return seq
-        return 0
+                    found.append(seq)
+        return found
 
     def entries(self) -> "list[tuple[Mailbox, int]]":
         """The logs that have entries about the message, and the numbers of these, as far as they are still there."""

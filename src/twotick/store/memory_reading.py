@@ -70,10 +70,9 @@ class Reading:
             message: the message.
             peer: the conversation that it has to be in, in lower case; empty for any.
         """
-        seq = message.seq_in(box)
-        if seq:
-            found = message.recipient.lower() if box.kind(seq) == SENT else message.conversation()
-            return box.entry(seq) if peer in (b"", found) else None
+        for seq in message.seqs_in(box):
+            if peer in (b"", message.recipient.lower() if box.kind(seq) == SENT else message.conversation()):
+                return box.entry(seq)
         room = _room_with(message, box)
         if room is None or message.special is None or peer not in (b"", room.state.key):
             return None
@@ -81,7 +80,7 @@ class Reading:
 
     def may_read(self, box: Mailbox, message: Message) -> bool:
         """Whether a member may read a message: it is in the member's log, or a room shows it (rule 12.10)."""
-        return message.seq_in(box) > 0 or _room_with(message, box) is not None
+        return bool(message.seqs_in(box)) or _room_with(message, box) is not None
 
 
 def _room_with(message: Message, box: Mailbox) -> RoomLog | None:

@@ -37,6 +37,12 @@ _ENTRIES_AT_ONCE = 4096
 
 _NOBODY: Final[set[bytes]] = set()
 
+# In Python 3.11 it takes long to find a member of an enumeration.
+_SENT_ENTRY: Final = Kind.SENT
+_RECEIVED_ENTRY: Final = Kind.RECEIVED
+_ACCEPTED: Final = State.ACCEPTED
+_PLAIN: Final = Action.NONE
+
 EXPIRED = "expired"
 RESTARTED = "the server was restarted: it is not known whether the message arrived"
 
@@ -72,7 +78,7 @@ class Messages:
             room = rooms.known(None if sender is None else self._rooms.find(request.recipient), sender or 0)
             members = room.others(sender or 0)
         target: Target | None = None
-        if request.action is not Action.NONE:
+        if request.action is not _PLAIN:
             rooms.check_action(request)
             if request.action is not Action.REACT:
                 target = self._editing.target(request, room)
@@ -125,8 +131,8 @@ class Messages:
             headers,
             body,
             None if room is None else room.number,
-            place or None,
-            None if target is None else target.number,
+            place,
+            0 if target is None else target.number,
         )
         number = message.number
         if request.file:
@@ -139,7 +145,7 @@ class Messages:
                 Entry(
                     own.number,
                     seq,
-                    Kind.SENT,
+                    _SENT_ENTRY,
                     number,
                     recipient,
                     request.id,
@@ -148,7 +154,7 @@ class Messages:
                     request.device,
                     0,
                     "",
-                    State.ACCEPTED,
+                    _ACCEPTED,
                     time,
                     b"",
                     place,
@@ -156,7 +162,7 @@ class Messages:
             )
             if room is None and len(members) == 1 and members[0] not in own.written:
                 logs.note_contact(own, members[0], recipient)
-        weight = 0 if request.action is not Action.NONE else 1
+        weight = 0 if request.action is not _PLAIN else 1
         mentioned = rooms.mentioned(body) if weight and room is not None else _NOBODY
         for box in boxes:
             seq = logs.receive(box, message, peer, 2 if mentioned and box.folded in mentioned else weight)
@@ -164,7 +170,7 @@ class Messages:
                 Entry(
                     box.number,
                     seq,
-                    Kind.RECEIVED,
+                    _RECEIVED_ENTRY,
                     number,
                     request.sender_name,
                     request.id,
@@ -173,7 +179,7 @@ class Messages:
                     b"",
                     0,
                     "",
-                    State.ACCEPTED,
+                    _ACCEPTED,
                     time,
                     room_name,
                     place,

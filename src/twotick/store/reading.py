@@ -40,7 +40,7 @@ def _entry(row: _Row) -> Entry:
             state=State(state),
             time=time,
             room=room if kind == Kind.RECEIVED else b"",
-            place=place or 0,
+            place=place,
         )
     if kind == Kind.READ_HERE:
         return Entry(member, seq, Kind.READ_HERE, message, room or sender_name, device=device or b"", up_to=up_to or 0)

@@ -83,8 +83,8 @@ STEPS = (
         kind INTEGER NOT NULL,
         message INTEGER NOT NULL,
         peer BLOB,                                -- RECEIVED and SENT: the other side, in lower case
-        device BLOB,                              -- SENT and READ_HERE
-        up_to INTEGER,                            -- READ_HERE
+        device BLOB,                              -- SENT and READ_HERE; else empty or NULL
+        up_to INTEGER,                            -- READ_HERE; else 0 or NULL
         taken INTEGER NOT NULL DEFAULT 0,         -- RECEIVED past the mark: 1 if it was read, and so delivered
         PRIMARY KEY (member, seq)
     ) STRICT, WITHOUT ROWID;
@@ -133,10 +133,10 @@ STEPS = (
     CREATE INDEX room_invitation_member ON room_invitation (member);
 
     ALTER TABLE message ADD COLUMN room INTEGER;  -- NULL: it was not sent to a room
-    ALTER TABLE message ADD COLUMN place INTEGER; -- its number there
-    ALTER TABLE message ADD COLUMN about INTEGER; -- the message that it edits or deletes
+    ALTER TABLE message ADD COLUMN place INTEGER NOT NULL DEFAULT 0; -- its number there
+    ALTER TABLE message ADD COLUMN about INTEGER NOT NULL DEFAULT 0; -- the message that it edits or deletes
     CREATE UNIQUE INDEX message_place ON message (room, place) WHERE room IS NOT NULL;
-    CREATE INDEX message_about ON message (about) WHERE about IS NOT NULL;
+    CREATE INDEX message_about ON message (about) WHERE about <> 0;
 
     -- Recipients of messages in whose logs these are not.
     CREATE TABLE absent (

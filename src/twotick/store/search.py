@@ -32,7 +32,7 @@ BYTES_AT_ONCE = 1 << 20
 _BEFORE_A_SEARCH = 8
 """So many times this is done before something is looked for, if there is so much."""
 
-_CANDIDATES = 2000
+_CANDIDATES = 1000
 """Messages with the words that are looked at for one question."""
 
 _PAGES = 64

@@ -1,7 +1,7 @@
 """Requests about rooms, and what is told of them (docs/protocol.md, section 12). The rules are in rooms.py."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from twotick.store.logs import Logs, Mailbox
 from twotick.store.records import Entry, Kind, Outcome, Refusal, State
@@ -22,6 +22,10 @@ from twotick.store.room_records import (
 )
 from twotick.store.room_records import Rooms as ListRooms
 from twotick.store.rooms import NO_MEMBER, Event, Membership, NotAllowed, RoomState, created, known
+
+# In Python 3.11 it takes long to find a member of an enumeration.
+_RECEIVED_ENTRY: Final = Kind.RECEIVED
+_ACCEPTED: Final = State.ACCEPTED
 
 _T = TypeVar("_T")
 
@@ -158,7 +162,7 @@ class Rooms:
             headers,
             b"",
             number,
-            place or None,
+            place,
         )
         for box in boxes:
             seq = logs.receive(box, message, peer, 0)
@@ -166,7 +170,7 @@ class Rooms:
                 Entry(
                     box.number,
                     seq,
-                    Kind.RECEIVED,
+                    _RECEIVED_ENTRY,
                     message.number,
                     actor.encode(),
                     b"",
@@ -175,7 +179,7 @@ class Rooms:
                     b"",
                     0,
                     "",
-                    State.ACCEPTED,
+                    _ACCEPTED,
                     time,
                     shown,
                     place,
