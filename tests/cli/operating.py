@@ -49,6 +49,42 @@ class Operator:
             yield server, address(server.line().removeprefix("listening on "))
 
 
+class Person(Operator):
+    """Somebody with a home of their own, who gives commands to a server that runs."""
+
+    def __init__(self, home: Path, server: tuple[str, int]) -> None:
+        super().__init__(home / "data", SERVER=f"{server[0]}:{server[1]}", KEYRING="no")
+        self.server = self.settings["SERVER"]
+        self._home = home
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, "HOME": str(self._home)}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What is different in this environment."""
+        return {
+            name: value for name, value in self.environment.items() if name == "HOME" or name.startswith("TWOTICK_")
+        }
+
+    def log_in(self, name: str, device: str, *options: str, password: str = PASSWORD) -> str:
+        return self.do("login", f"{name}@{self.server}", "--device", device, *options, stdin=f"{password}\n".encode())
+
+
+@contextmanager
+def people(folder: Path, *names: str) -> Generator[list[Person]]:
+    """Members of a server that runs, each logged in on a device called desk."""
+    operator = Operator(folder / "server")
+    for name in names:
+        operator.add(name)
+    with operator.serving() as (_, where):
+        found = [Person(folder / name, where) for name in names]
+        for person, name in zip(found, names, strict=True):
+            person.log_in(name, "desk")
+        yield found
+
+
 def address(text: str) -> tuple[str, int]:
     host, port = text.split(":")
     return host, int(port)

@@ -6,23 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import started
-from tests.cli.operating import PASSWORD, Operator
-
-
-class Person(Operator):
-    """Somebody with a home of their own, who gives commands to a server that runs."""
-
-    def __init__(self, home: Path, server: tuple[str, int]) -> None:
-        super().__init__(home / "data", SERVER=f"{server[0]}:{server[1]}", KEYRING="no")
-        self.server = self.settings["SERVER"]
-        self._home = home
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**super().environment, "HOME": str(self._home)}
-
-    def log_in(self, name: str, device: str, *options: str, password: str = PASSWORD) -> str:
-        return self.do("login", f"{name}@{self.server}", "--device", device, *options, stdin=f"{password}\n".encode())
+from tests.cli.operating import PASSWORD, Operator, Person
 
 
 def lines(output: str) -> list[dict[str, object]]:

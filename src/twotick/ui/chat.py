@@ -66,7 +66,7 @@ async def chat_as_member(who: Credential) -> None:
     """
     out = console()
     async with _asking() as ask, connected(who) as me:
-        out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob; /help says what else there is.")
+        out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob; /help says more.")
         await _MemberChat(me, ask, out).run()
 
 

@@ -33,10 +33,11 @@ def line_of(message: Message | MemberMessage, *, prefix: str = "", suffix: str =
 def what_was_said(message: MemberMessage) -> str:
     """The text of a message, and what it does to another one."""
     if message.deletes is not None:
-        return f"(deleted a message{_of_another(message, message.deletes)})"
+        whose = _other(message, message.deletes, " of {}'s")
+        return f"(deleted a message{whose})"
     if message.reacts_to is not None:
-        whose = _of_another(message, message.reacts_to)
-        return f"(reacted{whose}: {message.text})" if message.body else f"(took a reaction{whose} back)"
+        whom = _other(message, message.reacts_to, " to {}")
+        return f"(reacted{whom}: {message.text})" if message.body else f"(took a reaction{whom} back)"
     if message.deleted is not None:
         return "(deleted)"
     text = message.text
@@ -51,8 +52,9 @@ def what_was_said(message: MemberMessage) -> str:
     return text
 
 
-def _of_another(message: MemberMessage, about: Reference) -> str:
-    return "" if about.sender.lower() == message.sender.lower() else f" of {about.sender}"
+def _other(message: MemberMessage, about: Reference, words: str) -> str:
+    """Words about the sender of another message; none if that is the sender of this one."""
+    return "" if about.sender.lower() == message.sender.lower() else words.format(about.sender)
 
 
 def what_happened(message: MemberMessage, event: Event) -> str:

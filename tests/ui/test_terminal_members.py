@@ -1,0 +1,182 @@
+"""The line client on a terminal, as a member: rooms, answers, changes, reactions, files and search."""
+
+import os
+import re
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import Started, started
+from tests.cli.operating import PASSWORD, Person, people
+from tests.ui.terminal import Terminal, terminal
+from twotick.client import join
+
+TICK = "\u2713"
+CROSS = "\u2717"
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Generator[list[Person]]:
+    with people(tmp_path, "alice", "bob") as found:
+        yield found
+
+
+@pytest.fixture
+def alice(two: list[Person]) -> Generator[Terminal]:
+    """Alice on a terminal of 80 columns."""
+    with terminal("chat", "--plain", "alice", columns=80, env=two[0].variables) as opened:
+        opened.has("/help", ">")
+        yield opened
+
+
+@pytest.fixture
+def bob(two: list[Person]) -> Generator[Started]:
+    """Bob at the end of a pipe."""
+    with started("chat", "bob", env=two[1].environment) as chat:
+        chat.line()
+        yield chat
+
+
+def test_help_fits_a_screen(alice: Terminal) -> None:
+    alice.type("/help\r")
+    alice.has("> /help", "/search WORDS", "come first")
+    assert len(alice.lines) <= 24
+    alice.type("/hlep\r")
+    alice.has(f"{CROSS} there is no such command")
+
+
+def test_a_room(alice: Terminal, bob: Started) -> None:
+    alice.type("/create public #team wild oats\r")
+    alice.has("#team is yours. It is public.", "#team: alice made this room")
+    bob.type("/join #team")
+    assert bob.line() == "You are in #team, with one other: '#team hello' says hello."
+    assert bob.line() == "#team: bob came in"
+    alice.has("#team: bob came in")
+    alice.type("#team hello\r")
+    assert bob.line() == "#team alice: hello"
+    alice.has(f"{TICK}{TICK} delivered to #team")
+    bob.type("#team: hi\x1b[2J \u202eh")
+    alice.has("#team bob: hi\u241b[2J <U+202E>h")
+    alice.type("/rooms\r")
+    alice.has("public  owner         2  wild oats")
+    alice.type("/who #team\r")
+    alice.has("#team: alice (owner), bob")
+    alice.type("/topic #team red oats\r")
+    alice.has("#team: alice made this the topic: red oats", "#team: red oats")
+    alice.type("/remove #team bob\r")
+    alice.has("#team: alice removed bob", "bob is not in #team any more.")
+    alice.type("/create #cellar\r")
+    alice.has("#cellar is yours. It is private: '/invite #cellar carol' lets carol join.")
+    alice.type("/invite #cellar bob\r")
+    alice.has("bob may come to #cellar.")
+    alice.type("/leave #team\r")
+    alice.has("You are no longer in #team.")
+    alice.type("/join #team\r")
+    alice.has(f"{CROSS} there is no such room")
+    said = bob.end()
+    assert "alice invites you to #cellar" in said.stdout.splitlines()
+
+
+def test_answers_changes_and_reactions(alice: Terminal, bob: Started) -> None:
+    bob.type("@alice red or wild?")
+    alice.has("bob: red or wild?")
+    alice.type("/reply wild\r")
+    alice.has(f"{TICK}{TICK} delivered to bob")
+    alice.type("/edit red\r")
+    alice.has(f"{TICK} edited")
+    alice.type("/react \u2665\r")
+    alice.has(f"{TICK} reacted")
+    alice.type("/react\r")
+    alice.has(f"{TICK} taken back")
+    alice.type("/delete @bob\r")
+    alice.has(f"{TICK} deleted")
+    alice.type("/delete\r")
+    alice.has(f"{CROSS} you have sent nothing to bob that is known here")
+    bob.type("/edit @alice red or rye?")
+    alice.has("bob: (edited) red or rye?")
+    alice.type("/history @bob\r")
+    alice.has("bob: red or rye? (edited)", "alice to bob: (deleted)")
+    shown = [re.sub(r" \(\d+ m?s\)", "", line) for line in bob.end().stdout.splitlines()]
+    assert [line for line in shown if line.startswith("alice: ")] == [
+        "alice: (answers bob) wild",
+        "alice: (edited) red",
+        "alice: (reacted to bob: \u2665)",
+        "alice: (took a reaction to bob back)",
+        "alice: (deleted a message)",
+    ]
+
+
+def test_what_there_is_nothing_of_is_said(alice: Terminal) -> None:
+    for command, problem in (
+        ("/edit hello", "there was no message yet"),
+        ("/react @bob", "there is no message of bob to react to"),
+        ("/reply #team", "'/reply TEXT' answers"),
+        ("/save @bob", "there is no file of bob to save"),
+        ("/file photo.png", "'/file @bob PATH' sends a file"),
+        ("/file @bob /nowhere", "No such file or directory"),
+        ("/join", "name the room: #team, for example"),
+        ("/invite #team", "name the room and the member: #team carol, for example"),
+        ("/join te am", "'#te am' cannot be a room"),
+    ):
+        alice.type(f"{command}\r")
+        alice.has(f"{CROSS} {problem}")
+    alice.type("/who\r")
+    alice.has("There is nobody whom you may see.")
+    alice.type("/rooms\r")
+    alice.has("There are no rooms")
+    alice.type("/search oats\r")
+    alice.has("Nothing was found.")
+
+
+def test_files(alice: Terminal, bob: Started, tmp_path: Path) -> None:
+    content = os.urandom(3_000_000)
+    (tmp_path / "large").write_bytes(content)
+    alice.type(f"/file @bob {tmp_path}/large\r")
+    assert bob.line() == "alice: [large, 3 MB]"
+    alice.has("large: 25 %", "large: 75 %", f"{TICK}{TICK} delivered to bob")
+    bob.type(f"/save {tmp_path}/in")
+    assert [bob.line() for _ in range(3)] == [f"[large, 3 MB]: {done} %" for done in (25, 50, 75)]
+    assert bob.line() == f"saved as {tmp_path}/in/large"
+    assert (tmp_path / "in" / "large").read_bytes() == content
+
+
+def test_a_message_is_found(bob: Started) -> None:
+    bob.type("@alice wild oats")
+    assert bob.line() == f"{TICK} stored for alice"
+    bob.type("/search oat*")
+    while (found := bob.line()) == "Nothing was found.":  # it may take a few seconds
+        bob.type("/search oat*")
+    assert found == "bob to alice: wild oats"
+
+
+async def test_whoever_is_blocked_is_not_shown_in_rooms_either(two: list[Person], bob: Started) -> None:
+    """Rule 14.4; from another device, while the line client runs and before it is started."""
+    async with join("alice", two[0].server, password=PASSWORD, device="phone") as phone:
+        await phone.create_room("#team", public=True)
+        bob.type("/join #team")
+        with started("chat", "alice", env=two[0].environment) as alice:
+            alice.line()
+            await phone.set_conversation("bob", blocked=True)
+            while "bob is not muted and blocked now" not in alice.line():
+                pass
+            bob.type("#team one")
+            await phone.receive()
+        with started("chat", "alice", env=two[0].environment) as alice:
+            alice.line()
+            bob.type("#team two")
+            await phone.receive()
+            await phone.set_conversation("bob", blocked=False)
+            assert alice.line() == "bob is not muted and not blocked now"
+            bob.type("#team three")
+            assert alice.line() == "#team bob: three"
+
+
+def test_whoever_is_here_is_seen(alice: Terminal, bob: Started) -> None:
+    bob.type("@alice hello")
+    alice.has("bob: hello")
+    alice.type("@bob hello\r")
+    while not bob.line().startswith("alice: "):
+        pass
+    bob.type("/who")
+    assert "alice here" in bob.line()
