@@ -117,6 +117,17 @@ async def test_a_room_is_joined_by_its_name(alice: Person, session: Played) -> N
     await asks(alice, session, "join", "#barn")
 
 
+async def test_a_word_that_is_whole_is_not_completed_but_sent(alice: Person, session: Played) -> None:
+    await alice.type("/to bob", "enter")
+    await alice.sees("Message to bob")
+    await alice.type("see #team", "enter")
+    await asks(alice, session, "send", "bob", "see #team")
+    await alice.type("@bob", "enter")
+    await asks(alice, session, "send", "bob", "@bob")
+    await alice.type("/to #team", "enter")
+    await alice.sees("Message to #team")
+
+
 async def test_why_something_is_refused_is_said(alice: Person, session: Played) -> None:
     session.refusal = "there is no such room"
     await alice.type("/join hall", "enter")

@@ -11,10 +11,11 @@ from twotick.client.errors import RequestRefused, TwotickError
 from twotick.client.member import MemberClient
 from twotick.client.messages import FileInfo
 from twotick.ui.app.book import PAGE
-from twotick.ui.app.incoming import Incoming, access_of, left
+from twotick.ui.app.incoming import LONGEST_TOPIC, Incoming, access_of, left
 from twotick.ui.app.model import Conversation, Message, Room, RoomMember, Transfer
 from twotick.ui.app.session import Hit, Hits, Session
 from twotick.ui.text import visible
+from twotick.wire import is_name, is_room
 
 _REACH = 5_000
 """Messages that are loaded to get to a certain one."""
@@ -114,18 +115,26 @@ class Asking(Session):
     async def rooms(self) -> list[Room]:
         """See `Session`."""
         with for_people():
-            found = await (await self._server()).rooms()
+            found = [each for each in await (await self._server()).rooms() if _is_room(each)]
         for each in found:
             self._note(each)
         return [
-            Room(each.name, access_of(each.public), each.role.value, each.members, each.topic, each.invited)
+            Room(
+                each.name,
+                access_of(each.public),
+                each.role.value,
+                each.members,
+                each.topic[:LONGEST_TOPIC],
+                each.invited,
+            )
             for each in found
         ]
 
     async def members(self, conversation: Conversation) -> list[RoomMember]:
         """See `Session`."""
         with for_people():
-            found = await (await self._server()).room_members(conversation.name)
+            listed = await (await self._server()).room_members(conversation.name)
+        found = [each for each in listed if is_name(each.name.encode(errors="replace"))]
         return [
             RoomMember(each.name, each.role.value, each.since, self.conversations.presence(each.name)) for each in found
         ]
@@ -177,12 +186,14 @@ class Asking(Session):
 
     def _note(self, info: RoomInfo) -> None:
         """How a room is now. One of which nothing is here is noted only if the user is in it."""
+        if not _is_room(info):
+            return
         room = self.conversations.find(info.name)
         if info.role is not Role.NONE:
             room = self._book.conversation(info.name)
             room.left = False
         if room is not None:
-            room.topic, room.access, room.members = info.topic, access_of(info.public), info.members
+            room.topic, room.access, room.members = info.topic[:LONGEST_TOPIC], access_of(info.public), info.members
             room.role = info.role.value
             self._book.changed(room)
 
@@ -208,6 +219,11 @@ class Asking(Session):
         about = None if message is None or not message.id else message.id
         with for_people():
             await (await self._server()).report(name, text, about)
+
+
+def _is_room(info: RoomInfo) -> bool:
+    """Whether what the server says is a room can be one."""
+    return is_room(info.name.encode(errors="replace"))
 
 
 @contextlib.contextmanager

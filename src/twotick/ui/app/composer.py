@@ -137,8 +137,10 @@ class Composer(TextArea):
             self.post_message(self.Submitted(self.text))
 
     def _is_whole(self) -> bool:
-        """Whether what is proposed is what was typed, as for a command."""
-        return self.text.strip() in {proposal.text.strip() for proposal in self._proposals}
+        """Whether what is proposed is what was typed."""
+        row, column = self.cursor_location
+        before = self.document.get_line(row)[:column].lower()
+        return any(before[each.start :] == each.text.strip().lower() for each in self._proposals)
 
     def complete(self) -> None:
         """Complete the word before the cursor; or leave."""

@@ -27,7 +27,7 @@ from twotick.wire import is_identifier, is_name, is_room
 _MOST_TOLD = 1000
 """Conversations of which the server tells how they stand (rule 14.1)."""
 
-_LONGEST_TOPIC = 250
+LONGEST_TOPIC = 250
 """Characters of a topic that are kept."""
 
 _LONGEST_FILE_NAME = 255
@@ -297,7 +297,7 @@ class Incoming:
             case EventKind.APPOINTED if event.role is not None and to_me:
                 room.role = event.role.value
             case EventKind.CHANGED:
-                room.topic = room.topic if event.topic is None else event.topic[:_LONGEST_TOPIC]
+                room.topic = room.topic if event.topic is None else event.topic[:LONGEST_TOPIC]
                 room.access = room.access if event.public is None else access_of(event.public)
             case _:
                 pass
@@ -325,7 +325,7 @@ def _event(entry: MemberMessage) -> Event | None:
         event.kind.value,
         event.member[:64],
         "" if event.role is None else event.role.value,
-        None if event.topic is None else event.topic[:_LONGEST_TOPIC],
+        None if event.topic is None else event.topic[:LONGEST_TOPIC],
         "" if event.public is None else access_of(event.public),
         event.room[:64] if event.kind is EventKind.INVITED else "",
     )

@@ -25,7 +25,7 @@ from twotick.ui.app.room_actions import RoomActions
 from twotick.ui.app.search import SearchActions
 from twotick.ui.app.session import Deed, Session
 from twotick.ui.app.sidebar import counts, dot
-from twotick.ui.app.titles import status_line, title_line, undertaking_line, where_to_begin
+from twotick.ui.app.titles import OneLine, status_line, title_line, undertaking_line, where_to_begin
 from twotick.ui.text import placed
 from twotick.wire import is_name, is_room
 
@@ -97,10 +97,10 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         self._loading = False
         self.undertaking: Undertaking | None = None
         self.attendance = Attendance(session.set_presence)
-        self._title = Static(id="title", markup=False)
+        self._title = OneLine("title")
         self._below = Static(id="below", markup=False)
-        self._doing = Static(id="undertaking", markup=False)
-        self._status = Static(id="status", markup=False)
+        self._doing = OneLine("undertaking")
+        self._status = OneLine("status")
         self.composer.commands = [(each.word, each.title) for each in COMMANDS + ON_MESSAGES if for_user(session, each)]
 
     def compose(self) -> ComposeResult:
@@ -180,9 +180,9 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
             return
         self._know(conversations)
         self.sidebar.update_conversations(conversations, self.shown)
-        if self.shown is not None:
-            others = self._conversations.unread - self.shown.unread
-            self._title.update(title_line(self.shown, others, self._title.size.width))
+        if (shown := self.shown) is not None:
+            others = self._conversations.unread - shown.unread
+            self._title.show(lambda width: title_line(shown, others, width))
         below = self._below
         below.display = not self.messages.at_end and self.shown is not None
         below.update(f"\u2193 {self._came_below} new" if self._came_below else "\u2193 newer messages")
@@ -206,11 +206,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         """Say how the connection is, and what waits."""
         self._status.set_class(self.session.problem is not None, "-away")
         away = not self.attendance.here
-        self._status.update(Content(status_line(self.session, away, self.size.width - 2)))
-
-    def on_resize(self) -> None:
-        """There may be room for more, or for less."""
-        self.call_after_refresh(self._update)
+        self._status.show(lambda width: status_line(self.session, away, width))
 
     def _focus_changed(self, focus: bool) -> None:
         self.attendance.focus(focus)
@@ -294,7 +290,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         if undertaking.kind == "edit":
             self.composer.set_text(undertaking.message.text)
         self._doing.display = True
-        self._doing.update(undertaking_line(undertaking, self._title.size.width))
+        self._doing.show(lambda width: undertaking_line(undertaking, width))
         self.composer.focus()
 
     def end_undertaking(self) -> None:

@@ -30,7 +30,6 @@ from twotick.client import (
     TwotickError,
     join,
 )
-from twotick.client.answers import StatusList
 from twotick.client.credentials import Credential
 from twotick.client.entries import Presence as Whereabouts
 from twotick.client.messages import FileInfo
@@ -42,6 +41,7 @@ from twotick.ui.app.rights import may
 from twotick.ui.app.session import Deed
 from twotick.ui.app.store import LocalStore
 from twotick.ui.tasks import together
+from twotick.wire import is_name
 
 _DEVICE = "chat"
 """What is added to the device's name."""
@@ -86,6 +86,8 @@ class MemberSession(Asking):
         self._look = asyncio.Event()  # at how conversations and rooms are
         self._caught_up = False
         self._here = True
+        self._wanted_shown: bool | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._typed: dict[str, float] = {}  # when others were told last, by conversation, on the monotonic clock
         self._uploads: asyncio.Queue[Message] = asyncio.Queue()
         self._incoming = Incoming(self._book, lambda message: self.on_message(message), self._look.set)
@@ -111,7 +113,7 @@ class MemberSession(Asking):
                 self._me = me
                 self._decided.set()
                 group.create_task(self._keep_up(me))
-                group.create_task(self._watch(me))
+                self._watch()
                 group.create_task(self._send_all(me, group))
                 group.create_task(self._upload_all(me, group))
                 async for entry in me.entries():
@@ -282,6 +284,7 @@ class MemberSession(Asking):
         """Ask what is unread, and how conversations and rooms are."""
         with contextlib.suppress(RequestRefused, TooManyRequests):  # then what is known stays
             self._incoming.take_standings(await me.conversations(), rank=not self._caught_up)
+            self.max_body = me.max_body
             for each in await me.rooms():
                 self._note(each)
 
@@ -333,34 +336,32 @@ class MemberSession(Asking):
 
     # What others see
 
-    async def _watch(self, me: MemberClient) -> None:
-        """Say whether the user is there, and see who else is; from then on changes are told."""
-        with contextlib.suppress(RequestRefused, TooManyRequests):
-            found = await me.status(self._whereabouts)
-            self.shown = found.shown
-            for each in found.users:
-                self.conversations.set_presence(each.name, Presence(each.state.value, each.since))
-
-    @property
-    def _whereabouts(self) -> Whereabouts:
-        return Whereabouts.HERE if self._here else Whereabouts.AWAY
-
     def set_presence(self, here: bool) -> None:
         """See `Session`."""
         if here is not self._here:
             self._here = here
-            if self._me is not None:
-                self._spawn(self._say(self._me.status(self._whereabouts)))
+            self._watch()
 
     def set_shown(self, shown: bool) -> None:
         """See `Session`."""
-        self.shown = shown
-        if self._me is not None:
-            self._spawn(self._say(self._me.status(shown=shown)))
+        self.shown = self._wanted_shown = shown
+        self._watch()
 
-    async def _say(self, status: Coroutine[Any, Any, StatusList]) -> None:
+    def _watch(self) -> None:
+        """Say whether the user is there, and see who else is; from then on changes are told."""
+        if self._watching is not None:
+            self._watching.cancel()
+        if self._me is not None:
+            self._watching = self._spawn(self._say(self._me))
+
+    async def _say(self, me: MemberClient) -> None:
+        state = Whereabouts.HERE if self._here else Whereabouts.AWAY
         with contextlib.suppress(RequestRefused, TooManyRequests):
-            self.shown = (await status).shown
+            found = await me.status(state, shown=self._wanted_shown)
+            self.shown = found.shown
+            for each in found.users:
+                if is_name(each.name.encode(errors="replace")):
+                    self.conversations.set_presence(each.name, Presence(each.state.value, each.since))
 
     def typing(self, conversation: Conversation) -> None:
         """See `Session`."""
@@ -371,11 +372,12 @@ class MemberSession(Asking):
             self._typed[key] = when
             self._spawn(self._me.typing(conversation.name))
 
-    def _spawn(self, saying: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, saying: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Tell the server something that nobody waits for."""
         task = asyncio.create_task(saying)
         self._tasks.add(task)
         task.add_done_callback(self._said)
+        return task
 
     def _said(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -192,6 +192,8 @@ def _around(hit: Hit) -> list[Message]:
 
 
 def _said(message: Message) -> str:
+    if message.event is not None:
+        return summary(message)
     return f"{placed(message.sender[:33], keep='')}: {summary(message)}"
 
 

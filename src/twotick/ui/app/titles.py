@@ -1,7 +1,11 @@
 """The single lines around the messages: the title, what is done with the text, how the connection is."""
 
+from collections.abc import Callable
+
 from rich.cells import cell_len
+from textual import events
 from textual.content import Content
+from textual.widgets import Static
 
 from twotick.ui.app.details import presence_text
 from twotick.ui.app.folding import shortened
@@ -16,6 +20,27 @@ _WIDE = 50
 """Columns in which there is room for whole sentences."""
 
 _HINT = "? keys  ^K go to  ^P commands"
+
+
+class OneLine(Static):
+    """A line that is made for the columns there are, and anew when these change."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(id=name, markup=False)
+        self._make: Callable[[int], Content] = lambda _: Content()
+
+    def show(self, make: Callable[[int], Content]) -> None:
+        """Show a line.
+
+        Args:
+            make: gives it for a number of columns.
+        """
+        self._make = make
+        self.update(make(self.size.width))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Make it anew."""
+        self.update(self._make(self.size.width))
 
 
 def title_line(shown: Conversation, unread_elsewhere: int, width: int) -> Content:
@@ -64,7 +89,7 @@ def undertaking_line(undertaking: Undertaking, width: int) -> Content:
     return Content.assemble((what, "bold"), shortened(about, room) if room > 3 else "", (hint, "dim"))
 
 
-def status_line(session: Session, away: bool, width: int) -> str:
+def status_line(session: Session, away: bool, width: int) -> Content:
     """How the connection is, and what waits.
 
     Args:
@@ -88,7 +113,7 @@ def status_line(session: Session, away: bool, width: int) -> str:
     text = " \u00b7 ".join(each for each in parts if each)
     if session.problem is None and len(text) + 2 + len(_HINT) <= width:
         text += _HINT.rjust(width - len(text))
-    return shortened(text, width)
+    return Content(shortened(text, width))
 
 
 def where_to_begin(session: Session) -> Content:
