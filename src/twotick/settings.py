@@ -1,13 +1,13 @@
 """Settings: from the command line, else `TWOTICK_...` variables, else a TOML file, else the default."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import platformdirs
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from twotick.client import DEFAULT_SERVER
 
@@ -20,10 +20,10 @@ class SettingsError(Exception):
     """A setting makes no sense; the message names it and says what it should be."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings. docs/operations.md explains them; those in docs/protocol.md, section 8, bound the server."""
 
-    model_config = SettingsConfigDict(env_prefix="TWOTICK_", extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     server: str = DEFAULT_SERVER
     notify: Literal["bell", "desktop", "off"] = "bell"
@@ -69,18 +69,6 @@ class Settings(BaseSettings):
     frame_timeout: PositiveFloat = 60.0
     linger_timeout: PositiveFloat = 2.0
     stop_timeout: PositiveFloat = 5.0
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is given to the constructor: `load` has put that together."""
-        return (init_settings,)
 
     def server_options(self) -> "ServerOptions":
         """What a server with these settings is to be."""
@@ -162,10 +150,16 @@ def load(file: Path | None, given: dict[str, Any]) -> Settings:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"cannot read the settings in {path}: {error}") from error
     try:
-        variables = EnvSettingsSource(Settings)()
-        return Settings(**{**content, **variables, **{key: value for key, value in given.items() if value is not None}})
+        named = {key: value for key, value in given.items() if value is not None}
+        return Settings.model_validate({**content, **_variables(), **named})
     except ValidationError as error:
         raise SettingsError("; ".join(map(_problem, error.errors()))) from error
+
+
+def _variables() -> dict[str, str]:
+    """What variables say; others whose names begin like that are no settings."""
+    given = {name.lower(): value for name, value in os.environ.items()}
+    return {name: given[f"twotick_{name}"] for name in Settings.model_fields if f"twotick_{name}" in given}
 
 
 def _problem(details: ErrorDetails) -> str:

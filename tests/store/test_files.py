@@ -20,6 +20,7 @@ from twotick.store.records import (
     Fetch,
     FindMember,
     Member,
+    Prune,
     RemoveMember,
     Revoke,
     SetPassword,
@@ -375,3 +376,20 @@ def test_what_is_removed_is_not_left_in_the_file(kept: Asker):
     assert secret not in left
     assert b"an-old-password-hash" not in left
     kept.reopen()
+
+
+def test_a_room_goes_from_the_file_with_the_last_message_to_it(kept: Asker):
+    def rooms() -> int:
+        assert kept.folder is not None
+        connection = sqlite3.connect(kept.folder / "twotick.db")
+        (count,) = connection.execute("SELECT count(*) FROM room").fetchone()
+        connection.close()
+        return count
+
+    kept.create("alice")
+    kept.leave("alice")
+    assert kept.ask(Prune(NOW + 100, 1)) is False
+    assert rooms() == 1, "alice's log has what happened there"
+    kept.ack("alice", 99)
+    assert kept.ask(Prune(NOW + 100, 1)) is False
+    assert rooms() == 0

@@ -77,7 +77,15 @@ class Terminal:
 
     def has(self, *texts: str) -> None:
         """Wait until all of these are on the screen."""
-        while not all(text in self.screen for text in texts):
+        self._wait(lambda: all(text in self.screen for text in texts), texts)
+
+    def has_one_of(self, *texts: str) -> str:
+        """Wait until one of these is on the screen, and give it."""
+        self._wait(lambda: any(text in self.screen for text in texts), texts)
+        return next(text for text in texts if text in self.screen)
+
+    def _wait(self, condition: Callable[[], bool], texts: tuple[str, ...]) -> None:
+        while not condition():
             try:
                 self._stream.feed(self._child.read_nonblocking(4096, _PATIENCE))
             except (pexpect.EOF, pexpect.TIMEOUT) as error:

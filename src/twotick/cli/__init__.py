@@ -2,7 +2,6 @@
 
 import io
 import sys
-from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -24,6 +23,8 @@ def _options(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> None:
     if show_version:
+        from importlib.metadata import version
+
         print(f"twotick {version('twotick')}")
         raise typer.Exit
 

@@ -1,5 +1,6 @@
 """Commands to talk: demo, chat, send, listen; and bench."""
 
+import gc
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -47,11 +48,16 @@ def chat(
 
     Line by line, '@bob hello' sends to bob, '@ALL hello' to everyone.
     """
+    full_screen = on_a_terminal() and not plain
+    if full_screen:
+        gc.disable()  # of what is loaded now nothing is garbage, and not to look for it brings the first picture sooner
     settings = settings_of(config, server=server)
     who = login_of(settings, name)
-    if on_a_terminal() and not plain:
+    if full_screen:
         from twotick.ui.app import Wishes, talk
 
+        gc.freeze()
+        gc.enable()
         run(talk(Wishes(settings.server, name or "", who, settings.max_body, settings.notify, settings.theme)))
         return
     from twotick.ui.chat import chat, chat_as_member

@@ -2,6 +2,8 @@
 
 import sqlite3
 
+from twotick.store.search import Words
+
 _RULES = (
     (
         "the log of member {} is not in the list of members",
@@ -214,11 +216,7 @@ def problems(connection: sqlite3.Connection) -> list[str]:
         found: list[str] = [line for (line,) in connection.execute(f"PRAGMA integrity_check({_MOST})") if line != "ok"]
         for words, query in _RULES:
             found += [words.format(*row) for row in connection.execute(query).fetchmany(_MOST)]
-        try:
-            connection.execute("INSERT INTO word (word) VALUES ('integrity-check')")
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
-                raise
+        if not Words(connection.execute).is_sound():
             found.append("the index of words is damaged")
     finally:
         connection.execute("ROLLBACK")

@@ -269,10 +269,10 @@ class Logs:
         self.rooms.clear()
         self._in_rooms = 0
 
-    def remember(self, room: RoomState) -> None:
-        """Remember a room."""
+    def remember(self, room: RoomState, members: int) -> None:
+        """Remember a room, and that so many members of it were not remembered before."""
         self.rooms[room.key] = room
-        self._in_rooms += len(room.members)
+        self._in_rooms += members
 
     def is_full(self, box: Mailbox, size: int) -> bool:
         """Whether a mailbox does not take one more message with that many bytes (rule 11.13)."""

@@ -80,7 +80,7 @@ class MemoryStore:
         desk = Desk(logs, reading)
         self._index = sqlite3.connect(":memory:", check_same_thread=False)  # one thread may open it, and another use it
         self._index.executescript(INDEX)
-        words = Words(self._index.execute)
+        self._words = words = Words(self._index.execute)
         texts = Texts(logs, words, reading)
         self._search = Search(words, texts)
         logs.before_change, logs.after_change = texts.forget, texts.renew
@@ -166,7 +166,8 @@ class MemoryStore:
         Returns:
             The problems in words; none if all is well.
         """
-        return problems(self._logs, self._directory)
+        found = problems(self._logs, self._directory)
+        return found if self._words.is_sound() else [*found, "the index of words is damaged"]
 
     def close(self) -> None:
         """Close the index; all else goes with the store."""

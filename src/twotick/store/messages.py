@@ -26,7 +26,7 @@ from twotick.store.records import (
     Settle,
     State,
 )
-from twotick.store.rooms import RoomState
+from twotick.store.rooms import NotAllowed, RoomState
 from twotick.store.sqlite_rooms import Rooms
 
 _AT_ONCE = 256
@@ -47,6 +47,29 @@ EXPIRED = "expired"
 RESTARTED = "the server was restarted: it is not known whether the message arrived"
 
 
+class Recipients:
+    """Those whom a message is for.
+
+    Attributes:
+        boxes: those who get it.
+        blocking: those who have blocked its sender, and so do not.
+        full: those whose mailbox is full.
+        total: how many there are, those counted who are no members any more; guests count as one.
+        waiting: how many of them are waited for.
+        reason: why somebody else does not get it.
+    """
+
+    __slots__ = ("blocking", "boxes", "full", "reason", "total", "waiting")
+
+    def __init__(self, total: int):
+        self.boxes: list[Mailbox] = []
+        self.blocking: list[Mailbox] = []
+        self.full: list[Mailbox] = []
+        self.total = total
+        self.waiting = 0
+        self.reason = ""
+
+
 class Messages:
     """Carries out requests about messages. Each method carries out the request that it takes; see there."""
 
@@ -61,7 +84,7 @@ class Messages:
         """Store a message (rules 11.6, 11.7, 11.13 and 12.5, sections 13 and 14).
 
         Raises:
-            NotAllowed: it is refused, for a reason that is in rooms.py.
+            NotAllowed: it is refused.
         """
         logs = self._logs
         own: Mailbox | None = None
@@ -83,37 +106,14 @@ class Messages:
             if request.action is not Action.REACT:
                 target = self._editing.target(request, room)
 
-        body = request.body
-        name = request.sender_name.lower()
-        total = len(members) + request.live
-        boxes: list[Mailbox] = []
-        blocking: list[Mailbox] = []
-        full: list[Mailbox] = []
-        reason = ""
-        for member in members:
-            box = logs.mailbox(member)
-            if box is None:
-                reason = "the recipient is not a member any more"
-            elif box.blocked and room is None and name in box.blocked:
-                if sender is not None:
-                    blocking.append(box)
-                elif request.recipient.lower() == b"all":
-                    total -= 1
-                else:
-                    return Refusal(f"{request.recipient.decode(errors='replace')} is not connected")
-            elif logs.is_full(box, len(body)):
-                reason = f"the mailbox of {box.name} is full"
-                full.append(box)
-            else:
-                boxes.append(box)
-        waiting = len(boxes) + len(blocking) + request.live
-        if reason and not waiting:
-            return Refusal(reason)
+        to = self._recipients(request, members, is_room=room is not None)
+        boxes = to.boxes
 
         recipient, headers, time = request.recipient, request.headers, request.time
         if request.file:
             headers += self._files.attach(request)
-        peer, room_name, place = name, b"", 0
+        body = request.body
+        peer, room_name, place = request.sender_name.lower(), b"", 0
         if room is not None:
             room.last = place = room.last + 1
             peer, room_name = room.key, room.name
@@ -125,9 +125,9 @@ class Messages:
             time,
             request.expires,
             request.live,
-            total,
-            total - waiting,
-            reason,
+            to.total,
+            to.total - to.waiting,
+            to.reason,
             headers,
             body,
             None if room is None else room.number,
@@ -185,17 +185,55 @@ class Messages:
                     place,
                 )
             )
-        for box in blocking:
+        for box in to.blocking:
             logs.note_absent(box, message, waits=True)
-        if total > 1:
-            for box in full:
+        if message.total > 1:
+            for box in to.full:
                 logs.note_absent(box, message, waits=False)
         if target is not None:
-            self._editing.apply(target, request, is_blocked=bool(blocking))
+            self._editing.apply(target, request, is_blocked=bool(to.blocking))
         if not message.waiting:
             logs.conclude(message, outcome)
             logs.remove_if_unused(message)
         return Appended(number, outcome, place, len(members) if room is not None else 0)
+
+    def _recipients(self, request: Append, members: Sequence[int], *, is_room: bool) -> Recipients:
+        """Find out who gets a message (rules 11.13 and 14.4).
+
+        Args:
+            request: the message.
+            members: those it is for.
+            is_room: whether it is to a room, where nobody is blocked.
+
+        Raises:
+            NotAllowed: nobody does, and the sender is told that at once.
+        """
+        logs = self._logs
+        size, name = len(request.body), request.sender_name.lower()
+        to = Recipients(len(members) + request.live)
+        waiting = int(request.live)
+        for member in members:
+            box = logs.mailbox(member)
+            if box is None:
+                to.reason = "the recipient is not a member any more"
+            elif box.blocked and not is_room and name in box.blocked:
+                if request.sender is not None:
+                    to.blocking.append(box)
+                    waiting += 1
+                elif request.recipient.lower() == b"all":
+                    to.total -= 1
+                else:
+                    raise NotAllowed(f"{request.recipient.decode(errors='replace')} is not connected")
+            elif logs.is_full(box, size):
+                to.reason = f"the mailbox of {box.name} is full"
+                to.full.append(box)
+            else:
+                to.boxes.append(box)
+                waiting += 1
+        if to.reason and not waiting:
+            raise NotAllowed(to.reason)
+        to.waiting = waiting
+        return to
 
     def _known(self, sender: int, request: Append) -> Known | None:
         """The message that the member has sent with this Id, if there is one."""
@@ -349,8 +387,7 @@ class Messages:
         removed = 0
         for number, time, live in rows:
             if time >= oldest:  # and so are those after it
-                self._pruned = 0
-                return False
+                return self._end_pruning()
             self._pruned = number
             entries = logs.execute("SELECT member, seq, kind, peer FROM log WHERE message = ?", (number,)).fetchall()
             if not live and not any(self._is_needed(member, seq, kind) for member, seq, kind, _ in entries):
@@ -364,10 +401,15 @@ class Messages:
                 removed += len(entries)
                 if removed >= _ENTRIES_AT_ONCE:
                     return True
-        if len(rows) < _AT_ONCE:
-            self._pruned = 0
-            return False
-        return True
+        return True if len(rows) == _AT_ONCE else self._end_pruning()
+
+    def _end_pruning(self) -> bool:
+        """Forget rooms that are gone and of which no message is left. Returns that there is no more to look at."""
+        self._pruned = 0
+        self._logs.execute(
+            "DELETE FROM room WHERE folded IS NULL AND NOT EXISTS (SELECT 1 FROM message m WHERE m.room = room.number)"
+        )
+        return False
 
     def _is_needed(self, member: int, seq: int, kind: int) -> bool:
         """Whether a device does not have an entry yet, or the mailbox of a member without devices has it."""

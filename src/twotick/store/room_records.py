@@ -250,7 +250,7 @@ class ConversationSet:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Look for messages that the member may read (rule 14.5). Answered by Found, or Refusal if the query has no words.
+    """Look for messages that the member may read (rule 14.5). Answered by Found; or Refusal: no words, or too many.
 
     Attributes:
         query: words, words in quotes, and words that end in `*`.
@@ -274,7 +274,8 @@ class Found:
 
     Attributes:
         entries: RECEIVED and SENT; `seq` is 0 for one in a room that is not in the member's log.
-        before: what to give to `Search` to go on; 0 if there is no more.
+        before: what to give to `Search` to go on, also if there are fewer entries than were asked for: it looks at some
+            1,000 messages at most. 0 if there is no more.
     """
 
     entries: list[Entry]
@@ -283,9 +284,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Make a few hundred more messages findable, and put the index in order after deletions.
+    """Make a few hundred more messages findable; and remove the words of messages that were removed, a few at a time.
 
-    Answered by whether there is more to do: then ask again.
+    The latter begins when `Prune` has looked at everything. Answered by whether there is more to do: then ask again.
     """
 
 

@@ -96,6 +96,20 @@ class Words:
         )
         return [number for (number,) in rows]
 
+    def is_sound(self) -> bool:
+        """Whether the index is undamaged.
+
+        Raises:
+            sqlite3.Error: it cannot be read.
+        """
+        try:
+            self._execute("INSERT INTO word (word) VALUES ('integrity-check')")
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+                raise
+            return False
+        return True
+
     def begin_cleaning(self) -> None:
         """From now on, remove the words of messages that were removed."""
         self._execute("UPDATE word_cleaning SET wanted = 0, stage = 1 WHERE wanted = 1 AND stage = 0")

@@ -64,7 +64,7 @@ class Rooms:
         room.invited.update(
             member for (member,) in logs.execute("SELECT member FROM room_invitation WHERE room = ?", (number,))
         )
-        logs.remember(room)
+        logs.remember(room, len(room.members))
         return room
 
     def known(self, name: str, member: int) -> RoomState:
@@ -92,6 +92,7 @@ class Rooms:
                 logs.execute("INSERT OR IGNORE INTO room_invitation VALUES (?, ?)", (room.number, member))
             else:
                 logs.execute("DELETE FROM room_invitation WHERE room = ? AND member = ?", (room.number, member))
+        logs.remember(room, len(room.touched))
         room.touched.clear()
         logs.execute(
             "UPDATE room SET public = ?, topic = ?, open_from = ? WHERE number = ?",
@@ -220,7 +221,6 @@ class Rooms:
         ).lastrowid
         assert number is not None
         room.number = number
-        logs.remember(room)
         return self._changed(room, box, events, request.time)
 
     def join(self, request: JoinRoom) -> RoomChanged:

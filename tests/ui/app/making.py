@@ -1,9 +1,11 @@
 """Messages and conversations for tests."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from twotick.client import State
-from twotick.ui.app.model import Message
+from twotick.ui.app.model import WAITING, Conversations, Message
 from twotick.ui.app.store import LocalStore
 
 MORNING = datetime(2026, 11, 23, 9, 30).astimezone(UTC)
@@ -15,18 +17,20 @@ def message(
     seq: int = 1,
     *,
     peer: str = "bob",
+    sender: str = "",
     outgoing: bool = False,
     minutes: float = 0,
     state: State | None = None,
     ident: str = "",
     reason: str = "",
+    **more: Any,
 ) -> Message:
-    """A message from or to bob."""
+    """A message from or to bob; in a room from a sender, with `peer` the room."""
     if outgoing and state is None:
         state = State.ACCEPTED
     return Message(
         peer.lower(),
-        "alice" if outgoing else peer,
+        "alice" if outgoing else sender or peer,
         text,
         MORNING + timedelta(minutes=minutes),
         outgoing,
@@ -34,7 +38,20 @@ def message(
         ident,
         state,
         reason,
+        seq=seq if seq < WAITING else 0,
+        **more,
     )
+
+
+def put(conversations: Conversations, *messages: Message) -> None:
+    """Have messages in conversations, all of which are there then."""
+    for each in messages:
+        conversation = conversations.open(each.conversation)
+        conversation.loaded = conversation.complete = True
+        each.number = each.number or 1 + max(
+            (other.number for one in conversations for other in one.messages), default=0
+        )
+        conversations.add(each)
 
 
 def stored(store: LocalStore, *messages: Message) -> list[Message]:
@@ -42,3 +59,8 @@ def stored(store: LocalStore, *messages: Message) -> list[Message]:
     for each in messages:
         store.add(each)
     return list(messages)
+
+
+def texts(messages: Iterable[Message]) -> list[str]:
+    """What messages say."""
+    return [each.text for each in messages]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.strip import Strip
 from textual.widget import Widget
 
 from tests.client.members import Chat, until
@@ -33,8 +34,12 @@ class Person:
     @property
     def screen(self) -> str:
         """What is on the screen."""
-        strips = self.app.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
-        return "\n".join(strip.text.rstrip() for strip in strips)
+        return "\n".join(strip.text.rstrip() for strip in self.strips)
+
+    @property
+    def strips(self) -> list[Strip]:
+        """Likewise, with its styles."""
+        return self.app.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
 
     async def press(self, *keys: str) -> None:
         await self._pilot.press(*keys)

@@ -90,7 +90,7 @@ async def test_what_nobody_can_get_is_not_delivered_and_is_sent_again_on_demand(
         await alice.type("anybody", "enter")
         await alice.sees("\u2717", "not delivered: ")
         async with connect("carol", chat.address) as carol:
-            await alice.press("escape", "r")
+            await alice.press("escape", "a")
             message = await carol.receive()
             assert message.text == "anybody"
             await message.ack()
@@ -104,8 +104,8 @@ async def test_unread_messages_are_counted_until_they_are_seen(tmp_path: Path) -
         chat.join("carol") as carol,
         person(member(chat, tmp_path)) as alice,
     ):
-        await bob.send("alice", "one")
-        await alice.sees("one")
+        await bob.send("alice", "from bob")
+        await alice.sees("from bob")
         receipt = await carol.send("alice", "@alice come")
         await carol.send("alice", "please")
         await alice.sees("@2", "2 unread elsewhere")
@@ -189,7 +189,7 @@ async def test_everything_that_can_be_done_is_in_the_palette() -> None:
     async with chatting() as chat, person(guest(chat.address), 80, 60) as alice:
         await alice.sees("Nothing was said yet")
         await alice.press("ctrl+p")
-        await alice.sees("Go to ...", "Next unread conversation", "Details", "Colours", "Keys", "Leave")
+        await alice.sees("Go to ...", "Next unread conversation", "Details", "Colours", "Keys", "Quit")
         await alice.type("deta", "enter")
         await alice.sees("Waiting", "0 to be sent")
 
@@ -244,7 +244,7 @@ async def test_nothing_that_others_send_changes_the_screen_beyond_its_place(tmp_
         person(member(chat, tmp_path), 80, 40) as alice,
     ):
         await bob.send("alice", hostile)
-        await alice.sees("\u241b]0;owned\u2407", "[bold]markup[/]", "<U+202E>evil", "Enter shows all of it")
+        await alice.sees("\u241b]0;owned\u2407", "[bold]markup[/]", "<U+202E>evil", "v shows all of it")
         assert "\x1b" not in alice.screen
         await bob.send("alice", "x" * 900_000)
         await bob.send("alice", "short")
@@ -257,8 +257,8 @@ async def test_without_colours_everything_is_still_told(tmp_path: Path, monkeypa
     monkeypatch.setenv("NO_COLOR", "1")
     async with chatting("alice", "bob") as chat, chat.join("bob") as bob, person(member(chat, tmp_path)) as alice:
         await bob.send("alice", "hello")
-        await alice.sees("\u258cbob", "hello")
-        strips = alice.app.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
+        await alice.sees("\u258c  bob", "hello")
+        strips = alice.strips
         filtered = [each.apply_filter(alice.app._filters[-1], alice.app.screen.background_colors[1]) for each in strips]  # pyright: ignore[reportPrivateUsage]
         styles = [segment.style for strip in filtered for segment in strip if segment.style is not None]
         assert {each.color.name for each in styles if each.color} <= {"default"}

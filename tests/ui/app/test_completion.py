@@ -1,13 +1,17 @@
 """What a word may be completed to."""
 
-from twotick.ui.app.completion import proposals
+from pathlib import Path
+
+import pytest
+
+from twotick.ui.app.completion import Known, files, proposals
 
 NAMES = ["Bob", "barbara", "carol"]
-COMMANDS = [("theme", "Colours"), ("to", "Go to")]
+KNOWN = Known(NAMES, ["#team", "#Tea-room", "#hall"], [("theme", "Colours"), ("to", "Go to")])
 
 
 def texts(before: str, first: bool = True) -> list[str]:
-    return [each.text for each in proposals(before, first, NAMES, COMMANDS)]
+    return [each.text for each in proposals(before, first, KNOWN)]
 
 
 def test_names_are_completed_after_an_at_sign() -> None:
@@ -27,5 +31,23 @@ def test_emoji_are_completed_after_two_letters() -> None:
 
 
 def test_a_proposal_takes_the_place_of_the_word() -> None:
-    (found,) = proposals("hi @car", True, NAMES, COMMANDS)
+    (found,) = proposals("hi @car", True, KNOWN)
     assert "hi @car"[: found.start] + found.text == "hi @carol "
+
+
+def test_rooms_are_completed_after_a_hash_sign() -> None:
+    assert texts("in #te") == ["#Tea-room ", "#team "]
+    assert texts("in #tea-r") == ["#Tea-room "]
+
+
+def test_paths_are_completed_after_the_command_to_send_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("Notes.txt", "no way.txt", ".notes"):
+        (tmp_path / name).touch()
+    (tmp_path / "novels").mkdir()
+    assert files(f"{tmp_path}/no") == [f"{tmp_path}/{name}" for name in ("no way.txt", "Notes.txt", "novels/")]
+    assert files(f"{tmp_path}/.n") == [f"{tmp_path}/.notes"]
+    assert files(f"{tmp_path}/nowhere/x") == files("~nobody-at-all/x") == []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (found,) = proposals("/file ~/nov", True, KNOWN)
+    assert (found.text, found.start) == ("~/novels/", 6)
+    assert texts("/file ~/nov", first=False) == []

@@ -1,14 +1,17 @@
 """How messages are laid out."""
 
+from dataclasses import replace
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tests.ui.app.making import message
+from tests.ui.app.making import MORNING, message
 from tests.ui.test_text import anything, obeyed, tricks
 from twotick.client import State
-from twotick.ui.app.layout import MOST_LINES, Around, Line, height, lines, links, wrapped
-from twotick.ui.app.model import Message
+from twotick.ui.app.folding import Line, folded, links, wrapped
+from twotick.ui.app.layout import MOST_LINES, Around, height, lines, shape, size_text
+from twotick.ui.app.model import Event, File, Message, Transfer
 
 BEFORE = message("before", 0)
 widths = st.integers(1, 120)
@@ -18,8 +21,69 @@ def text_of(line: Line) -> str:
     return "".join(span.text for span in line)
 
 
-def laid_out(each: Message, before: Message | None = BEFORE, width: int = 60, new: bool = False) -> list[str]:
-    return [text_of(line).rstrip() for line in lines(each, Around(before, new), width)]
+def laid_out(
+    each: Message, before: Message | None = BEFORE, width: int = 60, new: bool = False, quoted: Message | None = None
+) -> list[str]:
+    return [text_of(line).rstrip() for line in lines(each, Around(before, new, quoted=quoted), width)]
+
+
+def of_style(each: Message, style: str, width: int = 60, me: str = "alice") -> list[str]:
+    """What has that style."""
+    built = lines(each, Around(BEFORE, me=me), width)
+    return [span.text for line in built for span in line if span.style == style]
+
+
+hostile = anything | tricks | st.text("ab \U0001f469\u200d\U0001f4bb\u4f60e\u0301\ufe0f[/]")
+kinds = st.sampled_from(["created", "joined", "left", "changed", "removed", "appointed", "invited"])
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> Message:
+    """A message with anything, in every field that somebody else fills in."""
+    each = message(draw(hostile), outgoing=draw(st.booleans()), reason=draw(hostile))
+    each.sender = draw(hostile)
+    if each.outgoing:
+        each.state = draw(st.sampled_from(State))
+    each.of = draw(st.integers(0, 2000))
+    each.have = draw(st.integers(0, each.of))
+    if draw(st.booleans()):
+        each.reply_to = (draw(hostile), draw(hostile))
+    if draw(st.booleans()):
+        each.reactions = draw(st.dictionaries(hostile, st.lists(hostile, max_size=3), max_size=12))
+    if draw(st.booleans()):
+        each.file = File("k", draw(hostile), draw(st.integers(-1, 1 << 70)), "")
+        each.transfer = draw(st.none() | st.builds(Transfer, st.integers(-5, 50), st.integers(-5, 40)))
+    if draw(st.booleans()):
+        each.edited = each.time
+    if draw(st.booleans()):
+        each.event = Event(
+            draw(kinds | hostile), draw(hostile), draw(hostile), draw(st.none() | hostile), draw(hostile), draw(hostile)
+        )
+    elif draw(st.booleans()):
+        each.deleted = each.time
+    return each
+
+
+@given(messages(), messages() | st.none(), messages() | st.none(), st.booleans(), st.booleans(), widths)
+def test_nothing_that_somebody_else_fills_in_leaves_its_place(
+    each: Message, before: Message | None, quoted: Message | None, new: bool, blocked: bool, width: int
+) -> None:
+    around = Around(before, new, blocked, quoted, "alice")
+    built = lines(each, around, width)
+    assert len(built) == height(each, around, width) <= MOST_LINES + 15
+    for line in built:
+        assert obeyed(text_of(line)) == set()
+        if width > 8:
+            assert cell_len(text_of(line)) <= width
+    assert len(lines(each, around._replace(quoted=None), width)) == len(built)
+
+
+@given(messages(), messages(), st.sets(st.sampled_from(["text", "state", "have", "reactions", "file", "transfer"])))
+def test_messages_of_one_shape_have_equally_many_lines(one: Message, other: Message, changes: set[str]) -> None:
+    other = replace(one, **{name: getattr(other, name) for name in changes})
+    around = Around(BEFORE)
+    if shape(one, around) == shape(other, around):
+        assert height(one, around, 40) == height(other, around, 40)
 
 
 @given(anything | tricks | st.text("ab \U0001f469\u200d\U0001f4bb\u4f60e\u0301\ufe0f"), widths)
@@ -90,6 +154,103 @@ def test_ticks_stand_at_the_right_of_the_last_line() -> None:
 def test_why_a_message_failed_is_said_below_it() -> None:
     each = message("hi", outgoing=True, state=State.FAILED, reason="bob is not connected")
     assert laid_out(each, width=60)[-2:] == ["  hi" + "\u2717".rjust(55), "  not delivered: bob is not connected"]
+
+
+def test_in_a_room_it_is_counted_who_has_a_message() -> None:
+    each = message("hi", outgoing=True, peer="#team", have=3, of=7)
+    assert laid_out(each)[-1].endswith(" 3/7")
+    each.state = State.DELIVERED
+    assert laid_out(each)[-1].endswith(" \u2713\u2713")
+    each.have, each.state = 0, State.ACCEPTED
+    assert laid_out(each)[-1].endswith(" \u2713")
+
+
+def test_marks_that_do_not_fit_have_a_line_of_their_own() -> None:
+    each = message("x" * 14, outgoing=True, state=State.READ)
+    assert laid_out(each, width=20)[-1] == "  " + "x" * 14 + " \u2713\u2713"
+    each.edited = each.time
+    assert laid_out(each, width=20)[-2:] == ["  " + "x" * 14, "edited \u2713\u2713".rjust(19)]
+
+
+def test_what_was_edited_or_deleted_says_so() -> None:
+    assert laid_out(message("hi", edited=MORNING), width=20)[-1] == "  hi" + "edited".rjust(15)
+    assert laid_out(message("", deleted=MORNING, edited=MORNING))[-1] == "  deleted"
+
+
+def test_a_reply_quotes_what_it_answers_in_one_line() -> None:
+    first = message("one\ntwo " + "and more " * 40, ident="m1")
+    each = message("yes", 2, outgoing=True, reply_to=("bob", "m1"))
+    quote = laid_out(each, first, quoted=first)[-2]
+    assert quote.startswith("  \u250c bob: one two and more and more")
+    assert quote.endswith("\u2026")
+    assert cell_len(quote) <= 60 - 4
+    assert laid_out(each, first)[-2] == "  \u250c bob: a message that is not here"
+    first.deleted = MORNING
+    assert laid_out(each, first, quoted=first)[-2] == "  \u250c bob: deleted"
+
+
+def test_reactions_are_counted_below_the_message_and_ones_own_stand_out() -> None:
+    each = message("hi", reactions={"\U0001f44d": ["bob", "Alice"], "ok": ["carol"]})
+    assert laid_out(each)[-1] == "  \U0001f44d 2  ok 1"
+    assert of_style(each, "mine") == ["\U0001f44d 2"]
+    assert of_style(each, "reaction") == ["ok 1"]
+    each.reactions = {f"r{count}": ["bob"] for count in range(11)}
+    assert laid_out(each, width=80)[-1].endswith("r7 1  +3")
+
+
+def test_a_file_has_its_name_size_and_how_to_save_it_or_how_much_of_it_is_here() -> None:
+    each = message("", file=File("k", "a photo.png", 150_000, ""))
+    assert laid_out(each)[-1] == "  \u25a4 a photo.png  146 KiB  s saves it"
+    each.transfer = Transfer(75_000, 150_000)
+    assert laid_out(each)[-1].endswith("146 KiB  " + "\u2588" * 6 + "\u2591" * 6 + "  50%")
+    each.text = "look"
+    assert laid_out(each)[-2] == "  look"
+
+
+def test_sizes_are_for_people() -> None:
+    assert [size_text(size) for size in (0, 999, 1000, 2048, 150_000, 100 << 20, 3 << 30)] == [
+        "0 bytes", "999 bytes", "1.0 KiB", "2.0 KiB", "146 KiB", "100 MiB", "3.0 GiB",
+    ]  # fmt: skip
+
+
+def test_what_happens_is_a_quiet_line_without_a_name_above() -> None:
+    def said(event: Event) -> str:
+        (line,) = laid_out(message("", peer="#team", sender="bob", event=event))
+        return line
+
+    assert said(Event("joined")) == "  bob joined  09:30"
+    assert said(Event("removed", "carol")) == "  bob removed carol  09:30"
+    assert said(Event("appointed", "carol", "moderator")) == "  bob made carol a moderator  09:30"
+    assert said(Event("changed", topic="wine")) == "  bob changed the topic to: wine  09:30"
+    assert said(Event("changed", access="public")) == "  bob changed who may join: everybody  09:30"
+    assert said(Event("invited", room="#team")) == "  bob invites you to #team: Enter joins  09:30"
+    after = message("hi", 2, peer="#team", sender="bob")
+    event = message("", peer="#team", sender="bob", event=Event("joined"))
+    assert laid_out(after, event)[1] == "  bob  09:30"
+
+
+def test_what_blocked_users_say_in_rooms_is_hidden() -> None:
+    each = message("spam", peer="#team", sender="mallory")
+    built = [text_of(line) for line in lines(each, Around(BEFORE, blocked=True), 60)]
+    assert built == ["  mallory is blocked: v shows it"]
+
+
+def test_what_went_to_everyone_says_so() -> None:
+    first = message("psst")
+    assert laid_out(message("hello all", 2, everyone=True), first)[1] == "  bob  09:30  to everyone"
+
+
+def test_all_of_a_folded_link_stands_out() -> None:
+    link = "https://a.example/" + "x" * 60
+    assert "".join(of_style(message(f"see {link}, please"), "link", 30)) == link
+    assert len(of_style(message(f"see {link}, please"), "link", 30)) == 4
+    assert "".join(of_style(message(f"{link} @alice"), "mention", 30)) == "@alice"
+
+
+@given(st.text("ab /:hts.@\u4f60", max_size=60), st.integers(2, 30))
+def test_folds_know_where_they_begin(text: str, room: int) -> None:
+    for start, line in folded(text, room):
+        assert text[start : start + len(line)] == line
 
 
 def test_links_are_found_without_what_follows_them() -> None:

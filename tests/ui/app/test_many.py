@@ -11,7 +11,7 @@ from tests.ui.app.making import message
 from tests.ui.app.people import member, person
 from twotick.ui.app import layout, messages
 from twotick.ui.app.messages import MessageList
-from twotick.ui.app.model import Conversation
+from twotick.ui.app.model import Conversation, Conversations, File
 
 MANY = 10_000
 
@@ -21,11 +21,18 @@ class Lone(App[None]):
 
     def __init__(self, count: int) -> None:
         super().__init__()
-        self.list = MessageList()
+        self.list = MessageList(Conversations("alice"))
         self.conversation = Conversation("bob", "bob", loaded=True, complete=True)
         for seq in range(1, count + 1):
             each = message(f"message {seq} " + "and more of it " * (seq % 7), seq, minutes=seq)
             each.number = seq
+            each.id = f"m{seq}"
+            if seq % 5 == 0:
+                each.reply_to = ("bob", f"m{seq // 2}")
+            if seq % 7 == 0:
+                each.reactions = {"+1": ["carol"]}
+            if seq % 11 == 0:
+                each.file = File("k", f"file {seq}.txt", seq, "")
             self.conversation.messages.append(each)
 
     def compose(self) -> ComposeResult:

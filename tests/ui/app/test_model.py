@@ -1,12 +1,13 @@
 """The conversations."""
 
 import itertools
+import time
 
 import pytest
 
-from tests.ui.app.making import message
+from tests.ui.app.making import MORNING, message
 from twotick.client import State
-from twotick.ui.app.model import WAITING, Conversations, Kind, Message
+from twotick.ui.app.model import TYPING, WAITING, Conversations, Event, Kind, Message, Presence
 
 numbers = itertools.count(1)
 
@@ -62,7 +63,7 @@ def test_the_conversation_where_something_happened_last_comes_first() -> None:
     [
         ("@alice come", True),
         ("come, @ALICE!", True),
-        ("for @all of you", True),
+        ("_@alice_", True),
         ("alice", False),
         ("@alice2", False),
         ("me@alice", False),
@@ -70,7 +71,13 @@ def test_the_conversation_where_something_happened_last_comes_first() -> None:
     ],
 )
 def test_a_message_names_somebody_after_an_at_sign(text: str, named: bool) -> None:
-    assert Conversations("alice").mentions(text) is named
+    conversations = Conversations("alice")
+    assert [conversations.mentions(text, in_room) for in_room in (True, False)] == [named, named]
+
+
+def test_all_are_named_together_but_for_rooms_where_the_server_counts() -> None:
+    conversations = Conversations("alice")
+    assert [conversations.mentions("for @all of you", in_room) for in_room in (True, False)] == [False, True]
 
 
 def test_a_tick_never_turns_back() -> None:
@@ -107,3 +114,75 @@ def test_whoever_looks_is_told_what_has_changed() -> None:
 def test_the_conversation_with_everybody_is_called_so() -> None:
     everybody = alice().open("ALL")
     assert (everybody.kind, everybody.title) == (Kind.EVERYONE, "everyone")
+
+
+def test_what_begins_with_a_hash_is_a_room() -> None:
+    assert (alice().open("#Team").kind, alice().open("#Team").title) == (Kind.ROOM, "#Team")
+
+
+def test_only_what_somebody_else_has_said_counts_as_unread_and_not_what_the_server_has_counted() -> None:
+    conversations = alice()
+    bob = conversations.open("bob")
+    bob.counted, bob.unread = 2, 2
+    event = message(seq=4)
+    event.event = Event("joined")
+    deleted = message(seq=5)
+    deleted.forget(MORNING)
+    for each in (message(seq=1), message(seq=2), message(seq=3), event, deleted):
+        add(conversations, each)
+    assert bob.unread == 3
+    bob.read = 2
+    assert bob.first_unread is bob.messages[2]
+
+
+def test_a_message_is_found_by_who_has_sent_it_and_its_id() -> None:
+    conversations = alice(message("a", 1, ident="x", peer="Bob"), message("b", 2, ident="x", outgoing=True))
+    bob = conversations.open("bob")
+    assert [conversations.find_message(bob, name, "x") for name in ("BOB", "alice")] == bob.messages
+    assert conversations.find_message(bob, "bob", "y") is None
+    conversations.stored = lambda key, sender, ident: message(f"{key} {sender} {ident}")
+    found = conversations.find_message(bob, "", "y")
+    assert found is not None
+    assert found.text == "bob  y"
+
+
+def test_somebody_types_until_it_is_too_long_ago_or_the_message_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    conversations = alice(message(seq=1, peer="Bob"))
+    bob = conversations.open("bob")
+    conversations.set_typing(bob, "Bob", True)
+    assert bob.typing == ["Bob"]
+    later = time.monotonic() + TYPING
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: later)
+        assert bob.typing == []
+    assert bob.typing == ["Bob"]
+    add(conversations, message(seq=2, peer="Bob"))
+    assert bob.typing == []
+
+
+def test_of_too_many_who_type_the_first_is_left_out() -> None:
+    conversations = alice()
+    room = conversations.open("#team")
+    for number in range(30):
+        conversations.set_typing(room, f"user{number}", True)
+    assert room.typing == [f"user{number}" for number in range(10, 30)]
+
+
+def test_whether_somebody_is_there_is_known_before_anything_is_said() -> None:
+    conversations = alice()
+    here = Presence("here", MORNING)
+    conversations.set_presence("Bob", here)
+    assert conversations.open("bob").presence == conversations.presence("BOB") == here
+    gone = Presence("gone", None)
+    conversations.set_presence("bob", gone)
+    assert conversations.open("bob").presence == gone
+
+
+def test_a_conversation_lets_go_of_old_messages_when_there_are_too_many() -> None:
+    conversations = alice()
+    for seq in range(1, 10_003):
+        add(conversations, message(str(seq), seq, ident=str(seq)))
+    bob = conversations.open("bob")
+    assert 5_000 <= len(bob.messages) <= 10_000
+    assert bob.messages[-1].text == "10002"
+    assert conversations.find_message(bob, "bob", "1") is None

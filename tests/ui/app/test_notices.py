@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from twotick.ui.app.notices import Notify, tell
+from tests.ui.app.making import message, put
+from twotick.ui.app.model import Conversations, Event, Message
+from twotick.ui.app.notices import Notify, rings, tell
 
 
 @pytest.fixture
@@ -20,25 +22,56 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-def rings(how: Notify) -> bool:
-    rung: list[bool] = []
-    tell(how, "bob", "<b>hi</b> --x\n\x1b[2J", lambda: rung.append(True))
-    return bool(rung)
+def rung(how: Notify) -> bool:
+    rung_by: list[bool] = []
+    tell(how, "bob", "<b>hi</b> --x\n\x1b[2J", lambda: rung_by.append(True))
+    return bool(rung_by)
 
 
 def test_the_desktop_shows_a_message_as_text(shown: list[list[str]]) -> None:
-    assert not rings("desktop")
+    assert not rung("desktop")
     (command,) = shown
     assert command[-3:] == ["--", "bob", "&lt;b&gt;hi&lt;/b&gt; --x\u240a\u241b[2J"]
 
 
 def test_where_there_is_no_desktop_the_bell_rings(shown: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSH_CONNECTION", "here there")
-    assert rings("desktop")
+    assert rung("desktop")
     assert shown == []
 
 
 def test_the_bell_rings_unless_it_is_off(shown: list[list[str]]) -> None:
-    assert rings("bell")
-    assert not rings("off")
+    assert rung("bell")
+    assert not rung("off")
     assert shown == []
+
+
+def told(message: Message, muted: str = "", blocked: str = "") -> bool:
+    """Whether a message makes noise."""
+    conversations = Conversations("alice")
+    put(conversations, message)
+    if muted:
+        conversations.open(muted).muted = True
+    if blocked:
+        conversations.open(blocked).blocked = True
+    return rings(conversations, message)
+
+
+def test_it_rings_for_what_is_said_to_one_alone_or_names_one() -> None:
+    assert told(message("hi"))
+    assert told(message("hi all", everyone=True))
+    assert told(message("hi @alice", peer="#team", sender="bob", mention=True))
+    assert not told(message("hi", peer="#team", sender="bob"))
+
+
+def test_it_does_not_ring_for_what_is_muted_or_for_those_who_are_blocked() -> None:
+    assert not told(message("hi"), muted="bob")
+    assert not told(message("hi"), blocked="bob")
+    assert not told(message("hi @alice", peer="#team", sender="bob", mention=True), muted="#team")
+    assert not told(message("hi @alice", peer="#team", sender="bob", mention=True), blocked="bob")
+    assert told(message("hi @alice", peer="#team", sender="bob", mention=True), muted="bob")
+
+
+def test_of_what_happens_it_rings_for_invitations_alone() -> None:
+    assert told(message("", event=Event("invited", room="#team")))
+    assert not told(message("", peer="#team", sender="bob", event=Event("joined")))

@@ -1,11 +1,60 @@
 """The app on real terminals, with a real server."""
 
+import asyncio
+import contextlib
+import threading
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tests.cli.operating import Operator
+from tests.client.members import Proxy
 from tests.ui.terminal import Terminal, terminal
 
+Result = TypeVar("Result")
 TICKS = "\u2713\u2713"
+
+
+class Relay:
+    """A way to a server that can be cut, in a thread of its own.
+
+    Attributes:
+        address: where it begins.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._proxy = Proxy(port)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._stack = contextlib.AsyncExitStack()
+        self.address = ""
+
+    def __enter__(self) -> "Relay":
+        self._thread.start()
+        self.address = self._do(self._stack.enter_async_context(self._proxy.listening()))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._do(self._stack.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _do(self, what: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result()
+
+    def cut(self) -> None:
+        """Break all connections, and let no new ones through."""
+
+        async def cut() -> None:
+            self._proxy.away = True
+            self._proxy.cut()
+
+        self._do(cut())
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._proxy.away = False
 
 
 def home(folder: Path, name: str) -> dict[str, str]:
@@ -60,6 +109,84 @@ def test_two_people_sign_up_and_talk_and_nothing_typed_is_lost_when_a_terminal_d
                 assert alice.ends() == 0
             with terminal(*chat, "--plain", columns=80, env=home(tmp_path, "alice")) as alice:
                 alice.has("You are alice on")
+
+
+def test_two_people_meet_in_a_room_and_a_cut_connection_loses_nothing(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "server", SIGN_UP="open")
+    (tmp_path / "plan.txt").write_text("wild oats, red poppies")
+    (tmp_path / "saved").mkdir()
+    with operator.serving() as (_, (_, port)), Relay(port) as relay:
+        chat = ("chat", "--server", relay.address)
+        with (
+            terminal(*chat, columns=80, env=home(tmp_path, "alice")) as alice,
+            terminal(*chat, columns=80, env=home(tmp_path, "bob")) as bob,
+        ):
+            sign_up(alice, "alice")
+            sign_up(bob, "bob")
+            # a room
+            alice.type("\x1b[18~")  # F7
+            alice.has("New room")
+            alice.type("garden\twhat grows\t")
+            alice.has("garden", "what grows")
+            alice.type(" ")
+            alice.has("[x] Everybody")
+            alice.type("\t\r")
+            alice.has("alice made the room", "Message to #garden", "what grows")
+            bob.type("\x1b[17~")  # F6
+            bob.has("Rooms", "#garden  1 member  what grows")
+            bob.type("\r")
+            bob.has("bob joined", "Message to #garden")
+            alice.has("bob joined", "2 members")
+            # a message, its ticks, an answer, a reaction
+            alice.type("who has seeds?\r")
+            bob.has("who has seeds?")
+            alice.has(TICKS)
+            bob.type("\x1b")
+            bob.has("\u258c who has seeds?")
+            bob.type("r")
+            bob.has("Replying to alice: who has seeds?")
+            bob.type("I have oats\r")
+            alice.has("\u250c alice: who has seeds?", "I have oats")
+            alice.type("/react\r")
+            alice.has("React")
+            alice.type("party\r")
+            bob.has("\U0001f389")
+            # a file
+            alice.type(f"/file {tmp_path}/plan.txt\r")
+            bob.has("plan.txt  22 bytes  s saves it")
+            bob.type(f"/save {tmp_path}/saved\r")
+            bob.has("Saved as")
+            assert (tmp_path / "saved" / "plan.txt").read_text() == "wild oats, red poppies"
+            # the connection is cut; what is typed meanwhile goes out when it is back
+            relay.cut()
+            alice.has("No connection")
+            alice.type("are you there?\r")
+            alice.has("1 waiting to be sent")
+            relay.mend()
+            alice.type("\x12")
+            bob.type("\x12")
+            alice.has("\u25cf alice@")
+            bob.has("are you there?")
+            alice.has("are you there?", TICKS)
+            # a search
+            search(bob, "seeds")
+            bob.type("\r")
+            bob.has("Message to #garden", "\u258c who has seeds?")
+            for person in (alice, bob):
+                person.type("\x11")
+                assert person.ends() == 0
+
+
+def search(person: Terminal, words: str) -> None:
+    """Search until something is found: that may take the server a few seconds (rule 14.5)."""
+    while True:
+        person.type("\x06")
+        person.has("Enter: search")
+        person.type(f"{words}\r")
+        if person.has_one_of("1 found.", "Nothing was found.") == "1 found.":
+            return
+        person.type("\x1b")
+        person.has("Message to")
 
 
 def test_a_guest_who_has_given_a_name_begins_at_once(tmp_path: Path, address: str) -> None:

@@ -1,15 +1,20 @@
 """What is kept on this machine."""
 
+import dataclasses
 import sqlite3
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.ui.app.making import message, stored
+from tests.ui.app.making import MORNING, message, stored
 from twotick.client import State
-from twotick.ui.app.model import WAITING, Conversation
+from twotick.ui.app.model import WAITING, Action, Change, Conversation, Event, File
 from twotick.ui.app.store import LocalStore, LocalStoreError
+
+HIM = Change(Action.EDIT, "Bob", "x")
+"""A message of bob's."""
 
 
 @pytest.fixture
@@ -32,10 +37,42 @@ def test_all_is_there_again(file: Path) -> None:
     store.close()
     store = opened(file)
     (bob,) = store.conversations()
-    assert (bob.name, bob.draft, bob.read, bob.unread, bob.complete) == ("Bob", "what I", 2, 1, True)
+    assert (bob.name, bob.draft, bob.read, bob.complete) == ("Bob", "what I", 2, True)
+    assert store.unread("bob", bob.read) == (1, 0)
     first, second = store.page("bob", None, 10)
     assert (first.text, first.place, first.time, first.id) == (came.text, (3, 0), came.time, "x")
     assert (second.outgoing, second.state) == (True, State.ACCEPTED)
+
+
+def test_all_that_a_message_may_have_is_there_again(file: Path) -> None:
+    store = opened(file)
+    full = message("look", 7, outgoing=True, peer="#team", ident="x")
+    full.seq, full.have, full.of, full.everyone = 31, 1, 2, True
+    full.reply_to = ("Bob", "y")
+    full.file = File("k", "a.png", 150_000, "9f86")
+    full.path = file
+    event = message("", 8, peer="#team")
+    event.event = Event("changed", topic="t", access="public")
+    stored(store, full, event)
+    store.close()
+    store = opened(file)
+    assert [_fields(each) for each in store.page("#team", None, 10)] == [_fields(full), _fields(event)]
+
+
+def test_how_a_conversation_is_set_is_there_again(file: Path) -> None:
+    store = opened(file)
+    team = Conversation("#team", "#Team", unread=3, mentions=1, counted=9, muted=True, blocked=True, topic="t")
+    team.role, team.members, team.access, team.left = "owner", 7, "public", True
+    store.add_conversation(team)
+    store.change_conversation(team)
+    store.close()
+    _, again = sorted(LocalStore(file).conversations(), key=lambda each: each.key, reverse=True)
+    assert _fields(again) == _fields(team)
+
+
+def _fields(of: Any) -> dict[str, Any]:
+    names = (each.name for each in dataclasses.fields(of))
+    return {name: getattr(of, name) for name in names if name != "recency"}
 
 
 def test_only_its_owner_may_read_it(file: Path) -> None:
@@ -76,11 +113,9 @@ def test_pages_go_backwards_without_gaps(file: Path) -> None:
     assert seen == [str(seq) for seq in range(1, 26)]
 
 
-def test_what_is_sent_is_kept_in_order_and_takes_the_place_of_the_draft(file: Path) -> None:
+def test_what_is_sent_is_kept_in_order(file: Path) -> None:
     store = opened(file)
-    store.set_draft("bob", "one")
     stored(store, *(message(text, WAITING, outgoing=True, state=State.QUEUED) for text in ("one", "two")))
-    assert store.conversations()[0].draft == ""
     assert [each.text for each in store.waiting()] == ["one", "two"]
     assert store.newest() == 0
 
@@ -96,9 +131,10 @@ def test_a_message_is_found_by_its_id_or_its_place(file: Path) -> None:
 
     assert number(store.sent("x")) == sent.number
     assert store.sent("y") is store.sent("") is None
-    assert number(store.same(message(seq=9, ident="y"))) == came.number
-    assert number(store.same(message(seq=3))) == guest.number
-    assert store.same(message(seq=4)) is None
+    assert number(store.find("bob", "BOB", "y")) == number(store.find("bob", "", "y")) == came.number
+    assert store.find("bob", "alice", "y") is store.find("carol", "bob", "y") is store.find("bob", "", "") is None
+    assert number(store.at("bob", 3)) == number(store.in_log(3)) == guest.number
+    assert store.at("bob", 4) is store.in_log(4) is store.in_log(0) is None
 
 
 def test_what_was_read_and_not_told_is_known(file: Path) -> None:
@@ -118,3 +154,195 @@ def test_to_forget_what_the_server_has_leaves_what_was_typed(file: Path) -> None
     store.forget_messages()
     assert [each.text for each in store.page("bob", None, 10)] == ["wait"]
     assert store.conversations()[0].draft == "more"
+
+
+# Changes of messages
+
+
+def test_the_edit_that_stands_last_counts_whenever_it_comes(file: Path) -> None:
+    store = opened(file)
+    stored(store, message("a", 1, peer="Bob", ident="x"))
+    store.edit(HIM, "bob", 3, "c", MORNING)
+    found = store.edit(HIM, "bob", 2, "b", MORNING)
+    assert found is not None
+    assert (found.text, found.edited) == ("c", MORNING)
+
+
+@pytest.mark.parametrize("order", [(2, 3), (3, 2)])
+def test_an_edit_of_what_comes_later_waits_for_it(file: Path, order: tuple[int, int]) -> None:
+    store = opened(file)
+    for place in order:
+        assert store.edit(HIM, "bob", place, f"edit {place}", MORNING) is None
+    store.close()
+    store = opened(file)
+    (came,) = stored(store, message("a", 1, peer="Bob", ident="x"))
+    assert (came.text, came.edited) == ("edit 3", MORNING)
+    store.edit(HIM, "bob", 2, "too early", MORNING)
+    store.edit(HIM, "carol", 4, "in another conversation", MORNING)
+    assert [each.text for each in store.page("bob", None, 10)] == ["edit 3"]
+
+
+def test_what_is_deleted_before_it_comes_says_nothing(file: Path) -> None:
+    store = opened(file)
+    store.delete(HIM, "bob", 2, MORNING)
+    store.edit(HIM, "bob", 3, "no", MORNING)
+    (came,) = stored(store, message("secret", 1, peer="Bob", ident="x"))
+    assert (came.text, came.deleted) == ("", MORNING)
+    assert store.unread("bob", 0) == (0, 0)
+
+
+def test_of_what_is_deleted_nothing_is_left_in_any_file(file: Path) -> None:
+    store = opened(file)
+    long = "a long secret " * 1000
+    stored(store, message("short secret", 1, peer="Bob", ident="x"), message(long, 2, peer="Bob", ident="y"))
+    stored(store, *(message(str(seq), seq) for seq in range(3, 50)))
+    store.react(HIM, "bob", 50, "carol", "secret too")
+    store.edit(HIM, "bob", 51, "another secret", MORNING)
+    for ident in ("x", "y"):
+        found = store.delete(Change(Action.DELETE, "bob", ident), "bob", 52, MORNING)
+        assert found is not None
+        assert (found.text, found.deleted, found.reactions) == ("", MORNING, {})
+    assert b"secret" not in b"".join(each.read_bytes() for each in file.parent.iterdir())
+    assert store.edit(HIM, "bob", 53, "more secrets", MORNING) is not None
+    assert [each.text for each in store.page("bob", (3, 0), 10)] == ["", ""]
+
+
+def test_everybody_has_one_reaction_and_may_take_it_back(file: Path) -> None:
+    store = opened(file)
+    for place, name, text in (
+        (5, "carol", "+1"),
+        (4, "bob", "+1"),
+        (6, "Carol", "ok"),
+        (3, "carol", "late"),
+        (7, "bob", ""),
+    ):
+        store.react(HIM, "bob", place, name, text)
+    (_, found) = stored(store, message(seq=2), message("a", 1, peer="Bob", ident="x"))
+    again = store.again(found)
+    assert again is not None
+    assert again.reactions == {"ok": ["carol"]}
+    store.react(HIM, "bob", 8, "dave", "ok")
+    store.react(HIM, "bob", 9, "bob", "x" * 100)
+    again = store.again(found)
+    assert again is not None
+    assert again.reactions == {"ok": ["carol", "dave"], "x" * 64: ["bob"]}
+
+
+def test_no_message_has_too_many_reactions(file: Path) -> None:
+    store = opened(file)
+    stored(store, message("a", 1, peer="Bob", ident="x"))
+    with store.together():
+        for number in range(600):
+            store.react(HIM, "bob", 10 + number, f"user{number}", "+1")
+        found = store.react(HIM, "bob", 1000, "user0", "changed")
+    assert found is not None
+    assert {text: len(names) for text, names in found.reactions.items()} == {"+1": 499, "changed": 1}
+
+
+def test_what_waits_to_change_a_message_is_not_one(file: Path) -> None:
+    store = opened(file)
+    edit = message("b", WAITING, outgoing=True, state=State.QUEUED, ident="e")
+    edit.change = Change(Action.EDIT, "alice", "x")
+    stored(store, edit)
+    store.close()
+    store = opened(file)
+    (waiting,) = store.waiting()
+    assert (waiting.text, waiting.change) == ("b", edit.change)
+    assert store.page("bob", None, 10) == []
+    store.remove(waiting)
+    assert store.waiting() == []
+
+
+# Older versions, and limits
+
+VERSION_1 = """
+CREATE TABLE conversation (
+    key TEXT PRIMARY KEY, name TEXT NOT NULL, complete INTEGER NOT NULL DEFAULT 0, read INTEGER NOT NULL DEFAULT 0,
+    told INTEGER NOT NULL DEFAULT 0, draft TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE message (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, conversation TEXT NOT NULL, seq INTEGER NOT NULL, ord INTEGER NOT NULL,
+    id TEXT NOT NULL, sender TEXT NOT NULL, body TEXT NOT NULL, time TEXT NOT NULL, outgoing INTEGER NOT NULL,
+    state INTEGER, reason TEXT NOT NULL, mention INTEGER NOT NULL
+);
+CREATE INDEX by_place ON message (conversation, seq, ord);
+CREATE INDEX by_seq ON message (seq);
+CREATE INDEX by_id ON message (id) WHERE id <> '';
+CREATE INDEX waiting ON message (number) WHERE state = 0;
+INSERT INTO conversation VALUES ('bob', 'Bob', 1, 3, 2, 'what I');
+INSERT INTO message VALUES (1, 'bob', 3, 0, 'x', 'Bob', 'a', '2026-11-23T09:30:00+00:00', 0, NULL, '', 0);
+INSERT INTO message VALUES (2, 'bob', 4, 0, 'y', 'Bob', '@alice', '2026-11-23T09:30:00+00:00', 0, NULL, '', 1);
+INSERT INTO message VALUES (3, 'bob', 4, 3, 'z', 'alice', 'b', '2026-11-23T09:30:00+00:00', 1, 2, '', 0);
+INSERT INTO message VALUES
+    (4, 'bob', 4611686018427387904, 4, '', 'alice', 'c', '2026-11-23T09:30:00+00:00', 1, 0, '', 0);
+PRAGMA user_version = 1;
+"""
+
+
+def test_what_the_first_version_has_kept_is_there(file: Path) -> None:
+    file.parent.mkdir()
+    with sqlite3.connect(file) as disk:
+        disk.executescript(VERSION_1)
+    disk.close()
+    for _ in range(2):
+        store = LocalStore(file)
+        (bob,) = store.conversations()
+        assert (bob.name, bob.draft, bob.read, bob.complete) == ("Bob", "what I", 3, True)
+        assert (bob.unread, bob.mentions) == store.unread("bob", 3) == (1, 1)
+        messages = store.page("bob", None, 10)
+        assert [(each.text, each.place[0] % WAITING, each.seq) for each in messages] == [
+            ("a", 3, 3),
+            ("@alice", 4, 4),
+            ("b", 4, 0),
+            ("c", 0, 0),
+        ]
+        assert [each.text for each in store.waiting()] == ["c"]
+        store.react(HIM, "bob", 9, "carol", "+1")
+        assert store.page("bob", (4, 0), 10)[0].reactions == {"+1": ["carol"]}
+        store.close()
+
+
+def test_of_too_many_messages_the_oldest_of_the_longest_conversation_go(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twotick.ui.app.store._MOST_MESSAGES", 15)
+    store = opened(file)
+    store.set_complete("bob")
+    stored(store, *(message(str(seq), seq) for seq in range(1, 11)))
+    stored(store, *(message(str(seq), seq, peer="carol") for seq in range(11, 17)))
+    stored(store, message("waits", WAITING, outgoing=True, state=State.QUEUED))
+    ((key, place),) = store.thin_out()
+    assert (key, place) == ("bob", (6, 0))
+    assert [each.text for each in store.page("bob", None, 100)] == ["6", "7", "8", "9", "10", "waits"]
+    assert len(store.page("carol", None, 100)) == 6
+    assert not store.conversations()[0].complete
+
+
+def test_of_too_many_conversations_those_where_nothing_happens_are_forgotten(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(file)
+    for name in ("carol", "dave", "erin", "frank"):
+        store.add_conversation(Conversation(name, name))
+    store.set_draft("carol", "typed")
+    stored(store, message(seq=2, peer="erin"), message(seq=1), message("waits", WAITING, outgoing=True, peer="dave"))
+    store.close()
+    monkeypatch.setattr("twotick.ui.app.store.MOST_CONVERSATIONS", 1)
+    store = LocalStore(file)
+    assert {each.key for each in store.conversations()} == {"carol", "dave", "erin"}
+    assert store.page("bob", None, 10) == []
+
+
+def test_of_a_guest_drafts_stay_and_messages_are_never_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "guest.db"
+    store = LocalStore(file, keep_messages=False)
+    for name in ("bob", "carol"):
+        store.add_conversation(Conversation(name, name))
+    stored(store, message("a secret", 1), message("another secret", WAITING, outgoing=True, state=State.QUEUED))
+    store.set_draft("bob", "what I")
+    assert [each.text for each in store.page("bob", None, 10)] == ["a secret", "another secret"]
+    store.close()
+    assert b"secret" not in file.read_bytes()
+    store = LocalStore(file, keep_messages=False)
+    assert [(each.key, each.draft) for each in store.conversations()] == [("bob", "what I")]
+    assert store.page("bob", None, 10) == store.waiting() == []

@@ -8,19 +8,20 @@ from typing import ClassVar
 from urllib.parse import quote
 
 import platformdirs
-from textual import on, work
+from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
 from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, TwotickError, credentials
 from twotick.client.credentials import Credential
-from twotick.ui.app.commands import COMMANDS
+from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
 from twotick.ui.app.first_run import FirstRun, Start
 from twotick.ui.app.guest import GuestSession
+from twotick.ui.app.layout import summary
 from twotick.ui.app.main import Main
 from twotick.ui.app.member import MemberSession
 from twotick.ui.app.model import Message
-from twotick.ui.app.notices import Notify, tell
+from twotick.ui.app.notices import Notify, rings, tell
 from twotick.ui.app.session import Session
 from twotick.ui.app.themes import THEMES
 from twotick.ui.member import new_login, this_device
@@ -83,12 +84,16 @@ class TwotickApp(App[None]):
         return self._session
 
     def on_mount(self) -> None:
-        """Begin, if it is known as whom."""
+        """Begin."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin to talk, if it is known as whom."""
         wishes = self._wishes
         if wishes.who is not None:
             self._begin_as_member(wishes.who)
         elif wishes.name:
-            self._begin(GuestSession(wishes.name, wishes.server, wishes.max_body))
+            self._begin_as_guest(wishes.name, wishes.server)
         else:
             self._show(FirstRun(Start(wishes.server, "")))
 
@@ -106,17 +111,26 @@ class TwotickApp(App[None]):
     async def action_quit(self) -> None:
         """Leave, unless something would be lost."""
         if self._main is not None:
-            self._main.action_leave()
+            self._main.action_quit()
         else:
             self.exit()
 
     # Sessions
 
-    def _begin_as_member(self, who: Credential) -> None:
+    def _folder(self, name: str, server: str) -> Path:
+        """Where all is kept of one user at one server."""
         data = self._wishes.folder or platformdirs.user_data_path("twotick") / "chat"
-        folder = data / f"{who.name.lower()}@{quote(who.server, safe='')}"
+        return data / f"{name.lower()}@{quote(server, safe='')}"
+
+    def _begin_as_guest(self, name: str, server: str) -> None:
         try:
-            session = MemberSession(who, folder, self._wishes.max_body)
+            self._begin(GuestSession(name, server, self._wishes.max_body, self._folder(name, server)))
+        except TwotickError as error:
+            self._ask_for_another(Start(server, name), error)
+
+    def _begin_as_member(self, who: Credential) -> None:
+        try:
+            session = MemberSession(who, self._folder(who.name, who.server), self._wishes.max_body)
         except TwotickError as error:
             self.failure = error
             self.exit()
@@ -143,10 +157,13 @@ class TwotickApp(App[None]):
         """Nobody can be that: ask for something else."""
         await session.close()
         self._session = self._main = None
+        self._ask_for_another(Start(session.server, session.name), error)
+
+    def _ask_for_another(self, start: Start, error: TwotickError) -> None:
         if isinstance(self.screen, FirstRun):
             self.screen.say(str(error))
         else:
-            self._show(FirstRun(Start(session.server, session.name), str(error)))
+            self._show(FirstRun(start, str(error)))
 
     def _talk(self) -> None:
         assert self._session is not None
@@ -161,8 +178,10 @@ class TwotickApp(App[None]):
 
     def _arrived(self, message: Message) -> None:
         main = self._main
-        if main is not None and not main.arrived(message):
-            tell(self._wishes.notify, message.sender, message.text, self.bell)
+        if main is None or main.arrived(message):
+            return
+        if rings(main.session.conversations, message):
+            tell(self._wishes.notify, message.sender, summary(message), self.bell)
 
     @on(Main.Connect)
     def _connect(self) -> None:
@@ -192,15 +211,21 @@ class TwotickApp(App[None]):
         if who is not None:
             self._begin_as_member(who)
         else:
-            self._begin(GuestSession(start.name, start.server, self._wishes.max_body))
+            self._begin_as_guest(start.name, start.server)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Note that somebody is here."""
+        if self._main is not None and isinstance(event, events.Key | events.Paste | events.MouseDown):
+            self._main.acted()
+        await super().on_event(event)
 
     # The command palette
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """All that can be done."""
+        """All that can be done now."""
         main = self._main
         if main is not None:
-            for each in COMMANDS:
-                if each.word != "commands":
+            for each in COMMANDS + ON_MESSAGES:
+                if each.word != "commands" and not main.why_not(each):
                     what = f"{each.shown} \u00b7 {each.help}"
                     yield SystemCommand(each.title, what, lambda each=each: main.do(each))

@@ -5,8 +5,8 @@ from textual.message import Message as Event
 from textual.widgets import OptionList, TextArea
 from textual.widgets.option_list import Option
 
-from twotick.ui.app.completion import Proposal, proposals
-from twotick.ui.text import visible
+from twotick.ui.app.completion import Known, Proposal, proposals
+from twotick.ui.text import placed, visible
 
 
 class Proposals(OptionList, can_focus=False):
@@ -35,6 +35,8 @@ class Composer(TextArea):
 
     Attributes:
         names: names that may be completed.
+        rooms: likewise of rooms, each with its `#`.
+        given: the text that was put here last; what is different was typed.
         commands: words of commands that may be completed, each with its title.
     """
 
@@ -43,11 +45,9 @@ class Composer(TextArea):
         height: auto;
         max-height: 8;
         border: none;
-        border-top: solid $primary;
         padding: 0 1;
         scrollbar-size-vertical: 1;
-        &:focus { border: none; border-top: solid $primary; }
-        &:blur { border: none; border-top: solid $border-blurred; }
+        &:focus { border: none; }
     }
     """
 
@@ -71,9 +71,14 @@ class Composer(TextArea):
     class Left(Event):
         """The messages are to get the focus."""
 
+    class Escaped(Event):
+        """What is being done with the text is to be given up; or else the messages are to get the focus."""
+
     def __init__(self, proposed: Proposals) -> None:
         super().__init__(highlight_cursor_line=False, tab_behavior="focus", max_checkpoints=200)
         self.names: list[str] = []
+        self.rooms: list[str] = []
+        self.given = ""
         self.commands: list[tuple[str, str]] = []
         self.past: list[str] = []
         self._back = 0  # how many texts before the one that is typed is shown
@@ -84,6 +89,7 @@ class Composer(TextArea):
     def set_text(self, text: str) -> None:
         """Have this text, with the cursor at its end."""
         self._back = 0
+        self.given = text
         self._replace_all(text)
 
     def _replace_all(self, text: str) -> None:
@@ -111,7 +117,7 @@ class Composer(TextArea):
             case "escape" if self._proposals:
                 self._propose([])
             case "escape":
-                self.post_message(self.Left())
+                self.post_message(self.Escaped())
             case "pageup" | "pagedown":
                 self.post_message(self.Scrolled(-1 if event.key == "pageup" else 1))
             case _ if event.character == "?" and not self.text:
@@ -131,8 +137,10 @@ class Composer(TextArea):
             self.post_message(self.Submitted(self.text))
 
     def _is_whole(self) -> bool:
-        """Whether what is proposed is what was typed, as for a command."""
-        return self.text.strip() in {proposal.text.strip() for proposal in self._proposals}
+        """Whether what is proposed is what was typed."""
+        row, column = self.cursor_location
+        before = self.document.get_line(row)[:column].lower()
+        return any(before[each.start :] == each.text.strip().lower() for each in self._proposals)
 
     def complete(self) -> None:
         """Complete the word before the cursor; or leave."""
@@ -167,7 +175,8 @@ class Composer(TextArea):
         """Another word may be meant."""
         row, column = self.cursor_location
         before = self.document.get_line(row)[:column]
-        self._propose(proposals(before, row == 0, self.names, self.commands) if self.has_focus else [])
+        known = Known(self.names, self.rooms, self.commands)
+        self._propose(proposals(before, row == 0, known) if self.has_focus else [])
 
     def on_text_area_changed(self) -> None:
         """Likewise."""
@@ -177,7 +186,7 @@ class Composer(TextArea):
         if found == self._proposals:
             return
         self._proposals = found
-        self._proposed.set_options(Option(proposal.shown) for proposal in found)
+        self._proposed.set_options(Option(placed(proposal.shown, keep="")) for proposal in found)
         self._proposed.highlighted = 0 if found else None
         self._proposed.display = bool(found)
 

@@ -8,12 +8,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.content import Content
 from textual.message import Message as Event
 from textual.screen import Screen
 from textual.widgets import Button, Checkbox, Input, Label, Static
 
 from twotick.client import parse_server
+from twotick.ui.app.dialogs import Tick
 from twotick.ui.text import placed
 from twotick.wire import is_name
 
@@ -35,14 +35,6 @@ class Start:
     name: str
     password: str = ""
     sign_up: str | None = None
-
-
-class _Tick(Checkbox):
-    """A box whose tick can be told without colours."""
-
-    @property
-    def _button(self) -> Content:
-        return Content.from_text("[x]" if self.value else "[ ]", markup=False)
 
 
 class FirstRun(Screen[None]):
@@ -108,7 +100,7 @@ class FirstRun(Screen[None]):
             yield Input(self._start.name, id="name", max_length=32)
             yield Label("Password; none to be a guest")
             yield Input(password=True, id="password", max_length=256)
-            yield _Tick("New here: make this name mine", id="new")
+            yield Tick("New here: make this name mine", id="new")
             with Vertical(id="code"):
                 yield Label("Invitation, if you were given one")
                 yield Input(id="invitation", max_length=64)

@@ -1,11 +1,12 @@
 """A guest's session: a name for as long as it is connected, and nothing that is kept."""
 
 import asyncio
+from pathlib import Path
 
 from twotick.client import Client, ConnectionLost, NameTaken, NotDelivered, State, connect
 from twotick.client import Message as Arrival
 from twotick.ui.app.model import Conversation, Message, now
-from twotick.ui.app.session import Session
+from twotick.ui.app.session import Deed, Session
 from twotick.ui.app.store import LocalStore
 from twotick.ui.tasks import together
 
@@ -20,12 +21,20 @@ _LONGEST_WAIT = 30.0
 
 
 class GuestSession(Session):
-    """A guest at one server. What was said is in memory, and is gone with the program."""
+    """A guest at one server. What was said is in memory, and is gone with the program; drafts stay.
+
+    Args:
+        name: the guest's name.
+        server: where.
+        max_body: the longest message, in bytes.
+        folder: where drafts are kept; None to keep them in memory as well.
+    """
 
     keeps = False
 
-    def __init__(self, name: str, server: str, max_body: int) -> None:
-        super().__init__(name, server, LocalStore(None), max_body)
+    def __init__(self, name: str, server: str, max_body: int, folder: Path | None = None) -> None:
+        store = LocalStore(None if folder is None else folder / "guest.db", keep_messages=False)
+        super().__init__(name, server, store, max_body)
         self._in_flight: list[Message] = []
         self._begun = False
 
@@ -48,7 +57,7 @@ class GuestSession(Session):
                 self._tell(error)
             finally:
                 for message in self._in_flight:
-                    self._settled(message, State.FAILED, 0, f"nobody knows whether it arrived, since {lost}")
+                    self._settled(message, State.FAILED, reason=f"nobody knows whether it arrived, since {lost}")
                 self._in_flight.clear()
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
@@ -61,9 +70,9 @@ class GuestSession(Session):
             await arrival.ack()
 
     def _take(self, arrival: Arrival) -> None:
-        place = (self.store.newest() + 1, 0)
-        message = Message(arrival.sender.lower(), arrival.sender, arrival.text, now(), False, place)
-        self._came(message)
+        seq = self.store.newest() + 1
+        message = Message(arrival.sender.lower(), arrival.sender, arrival.text, now(), False, (seq, 0), seq=seq)
+        self._book.add(message)
         self.on_message(message)
 
     async def _send_all(self, me: Client, group: asyncio.TaskGroup) -> None:
@@ -81,10 +90,25 @@ class GuestSession(Session):
         except ConnectionLost:
             return  # whoever waits for messages is told as well
         self._in_flight.remove(message)
-        self._settled(message, state, 0, reason)
+        self._settled(message, state, reason=reason)
 
     async def _fetch_older(self, conversation: Conversation) -> None:
         conversation.complete = True  # nobody else has them
 
     def _tell_read(self, name: str, seq: int) -> None:
         """Guests cannot tell."""
+
+    def can(self, deed: Deed, conversation: Conversation | None = None, message: Message | None = None) -> bool:
+        """Guests have names, and nothing that is kept."""
+        if deed is Deed.SEND_AGAIN:
+            return message is not None and message.state is State.FAILED
+        return deed is Deed.SEND
+
+    def typing(self, conversation: Conversation) -> None:
+        """Nobody is told what guests do."""
+
+    def set_presence(self, here: bool) -> None:
+        """See `typing`."""
+
+    def set_shown(self, shown: bool) -> None:
+        """See `typing`."""

@@ -1,48 +1,54 @@
 """The screen that one talks on."""
 
-import contextlib
-import webbrowser
-from collections.abc import Generator
-from typing import ClassVar, cast
+from typing import ClassVar
 
-from rich.text import Text
 from textual import on, work
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.message import Message as Event
-from textual.screen import Screen
 from textual.widgets import OptionList, Static
 
-from twotick.client import State, TwotickError
-from twotick.ui.app.commands import COMMANDS, ON_MESSAGES, Command, bindings, find
-from twotick.ui.app.composer import Composer, Proposals
-from twotick.ui.app.dialogs import Confirm, GoTo, Keys, Page
-from twotick.ui.app.layout import links
-from twotick.ui.app.messages import MessageList, first_unread
+from twotick.client import TwotickError
+from twotick.ui.app.commands import COMMANDS, ON_MESSAGES, Command, bindings, find, for_user, why_not
+from twotick.ui.app.composer import Composer
+from twotick.ui.app.dialogs import Choice, Choose, Confirm, Keys
+from twotick.ui.app.file_actions import FileActions
+from twotick.ui.app.looking import Looking
+from twotick.ui.app.message_actions import Undertaking
+from twotick.ui.app.messages import MessageList
 from twotick.ui.app.model import Conversation, Kind, Message
-from twotick.ui.app.session import Session
-from twotick.ui.app.sidebar import Details, Sidebar
-from twotick.ui.app.store import LocalStoreError
+from twotick.ui.app.people_actions import PeopleActions
+from twotick.ui.app.presence import Attendance
+from twotick.ui.app.room_actions import RoomActions
+from twotick.ui.app.search import SearchActions
+from twotick.ui.app.session import Deed, Session
+from twotick.ui.app.sidebar import counts, dot
+from twotick.ui.app.titles import OneLine, status_line, title_line, undertaking_line, where_to_begin
 from twotick.ui.text import placed
-from twotick.wire import is_name
+from twotick.wire import is_name, is_room
 
 _FRAME = 1 / 30
 """Seconds in which changes are gathered before they are shown."""
 
-_LONGEST_PAGE = 200_000
-"""Characters of a message that are shown when all of it is asked for."""
+_LOOK = 10.0
+"""Seconds between looks at whether somebody has gone."""
 
 _PAST = 50
 """Texts that were sent, to which one can go back."""
 
 
-class Main(Screen[None]):
+class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
     """Conversations, messages, and what is typed.
 
     Args:
         session: what there is to show.
         first: with whom to begin; None for the conversation where something happened last.
+
+    Attributes:
+        attendance: whether somebody is here.
+        undertaking: what is done with the text that is typed, besides sending it; None for nothing.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -55,12 +61,15 @@ class Main(Screen[None]):
     DEFAULT_CSS = """
     Main {
         background: $background;
-        #title { height: 1; padding: 0 1; text-style: bold; }
+        #title { height: 1; padding: 0 1; text-style: bold; text-wrap: nowrap; text-overflow: ellipsis; }
         #middle { width: 1fr; }
         #empty { height: 1fr; padding: 1 2; display: none; }
         &.-empty #empty { display: block; }
-        &.-empty MessageList, &.-empty Composer, &.-empty #title { display: none; }
+        &.-empty MessageList, &.-empty #writing, &.-empty #title { display: none; }
         #below { height: 1; padding: 0 1; text-align: right; color: $primary; text-style: bold; display: none; }
+        #writing { height: auto; border-top: solid $border-blurred; }
+        #writing:focus-within { border-top: solid $primary; }
+        #undertaking { height: 1; padding: 0 1; display: none; text-wrap: nowrap; text-overflow: ellipsis; }
         #status { dock: bottom; height: 1; padding: 0 1; text-style: dim; }
         #status.-away { background: $error; color: $background; text-style: bold; }
         &:ansi #status.-away { background: ansi_default; color: ansi_red; text-style: bold reverse; }
@@ -79,90 +88,82 @@ class Main(Screen[None]):
         """Connect now, whatever was tried before."""
 
     def __init__(self, session: Session, first: str | None = None) -> None:
-        super().__init__()
-        self._session = session
+        super().__init__(session)
         self._conversations = session.conversations
-        self._shown: Conversation | None = None
         self._first = first
         self._came_below = 0  # messages that came below what is seen
         self._pending = False
         self._changed_shown = False
         self._loading = False
-        self._sidebar = Sidebar()
-        self._messages = MessageList()
-        self._proposals = Proposals()
-        self._composer = Composer(self._proposals)
-        self._details = Details(markup=False)
-        self._title = Static(id="title", markup=False)
+        self.undertaking: Undertaking | None = None
+        self.attendance = Attendance(session.set_presence)
+        self._title = OneLine("title")
         self._below = Static(id="below", markup=False)
-        self._status = Static(id="status", markup=False)
-        self._composer.commands = [(each.word, each.title) for each in COMMANDS]
-
-    @property
-    def app(self) -> App[object]:
-        """The app."""
-        return cast("App[object]", super().app)  # pyright: ignore[reportUnknownMemberType]
-
-    def do(self, command: Command) -> None:
-        """Do what a command says."""
-        self.call_later(self.run_action, command.action)
+        self._doing = OneLine("undertaking")
+        self._status = OneLine("status")
+        self.composer.commands = [(each.word, each.title) for each in COMMANDS + ON_MESSAGES if for_user(session, each)]
 
     def compose(self) -> ComposeResult:
         """From left to right."""
         with Horizontal():
-            yield self._sidebar
+            yield self.sidebar
             with Vertical(id="middle"):
                 yield self._title
-                yield Static(_where_to_begin(), id="empty", markup=False)
-                yield self._messages
+                yield Static(where_to_begin(self.session), id="empty", markup=False)
+                yield self.messages
                 yield self._below
-                yield self._proposals
-                yield self._composer
-            yield self._details
+                yield self.proposals
+                with Vertical(id="writing"):
+                    yield self._doing
+                    yield self.composer
+            yield self.details
         yield self._status
 
     def on_mount(self) -> None:
         """Begin with what was said last."""
         self._conversations.changed = self._changed
+        self.session.on_refusal = lambda reason: self.say(reason, problem=True)
         if self._first is None:
             self._first = next((each.name for each in self._conversations), None)
         if self._first is None:
             self.add_class("-empty")
-            self._sidebar.focus()
+            self.sidebar.focus()
         else:
-            self._open(self._first)
+            self.open(self._first)
         self.update_status()
-        self.watch(self.app, "app_focus", self._see, init=False)
-        self.watch(self._messages, "selected", self._update_details, init=False)
+        self.watch(self.app, "app_focus", self._focus_changed, init=False)
+        self.watch(self.messages, "selected", self.update_details, init=False)
+        self.set_interval(_LOOK, self.attendance.look)
 
     def on_unmount(self) -> None:
         """Nobody looks any more."""
         self._conversations.changed = lambda _: None
+        self.session.on_refusal = lambda _: None
 
     # What is shown
 
-    def _open(self, name: str) -> None:
+    def open(self, name: str) -> None:
         """Show a conversation."""
-        conversation = self._session.open(name)
-        if conversation is not self._shown:
+        conversation = self.session.open(name)
+        if conversation is not self.shown:
+            self.end_undertaking()
             self.remove_class("-empty")
-            self._shown = None  # what the composer has now is not its draft
-            self._composer.past = [each.text for each in conversation.messages[-_PAST:] if each.outgoing]
-            self._composer.set_text(conversation.draft)
-            self._shown = conversation
-            self._composer.placeholder = f"Message to {conversation.title}"
+            self.shown = None  # what the composer has now is not its draft
+            self.composer.past = [each.text for each in conversation.messages[-_PAST:] if each.outgoing and each.text]
+            self.composer.set_text(conversation.draft)
+            self.shown = conversation
             self._came_below = 0
-            self._messages.show(conversation, first_unread(conversation.messages, conversation.read))
+            self.messages.show(conversation, conversation.first_unread)
             if not conversation.messages:
                 self._load_older()
         self.remove_class("-list")
-        self._composer.focus()
+        self.composer.focus()
         self._see()
         self._update()
 
     def _changed(self, conversation: Conversation) -> None:
         """Something is different: show it soon."""
-        self._changed_shown |= conversation is self._shown
+        self._changed_shown |= conversation is self.shown
         if not self._pending:
             self._pending = True
             self.set_timer(_FRAME, self._update)
@@ -171,66 +172,68 @@ class Main(Screen[None]):
         self._pending = False
         if self._changed_shown:
             self._changed_shown = False
-            self._messages.update_messages()
+            self.messages.update_messages()
             self._see()
         conversations = list(self._conversations)
-        if self._shown is None and conversations:
-            self._open(conversations[0].name)
+        if self.shown is None and conversations:
+            self.open(conversations[0].name)
             return
-        self._composer.names = [each.name for each in conversations if each.kind is Kind.DIRECT]
-        self._sidebar.update_conversations(conversations, self._shown)
-        self._title.update(self._title_of())
+        self._know(conversations)
+        self.sidebar.update_conversations(conversations, self.shown)
+        if (shown := self.shown) is not None:
+            others = self._conversations.unread - shown.unread
+            self._title.show(lambda width: title_line(shown, others, width))
         below = self._below
-        below.display = not self._messages.at_end and self._shown is not None
+        below.display = not self.messages.at_end and self.shown is not None
         below.update(f"\u2193 {self._came_below} new" if self._came_below else "\u2193 newer messages")
-        self._update_details()
+        self.update_details()
         self.update_status()
 
-    def _title_of(self) -> Text:
-        if self._shown is None:
-            return Text()
-        others = self._conversations.unread - self._shown.unread
-        title = Text(placed(self._shown.title[:64], keep=""))
-        if others:
-            title.append(f"   {others} unread elsewhere: F3", "not bold")
-        return title
-
-    def _update_details(self) -> None:
-        if self.has_class("-details"):
-            self._details.update_details(self._session, self._shown, self._messages.selected)
+    def _know(self, conversations: list[Conversation]) -> None:
+        """What can be completed, and what the composer says while it is empty."""
+        shown = self.shown
+        self.composer.names = [each.name for each in conversations if each.kind is Kind.DIRECT]
+        self.composer.rooms = [each.name for each in conversations if each.kind is Kind.ROOM]
+        if shown is None:
+            return
+        if shown.kind is Kind.ROOM:
+            self.composer.names += {each.sender for each in shown.messages[-_PAST:] if not each.outgoing}
+        writable = self.session.can(Deed.SEND, shown)
+        name = placed(shown.title[:33], keep="")
+        self.composer.placeholder = Content(f"Message to {name}" if writable else f"You are not in {name} any more")
 
     def update_status(self) -> None:
         """Say how the connection is, and what waits."""
-        session = self._session
-        status = self._status
-        status.set_class(session.problem is not None, "-away")
-        waiting = f"{session.waiting} waiting to be sent" if session.waiting else ""
-        who = f"{session.name}@{session.server}"
-        if session.problem is not None:
-            again = "Ctrl+R connects again" if session.ended else "trying again"
-            parts = ["\u2717 No connection", waiting, again, placed(str(session.problem)[:200], keep="")]
-        elif not session.connected:
-            parts = [f"\u2026 {who}", waiting]
-        else:
-            parts = [f"\u25cf {who}", waiting]
-        text = " \u00b7 ".join(each for each in parts if each)
-        hint = "? keys  ^K go to  ^P commands"
-        room = self.size.width - 2
-        if session.problem is None and len(text) + 2 + len(hint) <= room:
-            text += hint.rjust(room - len(text))
-        status.update(Text(text, no_wrap=True, overflow="ellipsis"))
+        self._status.set_class(self.session.problem is not None, "-away")
+        away = not self.attendance.here
+        self._status.show(lambda width: status_line(self.session, away, width))
 
-    def on_resize(self) -> None:
-        """There may be room for more, or for less."""
+    def _focus_changed(self, focus: bool) -> None:
+        self.attendance.focus(focus)
+        self._see()
+        self.update_status()
+
+    def acted(self) -> None:
+        """A key was pressed, or the mouse used."""
+        if not self.attendance.here:
+            self.attendance.acted()
+            self.update_status()
+        else:
+            self.attendance.acted()
+
+    def set_status(self, status: str) -> None:
+        """Be here, away or hidden from now on."""
+        self.session.set_shown(status != "hidden")
+        self.attendance.be_away(status == "away")
         self.update_status()
 
     def _see(self) -> None:
         """What is on the screen, in front of somebody, counts as read."""
-        shown = self._shown
-        if shown is not None and self._messages.at_end and self.app.app_focus and self.app.screen is self:
+        shown = self.shown
+        if shown is not None and self.messages.at_end and self.app.app_focus and self.app.screen is self:
             self._came_below = 0
-            with self._complaining():
-                self._session.mark_read(shown)
+            with self.complaining():
+                self.session.mark_read(shown)
 
     def arrived(self, message: Message) -> bool:
         """A message came.
@@ -238,12 +241,12 @@ class Main(Screen[None]):
         Returns:
             Whether somebody sees it.
         """
-        shown = self._shown
+        shown = self.shown
         if shown is None or message.conversation != shown.key:
             return False
-        if not self._messages.at_end:
+        if not self.messages.at_end:
             self._came_below += 1
-        return self.app.app_focus and self._messages.at_end
+        return self.app.app_focus and self.messages.at_end
 
     def on_screen_resume(self) -> None:
         """Somebody is back."""
@@ -261,11 +264,11 @@ class Main(Screen[None]):
 
     @work
     async def _load_older(self) -> None:
-        if self._shown is None or self._loading:
+        if self.shown is None or self._loading:
             return
         self._loading = True
         try:
-            await self._session.load_older(self._shown)
+            await self.session.load_older(self.shown)
         except TwotickError:
             self.update_status()  # whoever runs the session tells why
         finally:
@@ -273,18 +276,41 @@ class Main(Screen[None]):
 
     @on(OptionList.OptionSelected)
     def _conversation_chosen(self, event: OptionList.OptionSelected) -> None:
-        if event.option_list is self._sidebar and event.option_id is not None:
-            self._open(event.option_id)
-        elif event.option_list is self._proposals:
-            self._composer.complete()
+        if event.option_list is self.sidebar and event.option_id is not None:
+            self.open(event.option_id)
+        elif event.option_list is self.proposals:
+            self.composer.complete()
 
     # What is typed
 
+    def begin(self, undertaking: Undertaking) -> None:
+        """What is typed from now on answers a message, or takes its place."""
+        self.end_undertaking()
+        self.undertaking = undertaking
+        if undertaking.kind == "edit":
+            self.composer.set_text(undertaking.message.text)
+        self._doing.display = True
+        self._doing.show(lambda width: undertaking_line(undertaking, width))
+        self.composer.focus()
+
+    def end_undertaking(self) -> None:
+        """What is typed from now on is a message of its own."""
+        ended, self.undertaking = self.undertaking, None
+        if ended is not None and ended.kind == "edit" and self.shown is not None:
+            self.composer.set_text(self.shown.draft)
+        self._doing.display = False
+
     @on(Composer.Changed)
     def _typed(self) -> None:
-        if self._shown is not None and self._composer.text != self._shown.draft:
-            with self._complaining():
-                self._session.save_draft(self._shown, self._composer.text)
+        shown, text = self.shown, self.composer.text
+        if shown is None:
+            return
+        editing = self.undertaking is not None and self.undertaking.kind == "edit"
+        if not editing and text != shown.draft:
+            with self.complaining():
+                self.session.save_draft(shown, text)
+        if text and text != self.composer.given and not text.startswith("/"):
+            self.session.typing(shown)
 
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
@@ -295,124 +321,149 @@ class Main(Screen[None]):
         if text.startswith("//"):
             text = text[1:]
         size = len(text.encode("utf-8", "replace"))
-        if size > self._session.max_body:
-            self.notify(f"That has {size} bytes, and {self._session.max_body} is the limit.", severity="warning")
-        elif self._shown is not None:
-            self._send(self._shown, text)
+        if size > self.session.max_body:
+            self.say(f"That has {size} bytes, and {self.session.max_body} is the limit.", problem=True)
+        elif self.shown is not None:
+            self._send(self.shown, text)
 
     def _send(self, conversation: Conversation, text: str) -> None:
-        with self._complaining():
-            self._session.send(conversation, text)
-            self._composer.past.append(text)
-            self._composer.set_text("")
-            self._messages.scroll_to_end()
-
-    @contextlib.contextmanager
-    def _complaining(self) -> Generator[None]:
-        """Say so if what is kept on this machine cannot be changed; what is typed stays where it is."""
-        try:
-            yield
-        except LocalStoreError as error:
-            self.notify(placed(str(error)[:300]), severity="error", markup=False)
+        if not self.session.can(Deed.SEND, conversation):
+            self.say(f"You are not in {conversation.title} any more.", problem=True)
+            return
+        with self.complaining():
+            undertaking = self.undertaking
+            if undertaking is not None and undertaking.kind == "edit":
+                self.session.edit(undertaking.message, text)
+            else:
+                self.session.send(conversation, text, undertaking.message if undertaking is not None else None)
+                self.composer.past.append(text)
+                self.composer.set_text("")
+                self.messages.scroll_to_end()
+            self.end_undertaking()
 
     def _command(self, text: str) -> None:
         word, _, argument = text.partition(" ")
         command = find(word)
         if command is None:
-            self.notify(f"There is no command /{placed(word[:40], keep='')}. To send it as it is, begin with //.")
+            self.say(f"There is no command /{word[:40]}. To send it as it is, begin with //.")
             return
-        self._composer.set_text("")
-        argument = argument.strip()
-        if argument and command.word == "to":
-            self._go(argument.removeprefix("@"))
-        elif argument and command.word == "theme":
-            self._use_theme(argument)
-        else:
-            self.do(command)
+        self.composer.set_text("")
+        if self.shown is not None:
+            with self.complaining():
+                self.session.save_draft(self.shown, "")
+        self.do(command, argument.strip())
 
     @on(Composer.Asked)
     def action_keys(self) -> None:
         """Show all keys."""
-        self.app.push_screen(Keys(), self._type_question_mark)
+        self.app.push_screen(Keys(self.session), self._type_question_mark)
 
     def _type_question_mark(self, wanted: bool | None) -> None:
         if wanted and not self.has_class("-empty"):
-            self._composer.insert("?")
+            self.composer.insert("?")
 
     @on(Composer.Scrolled)
     def _scrolled(self, event: Composer.Scrolled) -> None:
-        self._messages.action_page(event.pages)
+        self.messages.action_page(event.pages)
 
     @on(Composer.Left)
     def _left(self) -> None:
-        self._messages.focus()
+        self.messages.focus()
+
+    @on(Composer.Escaped)
+    def _escaped(self) -> None:
+        if self.undertaking is not None:
+            self.end_undertaking()
+        else:
+            self.messages.focus()
 
     # What can be done
 
-    def action_go_to(self) -> None:
-        """Find a conversation, or begin one."""
-        self.app.push_screen(GoTo(self._conversations), self._go)
+    def why_not(self, command: Command) -> str:
+        """Why something cannot be done now; empty if it can."""
+        message = self.message_for(command.deed) if command.with_message else self.messages.selected
+        return why_not(self.session, command, self.shown, message)
 
-    def _go(self, name: str | None) -> None:
-        if name is None:
-            return
-        if is_name(name.encode(errors="replace")) or name.upper() == "ALL":
-            self._open(name)
+    def do(self, command: Command, argument: str = "") -> None:
+        """Do what a command says, or say why that cannot be done."""
+        why = self.why_not(command)
+        if why:
+            self.say(why)
+        elif command.argument:
+            self.call_later(self.run_action, f"{command.action}({argument!r})")
         else:
-            self.notify(f"Nobody can have the name {placed(name[:40], keep='')}.", severity="warning")
+            self.call_later(self.run_action, command.action)
+
+    async def action_do(self, word: str) -> None:
+        """Do what the command with that word says, at once: what is typed next may be for a dialog."""
+        command = find(word)
+        why = "" if command is None else self.why_not(command)
+        if why:
+            self.say(why)
+        elif command is not None:
+            await self.run_action(f"{command.action}('')" if command.argument else command.action)
+
+    @work
+    async def action_go_to(self, argument: str = "") -> None:
+        """Find a conversation, or begin one."""
+        name = argument.removeprefix("@")
+        if not name:
+            choices = [_choice(each) for each in self._conversations]
+            name = await self.ask(Choose("Go to", choices, "A name, a #room, or ALL for everyone", _another))
+        if not name:
+            return
+        if is_name(name.encode(errors="replace")) or name.upper() == "ALL" or self._conversations.find(name):
+            self.open(name)
+        elif is_room(name.encode(errors="replace")) and for_user(self.session, _JOIN):
+            self.do(_JOIN, name)
+        else:
+            self.say(f"Nobody can have the name {name[:40]}.", problem=True)
 
     def action_step(self, steps: int) -> None:
         """Show the conversation above or below."""
         conversations = list(self._conversations)
         if conversations:
-            index = conversations.index(self._shown) if self._shown in conversations else -1
-            self._open(conversations[(index + steps) % len(conversations)].name)
+            index = conversations.index(self.shown) if self.shown in conversations else -1
+            self.open(conversations[(index + steps) % len(conversations)].name)
 
     def action_unread(self) -> None:
         """Show a conversation where something is unread, the one that names the user first."""
-        unread = [each for each in self._conversations if each.unread and each is not self._shown]
+        unread = [each for each in self._conversations if each.unread and each is not self.shown]
         if unread:
-            self._open(max(unread, key=lambda each: each.mentions > 0).name)
+            self.open(max(unread, key=lambda each: (each.mentions > 0, not each.muted)).name)
         else:
-            self.notify("Nothing is unread.")
+            self.say("Nothing is unread.")
 
     def action_select(self) -> None:
         """Go to the messages; or back to what is typed."""
-        if self._composer.has_focus:
-            self._messages.focus()
+        if self.composer.has_focus:
+            self.messages.focus()
         else:
             self._back()
 
     def _back(self) -> None:
         self.remove_class("-list", "-details" if self.has_class("-narrow") else "-list")
-        self._composer.focus()
-
-    def action_details(self) -> None:
-        """Show or hide the details."""
-        self.toggle_class("-details")
-        self._update_details()
+        self.composer.focus()
 
     def action_sidebar(self) -> None:
         """Show or hide the list of conversations."""
         if self.has_class("-narrow"):
             self.toggle_class("-list")
             if self.has_class("-list"):
-                self._sidebar.focus()
+                self.sidebar.focus()
             else:
-                self._composer.focus()
+                self.composer.focus()
         else:
             self.toggle_class("-no-list")
 
-    def action_theme(self) -> None:
-        """Use the next colours."""
-        self._use_theme({"terminal": "dark", "dark": "light"}.get(self.app.theme, "terminal"))
-
-    def _use_theme(self, name: str) -> None:
+    def action_theme(self, argument: str = "") -> None:
+        """Use these colours, or the next ones."""
+        name = argument or {"terminal": "dark", "dark": "light"}.get(self.app.theme, "terminal")
         if name in self.app.available_themes:
             self.app.theme = name
-            self.notify(f"To keep these colours: theme = '{name}' in twotick.toml.")
+            self.say(f"To keep these colours: theme = '{name}' in twotick.toml.")
         else:
-            self.notify("There are: terminal, dark, light.", severity="warning")
+            self.say("There are: terminal, dark, light.", problem=True)
 
     def action_commands(self) -> None:
         """Show all that can be done."""
@@ -423,65 +474,31 @@ class Main(Screen[None]):
         self.app.post_message(self.Connect())
 
     @work
-    async def action_leave(self) -> None:
+    async def action_quit(self) -> None:
         """Leave, unless what waits would be lost."""
-        waiting = self._session.waiting
-        if waiting and not self._session.keeps:
+        waiting = self.session.waiting
+        if waiting and not self.session.keeps:
             what = "1 message was not sent yet" if waiting == 1 else f"{waiting} messages were not sent yet"
-            if not await self.app.push_screen_wait(Confirm("Leave?", f"{what}, and a guest's are not kept.")):
+            if not await self.ask(Confirm("Leave?", f"{what}, and a guest's are not kept.")):
                 return
         self.app.exit()
 
-    # With a selected message
 
-    @property
-    def _selected(self) -> Message | None:
-        return self._messages.selected
-
-    def on_message_list_chosen(self, event: MessageList.Chosen) -> None:
-        """Show all of a message."""
-        message = event.message
-        text = message.text if len(message.text) <= _LONGEST_PAGE else message.text[:_LONGEST_PAGE] + "\u2026"
-        self.app.push_screen(Page(placed(message.sender[:32], keep=""), Text(placed(text))))
-
-    def action_copy(self) -> None:
-        """Copy the selected message."""
-        if self._selected is not None:
-            self.app.copy_to_clipboard(self._selected.text)
-            self.notify("Copied.")
-
-    @work
-    async def action_open_link(self) -> None:
-        """Open a link of the selected message, after it was seen."""
-        found = links(self._selected.text) if self._selected is not None else []
-        if not found:
-            self.notify("There is no link in that message.")
-            return
-        for link in found[:5]:
-            if await self.app.push_screen_wait(Confirm("Open this page?", placed(ascii(link)[1:-1][:2000], keep=""))):
-                with contextlib.suppress(webbrowser.Error):
-                    webbrowser.open(link)
-                return
-
-    def action_again(self) -> None:
-        """Send the selected message again."""
-        message = self._selected
-        if message is None or message.state is not State.FAILED or self._shown is None:
-            self.notify("Only what was not delivered is sent again.")
-            return
-        self._session.send(self._shown, message.text)
-        self._composer.focus()
-        self._messages.scroll_to_end()
+_JOIN = next(each for each in COMMANDS if each.word == "join")
 
 
-def _where_to_begin() -> Text:
-    return Text.assemble(
-        ("Nothing was said yet.\n\n", "bold"),
-        ("Ctrl+K", "bold"),
-        ", a name and Enter begin a conversation.\n",
-        "When somebody writes to you, it shows here.\n\n",
-        ("?", "bold"),
-        " shows all keys, ",
-        ("Ctrl+Q", "bold"),
-        " leaves.\n",
-    )
+def _choice(conversation: Conversation) -> Choice:
+    title = placed(conversation.title[:40], keep="")
+    shown = Content.assemble(dot(conversation.presence), " ", title, (f"  {counts(conversation)}", "bold"))
+    return Choice(conversation.name, shown, f"{conversation.title} {conversation.key}")
+
+
+def _another(typed: str) -> Choice | None:
+    """What can be gone to besides the conversations that there are."""
+    if is_room(typed.encode(errors="replace")):
+        return Choice(typed, Content.assemble(("Join ", "dim"), typed), typed)
+    if typed.lower() == "all":
+        return Choice("ALL", Content.assemble(("Write to ", "dim"), "everyone"), typed)
+    if is_name(typed.encode(errors="replace")):
+        return Choice(typed, Content.assemble(("Write to ", "dim"), typed), typed)
+    return None

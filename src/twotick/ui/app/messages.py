@@ -1,7 +1,6 @@
 """The list of messages: only the lines that are seen are built."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
 from functools import lru_cache
 from itertools import accumulate
 from typing import ClassVar
@@ -16,9 +15,9 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from twotick.client import State
-from twotick.ui.app.layout import Around, Line, height, lines
-from twotick.ui.app.model import Conversation, Message
+from twotick.ui.app.folding import Line
+from twotick.ui.app.layout import Around, height, lines, shape
+from twotick.ui.app.model import Conversation, Conversations, Kind, Message
 
 _NEAR = 20
 """Lines from the top at which older messages are asked for."""
@@ -26,6 +25,9 @@ _NEAR = 20
 
 class MessageList(ScrollView, can_focus=True):
     """The messages of a conversation.
+
+    Args:
+        conversations: all that there are.
 
     Attributes:
         conversation: which; None for none.
@@ -44,7 +46,7 @@ class MessageList(ScrollView, can_focus=True):
         f"messages--{name}"
         for name in (
             "sender", "me", "quiet", "link", "mention", "day", "rule", "new", "selected",
-            "waiting", "accepted", "delivered", "read", "failed",
+            "waiting", "accepted", "delivered", "read", "failed", "quote", "file", "reaction", "mine",
         )
     }  # fmt: skip
     DEFAULT_CSS = """
@@ -57,6 +59,9 @@ class MessageList(ScrollView, can_focus=True):
         & > .messages--me { color: $success; text-style: bold; }
         & > .messages--quiet, & > .messages--day { text-style: dim; }
         & > .messages--rule { text-style: dim; }
+        & > .messages--quote { color: $primary; text-style: italic; }
+        & > .messages--file { text-style: bold; }
+        & > .messages--mine { color: $primary; text-style: bold; }
         & > .messages--link { text-style: underline; }
         & > .messages--mention { color: $warning; text-style: bold; }
         & > .messages--new { color: $warning; text-style: bold; }
@@ -76,20 +81,22 @@ class MessageList(ScrollView, can_focus=True):
         """The newest message is, or is no longer, on the screen."""
 
     class Chosen(Event):
-        """A message is to be shown in full."""
+        """What a message leads to is to be shown."""
 
         def __init__(self, message: Message) -> None:
             super().__init__()
             self.message = message
 
-    def __init__(self) -> None:
+    def __init__(self, conversations: Conversations) -> None:
         super().__init__()
         self.conversation: Conversation | None = None
+        self._conversations = conversations
         self._messages: list[Message] = []
         self._new: Message | None = None
-        self._heights: dict[tuple[int, int, bool], int] = {}
+        self._heights: dict[Message, tuple[tuple[object, ...], int]] = {}
         self._tops: list[int] = [0]  # line of the beginning of each message, and of the end
         self._width = 0
+        self._in_room = False
         self._at_end = True
         self._lines = lru_cache(512)(self._build)
 
@@ -113,6 +120,7 @@ class MessageList(ScrollView, can_focus=True):
         """Something is different in the conversation; what is looked at stays where it is."""
         anchor, offset = self.top_message()
         self._messages = list(self.conversation.messages) if self.conversation is not None else []
+        self._in_room = self.conversation is not None and self.conversation.kind is Kind.ROOM
         if self.selected is not None and self.selected not in self._messages:
             self.selected = None
         self._lay_out()
@@ -143,25 +151,31 @@ class MessageList(ScrollView, can_focus=True):
         return max(0, min(bisect_right(self._tops, line) - 1, len(self._messages) - 1))
 
     def _around(self, index: int) -> Around:
-        return Around(self._messages[index - 1] if index else None, self._messages[index] is self._new)
+        message = self._messages[index]
+        before = self._messages[index - 1] if index else None
+        blocked = self._in_room and self._conversations.is_blocked(message.sender)
+        return Around(before, message is self._new, blocked, None, self._conversations.name)
 
     def _lay_out(self) -> None:
         self._lines.cache_clear()
-        width, heights = self._width, self._heights
+        known, self._heights = self._heights, {}
         found: list[int] = []
-        before = 0
         for index, message in enumerate(self._messages):
-            key = (message.number, before, message.state is State.FAILED)
-            lines_of = heights.get(key)
-            if lines_of is None:
-                lines_of = heights[key] = height(message, self._around(index), width)
-            found.append(lines_of)
-            before = message.number
+            around = self._around(index)
+            its_shape = shape(message, around)
+            its_height = known.get(message)
+            if its_height is None or its_height[0] != its_shape:
+                its_height = its_shape, height(message, around, self._width)
+            self._heights[message] = its_height
+            found.append(its_height[1])
         self._tops = list(accumulate(found, initial=0))
-        self.virtual_size = Size(width, max(self._tops[-1], self.size.height))
+        self.virtual_size = Size(self._width, max(self._tops[-1], self.size.height))
 
     def _build(self, index: int) -> list[Line]:
-        return lines(self._messages[index], self._around(index), self._width)
+        message, around = self._messages[index], self._around(index)
+        if message.reply_to is not None and self.conversation is not None:
+            around = around._replace(quoted=self._conversations.find_message(self.conversation, *message.reply_to))
+        return lines(message, around, self._width)
 
     def render_line(self, y: int) -> Strip:
         """A line of the screen."""
@@ -180,7 +194,8 @@ class MessageList(ScrollView, can_focus=True):
             first = segments[0]
             mark = Segment("\u258c", self._style("selected", base))
             segments[:1] = [mark, Segment(first.text[1:], first.style)]
-        return Strip(segments).adjust_cell_length(width, base).apply_meta({"message": index})
+        quote = any(span.style == "quote" for span in spans)
+        return Strip(segments).adjust_cell_length(width, base).apply_meta({"message": index, "quote": quote})
 
     def _style(self, name: str, base: Style) -> Style:
         return self.get_component_rich_style(f"messages--{name}") if name else base
@@ -258,6 +273,20 @@ class MessageList(ScrollView, can_focus=True):
         """Select the newest message."""
         self._select(len(self._messages) - 1)
 
+    def go_to(self, message: Message) -> bool:
+        """Select a message, wherever it stands.
+
+        Returns:
+            Whether it is loaded.
+        """
+        index = self.conversation.index(message) if self.conversation is not None else -1
+        if index < 0:
+            return False
+        self.update_messages()
+        self._go(max(0, self._tops[index] - self.size.height // 3))
+        self._select(index)
+        return True
+
     def _select(self, index: int) -> None:
         if not self._messages:
             return
@@ -273,19 +302,14 @@ class MessageList(ScrollView, can_focus=True):
             self.post_message(self.Near())
 
     def on_click(self, event: events.Click) -> None:
-        """Select what is clicked; show it in full when it is clicked twice."""
+        """Select what is clicked; show what it leads to when that is clicked, or it is clicked twice."""
         index = event.style.meta.get("message")
         if isinstance(index, int) and index < len(self._messages):
             self.selected = self._messages[index]
-            if event.chain > 1:
+            if event.chain > 1 or event.style.meta.get("quote"):
                 self.post_message(self.Chosen(self._messages[index]))
 
     def key_enter(self) -> None:
-        """Show the selected message in full."""
+        """Show what the selected message leads to."""
         if self.selected is not None:
             self.post_message(self.Chosen(self.selected))
-
-
-def first_unread(messages: Iterable[Message], read: int) -> Message | None:
-    """The first message that came after what was read."""
-    return next((each for each in messages if not each.outgoing and each.place[0] > read), None)

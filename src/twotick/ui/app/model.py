@@ -5,20 +5,36 @@ Nothing here knows the screen, the disk or the network. A session (session.py) f
 
 import itertools
 import re
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TypeAlias
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
-from twotick.client import State
+from twotick.client.answers import RecipientState as RecipientState  # a part of what is shown
+from twotick.client.entries import State
 
 Place: TypeAlias = tuple[int, int]
-"""Where a message stands: its number in the member's log, and where that does not tell, in the local store."""
+"""Where a message stands: its number in the member's log, or in its room; and where that does not tell, in the local
+store."""
 
 WAITING = 1 << 62
 """In place of the number in the log, of messages that have none yet: they stand after all others."""
+
+TYPING = 6.0
+"""Seconds for which somebody is shown to type (rule 15.3)."""
+
+_MOST_TYPING = 20
+"""Users of whom it is remembered that they type in a conversation."""
+
+_MOST_PRESENCES = 20_000
+"""Users of whom it is remembered whether they are there."""
+
+_MOST_LOADED = 5_000
+"""Messages of a conversation that stay loaded when there are too many."""
 
 _EVERYONE = "all"
 """The key of the conversation with everybody who is connected (rule 5.9)."""
@@ -31,6 +47,121 @@ class Kind(Enum):
     """With one user."""
     EVERYONE = "everyone"
     """To `ALL`."""
+    ROOM = "room"
+    """In a room (section 12)."""
+
+
+class Presence(NamedTuple):
+    """Whether somebody is there (rule 15.2).
+
+    Attributes:
+        state: `here`, `away` or `gone`.
+        since: from when on; None if that is not known.
+    """
+
+    state: str
+    since: datetime | None
+
+
+class Action(Enum):
+    """What may be done to a message later (rule 13.1)."""
+
+    EDIT = "edit"
+    DELETE = "delete"
+    REACT = "react"
+
+
+class Change(NamedTuple):
+    """What is done to which message.
+
+    Attributes:
+        action: what.
+        sender: who has sent that message.
+        id: its Id.
+    """
+
+    action: Action
+    sender: str
+    id: str
+
+
+class Event(NamedTuple):
+    """Something that happened in a room, told by whoever did it (rule 12.8).
+
+    Attributes:
+        kind: `created`, `joined`, `left`, `changed`, `removed`, `appointed` or `invited`.
+        member: to whom, where it was done to somebody.
+        role: as what that member was appointed.
+        topic: the new topic; None if that was not changed.
+        access: who may join now: `public` or `private`; empty if that was not changed.
+        room: to which room somebody was invited, which is told outside of it.
+    """
+
+    kind: str
+    member: str = ""
+    role: str = ""
+    topic: str | None = None
+    access: str = ""
+    room: str = ""
+
+
+class File(NamedTuple):
+    """A file that goes with a message (section 16).
+
+    Attributes:
+        key: what the server knows it by; empty as long as it is not there.
+        name: what it is called; chosen by its sender, so no path.
+        size: in bytes.
+        hash: its SHA-256, in hexadecimal digits; empty as long as it is not known.
+    """
+
+    key: str
+    name: str
+    size: int
+    hash: str
+
+
+class Transfer(NamedTuple):
+    """How much of a file is up, or down: bytes, of so many."""
+
+    done: int
+    total: int
+
+
+class Room(NamedTuple):
+    """A room as it is in a list of rooms (rule 12.3).
+
+    Attributes:
+        name: with the `#`.
+        access: `public` or `private`.
+        role: what the user is in it: `owner`, `moderator`, `member` or `none`.
+        members: how many it has.
+        topic: empty if it has none.
+        invited: whether the user was invited, and has not joined.
+    """
+
+    name: str
+    access: str
+    role: str
+    members: int
+    topic: str
+    invited: bool
+
+
+class RoomMember(NamedTuple):
+    """Somebody in a room.
+
+    Attributes:
+        name: who.
+        role: `owner`, `moderator` or `member`.
+        since: since when; None if the server does not say.
+        presence: whether the member is there; None if that is not known.
+    """
+
+    name: str
+    role: str
+    since: datetime | None
+    presence: Presence | None
 
 
 @dataclass(slots=True, eq=False)
@@ -40,15 +171,29 @@ class Message:
     Attributes:
         conversation: the key of its conversation.
         sender: who sent it.
-        text: what it says, as it was sent: nothing in it may go to the terminal as it is.
+        text: what it says, as it was sent: nothing in it may go to the terminal as it is. Empty once it is deleted.
         time: when it was sent.
         outgoing: whether the user has sent it.
         place: where it stands in the conversation.
-        id: its Id (rule 9.5); empty if it has none, or none yet.
-        state: what became of it; None for one that came.
+        id: its Id (rule 9.5); empty if it has none.
+        state: what became of it; None for one that came, and for events.
         reason: if it failed, why.
         mention: whether it names the user.
         number: its number in the local store; 0 if it is not there.
+        seq: its number in the member's log; 0 if that is not known, as of what was said in a room before one was there.
+        reply_to: sender and Id of the message that it answers: see `Conversations.find_message`; None if it does not.
+        reactions: who has reacted with what: names by text, in the order in which they did.
+        edited: when it was edited last; None if it was not.
+        deleted: when it was deleted; None if it was not.
+        changing: whether an edit or the deletion that shows already waits to be sent.
+        event: what happened, in place of a text; None for what somebody wrote.
+        file: the file that goes with it; None if there is none.
+        transfer: how much of the file is up or down; None if it is not on its way now.
+        have: how many recipients in a room have it; together with `of`, both 0 if that is not known.
+        of: how many it goes to.
+        everyone: whether it went to all who are connected (rule 5.9), and not to the user alone.
+        path: the file on this machine that is to be sent with it; None if there is none.
+        change: what it does to another message, as long as it waits; None for all that are shown.
     """
 
     conversation: str
@@ -62,6 +207,27 @@ class Message:
     reason: str = ""
     mention: bool = False
     number: int = 0
+    seq: int = 0
+    reply_to: tuple[str, str] | None = None
+    reactions: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    edited: datetime | None = None
+    deleted: datetime | None = None
+    changing: bool = False
+    event: Event | None = None
+    file: File | None = None
+    transfer: Transfer | None = None
+    have: int = 0
+    of: int = 0
+    everyone: bool = False
+    path: Path | None = None
+    change: Change | None = None
+
+    def forget(self, when: datetime) -> None:
+        """It is deleted: nothing of what it said is left."""
+        self.text, self.deleted = "", when
+        self.reply_to = self.file = self.transfer = self.path = None
+        self.mention = False
+        self.reactions = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +236,7 @@ class Conversation:
 
     Attributes:
         key: what it is found by.
-        name: what it is called: a user's name, or `ALL`.
+        name: what it is called: a user's name, `ALL`, or a room's name with its `#`.
         messages: those that are loaded, in order: the newest, and older ones as somebody looks at them.
         complete: whether the local store has the oldest message that there is.
         loaded: whether the oldest of `messages` is the oldest in the local store.
@@ -79,6 +245,15 @@ class Conversation:
         read: up to which number of the log they were read.
         draft: what was typed and not sent.
         recency: the higher, the later something happened here.
+        muted: whether the user wants no rings for it.
+        blocked: whether the user wants nothing from that other user.
+        topic: what the room is about; empty if it does not say.
+        role: what the user is in the room: `owner`, `moderator`, `member` or `none`; empty if that is not known.
+        members: how many are in the room; 0 if that is not known.
+        access: who may join the room: `public` or `private`; empty if that is not known.
+        left: whether the user is not in that room any more.
+        presence: whether the other user is there; None if that is not known, and for all but direct ones.
+        counted: up to which number of the log the server has counted what is unread.
     """
 
     key: str
@@ -91,16 +266,56 @@ class Conversation:
     read: int = 0
     draft: str = ""
     recency: int = 0
+    muted: bool = False
+    blocked: bool = False
+    topic: str = ""
+    role: str = ""
+    members: int = 0
+    access: str = ""
+    left: bool = False
+    presence: Presence | None = None
+    counted: int = 0
+    _typing: dict[str, float] = field(default_factory=dict[str, float])  # since when, on the monotonic clock
 
     @property
     def kind(self) -> Kind:
         """What it is."""
-        return Kind.EVERYONE if self.key == _EVERYONE else Kind.DIRECT
+        if self.key == _EVERYONE:
+            return Kind.EVERYONE
+        return Kind.ROOM if self.key.startswith("#") else Kind.DIRECT
 
     @property
     def title(self) -> str:
         """What people are shown as its name."""
         return "everyone" if self.kind is Kind.EVERYONE else self.name
+
+    @property
+    def typing(self) -> list[str]:
+        """Who is typing (rule 15.3). `Conversations.changed` is called when somebody begins and when that is over."""
+        since = time.monotonic() - TYPING
+        return [name for name, when in self._typing.items() if when > since]
+
+    def set_typing(self, name: str, types: bool) -> bool:
+        """Somebody types, or does not. See `Conversations.set_typing`.
+
+        Returns:
+            Whether that was not known.
+        """
+        if not types:
+            return self._typing.pop(name, None) is not None
+        if len(self._typing) >= _MOST_TYPING:
+            self._typing.pop(next(iter(self._typing)))
+        self._typing[name] = time.monotonic()
+        return True
+
+    @property
+    def first_unread(self) -> Message | None:
+        """The first message that is loaded and was not read."""
+        return next((each for each in self.messages if self.is_unread(each)), None)
+
+    def is_unread(self, message: Message) -> bool:
+        """Whether a message counts as unread."""
+        return not message.outgoing and message.event is None and not message.deleted and message.seq > self.read
 
     def index(self, message: Message) -> int:
         """Where a message stands among those that are loaded; -1 if it is not."""
@@ -121,15 +336,20 @@ class Conversations:
 
     Attributes:
         changed: called with a conversation after something in it has changed.
+        stored: gives a message that is not loaded, by conversation, sender (empty for anybody) and Id.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.changed: Callable[[Conversation], None] = _nobody_cares
+        self.stored: Callable[[str, str, str], Message | None] = _nothing_stored
         self._all: dict[str, Conversation] = {}
+        self._presences: dict[str, Presence] = {}  # by name in lower case
         self._messages: dict[int, Message] = {}  # that are loaded, by number in the local store
+        self._by_id: dict[tuple[str, str, str], Message] = {}  # that are loaded, by conversation, sender and Id
         self._recent = itertools.count(1)
-        self._mention = re.compile(rf"(?<!\w)@({re.escape(name)}|all)(?!\w)", re.IGNORECASE)
+        self._everybody = _naming(re.escape(name) + "|all")
+        self._me = _naming(re.escape(name))
 
     def known(self, conversations: Iterable[Conversation]) -> None:
         """Take in conversations, of which the one where something happened last comes last."""
@@ -149,18 +369,63 @@ class Conversations:
         return self._all.get(key.lower())
 
     def open(self, name: str) -> Conversation:
-        """The conversation with a user, or `ALL`, which is made if it is not there."""
+        """The conversation with a user, in a room, or with `ALL`, which is made if it is not there."""
         found = self.find(name)
         if found is None:
-            found = self._all[name.lower()] = Conversation(name.lower(), name, recency=next(self._recent))
+            key = name.lower()
+            found = self._all[key] = Conversation(key, name, recency=next(self._recent), presence=self.presence(key))
             self.changed(found)
         return found
 
-    def mentions(self, text: str) -> bool:
-        """Whether a text names the user."""
-        return self._mention.search(text) is not None
+    def forget(self, conversation: Conversation) -> None:
+        """Have a conversation no longer, of which nothing is loaded."""
+        del self._all[conversation.key]
+
+    def mentions(self, text: str, in_room: bool) -> bool:
+        """Whether a text names the user: in a room by name (rule 14.2), elsewhere also as one of all."""
+        return (self._me if in_room else self._everybody).search(text) is not None
+
+    # Other users
+
+    def presence(self, name: str) -> Presence | None:
+        """Whether a user is there; None if that is not known."""
+        return self._presences.get(name.lower())
+
+    def set_presence(self, name: str, presence: Presence) -> None:
+        """A user is there, or not."""
+        key = name.lower()
+        if key in self._presences or len(self._presences) < _MOST_PRESENCES:
+            self._presences[key] = presence
+        found = self.find(key)
+        if found is not None:
+            found.presence = presence
+            self.changed(found)
+
+    def set_typing(self, conversation: Conversation, name: str, types: bool) -> None:
+        """A user types, for as long as `TYPING`, or does not type any more."""
+        if conversation.set_typing(name, types):
+            self.changed(conversation)
+
+    def is_blocked(self, name: str) -> bool:
+        """Whether the user wants nothing from that user, whose messages in rooms are hidden (rule 14.4)."""
+        found = self.find(name)
+        return found is not None and found.blocked
 
     # Messages
+
+    def find_message(self, conversation: Conversation, sender: str, ident: str) -> Message | None:
+        """The message with that sender and Id, loaded or in the local store.
+
+        Args:
+            conversation: where it was said.
+            sender: who sent it, in any case; empty if that is not known.
+            ident: its Id.
+
+        Returns:
+            The message; None if it is not here.
+        """
+        loaded = self._by_id.get((conversation.key, sender.lower(), ident))
+        return loaded or self.stored(conversation.key, sender, ident)
 
     def loaded(self, number: int) -> Message | None:
         """A message that is loaded, by its number in the local store."""
@@ -169,19 +434,33 @@ class Conversations:
     def load(self, conversation: Conversation, older: list[Message]) -> None:
         """Load messages that stand before all that are loaded."""
         conversation.messages[:0] = older
-        self._messages.update((each.number, each) for each in older)
+        for each in older:
+            self._hold(each)
         self.changed(conversation)
 
     def add(self, message: Message) -> None:
         """A message is new in the local store."""
         conversation = self.open(message.conversation)
         if conversation.loaded or (conversation.messages and message.place > conversation.messages[0].place):
-            self._messages[message.number] = message
+            self._hold(message)
             self._insert(conversation, message)
-        if not message.outgoing and message.place[0] > conversation.read:
+            if len(conversation.messages) > 2 * _MOST_LOADED:
+                self.unload(conversation, conversation.messages[_MOST_LOADED].place)
+        if conversation.is_unread(message) and message.seq > conversation.counted:
             conversation.unread += 1
             conversation.mentions += message.mention
         conversation.recency = next(self._recent)
+        conversation.set_typing(message.sender, False)
+        self.changed(conversation)
+
+    def unload(self, conversation: Conversation, place: Place) -> None:
+        """Let go of the loaded messages before a place; they can be loaded again."""
+        index = bisect_left(conversation.messages, place, key=_place)
+        for each in conversation.messages[:index]:
+            del self._messages[each.number]
+            self._by_id.pop((each.conversation, each.sender.lower(), each.id), None)
+        del conversation.messages[:index]
+        conversation.loaded = False
         self.changed(conversation)
 
     def move(self, message: Message, place: Place) -> None:
@@ -214,11 +493,17 @@ class Conversations:
     def forget_messages(self) -> None:
         """The local store has forgotten all messages."""
         self._messages.clear()
+        self._by_id.clear()
         for each in self._all.values():
             each.messages.clear()
             each.complete = each.loaded = False
-            each.unread = each.mentions = each.read = 0
+            each.unread = each.mentions = each.read = each.counted = 0
             self.changed(each)
+
+    def _hold(self, message: Message) -> None:
+        self._messages[message.number] = message
+        if message.id:
+            self._by_id[message.conversation, message.sender.lower(), message.id] = message
 
     def _insert(self, conversation: Conversation, message: Message) -> None:
         conversation.messages.insert(bisect_left(conversation.messages, message.place, key=_place), message)
@@ -231,8 +516,17 @@ class Conversations:
         return sum(each.unread for each in self._all.values())
 
 
+def _naming(names: str) -> re.Pattern[str]:
+    """What finds names after an `@`, with no letter or digit around (rule 14.2)."""
+    return re.compile(rf"(?<![^\W_])@({names})(?![^\W_])", re.IGNORECASE)
+
+
 def _nobody_cares(conversation: Conversation) -> None:
     """In place of `Conversations.changed`."""
+
+
+def _nothing_stored(conversation: str, sender: str, ident: str) -> Message | None:
+    """In place of `Conversations.stored`."""
 
 
 def now() -> datetime:

@@ -8,11 +8,27 @@ import sys
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
+from twotick.ui.app.model import Conversations, Kind, Message
 from twotick.ui.text import placed
 
 Notify: TypeAlias = Literal["bell", "desktop", "off"]
 
 _APPLE_SCRIPT = "on run argv\ndisplay notification (item 2 of argv) with title (item 1 of argv)\nend run"
+
+
+def rings(conversations: Conversations, message: Message) -> bool:
+    """Whether somebody is to be told that a message came: one to them alone, or one that names them.
+
+    Args:
+        conversations: all that there are.
+        message: one of another user, in one of them.
+    """
+    conversation = conversations.find(message.conversation)
+    if conversation is None or conversation.muted or conversations.is_blocked(message.sender):
+        return False
+    if message.event is not None:
+        return message.event.kind == "invited"
+    return message.mention or conversation.kind is not Kind.ROOM
 
 
 def tell(how: Notify, sender: str, text: str, bell: Callable[[], None]) -> None:

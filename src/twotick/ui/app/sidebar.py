@@ -1,18 +1,23 @@
-"""The list of conversations, and the panel with details."""
+"""The list of conversations."""
 
 from rich.cells import cell_len, set_cell_size
-from rich.text import Text
-from textual.widgets import OptionList, Static
+from textual.content import Content
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from twotick.client import State
-from twotick.ui.app.layout import links
-from twotick.ui.app.model import Conversation, Kind, Message
-from twotick.ui.app.session import Session
+from twotick.ui.app.folding import shortened
+from twotick.ui.app.model import Conversation, Presence
 from twotick.ui.text import placed
 
-_WIDTH = 22
+_WIDTH = 24
 """Columns of the list, with its border."""
+
+_DOTS = {"here": ("\u25cf", "$success"), "away": ("\u25d0", "$warning"), "gone": ("\u25cb", "dim")}
+
+
+def dot(presence: Presence | None) -> tuple[str, str]:
+    """A sign for whether somebody is there, and its style: it can be told without colours."""
+    return (" ", "") if presence is None else _DOTS.get(presence.state, (" ", ""))
 
 
 def counts(conversation: Conversation) -> str:
@@ -45,73 +50,20 @@ class Sidebar(OptionList):
         self.highlighted = next((index for index, each in enumerate(conversations) if each.key == key), None)
 
 
-def _entry(conversation: Conversation, shown: bool) -> Text:
-    room = _WIDTH - 3
+def _entry(conversation: Conversation, shown: bool) -> Content:
+    """A line: who is there, the name, what is typed here and there, and what is unread."""
     count = counts(conversation)
-    draft = "" if shown or not conversation.draft else "\u270e"
-    right = " ".join(each for each in (draft, count) if each)
-    name = placed(conversation.title[:64], keep="")
-    left = room - 1 - (cell_len(right) + 1 if right else 0)
-    if cell_len(name) > left:
-        name = set_cell_size(name, left - 1) + "\u2026"
-    style = "bold" if conversation.unread or shown else ""
-    return Text.assemble(
+    signs = ["\u2026"] if conversation.typing else []
+    signs += ["\u270e"] if conversation.draft and not shown else []
+    right = " ".join([*signs, *([count] if count else [])])
+    room = _WIDTH - 6 - (cell_len(right) + 1 if right else 0)
+    name = shortened(placed(conversation.title[:64], keep=""), room)
+    quiet = conversation.muted or conversation.blocked or conversation.left
+    style = "dim" if quiet else "bold" if conversation.unread or shown else ""
+    return Content.assemble(
         ("\u258c" if shown else " ", "bold"),
-        (set_cell_size(name, left), style),
-        (" " + right if right else "", "bold" if count else ""),
-        no_wrap=True,
+        dot(conversation.presence),
+        " ",
+        (set_cell_size(name, room), style),
+        (" " + right if right else "", "" if quiet or not count else "bold"),
     )
-
-
-class Details(Static):
-    """What is known of the conversation, and of the message that is selected."""
-
-    DEFAULT_CSS = """
-    Details {
-        width: 34;
-        height: 1fr;
-        border-left: solid $border-blurred;
-        padding: 0 1;
-        display: none;
-        overflow-y: auto;
-    }
-    """
-
-    def update_details(self, session: Session, conversation: Conversation | None, message: Message | None) -> None:
-        """Show it."""
-        lines: list[tuple[str, str]] = [("", "")]
-        if conversation is not None:
-            direct = conversation.kind is Kind.DIRECT
-            lines += [
-                ("Conversation", placed(conversation.title, keep="")),
-                ("With", "one person" if direct else "everybody who is connected"),
-                ("Loaded", f"{len(conversation.messages)} messages"),
-            ]
-        lines += [("You", f"{session.name} at {session.server}"), ("Waiting", f"{session.waiting} to be sent")]
-        if message is not None:
-            lines += [
-                ("", ""),
-                ("Message", f"from {placed(message.sender[:64], keep='')}"),
-                ("Time", f"{message.time.astimezone():%Y-%m-%d %H:%M:%S}"),
-                ("Size", f"{len(message.text.encode('utf-8', 'replace'))} bytes"),
-            ]
-            if message.state is not None:
-                lines.append(("State", _STATES[message.state]))
-            if message.reason:
-                lines.append(("Why", placed(message.reason[:200], keep="")))
-            lines += [("Link", placed(each[:200], keep="")) for each in links(message.text)[:5]]
-        text = Text()
-        for name, value in lines:
-            text.append(f"{name}\n" if name else "\n", "dim")
-            if name:
-                text.append(f"{value}\n")
-        self.update(text)
-
-
-_STATES = {
-    State.QUEUED: "waits to be sent",
-    State.ACCEPTED: "\u2713 stored by the server",
-    State.DELIVERED: "\u2713\u2713 a device has it",
-    State.READ: "\u2713\u2713 read",
-    State.FAILED: "\u2717 not delivered",
-}

@@ -1,0 +1,249 @@
+"""What a member's session asks the server for those who look at the screen."""
+
+import contextlib
+import re
+from abc import abstractmethod
+from collections.abc import Generator
+from pathlib import Path
+
+from twotick.client.answers import RecipientState, Role, RoomInfo
+from twotick.client.errors import RequestRefused, TwotickError
+from twotick.client.member import MemberClient
+from twotick.client.messages import FileInfo
+from twotick.ui.app.book import PAGE
+from twotick.ui.app.incoming import LONGEST_TOPIC, Incoming, access_of, left
+from twotick.ui.app.model import Conversation, Message, Room, RoomMember, Transfer
+from twotick.ui.app.session import Hit, Hits, Session
+from twotick.ui.text import visible
+from twotick.wire import is_name, is_room
+
+_REACH = 5_000
+"""Messages that are loaded to get to a certain one."""
+
+_HITS = 20
+"""Messages that are found at once."""
+
+_LONGEST_FILE_NAME = 120
+"""Characters of the name under which a file is saved."""
+
+_COPIES = 1000
+"""Files of one name that are saved in a folder."""
+
+
+class Asking(Session):
+    """A session that can ask the server. While the connection is away, what is asked waits."""
+
+    _incoming: Incoming
+
+    @abstractmethod
+    async def _server(self) -> MemberClient:
+        """Who asks.
+
+        Raises:
+            TwotickError: nobody, since nobody tries to connect any more.
+        """
+
+    # What was said
+
+    async def search(self, query: str, conversation: Conversation | None = None, before: int | None = None) -> Hits:
+        """See `Session`."""
+        peer = None if conversation is None else conversation.name
+        with for_people():
+            found = await (await self._server()).search(query, peer=peer, limit=_HITS, before=before)
+        hits: list[Hit] = []
+        for each in found.messages:
+            if (message := self._incoming.message(each)) is not None:
+                name, hit = message
+                where = self.conversations.find(name) or Conversation(name.lower(), name)
+                hits.append(Hit(where, hit))
+        return Hits(hits, found.before)
+
+    async def reach(self, conversation: Conversation, sender: str, ident: str) -> Message | None:
+        """See `Session`."""
+        while True:
+            found = self.conversations.find_message(conversation, sender, ident)
+            if found is not None and conversation.index(found) >= 0:
+                return found
+            if len(conversation.messages) >= _REACH or (conversation.loaded and conversation.complete):
+                return None
+            loaded, complete = len(conversation.messages), conversation.complete
+            await self.load_older(conversation)
+            if (loaded, complete) == (len(conversation.messages), conversation.complete):
+                return None
+
+    async def _fetch_older(self, conversation: Conversation) -> None:
+        oldest = self.store.oldest(conversation.key)
+        try:
+            page = await (await self._server()).history(conversation.name, before=oldest, limit=PAGE)
+        except RequestRefused:
+            page = []  # as of a room that the user has left
+        self._incoming.take_all(page)
+        if len(page) < PAGE:
+            conversation.complete = True
+            self.store.set_complete(conversation.key)
+
+    async def receipts(self, message: Message) -> list[RecipientState]:
+        """See `Session`."""
+        with for_people():
+            return await (await self._server()).receipts(self._book.conversation(message.conversation).name, message.id)
+
+    async def save_file(self, message: Message, folder: Path) -> Path:
+        """See `Session`."""
+        if message.file is None:
+            raise TwotickError("there is no file with that message")
+        file = FileInfo(*message.file)
+        try:
+            with for_people():
+                for path in places(folder, file.name):
+                    with contextlib.suppress(FileExistsError):
+                        await (await self._server()).download(
+                            file, path, progress=lambda done, total: self._transferred(message, Transfer(done, total))
+                        )
+                        return path
+            raise TwotickError(f"there are too many files of that name in {folder}")
+        finally:
+            self._transferred(message, None)
+
+    def _transferred(self, message: Message, transfer: Transfer | None) -> None:
+        message.transfer = transfer
+        conversation = self.conversations.find(message.conversation)
+        if conversation is not None:
+            self.conversations.changed(conversation)
+
+    # Rooms
+
+    async def rooms(self) -> list[Room]:
+        """See `Session`."""
+        with for_people():
+            found = [each for each in await (await self._server()).rooms() if _is_room(each)]
+        for each in found:
+            self._note(each)
+        return [
+            Room(
+                each.name,
+                access_of(each.public),
+                each.role.value,
+                each.members,
+                each.topic[:LONGEST_TOPIC],
+                each.invited,
+            )
+            for each in found
+        ]
+
+    async def members(self, conversation: Conversation) -> list[RoomMember]:
+        """See `Session`."""
+        with for_people():
+            listed = await (await self._server()).room_members(conversation.name)
+        found = [each for each in listed if is_name(each.name.encode(errors="replace"))]
+        return [
+            RoomMember(each.name, each.role.value, each.since, self.conversations.presence(each.name)) for each in found
+        ]
+
+    async def create_room(self, name: str, access: str = "private", topic: str = "") -> Conversation:
+        """See `Session`."""
+        with for_people():
+            return self._entered(await (await self._server()).create_room(name, public=access == "public", topic=topic))
+
+    async def join(self, name: str) -> Conversation:
+        """See `Session`."""
+        with for_people():
+            return self._entered(await (await self._server()).join_room(name))
+
+    async def leave(self, conversation: Conversation) -> None:
+        """See `Session`."""
+        with for_people():
+            await (await self._server()).leave_room(conversation.name)
+        left(conversation)
+        self._book.changed(conversation)
+
+    async def invite(self, conversation: Conversation, member: str) -> None:
+        """See `Session`."""
+        with for_people():
+            self._note(await (await self._server()).invite(conversation.name, member))
+
+    async def remove(self, conversation: Conversation, member: str) -> None:
+        """See `Session`."""
+        with for_people():
+            self._note(await (await self._server()).remove(conversation.name, member))
+
+    async def appoint(self, conversation: Conversation, member: str, role: str) -> None:
+        """See `Session`."""
+        with for_people():
+            self._note(await (await self._server()).appoint(conversation.name, member, Role(role)))
+
+    async def change(self, conversation: Conversation, topic: str | None = None, access: str | None = None) -> None:
+        """See `Session`."""
+        public = None if access is None else access == "public"
+        with for_people():
+            self._note(await (await self._server()).change_room(conversation.name, topic=topic, public=public))
+
+    def _entered(self, info: RoomInfo) -> Conversation:
+        """The user is in a room now."""
+        conversation = self._book.conversation(info.name)
+        conversation.complete = False
+        self._note(info)
+        return self.open(conversation.name)
+
+    def _note(self, info: RoomInfo) -> None:
+        """How a room is now. One of which nothing is here is noted only if the user is in it."""
+        if not _is_room(info):
+            return
+        room = self.conversations.find(info.name)
+        if info.role is not Role.NONE:
+            room = self._book.conversation(info.name)
+            room.left = False
+        if room is not None:
+            room.topic, room.access, room.members = info.topic[:LONGEST_TOPIC], access_of(info.public), info.members
+            room.role = info.role.value
+            self._book.changed(room)
+
+    # Conversations
+
+    async def set_muted(self, conversation: Conversation, muted: bool) -> None:
+        """See `Session`."""
+        await self._set(conversation, muted=muted)
+
+    async def set_blocked(self, conversation: Conversation, blocked: bool) -> None:
+        """See `Session`."""
+        await self._set(conversation, blocked=blocked)
+
+    async def _set(self, conversation: Conversation, muted: bool | None = None, blocked: bool | None = None) -> None:
+        with for_people():
+            now = await (await self._server()).set_conversation(conversation.name, muted=muted, blocked=blocked)
+        conversation.muted, conversation.blocked = now.muted, now.blocked
+        self._book.changed(conversation)
+
+    async def report(self, conversation: Conversation, text: str, message: Message | None = None) -> None:
+        """See `Session`."""
+        name = conversation.name if message is None else message.sender
+        about = None if message is None or not message.id else message.id
+        with for_people():
+            await (await self._server()).report(name, text, about)
+
+
+def _is_room(info: RoomInfo) -> bool:
+    """Whether what the server says is a room can be one."""
+    return is_room(info.name.encode(errors="replace"))
+
+
+@contextlib.contextmanager
+def for_people() -> Generator[None]:
+    """Say what is wrong with what somebody has typed, or with the disk, like what the server refuses."""
+    try:
+        yield
+    except ValueError as error:
+        raise TwotickError(str(error)) from error
+    except OSError as error:
+        raise TwotickError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+
+
+def places(folder: Path, name: str) -> Generator[Path]:
+    """Where a file may be saved, whose name somebody else has chosen, in a folder that is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    harmless = re.sub(r'[\\/:*?"<>|]', "_", visible(name, keep=""))
+    harmless = harmless.strip(". ")[-_LONGEST_FILE_NAME:] or "file"
+    stem, suffix = Path(harmless).stem, Path(harmless).suffix
+    for copy in range(_COPIES):
+        path = folder / (f"{stem} ({copy}){suffix}" if copy else harmless)
+        if not path.exists():
+            yield path

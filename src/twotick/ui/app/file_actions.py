@@ -1,0 +1,187 @@
+"""Sending and saving files (docs/protocol.md, section 16)."""
+
+import contextlib
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import platformdirs
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from twotick.client import TwotickError
+from twotick.ui.app.completion import file_name, files
+from twotick.ui.app.desk import Desk
+from twotick.ui.app.dialogs import BOX, Ask
+from twotick.ui.app.layout import one_line, size_text
+from twotick.ui.app.message_actions import Undertaking
+from twotick.ui.app.session import Deed
+from twotick.ui.text import placed
+
+_MOST = 200
+"""Files of a folder that are shown at once."""
+
+
+class FileToSend(NamedTuple):
+    """A file, and what to say about it."""
+
+    path: Path
+    caption: str
+
+
+class _Path(Input):
+    """A path. Its keys are taken in the order in which they are typed, which bindings with priority would not do."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        dialog = self.screen
+        if event.key in ("tab", "up", "down") and isinstance(dialog, ChooseFile):
+            event.stop()
+            event.prevent_default()
+            if event.key == "tab":
+                dialog.complete()
+            else:
+                dialog.move(-1 if event.key == "up" else 1)
+        else:
+            await super()._on_key(event)
+
+
+class ChooseFile(ModalScreen[FileToSend | None]):
+    """Ask which file to send. Tab completes the path."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Back", show=False),
+        Binding("up", "app.focus_previous", "Back to the path", show=False),
+    ]
+    DEFAULT_CSS = BOX.format("ChooseFile")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._proposed: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        """The path, what it may be, and what to say about it."""
+        with Vertical() as box:
+            box.border_title = "Send a file"
+            box.border_subtitle = "Enter: send   Tab: complete   Esc: back"
+            yield _Path(placeholder="A path; ~ is your home", max_length=4096, id="path")
+            found = OptionList(markup=False)
+            found.can_focus = False
+            yield found
+            yield Label("What to say about it; may be left empty")
+            yield Input(max_length=1000, id="caption")
+            yield Static("", classes="problem", markup=False)
+
+    @on(Input.Changed, "#path")
+    def _propose(self) -> None:
+        typed = self._path.value
+        proposed = [each for each in files(typed) if each != typed][:_MOST]
+        if proposed == self._proposed:
+            return
+        self._proposed = proposed
+        found = self.query_one(OptionList)
+        found.set_options(Option(Content(placed(file_name(each), keep=""))) for each in self._proposed)
+        found.highlighted = 0 if self._proposed else None
+
+    @property
+    def _path(self) -> Input:
+        return self.query_one("#path", Input)
+
+    def complete(self) -> None:
+        """Complete the path; go on to what to say if it is complete."""
+        self._propose()  # for what was typed right before
+        if self._proposed:
+            self._take(self.query_one(OptionList).highlighted or 0)
+        else:
+            self.focus_next(Input)
+
+    def _take(self, index: int) -> None:
+        self._path.value = self._proposed[index]
+        self._path.cursor_position = len(self._path.value)
+
+    def move(self, steps: int) -> None:
+        """Choose another file."""
+        found = self.query_one(OptionList)
+        found.action_cursor_up() if steps < 0 else found.action_cursor_down()
+
+    @on(OptionList.OptionSelected)
+    def _clicked(self, event: OptionList.OptionSelected) -> None:
+        self._take(event.option_index)
+        self._path.focus()
+
+    @on(Input.Submitted)
+    def _done(self) -> None:
+        typed = self._path.value
+        path = _path(typed)
+        try:
+            is_file = path.is_file()
+        except (OSError, ValueError):  # too long a name, or not one
+            is_file = False
+        if not is_file and self._proposed:
+            self._take(self.query_one(OptionList).highlighted or 0)
+        elif not is_file:
+            self._say("There is no such file.")
+        else:
+            self.dismiss(FileToSend(path, self.query_one("#caption", Input).value.strip()))
+
+    def _say(self, problem: str) -> None:
+        self.query_one(".problem", Static).update(placed(problem[:200], keep=""))
+
+
+class FileActions(Desk):
+    """Files: send and save them."""
+
+    undertaking: Undertaking | None
+
+    def end_undertaking(self) -> None:
+        """What is typed from now on is a message of its own."""
+        raise NotImplementedError
+
+    @work
+    async def action_send_file(self, argument: str = "") -> None:
+        """Send a file."""
+        conversation = self.shown
+        if conversation is None:
+            return
+        chosen = FileToSend(_path(argument), "") if argument else await self.ask(ChooseFile())
+        if chosen is None:
+            return
+        answered = self.undertaking
+        reply_to = answered.message if answered is not None and answered.kind == "reply" else None
+        with self.complaining():
+            self.session.send_file(conversation, chosen.path, chosen.caption, reply_to)
+            if reply_to is not None:
+                self.end_undertaking()
+            self.messages.scroll_to_end()
+
+    @work
+    async def action_save_file(self, argument: str = "") -> None:
+        """Save the file of a message."""
+        message = self.message_for(Deed.SAVE_FILE)
+        if message is None or message.file is None:
+            return
+        if message.transfer is not None:
+            self.say("That file is on its way already.")
+            return
+        file = message.file
+        title = f"Save {one_line(file.name)[:30]} ({size_text(file.size)}) in"
+        folder = argument or await self.ask(Ask(title, str(platformdirs.user_downloads_path()), longest=4096))
+        if not folder:
+            return
+        try:  # however long it takes
+            path = await self.session.save_file(message, _path(folder))
+        except TwotickError as error:
+            self.say(f"{one_line(file.name)[:60]} was not saved: {error}", problem=True)
+        else:
+            self.say(f"Saved as {path}")
+
+
+def _path(typed: str) -> Path:
+    """A path, in which `~` is the user's home if there is one."""
+    with contextlib.suppress(RuntimeError):
+        return Path(typed).expanduser()
+    return Path(typed)

@@ -1,0 +1,217 @@
+"""The screens, with a session that does nothing but note what it is asked, and shows what a test puts into it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+from tests.ui.app.people import Person
+from twotick.client import State, TwotickError
+from twotick.ui.app.app import TwotickApp, Wishes
+from twotick.ui.app.model import Conversation, Conversations, Message, RecipientState, Room, RoomMember
+from twotick.ui.app.session import Deed, Hits, Session
+
+ALL = frozenset(Deed)
+
+
+class Played(Session):
+    """A session without a server.
+
+    Attributes:
+        asked: what was asked for, each with what it was asked about.
+        able: what can be done.
+        refusal: why whatever is asked is refused; empty if it is not.
+    """
+
+    keeps = True
+
+    def __init__(self, name: str = "alice", able: frozenset[Deed] = ALL) -> None:
+        self.name = name
+        self.server = "chat.lan"
+        self.max_body = 1 << 20
+        self.connected = True
+        self.problem: TwotickError | None = None
+        self.ended = False
+        self.shown = True
+        self.on_connection = lambda: None
+        self.on_message = lambda _: None
+        self.on_refusal = lambda _: None
+        self.all = Conversations(name)
+        self.asked: list[tuple[Any, ...]] = []
+        self.able = able
+        self.refusal = ""
+        self.found: list[Hits] = []
+        self.its_rooms: list[Room] = []
+        self.its_members: list[RoomMember] = []
+        self.its_receipts: list[RecipientState] = []
+        self.going_on: asyncio.Event | None = None
+
+    @property
+    def conversations(self) -> Conversations:
+        return self.all
+
+    @property
+    def waiting(self) -> int:
+        return 0
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        pass
+
+    async def _run(self) -> None:
+        pass
+
+    async def _fetch_older(self, conversation: Conversation) -> None:
+        pass
+
+    async def load_older(self, conversation: Conversation) -> None:
+        pass
+
+    def can(self, deed: Deed, conversation: Conversation | None = None, message: Message | None = None) -> bool:
+        if deed not in self.able:
+            return False
+        if deed is Deed.SEND_AGAIN:
+            return message is not None and message.state is State.FAILED
+        if deed in (Deed.EDIT, Deed.DELETE, Deed.RECEIPTS):
+            return message is not None and message.outgoing
+        if deed is Deed.SAVE_FILE:
+            return message is not None and message.file is not None
+        return message is None or message.deleted is None
+
+    def _note(self, *what: Any) -> None:
+        self.asked.append(what)
+        if self.refusal:
+            raise TwotickError(self.refusal)
+
+    def open(self, name: str) -> Conversation:
+        return self.all.open(name)
+
+    def mark_read(self, conversation: Conversation) -> None:
+        if conversation.unread:
+            self.all.count(conversation, 0, 0)
+
+    def save_draft(self, conversation: Conversation, draft: str) -> None:
+        conversation.draft = draft
+
+    def send(self, conversation: Conversation, text: str, reply_to: Message | None = None) -> Message:
+        conversation.draft = ""
+        self._note("send", conversation.name, text, *([reply_to.id] if reply_to else []))
+        return conversation.messages[-1]
+
+    def edit(self, message: Message, text: str) -> None:
+        self._note("edit", message.id, text)
+
+    def delete(self, message: Message) -> None:
+        self._note("delete", message.id)
+
+    def react(self, message: Message, text: str) -> None:
+        self._note("react", message.id, text)
+
+    def send_again(self, message: Message) -> Message:
+        self._note("again", message.id)
+        return message
+
+    def send_file(
+        self, conversation: Conversation, path: Path, caption: str = "", reply_to: Message | None = None
+    ) -> Message:
+        self._note("file", conversation.name, path, caption, *([reply_to.id] if reply_to else []))
+        return conversation.messages[-1]
+
+    async def save_file(self, message: Message, folder: Path) -> Path:
+        self._note("save", message.id, folder)
+        assert message.file is not None
+        return folder / message.file.name
+
+    async def search(self, query: str, conversation: Conversation | None = None, before: int | None = None) -> Hits:
+        self._note("search", query, conversation.name if conversation else None, before)
+        return self.found.pop(0)
+
+    async def reach(self, conversation: Conversation, sender: str, ident: str) -> Message | None:
+        self._note("reach", conversation.name, sender, ident)
+        return self.all.find_message(conversation, sender, ident)
+
+    async def rooms(self) -> list[Room]:
+        self._note("rooms")
+        return self.its_rooms
+
+    async def members(self, conversation: Conversation) -> list[RoomMember]:
+        self._note("members", conversation.name)
+        return self.its_members
+
+    async def receipts(self, message: Message) -> list[RecipientState]:
+        self._note("receipts", message.id)
+        return self.its_receipts
+
+    async def create_room(self, name: str, access: str = "private", topic: str = "") -> Conversation:
+        self._note("create", name, access, topic)
+        return self.all.open(name)
+
+    async def join(self, name: str) -> Conversation:
+        self._note("join", name)
+        return self.all.open(name)
+
+    async def leave(self, conversation: Conversation) -> None:
+        self._note("leave", conversation.name)
+
+    async def invite(self, conversation: Conversation, member: str) -> None:
+        self._note("invite", conversation.name, member)
+
+    async def remove(self, conversation: Conversation, member: str) -> None:
+        self._note("remove", conversation.name, member)
+
+    async def appoint(self, conversation: Conversation, member: str, role: str) -> None:
+        self._note("appoint", conversation.name, member, role)
+
+    async def change(self, conversation: Conversation, topic: str | None = None, access: str | None = None) -> None:
+        self._note("change", conversation.name, topic, access)
+
+    async def set_muted(self, conversation: Conversation, muted: bool) -> None:
+        self._note("mute", conversation.name, muted)
+        conversation.muted = muted
+        self.all.changed(conversation)
+
+    async def set_blocked(self, conversation: Conversation, blocked: bool) -> None:
+        self._note("block", conversation.name, blocked)
+        conversation.blocked = blocked
+        self.all.changed(conversation)
+
+    async def report(self, conversation: Conversation, text: str, message: Message | None = None) -> None:
+        self._note("report", conversation.name, text, message.id if message else "")
+
+    def typing(self, conversation: Conversation) -> None:
+        self.asked.append(("typing", conversation.name))
+
+    def set_presence(self, here: bool) -> None:
+        self.asked.append(("here", here))
+
+    def set_shown(self, shown: bool) -> None:
+        self.asked.append(("shown", shown))
+        self.shown = shown
+
+    def _tell_read(self, name: str, seq: int) -> None:
+        pass
+
+
+class Stage(TwotickApp):
+    """The app, with a session that is there already."""
+
+    def __init__(self, session: Session, wishes: Wishes) -> None:
+        super().__init__(wishes)
+        self._given = session
+
+    def begin(self) -> None:
+        self._begin(self._given)
+        self._talk()
+
+
+@contextlib.asynccontextmanager
+async def on_stage(
+    session: Session, width: int = 80, height: int = 24, theme: str = "terminal", **wishes: Any
+) -> AsyncGenerator[Person]:
+    """Somebody in front of the app."""
+    app = Stage(session, Wishes("chat.lan", theme=theme, **wishes))
+    async with app.run_test(size=(width, height), notifications=True) as pilot:
+        yield Person(app, pilot)

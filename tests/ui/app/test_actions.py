@@ -1,0 +1,620 @@
+"""What can be done, through the screen, and what the session is asked for it."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import Input
+
+from tests.ui.app.making import MORNING, message, put
+from tests.ui.app.people import Person, guest, person
+from tests.ui.app.stage import Played, on_stage
+from twotick.client import State
+from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
+from twotick.ui.app.main import Main
+from twotick.ui.app.messages import MessageList
+from twotick.ui.app.model import Event, File, Presence, RecipientState, Room, RoomMember, Transfer
+from twotick.ui.app.session import Deed, Hit, Hits
+
+DOWN = "\u2193"
+
+
+@pytest.fixture
+def session() -> Played:
+    """In a room, which is shown, with bob and carol; and with bob alone."""
+    played = Played()
+    put(played.all, message("psst", 1, ident="b1"))
+    team = played.all.open("#team")
+    team.topic, team.members, team.role, team.access = "what we do", 3, "owner", "private"
+    put(
+        played.all,
+        message("", 2, peer="#team", outgoing=True, event=Event("created")),
+        message("who comes?", 3, peer="#team", sender="bob", ident="t1"),
+        message("I do", 4, peer="#team", outgoing=True, ident="t2", have=1, of=2),
+    )
+    played.its_members = [
+        RoomMember("alice", "owner", MORNING, None),
+        RoomMember("bob", "moderator", MORNING, None),
+        RoomMember("carol", "member", MORNING, None),
+    ]
+    return played
+
+
+@pytest.fixture
+async def alice(session: Played) -> AsyncGenerator[Person]:
+    """In front of that."""
+    async with on_stage(session, 100, 30) as somebody:
+        await somebody.sees("Message to #team", "I do")
+        yield somebody
+
+
+def asked(session: Played) -> list[tuple[Any, ...]]:
+    """What the session was asked, without what it is told all the time."""
+    return [each for each in session.asked if each[0] not in ("here", "typing")]
+
+
+async def asks(alice: Person, session: Played, *what: Any) -> None:
+    """Wait until the session was asked that, after all else."""
+    await alice.finds(lambda: asked(session)[-1:] == [what])
+
+
+def test_all_that_can_be_done_is_there() -> None:
+    for each in COMMANDS + ON_MESSAGES:
+        assert callable(getattr(Main, f"action_{each.action.partition('(')[0]}")), each
+    words = [each.word for each in COMMANDS + ON_MESSAGES]
+    assert len(set(words)) == len(words)
+    keys = [key for each in COMMANDS for key in each.keys.split(",") if key]
+    assert len(set(keys)) == len(keys)
+
+
+# Rooms
+
+
+@pytest.mark.parametrize("begin", ["f7", "/new", "palette"])
+async def test_a_room_is_made(alice: Person, session: Played, begin: str) -> None:
+    if begin == "palette":
+        await alice.press("ctrl+p")
+        await alice.type("new roo", "enter")
+    else:
+        await (alice.type("/new", "enter") if begin == "/new" else alice.press(begin))
+    await alice.sees("New room")
+    await alice.type("not a name", "enter")
+    await alice.sees("A room's name has 1 to 32")
+    await alice.press(*["backspace"] * 10)
+    await alice.type("garden", "tab")
+    await alice.type("what grows", "tab", "space", "tab", "enter")
+    await asks(alice, session, "create", "#garden", "public", "what grows")
+    await alice.sees("Message to #garden")
+
+
+async def test_rooms_are_browsed_joined_and_opened(alice: Person, session: Played) -> None:
+    session.its_rooms = [
+        Room("#team", "private", "owner", 3, "what we do", False),
+        Room("#hall", "public", "none", 230, "for everybody", False),
+        Room("#cellar", "private", "none", 2, "wine", True),
+    ]
+    await alice.press("f6")
+    await alice.sees("#cellar  you are invited", "#hall  230 members  for everybody", "#team  you are in it")
+    await alice.type("hal", "enter")
+    await asks(alice, session, "join", "#hall")
+    await alice.sees("Message to #hall")
+    await alice.press("f6")
+    await alice.type("#te", "enter")
+    await alice.sees("Message to #team")
+    await alice.press("f6")
+    await alice.type("new-one", "enter")
+    await alice.sees("New room", "#new-one")
+
+
+async def test_a_room_is_joined_by_its_name(alice: Person, session: Played) -> None:
+    await alice.type("/join hall", "enter")
+    await asks(alice, session, "join", "#hall")
+    await alice.type("/join no room", "enter")
+    await alice.sees("No room can have the name #no room")
+    await alice.press("ctrl+k")
+    await alice.type("#barn", "enter")
+    await asks(alice, session, "join", "#barn")
+
+
+async def test_a_word_that_is_whole_is_not_completed_but_sent(alice: Person, session: Played) -> None:
+    await alice.type("/to bob", "enter")
+    await alice.sees("Message to bob")
+    await alice.type("see #team", "enter")
+    await asks(alice, session, "send", "bob", "see #team")
+    await alice.type("@bob", "enter")
+    await asks(alice, session, "send", "bob", "@bob")
+    await alice.type("/to #team", "enter")
+    await alice.sees("Message to #team")
+
+
+async def test_why_something_is_refused_is_said(alice: Person, session: Played) -> None:
+    session.refusal = "there is no such room"
+    await alice.type("/join hall", "enter")
+    await alice.sees("there is no such room", "Message to #team")
+
+
+async def test_an_invitation_is_taken_by_enter(alice: Person, session: Played) -> None:
+    put(session.all, message("", 9, event=Event("invited", "alice", room="#cellar")))
+    await alice.talks_to("bob")
+    await alice.sees("bob invites you to #cellar: Enter joins")
+    await alice.press("escape", "enter")
+    await alice.sees("Join this room?", "#cellar")
+    await alice.press("enter")
+    await asks(alice, session, "join", "#cellar")
+
+
+async def test_a_room_is_left_after_a_question(alice: Person, session: Played) -> None:
+    await alice.press("alt+l")
+    await alice.sees("Leave the room?", "somebody must invite you")
+    await alice.press("escape")
+    await alice.sees_no("Leave the room?")
+    assert asked(session) == []
+    await alice.type("/leave", "enter")
+    await alice.sees("Leave the room?")
+    await alice.press("enter")
+    await asks(alice, session, "leave", "#team")
+
+
+async def test_somebody_is_invited(alice: Person, session: Played) -> None:
+    await alice.press("alt+i")
+    await alice.sees("Invite to #team", "bob")
+    await alice.type("dave", "enter")
+    await asks(alice, session, "invite", "#team", "dave")
+    await alice.sees("dave is invited to #team")
+    await alice.type("/invite @erin", "enter")
+    await asks(alice, session, "invite", "#team", "erin")
+
+
+async def test_somebody_is_removed_after_a_question(alice: Person, session: Played) -> None:
+    await alice.press("alt+x")
+    await alice.sees("Remove", "moderator", "carol")
+    assert "owner" not in alice.screen
+    await alice.type("caro", "enter")
+    await alice.sees("Remove from the room?", "carol, from #team")
+    await alice.press("enter")
+    await asks(alice, session, "remove", "#team", "carol")
+
+
+async def test_somebody_is_appointed(alice: Person, session: Played) -> None:
+    await alice.press("alt+p")
+    await alice.type("carol", "enter")
+    await alice.sees("Appoint carol", "Moderator: also invites")
+    await alice.type("moder", "enter")
+    await asks(alice, session, "appoint", "#team", "carol", "moderator")
+    await alice.type("/appoint @bob owner", "enter")
+    await asks(alice, session, "appoint", "#team", "bob", "owner")
+
+
+async def test_topic_and_access_are_changed(alice: Person, session: Played) -> None:
+    await alice.press("alt+t")
+    await alice.sees("Topic", "what we do")
+    await alice.type(" today", "enter")
+    await asks(alice, session, "change", "#team", "what we do today", None)
+    await alice.type("/topic nothing at all", "enter")
+    await asks(alice, session, "change", "#team", "nothing at all", None)
+    await alice.press("alt+w")
+    await alice.sees("Who may join", "Everybody may find")
+    await alice.press("enter")
+    await asks(alice, session, "change", "#team", None, "public")
+
+
+async def test_a_topic_that_is_too_long_is_not_sent(alice: Person, session: Played) -> None:
+    await alice.press("alt+t")
+    await alice.sees("Topic")
+    alice.app.screen.query_one(Input).value = "\u20ac" * 90
+    await alice.press("enter")
+    await alice.sees("longer than 250 bytes")
+    assert asked(session) == []
+
+
+async def test_members_are_listed_and_written_to(alice: Person, session: Played) -> None:
+    session.all.set_presence("carol", Presence("away", MORNING))
+    await alice.press("alt+m")
+    await alice.sees("Members", "\u25d0 carol", "moderator", "owner")
+    await alice.type("carol", "enter")
+    await alice.sees("Message to carol")
+
+
+# Others, and what they see
+
+
+async def test_a_conversation_is_muted_and_rings_again(alice: Person, session: Played) -> None:
+    await alice.press("alt+u")
+    await asks(alice, session, "mute", "#team", True)
+    await alice.sees("#team is muted", "muted \u00b7 what we do")
+    await alice.type("/mute", "enter")
+    await asks(alice, session, "mute", "#team", False)
+
+
+async def test_somebody_is_blocked_after_a_question(alice: Person, session: Played) -> None:
+    await alice.talks_to("bob")
+    await alice.press("alt+b")
+    await alice.sees("Block?", "Nothing that bob writes to you arrives")
+    await alice.press("enter")
+    await asks(alice, session, "block", "bob", True)
+    await alice.sees("bob is blocked")
+    await alice.press("alt+b")
+    await asks(alice, session, "block", "bob", False)
+
+
+async def test_what_blocked_users_say_in_a_room_is_hidden_until_it_is_asked_for(alice: Person, session: Played) -> None:
+    session.all.open("bob").blocked = True
+    session.all.changed(session.all.open("#team"))
+    await alice.sees("bob is blocked: v shows it")
+    assert "who comes?" not in alice.screen
+    await alice.press("escape", "up", "v")
+    await alice.sees("who comes?")
+
+
+async def test_a_message_is_reported_with_a_reason(alice: Person, session: Played) -> None:
+    await alice.press("escape", "up", "alt+o")
+    await alice.sees("Report bob", "What is wrong?")
+    await alice.type("spam", "enter")
+    await alice.sees("Report bob?", "gets a copy of this message: who comes?")
+    await alice.press("enter")
+    await asks(alice, session, "report", "#team", "spam", "t1")
+    await alice.sees("The operator is told.")
+
+
+async def test_the_status_is_chosen(alice: Person, session: Played) -> None:
+    await alice.press("alt+s")
+    await alice.sees("Hidden: nobody sees")
+    await alice.type("hid", "enter")
+    await alice.finds(lambda: ("shown", False) in session.asked)
+    await alice.sees("\u25cb alice@chat.lan \u00b7 hidden")
+    await alice.type("/status away", "enter")
+    await alice.finds(lambda: session.asked[-2:] == [("shown", True), ("here", False)])
+    await alice.sees("\u25d0 alice@chat.lan \u00b7 away")
+    await alice.type("/status here", "enter")
+    await alice.finds(lambda: session.asked[-1] == ("here", True))
+    await alice.sees("\u25cf alice@chat.lan")
+
+
+async def test_whoever_looks_elsewhere_is_away(alice: Person, session: Played) -> None:
+    assert session.asked[0] == ("here", True)
+    alice.app.app_focus = False
+    await alice.finds(lambda: session.asked[-1] == ("here", False))
+    alice.app.app_focus = True
+    await alice.finds(lambda: session.asked[-1] == ("here", True))
+
+
+async def test_others_are_told_that_somebody_types_but_not_of_commands_or_drafts(
+    alice: Person, session: Played
+) -> None:
+    await alice.type("/to", "escape", *["backspace"] * 3)
+    await alice.talks_to("bob")
+    assert ("typing", "#team") not in session.asked
+    await alice.type("hi")
+    await alice.finds(lambda: session.asked.count(("typing", "bob")) == 2)
+    await alice.press("alt+down")
+    await alice.sees("Message to #team")
+    await alice.press("alt+down")
+    await alice.sees("hi")
+    assert session.asked.count(("typing", "bob")) == 2
+
+
+async def test_who_types_is_shown(alice: Person, session: Played) -> None:
+    session.all.set_typing(session.all.open("#team"), "bob", True)
+    await alice.sees("bob is typing \u2026")
+    session.all.set_typing(session.all.open("#team"), "carol", True)
+    await alice.sees("2 people are typing \u2026")
+    session.all.set_typing(session.all.open("#team"), "bob", False)
+    session.all.set_typing(session.all.open("#team"), "carol", False)
+    await alice.sees("3 members \u00b7 what we do")
+
+
+# Messages
+
+
+async def test_a_message_is_answered(alice: Person, session: Played) -> None:
+    await alice.press("escape", "up", "r")
+    await alice.sees("Replying to bob: who comes?", "Esc cancels")
+    await alice.type("me", "enter")
+    await asks(alice, session, "send", "#team", "me", "t1")
+    await alice.sees_no("Replying to")
+
+
+async def test_an_answer_is_given_up_and_what_was_typed_stays(alice: Person, session: Played) -> None:
+    await alice.type("well", "escape", "up", "r")
+    await alice.sees("Replying to bob")
+    await alice.press("escape")
+    await alice.sees_no("Replying to bob")
+    await alice.type(" then", "enter")
+    await asks(alice, session, "send", "#team", "well then")
+
+
+async def test_a_message_is_edited_and_the_draft_is_there_again(alice: Person, session: Played) -> None:
+    await alice.type("half a", "escape", "e")
+    await alice.sees("Editing: I do")
+    await alice.type(" not", "enter")
+    await asks(alice, session, "edit", "t2", "I do not")
+    await alice.sees_no("Editing")
+    await alice.sees("half a")
+    await alice.press("escape", "e")
+    await alice.type("xxx", "escape")
+    await alice.sees("half a")
+    assert session.all.open("#team").draft == "half a"
+    assert "xxx" not in alice.screen
+
+
+async def test_an_edit_that_is_refused_stays_where_it_is(alice: Person, session: Played) -> None:
+    session.refusal = "it is too late"
+    await alice.press("escape", "e")
+    await alice.type("!", "enter")
+    await alice.sees("it is too late", "Editing: I do", "I do!")
+    session.refusal = ""
+    assert asked(session) == [("edit", "t2", "I do!")]
+
+
+async def test_what_the_server_refuses_later_is_said(alice: Person, session: Played) -> None:
+    session.on_refusal("[b]not yours[/b] \x1b[2J")
+    await alice.sees("[b]not yours[/b] \u241b[2J")
+
+
+async def test_going_elsewhere_ends_an_edit(alice: Person, session: Played) -> None:
+    await alice.press("escape", "e")
+    await alice.sees("Editing")
+    await alice.talks_to("bob")
+    await alice.sees_no("Editing")
+    assert session.all.open("#team").draft == session.all.open("bob").draft == ""
+
+
+async def test_a_message_is_deleted_after_a_question(alice: Person, session: Played) -> None:
+    await alice.press("escape", "d")
+    await alice.sees("Delete this message, for everybody?", "I do")
+    await alice.press("n")
+    await alice.sees_no("Delete this")
+    assert asked(session) == []
+    await alice.press("delete")
+    await alice.sees("Delete this message")
+    await alice.press("y")
+    await asks(alice, session, "delete", "t2")
+
+
+async def test_one_reacts_with_an_emoji_that_is_found_by_its_name(alice: Person, session: Played) -> None:
+    await alice.press("escape", "up", "plus")
+    await alice.sees("React", "\U0001f44d  thumbs_up")
+    await alice.type("tada", "enter")
+    await asks(alice, session, "react", "t1", "\U0001f389")
+    team = session.all.open("#team")
+    team.messages[1].reactions = {"\U0001f389": ["Alice"], "\U0001f44d": ["carol"]}
+    session.all.changed(team)
+    await alice.sees("\U0001f389 1  \U0001f44d 1")
+    await alice.press("plus")
+    await alice.sees("\U0001f389  take it back")
+    await alice.press("enter")
+    await asks(alice, session, "react", "t1", "")
+
+
+async def test_one_reacts_with_any_short_text(alice: Person, session: Played) -> None:
+    await alice.type("/react", "enter")
+    await alice.sees("React")
+    await alice.type("qqq", "enter")
+    await asks(alice, session, "react", "t2", "qqq")
+
+
+async def test_enter_and_a_click_go_to_what_is_quoted(alice: Person, session: Played) -> None:
+    put(session.all, message("told you", 5, peer="#team", sender="carol", ident="t3", reply_to=("bob", "t1")))
+    await alice.sees("\u250c bob: who comes?")
+    await alice.press("escape", "enter")
+    await asks(alice, session, "reach", "#team", "bob", "t1")
+    await alice.sees("\u258c who comes?")
+    lines = alice.screen.splitlines()
+    quote = next(index for index, line in enumerate(lines) if "\u250c" in line)
+    session.asked.clear()
+    await alice.press("escape")
+    await alice.click(MessageList, 8, quote - 1)
+    await asks(alice, session, "reach", "#team", "bob", "t1")
+    await alice.sees("\u258c who comes?")
+
+
+async def test_a_message_that_is_not_here_is_said_to_be_so(alice: Person, session: Played) -> None:
+    put(session.all, message("told you", 5, peer="#team", sender="carol", ident="t3", reply_to=("bob", "t0")))
+    await alice.sees("\u250c bob: a message that is not here")
+    await alice.press("escape", "enter")
+    await alice.sees("That message is not here.")
+
+
+async def test_it_is_shown_who_has_a_message_and_who_has_read_it(alice: Person, session: Played) -> None:
+    session.its_receipts = [RecipientState("bob", State.READ), RecipientState("carol", State.ACCEPTED)]
+    await alice.press("escape", "i")
+    await alice.sees("Who has it, who has read it", "\u2713\u2713 bob            has read it", "stored")
+
+
+async def test_what_was_not_delivered_is_sent_again(alice: Person, session: Played) -> None:
+    put(session.all, message("hello?", 5, peer="#team", outgoing=True, ident="t3", state=State.FAILED, reason="full"))
+    await alice.sees("not delivered: full")
+    await alice.type("/again", "enter")
+    await asks(alice, session, "again", "t3")
+
+
+# Files
+
+
+async def test_a_file_is_sent(alice: Person, session: Played, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"photo")
+    (tmp_path / "photos").mkdir()
+    await alice.press("ctrl+o")
+    await alice.sees("Send a file")
+    await alice.type(f"{tmp_path}/ph")
+    await alice.sees("photo.png", "photos/")
+    await alice.press("down", "up", "tab", "tab")
+    await alice.type("look", "enter")
+    await asks(alice, session, "file", "#team", tmp_path / "photo.png", "look")
+
+
+async def test_a_file_is_sent_by_a_command_as_an_answer(alice: Person, session: Played, tmp_path: Path) -> None:
+    (tmp_path / "a b.txt").touch()
+    await alice.press("escape", "up", "r")
+    await alice.sees("Replying to bob")
+    await alice.type(f"/file {tmp_path}/a", "tab", "enter")
+    await asks(alice, session, "file", "#team", tmp_path / "a b.txt", "", "t1")
+    await alice.sees_no("Replying to bob")
+
+
+async def test_a_path_that_is_no_file_is_not_sent(alice: Person, session: Played, tmp_path: Path) -> None:
+    await alice.press("ctrl+o")
+    await alice.sees("Send a file")
+    await alice.type(f"{tmp_path}/nothing", "enter")
+    await alice.sees("There is no such file.")
+    assert asked(session) == []
+
+
+async def test_a_file_is_saved_where_one_says(alice: Person, session: Played, tmp_path: Path) -> None:
+    file = File("k", "../../.bashrc\x1b[2J", 150_000, "")
+    put(session.all, message("", 5, peer="#team", sender="bob", ident="t3", file=file))
+    await alice.sees("../../.bashrc\u241b[2J  146 KiB  s saves it")
+    await alice.press("escape", "s")
+    await alice.sees("Save ../../.bashrc", "(146 KiB) in")
+    await alice.press(*["ctrl+u"])
+    await alice.type(str(tmp_path), "enter")
+    await asks(alice, session, "save", "t3", tmp_path)
+    await alice.sees("Saved as")
+
+
+async def test_how_much_of_a_file_is_here_is_shown(alice: Person, session: Played) -> None:
+    each = message("", 5, peer="#team", outgoing=True, ident="t3", file=File("", "a.txt", 1000, ""), state=State.QUEUED)
+    put(session.all, each)
+    for done, share in ((0, "  0%"), (250, " 25%"), (1000, "100%")):
+        each.transfer = Transfer(done, 1000)
+        session.all.changed(session.all.open("#team"))
+        await alice.sees(share)
+
+
+# Search
+
+
+async def test_it_is_searched_and_gone_to_what_was_found(alice: Person, session: Played) -> None:
+    team, bob = session.all.open("#team"), session.all.open("bob")
+    other = message("oats from " + "long ago and " * 30 + "wild [b]oats[/b]", 0, peer="bob", ident="b0")
+    session.found = [
+        Hits([Hit(team, team.messages[1]), Hit(bob, bob.messages[0]), Hit(bob, other)], 17),
+        Hits([], None),
+    ]
+    await alice.press("ctrl+f")
+    await alice.sees("Search", "Only in #team")
+    await alice.type("who", "enter")
+    await asks(alice, session, "search", "who", None, None)
+    await alice.sees("#team  bob  23 Nov 2026 09:30", "who comes?", "3 found, and there may be more", "Older ones")
+    await alice.sees("bob: who comes?", "alice: I do")  # what was said around it
+    await alice.press("down", "down", "down", "enter")
+    await asks(alice, session, "search", "who", None, 17)
+    await alice.sees("3 found.")
+    await alice.press("up", "enter")
+    await alice.sees("Message to bob", "\u258c psst")
+    assert asked(session)[-1] == ("reach", "bob", "bob", "b1")
+
+
+async def test_it_is_searched_in_one_conversation(alice: Person, session: Played) -> None:
+    session.found = [Hits([], None), Hits([], None)]
+    await alice.type("/search wild oats", "enter")
+    await asks(alice, session, "search", "wild oats", None, None)
+    await alice.sees("Nothing was found.")
+    await alice.press("tab", "space")
+    await asks(alice, session, "search", "wild oats", "#team", None)
+
+
+async def test_a_search_that_is_refused_can_be_tried_again(alice: Person, session: Played) -> None:
+    session.refusal = "it has no words"
+    session.found = [Hits([], None)]
+    await alice.press("ctrl+f")
+    await alice.type("*", "enter")
+    await alice.sees("it has no words", "Nothing was searched")
+    session.refusal = ""
+    await alice.press("enter")
+    await alice.sees("Nothing was found.")
+
+
+# Details
+
+
+async def test_details_show_members_and_receipts(alice: Person, session: Played) -> None:
+    session.its_receipts = [RecipientState("bob", State.READ), RecipientState("carol", State.DELIVERED)]
+    session.all.set_presence("bob", Presence("here", None))
+    await alice.press("ctrl+t")
+    await alice.sees("Members: 3", "\u25cf bob  moderator", "Topic", "what we do", "who is invited")
+    await alice.press("escape")
+    await alice.sees("\u2713 1 of 2 have it", "\u2713\u2713 bob            has read it", "carol          has it")
+    session.its_members.pop()
+    put(session.all, message("", 6, peer="#team", sender="carol", event=Event("left")))
+    await alice.sees("Members: 2", "carol left")
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 24)])
+async def test_details_of_a_message_can_be_seen_on_narrow_screens(session: Played, width: int, height: int) -> None:
+    async with on_stage(session, width, height) as alice:
+        await alice.sees("I do")
+        await alice.press("escape", "up", "f2")
+        await alice.sees("from bob", "10 bytes")
+        await alice.press("f2")
+        await alice.sees_no("10 bytes")
+
+
+# What cannot be done
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        (["f6"], "Rooms: guests cannot do that"),
+        (["ctrl+f"], "Search: guests cannot do that"),
+        (["ctrl+o"], "Send a file: guests cannot do that"),
+        (["alt+s"], "Status: guests cannot do that"),
+        (["escape", "e"], "Edit: guests cannot do that"),
+    ],
+)
+async def test_guests_are_told_what_only_members_can_do(address: str, keys: list[str], why: str) -> None:
+    async with person(guest(address), 100, 30) as alice:
+        await alice.talks_to("bob")
+        await alice.press(*keys)
+        await alice.sees(why)
+
+
+async def test_guests_see_only_what_they_can_do(address: str) -> None:
+    async with person(guest(address), 100, 60) as alice:
+        await alice.sees("Nothing was said yet")
+        assert "rooms" not in alice.screen
+        await alice.talks_to("bob")
+        await alice.press("question_mark")
+        await alice.sees("Go to", "Details", "Copy the message", "Send again")
+        assert "Rooms" not in alice.screen
+        assert "Edit" not in alice.screen
+        await alice.press("escape")
+        await alice.type("/re")
+        await alice.sees("/re")
+        assert "/reply" not in alice.screen
+
+
+@pytest.mark.parametrize(
+    ("where", "keys", "why"),
+    [
+        ("bob", ["alt+t"], "Topic: this conversation is no room."),
+        ("left", ["alt+i"], "You are not in #team any more."),
+        ("#team", ["alt+x"], "Only moderators and the owner can do that."),
+        ("#team", ["alt+p"], "Only the owner can do that."),
+        ("#team", ["escape", "a"], "Only what was not delivered is sent again."),
+        ("#team", ["escape", "s"], "There is no file with that message."),
+        ("#team", ["escape", "up", "e"], "Only your own messages, to members, can be edited."),
+    ],
+)
+async def test_why_something_cannot_be_done_is_said(session: Played, where: str, keys: list[str], why: str) -> None:
+    session.able -= {Deed.INVITE, Deed.REMOVE, Deed.APPOINT, Deed.SET_TOPIC}
+    session.all.open("#team").left = where == "left"
+    async with on_stage(session, 100, 30) as alice:
+        await alice.sees("Message to #team")
+        if where == "bob":
+            await alice.talks_to("bob")
+        await alice.press(*keys)
+        await alice.sees(why)
+        assert asked(session) == []
+
+
+async def test_nothing_is_sent_to_a_room_that_was_left(session: Played) -> None:
+    session.able -= {Deed.SEND}
+    session.all.open("#team").left = True
+    async with on_stage(session, 100, 30) as alice:
+        await alice.sees("You are not in #team any more", "you are not in it any more")
+        await alice.type("hello", "enter")
+        await alice.sees("hello")
+        assert asked(session) == []

@@ -1,0 +1,110 @@
+"""The local store and the conversations together."""
+
+import pytest
+
+from tests.ui.app.making import MORNING, message
+from twotick.client import State
+from twotick.ui.app.book import Book
+from twotick.ui.app.model import WAITING, Action, Change, Message
+from twotick.ui.app.store import LocalStore
+
+
+@pytest.fixture
+def book() -> Book:
+    """That of alice."""
+    return Book("alice", LocalStore(None))
+
+
+def typed(
+    text: str, *, action: Action | None = None, about: tuple[str, str] = ("alice", "x"), ident: str = ""
+) -> Message:
+    """Something that alice has typed to bob."""
+    each = message(text, WAITING, outgoing=True, state=State.QUEUED, ident=ident or f"{action} {text}")
+    each.change = None if action is None else Change(action, *about)
+    return each
+
+
+def test_what_waits_to_change_a_message_lies_over_it_until_it_is_refused(book: Book) -> None:
+    mine = message("a", 1, outgoing=True, ident="x", state=State.DELIVERED)
+    book.add(mine)
+    book.conversation("bob").loaded = True
+    refused: list[str] = []
+    book.on_refusal = refused.append
+    changes = [typed("b", action=Action.EDIT), typed("+1", action=Action.REACT), typed("", action=Action.DELETE)]
+    seen: list[tuple[str, bool, bool]] = []
+
+    def see() -> None:
+        (shown,) = book.store.page("bob", None, 10)
+        shown = book.live(shown)
+        seen.append((shown.text, "+1" in shown.reactions, shown.deleted is not None))
+
+    for each in changes:
+        book.wait(each)
+        see()
+    for each in reversed(changes):
+        book.settle(each, State.FAILED, reason="not yours")
+        see()
+    assert seen == [
+        ("b", False, False),
+        ("b", True, False),
+        ("", False, True),
+        ("b", True, False),
+        ("b", False, False),
+        ("a", False, False),
+    ]
+    assert refused == ["not yours"] * 3
+    assert book.waiting == book.store.waiting() == []
+
+
+def test_what_others_do_shows_under_what_waits(book: Book) -> None:
+    mine = typed("a", ident="x")
+    book.conversation("bob").loaded = True
+    book.wait(mine)
+    book.wait(typed("b", action=Action.EDIT))
+    book.carry_out("bob", Change(Action.REACT, "alice", "x"), "bob", 7, "ok", MORNING)
+    assert (mine.text, mine.reactions, mine.changing) == ("b", {"ok": ["bob"]}, True)
+    book.carry_out("bob", Change(Action.DELETE, "alice", "x"), "bob", 8, "", MORNING)
+    assert (mine.deleted, mine.reactions) == (MORNING, {})
+
+
+def test_a_message_that_has_a_place_now_stands_there(book: Book) -> None:
+    book.conversation("bob").loaded = True
+    mine = typed("mine", ident="x")
+    book.wait(mine)
+    book.add(message("a", 5))
+    book.settle(mine, State.ACCEPTED)
+    assert mine.place == (5, mine.number)
+    book.add(message("b", 7))
+    book.settle(mine, State.ACCEPTED, 6)
+    assert [each.text for each in book.conversation("bob").messages] == ["a", "mine", "b"]
+    assert [(each.place, each.seq) for each in book.store.page("bob", None, 10)] == [
+        ((5, 0), 5),
+        ((6, 0), 6),
+        ((7, 0), 7),
+    ]
+
+
+def test_to_read_counts_what_came_after(book: Book) -> None:
+    for seq in range(1, 6):
+        book.add(message("@alice" if seq == 5 else "hello", seq))
+    bob = book.conversation("bob")
+    assert (bob.unread, bob.mentions) == (5, 1)
+    book.read(bob, 3)
+    assert (bob.unread, bob.mentions) == (2, 1)
+    book.read(bob, 2)
+    assert bob.read == 3
+    assert book.store.conversations()[0].unread == 2
+
+
+def test_there_are_never_too_many_conversations(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twotick.ui.app.book.MOST_CONVERSATIONS", 150)
+    book.conversation("draft").draft = "typed"
+    book.conversation("shown").loaded = True
+    book.add(message("hello", peer="shown"))
+    for number in range(400):
+        book.add(message("hello", 10 + number, peer=f"user{number}"))
+    names = {each.name for each in book.conversations}
+    assert len(names) <= 150
+    assert {"draft", "shown", "user399"} <= names
+    assert names == {each.name for each in book.store.conversations()}
+    assert book.store.page("user0", None, 10) == []

@@ -1,0 +1,184 @@
+"""What the screen shows: sizes, colours, and that nothing that others have written changes more than its own place."""
+
+import webbrowser
+from typing import Any
+
+import pytest
+from rich.segment import Segment
+
+from tests.ui.app.making import MORNING, message, put
+from tests.ui.app.people import Person
+from tests.ui.app.stage import Played, on_stage
+from tests.ui.test_text import obeyed
+from twotick.client import State
+from twotick.ui.app.model import Event, File, Presence, RecipientState, Room, RoomMember, Transfer
+from twotick.ui.app.session import Hit, Hits
+from twotick.ui.app.sidebar import Sidebar
+
+HOSTILE = (
+    "\x1b]0;owned\x07\x1b[2J\x1b]8;;http://evil.example\x07link\x9b31m"
+    "\u202egnp.exe\u2066 [blink]markup[/blink] [@click=app.quit]x[/] [link=http://evil.example]y[/link]"
+    "\r\nnext\ttab\u2028line" + "e" + "\u0301" * 50 + "\U0001f469\u200d\U0001f4bb" + "\u4f60" * 300 + "z" * 3000
+)
+"""Everything that somebody else could wish to do to a terminal."""
+
+
+def hostile() -> Played:
+    """A session in which whatever can be hostile is."""
+    played = Played()
+    played.server = "chat.lan"
+    conversations = played.all
+    conversations.set_presence("Mallory", Presence(HOSTILE, MORNING))
+    room = conversations.open("#" + HOSTILE)
+    room.topic, room.role, room.access, room.members = HOSTILE, HOSTILE, HOSTILE, 1 << 70
+    peer = "#" + HOSTILE
+    each: dict[str, Any] = {"peer": peer, "sender": HOSTILE}
+    put(
+        conversations,
+        message(HOSTILE, 1, peer=HOSTILE, ident="m1"),
+        message("", 2, **each, event=Event("changed", topic=HOSTILE, access=HOSTILE)),
+        message("", 3, **each, event=Event(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)),
+        message("", 4, **each, event=Event("appointed", HOSTILE, HOSTILE)),
+        message("hi", 5, **each, ident=HOSTILE, reactions={HOSTILE: [HOSTILE] * 9, "ok": ["bob"]}),
+        message("", 6, **each, file=File("k", HOSTILE, 1 << 80, HOSTILE), transfer=Transfer(1 << 80, 3)),
+        message(HOSTILE, 7, peer=peer, outgoing=True, ident="m7", state=State.FAILED, reason=HOSTILE),
+        message("yes", 8, **each, reply_to=(HOSTILE, HOSTILE)),
+        message("well", 9, peer=peer, outgoing=True, ident="m9", have=1 << 70, of=1 << 71),
+    )
+    conversations.set_typing(room, HOSTILE, True)
+    played.its_members = [RoomMember(HOSTILE, HOSTILE, None, Presence(HOSTILE, None)) for _ in range(300)]
+    played.its_rooms = [
+        Room(HOSTILE, HOSTILE, HOSTILE, -1, HOSTILE, True),
+        Room(HOSTILE, "", "none", 1, HOSTILE, False),
+    ]
+    played.its_receipts = [RecipientState(HOSTILE, State.READ) for _ in range(300)]
+    found = Hit(room, message(HOSTILE, 10, **each))
+    played.found = [Hits([found, found], 1)]
+    return played
+
+
+def segments(person: Person) -> list[Segment]:
+    return [segment for strip in person.strips for segment in strip]
+
+
+def is_unharmed(person: Person, width: int) -> None:
+    """Nothing but text is where text is, and it has no styles but ours."""
+    for strip in person.strips:
+        assert strip.cell_length == width
+        assert obeyed(strip.text) == set()
+    for segment in segments(person):
+        assert segment.style is None or not (segment.style.blink or segment.style.link)
+        assert segment.style is None or "@click" not in segment.style.meta
+
+
+@pytest.mark.parametrize("width", [80, 40, 120])
+async def test_nothing_hostile_changes_the_screen_beyond_its_place(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    async with on_stage(hostile(), width, 40) as alice:
+
+        async def shows(*keys: str, text: str = "") -> None:
+            await alice.press(*keys)
+            if text:
+                await alice.sees(text)
+            is_unharmed(alice, width)
+
+        await alice.sees("yes", "well")
+        is_unharmed(alice, width)
+        if width > 72:
+            border = alice.app.screen.query_one(Sidebar).size.width
+            assert {line[border] for line in alice.screen.splitlines()[:-1]} == {"\u2502"}
+        await shows("f4")
+        await shows("f4")
+        await shows("ctrl+t", text="You")
+        await shows("ctrl+t")
+        await shows("alt+m", text="Members")
+        await shows("escape", "f6", text="Rooms")
+        await shows("escape", "alt+t", text="Topic")
+        await shows("escape", "ctrl+k", text="Go to")
+        await shows("escape", "ctrl+f", text="Search")
+        await shows("x", "enter", text="2 found")
+        await shows("escape", "escape", "i", text="Who has it")
+        await shows("escape", "up", "r", text="Replying to")
+        await shows("escape", "escape", "up", "up", "d", text="Delete this")
+        await shows("escape", "up", "s", text="on its way")
+        await shows("escape", "escape", "up", "up", "up", "up", "v")
+        await shows("escape", "plus", text="React")
+        await shows("escape", "alt+o", text="Report")
+        alice.session.on_refusal(HOSTILE)
+        await shows("escape", "escape", text="owned")
+        assert opened == []
+
+
+@pytest.mark.parametrize("theme", ["terminal", "dark", "light"])
+async def test_themes_use_the_colours_that_they_say(theme: str) -> None:
+    played = Played()
+    played.all.set_presence("bob", Presence("here", None))
+    put(
+        played.all,
+        message("@alice see https://a.example", 1, ident="m1", reactions={"ok": ["alice"]}),
+        message("yes", 2, outgoing=True, ident="m2", state=State.READ, reply_to=("bob", "m1")),
+    )
+    async with on_stage(played, 120, 30, theme) as alice:
+        await alice.press("ctrl+t", "escape")
+        await alice.sees("\u250c bob", "Conversation")
+        styles = [segment.style for segment in segments(alice) if segment.style is not None]
+        colours = {each.number for style in styles for each in (style.color, style.bgcolor) if each is not None}
+        if theme == "terminal":
+            assert all(number is None or number < 16 for number in colours)
+            assert {each.color.type.name for each in styles if each.color} <= {"STANDARD", "DEFAULT"}
+        backgrounds = [style.bgcolor.triplet for style in styles if style.bgcolor and style.bgcolor.triplet]
+        bright = [sum(each) > 3 * 128 for each in backgrounds]
+        assert all(bright) if theme == "light" else not any(bright) or theme == "terminal"
+
+
+@pytest.mark.parametrize(
+    ("state", "sign"), [("here", "\u25cf"), ("away", "\u25d0"), ("gone", "\u25cb"), ("elsewhere", " ")]
+)
+async def test_who_is_here_can_be_told_without_colours(state: str, sign: str) -> None:
+    played = Played()
+    put(played.all, message("hi", 1))
+    played.all.set_presence("bob", Presence(state, None))
+    async with on_stage(played) as alice:
+        await alice.sees(f"\u258c{sign} bob", state)
+
+
+async def test_the_list_says_what_is_new_muted_typed_and_begun() -> None:
+    played = Played()
+    put(played.all, message("hi", 1, peer="carol"), message("hi", 2, peer="dave"), message("hi", 3, peer="erin"))
+    put(played.all, message("hi", 4))
+    played.all.open("carol").muted = True
+    played.all.open("dave").draft = "well"
+    played.all.set_typing(played.all.open("erin"), "erin", True)
+    async with on_stage(played) as alice:
+        await alice.sees("Message to bob")
+        lines = {line[3:8].strip(): line[:23].split() for line in alice.screen.splitlines()}
+        assert lines["carol"] == ["carol", "1"]
+        assert lines["dave"] == ["dave", "\u270e", "1"]
+        assert lines["erin"] == ["erin", "\u2026", "1"]
+        (carol,) = [each for each in segments(alice) if each.text.strip() == "carol"]
+        assert carol.style is not None
+        assert carol.style.dim
+
+
+async def test_at_the_beginning_it_says_where_to_begin() -> None:
+    async with on_stage(Played()) as alice:
+        await alice.sees("Nothing was said yet.", "Ctrl+K", "F6 shows the rooms there are, F7 makes one more.")
+    async with on_stage(Played(), 40, 20) as alice:
+        await alice.sees("Nothing was said yet.", "F6 shows the rooms")
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 24), (20, 6), (1, 1)])
+async def test_dialogs_fit_every_terminal(width: int, height: int) -> None:
+    played = Played()
+    put(played.all, message("", 1, peer="#team", outgoing=True, event=Event("created")))
+    played.its_rooms = [Room(f"#room{count}", "public", "none", count, "what " * 20, False) for count in range(300)]
+    played.found = [Hits([Hit(played.all.open("#team"), message("found " * 50)) for _ in range(100)], None)]
+    async with on_stage(played, width, height) as alice:
+        for keys in (["f6"], ["f7"], ["ctrl+k"], ["ctrl+o"], ["alt+s"], ["f1"], ["alt+t"], ["ctrl+f", "x", "enter"]):
+            await alice.press(*keys)
+            assert len(alice.screen.splitlines()) <= height
+            await alice.press("escape")
+        if width >= 40:
+            await alice.press("f6")
+            await alice.sees("Rooms", "#room0", "#room1")

@@ -1,0 +1,447 @@
+"""Sessions of members with a server, and each other."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.client.members import Proxy, chatting, until
+from tests.ui.app.sessions import device
+from twotick.client import State, TwotickError
+from twotick.ui.app.asking import places
+from twotick.ui.app.model import Message
+from twotick.ui.app.session import Deed
+
+DEVICES = ("laptop", "phone")
+
+
+async def test_a_room_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob", devices=DEVICES) as chat,
+        device(chat, tmp_path, "alice") as alice,
+        device(chat, tmp_path, "alice", "phone") as phone,
+        device(chat, tmp_path, "bob") as bob,
+    ):
+        team = await alice.session.create_room("#Team", topic="what we do")
+        assert (team.title, team.role, team.access, team.topic, team.members) == (
+            "#Team",
+            "owner",
+            "private",
+            "what we do",
+            1,
+        )
+        assert not [each for each in await bob.session.rooms() if each.name == "#Team"]
+        with pytest.raises(TwotickError, match="no such room"):
+            await bob.session.join("#team")
+        await alice.session.invite(team, "bob")
+        invitation = await bob.message("alice", "")
+        assert invitation.event is not None
+        assert (invitation.event.kind, invitation.event.room) == ("invited", "#Team")
+        assert bob.unread("alice") == (0, 0)
+        (room,) = await bob.session.rooms()
+        assert (room.name, room.invited) == ("#Team", True)
+        his = await bob.session.join("#team")
+        assert (his.role, his.members) == ("member", 2)
+        await until(lambda: ("bob", "joined") in alice.events("#team"))
+        await until(lambda: team.members == 2)
+        assert alice.came == []
+
+        bob.session.send(his, "hello @alice")
+        for each in (alice, phone):
+            await each.has("#team", "hello @alice")
+            assert each.unread("#team") == (1, 1)
+        mine = his.messages[-1]
+        await until(lambda: mine.state is State.DELIVERED)
+        assert (mine.have, mine.of, mine.place[0] > 1, mine.seq > 0) == (1, 1, True, True)
+        assert [(each.name, each.state) for each in await bob.session.receipts(mine)] == [("alice", State.DELIVERED)]
+
+        await alice.session.appoint(team, "bob", "moderator")
+        await until(lambda: his.role == "moderator")
+        await bob.session.change(his, topic="nothing")
+        await until(lambda: team.topic == "nothing")
+        await alice.session.change(team, access="public")
+        await until(lambda: his.access == "public")
+        assert [(each.name, each.role) for each in await bob.session.members(his)] == [
+            ("alice", "owner"),
+            ("bob", "moderator"),
+        ]
+        with pytest.raises(TwotickError):
+            await bob.session.remove(his, "alice")
+        await alice.session.remove(team, "bob")
+        await until(lambda: his.left and not bob.session.can(Deed.SEND, his))
+        await alice.session.leave(team)
+        assert team.left
+        await until(lambda: phone.session.open("#team").left)
+        kinds = [kind for _, kind in alice.events("#team")]
+        assert kinds[:2] == ["created", "joined"]
+        assert "removed" in kinds
+
+
+async def test_what_is_changed_is_changed_everywhere(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob", devices=DEVICES) as chat,
+        device(chat, tmp_path, "alice") as alice,
+        device(chat, tmp_path, "alice", "phone") as phone,
+        device(chat, tmp_path, "bob") as bob,
+    ):
+        peer = alice.session.open("bob")
+        mine = alice.session.send(peer, "helo")
+        theirs = await bob.message("alice", "helo")
+        elsewhere = await phone.message("bob", "helo")
+        alice.session.edit(mine, "hello")
+        assert (mine.text, mine.changing) == ("hello", True)
+        await until(lambda: theirs.text == elsewhere.text == "hello" and not mine.changing)
+        assert None not in (mine.edited, theirs.edited, elsewhere.edited)
+
+        answer = bob.session.send(bob.session.open("alice"), "and you?", reply_to=theirs)
+        came = await alice.message("bob", "and you?")
+        assert came.reply_to == ("alice", mine.id)
+        assert alice.session.conversations.find_message(peer, "alice", mine.id) is mine
+
+        bob.session.react(theirs, "+1")
+        alice.session.react(mine, "+1")
+        assert mine.reactions == {"+1": ["alice"]}
+        for each in (mine, theirs, elsewhere):
+            await until(lambda each=each: sorted(each.reactions.get("+1", [])) == ["alice", "bob"])
+        bob.session.react(theirs, "")
+        alice.session.react(mine, "ok")
+        for each in (mine, theirs, elsewhere):
+            await until(lambda each=each: each.reactions == {"ok": ["alice"]})
+
+        await until(lambda: mine.state is not None and mine.state >= State.DELIVERED)
+        alice.session.delete(mine)
+        assert (mine.text, mine.changing) == ("", True)
+        for each in (mine, theirs, elsewhere):
+            await until(lambda each=each: each.deleted is not None and not each.changing)
+            assert (each.text, each.reactions) == ("", {})
+        assert answer.reply_to is not None
+        assert [each.session.waiting for each in (alice, phone, bob)] == [0, 0, 0]
+
+
+async def test_what_cannot_be_changed_shows_as_it_was(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, device(chat, tmp_path, "alice") as alice:
+        mine = alice.session.send(alice.session.open("bob"), "hello")
+        await until(lambda: mine.state is State.ACCEPTED)
+        stranger = Message("bob", "alice", "never sent", mine.time, True, (99, 0), "never-sent", State.ACCEPTED)
+        alice.session.store.add(stranger)
+        alice.session.conversations.add(stranger)
+        alice.session.edit(stranger, "changed")
+        assert stranger.text == "changed"
+        await until(lambda: bool(alice.refused))
+        assert (stranger.text, stranger.changing, alice.session.waiting) == ("never sent", False, 0)
+
+
+async def test_reactions_and_edits_of_older_messages_are_there_when_these_are_loaded(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", devices=DEVICES) as chat:
+        async with device(chat, tmp_path, "alice") as alice, device(chat, tmp_path, "bob") as bob:
+            mine = alice.session.send(alice.session.open("bob"), "0")
+            secret = alice.session.send(alice.session.open("bob"), "a secret")
+            for number in range(1, 620):
+                alice.session.send(alice.session.open("bob"), str(number))
+            await bob.message("alice", "619")
+            theirs = bob.session.conversations.find_message(bob.session.open("alice"), "alice", mine.id)
+            assert theirs is not None
+            bob.session.react(theirs, "+1")
+            alice.session.edit(mine, "zero")
+            alice.session.delete(secret)
+            await until(lambda: bool(mine.reactions) and alice.session.waiting == 0)
+        async with device(chat, tmp_path, "alice", "phone") as phone:
+            bob_there = phone.session.open("bob")
+            await until(lambda: "619" in phone.texts("bob"))
+            assert phone.session.conversations.find_message(bob_there, "alice", mine.id) is None
+            found = await phone.session.reach(bob_there, "alice", mine.id)
+            assert found is not None
+            assert (found.text, found.reactions, found.edited is None) == ("zero", {"+1": ["bob"]}, False)
+            after = bob_there.messages[bob_there.index(found) + 1]
+            assert (after.text, after.deleted is None) == ("", False)
+
+
+async def test_what_is_unread_is_the_same_on_all_devices(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", devices=DEVICES) as chat:
+        async with (
+            device(chat, tmp_path, "alice") as alice,
+            device(chat, tmp_path, "alice", "phone") as phone,
+            device(chat, tmp_path, "bob") as bob,
+        ):
+            team = await bob.session.create_room("#team", "public")
+            await alice.session.join("#team")
+            for text in ("one", "@alice two", "three"):
+                bob.session.send(team, text)
+                bob.session.send(bob.session.open("alice"), text)
+            for each in (alice, phone):
+                await until(lambda each=each: (each.unread("#team"), each.unread("bob")) == ((3, 1), (3, 1)))
+            phone.session.mark_read(phone.session.open("#team"))
+            assert phone.unread("#team") == (0, 0)
+            await until(lambda: (alice.unread("#team"), alice.unread("bob")) == ((0, 0), (3, 1)))
+            alice.session.mark_read(alice.session.open("bob"))
+            await until(lambda: phone.unread("bob") == (0, 0))
+            mine = bob.session.open("alice").messages
+            await until(lambda: all(each.state is State.READ for each in mine))
+        async with device(chat, tmp_path, "bob") as bob:
+            for text in ("four", "five @Alice"):
+                bob.session.send(bob.session.open("#team"), text)
+            await until(lambda: bob.session.waiting == 0)
+        async with device(chat, tmp_path, "alice") as alice:
+            assert alice.unread("#team") == (0, 0)
+            await until(lambda: alice.unread("#team") == (2, 1))
+            await until(lambda: alice.news("#team")[-2:] == ["four", "five @Alice"])
+            first = alice.session.open("#team").first_unread
+            assert first is not None
+            assert (first.text, alice.unread("#team")) == ("four", (2, 1))
+        async with device(chat, tmp_path, "alice", "phone") as phone:
+            await until(lambda: phone.unread("#team") == (2, 1))
+            await until(lambda: phone.news("#team")[-1:] == ["five @Alice"])
+            assert phone.unread("#team") == (2, 1)
+        async with device(chat, tmp_path / "new", "alice", "phone") as phone:
+            await until(lambda: phone.unread("#team") == (2, 1))
+            await until(lambda: phone.news("#team")[-1:] == ["five @Alice"])
+            assert (phone.unread("#team"), phone.unread("bob")) == ((2, 1), (0, 0))
+
+
+async def test_a_message_that_is_deleted_unread_is_no_longer_unread(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob") as chat,
+        device(chat, tmp_path, "alice") as alice,
+        device(chat, tmp_path, "bob") as bob,
+    ):
+        sent = bob.session.send(bob.session.open("alice"), "@alice oops")
+        await until(lambda: alice.unread("bob") == (1, 1))
+        bob.session.delete(sent)
+        await until(lambda: alice.unread("bob") == (0, 0))
+
+
+async def test_all_that_is_typed_while_the_server_is_away_goes_out_once_when_it_is_back(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, device(chat, tmp_path, "bob") as bob:
+        proxy = Proxy(chat.port)
+        async with proxy.listening() as address, device(chat, tmp_path, "alice", at=address) as alice:
+            kept = alice.session.send(alice.session.open("bob"), "kept")
+            gone = alice.session.send(alice.session.open("bob"), "gone")
+            await bob.has("alice", "kept", "gone")
+            await until(lambda: gone.state is State.DELIVERED)
+        async with device(chat, tmp_path, "alice", at=address) as alice:  # where nothing listens now
+            peer = alice.session.open("bob")
+            kept, gone = peer.messages
+            theirs = bob.session.open("alice").messages[0]
+            new = alice.session.send(peer, "new", reply_to=kept)
+            alice.session.edit(kept, "changed")
+            alice.session.delete(gone)
+            alice.session.react(kept, "+1")
+            alice.session.edit(new, "newer")
+            assert alice.texts("bob") == ["changed", "", "newer"]
+            assert alice.session.waiting == 5
+        async with device(chat, tmp_path, "alice", at=address) as alice:
+            assert alice.texts("bob") == ["changed", "", "newer"]
+            kept, gone, _ = alice.session.open("bob").messages
+            assert (kept.changing, kept.reactions, gone.deleted is None) == (True, {"+1": ["alice"]}, False)
+        async with device(chat, tmp_path, "alice") as alice:
+            assert alice.texts("bob") == ["changed", "", "newer"]
+            await bob.has("alice", "changed", "", "newer")
+            await until(lambda: alice.session.waiting == 0)
+            kept, _, _ = alice.session.open("bob").messages
+            assert (alice.texts("bob"), kept.changing) == (["changed", "", "newer"], False)
+        assert theirs.reactions == {"+1": ["alice"]}
+        assert bob.session.open("alice").messages[2].reply_to == ("alice", theirs.id)
+        assert len(bob.came) == 3
+
+
+async def test_a_connection_that_is_cut_comes_back_and_nothing_is_lost_or_twice(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", devices=DEVICES) as chat, device(chat, tmp_path, "bob") as bob:
+        proxy = Proxy(chat.port)
+        async with proxy.listening() as address, device(chat, tmp_path, "alice", at=address) as alice:
+            team = await bob.session.create_room("#team", "public")
+            mine = await alice.session.join("#team")
+            for number in range(60):
+                alice.session.send(mine, f"a{number}")
+                bob.session.send(team, f"b{number}")
+                if number % 20 == 10:
+                    await until(lambda: alice.session.connected)
+                    proxy.cut()
+                await asyncio.sleep(0)
+            for each in (alice, bob):
+                await until(lambda each=each: len(each.news("#team")) == 120 and each.session.waiting == 0)
+            assert alice.news("#team") == bob.news("#team")
+            assert [each for each in alice.news("#team") if each[0] == "a"] == [f"a{number}" for number in range(60)]
+
+
+async def test_a_message_that_was_sent_and_not_noted_is_not_sent_twice(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, device(chat, tmp_path, "bob") as bob:
+        async with device(chat, tmp_path, "alice") as alice:
+            sent = alice.session.send(alice.session.open("bob"), "once")
+            await until(lambda: sent.state is State.DELIVERED)
+            sent.state = State.QUEUED  # as if the program had ended before it could note that
+            alice.session.store.settle(sent)
+        async with device(chat, tmp_path, "alice") as alice:
+            assert alice.session.waiting == 1
+            await until(lambda: alice.session.waiting == 0)
+            alice.session.send(alice.session.open("bob"), "twice")
+            await bob.has("alice", "once", "twice")
+            assert alice.texts("bob") == ["once", "twice"]
+
+
+async def test_a_file_goes_there_and_back(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(bytes(range(256)) * 2000)
+    async with (
+        chatting("alice", "bob", folder=tmp_path / "server") as chat,
+        device(chat, tmp_path, "alice") as alice,
+        device(chat, tmp_path, "bob") as bob,
+    ):
+        peer = alice.session.open("bob")
+        sent = alice.session.send_file(peer, photo, "a photo")
+        alice.session.send(peer, "it goes on")
+        theirs = await bob.message("alice", "a photo")
+        assert theirs.file is not None
+        assert (theirs.file.name, theirs.file.size) == ("photo.png", 512_000)
+        for copy in ("photo.png", "photo (1).png"):
+            saved = await bob.session.save_file(theirs, tmp_path / "saved")
+            assert (saved, saved.read_bytes()) == (tmp_path / "saved" / copy, photo.read_bytes())
+        assert (theirs.transfer, sent.transfer) == (None, None)
+        assert sorted(each.name for each in (tmp_path / "saved").iterdir()) == ["photo (1).png", "photo.png"]
+        answer = bob.session.send_file(bob.session.open("alice"), saved, reply_to=theirs)
+        await until(lambda: answer.state is State.DELIVERED)
+        assert alice.session.open("bob").messages[-1].reply_to == ("alice", sent.id)
+        alice.session.delete(sent)
+        await until(lambda: theirs.deleted is not None)
+        assert (theirs.file, bob.session.can(Deed.SAVE_FILE, bob.session.open("alice"), theirs)) == (None, False)
+        for wrong, why in ((tmp_path, "no file"), (tmp_path / "nowhere", "No such file")):
+            with pytest.raises(TwotickError, match=why):
+                alice.session.send_file(peer, wrong)
+
+
+async def test_a_file_that_is_gone_before_it_is_sent_is_not_delivered_and_can_be_sent_again(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"content")
+    async with chatting("alice", "bob", folder=tmp_path / "server") as chat:
+        gone = Proxy(chat.port)
+        async with gone.listening() as address:
+            pass
+        async with device(chat, tmp_path, "alice", at=address) as alice:
+            alice.session.send_file(alice.session.open("bob"), photo, "look")
+        photo.unlink()
+        async with device(chat, tmp_path, "alice") as alice, device(chat, tmp_path, "bob") as bob:
+            (sent,) = alice.session.open("bob").messages
+            await until(lambda: sent.state is State.FAILED)
+            assert "No such file" in sent.reason
+            photo.write_bytes(b"content")
+            assert alice.session.can(Deed.SEND_AGAIN, alice.session.open("bob"), sent)
+            alice.session.send_again(sent)
+            theirs = await bob.message("alice", "look")
+            saved = await bob.session.save_file(theirs, tmp_path / "saved")
+            assert saved.read_bytes() == b"content"
+
+
+@pytest.mark.parametrize(
+    ("name", "saved"),
+    [
+        ("../../etc/passwd", "_.._etc_passwd"),
+        (".bashrc", "bashrc"),
+        ("a\u202eb.txt", "a_U+202E_b.txt"),
+        ("...", "file"),
+        ("x" * 200 + ".png", "x" * 116 + ".png"),
+    ],
+)
+async def test_whoever_sends_a_file_does_not_say_where_it_is_saved(tmp_path: Path, name: str, saved: str) -> None:
+    assert next(places(tmp_path / "folder", name)) == tmp_path / "folder" / saved
+
+
+async def test_it_is_found_where_it_was_said(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob", folder=tmp_path / "server") as chat,
+        device(chat, tmp_path, "alice") as alice,
+        device(chat, tmp_path, "bob") as bob,
+    ):
+        team = await bob.session.create_room("#team", "public")
+        await alice.session.join("#team")
+        bob.session.send(team, "wild oats")
+        bob.session.send(bob.session.open("alice"), "red oats")
+        await alice.message("#team", "wild oats")
+        await alice.message("bob", "red oats")
+
+        async def found(query: str) -> list[tuple[str, str]]:
+            hits = await alice.session.search(query)
+            return [(hit.conversation.name, hit.message.text) for hit in hits.found]
+
+        async with asyncio.timeout(20):
+            while len(await found("oats")) < 2:
+                await asyncio.sleep(0.05)
+        assert await found("oats") == [("bob", "red oats"), ("#team", "wild oats")]
+        assert await found("wild") == [("#team", "wild oats")]
+        in_room = await alice.session.search("oats", alice.session.open("#team"))
+        assert [hit.message.text for hit in in_room.found] == ["wild oats"]
+        with pytest.raises(TwotickError):
+            await alice.session.search("  ")
+
+
+async def test_who_is_here_and_who_types_shows(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, device(chat, tmp_path, "alice") as alice:
+        peer = alice.session.open("bob")
+        async with device(chat, tmp_path, "bob") as bob:
+            sent = alice.session.send(peer, "hello")
+            bob.session.send(bob.session.open("alice"), "hello")
+            await until(lambda: sent.state is State.DELIVERED)
+            await until(lambda: peer.presence is not None and peer.presence.state == "here")
+            bob.session.set_presence(here=False)
+            await until(lambda: peer.presence is not None and peer.presence.state == "away")
+            bob.session.set_presence(here=True)
+            await until(lambda: peer.presence is not None and peer.presence.state == "here")
+            bob.session.typing(bob.session.open("alice"))
+            bob.session.typing(bob.session.open("alice"))
+            await until(lambda: peer.typing == ["bob"])
+            bob.session.set_shown(shown=False)
+            await until(lambda: peer.presence is not None and peer.presence.state == "gone")
+            bob.session.set_shown(shown=True)
+            await until(lambda: peer.presence is not None and peer.presence.state == "here")
+        await until(lambda: peer.presence is not None and peer.presence.state == "gone")
+
+
+async def test_muted_and_blocked_are_so_on_all_devices(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob", devices=DEVICES) as chat,
+        device(chat, tmp_path, "alice") as alice,
+        device(chat, tmp_path, "alice", "phone") as phone,
+        device(chat, tmp_path, "bob") as bob,
+    ):
+        team = await bob.session.create_room("#team", "public")
+        await alice.session.join("#team")
+        bob.session.send(bob.session.open("alice"), "hello")
+        peer, elsewhere = alice.session.open("bob"), phone.session.open("bob")
+        await until(lambda: alice.texts("bob") == phone.texts("bob") == ["hello"])
+        await alice.session.set_muted(peer, True)
+        assert (peer.muted, peer.blocked) == (True, False)
+        await until(lambda: elsewhere.muted)
+        await phone.session.set_blocked(elsewhere, True)
+        await until(lambda: peer.blocked and peer.muted)
+        await until(lambda: len(alice.came) == 1)
+        ignored = bob.session.send(bob.session.open("alice"), "still there?")
+        await until(lambda: ignored.state is State.ACCEPTED)
+        bob.session.send(team, "in the room")
+        await alice.message("#team", "in the room")
+        assert (alice.texts("bob"), len(alice.came)) == (["hello"], 1)
+        await alice.session.report(peer, "spam", peer.messages[0])
+
+
+async def test_a_message_to_everybody_says_so(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob") as chat,
+        device(chat, tmp_path, "alice") as alice,
+        device(chat, tmp_path, "bob") as bob,
+    ):
+        await until(lambda: alice.session.connected and bob.session.connected)
+        alice.session.send(alice.session.open("ALL"), "lunch")
+        alice.session.send(alice.session.open("bob"), "you too")
+        assert [(await bob.message("alice", text)).everyone for text in ("lunch", "you too")] == [True, False]
+        assert alice.texts("ALL") == ["lunch"]
+
+
+async def test_of_another_log_nothing_old_is_left(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, device(chat, tmp_path, "alice") as alice:
+        for text in ("a", "b"):
+            alice.session.send(alice.session.open("bob"), text)
+        await until(lambda: alice.session.waiting == 0)
+    async with chatting("alice", "bob") as other:
+        async with other.join("bob") as bob:
+            for text in ("c", "d"):
+                await bob.send("alice", text)
+        async with device(other, tmp_path, "alice") as alice:
+            await alice.has("bob", "c", "d")
+            assert alice.unread("bob") == (2, 0)
