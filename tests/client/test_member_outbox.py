@@ -69,6 +69,23 @@ async def test_what_is_in_the_outbox_goes_out_with_the_same_ids_in_order(file: P
             assert len(await alice.history("bob")) == 21
 
 
+async def test_what_a_program_sends_again_with_its_own_id_is_sent_once(file: Path) -> None:  # rule 11.7
+    """It keeps messages with their Ids before it sends them, and does not know after a new start what was sent."""
+    for _ in range(2):
+        async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
+            receipt = await me.queue("bob", "one", id="kept.1")
+            assert [each.id for each in me.outbox] == ["kept.1"]
+            assert receipt.state is State.QUEUED
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob:
+        for _ in range(2):
+            async with chat.join("alice", outbox=file) as alice:
+                await alice.send("bob", "one", id="kept.1")
+                await alice.send("bob", "two", id="kept.2")
+        messages = await take(bob, 2)
+        assert [(message.id, message.text) for message in messages] == [("kept.1", "one"), ("kept.2", "two")]
+        assert len(await bob.history("alice")) == 2
+
+
 async def test_what_is_queued_survives_a_killed_process(file: Path) -> None:
     program = """
 import asyncio, sys

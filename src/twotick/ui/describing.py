@@ -103,7 +103,7 @@ def size_text(size: int) -> str:
     while amount >= 999.5 and unit < len(_UNITS) - 1:
         amount /= 1000
         unit += 1
-    return f"{amount:.3g} {_UNITS[unit]}"
+    return f"{amount:.3g} {_UNITS[unit]}" if amount < 999.5 else f"{amount:.0f} {_UNITS[unit]}"
 
 
 # As JSON

@@ -1,0 +1,104 @@
+"""What others wrote, and what happens in rooms, is shown in words, and never obeyed by the terminal."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.ui.test_text import anything, obeyed, tricks
+from twotick.client import MemberMessage
+from twotick.client.entries import Entry
+from twotick.ui.describing import details_as_json, line_of, size_text
+from twotick.wire import Head, Verb
+
+
+class Nobody:
+    """Whom messages report to that nobody decides on."""
+
+    async def decided(self, entry: Entry) -> None:
+        raise AssertionError
+
+    async def mark_read(self, sender: str, seq: int) -> None:
+        raise AssertionError
+
+
+def message(body: str = "", sender: str = "bob", **headers: str) -> MemberMessage:
+    """A message to alice, or of hers, with these headers."""
+    fields = {name.replace("_", "-").encode(): value.encode(errors="replace") for name, value in headers.items()}
+    head = Head(Verb.FORWARD, fields, name=sender.encode(errors="replace"))
+    return MemberMessage(Nobody(), 1, head, body.encode(errors="replace"), "alice")
+
+
+FILE = {"file": "k", "file_name": "a\x1b.png", "file_size": "1234567", "file_hash": "f"}
+
+
+@pytest.mark.parametrize(
+    ("shown", "line"),
+    [
+        (message("hello"), "bob: hello"),
+        (message("hello", to="#team"), "#team bob: hello"),
+        (message("hello", "Alice", to="#team"), "#team Alice: hello"),
+        (message("hello", "alice", to="bob"), "alice to bob: hello"),
+        (message("hello", reply_to="carol m1"), "bob: (answers carol) hello"),
+        (message("hello", reply_to="m1"), "bob: (answers a message) hello"),
+        (message("hello", edits="m1"), "bob: (edited) hello"),
+        (message("hello", edited="2026-11-22T09:30:00.123Z"), "bob: hello (edited)"),
+        (message(deleted="2026-11-22T09:30:00.123Z"), "bob: (deleted)"),
+        (message(deletes="m1"), "bob: (deleted a message)"),
+        (message(deletes="carol m1", to="#team"), "#team bob: (deleted a message of carol's)"),
+        (message("+1", reacts_to="alice m1"), "bob: (reacted to alice: +1)"),
+        (message("+1", reacts_to="m1"), "bob: (reacted: +1)"),
+        (message(reacts_to="alice m1"), "bob: (took a reaction to alice back)"),
+        (message("look", **FILE), "bob: look [a\u241b.png, 1.23 MB]"),
+        (message(event="created", to="#team"), "#team: bob made this room"),
+        (message(event="joined", to="#team"), "#team: bob came in"),
+        (message(event="left", to="#team"), "#team: bob left"),
+        (message(event="removed", member="carol", to="#team"), "#team: bob removed carol"),
+        (message(event="appointed", member="carol", role="owner", to="#team"), "#team: bob made carol the owner"),
+        (message(event="invited", room="#team", member="alice"), "bob invites you to #team"),
+        (message(event="changed", topic="a\nb\x1b", to="#team"), "#team: bob made this the topic: a\u240ab\u241b"),
+        (message(event="changed", topic="", to="#team"), "#team: bob removed the topic"),
+        (message(event="changed", access="public", to="#team"), "#team: bob made the room public"),
+        (message(event="changed", to="#team"), "#team: bob changed the room"),
+        (message(sender="alice", event="set", of="bob", muted="yes", blocked="no"), "bob is muted and not blocked now"),
+        (message(event="danced", to="#team"), "#team: bob did something that this version does not know"),
+    ],
+)  # fmt: skip
+def test_everything_has_words(shown: MemberMessage, line: str) -> None:
+    assert line_of(shown).plain == line
+    json.dumps(details_as_json(shown))
+
+
+NAMES = ("to", "reply_to", "edits", "edited", "deletes", "deleted", "reacts_to", "file", "file_name", "file_size")
+EVENT_NAMES = ("event", "member", "role", "topic", "access", "room", "of", "muted", "blocked", "time", "state")
+VALUES = ("#team", "carol m1", "m1", "changed", "set", "5", "2026-11-22T09:30:00.123Z")
+
+
+@given(
+    anything | tricks,
+    anything | tricks,
+    st.dictionaries(st.sampled_from(NAMES + EVENT_NAMES), st.sampled_from(VALUES) | anything | tricks),
+)
+def test_nothing_in_a_message_is_obeyed(body: str, sender: str, headers: dict[str, str]) -> None:
+    shown = message(body, sender, **headers)
+    line = line_of(shown).plain
+    assert obeyed(line) <= {"\n", "\t"}
+    if shown.event is not None:
+        assert "\n" not in line
+    json.dumps(details_as_json(shown))
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1 kB"),
+        (1234, "1.23 kB"),
+        (999_600, "1 MB"),
+        (5 * 10**12, "5000 GB"),
+    ],
+)
+def test_sizes(size: int, text: str) -> None:
+    assert size_text(size) == text
