@@ -108,11 +108,13 @@ class LocalStore:
     # Conversations
 
     def conversations(self) -> list[Conversation]:
-        """All, the one with the newest message last."""
+        """All, the one with the newest message last: one that waits, or else the newest in the log."""
         rows = self._do(
             "SELECT key, name, complete, read, draft, unread, mentions, counted, muted, blocked, topic, role, members,"
             " access, gone FROM conversation"
-            " ORDER BY max(counted, coalesce((SELECT max(seq) FROM message WHERE conversation = key), 0))"
+            " ORDER BY EXISTS (SELECT 1 FROM message WHERE conversation = key AND place = ?),"
+            " max(counted, coalesce((SELECT max(seq) FROM message WHERE conversation = key), 0))",
+            WAITING,
         )
         return [_conversation(row) for row in rows]
 
