@@ -367,8 +367,7 @@ class LocalStore:
                 self._later(target, key, place, "", None, when)
                 return None
             self._do(
-                "UPDATE message SET (body, more, mention, news, deleted) = ('', '', 0, 0, ?)"
-                " WHERE number = ? AND deleted IS NULL",
+                "UPDATE message SET (body, more, deleted) = ('', '', ?) WHERE number = ? AND deleted IS NULL",
                 when.isoformat(),
                 found.number,
             )
@@ -496,7 +495,7 @@ def _about(target: Change) -> tuple[str, str]:
 def _values(message: Message) -> tuple[Any, ...]:
     """All columns but the number, and whether it is news."""
     change = message.change
-    news = not message.outgoing and message.event is None and message.deleted is None
+    news = not message.outgoing and message.event is None
     return (
         message.conversation,
         *message.place,
