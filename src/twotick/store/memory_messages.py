@@ -73,7 +73,7 @@ class Messages:
         special: Special | None = None
         room: RoomLog | None = None
         target: Message | None = None
-        if to.startswith(b"#") or request.action is not _PLAIN or request.file:
+        if to[:1] == b"#" or request.action is not _PLAIN or request.file:
             try:
                 special = self._special(request, own)
                 room = special.room
@@ -85,31 +85,35 @@ class Messages:
         size = len(request.body)
         limits = logs.limits
         boxes: list[Mailbox] = []
-        full: list[Mailbox] = []
-        shut_out: list[Mailbox] = []
+        full: list[Mailbox] | None = None
+        shut_out: list[Mailbox] | None = None
         reason = ""
         for member in members:
             box = logs.mailboxes.get(member)
             if box is None:
                 reason = "the recipient is not a member any more"
             elif box.blocked and room is None and request.sender_name.lower() in box.blocked:
+                if shut_out is None:
+                    shut_out = []
                 shut_out.append(box)
             elif box.entries >= limits.mailbox_entries or box.size + size > limits.mailbox_bytes:
                 reason = f"the mailbox of {box.member.name} is full"
+                if full is None:
+                    full = []
                 full.append(box)
             else:
                 boxes.append(box)
         live = request.live
         total = len(members) + live
         waiting = len(boxes) + live
-        if shut_out:
+        if shut_out is not None:
             if own is not None:
                 waiting += len(shut_out)
             elif to.lower() != _ALL:
                 return Refusal(f"{to.decode('ascii', 'replace')} is not connected")
             else:
                 total -= len(shut_out)
-                shut_out = []
+                shut_out = None
         if reason and not waiting:
             return Refusal(reason)
 
@@ -120,9 +124,9 @@ class Messages:
         if special is not None and room is not None:
             special.place = place = room.append(message)
             room_name = special.room_name
-        if full and total > 1:
+        if full is not None and total > 1:
             message.make_special().failed = full
-        if shut_out:
+        if shut_out is not None:
             message.make_special().shut_out = shut_out
             for box in shut_out:
                 box.shut_out[number] = message
