@@ -1,4 +1,4 @@
-"""Fixtures of the app's tests."""
+"""Where people in front of the app keep their things."""
 
 from pathlib import Path
 

@@ -16,14 +16,6 @@ from twotick.ui.app.store import LocalStoreError
 TICKS = "\u2713\u2713"
 
 
-@pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is kept is kept in a folder of the test."""
-    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setenv("TWOTICK_KEYRING", "no")
-
-
 async def test_a_guest_begins_with_a_name_and_talks() -> None:
     async with chatting() as chat, connect("bob", chat.address) as bob, person(Wishes(chat.address)) as alice:
         await alice.sees("Server", chat.address, "Password")
@@ -157,6 +149,17 @@ async def test_drafts_and_what_waits_outlive_the_program(tmp_path: Path) -> None
                 await alice.sees("\u270e")
 
 
+async def test_a_guests_drafts_are_there_again() -> None:
+    async with chatting() as chat:
+        async with person(guest(chat.address)) as alice:
+            await alice.sees("\u25cf alice")
+            await alice.talks_to("bob")
+            await alice.type("half a sent")
+            await alice.finds(lambda: alice.session.conversations.open("bob").draft == "half a sent")
+        async with person(guest(chat.address)) as alice:
+            await alice.sees("half a sent", "guest")
+
+
 async def test_the_last_state_is_there_without_a_connection(tmp_path: Path) -> None:
     async with chatting("alice", "bob") as chat:
         proxy = Proxy(chat.port)
@@ -257,7 +260,7 @@ async def test_without_colours_everything_is_still_told(tmp_path: Path, monkeypa
     monkeypatch.setenv("NO_COLOR", "1")
     async with chatting("alice", "bob") as chat, chat.join("bob") as bob, person(member(chat, tmp_path)) as alice:
         await bob.send("alice", "hello")
-        await alice.sees("\u258c  bob", "hello")
+        await alice.sees("\u258c", " bob", "hello")
         strips = alice.strips
         filtered = [each.apply_filter(alice.app._filters[-1], alice.app.screen.background_colors[1]) for each in strips]  # pyright: ignore[reportPrivateUsage]
         styles = [segment.style for strip in filtered for segment in strip if segment.style is not None]

@@ -198,16 +198,35 @@ async def test_what_is_unread_is_the_same_on_all_devices(tmp_path: Path) -> None
             assert (phone.unread("#team"), phone.unread("bob")) == ((2, 1), (0, 0))
 
 
-async def test_a_message_that_is_deleted_unread_is_no_longer_unread(tmp_path: Path) -> None:
-    async with (
-        chatting("alice", "bob") as chat,
-        device(chat, tmp_path, "alice") as alice,
-        device(chat, tmp_path, "bob") as bob,
-    ):
-        sent = bob.session.send(bob.session.open("alice"), "@alice oops")
-        await until(lambda: alice.unread("bob") == (1, 1))
-        bob.session.delete(sent)
-        await until(lambda: alice.unread("bob") == (0, 0))
+async def test_a_message_that_is_deleted_unread_is_unread_on_all_devices(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", devices=DEVICES) as chat:
+        async with device(chat, tmp_path, "alice") as alice, device(chat, tmp_path, "bob") as bob:
+            sent = bob.session.send(bob.session.open("alice"), "oops")
+            await until(lambda: alice.unread("bob") == (1, 0))
+            bob.session.delete(sent)
+            await until(lambda: alice.session.open("bob").messages[0].deleted is not None)
+            assert alice.unread("bob") == (1, 0)
+        async with device(chat, tmp_path, "alice", "phone") as phone:
+            await until(lambda: len(phone.session.open("bob").messages) == 1)
+            assert phone.unread("bob") == (1, 0)
+            phone.session.mark_read(phone.session.open("bob"))
+            assert phone.unread("bob") == (0, 0)
+
+
+async def test_a_new_device_shows_the_conversations_in_the_order_in_which_something_was_said(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", "carol", devices=DEVICES) as chat:
+        async with device(chat, tmp_path, "alice") as alice:
+            team = await alice.session.create_room("#team")
+            for conversation in (alice.session.open("bob"), alice.session.open("carol"), team):
+                alice.session.send(conversation, "hello")
+            await until(lambda: alice.session.waiting == 0)
+            order = [each.name for each in alice.session.conversations]
+            assert order == ["#team", "carol", "bob"]
+        for _ in range(2):
+            async with device(chat, tmp_path, "alice", "phone") as phone:
+                await until(lambda phone=phone: phone.texts("bob") == ["hello"])
+                assert [each.name for each in phone.session.conversations] == order
+                assert phone.session.open("#team").role == "owner"
 
 
 async def test_all_that_is_typed_while_the_server_is_away_goes_out_once_when_it_is_back(tmp_path: Path) -> None:

@@ -209,13 +209,7 @@ class Book:
             case Action.EDIT:
                 self.store.edit(change, key, place, text, when)
             case Action.DELETE:
-                found = self.store.find(key, change.sender, change.id)
                 self.store.delete(change, key, place, when)
-                conversation = self.conversations.find(key)
-                if found is not None and conversation is not None and conversation.is_unread(found):
-                    unread = max(0, conversation.unread - 1), max(0, conversation.mentions - found.mention)
-                    self.conversations.count(conversation, *unread)
-                    self.store.change_conversation(conversation)
             case Action.REACT:
                 self.store.react(change, key, place, by, text)
         self._show(key, change)

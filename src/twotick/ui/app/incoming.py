@@ -231,9 +231,8 @@ class Incoming:
         if rank:
             waiting = {each.conversation for each in self._book.waiting}
             newest = {each.key: max(each.counted, self._book.store.newest(each.key)) for each in self._conversations}
-            self._conversations.known(
-                sorted(self._conversations, key=lambda each: (each.key in waiting, newest[each.key]))
-            )
+            before = reversed(list(self._conversations))
+            self._conversations.known(sorted(before, key=lambda each: (each.key in waiting, newest[each.key])))
 
     def _take_standing(self, conversation: Conversation, standing: Standing) -> None:
         store, key = self._book.store, conversation.key

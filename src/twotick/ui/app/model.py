@@ -314,8 +314,8 @@ class Conversation:
         return next((each for each in self.messages if self.is_unread(each)), None)
 
     def is_unread(self, message: Message) -> bool:
-        """Whether a message counts as unread."""
-        return not message.outgoing and message.event is None and not message.deleted and message.seq > self.read
+        """Whether a message counts as unread, also when it was deleted since, as the server counts (rule 14.1)."""
+        return not message.outgoing and message.event is None and message.seq > self.read
 
     def index(self, message: Message) -> int:
         """Where a message stands among those that are loaded; -1 if it is not."""

@@ -108,11 +108,13 @@ class LocalStore:
     # Conversations
 
     def conversations(self) -> list[Conversation]:
-        """All, the one with the newest message last."""
+        """All, the one with the newest message last: one that waits, or else the newest in the log."""
         rows = self._do(
             "SELECT key, name, complete, read, draft, unread, mentions, counted, muted, blocked, topic, role, members,"
             " access, gone FROM conversation"
-            " ORDER BY max(counted, coalesce((SELECT max(seq) FROM message WHERE conversation = key), 0))"
+            " ORDER BY EXISTS (SELECT 1 FROM message WHERE conversation = key AND place = ?),"
+            " max(counted, coalesce((SELECT max(seq) FROM message WHERE conversation = key), 0))",
+            WAITING,
         )
         return [_conversation(row) for row in rows]
 
@@ -365,8 +367,7 @@ class LocalStore:
                 self._later(target, key, place, "", None, when)
                 return None
             self._do(
-                "UPDATE message SET (body, more, mention, news, deleted) = ('', '', 0, 0, ?)"
-                " WHERE number = ? AND deleted IS NULL",
+                "UPDATE message SET (body, more, deleted) = ('', '', ?) WHERE number = ? AND deleted IS NULL",
                 when.isoformat(),
                 found.number,
             )
@@ -494,7 +495,7 @@ def _about(target: Change) -> tuple[str, str]:
 def _values(message: Message) -> tuple[Any, ...]:
     """All columns but the number, and whether it is news."""
     change = message.change
-    news = not message.outgoing and message.event is None and message.deleted is None
+    news = not message.outgoing and message.event is None
     return (
         message.conversation,
         *message.place,
