@@ -365,11 +365,10 @@ async def test_nonsense_about_presence_on_a_later_connection_ends_the_client() -
         server.write(listing(await server.expect(Verb.STATUS), [{}]))
         await server.end()
 
-    async with scripted(first, second) as address:
+    async with scripted(first, second) as address, scripted_join(address) as me:
+        await me.status()
         with pytest.raises(ProtocolError):
-            async with scripted_join(address) as me:
-                await me.status()
-                await me.receive()
+            await me.receive()
 
 
 @pytest.mark.parametrize("nonsense", [b"STATUS bob\nState: asleep\n\n", b"STATUS bob\n\n"])
