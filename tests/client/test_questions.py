@@ -355,6 +355,22 @@ async def test_only_the_last_news_of_somebody_waits_for_the_program_and_not_befo
         await entries.aclose()
 
 
+async def test_nonsense_about_presence_on_a_later_connection_ends_the_client() -> None:
+    async def first(server: Spoken) -> None:
+        await server.register()
+        server.write(listing(await server.expect(Verb.STATUS), []))
+
+    async def second(server: Spoken) -> None:
+        await server.register()
+        server.write(listing(await server.expect(Verb.STATUS), [{}]))
+        await server.end()
+
+    async with scripted(first, second) as address, scripted_join(address) as me:
+        await me.status()
+        with pytest.raises(ProtocolError):
+            await me.receive()
+
+
 @pytest.mark.parametrize("nonsense", [b"STATUS bob\nState: asleep\n\n", b"STATUS bob\n\n"])
 async def test_a_state_that_is_none_ends_the_client(nonsense: bytes) -> None:
     async def serve(server: Spoken) -> None:

@@ -46,7 +46,7 @@ def chat(
 ) -> None:
     """Talk, on the whole screen of a terminal or line by line.
 
-    Line by line, '@bob hello' sends to bob, '@ALL hello' to everyone.
+    Line by line, '@bob hello' sends to bob, '#team hello' to a room, '@ALL hello' to everyone.
     """
     full_screen = on_a_terminal() and not plain
     if full_screen:

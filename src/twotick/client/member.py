@@ -289,7 +289,12 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, FileMethod
         if answer.cancelled() or answer.exception() is not None:
             return  # refused as it will be when the program asks, or the client has ended
         ((head, body),) = answer.result()
-        for each in statuses(Answer(head, body, [])).users:
+        try:
+            users = statuses(Answer(head, body, [])).users
+        except ProtocolError as error:
+            self._lifeline.end(error)
+            return
+        for each in users:
             name = each.name.encode()
             self._inbox.hear(StatusEvent(self, name, each.state, each.since), (Verb.STATUS, name, None))
 
