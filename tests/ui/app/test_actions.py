@@ -571,6 +571,13 @@ async def test_guests_are_told_what_only_members_can_do(address: str, keys: list
         await alice.sees(why)
 
 
+async def test_why_not_can_be_read_on_narrow_screens(address: str) -> None:
+    async with person(guest(address), 40, 20) as alice:
+        await alice.sees("Nothing was said yet")
+        await alice.press("alt+s")
+        await alice.sees("guests cannot do that.", "Members can")
+
+
 async def test_guests_see_only_what_they_can_do(address: str) -> None:
     async with person(guest(address), 100, 60) as alice:
         await alice.sees("Nothing was said yet")

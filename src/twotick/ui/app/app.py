@@ -61,7 +61,7 @@ class TwotickApp(App[None]):
     TITLE = "Twotick"
     CSS = """
     ToastRack { align: right top; dock: top; }
-    Toast { max-width: 60; }
+    Toast { width: 60; max-width: 100%; }
     OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
     ToggleButton:nocolor:focus > .toggle--label { text-style: bold underline; }
     """
