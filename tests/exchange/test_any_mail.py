@@ -37,6 +37,7 @@ class AnyMail(RuleBasedStateMachine):
         self.sent: dict[bytes, tuple[bytes, bytes, bytes]] = {}  # Id: sender, recipient, body
         self.accepted: dict[bytes, tuple[bytes, bytes, bytes]] = {}  # likewise
         self.failed: set[bytes] = set()
+        self.refused: set[bytes] = set()  # at first; if they were accepted when they came again, that was later
         self.bodies: dict[bytes, set[bytes]] = {}  # what a message was and became, by its Id
         self.inside: set[bytes] = set()  # the members of the room
         self.owed: dict[bytes, set[bytes]] = {}  # who must get what was accepted for the room, by its Id
@@ -69,6 +70,8 @@ class AnyMail(RuleBasedStateMachine):
                 if head.verb is Verb.ERROR:
                     assert head.code == 102, head
                     self.failed.add(identifier)
+                    if identifier not in self.accepted:
+                        self.refused.add(identifier)
                 if b"seq" in head.headers and head.verb is not Verb.ACCEPTED:
                     self.see(seat, int(head.headers[b"seq"]), (head, body))
 
@@ -214,7 +217,7 @@ class AnyMail(RuleBasedStateMachine):
                 if due and identifier not in self.failed:
                     assert identifier in identifiers, "what was accepted arrives"
             for name in NAMES:
-                numbers = [int(identifier[1:]) for identifier, sender, *_ in came if sender == name]
+                numbers = [int(each[1:]) for each, sender, *_ in came if sender == name and each not in self.refused]
                 assert numbers == sorted(numbers), "in the order in which it was sent"
             places = [int(place) for *_, place in came if place is not None]
             assert places == sorted(set(places)), "and in the order of the room"

@@ -85,6 +85,7 @@ class Composer(TextArea):
         self._typed = ""
         self._proposed = proposed
         self._proposals: list[Proposal] = []
+        self._proposed_for = (0, "")
 
     def set_text(self, text: str) -> None:
         """Have this text, with the cursor at its end."""
@@ -131,6 +132,7 @@ class Composer(TextArea):
 
     def _submit(self) -> None:
         """Take the proposal; or send the text, if there is one."""
+        self._catch_up()
         if self._proposals and not self._is_whole():
             self.complete()
         elif self.text.strip():
@@ -144,6 +146,7 @@ class Composer(TextArea):
 
     def complete(self) -> None:
         """Complete the word before the cursor; or leave."""
+        self._catch_up()
         if not self._proposals:
             self.post_message(self.Left())
             return
@@ -173,10 +176,18 @@ class Composer(TextArea):
 
     def on_text_area_selection_changed(self) -> None:
         """Another word may be meant."""
-        row, column = self.cursor_location
-        before = self.document.get_line(row)[:column]
+        self._proposed_for = row, before = self._before_cursor()
         known = Known(self.names, self.rooms, self.commands)
         self._propose(proposals(before, row == 0, known) if self.has_focus else [])
+
+    def _catch_up(self) -> None:
+        """Propose for what is there now: a quick typist's key comes before the news of the change that it follows."""
+        if self._before_cursor() != self._proposed_for:
+            self.on_text_area_selection_changed()
+
+    def _before_cursor(self) -> tuple[int, str]:
+        row, column = self.cursor_location
+        return row, self.document.get_line(row)[:column]
 
     def on_text_area_changed(self) -> None:
         """Likewise."""
