@@ -722,6 +722,7 @@ async def test_a_server_that_lost_its_log_is_believed() -> None:
         fresh = Chat()
         fresh.adopt(chat)
         await fresh.start()
+        await until(lambda: bob.connected)  # what comes before is not promised to arrive (docs/guarantees.md)
         await alice.send("bob", "four")
         assert [message.text for message in await take(bob, 1)] == ["four"]
         await kept.ack()  # means nothing any more
