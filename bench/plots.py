@@ -29,6 +29,9 @@ _ROW = 0.27
 _MAGNITUDE = 10
 """Beyond this times their median, figures are shown by their magnitudes."""
 
+_CROWDED = 1000
+"""From this ratio on between the ends of an axis there is no room for numbers between the powers of ten."""
+
 _MARKERS = "osD^"
 _NUMBERS = StrMethodFormatter("{x:,.12g}")
 
@@ -113,6 +116,9 @@ def _dots(name: str, title: str, panels: dict[str, list[Row]], markers: Sequence
         for axes, (heading, rows) in zip(all_axes, panels.items(), strict=True):
             _paint_rows(axes, theme, [rows[row] for row in shown])
             axes.set_title(heading, loc="left", fontsize=10, color=theme.ink)
+        low, high = all_axes[0].get_xlim()  # which they share
+        for axes in all_axes:
+            _plain_numbers(axes, (1, 3) if high < _CROWDED * low else (1,))
         _name_rows(all_axes[0], theme, [first[row].label for row in shown])
         key = "\N{EM SPACE}".join(f"{mark} {text}" for mark, text in zip("●■◆▲", markers, strict=False))
         figure.suptitle(key, x=0.995, ha="right", fontsize=9, color=theme.ink)
@@ -135,7 +141,6 @@ def _paint_rows(axes: Axes, theme: Theme, rows: Sequence[Row]) -> None:
             if value is not None:
                 axes.plot(value, place, marker, color=colour, markersize=5.5)
     axes.set_xscale("log")
-    _plain_numbers(axes, (1, 3))
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=theme.faint, linewidth=0.6)
     axes.spines[:].set_visible(False)

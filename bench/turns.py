@@ -19,11 +19,20 @@ class Contender:
         label: what it is called in tables.
         program: the server.
         protocol: in which the load speaks to it.
+        most_unanswered: bytes of bodies that a sender may have under way before the server refuses more; None if it
+            then waits, and refuses nothing.
     """
 
     label: str
     program: Program
     protocol: str
+    most_unanswered: int | None = None
+
+    def refuses(self, work: Mapping[str, int]) -> str | None:
+        """Why it would refuse this work; None if it would not."""
+        if self.most_unanswered is None or work.get("window", 1) * work["bytes"] <= self.most_unanswered:
+            return None
+        return f"it refuses more than {self.most_unanswered >> 20} MiB unanswered from one sender"
 
 
 def _open_to_members(folder: Path) -> dict[str, str]:
@@ -36,7 +45,7 @@ CONTENDERS = {
     "twotick": Contender("Twotick", TWOTICK, "window"),
     "plain": Contender("Twotick, not compiled", PLAIN, "window"),
     "classic": Contender("Twotick, classic profile", TWOTICK, "classic"),
-    "identified": Contender("Twotick, guests with Ids", TWOTICK, "identified"),
+    "identified": Contender("Twotick, guests with Ids", TWOTICK, "identified", most_unanswered=4 << 20),
     "member": Contender("Twotick, members", _TWOTICK_WITH_MEMBERS, "member"),
     "nats": Contender("nats-server", NATS, "nats"),
     "ngircd": Contender("ngircd", NGIRCD, "irc"),
@@ -86,7 +95,10 @@ def take_turns(what: str, names: Sequence[str], runs: int, works: Sequence[Mappi
         MeasurementError: Twotick itself cannot be measured. If another server cannot, it is left out.
     """
     build()
-    measured = [Measured(work) for work in works]
+    measured = [
+        Measured(work, left_out={name: why for name in names if (why := CONTENDERS[name].refuses(work))})
+        for work in works
+    ]
     for number in range(runs):
         for name in names:
             say(f"{what}, run {number + 1} of {runs}: {CONTENDERS[name].label}")
