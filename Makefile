@@ -1,3 +1,4 @@
+# Tests run in three processes, also on two processors: they often wait.
 # Each target sets up what it needs: a virtual environment with the project and its tools, in .venv.
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -28,10 +29,10 @@ check: .venv/.installed  ## format, lint, types, floors
 	$(BIN)/lint-imports
 
 test: check  ## every check and every test; those of the message path once more with it compiled
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n 3
 	@command -v cc >/dev/null || { echo "there is no C compiler (cc): the compiled message path is not tested"; exit 0; } && \
 	$(MAKE) --no-print-directory build/compiled/.made && \
-	set -x && PYTHONPATH=build/compiled $(BIN)/pytest -n auto tests/wire tests/exchange tests/store tests/server
+	set -x && PYTHONPATH=build/compiled $(BIN)/pytest -n 3 tests/wire tests/exchange tests/store tests/server
 
 wheel: build/wheel/.made  ## the package for machines like this one, with the message path compiled, in build/wheel/
 	@ls build/wheel/*.whl

@@ -130,7 +130,7 @@ class FileMethods(Asker):
     async def _announce(self, file: FileInfo, ident: str) -> tuple[str, int, int]:
         """Announce a file; its key, how much of it the server has, and how many bytes it wants at once."""
         name, digest = file.name.encode(errors="replace"), file.hash.encode()
-        headers = {"Name": name, "Size": file.size, "Hash": digest}
+        headers: dict[str, bytes | int | None] = {"Name": name, "Size": file.size, "Hash": digest}
         head = (await self._ask(Verb.FILE, b"", headers, ident=ident.encode(), duplex=False)).head
         key, piece = as_text(head.name), number(head, b"piece")
         if not _KEY.fullmatch(key) or not 0 < piece <= _LONGEST_PIECE:
