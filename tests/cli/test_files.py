@@ -34,10 +34,10 @@ def test_a_file_is_sent_and_saved(two: list[Person], file: Path, tmp_path: Path)
     with started("listen", "bob", "--files", str(came), env=bob.environment) as listening:
         sent = alice.do("send", "bob", "look", "--file", str(file), "--from", "alice", "--wait", "60")
         assert sent.startswith("\u2713\u2713 delivered to bob (")
-        assert listening.line() == "alice: look [photo.png, 300 kB]"
+        assert listening.line() == "alice: look [photo.png, 293 KiB]"
         assert listening.line() == f"  saved as {came}/photo.png"
         alice.do("send", "bob", "--file", str(file), "--from", "alice", "--wait", "60")
-        assert listening.line() == "alice: [photo.png, 300 kB]"
+        assert listening.line() == "alice: [photo.png, 293 KiB]"
         assert listening.line() == f"  saved as {came}/photo (2).png"
     assert {path.name: path.read_bytes() for path in came.iterdir()} == {
         "photo.png": CONTENT,
@@ -60,8 +60,8 @@ def test_a_program_is_told_where_a_file_is(two: list[Person], file: Path, tmp_pa
 def test_without_a_folder_a_file_is_only_named(two: list[Person], file: Path) -> None:
     alice, bob = two
     alice.do("send", "bob", "--file", str(file), "--from", "alice", "--until", "accepted")
-    assert bob.do("listen", "bob", "--count", "1") == "alice: [photo.png, 300 kB]\n"
-    assert bob.do("history", "alice").endswith(" alice: [photo.png, 300 kB]\n")
+    assert bob.do("listen", "bob", "--count", "1") == "alice: [photo.png, 293 KiB]\n"
+    assert bob.do("history", "alice").endswith(" alice: [photo.png, 293 KiB]\n")
 
 
 @pytest.mark.parametrize(

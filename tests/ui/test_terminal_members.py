@@ -133,10 +133,10 @@ def test_files(alice: Terminal, bob: Started, tmp_path: Path) -> None:
     content = os.urandom(3_000_000)
     (tmp_path / "large").write_bytes(content)
     alice.type(f"/file @bob {tmp_path}/large\r")
-    assert bob.line() == "alice: [large, 3 MB]"
+    assert bob.line() == "alice: [large, 2.9 MiB]"
     alice.has("large: 25 %", "large: 75 %", f"{TICK}{TICK} delivered to bob")
     bob.type(f"/save {tmp_path}/in")
-    assert [bob.line() for _ in range(3)] == [f"[large, 3 MB]: {done} %" for done in (25, 50, 75)]
+    assert [bob.line() for _ in range(3)] == [f"[large, 2.9 MiB]: {done} %" for done in (25, 50, 75)]
     assert bob.line() == f"saved as {tmp_path}/in/large"
     assert (tmp_path / "in" / "large").read_bytes() == content
 

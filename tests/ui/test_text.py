@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from twotick.ui.text import delivered_line, failed_line, message_line, visible
+from twotick.ui.text import delivered_line, failed_line, message_line, size_text, visible
 
 OBEYED: Final = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Categories of characters that a terminal may act on, or that show as something else or not at all."""
@@ -71,3 +71,9 @@ def test_names_and_reasons_are_as_harmless(name: str, reason: str) -> None:
 @pytest.mark.parametrize("recipient", ["ALL", "all"])
 def test_a_message_to_all_is_delivered_to_everyone(recipient: str) -> None:
     assert delivered_line(recipient, 0.0012).plain == "\u2713\u2713 delivered to everyone (1 ms)"
+
+
+def test_sizes_are_for_people() -> None:
+    assert [size_text(size) for size in (0, 999, 1000, 2048, 150_000, 999_600, 100 << 20, 3 << 30, 5000 << 40)] == [
+        "0 bytes", "999 bytes", "1.0 KiB", "2.0 KiB", "146 KiB", "976 KiB", "100 MiB", "3.0 GiB", "5000 TiB",
+    ]  # fmt: skip

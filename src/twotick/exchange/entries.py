@@ -1,6 +1,5 @@
 """Entries of logs as frames (docs/protocol.md, rules 11.1, 11.9 and 12.5)."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 from twotick.store import Entry, Kind
@@ -9,11 +8,6 @@ from twotick.wire import Verb, delivered, error, forward, frame
 # What is looked at for every entry.
 _RECEIVED: Final = Kind.RECEIVED
 _DELIVERED: Final = Kind.DELIVERED
-
-
-def time_text(seconds: float) -> str:
-    """A time as it is written in frames: UTC, to the millisecond."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def entry_frame(entry: Entry, owner: bytes, *, numbered: bool = True, history: bytes | None = None) -> bytes:

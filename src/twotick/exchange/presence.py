@@ -10,12 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from twotick.exchange.entries import time_text
 from twotick.exchange.output import Output
 from twotick.exchange.question import LIST_MOST, Asked, Question, Wrong, yes_or_no
 from twotick.exchange.session import Account, Session
 from twotick.store import Audience, Contact, Contacts, Request, SetShown, StoreError
-from twotick.wire import Head, Verb, frame, is_name, is_room
+from twotick.wire import Head, Verb, frame, is_name, is_room, time_text
 
 _HERE = b"here"
 _AWAY = b"away"
@@ -140,7 +139,7 @@ class Presence:
         state, since = _GONE, contact.seen
         if person is not None:
             state, since = person.state, person.since
-        return {"name": contact.name, "state": state.decode(), "since": time_text(since) if since else None}
+        return {"name": contact.name, "state": state.decode(), "since": time_text(since).decode() if since else None}
 
     def _look_at(self, member: int, person: _Person) -> None:
         state = _GONE
@@ -212,4 +211,4 @@ class Presence:
 
 
 def _news(name: bytes, state: bytes, since: float) -> bytes:
-    return frame(Verb.STATUS, name, state=state, since=time_text(since).encode())
+    return frame(Verb.STATUS, name, state=state, since=time_text(since))

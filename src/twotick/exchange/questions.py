@@ -16,7 +16,6 @@ from twotick.exchange.conversations import (
     ask_report,
     ask_search,
 )
-from twotick.exchange.entries import time_text
 from twotick.exchange.files import ask_file, ask_piece
 from twotick.exchange.members import Members
 from twotick.exchange.output import Output
@@ -36,7 +35,7 @@ from twotick.store import (
     SetConversation,
     StoreError,
 )
-from twotick.wire import DEVICE, Head, Verb, error, frame
+from twotick.wire import DEVICE, Head, Verb, error, frame, time_text
 
 _ON_ANY_CONNECTION = (Verb.FILE, Verb.PIECE)
 """What is asked on connections that only send as well (rule 16.1)."""
@@ -151,7 +150,11 @@ class Questions:
     def _devices(self, question: Question, found: list[Device]) -> list[bytes]:
         connected = self._members.devices(question.member)
         objects = [
-            {"device": device.name, "connected": device.name.encode() in connected, "seen": time_text(device.seen)}
+            {
+                "device": device.name,
+                "connected": device.name.encode() in connected,
+                "seen": time_text(device.seen).decode(),
+            }
             for device in found
         ]
         return [question.list_of(objects)]

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from functools import partial
 
 from twotick.exchange.changes import MEMBERS_ONLY, add_change, changes
-from twotick.exchange.entries import time_text
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import Members
 from twotick.exchange.presence import Presence
@@ -30,7 +29,7 @@ from twotick.store import (
     State,
     StoreError,
 )
-from twotick.wire import Head, Verb, accepted, error, frame
+from twotick.wire import Head, Verb, accepted, error, frame, time_text
 
 _SECONDS = re.compile(rb"[0-9]{1,10}")
 _EXPIRY = 1.0
@@ -97,7 +96,7 @@ class Stored(Relay):
         milliseconds = int(now * 1000)
         if milliseconds != self._time_written:
             self._time_written = milliseconds
-            self._time_text = b"Time: %b\n" % time_text(now).encode()
+            self._time_text = b"Time: %b\n" % time_text(now)
         return self._time_text
 
     def _store(

@@ -6,12 +6,11 @@ and the attributes that are not members), and appends the events to the logs of 
 """
 
 import re
-from datetime import UTC, datetime
 from typing import Final
 
 from twotick.store.records import Action, Append, StoreLimits
 from twotick.store.room_records import Role, Room
-from twotick.wire import is_name, is_room
+from twotick.wire import is_name, is_room, time_text
 
 TOPIC_BYTES: Final = 250
 REACTION_BYTES: Final = 64
@@ -424,9 +423,3 @@ def deleted_headers(time: float, edits: bytes = b"") -> bytes:
             That it was an edit has to be told, or it would look like another message that was deleted.
     """
     return b"%bDeleted: %b\n" % (b"Edits: %b\n" % edits if edits else b"", time_text(time))
-
-
-def time_text(seconds: float) -> bytes:
-    """A time as it is written in header lines (rule 9.7): UTC, to the millisecond."""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z").encode()

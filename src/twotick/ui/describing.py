@@ -6,9 +6,7 @@ from typing import Any
 from rich.text import Text
 
 from twotick.client import Event, EventKind, FileInfo, MemberMessage, Message, Reference, Role
-from twotick.ui.text import message_line, visible
-
-_UNITS = ("bytes", "kB", "MB", "GB")
+from twotick.ui.text import message_line, size_text, visible
 
 _ROLES = {Role.OWNER: "the owner", Role.MODERATOR: "a moderator", Role.MEMBER: "a member", Role.NONE: "nothing"}
 
@@ -95,15 +93,6 @@ def _changes(who: str, event: Event) -> list[str]:
 def file_label(file: FileInfo) -> str:
     """A file's name and size."""
     return f"[{file.name}, {size_text(file.size)}]"
-
-
-def size_text(size: int) -> str:
-    """A number of bytes for people."""
-    amount, unit = float(size), 0
-    while amount >= 999.5 and unit < len(_UNITS) - 1:
-        amount /= 1000
-        unit += 1
-    return f"{amount:.3g} {_UNITS[unit]}" if amount < 999.5 else f"{amount:.0f} {_UNITS[unit]}"
 
 
 # As JSON

@@ -93,7 +93,12 @@ def progress(name: str) -> Generator[Tell]:
     if not shown.is_terminal:
         yield _nobody_sees
         return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+    )
     with Progress(*columns, console=shown, transient=True) as bar:
         task = bar.add_task(visible(name, keep=""), total=None)
         yield lambda done, size: bar.update(task, completed=done, total=size)

@@ -7,6 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
 _JOINERS = "\u200c\u200d"
 """Format characters that writing and emoji need, and that move nothing."""
 
@@ -41,7 +43,7 @@ def _shown(character: str) -> str:
 
 
 _UNEVEN = re.compile(
-    r"(?<=[\u2600-\u27bf\U0001f000-\U0001faff\ufe0f])\u200d"  # joins emoji
+    r"(?<=[\u2600-\u27bf\U0001f000-\U0001faff\ufe0f])\u200d+"  # joins emoji
     r"|[\ufe00-\ufe0f\u20e3\U0001f3fb-\U0001f3ff]"  # another look, a keycap, the colour of a skin
 )
 """What changes the width of a character in one terminal and not in another."""
@@ -132,3 +134,11 @@ def console(*, stderr: bool = False) -> Console:
     It raises OSError if that cannot be written.
     """
     return _Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def size_text(size: int) -> str:
+    """A number of bytes, for people."""
+    value, unit = float(max(0, size)), 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 or value >= 10 else f"{value:.1f} {_UNITS[unit]}"

@@ -29,6 +29,7 @@ from twotick.wire.frames import (
     register,
     registered,
     send,
+    time_text,
 )
 from twotick.wire.parser import MAX_HEAD, HeadCache, Parser
 
@@ -60,4 +61,5 @@ __all__ = [
     "register",
     "registered",
     "send",
+    "time_text",
 ]

@@ -1,6 +1,7 @@
 """The parts of a frame, and the frames that Twotick writes (docs/protocol.md, sections 2 to 4)."""
 
 import re
+from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
 from typing import TypeAlias
@@ -204,6 +205,12 @@ def read_head(text: bytes, max_body: int) -> Head:
 def is_name(word: bytes) -> bool:
     """Whether `word` may be a user's name: well formed and not reserved (rule 4.1)."""
     return _NAME.fullmatch(word) is not None and word.lower() not in _RESERVED
+
+
+def time_text(seconds: float) -> bytes:
+    """A time, given in seconds since 1970, as it is written in frames (rule 9.7): UTC, to the millisecond."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z").encode()
 
 
 def is_room(word: bytes) -> bool:

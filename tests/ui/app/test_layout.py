@@ -10,7 +10,7 @@ from tests.ui.app.making import MORNING, message
 from tests.ui.test_text import anything, obeyed, tricks
 from twotick.client import State
 from twotick.ui.app.folding import Line, folded, links, wrapped
-from twotick.ui.app.layout import MOST_LINES, Around, height, lines, shape, size_text
+from twotick.ui.app.layout import MOST_LINES, Around, height, lines, shape
 from twotick.ui.app.model import Event, File, Message, Transfer
 
 BEFORE = message("before", 0)
@@ -91,6 +91,7 @@ def test_messages_of_one_shape_have_equally_many_lines(one: Message, other: Mess
 @example("\u4f60", 1)
 @example("\U0001f469\u200d\U0001f4bb" * 20, 20)
 @example("e" + "\u0301" * 1000, 10)
+@example("\U0001f469\u200d\u200d", 8)
 def test_no_text_leaves_its_place_or_moves_anything(text: str, width: int) -> None:
     each = message(text, outgoing=True, state=State.FAILED, reason=text)
     built = lines(each, Around(BEFORE), width)
@@ -205,12 +206,6 @@ def test_a_file_has_its_name_size_and_how_to_save_it_or_how_much_of_it_is_here()
     assert laid_out(each)[-1].endswith("146 KiB  " + "\u2588" * 6 + "\u2591" * 6 + "  50%")
     each.text = "look"
     assert laid_out(each)[-2] == "  look"
-
-
-def test_sizes_are_for_people() -> None:
-    assert [size_text(size) for size in (0, 999, 1000, 2048, 150_000, 100 << 20, 3 << 30)] == [
-        "0 bytes", "999 bytes", "1.0 KiB", "2.0 KiB", "146 KiB", "100 MiB", "3.0 GiB",
-    ]  # fmt: skip
 
 
 def test_what_happens_is_a_quiet_line_without_a_name_above() -> None:

@@ -8,7 +8,6 @@ import pytest
 from tests.client.members import Proxy, chatting, until
 from tests.ui.app.sessions import device
 from twotick.client import State, TwotickError
-from twotick.ui.app.asking import places
 from twotick.ui.app.model import Message
 from twotick.ui.app.session import Deed
 
@@ -311,11 +310,11 @@ async def test_a_file_goes_there_and_back(tmp_path: Path) -> None:
         theirs = await bob.message("alice", "a photo")
         assert theirs.file is not None
         assert (theirs.file.name, theirs.file.size) == ("photo.png", 512_000)
-        for copy in ("photo.png", "photo (1).png"):
+        for copy in ("photo.png", "photo (2).png"):
             saved = await bob.session.save_file(theirs, tmp_path / "saved")
             assert (saved, saved.read_bytes()) == (tmp_path / "saved" / copy, photo.read_bytes())
         assert (theirs.transfer, sent.transfer) == (None, None)
-        assert sorted(each.name for each in (tmp_path / "saved").iterdir()) == ["photo (1).png", "photo.png"]
+        assert sorted(each.name for each in (tmp_path / "saved").iterdir()) == ["photo (2).png", "photo.png"]
         answer = bob.session.send_file(bob.session.open("alice"), saved, reply_to=theirs)
         await until(lambda: answer.state is State.DELIVERED)
         assert alice.session.open("bob").messages[-1].reply_to == ("alice", sent.id)
@@ -349,18 +348,30 @@ async def test_a_file_that_is_gone_before_it_is_sent_is_not_delivered_and_can_be
             assert saved.read_bytes() == b"content"
 
 
-@pytest.mark.parametrize(
-    ("name", "saved"),
-    [
-        ("../../etc/passwd", "_.._etc_passwd"),
-        (".bashrc", "bashrc"),
-        ("a\u202eb.txt", "a_U+202E_b.txt"),
-        ("...", "file"),
-        ("x" * 200 + ".png", "x" * 116 + ".png"),
-    ],
-)
-async def test_whoever_sends_a_file_does_not_say_where_it_is_saved(tmp_path: Path, name: str, saved: str) -> None:
-    assert next(places(tmp_path / "folder", name)) == tmp_path / "folder" / saved
+async def test_whoever_sends_a_file_does_not_say_where_it_is_saved(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob", folder=tmp_path / "server") as chat,
+        device(chat, tmp_path, "alice") as alice,
+        device(chat, tmp_path, "bob") as bob,
+    ):
+        (tmp_path / "plan.txt").write_bytes(b"content")
+        alice.session.send_file(alice.session.open("bob"), tmp_path / "plan.txt", "look")
+        theirs = await bob.message("alice", "look")
+        assert theirs.file is not None
+        folder = tmp_path / "deep" / "saved"
+        for name, saved in (
+            ("../../etc/passwd", "_._.._etc_passwd"),
+            (".bashrc", "_bashrc"),
+            ("a\u202eb.txt", "a_U+202E_b.txt"),
+            ("...", "_"),
+            ("-rf", "_rf"),
+            ("\U0001f389" * 120 + ".png", "\U0001f389" * 36 + ".png"),
+            ("plan.txt", "plan.txt"),
+            ("plan.txt", "plan (2).txt"),
+        ):
+            theirs.file = theirs.file._replace(name=name)
+            path = await bob.session.save_file(theirs, folder)
+            assert (path, path.read_bytes()) == (folder / saved, b"content")
 
 
 async def test_it_is_found_where_it_was_said(tmp_path: Path) -> None:

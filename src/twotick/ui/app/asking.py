@@ -1,7 +1,6 @@
 """What a member's session asks the server for those who look at the screen."""
 
 import contextlib
-import re
 from abc import abstractmethod
 from collections.abc import Generator
 from pathlib import Path
@@ -14,7 +13,6 @@ from twotick.ui.app.book import PAGE
 from twotick.ui.app.incoming import LONGEST_TOPIC, Incoming, access_of, left
 from twotick.ui.app.model import Conversation, Message, Room, RoomMember, Transfer
 from twotick.ui.app.session import Hit, Hits, Session
-from twotick.ui.text import visible
 from twotick.wire import is_name, is_room
 
 _REACH = 5_000
@@ -22,12 +20,6 @@ _REACH = 5_000
 
 _HITS = 20
 """Messages that are found at once."""
-
-_LONGEST_FILE_NAME = 120
-"""Characters of the name under which a file is saved."""
-
-_COPIES = 1000
-"""Files of one name that are saved in a folder."""
 
 
 class Asking(Session):
@@ -89,18 +81,19 @@ class Asking(Session):
 
     async def save_file(self, message: Message, folder: Path) -> Path:
         """See `Session`."""
+        from twotick.ui.saving import save  # not earlier: it brings what draws on a terminal without the app
+
         if message.file is None:
             raise TwotickError("there is no file with that message")
         file = FileInfo(*message.file)
         try:
             with for_people():
-                for path in places(folder, file.name):
-                    with contextlib.suppress(FileExistsError):
-                        await (await self._server()).download(
-                            file, path, progress=lambda done, total: self._transferred(message, Transfer(done, total))
-                        )
-                        return path
-            raise TwotickError(f"there are too many files of that name in {folder}")
+                return await save(
+                    await self._server(),
+                    file,
+                    folder,
+                    lambda done, total: self._transferred(message, Transfer(done, total)),
+                )
         finally:
             self._transferred(message, None)
 
@@ -235,15 +228,3 @@ def for_people() -> Generator[None]:
         raise TwotickError(str(error)) from error
     except OSError as error:
         raise TwotickError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
-
-
-def places(folder: Path, name: str) -> Generator[Path]:
-    """Where a file may be saved, whose name somebody else has chosen, in a folder that is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    harmless = re.sub(r'[\\/:*?"<>|]', "_", visible(name, keep=""))
-    harmless = harmless.strip(". ")[-_LONGEST_FILE_NAME:] or "file"
-    stem, suffix = Path(harmless).stem, Path(harmless).suffix
-    for copy in range(_COPIES):
-        path = folder / (f"{stem} ({copy}){suffix}" if copy else harmless)
-        if not path.exists():
-            yield path

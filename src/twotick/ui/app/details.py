@@ -10,11 +10,11 @@ from textual.widgets import Static
 
 from twotick.client import State
 from twotick.ui.app.folding import links, shortened
-from twotick.ui.app.layout import one_line, size_text
+from twotick.ui.app.layout import one_line
 from twotick.ui.app.model import Conversation, Kind, Message, Presence, RecipientState, RoomMember
 from twotick.ui.app.session import Session
 from twotick.ui.app.sidebar import dot
-from twotick.ui.text import placed
+from twotick.ui.text import placed, size_text
 
 _MOST = 200
 """Members, or recipients, that are shown at once."""

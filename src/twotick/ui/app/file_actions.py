@@ -1,6 +1,7 @@
 """Sending and saving files (docs/protocol.md, section 16)."""
 
 import contextlib
+from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -18,10 +19,10 @@ from twotick.client import TwotickError
 from twotick.ui.app.completion import file_name, files
 from twotick.ui.app.desk import Desk
 from twotick.ui.app.dialogs import BOX, Ask
-from twotick.ui.app.layout import one_line, size_text
+from twotick.ui.app.layout import one_line
 from twotick.ui.app.message_actions import Undertaking
 from twotick.ui.app.session import Deed
-from twotick.ui.text import placed
+from twotick.ui.text import placed, size_text
 
 _MOST = 200
 """Files of a folder that are shown at once."""
@@ -137,9 +138,9 @@ class FileActions(Desk):
 
     undertaking: Undertaking | None
 
+    @abstractmethod
     def end_undertaking(self) -> None:
         """What is typed from now on is a message of its own."""
-        raise NotImplementedError
 
     @work
     async def action_send_file(self, argument: str = "") -> None:

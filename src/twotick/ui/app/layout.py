@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from twotick.client import State
 from twotick.ui.app.folding import Line, Span, cut, put_right, rule, shortened, styled, wrapped
 from twotick.ui.app.model import Event, File, Message, Transfer
-from twotick.ui.text import placed
+from twotick.ui.text import placed, size_text
 
 MOST_LINES = 16
 """Lines of a message that are shown in the conversation; the rest is shown when somebody asks for it."""
@@ -52,8 +52,6 @@ _TICKS = {
     State.READ: ("\u2713\u2713", "read"),
     State.FAILED: ("\u2717", "failed"),
 }
-
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 class Around(NamedTuple):
@@ -247,14 +245,6 @@ def file_line(file: File, transfer: Transfer | None, room: int) -> Line:
         about += "  s saves it"
     name = shortened(one_line(file.name) or "file", max(1, room - 4 - cell_len(about)))
     return [Span("\u25a4 ", "quiet"), Span(name, "file"), Span(f"  {about}", "quiet")]
-
-
-def size_text(size: int) -> str:
-    """A number of bytes, for people."""
-    value, unit = float(max(0, size)), 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
-    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 or value >= 10 else f"{value:.1f} {_UNITS[unit]}"
 
 
 def _reactions(reactions: dict[str, list[str]], me: str) -> Line:

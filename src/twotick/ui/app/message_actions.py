@@ -2,6 +2,7 @@
 
 import contextlib
 import webbrowser
+from abc import abstractmethod
 from typing import Literal, NamedTuple
 
 from rich.text import Text
@@ -43,13 +44,13 @@ class Undertaking(NamedTuple):
 class MessageActions(Desk):
     """Messages: answer, change, react to, copy them, and find them again."""
 
+    @abstractmethod
     def begin(self, undertaking: Undertaking) -> None:
         """What is typed from now on answers a message, or takes its place."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def accept_invitation(self, name: str) -> None:
         """Join a room to which one was invited, if one still wants to."""
-        raise NotImplementedError
 
     def action_reply(self) -> None:
         """Answer a message."""

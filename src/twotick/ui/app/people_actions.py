@@ -1,5 +1,7 @@
 """What can be done about others, and what they see of one: mute, block, report, status (protocol, 14, 15 and 17)."""
 
+from abc import abstractmethod
+
 from textual import work
 from textual.content import Content
 
@@ -19,9 +21,9 @@ _STATUSES = {
 class PeopleActions(Desk):
     """Others, and what they see."""
 
+    @abstractmethod
     def set_status(self, status: str) -> None:
         """Be here, away or hidden from now on."""
-        raise NotImplementedError
 
     @work
     async def action_mute(self) -> None:
