@@ -65,18 +65,29 @@ def test_a_private_room_is_there_only_for_those_in_it_and_those_invited(team: As
     ]
     for request in requests:
         assert team.refusal(request) == "there is no such room"
-    assert team.ask(Rooms(dora)) == []
+    assert team.ask(Rooms(dora, 100)) == []
     assert events(team.invite("alice", "Dora").outcome.entries) == ["alice Event: invited Room: #Team Member: dora"]
     assert team.look("dora") == Room("#Team", False, "", 3, Role.NONE, invited=True)
     assert list(team.roles("dora")) == ["alice", "bob", "carol"]
-    assert team.ask(Rooms(dora)) == [team.look("dora")]
+    assert team.ask(Rooms(dora, 100)) == [team.look("dora")]
     assert team.refusal(team.speech("dora")) == "you are not in #Team"
     assert team.join("dora").room == Room("#Team", False, "", 4, Role.MEMBER, invited=False)
 
 
+def test_rooms_of_ones_own_are_listed_before_others(asker: Asker):
+    for name in ("#a", "#b", "#c", "#d"):
+        asker.create("alice", name, public=True)
+    bob = asker.members["bob"]
+    asker.join("bob", "#c")
+    asker.invite("alice", "bob", "#d")
+    listed = [asker.ask(Rooms(bob, most)) for most in (3, 100)]
+    names = [[room.name for room in each if isinstance(room, Room)] for each in listed if isinstance(each, list)]
+    assert names == [["#c", "#d", "#a"], ["#c", "#d", "#a", "#b"]]
+
+
 def test_a_public_room_is_found_and_joined_by_every_member(asker: Asker):
     asker.create("alice", "#open", public=True)
-    assert asker.ask(Rooms(asker.members["bob"])) == [Room("#open", True, "", 1, Role.NONE, invited=False)]
+    assert asker.ask(Rooms(asker.members["bob"], 100)) == [Room("#open", True, "", 1, Role.NONE, invited=False)]
     joined = asker.join("bob", "#OPEN")
     assert [(entry.member, entry.peer) for entry in joined.outcome.entries] == [(1, b"bob"), (2, b"bob")]
     assert asker.join("bob", "#open").outcome == Outcome(), "nothing happens the second time"
@@ -148,14 +159,14 @@ def test_a_removed_member_leaves_its_rooms(team: Asker):
     assert team.roles("carol") == {"bob": Role.OWNER, "carol": Role.MEMBER}
     team.create("bob", "#den")
     team.add("alice")
-    assert team.ask(Rooms(team.members["alice"])) == []
+    assert team.ask(Rooms(team.members["alice"], 100)) == []
 
 
 def test_a_removed_member_is_invited_no_more(team: Asker):
     team.invite("alice", "dora")
     team.remove("dora")
     team.add("dora")
-    assert team.ask(Rooms(team.members["dora"])) == []
+    assert team.ask(Rooms(team.members["dora"], 100)) == []
 
 
 def test_there_are_limits(new_asker: AskerMaker):

@@ -254,7 +254,11 @@ def contents(members: list[int]) -> list[Request]:
             for number in members
             for peer in (b"alice", b"bob", b"carol", b"guest", b"all", b"", b"#team", b"#den")
         ),
-        *(each for number in NUMBERS for each in (Rooms(number), Conversations(number, 1000), Contacts(number))),
+        *(
+            each
+            for number in NUMBERS
+            for each in (Rooms(number, 2), Rooms(number, 100), Conversations(number, 1000), Contacts(number))
+        ),
         *(Audience(number, peer) for number in members for peer in (b"", b"alice", b"bob", b"#team", b"#den")),
         *(SetShown(number, None) for number in NUMBERS),
         *(Search(number, "hello", b"", 0, 1000, 1 << 30) for number in [*members, 99]),

@@ -35,6 +35,7 @@ from twotick.store import (
     ConversationSet,
     CreateRoom,
     Fetch,
+    Found,
     History,
     InviteToRoom,
     JoinRoom,
@@ -56,6 +57,7 @@ from twotick.store import (
     RoomMember,
     RoomMembers,
     Rooms,
+    Search,
     SetConversation,
     SetShown,
     State,
@@ -76,6 +78,9 @@ DOINGS = (
     "goes_or_comes",
 )
 """What somebody may do; more often what stands here more often."""
+
+LINES = {Action.EDIT: b"Edits", Action.DELETE: b"Deletes", Action.REACT: b"Reacts-to"}
+"""The header by which a message does that (rule 13.1)."""
 
 
 class Machine(RuleBasedStateMachine):
@@ -251,6 +256,9 @@ class Machine(RuleBasedStateMachine):
 
     def append(self, name: str, to: str, action: Action, body: str, about: Said | None, about_name: str = "") -> Append:
         is_member = name in self.asker.members
+        headers = b"X-a: %b\n" % self.secret().encode()
+        if about is not None:
+            headers += b"%b: %b\n" % (LINES[action], about.id)
         return Append(
             self.number(name) if is_member else None,
             name.encode(),
@@ -259,7 +267,7 @@ class Machine(RuleBasedStateMachine):
             to.encode(),
             () if to.startswith("#") else (self.number(to),),
             False,
-            b"X-a: %b\n" % self.secret().encode(),
+            headers,
             body.encode(),
             self.now(),
             None,
@@ -471,10 +479,13 @@ class Machine(RuleBasedStateMachine):
             said = secrets(self.asker.history(name, room.upper()))
             expected = world.chats[room].readable_by(member) if room in world.chats else []
             assert said == expected, room
+        found = self.asker.ask(Search(member, "secret*", b"", 0, EVERYTHING, EVERYTHING))
+        assert isinstance(found, Found)
+        assert set(secrets(found)) == world.found_by(member)
 
     def _look_at_rooms(self, name: str) -> None:
         world, member = self.world, self.number(name)
-        listed = self.asker.ask(Rooms(member))
+        listed = self.asker.ask(Rooms(member, 100))
         assert isinstance(listed, list)
         shown = {(room.name, room.topic, room.members) for room in listed if isinstance(room, Room)}
         known = {room: chat for room, chat in world.chats.items() if chat.is_known_to(member)}

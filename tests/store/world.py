@@ -46,11 +46,13 @@ class Chat:
     def is_known_to(self, member: int) -> bool:
         return self.public or member in self.members or member in self.invited
 
+    def open_to(self, member: int) -> "list[Said]":
+        """What a member may read of it."""
+        return self.said[self.members[member] :] if member in self.members else []
+
     def readable_by(self, member: int) -> list[str]:
-        """The secrets in it that a member may read."""
-        if member not in self.members:
-            return []
-        return [secret for said in self.said[self.members[member] :] for secret in said.secrets]
+        """The secrets in that."""
+        return [secret for said in self.open_to(member) for secret in said.secrets]
 
 
 class World:
@@ -88,6 +90,12 @@ class World:
 
     def held_by(self, member: int) -> list[Said]:
         return [said for said in self.said if member in said.holders]
+
+    def found_by(self, member: int) -> set[str]:
+        """All secrets in the messages that a member finds who looks for everything: in those with words."""
+        open_rooms = [said for chat in self.chats.values() for said in chat.open_to(member)]
+        with_words = [said for said in self.held_by(member) + open_rooms if said.body and said.action is Action.NONE]
+        return {secret for said in with_words for secret in said.secrets}
 
     def conversation(self, said: Said, member: int) -> str:
         return said.to if said.sender == member or said.to.startswith("#") else said.name

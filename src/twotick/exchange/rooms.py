@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from twotick.exchange.entries import time_text
-from twotick.exchange.question import Asked, Question, Wrong
+from twotick.exchange.question import LIST_MOST, Asked, Question, Wrong
 from twotick.store import (
     Appoint,
     ChangeRoom,
@@ -23,6 +22,7 @@ from twotick.store import (
     Rooms,
     State,
 )
+from twotick.wire import time_text
 
 _ROLES = {b"member": Role.MEMBER, b"moderator": Role.MODERATOR, b"owner": Role.OWNER}
 
@@ -59,7 +59,7 @@ def ask_room(question: Question) -> Asked:
 
 def ask_rooms(question: Question) -> Asked:
     """ROOMS (rule 12.3)."""
-    return Rooms(question.member), partial(_rooms, question)
+    return Rooms(question.member, LIST_MOST), partial(_rooms, question)
 
 
 def ask_receipts(question: Question) -> Asked:
@@ -93,7 +93,9 @@ def _room(question: Question, changed: RoomChanged) -> list[bytes]:
 
 
 def _members(question: Question, found: list[RoomMember]) -> list[bytes]:
-    objects = [{"name": each.name, "role": role_name(each.role), "since": time_text(each.since)} for each in found]
+    objects = [
+        {"name": each.name, "role": role_name(each.role), "since": time_text(each.since).decode()} for each in found
+    ]
     return [question.list_of(objects)]
 
 

@@ -57,8 +57,9 @@ class RoomKeeper:
     def rooms(self, request: Rooms) -> list[Room]:
         """List the rooms that a member may know of."""
         member = request.member
-        rooms = sorted(self._logs.rooms.items())
-        return [room.state.seen_by(member) for _, room in rooms if room.state.is_known_to(member)]
+        known = [room.state for room in self._logs.rooms.values() if room.state.is_known_to(member)]
+        known.sort(key=lambda room: (member not in room.members and member not in room.invited, room.key))
+        return [room.seen_by(member) for room in known[: request.most]]
 
     def members(self, request: RoomMembers) -> list[RoomMember] | Refusal:
         """List the members of a room."""

@@ -143,9 +143,14 @@ class LookAtRoom:
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """The rooms that a member may know of (rule 12.3), by name. Answered by a list of Room."""
+    """The rooms that a member may know of (rule 12.3), by name. Answered by a list of Room.
+
+    Attributes:
+        most: how many at most; those that the member is in, or invited to, go before others.
+    """
 
     member: int
+    most: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,13 +290,15 @@ class Rooms:
     def rooms(self, request: ListRooms) -> list[Room]:
         """See which rooms there are."""
         rows = self._logs.execute(
-            "SELECT r.name, r.public, r.topic, (SELECT count(*) FROM room_member WHERE room = r.number),"
-            " ifnull(o.role, 0), i.member IS NOT NULL FROM room r"
+            "SELECT name, public, topic, (SELECT count(*) FROM room_member WHERE room = number), role, invited FROM ("
+            " SELECT r.number, r.name, r.public, r.topic, r.folded, ifnull(o.role, 0) AS role,"
+            " i.member IS NOT NULL AS invited FROM room r"
             " LEFT JOIN room_member o ON o.room = r.number AND o.member = ?1"
             " LEFT JOIN room_invitation i ON i.room = r.number AND i.member = ?1"
             " WHERE r.folded IS NOT NULL AND (r.public OR o.member IS NOT NULL OR i.member IS NOT NULL)"
-            " ORDER BY r.folded",
-            (request.member,),
+            " ORDER BY o.member IS NULL AND i.member IS NULL, r.folded LIMIT ?2)"
+            " ORDER BY role = 0 AND NOT invited, folded",
+            (request.member, request.most),
         )
         return [
             Room(name, bool(public), topic, members, Role(role), bool(invited))
