@@ -136,6 +136,8 @@ async def test_nothing_is_sent_to_a_name_that_nobody_can_have(address: str, reci
     async with connect("alice", address) as alice, acknowledging("bob", address):
         with pytest.raises(NotDelivered, match="nobody can have the name"):
             await alice.send(recipient, "hello")
+        with pytest.raises(NotDelivered, match="rooms are for members"):
+            await alice.send("#team", "hello")
         await alice.send("bob", "hello")
 
 

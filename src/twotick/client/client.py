@@ -29,7 +29,7 @@ from twotick.client.errors import (
     TwotickError,
 )
 from twotick.client.link import Link
-from twotick.wire import HEADER_INCOMPLETE, Frame, Head, HeadCache, Side, Verb, is_name, received, register
+from twotick.wire import HEADER_INCOMPLETE, Frame, Head, HeadCache, Side, Verb, is_name, is_room, received, register
 from twotick.wire import send as send_frame
 
 _PIPELINED_SENDS = 512
@@ -245,6 +245,8 @@ class Client:
         """
         data = body.encode() if isinstance(body, str) else body
         name = recipient.encode(errors="replace")
+        if is_room(name):
+            raise NotDelivered("rooms are for members, and you are a guest")
         if not is_name(name) and name.upper() != b"ALL":
             raise NotDelivered(f"nobody can have the name {recipient!r}")
         if len(data) > self._max_body:
