@@ -137,7 +137,7 @@ async def test_why_something_is_refused_is_said(alice: Person, session: Played) 
 async def test_an_invitation_is_taken_by_enter(alice: Person, session: Played) -> None:
     put(session.all, message("", 9, event=Event("invited", "alice", room="#cellar")))
     await alice.talks_to("bob")
-    await alice.sees("bob invites you to #cellar: Enter joins")
+    await alice.sees("bob invites you: /join #cellar")
     await alice.press("escape", "enter")
     await alice.sees("Join this room?", "#cellar")
     await alice.press("enter")

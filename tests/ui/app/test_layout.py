@@ -218,7 +218,7 @@ def test_what_happens_is_a_quiet_line_without_a_name_above() -> None:
     assert said(Event("appointed", "carol", "moderator")) == "  bob made carol a moderator  09:30"
     assert said(Event("changed", topic="wine")) == "  bob changed the topic to: wine  09:30"
     assert said(Event("changed", access="public")) == "  bob changed who may join: everybody  09:30"
-    assert said(Event("invited", room="#team")) == "  bob invites you to #team: Enter joins  09:30"
+    assert said(Event("invited", room="#team")) == "  bob invites you: /join #team  09:30"
     after = message("hi", 2, peer="#team", sender="bob")
     event = message("", peer="#team", sender="bob", event=Event("joined"))
     assert laid_out(after, event)[1] == "  bob  09:30"

@@ -213,7 +213,7 @@ def event_text(event: Event, who: str) -> str:
         case "appointed":
             return f"{who} made {member} {_ROLES.get(event.role, _name(event.role))}"
         case "invited":
-            return f"{who} invites you to {_name(event.room)}: Enter joins"
+            return f"{who} invites you: /join {_name(event.room)}"
         case "changed":
             topic = [] if event.topic is None else [f"the topic to: {one_line(event.topic)}"]
             if event.topic == "":
