@@ -7,8 +7,9 @@ finds the blank line in any of its spellings, and has `read_head` understand wha
 general way found to end in exactly two newlines is remembered, so both ways always agree. A head that has an Id or a
 Seq is the only one of its kind; it is found by what remains of it without that line.
 
-A frame that has not arrived whole is kept, with the size that it will have as soon as that is known, and is looked at
-again only when that many bytes are there: a body that comes a byte at a time costs no more than one that comes at once.
+A head that has not arrived whole is kept, and looked at again when more bytes are there. Of a body that has not arrived
+whole the parts are kept, and put together when as many bytes are there as its head says: a body that comes a byte at a
+time costs no more than one that comes at once, and a long one is copied once.
 """
 
 import re
@@ -33,7 +34,7 @@ _COMMON_HEADERS = frozenset([b"content-length"])
 _NO_PLACE = (b"", 0, 0)
 
 _PIECE = 4096
-"""Bytes from which on a part of a frame is kept as it came."""
+"""Bytes from which on a part of a body is kept as it came."""
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
@@ -106,12 +107,13 @@ class Parser:
         partial: whether a frame has begun and is not whole yet.
     """
 
-    __slots__ = ("_broken", "_cache", "_known", "_need", "_rest", "_size", "partial")
+    __slots__ = ("_broken", "_cache", "_head", "_known", "_need", "_rest", "_size", "partial")
 
     def __init__(self, cache: HeadCache) -> None:
         self._cache = cache
         self._known = cache.heads
         self._rest: list[bytes | bytearray] | None = None  # an empty list would cost every connection its bytes
+        self._head: Head | None = None
         self._size = 0
         self._need = 0
         self._broken = False
@@ -128,14 +130,7 @@ class Parser:
             MALFORMED, and there will be no more (rule 2.8).
         """
         known = self._known.get
-        if self._rest is not None:
-            self._add(self._rest, data)
-            if self._size < self._need:
-                return []
-            data = b"".join(self._rest)
-            self._rest = None
-            self.partial = False
-        elif len(data) < _SHORT:
+        if self._rest is None and len(data) < _SHORT:
             # The most common case by far: these bytes are one frame, no more and no less.
             text, blank, body = data.partition(b"\n\n")
             head = known(text)
@@ -144,8 +139,23 @@ class Parser:
             if head is not None and len(body) == head.size and blank:
                 return [(head, body)]
         frames: list[Frame] = []
-        find = data.find
         position = 0
+        if self._rest is not None:
+            missing = self._need - self._size
+            if len(data) < missing:
+                self._add(self._rest, data)
+                return frames
+            if self._head is None:
+                self._rest.append(data)
+                data = b"".join(self._rest)
+            else:
+                self._rest.append(data[:missing])
+                frames.append((self._head, b"".join(self._rest)))
+                position = missing
+                self._head = None
+            self._rest = None
+            self.partial = False
+        find = data.find
         size = len(data)
         while position < size:
             end = find(b"\n\n", position, position + _CACHED_HEAD)
@@ -163,7 +173,8 @@ class Parser:
                     break
             end = start + head.size
             if end > size:
-                self._keep(data, position, end - position)
+                self._head = head
+                self._keep(data, start, head.size)
                 break
             frames.append((head, data[start:end]))
             position = end
@@ -202,11 +213,12 @@ class Parser:
         self._need = need
         self._size = 0
         self._rest = []
-        self._add(self._rest, data[start:])
+        if start < len(data):
+            self._add(self._rest, data[start:])
         self.partial = True
 
     def _add(self, rest: list[bytes | bytearray], data: bytes) -> None:
-        """Keep a part of a frame: a large one as it is, to be copied but once; small ones in one piece together."""
+        """Keep a part of a head or of a body: a large one as it is, small ones in one piece together."""
         self._size += len(data)
         if len(data) >= _PIECE:
             rest.append(data)
