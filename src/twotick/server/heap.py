@@ -2,7 +2,7 @@
 
 import ctypes
 
-_KEEP = 64 << 20
+_KEEP = 16 << 20
 """Free bytes at the end of the heap that are kept. By default the C library gives the memory of each large body back to
 the system and asks for it again for the next one, and the system clears every page of it: half the cost of a body of
 1 MiB."""
