@@ -7,8 +7,9 @@ _KEEP = 16 << 20
 the system and asks for it again for the next one, and the system clears every page of it: half the cost of a body of
 1 MiB."""
 
-_MOST_BYTES = 32 << 20
-"""Pieces of memory up to this size come from the heap; it is the most that glibc takes."""
+_LARGEST = 4 << 20
+"""Pieces of memory up to this size come from the heap: bodies are seldom longer. What is rare and longer goes back to the
+system at once."""
 
 _M_TRIM_THRESHOLD = -1  # malloc.h of glibc
 _M_MMAP_THRESHOLD = -3
@@ -19,4 +20,4 @@ def keep_freed_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, _KEEP)
-        mallopt(_M_MMAP_THRESHOLD, _MOST_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST)
