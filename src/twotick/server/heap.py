@@ -8,8 +8,7 @@ the system and asks for it again for the next one, and the system clears every p
 1 MiB."""
 
 _LARGEST = 4 << 20
-"""Pieces of memory up to this size come from the heap: bodies are seldom longer. What is longer goes back to the system at
-once."""
+"""Pieces of memory up to this size come from the heap: bodies are seldom longer. What is longer goes back at once."""
 
 _M_TRIM_THRESHOLD = -1  # malloc.h of glibc
 _M_MMAP_THRESHOLD = -3
