@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bare import system_calls
 from common import machine, median_and_range, run, say, table
 from fill import fill
 from peers import TWOTICK
@@ -47,6 +48,8 @@ class Subject:
         protocol: of the load.
         files: that the load and the server each have to open, for each of them.
         added: how many there are more of after a run.
+        bare: what the system calls alone take for an amount, in microseconds of CPU time, if that can be told; measured
+            so many times.
     """
 
     title: str
@@ -58,6 +61,7 @@ class Subject:
     protocol: str = "window"
     files: int = 0
     added: int = 0
+    bare: Callable[[int, int], float] | None = None
 
 
 # All users have their turn, at a rate that leaves the server time. If each had a message on the way all the time, then
@@ -110,6 +114,7 @@ SUBJECTS = {
         cost="delivery",
         amounts=(16, 256, 1024, 4096, 16384, 65536, 262144, 1048576),
         work=_with_bytes,
+        bare=system_calls,
     ),
     "stored": Subject(
         title=f"messages stored already, when {SENDERS} senders with 16 in flight each send more",
@@ -134,10 +139,11 @@ SUBJECTS = {
 
 @dataclass(frozen=True)
 class Point:
-    """What was measured with one amount."""
+    """What was measured with one amount: by the load, and what the system calls alone take."""
 
     amount: int
     runs: list[Figures]
+    bare: float | None
 
     @property
     def cpu(self) -> float:
@@ -173,7 +179,7 @@ def _measure_subject(subject: Subject, runs: int, most: int) -> list[Point]:
             again = runs - len(figures) if subject.added <= amount * _SAME else 1
             with running(subject.program(amount), server_core()) as server:
                 figures += [run_load(server, subject.protocol, **subject.work(amount)) for _ in range(again)]
-        points.append(Point(amount, figures))
+        points.append(Point(amount, figures, subject.bare(amount, runs) if subject.bare else None))
     return points
 
 
@@ -218,10 +224,12 @@ def describe(measured: Measured) -> str:
     parts: list[str] = []
     for name, points in measured.items():
         subject = SUBJECTS[name]
-        rows: list[Sequence[str]] = [(f"{subject.unit}s", f"server CPU for each {subject.cost}, µs", "load's CPU")]
+        head = [f"{subject.unit}s", f"server CPU for each {subject.cost}, µs", "load's CPU"]
+        rows: list[Sequence[str]] = [head + ["system calls alone, µs"] * (subject.bare is not None)]
         for point in points:
             cpu = median_and_range([figures.cpu for figures in point.runs], ".2f")
-            rows.append((f"{point.amount:,}", cpu, f"{medians(point.runs).load_share:.0%}"))
+            bare = [] if point.bare is None else [f"{point.bare:.2f}"]
+            rows.append((f"{point.amount:,}", cpu, f"{medians(point.runs).load_share:.0%}", *bare))
         parts += [f"**By {subject.title}**", table(rows), f"The cost is {slope(subject, points)}."]
     return "\n\n".join(parts)
 
