@@ -346,6 +346,17 @@ def test_a_body_short_of_its_length_waits() -> None:
     assert parser.partial
 
 
+@given(
+    st.lists(st.integers(0, 30_000), min_size=1, max_size=4),
+    st.lists(st.one_of(st.integers(0, 80_000), st.integers(0, 10)), max_size=12),
+)
+def test_long_bodies_are_the_same_however_they_are_cut(sizes: list[int], places: list[int]) -> None:
+    """Parts of all lengths, with the next frame behind the last of them."""
+    bodies = [bytes(range(251)) * (size // 251) + b"\n" * (size % 251) for size in sizes]
+    data = b"".join(b"SEND bob\nContent-length: %d\n\n" % len(body) + body for body in bodies)
+    assert [frame[-1] for frame in parse(fresh(), cut(data, places))] == bodies
+
+
 @pytest.mark.timeout(30)
 def test_a_body_that_comes_a_byte_at_a_time_costs_linear_work() -> None:
     """The largest body in its smallest pieces: to look at it anew for each byte would take hours."""
