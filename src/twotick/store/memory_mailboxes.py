@@ -7,6 +7,8 @@ entry shows is read from the message when somebody asks, so there is one object 
 from array import array
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from twotick.store.records import Action, Append, Entry, Kind, Member, State
 from twotick.store.rooms import RoomState
 
@@ -105,6 +107,7 @@ class Special:
         self.failed: list[Mailbox] = []
 
 
+@mypyc_attr(acyclic=True)
 class Message:
     """A message. All messages are a list in the order in which they came, which begins and ends at `Logs.ends`.
 
