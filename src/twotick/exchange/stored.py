@@ -114,13 +114,15 @@ class Stored(Relay):
         expires = None
         if not sender.extended or head.key == b"all":
             expires = now + self._limits.answer_timeout
-        elif (seconds := head.headers.get(b"expires")) is not None and _SECONDS.fullmatch(seconds):
+        elif (
+            not head.is_plain and (seconds := head.headers.get(b"expires")) is not None and _SECONDS.fullmatch(seconds)
+        ):
             expires = now + int(seconds)
         request = Append(
             sender=account.member if account else None,
             sender_name=sender.name,
             device=account.device if account else b"",
-            id=head.headers.get(b"id", b"") if sender.extended else b"",
+            id=head.id if sender.extended else b"",
             recipient=head.name,
             members=members,
             live=bool(guests),
@@ -129,7 +131,7 @@ class Stored(Relay):
             time=now,
             expires=expires,
         )
-        if account is not None and len(head.headers) > 2 and changes(head):
+        if account is not None and not head.is_plain and changes(head):
             refused = MEMBERS_ONLY if guests or head.key == b"all" else add_change(request, head)
             if refused is not None:
                 self._reply(sender, number, head, refused)
@@ -162,7 +164,7 @@ class Stored(Relay):
             if head.key != b"all" and not guests:
                 receives = account is not None and account.feed is not None
                 seq = result.outcome.entries[0].seq if receives else None
-                identifier = head.headers[b"id"]
+                identifier = head.id
                 if result.place:
                     self._output.write(sender, _accepted_in_room(head.name, identifier, seq, result))
                 else:
@@ -189,7 +191,7 @@ class Stored(Relay):
         elif known.state is State.FAILED:
             self._reply(sender, number, head, known.reason)
         else:
-            identifier = head.headers[b"id"]
+            identifier = head.id
             verbs = (Verb.ACCEPTED, Verb.SENT, Verb.READ)[: known.state]
             self._output.write(sender, *(frame(verb, head.name, id=identifier) for verb in verbs))
             if sender.account is not None:
@@ -232,10 +234,10 @@ class Stored(Relay):
         if not sender.extended:
             self._reply(sender, number, head, reason if state is State.FAILED else None)
         elif state is State.FAILED:
-            self._output.write(sender, error(102, id=head.headers[b"id"], reason=reason.encode()))
+            self._output.write(sender, error(102, id=head.id, reason=reason.encode()))
         else:
             verb = Verb.READ if state is State.READ else Verb.SENT
-            self._output.write(sender, frame(verb, head.name, id=head.headers[b"id"]))
+            self._output.write(sender, frame(verb, head.name, id=head.id))
 
 
 def _accepted_in_room(room: bytes, identifier: bytes, seq: int | None, stored: Appended) -> bytes:
