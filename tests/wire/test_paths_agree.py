@@ -39,7 +39,7 @@ from twotick.wire.frames import read_head
 MAX_BODY = 6000
 
 Whole: TypeAlias = tuple[
-    Verb, dict[bytes, bytes], int, bytes, bytes, bytes, bytes, Side | None, int, bytes, bytes, bool, bytes
+    Verb, dict[bytes, bytes], int, bytes, bytes, bytes, bytes, Side | None, int, bytes, bytes, bytes, bool, bytes
 ]
 """Every attribute of a head, and the body."""
 
@@ -58,6 +58,7 @@ def whole(frame: Frame) -> Whole:
         head.code,
         head.travels,
         head.id,
+        head.seq,
         head.is_plain,
         body,
     )

@@ -415,11 +415,13 @@ class Exchange(Stored):
             taken += 1
             account = session.account
             if head.verb is _SEND:
+                if not time:
+                    self._arrived = self._clock()
+                    time = self._time_line()
                 guest = self._extended.get(head.key) if account is None and head.is_plain and head.id else None
                 if guest is None or self._draining or self._full(session):
                     self._take_identified(session, head, body)
                 else:
-                    time = time or self._time_line()
                     self._relay(session, guest, head, body, time)
             elif account is None or head.verb is _REGISTER:
                 first = taken - 1

@@ -92,6 +92,7 @@ class Head:
     Attributes:
         verb: the first word.
         id: the Id; empty if there is none, or if it cannot be one (rule 9.5).
+        seq: the Seq as written; empty if there is none.
         is_plain: whether there are no headers but Content-length and an Id.
         size: bytes of body that follow; 0 without a Content-length.
         name: the user that the frame is about, as written; empty if it does not name exactly one.
@@ -106,7 +107,6 @@ class Head:
     __slots__ = (
         "_added",
         "_headers",
-        "_value",
         "code",
         "delivered",
         "id",
@@ -114,6 +114,7 @@ class Head:
         "key",
         "length_end",
         "name",
+        "seq",
         "side",
         "size",
         "travels",
@@ -134,12 +135,12 @@ class Head:
         code: int = 0,
         travels: bytes = b"",
         identifier: bytes = b"",
+        seq: bytes = b"",
         is_plain: bool = False,
     ) -> None:
         self.verb = verb
         self._headers = headers
         self._added = b""
-        self._value = b""
         self.size = size
         self.name = name
         self.key = key
@@ -149,13 +150,14 @@ class Head:
         self.code = code
         self.travels = travels
         self.id = identifier
+        self.seq = seq
         self.is_plain = is_plain
 
     @property
     def headers(self) -> dict[bytes, bytes]:
         """The values by lower-case header name; empty where there are none."""
         if self._added:  # most are never asked for
-            self._headers = {**self._headers, self._added: self._value}
+            self._headers = {**self._headers, self._added: self.id or self.seq}
             self._added = b""
         return self._headers
 
@@ -174,10 +176,10 @@ class Head:
             self.code,
             self.travels,
             value if is_id else b"",
+            b"" if is_id else value,
             is_id and self.is_plain,
         )
         head._added = name
-        head._value = value
         return head
 
 
@@ -220,6 +222,7 @@ def read_head(text: bytes, max_body: int) -> Head:
         return _TOO_LARGE
     head = Head(_VERBS.get(verb, Verb.UNKNOWN), headers, size, travels=travels)
     head.is_plain = headers.keys() <= _PLAIN
+    head.seq = headers.get(b"seq", b"")
     identifier = headers.get(b"id", b"")
     if is_identifier(identifier):
         head.id = identifier
