@@ -475,7 +475,9 @@ class Exchange(Stored):
         if refused is not None:
             self._reply(sender, number, head, refused)
             return
-        if head.is_plain or b"time" not in head.headers:
+        if head.is_plain:
+            head.travels = self._time_line()
+        elif b"time" not in head.headers:
             head.travels += self._time_line()
         receiver = self._receivers.get(head.key)
         if receiver is None:

@@ -190,7 +190,6 @@ class Members:
             for feed in mailbox.feeds:
                 if feed.covered == seq - 1 and not feed.full:
                     self._add(feed, entry)
-                    self._write(feed)
                 if feed.covered < mailbox.last:
                     self.pump(feed)
             if self._progress and entry.kind in _FATES:
@@ -200,18 +199,25 @@ class Members:
                     self._tell_sender(session, entry)
 
     def _add(self, feed: Feed, entry: Entry) -> None:
+        """Give a feed the entry after the last that it had: send it, or let it wait behind others or for the window."""
         feed.covered = entry.seq
         if entry.kind is _SENT or entry.kind is _READ_HERE:
             account = feed.session.account
             if account is not None and entry.device == account.device:
                 return  # the device knows what it did
-        feed.entries.append(entry)
-        feed.size += len(entry.body)
+        if not feed.entries and len(feed.unanswered) < feed.session.window:
+            self._send(feed, entry)
+        else:
+            feed.entries.append(entry)
+            feed.size += len(entry.body)
 
     def pump(self, feed: Feed) -> None:
         """Send a device what its window allows, and look for more if that was all."""
-        self._write(feed)
         session = feed.session
+        while feed.entries and len(feed.unanswered) < session.window:
+            entry = feed.entries.pop(0)
+            feed.size -= len(entry.body)
+            self._send(feed, entry)
         account = session.account
         if account is None or feed.entries or feed.fetching or feed.covered >= self._mailboxes[account.member].last:
             return
@@ -220,15 +226,11 @@ class Members:
             Fetch(account.member, feed.covered, FEED_ENTRIES, FEED_BYTES), partial(self._fetched, session, feed)
         )
 
-    def _write(self, feed: Feed) -> None:
-        session = feed.session
-        while feed.entries and len(feed.unanswered) < session.window:
-            entry = feed.entries.pop(0)
-            feed.size -= len(entry.body)
-            feed.unanswered.append(entry.seq)
-            if entry.kind is _RECEIVED:
-                feed.messages.append(entry.seq)
-            self._output.write(session, entry_frame(entry, session.name))
+    def _send(self, feed: Feed, entry: Entry) -> None:
+        feed.unanswered.append(entry.seq)
+        if entry.kind is _RECEIVED:
+            feed.messages.append(entry.seq)
+        self._output.write(feed.session, entry_frame(entry, feed.session.name))
 
     def _fetched(self, session: Session, feed: Feed, result: Fetched | StoreError) -> None:
         feed.fetching = False
