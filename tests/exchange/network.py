@@ -27,7 +27,7 @@ class End:
         self.paused = False
 
     def write(self, data: bytes) -> None:
-        self._untaken += self._parser.feed(data)
+        self._untaken += self._network.parse(self._parser, data)
         self.take()
         self._network.flush()
 
@@ -78,7 +78,7 @@ class Network:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.now = 1000.0
-        self.exchange = Exchange(limits or Limits(), self.now)
+        self.exchange = Exchange(limits or Limits(), self.now, lambda: self.now)
         self.heads = HeadCache(1 << 20)
         self.ends: list[End] = []
 
@@ -93,6 +93,10 @@ class Network:
         assert sending.ask(register(Side.SENDING, name)) == registered(Side.SENDING, name)
         assert receiving.ask(register(Side.RECEIVING, name, window)) == registered(Side.RECEIVING, name, window)
         return sending, receiving
+
+    def parse(self, parser: Parser, data: bytes) -> list[Frame]:
+        """The frames in what was written."""
+        return parser.feed(data)
 
     def flush(self) -> None:
         """Do what the exchange wishes, and look whether it has named every connection that it wants something of."""

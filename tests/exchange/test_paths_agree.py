@@ -2,9 +2,9 @@
 
 What is guarded:
 
-- `TestBothWays`: the lines of `Relay` that handle a SEND and a RECEIVED between classic connections at once, and that
-  take several SENDs together. Whatever happens, every connection is given the same bytes, and is paused and closed at
-  the same time, in an exchange that is kept from using them.
+- `TestBothWays`: the lines of `Relay` that handle a SEND and a RECEIVED at once, between classic connections or between
+  guests with extended ones, and that take several SENDs together. Whatever happens, every connection is given the same
+  bytes, and is paused and closed at the same time, in an exchange that is kept from using them.
 - `test_entries_are_the_general_frames`: the entries of a log that are not written by `frame`.
 """
 
@@ -21,11 +21,18 @@ from twotick.exchange import Limits, Session
 from twotick.exchange.entries import entry_frame
 from twotick.exchange.session import SETTLED, Broadcast, Pending
 from twotick.store import Entry, Kind, State
-from twotick.wire import Side, Verb, error, frame, received, register, send
+from twotick.wire import Frame, Parser, Side, Verb, error, frame, received, register, send
 
 
 class GeneralNetwork(Network):
     """A network in which every message takes the general way."""
+
+    def parse(self, parser: Parser, data: bytes) -> list[Frame]:
+        """Also hide from the exchange that some heads have nothing but an Id."""
+        frames = parser.feed(data)
+        for head, _ in frames:
+            head.is_plain = False
+        return frames
 
     def flush(self) -> None:
         """Also move all classic receivers to where they are not sent to in line.
@@ -60,11 +67,30 @@ RECEIVERS, OTHER_RECEIVERS, REPLY = "_receivers", "_extended", "_reply"
 # All queues are full before what one sender has in them is a quarter of `queue_bytes`, from which on it is not read: so
 # it makes no difference whether its SENDs come together or one by one.
 LIMITS = Limits(answer_timeout=30, window=3, unanswered=4, queue_messages=3, queue_bytes=320, queue_bytes_total=60)
-WINDOWS = {b"alice": None, b"bob": 2, b"carol": 3, b"dave": 2}
-SENDING = [(b"alice", Side.SENDING), (b"bob", Side.SENDING), (b"carol", Side.SENDING), (b"dave", Side.DUPLEX)]
-RECEIVING = [(b"alice", Side.RECEIVING), (b"bob", Side.RECEIVING), (b"carol", Side.RECEIVING), (b"dave", Side.DUPLEX)]
-ANY = [*SENDING, *RECEIVING[:-1]]
-RECIPIENTS = [b"alice", b"bob", b"carol", b"alice", b"bob", b"carol", b"BOB", b"dave", b"ALL", b"nobody"]
+WINDOWS = {b"alice": None, b"bob": 2, b"carol": 3, b"dave": 2, b"erin": 1}
+SENDING = [
+    (b"alice", Side.SENDING),
+    (b"bob", Side.SENDING),
+    (b"carol", Side.SENDING),
+    (b"dave", Side.DUPLEX),
+    (b"erin", Side.DUPLEX),
+]
+RECEIVING = [(b"alice", Side.RECEIVING), (b"bob", Side.RECEIVING), (b"carol", Side.RECEIVING), *SENDING[-2:]]
+ANY = [*SENDING, *RECEIVING[:-2]]
+RECIPIENTS = [
+    b"alice",
+    b"bob",
+    b"carol",
+    b"alice",
+    b"bob",
+    b"carol",
+    b"BOB",
+    b"dave",
+    b"dave",
+    b"erin",
+    b"ALL",
+    b"nobody",
+]
 ANSWERS = ["taken"] * 8 + ["refused", "refused", "wrong", "nameless", "registration"]
 NONSENSE = b"SEND\n\n"
 
@@ -111,7 +137,8 @@ class BothWays(RuleBasedStateMachine):
             self.count += 1
             body = b"%d" % self.count
             if key[1] is Side.DUPLEX:
-                frames.append(frame(Verb.SEND, recipient, body.ljust(size), id=b"m" + body, time=b"12:00"))
+                time = None if self.count % 4 else b"12:00"
+                frames.append(frame(Verb.SEND, recipient, body.ljust(size), id=b"m" + body, time=time))
             else:
                 frames.append(send(recipient, body.ljust(size)))
         frames.insert(len(frames) // 2, extra)
@@ -136,7 +163,7 @@ class BothWays(RuleBasedStateMachine):
                     data += error(103)
                     del pending[:1]
                 case "wrong":
-                    data += received(b"erin")
+                    data += received(b"frank")
                 case "nameless":
                     data += b"RECEIVED\n\n"
                 case _:

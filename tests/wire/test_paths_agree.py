@@ -3,7 +3,8 @@
 What is guarded:
 
 - `test_frames_are_those_of_a_parser_that_knows_nothing`: heads found by their bytes or by what remains without their
-  Id or Seq, reads that are one frame, and frames that are kept until they are whole. After every piece of a stream
+  Id or Seq, frames that begin like the one before, reads that are one frame, and frames that are kept until they are
+  whole. After every piece of a stream
   they give what `understood` gives for all bytes so far, which remembers nothing and keeps nothing.
 - `test_identifiers`: the quick look at an Id that is letters and digits.
 - The others: the frames that are written for every message without `frame`.
@@ -37,7 +38,9 @@ from twotick.wire.frames import read_head
 
 MAX_BODY = 6000
 
-Whole: TypeAlias = tuple[Verb, dict[bytes, bytes], int, bytes, bytes, bytes, bytes, Side | None, int, bytes, bytes]
+Whole: TypeAlias = tuple[
+    Verb, dict[bytes, bytes], int, bytes, bytes, bytes, bytes, Side | None, int, bytes, bytes, bytes, bool, bytes
+]
 """Every attribute of a head, and the body."""
 
 
@@ -54,6 +57,9 @@ def whole(frame: Frame) -> Whole:
         head.side,
         head.code,
         head.travels,
+        head.id,
+        head.seq,
+        head.is_plain,
         body,
     )
 

@@ -49,7 +49,6 @@ from twotick.wire import (
     Verb,
     error,
     forward_start,
-    is_identifier,
     is_name,
     is_room,
     registered,
@@ -409,21 +408,34 @@ class Exchange(Stored):
 
     def _take_extended(self, session: Session, frames: list[Frame]) -> list[Frame]:
         """Handle the frames of an extended connection, and return those that must wait."""
-        untaken: list[Frame] = []
-        for count, (head, body) in enumerate(frames, 1):
+        taken = 0
+        time = b""
+        while taken < len(frames):
+            head, body = frames[taken]
+            taken += 1
+            account = session.account
             if head.verb is _SEND:
-                self._take_identified(session, head, body)
-            elif session.account is None or head.verb is _REGISTER:
-                self._take_answers(session, [(head, body)])
+                if not time:
+                    self._arrived = self._clock()
+                    time = self._time_line()
+                guest = self._extended.get(head.key) if account is None and head.is_plain and head.id else None
+                if guest is None or self._draining or self._full(session):
+                    self._take_identified(session, head, body)
+                else:
+                    self._relay(session, guest, head, body, time)
+            elif account is None or head.verb is _REGISTER:
+                first = taken - 1
+                while head.verb is _RECEIVED and taken < len(frames) and frames[taken][0].verb is _RECEIVED:
+                    taken += 1
+                self._take_answers(session, frames[first:taken])
             else:
-                self._take_from_member(session, session.account, head, body)
-            if self._full(session) and not answers_others(session):
+                self._take_from_member(session, account, head, body)
+            if account is not None and self._full(session) and not answers_others(session):
                 self._pause(session)
             if session.paused or session.stage is not _EXTENDED:
-                untaken = frames[count:]
                 break
         self._members.acknowledge(session)
-        return untaken
+        return frames[taken:]
 
     def _take_from_member(self, session: Session, account: Account, head: Head, body: bytes) -> None:
         members = self._members
@@ -446,7 +458,7 @@ class Exchange(Stored):
 
     def _take_identified(self, sender: Session, head: Head, body: bytes) -> None:
         """Handle a SEND that carries an Id (rule 9.5)."""
-        if not is_identifier(head.headers.get(b"id", b"")):
+        if not head.id:
             self._break_off(sender, head)
             return
         refused = None
@@ -456,14 +468,16 @@ class Exchange(Stored):
             refused = FULL
         elif len(head.travels) > _TRAVELS:
             refused = "the headers are too long"
-        elif sender.account is None and changes(head):
+        elif sender.account is None and not head.is_plain and changes(head):
             refused = MEMBERS_ONLY
         number = sender.next_send
         sender.next_send = number + 1
         if refused is not None:
             self._reply(sender, number, head, refused)
             return
-        if b"time" not in head.headers:
+        if head.is_plain:
+            head.travels = self._time_line()
+        elif b"time" not in head.headers:
             head.travels += self._time_line()
         receiver = self._receivers.get(head.key)
         if receiver is None:

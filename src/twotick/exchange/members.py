@@ -7,6 +7,7 @@ comes after the last that it had. So a device that was away for 100,000 entries,
 same case, and no feed holds more than a handful.
 """
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -50,7 +51,7 @@ class Mailbox:
 
     Attributes:
         last: the number of the log's last entry, as far as it is known here.
-        feeds: by the name of the device.
+        feeds: those of its devices that are connected: a list, which is gone through for every entry.
         senders: the connections that only send.
     """
 
@@ -58,8 +59,12 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.last = 0
-        self.feeds: dict[bytes, Feed] = {}
+        self.feeds: list[Feed] = []
         self.senders: set[Session] = set()
+
+    def connections(self) -> dict[bytes, Session]:
+        """The connections of its devices, by their names."""
+        return {feed.session.account.device: feed.session for feed in self.feeds if feed.session.account is not None}
 
 
 class Members:
@@ -122,7 +127,7 @@ class Members:
         return [
             session
             for mailbox in self._mailboxes.values()
-            for session in (*mailbox.senders, *(feed.session for feed in mailbox.feeds.values()))
+            for session in (*mailbox.senders, *(feed.session for feed in mailbox.feeds))
         ]
 
     # Coming and going
@@ -140,11 +145,12 @@ class Members:
             session.account = account
             return
         mailbox = self._mailboxes.get(account.member)
-        if mailbox is not None and (older := mailbox.feeds.get(account.device)):
-            self._end(older.session, b"the device has connected again")
+        if mailbox is not None and (older := mailbox.connections().get(account.device)):
+            self._end(older, b"the device has connected again")
         mailbox = self._mailboxes.setdefault(account.member, Mailbox())
         mailbox.last = max(mailbox.last, opened.last)
-        mailbox.feeds[account.device] = account.feed = Feed(session, opened.cursor)
+        account.feed = Feed(session, opened.cursor)
+        mailbox.feeds.append(account.feed)
         session.account = account
         self._on_outcome(opened.outcome)
         self.pump(account.feed)
@@ -160,7 +166,7 @@ class Members:
         mailbox = self._mailboxes[account.member]
         mailbox.senders.discard(session)
         if account.feed is not None:
-            del mailbox.feeds[account.device]
+            mailbox.feeds.remove(account.feed)
             self._presence.leave(session, account)
         if not mailbox.feeds and not mailbox.senders:
             del self._mailboxes[account.member]
@@ -174,35 +180,36 @@ class Members:
 
     def distribute(self, outcome: Outcome) -> None:
         """Hand what was appended to logs to those who are connected."""
-        touched: list[Mailbox] = []
         for entry in outcome.entries:
             mailbox = self._mailboxes.get(entry.member)
             if mailbox is None:
                 continue
-            if mailbox.last < entry.seq:
-                mailbox.last = entry.seq
-            for feed in mailbox.feeds.values():
-                if feed.covered == entry.seq - 1 and not feed.full:
+            seq = entry.seq
+            if mailbox.last < seq:
+                mailbox.last = seq
+            for feed in mailbox.feeds:
+                if feed.covered == seq - 1 and not feed.full:
                     self._add(feed, entry)
+                if feed.covered < mailbox.last:
+                    self.pump(feed)
             if self._progress and entry.kind in _FATES:
                 self._progress.pop(entry.message, None)
             if mailbox.senders and entry.kind in _FATES:
                 for session in mailbox.senders:
                     self._tell_sender(session, entry)
-            if not touched or touched[-1] is not mailbox:
-                touched.append(mailbox)
-        for mailbox in touched:
-            for feed in mailbox.feeds.values():
-                self.pump(feed)
 
     def _add(self, feed: Feed, entry: Entry) -> None:
+        """Give a feed the entry after the last that it had: send it, or let it wait behind others or for the window."""
         feed.covered = entry.seq
         if entry.kind is _SENT or entry.kind is _READ_HERE:
             account = feed.session.account
             if account is not None and entry.device == account.device:
                 return  # the device knows what it did
-        feed.entries.append(entry)
-        feed.size += len(entry.body)
+        if not feed.entries and len(feed.unanswered) < feed.session.window:
+            self._send(feed, entry)
+        else:
+            feed.entries.append(entry)
+            feed.size += len(entry.body)
 
     def pump(self, feed: Feed) -> None:
         """Send a device what its window allows, and look for more if that was all."""
@@ -210,10 +217,7 @@ class Members:
         while feed.entries and len(feed.unanswered) < session.window:
             entry = feed.entries.pop(0)
             feed.size -= len(entry.body)
-            feed.unanswered.append(entry.seq)
-            if entry.kind is _RECEIVED:
-                feed.messages.append(entry.seq)
-            self._output.write(session, entry_frame(entry, session.name))
+            self._send(feed, entry)
         account = session.account
         if account is None or feed.entries or feed.fetching or feed.covered >= self._mailboxes[account.member].last:
             return
@@ -221,6 +225,12 @@ class Members:
         self._output.ask(
             Fetch(account.member, feed.covered, FEED_ENTRIES, FEED_BYTES), partial(self._fetched, session, feed)
         )
+
+    def _send(self, feed: Feed, entry: Entry) -> None:
+        feed.unanswered.append(entry.seq)
+        if entry.kind is _RECEIVED:
+            feed.messages.append(entry.seq)
+        self._output.write(feed.session, entry_frame(entry, feed.session.name))
 
     def _fetched(self, session: Session, feed: Feed, result: Fetched | StoreError) -> None:
         feed.fetching = False
@@ -261,7 +271,7 @@ class Members:
         if mailbox is None:
             return
         news = frame(Verb.SENT, progress.room, id=progress.id, have=progress.have, of=progress.of)
-        sessions = [feed.session for feed in mailbox.feeds.values()]
+        sessions = [feed.session for feed in mailbox.feeds]
         sessions += [each for each in mailbox.senders if each.account and progress.message in each.account.sent]
         for session in sessions:
             if session.window:  # it takes output
@@ -274,8 +284,7 @@ class Members:
         feed = account.feed
         if feed is not None and (seq := _answer(feed, head)):
             feed.acknowledged = seq
-            while feed.messages and feed.messages[0] <= seq:
-                feed.messages.pop(0)
+            if _drop(feed.messages, seq):
                 feed.urgent = True
 
     def acknowledge(self, session: Session) -> None:
@@ -312,14 +321,13 @@ class Members:
         if account.feed is not None and (seq := _answer(account.feed, head)):
             account.feed.acknowledged = 0
             account.feed.urgent = False
-            while account.feed.messages and account.feed.messages[0] <= seq:
-                account.feed.messages.pop(0)
+            _drop(account.feed.messages, seq)
             self._change(Refuse(account.member, account.device, seq, self._clock()))
             self.pump(account.feed)
 
     def take_read(self, account: Account, head: Head) -> None:
         """READ: the member has read messages (rule 11.8)."""
-        if seq := _number(head.headers.get(b"seq")):
+        if seq := _number(head.seq):
             self._change(MarkRead(account.member, account.device, head.key, seq, self._clock()))
 
     def _change(self, request: Acknowledge | Refuse | MarkRead) -> None:
@@ -335,7 +343,7 @@ class Members:
     def devices(self, member: int) -> frozenset[bytes]:
         """The devices of a member that are connected."""
         mailbox = self._mailboxes.get(member)
-        return frozenset(mailbox.feeds) if mailbox is not None else frozenset()
+        return frozenset(mailbox.connections()) if mailbox is not None else frozenset()
 
     def end_devices(self, member: int, device: bytes) -> None:
         """Close the connections of a device, and of those below it, which were revoked."""
@@ -347,14 +355,20 @@ class Members:
 
 def _answer(feed: Feed, head: Head) -> int:
     """The number that a device answers, which then counts as answered with all before it; 0 if it was not asked."""
-    seq = _number(head.headers.get(b"seq"))
+    seq = _number(head.seq)
     if not feed.unanswered or (seq != feed.unanswered[0] and seq not in feed.unanswered):
         return 0
-    while feed.unanswered and feed.unanswered[0] <= seq:
-        feed.unanswered.pop(0)
+    _drop(feed.unanswered, seq)
     return seq
 
 
-def _number(digits: bytes | None) -> int:
+def _drop(numbers: list[int], up_to: int) -> bool:
+    """Drop those of these numbers, which are in order, that are not past one. Returns whether there were any."""
+    count = bisect_right(numbers, up_to)
+    del numbers[:count]
+    return count > 0
+
+
+def _number(digits: bytes) -> int:
     """The value of a header that is a positive number; 0 if it is missing or anything else."""
-    return int(digits) if digits and digits.isdigit() and len(digits) <= 18 else 0
+    return int(digits) if digits.isdigit() and len(digits) <= 18 else 0

@@ -30,9 +30,13 @@ class Output:
         """Write to a connection, unless it is closing."""
         if session.closing:
             return
-        if not session.out:
+        out = session.out
+        if not out:
             self.written.append(session)
-        session.out += chunks
+        if len(chunks) == 1:
+            out.append(chunks[0])
+        else:
+            out += chunks
 
     def close(self, session: Session) -> None:
         """Close a connection after what was written to it."""

@@ -69,9 +69,7 @@ class MemoryStorage(Storage):
 
     def submit(self, asked: list[_Asked]) -> None:
         """See Storage."""
-        results = self._store.apply([request for request, _ in asked])
-        for (_, callback), result in zip(asked, results, strict=True):
-            callback(result)
+        self._store.answer(asked)
 
     def look_for_members(self) -> None:
         """See Storage. No other process has a part in it."""

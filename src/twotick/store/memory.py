@@ -156,6 +156,12 @@ class MemoryStore:
         handlers = self._handlers
         return [handlers[type(request)](request) for request in requests]
 
+    def answer(self, asked: Sequence[tuple[Request, Callable[[Any], None]]]) -> None:
+        """Carry out requests, in order, and call the callback of each with what it is answered."""
+        handlers = self._handlers
+        for request, callback in asked:
+            callback(handlers[type(request)](request))
+
     def changed(self) -> bool:
         """Whether another process has changed anything: no other can."""
         return False

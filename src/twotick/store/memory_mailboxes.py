@@ -7,6 +7,8 @@ entry shows is read from the message when somebody asks, so there is one object 
 from array import array
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from twotick.store.records import Action, Append, Entry, Kind, Member, State
 from twotick.store.rooms import RoomState
 
@@ -105,6 +107,7 @@ class Special:
         self.failed: list[Mailbox] = []
 
 
+@mypyc_attr(acyclic=True)
 class Message:
     """A message. All messages are a list in the order in which they came, which begins and ends at `Logs.ends`.
 
@@ -292,7 +295,7 @@ class Mailbox:
         entries: the messages in the mailbox.
         size: the bytes of their bodies.
         base: the number of the last entry that was dropped from the front of the log.
-        kinds: for each entry after that its Kind, or GONE.
+        kinds: for each entry after that its Kind, or GONE. A list, since mypyc knows no bytearrays.
         messages: for each of them, the message that it is about.
         taken: entries of messages that were delivered though they are past the mark, because they were read.
         here: for each READ_HERE entry, the device and up to where was read.
@@ -347,7 +350,7 @@ class Mailbox:
         self.entries = 0
         self.size = 0
         self.base = 0
-        self.kinds = bytearray()
+        self.kinds: list[int] = []
         self.messages: list[Message] = []
         self.taken: set[int] = set()
         self.here: dict[int, tuple[bytes, int]] = {}
@@ -399,7 +402,9 @@ class Mailbox:
 
     def _shorten(self) -> None:
         """Drop what is gone from the front of the log."""
-        front = len(self.kinds) - len(self.kinds.lstrip(b"\0"))
+        front = 0
+        while front < len(self.kinds) and self.kinds[front] == GONE:
+            front += 1
         del self.kinds[:front]
         del self.messages[:front]
         self.base += front
@@ -410,7 +415,7 @@ class Mailbox:
         """Remove all entries, for a member that is no more. Returns the messages that they were about."""
         messages = self.messages
         self.base = self.last
-        self.kinds = bytearray()
+        self.kinds = []
         self.messages = []
         return messages
 

@@ -11,6 +11,8 @@ not compiled.
 from dataclasses import dataclass
 from enum import IntEnum
 
+from mypy_extensions import mypyc_attr
+
 
 class StoreError(Exception):
     """The store could not do what was asked; nothing of it is kept. The text is a reason for a person to read."""
@@ -73,6 +75,7 @@ class State(IntEnum):
     FAILED = 4
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Entry:
     """An entry of a member's log.
@@ -169,6 +172,7 @@ class Progress:
     of: int
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Outcome:
     """What a request changed.
@@ -201,6 +205,7 @@ class Action(IntEnum):
     REACT = 3
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Append:
     """Store a message. Answered by Appended, Known or Refusal.
@@ -281,6 +286,7 @@ class Append:
         self.file = file
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Appended:
     """The message is stored.
@@ -339,6 +345,7 @@ class Refusal:
     reason: str
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Acknowledge:
     """A device has all entries up to `seq` (rule 11.3). Answered by Outcome.

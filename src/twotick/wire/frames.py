@@ -6,6 +6,8 @@ from enum import Enum
 from functools import cache
 from typing import TypeAlias
 
+from mypy_extensions import mypyc_attr
+
 
 class Verb(Enum):
     """The first word of a start line (docs/protocol.md, sections 3 and 10 to 17)."""
@@ -79,15 +81,19 @@ _CODE = re.compile(rb"[0-9]{3}")
 _LONGEST_IDENTIFIER = 64
 _IDENTIFIER = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRAVELS = re.compile(rb"content-type|time|reply-to|expires|edits|deletes|reacts-to|x-.*", re.DOTALL)
+_PLAIN = frozenset([b"content-length", b"id"])
 _WORD = re.compile(rb"[^ \t\r]+")
 
 
+@mypyc_attr(acyclic=True)
 class Head:
     """A start line and its headers, understood once and then shared by every frame that has the same ones.
 
     Attributes:
         verb: the first word.
-        headers: the values by lower-case header name; empty where there are none.
+        id: the Id; empty if there is none, or if it cannot be one (rule 9.5).
+        seq: the Seq as written; empty if there is none.
+        is_plain: whether there are no headers but Content-length and an Id.
         size: bytes of body that follow; 0 without a Content-length.
         name: the user that the frame is about, as written; empty if it does not name exactly one.
         key: `name` in lower case, by which users are found (rule 4.2).
@@ -98,7 +104,22 @@ class Head:
         travels: the lines of the headers that go from sender to recipient, each with its line feed (rule 9.7).
     """
 
-    __slots__ = ("code", "delivered", "headers", "key", "length_end", "name", "side", "size", "travels", "verb")
+    __slots__ = (
+        "_added",
+        "_headers",
+        "code",
+        "delivered",
+        "id",
+        "is_plain",
+        "key",
+        "length_end",
+        "name",
+        "seq",
+        "side",
+        "size",
+        "travels",
+        "verb",
+    )
 
     # Written out, since the constructor of a dataclass is not compiled.
     def __init__(
@@ -113,9 +134,13 @@ class Head:
         side: Side | None = None,
         code: int = 0,
         travels: bytes = b"",
+        identifier: bytes = b"",
+        seq: bytes = b"",
+        is_plain: bool = False,
     ) -> None:
         self.verb = verb
-        self.headers = headers
+        self._headers = headers
+        self._added = b""
         self.size = size
         self.name = name
         self.key = key
@@ -124,12 +149,24 @@ class Head:
         self.side = side
         self.code = code
         self.travels = travels
+        self.id = identifier
+        self.seq = seq
+        self.is_plain = is_plain
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """The values by lower-case header name; empty where there are none."""
+        if self._added:  # most are never asked for
+            self._headers = {**self._headers, self._added: self.id or self.seq}
+            self._added = b""
+        return self._headers
 
     def with_header(self, name: bytes, value: bytes) -> "Head":
-        """The same head with one header more, given in lower case, that does not travel and changes nothing else."""
-        return Head(
+        """The same head, which has neither, with an Id or a Seq; its name is given in lower case."""
+        is_id = name == b"id"
+        head = Head(
             self.verb,
-            {**self.headers, name: value},
+            self._headers,
             self.size,
             self.name,
             self.key,
@@ -138,7 +175,12 @@ class Head:
             self.side,
             self.code,
             self.travels,
+            value if is_id else b"",
+            b"" if is_id else value,
+            is_id and self.is_plain,
         )
+        head._added = name
+        return head
 
 
 Frame: TypeAlias = tuple[Head, bytes]
@@ -179,6 +221,11 @@ def read_head(text: bytes, max_body: int) -> Head:
     if size > max_body:
         return _TOO_LARGE
     head = Head(_VERBS.get(verb, Verb.UNKNOWN), headers, size, travels=travels)
+    head.is_plain = headers.keys() <= _PLAIN
+    head.seq = headers.get(b"seq", b"")
+    identifier = headers.get(b"id", b"")
+    if is_identifier(identifier):
+        head.id = identifier
     match head.verb:
         case Verb.REGISTER | Verb.REGISTERED if words:
             head.side = _SIDES.get(words.pop(0))
@@ -220,7 +267,10 @@ def is_room(word: bytes) -> bool:
 
 def is_identifier(value: bytes) -> bool:
     """Whether `value` may be an Id (rule 9.5)."""
-    return (value.isalnum() and len(value) <= _LONGEST_IDENTIFIER) or _IDENTIFIER.fullmatch(value) is not None
+    # Most are letters, digits and hyphens, which is seen faster like this.
+    if len(value) <= _LONGEST_IDENTIFIER and value.replace(b"-", b"").isalnum():
+        return True
+    return _IDENTIFIER.fullmatch(value) is not None
 
 
 def register(
@@ -285,12 +335,16 @@ def frame(
 
 def accepted(recipient: bytes, identifier: bytes, seq: int | None) -> bytes:
     """The answer that a message is stored; its number is for devices that receive (rule 11.6)."""
-    return b"ACCEPTED %b\nId: %b\n%b\n" % (recipient, identifier, _seq_line(seq))
+    if seq is None:
+        return b"ACCEPTED %b\nId: %b\n\n" % (recipient, identifier)
+    return b"ACCEPTED %b\nId: %b\nSeq: %d\n\n" % (recipient, identifier, seq)
 
 
 def delivered(recipient: bytes, identifier: bytes, seq: int | None) -> bytes:
     """The answer, or the entry of a log, which says that a message has arrived (rules 9.6 and 11.6)."""
-    return b"SEND %b\nId: %b\n%b\n" % (recipient, identifier, _seq_line(seq))
+    if seq is None:
+        return b"SEND %b\nId: %b\n\n" % (recipient, identifier)
+    return b"SEND %b\nId: %b\nSeq: %d\n\n" % (recipient, identifier, seq)
 
 
 def forward(
@@ -313,21 +367,27 @@ def forward(
         room: the room that it was sent to.
         place: its number in the room; 0 if it was not sent to one.
     """
+    if seq is not None and not place and identifier:  # most are like this
+        return b"FORWARD %b\nContent-length: %d\nId: %b\nSeq: %d\n%b\n%b" % (
+            sender,
+            len(body),
+            identifier,
+            seq,
+            travels,
+            body,
+        )
     room_lines = b"To: %b\nPlace: %d\n" % (room, place) if place else b""
     id_line = b"Id: %b\n" % identifier if identifier else b""
+    seq_line = b"" if seq is None else b"Seq: %d\n" % seq
     return b"FORWARD %b\nContent-length: %d\n%b%b%b%b\n%b" % (
         sender,
         len(body),
         room_lines,
         id_line,
-        _seq_line(seq),
+        seq_line,
         travels,
         body,
     )
-
-
-def _seq_line(seq: int | None) -> bytes:
-    return b"" if seq is None else b"Seq: %d\n" % seq
 
 
 def send(recipient: bytes, body: bytes) -> bytes:

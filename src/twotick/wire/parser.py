@@ -2,10 +2,11 @@
 
 Theory of operation. A client that writes to the same few users writes the same few heads again and again, so a head is
 understood once and found by its bytes afterwards: one `find` for the blank line, one dictionary look-up, one slice for
-the body. What the look-up does not know goes the general way, which alone knows the grammar: it skips blank lines,
-finds the blank line in any of its spellings, and has `read_head` understand what lies between. Only a head that the
-general way found to end in exactly two newlines is remembered, so both ways always agree. A head that has an Id or a
-Seq is the only one of its kind; it is found by what remains of it without that line.
+the body. A frame that begins like the one before it in the same read needs a comparison only. What the look-up does not
+know goes the general way, which alone knows the grammar: it skips blank lines, finds the blank line in any of its
+spellings, and has `read_head` understand what lies between. Only a head that the general way found to end in exactly
+two newlines is remembered, so all ways always agree. A head that has an Id or a Seq is the only one of its kind; it is
+found by what remains of it without that line.
 
 A head that has not arrived whole is kept, and looked at again when more bytes are there. Of a body that has not arrived
 whole the parts are kept, and put together when as many bytes are there as its head says: a body that comes a byte at a
@@ -65,15 +66,38 @@ class HeadCache:
             self.heads[text] = head
 
 
-def _find_varying(heads: dict[bytes, Head], text: bytes) -> Head | None:
-    """The head that is remembered but for its Id or its Seq."""
+class Run:
+    """How frames begin that follow each other and differ in nothing, or in one header's value alone.
+
+    Attributes:
+        head: what they have in common.
+        text: the bytes with which they begin: all of the head and its end, or what comes before that value.
+        size: the number of these bytes.
+        varies: the header in lower case, whose line is the last one; empty if they are all the same.
+        value_size: the bytes of the value in the first of them: Ids are mostly of the same length.
+    """
+
+    __slots__ = ("head", "size", "text", "value_size", "varies")
+
+    def __init__(self, head: Head, text: bytes, varies: bytes, value_size: int) -> None:
+        self.head = head
+        self.text = text
+        self.size = len(text)
+        self.varies = varies
+        self.value_size = value_size
+
+
+def _find_varying(heads: dict[bytes, Head], text: bytes) -> tuple[Run | None, Head | None]:
+    """The head that is remembered but for its Id or its Seq, and the run that it begins if that is its last line."""
     name, at, end = _varying_line(text)
     if not name:
-        return None
-    head = heads.get(text[:at] + text[end:])
-    if head is None:
-        return None
-    return head.with_header(name, text[at + len(name) + 3 : end])
+        return None, None
+    found = heads.get(text[:at] + text[end:])
+    if found is None:
+        return None, None
+    begin = at + len(name) + 3
+    run = Run(found, text[:begin], name, end - begin) if end == len(text) else None
+    return run, found.with_header(name, text[begin:end])
 
 
 def _varying_line(text: bytes) -> tuple[bytes, int, int]:
@@ -135,11 +159,11 @@ class Parser:
             text, blank, body = data.partition(b"\n\n")
             head = known(text)
             if head is None and blank and len(text) < _CACHED_HEAD:
-                head = _find_varying(self._known, text)
+                head = _find_varying(self._known, text)[1]
             if head is not None and len(body) == head.size and blank:
                 return [(head, body)]
         frames: list[Frame] = []
-        position = 0
+        position = start = 0
         if self._rest is not None:
             missing = self._need - self._size
             if len(data) < missing:
@@ -157,17 +181,31 @@ class Parser:
             self.partial = False
         find = data.find
         size = len(data)
+        run: Run | None = None
         while position < size:
-            end = find(b"\n\n", position, position + _CACHED_HEAD)
             head = None
-            if end > 0:
-                text = data[position:end]
-                head = known(text)
-                if head is None:
-                    head = _find_varying(self._known, text)
-            if head is not None:
-                start = end + 2
-            else:
+            if run is not None:
+                start = position + run.size
+                if data[position:start] == run.text:
+                    if not run.varies:
+                        head = run.head
+                    else:
+                        end = start + run.value_size
+                        value = data[start:end]
+                        start = end + 2
+                        if data[end:start] == b"\n\n" and is_identifier(value):
+                            head = run.head.with_header(run.varies, value)
+            if head is None:
+                end = find(b"\n\n", position, position + _CACHED_HEAD)
+                if end > 0:
+                    text = data[position:end]
+                    start = end + 2
+                    head = known(text)
+                    if head is not None:
+                        run = Run(head, text + b"\n\n", b"", 0)
+                    else:
+                        run, head = _find_varying(self._known, text)
+            if head is None:
                 position, head, start = self._read(data, position)
                 if head is None:
                     break
