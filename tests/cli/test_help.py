@@ -5,18 +5,18 @@ import pytest
 from tests.cli.commands import run
 
 COMMANDS = ("demo", "serve", "chat", "send", "listen", "bench", "login", "devices", "history", "search", "room")
+MEMBER_COMMANDS = ("logout", "mute", "block", "export")
 OPERATOR_COMMANDS = ("user", "token", "invite", "report", "backup", "check", "cert")
 USER_COMMANDS = ("add", "passwd", "remove", "list")
 ROOM_COMMANDS = ("create", "join", "leave", "invite", "remove", "appoint", "topic", "members", "list")
-REPORT_COMMANDS = ("list", "close")
+REPORT_COMMANDS = ("list", "close", "user")
 
 
 @pytest.mark.parametrize(
     "command",
     [
         "",
-        "logout",
-        "export",
+        *MEMBER_COMMANDS,
         *COMMANDS,
         *OPERATOR_COMMANDS,
         *(f"user {command}" for command in USER_COMMANDS),
@@ -37,6 +37,7 @@ def test_help_names_every_command_and_how_to_begin() -> None:
     text = run("-h").stdout
     assert all(f"\n  {command} " in text for command in COMMANDS)
     assert "twotick demo" in " ".join(text.split())
+    assert "\n  For a member also: logout, mute, block, report user, export.\n" in text
     assert f"\n  For a server also: {', '.join(OPERATOR_COMMANDS)}.\n" in text
     text = run("user", "--help").stdout
     assert all(f"\n  {command} " in text for command in USER_COMMANDS)

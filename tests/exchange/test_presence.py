@@ -1,11 +1,21 @@
 """Who is here and who types, through the exchange and a real store (docs/protocol.md, section 15)."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.exchange.mail import Line, Mail, message, objects, reason, told
-from twotick.store import Audience, Contact, Contacts, SetShown, StoreError
+from twotick.store import (
+    Audience,
+    Contact,
+    Contacts,
+    RemoveMember,
+    SetShown,
+    SqliteStore,
+    StoreError,
+    StoreLimits,
+)
 from twotick.wire import Frame, Verb, frame
 
 PRESENCE = "_presence"
@@ -313,3 +323,135 @@ def test_nothing_is_kept_for_those_who_are_gone() -> None:
     mail.advance(0.25)
     for held in ("_people", "_watchers", "_untold", "_typed", "_changed"):
         assert not getattr(getattr(mail.exchange, PRESENCE), held), held
+
+
+# Who comes to see somebody (rule 15.5)
+
+
+def test_a_first_message_shows_its_recipient_where_the_sender_is() -> None:
+    """And the sender sees the recipient when that one has written too."""
+    mail = Mail(b"alice", b"bob", b"carol")
+    alice, bob, carol = (mail.device(name, window=64) for name in (b"alice", b"bob", b"carol"))
+    for line, state in ((alice, b"here"), (bob, b"away"), (carol, b"here")):
+        line.write(status(state=state))
+    assert changes(mail, alice) == changes(mail, bob) == []
+    alice.write(message(b"bob", b"hi", b"m1"))
+    assert changes(mail, bob) == [(b"alice", b"here")]
+    assert changes(mail, alice) == []
+    bob.write(message(b"alice", b"hi", b"m1"))
+    assert changes(mail, alice) == [(b"bob", b"away")]
+    alice.write(message(b"bob", b"again", b"m2"))
+    bob.write(message(b"alice", b"again", b"m2"))
+    assert changes(mail, alice) == changes(mail, bob) == changes(mail, carol) == []
+
+
+def test_who_joins_a_room_and_those_who_are_there_are_shown_each_other() -> None:
+    mail = Mail(b"alice", b"bob", b"carol", b"dave", b"erin")
+    alice, bob, carol, dave, erin = (mail.device(name, window=64) for name in mail.members)
+    for line in (alice, bob, dave, erin):
+        line.write(status(state=b"here"))
+    carol.write(status())  # who has said nothing is gone
+    alice.write(b"ROOM #team\nDo: create\n\n")
+    for name in (b"bob", b"carol", b"dave"):
+        alice.write(b"ROOM #team\nDo: invite\nMember: %b\n\n" % name)
+    assert [changes(mail, line) for line in (alice, bob, carol, dave)] == [[], [], [], []], "nobody sees who is invited"
+    bob.write(b"ROOM #team\nDo: join\n\n")
+    carol.write(b"ROOM #team\nDo: join\n\n")
+    mail.advance(0.25)
+    mail.advance(0.25)
+    assert [changes(mail, line) for line in (alice, bob, carol)] == [
+        [(b"bob", b"here")],
+        [(b"alice", b"here")],
+        [(b"alice", b"here"), (b"bob", b"here")],
+    ]
+    dave.write(b"ROOM #team\nDo: join\n\n")
+    erin.write(b"ROOM #team\nDo: join\n\n")  # who may not
+    mail.advance(0.25)
+    mail.advance(0.25)
+    assert [changes(mail, line) for line in (alice, bob, carol)] == [[(b"dave", b"here")]] * 3
+    assert changes(mail, dave) == [(b"alice", b"here"), (b"bob", b"here")]
+    assert changes(mail, erin) == []
+    bob.write(b"ROOM #team\nDo: leave\n\n" + status(state=b"away"))
+    assert [changes(mail, line) for line in (alice, bob, carol, dave)] == [[], [], [], []]
+
+
+def test_who_is_hidden_or_blocks_somebody_is_not_shown_by_joining_or_writing() -> None:
+    """Rules 14.4 and 15.1: as if that member were gone."""
+    mail = Mail(b"alice", b"bob", b"carol")
+    alice, bob, carol = (mail.device(name, window=64) for name in mail.members)
+    for line in (alice, bob, carol):
+        line.write(status(state=b"here"))
+    alice.write(b"ROOM #team\nDo: create\nAccess: public\n\n" + status(shown=b"no"))
+    bob.write(b"CONVERSATION carol\nBlocked: yes\n\nROOM #team\nDo: join\n\n")
+    carol.write(b"ROOM #team\nDo: join\n\n")
+    mail.advance(0.25)
+    mail.advance(0.25)
+    assert changes(mail, alice) == [(b"bob", b"here"), (b"carol", b"here")]
+    assert changes(mail, bob) == [(b"carol", b"here")]
+    assert changes(mail, carol) == []
+    alice.write(message(b"bob", b"hi", b"m1"))
+    bob.write(message(b"carol", b"hi", b"m1"))
+    assert changes(mail, bob) == changes(mail, carol) == []
+
+
+def test_in_a_full_room_each_is_told_of_who_joins_once() -> None:
+    """Rule 15.5: the bound."""
+    names = [b"u%d" % number for number in range(300)]
+    mail = Mail(b"alice", *names)
+    lines = [mail.device(name, window=9) for name in names]
+    lines[0].write(b"ROOM #team\nDo: create\nAccess: public\n\n")
+    for line in lines:
+        line.write(b"ROOM #team\nDo: join\n\n")
+        line.write(status(state=b"here"))
+    mail.advance(0.25)
+    mail.advance(0.25)
+    for line in lines:
+        line.read()
+    alice = mail.device(b"alice", window=9)
+    alice.write(status(state=b"here"))
+    alice.write(b"ROOM #team\nDo: join\n\n")
+    mail.advance(0.25)
+    mail.advance(0.25)
+    for line in lines:
+        assert [head.name for head, _ in line.read() if head.verb is Verb.STATUS] == [b"alice"]
+    assert sorted(head.name for head, _ in alice.read() if head.verb is Verb.STATUS) == sorted(names)
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_who_is_removed_from_the_server_is_gone_for_those_who_saw_it(tmp_path: Path, on_disk: bool) -> None:
+    """Rule 15.5; another process may have done it."""
+    store = SqliteStore(tmp_path, StoreLimits()) if on_disk else None
+    mail = Mail(b"alice", b"bob", b"carol", b"dave", store=store)
+    alice, bob, carol, dave = (mail.device(name, window=64) for name in mail.members)
+    bob.write(message(b"alice", b"hi", b"m1"))
+    bob.write(b"ROOM #team\nDo: create\nAccess: public\n\n")
+    carol.write(b"ROOM #team\nDo: join\n\n")
+    for line in (alice, bob, carol, dave):
+        line.write(status(state=b"here"))
+    for line in (alice, bob, carol, dave):
+        changes(mail, line)
+    mail.store.apply([RemoveMember("bob", mail.now)])
+    mail.exchange.know([member for name, member in mail.members.items() if name != b"bob"])
+    mail.settle()
+    assert bob.closed
+    mail.advance(0.25)
+    mail.advance(0.25)
+    assert [changes(mail, line) for line in (alice, carol, dave)] == [[(b"bob", b"gone")], [(b"bob", b"gone")], []]
+    mail.store.close()
+
+
+@pytest.mark.parametrize("request_type", [Contacts, Audience])
+def test_if_the_store_fails_nobody_is_shown(request_type: type) -> None:
+    mail = Mail(b"alice", b"bob")
+    alice, bob = (mail.device(name, window=64) for name in mail.members)
+    for line in (alice, bob):
+        line.write(status(state=b"here"))
+    changes(mail, alice)
+    changes(mail, bob)
+    mail.answers[request_type] = lambda _: StoreError("the disk fails")
+    alice.write(b"ROOM #team\nDo: create\nAccess: public\n\n")
+    bob.write(b"ROOM #team\nDo: join\n\n")
+    mail.advance(0.25)
+    mail.advance(0.25)
+    assert changes(mail, alice) == ([] if request_type is Audience else [(b"bob", b"here")])
+    assert changes(mail, bob) == ([] if request_type is Contacts else [(b"alice", b"here")])

@@ -85,6 +85,7 @@ class Model:
         self.limits = limits
         self.people = {number: Person(number, name) for number, name in names.items()}
         self.messages: list[Sent] = []
+        self.wrote: set[tuple[int, int]] = set()
 
     def answer(self, request: Request, given: Result) -> Result:
         """What a request should be answered.
@@ -163,7 +164,16 @@ class Model:
             self._log(person.number, Line(Kind.RECEIVED, sent), outcome)
         if not sent.waiting:
             self._conclude(sent, outcome)
-        return Appended(number, outcome)
+        return Appended(number, outcome, is_first=self._is_first(request))
+
+    def _is_first(self, request: Append) -> bool:
+        """Whether this is the first message of a member to another one alone."""
+        if request.sender is None or len(request.members) != 1 or request.recipient.lower() == b"all":
+            return False
+        pair = request.sender, request.members[0]
+        is_first = pair[0] != pair[1] and pair not in self.wrote
+        self.wrote.add(pair)
+        return is_first
 
     def _advance(self, member: int, device: str, seq: int, outcome: Outcome) -> None:
         person = self.people[member]

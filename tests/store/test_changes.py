@@ -87,6 +87,35 @@ def test_moderators_delete_what_others_said(team: Asker):
     assert refused == "there is no such message of yours"
 
 
+def test_moderators_delete_what_those_said_who_were_removed_from_the_server(team: Asker):
+    """Also if there is another member of that name now: what that one said goes first, and then the newest."""
+    team.say("bob", b"old spam", b"m1")
+    team.ask(team.correction("bob", Action.EDIT, b"m1", b"old spam!", id=b"m2"))
+    team.remove("bob")
+    team.add("bob")
+    team.invite("alice", "bob")
+    team.join("bob")
+    team.say("bob", b"more spam", b"m1")
+    team.remove("bob")
+    team.add("bob")
+    team.invite("alice", "bob")
+    team.join("bob")
+    assert team.refusal(team.correction("carol", Action.DELETE, b"m1", about_name=b"bob")) != ""
+    assert team.refusal(team.correction("alice", Action.DELETE, b"m2", about_name=b"bob")) != "", "an edit"
+    team.say("bob", b"spam", b"m1")
+    expected = [b"old spam!", b"old spam!", b"more spam", b"spam"]
+    assert bodies(team.history("alice", "#team")) == expected
+    for index in (3, 2, 0):
+        deletion = team.correction("alice", Action.DELETE, b"m1", about_name=b"bob")
+        assert not isinstance(team.ask(deletion), Refusal)
+        expected[index] = b""
+        if not index:
+            expected[1] = b""
+        assert bodies(team.history("alice", "#team"))[: len(expected)] == expected
+    deletion = team.correction("alice", Action.DELETE, b"m1", about_name=b"bob")
+    assert team.refusal(deletion) == "there is no such message of yours"
+
+
 def test_what_guests_have_is_not_changed(asker: Asker):
     asker.send("alice", to="dan", id=b"m1", live=True)
     request = asker.correction("alice", Action.DELETE, b"m1", to="dan")

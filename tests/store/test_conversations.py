@@ -263,8 +263,8 @@ def audience(asker: Asker, name: str, peer: str = "") -> list[str]:
     return [each for each in asker.members if asker.members[each] in numbers]
 
 
-def contacts(asker: Asker, name: str) -> list[tuple[str, bool, float]]:
-    found = asker.ask(Contacts(asker.members[name]))
+def contacts(asker: Asker, name: str, room: str = "") -> list[tuple[str, bool, float]]:
+    found = asker.ask(Contacts(asker.members[name], room.encode()))
     assert isinstance(found, list)
     listed = [contact for contact in found if isinstance(contact, Contact)]
     assert [asker.members[contact.name] for contact in listed] == [contact.member for contact in listed]
@@ -354,3 +354,44 @@ def test_at_most_2000_see_somebody(asker: Asker):
     seeing = audience(asker, "alice")
     assert len(seeing) == 2000
     assert seeing == names[5:]
+
+
+def test_who_is_seen_in_a_room_is_asked_for_by_its_name(asker: Asker):
+    asker.gather("alice", "bob")
+    asker.send("carol", "alice")
+    assert [each[0] for each in contacts(asker, "alice")] == ["bob", "carol"]
+    assert contacts(asker, "alice", "#TEAM") == [("bob", True, NOW)]
+    assert contacts(asker, "carol", "#team") == contacts(asker, "alice", "#cellar") == []
+
+
+def test_the_first_message_of_a_member_to_another_is_known(asker: Asker):
+    """From then on that one sees the member (rule 15.2)."""
+    assert [asker.send("alice", "bob").is_first for _ in range(2)] == [True, False]
+    assert asker.send("bob", "alice").is_first
+    assert not asker.send("alice", "alice").is_first
+    assert not asker.send("alice", "carol", to="ALL").is_first
+    assert not asker.send("guest", "alice").is_first
+    asker.gather("alice", "carol")
+    assert not asker.say("alice").is_first
+    assert asker.send("alice", "carol").is_first
+
+
+def test_who_could_see_a_member_that_was_removed_is_known_for_an_hour(asker: Asker):
+    asker.gather("alice", "bob")
+    asker.send("alice", "carol")
+    asker.remove("alice")
+    number = asker.members["alice"]
+    others = [asker.members["bob"], asker.members["carol"]]
+    assert asker.ask(Audience(number, b"", is_gone=True)) == others
+    assert asker.ask(Audience(number, b"")) == [], "who is not there is not here"
+    for seconds, expected in ((3600, others), (3601, [])):
+        while asker.ask(Prune(NOW + seconds, 1e9)):
+            pass
+        assert asker.ask(Audience(number, b"", is_gone=True)) == expected
+
+
+def test_who_was_not_to_be_seen_is_not_when_it_is_removed(asker: Asker):
+    asker.send("alice", "carol")
+    asker.ask(SetShown(asker.members["alice"], shown=False))
+    asker.remove("alice")
+    assert asker.ask(Audience(asker.members["alice"], b"", is_gone=True)) == []

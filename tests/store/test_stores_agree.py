@@ -216,7 +216,7 @@ about_rooms: st.SearchStrategy[Request] = st.one_of(
             st.builds(RemoveFromRoom, owners, rooms, names, times),
             st.builds(Appoint, owners, rooms, names, roles, times),
             st.builds(SetShown, members, maybe),
-            st.builds(Audience, members, peers),
+            st.builds(Audience, members, peers, st.booleans()),
         ),
     ),
 )
@@ -260,6 +260,8 @@ def contents(members: list[int]) -> list[Request]:
             for each in (Rooms(number, 2), Rooms(number, 100), Conversations(number, 1000), Contacts(number))
         ),
         *(Audience(number, peer) for number in members for peer in (b"", b"alice", b"bob", b"#team", b"#den")),
+        *(Audience(number, b"", is_gone=True) for number in NUMBERS),
+        *(Contacts(number, room) for number in NUMBERS for room in (b"#TEAM", b"#den")),
         *(SetShown(number, None) for number in NUMBERS),
         *(Search(number, "hello", b"", 0, 1000, 1 << 30) for number in [*members, 99]),
         Reports(),
@@ -395,7 +397,7 @@ class Pair:
         match result:
             case Appended():
                 number = self.on_disk[result.message]
-                return Appended(number, self._outcome(result.outcome), result.place, result.members)
+                return Appended(number, self._outcome(result.outcome), result.place, result.members, result.is_first)
             case Known():
                 return replace(result, message=self.on_disk[result.message])
             case Outcome():

@@ -40,7 +40,7 @@ def bob(two: list[Person]) -> Generator[Started]:
 
 def test_help_fits_a_screen(alice: Terminal) -> None:
     alice.type("/help\r")
-    alice.has("> /help", "/search WORDS", "come first")
+    alice.has("> /help", "/search WORDS", "may follow")
     assert len(alice.lines) <= 24
     alice.type("/hlep\r")
     alice.has(f"{CROSS} there is no such command")
@@ -170,6 +170,46 @@ async def test_whoever_is_blocked_is_not_shown_in_rooms_either(two: list[Person]
             assert alice.line() == "bob is not muted and not blocked now"
             bob.type("#team three")
             assert alice.line() == "#team bob: three"
+
+
+def test_mute_block_and_report(alice: Terminal, bob: Started) -> None:
+    alice.type("/create public #team\r")
+    alice.has("#team is yours.")
+    bob.type("/join #team")
+    assert bob.line().startswith("You are in #team")
+    alice.type("/mute #team\r")
+    alice.has("#team is muted.")
+    alice.type("/mute\r")
+    alice.has("Muted: #team.")
+    alice.type("/unmute #team\r")
+    alice.has("#team is not muted any more.")
+    bob.type("#team buy this")
+    alice.has("#team bob: buy this")
+    alice.type("/report #team spam\r")
+    alice.has("The operator is told about bob, with a copy of the message.")
+    alice.type("/report @carol what a name\r")
+    alice.has("The operator is told about carol.")
+    alice.type("/report\r")
+    alice.has(f"{CROSS} say what is wrong: '/report @bob TEXT'")
+    alice.type("/block @bob\r")
+    alice.has("bob is not muted and blocked now", "bob is blocked, and is not told.")
+    bob.type("#team buy more")
+    bob.type("/history #team")
+    while bob.line() != "#team bob: buy more":
+        pass
+    alice.type("/block\r")
+    alice.has("Blocked: bob.")
+    alice.type("/search buy\r/history #team\r/rooms\r")
+    alice.has("public  owner         2")
+    assert sum("bob: buy" in line for line in alice.lines) == 1, "only what came before"
+    alice.type("/block #team\r")
+    alice.has(f"{CROSS} a room cannot be blocked")
+    alice.type("/unblock bob\r")
+    alice.has("bob is not blocked any more.")
+    alice.type("/unblock\r")
+    alice.has(f"{CROSS} name one: @bob, or #team, for example")
+    bob.type("#team hello")
+    alice.has("#team bob: hello")
 
 
 def test_whoever_is_here_is_seen(alice: Terminal, bob: Started) -> None:

@@ -7,12 +7,12 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 # Each makes its commands; in this order they are listed.
-from twotick.cli import demo, serving, talking, members, rooms  # isort: skip
+from twotick.cli import demo, serving, talking, members, rooms, others  # isort: skip
 from twotick.cli.common import app
 from twotick.ui.leaving import EX_IOERR, EX_USAGE, output_lost
 from twotick.ui.streams import open_missing
 
-__all__ = ["demo", "main", "members", "rooms", "serving", "talking"]
+__all__ = ["demo", "main", "members", "others", "rooms", "serving", "talking"]
 
 _TYPER_STATUS: dict[Any, int] = {1: EX_IOERR, 2: EX_USAGE}
 """The exit statuses that the command line library has of its own: nobody reads its output, and wrong usage."""

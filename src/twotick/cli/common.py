@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help='Chat where "sent" means "received".',
-    epilog="\b\nFor a server also: user, token, invite, report, backup, check, cert.\n"
+    epilog="\b\nFor a member also: logout, mute, block, report user, export.\n"
+    "For a server also: user, token, invite, report, backup, check, cert.\n"
     "Settings: --option, TWOTICK_OPTION or twotick.toml. Start with: twotick demo",
     no_args_is_help=True,
     add_completion=False,

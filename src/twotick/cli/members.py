@@ -42,7 +42,7 @@ def login(
     run(log_in(name, server, password=password, device=device or this_device(), sign_up=sign_up))
 
 
-@app.command()
+@app.command(hidden=True)
 def logout(account: AccountArgument) -> None:
     """Log out: this device's token no longer works."""
     from twotick.client import credentials

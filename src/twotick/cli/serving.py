@@ -159,7 +159,11 @@ def invite(
         complain(f"the server takes it only if sign_up = 'invite'; these settings say '{settings.sign_up}'")
 
 
-report = typer.Typer(help="What members have reported: list, close.", no_args_is_help=True, rich_markup_mode=None)
+report = typer.Typer(
+    help="What members have reported: list, close. Members report with: user.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(report, name="report", hidden=True)
 
 

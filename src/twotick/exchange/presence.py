@@ -3,7 +3,8 @@
 Theory of operation. Devices say whether their owners are here, and are forgotten when they go. At every tick, the store
 is asked who may see each member whose state has changed; for the devices of these that have asked for STATUS, the news
 waits until the next tick, where the last about a member counts. So a device is told of a member at most once in a tick,
-and what does not read its connection holds no more than one line for each member that it may see.
+and what does not read its connection holds no more than one line for each member that it may see. Who comes to see
+somebody who is not gone is told in the same way; of others nothing need be said.
 """
 
 from collections.abc import Callable
@@ -81,7 +82,8 @@ class Presence:
             person = self._people[member]
             if person.state != person.told:
                 person.told = person.state
-                self._output.ask(Audience(member, b""), partial(self._tell, member, person.news()))
+                audience = Audience(member, b"", person.state == _GONE)
+                self._output.ask(audience, partial(self._tell, member, person.news()))
             if not person.said:
                 del self._people[member]
         self._changed.clear()
@@ -175,6 +177,29 @@ class Presence:
             return
         self._tell(member, _news(person.name, _GONE, self._clock()), list(set(saw).difference(after)))
         self._tell(member, person.news(), list(set(after).difference(saw)))
+
+    def begin(self, member: int, peer: bytes) -> None:
+        """A user, or those in a room, have come to see a member: let them be told where it is (rule 15.5)."""
+        if self._watchers and member in self._people:
+            self._output.ask(Audience(member, peer), partial(self._tell_present, member))
+
+    def join(self, member: int, room: bytes) -> None:
+        """A member may have joined a room: likewise for the others there, and for the member."""
+        self.begin(member, room)
+        if member in self._watchers:
+            self._output.ask(Contacts(member, room), partial(self._tell_of_all, member))
+
+    def _tell_present(self, member: int, audience: list[int] | StoreError) -> None:
+        person = self._people.get(member)
+        # What has changed since the last tick is told to everybody at the next one.
+        if person is not None and person.state == person.told != _GONE:
+            self._tell(member, person.news(), audience)
+
+    def _tell_of_all(self, member: int, found: list[Contact] | StoreError) -> None:
+        if not isinstance(found, StoreError):
+            for contact in found:
+                if contact.shown:
+                    self._tell_present(contact.member, [member])
 
     def _tell(self, member: int, news: bytes, audience: list[int] | StoreError) -> None:
         """Let devices of those who may see a member be told of it, as far as they have asked."""

@@ -28,6 +28,7 @@ from twotick.store import (
     ConversationSet,
     Device,
     Devices,
+    JoinRoom,
     Outcome,
     Refusal,
     Revoke,
@@ -118,6 +119,8 @@ class Questions:
             self._presence.change_audience(account.member, request.peer, request, callback)
         else:
             self._output.ask(request, callback)
+        if isinstance(request, JoinRoom):
+            self._presence.join(account.member, head.key)
 
     def _answer(
         self,

@@ -191,6 +191,8 @@ class Stored(Relay):
             self._wait_for_store(sender, number, head, result.message)
         else:
             self._members.watch(account, result.message)
+            if result.is_first:
+                self._presence.begin(account.member, head.key)
         if sender.extended:
             if head.key != b"all" and not guests:
                 receives = account is not None and account.feed is not None

@@ -7,6 +7,10 @@ from twotick.store.room_records import Role
 from twotick.store.rooms import NO_MESSAGE, NotAllowed, RoomState
 from twotick.store.sqlite_search import Texts
 
+_TARGET = (
+    "SELECT m.number, m.recipient, m.room, m.about, c.headers FROM message m JOIN content c ON c.message = m.number"
+)
+
 
 class Target:
     """A message that is edited or deleted: its number, its Id and its header lines."""
@@ -40,30 +44,37 @@ class Editing:
         logs.flush()
         sender = request.sender
         assert sender is not None, "only members change messages"
-        if request.about_name not in (b"", request.sender_name.lower()):
-            if room is None or room.role(sender) < Role.MODERATOR:
-                raise NotAllowed(NO_MESSAGE)
-            row = logs.execute(
-                "SELECT number FROM member WHERE folded = ?", (request.about_name.decode(errors="replace"),)
-            ).fetchone()
-            if row is None:
-                raise NotAllowed(NO_MESSAGE)
-            sender = row[0]
-        row = logs.execute(
-            "SELECT m.number, m.recipient, m.room, m.about, c.headers FROM message m"
-            " JOIN content c ON c.message = m.number WHERE m.sender = ? AND m.id = ? AND m.id <> x''",
-            (sender, request.about),
-        ).fetchone()
-        if row is None:
+        if request.about_name in (b"", request.sender_name.lower()):
+            rows = logs.execute(
+                f"{_TARGET} WHERE m.sender = ? AND m.id = ? AND m.id <> x''", (sender, request.about)
+            ).fetchall()
+        elif room is None or room.role(sender) < Role.MODERATOR:
             raise NotAllowed(NO_MESSAGE)
-        number, recipient, number_of_room, about, headers = row
-        if number_of_room != (None if room is None else room.number):
-            raise NotAllowed(NO_MESSAGE)
-        if (room is None and recipient.lower() != request.recipient.lower()) or about:
-            raise NotAllowed(NO_MESSAGE)
-        if headers.startswith(b"Deleted: "):
-            raise NotAllowed(NO_MESSAGE)
-        return Target(number, request.about, headers)
+        else:
+            rows = self._said_in(room, request.about_name.decode(errors="replace"), request.about)
+        for number, recipient, number_of_room, about, headers in rows:
+            if number_of_room != (None if room is None else room.number):
+                continue
+            if (room is None and recipient.lower() != request.recipient.lower()) or about:
+                continue
+            if not headers.startswith(b"Deleted: "):
+                return Target(number, request.about, headers)
+        raise NotAllowed(NO_MESSAGE)
+
+    def _said_in(self, room: RoomState, name: str, ident: bytes) -> list[tuple[int, bytes, int, int, bytes]]:
+        """What a member said under an Id; then, newest first, what those said in a room who were removed."""
+        execute = self._logs.execute
+        return [
+            *execute(
+                f"{_TARGET} JOIN member a ON a.number = m.sender WHERE a.folded = ? AND m.id = ? AND m.id <> x''",
+                (name, ident),
+            ),
+            *execute(
+                f"{_TARGET} WHERE m.sender IS NULL AND m.room = ? AND m.id = ? AND m.id <> x''"
+                " AND lower(CAST(m.sender_name AS TEXT)) = ? ORDER BY m.number DESC",
+                (room.number, ident, name),
+            ),
+        ]
 
     def apply(self, target: Target, request: Append, *, is_blocked: bool) -> None:
         """Change a message as another one says.

@@ -505,14 +505,15 @@ class Logs:
         """Note that a message for a member is not in that member's log; and whether it is waited for even so."""
         self.execute("INSERT INTO absent VALUES (?, ?, ?)", (message.number, box.number, int(waits)))
 
-    def note_contact(self, box: Mailbox, other: int, recipient: bytes) -> None:
-        """Note that a member has written to another (rule 15.2), unless it was to all."""
+    def note_contact(self, box: Mailbox, other: int, recipient: bytes) -> bool:
+        """Note that a member has written to another (rule 15.2), unless it was to all. Returns whether that is new."""
         if other == box.number or recipient.lower() == b"all" or self.mailbox(other) is None:
-            return
-        self.execute("INSERT OR IGNORE INTO contact VALUES (?, ?)", (box.number, other))
+            return False
+        noted = self.execute("INSERT OR IGNORE INTO contact VALUES (?, ?)", (box.number, other))
         if len(box.written) == _YOUNG:
             box.written.clear()
         box.written.add(other)
+        return noted.rowcount > 0
 
     def remove_if_unused(self, message: Message) -> None:
         """Remove a message that is in no log any more and that nobody waits for; only a guest's can be such.

@@ -4,6 +4,7 @@
 
 from twotick.store.files import Files
 from twotick.store.logs import MESSAGE, RECEIVED, SENT, Logs
+from twotick.store.presence import Presence
 from twotick.store.records import (
     AddInvitation,
     AddMember,
@@ -28,10 +29,11 @@ from twotick.store.sqlite_rooms import Rooms
 class Directory:
     """Carries out requests about members and devices. Each method carries out the request that it takes; see there."""
 
-    def __init__(self, logs: Logs, rooms: Rooms, files: Files):
+    def __init__(self, logs: Logs, rooms: Rooms, files: Files, presence: Presence):
         self._logs = logs
         self._rooms = rooms
         self._files = files
+        self._presence = presence
 
     # Members
 
@@ -91,6 +93,7 @@ class Directory:
         outcome = Outcome()
         box = logs.mailbox(member.number)
         assert box is not None
+        self._presence.keep_audience(box.number, request.time)
         self._rooms.remove_member(box, request.time, outcome)
         logs.flush()
         # From now on nobody is told what becomes of its messages.

@@ -74,9 +74,9 @@ class MemoryStore:
         self._logs = logs = Logs(limits)
         self._messages = messages = Messages(logs)
         rooms = RoomKeeper(logs, messages)
-        self._directory = directory = Directory(logs, rooms)
+        self._talk = talk = Talk(logs, messages)
+        self._directory = directory = Directory(logs, rooms, talk)
         reading = Reading(logs)
-        talk = Talk(logs, messages)
         desk = Desk(logs, reading)
         self._index = sqlite3.connect(":memory:", check_same_thread=False)  # one thread may open it, and another use it
         self._index.executescript(INDEX)
@@ -136,6 +136,7 @@ class MemoryStore:
         more = self._messages.prune(request)
         if not more:
             self._search.begin_cleaning()
+            self._talk.prune(request.time)
         return more
 
     def _make_findable(self, request: Index) -> bool:

@@ -20,10 +20,7 @@ from twotick.store.room_records import (
     SetConversation,
     SetShown,
 )
-from twotick.store.rooms import NO_MESSAGE, Event, NotAllowed, check_setting, known
-
-_SHOWN: Final = 2000
-"""Members whose presence one sees, and who see it, at most."""
+from twotick.store.rooms import FAREWELL, NO_MESSAGE, SEEN_MOST, Event, NotAllowed, check_setting, known
 
 _YES_OR_NO: Final = (b"no", b"yes")
 
@@ -34,6 +31,7 @@ class Talk:
     def __init__(self, logs: Logs, messages: Messages) -> None:
         self._logs = logs
         self._messages = messages
+        self._farewells: dict[int, tuple[float, list[int]]] = {}  # when members were removed, and who could see them
 
     def receipts(self, request: Receipts) -> list[Receipt] | Refusal:
         """List what became of a message for each recipient (rule 12.7)."""
@@ -152,9 +150,10 @@ class Talk:
         """List who may see whether a member is here (rule 15.2)."""
         logs = self._logs
         box = logs.mailboxes.get(request.member)
-        if box is None or not box.is_shown:
-            return []
         peer = request.peer.lower()
+        if box is None or not box.is_shown:
+            farewell = self._farewells.get(request.member) if request.is_gone else None
+            return [] if farewell is None else farewell[1]
         if peer.startswith(b"#"):
             room = box.rooms.get(peer)
             members = set[int]() if room is None else set(room.state.members)
@@ -168,12 +167,20 @@ class Talk:
             return [each.number for each in self._who_see(box, named)]
         seeing = self._who_see(box, box.written)
         seeing += self._who_see(box, mates - box.written)
-        return sorted([each.number for each in seeing[:_SHOWN]])
+        return sorted([each.number for each in seeing[:SEEN_MOST]])
 
     def _who_see(self, box: Mailbox, members: set[int]) -> list[Mailbox]:
         """Those of these members whom a member has not blocked, and who are not that member, by number."""
         boxes = [self._logs.mailboxes[number] for number in sorted(members) if number != box.number]
         return [each for each in boxes if each.member.name.lower().encode() not in box.blocked]
+
+    def keep_audience(self, member: int, time: float) -> None:
+        """A member is about to be removed: those who may see it are its audience from then on."""
+        self._farewells[member] = time, self.audience(Audience(member, b""))
+
+    def prune(self, time: float) -> None:
+        """Forget who could see members that were removed a while before a time."""
+        self._farewells = {key: each for key, each in self._farewells.items() if each[0] >= time - FAREWELL}
 
     def contacts(self, request: Contacts) -> list[Contact]:
         """List whose presence a member may see (rule 15.1)."""
@@ -182,10 +189,12 @@ class Talk:
         if box is None:
             return []
         mates: set[int] = set()
-        for room in box.rooms.values():
-            mates.update(room.state.members)
-        numbers = [number for number in [*sorted(box.writers), *sorted(mates - box.writers)] if number != box.number]
-        boxes = [logs.mailboxes[number] for number in numbers[:_SHOWN]]
+        for key, room in box.rooms.items():
+            if request.room.lower() in (b"", key):
+                mates.update(room.state.members)
+        writers = set[int]() if request.room else box.writers
+        numbers = [number for number in [*sorted(writers), *sorted(mates - writers)] if number != box.number]
+        boxes = [logs.mailboxes[number] for number in numbers[:SEEN_MOST]]
         boxes.sort(key=lambda each: each.member.name.lower())
         return [_contact(each, box.member.name.lower().encode()) for each in boxes]
 

@@ -50,6 +50,17 @@ class RoomLog:
         self.messages.append(message)
         return place
 
+    def orphans(self, name: bytes, ident: bytes) -> list["Message"]:
+        """What was sent under an Id by members with a name, in lower case, who were removed since; the newest first."""
+        return [
+            message
+            for message in reversed(self.messages)
+            if message is not None
+            and message.id == ident != b""
+            and message.sender is None
+            and message.sender_name.lower() == name
+        ]
+
     def remove(self, place: int) -> None:
         """Remove what was sent at a place; the place stays unused."""
         self.messages[place - self.base - 1] = None

@@ -1,5 +1,6 @@
 """Requests about members, their devices and tokens, and invitations, in memory (docs/protocol.md, section 10)."""
 
+from twotick.store.memory_conversations import Talk
 from twotick.store.memory_logs import Logs
 from twotick.store.memory_mailboxes import NEVER, SENT, DeviceState, Mailbox
 from twotick.store.memory_rooms import RoomKeeper
@@ -30,10 +31,11 @@ class Directory:
         tokens: whose token has which hash: the member and the device's name.
     """
 
-    def __init__(self, logs: Logs, rooms: RoomKeeper) -> None:
+    def __init__(self, logs: Logs, rooms: RoomKeeper, talk: Talk) -> None:
         self.tokens: dict[bytes, tuple[Mailbox, bytes]] = {}
         self._logs = logs
         self._rooms = rooms
+        self._talk = talk
         self._invitations: dict[bytes, float] = {}
         self._newest = 0
 
@@ -79,9 +81,11 @@ class Directory:
     def remove_member(self, request: RemoveMember) -> Outcome | None:
         """Remove a member with all that is its own; others keep what they had of it."""
         logs = self._logs
-        box = self._logs.names.pop(request.name.lower(), None)
+        box = self._logs.names.get(request.name.lower())
         if box is None:
             return None
+        self._talk.keep_audience(box.number, request.time)
+        del logs.names[request.name.lower()]
         outcome = Outcome()
         self._rooms.remove_from_server(box, request.time, outcome)
         del logs.mailboxes[box.number]

@@ -139,11 +139,12 @@ class Messages:
         # Entries are made without keywords, which would take half as long again.
         name, headers, body, time = request.sender_name, request.headers, request.body, request.time
         entries: list[Entry] = []
+        is_first = False
         if own is not None:
             if ident:
                 own.ids[ident] = message
             if len(members) == 1 and room is None and members[0] not in own.written and to.lower() != _ALL:
-                self._note_writing(own, members[0])
+                is_first = self._note_writing(own, members[0])
             message.sent = seq = own.append(SENT, message)
             device = request.device
             entries.append(
@@ -199,14 +200,16 @@ class Messages:
         if not message.waiting:
             logs.conclude(message, outcome)
             logs.remove_if_unused(message)
-        return Appended(number, outcome, place, 0 if room is None else len(members))
+        return Appended(number, outcome, place, 0 if room is None else len(members), is_first)
 
-    def _note_writing(self, own: Mailbox, member: int) -> None:
-        """Note that a member has written to another (rule 15.2)."""
+    def _note_writing(self, own: Mailbox, member: int) -> bool:
+        """Note that a member has written to another (rule 15.2). Returns whether there is such a member."""
         other = self._logs.mailboxes.get(member)
-        if other is not None:
-            own.written.add(member)
-            other.writers.add(own.number)
+        if other is None or other is own:
+            return False
+        own.written.add(member)
+        other.writers.add(own.number)
+        return True
 
     def _special(self, request: Append, own: Mailbox | None) -> Special:
         """What is special about a message that goes to a room, or does something to another.
@@ -244,18 +247,24 @@ class Messages:
         if own is None or request.action not in (Action.EDIT, Action.DELETE):
             return None
         author: Mailbox | None = own
-        if request.about_name not in (b"", request.sender_name.lower()):
+        orphans: list[Message] = []
+        name = request.about_name
+        if name not in (b"", request.sender_name.lower()):
             if room is None or room.state.role(own.number) < Role.MODERATOR:
                 raise NotAllowed(NO_MESSAGE)
-            author = self._logs.names.get(request.about_name.decode("ascii", "replace"))
-        target = None if author is None else author.ids.get(request.about)
-        if target is None or target.recipient.lower() != request.recipient.lower():
-            raise NotAllowed(NO_MESSAGE)
-        special = target.special
-        is_changing = special is not None and special.action in (Action.EDIT, Action.DELETE)
-        if special is not None and (special.room is not room or special.is_deleted or is_changing):
-            raise NotAllowed(NO_MESSAGE)
-        return target
+            author = self._logs.names.get(name.decode("ascii", "replace"))
+            orphans = room.orphans(name, request.about)
+        own_target = None if author is None else author.ids.get(request.about)
+        for target in orphans if own_target is None else [own_target, *orphans]:
+            if target.recipient.lower() != request.recipient.lower():
+                continue
+            special = target.special
+            if special is None:
+                return target
+            is_changing = special.action in (Action.EDIT, Action.DELETE)
+            if special.room is room and not special.is_deleted and not is_changing:
+                return target
+        raise NotAllowed(NO_MESSAGE)
 
     def tell(self, event: Event, name: bytes, to: bytes, room: RoomLog | None, time: float, outcome: Outcome) -> None:
         """Append an event to the logs of those who are told (rules 12.8 and 14.3).

@@ -139,6 +139,7 @@ class Messages:
             self._files.sent(request.file, number, time)
         outcome = Outcome([], [])
         entries = outcome.entries
+        is_first = False
         if own is not None:
             seq = logs.append(own, SENT, number, recipient.lower(), request.device)
             entries.append(
@@ -161,7 +162,7 @@ class Messages:
                 )
             )
             if room is None and len(members) == 1 and members[0] not in own.written:
-                logs.note_contact(own, members[0], recipient)
+                is_first = logs.note_contact(own, members[0], recipient)
         weight = 0 if request.action is not _PLAIN else 1
         mentioned = rooms.mentioned(body) if weight and room is not None else _NOBODY
         for box in boxes:
@@ -195,7 +196,7 @@ class Messages:
         if not message.waiting:
             logs.conclude(message, outcome)
             logs.remove_if_unused(message)
-        return Appended(number, outcome, place, len(members) if room is not None else 0)
+        return Appended(number, outcome, place, len(members) if room is not None else 0, is_first)
 
     def _recipients(self, request: Append, members: Sequence[int], *, is_room: bool) -> Recipients:
         """Find out who gets a message (rules 11.13 and 14.4).

@@ -4,10 +4,8 @@
 
 from twotick.store.logs import Logs
 from twotick.store.room_records import Audience, Contact, Contacts, SetShown
+from twotick.store.rooms import FAREWELL, SEEN_MOST
 from twotick.store.sqlite_rooms import Rooms
-
-_MOST = 2000
-"""Members whose presence one sees, and who see it."""
 
 _MATES = (
     "SELECT o.member FROM room_member own CROSS JOIN room_member o ON o.room = own.room"
@@ -31,9 +29,11 @@ class Presence:
     def audience(self, request: Audience) -> list[int]:
         """See who may see whether a member is here."""
         member = request.member
-        if not self.set_shown(SetShown(member, None)):
-            return []
         peer = request.peer.lower()
+        if not self.set_shown(SetShown(member, None)):
+            if not request.is_gone:
+                return []
+            return self._numbers("SELECT other FROM farewell WHERE member = ? ORDER BY other", member)
         if peer[:1] == b"#":
             room = self._rooms.find(peer)
             if room is None or member not in room.members:
@@ -54,6 +54,15 @@ class Presence:
             )
         return self._first(f"{_WRITTEN} ORDER BY other", f"{_SEEING_MATES} ORDER BY member", member)
 
+    def keep_audience(self, member: int, time: float) -> None:
+        """A member is about to be removed: those who may see it are its audience from then on."""
+        for other in self.audience(Audience(member, b"")):
+            self._logs.execute("INSERT INTO farewell VALUES (?, ?, ?)", (member, other, time))
+
+    def prune(self, time: float) -> None:
+        """Forget who could see members that were removed a while before a time."""
+        self._logs.execute("DELETE FROM farewell WHERE time < ?", (time - FAREWELL,))
+
     def contacts(self, request: Contacts) -> list[Contact]:
         """See whose presence a member may see."""
         logs = self._logs
@@ -61,11 +70,16 @@ class Presence:
         box = logs.mailbox(request.member)
         if box is None:
             return []
-        numbers = self._first(
-            "SELECT member FROM contact WHERE other = ?1 ORDER BY member",
-            f"SELECT DISTINCT member FROM ({_MATES}) ORDER BY member",
-            box.number,
-        )
+        if request.room:
+            room = self._rooms.find(request.room.lower())
+            is_in = room is not None and box.number in room.members
+            numbers = sorted(room.others(box.number))[:SEEN_MOST] if room is not None and is_in else []
+        else:
+            numbers = self._first(
+                "SELECT member FROM contact WHERE other = ?1 ORDER BY member",
+                f"SELECT DISTINCT member FROM ({_MATES}) ORDER BY member",
+                box.number,
+            )
         found: list[tuple[str, Contact]] = []
         for number in numbers:
             folded, name, shown, seen = logs.execute(
@@ -93,9 +107,9 @@ class Presence:
             others: the query for the other.
             member: who asks.
         """
-        numbers = set(self._numbers(f"{better} LIMIT {_MOST}", member))
-        for number in self._numbers(f"{others} LIMIT {_MOST}", member):
-            if len(numbers) == _MOST:
+        numbers = set(self._numbers(f"{better} LIMIT {SEEN_MOST}", member))
+        for number in self._numbers(f"{others} LIMIT {SEEN_MOST}", member):
+            if len(numbers) == SEEN_MOST:
                 break
             numbers.add(number)
         return sorted(numbers)

@@ -297,12 +297,15 @@ class Appended:
             it, if there was nobody to send it to.
         place: its number in the room (rule 12.5); 0 if it was not sent to one.
         members: how many others are in the room, those counted whose mailbox is full.
+        is_first: whether it is the first of its sender to this recipient alone, who sees the sender from now on (rule
+            15.2).
     """
 
     message: int
     outcome: Outcome
     place: int
     members: int
+    is_first: bool
 
     def __init__(
         self,
@@ -310,11 +313,13 @@ class Appended:
         outcome: Outcome,
         place: int = 0,
         members: int = 0,
+        is_first: bool = False,
     ) -> None:
         self.message = message
         self.outcome = outcome
         self.place = place
         self.members = members
+        self.is_first = is_first
 
 
 @dataclass(frozen=True, slots=True)

@@ -309,10 +309,13 @@ class Audience:
     Attributes:
         peer: only this user, or those in this room, in any case; empty for all: those in a room with the member, and
             those to whom it has written, which is who `Contacts` says so of.
+        is_gone: whether it is to be told that the member is gone. Then those who could see a member that was removed
+            are known for a while; else nobody sees it any more.
     """
 
     member: int
     peer: bytes
+    is_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,9 +340,13 @@ class Contacts:
     """Those in a room with a member, and those who have written to it, by name. Answered by a list of Contact.
 
     There are 2,000 at most; those who have written to it first. Who has blocked the member is not shown.
+
+    Attributes:
+        room: only those in this room, in any case, if the member is in it; empty for all.
     """
 
     member: int
+    room: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

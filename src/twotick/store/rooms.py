@@ -18,6 +18,12 @@ NO_ROOM: Final = "there is no such room"
 NO_MEMBER: Final = "there is no such member"
 NO_MESSAGE: Final = "there is no such message of yours"
 
+SEEN_MOST: Final = 2000
+"""Members whose presence one sees, and who see it, at most (rule 15.2)."""
+
+FAREWELL: Final = 3600.0
+"""Seconds for which it is known who could see a member that was removed."""
+
 _NOBODY: Final = Role.NONE
 _MEMBER: Final = Role.MEMBER
 _MODERATOR: Final = Role.MODERATOR

@@ -216,6 +216,18 @@ STEPS = (
     ) STRICT;
     CREATE INDEX report_member ON report (member);
     """,
+    """
+    -- Who could see whether members were here who were removed since: they are to be told that these are gone.
+    CREATE TABLE farewell (
+        member INTEGER NOT NULL,
+        other INTEGER NOT NULL,
+        time REAL NOT NULL,                       -- of the removal
+        PRIMARY KEY (member, other)
+    ) STRICT, WITHOUT ROWID;
+
+    -- What members said in rooms who were removed since: their Ids are no longer looked up by the sender's number.
+    CREATE INDEX message_orphan ON message (room, id) WHERE sender IS NULL AND room IS NOT NULL AND id <> x'';
+    """,
 )
 """What makes a database of version n + 1 from one of version n. Only ever added to."""
 

@@ -139,10 +139,10 @@ class SqliteStore:
         editing = Editing(logs, texts)
         logs.on_removal += [files.remove_with_messages, texts.forget]
         self._messages = messages = Messages(logs, rooms, editing, files)
-        directory = Directory(logs, rooms, files)
+        self._presence = presence = Presence(logs, rooms)
+        directory = Directory(logs, rooms, files, presence)
         desk = Desk(logs, reading)
         talk = Talk(logs, rooms)
-        presence = Presence(logs, rooms)
         self._handlers: dict[type, Callable[[Any], Result]] = {
             Append: refusing(messages.append),
             Acknowledge: messages.acknowledge,
@@ -195,6 +195,7 @@ class SqliteStore:
         more = self._messages.prune(request)
         if not more:
             self._search.begin_cleaning()
+            self._presence.prune(request.time)
         return more
 
     def apply(self, requests: Sequence[Request]) -> list[Result]:

@@ -14,7 +14,6 @@ from rich.console import Console
 from twotick.client import (
     Client,
     ConnectionLost,
-    EventKind,
     MemberClient,
     MemberMessage,
     MemberReceipt,
@@ -27,6 +26,7 @@ from twotick.client import (
     connect,
 )
 from twotick.client.credentials import Credential
+from twotick.ui.blocked import Blocked
 from twotick.ui.chat_commands import Commands
 from twotick.ui.describing import line_of
 from twotick.ui.member import connected
@@ -191,11 +191,12 @@ class _MemberChat(_Chat[MemberClient]):
         super().__init__(me, ask, out)
         self._receipts: set[asyncio.Task[None]] = set()
         self._commands = Commands(me, out, self._send_more)
-        self._blocked: set[str] = set()
+        self._blocked = Blocked(set())
 
     async def run(self) -> None:
         try:
-            self._blocked = {each.name.lower() for each in await self._me.conversations() if each.blocked}
+            self._blocked = await Blocked.by(self._me)
+            self._commands.hides = self._blocked.hides
             if on_a_terminal():
                 await self._me.status(Presence.HERE)
             await super().run()
@@ -244,10 +245,8 @@ class _MemberChat(_Chat[MemberClient]):
                 await self._show_message(entry)
 
     async def _show_message(self, message: MemberMessage) -> None:
-        event = message.event
-        if event is not None and event.kind is EventKind.SET:
-            (self._blocked.add if event.blocked else self._blocked.discard)(event.peer.lower())
-        if event is not None or message.sender.lower() not in self._blocked:
+        self._blocked.heed(message)
+        if not self._blocked.hides(message):
             self._out.print(line_of(message))
             self._commands.heed(message)
         await message.ack()

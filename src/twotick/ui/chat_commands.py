@@ -11,6 +11,7 @@ from typing import TypeAlias
 from rich.console import Console
 
 from twotick.client import FileInfo, MemberClient, MemberMessage, Reference, SendOptions, TwotickError
+from twotick.ui.conversations import blocked_line, muted_line, reported_line
 from twotick.ui.describing import file_label, line_of
 from twotick.ui.rooms import members_text, others, room_line
 from twotick.ui.saving import save
@@ -32,13 +33,16 @@ _WORDS = re.compile(r"/(\S*)\s*(.*)", re.DOTALL)
 _PEER = re.compile(r"(?:@(\S+)|(#\S+))(?:\s+(.*))?", re.DOTALL)
 
 _HELP = (
-    ("@bob hello", "send hello to bob; '#team hello' to a room, '@ALL hello' to everyone"),
-    ("/rooms", "list rooms: yours, public ones, and those you are invited to"),
+    ("@bob hello", "send hello to bob; '#team hello' to a room, '@ALL ...' to all"),
+    ("/rooms", "list rooms: yours, public ones, and your invitations"),
     ("/join #team", "be in a room; /leave #team ends that"),
-    ("/create #team [TOPIC]", "make a room; '/create public #team' for one that all may join"),
+    ("/create #team [TOPIC]", "make a room; '/create public #team' lets all join"),
     ("/invite #team carol", "let carol join; /remove #team carol makes her leave"),
     ("/topic #team [TEXT]", "show or change what a room is about"),
     ("/who [#team]", "who is in a room; or who is here"),
+    ("/mute @bob", "ring for bob no more; /unmute @bob; /mute lists them"),
+    ("/block @bob", "take nothing from bob; /unblock @bob; /block lists them"),
+    ("/report TEXT", "tell the operator about the last message that came"),
     ("/reply TEXT", "answer the last message that came"),
     ("/react EMOJI", "react to it; without an emoji, take that back"),
     ("/edit TEXT", "give your last message another text"),
@@ -48,7 +52,7 @@ _HELP = (
     ("/history [@bob]", "show what was said last"),
     ("/search WORDS", 'find messages; words in "double quotes" stand together'),
 )
-_ABOUT_HELP = "With /reply, /react, /edit, /delete and /save, @bob or #team may come first: '/edit #team TEXT'."
+_ABOUT_HELP = "@bob or #team may follow /reply, /react, /edit, /delete, /report and /save."
 
 
 class _Wrong(Exception):
@@ -67,6 +71,9 @@ class _Known:
 class Commands:
     """Carries out commands, and remembers what they are about.
 
+    Attributes:
+        hides: whether a message is not to be shown, since its sender is blocked.
+
     Args:
         me: the member.
         out: where to show what comes of them.
@@ -77,6 +84,7 @@ class Commands:
         self._me = me
         self._out = out
         self._send = send
+        self.hides: Callable[[MemberMessage], bool] = lambda _: False
         self._known: OrderedDict[str, _Known] = OrderedDict()  # by conversation, that of the last message last
         self._commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "help": self._help,
@@ -96,6 +104,11 @@ class Commands:
             "save": self._save,
             "history": self._history,
             "search": self._search,
+            "mute": self._mute,
+            "unmute": self._unmute,
+            "block": self._block,
+            "unblock": self._unblock,
+            "report": self._report,
         }
 
     # What there is to know
@@ -243,15 +256,51 @@ class Commands:
 
     async def _history(self, text: str) -> None:
         peer, _ = _peer(text)
-        for message in await self._me.history(peer or None, limit=_FOUND):
-            self._out.print(line_of(message))
+        self._show(await self._me.history(peer or None, limit=_FOUND))
 
     async def _search(self, text: str) -> None:
         found = (await self._me.search(text, limit=_FOUND)).messages
-        for message in reversed(found):
-            self._out.print(line_of(message))
+        self._show(found[::-1])
         if not found:
             self._say("Nothing was found.")
+
+    def _show(self, messages: list[MemberMessage]) -> None:
+        for message in messages:
+            if not self.hides(message):
+                self._out.print(line_of(message))
+
+    # Others
+
+    async def _mute(self, text: str) -> None:
+        if text:
+            self._say(await muted_line(self._me, _one(text), muted=True))
+        else:
+            muted = [each.name for each in await self._me.conversations() if each.muted]
+            self._say(f"Muted: {', '.join(muted) or 'nobody'}.")
+
+    async def _unmute(self, text: str) -> None:
+        self._say(await muted_line(self._me, _one(text), muted=False))
+
+    async def _block(self, text: str) -> None:
+        if text:
+            self._say(await blocked_line(self._me, _one(text), blocked=True))
+        else:
+            blocked = [each.name for each in await self._me.conversations() if each.blocked]
+            self._say(f"Blocked: {', '.join(blocked) or 'nobody'}.")
+
+    async def _unblock(self, text: str) -> None:
+        self._say(await blocked_line(self._me, _one(text), blocked=False))
+
+    async def _report(self, text: str) -> None:
+        peer, known, rest = self._about(text)
+        if not rest:
+            raise _Wrong("say what is wrong: '/report @bob TEXT'")
+        if known.came is not None:
+            self._say(await reported_line(self._me, known.came.sender, rest, known.came.id))
+        elif peer.startswith("#"):
+            raise _Wrong(f"there is no message in {peer} to report: '/report @bob TEXT' reports bob")
+        else:
+            self._say(await reported_line(self._me, peer, rest, None))
 
     # Files
 
@@ -289,6 +338,13 @@ def _peer(text: str) -> tuple[str, str]:
     """The user or room with which a text begins, and the rest; empty if it begins with neither."""
     found = _PEER.fullmatch(text)
     return ("", text) if found is None else (found[1] or found[2], (found[3] or "").strip())
+
+
+def _one(text: str) -> str:
+    """The user or room that is all of a text."""
+    if not text or len(text.split()) > 1:
+        raise _Wrong("name one: @bob, or #team, for example")
+    return text.removeprefix("@")
 
 
 def _room(text: str) -> str:

@@ -28,6 +28,7 @@ from twotick.client import (
 )
 from twotick.client.credentials import Credential
 from twotick.client.trust import Verdict
+from twotick.ui.blocked import Blocked
 from twotick.ui.describing import body_as_json, details_as_json, line_of
 from twotick.ui.errors import CannotSave, NotYet
 from twotick.ui.listen import Handler
@@ -239,12 +240,10 @@ async def listen(who: Credential, handle: Handler, *, count: int | None, folder:
         OSError: standard output is gone; the sender of the message that was not written is told so.
     """
     async with connected(who, device=f"{who.device}/{_LISTEN}") as me:
+        blocked = await Blocked.by(me)
         left = itertools.count() if count is None else range(count)
         for _ in left:
-            message = await me.receive()
-            while message.outgoing:  # sent by this member on another device
-                await message.ack()
-                message = await me.receive()
+            message = await _next_news(me, blocked)
             saved = None if folder is None or message.file is None else await _fetch(me, message.file, folder)
             try:
                 done = await handle(message, saved)
@@ -252,6 +251,17 @@ async def listen(who: Credential, handle: Handler, *, count: int | None, folder:
                 await message.reject()
                 raise
             await (message.ack() if done else message.reject())
+
+
+async def _next_news(me: MemberClient, blocked: Blocked) -> MemberMessage:
+    """Wait for what others say, and is to be shown; all before it is acknowledged."""
+    async with contextlib.aclosing(me.entries()) as entries:
+        async for entry in entries:
+            if isinstance(entry, MemberMessage):
+                blocked.heed(entry)
+                if entry.is_news and not entry.outgoing and not blocked.hides(entry):
+                    return entry
+    raise ConnectionLost("the connection was closed")
 
 
 async def _fetch(me: MemberClient, file: FileInfo, folder: Path) -> Path | None:
