@@ -50,7 +50,7 @@ class Mailbox:
 
     Attributes:
         last: the number of the log's last entry, as far as it is known here.
-        feeds: by the name of the device.
+        feeds: of its devices, at most one for each.
         senders: the connections that only send.
     """
 
@@ -58,8 +58,17 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.last = 0
-        self.feeds: dict[bytes, Feed] = {}
-        self.senders: set[Session] = set()
+        # Lists, since most members have one connection, and an empty set takes 200 bytes.
+        self.feeds: list[Feed] = []
+        self.senders: list[Session] = []
+
+    def feed(self, device: bytes) -> Feed | None:
+        """That of a device."""
+        for feed in self.feeds:
+            account = feed.session.account
+            if account is not None and account.device == device:
+                return feed
+        return None
 
 
 class Members:
@@ -122,7 +131,7 @@ class Members:
         return [
             session
             for mailbox in self._mailboxes.values()
-            for session in (*mailbox.senders, *(feed.session for feed in mailbox.feeds.values()))
+            for session in (*mailbox.senders, *(feed.session for feed in mailbox.feeds))
         ]
 
     # Coming and going
@@ -136,15 +145,17 @@ class Members:
             opened: the device's cursor and the end of the log; None for a connection that only sends.
         """
         if opened is None:
-            self._mailboxes.setdefault(account.member, Mailbox()).senders.add(session)
+            self._mailboxes.setdefault(account.member, Mailbox()).senders.append(session)
+            account.sent = OrderedDict()
             session.account = account
             return
         mailbox = self._mailboxes.get(account.member)
-        if mailbox is not None and (older := mailbox.feeds.get(account.device)):
+        if mailbox is not None and (older := mailbox.feed(account.device)):
             self._end(older.session, b"the device has connected again")
         mailbox = self._mailboxes.setdefault(account.member, Mailbox())
         mailbox.last = max(mailbox.last, opened.last)
-        mailbox.feeds[account.device] = account.feed = Feed(session, opened.cursor)
+        account.feed = Feed(session, opened.cursor)
+        mailbox.feeds.append(account.feed)
         session.account = account
         self._on_outcome(opened.outcome)
         self.pump(account.feed)
@@ -158,9 +169,10 @@ class Members:
             self._tell_store(account, account.feed)
         session.account = None
         mailbox = self._mailboxes[account.member]
-        mailbox.senders.discard(session)
-        if account.feed is not None:
-            del mailbox.feeds[account.device]
+        if account.feed is None:
+            mailbox.senders.remove(session)
+        else:
+            mailbox.feeds.remove(account.feed)
             self._presence.leave(session, account)
         if not mailbox.feeds and not mailbox.senders:
             del self._mailboxes[account.member]
@@ -181,7 +193,7 @@ class Members:
                 continue
             if mailbox.last < entry.seq:
                 mailbox.last = entry.seq
-            for feed in mailbox.feeds.values():
+            for feed in mailbox.feeds:
                 if feed.covered == entry.seq - 1 and not feed.full:
                     self._add(feed, entry)
             if self._progress and entry.kind in _FATES:
@@ -192,7 +204,7 @@ class Members:
             if not touched or touched[-1] is not mailbox:
                 touched.append(mailbox)
         for mailbox in touched:
-            for feed in mailbox.feeds.values():
+            for feed in mailbox.feeds:
                 self.pump(feed)
 
     def _add(self, feed: Feed, entry: Entry) -> None:
@@ -236,14 +248,14 @@ class Members:
 
     def watch(self, account: Account, message: int) -> None:
         """Tell a connection that only sends what becomes of a message."""
-        if account.feed is None:
+        if account.sent is not None:
             account.sent[message] = None
             if len(account.sent) > _SENT_MESSAGES:
                 account.sent.popitem(last=False)
 
     def _tell_sender(self, session: Session, entry: Entry) -> None:
         account = session.account
-        if account is not None and entry.message in account.sent:
+        if account is not None and account.sent is not None and entry.message in account.sent:
             if entry.kind is not Kind.DELIVERED:
                 del account.sent[entry.message]
             self._output.write(session, entry_frame(entry, session.name, numbered=False))
@@ -261,8 +273,12 @@ class Members:
         if mailbox is None:
             return
         news = frame(Verb.SENT, progress.room, id=progress.id, have=progress.have, of=progress.of)
-        sessions = [feed.session for feed in mailbox.feeds.values()]
-        sessions += [each for each in mailbox.senders if each.account and progress.message in each.account.sent]
+        sessions = [feed.session for feed in mailbox.feeds]
+        sessions += [
+            each
+            for each in mailbox.senders
+            if each.account is not None and each.account.sent is not None and progress.message in each.account.sent
+        ]
         for session in sessions:
             if session.window:  # it takes output
                 self._output.write(session, news)
@@ -335,7 +351,8 @@ class Members:
     def devices(self, member: int) -> frozenset[bytes]:
         """The devices of a member that are connected."""
         mailbox = self._mailboxes.get(member)
-        return frozenset(mailbox.feeds) if mailbox is not None else frozenset()
+        feeds = mailbox.feeds if mailbox is not None else []
+        return frozenset(feed.session.account.device for feed in feeds if feed.session.account is not None)
 
     def end_devices(self, member: int, device: bytes) -> None:
         """Close the connections of a device, and of those below it, which were revoked."""
