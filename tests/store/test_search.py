@@ -527,3 +527,24 @@ def test_a_damaged_index_is_found(tmp_path: Path):
     connection.close()
     assert asker.store.check() == ["the index of words is damaged"]
     asker.store.close()
+
+
+def test_the_index_leaves_the_journal_until_it_is_quiet(tmp_path: Path):
+    """To write rows into their tables a few at a time is what the journal is there to avoid."""
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    asker.store.apply([asker.append("alice", "bob", id=b"m1", body=b"oats")])
+    connection = sqlite3.connect(tmp_path / "twotick.db")
+
+    def in_journal() -> int:
+        return int(connection.execute("SELECT count(*) FROM journal").fetchone()[0])
+
+    kept = in_journal()
+    asker.ask(Index())
+    assert connection.execute("SELECT count(*) FROM word WHERE word MATCH 'oats'").fetchone() == (1,)
+    assert in_journal() == kept > 0
+    asker.ask(Index())
+    assert in_journal() == 0
+    connection.close()
+    assert ids(asker, "alice", "oats") == [b"m1"]
+    asker.store.close()

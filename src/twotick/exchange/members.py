@@ -51,7 +51,7 @@ class Mailbox:
 
     Attributes:
         last: the number of the log's last entry, as far as it is known here.
-        feeds: those of its devices that are connected: a list, which is gone through for every entry.
+        feeds: those of its devices that are connected, at most one for each; gone through for every entry.
         senders: the connections that only send.
     """
 
@@ -59,12 +59,17 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.last = 0
+        # Lists, since most members have one connection, and an empty set takes 200 bytes.
         self.feeds: list[Feed] = []
-        self.senders: set[Session] = set()
+        self.senders: list[Session] = []
 
-    def connections(self) -> dict[bytes, Session]:
-        """The connections of its devices, by their names."""
-        return {feed.session.account.device: feed.session for feed in self.feeds if feed.session.account is not None}
+    def feed(self, device: bytes) -> Feed | None:
+        """That of a device."""
+        for feed in self.feeds:
+            account = feed.session.account
+            if account is not None and account.device == device:
+                return feed
+        return None
 
 
 class Members:
@@ -141,12 +146,13 @@ class Members:
             opened: the device's cursor and the end of the log; None for a connection that only sends.
         """
         if opened is None:
-            self._mailboxes.setdefault(account.member, Mailbox()).senders.add(session)
+            self._mailboxes.setdefault(account.member, Mailbox()).senders.append(session)
+            account.sent = OrderedDict()
             session.account = account
             return
         mailbox = self._mailboxes.get(account.member)
-        if mailbox is not None and (older := mailbox.connections().get(account.device)):
-            self._end(older, b"the device has connected again")
+        if mailbox is not None and (older := mailbox.feed(account.device)):
+            self._end(older.session, b"the device has connected again")
         mailbox = self._mailboxes.setdefault(account.member, Mailbox())
         mailbox.last = max(mailbox.last, opened.last)
         account.feed = Feed(session, opened.cursor)
@@ -164,8 +170,9 @@ class Members:
             self._tell_store(account, account.feed)
         session.account = None
         mailbox = self._mailboxes[account.member]
-        mailbox.senders.discard(session)
-        if account.feed is not None:
+        if account.feed is None:
+            mailbox.senders.remove(session)
+        else:
             mailbox.feeds.remove(account.feed)
             self._presence.leave(session, account)
         if not mailbox.feeds and not mailbox.senders:
@@ -246,14 +253,14 @@ class Members:
 
     def watch(self, account: Account, message: int) -> None:
         """Tell a connection that only sends what becomes of a message."""
-        if account.feed is None:
+        if account.sent is not None:
             account.sent[message] = None
             if len(account.sent) > _SENT_MESSAGES:
                 account.sent.popitem(last=False)
 
     def _tell_sender(self, session: Session, entry: Entry) -> None:
         account = session.account
-        if account is not None and entry.message in account.sent:
+        if account is not None and account.sent is not None and entry.message in account.sent:
             if entry.kind is not Kind.DELIVERED:
                 del account.sent[entry.message]
             self._output.write(session, entry_frame(entry, session.name, numbered=False))
@@ -272,7 +279,11 @@ class Members:
             return
         news = frame(Verb.SENT, progress.room, id=progress.id, have=progress.have, of=progress.of)
         sessions = [feed.session for feed in mailbox.feeds]
-        sessions += [each for each in mailbox.senders if each.account and progress.message in each.account.sent]
+        sessions += [
+            each
+            for each in mailbox.senders
+            if each.account is not None and each.account.sent is not None and progress.message in each.account.sent
+        ]
         for session in sessions:
             if session.window:  # it takes output
                 self._output.write(session, news)
@@ -343,7 +354,8 @@ class Members:
     def devices(self, member: int) -> frozenset[bytes]:
         """The devices of a member that are connected."""
         mailbox = self._mailboxes.get(member)
-        return frozenset(mailbox.connections()) if mailbox is not None else frozenset()
+        feeds = mailbox.feeds if mailbox is not None else []
+        return frozenset(feed.session.account.device for feed in feeds if feed.session.account is not None)
 
     def end_devices(self, member: int, device: bytes) -> None:
         """Close the connections of a device, and of those below it, which were revoked."""

@@ -136,7 +136,8 @@ class Account:
         member: the store's number of the member.
         device: the device's name.
         feed: what the device is given; None on a connection that only sends.
-        sent: messages that were sent on this connection and whose fate is not final, by the store's numbers.
+        sent: messages that were sent on this connection and whose fate is not final, by the store's numbers; None on
+            one that receives, where their fates are entries of the log.
     """
 
     __slots__ = ("device", "feed", "member", "sent")
@@ -145,7 +146,7 @@ class Account:
         self.member = member
         self.device = device
         self.feed: Feed | None = None
-        self.sent: OrderedDict[int, None] = OrderedDict()
+        self.sent: OrderedDict[int, None] | None = None
 
 
 class Session:

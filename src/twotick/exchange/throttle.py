@@ -114,7 +114,7 @@ class Throttle:
         self._names = _Failures[bytes](_FREE_FOR_NAME, _NAME_MEMORY)
         self._addresses = _Failures[str](_FREE_FOR_ADDRESS, _ADDRESS_MEMORY)
         self._at_home = _Failures[tuple[bytes, str]](_FREE_FOR_NAME, _NAME_MEMORY)
-        self._homes: OrderedDict[bytes, OrderedDict[str, None]] = OrderedDict()
+        self._homes: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()  # of each name, the last one at the end
 
     def wait(self, name: bytes, address: str, now: float) -> float:
         """Tell how long to wait before another attempt.
@@ -161,11 +161,8 @@ class Throttle:
             self._at_home.forget((name, network))
         else:
             self._names.forget(name)
-        homes = self._homes.setdefault(name, OrderedDict())
-        homes[network] = None
-        homes.move_to_end(network)
-        if len(homes) > _HOMES:
-            homes.popitem(last=False)
+        others = [home for home in self._homes.get(name, ()) if home != network]
+        self._homes[name] = (*others[1 - _HOMES :], network)
         self._homes.move_to_end(name)
         if len(self._homes) > _REMEMBERED:
             self._homes.popitem(last=False)
@@ -181,7 +178,7 @@ def _network(address: str) -> str:
     except ValueError:
         return address
     if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
+        return address
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return f"{int(parsed) >> _HOST_BITS:x}"

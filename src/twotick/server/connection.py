@@ -29,7 +29,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: "Server") -> None:
         self._server = server
         self._parser = Parser(server.heads)
-        self._untaken: list[Frame] = []
+        self._untaken: tuple[Frame, ...] = ()
         self.reading = True
         self.late = False
         self.ended = False
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
             self._stop_reading([])
             return
         if self._untaken and not self.lingering:
-            self._untaken = self._server.exchange.take(self.session, self._untaken)
+            self._untaken = (*self._server.exchange.take(self.session, list(self._untaken)),)
             self._server.flush_soon()
             if self.session.paused:
                 return
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
 
     def _stop_reading(self, untaken: list[Frame]) -> None:
         """Read nothing for now; the time for that does not count for a frame that has begun."""
-        self._untaken += untaken
+        self._untaken += (*untaken,)
         if self.reading:
             self.reading = False
             self._server.watch_frame(self, False, False)

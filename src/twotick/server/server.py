@@ -97,7 +97,7 @@ class Server:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._most_connections = min(limits.connections, _raise_file_limit() - _SPARE_FILES)
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # which for many takes half of a set's memory
         self._registering = _Deadlines(limits.register_timeout)
         self._framing = _Deadlines(limits.frame_timeout)
         self._lingering = _Deadlines(limits.linger_timeout)
@@ -184,7 +184,7 @@ class Server:
 
     def opened(self, connection: Connection) -> None:
         """A connection came: it has a while to register."""
-        self._connections.add(connection)
+        self._connections[connection] = None
         if len(self._connections) > self._most_connections:
             self._turned_away += 1
             connection.transport.abort()
@@ -207,7 +207,7 @@ class Server:
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         for deadlines in (self._registering, self._framing, self._lingering):
             deadlines.discard(connection)
         self.exchange.disconnected(connection.session)

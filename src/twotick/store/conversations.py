@@ -173,9 +173,9 @@ class Talk:
         else:
             logs.execute("DELETE FROM conversation WHERE member = ? AND peer = ?", (box.number, peer))
         if blocked:
-            box.blocked.add(peer)
+            box.blocked |= {peer}
         else:
-            box.blocked.discard(peer)
+            box.blocked -= {peer}
 
 
 def _state(waits: bool, was_read: bool) -> State:

@@ -27,8 +27,8 @@ _DELIVERED_ENTRY: Final = Kind.DELIVERED
 _FAILED_ENTRY: Final = Kind.FAILED
 
 _REMEMBERED = 20_000
-"""Mailboxes, about 1 KiB each; messages that several wait for; tens of members of rooms. With more, all are forgotten
-at the end of a batch."""
+"""Mailboxes, about 700 bytes each; messages that several wait for; tens of members of rooms. With more, all are
+forgotten at the end of a batch."""
 
 _AT_ONCE = 32
 _FIND_IDS = (
@@ -45,6 +45,10 @@ _YOUNG = 256
 """Messages that are remembered for each mailbox, about 200 bytes each."""
 
 _NO_DEVICE: Final = bytearray()
+
+# An empty set takes 200 bytes, and most mailboxes have some.
+_NOBODY: Final = frozenset[bytes]()
+_NO_MEMBER: Final = frozenset[int]()
 
 MESSAGE = "m.number, m.sender, m.id, m.recipient, m.size, m.total, m.waiting, m.failed, m.reason, m.room"
 """The columns that make a Message; see `Logs.message`."""
@@ -100,12 +104,12 @@ class Mailbox:
         entries: int,
         size: int,
         cursors: dict[str, int],
-        blocked: set[bytes],
+        blocked: frozenset[bytes],
     ):
         self.number = number
         self.name = name
         self.folded = name.lower().encode()
-        self.blocked = blocked
+        self.blocked = blocked or _NOBODY
         self.last = last
         self.mark = mark
         self.entries = entries
@@ -116,7 +120,7 @@ class Mailbox:
         self.young: list[tuple[int, Message]] = []
         self.counted = last
         self.sizes: list[tuple[int, int]] = []
-        self.written: set[int] = set()
+        self.written: frozenset[int] = _NO_MEMBER
 
     def forget_young(self) -> None:
         """From now on, what has come has to be looked up."""
@@ -202,7 +206,7 @@ class Logs:
 
     def flush(self) -> None:
         """Write what was decided into its tables."""
-        self._write_contents()
+        self.write_contents()
         self._note_counters()
         self._in_table.update(self._pending.ids)
         self._in_table.update(self._fresh.ids)
@@ -218,7 +222,7 @@ class Logs:
 
     def end(self) -> None:
         """End a batch: make what was decided last, and do not remember more than is reasonable."""
-        self._write_contents()
+        self.write_contents()
         self._note_counters()
         fresh, pending = self._fresh, self._pending
         many = max(len(self._mailboxes), len(self._shared), self._in_rooms // 10) > _REMEMBERED
@@ -231,7 +235,8 @@ class Logs:
         if many:
             self.drop_remembered()
 
-    def _write_contents(self) -> None:
+    def write_contents(self) -> None:
+        """Write the headers and bodies of this batch's messages into their table."""
         insert(self._connection, "content", 3, self._contents)
         self._contents.clear()
 
@@ -254,10 +259,10 @@ class Logs:
         cursors = dict(
             self.execute("SELECT name, cursor FROM device WHERE member = ? AND cursor IS NOT NULL", (member,))
         )
-        blocked = {
+        blocked = frozenset(
             peer
             for (peer,) in self.execute("SELECT peer FROM conversation WHERE member = ? AND blocked = 1", (member,))
-        }
+        )
         box = Mailbox(member, name, last, mark, entries, size, cursors, blocked)
         self._mailboxes[member] = box
         return box
@@ -510,9 +515,7 @@ class Logs:
         if other == box.number or recipient.lower() == b"all" or self.mailbox(other) is None:
             return False
         noted = self.execute("INSERT OR IGNORE INTO contact VALUES (?, ?)", (box.number, other))
-        if len(box.written) == _YOUNG:
-            box.written.clear()
-        box.written.add(other)
+        box.written = frozenset({other}) if len(box.written) == _YOUNG else box.written | {other}
         return noted.rowcount > 0
 
     def remove_if_unused(self, message: Message) -> None:

@@ -28,7 +28,7 @@ class Texts:
     def next(self) -> tuple[list[tuple[int, str]], bool]:
         """See Source. The index has all messages up to a number that is noted in the database."""
         execute = self._logs.execute
-        self._logs.flush()
+        self._logs.write_contents()
         texts: list[tuple[int, str]] = []
         size = 0
         for number, headers, body in execute(
@@ -41,6 +41,8 @@ class Texts:
                 break
         if texts:
             execute("UPDATE word_progress SET up_to = ?", (texts[-1][0],))
+        else:
+            self._logs.flush()  # it is quiet: a good time to empty the journal, which is in memory as well
         return texts, len(texts) == AT_ONCE or size >= BYTES_AT_ONCE
 
     def cleaned(self) -> None:
@@ -49,6 +51,7 @@ class Texts:
 
     def looker(self, member: int, peer: bytes) -> Looker:
         """See Source."""
+        self._logs.flush()
         reading = self._reading
 
         def look(message: int) -> Entry | None:
