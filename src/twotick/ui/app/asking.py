@@ -102,9 +102,7 @@ class Asking(Session):
 
     def _transferred(self, message: Message, transfer: Transfer | None) -> None:
         message.transfer = transfer
-        conversation = self.conversations.find(message.conversation)
-        if conversation is not None:
-            self.conversations.changed(conversation)
+        self.conversations.alter(message)
 
     # Rooms
 
