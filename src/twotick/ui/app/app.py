@@ -50,6 +50,18 @@ class Wishes:
     folder: Path | None = None
 
 
+def folder_of(name: str, server: str, inside: Path | None = None) -> Path:
+    """Where all is kept of one user at one server.
+
+    Args:
+        name: the user.
+        server: the server.
+        inside: where that folder is; None for the platform's place for data.
+    """
+    data = inside or platformdirs.user_data_path("twotick") / "chat"
+    return data / f"{name.lower()}@{quote(server, safe='')}"
+
+
 class TwotickApp(App[None]):
     """Chat on a terminal.
 
@@ -118,9 +130,7 @@ class TwotickApp(App[None]):
     # Sessions
 
     def _folder(self, name: str, server: str) -> Path:
-        """Where all is kept of one user at one server."""
-        data = self._wishes.folder or platformdirs.user_data_path("twotick") / "chat"
-        return data / f"{name.lower()}@{quote(server, safe='')}"
+        return folder_of(name, server, self._wishes.folder)
 
     def _begin_as_guest(self, name: str, server: str) -> None:
         from twotick.ui.app.guest import GuestSession
