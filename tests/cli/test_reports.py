@@ -82,9 +82,9 @@ def test_a_report_is_closed_beside_a_running_server(operator: Operator) -> None:
     ("number", "status", "problem"),
     [
         ("9", 65, "twotick: there is no report 9\n"),
-        ("x", 64, "should be a valid integer"),
-        ("0", 64, "should be greater than or equal to 1"),
-        ("9" * 30, 64, "should be less than or equal to 1000000000000000"),
+        ("x", 64, "NUMBER"),
+        ("0", 64, "NUMBER"),
+        ("9" * 30, 64, "1000000000000000"),
     ],
 )
 def test_what_is_no_report_is_refused(operator: Operator, number: str, status: int, problem: str) -> None:

@@ -71,7 +71,7 @@ def test_a_port_in_use_is_one_clear_line_wherever_it_was_set(port_in_use: int, t
         (["--host", ""], 71, r"cannot listen on :0: .*\n"),
         (["--host", "192.0.2.1"], 71, r"cannot listen on 192.0.2.1:0: .*assign.*\n"),
         (["--port", "65536"], 64, r"the setting port cannot be 65536: .*\n"),
-        (["--port", "http"], 64, r"Usage: (.|\n)*'--port'.* valid integer.*\n"),
+        (["--port", "http"], 64, r"Usage: (.|\n)*'--port'.* valid int.*\n"),
         (["--config", "/nonexistent"], 64, r"cannot read the settings in /nonexistent: .*\n"),
         (["--config", "/"], 64, r"Usage: (.|\n)*'/' is a directory.\n"),
         (["extra"], 64, r"Usage: (.|\n)*unexpected extra argument.*\n"),

@@ -1,6 +1,7 @@
 """Settings: from the command line, else a variable, else a file, else the default."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from twotick.settings import Settings, SettingsError, load
 from twotick.store import StoreLimits
 
 PAGES = Path(__file__).parents[2] / "docs"
+NAMES = {each.name for each in fields(Settings)}
 UNITS = {"": 1, "s": 1, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -64,7 +66,7 @@ SERVER = {
 
 def test_every_setting_of_a_server_reaches_it() -> None:
     defaults = load(None, {}).server_options()
-    for name in Settings.model_fields.keys() - {"server", "notify", "theme"}:
+    for name in NAMES - {"server", "notify", "theme"}:
         assert load(None, {name: SERVER.get(name, 7)}).server_options() != defaults, name
 
 
@@ -73,7 +75,7 @@ def test_every_limit_of_the_protocol_is_a_setting() -> None:  # section 8
     limits = page.partition("## 8.")[2].partition("\n## ")[0]
     names = [line.split("`")[1] for line in limits.splitlines() if line.startswith("| `")]
     assert len(names) == 13
-    assert set(names) < set(Settings.model_fields)
+    assert set(names) < NAMES
 
 
 def test_what_extended_connections_are_told_of_is_what_is_taken() -> None:  # rule 9.3
@@ -86,7 +88,7 @@ def test_operators_find_every_setting_with_its_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `?([^|`]+)`? \|", page.partition("\n## Settings")[2], re.MULTILINE)
     settings = load(None, {})
     told = dict(rows)
-    assert told.keys() == Settings.model_fields.keys()
+    assert told.keys() == NAMES
     for name, default in told.items():
         value = getattr(settings, name)
         if isinstance(value, bool):
@@ -108,7 +110,7 @@ def test_operators_find_every_setting_with_its_default() -> None:
         ("answer_timeout = nan", "the setting answer_timeout cannot be nan"),
         ("max_body = 10000000000", "the setting max_body cannot be"),
         ("host = 5", "the setting host cannot be 5"),
-        ('sign_up = "all"', "the setting sign_up cannot be 'all': .*'open', 'invite' or 'closed'"),
+        ('sign_up = "all"', "the setting sign_up cannot be 'all': .*'closed', 'open' or 'invite'"),
         ("data = 5", "the setting data cannot be 5"),
         ("retention_days = 0", "the setting retention_days cannot be 0"),
         ("prot = 1", "there is no setting prot"),

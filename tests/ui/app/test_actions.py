@@ -379,7 +379,7 @@ async def test_one_reacts_with_an_emoji_that_is_found_by_its_name(alice: Person,
     await asks(alice, session, "react", "t1", "\U0001f389")
     team = session.all.open("#team")
     team.messages[1].reactions = {"\U0001f389": ["Alice"], "\U0001f44d": ["carol"]}
-    session.all.changed(team)
+    session.all.alter(team.messages[1])
     await alice.sees("\U0001f389 1  \U0001f44d 1")
     await alice.press("plus")
     await alice.sees("\U0001f389  take it back")
@@ -478,7 +478,7 @@ async def test_how_much_of_a_file_is_here_is_shown(alice: Person, session: Playe
     put(session.all, each)
     for done, share in ((0, "  0%"), (250, " 25%"), (1000, "100%")):
         each.transfer = Transfer(done, 1000)
-        session.all.changed(session.all.open("#team"))
+        session.all.alter(each)
         await alice.sees(share)
 
 

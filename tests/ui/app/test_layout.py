@@ -1,7 +1,5 @@
 """How messages are laid out."""
 
-from dataclasses import replace
-
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -10,7 +8,7 @@ from tests.ui.app.making import MORNING, message
 from tests.ui.test_text import anything, obeyed, tricks
 from twotick.client import State
 from twotick.ui.app.folding import Line, folded, links, wrapped
-from twotick.ui.app.layout import MOST_LINES, Around, height, lines, shape
+from twotick.ui.app.layout import MOST_LINES, Around, height, lines
 from twotick.ui.app.model import Event, File, Message, Transfer
 
 BEFORE = message("before", 0)
@@ -76,14 +74,6 @@ def test_nothing_that_somebody_else_fills_in_leaves_its_place(
         if width > 8:
             assert cell_len(text_of(line)) <= width
     assert len(lines(each, around._replace(quoted=None), width)) == len(built)
-
-
-@given(messages(), messages(), st.sets(st.sampled_from(["text", "state", "have", "reactions", "file", "transfer"])))
-def test_messages_of_one_shape_have_equally_many_lines(one: Message, other: Message, changes: set[str]) -> None:
-    other = replace(one, **{name: getattr(other, name) for name in changes})
-    around = Around(BEFORE)
-    if shape(one, around) == shape(other, around):
-        assert height(one, around, 40) == height(other, around, 40)
 
 
 @given(anything | tricks | st.text("ab \U0001f469\u200d\U0001f4bb\u4f60e\u0301\ufe0f"), widths)

@@ -7,11 +7,11 @@ import pytest
 from textual.app import App, ComposeResult
 
 from tests.client.members import chatting, until
-from tests.ui.app.making import message
+from tests.ui.app.making import message, put
 from tests.ui.app.people import member, person
 from twotick.ui.app import layout, messages
 from twotick.ui.app.messages import MessageList
-from twotick.ui.app.model import Conversation, Conversations, File
+from twotick.ui.app.model import Conversation, Conversations, File, Message
 
 MANY = 10_000
 
@@ -21,7 +21,8 @@ class Lone(App[None]):
 
     def __init__(self, count: int) -> None:
         super().__init__()
-        self.list = MessageList(Conversations("alice"))
+        self.conversations = Conversations("alice")
+        self.list = MessageList(self.conversations)
         self.conversation = Conversation("bob", "bob", loaded=True, complete=True)
         for seq in range(1, count + 1):
             each = message(f"message {seq} " + "and more of it " * (seq % 7), seq, minutes=seq)
@@ -65,6 +66,60 @@ async def test_only_what_is_seen_is_built(monkeypatch: pytest.MonkeyPatch) -> No
         for _ in range(50):
             await pilot.press("pagedown")
         assert len(built) < 1000
+
+
+async def test_only_what_is_different_is_laid_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[Message] = []
+
+    def noted(each: Message, around: layout.Around, width: int) -> int:
+        measured.append(each)
+        return layout.height(each, around, width)
+
+    app = Lone(MANY)
+    async with app.run_test(size=(60, 20)):
+        await until(lambda: f"message {MANY} " in app.shown)
+        monkeypatch.setattr(messages, "height", noted)
+        changed = app.conversation.messages[-3]
+        changed.text = "two\nlines"
+        app.list.alter(changed)
+        app.list.update_messages()
+        assert measured == [changed]
+        assert "two" in app.shown
+        assert "lines" in app.shown
+        assert f"message {MANY} " in app.shown
+        measured.clear()
+        new = message("brand new", MANY + 1, minutes=MANY + 1)
+        app.conversation.messages.append(new)
+        app.list.update_messages()
+        assert measured == [new]
+        assert "brand new" in app.shown
+        measured.clear()
+        older = [message(f"older {seq}", seq, minutes=seq) for seq in range(-9, 1)]
+        second = app.conversation.messages[0]
+        app.conversation.messages[:0] = older
+        app.list.update_messages()
+        assert measured == [*older, second]
+        assert "brand new" in app.shown
+        measured.clear()
+        gone = app.conversation.messages.pop(5000)
+        app.list.update_messages()
+        assert measured == [app.conversation.messages[5000]]
+        assert gone not in measured
+        app.list.action_select_first()
+        assert "older -9" in app.shown
+
+
+async def test_a_quote_changes_with_what_it_quotes() -> None:
+    app = Lone(10)
+    conversations = app.conversations
+    put(conversations, *(quoted := app.conversation.messages))
+    app.conversation = conversations.open("bob")
+    async with app.run_test(size=(60, 20)):
+        await until(lambda: "\u250c bob: message 5" in app.shown)
+        quoted[4].text = "something else"
+        app.list.alter(quoted[4])
+        app.list.update_messages()
+        assert "\u250c bob: something else" in app.shown
 
 
 async def test_every_message_is_on_the_lines_that_were_counted_for_it() -> None:

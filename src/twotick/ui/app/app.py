@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
 import platformdirs
@@ -15,8 +15,6 @@ from textual.screen import Screen
 from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, TwotickError, credentials
 from twotick.client.credentials import Credential
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
-from twotick.ui.app.first_run import FirstRun, Start
-from twotick.ui.app.guest import GuestSession
 from twotick.ui.app.layout import summary
 from twotick.ui.app.main import Main
 from twotick.ui.app.member import MemberSession
@@ -24,7 +22,9 @@ from twotick.ui.app.model import Message
 from twotick.ui.app.notices import Notify, rings, tell
 from twotick.ui.app.session import Session
 from twotick.ui.app.themes import THEMES
-from twotick.ui.member import new_login, this_device
+
+if TYPE_CHECKING:  # what is not needed for the first picture is imported when it is
+    from twotick.ui.app.first_run import FirstRun, Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,18 @@ class Wishes:
     notify: Notify = "bell"
     theme: str = "terminal"
     folder: Path | None = None
+
+
+def folder_of(name: str, server: str, inside: Path | None = None) -> Path:
+    """Where all is kept of one user at one server.
+
+    Args:
+        name: the user.
+        server: the server.
+        inside: where that folder is; None for the platform's place for data.
+    """
+    data = inside or platformdirs.user_data_path("twotick") / "chat"
+    return data / f"{name.lower()}@{quote(server, safe='')}"
 
 
 class TwotickApp(App[None]):
@@ -95,7 +107,7 @@ class TwotickApp(App[None]):
         elif wishes.name:
             self._begin_as_guest(wishes.name, wishes.server)
         else:
-            self._show(FirstRun(Start(wishes.server, "")))
+            self._ask_who(wishes.server)
 
     async def on_unmount(self) -> None:
         """Let everything go, so that the app can be started again at once."""
@@ -118,15 +130,15 @@ class TwotickApp(App[None]):
     # Sessions
 
     def _folder(self, name: str, server: str) -> Path:
-        """Where all is kept of one user at one server."""
-        data = self._wishes.folder or platformdirs.user_data_path("twotick") / "chat"
-        return data / f"{name.lower()}@{quote(server, safe='')}"
+        return folder_of(name, server, self._wishes.folder)
 
     def _begin_as_guest(self, name: str, server: str) -> None:
+        from twotick.ui.app.guest import GuestSession
+
         try:
             self._begin(GuestSession(name, server, self._wishes.max_body, self._folder(name, server)))
         except TwotickError as error:
-            self._ask_for_another(Start(server, name), error)
+            self._ask_who(server, name, str(error))
 
     def _begin_as_member(self, who: Credential) -> None:
         try:
@@ -136,13 +148,13 @@ class TwotickApp(App[None]):
             self.exit()
             return
         self._begin(session)
-        self._talk()  # what is kept here is there at once
+        self._talk()
 
     def _begin(self, session: Session) -> None:
         self._session = session
         session.on_connection = self._connection_changed
         session.on_message = self._arrived
-        self._serve(session)
+        self.call_after_refresh(self._serve, session)  # what is kept here is shown before
 
     @work(group="session", exclusive=True)
     async def _serve(self, session: Session) -> None:
@@ -157,13 +169,16 @@ class TwotickApp(App[None]):
         """Nobody can be that: ask for something else."""
         await session.close()
         self._session = self._main = None
-        self._ask_for_another(Start(session.server, session.name), error)
+        self._ask_who(session.server, session.name, str(error))
 
-    def _ask_for_another(self, start: Start, error: TwotickError) -> None:
+    def _ask_who(self, server: str, name: str = "", problem: str = "") -> None:
+        """Ask for somebody to be, somebody else after a problem."""
+        from twotick.ui.app.first_run import FirstRun, Start
+
         if isinstance(self.screen, FirstRun):
-            self.screen.say(str(error))
+            self.screen.say(problem)
         else:
-            self._show(FirstRun(start, str(error)))
+            self._show(FirstRun(Start(server, name), problem))
 
     def _talk(self) -> None:
         assert self._session is not None
@@ -190,12 +205,14 @@ class TwotickApp(App[None]):
 
     # Signing in
 
-    @on(FirstRun.Chosen)
-    async def _chosen(self, event: FirstRun.Chosen) -> None:
+    def on_first_run_chosen(self, event: "FirstRun.Chosen") -> None:
+        """Somebody has said who to be."""
         self._start(event.start)
 
     @work(group="start", exclusive=True)
-    async def _start(self, start: Start) -> None:
+    async def _start(self, start: "Start") -> None:
+        from twotick.ui.member import new_login, this_device
+
         try:
             if start.password:
                 trust, _ = await new_login(
@@ -205,8 +222,7 @@ class TwotickApp(App[None]):
                     self.notify(line, timeout=20)
             who = credentials.load(start.server, start.name) if start.password else None
         except (TwotickError, ValueError) as error:
-            if isinstance(self.screen, FirstRun):
-                self.screen.say(str(error))
+            self._ask_who(start.server, start.name, str(error))
             return
         if who is not None:
             self._begin_as_member(who)

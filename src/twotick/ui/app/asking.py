@@ -4,16 +4,19 @@ import contextlib
 from abc import abstractmethod
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from twotick.client.answers import RecipientState, Role, RoomInfo
 from twotick.client.errors import RequestRefused, TwotickError
-from twotick.client.member import MemberClient
 from twotick.client.messages import FileInfo
 from twotick.ui.app.book import PAGE
 from twotick.ui.app.incoming import LONGEST_TOPIC, Incoming, access_of, left
 from twotick.ui.app.model import Conversation, Message, Room, RoomMember, Transfer
 from twotick.ui.app.session import Hit, Hits, Session
 from twotick.wire import is_name, is_room
+
+if TYPE_CHECKING:
+    from twotick.client import MemberClient
 
 _REACH = 5_000
 """Messages that are loaded to get to a certain one."""
@@ -28,7 +31,7 @@ class Asking(Session):
     _incoming: Incoming
 
     @abstractmethod
-    async def _server(self) -> MemberClient:
+    async def _server(self) -> "MemberClient":
         """Who asks.
 
         Raises:
@@ -99,9 +102,7 @@ class Asking(Session):
 
     def _transferred(self, message: Message, transfer: Transfer | None) -> None:
         message.transfer = transfer
-        conversation = self.conversations.find(message.conversation)
-        if conversation is not None:
-            self.conversations.changed(conversation)
+        self.conversations.alter(message)
 
     # Rooms
 

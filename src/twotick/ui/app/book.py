@@ -177,9 +177,7 @@ class Book:
         """So many recipients of a message to a room have it."""
         message.have, message.of = have, of
         self.store.settle(message)
-        conversation = self.conversations.find(message.conversation)
-        if conversation is not None:
-            self.conversations.changed(conversation)
+        self.conversations.alter(message)
 
     def _settle_change(self, message: Message, change: Change, state: State, place: int, reason: str) -> None:
         key = message.conversation
@@ -225,9 +223,7 @@ class Book:
             shown.edited, shown.deleted, shown.reactions = kept.edited, kept.deleted, kept.reactions
             shown.changing = False
             self._lay_over(shown)
-        conversation = self.conversations.find(key)
-        if conversation is not None:
-            self.conversations.changed(conversation)
+        self.conversations.alter(shown)
 
     def _lay_over(self, message: Message) -> None:
         """Change a message as it will be when what waits was sent."""

@@ -72,23 +72,6 @@ class Around(NamedTuple):
     me: str = ""
 
 
-def shape(message: Message, around: Around) -> tuple[object, ...]:
-    """What the number of lines of a message depends on, besides the width."""
-    before, new, blocked, *_ = around
-    return (
-        before,
-        new,
-        blocked,
-        message.text,
-        message.state,
-        message.have,
-        message.deleted,
-        message.edited,
-        not message.reactions,
-        message.file,
-    )
-
-
 def height(message: Message, around: Around, width: int) -> int:
     """How many lines a message takes.
 

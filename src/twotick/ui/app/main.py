@@ -122,6 +122,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
     def on_mount(self) -> None:
         """Begin with what was said last."""
         self._conversations.changed = self._changed
+        self._conversations.altered = self.messages.alter
         self.session.on_refusal = lambda reason: self.say(reason, problem=True)
         if self._first is None:
             self._first = next((each.name for each in self._conversations), None)
@@ -138,6 +139,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
     def on_unmount(self) -> None:
         """Nobody looks any more."""
         self._conversations.changed = lambda _: None
+        self._conversations.altered = lambda _: None
         self.session.on_refusal = lambda _: None
 
     # What is shown

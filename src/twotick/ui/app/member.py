@@ -15,25 +15,21 @@ import contextlib
 import time
 from collections.abc import Coroutine, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twotick.client import (
     ConnectionLost,
-    MemberClient,
     MemberMessage,
-    MemberReceipt,
     NotDelivered,
     OutboxError,
     RequestRefused,
     State,
     TooManyRequests,
     TwotickError,
-    join,
 )
 from twotick.client.credentials import Credential
 from twotick.client.entries import Presence as Whereabouts
 from twotick.client.messages import FileInfo
-from twotick.client.writing import SendOptions
 from twotick.ui.app.asking import Asking, for_people
 from twotick.ui.app.incoming import EVERYONE, Incoming
 from twotick.ui.app.model import Action, Change, Conversation, File, Kind, Message, Presence, Transfer
@@ -42,6 +38,9 @@ from twotick.ui.app.session import Deed
 from twotick.ui.app.store import LocalStore
 from twotick.ui.tasks import together
 from twotick.wire import is_name
+
+if TYPE_CHECKING:
+    from twotick.client import MemberClient, MemberReceipt, SendOptions
 
 _DEVICE = "chat"
 """What is added to the device's name."""
@@ -93,6 +92,8 @@ class MemberSession(Asking):
         self._incoming = Incoming(self._book, lambda message: self.on_message(message), self._look.set)
 
     async def _run(self) -> None:
+        from twotick.client import join  # not earlier: what is kept here is to be seen before
+
         self._decided.clear()
         self._unsent, self._uploads = asyncio.Queue(), asyncio.Queue()
         for message in self._book.waiting:
@@ -130,7 +131,7 @@ class MemberSession(Asking):
             self._look.set()
         self._tell(problem)
 
-    async def _server(self) -> MemberClient:
+    async def _server(self) -> "MemberClient":
         await self._decided.wait()
         if self._me is None:
             raise self.problem or ConnectionLost("there is no connection")
@@ -181,7 +182,7 @@ class MemberSession(Asking):
 
     # Sending
 
-    async def _send_all(self, me: MemberClient, group: asyncio.TaskGroup) -> None:
+    async def _send_all(self, me: "MemberClient", group: asyncio.TaskGroup) -> None:
         while True:
             message = await self._unsent.get()
             if message.file is not None and not message.file.key:
@@ -189,7 +190,7 @@ class MemberSession(Asking):
             else:
                 await self._queue(me, group, message)
 
-    async def _upload_all(self, me: MemberClient, group: asyncio.TaskGroup) -> None:
+    async def _upload_all(self, me: "MemberClient", group: asyncio.TaskGroup) -> None:
         while True:
             message = await self._uploads.get()
             try:
@@ -202,7 +203,7 @@ class MemberSession(Asking):
             else:
                 await self._queue(me, group, message)
 
-    async def _upload(self, me: MemberClient, message: Message) -> None:
+    async def _upload(self, me: "MemberClient", message: Message) -> None:
         if message.path is None or message.file is None:
             raise TwotickError("it is not known any more where the file is")
         name = message.file.name
@@ -217,7 +218,7 @@ class MemberSession(Asking):
         message.file = File(file.key, file.name, file.size, file.hash)
         self.store.set_file(message)
 
-    async def _queue(self, me: MemberClient, group: asyncio.TaskGroup, message: Message) -> None:
+    async def _queue(self, me: "MemberClient", group: asyncio.TaskGroup, message: Message) -> None:
         typed = self.store.again(message) or message  # without changes that go out after it
         try:
             with for_people():
@@ -230,9 +231,9 @@ class MemberSession(Asking):
         else:
             group.create_task(self._follow(message, receipt))
 
-    def _options(self, message: Message) -> SendOptions:
+    def _options(self, message: Message) -> "SendOptions":
         """How a message is sent."""
-        options = SendOptions(id=message.id, reply_to=message.reply_to)
+        options: SendOptions = {"id": message.id, "reply_to": message.reply_to}
         if self._book.conversation(message.conversation).kind is Kind.EVERYONE:
             options["headers"] = {EVERYONE: "ALL"}
         if message.file is not None:
@@ -249,7 +250,7 @@ class MemberSession(Asking):
                     options["reacts_to"] = about
         return options
 
-    async def _follow(self, message: Message, receipt: MemberReceipt) -> None:
+    async def _follow(self, message: Message, receipt: "MemberReceipt") -> None:
         """Turn a message's ticks as they come."""
         try:
             await receipt.accepted()
@@ -268,7 +269,7 @@ class MemberSession(Asking):
 
     # How things stand
 
-    async def _keep_up(self, me: MemberClient) -> None:
+    async def _keep_up(self, me: "MemberClient") -> None:
         """Get what is missing here, and from then on look how things stand when that may have changed."""
         await self._inform(me)
         await self._catch_up(me)
@@ -280,7 +281,7 @@ class MemberSession(Asking):
             await self._inform(me)
             await asyncio.sleep(_LOOK_PAUSE)
 
-    async def _inform(self, me: MemberClient) -> None:
+    async def _inform(self, me: "MemberClient") -> None:
         """Ask what is unread, and how conversations and rooms are."""
         with contextlib.suppress(RequestRefused, TooManyRequests):  # then what is known stays
             self._incoming.take_standings(await me.conversations(), rank=not self._caught_up)
@@ -288,7 +289,7 @@ class MemberSession(Asking):
             for each in await me.rooms():
                 self._note(each)
 
-    async def _catch_up(self, me: MemberClient) -> None:
+    async def _catch_up(self, me: "MemberClient") -> None:
         """Get what is missing here out of history, back to the newest that is here."""
         known = self.store.newest()
         before: int | None = None
@@ -354,7 +355,7 @@ class MemberSession(Asking):
         if self._me is not None:
             self._watching = self._spawn(self._say(self._me))
 
-    async def _say(self, me: MemberClient) -> None:
+    async def _say(self, me: "MemberClient") -> None:
         state = Whereabouts.HERE if self._here else Whereabouts.AWAY
         with contextlib.suppress(RequestRefused, TooManyRequests):
             found = await me.status(state, shown=self._wanted_shown)

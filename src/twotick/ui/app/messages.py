@@ -1,7 +1,6 @@
 """The list of messages: only the lines that are seen are built."""
 
 from bisect import bisect_right
-from functools import lru_cache
 from itertools import accumulate
 from typing import ClassVar
 
@@ -16,8 +15,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from twotick.ui.app.folding import Line
-from twotick.ui.app.layout import Around, height, lines, shape
+from twotick.ui.app.layout import Around, height, lines
 from twotick.ui.app.model import Conversation, Conversations, Kind, Message
+
+_MOST_BUILT = 512
+"""Messages whose lines are kept."""
 
 _NEAR = 20
 """Lines from the top at which older messages are asked for."""
@@ -93,12 +95,13 @@ class MessageList(ScrollView, can_focus=True):
         self._conversations = conversations
         self._messages: list[Message] = []
         self._new: Message | None = None
-        self._heights: dict[Message, tuple[tuple[object, ...], int]] = {}
+        self._altered: set[Message] = set()  # since they were laid out
+        self._blocked: frozenset[str] = frozenset()  # whose messages are hidden
+        self._heights: list[int] = []  # of each message, in lines
         self._tops: list[int] = [0]  # line of the beginning of each message, and of the end
+        self._built: dict[Message, list[Line]] = {}
         self._width = 0
-        self._in_room = False
         self._at_end = True
-        self._lines = lru_cache(512)(self._build)
 
     # What is shown
 
@@ -113,21 +116,24 @@ class MessageList(ScrollView, can_focus=True):
         self._new = new
         self.selected = None
         self._at_end = True
-        self._heights.clear()
+        self._forget_layout()
         self.update_messages()
+
+    def alter(self, message: Message) -> None:
+        """A message looks different now, which `update_messages` is to show."""
+        if self.conversation is not None and message.conversation == self.conversation.key:
+            self._altered.add(message)
 
     def update_messages(self) -> None:
         """Something is different in the conversation; what is looked at stays where it is."""
         anchor, offset = self.top_message()
-        self._messages = list(self.conversation.messages) if self.conversation is not None else []
-        self._in_room = self.conversation is not None and self.conversation.kind is Kind.ROOM
-        if self.selected is not None and self.selected not in self._messages:
-            self.selected = None
         self._lay_out()
+        if self.selected is not None and self._where(self.selected) < 0:
+            self.selected = None
         if self._at_end:
             self._go(self._tops[-1])
-        elif anchor is not None and anchor in self._messages:
-            self._go(self._tops[self._messages.index(anchor)] + offset)
+        elif anchor is not None and (index := self._where(anchor)) >= 0:
+            self._go(self._tops[index] + offset)
         self.refresh()
 
     def top_message(self) -> tuple[Message | None, int]:
@@ -150,32 +156,65 @@ class MessageList(ScrollView, can_focus=True):
         """Which message a line belongs to."""
         return max(0, min(bisect_right(self._tops, line) - 1, len(self._messages) - 1))
 
+    def _where(self, message: Message) -> int:
+        """Where a message stands; -1 if it is not shown."""
+        index = self.conversation.index(message) if self.conversation is not None else -1
+        if 0 <= index < len(self._messages) and self._messages[index] is message:
+            return index
+        return self._messages.index(message) if message in self._messages else -1  # the conversation is ahead
+
     def _around(self, index: int) -> Around:
         message = self._messages[index]
         before = self._messages[index - 1] if index else None
-        blocked = self._in_room and self._conversations.is_blocked(message.sender)
+        blocked = message.sender.lower() in self._blocked
         return Around(before, message is self._new, blocked, None, self._conversations.name)
 
+    def _forget_layout(self) -> None:
+        self._messages, self._heights, self._tops = [], [], [0]
+        self._built.clear()
+        self._altered.clear()
+
     def _lay_out(self) -> None:
-        self._lines.cache_clear()
-        known, self._heights = self._heights, {}
-        found: list[int] = []
-        for index, message in enumerate(self._messages):
-            around = self._around(index)
-            its_shape = shape(message, around)
-            its_height = known.get(message)
-            if its_height is None or its_height[0] != its_shape:
-                its_height = its_shape, height(message, around, self._width)
-            self._heights[message] = its_height
-            found.append(its_height[1])
-        self._tops = list(accumulate(found, initial=0))
+        """Lay out what is new or different; the rest is only moved. As long as there is no room, nothing is shown."""
+        conversation = self.conversation if self._width else None
+        in_room = conversation is not None and conversation.kind is Kind.ROOM
+        blocked = self._conversations.blocked if in_room else frozenset[str]()
+        if blocked != self._blocked:
+            self._blocked = blocked
+            self._forget_layout()
+        before, heights = self._messages, self._heights
+        self._messages = conversation.messages.copy() if conversation is not None else []
+        same = _common(before, self._messages)
+        later = _common(before[same:][::-1], self._messages[same:][::-1])
+        end = len(self._messages) - max(0, later - 1)  # the first after what is new has another one before it
+        self._heights = heights[:same] + [self._measure(index) for index in range(same, end)]
+        self._heights += heights[len(before) - max(0, later - 1) :]
+        for index in [self._where(each) for each in self._altered]:
+            if index >= 0:
+                self._heights[index] = self._measure(index)
+                same = min(same, index)
+        self._tops[same:] = accumulate(self._heights[same:], initial=self._tops[same])
+        if self._altered:  # messages that quote them may be on the screen
+            self._built = {each: built for each, built in self._built.items() if each.reply_to is None}
+            self._altered.clear()
         self.virtual_size = Size(self._width, max(self._tops[-1], self.size.height))
 
-    def _build(self, index: int) -> list[Line]:
-        message, around = self._messages[index], self._around(index)
+    def _measure(self, index: int) -> int:
+        message = self._messages[index]
+        self._built.pop(message, None)
+        return height(message, self._around(index), self._width)
+
+    def _lines(self, index: int) -> list[Line]:
+        message = self._messages[index]
+        if (built := self._built.get(message)) is not None:
+            return built
+        around = self._around(index)
         if message.reply_to is not None and self.conversation is not None:
             around = around._replace(quoted=self._conversations.find_message(self.conversation, *message.reply_to))
-        return lines(message, around, self._width)
+        if len(self._built) >= _MOST_BUILT:
+            self._built.clear()
+        self._built[message] = built = lines(message, around, self._width)
+        return built
 
     def render_line(self, y: int) -> Strip:
         """A line of the screen."""
@@ -221,10 +260,10 @@ class MessageList(ScrollView, can_focus=True):
         if self.size.width != self._width:
             anchor, offset = self.top_message()
             self._width = self.size.width
-            self._heights.clear()
+            self._forget_layout()
             self._lay_out()
-            if anchor is not None and not at_end:
-                self._go(self._tops[self._messages.index(anchor)] + offset)
+            if anchor is not None and not at_end and (index := self._where(anchor)) >= 0:
+                self._go(self._tops[index] + offset)
         else:
             self.virtual_size = Size(self._width, max(self._tops[-1], self.size.height))
         if at_end:
@@ -262,8 +301,8 @@ class MessageList(ScrollView, can_focus=True):
     def action_select(self, steps: int) -> None:
         """Select another message."""
         if self._messages:
-            index = self._messages.index(self.selected) if self.selected in self._messages else len(self._messages)
-            self._select(index + steps)
+            index = self._where(self.selected) if self.selected is not None else -1
+            self._select((index if index >= 0 else len(self._messages)) + steps)
 
     def action_select_first(self) -> None:
         """Select the oldest message that is loaded."""
@@ -313,3 +352,15 @@ class MessageList(ScrollView, can_focus=True):
         """Show what the selected message leads to."""
         if self.selected is not None:
             self.post_message(self.Chosen(self.selected))
+
+
+def _common(some: list[Message], others: list[Message]) -> int:
+    """How many messages at the beginning of two lists are the same, found without a look at each."""
+    least, most = 0, min(len(some), len(others))
+    while least < most:
+        middle = (least + most + 1) // 2
+        if some[least:middle] == others[least:middle]:
+            least = middle
+        else:
+            most = middle - 1
+    return least

@@ -336,12 +336,14 @@ class Conversations:
 
     Attributes:
         changed: called with a conversation after something in it has changed.
+        altered: called before that with a message that is loaded and looks different now.
         stored: gives a message that is not loaded, by conversation, sender (empty for anybody) and Id.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.changed: Callable[[Conversation], None] = _nobody_cares
+        self.changed: Callable[[Conversation], None] = lambda _: None
+        self.altered: Callable[[Message], None] = lambda _: None
         self.stored: Callable[[str, str, str], Message | None] = _nothing_stored
         self._all: dict[str, Conversation] = {}
         self._presences: dict[str, Presence] = {}  # by name in lower case
@@ -410,6 +412,11 @@ class Conversations:
         """Whether the user wants nothing from that user, whose messages in rooms are hidden (rule 14.4)."""
         found = self.find(name)
         return found is not None and found.blocked
+
+    @property
+    def blocked(self) -> frozenset[str]:
+        """Those of whom `is_blocked` holds, in lower case."""
+        return frozenset(each.key for each in self._all.values() if each.blocked)
 
     # Messages
 
@@ -482,8 +489,15 @@ class Conversations:
             return False
         message.state = state
         message.reason = reason
-        self.changed(self._all[message.conversation])
+        self.alter(message)
         return True
+
+    def alter(self, message: Message) -> None:
+        """Something in a message has changed."""
+        self.altered(message)
+        conversation = self.find(message.conversation)
+        if conversation is not None:
+            self.changed(conversation)
 
     def count(self, conversation: Conversation, unread: int, mentions: int) -> None:
         """So many messages of a conversation are unread."""
@@ -519,10 +533,6 @@ class Conversations:
 def _naming(names: str) -> re.Pattern[str]:
     """What finds names after an `@`, with no letter or digit around (rule 14.2)."""
     return re.compile(rf"(?<![^\W_])@({names})(?![^\W_])", re.IGNORECASE)
-
-
-def _nobody_cares(conversation: Conversation) -> None:
-    """In place of `Conversations.changed`."""
 
 
 def _nothing_stored(conversation: str, sender: str, ident: str) -> Message | None:

@@ -1,6 +1,5 @@
 """How somebody who looks elsewhere is told that a message came."""
 
-import html
 import os
 import shutil
 import subprocess
@@ -54,6 +53,8 @@ def _desktop(title: str, text: str) -> list[str] | None:
         return None
     if sys.platform == "darwin":
         return ["/usr/bin/osascript", "-e", _APPLE_SCRIPT, title, text]
+    import html  # not earlier: it takes a while, and few have a desktop
+
     program = shutil.which("notify-send")
     if program is None or not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return None

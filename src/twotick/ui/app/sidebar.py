@@ -1,5 +1,7 @@
 """The list of conversations."""
 
+from typing import TypeAlias
+
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 from textual.widgets import OptionList
@@ -11,6 +13,9 @@ from twotick.ui.text import placed
 
 _WIDTH = 24
 """Columns of the list, with its border."""
+
+_Entry: TypeAlias = tuple[str | tuple[str, str], ...]
+"""The pieces of a line, each with its style if it has one."""
 
 _DOTS = {"here": ("\u25cf", "$success"), "away": ("\u25d0", "$warning"), "gone": ("\u25cb", "dim")}
 
@@ -29,6 +34,8 @@ def counts(conversation: Conversation) -> str:
 class Sidebar(OptionList):
     """The conversations, the one where something happened last first."""
 
+    _entries: tuple[tuple[str, _Entry], ...] = ()
+
     DEFAULT_CSS = f"""
     Sidebar {{
         width: {_WIDTH};
@@ -44,13 +51,15 @@ class Sidebar(OptionList):
     def update_conversations(self, conversations: list[Conversation], shown: Conversation | None) -> None:
         """Show these, one of which is the one whose messages are shown."""
         chosen = self.highlighted_option
-        options = [Option(_entry(each, each is shown), each.key) for each in conversations]
-        self.set_options(options)
-        key = chosen.id if chosen is not None and self.has_focus else shown.key if shown is not None else None
-        self.highlighted = next((index for index, each in enumerate(conversations) if each.key == key), None)
+        entries = tuple((each.key, _entry(each, each is shown)) for each in conversations)
+        if entries != self._entries:
+            self._entries = entries
+            self.set_options(Option(Content.assemble(*parts), key) for key, parts in entries)
+        wanted = chosen.id if chosen is not None and self.has_focus else shown.key if shown is not None else None
+        self.highlighted = next((index for index, (key, _) in enumerate(entries) if key == wanted), None)
 
 
-def _entry(conversation: Conversation, shown: bool) -> Content:
+def _entry(conversation: Conversation, shown: bool) -> _Entry:
     """A line: who is there, the name, what is typed here and there, and what is unread."""
     count = counts(conversation)
     signs = ["\u2026"] if conversation.typing else []
@@ -60,7 +69,7 @@ def _entry(conversation: Conversation, shown: bool) -> Content:
     name = shortened(placed(conversation.title[:64], keep=""), room)
     quiet = conversation.muted or conversation.blocked or conversation.left
     style = "dim" if quiet else "bold" if conversation.unread or shown else ""
-    return Content.assemble(
+    return (
         ("\u258c" if shown else " ", "bold"),
         dot(conversation.presence),
         " ",
