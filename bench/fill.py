@@ -50,6 +50,7 @@ _FILL = (
     INSERT INTO log (member, seq, kind, message, peer)
     SELECT recipient, i + 1, 1, {_NUMBER}, sender_name FROM pair CROSS JOIN turn
     """,
+    # They were indexed long ago too; their bodies have no words.
     "UPDATE word_progress SET up_to = (SELECT max(number) FROM message)",
     "UPDATE member SET last = (SELECT ifnull(max(seq), 0) FROM log WHERE member = number)",
     "UPDATE member SET mark = last",
