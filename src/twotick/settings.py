@@ -2,11 +2,10 @@
 
 import os
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
+import msgspec
 import platformdirs
 
 from twotick.client.address import DEFAULT_SERVER
@@ -20,146 +19,63 @@ class SettingsError(Exception):
     """A setting makes no sense; the message names it and says what it should be."""
 
 
-# What a setting may be; variables say everything in letters. Every command reads the settings first, and to import a
-# library that does this takes longer than all that most commands do.
+Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+"""The number of a TCP port; 0 for any that is free."""
 
-_Reading: TypeAlias = Callable[[Any], Any]
-"""Gives what was said as what the setting is; raises ValueError, which says what it should be."""
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+"""How many of something."""
 
-_SAID = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-
-
-def _setting(default: Any, reading: _Reading) -> Any:
-    if callable(default):
-        return field(default_factory=default, metadata={"reading": reading})
-    return field(default=default, metadata={"reading": reading})
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]
+"""A time."""
 
 
-def _whole(default: int, least: int = 1, most: int | None = None) -> Any:
-    """A whole number."""
-
-    def reading(said: Any) -> int:
-        try:
-            value = int(said) if isinstance(said, str) else said
-        except ValueError:
-            value = None
-        if type(value) is not int or value < least or (most is not None and value > most):
-            raise ValueError(f"it should be an integer from {least}" + (f" to {most}" if most is not None else " on"))
-        return value
-
-    return _setting(default, reading)
-
-
-def _seconds(default: float) -> Any:
-    """A time."""
-
-    def reading(said: Any) -> float:
-        try:
-            value = 0.0 if isinstance(said, bool) else float(said)
-        except (TypeError, ValueError):
-            value = 0.0
-        if not value > 0:
-            raise ValueError("it should be a number of seconds greater than 0")
-        return value
-
-    return _setting(default, reading)
-
-
-def _switch(default: bool) -> Any:
-    """Yes or no."""
-
-    def reading(said: Any) -> bool:
-        value = _SAID.get(str(said).lower())
-        if value is None:
-            raise ValueError("it should be true or false")
-        return value
-
-    return _setting(default, reading)
-
-
-def _text(default: str) -> Any:
-    """Some text."""
-
-    def reading(said: Any) -> str:
-        if not isinstance(said, str):
-            raise ValueError("it should be a text")  # noqa: TRY004 # as all others
-        return said
-
-    return _setting(default, reading)
-
-
-def _path(default: Callable[[], Path] | None) -> Any:
-    """A file or folder."""
-
-    def reading(said: Any) -> Path:
-        if not isinstance(said, str | Path):
-            raise ValueError("it should be a path")  # noqa: TRY004 # as all others
-        return Path(said)
-
-    return _setting(default, reading)
-
-
-def _one_of(default: str, *others: str) -> Any:
-    """One of some words."""
-    words = (default, *others)
-
-    def reading(said: Any) -> str:
-        if said not in words:
-            *first, last = (repr(word) for word in words)
-            raise ValueError(f"it should be {', '.join(first)} or {last}")
-        return said
-
-    return _setting(default, reading)
-
-
-@dataclass(frozen=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. docs/operations.md explains them; those in docs/protocol.md, section 8, bound the server."""
 
-    server: str = _text(DEFAULT_SERVER)
-    notify: Literal["bell", "desktop", "off"] = _one_of("bell", "desktop", "off")
-    theme: Literal["terminal", "dark", "light"] = _one_of("terminal", "dark", "light")
+    server: str = DEFAULT_SERVER
+    notify: Literal["bell", "desktop", "off"] = "bell"
+    theme: Literal["terminal", "dark", "light"] = "terminal"
 
-    host: str = _text("127.0.0.1")
-    port: int = _whole(18000, 0, 65535)
-    tls_port: int = _whole(18443, 0, 65535)
-    tls_certificate: Path | None = _path(None)
-    tls_key: Path | None = _path(None)
-    allow_plain: bool = _switch(False)
+    host: str = "127.0.0.1"
+    port: Port = 18000
+    tls_port: Port = 18443
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    allow_plain: bool = False
 
-    data: Path = _path(lambda: platformdirs.user_data_path("twotick"))
-    memory: bool = _switch(False)
-    retention_days: int = _whole(400)
+    data: Path = msgspec.field(default_factory=lambda: platformdirs.user_data_path("twotick"))
+    memory: bool = False
+    retention_days: Count = 400
 
-    sign_up: Literal["open", "invite", "closed"] = _one_of("closed", "open", "invite")
-    allow_open_sign_up: bool = _switch(False)
-    guests: bool = _switch(True)
-    allow_guests: bool = _switch(False)
+    sign_up: Literal["open", "invite", "closed"] = "closed"
+    allow_open_sign_up: bool = False
+    guests: bool = True
+    allow_guests: bool = False
 
-    mailbox_messages: int = _whole(100_000)
-    mailbox_bytes: int = _whole(1 << 30)
-    max_devices: int = _whole(32)
-    max_room_members: int = _whole(2000)
-    max_rooms: int = _whole(200)
-    file_bytes: int = _whole(100 << 20)
-    files_bytes: int = _whole(1 << 30)
-    file_days: int = _whole(30)
-    offer_hours: int = _whole(24)
-    max_reports: int = _whole(20)
+    mailbox_messages: Count = 100_000
+    mailbox_bytes: Count = 1 << 30
+    max_devices: Count = 32
+    max_room_members: Count = 2000
+    max_rooms: Count = 200
+    file_bytes: Count = 100 << 20
+    files_bytes: Count = 1 << 30
+    file_days: Count = 30
+    offer_hours: Count = 24
+    max_reports: Count = 20
 
-    max_body: int = _whole(1 << 20, 1, 10**10 - 1)
-    max_window: int = _whole(256)
-    max_unanswered: int = _whole(1024)
-    max_refusals: int = _whole(16)
-    max_connections: int = _whole(65536)
-    queue_messages: int = _whole(4096)
-    queue_bytes: int = _whole(16 << 20)
-    queue_bytes_total: int = _whole(256 << 20)
-    answer_timeout: float = _seconds(30.0)
-    register_timeout: float = _seconds(60.0)
-    frame_timeout: float = _seconds(60.0)
-    linger_timeout: float = _seconds(2.0)
-    stop_timeout: float = _seconds(5.0)
+    max_body: Annotated[int, msgspec.Meta(ge=1, lt=10**10)] = 1 << 20
+    max_window: Count = 256
+    max_unanswered: Count = 1024
+    max_refusals: Count = 16
+    max_connections: Count = 65536
+    queue_messages: Count = 4096
+    queue_bytes: Count = 16 << 20
+    queue_bytes_total: Count = 256 << 20
+    answer_timeout: Seconds = 30.0
+    register_timeout: Seconds = 60.0
+    frame_timeout: Seconds = 60.0
+    linger_timeout: Seconds = 2.0
+    stop_timeout: Seconds = 5.0
 
     def server_options(self) -> "ServerOptions":
         """What a server with these settings is to be."""
@@ -247,20 +163,35 @@ def load(file: Path | None, given: dict[str, Any]) -> Settings:
 def _variables() -> dict[str, str]:
     """What variables say; others whose names begin like that are no settings."""
     given = {name.lower(): value for name, value in os.environ.items()}
-    return {each.name: given[f"twotick_{each.name}"] for each in fields(Settings) if f"twotick_{each.name}" in given}
+    return {name: given[f"twotick_{name}"] for name in TYPES if f"twotick_{name}" in given}
 
 
 def _read(said: dict[str, Any]) -> Settings:
-    readings: dict[str, _Reading] = {each.name: each.metadata["reading"] for each in fields(Settings)}
+    """Variables say everything in letters, so letters may stand for what they spell."""
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, value in said.items():
         try:
-            values[name] = readings[name](value)
+            values[name] = msgspec.convert(value, TYPES[name], strict=False, dec_hook=_path)
         except KeyError:
             problems.append(f"there is no setting {name}")
-        except ValueError as error:
-            problems.append(f"the setting {name} cannot be {value!r}: {error}")
+        except msgspec.ValidationError as error:
+            problems.append(f"the setting {name} cannot be {value!r}: {_expected(TYPES[name]) or error}")
     if problems:
         raise SettingsError("; ".join(problems))
     return Settings(**values)
+
+
+def _path(of: type, value: object) -> Path:
+    if of is Path and isinstance(value, str | Path):
+        return Path(value)
+    raise TypeError("Expected a path")
+
+
+def _expected(of: Any) -> str:
+    """The words that a setting may be, if it is one of some."""
+    return f"Expected one of {', '.join(map(repr, get_args(of)))}" if get_origin(of) is Literal else ""
+
+
+TYPES = {each.name: each.type for each in msgspec.structs.fields(Settings)}
+"""What each setting is, by its name."""

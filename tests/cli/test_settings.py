@@ -1,17 +1,16 @@
 """Settings: from the command line, else a variable, else a file, else the default."""
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from twotick.server import ServerOptions
-from twotick.settings import Settings, SettingsError, load
+from twotick.settings import TYPES, SettingsError, load
 from twotick.store import StoreLimits
 
 PAGES = Path(__file__).parents[2] / "docs"
-NAMES = {each.name for each in fields(Settings)}
+NAMES = TYPES.keys()
 UNITS = {"": 1, "s": 1, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -105,12 +104,12 @@ def test_operators_find_every_setting_with_its_default() -> None:
     [
         ("port = 70000", r"the setting port cannot be 70000: .*65535"),
         ("port = -1", "the setting port cannot be -1"),
-        ('port = "many"', "the setting port cannot be 'many': .*integer"),
-        ("answer_timeout = 0", "the setting answer_timeout cannot be 0.*greater than 0"),
+        ('port = "many"', "the setting port cannot be 'many': .*int"),
+        ("answer_timeout = 0", "the setting answer_timeout cannot be 0.*> 0"),
         ("answer_timeout = nan", "the setting answer_timeout cannot be nan"),
         ("max_body = 10000000000", "the setting max_body cannot be"),
         ("host = 5", "the setting host cannot be 5"),
-        ('sign_up = "all"', "the setting sign_up cannot be 'all': .*'closed', 'open' or 'invite'"),
+        ('sign_up = "all"', "the setting sign_up cannot be 'all': .*'open', 'invite', 'closed'"),
         ("data = 5", "the setting data cannot be 5"),
         ("retention_days = 0", "the setting retention_days cannot be 0"),
         ("prot = 1", "there is no setting prot"),
