@@ -152,6 +152,7 @@ LONGEST_HEAD = b"RECEIVED bob\nX: ".ljust(MAX_HEAD - 2, b"x") + b"\n\n"
 @example(([], [LONGEST_HEAD[:-2] + b"x\n", b"\n"]))
 @example(([b"RECEIVED bob\n\n"], [b"RECEIVED bob", b"\nSeq: 7", b"8\n\n"]))
 @example(([b"RECEIVED bob\n\n"], [b"RECEIVED bob\n:\n\n", b"RECEIVED bob\n\n"]))
+@example(([b"RECEIVED bob\n\n"], [b"RECEIVED bob\nSeq: 7\n\nRECEIVED bob\nSeq: 78\n\nRECEIVED bob\nSeq: 9\n\n"]))
 def test_frames_are_those_of_a_parser_that_knows_nothing(stream: tuple[list[bytes], list[bytes]]) -> None:
     """Rules 2.1 to 2.8: whatever is known of earlier frames, and however the bytes are cut."""
     before, pieces = stream

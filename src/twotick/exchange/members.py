@@ -376,9 +376,13 @@ def _answer(feed: Feed, head: Head) -> int:
 
 def _drop(numbers: list[int], up_to: int) -> bool:
     """Drop those of these numbers, which are in order, that are not past one. Returns whether there were any."""
-    count = bisect_right(numbers, up_to)
-    del numbers[:count]
-    return count > 0
+    if not numbers or numbers[0] > up_to:
+        return False
+    if numbers[-1] <= up_to:
+        numbers.clear()
+    else:
+        del numbers[: bisect_right(numbers, up_to)]
+    return True
 
 
 def _number(digits: bytes) -> int:

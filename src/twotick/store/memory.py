@@ -177,7 +177,7 @@ class MemoryStore:
         return found if self._words.is_sound() else [*found, "the index of words is damaged"]
 
     def close(self) -> None:
-        """Close the index; all else goes with the store."""
+        """Close the index; all else goes with the process."""
         self._index.close()
 
 

@@ -122,6 +122,9 @@ class Special:
 class Message:
     """A message. All messages are a list in the order in which they came, which begins and ends at `Logs.ends`.
 
+    Compiled, messages are no part of the search for cyclic garbage, which would go through all of them again and again:
+    one that is removed is freed at once, but those that are left when a store is dropped stay until the process ends.
+
     Attributes:
         number: its number.
         sender: the member who sent it; None if that was a guest, or is not a member any more.

@@ -87,38 +87,34 @@ class Run:
         self.value_size = value_size
 
 
-def _find_varying(heads: dict[bytes, Head], text: bytes) -> tuple[Run | None, Head | None]:
-    """The head that is remembered but for its Id or its Seq, and the run that it begins if that is its last line."""
+def _find_varying(heads: dict[bytes, Head], text: bytes) -> tuple[Head | None, bytes, int, int]:
+    """The head that is remembered but for its Id or its Seq; and the header's name, and where its value is."""
     name, at, end = _varying_line(text)
     if not name:
-        return None, None
-    found = heads.get(text[:at] + text[end:])
-    if found is None:
-        return None, None
-    begin = at + len(name) + 3
-    run = Run(found, text[:begin], name, end - begin) if end == len(text) else None
-    return run, found.with_header(name, text[begin:end])
+        return None, name, at, end
+    return heads.get(text[:at] + text[end:]), name, at + len(name) + 3, end
 
 
 def _varying_line(text: bytes) -> tuple[bytes, int, int]:
-    """Where in a head the line of its Id is, or else of its Seq.
+    """Where in a head the line of its Id or of its Seq is.
 
     Returns:
         The header's name in lower case, where its line begins, and where it ends; no name if there is no such line, or
-        if it is not written in the most common way.
+        if it is not written in the most common way, which for a Seq is on the last line.
     """
-    name = b"id"
-    at = text.find(b"\nId: ")
+    end = len(text)
+    at = text.rfind(b"\n")
     if at < 0:
+        return _NO_PLACE
+    name = b"id"
+    if text[at : at + 6] == b"\nSeq: ":
         name = b"seq"
-        at = text.find(b"\nSeq: ")
+    elif text[at : at + 5] != b"\nId: ":
+        at = text.find(b"\nId: ")
         if at < 0:
             return _NO_PLACE
-    value = at + len(name) + 3
-    end = text.find(b"\n", value)
-    if end < 0:
-        end = len(text)
-    return (name, at, end) if is_identifier(text[value:end]) else _NO_PLACE
+        end = text.find(b"\n", at + 1)
+    return (name, at, end) if is_identifier(text[at + len(name) + 3 : end]) else _NO_PLACE
 
 
 class Parser:
@@ -159,7 +155,9 @@ class Parser:
             text, blank, body = data.partition(b"\n\n")
             head = known(text)
             if head is None and blank and len(text) < _CACHED_HEAD:
-                head = _find_varying(self._known, text)[1]
+                head, name, begin, end = _find_varying(self._known, text)
+                if head is not None:
+                    head = head.with_header(name, text[begin:end])
             if head is not None and len(body) == head.size and blank:
                 return [(head, body)]
         frames: list[Frame] = []
@@ -204,7 +202,11 @@ class Parser:
                     if head is not None:
                         run = Run(head, text + b"\n\n", b"", 0)
                     else:
-                        run, head = _find_varying(self._known, text)
+                        head, name, begin, end = _find_varying(self._known, text)
+                        if head is not None:
+                            if end == len(text):
+                                run = Run(head, text[:begin], name, end - begin)
+                            head = head.with_header(name, text[begin:end])
             if head is None:
                 position, head, start = self._read(data, position)
                 if head is None:
