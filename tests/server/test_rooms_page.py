@@ -154,6 +154,16 @@ def test_who_is_here(place: Place) -> None:
     script.play("15.1")
 
 
+def test_who_comes_to_be_seen(place: Place) -> None:
+    """Rule 15.5: bob is here, and carol away in her room."""
+    script = Script(place, b"alice", b"bob", b"carol")
+    script.ask(b"carol", b"ROOM #team\nDo: create\nAccess: public\n\n")
+    read_frame(script.peers[b"carol"])
+    for name, state in ((b"alice", b"here"), (b"bob", b"here"), (b"carol", b"away")):
+        assert script.ask(name, b"STATUS\nState: %b\n\n" % state)[1] == b"[]"
+    script.play("15.5")
+
+
 def test_a_file_is_sent_and_read(place: Place) -> None:
     """Rules 16.1 to 16.4."""
     Script(place, b"alice", b"bob").play("16.4")

@@ -3,13 +3,14 @@
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.store.helpers import NOW, Asker
-from twotick.store import schema
+from twotick.store import schema, search
 from twotick.store.records import Action, Append, Entry, Kind, Prune
 from twotick.store.room_records import (
     ChangeRoom,
@@ -474,7 +475,7 @@ def test_the_words_of_what_was_removed_leave_the_disk(tmp_path: Path, how: str):
         case _:
             asker.remove("alice")
             asker.remove("bob")
-    while asker.ask(Prune(NOW + 1 if how == "prune" else NOW - 2 * DAY, 0.0)):
+    while how == "prune" and asker.ask(Prune(NOW + 1, 0.0)):
         pass
     index(asker)
     asker.ask(Index())
@@ -504,7 +505,6 @@ def test_words_leave_the_disk_while_others_come(tmp_path: Path):
     send(2000)
     index(asker)
     change(asker, "alice", "bob", action=Action.DELETE, about=b"m1", id=b"m2", body=b"")
-    asker.ask(Prune(NOW - DAY, 0.0))
     steps = 0
     while asker.ask(Index()):
         send(50)
@@ -516,13 +516,102 @@ def test_words_leave_the_disk_while_others_come(tmp_path: Path):
     asker.store.close()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_no_file_holds_a_word_of_what_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int):
+    """Rule 13.3: after the deletions, a bounded number of steps, in an index of several parts; other words stay."""
+    monkeypatch.setattr(search, "PART", 500)
+    random = Random(seed)
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    kept: dict[bytes, list[str]] = {}
+    gone: list[str] = []
+    for number in range(20):
+        batch = [b"%d-%d" % (number, at) for at in range(random.randint(1, 150))]
+        for ident in batch:
+            kept[ident] = ["".join(random.choices("abcdefghijklm", k=14)) for _ in range(random.choice((1, 3, 30)))]
+        asker.store.apply([asker.append("alice", "bob", id=each, body=" ".join(kept[each]).encode()) for each in batch])
+        if random.random() < 0.7:
+            index(asker)
+        for ident in random.sample(sorted(kept), random.randint(0, min(20, len(kept)))):
+            change(asker, "alice", "bob", action=Action.DELETE, about=ident, id=b"d" + ident, body=b"")
+            gone += kept.pop(ident)
+        asker.ask(Index())
+    steps = 0
+    while asker.ask(Index()):
+        steps += 1
+        assert steps < 200
+    # Words stand in the index without the letters that they begin with like the ones before them.
+    found = [word for word in gone if left(asker, word[6:].encode())]
+    assert (len(gone) > 100, found) == (True, [])
+    for words in random.sample(sorted(kept.values()), 20):
+        assert left(asker, words[-1][6:].encode())
+        assert len(ids(asker, "bob", words[0])) == 1
+    assert asker.store.check() == []
+    asker.store.close()
+
+
+def test_an_index_of_several_parts_is_searched_from_the_newest(asker: Asker, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(search, "PART", 7)
+    for at in range(40):
+        asker.send("alice", "bob", id=b"m%d" % at, body=b"oats and more" if at % 3 else b"rye")
+    expected = [b"m%d" % at for at in reversed(range(40)) if at % 3]
+    assert ids(asker, "bob", "oats") == expected
+    first = asker.ask(question(asker, "bob", "oats", most=11))
+    assert isinstance(first, Found)
+    rest = asker.ask(question(asker, "bob", "oats", before=first.before))
+    assert isinstance(rest, Found)
+    assert [entry.id for entry in first.entries + rest.entries] == expected
+    monkeypatch.setattr(search, "CANDIDATES", 9)
+    assert ids(asker, "bob", "oats") == expected[:9]
+    assert asker.store.check() == []
+
+
+def test_a_part_of_which_nothing_is_left_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(search, "PART", 7)
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    for at in range(20):
+        asker.send("dan", "bob", id=b"m%d" % at, body=b"w%d" % at, time=NOW - DAY)
+    asker.send("alice", "bob", id=b"m20", body=b"oats")
+    index(asker)
+    asker.ack("bob", 20)
+    while asker.ask(Prune(NOW, 1.0)):
+        pass
+    index(asker)
+    connection = sqlite3.connect(tmp_path / "twotick.db")
+    assert connection.execute("SELECT number, texts FROM word_part").fetchall() == [(3, 1)]
+    assert connection.execute("SELECT name FROM sqlite_schema WHERE name GLOB 'word_[012]*'").fetchall() == []
+    connection.close()
+    assert ids(asker, "bob", "oats") == [b"m20"]
+    assert asker.store.check() == []
+    asker.store.close()
+
+
+def test_an_older_index_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as older:
+        older.setattr(schema, "STEPS", schema.STEPS[:5])
+        connection = schema.connect(tmp_path / "twotick.db")
+        schema.migrate(connection, tmp_path / "twotick.db")
+        connection.execute("INSERT INTO word (rowid, text) VALUES (1, 'quartziferous')")
+        connection.execute("UPDATE word_progress SET up_to = 1")
+        connection.close()
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    assert ids(asker, "alice", "quartziferous") == []
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    assert ids(asker, "alice", "oats") == [b"m1"]
+    assert not left(asker, b"uartziferous")
+    assert asker.store.check() == []
+    asker.store.close()
+
+
 def test_a_damaged_index_is_found(tmp_path: Path):
     asker = Asker(tmp_path)
     asker.add("alice", "bob")
     asker.store.apply([asker.append("alice", "bob", id=b"%d" % at, body=b"w%d oats" % at) for at in range(1000)])
     index(asker)
     connection = sqlite3.connect(tmp_path / "twotick.db")
-    connection.execute("UPDATE word_data SET block = zeroblob(length(block)) WHERE id > 10")
+    connection.execute("UPDATE word_0_data SET block = zeroblob(length(block)) WHERE id > 10")
     connection.commit()
     connection.close()
     assert asker.store.check() == ["the index of words is damaged"]

@@ -355,8 +355,9 @@ class Machine(RuleBasedStateMachine):
         may = False
         if chat is not None:
             is_moderator = self.role(name, target.to) >= Role.MODERATOR
-            is_there = target in chat.said and self.number(target.name) == target.sender
-            may = member in chat.members and is_there and (is_author or (is_moderator and action is Action.DELETE))
+            # Who has the name of somebody who was removed can only mean messages of its own by that name.
+            may_delete = is_moderator and action is Action.DELETE and name != target.name
+            may = member in chat.members and target in chat.said and (is_author or may_delete)
         elif not target.to.startswith("#"):
             may = is_author and target.to in self.asker.members
         may = may and target.action in (Action.NONE, Action.REACT) and target.header != ""

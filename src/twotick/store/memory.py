@@ -132,10 +132,9 @@ class MemoryStore:
         }
 
     def _prune(self, request: Prune) -> bool:
-        """Remove old messages; then let the words go of all that was removed since the last time."""
+        """Remove old messages; then forget who could see members that were removed."""
         more = self._messages.prune(request)
         if not more:
-            self._search.begin_cleaning()
             self._talk.prune(request.time)
         return more
 

@@ -291,7 +291,7 @@ class Found:
 class Index:
     """Make a few hundred more messages findable; and remove the words of messages that were removed, a few at a time.
 
-    The latter begins when `Prune` has looked at everything. Answered by whether there is more to do: then ask again.
+    Answered by whether there is more to do: then ask again.
     """
 
 

@@ -1,5 +1,7 @@
 """The database file: what is in it, how it is opened, how an older one is brought up to date."""
 
+# ruff: noqa: S608 - steps are put together from constants of this module, never from what came from outside
+
 import os
 import sqlite3
 from contextlib import suppress
@@ -11,14 +13,13 @@ APPLICATION_ID = 0x54776F74
 """Says in the file's header that it is ours ("Twot")."""
 
 INDEX = """
-    CREATE VIRTUAL TABLE word USING fts5 (
-        text, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
-    );
-    CREATE TABLE word_cleaning (
+    -- The parts of the index of words: the table word_N for number N.
+    CREATE TABLE word_part (
+        number INTEGER PRIMARY KEY,
+        texts INTEGER NOT NULL,                   -- that are in it
         wanted INTEGER NOT NULL,                  -- 1: messages were removed whose words are still in the file
         stage INTEGER NOT NULL                    -- of removing them; 0: this is not being done
     ) STRICT;
-    INSERT INTO word_cleaning VALUES (0, 0);
 """
 """The index of words; see search.py. Never changed, as it is part of a step."""
 
@@ -175,7 +176,16 @@ STEPS = (
 
     ALTER TABLE member ADD COLUMN shown INTEGER NOT NULL DEFAULT 1; -- whether others may see that the member is here
     """,
-    INDEX,
+    """
+    CREATE VIRTUAL TABLE word USING fts5 (
+        text, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
+    );
+    CREATE TABLE word_cleaning (
+        wanted INTEGER NOT NULL,
+        stage INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO word_cleaning VALUES (0, 0);
+    """,
     """
     CREATE TABLE file (
         number INTEGER PRIMARY KEY,
@@ -228,6 +238,12 @@ STEPS = (
     -- What members said in rooms who were removed since: their Ids are no longer looked up by the sender's number.
     CREATE INDEX message_orphan ON message (room, id) WHERE sender IS NULL AND room IS NOT NULL AND id <> x'';
     """,
+    """
+    DROP TABLE word;
+    DROP TABLE word_cleaning;
+    UPDATE word_progress SET up_to = 0;           -- all messages get into the index anew
+    """
+    + INDEX,
 )
 """What makes a database of version n + 1 from one of version n. Only ever added to."""
 

@@ -1,18 +1,22 @@
 """Finding messages by their words (docs/protocol.md, rule 14.5), for both stores.
 
-The words are in a full-text index of SQLite, under the numbers of the messages; the texts are not in it a second time.
-Messages get into it some time after they came, so that who sends them does not wait for that. The index does not know
-who may read what: whoever asks it looks at each message that it names.
+The words are in full-text indexes of SQLite, under the numbers of the messages; the texts are not in them a second
+time. Messages get into them some time after they came, so that who sends them does not wait for that. The index does
+not know who may read what: whoever asks it looks at each message that it names.
 
-To take a message out of the index, SQLite is told its text once more, and then hides it. The words themselves are gone
-when all of the index was merged, which takes long if it is large. So that is done in steps, and at most once each time
-that the store is pruned.
+To take a message out of an index, SQLite is told its text once more, and then hides it. The words themselves are gone
+when all of that index was merged. So the index consists of parts, one for so many messages in a row that merging a part
+is soon done; that begins with the next step of `index`, and goes on in steps. A part of which nothing is left is
+dropped.
 """
+
+# ruff: noqa: S608 - names of tables are made from numbers of parts
 
 import re
 import sqlite3
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import Protocol
 from unicodedata import normalize
 
@@ -23,6 +27,9 @@ from twotick.store.room_records import Search as Question
 TEXT_BYTES = 64 << 10
 """By so much of its body a message is found."""
 
+PART = 1 << 16
+"""Messages in a row whose words are in one part. Never changed, as there are databases with such parts."""
+
 AT_ONCE = 256
 """Messages that `index` looks at in one call."""
 
@@ -32,7 +39,7 @@ BYTES_AT_ONCE = 1 << 20
 _BEFORE_A_SEARCH = 8
 """So many times this is done before something is looked for, if there is so much."""
 
-_CANDIDATES = 1000
+CANDIDATES = 1000
 """Messages with the words that are looked at for one question."""
 
 _PAGES = 64
@@ -78,23 +85,38 @@ class Words:
 
     def add(self, texts: Iterable[tuple[int, str]]) -> None:
         """Let messages, by their numbers, be found by texts; not by an empty one."""
-        for number, text in texts:
-            if text:
-                self._execute("INSERT INTO word (rowid, text) VALUES (?, ?)", (number, text))
+        for part, of_part in groupby(texts, lambda each: each[0] // PART):
+            rows = [(number, text) for number, text in of_part if text]
+            if not rows:
+                continue
+            if self._execute("INSERT OR IGNORE INTO word_part VALUES (?, 0, 0, 0)", (part,)).rowcount > 0:
+                self._execute(
+                    f"CREATE VIRTUAL TABLE word_{part} USING fts5 ("
+                    "text, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2')"
+                )
+            for row in rows:
+                self._execute(f"INSERT INTO word_{part} (rowid, text) VALUES (?, ?)", row)
+            self._execute("UPDATE word_part SET texts = texts + ? WHERE number = ?", (len(rows), part))
 
     def remove(self, number: int, text: str) -> None:
         """Let a message be found no more by the text by which it is found."""
         if text:
-            self._execute("INSERT INTO word (word, rowid, text) VALUES ('delete', ?, ?)", (number, text))
-            self._execute("UPDATE word_cleaning SET wanted = 1")
+            part = number // PART
+            self._execute(f"INSERT INTO word_{part} (word_{part}, rowid, text) VALUES ('delete', ?, ?)", (number, text))
+            self._execute("UPDATE word_part SET texts = texts - 1, wanted = 1 WHERE number = ?", (part,))
 
     def find(self, match: str, before: int) -> list[int]:
         """The newest messages before a number that match, newest first."""
-        rows = self._execute(
-            "SELECT rowid FROM word WHERE word MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?",
-            (match, before, _CANDIDATES),
-        )
-        return [number for (number,) in rows]
+        found: list[int] = []
+        for part in self._parts("WHERE number <= ? ORDER BY number DESC", before // PART):
+            rows = self._execute(
+                f"SELECT rowid FROM word_{part} WHERE word_{part} MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?",
+                (match, before, CANDIDATES - len(found)),
+            )
+            found += [number for (number,) in rows]
+            if len(found) == CANDIDATES:
+                break
+        return found
 
     def is_sound(self) -> bool:
         """Whether the index is undamaged.
@@ -103,35 +125,50 @@ class Words:
             sqlite3.Error: it cannot be read.
         """
         try:
-            self._execute("INSERT INTO word (word) VALUES ('integrity-check')")
+            for part in self._parts("ORDER BY number"):
+                self._execute(f"INSERT INTO word_{part} (word_{part}) VALUES ('integrity-check')")
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
                 raise
             return False
         return True
 
-    def begin_cleaning(self) -> None:
-        """From now on, remove the words of messages that were removed."""
-        self._execute("UPDATE word_cleaning SET wanted = 0, stage = 1 WHERE wanted = 1 AND stage = 0")
+    def _parts(self, which: str, *parameters: int) -> list[int]:
+        return [number for (number,) in self._execute(f"SELECT number FROM word_part {which}", parameters)]
 
     def clean(self) -> tuple[bool, bool]:
-        """Do a step of that. Returns whether there is more to do, and whether this was the last step."""
-        (stage,) = self._execute("SELECT stage FROM word_cleaning").fetchone()
-        if not stage:
+        """Do a step of removing the words of what was removed.
+
+        Returns:
+            Whether there is more to do, and whether the words of something are gone.
+        """
+        row = self._execute(
+            "SELECT number, texts, stage FROM word_part WHERE wanted = 1 OR stage > 0"
+            " ORDER BY stage DESC, number DESC LIMIT 1"
+        ).fetchone()
+        if row is None:
             return False, False
-        if self._merge(_PAGES):
+        part, texts, stage = row
+        if not texts:
+            self._execute(f"DROP TABLE word_{part}")
+            self._execute("DELETE FROM word_part WHERE number = ?", (part,))
+            return True, True
+        if not stage:
+            self._execute("UPDATE word_part SET wanted = 0, stage = 1 WHERE number = ?", (part,))
+            stage = 1
+        if self._merge(part, _PAGES):
             return True, False
         # What SQLite was merging by itself is done. Only then it is sure to merge all of the rest when told so.
-        if stage == 1 and self._merge(-_PAGES):
-            self._execute("UPDATE word_cleaning SET stage = 2")
+        if stage == 1 and self._merge(part, -_PAGES):
+            self._execute("UPDATE word_part SET stage = 2 WHERE number = ?", (part,))
             return True, False
-        self._execute("UPDATE word_cleaning SET stage = 0")
-        return False, True
+        self._execute("UPDATE word_part SET stage = 0 WHERE number = ?", (part,))
+        return True, True
 
-    def _merge(self, pages: int) -> bool:
-        """Merge parts of the index; all of them if `pages` is negative. Returns whether there was anything to merge."""
+    def _merge(self, part: int, pages: int) -> bool:
+        """Merge what a part consists of; all if `pages` is negative. Returns whether there was anything to merge."""
         before = self._changes()
-        self._execute("INSERT INTO word (word, rank) VALUES ('merge', ?)", (pages,))
+        self._execute(f"INSERT INTO word_{part} (word_{part}, rank) VALUES ('merge', ?)", (pages,))
         return self._changes() - before >= 2  # one of them is this statement's own
 
     def _changes(self) -> int:
@@ -152,17 +189,13 @@ class Search:
         self._source = source
 
     def index(self, request: Index) -> bool:
-        """Make more messages findable, and put the index in order."""
+        """Make more messages findable, and remove the words of what was removed."""
         texts, more = self._source.next()
         self._words.add(texts)
         cleaning, cleaned = self._words.clean()
         if cleaned:
             self._source.cleaned()
         return more or cleaning
-
-    def begin_cleaning(self) -> None:
-        """From now on, let `index` remove the words of what was removed."""
-        self._words.begin_cleaning()
 
     def search(self, request: Question) -> Found | Refusal:
         """Look for messages."""
@@ -187,7 +220,7 @@ class Search:
             if entry is not None:
                 entries.append(entry)
                 size += len(entry.body)
-        return Found(entries, before if len(candidates) == _CANDIDATES else 0)
+        return Found(entries, before if len(candidates) == CANDIDATES else 0)
 
 
 def text_of(headers: bytes, body: bytes) -> str:

@@ -135,7 +135,7 @@ class SqliteStore:
         files = Files(logs, reading)
         words = Words(connection.execute)
         texts = Texts(logs, words, reading)
-        self._search = search = Search(words, texts)
+        search = Search(words, texts)
         editing = Editing(logs, texts)
         logs.on_removal += [files.remove_with_messages, texts.forget]
         self._messages = messages = Messages(logs, rooms, editing, files)
@@ -191,10 +191,9 @@ class SqliteStore:
         }
 
     def _prune(self, request: Prune) -> bool:
-        """Remove old messages; then let the words go of all that was removed since the last time."""
+        """Remove old messages; then forget who could see members that were removed."""
         more = self._messages.prune(request)
         if not more:
-            self._search.begin_cleaning()
             self._presence.prune(request.time)
         return more
 
