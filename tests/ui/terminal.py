@@ -34,13 +34,14 @@ class Terminal:
 
     Attributes:
         title: the window's title.
+        output: all that the command has written, as far as it was looked at.
     """
 
     def __init__(self, *arguments: str, columns: int = 120, env: dict[str, str] | None = None) -> None:
         self._child: pexpect.spawn[str] = pexpect.spawn(
             COMMAND,
             list(arguments),
-            env=environment(TERM="xterm-256color", **(env or {})),  # type: ignore[arg-type]
+            env=environment(**{"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "24", **(env or {})}),  # type: ignore[arg-type]
             encoding="utf-8",
             timeout=_PATIENCE,
             dimensions=(24, columns),
@@ -48,6 +49,7 @@ class Terminal:
         self._child.delaybeforesend = None
         self._screen = _Screen(columns, self._child.send)
         self._stream = pyte.Stream(self._screen)
+        self.output = ""
 
     @property
     def lines(self) -> list[str]:
@@ -66,7 +68,7 @@ class Terminal:
         """Wait until these are the last lines on the screen."""
         while self.lines[-len(lines) :] != list(lines):
             try:
-                self._stream.feed(self._child.read_nonblocking(4096, _PATIENCE))
+                self._read(_PATIENCE)
             except (pexpect.EOF, pexpect.TIMEOUT) as error:
                 raise AssertionError(f"{lines} do not come: {self.lines}") from error
 
@@ -87,9 +89,14 @@ class Terminal:
     def _wait(self, condition: Callable[[], bool], texts: tuple[str, ...]) -> None:
         while not condition():
             try:
-                self._stream.feed(self._child.read_nonblocking(4096, _PATIENCE))
+                self._read(_PATIENCE)
             except (pexpect.EOF, pexpect.TIMEOUT) as error:
                 raise AssertionError(f"{texts} do not come:\n{self.screen}") from error
+
+    def _read(self, patience: float) -> None:
+        written = self._child.read_nonblocking(4096, patience)
+        self.output += written
+        self._stream.feed(written)
 
     def kill(self) -> None:
         """End the command as if the machine had no power."""
@@ -100,7 +107,7 @@ class Terminal:
         """Wait until the command ends; returns its exit status."""
         with contextlib.suppress(pexpect.EOF):
             while True:
-                self._stream.feed(self._child.read_nonblocking(4096, patience))
+                self._read(patience)
         self._child.close()
         assert not any("Traceback" in line for line in self.lines), self.lines
         return self._child.exitstatus

@@ -2,7 +2,8 @@
 
 On disk it is a SQLite database that one process at a time has for itself. Whatever is asked while it writes goes into
 its next transaction, so that many sends cost few waits for the disk. To take a message out is not worth a wait: should
-that be lost, the message is sent once more with the same Id, which the server knows (rule 11.7).
+that be lost, the message is sent once more with the same Id, which the server knows (rule 11.7). Once nothing has
+waited for a moment, no file has what the messages said: somebody may delete one.
 """
 
 import asyncio
@@ -25,6 +26,9 @@ CREATE TABLE IF NOT EXISTS message (
     expires REAL
 );
 """
+
+_TIDY = 1.0
+"""Seconds after which the file of an outbox that has become empty is emptied as well."""
 
 _ADD = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)"
 _REMOVE = "DELETE FROM message WHERE number = ?"
@@ -97,6 +101,8 @@ class Outbox:
         self._next_write = _Writing()
         self._writer: asyncio.Task[None] | None = None
         self._closed: Exception | None = None
+        self._tidying: asyncio.TimerHandle | None = None
+        self._untidy = False
 
     async def open(self, file: Path, owner: str) -> None:
         """Keep it on disk from now on, and take in what is there.
@@ -128,6 +134,7 @@ class Outbox:
             disk.execute("PRAGMA locking_mode = EXCLUSIVE")
             disk.execute("PRAGMA journal_mode = WAL")
             disk.execute("PRAGMA synchronous = FULL")
+            disk.execute("PRAGMA secure_delete = ON")  # nothing is left here of a message that somebody deletes later
             disk.executescript("BEGIN IMMEDIATE;" + _SCHEMA)
             found = disk.execute("SELECT name FROM owner").fetchone()
             if found is None:
@@ -199,6 +206,8 @@ class Outbox:
         self._room.set()
         if self._disk is not None:
             self._change(_REMOVE, (item.receipt.order,))
+            if not self.items and self._tidying is None and self._closed is None:
+                self._tidying = asyncio.get_running_loop().call_later(_TIDY, self._tidy)
 
     def shut(self, error: Exception) -> None:
         """Take nothing more in: whoever waits for room gets this error."""
@@ -215,6 +224,8 @@ class Outbox:
             await asyncio.wait([self._opening])
         if self._disk is None:
             return
+        if self._tidying is not None:
+            self._tidying.cancel()
         if self._next_write.changes and self._writer is None:
             self._writer = asyncio.create_task(self._write())
         if self._writer is not None:
@@ -232,10 +243,15 @@ class Outbox:
 
     async def _write(self) -> None:
         """Write what there is to write, as long as there is any and the disk takes it."""
-        while self._next_write.changes:
+        assert self._disk is not None
+        while self._next_write.changes or self._untidy:
             writing, self._next_write = self._next_write, _Writing()
             try:
-                await asyncio.to_thread(self._apply, writing.changes)
+                if not writing.changes:
+                    self._untidy = False
+                    await asyncio.to_thread(self._disk.execute, "PRAGMA wal_checkpoint(TRUNCATE)")
+                else:
+                    await asyncio.to_thread(self._apply, writing.changes)
             except sqlite3.Error as error:
                 self._failed(writing, error)
                 break
@@ -244,6 +260,14 @@ class Outbox:
                 if not stored.done():
                     stored.set_result(None)
         self._writer = None
+
+    def _tidy(self) -> None:
+        """Empty the file, unless something is in it."""
+        self._tidying = None
+        if not self.items:
+            self._untidy = True
+            if self._writer is None:
+                self._writer = asyncio.create_task(self._write())
 
     def _failed(self, writing: _Writing, error: sqlite3.Error) -> None:
         """Tell those who wait. What was to be taken out is, when something is written the next time."""

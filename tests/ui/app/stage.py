@@ -10,7 +10,7 @@ from tests.ui.app.people import Person
 from twotick.client import State, TwotickError
 from twotick.ui.app.app import TwotickApp, Wishes
 from twotick.ui.app.model import Conversation, Conversations, Message, RecipientState, Room, RoomMember
-from twotick.ui.app.session import Deed, Hits, Session
+from twotick.ui.app.session import Deed, Hit, Hits, Session
 
 ALL = frozenset(Deed)
 
@@ -42,6 +42,7 @@ class Played(Session):
         self.able = able
         self.refusal = ""
         self.found: list[Hits] = []
+        self.its_past: list[Message] = []
         self.its_rooms: list[Room] = []
         self.its_members: list[RoomMember] = []
         self.its_receipts: list[RecipientState] = []
@@ -132,6 +133,11 @@ class Played(Session):
     async def reach(self, conversation: Conversation, sender: str, ident: str) -> Message | None:
         self._note("reach", conversation.name, sender, ident)
         return self.all.find_message(conversation, sender, ident)
+
+    async def around(self, hit: Hit, count: int) -> list[Message]:
+        said = self.its_past or hit.conversation.messages
+        index = next((index for index, each in enumerate(said) if each.id == hit.message.id), -1)
+        return said[max(0, index - count) : index + count + 1] if index >= 0 else [hit.message]
 
     async def rooms(self) -> list[Room]:
         self._note("rooms")

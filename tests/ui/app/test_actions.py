@@ -473,6 +473,21 @@ async def test_a_file_is_saved_where_one_says(alice: Person, session: Played, tm
     await alice.sees("Saved as")
 
 
+async def test_the_folder_to_save_in_is_completed(alice: Person, session: Played, tmp_path: Path) -> None:
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers.txt").touch()
+    put(session.all, message("", 5, peer="#team", sender="bob", ident="t3", file=File("k", "a.txt", 1, "")))
+    await alice.sees("a.txt")
+    await alice.press("escape", "s")
+    await alice.sees("Save a.txt")
+    await alice.press("ctrl+u")
+    await alice.type(f"{tmp_path}/pa")
+    await alice.sees("papers/")
+    assert "papers.txt" not in alice.screen
+    await alice.press("tab", "enter")
+    await asks(alice, session, "save", "t3", tmp_path / "papers")
+
+
 async def test_how_much_of_a_file_is_here_is_shown(alice: Person, session: Played) -> None:
     each = message("", 5, peer="#team", outgoing=True, ident="t3", file=File("", "a.txt", 1000, ""), state=State.QUEUED)
     put(session.all, each)
@@ -504,6 +519,35 @@ async def test_it_is_searched_and_gone_to_what_was_found(alice: Person, session:
     await alice.press("up", "enter")
     await alice.sees("Message to bob", "\u258c psst")
     assert asked(session)[-1] == ("reach", "bob", "bob", "b1")
+
+
+async def test_what_is_too_old_to_be_loaded_is_shown_with_what_was_said_around_it(
+    alice: Person, session: Played
+) -> None:
+    session.its_past = [
+        message(f"number {seq}", seq, peer="#team", sender="bob", ident=f"o{seq}") for seq in range(-60, 0)
+    ]
+    session.found = [Hits([Hit(session.all.open("#team"), session.its_past[30])], None)]
+    await alice.press("ctrl+f")
+    await alice.type("number", "enter")
+    await alice.sees("1 found.", "bob: number -31", "bob: number -29")
+    await alice.press("enter")
+    await alice.sees("#team, 23 Nov 2026", "  number -31", "\u258c number -30", "  number -29", "Esc: back")
+    await alice.press("end")
+    await alice.sees("\u258c number -1")
+    await alice.press("escape")
+    await alice.sees("who comes?", "Message to #team")
+
+
+async def test_one_key_leads_back_to_the_newest_message(alice: Person, session: Played) -> None:
+    for seq in range(10, 100):
+        put(session.all, message(f"number {seq}.", seq, peer="#team", sender="bob", ident=f"n{seq}"))
+    await alice.sees("number 99.")
+    await alice.press("pageup", "pageup")
+    await alice.sees("newer messages: Ctrl+End")
+    await alice.press("ctrl+end")
+    await alice.sees("number 99.")
+    await alice.sees_no("newer messages")
 
 
 async def test_it_is_searched_in_one_conversation(alice: Person, session: Played) -> None:

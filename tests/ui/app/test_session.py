@@ -9,7 +9,7 @@ from tests.client.members import Proxy, chatting, until
 from tests.ui.app.sessions import device
 from twotick.client import State, TwotickError
 from twotick.ui.app.model import Message
-from twotick.ui.app.session import Deed
+from twotick.ui.app.session import Deed, Hit
 
 DEVICES = ("laptop", "phone")
 
@@ -153,6 +153,59 @@ async def test_reactions_and_edits_of_older_messages_are_there_when_these_are_lo
             assert (found.text, found.reactions, found.edited is None) == ("zero", {"+1": ["bob"]}, False)
             after = bob_there.messages[bob_there.index(found) + 1]
             assert (after.text, after.deleted is None) == ("", False)
+
+
+async def test_what_was_said_around_an_old_message_can_be_had_however_much_was_said_since(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", "carol", devices=DEVICES) as chat:
+        async with device(chat, tmp_path, "alice") as alice:
+            bob, carol = alice.session.open("bob"), alice.session.open("carol")
+            for number in range(30):
+                alice.session.send(bob, f"old {number}")
+            for number in range(150):
+                alice.session.send(carol, f"meanwhile {number}")
+            for number in range(600):
+                alice.session.send(bob, f"new {number}")
+            team = await alice.session.create_room("#team", "public")
+            for number in range(600):
+                alice.session.send(team, f"in the room {number}")
+            await until(lambda: alice.session.waiting == 0)
+            kept = await alice.session.around(Hit(bob, bob.messages[28]), 2)
+            assert [each.text for each in kept] == ["old 26", "old 27", "old 28", "old 29", "new 0"]
+            old, in_room = bob.messages[28], team.messages[20]
+        async with device(chat, tmp_path, "alice", "phone") as phone:
+            await until(lambda: "in the room 599" in phone.texts("#team"))
+            there = phone.session.open("bob")
+            assert phone.session.conversations.find_message(there, "alice", old.id) is None
+            found = await phone.session.around(Hit(there, old), 3)
+            assert [each.text for each in found] == [f"old {each}" for each in range(25, 30)] + ["new 0", "new 1"]
+            found = await phone.session.around(Hit(phone.session.open("#team"), in_room), 1)
+            assert [each.text for each in found] == [f"in the room {each}" for each in (18, 19, 20)]
+
+
+def files_with(folder: Path, words: str) -> list[str]:
+    """The names of files that hold words."""
+    return [each.name for each in folder.rglob("*") if each.is_file() and words.encode() in each.read_bytes()]
+
+
+async def test_no_file_has_what_was_deleted(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob") as chat,
+        device(chat, tmp_path, "alice") as alice,
+        device(chat, tmp_path, "bob") as bob,
+    ):
+        secret = alice.session.send(alice.session.open("bob"), "the cat is in the bag")
+        alice.session.send(alice.session.open("bob"), "something else")
+        await bob.message("alice", "something else")
+        assert files_with(tmp_path / "alice", "in the bag")
+        assert files_with(tmp_path / "bob", "in the bag")
+        theirs = bob.session.conversations.find_message(bob.session.open("alice"), "alice", secret.id)
+        assert theirs is not None
+        alice.session.edit(secret, "the dog is in the bag")
+        await until(lambda: theirs.text == "the dog is in the bag")
+        alice.session.delete(secret)
+        await until(lambda: theirs.deleted is not None)
+        await until(lambda: not files_with(tmp_path, "in the bag"))
+        assert files_with(tmp_path / "bob", "something else")
 
 
 async def test_what_is_unread_is_the_same_on_all_devices(tmp_path: Path) -> None:

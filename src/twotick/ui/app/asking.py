@@ -11,7 +11,7 @@ from twotick.client.errors import RequestRefused, TwotickError
 from twotick.client.messages import FileInfo
 from twotick.ui.app.book import PAGE
 from twotick.ui.app.incoming import LONGEST_TOPIC, Incoming, access_of, left
-from twotick.ui.app.model import Conversation, Message, Room, RoomMember, Transfer
+from twotick.ui.app.model import Conversation, Message, Place, Room, RoomMember, Transfer
 from twotick.ui.app.session import Hit, Hits, Session
 from twotick.wire import is_name, is_room
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _REACH = 5_000
 """Messages that are loaded to get to a certain one."""
+
+_WIDEST = 1000
+"""Messages of the history that are asked for at once."""
 
 _HITS = 20
 """Messages that are found at once."""
@@ -65,6 +68,34 @@ class Asking(Session):
             await self.load_older(conversation)
             if (loaded, complete) == (len(conversation.messages), conversation.complete):
                 return None
+
+    async def around(self, hit: Hit, count: int) -> list[Message]:
+        """See `Session`."""
+        key, place = hit.conversation.key, hit.message.place
+        oldest = self.store.oldest(key)
+        if oldest is not None and oldest <= place[0]:  # from there on all is here
+            near = self.store.around(key, place, count)
+            return [self._book.live(each) for each in near]
+        with for_people():
+            return _near(await self._history_around(hit, count), place, count)
+
+    async def _history_around(self, hit: Hit, count: int) -> list[Message]:
+        """Messages before and after one, which is among them. How far away those are in the log is found by trying."""
+        server, place = await self._server(), hit.message.place
+        newest = max(self.store.newest(), self.store.last_place(hit.conversation.key))
+        found = [hit.message]
+        step = count + 1
+        while True:
+            entries = await server.history(
+                hit.conversation.name, before=place[0] + step, limit=min(_WIDEST, count + 2 * step)
+            )
+            messages = [told[1] for each in entries if (told := self._incoming.message(each)) is not None]
+            if not any(each.place == place for each in messages):
+                return found  # too many have been said since
+            found = messages
+            if sum(each.place > place for each in found) >= count or place[0] + step > newest:
+                return found
+            step *= 2
 
     async def _fetch_older(self, conversation: Conversation) -> None:
         oldest = self.store.oldest(conversation.key)
@@ -213,6 +244,12 @@ class Asking(Session):
         about = None if message is None or not message.id else message.id
         with for_people():
             await (await self._server()).report(name, text, about)
+
+
+def _near(messages: list[Message], place: Place, count: int) -> list[Message]:
+    """Those that are no further from a place than so many others."""
+    index = next((index for index, each in enumerate(messages) if each.place == place), 0)
+    return messages[max(0, index - count) : index + count + 1]
 
 
 def _is_room(info: RoomInfo) -> bool:

@@ -39,6 +39,7 @@ MOVING = (
     Command("next", "Next conversation", "The one below", "step(1)", "alt+down,ctrl+down", "Alt+\u2193"),
     Command("previous", "Previous conversation", "The one above", "step(-1)", "alt+up,ctrl+up", "Alt+\u2191"),
     Command("unread", "Next unread conversation", "Where something new was said", "unread", "alt+a,f3", "F3"),
+    Command("newest", "Newest message", "Back to the end of the conversation", "newest", "ctrl+end", "^End"),
     Command("search", "Search", "In all that was said", "search", "ctrl+f", "^F", "WORDS", Deed.SEARCH),
     Command("messages", "Select a message", "To answer it, copy it, react to it and more", "select", "", "Esc"),
 )

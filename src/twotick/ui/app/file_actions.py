@@ -3,9 +3,10 @@
 import contextlib
 from abc import abstractmethod
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 import platformdirs
+from rich.text import Text
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -18,7 +19,7 @@ from textual.widgets.option_list import Option
 from twotick.client import TwotickError
 from twotick.ui.app.completion import file_name, files
 from twotick.ui.app.desk import Desk
-from twotick.ui.app.dialogs import BOX, Ask
+from twotick.ui.app.dialogs import BOX
 from twotick.ui.app.layout import one_line
 from twotick.ui.app.message_actions import Undertaking
 from twotick.ui.app.session import Deed
@@ -26,6 +27,9 @@ from twotick.ui.text import placed, size_text
 
 _MOST = 200
 """Files of a folder that are shown at once."""
+
+
+Answer = TypeVar("Answer")
 
 
 class FileToSend(NamedTuple):
@@ -40,7 +44,7 @@ class _Path(Input):
 
     async def _on_key(self, event: events.Key) -> None:
         dialog = self.screen
-        if event.key in ("tab", "up", "down") and isinstance(dialog, ChooseFile):
+        if event.key in ("tab", "up", "down") and isinstance(dialog, _ChoosePath):
             event.stop()
             event.prevent_default()
             if event.key == "tab":
@@ -51,36 +55,32 @@ class _Path(Input):
             await super()._on_key(event)
 
 
-class ChooseFile(ModalScreen[FileToSend | None]):
-    """Ask which file to send. Tab completes the path."""
+class _ChoosePath(ModalScreen[Answer]):
+    """Asks for a path, which Tab completes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", show=False),
         Binding("up", "app.focus_previous", "Back to the path", show=False),
     ]
-    DEFAULT_CSS = BOX.format("ChooseFile")
 
     def __init__(self) -> None:
         super().__init__()
         self._proposed: list[str] = []
 
-    def compose(self) -> ComposeResult:
-        """The path, what it may be, and what to say about it."""
-        with Vertical() as box:
-            box.border_title = "Send a file"
-            box.border_subtitle = "Enter: send   Tab: complete   Esc: back"
-            yield _Path(placeholder="A path; ~ is your home", max_length=4096, id="path")
-            found = OptionList(markup=False)
-            found.can_focus = False
-            yield found
-            yield Label("What to say about it; may be left empty")
-            yield Input(max_length=1000, id="caption")
-            yield Static("", classes="problem", markup=False)
+    def _fields(self, value: str = "") -> ComposeResult:
+        yield _Path(value, placeholder="A path; ~ is your home", max_length=4096, id="path", select_on_focus=False)
+        found = OptionList(markup=False)
+        found.can_focus = False
+        yield found
+
+    def _possible(self, typed: str) -> list[str]:
+        """What the path may be completed to."""
+        return files(typed)
 
     @on(Input.Changed, "#path")
     def _propose(self) -> None:
         typed = self._path.value
-        proposed = [each for each in files(typed) if each != typed][:_MOST]
+        proposed = [each for each in self._possible(typed) if each != typed][:_MOST]
         if proposed == self._proposed:
             return
         self._proposed = proposed
@@ -93,7 +93,7 @@ class ChooseFile(ModalScreen[FileToSend | None]):
         return self.query_one("#path", Input)
 
     def complete(self) -> None:
-        """Complete the path; go on to what to say if it is complete."""
+        """Complete the path; go on to the next field if it is complete."""
         self._propose()  # for what was typed right before
         if self._proposed:
             self._take(self.query_one(OptionList).highlighted or 0)
@@ -105,7 +105,7 @@ class ChooseFile(ModalScreen[FileToSend | None]):
         self._path.cursor_position = len(self._path.value)
 
     def move(self, steps: int) -> None:
-        """Choose another file."""
+        """Choose another one."""
         found = self.query_one(OptionList)
         found.action_cursor_up() if steps < 0 else found.action_cursor_down()
 
@@ -113,6 +113,25 @@ class ChooseFile(ModalScreen[FileToSend | None]):
     def _clicked(self, event: OptionList.OptionSelected) -> None:
         self._take(event.option_index)
         self._path.focus()
+
+    def _say(self, problem: str) -> None:
+        self.query_one(".problem", Static).update(placed(problem[:200], keep=""))
+
+
+class ChooseFile(_ChoosePath[FileToSend | None]):
+    """Ask which file to send."""
+
+    DEFAULT_CSS = BOX.format("ChooseFile")
+
+    def compose(self) -> ComposeResult:
+        """The path, what it may be, and what to say about it."""
+        with Vertical() as box:
+            box.border_title = "Send a file"
+            box.border_subtitle = "Enter: send   Tab: complete   Esc: back"
+            yield from self._fields()
+            yield Label("What to say about it; may be left empty")
+            yield Input(max_length=1000, id="caption")
+            yield Static("", classes="problem", markup=False)
 
     @on(Input.Submitted)
     def _done(self) -> None:
@@ -129,8 +148,37 @@ class ChooseFile(ModalScreen[FileToSend | None]):
         else:
             self.dismiss(FileToSend(path, self.query_one("#caption", Input).value.strip()))
 
-    def _say(self, problem: str) -> None:
-        self.query_one(".problem", Static).update(placed(problem[:200], keep=""))
+
+class ChooseFolder(_ChoosePath[str | None]):
+    """Ask for a folder, which need not be there.
+
+    Args:
+        title: what for.
+        value: what is filled in.
+    """
+
+    DEFAULT_CSS = BOX.format("ChooseFolder")
+
+    def __init__(self, title: str, value: str) -> None:
+        super().__init__()
+        self._title = title
+        self._value = value
+
+    def compose(self) -> ComposeResult:
+        """The path, and what it may be."""
+        with Vertical() as box:
+            box.border_title = Text(self._title)
+            box.border_subtitle = "Enter: save   Tab: complete   Esc: back"
+            yield from self._fields(placed(self._value, keep=""))
+            yield Static("", classes="problem", markup=False)
+
+    def _possible(self, typed: str) -> list[str]:
+        return [each for each in files(typed) if each.endswith("/")]
+
+    @on(Input.Submitted)
+    def _done(self) -> None:
+        if folder := self._path.value.strip():
+            self.dismiss(folder)
 
 
 class FileActions(Desk):
@@ -170,7 +218,7 @@ class FileActions(Desk):
             return
         file = message.file
         title = f"Save {one_line(file.name)[:30]} ({size_text(file.size)}) in"
-        folder = argument or await self.ask(Ask(title, str(platformdirs.user_downloads_path()), longest=4096))
+        folder = argument or await self.ask(ChooseFolder(title, str(platformdirs.user_downloads_path())))
         if not folder:
             return
         try:  # however long it takes

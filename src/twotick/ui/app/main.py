@@ -187,7 +187,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
             self._title.show(lambda width: title_line(shown, others, width))
         below = self._below
         below.display = not self.messages.at_end and self.shown is not None
-        below.update(f"\u2193 {self._came_below} new" if self._came_below else "\u2193 newer messages")
+        below.update(f"\u2193 {self._came_below} new" if self._came_below else "\u2193 newer messages: Ctrl+End")
         self.update_details()
         self.update_status()
 
@@ -427,6 +427,10 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         if conversations:
             index = conversations.index(self.shown) if self.shown in conversations else -1
             self.open(conversations[(index + steps) % len(conversations)].name)
+
+    def action_newest(self) -> None:
+        """Show the newest message."""
+        self.messages.scroll_to_end()
 
     def action_unread(self) -> None:
         """Show a conversation where something is unread, the one that names the user first."""

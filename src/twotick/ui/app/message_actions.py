@@ -99,7 +99,8 @@ class MessageActions(Desk):
         if message.event is not None and message.event.kind == "invited":
             await self.accept_invitation(message.event.room)
         elif message.reply_to is not None and self.shown is not None:
-            await self.go_to_message(self.shown, *message.reply_to)
+            if not await self.go_to_message(self.shown, *message.reply_to):
+                self.say("That message is not here.")
         else:
             self._show(message)
 
@@ -116,16 +117,19 @@ class MessageActions(Desk):
             text = event_text(message.event, sender)
         self.app.push_screen(Page(sender or "message", Text(placed(text) or summary(message))))
 
-    async def go_to_message(self, conversation: Conversation, sender: str, ident: str) -> None:
-        """Show a message, wherever it stands; older ones are loaded for it."""
+    async def go_to_message(self, conversation: Conversation, sender: str, ident: str) -> bool:
+        """Show a message among the others; older ones are loaded for it.
+
+        Returns:
+            Whether it is not too old for that.
+        """
         message = await self.answer(self.session.reach(conversation, sender, ident))
         if message is None:
-            self.say("That message is not here.")
-            return
+            return False
         if self.shown is not conversation:
             self.open(conversation.name)
         self.messages.focus()
-        self.messages.go_to(message)
+        return self.messages.go_to(message)
 
     @work
     async def action_receipts(self) -> None:

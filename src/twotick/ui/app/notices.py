@@ -49,7 +49,7 @@ def tell(how: Notify, sender: str, text: str, bell: Callable[[], None]) -> None:
 
 def _desktop(title: str, text: str) -> list[str] | None:
     """The command that shows something on the desktop; None if there is no desktop here."""
-    if "SSH_CONNECTION" in os.environ:
+    if os.environ.get("SSH_CONNECTION"):
         return None
     if sys.platform == "darwin":
         return ["/usr/bin/osascript", "-e", _APPLE_SCRIPT, title, text]

@@ -1,5 +1,6 @@
-"""The screen on which one searches in what was said (rule 14.5)."""
+"""The screens on which one searches in what was said (rule 14.5), and sees what was said around what was found."""
 
+import contextlib
 import re
 from typing import ClassVar
 
@@ -12,11 +13,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from twotick.client.errors import TwotickError
 from twotick.ui.app.desk import Desk
 from twotick.ui.app.dialogs import Tick
 from twotick.ui.app.folding import shortened
 from twotick.ui.app.layout import summary
 from twotick.ui.app.message_actions import MessageActions
+from twotick.ui.app.messages import MessageList
 from twotick.ui.app.model import Conversation, Message
 from twotick.ui.app.session import Hit
 from twotick.ui.text import placed
@@ -27,6 +30,9 @@ _BEFORE_WORD = 24
 
 _AROUND = 3
 """Messages before and after the one that was found, as context."""
+
+_EXCERPT = 50
+"""Likewise where it is shown alone."""
 
 _LONGEST_QUERY = 200
 
@@ -166,29 +172,71 @@ class Search(ModalScreen[Hit | None]):
         self._results.action_cursor_up() if steps < 0 else self._results.action_cursor_down()
 
     @on(OptionList.OptionHighlighted)
-    def _show_context(self) -> None:
-        """Show what was said around the result that is chosen, as far as it is loaded."""
+    @work(exclusive=True, group="context")
+    async def _show_context(self) -> None:
+        """Show what was said around the result that is chosen."""
         chosen = self._results.highlighted_option
         index = int(chosen.id) if chosen is not None and chosen.id is not None and chosen.id.isdigit() else -1
         self._nearby.display = 0 <= index < len(self._hits) and self.size.height >= 16
         if self._nearby.display:
             hit = self._hits[index]
-            width = max(10, self.size.width - 3)
-            self._nearby.update(
-                Content("\n").join(
-                    Content.styled(shortened(_said(each), width), "bold" if each.id == hit.message.id else "dim")
-                    for each in _around(hit)
-                )
+            self._show_said([hit.message], hit)
+            with contextlib.suppress(TwotickError):  # then there is no context
+                self._show_said(await self._session.around(hit, _AROUND), hit)
+
+    def _show_said(self, messages: list[Message], hit: Hit) -> None:
+        width = max(10, self.size.width - 3)
+        self._nearby.update(
+            Content("\n").join(
+                Content.styled(shortened(_said(each), width), "bold" if each.place == hit.message.place else "dim")
+                for each in messages
             )
+        )
 
 
-def _around(hit: Hit) -> list[Message]:
-    """What was found, and the messages before and after it that are loaded."""
-    messages = hit.conversation.messages
-    for index, each in enumerate(messages):
-        if each.id == hit.message.id and each.sender.lower() == hit.message.sender.lower():
-            return messages[max(0, index - _AROUND) : index + _AROUND + 1]
-    return [hit.message]
+class Excerpt(ModalScreen[None]):
+    """What was said around something that was found, too long ago to be loaded with all that was said since.
+
+    Args:
+        desk: for whom.
+        hit: what was found.
+        messages: it, and what was said before and after it.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss(None)", "Back", show=False)]
+    DEFAULT_CSS = """
+    Excerpt {
+        background: $background;
+        & > Vertical { height: 1fr; background: $background; }
+        #heading { height: 1; padding: 0 1; text-style: bold; }
+        #below { height: 1; padding: 0 1; text-style: dim; }
+    }
+    """
+
+    def __init__(self, desk: Desk, hit: Hit, messages: list[Message]) -> None:
+        super().__init__()
+        self._hit = hit
+        self._said = Conversation(hit.conversation.key, hit.conversation.name, messages)
+        self._list = MessageList(desk.session.conversations)
+
+    def compose(self) -> ComposeResult:
+        """The messages."""
+        when = f"{self._hit.message.time.astimezone():%d %b %Y}"
+        with Vertical():
+            yield Static(f"{placed(self._said.title[:33], keep='')}, {when}", id="heading", markup=False)
+            yield self._list
+            yield Static("Esc: back to the newest messages", id="below", markup=False)
+
+    def on_mount(self) -> None:
+        """Go to what was found."""
+        self._list.show(self._said, None)
+        self._list.focus()
+        self.call_after_refresh(self._go)
+
+    def _go(self) -> None:
+        found = next((each for each in self._said.messages if each.place == self._hit.message.place), None)
+        if found is not None:
+            self._list.go_to(found)
 
 
 def _said(message: Message) -> str:
@@ -236,5 +284,8 @@ class SearchActions(MessageActions):
     async def action_search(self, argument: str = "") -> None:
         """Search, and go to what was found."""
         hit = await self.ask(Search(self, argument))
-        if hit is not None:
-            await self.go_to_message(hit.conversation, hit.message.sender, hit.message.id)
+        if hit is None or await self.go_to_message(hit.conversation, hit.message.sender, hit.message.id):
+            return
+        around = await self.answer(self.session.around(hit, _EXCERPT))
+        if around:
+            self.app.push_screen(Excerpt(self, hit, around))

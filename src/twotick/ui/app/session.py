@@ -275,6 +275,18 @@ class Session(ABC):
         """Load older messages until that one is among them; None if it is not found among the newest 5,000."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
+    async def around(self, hit: Hit, count: int) -> list[Message]:
+        """What was said around something that was found, loaded or not.
+
+        Args:
+            hit: it.
+            count: messages before it, and after it.
+
+        Returns:
+            They and it, in order; those that are not loaded are copies, which no change reaches.
+        """
+        raise TwotickError(_NOT_FOR_GUESTS)
+
     async def rooms(self) -> list[Room]:
         """The rooms that the user may know of: public ones, one's own, and those to which one is invited."""
         raise TwotickError(_NOT_FOR_GUESTS)

@@ -188,6 +188,16 @@ class LocalStore:
         ).fetchall()
         return self._messages(rows)[::-1]
 
+    def around(self, key: str, place: Place, count: int) -> list[Message]:
+        """The message at a place of a conversation, and so many before and after it, in order."""
+        rows = self._do(
+            _SELECT + "conversation = ? AND (place, ord) > (?, ?) AND action = '' ORDER BY place, ord LIMIT ?",
+            key,
+            *place,
+            count,
+        ).fetchall()
+        return self.page(key, (place[0], place[1] + 1), count + 1) + self._messages(rows)
+
     def add(self, message: Message) -> None:
         """Keep a message, which gets its number; one that waits gets its place. What was to change it does so now."""
         with self.together():
