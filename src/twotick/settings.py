@@ -167,11 +167,13 @@ def _variables() -> dict[str, str]:
 
 
 def _read(said: dict[str, Any]) -> Settings:
-    """Variables say everything in letters, so letters may stand for what they spell."""
+    """Text may stand for what it spells, since variables say everything in text."""
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, value in said.items():
         try:
+            if TYPES[name] is bool and isinstance(value, str):
+                value = _SWITCH.get(value.lower(), value)
             values[name] = msgspec.convert(value, TYPES[name], strict=False, dec_hook=_path)
         except KeyError:
             problems.append(f"there is no setting {name}")
@@ -180,6 +182,10 @@ def _read(said: dict[str, Any]) -> Settings:
     if problems:
         raise SettingsError("; ".join(problems))
     return Settings(**values)
+
+
+_SWITCH = {"yes": True, "on": True, "no": False, "off": False}
+"""What switches are called besides true and false."""
 
 
 def _path(of: type, value: object) -> Path:

@@ -131,6 +131,12 @@ def test_a_variable_that_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch
         load(None, {})
 
 
+@pytest.mark.parametrize(("text", "value"), [("yes", True), ("ON", True), ("1", True), ("False", False), ("no", False)])
+def test_a_variable_spells_a_switch(monkeypatch: pytest.MonkeyPatch, text: str, value: bool) -> None:
+    monkeypatch.setenv("TWOTICK_MEMORY", text)
+    assert load(None, {}).memory is value
+
+
 def test_variables_that_are_no_settings_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWOTICK_FROM", "alice")  # what `listen --exec` gives its command
     assert load(None, {}).port == 18000
