@@ -20,7 +20,7 @@ def mute(
     server: ServerOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Let a conversation ring no more on any device, or list those that do not.
+    """Silence a conversation on all devices, or list those that are silenced.
 
     What is said there arrives as before. Quote a room's name: '#team'.
     """

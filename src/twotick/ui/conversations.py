@@ -9,7 +9,7 @@ from twotick.ui.text import console, visible
 
 
 async def mute(who: Credential, peer: str, *, off: bool) -> None:
-    """Let a conversation ring no more; or again.
+    """Silence a conversation on all devices; or let it ring again.
 
     Raises:
         TwotickError: it is as before.
