@@ -630,7 +630,7 @@ def test_the_index_leaves_the_journal_until_it_is_quiet(tmp_path: Path):
 
     kept = in_journal()
     asker.ask(Index())
-    assert connection.execute("SELECT count(*) FROM word WHERE word MATCH 'oats'").fetchone() == (1,)
+    assert connection.execute("SELECT count(*) FROM word_0 WHERE word_0 MATCH 'oats'").fetchone() == (1,)
     assert in_journal() == kept > 0
     asker.ask(Index())
     assert in_journal() == 0
