@@ -211,7 +211,7 @@ def slope(subject: Subject, points: Sequence[Point]) -> str:
     base, each, error = _line(points, float)
     log_base, tenfold, log_error = _line(points, math.log10)
     if log_error < min(error, _STRAIGHT):
-        return f"logarithmic: {log_base:.1f} µs, and {tenfold:.1f} µs for each ten times the {subject.unit}s"
+        return f"logarithmic: {log_base:.1f} µs, and {tenfold:.1f} µs for ten times as many"
     if error < _STRAIGHT:
         return f"linear: {base:.1f} µs, and {1000 * each:.2g} ns for each {subject.unit}"
     *_, last, most = points
