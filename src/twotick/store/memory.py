@@ -176,7 +176,7 @@ class MemoryStore:
         return found if self._words.is_sound() else [*found, "the index of words is damaged"]
 
     def close(self) -> None:
-        """Close the index; all else goes with the process."""
+        """Close the index; all else goes with the store."""
         self._index.close()
 
 

@@ -7,8 +7,6 @@ entry shows is read from the message when somebody asks, so there is one object 
 from array import array
 from typing import Final
 
-from mypy_extensions import mypyc_attr
-
 from twotick.store.records import Action, Append, Entry, Kind, Member, State
 from twotick.store.rooms import RoomState
 
@@ -118,12 +116,8 @@ class Special:
         self.failed: list[Mailbox] = []
 
 
-@mypyc_attr(acyclic=True)
 class Message:
     """A message. All messages are a list in the order in which they came, which begins and ends at `Logs.ends`.
-
-    Compiled, messages are no part of the search for cyclic garbage, which would go through all of them again and again:
-    one that is removed is freed at once, but those that are left when a store is dropped stay until the process ends.
 
     Attributes:
         number: its number.

@@ -4,14 +4,12 @@ A request is a value; `Store.apply` carries out many of them, in order, in one t
 members' logs comes back as the entries that were appended, so that connected devices can be given them.
 
 Nobody changes a request or an answer after it was made. Those that are made for every message are not frozen, because
-making a frozen one takes six times as long; have their constructors written out, because those of dataclasses are not
-compiled; and are no part of the search for cyclic garbage when compiled (`acyclic`), since they are in no cycles.
+making a frozen one takes six times as long; and have their constructors written out, because those of dataclasses are
+not compiled.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
-
-from mypy_extensions import mypyc_attr
 
 
 class StoreError(Exception):
@@ -75,7 +73,6 @@ class State(IntEnum):
     FAILED = 4
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Entry:
     """An entry of a member's log.
@@ -172,7 +169,6 @@ class Progress:
     of: int
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Outcome:
     """What a request changed.
@@ -205,7 +201,6 @@ class Action(IntEnum):
     REACT = 3
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Append:
     """Store a message. Answered by Appended, Known or Refusal.
@@ -286,7 +281,6 @@ class Append:
         self.file = file
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Appended:
     """The message is stored.
@@ -350,7 +344,6 @@ class Refusal:
     reason: str
 
 
-@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Acknowledge:
     """A device has all entries up to `seq` (rule 11.3). Answered by Outcome.

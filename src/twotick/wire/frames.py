@@ -6,8 +6,6 @@ from enum import Enum
 from functools import cache
 from typing import TypeAlias
 
-from mypy_extensions import mypyc_attr
-
 
 class Verb(Enum):
     """The first word of a start line (docs/protocol.md, sections 3 and 10 to 17)."""
@@ -85,7 +83,6 @@ _PLAIN = frozenset([b"content-length", b"id"])
 _WORD = re.compile(rb"[^ \t\r]+")
 
 
-@mypyc_attr(acyclic=True)
 class Head:
     """A start line and its headers, understood once and then shared by every frame that has the same ones.
 
