@@ -109,7 +109,7 @@ class Terminal:
             while True:
                 self._read(patience)
         self._child.close()
-        assert not any("Traceback" in line for line in self.lines), self.lines
+        assert "Traceback" not in self.output, self.output
         return self._child.exitstatus
 
     def interrupt(self) -> int | None:

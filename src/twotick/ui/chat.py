@@ -29,6 +29,7 @@ from twotick.client.credentials import Credential
 from twotick.ui.blocked import Blocked
 from twotick.ui.chat_commands import Commands
 from twotick.ui.describing import line_of
+from twotick.ui.errors import Interrupted
 from twotick.ui.member import connected
 from twotick.ui.streams import on_a_terminal
 from twotick.ui.tasks import together
@@ -269,7 +270,7 @@ async def _asking() -> AsyncGenerator[Ask, None]:
         from prompt_toolkit import PromptSession
         from prompt_toolkit.patch_stdout import patch_stdout
 
-        session: PromptSession[str] = PromptSession()
+        session: PromptSession[str] = PromptSession(interrupt_exception=Interrupted)
 
         async def ask(prompt: str) -> str:
             return await session.prompt_async(prompt or "> ")

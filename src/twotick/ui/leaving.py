@@ -15,7 +15,7 @@ from twotick.client import (
     ServerUnreachable,
     TwotickError,
 )
-from twotick.ui.errors import CannotSave, NotYet
+from twotick.ui.errors import CannotSave, Interrupted, NotYet
 from twotick.ui.streams import abandon, complain
 
 # From sysexits.h, which scripts know.
@@ -56,7 +56,7 @@ def run(work: Coroutine[Any, Any, None], *, fast: bool = False) -> None:
         fail(EX_IOERR, str(error))
     except TwotickError as error:
         fail(EX_UNAVAILABLE, str(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         raise typer.Exit(EX_INTERRUPTED) from None
     except EOFError:
         fail(EX_UNAVAILABLE, "the input ended before there was a name")
