@@ -196,7 +196,8 @@ def _path(of: type, value: object) -> Path:
 
 def _expected(of: Any) -> str:
     """The words that a setting may be, if it is one of some."""
-    return f"Expected one of {', '.join(map(repr, get_args(of)))}" if get_origin(of) is Literal else ""
+    words = ("true", "false") if of is bool else get_args(of) if get_origin(of) is Literal else ()
+    return f"Expected one of {', '.join(map(repr, words))}" if words else ""
 
 
 TYPES = {each.name: each.type for each in msgspec.structs.fields(Settings)}

@@ -111,6 +111,7 @@ def test_operators_find_every_setting_with_its_default() -> None:
         ("host = 5", "the setting host cannot be 5"),
         ('sign_up = "all"', "the setting sign_up cannot be 'all': .*'open', 'invite', 'closed'"),
         ("data = 5", "the setting data cannot be 5"),
+        ('memory = "maybe"', "the setting memory cannot be 'maybe': .*'true', 'false'"),
         ("retention_days = 0", "the setting retention_days cannot be 0"),
         ("prot = 1", "there is no setting prot"),
         ("port = 70000\nprot = 1", "port cannot be 70000.*; there is no setting prot"),
