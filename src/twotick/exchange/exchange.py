@@ -409,20 +409,16 @@ class Exchange(Stored):
     def _take_extended(self, session: Session, frames: list[Frame]) -> list[Frame]:
         """Handle the frames of an extended connection, and return those that must wait."""
         taken = 0
-        time = b""
+        arrived = False
         while taken < len(frames):
             head, body = frames[taken]
             taken += 1
             account = session.account
             if head.verb is _SEND:
-                if not time:
+                if not arrived:
                     self._arrived = self._clock()
-                    time = self._time_line()
-                guest = self._extended.get(head.key) if account is None and head.is_plain and head.id else None
-                if guest is None or self._draining or self._full(session):
-                    self._take_identified(session, head, body)
-                else:
-                    self._relay(session, guest, head, body, time)
+                    arrived = True
+                self._take_identified(session, head, body)
             elif account is None or head.verb is _REGISTER:
                 first = taken - 1
                 while head.verb is _RECEIVED and taken < len(frames) and frames[taken][0].verb is _RECEIVED:

@@ -8,8 +8,7 @@ receiver has answered (by the time limit) stays in `pending` as SETTLED, so that
 no other.
 
 The fast path is between classic connections: `_take_sends` and `_take_answers` handle it in line. A session for which
-more is to be done than to write an answer leaves it by having `held`. Between guests with extended connections it is
-`_relay`.
+more is to be done than to write an answer leaves it by having `held`.
 """
 
 from abc import ABC, abstractmethod
@@ -125,34 +124,6 @@ class Relay(ABC):
                 self._queue(receiver, (sender, head, number, self._deadline, None), body)
         if sender.unsent_bytes and self._full(sender):
             self._pause(sender)
-
-    def _relay(self, sender: Session, receiver: Session, head: Head, body: bytes, time: bytes) -> None:
-        """Take a SEND that has an Id and nothing else from one extended connection of a guest to another.
-
-        This is the fast path between such connections; the general way is `Exchange._take_identified`.
-
-        Args:
-            sender: whose it is.
-            receiver: whom it is for.
-            head: its head.
-            body: its body.
-            time: the header line with the time (rule 9.7).
-        """
-        number = sender.next_send
-        sender.next_send = number + 1
-        head.travels = time
-        pending = receiver.pending
-        if not pending:
-            pending = self._wake(receiver)
-        message: Pending = (sender, head, number, self._deadline, None)
-        if len(pending) < receiver.window:
-            pending.append(message)
-            out = receiver.out
-            if not out:
-                self.written.append(receiver)
-            out.append(b"%b%d\nId: %b\n%b\n%b" % (sender.start, len(body), head.id, time, body))
-        else:
-            self._queue(receiver, message, body)
 
     def _take_as_can_be(self, sender: Session, frames: list[Frame]) -> list[Frame]:
         """Handle so many frames of a sending connection that not too many are unanswered; returns the others."""

@@ -16,7 +16,6 @@ import uvloop
 from twotick.exchange import Exchange, Session
 from twotick.server import logs
 from twotick.server.connection import Connection
-from twotick.server.heap import keep_freed_memory
 from twotick.server.login import Doorman, Refused, SignUp
 from twotick.server.logs import log
 from twotick.server.options import RETENTION, ServerLimits, ServerOptions, check
@@ -390,7 +389,6 @@ def serve(options: ServerOptions, announce: Callable[[str, int, str | None], Non
     store = (
         MemoryStore(options.store_limits) if options.data is None else SqliteStore(options.data, options.store_limits)
     )
-    keep_freed_memory()
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
