@@ -20,7 +20,8 @@ from common import machine, median_and_range, run, table
 from peers import TWOTICK
 from servers import BIN, MeasurementError, running, stop
 
-from twotick.client import State, credentials
+from twotick.client import State
+from twotick.client.trust import tokens
 from twotick.ui.app.app import folder_of
 from twotick.ui.app.book import Book
 from twotick.ui.app.model import Message
@@ -75,7 +76,7 @@ def home() -> Generator[dict[str, str]]:
         before = dict(os.environ)
         os.environ.update(variables)
         try:
-            credentials.save(_NOWHERE, "alice", "desk", "a" * 43)
+            tokens.save(_NOWHERE, "alice", "desk", "a" * 43)
             _talk(folder_of("alice", _NOWHERE))
         finally:
             os.environ.clear()

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from twotick.client import credentials
-from twotick.client.credentials import Credential, CredentialError, Login
+from twotick.client.trust import tokens
+from twotick.client.trust.tokens import Credential, CredentialError, Login
 
 TOKEN = "tt_secret"
 ALICE = Credential("chat.example.org:18000", "alice", "laptop", TOKEN)
@@ -92,7 +92,7 @@ def ring(screen: None) -> Iterator[FakeKeyring]:
 
 
 def save(credential: Credential) -> str:
-    return credentials.save(credential.server, credential.name, credential.device, credential.token)
+    return tokens.save(credential.server, credential.name, credential.device, credential.token)
 
 
 # In the file
@@ -101,27 +101,27 @@ def save(credential: Credential) -> str:
 def test_without_a_keyring_a_token_is_in_a_file_that_only_its_owner_can_read(folder: Path) -> None:
     file = folder / "credentials.json"
     assert save(ALICE) == str(file)
-    assert credentials.load("chat.example.org", "alice") == ALICE
+    assert tokens.load("chat.example.org", "alice") == ALICE
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert TOKEN in file.read_text("ascii")
 
 
 def test_nothing_is_kept_at_first(folder: Path) -> None:
-    assert credentials.load("chat.example.org", None) is None
-    assert credentials.listed() == []
-    assert not credentials.forget("chat.example.org", "alice")
+    assert tokens.load("chat.example.org", None) is None
+    assert tokens.listed() == []
+    assert not tokens.forget("chat.example.org", "alice")
     assert not folder.exists()
 
 
 def test_a_server_and_a_member_may_be_written_in_several_ways() -> None:
-    credentials.save("Chat.example.org", "Alice", "laptop", TOKEN)
+    tokens.save("Chat.example.org", "Alice", "laptop", TOKEN)
     for server in ("chat.example.org", "CHAT.EXAMPLE.ORG:18000", "chat.example.org."):
-        assert credentials.load(server, "ALICE") == Credential(ALICE.server, "Alice", "laptop", TOKEN)
-    assert credentials.load("chat.example.org:18001", "alice") is None
-    assert credentials.load("chat.example.org", "alic") is None
+        assert tokens.load(server, "ALICE") == Credential(ALICE.server, "Alice", "laptop", TOKEN)
+    assert tokens.load("chat.example.org:18001", "alice") is None
+    assert tokens.load("chat.example.org", "alic") is None
     save(ALICE)
-    assert credentials.listed() == [Login(ALICE.server, "alice", "laptop")]
+    assert tokens.listed() == [Login(ALICE.server, "alice", "laptop")]
 
 
 def test_without_a_name_the_last_login_counts() -> None:
@@ -129,26 +129,26 @@ def test_without_a_name_the_last_login_counts() -> None:
     bob = Credential(ALICE.server, "bob", "desk", "tt_bob")
     save(bob)
     save(Credential("elsewhere:1", "carol", "desk", "tt_carol"))
-    assert credentials.load(ALICE.server, None) == bob
+    assert tokens.load(ALICE.server, None) == bob
     save(ALICE)
-    assert credentials.load(ALICE.server, None) == ALICE
+    assert tokens.load(ALICE.server, None) == ALICE
 
 
 def test_what_is_forgotten_is_gone(folder: Path) -> None:
     save(ALICE)
     save(Credential(ALICE.server, "bob", "desk", "tt_bob"))
-    assert credentials.forget(ALICE.server, "ALICE")
-    assert not credentials.forget(ALICE.server, "alice")
-    assert credentials.listed() == [Login(ALICE.server, "bob", "desk")]
+    assert tokens.forget(ALICE.server, "ALICE")
+    assert not tokens.forget(ALICE.server, "alice")
+    assert tokens.listed() == [Login(ALICE.server, "bob", "desk")]
     assert TOKEN not in (folder / "credentials.json").read_text("ascii")
 
 
 @pytest.mark.parametrize("server", ["", "a:b", "::1"])
 def test_what_is_no_server(server: str) -> None:
     for ask in (
-        lambda: credentials.save(server, "alice", "laptop", TOKEN),
-        lambda: credentials.load(server, None),
-        lambda: credentials.forget(server, "alice"),
+        lambda: tokens.save(server, "alice", "laptop", TOKEN),
+        lambda: tokens.load(server, None),
+        lambda: tokens.forget(server, "alice"),
     ):
         with pytest.raises(ValueError, match=r"is not HOST:PORT|is ambiguous"):
             ask()
@@ -162,16 +162,16 @@ def test_a_file_that_others_can_read_is_not_used(folder: Path, mode: int) -> Non
     file.chmod(mode)
     for ask in (
         lambda: save(ALICE),
-        lambda: credentials.load(ALICE.server, None),
-        lambda: credentials.forget(ALICE.server, "alice"),
-        credentials.listed,
+        lambda: tokens.load(ALICE.server, None),
+        lambda: tokens.forget(ALICE.server, "alice"),
+        tokens.listed,
     ):
         with pytest.raises(CredentialError, match=f"its mode is {mode:04o}.*chmod 600 {file}'") as caught:
             ask()
         assert TOKEN not in str(caught.value)
     assert file.read_bytes() == before
     file.chmod(0o600)
-    assert credentials.load(ALICE.server, None) == ALICE
+    assert tokens.load(ALICE.server, None) == ALICE
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_damaged_file_is_named_and_not_shown(folder: Path, content: str) -> No
     file.touch(0o600)
     file.write_bytes(content.encode("ascii", "surrogateescape"))
     with pytest.raises(CredentialError, match=f"{file}, where tokens are kept, is damaged") as caught:
-        credentials.load("a:1", None)
+        tokens.load("a:1", None)
     assert TOKEN not in str(caught.value)
     assert caught.value.__suppress_context__
 
@@ -204,7 +204,7 @@ def test_a_damaged_file_is_named_and_not_shown(folder: Path, content: str) -> No
 def test_a_file_that_cannot_be_read_or_written(folder: Path) -> None:
     (folder / "credentials.json").mkdir(parents=True)
     with pytest.raises(CredentialError, match=r"cannot read .*: Is a directory"):
-        credentials.listed()
+        tokens.listed()
     (folder / "credentials.json").rmdir()
     (folder / "credentials.json.lock").mkdir()
     with pytest.raises(CredentialError, match=r"cannot write .*: Is a directory") as caught:
@@ -223,9 +223,9 @@ def _save_some(folder: str, number: int) -> None:
     def config(name: str) -> Path:
         return Path(folder) / name
 
-    credentials.platformdirs.user_config_path = config  # type: ignore[assignment]
+    tokens.platformdirs.user_config_path = config  # type: ignore[assignment]
     for each in range(5):
-        credentials.save(f"host{each}", f"name{number}", "laptop", f"tt_{number}_{each}")
+        tokens.save(f"host{each}", f"name{number}", "laptop", f"tt_{number}_{each}")
 
 
 def test_programs_that_save_at_once_do_not_lose_each_others_tokens(
@@ -239,7 +239,7 @@ def test_programs_that_save_at_once_do_not_lose_each_others_tokens(
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 6
-    found = {(login.server, login.name) for login in credentials.listed()}
+    found = {(login.server, login.name) for login in tokens.listed()}
     assert found == {(f"host{each}:18000", f"name{number}") for each in range(5) for number in range(6)}
 
 
@@ -257,11 +257,11 @@ def test_what_was_saved_last_is_loaded(folder: Path, steps: list[tuple[str, str,
         key = named.get(server, server), name.lower()
         was = model.pop(key, None)
         if step == "save":
-            credentials.save(server, name, "laptop", token)
+            tokens.save(server, name, "laptop", token)
             model[key] = Credential(key[0], name, "laptop", token)
         else:
-            assert credentials.forget(server, name) is (was is not None)
-    assert [credentials.load(login.server, login.name) for login in credentials.listed()] == list(model.values())
+            assert tokens.forget(server, name) is (was is not None)
+    assert [tokens.load(login.server, login.name) for login in tokens.listed()] == list(model.values())
 
 
 # In the keyring
@@ -269,12 +269,12 @@ def test_what_was_saved_last_is_loaded(folder: Path, steps: list[tuple[str, str,
 
 def test_in_a_session_on_a_screen_the_keyring_has_the_token(folder: Path, ring: FakeKeyring) -> None:
     assert save(ALICE) == "the keyring"
-    assert credentials.load(ALICE.server, None) == credentials.load(ALICE.server, "ALICE") == ALICE
+    assert tokens.load(ALICE.server, None) == tokens.load(ALICE.server, "ALICE") == ALICE
     assert ring.kept == {("twotick", "alice@chat.example.org:18000"): TOKEN}
-    assert credentials.listed() == [Login(ALICE.server, "alice", "laptop")]
+    assert tokens.listed() == [Login(ALICE.server, "alice", "laptop")]
     assert TOKEN not in (folder / "credentials.json").read_text("ascii")
-    assert credentials.forget(ALICE.server, "alice")
-    assert (ring.kept, credentials.listed()) == ({}, [])
+    assert tokens.forget(ALICE.server, "alice")
+    assert (ring.kept, tokens.listed()) == ({}, [])
 
 
 def test_a_token_moves_to_where_it_is_saved_last(
@@ -284,7 +284,7 @@ def test_a_token_moves_to_where_it_is_saved_last(
     assert save(ALICE) == str(folder / "credentials.json")
     assert ring.kept == {}
     monkeypatch.setenv("TWOTICK_KEYRING", "yes")
-    assert credentials.load(ALICE.server, None) == ALICE
+    assert tokens.load(ALICE.server, None) == ALICE
     assert save(ALICE) == "the keyring"
     assert TOKEN not in (folder / "credentials.json").read_text("ascii")
 
@@ -323,12 +323,12 @@ def test_a_keyring_that_cannot_be_used_from_here(ring: FakeKeyring, monkeypatch:
     save(ALICE)
     monkeypatch.delenv("WAYLAND_DISPLAY")
     for ask in (
-        lambda: credentials.load(ALICE.server, None),
-        lambda: credentials.forget(ALICE.server, "alice"),
+        lambda: tokens.load(ALICE.server, None),
+        lambda: tokens.forget(ALICE.server, "alice"),
     ):
         with pytest.raises(CredentialError, match="cannot be used from here: log in again with TWOTICK_KEYRING=no"):
             ask()
-    assert credentials.listed() == [Login(ALICE.server, "alice", "laptop")]
+    assert tokens.listed() == [Login(ALICE.server, "alice", "laptop")]
     assert ring.kept
 
 
@@ -336,13 +336,13 @@ def test_a_locked_keyring(folder: Path, ring: FakeKeyring) -> None:
     save(ALICE)
     ring.locked = True
     for ask in (
-        lambda: credentials.load(ALICE.server, None),
-        lambda: credentials.forget(ALICE.server, "alice"),
+        lambda: tokens.load(ALICE.server, None),
+        lambda: tokens.forget(ALICE.server, "alice"),
     ):
         with pytest.raises(CredentialError, match=r"does not give the token of alice@.* \(locked\)"):
             ask()
     assert save(ALICE) == str(folder / "credentials.json")
-    assert credentials.load(ALICE.server, None) == ALICE
+    assert tokens.load(ALICE.server, None) == ALICE
 
 
 def test_a_keyring_that_does_not_forget(ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,17 +352,17 @@ def test_a_keyring_that_does_not_forget(ring: FakeKeyring, monkeypatch: pytest.M
     save(ALICE)
     monkeypatch.setattr(ring, "delete_password", refuse)
     with pytest.raises(CredentialError, match=r"does not forget the token of alice@.* \(no\)"):
-        credentials.forget(ALICE.server, "alice")
-    assert credentials.load(ALICE.server, None) == ALICE
+        tokens.forget(ALICE.server, "alice")
+    assert tokens.load(ALICE.server, None) == ALICE
 
 
 def test_a_keyring_that_has_lost_a_token(ring: FakeKeyring) -> None:
     save(ALICE)
     ring.kept.clear()
     with pytest.raises(CredentialError, match="no longer has the token of alice@"):
-        credentials.load(ALICE.server, None)
-    assert credentials.forget(ALICE.server, "alice")
-    assert credentials.listed() == []
+        tokens.load(ALICE.server, None)
+    assert tokens.forget(ALICE.server, "alice")
+    assert tokens.listed() == []
 
 
 def bad_keyrings() -> list[keyring.backend.KeyringBackend]:
@@ -375,7 +375,7 @@ def bad_keyrings() -> list[keyring.backend.KeyringBackend]:
 def test_a_keyring_that_is_none(folder: Path, ring: FakeKeyring, bad: keyring.backend.KeyringBackend) -> None:
     keyring.set_keyring(bad)
     assert save(ALICE) == str(folder / "credentials.json")
-    assert credentials.load(ALICE.server, None) == ALICE
+    assert tokens.load(ALICE.server, None) == ALICE
 
 
 def test_a_chain_of_good_keyrings(ring: FakeKeyring) -> None:
@@ -383,14 +383,14 @@ def test_a_chain_of_good_keyrings(ring: FakeKeyring) -> None:
     chain.backends = [ring]
     keyring.set_keyring(chain)
     assert save(ALICE) == "the keyring"
-    assert credentials.load(ALICE.server, None) == ALICE
+    assert tokens.load(ALICE.server, None) == ALICE
     assert ring.kept
 
 
 def test_the_keyring_library_is_not_loaded_without_a_screen(folder: Path) -> None:
     program = (
-        "import sys; from twotick.client import credentials;"
-        "credentials.save('a', 'alice', 'laptop', 'tt_'); assert credentials.load('a', None);"
+        "import sys; from twotick.client.trust import tokens;"
+        "tokens.save('a', 'alice', 'laptop', 'tt_'); assert tokens.load('a', None);"
         "sys.exit('keyring' in sys.modules)"
     )
     ran = subprocess.run(

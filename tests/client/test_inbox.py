@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from twotick.client.entries import Decision, Entry
-from twotick.client.inbox import Inbox
+from twotick.client.member.events import Decision, Entry
+from twotick.client.member.inbox import Inbox
 from twotick.wire import HeadCache, Parser, Verb
 
 

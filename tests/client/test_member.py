@@ -36,7 +36,7 @@ from twotick.client import (
     connect,
     join,
 )
-from twotick.client.trust import Verdict
+from twotick.client.trust.known_servers import Verdict
 from twotick.exchange import Limits
 from twotick.server import Server, ServerLimits, SignUp
 from twotick.server.tls import make_certificate, server_context
@@ -157,7 +157,7 @@ async def test_nothing_is_sent_over_a_connection_that_others_can_read(monkeypatc
     def nowhere(address: str) -> bool:
         return False
 
-    monkeypatch.setattr("twotick.client.lifeline.is_loopback", nowhere)  # as if it were another machine
+    monkeypatch.setattr("twotick.client.member.reconnecting.is_loopback", nowhere)  # as if it were another machine
     server = await asyncio.start_server(listen, "127.0.0.1", 0)
     with pytest.raises(NotEncrypted, match="was not sent"):
         async with join("alice", f"127.0.0.1:{server.sockets[0].getsockname()[1]}", token="t"):

@@ -25,7 +25,7 @@ from twotick.client import (
     ServerUnreachable,
     State,
 )
-from twotick.client.outbox import Outbox
+from twotick.client.member.outbox import Outbox
 from twotick.wire import Verb, error, frame
 
 NOBODY = "127.0.0.1:1"

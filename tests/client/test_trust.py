@@ -22,8 +22,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twotick.client import private_files
-from twotick.client.trust import CertificateChanged, KnownServers, Trust, TrustError, Verdict, open_tls
+from twotick.client.trust import private_files
+from twotick.client.trust.known_servers import CertificateChanged, KnownServers, Trust, TrustError, Verdict, open_tls
 from twotick.server.tls import make_certificate, server_context
 
 _Result = TypeVar("_Result")

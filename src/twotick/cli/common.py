@@ -10,7 +10,7 @@ import typer
 from twotick.ui.leaving import EX_OSERR, EX_UNAVAILABLE, EX_USAGE, fail
 
 if TYPE_CHECKING:
-    from twotick.client.credentials import Credential
+    from twotick.client.trust.tokens import Credential
     from twotick.settings import Settings
 
 app = typer.Typer(
@@ -62,7 +62,7 @@ def settings_of(config: Path | None, **given: Any) -> "Settings":
 @contextmanager
 def reading_credentials() -> Generator[None]:
     """Leave with a clear line if what is remembered cannot be read."""
-    from twotick.client.credentials import CredentialError
+    from twotick.client.trust.tokens import CredentialError
 
     try:
         yield
@@ -74,10 +74,10 @@ def reading_credentials() -> Generator[None]:
 
 def login_of(settings: "Settings", name: str | None) -> "Credential | None":
     """The login with this name on this server, if there is one."""
-    from twotick.client import credentials
+    from twotick.client.trust import tokens
 
     with reading_credentials():
-        return credentials.load(settings.server, name)
+        return tokens.load(settings.server, name)
 
 
 def member_of(settings: "Settings", name: str | None) -> "Credential":

@@ -45,12 +45,12 @@ def login(
 @app.command(hidden=True)
 def logout(account: AccountArgument) -> None:
     """Log out: this device's token no longer works."""
-    from twotick.client import credentials
+    from twotick.client.trust import tokens
     from twotick.ui.member import log_out
 
     name, server = _account(account)
     with reading_credentials():
-        who = credentials.load(server, name)
+        who = tokens.load(server, name)
     if who is None:
         fail(EX_UNAVAILABLE, f"nobody is logged in as {name} on {server}")
     run(log_out(who))

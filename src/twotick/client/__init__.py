@@ -8,27 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from twotick.client.address import DEFAULT_SERVER, parse_server, reason
-from twotick.client.answers import (
-    Conversation,
-    ConversationSetting,
-    DeviceInfo,
-    RecipientState,
-    Role,
-    RoomInfo,
-    RoomMember,
-    Status,
-    StatusList,
-)
-from twotick.client.entries import (
-    Entry,
-    Presence,
-    ProgressEvent,
-    ReadEvent,
-    ReceiptEvent,
-    State,
-    StatusEvent,
-    TypingEvent,
-)
 from twotick.client.errors import (
     ConnectionLost,
     FileMismatch,
@@ -49,17 +28,38 @@ from twotick.client.errors import (
     TooManyRequests,
     TwotickError,
 )
-from twotick.client.limits import MemberLimits
-from twotick.client.messages import Event, EventKind, FileInfo, MemberMessage, Reference
+from twotick.client.member.events import (
+    Entry,
+    Presence,
+    ProgressEvent,
+    ReadEvent,
+    ReceiptEvent,
+    State,
+    StatusEvent,
+    TypingEvent,
+)
+from twotick.client.member.limits import MemberLimits
+from twotick.client.member.messages import Event, EventKind, FileInfo, MemberMessage, Reference
+from twotick.client.member.results import (
+    Conversation,
+    ConversationSetting,
+    DeviceInfo,
+    RecipientState,
+    Role,
+    RoomInfo,
+    RoomMember,
+    Status,
+    StatusList,
+)
 
 if TYPE_CHECKING:
-    from twotick.client.client import Client, Message, Receipt, connect, send
-    from twotick.client.conversations import Found
-    from twotick.client.joining import join
-    from twotick.client.member import MemberClient
-    from twotick.client.receipts import MemberReceipt
-    from twotick.client.trust import CertificateChanged, KnownServers, Trust, TrustError
-    from twotick.client.writing import SendOptions
+    from twotick.client.guest import Client, Message, Receipt, connect, send
+    from twotick.client.member.client import MemberClient
+    from twotick.client.member.conversations import Found
+    from twotick.client.member.join import join
+    from twotick.client.member.receipts import MemberReceipt
+    from twotick.client.member.send_headers import SendOptions
+    from twotick.client.trust.known_servers import CertificateChanged, KnownServers, Trust, TrustError
 
 __all__ = [
     "DEFAULT_SERVER",
@@ -123,20 +123,20 @@ __all__ = [
 ]
 
 _LATER = {
-    "Client": "client",
-    "Message": "client",
-    "Receipt": "client",
-    "connect": "client",
-    "send": "client",
-    "Found": "conversations",
-    "join": "joining",
-    "MemberClient": "member",
-    "MemberReceipt": "receipts",
-    "CertificateChanged": "trust",
-    "KnownServers": "trust",
-    "Trust": "trust",
-    "TrustError": "trust",
-    "SendOptions": "writing",
+    "Client": "guest",
+    "Message": "guest",
+    "Receipt": "guest",
+    "connect": "guest",
+    "send": "guest",
+    "Found": "member.conversations",
+    "join": "member.join",
+    "MemberClient": "member.client",
+    "MemberReceipt": "member.receipts",
+    "CertificateChanged": "trust.known_servers",
+    "KnownServers": "trust.known_servers",
+    "Trust": "trust.known_servers",
+    "TrustError": "trust.known_servers",
+    "SendOptions": "member.send_headers",
 }
 """What is imported when it is used, each with its module."""
 

@@ -8,7 +8,7 @@ from typing import cast
 
 from twotick.client.address import reason
 from twotick.client.errors import ServerUnreachable
-from twotick.client.trust import KnownServers, Trust, open_tls
+from twotick.client.trust.known_servers import KnownServers, Trust, open_tls
 from twotick.wire import Frame, HeadCache, Parser
 
 _LINGER = 2.0

@@ -25,7 +25,7 @@ from twotick.client import (
     TwotickError,
     connect,
 )
-from twotick.client.credentials import Credential
+from twotick.client.trust.tokens import Credential
 from twotick.ui.blocked import Blocked
 from twotick.ui.chat_commands import Commands
 from twotick.ui.describing import line_of

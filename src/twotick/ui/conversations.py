@@ -3,7 +3,7 @@
 import json
 
 from twotick.client import Conversation, MemberClient
-from twotick.client.credentials import Credential
+from twotick.client.trust.tokens import Credential
 from twotick.ui.member import asking
 from twotick.ui.text import console, visible
 

@@ -23,11 +23,11 @@ from twotick.client import (
     RequestRefused,
     State,
     TwotickError,
-    credentials,
     join,
 )
-from twotick.client.credentials import Credential
-from twotick.client.trust import Verdict
+from twotick.client.trust import tokens
+from twotick.client.trust.known_servers import Verdict
+from twotick.client.trust.tokens import Credential
 from twotick.ui.blocked import Blocked
 from twotick.ui.describing import body_as_json, details_as_json, line_of
 from twotick.ui.errors import CannotSave, NotYet
@@ -115,7 +115,7 @@ async def new_login(
         trust = _about_trust(me)
         token = await me.new_token(device)
         await me.revoke(f"{device}/login")
-    return trust, credentials.save(server, name, device, token)
+    return trust, tokens.save(server, name, device, token)
 
 
 def this_device() -> str:
@@ -132,7 +132,7 @@ async def log_out(who: Credential) -> None:
     with contextlib.suppress(NotAuthenticated):  # it was revoked from elsewhere
         async with join(who.name, who.server, token=who.token, device=f"{who.device}/logout") as me:
             await me.revoke(who.device)
-    credentials.forget(who.server, who.name)
+    tokens.forget(who.server, who.name)
     console().print(f"{who.name} on {who.server} is logged out: the token no longer works.")
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from twotick.client import MemberClient, Role, RoomInfo
-from twotick.client.credentials import Credential
+from twotick.client.trust.tokens import Credential
 from twotick.ui.member import asking
 from twotick.ui.text import console, visible
 

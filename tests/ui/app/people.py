@@ -10,7 +10,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tests.client.members import Chat, until
-from twotick.client.credentials import Credential
+from twotick.client.trust.tokens import Credential
 from twotick.ui.app import TwotickApp, Wishes
 from twotick.ui.app.session import Session
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from tests.client.members import Chat, until
-from twotick.client.credentials import Credential
+from twotick.client.trust.tokens import Credential
 from twotick.ui.app.member import MemberSession
 from twotick.ui.app.model import Message
 from twotick.ui.app.session import Session

@@ -8,7 +8,7 @@ import pytest
 
 from tests.client.members import Spoken, scripted, until
 from tests.ui.app.sessions import Device, running
-from twotick.client.credentials import Credential
+from twotick.client.trust.tokens import Credential
 from twotick.ui.app.member import MemberSession
 from twotick.wire import Verb, frame
 

@@ -12,8 +12,9 @@ from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
-from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, TwotickError, credentials
-from twotick.client.credentials import Credential
+from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, TwotickError
+from twotick.client.trust import tokens
+from twotick.client.trust.tokens import Credential
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
 from twotick.ui.app.layout import summary
 from twotick.ui.app.main import Main
@@ -220,7 +221,7 @@ class TwotickApp(App[None]):
                 )
                 for line in trust:
                     self.notify(line, timeout=20)
-            who = credentials.load(start.server, start.name) if start.password else None
+            who = tokens.load(start.server, start.name) if start.password else None
         except (TwotickError, ValueError) as error:
             self._ask_who(start.server, start.name, str(error))
             return

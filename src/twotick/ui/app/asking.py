@@ -6,9 +6,9 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twotick.client.answers import RecipientState, Role, RoomInfo
 from twotick.client.errors import RequestRefused, TwotickError
-from twotick.client.messages import FileInfo
+from twotick.client.member.messages import FileInfo
+from twotick.client.member.results import RecipientState, Role, RoomInfo
 from twotick.ui.app.book import PAGE
 from twotick.ui.app.incoming import LONGEST_TOPIC, Incoming, access_of, left
 from twotick.ui.app.model import Conversation, Message, Place, Room, RoomMember, Transfer

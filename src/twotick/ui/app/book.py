@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 
-from twotick.client.entries import State
+from twotick.client.member.events import State
 from twotick.ui.app.model import WAITING, Action, Change, Conversation, Conversations, Kind, Message
 from twotick.ui.app.store import MOST_CONVERSATIONS, LocalStore
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from twotick.client.answers import Conversation as Standing
-from twotick.client.answers import Role
-from twotick.client.entries import Entry, ProgressEvent, ReadEvent, ReceiptEvent, State, StatusEvent, TypingEvent
-from twotick.client.messages import Event as RoomEvent
-from twotick.client.messages import EventKind, FileInfo, MemberMessage, Reference
+from twotick.client.member.events import Entry, ProgressEvent, ReadEvent, ReceiptEvent, State, StatusEvent, TypingEvent
+from twotick.client.member.messages import Event as RoomEvent
+from twotick.client.member.messages import EventKind, FileInfo, MemberMessage, Reference
+from twotick.client.member.results import Conversation as Standing
+from twotick.client.member.results import Role
 from twotick.ui.app.book import Book
 from twotick.ui.app.model import (
     TYPING,

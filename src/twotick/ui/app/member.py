@@ -27,9 +27,9 @@ from twotick.client import (
     TooManyRequests,
     TwotickError,
 )
-from twotick.client.credentials import Credential
-from twotick.client.entries import Presence as Whereabouts
-from twotick.client.messages import FileInfo
+from twotick.client.member.events import Presence as Whereabouts
+from twotick.client.member.messages import FileInfo
+from twotick.client.trust.tokens import Credential
 from twotick.ui.app.asking import Asking, for_people
 from twotick.ui.app.incoming import EVERYONE, Incoming
 from twotick.ui.app.model import Action, Change, Conversation, File, Kind, Message, Presence, Transfer

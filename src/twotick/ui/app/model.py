@@ -14,8 +14,8 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from twotick.client.answers import RecipientState as RecipientState  # a part of what is shown
-from twotick.client.entries import State
+from twotick.client.member.events import State
+from twotick.client.member.results import RecipientState as RecipientState  # a part of what is shown
 
 Place: TypeAlias = tuple[int, int]
 """Where a message stands: its number in the member's log, or in its room; and where that does not tell, in the local

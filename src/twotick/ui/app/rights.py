@@ -1,6 +1,6 @@
 """What a member can do, as far as it is known here (docs/protocol.md, rules 12.2, 13.1 and 16.3)."""
 
-from twotick.client.entries import State
+from twotick.client.member.events import State
 from twotick.ui.app.model import Conversation, Kind, Message
 from twotick.ui.app.session import Deed
 

@@ -4,7 +4,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from twotick.client.entries import State
+from twotick.client.member.events import State
 from twotick.ui.app.model import WAITING
 
 _VERSION = 2

@@ -11,9 +11,9 @@ from enum import Enum
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from twotick.client.answers import RecipientState
-from twotick.client.entries import State
 from twotick.client.errors import TwotickError
+from twotick.client.member.events import State
+from twotick.client.member.results import RecipientState
 from twotick.ui.app.book import Book, new_id
 from twotick.ui.app.model import WAITING, Conversation, Conversations, Message, Room, RoomMember, now
 from twotick.ui.app.store import LocalStore

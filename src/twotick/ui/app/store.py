@@ -18,8 +18,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from twotick.client.entries import State
 from twotick.client.errors import TwotickError
+from twotick.client.member.events import State
 from twotick.ui.app import schema
 from twotick.ui.app.model import WAITING, Action, Change, Conversation, Event, File, Message, Place
 

@@ -18,8 +18,8 @@ from typing import Generic, TypeVar, cast
 
 import platformdirs
 
-from twotick.client import private_files
 from twotick.client.errors import TwotickError
+from twotick.client.trust import private_files
 from twotick.net import fingerprint, server_name
 
 _AUTHORITY = "authority"

@@ -2,10 +2,10 @@
 
 import re
 
-from twotick.client.answers import RecipientState, Role, RoomInfo, RoomMember, listed
-from twotick.client.asking import Answer, Asker, identifier, peer_name, room_name, user_name
-from twotick.client.entries import as_text, number
 from twotick.client.errors import ProtocolError
+from twotick.client.member.events import as_text, number
+from twotick.client.member.request import Answer, Asker, identifier, peer_name, room_name, user_name
+from twotick.client.member.results import RecipientState, Role, RoomInfo, RoomMember, listed
 from twotick.wire import Verb
 
 _TOPIC = re.compile(r"[^\x00-\x1f\x7f]*")

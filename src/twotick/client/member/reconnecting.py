@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from twotick.client.entries import as_text, number
 from twotick.client.errors import (
     ConnectionLost,
     NameTaken,
@@ -21,9 +20,10 @@ from twotick.client.errors import (
     TooManyRequests,
     TwotickError,
 )
-from twotick.client.limits import MemberLimits
 from twotick.client.link import Link
-from twotick.client.trust import KnownServers, Trust
+from twotick.client.member.events import as_text, number
+from twotick.client.member.limits import MemberLimits
+from twotick.client.trust.known_servers import KnownServers, Trust
 from twotick.net import is_loopback
 from twotick.wire import Frame, Head, HeadCache, Side, Verb
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Self
 
-from twotick.client.entries import State
 from twotick.client.errors import TwotickError
+from twotick.client.member.events import State
 
 
 @dataclass(frozen=True, slots=True)

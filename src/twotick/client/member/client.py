@@ -18,10 +18,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
 
-from twotick.client.asking import Answer, identifier
-from twotick.client.conversations import ConversationMethods
-from twotick.client.devices import DeviceMethods
-from twotick.client.entries import (
+from twotick.client.errors import (
+    ConnectionLost,
+    NotDelivered,
+    ProtocolError,
+    RequestRefused,
+    TooManyRequests,
+    TwotickError,
+)
+from twotick.client.member.conversations import ConversationMethods
+from twotick.client.member.devices import DeviceMethods
+from twotick.client.member.events import (
     Decision,
     Entry,
     ProgressEvent,
@@ -34,27 +41,20 @@ from twotick.client.entries import (
     failure,
     number,
 )
-from twotick.client.errors import (
-    ConnectionLost,
-    NotDelivered,
-    ProtocolError,
-    RequestRefused,
-    TooManyRequests,
-    TwotickError,
-)
-from twotick.client.files import FileMethods
-from twotick.client.inbox import Inbox
-from twotick.client.lifeline import Lifeline, error_of
-from twotick.client.limits import MemberLimits
-from twotick.client.messages import MemberMessage
-from twotick.client.outbox import Outbox
-from twotick.client.presence import PresenceMethods, status_of, statuses
-from twotick.client.questions import ANSWERS, Questions
-from twotick.client.receipts import MemberReceipt, Outcome
-from twotick.client.rooms import RoomMethods
-from twotick.client.sender import Sender, ended
-from twotick.client.trust import KnownServers, Trust
-from twotick.client.writing import SendOptions, header_lines
+from twotick.client.member.files import FileMethods
+from twotick.client.member.inbox import Inbox
+from twotick.client.member.limits import MemberLimits
+from twotick.client.member.messages import MemberMessage
+from twotick.client.member.outbox import Outbox
+from twotick.client.member.pending_requests import ANSWERS, Questions
+from twotick.client.member.presence import PresenceMethods, status_of, statuses
+from twotick.client.member.receipts import MemberReceipt, Outcome
+from twotick.client.member.reconnecting import Lifeline, error_of
+from twotick.client.member.request import Answer, identifier
+from twotick.client.member.rooms import RoomMethods
+from twotick.client.member.send_headers import SendOptions, header_lines
+from twotick.client.member.sender import Sender, ended
+from twotick.client.trust.known_servers import KnownServers, Trust
 from twotick.wire import Frame, Head, Side, Verb, frame, is_name, is_room, register
 
 _PEERS_READ = 1024

@@ -19,9 +19,9 @@ from typing import Any, Protocol, cast
 
 import platformdirs
 
-from twotick.client import private_files
 from twotick.client.address import parse_server
 from twotick.client.errors import TwotickError
+from twotick.client.trust import private_files
 from twotick.net import server_name
 
 _SERVICE = "twotick"

@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from twotick.client.answers import Role
-from twotick.client.entries import Decision, Entry, Owner, State, as_text, moment, number
+from twotick.client.member.events import Decision, Entry, Owner, State, as_text, moment, number
+from twotick.client.member.results import Role
 from twotick.wire import Head
 
 _STATES = {state.name.lower(): state for state in State}

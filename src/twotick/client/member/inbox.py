@@ -18,8 +18,8 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 
-from twotick.client.entries import Decision, Entry
 from twotick.client.errors import ProtocolError
+from twotick.client.member.events import Decision, Entry
 from twotick.wire import Verb, error, frame
 
 _REFUSALS = 1024

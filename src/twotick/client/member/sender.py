@@ -13,11 +13,11 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from twotick.client.entries import State
 from twotick.client.errors import ConnectionLost, NotDelivered, TwotickError
-from twotick.client.limits import MemberLimits
-from twotick.client.outbox import Item, Outbox
-from twotick.client.receipts import MemberReceipt, Outcome
+from twotick.client.member.events import State
+from twotick.client.member.limits import MemberLimits
+from twotick.client.member.outbox import Item, Outbox
+from twotick.client.member.receipts import MemberReceipt, Outcome
 from twotick.wire import Verb, frame
 
 _DEFAULT_MAX_BODY = 1 << 20

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from twotick.client.entries import as_text
 from twotick.client.errors import ConnectionLost, ProtocolError, RequestRefused, TwotickError
-from twotick.client.lifeline import error_of
+from twotick.client.member.events import as_text
+from twotick.client.member.reconnecting import error_of
 from twotick.wire import Frame, Head, Verb
 
 _ANSWERS = (

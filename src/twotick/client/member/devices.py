@@ -2,9 +2,9 @@
 
 import re
 
-from twotick.client.answers import DeviceInfo, listed
-from twotick.client.asking import Asker
-from twotick.client.entries import as_text
+from twotick.client.member.events import as_text
+from twotick.client.member.request import Asker
+from twotick.client.member.results import DeviceInfo, listed
 from twotick.wire import Verb
 
 _DEVICE = re.compile(r"[A-Za-z0-9._/-]{1,64}")

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from twotick.client.answers import Status, StatusList, listed
-from twotick.client.asking import Answer, Asker, peer_name, yes_or_no
-from twotick.client.entries import Presence, as_text, moment
 from twotick.client.errors import ProtocolError
+from twotick.client.member.events import Presence, as_text, moment
+from twotick.client.member.request import Answer, Asker, peer_name, yes_or_no
+from twotick.client.member.results import Status, StatusList, listed
 from twotick.wire import Head, Verb, frame
 
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import TypedDict
 
-from twotick.client.asking import identifier, user_name
 from twotick.client.errors import NotDelivered
-from twotick.client.messages import FileInfo
+from twotick.client.member.messages import FileInfo
+from twotick.client.member.request import identifier, user_name
 
 _LONGEST_HEADERS = 2048
 """Bytes of headers that may travel with a message (rule 9.7)."""

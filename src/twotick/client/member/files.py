@@ -21,10 +21,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from twotick.client.asking import Answer, Asker
-from twotick.client.entries import as_text, number
 from twotick.client.errors import FileMismatch, ProtocolError
-from twotick.client.messages import FileInfo
+from twotick.client.member.events import as_text, number
+from twotick.client.member.messages import FileInfo
+from twotick.client.member.request import Answer, Asker
 from twotick.wire import Verb
 
 Progress: TypeAlias = Callable[[int, int], None]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from twotick.client.errors import OutboxError
-from twotick.client.receipts import MemberReceipt
+from twotick.client.member.receipts import MemberReceipt
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS owner (name TEXT NOT NULL);

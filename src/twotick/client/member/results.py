@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self, TypeVar, cast
 
-from twotick.client.entries import Presence, State
 from twotick.client.errors import ProtocolError
+from twotick.client.member.events import Presence, State
 
 _T = TypeVar("_T")
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 from twotick.client.address import DEFAULT_SERVER, parse_server
-from twotick.client.devices import device_name
 from twotick.client.errors import MalformedName, TwotickError
-from twotick.client.limits import MemberLimits
-from twotick.client.member import MemberClient, Registration
-from twotick.client.trust import KnownServers
+from twotick.client.member.client import MemberClient, Registration
+from twotick.client.member.devices import device_name
+from twotick.client.member.limits import MemberLimits
+from twotick.client.trust.known_servers import KnownServers
 from twotick.net import is_loopback
 from twotick.wire import Side, is_name
 

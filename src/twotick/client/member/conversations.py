@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from twotick.client.answers import Conversation, ConversationSetting, listed
-from twotick.client.asking import Asker, identifier, peer_name, user_name, yes_or_no
-from twotick.client.entries import Decision, Owner, number
-from twotick.client.messages import MemberMessage
+from twotick.client.member.events import Decision, Owner, number
+from twotick.client.member.messages import MemberMessage
+from twotick.client.member.request import Asker, identifier, peer_name, user_name, yes_or_no
+from twotick.client.member.results import Conversation, ConversationSetting, listed
 from twotick.wire import Frame, Verb, is_name, is_room
 
 _PAGE = 1000

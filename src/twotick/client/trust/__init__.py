@@ -1,0 +1,1 @@
+"""Which servers are trusted, and where the tokens for them are kept."""
