@@ -23,9 +23,9 @@ from servers import BIN, MeasurementError, running, stop
 from twotick.client import State
 from twotick.client.trust import tokens
 from twotick.ui.app.app import folder_of
-from twotick.ui.app.book import Book
-from twotick.ui.app.model import Message
-from twotick.ui.app.store import LocalStore
+from twotick.ui.app.model.model import Message
+from twotick.ui.app.session.repository import Book
+from twotick.ui.app.storage.store import LocalStore
 
 RUNS = 21
 _PEOPLE = 30

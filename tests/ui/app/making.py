@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from twotick.client import State
-from twotick.ui.app.model import WAITING, Conversations, Message
-from twotick.ui.app.store import LocalStore
+from twotick.ui.app.model.model import WAITING, Conversations, Message
+from twotick.ui.app.storage.store import LocalStore
 
 MORNING = datetime(2026, 11, 23, 9, 30).astimezone(UTC)
 """Half past nine, wherever we are."""

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from tests.client.members import Chat, until
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app import TwotickApp, Wishes
-from twotick.ui.app.session import Session
+from twotick.ui.app.session.base import Session
 
 
 class Person:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tests.client.members import Chat, until
 from twotick.client.trust.tokens import Credential
-from twotick.ui.app.member import MemberSession
-from twotick.ui.app.model import Message
-from twotick.ui.app.session import Session
+from twotick.ui.app.model.model import Message
+from twotick.ui.app.session.base import Session
+from twotick.ui.app.session.member import MemberSession
 
 
 class Device:

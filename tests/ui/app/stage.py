@@ -9,8 +9,8 @@ from typing import Any
 from tests.ui.app.people import Person
 from twotick.client import State, TwotickError
 from twotick.ui.app.app import TwotickApp, Wishes
-from twotick.ui.app.model import Conversation, Conversations, Message, RecipientState, Room, RoomMember
-from twotick.ui.app.session import Deed, Hit, Hits, Session
+from twotick.ui.app.model.model import Conversation, Conversations, Message, RecipientState, Room, RoomMember
+from twotick.ui.app.session.base import Deed, Hit, Hits, Session
 
 ALL = frozenset(Deed)
 

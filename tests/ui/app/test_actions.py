@@ -12,10 +12,10 @@ from tests.ui.app.people import Person, guest, person
 from tests.ui.app.stage import Played, on_stage
 from twotick.client import State
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
-from twotick.ui.app.main import Main
-from twotick.ui.app.messages import MessageList
-from twotick.ui.app.model import Event, File, Presence, RecipientState, Room, RoomMember, Transfer
-from twotick.ui.app.session import Deed, Hit, Hits
+from twotick.ui.app.model.model import Event, File, Presence, RecipientState, Room, RoomMember, Transfer
+from twotick.ui.app.screens.main import Main
+from twotick.ui.app.session.base import Deed, Hit, Hits
+from twotick.ui.app.widgets.message_list import MessageList
 
 DOWN = "\u2193"
 

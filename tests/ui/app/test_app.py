@@ -9,9 +9,9 @@ from tests.client.members import Proxy, chatting, take, until
 from tests.ui.app.people import guest, member, person
 from twotick.client import connect
 from twotick.ui.app import Wishes
-from twotick.ui.app.messages import MessageList
-from twotick.ui.app.sidebar import Sidebar
-from twotick.ui.app.store import LocalStoreError
+from twotick.ui.app.storage.store import LocalStoreError
+from twotick.ui.app.widgets.message_list import MessageList
+from twotick.ui.app.widgets.sidebar import Sidebar
 
 TICKS = "\u2713\u2713"
 

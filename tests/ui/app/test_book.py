@@ -4,9 +4,9 @@ import pytest
 
 from tests.ui.app.making import MORNING, message
 from twotick.client import State
-from twotick.ui.app.book import Book
-from twotick.ui.app.model import WAITING, Action, Change, Message
-from twotick.ui.app.store import LocalStore
+from twotick.ui.app.model.model import WAITING, Action, Change, Message
+from twotick.ui.app.session.repository import Book
+from twotick.ui.app.storage.store import LocalStore
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_to_read_counts_what_came_after(book: Book) -> None:
 
 
 def test_there_are_never_too_many_conversations(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twotick.ui.app.book.MOST_CONVERSATIONS", 150)
+    monkeypatch.setattr("twotick.ui.app.session.repository.MOST_CONVERSATIONS", 150)
     book.conversation("draft").draft = "typed"
     book.conversation("shown").loaded = True
     book.add(message("hello", peer="shown"))

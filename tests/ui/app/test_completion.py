@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from twotick.ui.app.completion import Known, files, proposals
+from twotick.ui.app.widgets.completion import Known, files, proposals
 
 NAMES = ["Bob", "barbara", "carol"]
 KNOWN = Known(NAMES, ["#team", "#Tea-room", "#hall"], [("theme", "Colours"), ("to", "Go to")])

@@ -8,9 +8,9 @@ from tests.client.members import chatting
 from tests.ui.app.people import guest, person
 from tests.ui.app.sessions import running
 from twotick.client import TwotickError, connect
-from twotick.ui.app.guest import GuestSession
-from twotick.ui.app.session import Deed
-from twotick.ui.app.store import LocalStoreError
+from twotick.ui.app.session.base import Deed
+from twotick.ui.app.session.guest import GuestSession
+from twotick.ui.app.storage.store import LocalStoreError
 
 
 async def test_what_was_typed_and_not_sent_is_there_again_and_nothing_else(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.client.members import Spoken, scripted, until
 from tests.ui.app.sessions import Device, running
 from twotick.client.trust.tokens import Credential
-from twotick.ui.app.member import MemberSession
+from twotick.ui.app.session.member import MemberSession
 from twotick.wire import Verb, frame
 
 LISTS = (Verb.CONVERSATIONS, Verb.ROOMS, Verb.STATUS)

@@ -7,9 +7,9 @@ from rich.cells import cell_len
 from tests.ui.app.making import MORNING, message
 from tests.ui.test_text import anything, obeyed, tricks
 from twotick.client import State
-from twotick.ui.app.folding import Line, folded, links, wrapped
-from twotick.ui.app.layout import MOST_LINES, Around, height, lines
-from twotick.ui.app.model import Event, File, Message, Transfer
+from twotick.ui.app.layout.messages import MOST_LINES, Around, height, lines
+from twotick.ui.app.layout.wrapping import Line, folded, links, wrapped
+from twotick.ui.app.model.model import Event, File, Message, Transfer
 
 BEFORE = message("before", 0)
 widths = st.integers(1, 120)

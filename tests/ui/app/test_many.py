@@ -9,9 +9,10 @@ from textual.app import App, ComposeResult
 from tests.client.members import chatting, until
 from tests.ui.app.making import message, put
 from tests.ui.app.people import member, person
-from twotick.ui.app import layout, messages
-from twotick.ui.app.messages import MessageList
-from twotick.ui.app.model import Conversation, Conversations, File, Message
+from twotick.ui.app.layout import messages as layout
+from twotick.ui.app.model.model import Conversation, Conversations, File, Message
+from twotick.ui.app.widgets import message_list as messages
+from twotick.ui.app.widgets.message_list import MessageList
 
 MANY = 10_000
 

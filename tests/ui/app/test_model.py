@@ -7,7 +7,7 @@ import pytest
 
 from tests.ui.app.making import MORNING, message
 from twotick.client import State
-from twotick.ui.app.model import TYPING, WAITING, Conversations, Event, Kind, Message, Presence
+from twotick.ui.app.model.model import TYPING, WAITING, Conversations, Event, Kind, Message, Presence
 
 numbers = itertools.count(1)
 

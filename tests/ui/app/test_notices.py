@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from tests.ui.app.making import message, put
-from twotick.ui.app.model import Conversations, Event, Message
-from twotick.ui.app.notices import Notify, rings, tell
+from twotick.ui.app.model.model import Conversations, Event, Message
+from twotick.ui.app.session.notifications import Notify, rings, tell
 
 
 @pytest.fixture

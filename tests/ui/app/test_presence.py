@@ -2,7 +2,7 @@
 
 import pytest
 
-from twotick.ui.app.presence import IDLE, Attendance
+from twotick.ui.app.session.activity import IDLE, Attendance
 
 
 class Somebody:

@@ -11,9 +11,9 @@ from tests.ui.app.people import Person
 from tests.ui.app.stage import Played, on_stage
 from tests.ui.test_text import obeyed
 from twotick.client import State
-from twotick.ui.app.model import Event, File, Presence, RecipientState, Room, RoomMember, Transfer
-from twotick.ui.app.session import Hit, Hits
-from twotick.ui.app.sidebar import Sidebar
+from twotick.ui.app.model.model import Event, File, Presence, RecipientState, Room, RoomMember, Transfer
+from twotick.ui.app.session.base import Hit, Hits
+from twotick.ui.app.widgets.sidebar import Sidebar
 
 HOSTILE = (
     "\x1b]0;owned\x07\x1b[2J\x1b]8;;http://evil.example\x07link\x9b31m"

@@ -8,8 +8,8 @@ import pytest
 from tests.client.members import Proxy, chatting, until
 from tests.ui.app.sessions import device
 from twotick.client import State, TwotickError
-from twotick.ui.app.model import Message
-from twotick.ui.app.session import Deed, Hit
+from twotick.ui.app.model.model import Message
+from twotick.ui.app.session.base import Deed, Hit
 
 DEVICES = ("laptop", "phone")
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.ui.app.making import MORNING, message, stored
 from twotick.client import State
-from twotick.ui.app.model import WAITING, Action, Change, Conversation, Event, File
-from twotick.ui.app.store import LocalStore, LocalStoreError
+from twotick.ui.app.model.model import WAITING, Action, Change, Conversation, Event, File
+from twotick.ui.app.storage.store import LocalStore, LocalStoreError
 
 HIM = Change(Action.EDIT, "Bob", "x")
 """A message of bob's."""
@@ -314,7 +314,7 @@ def test_what_the_first_version_has_kept_is_there(file: Path) -> None:
 def test_of_too_many_messages_the_oldest_of_the_longest_conversation_go(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twotick.ui.app.store._MOST_MESSAGES", 15)
+    monkeypatch.setattr("twotick.ui.app.storage.store._MOST_MESSAGES", 15)
     store = opened(file)
     store.set_complete("bob")
     stored(store, *(message(str(seq), seq) for seq in range(1, 11)))
@@ -336,7 +336,7 @@ def test_of_too_many_conversations_those_where_nothing_happens_are_forgotten(
     store.set_draft("carol", "typed")
     stored(store, message(seq=2, peer="erin"), message(seq=1), message("waits", WAITING, outgoing=True, peer="dave"))
     store.close()
-    monkeypatch.setattr("twotick.ui.app.store.MOST_CONVERSATIONS", 1)
+    monkeypatch.setattr("twotick.ui.app.storage.store.MOST_CONVERSATIONS", 1)
     store = LocalStore(file)
     assert {each.key for each in store.conversations()} == {"carol", "dave", "erin"}
     assert store.page("bob", None, 10) == []

@@ -16,16 +16,16 @@ from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, Twotic
 from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
-from twotick.ui.app.layout import summary
-from twotick.ui.app.main import Main
-from twotick.ui.app.member import MemberSession
-from twotick.ui.app.model import Message
-from twotick.ui.app.notices import Notify, rings, tell
-from twotick.ui.app.session import Session
+from twotick.ui.app.layout.messages import summary
+from twotick.ui.app.model.model import Message
+from twotick.ui.app.screens.main import Main
+from twotick.ui.app.session.base import Session
+from twotick.ui.app.session.member import MemberSession
+from twotick.ui.app.session.notifications import Notify, rings, tell
 from twotick.ui.app.themes import THEMES
 
 if TYPE_CHECKING:  # what is not needed for the first picture is imported when it is
-    from twotick.ui.app.first_run import FirstRun, Start
+    from twotick.ui.app.screens.sign_in import FirstRun, Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class TwotickApp(App[None]):
         return folder_of(name, server, self._wishes.folder)
 
     def _begin_as_guest(self, name: str, server: str) -> None:
-        from twotick.ui.app.guest import GuestSession
+        from twotick.ui.app.session.guest import GuestSession
 
         try:
             self._begin(GuestSession(name, server, self._wishes.max_body, self._folder(name, server)))
@@ -174,7 +174,7 @@ class TwotickApp(App[None]):
 
     def _ask_who(self, server: str, name: str = "", problem: str = "") -> None:
         """Ask for somebody to be, somebody else after a problem."""
-        from twotick.ui.app.first_run import FirstRun, Start
+        from twotick.ui.app.screens.sign_in import FirstRun, Start
 
         if isinstance(self.screen, FirstRun):
             self.screen.say(problem)

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from textual.binding import Binding
 
-from twotick.ui.app.model import Conversation, Kind, Message
-from twotick.ui.app.session import Deed, Session
+from twotick.ui.app.model.model import Conversation, Kind, Message
+from twotick.ui.app.session.base import Deed, Session
 
 
 class Command(NamedTuple):

@@ -1,0 +1,1 @@
+"""What a user can do on the main screen, grouped by subject."""

@@ -1,0 +1,1 @@
+"""Windows that are shown over the main screen."""

@@ -1,0 +1,38 @@
+"""What all dialogs have in common."""
+
+BOX = """
+    {0} {{
+        align: center middle;
+        background: $background 60%;
+        & > Vertical, & > VerticalScroll {{
+            width: 64;
+            max-width: 100%;
+            height: auto;
+            max-height: 90%;
+            background: $background;
+            border: round $primary;
+            padding: 0 1;
+            scrollbar-size-vertical: 1;
+        }}
+        Input {{
+            border: none; border-bottom: solid $border-blurred; padding: 0; height: 2; background: $background;
+            &:focus {{ border: none; border-bottom: solid $primary; }}
+        }}
+        Checkbox {{ border: none; padding: 0; height: 1; width: 100%; background: $background; }}
+        Checkbox:focus {{ border: none; }}
+        Checkbox > .toggle--button {{ background: $background; color: $foreground; }}
+        OptionList {{
+            border: none; padding: 0; height: auto; max-height: 12; background: $background;
+            text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
+        }}
+        OptionList > .option-list--option-highlighted {{
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+            text-style: $block-cursor-text-style;
+        }}
+        Button {{ margin-top: 1; }}
+        Button:nocolor:focus, Button:ansi:focus {{ text-style: bold reverse; }}
+        .problem {{ color: $error; height: auto; }}
+    }}
+    """
+"""How they look; to be formatted with the name of the class."""

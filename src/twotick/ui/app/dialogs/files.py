@@ -1,0 +1,181 @@
+"""Ask for a file, or a folder."""
+
+import contextlib
+from pathlib import Path
+from typing import ClassVar, NamedTuple, TypeVar
+
+from rich.text import Text
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from twotick.ui.app.dialogs.box import BOX
+from twotick.ui.app.widgets.completion import file_name, files
+from twotick.ui.text import placed
+
+_MOST = 200
+"""Files of a folder that are shown at once."""
+
+
+Answer = TypeVar("Answer")
+
+
+class FileToSend(NamedTuple):
+    """A file, and what to say about it."""
+
+    path: Path
+    caption: str
+
+
+class _Path(Input):
+    """A path. Its keys are taken in the order in which they are typed, which bindings with priority would not do."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        dialog = self.screen
+        if event.key in ("tab", "up", "down") and isinstance(dialog, _ChoosePath):
+            event.stop()
+            event.prevent_default()
+            if event.key == "tab":
+                dialog.complete()
+            else:
+                dialog.move(-1 if event.key == "up" else 1)
+        else:
+            await super()._on_key(event)
+
+
+class _ChoosePath(ModalScreen[Answer]):
+    """Asks for a path, which Tab completes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Back", show=False),
+        Binding("up", "app.focus_previous", "Back to the path", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._proposed: list[str] = []
+
+    def _fields(self, value: str = "") -> ComposeResult:
+        yield _Path(value, placeholder="A path; ~ is your home", max_length=4096, id="path", select_on_focus=False)
+        found = OptionList(markup=False)
+        found.can_focus = False
+        yield found
+
+    def _possible(self, typed: str) -> list[str]:
+        """What the path may be completed to."""
+        return files(typed)
+
+    @on(Input.Changed, "#path")
+    def _propose(self) -> None:
+        typed = self._path.value
+        proposed = [each for each in self._possible(typed) if each != typed][:_MOST]
+        if proposed == self._proposed:
+            return
+        self._proposed = proposed
+        found = self.query_one(OptionList)
+        found.set_options(Option(Content(placed(file_name(each), keep=""))) for each in self._proposed)
+        found.highlighted = 0 if self._proposed else None
+
+    @property
+    def _path(self) -> Input:
+        return self.query_one("#path", Input)
+
+    def complete(self) -> None:
+        """Complete the path; go on to the next field if it is complete."""
+        self._propose()  # for what was typed right before
+        if self._proposed:
+            self._take(self.query_one(OptionList).highlighted or 0)
+        else:
+            self.focus_next(Input)
+
+    def _take(self, index: int) -> None:
+        self._path.value = self._proposed[index]
+        self._path.cursor_position = len(self._path.value)
+
+    def move(self, steps: int) -> None:
+        """Choose another one."""
+        found = self.query_one(OptionList)
+        found.action_cursor_up() if steps < 0 else found.action_cursor_down()
+
+    @on(OptionList.OptionSelected)
+    def _clicked(self, event: OptionList.OptionSelected) -> None:
+        self._take(event.option_index)
+        self._path.focus()
+
+    def _say(self, problem: str) -> None:
+        self.query_one(".problem", Static).update(placed(problem[:200], keep=""))
+
+
+class ChooseFile(_ChoosePath[FileToSend | None]):
+    """Ask which file to send."""
+
+    DEFAULT_CSS = BOX.format("ChooseFile")
+
+    def compose(self) -> ComposeResult:
+        """The path, what it may be, and what to say about it."""
+        with Vertical() as box:
+            box.border_title = "Send a file"
+            box.border_subtitle = "Enter: send   Tab: complete   Esc: back"
+            yield from self._fields()
+            yield Label("What to say about it; may be left empty")
+            yield Input(max_length=1000, id="caption")
+            yield Static("", classes="problem", markup=False)
+
+    @on(Input.Submitted)
+    def _done(self) -> None:
+        typed = self._path.value
+        path = expanded(typed)
+        try:
+            is_file = path.is_file()
+        except (OSError, ValueError):  # too long a name, or not one
+            is_file = False
+        if not is_file and self._proposed:
+            self._take(self.query_one(OptionList).highlighted or 0)
+        elif not is_file:
+            self._say("There is no such file.")
+        else:
+            self.dismiss(FileToSend(path, self.query_one("#caption", Input).value.strip()))
+
+
+class ChooseFolder(_ChoosePath[str | None]):
+    """Ask for a folder, which need not be there.
+
+    Args:
+        title: what for.
+        value: what is filled in.
+    """
+
+    DEFAULT_CSS = BOX.format("ChooseFolder")
+
+    def __init__(self, title: str, value: str) -> None:
+        super().__init__()
+        self._title = title
+        self._value = value
+
+    def compose(self) -> ComposeResult:
+        """The path, and what it may be."""
+        with Vertical() as box:
+            box.border_title = Text(self._title)
+            box.border_subtitle = "Enter: save   Tab: complete   Esc: back"
+            yield from self._fields(placed(self._value, keep=""))
+            yield Static("", classes="problem", markup=False)
+
+    def _possible(self, typed: str) -> list[str]:
+        return [each for each in files(typed) if each.endswith("/")]
+
+    @on(Input.Submitted)
+    def _done(self) -> None:
+        if folder := self._path.value.strip():
+            self.dismiss(folder)
+
+
+def expanded(typed: str) -> Path:
+    """A path, in which `~` is the user's home if there is one."""
+    with contextlib.suppress(RuntimeError):
+        return Path(typed).expanduser()
+    return Path(typed)

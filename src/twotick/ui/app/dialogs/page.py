@@ -1,0 +1,38 @@
+"""A text to read."""
+
+from typing import ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from twotick.ui.app.dialogs.box import BOX
+
+
+class Page(ModalScreen[bool]):
+    """A text to read.
+
+    Args:
+        title: what it is.
+        text: it.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q,f1", "dismiss(False)", "Back", show=False)]
+    DEFAULT_CSS = BOX.format("Page")
+
+    def __init__(self, title: str, text: Content | Text | Table) -> None:
+        super().__init__()
+        self._title = title
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        """The text, which scrolls."""
+        with VerticalScroll() as box:
+            box.border_title = Text(self._title)
+            box.border_subtitle = "Esc"
+            yield Static(self._text, markup=False)

@@ -1,0 +1,19 @@
+"""A check box."""
+
+from textual import events
+from textual.content import Content
+from textual.widgets import Checkbox
+
+
+class Tick(Checkbox):
+    """A box whose tick can be told without colours, and that turns before the next key goes elsewhere."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key in ("space", "enter"):
+            event.stop()
+            event.prevent_default()
+            self.toggle()
+
+    @property
+    def _button(self) -> Content:
+        return Content.from_text("[x]" if self.value else "[ ]", markup=False)

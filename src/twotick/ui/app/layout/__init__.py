@@ -1,0 +1,1 @@
+"""How text and messages are laid out in lines; pure functions."""

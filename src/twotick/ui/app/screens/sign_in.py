@@ -1,0 +1,168 @@
+"""The first thing that somebody sees: where, and as whom."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.message import Message as Event
+from textual.screen import Screen
+from textual.widgets import Button, Checkbox, Input, Label, Static
+
+from twotick.client import parse_server
+from twotick.ui.app.dialogs.tick import Tick
+from twotick.ui.text import placed
+from twotick.wire import is_name
+
+_WELCOME = 'Chat where "sent" means "received".'
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """As whom to begin.
+
+    Attributes:
+        server: where.
+        name: the user's name.
+        password: empty for a guest.
+        sign_up: `yes` or an invitation, to make the name a member's; None to sign in.
+    """
+
+    server: str
+    name: str
+    password: str = ""
+    sign_up: str | None = None
+
+
+class FirstRun(Screen[None]):
+    """Asks for server and name, and signs in or up.
+
+    Args:
+        start: what is filled in.
+        problem: what is wrong with it; empty if nothing is.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # With priority, since what is typed right after them, or while the network is slow, must go into the next
+        # field: a password must not be shown in the field of the name.
+        Binding("tab,down", "step(1)", "Next", show=False, priority=True),
+        Binding("shift+tab,up", "step(-1)", "Previous", show=False, priority=True),
+        Binding("enter", "accept", "Next", show=False, priority=True),
+        Binding("ctrl+q,escape", "app.quit", "Leave", show=False),
+    ]
+    DEFAULT_CSS = """
+    FirstRun {
+        align: center middle;
+        & > VerticalScroll {
+            width: 60;
+            max-width: 100%;
+            height: auto;
+            max-height: 100%;
+            padding: 0 2;
+            scrollbar-size-vertical: 1;
+        }
+        #name-of-it { text-style: bold; color: $success; }
+        Label { text-style: dim; margin-top: 1; }
+        Input, Input:focus { border: none; border-bottom: solid $border-blurred; padding: 0; height: 2; }
+        Input:focus { border-bottom: solid $primary; background-tint: $foreground 0%; }
+        Checkbox, Checkbox:focus { border: none; padding: 0; margin-top: 1; }
+        #code { display: none; }
+        &.-sign-up #code { display: block; }
+        #problem { color: $error; margin-top: 1; height: auto; }
+        Button { margin-top: 1; }
+        Button:focus { text-style: bold reverse; }
+    }
+    """
+
+    class Chosen(Event):
+        """Somebody wants to begin."""
+
+        def __init__(self, start: Start) -> None:
+            super().__init__()
+            self.start = start
+
+    def __init__(self, start: Start, problem: str = "") -> None:
+        super().__init__()
+        self._start = start
+        self._problem = problem
+
+    def compose(self) -> ComposeResult:
+        """The questions."""
+        with VerticalScroll():
+            yield Static(Text.assemble("Twotick ", ("\u2713\u2713", "")), id="name-of-it")
+            yield Static(_WELCOME)
+            yield Label("Server")
+            yield Input(self._start.server, id="server")
+            yield Label("Your name: letters and digits")
+            yield Input(self._start.name, id="name", max_length=32)
+            yield Label("Password; none to be a guest")
+            yield Input(password=True, id="password", max_length=256)
+            yield Tick("New here: make this name mine", id="new")
+            with Vertical(id="code"):
+                yield Label("Invitation, if you were given one")
+                yield Input(id="invitation", max_length=64)
+            yield Static("", id="problem")
+            yield Button("Begin", variant="primary", id="begin", compact=True)
+
+    def on_mount(self) -> None:
+        """Begin with what is not filled in."""
+        self.query_one("#code", Vertical).styles.height = "auto"
+        self.say(self._problem)
+        wanted = "#password" if self._start.name and self._problem else "#name" if self._start.server else "#server"
+        self.query_one(wanted).focus()
+
+    def say(self, problem: str) -> None:
+        """Say what is wrong; the form can be changed again, and another password typed in place of this one."""
+        self.query_one("#problem", Static).update(Text(placed(problem[:300])))
+        self.query_one("#password", Input).select_all()
+        self.query_one("#begin", Button).disabled = False
+
+    @on(Checkbox.Changed)
+    def _new(self, event: Checkbox.Changed) -> None:
+        self.set_class(event.value, "-sign-up")
+
+    def action_step(self, steps: int) -> None:
+        """Go to another field at once."""
+        fields = [each for each in self.focus_chain if each.can_focus and not isinstance(each, VerticalScroll)]
+        if self.focused in fields:
+            self.set_focus(fields[(fields.index(self.focused) + steps) % len(fields)])
+
+    def action_accept(self) -> None:
+        """Go on to the next field."""
+        self.action_step(1)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Enter goes on from the fields that must be filled in; elsewhere it begins."""
+        first = self.focused is not None and self.focused.id in ("server", "name")
+        return first if action == "accept" else super().check_action(action, parameters)
+
+    @on(Input.Submitted)
+    @on(Button.Pressed)
+    def _begin(self) -> None:
+        start = self._filled_in()
+        if isinstance(start, str):
+            self.say(start)
+            return
+        self.query_one("#begin", Button).disabled = True
+        self.query_one("#problem", Static).update("Connecting \u2026")
+        self.post_message(self.Chosen(start))
+
+    def _value(self, which: str) -> str:
+        return self.query_one(f"#{which}", Input).value
+
+    def _filled_in(self) -> Start | str:
+        """What was filled in; or what is wrong with it."""
+        server, name, password = self._value("server").strip(), self._value("name").strip(), self._value("password")
+        sign_up = self.query_one("#new", Checkbox).value
+        try:
+            parse_server(server)
+        except ValueError as error:
+            return str(error)
+        if not is_name(name.encode(errors="replace")):
+            return "A name has 1 to 32 letters and digits, and is no word of the protocol."
+        if sign_up and len(password.encode()) < 8:
+            return "To make the name yours, choose a password of at least 8 characters."
+        return Start(server, name, password, (self._value("invitation").strip() or "yes") if sign_up else None)

@@ -1,0 +1,1 @@
+"""The connection of one user to one server, without any knowledge of the screen."""

@@ -1,0 +1,262 @@
+"""The local store and the conversations, which are kept in step: what one has, the other has too."""
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+
+from twotick.client.member.events import State
+from twotick.ui.app.model.model import WAITING, Action, Change, Conversation, Conversations, Kind, Message
+from twotick.ui.app.storage.store import MOST_CONVERSATIONS, LocalStore
+
+PAGE = 100
+"""Messages that are loaded at once."""
+
+_MADE_ROOM = 100
+"""Conversations that are forgotten at once when there are too many."""
+
+_THIN_OUT = 5_000
+"""Messages that are added before it is looked whether there are too many."""
+
+
+class Book:
+    """What was said, as far as this machine knows, and what waits to be sent.
+
+    What was typed waits in the local store, with its Id, until the server has it. A change of an earlier message shows
+    as soon as it was typed, but is carried out in the local store only when the server has taken it: until then it lies
+    over what is there, and if it is refused, what is there shows again.
+
+    Args:
+        name: the user's name.
+        store: what is kept on this machine.
+
+    Attributes:
+        conversations: what there is to show.
+        waiting: what is not accepted yet, changes as well, in order.
+        on_refusal: called with the reason when a change was refused.
+    """
+
+    def __init__(self, name: str, store: LocalStore) -> None:
+        self.name = name
+        self.store = store
+        self.conversations = Conversations(name)
+        self.conversations.known(store.conversations())
+        self.conversations.stored = self._stored
+        self.waiting = store.waiting()
+        self.on_refusal: Callable[[str], None] = lambda _: None
+        self._added = 0
+        for each in self.waiting:
+            if not each.id:  # as an older version has kept it
+                each.id = new_id()
+                store.set_file(each)
+            if each.change is None:
+                self._lay_over(each)
+
+    # Conversations
+
+    def conversation(self, name: str) -> Conversation:
+        """The conversation with that name, which is kept from now on."""
+        known = self.conversations.find(name)
+        if known is None:
+            if len(self.conversations) >= MOST_CONVERSATIONS:
+                self._make_room()
+            known = self.conversations.open(name)
+            self.store.add_conversation(known)
+        return known
+
+    def _make_room(self) -> None:
+        """Forget some conversations where nothing has happened for longest, which the server has still."""
+        waiting = {each.conversation for each in self.waiting}
+        idle = [each for each in self.conversations if not each.messages and not each.draft and each.key not in waiting]
+        with self.store.together():
+            for each in idle[-_MADE_ROOM:]:
+                self.conversations.forget(each)
+                self.store.forget_conversation(each.key)
+
+    def load(self, conversation: Conversation) -> None:
+        """Load the messages of the local store before those that are loaded."""
+        first = conversation.messages[0].place if conversation.messages else None
+        older = [self.live(each) for each in self.store.page(conversation.key, first, PAGE)]
+        conversation.loaded = len(older) < PAGE
+        self.conversations.load(conversation, older)
+
+    def changed(self, conversation: Conversation) -> None:
+        """A conversation is different: keep that, and show it."""
+        self.store.change_conversation(conversation)
+        self.conversations.changed(conversation)
+
+    def read(self, conversation: Conversation, up_to: int) -> None:
+        """A conversation was read up to that number of the log."""
+        if up_to <= conversation.read:
+            return
+        conversation.read = up_to
+        self.store.set_read(conversation.key, up_to)
+        self.recount(conversation)
+
+    def recount(self, conversation: Conversation) -> None:
+        """Count what is unread, out of what is here."""
+        conversation.unread, conversation.mentions = self.store.unread(conversation.key, conversation.read)
+        self.changed(conversation)
+
+    def forget_messages(self) -> None:
+        """Forget what the server has."""
+        self.store.forget_messages()
+        self.conversations.forget_messages()
+
+    # Messages
+
+    def live(self, message: Message) -> Message:
+        """The object that stands for a message of the local store everywhere."""
+        loaded = self.conversations.loaded(message.number)
+        if loaded is not None:
+            return loaded
+        for each in self.waiting:
+            if each.number == message.number:
+                return each
+        self._lay_over(message)
+        return message
+
+    def _stored(self, key: str, sender: str, ident: str) -> Message | None:
+        found = self.store.find(key, sender, ident)
+        return None if found is None else self.live(found)
+
+    def add(self, message: Message) -> None:
+        """A message is new."""
+        conversation = self.conversation(message.conversation)
+        in_room = conversation.kind is Kind.ROOM
+        if not message.outgoing and message.event is None:
+            message.mention = self.conversations.mentions(message.text, in_room)
+        self.store.add(message)
+        self._lay_over(message)
+        self.conversations.add(message)
+        if not message.outgoing:
+            self.store.change_conversation(conversation)
+        self._added += 1
+        if self._added % _THIN_OUT == 0:
+            for key, place in self.store.thin_out():
+                found = self.conversations.find(key)
+                if found is not None:
+                    found.complete = False
+                    self.conversations.unload(found, place)
+
+    def wait(self, message: Message) -> None:
+        """Something was typed, which waits until the server has it."""
+        self.store.add(message)
+        self.waiting.append(message)
+        if message.change is None:
+            self.conversations.add(message)
+        else:
+            self._show(message.conversation, message.change)
+
+    def settle(self, message: Message, state: State, seq: int = 0, place: int = 0, reason: str = "") -> None:
+        """It is known what became of something that the user has sent.
+
+        Args:
+            message: it.
+            state: what became of it.
+            seq: its number in the log; 0 if that is not known.
+            place: its number in the room; 0 likewise.
+            reason: if it failed, why.
+        """
+        waited = message in self.waiting
+        if waited and state is not State.QUEUED:
+            self.waiting.remove(message)
+        message.seq = message.seq or seq
+        stands = place or (0 if message.conversation.startswith("#") else seq)
+        if message.change is not None:
+            if waited:
+                self._settle_change(message, message.change, state, stands, reason)
+            return
+        if stands and message.place != (stands, 0):
+            self.conversations.move(message, (stands, 0))
+        elif message.place[0] == WAITING and state is not State.QUEUED:
+            self.conversations.move(message, (self.store.last_place(message.conversation), message.number))
+        self.conversations.advance(message, state, reason)
+        self.store.settle(message)
+
+    def progress(self, message: Message, have: int, of: int) -> None:
+        """So many recipients of a message to a room have it."""
+        message.have, message.of = have, of
+        self.store.settle(message)
+        self.conversations.alter(message)
+
+    def _settle_change(self, message: Message, change: Change, state: State, place: int, reason: str) -> None:
+        key = message.conversation
+        with self.store.together():
+            self.store.remove(message)
+            if state is not State.FAILED:
+                stands = place or self.store.last_place(key)
+                self.carry_out(key, change, self.name, stands, message.text, message.time)
+        if state is State.FAILED:
+            self._show(key, change)
+            self.on_refusal(reason)
+
+    # Changes of messages
+
+    def carry_out(self, key: str, change: Change, by: str, place: int, text: str, when: datetime) -> None:
+        """Change a message for good, as the server has.
+
+        Args:
+            key: the conversation.
+            change: what is done to which message.
+            by: who does it.
+            place: where the change stands: of two, the later counts.
+            text: the new text, or the reaction.
+            when: when it was done.
+        """
+        match change.action:
+            case Action.EDIT:
+                self.store.edit(change, key, place, text, when)
+            case Action.DELETE:
+                self.store.delete(change, key, place, when)
+            case Action.REACT:
+                self.store.react(change, key, place, by, text)
+        self._show(key, change)
+
+    def _show(self, key: str, change: Change) -> None:
+        """Show a message as it is in the local store, with what waits laid over it."""
+        kept = self.store.find(key, change.sender, change.id)
+        if kept is None:
+            return
+        shown = self.live(kept)
+        if shown is not kept:
+            shown.text, shown.mention, shown.reply_to, shown.file = kept.text, kept.mention, kept.reply_to, kept.file
+            shown.edited, shown.deleted, shown.reactions = kept.edited, kept.deleted, kept.reactions
+            shown.changing = False
+            self._lay_over(shown)
+        self.conversations.alter(shown)
+
+    def _lay_over(self, message: Message) -> None:
+        """Change a message as it will be when what waits was sent."""
+        about = (message.sender.lower(), message.id)
+        for each in self.waiting:
+            change = each.change
+            if (
+                change is None
+                or each.conversation != message.conversation
+                or about != (change.sender.lower(), change.id)
+            ):
+                continue
+            match change.action:
+                case Action.EDIT:
+                    message.text, message.edited = each.text, each.time
+                    message.changing = True
+                case Action.DELETE:
+                    message.forget(each.time)
+                    message.changing = True
+                case Action.REACT:
+                    _react(message.reactions, self.name, each.text)
+
+
+def _react(reactions: dict[str, list[str]], name: str, text: str) -> None:
+    """Somebody has another reaction, or with no text none, to a message."""
+    for each in list(reactions):
+        reactions[each] = [who for who in reactions[each] if who.lower() != name.lower()]
+        if not reactions[each]:
+            del reactions[each]
+    if text:
+        reactions.setdefault(text, []).append(name)
+
+
+def new_id() -> str:
+    """An Id that no other message has (rule 9.5)."""
+    return secrets.token_hex(12)

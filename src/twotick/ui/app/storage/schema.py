@@ -1,0 +1,131 @@
+"""The tables in which the app keeps things on this machine, and how older ones become what they are now."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from twotick.client.member.events import State
+from twotick.ui.app.model.model import WAITING
+
+_VERSION = 2
+
+_CONVERSATIONS = """
+CREATE TABLE conversation (
+    key TEXT PRIMARY KEY, name TEXT NOT NULL, complete INTEGER NOT NULL DEFAULT 0, read INTEGER NOT NULL DEFAULT 0,
+    told INTEGER NOT NULL DEFAULT 0, draft TEXT NOT NULL DEFAULT '', unread INTEGER NOT NULL DEFAULT 0,
+    mentions INTEGER NOT NULL DEFAULT 0, counted INTEGER NOT NULL DEFAULT 0, muted INTEGER NOT NULL DEFAULT 0,
+    blocked INTEGER NOT NULL DEFAULT 0, topic TEXT NOT NULL DEFAULT '', role TEXT NOT NULL DEFAULT '',
+    members INTEGER NOT NULL DEFAULT 0, access TEXT NOT NULL DEFAULT '', gone INTEGER NOT NULL DEFAULT 0
+);
+"""
+
+_MESSAGES = f"""
+CREATE TEMP TABLE message (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, conversation TEXT NOT NULL, place INTEGER NOT NULL, ord INTEGER NOT NULL,
+    id TEXT NOT NULL, sender TEXT NOT NULL, body TEXT NOT NULL, time TEXT NOT NULL, outgoing INTEGER NOT NULL,
+    state INTEGER, reason TEXT NOT NULL, mention INTEGER NOT NULL, seq INTEGER NOT NULL DEFAULT 0,
+    have INTEGER NOT NULL DEFAULT 0, recipients INTEGER NOT NULL DEFAULT 0, edited TEXT,
+    edit_place INTEGER NOT NULL DEFAULT 0, deleted TEXT, more TEXT NOT NULL DEFAULT '', action TEXT NOT NULL DEFAULT '',
+    news INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX by_place ON message (conversation, place, ord);
+CREATE INDEX by_seq ON message (seq);
+CREATE INDEX by_conversation_seq ON message (conversation, seq);
+CREATE INDEX by_id ON message (id) WHERE id <> '';
+CREATE INDEX waiting ON message (number) WHERE state = {State.QUEUED.value};
+"""
+
+_CHANGES = """
+CREATE TEMP TABLE later (
+    conversation TEXT NOT NULL, sender TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL, body TEXT NOT NULL,
+    edited TEXT, deleted TEXT, PRIMARY KEY (conversation, sender, id)
+);
+CREATE TEMP TABLE reaction (
+    conversation TEXT NOT NULL, sender TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL COLLATE NOCASE,
+    place INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (conversation, sender, id, name)
+);
+"""
+
+_ONLY_DRAFTS = """
+DELETE FROM conversation WHERE draft = '';
+UPDATE conversation SET complete = 0, read = 0, told = 0, unread = 0, mentions = 0, counted = 0;
+"""
+"""Forgets of a guest what its messages had to do with."""
+
+_FROM_1 = f"""
+ALTER TABLE message RENAME COLUMN seq TO place;
+ALTER TABLE message ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;
+UPDATE message SET seq = place WHERE ord = 0 AND place < {WAITING};
+ALTER TABLE message ADD COLUMN have INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN recipients INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN edited TEXT;
+ALTER TABLE message ADD COLUMN edit_place INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN deleted TEXT;
+ALTER TABLE message ADD COLUMN more TEXT NOT NULL DEFAULT '';
+ALTER TABLE message ADD COLUMN action TEXT NOT NULL DEFAULT '';
+ALTER TABLE message ADD COLUMN news INTEGER NOT NULL DEFAULT 0;
+UPDATE message SET news = NOT outgoing;
+DROP INDEX by_seq;
+CREATE INDEX by_seq ON message (seq);
+CREATE INDEX by_conversation_seq ON message (conversation, seq);
+ALTER TABLE conversation ADD COLUMN unread INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN mentions INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN muted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN topic TEXT NOT NULL DEFAULT '';
+ALTER TABLE conversation ADD COLUMN role TEXT NOT NULL DEFAULT '';
+ALTER TABLE conversation ADD COLUMN members INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN access TEXT NOT NULL DEFAULT '';
+ALTER TABLE conversation ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+UPDATE conversation SET (unread, mentions) = (
+    SELECT count(*), coalesce(sum(mention), 0) FROM message m WHERE m.conversation = key AND news AND seq > read
+);
+"""  # noqa: S608 # nothing that comes from elsewhere
+"""Makes what version 1 has kept what this version keeps."""
+
+
+def open_database(file: Path | None, keep_messages: bool) -> sqlite3.Connection:
+    """Open the database, which is made, for its owner alone, if it is not there; what is older is brought up to date.
+
+    Args:
+        file: where it is; None to keep all in memory.
+        keep_messages: whether messages are in the file too, or in memory.
+
+    Raises:
+        OSError: the file cannot be used.
+        sqlite3.Error: it is not what it should be, or is in use.
+    """
+    if file is not None:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
+    disk = sqlite3.connect(file or ":memory:", timeout=0.0, isolation_level=None)
+    try:
+        disk.execute("PRAGMA locking_mode = EXCLUSIVE")
+        disk.execute("PRAGMA journal_mode = WAL")
+        disk.execute("PRAGMA synchronous = NORMAL")
+        disk.execute("PRAGMA secure_delete = ON")
+        disk.execute("PRAGMA temp_store = MEMORY")
+        disk.execute("BEGIN IMMEDIATE")  # nobody else has it
+        (version,) = disk.execute("PRAGMA user_version").fetchone()
+        disk.execute("COMMIT")
+        if not 0 <= version <= _VERSION:
+            raise sqlite3.DatabaseError(f"it is of another version of Twotick ({version})")  # noqa: TRY301 # as damage
+        script = ""
+        if version == 0:
+            script = _CONVERSATIONS + (_kept(_MESSAGES + _CHANGES) if keep_messages else "")
+        elif version == 1:
+            script = _FROM_1 + _kept(_CHANGES)
+        if script:
+            disk.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {_VERSION}; COMMIT;")
+        if not keep_messages:
+            disk.executescript(_MESSAGES + _CHANGES + _ONLY_DRAFTS)
+    except BaseException:
+        disk.close()
+        raise
+    return disk
+
+
+def _kept(tables: str) -> str:
+    """Tables that are in the file, and not in memory."""
+    return tables.replace("CREATE TEMP TABLE", "CREATE TABLE")

@@ -1,0 +1,366 @@
+"""The list of messages: only the lines that are seen are built."""
+
+from bisect import bisect_right
+from itertools import accumulate
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message as Event
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from twotick.ui.app.layout.messages import Around, height, lines
+from twotick.ui.app.layout.wrapping import Line
+from twotick.ui.app.model.model import Conversation, Conversations, Kind, Message
+
+_MOST_BUILT = 512
+"""Messages whose lines are kept."""
+
+_NEAR = 20
+"""Lines from the top at which older messages are asked for."""
+
+
+class MessageList(ScrollView, can_focus=True):
+    """The messages of a conversation.
+
+    Args:
+        conversations: all that there are.
+
+    Attributes:
+        conversation: which; None for none.
+        selected: the message that is acted on, while the list has the focus.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "select(-1)", "Message before", show=False),
+        Binding("down,j", "select(1)", "Message after", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("home,g", "select_first", "Oldest message", show=False),
+        Binding("end,G", "select_last", "Newest message", show=False),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"messages--{name}"
+        for name in (
+            "sender", "me", "quiet", "link", "mention", "day", "rule", "new", "selected",
+            "waiting", "accepted", "delivered", "read", "failed", "quote", "file", "reaction", "mine",
+        )
+    }  # fmt: skip
+    DEFAULT_CSS = """
+    MessageList {
+        height: 1fr;
+        overflow-x: hidden;
+        overflow-y: scroll;
+        scrollbar-size-vertical: 1;
+        & > .messages--sender { color: $secondary; text-style: bold; }
+        & > .messages--me { color: $success; text-style: bold; }
+        & > .messages--quiet, & > .messages--day { text-style: dim; }
+        & > .messages--rule { text-style: dim; }
+        & > .messages--quote { color: $primary; text-style: italic; }
+        & > .messages--file { text-style: bold; }
+        & > .messages--mine { color: $primary; text-style: bold; }
+        & > .messages--link { text-style: underline; }
+        & > .messages--mention { color: $warning; text-style: bold; }
+        & > .messages--new { color: $warning; text-style: bold; }
+        & > .messages--selected { color: $primary; text-style: bold; }
+        & > .messages--waiting, & > .messages--accepted, & > .messages--delivered { text-style: dim; }
+        & > .messages--read { color: $success; text-style: bold; }
+        & > .messages--failed { color: $error; }
+    }
+    """
+
+    selected: reactive[Message | None] = reactive(None)
+
+    class Near(Event):
+        """Somebody looks at the oldest message that is loaded."""
+
+    class Seen(Event):
+        """The newest message is, or is no longer, on the screen."""
+
+    class Chosen(Event):
+        """What a message leads to is to be shown."""
+
+        def __init__(self, message: Message) -> None:
+            super().__init__()
+            self.message = message
+
+    def __init__(self, conversations: Conversations) -> None:
+        super().__init__()
+        self.conversation: Conversation | None = None
+        self._conversations = conversations
+        self._messages: list[Message] = []
+        self._new: Message | None = None
+        self._altered: set[Message] = set()  # since they were laid out
+        self._blocked: frozenset[str] = frozenset()  # whose messages are hidden
+        self._heights: list[int] = []  # of each message, in lines
+        self._tops: list[int] = [0]  # line of the beginning of each message, and of the end
+        self._built: dict[Message, list[Line]] = {}
+        self._width = 0
+        self._at_end = True
+
+    # What is shown
+
+    def show(self, conversation: Conversation | None, new: Message | None) -> None:
+        """Show a conversation from its end, or nothing.
+
+        Args:
+            conversation: which.
+            new: the first message in it that was not read.
+        """
+        self.conversation = conversation
+        self._new = new
+        self.selected = None
+        self._at_end = True
+        self._forget_layout()
+        self.update_messages()
+
+    def alter(self, message: Message) -> None:
+        """A message looks different now, which `update_messages` is to show."""
+        if self.conversation is not None and message.conversation == self.conversation.key:
+            self._altered.add(message)
+
+    def update_messages(self) -> None:
+        """Something is different in the conversation; what is looked at stays where it is."""
+        anchor, offset = self.top_message()
+        self._lay_out()
+        if self.selected is not None and self._where(self.selected) < 0:
+            self.selected = None
+        if self._at_end:
+            self._go(self._tops[-1])
+        elif anchor is not None and (index := self._where(anchor)) >= 0:
+            self._go(self._tops[index] + offset)
+        self.refresh()
+
+    def top_message(self) -> tuple[Message | None, int]:
+        """The first message that is seen, and how many of its lines are above that."""
+        line = self.scroll_offset.y - self._above
+        index = self._index(max(0, line))
+        return (self._messages[index], max(0, line) - self._tops[index]) if self._messages else (None, 0)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the newest message is on the screen."""
+        return self._at_end
+
+    @property
+    def _above(self) -> int:
+        """Empty lines above a conversation that does not fill the screen."""
+        return max(0, self.size.height - self._tops[-1])
+
+    def _index(self, line: int) -> int:
+        """Which message a line belongs to."""
+        return max(0, min(bisect_right(self._tops, line) - 1, len(self._messages) - 1))
+
+    def _where(self, message: Message) -> int:
+        """Where a message stands; -1 if it is not shown."""
+        index = self.conversation.index(message) if self.conversation is not None else -1
+        if 0 <= index < len(self._messages) and self._messages[index] is message:
+            return index
+        return self._messages.index(message) if message in self._messages else -1  # the conversation is ahead
+
+    def _around(self, index: int) -> Around:
+        message = self._messages[index]
+        before = self._messages[index - 1] if index else None
+        blocked = message.sender.lower() in self._blocked
+        return Around(before, message is self._new, blocked, None, self._conversations.name)
+
+    def _forget_layout(self) -> None:
+        self._messages, self._heights, self._tops = [], [], [0]
+        self._built.clear()
+        self._altered.clear()
+
+    def _lay_out(self) -> None:
+        """Lay out what is new or different; the rest is only moved. As long as there is no room, nothing is shown."""
+        conversation = self.conversation if self._width else None
+        in_room = conversation is not None and conversation.kind is Kind.ROOM
+        blocked = self._conversations.blocked if in_room else frozenset[str]()
+        if blocked != self._blocked:
+            self._blocked = blocked
+            self._forget_layout()
+        before, heights = self._messages, self._heights
+        self._messages = conversation.messages.copy() if conversation is not None else []
+        same = _common(before, self._messages)
+        later = _common(before[same:][::-1], self._messages[same:][::-1])
+        end = len(self._messages) - max(0, later - 1)  # the first after what is new has another one before it
+        self._heights = heights[:same] + [self._measure(index) for index in range(same, end)]
+        self._heights += heights[len(before) - max(0, later - 1) :]
+        for index in [self._where(each) for each in self._altered]:
+            if index >= 0:
+                self._heights[index] = self._measure(index)
+                same = min(same, index)
+        self._tops[same:] = accumulate(self._heights[same:], initial=self._tops[same])
+        if self._altered:  # messages that quote them may be on the screen
+            self._built = {each: built for each, built in self._built.items() if each.reply_to is None}
+            self._altered.clear()
+        self.virtual_size = Size(self._width, max(self._tops[-1], self.size.height))
+
+    def _measure(self, index: int) -> int:
+        message = self._messages[index]
+        self._built.pop(message, None)
+        return height(message, self._around(index), self._width)
+
+    def _lines(self, index: int) -> list[Line]:
+        message = self._messages[index]
+        if (built := self._built.get(message)) is not None:
+            return built
+        around = self._around(index)
+        if message.reply_to is not None and self.conversation is not None:
+            around = around._replace(quoted=self._conversations.find_message(self.conversation, *message.reply_to))
+        if len(self._built) >= _MOST_BUILT:
+            self._built.clear()
+        self._built[message] = built = lines(message, around, self._width)
+        return built
+
+    def render_line(self, y: int) -> Strip:
+        """A line of the screen."""
+        line = y + self.scroll_offset.y - self._above
+        width = self.size.width
+        base = self.rich_style
+        if line < 0 or not self._messages or line >= self._tops[-1]:
+            return Strip.blank(width, base)
+        index = self._index(line)
+        message = self._messages[index]
+        offset = line - self._tops[index]
+        built = self._lines(index)
+        spans = built[offset] if offset < len(built) else []
+        segments = [Segment(span.text, self._style(span.style, base)) for span in spans]
+        if message is self.selected and segments and segments[0].text[:1] == " ":
+            first = segments[0]
+            mark = Segment("\u258c", self._style("selected", base))
+            segments[:1] = [mark, Segment(first.text[1:], first.style)]
+        quote = any(span.style == "quote" for span in spans)
+        return Strip(segments).adjust_cell_length(width, base).apply_meta({"message": index, "quote": quote})
+
+    def _style(self, name: str, base: Style) -> Style:
+        return self.get_component_rich_style(f"messages--{name}") if name else base
+
+    # Moving
+
+    def _go(self, line: int) -> None:
+        self.scroll_to(y=line, animate=False, immediate=True, force=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Another part is seen."""
+        super().watch_scroll_y(old_value, new_value)
+        at_end = new_value >= self.max_scroll_y
+        if at_end is not self._at_end:
+            self._at_end = at_end
+            self.post_message(self.Seen())
+        if new_value < _NEAR and new_value < old_value:
+            self.post_message(self.Near())
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Lay everything out anew if the width is another; stay where we are."""
+        at_end = self._at_end
+        if self.size.width != self._width:
+            anchor, offset = self.top_message()
+            self._width = self.size.width
+            self._forget_layout()
+            self._lay_out()
+            if anchor is not None and not at_end and (index := self._where(anchor)) >= 0:
+                self._go(self._tops[index] + offset)
+        else:
+            self.virtual_size = Size(self._width, max(self._tops[-1], self.size.height))
+        if at_end:
+            self._go(self._tops[-1])
+            self._at_end = True
+        self.refresh()
+
+    def scroll_to_end(self) -> None:
+        """Show the newest message."""
+        self._go(self._tops[-1])
+
+    def action_page(self, pages: int) -> None:
+        """Scroll by pages."""
+        self._go(self.scroll_offset.y + pages * max(1, self.size.height - 2))
+        if self.has_focus and self._messages:
+            index = self._index(self.scroll_offset.y - self._above + (self.size.height - 1 if pages > 0 else 0))
+            self.selected = self._messages[index]
+
+    # Selecting
+
+    def on_focus(self) -> None:
+        """Something is selected as long as the list has the focus."""
+        if self.selected is None and self._messages:
+            bottom = self._index(self.scroll_offset.y - self._above + self.size.height - 1)
+            self.selected = self._messages[bottom]
+
+    def on_blur(self) -> None:
+        """Nothing is."""
+        self.selected = None
+
+    def watch_selected(self) -> None:
+        """Show what is selected."""
+        self.refresh()
+
+    def action_select(self, steps: int) -> None:
+        """Select another message."""
+        if self._messages:
+            index = self._where(self.selected) if self.selected is not None else -1
+            self._select((index if index >= 0 else len(self._messages)) + steps)
+
+    def action_select_first(self) -> None:
+        """Select the oldest message that is loaded."""
+        self._select(0)
+
+    def action_select_last(self) -> None:
+        """Select the newest message."""
+        self._select(len(self._messages) - 1)
+
+    def go_to(self, message: Message) -> bool:
+        """Select a message, wherever it stands.
+
+        Returns:
+            Whether it is loaded.
+        """
+        index = self.conversation.index(message) if self.conversation is not None else -1
+        if index < 0:
+            return False
+        self.update_messages()
+        self._go(max(0, self._tops[index] - self.size.height // 3))
+        self._select(index)
+        return True
+
+    def _select(self, index: int) -> None:
+        if not self._messages:
+            return
+        index = max(0, min(index, len(self._messages) - 1))
+        self.selected = self._messages[index]
+        top, bottom = self._tops[index], self._tops[index + 1]
+        seen = self.scroll_offset.y
+        if bottom > seen + self.size.height:
+            self._go(bottom - self.size.height)
+        elif top < seen:
+            self._go(top)
+        if index == 0:
+            self.post_message(self.Near())
+
+    def on_click(self, event: events.Click) -> None:
+        """Select what is clicked; show what it leads to when that is clicked, or it is clicked twice."""
+        index = event.style.meta.get("message")
+        if isinstance(index, int) and index < len(self._messages):
+            self.selected = self._messages[index]
+            if event.chain > 1 or event.style.meta.get("quote"):
+                self.post_message(self.Chosen(self._messages[index]))
+
+    def key_enter(self) -> None:
+        """Show what the selected message leads to."""
+        if self.selected is not None:
+            self.post_message(self.Chosen(self.selected))
+
+
+def _common(some: list[Message], others: list[Message]) -> int:
+    """How many messages at the beginning of two lists are the same, found without a look at each."""
+    least, most = 0, min(len(some), len(others))
+    while least < most:
+        middle = (least + most + 1) // 2
+        if some[least:middle] == others[least:middle]:
+            least = middle
+        else:
+            most = middle - 1
+    return least

@@ -1,0 +1,78 @@
+"""The list of conversations."""
+
+from typing import TypeAlias
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from twotick.ui.app.layout.wrapping import shortened
+from twotick.ui.app.model.model import Conversation, Presence
+from twotick.ui.text import placed
+
+_WIDTH = 24
+"""Columns of the list, with its border."""
+
+_Entry: TypeAlias = tuple[str | tuple[str, str], ...]
+"""The pieces of a line, each with its style if it has one."""
+
+_DOTS = {"here": ("\u25cf", "$success"), "away": ("\u25d0", "$warning"), "gone": ("\u25cb", "dim")}
+
+
+def dot(presence: Presence | None) -> tuple[str, str]:
+    """A sign for whether somebody is there, and its style: it can be told without colours."""
+    return (" ", "") if presence is None else _DOTS.get(presence.state, (" ", ""))
+
+
+def counts(conversation: Conversation) -> str:
+    """How many messages are unread, in short; with an `@` if one of them names the user."""
+    unread = "99+" if conversation.unread > 99 else str(conversation.unread or "")
+    return f"@{unread}" if conversation.mentions else unread
+
+
+class Sidebar(OptionList):
+    """The conversations, the one where something happened last first."""
+
+    _entries: tuple[tuple[str, _Entry], ...] = ()
+
+    DEFAULT_CSS = f"""
+    Sidebar {{
+        width: {_WIDTH};
+        height: 1fr;
+        border: none;
+        border-right: solid $border-blurred;
+        padding: 0;
+        scrollbar-size-vertical: 1;
+        &:focus {{ border: none; border-right: solid $primary; background-tint: $foreground 0%; }}
+    }}
+    """
+
+    def update_conversations(self, conversations: list[Conversation], shown: Conversation | None) -> None:
+        """Show these, one of which is the one whose messages are shown."""
+        chosen = self.highlighted_option
+        entries = tuple((each.key, _entry(each, each is shown)) for each in conversations)
+        if entries != self._entries:
+            self._entries = entries
+            self.set_options(Option(Content.assemble(*parts), key) for key, parts in entries)
+        wanted = chosen.id if chosen is not None and self.has_focus else shown.key if shown is not None else None
+        self.highlighted = next((index for index, (key, _) in enumerate(entries) if key == wanted), None)
+
+
+def _entry(conversation: Conversation, shown: bool) -> _Entry:
+    """A line: who is there, the name, what is typed here and there, and what is unread."""
+    count = counts(conversation)
+    signs = ["\u2026"] if conversation.typing else []
+    signs += ["\u270e"] if conversation.draft and not shown else []
+    right = " ".join([*signs, *([count] if count else [])])
+    room = _WIDTH - 6 - (cell_len(right) + 1 if right else 0)
+    name = shortened(placed(conversation.title[:64], keep=""), room)
+    quiet = conversation.muted or conversation.blocked or conversation.left
+    style = "dim" if quiet else "bold" if conversation.unread or shown else ""
+    return (
+        ("\u258c" if shown else " ", "bold"),
+        dot(conversation.presence),
+        " ",
+        (set_cell_size(name, room), style),
+        (" " + right if right else "", "" if quiet or not count else "bold"),
+    )

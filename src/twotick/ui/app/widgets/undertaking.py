@@ -1,0 +1,12 @@
+"""What is done with the text that is typed."""
+
+from typing import Literal, NamedTuple
+
+from twotick.ui.app.model.model import Message
+
+
+class Undertaking(NamedTuple):
+    """What is done with the text that is typed, besides sending it: it answers a message, or takes its place."""
+
+    kind: Literal["reply", "edit"]
+    message: Message
