@@ -1,12 +1,15 @@
-"""Servers to test against."""
+"""Servers to test against, and how many examples Hypothesis tries."""
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 
 import pytest
 
+from tests.examples import register_profiles
 from tests.sockets import ServerProcess, Visitors, serving, visiting
 from twotick.server import ServerLimits
+
+register_profiles()
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential, CredentialError, Login
 
@@ -248,7 +249,7 @@ servers = st.sampled_from(["a", "a:1", "A:18000", "[::1]"])
 
 
 @given(st.lists(st.tuples(st.sampled_from(["save", "forget"]), servers, names, st.text(max_size=5))))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(examples(0.5), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_was_saved_last_is_loaded(folder: Path, steps: list[tuple[str, str, str, str]]) -> None:
     (folder / "credentials.json").unlink(missing_ok=True)
     model: dict[tuple[str, str], Credential] = {}

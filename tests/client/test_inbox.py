@@ -2,10 +2,10 @@
 
 from collections import deque
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.examples import examples
 from twotick.client.member.events import Decision, Entry
 from twotick.client.member.inbox import Inbox
 from twotick.wire import HeadCache, Parser, Verb
@@ -178,4 +178,4 @@ class Conversation(RuleBasedStateMachine):
 
 
 TestConversation = Conversation.TestCase
-TestConversation.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestConversation.settings = examples(1.5)

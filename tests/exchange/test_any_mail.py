@@ -1,9 +1,9 @@
 """Random sequences of events among members and in a room: nothing is lost, doubled, mixed or out of order."""
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from tests.examples import examples
 from tests.exchange.mail import Line, Mail, message, taken
 from twotick.wire import Frame, Verb, frame
 
@@ -227,4 +227,4 @@ class AnyMail(RuleBasedStateMachine):
 
 
 TestAnyMail = AnyMail.TestCase
-TestAnyMail.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnyMail.settings = examples(0.6)

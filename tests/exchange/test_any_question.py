@@ -3,9 +3,10 @@
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.exchange.mail import Line, Mail
 from twotick.store import MemoryStore, SqliteStore, StoreLimits
 from twotick.wire import Verb
@@ -77,7 +78,7 @@ def ends(line: Line, question: bytes) -> int:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(0.6)
 @given(st.booleans(), st.lists(questions(), min_size=1, max_size=30))
 def test_every_question_is_answered_once(on_disk: bool, asked: list[tuple[bytes, bool]]) -> None:
     """Rule 12.2: an answer or an error; a connection that is closed by one is opened again."""

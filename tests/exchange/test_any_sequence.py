@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from tests.examples import examples
 from tests.exchange.network import End, Network
 from twotick.exchange import Limits
 from twotick.wire import (
@@ -324,5 +324,5 @@ class AnySequence(RuleBasedStateMachine):
         assert self.network.leave() == {}
 
 
-AnySequence.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+AnySequence.TestCase.settings = examples(1.5)
 TestAnySequence = AnySequence.TestCase

@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.examples import examples
 from tests.exchange.network import End, Network
 from twotick.exchange import Limits, Session
 from twotick.exchange.entries import entry_frame
@@ -214,7 +215,7 @@ class BothWays(RuleBasedStateMachine):
         assert self.fast.leave() == self.general.leave() == {}
 
 
-BothWays.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+BothWays.TestCase.settings = examples(2)
 TestBothWays = BothWays.TestCase
 
 

@@ -1,7 +1,4 @@
-"""Random batches of requests, on disk, with failures and restarts in between, against the model.
-
-TWOTICK_STORE_EXAMPLES says how many sequences are tried, 50 if it says nothing.
-"""
+"""Random batches of requests, on disk, with failures and restarts in between, against the model."""
 
 import os
 import shutil
@@ -10,9 +7,9 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from tests.examples import examples
 from tests.store.faults import Faults
 from tests.store.helpers import NOW
 from tests.store.model import Model
@@ -171,10 +168,5 @@ class Machine(RuleBasedStateMachine):
 def test_a_store_does_what_the_model_does():
     run_state_machine_as_test(
         Machine,
-        settings=settings(
-            max_examples=int(os.environ.get("TWOTICK_STORE_EXAMPLES", "50")),
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
+        settings=examples(0.4),
     )

@@ -6,9 +6,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.store.helpers import NOW, Asker
 from twotick.store import schema, search
 from twotick.store.records import Action, Append, Entry, Kind, Prune
@@ -128,7 +129,7 @@ def test_what_is_no_query_is_refused(asker: Asker, query: str, reason: str):
 PARTS = [*'"*()^:+-{}.,\0 ', "NEAR", "AND", "OR", "NOT", "text", "word", "é", "\u0301", "\ud800", "_", "'", "x", "ab"]
 
 
-@settings(max_examples=500, deadline=None)
+@examples(5)
 @given(query=st.one_of(st.lists(st.sampled_from(PARTS), max_size=12).map("".join), st.text(max_size=30)))
 def test_any_query_is_answered(query: str):
     """With something found, nothing, or a reason; and never with an error of the database's."""

@@ -2,11 +2,8 @@
 
 Every body, every header and every topic is a word of its own, a secret, and the model (world.py) says who may see it.
 All that a store answers is searched for secrets.
-
-TWOTICK_STORE_EXAMPLES says how many sequences are tried, 30 if it says nothing.
 """
 
-import os
 import shutil
 import tempfile
 from dataclasses import replace
@@ -15,9 +12,9 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from tests.examples import examples
 from tests.store.helpers import NOW, Asker
 from tests.store.world import Chat, Said, World, secrets
 from twotick.store import (
@@ -555,10 +552,5 @@ class OnDisk(Machine):
 def test_who_sees_what(machine: type[Machine]):
     run_state_machine_as_test(
         machine,
-        settings=settings(
-            max_examples=int(os.environ.get("TWOTICK_STORE_EXAMPLES", "30")),
-            stateful_step_count=60,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
+        settings=examples(0.3),
     )

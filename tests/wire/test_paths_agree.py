@@ -13,9 +13,10 @@ What is guarded:
 import re
 from typing import TypeAlias
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.helpers import cut
 from twotick.wire import (
     MAX_HEAD,
@@ -144,7 +145,7 @@ LONG = b"SEND bob\nContent-length: 6000\n\n" + bytes(range(250)) * 24
 LONGEST_HEAD = b"RECEIVED bob\nX: ".ljust(MAX_HEAD - 2, b"x") + b"\n\n"
 
 
-@settings(max_examples=400, deadline=None)
+@examples(4)
 @given(streams())
 @example(([], [LONG[:100], LONG[100:4300], LONG[4300:4400], LONG[4400:4500], LONG[4500:]]))
 @example(([], [LONGEST_HEAD[:-1], LONGEST_HEAD[-1:]]))
