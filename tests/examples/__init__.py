@@ -1,0 +1,1 @@
+"""Tests of examples/ and of the commands and code in the documents, with a real server."""
