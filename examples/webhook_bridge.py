@@ -25,9 +25,11 @@ LONGEST_DELAY = 60.0
 
 
 class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Treat a redirect as a failure. Following it would turn the POST into a GET, which says nothing about the message."""
+    """Treat a redirect as a failure: following it would turn the POST into a GET, without the message."""
 
-    def redirect_request(self, *arguments: object) -> None:
+    def redirect_request(
+        self, req: object, fp: object, code: object, msg: object, headers: object, newurl: object
+    ) -> None:
         """Return no request to follow."""
 
 

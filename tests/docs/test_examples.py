@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.commands import Started, listening
-from tests.examples.conftest import Server
+from tests.docs.conftest import Server
 from tests.sockets import PATIENCE
 from twotick import MemberClient, NotDelivered, join
 
