@@ -10,7 +10,7 @@ import pytest
 from tests.cli.commands import run, started
 from tests.cli.operating import Person, people
 from tests.ui.terminal import terminal
-from twotick.ui.saving import safe_name
+from twotick.ui.shell.saving import safe_name
 
 CONTENT = os.urandom(300_000)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.ui.test_text import anything, obeyed, tricks
 from twotick.client import MemberMessage
 from twotick.client.member.events import Entry
-from twotick.ui.describing import details_as_json, line_of
+from twotick.ui.shell.describing import details_as_json, line_of
 from twotick.wire import Head, Verb
 
 

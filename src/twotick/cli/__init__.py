@@ -9,8 +9,8 @@ import typer
 # Each makes its commands; in this order they are listed.
 from twotick.cli import demo, serving, talking, members, rooms, others  # isort: skip
 from twotick.cli.common import app
-from twotick.ui.leaving import EX_IOERR, EX_USAGE, output_lost
-from twotick.ui.streams import open_missing
+from twotick.ui.shell.leaving import EX_IOERR, EX_USAGE, output_lost
+from twotick.ui.shell.streams import open_missing
 
 __all__ = ["demo", "main", "members", "others", "rooms", "serving", "talking"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from twotick.ui.leaving import EX_OSERR, EX_UNAVAILABLE, EX_USAGE, fail
+from twotick.ui.shell.leaving import EX_OSERR, EX_UNAVAILABLE, EX_USAGE, fail
 
 if TYPE_CHECKING:
     from twotick.client.trust.tokens import Credential

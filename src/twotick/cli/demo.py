@@ -1,7 +1,7 @@
 """The command to begin with."""
 
 from twotick.cli.common import app
-from twotick.ui.leaving import run
+from twotick.ui.shell.leaving import run
 
 
 @app.command()

@@ -15,7 +15,7 @@ from twotick.cli.common import (
     reading_credentials,
     settings_of,
 )
-from twotick.ui.leaving import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE, fail, run
+from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE, fail, run
 
 AccountArgument = Annotated[str, typer.Argument(metavar="NAME@HOST[:PORT]", help="Who, and on which server.")]
 
@@ -29,8 +29,8 @@ def login(
     ] = None,
 ) -> None:
     """Log in as a member: asks for the password, and remembers a token for this device."""
-    from twotick.ui.member import log_in, this_device
-    from twotick.ui.password import read_password
+    from twotick.ui.shell.login import log_in, this_device
+    from twotick.ui.shell.password import read_password
 
     name, server = _account(account)
     try:
@@ -46,7 +46,7 @@ def login(
 def logout(account: AccountArgument) -> None:
     """Log out: this device's token no longer works."""
     from twotick.client.trust import tokens
-    from twotick.ui.member import log_out
+    from twotick.ui.shell.login import log_out
 
     name, server = _account(account)
     with reading_credentials():
@@ -65,7 +65,7 @@ def devices(
     config: ConfigOption = None,
 ) -> None:
     """List a member's devices, or revoke one."""
-    from twotick.ui.member import show_devices
+    from twotick.ui.shell.login import show_devices
 
     run(show_devices(member_of(settings_of(config, server=server), name), revoke=revoke, as_json=as_json))
 
@@ -84,7 +84,7 @@ def history(
 
     'twotick export' prints all of them as JSON lines.
     """
-    from twotick.ui.member import show_history
+    from twotick.ui.shell.history import show_history
 
     who = member_of(settings_of(config, server=server), name)
     run(show_history(who, peer, since=since.astimezone() if since else None, limit=limit, as_json=as_json))
@@ -106,7 +106,7 @@ def search(
 
     Words in double quotes stand one after the other: 'red "wild oats"'.
     """
-    from twotick.ui.member import search
+    from twotick.ui.shell.history import search
 
     who = member_of(settings_of(config, server=server), name)
     run(search(who, " ".join(words), peer=peer, limit=limit, as_json=as_json))
@@ -115,7 +115,7 @@ def search(
 @app.command(hidden=True)
 def export(name: AsOption = None, server: ServerOption = None, config: ConfigOption = None) -> None:
     """Print all of a member's messages as JSON lines."""
-    from twotick.ui.member import export
+    from twotick.ui.shell.history import export
 
     run(export(member_of(settings_of(config, server=server), name)))
 

@@ -6,7 +6,7 @@ import typer
 
 from twotick.cli.common import AsOption, ConfigOption, JsonOption, ServerOption, app, member_of, settings_of
 from twotick.cli.serving import report
-from twotick.ui.leaving import EX_USAGE, fail, run
+from twotick.ui.shell.leaving import EX_USAGE, fail, run
 
 OffOption = Annotated[bool, typer.Option("--off", help="Take it back.")]
 
@@ -24,7 +24,7 @@ def mute(
 
     What is said there arrives as before. Quote a room's name: '#team'.
     """
-    from twotick.ui import conversations
+    from twotick.ui.shell import conversations
 
     _check(peer, off=off, as_json=as_json)
     who = member_of(settings_of(config, server=server), name)
@@ -45,7 +45,7 @@ def block(
     What a blocked user says in rooms is hidden. Rooms cannot be blocked: mute them,
     or leave them.
     """
-    from twotick.ui import conversations
+    from twotick.ui.shell import conversations
 
     _check(user, off=off, as_json=as_json)
     who = member_of(settings_of(config, server=server), name)
@@ -64,7 +64,7 @@ def report_user(
     config: ConfigOption = None,
 ) -> None:
     """Tell the operator about a user, as a member; the user is not told."""
-    from twotick.ui import conversations
+    from twotick.ui.shell import conversations
 
     run(conversations.report(member_of(settings_of(config, server=server), name), user, text, about=about))
 

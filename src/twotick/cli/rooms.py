@@ -7,7 +7,7 @@ import typer
 
 from twotick.cli.common import AsOption, ConfigOption, JsonOption, ServerOption, app, member_of, settings_of
 from twotick.client import Role
-from twotick.ui.leaving import run
+from twotick.ui.shell.leaving import run
 
 room = typer.Typer(
     help="Rooms: create, join, leave, invite, remove, and more.",
@@ -39,7 +39,7 @@ def room_create(
     config: ConfigOption = None,
 ) -> None:
     """Make a room, and own it."""
-    from twotick.ui import rooms
+    from twotick.ui.shell import rooms
 
     run(rooms.create(member_of(settings_of(config, server=server), member), name, public=public, topic=topic))
 
@@ -49,7 +49,7 @@ def room_join(
     name: RoomArgument, member: AsOption = None, server: ServerOption = None, config: ConfigOption = None
 ) -> None:
     """Be in a room: a public one, or one you were invited to."""
-    from twotick.ui import rooms
+    from twotick.ui.shell import rooms
 
     run(rooms.join(member_of(settings_of(config, server=server), member), name))
 
@@ -59,7 +59,7 @@ def room_leave(
     name: RoomArgument, member: AsOption = None, server: ServerOption = None, config: ConfigOption = None
 ) -> None:
     """Be in a room no longer."""
-    from twotick.ui import rooms
+    from twotick.ui.shell import rooms
 
     run(rooms.leave(member_of(settings_of(config, server=server), member), name))
 
@@ -73,7 +73,7 @@ def room_invite(
     config: ConfigOption = None,
 ) -> None:
     """Let another member join a room."""
-    from twotick.ui import rooms
+    from twotick.ui.shell import rooms
 
     run(rooms.invite(member_of(settings_of(config, server=server), member), name, other))
 
@@ -87,7 +87,7 @@ def room_remove(
     config: ConfigOption = None,
 ) -> None:
     """Remove a member from a room, as its moderator or owner."""
-    from twotick.ui import rooms
+    from twotick.ui.shell import rooms
 
     run(rooms.remove(member_of(settings_of(config, server=server), member), name, other))
 
@@ -102,7 +102,7 @@ def room_appoint(
     config: ConfigOption = None,
 ) -> None:
     """Give a member of a room another role, as its owner."""
-    from twotick.ui import rooms
+    from twotick.ui.shell import rooms
 
     run(rooms.appoint(member_of(settings_of(config, server=server), member), name, other, Role(role.value)))
 
@@ -118,7 +118,7 @@ def room_topic(
     config: ConfigOption = None,
 ) -> None:
     """Show what a room is about, or change it."""
-    from twotick.ui import rooms
+    from twotick.ui.shell import rooms
 
     run(rooms.topic(member_of(settings_of(config, server=server), member), name, text))
 
@@ -132,7 +132,7 @@ def room_members(
     config: ConfigOption = None,
 ) -> None:
     """List who is in a room."""
-    from twotick.ui import rooms
+    from twotick.ui.shell import rooms
 
     run(rooms.show_members(member_of(settings_of(config, server=server), member), name, as_json=as_json))
 
@@ -142,6 +142,6 @@ def room_list(
     as_json: JsonOption = False, member: AsOption = None, server: ServerOption = None, config: ConfigOption = None
 ) -> None:
     """List the rooms that are public, or that you are in or invited to."""
-    from twotick.ui import rooms
+    from twotick.ui.shell import rooms
 
     run(rooms.show_rooms(member_of(settings_of(config, server=server), member), as_json=as_json))

@@ -14,8 +14,8 @@ import typer
 
 from twotick.cli.common import ConfigOption, DataOption, JsonOption, app, settings_of
 from twotick.client import reason
-from twotick.ui.leaving import EX_DATAERR, EX_INTERRUPTED, EX_OSERR, EX_USAGE, fail, output_lost
-from twotick.ui.streams import complain
+from twotick.ui.shell.leaving import EX_DATAERR, EX_INTERRUPTED, EX_OSERR, EX_USAGE, fail, output_lost
+from twotick.ui.shell.streams import complain
 
 if TYPE_CHECKING:
     from twotick.settings import Settings
@@ -80,7 +80,7 @@ def user_add(name: MemberArgument, data: DataOption = None, config: ConfigOption
     Without a terminal the password is one line of standard input.
     """
     from twotick import admin
-    from twotick.ui.password import read_password
+    from twotick.ui.shell.password import read_password
 
     with _administering(config, data, make=True) as (store, _):
         admin.check_free(store, name)
@@ -94,7 +94,7 @@ def user_passwd(name: MemberArgument, data: DataOption = None, config: ConfigOpt
     Without a terminal the password is one line of standard input.
     """
     from twotick import admin
-    from twotick.ui.password import read_password
+    from twotick.ui.shell.password import read_password
 
     with _administering(config, data) as (store, _):
         admin.find(store, name)
@@ -175,7 +175,7 @@ def report_list(
 ) -> None:
     """List the reports that are not closed, oldest first."""
     from twotick import admin
-    from twotick.ui.reports import print_report
+    from twotick.ui.shell.reports import print_report
 
     with _administering(config, data) as (store, _):
         for each in admin.reports(store):

@@ -18,8 +18,8 @@ from twotick.cli.common import (
     settings_of,
 )
 from twotick.client import State
-from twotick.ui.leaving import EX_IOERR, fail, run
-from twotick.ui.streams import on_a_terminal
+from twotick.ui.shell.leaving import EX_IOERR, fail, run
+from twotick.ui.shell.streams import on_a_terminal
 
 
 class Until(StrEnum):
@@ -60,7 +60,7 @@ def chat(
         gc.enable()
         run(talk(Wishes(settings.server, name or "", who, settings.max_body, settings.notify, settings.theme)))
         return
-    from twotick.ui.chat import chat, chat_as_member
+    from twotick.ui.line.chat import chat, chat_as_member
 
     if who is not None:
         run(chat_as_member(who))
@@ -91,7 +91,7 @@ def send(
     0 delivered (or what --until says), 75 stored but not there yet, 69 not delivered, 68 server not reachable,
     76 protocol error, 74 a file cannot be read, 64 wrong usage.
     """
-    from twotick.ui.send import read_body, send
+    from twotick.ui.shell.send import read_body, send
 
     settings = settings_of(config, server=server)
     who = login_of(settings, sender) if file is None else member_of(settings, sender)
@@ -102,7 +102,7 @@ def send(
     if who is None:
         run(send(recipient, body, name=sender, server=settings.server, max_body=settings.max_body))
         return
-    from twotick.ui import member
+    from twotick.ui.shell import member
 
     run(member.send(who, recipient, body, file=file, until=until.state, wait=wait, expires=expires))
 
@@ -129,7 +129,7 @@ def listen(
     config: ConfigOption = None,
 ) -> None:
     """Print each message as it comes, and acknowledge it then."""
-    from twotick.ui import listen as ui
+    from twotick.ui.shell import listen as ui
 
     if as_json and command is not None:
         raise typer.BadParameter("choose one of --json and --exec")
@@ -139,7 +139,7 @@ def listen(
     if who is None:
         run(ui.listen(name, handle, server=settings.server, max_body=settings.max_body, count=count))
         return
-    from twotick.ui import member
+    from twotick.ui.shell import member
 
     run(member.listen(who, handle, count=count, folder=files))
 
@@ -155,10 +155,10 @@ def bench(
     config: ConfigOption = None,
 ) -> None:
     """Measure a server: deliveries a second, and how long they take."""
-    from twotick.ui.bench import bench
+    from twotick.ui.load import measure
 
     settings = settings_of(config, server=server)
     run(
-        bench(settings.server, pairs=pairs, window=window, size=size, deliveries=deliveries, as_json=as_json),
+        measure(settings.server, pairs=pairs, window=window, size=size, deliveries=deliveries, as_json=as_json),
         fast=True,
     )

@@ -1,1 +1,1 @@
-"""What people and scripts see: the line client, sending and listening from a shell, the bench and the demo."""
+"""What people and scripts see in a terminal: the shell commands, the line client, the app, the demo and the load."""

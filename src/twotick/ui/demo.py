@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 
 from twotick.client import Client, NotDelivered, connect
 from twotick.server import Server, ServerLimits
-from twotick.ui.chat import chat
-from twotick.ui.streams import on_a_terminal
+from twotick.ui.line.chat import chat
+from twotick.ui.shell.streams import on_a_terminal
 from twotick.ui.tasks import together
 from twotick.ui.text import console, delivered_line, failed_line, message_line
 

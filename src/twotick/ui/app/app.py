@@ -212,7 +212,7 @@ class TwotickApp(App[None]):
 
     @work(group="start", exclusive=True)
     async def _start(self, start: "Start") -> None:
-        from twotick.ui.member import new_login, this_device
+        from twotick.ui.shell.login import new_login, this_device
 
         try:
             if start.password:

@@ -115,7 +115,7 @@ class Asking(Session):
 
     async def save_file(self, message: Message, folder: Path) -> Path:
         """See `Session`."""
-        from twotick.ui.saving import save  # not earlier: it brings what draws on a terminal without the app
+        from twotick.ui.shell.saving import save  # not earlier: it brings what draws on a terminal without the app
 
         if message.file is None:
             raise TwotickError("there is no file with that message")

@@ -4,7 +4,7 @@ import json
 
 from twotick.client import Conversation, MemberClient
 from twotick.client.trust.tokens import Credential
-from twotick.ui.member import asking
+from twotick.ui.shell.connection import asking
 from twotick.ui.text import console, visible
 
 

@@ -3,7 +3,7 @@
 import sys
 
 from twotick.client import connect
-from twotick.ui.streams import abandon, complain
+from twotick.ui.shell.streams import abandon, complain
 from twotick.ui.text import console, delivered_line
 
 

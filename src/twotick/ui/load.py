@@ -30,7 +30,7 @@ class Result:
     max_ms: float
 
 
-async def bench(server: str, *, pairs: int, window: int, size: int, deliveries: int, as_json: bool) -> None:
+async def measure(server: str, *, pairs: int, window: int, size: int, deliveries: int, as_json: bool) -> None:
     """Let pairs of users talk, and print how fast it went.
 
     Args:
@@ -52,7 +52,7 @@ async def bench(server: str, *, pairs: int, window: int, size: int, deliveries: 
         console=console(stderr=True),
         disable=as_json,
     ) as progress:
-        result = await _measure(server, pairs, window, size, deliveries, progress)
+        result = await _deliver_all(server, pairs, window, size, deliveries, progress)
     if as_json:
         print(json.dumps(asdict(result)))
         return
@@ -64,7 +64,7 @@ async def bench(server: str, *, pairs: int, window: int, size: int, deliveries: 
     )
 
 
-async def _measure(server: str, pairs: int, window: int, size: int, deliveries: int, progress: Progress) -> Result:
+async def _deliver_all(server: str, pairs: int, window: int, size: int, deliveries: int, progress: Progress) -> Result:
     body = b"x" * size
     run = secrets.token_hex(4)
     connecting = progress.add_task("connecting", total=2 * pairs)

@@ -26,12 +26,12 @@ from twotick.client import (
     connect,
 )
 from twotick.client.trust.tokens import Credential
-from twotick.ui.blocked import Blocked
-from twotick.ui.chat_commands import Commands
-from twotick.ui.describing import line_of
-from twotick.ui.errors import Interrupted
-from twotick.ui.member import connected
-from twotick.ui.streams import on_a_terminal
+from twotick.ui.line.commands import Commands
+from twotick.ui.shell.blocked import Blocked
+from twotick.ui.shell.connection import connected
+from twotick.ui.shell.describing import line_of
+from twotick.ui.shell.errors import Interrupted
+from twotick.ui.shell.streams import on_a_terminal
 from twotick.ui.tasks import together
 from twotick.ui.text import accepted_line, console, delivered_line, failed_line, message_line, visible
 

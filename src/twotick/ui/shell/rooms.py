@@ -6,7 +6,7 @@ from typing import Any
 
 from twotick.client import MemberClient, Role, RoomInfo
 from twotick.client.trust.tokens import Credential
-from twotick.ui.member import asking
+from twotick.ui.shell.connection import asking
 from twotick.ui.text import console, visible
 
 

@@ -11,10 +11,10 @@ from typing import TypeAlias
 from rich.console import Console
 
 from twotick.client import FileInfo, MemberClient, MemberMessage, Reference, SendOptions, TwotickError
-from twotick.ui.conversations import blocked_line, muted_line, reported_line
-from twotick.ui.describing import file_label, line_of
-from twotick.ui.rooms import members_text, others, room_line
-from twotick.ui.saving import save
+from twotick.ui.shell.conversations import blocked_line, muted_line, reported_line
+from twotick.ui.shell.describing import file_label, line_of
+from twotick.ui.shell.rooms import members_text, others, room_line
+from twotick.ui.shell.saving import save
 from twotick.ui.text import visible
 
 Send: TypeAlias = Callable[[str, bytes, SendOptions], Awaitable[None]]

@@ -15,8 +15,8 @@ from twotick.client import (
     ServerUnreachable,
     TwotickError,
 )
-from twotick.ui.errors import CannotSave, Interrupted, NotYet
-from twotick.ui.streams import abandon, complain
+from twotick.ui.shell.errors import CannotSave, Interrupted, NotYet
+from twotick.ui.shell.streams import abandon, complain
 
 # From sysexits.h, which scripts know.
 EX_USAGE = 64

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from twotick.client import FileInfo, MemberClient
-from twotick.ui.errors import CannotSave
+from twotick.ui.shell.errors import CannotSave
 from twotick.ui.text import console, placed, visible
 
 Tell: TypeAlias = Callable[[int, int], None]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from twotick.client import MemberMessage, Message, connect
-from twotick.ui.describing import body_as_json, details_as_json, line_of
+from twotick.ui.shell.describing import body_as_json, details_as_json, line_of
 from twotick.ui.text import console, saved_line, visible
 
 _TOLD = ("TWOTICK_FROM", "TWOTICK_ROOM", "TWOTICK_FILE")

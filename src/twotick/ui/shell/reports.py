@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from twotick.store import Reported
-from twotick.ui.describing import body_as_json
+from twotick.ui.shell.describing import body_as_json
 from twotick.ui.text import console, visible
 
 _SHOWN = 1000

@@ -1,0 +1,86 @@
+"""A member's past messages: list, search and export them."""
+
+import json
+import sys
+from datetime import datetime
+from typing import Any
+
+from twotick.client import (
+    MemberMessage,
+    State,
+)
+from twotick.client.trust.tokens import Credential
+from twotick.ui.shell.connection import asking
+from twotick.ui.shell.describing import body_as_json, details_as_json, line_of
+from twotick.ui.text import console
+
+_PAGE = 1000
+"""Messages that are asked for at once."""
+
+_FOUND = 100
+"""Messages that are searched for at once."""
+
+_TICKS = {
+    State.QUEUED: "",
+    State.ACCEPTED: "\u2713",
+    State.DELIVERED: "\u2713\u2713",
+    State.READ: "\u2713\u2713 read",
+    State.FAILED: "\u2717",
+}
+
+
+async def show_history(who: Credential, peer: str | None, *, since: datetime | None, limit: int, as_json: bool) -> None:
+    """Print the last messages, oldest first."""
+    async with asking(who) as me:
+        messages = await me.history(peer, limit=limit, since=since)
+    for message in messages:
+        _print_message(message, as_json)
+
+
+async def search(who: Credential, query: str, *, peer: str | None, limit: int, as_json: bool) -> None:
+    """Print the messages that hold all of these words, newest first."""
+    async with asking(who) as me:
+        before: int | None = None
+        while limit > 0:
+            found = await me.search(query, peer=peer, limit=min(limit, _FOUND), before=before)
+            for message in found.messages:
+                _print_message(message, as_json)
+            limit -= len(found.messages)
+            before = found.before
+            if before is None:
+                break
+
+
+async def export(who: Credential) -> None:
+    """Print all messages of the member's log as JSON lines, oldest first."""
+    async with asking(who) as me:
+        # Backwards to find where the pages begin, and then forwards, so that no more than a page is held.
+        starts: list[int | None] = [None]
+        while page := await me.history(before=starts[-1], limit=_PAGE):
+            starts.append(page[0].seq)
+        for start in reversed(starts[:-1]):
+            for message in await me.history(before=start, limit=_PAGE):
+                _print_message(message, True)
+    sys.stdout.flush()
+
+
+def _print_message(message: MemberMessage, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_as_json(message)))
+        return
+    time = message.time.astimezone().strftime("%Y-%m-%d %H:%M") if message.time else "?"
+    ticks = f" {_TICKS[message.state or State.ACCEPTED]}" if message.outgoing else ""
+    console().print(line_of(message, prefix=f"{time} ", suffix=ticks))
+
+
+def _as_json(message: MemberMessage) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "seq": message.seq,
+        "time": message.time.isoformat() if message.time else None,
+        "from": message.sender,
+        "to": message.recipient,
+        "id": message.id,
+    }
+    if message.state is not None:
+        line["state"] = message.state.name.lower()
+    return {**line, **details_as_json(message), **body_as_json(message.body)}
