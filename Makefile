@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: help demo test check fuzz crash bench wheel clean
+.PHONY: help demo test check docs fuzz crash bench wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,15 @@ build/wheel/.made: .venv/.installed $(SOURCES)
 build/compiled/.made: build/wheel/.made
 	@rm -rf build/compiled
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --target build/compiled build/wheel/*.whl
+	@touch $@
+
+docs: .venv/.docs  ## the documentation as a site, in build/site/; a broken link is an error
+	@rm -rf build/pages && mkdir -p build/pages
+	@cp -R README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE docs examples build/pages
+	@$(BIN)/zensical build --clean --strict
+
+.venv/.docs: .venv/.installed
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --group docs
 	@touch $@
 
 fuzz: .venv/.installed  ## a minute of bytes of any kind for the parser
