@@ -23,8 +23,8 @@ from servers import BIN, MeasurementError, running, stop
 from twotick.client import State
 from twotick.client.trust import tokens
 from twotick.ui.app.app import folder_of
-from twotick.ui.app.model.model import Message
-from twotick.ui.app.session.repository import Book
+from twotick.ui.app.model.model import LocalMessage
+from twotick.ui.app.session.repository import ChatRepository
 from twotick.ui.app.storage.store import LocalStore
 
 RUNS = 21
@@ -87,12 +87,12 @@ def home() -> Generator[dict[str, str]]:
 def _talk(folder: Path) -> None:
     """Fill the folder of the app."""
     store = LocalStore(folder / "chat.db")
-    book = Book("alice", store)
+    book = ChatRepository("alice", store)
     began = datetime.now(UTC) - timedelta(days=3)
     with store.together():
         for seq in range(1, _PEOPLE * _MESSAGES + 1):
             peer, outgoing = f"peer{(seq - 1) // _MESSAGES}", seq % 3 == 0
-            each = Message(
+            each = LocalMessage(
                 peer,
                 "alice" if outgoing else peer,
                 f"message {seq} and what it says",

@@ -54,11 +54,11 @@ def chat(
     settings = settings_of(config, server=server)
     who = login_of(settings, name)
     if full_screen:
-        from twotick.ui.app import Wishes, talk
+        from twotick.ui.app import AppOptions, run_app
 
         gc.freeze()
         gc.enable()
-        run(talk(Wishes(settings.server, name or "", who, settings.max_body, settings.notify, settings.theme)))
+        run(run_app(AppOptions(settings.server, name or "", who, settings.max_body, settings.notify, settings.theme)))
         return
     from twotick.ui.line.chat import chat, chat_as_member
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from twotick.client import State
-from twotick.ui.app.model.model import WAITING, Conversations, Message
+from twotick.ui.app.model.model import WAITING, ConversationRegistry, LocalMessage
 from twotick.ui.app.storage.store import LocalStore
 
 MORNING = datetime(2026, 11, 23, 9, 30).astimezone(UTC)
@@ -24,11 +24,11 @@ def message(
     ident: str = "",
     reason: str = "",
     **more: Any,
-) -> Message:
+) -> LocalMessage:
     """A message from or to bob; in a room from a sender, with `peer` the room."""
     if outgoing and state is None:
         state = State.ACCEPTED
-    return Message(
+    return LocalMessage(
         peer.lower(),
         "alice" if outgoing else sender or peer,
         text,
@@ -43,7 +43,7 @@ def message(
     )
 
 
-def put(conversations: Conversations, *messages: Message) -> None:
+def put(conversations: ConversationRegistry, *messages: LocalMessage) -> None:
     """Have messages in conversations, all of which are there then."""
     for each in messages:
         conversation = conversations.open(each.conversation)
@@ -54,13 +54,13 @@ def put(conversations: Conversations, *messages: Message) -> None:
         conversations.add(each)
 
 
-def stored(store: LocalStore, *messages: Message) -> list[Message]:
+def stored(store: LocalStore, *messages: LocalMessage) -> list[LocalMessage]:
     """Keep messages; gives them back with their numbers."""
     for each in messages:
         store.add(each)
     return list(messages)
 
 
-def texts(messages: Iterable[Message]) -> list[str]:
+def texts(messages: Iterable[LocalMessage]) -> list[str]:
     """What messages say."""
     return [each.text for each in messages]

@@ -11,8 +11,8 @@ from textual.widget import Widget
 
 from tests.client.members import Chat, until
 from twotick.client.trust.tokens import Credential
-from twotick.ui.app import TwotickApp, Wishes
-from twotick.ui.app.session.base import Session
+from twotick.ui.app import AppOptions, TwotickApp
+from twotick.ui.app.session.base import ChatSession
 
 
 class Person:
@@ -27,7 +27,7 @@ class Person:
         self._pilot = pilot
 
     @property
-    def session(self) -> Session:
+    def session(self) -> ChatSession:
         assert self.app.session is not None
         return self.app.session
 
@@ -83,19 +83,19 @@ class Person:
 
 
 @contextlib.asynccontextmanager
-async def person(wishes: Wishes, width: int = 80, height: int = 24) -> AsyncGenerator[Person]:
+async def person(options: AppOptions, width: int = 80, height: int = 24) -> AsyncGenerator[Person]:
     """Somebody who has started the app."""
-    app = TwotickApp(wishes)
+    app = TwotickApp(options)
     async with app.run_test(size=(width, height), notifications=True) as pilot:
         yield Person(app, pilot)
 
 
-def member(chat: Chat, folder: Path, name: str = "alice", at: str | None = None) -> Wishes:
+def member(chat: Chat, folder: Path, name: str = "alice", at: str | None = None) -> AppOptions:
     """A member who has logged in, and whose things are kept in a folder."""
     who = Credential(at or chat.address, name, "laptop", chat.token(name))
-    return Wishes(who.server, name, who, folder=folder)
+    return AppOptions(who.server, name, who, folder=folder)
 
 
-def guest(address: str, name: str = "alice") -> Wishes:
+def guest(address: str, name: str = "alice") -> AppOptions:
     """A guest."""
-    return Wishes(address, name)
+    return AppOptions(address, name)

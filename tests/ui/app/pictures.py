@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.client.members import chatting, take
 from tests.ui.app.people import Person, member, person
 from twotick.client import Presence
-from twotick.ui.app import Wishes
+from twotick.ui.app import AppOptions
 
 TICKS = "\u2713\u2713"
 _DOCS = Path(__file__).parents[3] / "docs"
@@ -34,9 +34,9 @@ async def _talk(folder: Path, theme: str, width: int, name: str) -> None:
         for message in await take(bob, 2):
             await message.read()
         await receipt.read()
-        wishes = member(chat, folder)
-        wishes = Wishes(wishes.server, wishes.name, wishes.who, theme=theme, folder=folder)
-        async with person(wishes, width, 24) as alice:
+        options = member(chat, folder)
+        options = AppOptions(options.server, options.name, options.who, theme=theme, folder=folder)
+        async with person(options, width, 24) as alice:
             await alice.sees("Did the backup run")
             await bob.send("alice", "Nice, twice as fast as last week. So the new disks were worth it.")
             await bob.send("alice", "@alice lunch at 12?")
@@ -131,8 +131,8 @@ async def _draw_of(alice: Person, name: str) -> None:
     alice.session.server = server
 
 
-def _dark(wishes: Wishes) -> Wishes:
-    return Wishes(wishes.server, wishes.name, wishes.who, theme="dark", folder=wishes.folder)
+def _dark(options: AppOptions) -> AppOptions:
+    return AppOptions(options.server, options.name, options.who, theme="dark", folder=options.folder)
 
 
 async def _draw_all() -> None:
@@ -140,7 +140,7 @@ async def _draw_all() -> None:
         await _talk(Path(folder) / "1", "dark", 80, "conversation")
         await _talk(Path(folder) / "2", "light", 110, "details")
         await _meet(Path(folder) / "3")
-        async with person(Wishes("chat.lan", theme="dark")) as alice:
+        async with person(AppOptions("chat.lan", theme="dark")) as alice:
             await alice.type("alice", "tab")
             await alice.sees("Password")
             _draw(alice, "first")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tests.client.members import Chat, until
 from twotick.client.trust.tokens import Credential
-from twotick.ui.app.model.model import Message
-from twotick.ui.app.session.base import Session
+from twotick.ui.app.model.model import LocalMessage
+from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.member import MemberSession
 
 
@@ -23,7 +23,7 @@ class Device:
 
     def __init__(self, session: MemberSession) -> None:
         self.session = session
-        self.came: list[Message] = []
+        self.came: list[LocalMessage] = []
         self.refused: list[str] = []
         session.on_message = self.came.append
         session.on_refusal = self.refused.append
@@ -52,14 +52,14 @@ class Device:
         except TimeoutError:
             raise AssertionError(f"{self.news(name)}, not {list(texts)}") from self.session.problem
 
-    async def message(self, name: str, text: str) -> Message:
+    async def message(self, name: str, text: str) -> LocalMessage:
         """Wait for the newest message that says this."""
         await until(lambda: text in self.texts(name))
         return next(each for each in reversed(self.session.open(name).messages) if each.text == text)
 
 
 @contextlib.asynccontextmanager
-async def running(session: Session) -> AsyncGenerator[None]:
+async def running(session: ChatSession) -> AsyncGenerator[None]:
     """Let a session run, which must not end by itself, and close it."""
     task = asyncio.create_task(session.run())
     try:

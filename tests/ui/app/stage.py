@@ -8,14 +8,21 @@ from typing import Any
 
 from tests.ui.app.people import Person
 from twotick.client import State, TwotickError
-from twotick.ui.app.app import TwotickApp, Wishes
-from twotick.ui.app.model.model import Conversation, Conversations, Message, RecipientState, Room, RoomMember
-from twotick.ui.app.session.base import Deed, Hit, Hits, Session
+from twotick.ui.app.app import AppOptions, TwotickApp
+from twotick.ui.app.model.model import (
+    ConversationRegistry,
+    LocalConversation,
+    LocalMessage,
+    MemberListing,
+    RecipientState,
+    RoomListing,
+)
+from twotick.ui.app.session.base import ChatSession, Permission, SearchHit, SearchPage
 
-ALL = frozenset(Deed)
+ALL = frozenset(Permission)
 
 
-class Played(Session):
+class Played(ChatSession):
     """A session without a server.
 
     Attributes:
@@ -26,7 +33,7 @@ class Played(Session):
 
     keeps = True
 
-    def __init__(self, name: str = "alice", able: frozenset[Deed] = ALL) -> None:
+    def __init__(self, name: str = "alice", able: frozenset[Permission] = ALL) -> None:
         self.name = name
         self.server = "chat.lan"
         self.max_body = 1 << 20
@@ -37,19 +44,19 @@ class Played(Session):
         self.on_connection = lambda: None
         self.on_message = lambda _: None
         self.on_refusal = lambda _: None
-        self.all = Conversations(name)
+        self.all = ConversationRegistry(name)
         self.asked: list[tuple[Any, ...]] = []
         self.able = able
         self.refusal = ""
-        self.found: list[Hits] = []
-        self.its_past: list[Message] = []
-        self.its_rooms: list[Room] = []
-        self.its_members: list[RoomMember] = []
+        self.found: list[SearchPage] = []
+        self.its_past: list[LocalMessage] = []
+        self.its_rooms: list[RoomListing] = []
+        self.its_members: list[MemberListing] = []
         self.its_receipts: list[RecipientState] = []
         self.going_on: asyncio.Event | None = None
 
     @property
-    def conversations(self) -> Conversations:
+    def conversations(self) -> ConversationRegistry:
         return self.all
 
     @property
@@ -65,20 +72,22 @@ class Played(Session):
     async def _run(self) -> None:
         pass
 
-    async def _fetch_older(self, conversation: Conversation) -> None:
+    async def _fetch_older(self, conversation: LocalConversation) -> None:
         pass
 
-    async def load_older(self, conversation: Conversation) -> None:
+    async def load_older(self, conversation: LocalConversation) -> None:
         pass
 
-    def can(self, deed: Deed, conversation: Conversation | None = None, message: Message | None = None) -> bool:
+    def can(
+        self, deed: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
+    ) -> bool:
         if deed not in self.able:
             return False
-        if deed is Deed.SEND_AGAIN:
+        if deed is Permission.SEND_AGAIN:
             return message is not None and message.state is State.FAILED
-        if deed in (Deed.EDIT, Deed.DELETE, Deed.RECEIPTS):
+        if deed in (Permission.EDIT, Permission.DELETE, Permission.RECEIPTS):
             return message is not None and message.outgoing
-        if deed is Deed.SAVE_FILE:
+        if deed is Permission.SAVE_FILE:
             return message is not None and message.file is not None
         return message is None or message.deleted is None
 
@@ -87,107 +96,111 @@ class Played(Session):
         if self.refusal:
             raise TwotickError(self.refusal)
 
-    def open(self, name: str) -> Conversation:
+    def open(self, name: str) -> LocalConversation:
         return self.all.open(name)
 
-    def mark_read(self, conversation: Conversation) -> None:
+    def mark_read(self, conversation: LocalConversation) -> None:
         if conversation.unread:
             self.all.count(conversation, 0, 0)
 
-    def save_draft(self, conversation: Conversation, draft: str) -> None:
+    def save_draft(self, conversation: LocalConversation, draft: str) -> None:
         conversation.draft = draft
 
-    def send(self, conversation: Conversation, text: str, reply_to: Message | None = None) -> Message:
+    def send(self, conversation: LocalConversation, text: str, reply_to: LocalMessage | None = None) -> LocalMessage:
         conversation.draft = ""
         self._note("send", conversation.name, text, *([reply_to.id] if reply_to else []))
         return conversation.messages[-1]
 
-    def edit(self, message: Message, text: str) -> None:
+    def edit(self, message: LocalMessage, text: str) -> None:
         self._note("edit", message.id, text)
 
-    def delete(self, message: Message) -> None:
+    def delete(self, message: LocalMessage) -> None:
         self._note("delete", message.id)
 
-    def react(self, message: Message, text: str) -> None:
+    def react(self, message: LocalMessage, text: str) -> None:
         self._note("react", message.id, text)
 
-    def send_again(self, message: Message) -> Message:
+    def send_again(self, message: LocalMessage) -> LocalMessage:
         self._note("again", message.id)
         return message
 
     def send_file(
-        self, conversation: Conversation, path: Path, caption: str = "", reply_to: Message | None = None
-    ) -> Message:
+        self, conversation: LocalConversation, path: Path, caption: str = "", reply_to: LocalMessage | None = None
+    ) -> LocalMessage:
         self._note("file", conversation.name, path, caption, *([reply_to.id] if reply_to else []))
         return conversation.messages[-1]
 
-    async def save_file(self, message: Message, folder: Path) -> Path:
+    async def save_file(self, message: LocalMessage, folder: Path) -> Path:
         self._note("save", message.id, folder)
         assert message.file is not None
         return folder / message.file.name
 
-    async def search(self, query: str, conversation: Conversation | None = None, before: int | None = None) -> Hits:
+    async def search(
+        self, query: str, conversation: LocalConversation | None = None, before: int | None = None
+    ) -> SearchPage:
         self._note("search", query, conversation.name if conversation else None, before)
         return self.found.pop(0)
 
-    async def reach(self, conversation: Conversation, sender: str, ident: str) -> Message | None:
+    async def reach(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
         self._note("reach", conversation.name, sender, ident)
         return self.all.find_message(conversation, sender, ident)
 
-    async def around(self, hit: Hit, count: int) -> list[Message]:
+    async def around(self, hit: SearchHit, count: int) -> list[LocalMessage]:
         said = self.its_past or hit.conversation.messages
         index = next((index for index, each in enumerate(said) if each.id == hit.message.id), -1)
         return said[max(0, index - count) : index + count + 1] if index >= 0 else [hit.message]
 
-    async def rooms(self) -> list[Room]:
+    async def rooms(self) -> list[RoomListing]:
         self._note("rooms")
         return self.its_rooms
 
-    async def members(self, conversation: Conversation) -> list[RoomMember]:
+    async def members(self, conversation: LocalConversation) -> list[MemberListing]:
         self._note("members", conversation.name)
         return self.its_members
 
-    async def receipts(self, message: Message) -> list[RecipientState]:
+    async def receipts(self, message: LocalMessage) -> list[RecipientState]:
         self._note("receipts", message.id)
         return self.its_receipts
 
-    async def create_room(self, name: str, access: str = "private", topic: str = "") -> Conversation:
+    async def create_room(self, name: str, access: str = "private", topic: str = "") -> LocalConversation:
         self._note("create", name, access, topic)
         return self.all.open(name)
 
-    async def join(self, name: str) -> Conversation:
+    async def join(self, name: str) -> LocalConversation:
         self._note("join", name)
         return self.all.open(name)
 
-    async def leave(self, conversation: Conversation) -> None:
+    async def leave(self, conversation: LocalConversation) -> None:
         self._note("leave", conversation.name)
 
-    async def invite(self, conversation: Conversation, member: str) -> None:
+    async def invite(self, conversation: LocalConversation, member: str) -> None:
         self._note("invite", conversation.name, member)
 
-    async def remove(self, conversation: Conversation, member: str) -> None:
+    async def remove(self, conversation: LocalConversation, member: str) -> None:
         self._note("remove", conversation.name, member)
 
-    async def appoint(self, conversation: Conversation, member: str, role: str) -> None:
+    async def appoint(self, conversation: LocalConversation, member: str, role: str) -> None:
         self._note("appoint", conversation.name, member, role)
 
-    async def change(self, conversation: Conversation, topic: str | None = None, access: str | None = None) -> None:
+    async def change(
+        self, conversation: LocalConversation, topic: str | None = None, access: str | None = None
+    ) -> None:
         self._note("change", conversation.name, topic, access)
 
-    async def set_muted(self, conversation: Conversation, muted: bool) -> None:
+    async def set_muted(self, conversation: LocalConversation, muted: bool) -> None:
         self._note("mute", conversation.name, muted)
         conversation.muted = muted
         self.all.changed(conversation)
 
-    async def set_blocked(self, conversation: Conversation, blocked: bool) -> None:
+    async def set_blocked(self, conversation: LocalConversation, blocked: bool) -> None:
         self._note("block", conversation.name, blocked)
         conversation.blocked = blocked
         self.all.changed(conversation)
 
-    async def report(self, conversation: Conversation, text: str, message: Message | None = None) -> None:
+    async def report(self, conversation: LocalConversation, text: str, message: LocalMessage | None = None) -> None:
         self._note("report", conversation.name, text, message.id if message else "")
 
-    def typing(self, conversation: Conversation) -> None:
+    def typing(self, conversation: LocalConversation) -> None:
         self.asked.append(("typing", conversation.name))
 
     def set_presence(self, here: bool) -> None:
@@ -204,8 +217,8 @@ class Played(Session):
 class Stage(TwotickApp):
     """The app, with a session that is there already."""
 
-    def __init__(self, session: Session, wishes: Wishes) -> None:
-        super().__init__(wishes)
+    def __init__(self, session: ChatSession, options: AppOptions) -> None:
+        super().__init__(options)
         self._given = session
 
     def begin(self) -> None:
@@ -215,9 +228,9 @@ class Stage(TwotickApp):
 
 @contextlib.asynccontextmanager
 async def on_stage(
-    session: Session, width: int = 80, height: int = 24, theme: str = "terminal", **wishes: Any
+    session: ChatSession, width: int = 80, height: int = 24, theme: str = "terminal", **options: Any
 ) -> AsyncGenerator[Person]:
     """Somebody in front of the app."""
-    app = Stage(session, Wishes("chat.lan", theme=theme, **wishes))
+    app = Stage(session, AppOptions("chat.lan", theme=theme, **options))
     async with app.run_test(size=(width, height), notifications=True) as pilot:
         yield Person(app, pilot)

@@ -12,9 +12,17 @@ from tests.ui.app.people import Person, guest, person
 from tests.ui.app.stage import Played, on_stage
 from twotick.client import State
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
-from twotick.ui.app.model.model import Event, File, Presence, RecipientState, Room, RoomMember, Transfer
-from twotick.ui.app.screens.main import Main
-from twotick.ui.app.session.base import Deed, Hit, Hits
+from twotick.ui.app.model.model import (
+    Attachment,
+    MemberListing,
+    RecipientState,
+    RoomEvent,
+    RoomListing,
+    TransferProgress,
+    UserPresence,
+)
+from twotick.ui.app.screens.main import MainScreen
+from twotick.ui.app.session.base import Permission, SearchHit, SearchPage
 from twotick.ui.app.widgets.message_list import MessageList
 
 DOWN = "\u2193"
@@ -29,14 +37,14 @@ def session() -> Played:
     team.topic, team.members, team.role, team.access = "what we do", 3, "owner", "private"
     put(
         played.all,
-        message("", 2, peer="#team", outgoing=True, event=Event("created")),
+        message("", 2, peer="#team", outgoing=True, event=RoomEvent("created")),
         message("who comes?", 3, peer="#team", sender="bob", ident="t1"),
         message("I do", 4, peer="#team", outgoing=True, ident="t2", have=1, of=2),
     )
     played.its_members = [
-        RoomMember("alice", "owner", MORNING, None),
-        RoomMember("bob", "moderator", MORNING, None),
-        RoomMember("carol", "member", MORNING, None),
+        MemberListing("alice", "owner", MORNING, None),
+        MemberListing("bob", "moderator", MORNING, None),
+        MemberListing("carol", "member", MORNING, None),
     ]
     return played
 
@@ -61,7 +69,7 @@ async def asks(alice: Person, session: Played, *what: Any) -> None:
 
 def test_all_that_can_be_done_is_there() -> None:
     for each in COMMANDS + ON_MESSAGES:
-        assert callable(getattr(Main, f"action_{each.action.partition('(')[0]}")), each
+        assert callable(getattr(MainScreen, f"action_{each.action.partition('(')[0]}")), each
     words = [each.word for each in COMMANDS + ON_MESSAGES]
     assert len(set(words)) == len(words)
     keys = [key for each in COMMANDS for key in each.keys.split(",") if key]
@@ -90,9 +98,9 @@ async def test_a_room_is_made(alice: Person, session: Played, begin: str) -> Non
 
 async def test_rooms_are_browsed_joined_and_opened(alice: Person, session: Played) -> None:
     session.its_rooms = [
-        Room("#team", "private", "owner", 3, "what we do", False),
-        Room("#hall", "public", "none", 230, "for everybody", False),
-        Room("#cellar", "private", "none", 2, "wine", True),
+        RoomListing("#team", "private", "owner", 3, "what we do", False),
+        RoomListing("#hall", "public", "none", 230, "for everybody", False),
+        RoomListing("#cellar", "private", "none", 2, "wine", True),
     ]
     await alice.press("f6")
     await alice.sees("#cellar  you are invited", "#hall  230 members  for everybody", "#team  you are in it")
@@ -135,7 +143,7 @@ async def test_why_something_is_refused_is_said(alice: Person, session: Played) 
 
 
 async def test_an_invitation_is_taken_by_enter(alice: Person, session: Played) -> None:
-    put(session.all, message("", 9, event=Event("invited", "alice", room="#cellar")))
+    put(session.all, message("", 9, event=RoomEvent("invited", "alice", room="#cellar")))
     await alice.talks_to("bob")
     await alice.sees("bob invites you: /join #cellar")
     await alice.press("escape", "enter")
@@ -209,7 +217,7 @@ async def test_a_topic_that_is_too_long_is_not_sent(alice: Person, session: Play
 
 
 async def test_members_are_listed_and_written_to(alice: Person, session: Played) -> None:
-    session.all.set_presence("carol", Presence("away", MORNING))
+    session.all.set_presence("carol", UserPresence("away", MORNING))
     await alice.press("alt+m")
     await alice.sees("Members", "\u25d0 carol", "moderator", "owner")
     await alice.type("carol", "enter")
@@ -462,7 +470,7 @@ async def test_a_path_that_is_no_file_is_not_sent(alice: Person, session: Played
 
 
 async def test_a_file_is_saved_where_one_says(alice: Person, session: Played, tmp_path: Path) -> None:
-    file = File("k", "../../.bashrc\x1b[2J", 150_000, "")
+    file = Attachment("k", "../../.bashrc\x1b[2J", 150_000, "")
     put(session.all, message("", 5, peer="#team", sender="bob", ident="t3", file=file))
     await alice.sees("../../.bashrc\u241b[2J  146 KiB  s saves it")
     await alice.press("escape", "s")
@@ -476,7 +484,7 @@ async def test_a_file_is_saved_where_one_says(alice: Person, session: Played, tm
 async def test_the_folder_to_save_in_is_completed(alice: Person, session: Played, tmp_path: Path) -> None:
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers.txt").touch()
-    put(session.all, message("", 5, peer="#team", sender="bob", ident="t3", file=File("k", "a.txt", 1, "")))
+    put(session.all, message("", 5, peer="#team", sender="bob", ident="t3", file=Attachment("k", "a.txt", 1, "")))
     await alice.sees("a.txt")
     await alice.press("escape", "s")
     await alice.sees("Save a.txt")
@@ -489,10 +497,12 @@ async def test_the_folder_to_save_in_is_completed(alice: Person, session: Played
 
 
 async def test_how_much_of_a_file_is_here_is_shown(alice: Person, session: Played) -> None:
-    each = message("", 5, peer="#team", outgoing=True, ident="t3", file=File("", "a.txt", 1000, ""), state=State.QUEUED)
+    each = message(
+        "", 5, peer="#team", outgoing=True, ident="t3", file=Attachment("", "a.txt", 1000, ""), state=State.QUEUED
+    )
     put(session.all, each)
     for done, share in ((0, "  0%"), (250, " 25%"), (1000, "100%")):
-        each.transfer = Transfer(done, 1000)
+        each.transfer = TransferProgress(done, 1000)
         session.all.alter(each)
         await alice.sees(share)
 
@@ -504,8 +514,8 @@ async def test_it_is_searched_and_gone_to_what_was_found(alice: Person, session:
     team, bob = session.all.open("#team"), session.all.open("bob")
     other = message("oats from " + "long ago and " * 30 + "wild [b]oats[/b]", 0, peer="bob", ident="b0")
     session.found = [
-        Hits([Hit(team, team.messages[1]), Hit(bob, bob.messages[0]), Hit(bob, other)], 17),
-        Hits([], None),
+        SearchPage([SearchHit(team, team.messages[1]), SearchHit(bob, bob.messages[0]), SearchHit(bob, other)], 17),
+        SearchPage([], None),
     ]
     await alice.press("ctrl+f")
     await alice.sees("Search", "Only in #team")
@@ -527,7 +537,7 @@ async def test_what_is_too_old_to_be_loaded_is_shown_with_what_was_said_around_i
     session.its_past = [
         message(f"number {seq}", seq, peer="#team", sender="bob", ident=f"o{seq}") for seq in range(-60, 0)
     ]
-    session.found = [Hits([Hit(session.all.open("#team"), session.its_past[30])], None)]
+    session.found = [SearchPage([SearchHit(session.all.open("#team"), session.its_past[30])], None)]
     await alice.press("ctrl+f")
     await alice.type("number", "enter")
     await alice.sees("1 found.", "bob: number -31", "bob: number -29")
@@ -551,7 +561,7 @@ async def test_one_key_leads_back_to_the_newest_message(alice: Person, session: 
 
 
 async def test_it_is_searched_in_one_conversation(alice: Person, session: Played) -> None:
-    session.found = [Hits([], None), Hits([], None)]
+    session.found = [SearchPage([], None), SearchPage([], None)]
     await alice.type("/search wild oats", "enter")
     await asks(alice, session, "search", "wild oats", None, None)
     await alice.sees("Nothing was found.")
@@ -561,7 +571,7 @@ async def test_it_is_searched_in_one_conversation(alice: Person, session: Played
 
 async def test_a_search_that_is_refused_can_be_tried_again(alice: Person, session: Played) -> None:
     session.refusal = "it has no words"
-    session.found = [Hits([], None)]
+    session.found = [SearchPage([], None)]
     await alice.press("ctrl+f")
     await alice.type("*", "enter")
     await alice.sees("it has no words", "Nothing was searched")
@@ -575,13 +585,13 @@ async def test_a_search_that_is_refused_can_be_tried_again(alice: Person, sessio
 
 async def test_details_show_members_and_receipts(alice: Person, session: Played) -> None:
     session.its_receipts = [RecipientState("bob", State.READ), RecipientState("carol", State.DELIVERED)]
-    session.all.set_presence("bob", Presence("here", None))
+    session.all.set_presence("bob", UserPresence("here", None))
     await alice.press("ctrl+t")
     await alice.sees("Members: 3", "\u25cf bob  moderator", "Topic", "what we do", "who is invited")
     await alice.press("escape")
     await alice.sees("\u2713 1 of 2 have it", "\u2713\u2713 bob            has read it", "carol          has it")
     session.its_members.pop()
-    put(session.all, message("", 6, peer="#team", sender="carol", event=Event("left")))
+    put(session.all, message("", 6, peer="#team", sender="carol", event=RoomEvent("left")))
     await alice.sees("Members: 2", "carol left")
 
 
@@ -650,7 +660,7 @@ async def test_guests_see_only_what_they_can_do(address: str) -> None:
     ],
 )
 async def test_why_something_cannot_be_done_is_said(session: Played, where: str, keys: list[str], why: str) -> None:
-    session.able -= {Deed.INVITE, Deed.REMOVE, Deed.APPOINT, Deed.SET_TOPIC}
+    session.able -= {Permission.INVITE, Permission.REMOVE, Permission.APPOINT, Permission.SET_TOPIC}
     session.all.open("#team").left = where == "left"
     async with on_stage(session, 100, 30) as alice:
         await alice.sees("Message to #team")
@@ -662,7 +672,7 @@ async def test_why_something_cannot_be_done_is_said(session: Played, where: str,
 
 
 async def test_nothing_is_sent_to_a_room_that_was_left(session: Played) -> None:
-    session.able -= {Deed.SEND}
+    session.able -= {Permission.SEND}
     session.all.open("#team").left = True
     async with on_stage(session, 100, 30) as alice:
         await alice.sees("You are not in #team any more", "you are not in it any more")

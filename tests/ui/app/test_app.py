@@ -8,7 +8,7 @@ import pytest
 from tests.client.members import Proxy, chatting, take, until
 from tests.ui.app.people import guest, member, person
 from twotick.client import connect
-from twotick.ui.app import Wishes
+from twotick.ui.app import AppOptions
 from twotick.ui.app.storage.store import LocalStoreError
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.app.widgets.sidebar import Sidebar
@@ -17,7 +17,7 @@ TICKS = "\u2713\u2713"
 
 
 async def test_a_guest_begins_with_a_name_and_talks() -> None:
-    async with chatting() as chat, connect("bob", chat.address) as bob, person(Wishes(chat.address)) as alice:
+    async with chatting() as chat, connect("bob", chat.address) as bob, person(AppOptions(chat.address)) as alice:
         await alice.sees("Server", chat.address, "Password")
         await alice.type("alice", "enter", "enter")
         await alice.sees("Nothing was said yet", f"alice@{chat.address}")
@@ -35,12 +35,12 @@ async def test_a_guest_begins_with_a_name_and_talks() -> None:
 
 async def test_somebody_new_makes_a_name_theirs_and_is_known_from_then_on(tmp_path: Path) -> None:
     async with chatting("bob") as chat:
-        wishes = Wishes(chat.address, folder=tmp_path)
-        async with person(wishes) as alice:
+        options = AppOptions(chat.address, folder=tmp_path)
+        async with person(options) as alice:
             await alice.type("alice", "tab")
             await alice.type("correct horse", "tab", "space", "tab", "tab", "enter")
             await alice.sees("Nothing was said yet", f"\u25cf alice@{chat.address}")
-        async with person(wishes) as alice:
+        async with person(options) as alice:
             await alice.type("alice", "tab")
             await alice.type("wrong horse", "enter")
             await alice.sees("wrong name, password or token")
@@ -49,7 +49,7 @@ async def test_somebody_new_makes_a_name_theirs_and_is_known_from_then_on(tmp_pa
 
 
 async def test_what_is_wrong_with_the_answers_is_said() -> None:
-    async with person(Wishes("127.0.0.1:1")) as alice:
+    async with person(AppOptions("127.0.0.1:1")) as alice:
         await alice.type("al ice", "enter", "enter")
         await alice.sees("A name has 1 to 32 letters and digits")
         await alice.press("up")
@@ -130,9 +130,9 @@ async def test_drafts_and_what_waits_outlive_the_program(tmp_path: Path) -> None
     async with chatting("alice", "bob", "carol") as chat:
         proxy = Proxy(chat.port)
         async with proxy.listening() as address:
-            wishes = member(chat, tmp_path, at=address)
+            options = member(chat, tmp_path, at=address)
             proxy.away = True
-            async with person(wishes) as alice:
+            async with person(options) as alice:
                 await alice.press("ctrl+k")
                 await alice.type("bob", "enter")
                 await alice.sees("No connection", "Message to bob")
@@ -142,7 +142,7 @@ async def test_drafts_and_what_waits_outlive_the_program(tmp_path: Path) -> None
                 await alice.type("carol", "enter")
                 await alice.sees("Message to carol")
             proxy.away = False
-            async with person(wishes) as alice, chat.join("bob") as bob:
+            async with person(options) as alice, chat.join("bob") as bob:
                 assert [message.text for message in await take(bob, 1)] == ["to be sent"]
                 await alice.sees("half a sent", TICKS)
                 await alice.talks_to("carol")
@@ -164,12 +164,12 @@ async def test_the_last_state_is_there_without_a_connection(tmp_path: Path) -> N
     async with chatting("alice", "bob") as chat:
         proxy = Proxy(chat.port)
         async with proxy.listening() as address, chat.join("bob") as bob:
-            wishes = member(chat, tmp_path, at=address)
-            async with person(wishes) as alice:
+            options = member(chat, tmp_path, at=address)
+            async with person(options) as alice:
                 await bob.send("alice", "remember me")
                 await alice.sees("remember me")
             proxy.away = True
-            async with person(wishes) as alice:
+            async with person(options) as alice:
                 await alice.sees("remember me")
 
 

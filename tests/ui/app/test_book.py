@@ -4,33 +4,37 @@ import pytest
 
 from tests.ui.app.making import MORNING, message
 from twotick.client import State
-from twotick.ui.app.model.model import WAITING, Action, Change, Message
-from twotick.ui.app.session.repository import Book
+from twotick.ui.app.model.model import WAITING, ChangeKind, LocalMessage, MessageChange
+from twotick.ui.app.session.repository import ChatRepository
 from twotick.ui.app.storage.store import LocalStore
 
 
 @pytest.fixture
-def book() -> Book:
+def book() -> ChatRepository:
     """That of alice."""
-    return Book("alice", LocalStore(None))
+    return ChatRepository("alice", LocalStore(None))
 
 
 def typed(
-    text: str, *, action: Action | None = None, about: tuple[str, str] = ("alice", "x"), ident: str = ""
-) -> Message:
+    text: str, *, action: ChangeKind | None = None, about: tuple[str, str] = ("alice", "x"), ident: str = ""
+) -> LocalMessage:
     """Something that alice has typed to bob."""
     each = message(text, WAITING, outgoing=True, state=State.QUEUED, ident=ident or f"{action} {text}")
-    each.change = None if action is None else Change(action, *about)
+    each.change = None if action is None else MessageChange(action, *about)
     return each
 
 
-def test_what_waits_to_change_a_message_lies_over_it_until_it_is_refused(book: Book) -> None:
+def test_what_waits_to_change_a_message_lies_over_it_until_it_is_refused(book: ChatRepository) -> None:
     mine = message("a", 1, outgoing=True, ident="x", state=State.DELIVERED)
     book.add(mine)
     book.conversation("bob").loaded = True
     refused: list[str] = []
     book.on_refusal = refused.append
-    changes = [typed("b", action=Action.EDIT), typed("+1", action=Action.REACT), typed("", action=Action.DELETE)]
+    changes = [
+        typed("b", action=ChangeKind.EDIT),
+        typed("+1", action=ChangeKind.REACT),
+        typed("", action=ChangeKind.DELETE),
+    ]
     seen: list[tuple[str, bool, bool]] = []
 
     def see() -> None:
@@ -56,18 +60,18 @@ def test_what_waits_to_change_a_message_lies_over_it_until_it_is_refused(book: B
     assert book.waiting == book.store.waiting() == []
 
 
-def test_what_others_do_shows_under_what_waits(book: Book) -> None:
+def test_what_others_do_shows_under_what_waits(book: ChatRepository) -> None:
     mine = typed("a", ident="x")
     book.conversation("bob").loaded = True
     book.wait(mine)
-    book.wait(typed("b", action=Action.EDIT))
-    book.carry_out("bob", Change(Action.REACT, "alice", "x"), "bob", 7, "ok", MORNING)
+    book.wait(typed("b", action=ChangeKind.EDIT))
+    book.carry_out("bob", MessageChange(ChangeKind.REACT, "alice", "x"), "bob", 7, "ok", MORNING)
     assert (mine.text, mine.reactions, mine.changing) == ("b", {"ok": ["bob"]}, True)
-    book.carry_out("bob", Change(Action.DELETE, "alice", "x"), "bob", 8, "", MORNING)
+    book.carry_out("bob", MessageChange(ChangeKind.DELETE, "alice", "x"), "bob", 8, "", MORNING)
     assert (mine.deleted, mine.reactions) == (MORNING, {})
 
 
-def test_a_message_that_has_a_place_now_stands_there(book: Book) -> None:
+def test_a_message_that_has_a_place_now_stands_there(book: ChatRepository) -> None:
     book.conversation("bob").loaded = True
     mine = typed("mine", ident="x")
     book.wait(mine)
@@ -84,7 +88,7 @@ def test_a_message_that_has_a_place_now_stands_there(book: Book) -> None:
     ]
 
 
-def test_to_read_counts_what_came_after(book: Book) -> None:
+def test_to_read_counts_what_came_after(book: ChatRepository) -> None:
     for seq in range(1, 6):
         book.add(message("@alice" if seq == 5 else "hello", seq))
     bob = book.conversation("bob")
@@ -96,7 +100,7 @@ def test_to_read_counts_what_came_after(book: Book) -> None:
     assert book.store.conversations()[0].unread == 2
 
 
-def test_there_are_never_too_many_conversations(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_are_never_too_many_conversations(book: ChatRepository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twotick.ui.app.session.repository.MOST_CONVERSATIONS", 150)
     book.conversation("draft").draft = "typed"
     book.conversation("shown").loaded = True

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from twotick.ui.app.widgets.completion import Known, files, proposals
+from twotick.ui.app.widgets.completion import CompletionSources, files, proposals
 
 NAMES = ["Bob", "barbara", "carol"]
-KNOWN = Known(NAMES, ["#team", "#Tea-room", "#hall"], [("theme", "Colours"), ("to", "Go to")])
+KNOWN = CompletionSources(NAMES, ["#team", "#Tea-room", "#hall"], [("theme", "Colours"), ("to", "Go to")])
 
 
 def texts(before: str, first: bool = True) -> list[str]:

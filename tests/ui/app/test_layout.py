@@ -7,9 +7,9 @@ from rich.cells import cell_len
 from tests.ui.app.making import MORNING, message
 from tests.ui.test_text import anything, obeyed, tricks
 from twotick.client import State
-from twotick.ui.app.layout.messages import MOST_LINES, Around, height, lines
+from twotick.ui.app.layout.messages import MOST_LINES, LayoutContext, height, lines
 from twotick.ui.app.layout.wrapping import Line, folded, links, wrapped
-from twotick.ui.app.model.model import Event, File, Message, Transfer
+from twotick.ui.app.model.model import Attachment, LocalMessage, RoomEvent, TransferProgress
 
 BEFORE = message("before", 0)
 widths = st.integers(1, 120)
@@ -20,14 +20,18 @@ def text_of(line: Line) -> str:
 
 
 def laid_out(
-    each: Message, before: Message | None = BEFORE, width: int = 60, new: bool = False, quoted: Message | None = None
+    each: LocalMessage,
+    before: LocalMessage | None = BEFORE,
+    width: int = 60,
+    new: bool = False,
+    quoted: LocalMessage | None = None,
 ) -> list[str]:
-    return [text_of(line).rstrip() for line in lines(each, Around(before, new, quoted=quoted), width)]
+    return [text_of(line).rstrip() for line in lines(each, LayoutContext(before, new, quoted=quoted), width)]
 
 
-def of_style(each: Message, style: str, width: int = 60, me: str = "alice") -> list[str]:
+def of_style(each: LocalMessage, style: str, width: int = 60, me: str = "alice") -> list[str]:
     """What has that style."""
-    built = lines(each, Around(BEFORE, me=me), width)
+    built = lines(each, LayoutContext(BEFORE, me=me), width)
     return [span.text for line in built for span in line if span.style == style]
 
 
@@ -36,7 +40,7 @@ kinds = st.sampled_from(["created", "joined", "left", "changed", "removed", "app
 
 
 @st.composite
-def messages(draw: st.DrawFn) -> Message:
+def messages(draw: st.DrawFn) -> LocalMessage:
     """A message with anything, in every field that somebody else fills in."""
     each = message(draw(hostile), outgoing=draw(st.booleans()), reason=draw(hostile))
     each.sender = draw(hostile)
@@ -49,12 +53,12 @@ def messages(draw: st.DrawFn) -> Message:
     if draw(st.booleans()):
         each.reactions = draw(st.dictionaries(hostile, st.lists(hostile, max_size=3), max_size=12))
     if draw(st.booleans()):
-        each.file = File("k", draw(hostile), draw(st.integers(-1, 1 << 70)), "")
-        each.transfer = draw(st.none() | st.builds(Transfer, st.integers(-5, 50), st.integers(-5, 40)))
+        each.file = Attachment("k", draw(hostile), draw(st.integers(-1, 1 << 70)), "")
+        each.transfer = draw(st.none() | st.builds(TransferProgress, st.integers(-5, 50), st.integers(-5, 40)))
     if draw(st.booleans()):
         each.edited = each.time
     if draw(st.booleans()):
-        each.event = Event(
+        each.event = RoomEvent(
             draw(kinds | hostile), draw(hostile), draw(hostile), draw(st.none() | hostile), draw(hostile), draw(hostile)
         )
     elif draw(st.booleans()):
@@ -64,9 +68,9 @@ def messages(draw: st.DrawFn) -> Message:
 
 @given(messages(), messages() | st.none(), messages() | st.none(), st.booleans(), st.booleans(), widths)
 def test_nothing_that_somebody_else_fills_in_leaves_its_place(
-    each: Message, before: Message | None, quoted: Message | None, new: bool, blocked: bool, width: int
+    each: LocalMessage, before: LocalMessage | None, quoted: LocalMessage | None, new: bool, blocked: bool, width: int
 ) -> None:
-    around = Around(before, new, blocked, quoted, "alice")
+    around = LayoutContext(before, new, blocked, quoted, "alice")
     built = lines(each, around, width)
     assert len(built) == height(each, around, width) <= MOST_LINES + 15
     for line in built:
@@ -84,8 +88,8 @@ def test_nothing_that_somebody_else_fills_in_leaves_its_place(
 @example("\U0001f469\u200d\u200d", 8)
 def test_no_text_leaves_its_place_or_moves_anything(text: str, width: int) -> None:
     each = message(text, outgoing=True, state=State.FAILED, reason=text)
-    built = lines(each, Around(BEFORE), width)
-    assert len(built) == height(each, Around(BEFORE), width) <= MOST_LINES + 10
+    built = lines(each, LayoutContext(BEFORE), width)
+    assert len(built) == height(each, LayoutContext(BEFORE), width) <= MOST_LINES + 10
     for line in built:
         assert obeyed(text_of(line)) == set()
         assert "\U0001f469\u200d" not in text_of(line)
@@ -108,7 +112,7 @@ def test_words_are_kept_together_where_they_fit() -> None:
 @given(st.text("\n", max_size=5000) | st.text(min_size=0, max_size=300))
 def test_a_long_message_takes_no_more_than_its_share(text: str) -> None:
     each = message(text * 50)
-    assert len(laid_out(each)) == height(each, Around(BEFORE), 60) <= MOST_LINES + 1
+    assert len(laid_out(each)) == height(each, LayoutContext(BEFORE), 60) <= MOST_LINES + 1
 
 
 def test_messages_of_one_author_stand_together_for_a_while() -> None:
@@ -137,7 +141,7 @@ def test_ticks_stand_at_the_right_of_the_last_line() -> None:
         State.READ: "\u2713\u2713",
     }
     for state, tick in ticks.items():
-        *_, last = lines(message("hi", outgoing=True, state=state), Around(BEFORE), 20)
+        *_, last = lines(message("hi", outgoing=True, state=state), LayoutContext(BEFORE), 20)
         assert text_of(last) == "  hi" + tick.rjust(15)
     assert "\u2713" not in "".join(laid_out(message("hi")))
 
@@ -190,33 +194,33 @@ def test_reactions_are_counted_below_the_message_and_ones_own_stand_out() -> Non
 
 
 def test_a_file_has_its_name_size_and_how_to_save_it_or_how_much_of_it_is_here() -> None:
-    each = message("", file=File("k", "a photo.png", 150_000, ""))
+    each = message("", file=Attachment("k", "a photo.png", 150_000, ""))
     assert laid_out(each)[-1] == "  \u25a4 a photo.png  146 KiB  s saves it"
-    each.transfer = Transfer(75_000, 150_000)
+    each.transfer = TransferProgress(75_000, 150_000)
     assert laid_out(each)[-1].endswith("146 KiB  " + "\u2588" * 6 + "\u2591" * 6 + "  50%")
     each.text = "look"
     assert laid_out(each)[-2] == "  look"
 
 
 def test_what_happens_is_a_quiet_line_without_a_name_above() -> None:
-    def said(event: Event) -> str:
+    def said(event: RoomEvent) -> str:
         (line,) = laid_out(message("", peer="#team", sender="bob", event=event))
         return line
 
-    assert said(Event("joined")) == "  bob joined  09:30"
-    assert said(Event("removed", "carol")) == "  bob removed carol  09:30"
-    assert said(Event("appointed", "carol", "moderator")) == "  bob made carol a moderator  09:30"
-    assert said(Event("changed", topic="wine")) == "  bob changed the topic to: wine  09:30"
-    assert said(Event("changed", access="public")) == "  bob changed who may join: everybody  09:30"
-    assert said(Event("invited", room="#team")) == "  bob invites you: /join #team  09:30"
+    assert said(RoomEvent("joined")) == "  bob joined  09:30"
+    assert said(RoomEvent("removed", "carol")) == "  bob removed carol  09:30"
+    assert said(RoomEvent("appointed", "carol", "moderator")) == "  bob made carol a moderator  09:30"
+    assert said(RoomEvent("changed", topic="wine")) == "  bob changed the topic to: wine  09:30"
+    assert said(RoomEvent("changed", access="public")) == "  bob changed who may join: everybody  09:30"
+    assert said(RoomEvent("invited", room="#team")) == "  bob invites you: /join #team  09:30"
     after = message("hi", 2, peer="#team", sender="bob")
-    event = message("", peer="#team", sender="bob", event=Event("joined"))
+    event = message("", peer="#team", sender="bob", event=RoomEvent("joined"))
     assert laid_out(after, event)[1] == "  bob  09:30"
 
 
 def test_what_blocked_users_say_in_rooms_is_hidden() -> None:
     each = message("spam", peer="#team", sender="mallory")
-    built = [text_of(line) for line in lines(each, Around(BEFORE, blocked=True), 60)]
+    built = [text_of(line) for line in lines(each, LayoutContext(BEFORE, blocked=True), 60)]
     assert built == ["  mallory is blocked: v shows it"]
 
 

@@ -10,7 +10,7 @@ from tests.client.members import chatting, until
 from tests.ui.app.making import message, put
 from tests.ui.app.people import member, person
 from twotick.ui.app.layout import messages as layout
-from twotick.ui.app.model.model import Conversation, Conversations, File, Message
+from twotick.ui.app.model.model import Attachment, ConversationRegistry, LocalConversation, LocalMessage
 from twotick.ui.app.widgets import message_list as messages
 from twotick.ui.app.widgets.message_list import MessageList
 
@@ -22,9 +22,9 @@ class Lone(App[None]):
 
     def __init__(self, count: int) -> None:
         super().__init__()
-        self.conversations = Conversations("alice")
+        self.conversations = ConversationRegistry("alice")
         self.list = MessageList(self.conversations)
-        self.conversation = Conversation("bob", "bob", loaded=True, complete=True)
+        self.conversation = LocalConversation("bob", "bob", loaded=True, complete=True)
         for seq in range(1, count + 1):
             each = message(f"message {seq} " + "and more of it " * (seq % 7), seq, minutes=seq)
             each.number = seq
@@ -34,7 +34,7 @@ class Lone(App[None]):
             if seq % 7 == 0:
                 each.reactions = {"+1": ["carol"]}
             if seq % 11 == 0:
-                each.file = File("k", f"file {seq}.txt", seq, "")
+                each.file = Attachment("k", f"file {seq}.txt", seq, "")
             self.conversation.messages.append(each)
 
     def compose(self) -> ComposeResult:
@@ -70,9 +70,9 @@ async def test_only_what_is_seen_is_built(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_only_what_is_different_is_laid_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    measured: list[Message] = []
+    measured: list[LocalMessage] = []
 
-    def noted(each: Message, around: layout.Around, width: int) -> int:
+    def noted(each: LocalMessage, around: layout.LayoutContext, width: int) -> int:
         measured.append(each)
         return layout.height(each, around, width)
 

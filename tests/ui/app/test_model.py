@@ -7,26 +7,34 @@ import pytest
 
 from tests.ui.app.making import MORNING, message
 from twotick.client import State
-from twotick.ui.app.model.model import TYPING, WAITING, Conversations, Event, Kind, Message, Presence
+from twotick.ui.app.model.model import (
+    TYPING,
+    WAITING,
+    ConversationKind,
+    ConversationRegistry,
+    LocalMessage,
+    RoomEvent,
+    UserPresence,
+)
 
 numbers = itertools.count(1)
 
 
-def alice(*messages: Message) -> Conversations:
+def alice(*messages: LocalMessage) -> ConversationRegistry:
     """The conversations of alice, in which these are loaded."""
-    conversations = Conversations("alice")
+    conversations = ConversationRegistry("alice")
     for each in messages:
         add(conversations, each)
     return conversations
 
 
-def add(conversations: Conversations, each: Message) -> None:
+def add(conversations: ConversationRegistry, each: LocalMessage) -> None:
     each.number = next(numbers)
     conversations.open(each.conversation).loaded = True
     conversations.add(each)
 
 
-def texts(conversations: Conversations, name: str = "bob") -> list[str]:
+def texts(conversations: ConversationRegistry, name: str = "bob") -> list[str]:
     return [each.text for each in conversations.open(name).messages]
 
 
@@ -71,12 +79,12 @@ def test_the_conversation_where_something_happened_last_comes_first() -> None:
     ],
 )
 def test_a_message_names_somebody_after_an_at_sign(text: str, named: bool) -> None:
-    conversations = Conversations("alice")
+    conversations = ConversationRegistry("alice")
     assert [conversations.mentions(text, in_room) for in_room in (True, False)] == [named, named]
 
 
 def test_all_are_named_together_but_for_rooms_where_the_server_counts() -> None:
-    conversations = Conversations("alice")
+    conversations = ConversationRegistry("alice")
     assert [conversations.mentions("for @all of you", in_room) for in_room in (True, False)] == [False, True]
 
 
@@ -113,11 +121,11 @@ def test_whoever_looks_is_told_what_has_changed() -> None:
 
 def test_the_conversation_with_everybody_is_called_so() -> None:
     everybody = alice().open("ALL")
-    assert (everybody.kind, everybody.title) == (Kind.EVERYONE, "everyone")
+    assert (everybody.kind, everybody.title) == (ConversationKind.EVERYONE, "everyone")
 
 
 def test_what_begins_with_a_hash_is_a_room() -> None:
-    assert (alice().open("#Team").kind, alice().open("#Team").title) == (Kind.ROOM, "#Team")
+    assert (alice().open("#Team").kind, alice().open("#Team").title) == (ConversationKind.ROOM, "#Team")
 
 
 def test_only_what_somebody_else_has_said_counts_as_unread_and_not_what_the_server_has_counted() -> None:
@@ -125,7 +133,7 @@ def test_only_what_somebody_else_has_said_counts_as_unread_and_not_what_the_serv
     bob = conversations.open("bob")
     bob.counted, bob.unread = 2, 2
     event = message(seq=4)
-    event.event = Event("joined")
+    event.event = RoomEvent("joined")
     deleted = message(seq=5)
     deleted.forget(MORNING)
     for each in (message(seq=1), message(seq=2), message(seq=3), event, deleted):
@@ -170,10 +178,10 @@ def test_of_too_many_who_type_the_first_is_left_out() -> None:
 
 def test_whether_somebody_is_there_is_known_before_anything_is_said() -> None:
     conversations = alice()
-    here = Presence("here", MORNING)
+    here = UserPresence("here", MORNING)
     conversations.set_presence("Bob", here)
     assert conversations.open("bob").presence == conversations.presence("BOB") == here
-    gone = Presence("gone", None)
+    gone = UserPresence("gone", None)
     conversations.set_presence("bob", gone)
     assert conversations.open("bob").presence == gone
 

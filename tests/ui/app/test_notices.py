@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.ui.app.making import message, put
-from twotick.ui.app.model.model import Conversations, Event, Message
+from twotick.ui.app.model.model import ConversationRegistry, LocalMessage, RoomEvent
 from twotick.ui.app.session.notifications import Notify, rings, tell
 
 
@@ -46,9 +46,9 @@ def test_the_bell_rings_unless_it_is_off(shown: list[list[str]]) -> None:
     assert shown == []
 
 
-def told(message: Message, muted: str = "", blocked: str = "") -> bool:
+def told(message: LocalMessage, muted: str = "", blocked: str = "") -> bool:
     """Whether a message makes noise."""
-    conversations = Conversations("alice")
+    conversations = ConversationRegistry("alice")
     put(conversations, message)
     if muted:
         conversations.open(muted).muted = True
@@ -73,5 +73,5 @@ def test_it_does_not_ring_for_what_is_muted_or_for_those_who_are_blocked() -> No
 
 
 def test_of_what_happens_it_rings_for_invitations_alone() -> None:
-    assert told(message("", event=Event("invited", room="#team")))
-    assert not told(message("", peer="#team", sender="bob", event=Event("joined")))
+    assert told(message("", event=RoomEvent("invited", room="#team")))
+    assert not told(message("", peer="#team", sender="bob", event=RoomEvent("joined")))

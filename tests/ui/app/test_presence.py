@@ -2,7 +2,7 @@
 
 import pytest
 
-from twotick.ui.app.session.activity import IDLE, Attendance
+from twotick.ui.app.session.activity import IDLE, ActivityMonitor
 
 
 class Somebody:
@@ -11,7 +11,7 @@ class Somebody:
     def __init__(self) -> None:
         self.time = 1000.0
         self.told: list[bool] = []
-        self.attendance = Attendance(self.told.append, lambda: self.time)
+        self.attendance = ActivityMonitor(self.told.append, lambda: self.time)
 
     def waits(self, seconds: float) -> None:
         self.time += seconds

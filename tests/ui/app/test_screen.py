@@ -11,8 +11,16 @@ from tests.ui.app.people import Person
 from tests.ui.app.stage import Played, on_stage
 from tests.ui.test_text import obeyed
 from twotick.client import State
-from twotick.ui.app.model.model import Event, File, Presence, RecipientState, Room, RoomMember, Transfer
-from twotick.ui.app.session.base import Hit, Hits
+from twotick.ui.app.model.model import (
+    Attachment,
+    MemberListing,
+    RecipientState,
+    RoomEvent,
+    RoomListing,
+    TransferProgress,
+    UserPresence,
+)
+from twotick.ui.app.session.base import SearchHit, SearchPage
 from twotick.ui.app.widgets.sidebar import Sidebar
 
 HOSTILE = (
@@ -28,7 +36,7 @@ def hostile() -> Played:
     played = Played()
     played.server = "chat.lan"
     conversations = played.all
-    conversations.set_presence("Mallory", Presence(HOSTILE, MORNING))
+    conversations.set_presence("Mallory", UserPresence(HOSTILE, MORNING))
     room = conversations.open("#" + HOSTILE)
     room.topic, room.role, room.access, room.members = HOSTILE, HOSTILE, HOSTILE, 1 << 70
     peer = "#" + HOSTILE
@@ -36,24 +44,24 @@ def hostile() -> Played:
     put(
         conversations,
         message(HOSTILE, 1, peer=HOSTILE, ident="m1"),
-        message("", 2, **each, event=Event("changed", topic=HOSTILE, access=HOSTILE)),
-        message("", 3, **each, event=Event(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)),
-        message("", 4, **each, event=Event("appointed", HOSTILE, HOSTILE)),
+        message("", 2, **each, event=RoomEvent("changed", topic=HOSTILE, access=HOSTILE)),
+        message("", 3, **each, event=RoomEvent(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)),
+        message("", 4, **each, event=RoomEvent("appointed", HOSTILE, HOSTILE)),
         message("hi", 5, **each, ident=HOSTILE, reactions={HOSTILE: [HOSTILE] * 9, "ok": ["bob"]}),
-        message("", 6, **each, file=File("k", HOSTILE, 1 << 80, HOSTILE), transfer=Transfer(1 << 80, 3)),
+        message("", 6, **each, file=Attachment("k", HOSTILE, 1 << 80, HOSTILE), transfer=TransferProgress(1 << 80, 3)),
         message(HOSTILE, 7, peer=peer, outgoing=True, ident="m7", state=State.FAILED, reason=HOSTILE),
         message("yes", 8, **each, reply_to=(HOSTILE, HOSTILE)),
         message("well", 9, peer=peer, outgoing=True, ident="m9", have=1 << 70, of=1 << 71),
     )
     conversations.set_typing(room, HOSTILE, True)
-    played.its_members = [RoomMember(HOSTILE, HOSTILE, None, Presence(HOSTILE, None)) for _ in range(300)]
+    played.its_members = [MemberListing(HOSTILE, HOSTILE, None, UserPresence(HOSTILE, None)) for _ in range(300)]
     played.its_rooms = [
-        Room(HOSTILE, HOSTILE, HOSTILE, -1, HOSTILE, True),
-        Room(HOSTILE, "", "none", 1, HOSTILE, False),
+        RoomListing(HOSTILE, HOSTILE, HOSTILE, -1, HOSTILE, True),
+        RoomListing(HOSTILE, "", "none", 1, HOSTILE, False),
     ]
     played.its_receipts = [RecipientState(HOSTILE, State.READ) for _ in range(300)]
-    found = Hit(room, message(HOSTILE, 10, **each))
-    played.found = [Hits([found, found], 1)]
+    found = SearchHit(room, message(HOSTILE, 10, **each))
+    played.found = [SearchPage([found, found], 1)]
     return played
 
 
@@ -113,7 +121,7 @@ async def test_nothing_hostile_changes_the_screen_beyond_its_place(width: int, m
 @pytest.mark.parametrize("theme", ["terminal", "dark", "light"])
 async def test_themes_use_the_colours_that_they_say(theme: str) -> None:
     played = Played()
-    played.all.set_presence("bob", Presence("here", None))
+    played.all.set_presence("bob", UserPresence("here", None))
     put(
         played.all,
         message("@alice see https://a.example", 1, ident="m1", reactions={"ok": ["alice"]}),
@@ -138,7 +146,7 @@ async def test_themes_use_the_colours_that_they_say(theme: str) -> None:
 async def test_who_is_here_can_be_told_without_colours(state: str, sign: str) -> None:
     played = Played()
     put(played.all, message("hi", 1))
-    played.all.set_presence("bob", Presence(state, None))
+    played.all.set_presence("bob", UserPresence(state, None))
     async with on_stage(played) as alice:
         await alice.sees(f"\u258c{sign} bob", state)
 
@@ -171,9 +179,11 @@ async def test_at_the_beginning_it_says_where_to_begin() -> None:
 @pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 24), (20, 6), (1, 1)])
 async def test_dialogs_fit_every_terminal(width: int, height: int) -> None:
     played = Played()
-    put(played.all, message("", 1, peer="#team", outgoing=True, event=Event("created")))
-    played.its_rooms = [Room(f"#room{count}", "public", "none", count, "what " * 20, False) for count in range(300)]
-    played.found = [Hits([Hit(played.all.open("#team"), message("found " * 50)) for _ in range(100)], None)]
+    put(played.all, message("", 1, peer="#team", outgoing=True, event=RoomEvent("created")))
+    played.its_rooms = [
+        RoomListing(f"#room{count}", "public", "none", count, "what " * 20, False) for count in range(300)
+    ]
+    played.found = [SearchPage([SearchHit(played.all.open("#team"), message("found " * 50)) for _ in range(100)], None)]
     async with on_stage(played, width, height) as alice:
         for keys in (["f6"], ["f7"], ["ctrl+k"], ["ctrl+o"], ["alt+s"], ["f1"], ["alt+t"], ["ctrl+f", "x", "enter"]):
             await alice.press(*keys)

@@ -8,8 +8,8 @@ import pytest
 from tests.client.members import Proxy, chatting, until
 from tests.ui.app.sessions import device
 from twotick.client import State, TwotickError
-from twotick.ui.app.model.model import Message
-from twotick.ui.app.session.base import Deed, Hit
+from twotick.ui.app.model.model import LocalMessage
+from twotick.ui.app.session.base import Permission, SearchHit
 
 DEVICES = ("laptop", "phone")
 
@@ -67,7 +67,7 @@ async def test_a_room_from_its_beginning_to_its_end(tmp_path: Path) -> None:
         with pytest.raises(TwotickError):
             await bob.session.remove(his, "alice")
         await alice.session.remove(team, "bob")
-        await until(lambda: his.left and not bob.session.can(Deed.SEND, his))
+        await until(lambda: his.left and not bob.session.can(Permission.SEND, his))
         await alice.session.leave(team)
         assert team.left
         await until(lambda: phone.session.open("#team").left)
@@ -121,7 +121,7 @@ async def test_what_cannot_be_changed_shows_as_it_was(tmp_path: Path) -> None:
     async with chatting("alice", "bob") as chat, device(chat, tmp_path, "alice") as alice:
         mine = alice.session.send(alice.session.open("bob"), "hello")
         await until(lambda: mine.state is State.ACCEPTED)
-        stranger = Message("bob", "alice", "never sent", mine.time, True, (99, 0), "never-sent", State.ACCEPTED)
+        stranger = LocalMessage("bob", "alice", "never sent", mine.time, True, (99, 0), "never-sent", State.ACCEPTED)
         alice.session.store.add(stranger)
         alice.session.conversations.add(stranger)
         alice.session.edit(stranger, "changed")
@@ -169,16 +169,16 @@ async def test_what_was_said_around_an_old_message_can_be_had_however_much_was_s
             for number in range(600):
                 alice.session.send(team, f"in the room {number}")
             await until(lambda: alice.session.waiting == 0)
-            kept = await alice.session.around(Hit(bob, bob.messages[28]), 2)
+            kept = await alice.session.around(SearchHit(bob, bob.messages[28]), 2)
             assert [each.text for each in kept] == ["old 26", "old 27", "old 28", "old 29", "new 0"]
             old, in_room = bob.messages[28], team.messages[20]
         async with device(chat, tmp_path, "alice", "phone") as phone:
             await until(lambda: "in the room 599" in phone.texts("#team"))
             there = phone.session.open("bob")
             assert phone.session.conversations.find_message(there, "alice", old.id) is None
-            found = await phone.session.around(Hit(there, old), 3)
+            found = await phone.session.around(SearchHit(there, old), 3)
             assert [each.text for each in found] == [f"old {each}" for each in range(25, 30)] + ["new 0", "new 1"]
-            found = await phone.session.around(Hit(phone.session.open("#team"), in_room), 1)
+            found = await phone.session.around(SearchHit(phone.session.open("#team"), in_room), 1)
             assert [each.text for each in found] == [f"in the room {each}" for each in (18, 19, 20)]
 
 
@@ -373,7 +373,7 @@ async def test_a_file_goes_there_and_back(tmp_path: Path) -> None:
         assert alice.session.open("bob").messages[-1].reply_to == ("alice", sent.id)
         alice.session.delete(sent)
         await until(lambda: theirs.deleted is not None)
-        assert (theirs.file, bob.session.can(Deed.SAVE_FILE, bob.session.open("alice"), theirs)) == (None, False)
+        assert (theirs.file, bob.session.can(Permission.SAVE_FILE, bob.session.open("alice"), theirs)) == (None, False)
         for wrong, why in ((tmp_path, "no file"), (tmp_path / "nowhere", "No such file")):
             with pytest.raises(TwotickError, match=why):
                 alice.session.send_file(peer, wrong)
@@ -394,7 +394,7 @@ async def test_a_file_that_is_gone_before_it_is_sent_is_not_delivered_and_can_be
             await until(lambda: sent.state is State.FAILED)
             assert "No such file" in sent.reason
             photo.write_bytes(b"content")
-            assert alice.session.can(Deed.SEND_AGAIN, alice.session.open("bob"), sent)
+            assert alice.session.can(Permission.SEND_AGAIN, alice.session.open("bob"), sent)
             alice.session.send_again(sent)
             theirs = await bob.message("alice", "look")
             saved = await bob.session.save_file(theirs, tmp_path / "saved")

@@ -10,10 +10,10 @@ import pytest
 
 from tests.ui.app.making import MORNING, message, stored
 from twotick.client import State
-from twotick.ui.app.model.model import WAITING, Action, Change, Conversation, Event, File
+from twotick.ui.app.model.model import WAITING, Attachment, ChangeKind, LocalConversation, MessageChange, RoomEvent
 from twotick.ui.app.storage.store import LocalStore, LocalStoreError
 
-HIM = Change(Action.EDIT, "Bob", "x")
+HIM = MessageChange(ChangeKind.EDIT, "Bob", "x")
 """A message of bob's."""
 
 
@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
 
 def opened(file: Path) -> LocalStore:
     store = LocalStore(file)
-    store.add_conversation(Conversation("bob", "Bob"))
+    store.add_conversation(LocalConversation("bob", "Bob"))
     return store
 
 
@@ -49,10 +49,10 @@ def test_all_that_a_message_may_have_is_there_again(file: Path) -> None:
     full = message("look", 7, outgoing=True, peer="#team", ident="x")
     full.seq, full.have, full.of, full.everyone = 31, 1, 2, True
     full.reply_to = ("Bob", "y")
-    full.file = File("k", "a.png", 150_000, "9f86")
+    full.file = Attachment("k", "a.png", 150_000, "9f86")
     full.path = file
     event = message("", 8, peer="#team")
-    event.event = Event("changed", topic="t", access="public")
+    event.event = RoomEvent("changed", topic="t", access="public")
     stored(store, full, event)
     store.close()
     store = opened(file)
@@ -61,7 +61,7 @@ def test_all_that_a_message_may_have_is_there_again(file: Path) -> None:
 
 def test_how_a_conversation_is_set_is_there_again(file: Path) -> None:
     store = opened(file)
-    team = Conversation("#team", "#Team", unread=3, mentions=1, counted=9, muted=True, blocked=True, topic="t")
+    team = LocalConversation("#team", "#Team", unread=3, mentions=1, counted=9, muted=True, blocked=True, topic="t")
     team.role, team.members, team.access, team.left = "owner", 7, "public", True
     store.add_conversation(team)
     store.change_conversation(team)
@@ -123,7 +123,7 @@ def test_what_is_sent_is_kept_in_order(file: Path) -> None:
 def test_where_something_waits_or_was_said_last_comes_last(file: Path) -> None:
     store = opened(file)
     for name, counted in (("carol", 9), ("dave", 0), ("erin", 0)):
-        conversation = Conversation(name, name, counted=counted)
+        conversation = LocalConversation(name, name, counted=counted)
         store.add_conversation(conversation)
         store.change_conversation(conversation)
     stored(store, message(seq=7, peer="dave"), message("waits", WAITING, outgoing=True, state=State.QUEUED))
@@ -208,7 +208,7 @@ def test_of_what_is_deleted_nothing_is_left_in_any_file(file: Path) -> None:
     store.react(HIM, "bob", 50, "carol", "secret too")
     store.edit(HIM, "bob", 51, "another secret", MORNING)
     for ident in ("x", "y"):
-        found = store.delete(Change(Action.DELETE, "bob", ident), "bob", 52, MORNING)
+        found = store.delete(MessageChange(ChangeKind.DELETE, "bob", ident), "bob", 52, MORNING)
         assert found is not None
         assert (found.text, found.deleted, found.reactions) == ("", MORNING, {})
     assert b"secret" not in b"".join(each.read_bytes() for each in file.parent.iterdir())
@@ -251,7 +251,7 @@ def test_no_message_has_too_many_reactions(file: Path) -> None:
 def test_what_waits_to_change_a_message_is_not_one(file: Path) -> None:
     store = opened(file)
     edit = message("b", WAITING, outgoing=True, state=State.QUEUED, ident="e")
-    edit.change = Change(Action.EDIT, "alice", "x")
+    edit.change = MessageChange(ChangeKind.EDIT, "alice", "x")
     stored(store, edit)
     store.close()
     store = opened(file)
@@ -332,7 +332,7 @@ def test_of_too_many_conversations_those_where_nothing_happens_are_forgotten(
 ) -> None:
     store = opened(file)
     for name in ("carol", "dave", "erin", "frank"):
-        store.add_conversation(Conversation(name, name))
+        store.add_conversation(LocalConversation(name, name))
     store.set_draft("carol", "typed")
     stored(store, message(seq=2, peer="erin"), message(seq=1), message("waits", WAITING, outgoing=True, peer="dave"))
     store.close()
@@ -346,7 +346,7 @@ def test_of_a_guest_drafts_stay_and_messages_are_never_in_the_file(tmp_path: Pat
     file = tmp_path / "guest.db"
     store = LocalStore(file, keep_messages=False)
     for name in ("bob", "carol"):
-        store.add_conversation(Conversation(name, name))
+        store.add_conversation(LocalConversation(name, name))
     stored(store, message("a secret", 1), message("another secret", WAITING, outgoing=True, state=State.QUEUED))
     store.set_draft("bob", "what I")
     assert [each.text for each in store.page("bob", None, 10)] == ["a secret", "another secret"]

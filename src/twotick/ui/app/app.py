@@ -17,19 +17,19 @@ from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
 from twotick.ui.app.layout.messages import summary
-from twotick.ui.app.model.model import Message
-from twotick.ui.app.screens.main import Main
-from twotick.ui.app.session.base import Session
+from twotick.ui.app.model.model import LocalMessage
+from twotick.ui.app.screens.main import MainScreen
+from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.member import MemberSession
 from twotick.ui.app.session.notifications import Notify, rings, tell
 from twotick.ui.app.themes import THEMES
 
 if TYPE_CHECKING:  # what is not needed for the first picture is imported when it is
-    from twotick.ui.app.screens.sign_in import FirstRun, Start
+    from twotick.ui.app.screens.sign_in import SignInDetails, SignInScreen
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class AppOptions:
     """How the app is to begin.
 
     Attributes:
@@ -80,19 +80,19 @@ class TwotickApp(App[None]):
     """
     COMMAND_PALETTE_BINDING: ClassVar[str] = "ctrl+p"
 
-    def __init__(self, wishes: Wishes) -> None:
+    def __init__(self, options: AppOptions) -> None:
         no_color = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if no_color else None)
-        self._wishes = wishes
-        self._session: Session | None = None
-        self._main: Main | None = None
+        self._options = options
+        self._session: ChatSession | None = None
+        self._main: MainScreen | None = None
         self.failure: TwotickError | None = None
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = "terminal" if no_color else wishes.theme
+        self.theme = "terminal" if no_color else options.theme
 
     @property
-    def session(self) -> Session | None:
+    def session(self) -> ChatSession | None:
         """As whom somebody talks; None before that is known."""
         return self._session
 
@@ -102,13 +102,13 @@ class TwotickApp(App[None]):
 
     def begin(self) -> None:
         """Begin to talk, if it is known as whom."""
-        wishes = self._wishes
-        if wishes.who is not None:
-            self._begin_as_member(wishes.who)
-        elif wishes.name:
-            self._begin_as_guest(wishes.name, wishes.server)
+        options = self._options
+        if options.who is not None:
+            self._begin_as_member(options.who)
+        elif options.name:
+            self._begin_as_guest(options.name, options.server)
         else:
-            self._ask_who(wishes.server)
+            self._ask_who(options.server)
 
     async def on_unmount(self) -> None:
         """Let everything go, so that the app can be started again at once."""
@@ -131,19 +131,19 @@ class TwotickApp(App[None]):
     # Sessions
 
     def _folder(self, name: str, server: str) -> Path:
-        return folder_of(name, server, self._wishes.folder)
+        return folder_of(name, server, self._options.folder)
 
     def _begin_as_guest(self, name: str, server: str) -> None:
         from twotick.ui.app.session.guest import GuestSession
 
         try:
-            self._begin(GuestSession(name, server, self._wishes.max_body, self._folder(name, server)))
+            self._begin(GuestSession(name, server, self._options.max_body, self._folder(name, server)))
         except TwotickError as error:
             self._ask_who(server, name, str(error))
 
     def _begin_as_member(self, who: Credential) -> None:
         try:
-            session = MemberSession(who, self._folder(who.name, who.server), self._wishes.max_body)
+            session = MemberSession(who, self._folder(who.name, who.server), self._options.max_body)
         except TwotickError as error:
             self.failure = error
             self.exit()
@@ -151,14 +151,14 @@ class TwotickApp(App[None]):
         self._begin(session)
         self._talk()
 
-    def _begin(self, session: Session) -> None:
+    def _begin(self, session: ChatSession) -> None:
         self._session = session
         session.on_connection = self._connection_changed
         session.on_message = self._arrived
         self.call_after_refresh(self._serve, session)  # what is kept here is shown before
 
     @work(group="session", exclusive=True)
-    async def _serve(self, session: Session) -> None:
+    async def _serve(self, session: ChatSession) -> None:
         try:
             await session.run()
         except (NotAuthenticated, NameRefused, ConnectionLost) as error:
@@ -166,7 +166,7 @@ class TwotickApp(App[None]):
         except TwotickError:
             self._connection_changed()
 
-    async def _ask_again(self, session: Session, error: TwotickError) -> None:
+    async def _ask_again(self, session: ChatSession, error: TwotickError) -> None:
         """Nobody can be that: ask for something else."""
         await session.close()
         self._session = self._main = None
@@ -174,16 +174,16 @@ class TwotickApp(App[None]):
 
     def _ask_who(self, server: str, name: str = "", problem: str = "") -> None:
         """Ask for somebody to be, somebody else after a problem."""
-        from twotick.ui.app.screens.sign_in import FirstRun, Start
+        from twotick.ui.app.screens.sign_in import SignInDetails, SignInScreen
 
-        if isinstance(self.screen, FirstRun):
+        if isinstance(self.screen, SignInScreen):
             self.screen.say(problem)
         else:
-            self._show(FirstRun(Start(server, name), problem))
+            self._show(SignInScreen(SignInDetails(server, name), problem))
 
     def _talk(self) -> None:
         assert self._session is not None
-        self._main = Main(self._session)
+        self._main = MainScreen(self._session)
         self._show(self._main)
 
     def _connection_changed(self) -> None:
@@ -192,26 +192,26 @@ class TwotickApp(App[None]):
         elif self._session is not None and self._session.connected:
             self._talk()
 
-    def _arrived(self, message: Message) -> None:
+    def _arrived(self, message: LocalMessage) -> None:
         main = self._main
         if main is None or main.arrived(message):
             return
         if rings(main.session.conversations, message):
-            tell(self._wishes.notify, message.sender, summary(message), self.bell)
+            tell(self._options.notify, message.sender, summary(message), self.bell)
 
-    @on(Main.Connect)
+    @on(MainScreen.ReconnectRequested)
     def _connect(self) -> None:
         if self._session is not None:
             self._serve(self._session)
 
     # Signing in
 
-    def on_first_run_chosen(self, event: "FirstRun.Chosen") -> None:
+    def on_sign_in_screen_confirmed(self, event: "SignInScreen.Confirmed") -> None:
         """Somebody has said who to be."""
         self._start(event.start)
 
     @work(group="start", exclusive=True)
-    async def _start(self, start: "Start") -> None:
+    async def _start(self, start: "SignInDetails") -> None:
         from twotick.ui.shell.login import new_login, this_device
 
         try:

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from textual.binding import Binding
 
-from twotick.ui.app.model.model import Conversation, Kind, Message
-from twotick.ui.app.session.base import Deed, Session
+from twotick.ui.app.model.model import ConversationKind, LocalConversation, LocalMessage
+from twotick.ui.app.session.base import ChatSession, Permission
 
 
 class Command(NamedTuple):
@@ -30,7 +30,7 @@ class Command(NamedTuple):
     keys: str
     shown: str
     argument: str = ""
-    deed: Deed | None = None
+    deed: Permission | None = None
     with_message: bool = False
 
 
@@ -40,29 +40,35 @@ MOVING = (
     Command("previous", "Previous conversation", "The one above", "step(-1)", "alt+up,ctrl+up", "Alt+\u2191"),
     Command("unread", "Next unread conversation", "Where something new was said", "unread", "alt+a,f3", "F3"),
     Command("newest", "Newest message", "Back to the end of the conversation", "newest", "ctrl+end", "^End"),
-    Command("search", "Search", "In all that was said", "search", "ctrl+f", "^F", "WORDS", Deed.SEARCH),
+    Command("search", "Search", "In all that was said", "search", "ctrl+f", "^F", "WORDS", Permission.SEARCH),
     Command("messages", "Select a message", "To answer it, copy it, react to it and more", "select", "", "Esc"),
 )
 
 ROOMS = (
-    Command("rooms", "Rooms", "Browse them, and join one", "rooms", "f6,alt+r", "F6", "", Deed.ROOMS),
-    Command("join", "Join a room", "By its name", "join", "alt+j", "Alt+J", "#ROOM", Deed.ROOMS),
-    Command("new", "New room", "Make a room", "new_room", "f7,alt+n", "F7", "#ROOM", Deed.ROOMS),
-    Command("members", "Members", "Who is in the room", "members", "alt+m", "Alt+M", "", Deed.MEMBERS),
-    Command("topic", "Topic", "Say what the room is about", "topic", "alt+t", "Alt+T", "TEXT", Deed.SET_TOPIC),
-    Command("access", "Who may join", "Everybody, or who is invited", "access", "alt+w", "Alt+W", "", Deed.SET_ACCESS),
-    Command("invite", "Invite", "Let somebody join the room", "invite", "alt+i", "Alt+I", "NAME", Deed.INVITE),
-    Command("remove", "Remove", "Somebody from the room", "remove", "alt+x", "Alt+X", "NAME", Deed.REMOVE),
-    Command("appoint", "Appoint", "Make a member a moderator", "appoint", "alt+p", "Alt+P", "NAME", Deed.APPOINT),
-    Command("leave", "Leave the room", "Asks first", "leave_room", "alt+l", "Alt+L", "", Deed.LEAVE),
+    Command("rooms", "Rooms", "Browse them, and join one", "rooms", "f6,alt+r", "F6", "", Permission.ROOMS),
+    Command("join", "Join a room", "By its name", "join", "alt+j", "Alt+J", "#ROOM", Permission.ROOMS),
+    Command("new", "New room", "Make a room", "new_room", "f7,alt+n", "F7", "#ROOM", Permission.ROOMS),
+    Command("members", "Members", "Who is in the room", "members", "alt+m", "Alt+M", "", Permission.MEMBERS),
+    Command("topic", "Topic", "Say what the room is about", "topic", "alt+t", "Alt+T", "TEXT", Permission.SET_TOPIC),
+    Command(
+        "access", "Who may join", "Everybody, or who is invited", "access", "alt+w", "Alt+W", "", Permission.SET_ACCESS
+    ),
+    Command("invite", "Invite", "Let somebody join the room", "invite", "alt+i", "Alt+I", "NAME", Permission.INVITE),
+    Command("remove", "Remove", "Somebody from the room", "remove", "alt+x", "Alt+X", "NAME", Permission.REMOVE),
+    Command("appoint", "Appoint", "Make a member a moderator", "appoint", "alt+p", "Alt+P", "NAME", Permission.APPOINT),
+    Command("leave", "Leave the room", "Asks first", "leave_room", "alt+l", "Alt+L", "", Permission.LEAVE),
 )
 
 WITH_OTHERS = (
-    Command("file", "Send a file", "Or a photo", "send_file", "ctrl+o", "^O", "PATH", Deed.SEND_FILE),
-    Command("mute", "Mute", "Do not ring for this conversation; or do again", "mute", "alt+u", "Alt+U", "", Deed.MUTE),
-    Command("block", "Block", "Take nothing from this user; or do again", "block", "alt+b", "Alt+B", "", Deed.BLOCK),
-    Command("report", "Report", "Tell the operator", "report", "alt+o", "Alt+O", "WHY", Deed.REPORT),
-    Command("status", "Status", "Here, away or hidden", "status", "alt+s", "Alt+S", "STATUS", Deed.PRESENCE),
+    Command("file", "Send a file", "Or a photo", "send_file", "ctrl+o", "^O", "PATH", Permission.SEND_FILE),
+    Command(
+        "mute", "Mute", "Do not ring for this conversation; or do again", "mute", "alt+u", "Alt+U", "", Permission.MUTE
+    ),
+    Command(
+        "block", "Block", "Take nothing from this user; or do again", "block", "alt+b", "Alt+B", "", Permission.BLOCK
+    ),
+    Command("report", "Report", "Tell the operator", "report", "alt+o", "Alt+O", "WHY", Permission.REPORT),
+    Command("status", "Status", "Here, away or hidden", "status", "alt+s", "Alt+S", "STATUS", Permission.PRESENCE),
 )
 
 SCREEN = (
@@ -76,18 +82,26 @@ SCREEN = (
 )
 
 ON_MESSAGES = (
-    Command("reply", "Reply", "So that it shows to what", "reply", "r", "r", "", Deed.REPLY, True),
+    Command("reply", "Reply", "So that it shows to what", "reply", "r", "r", "", Permission.REPLY, True),
     Command(
-        "react", "React", "With an emoji; the same again takes it back", "react", "plus", "+", "", Deed.REACT, True
+        "react",
+        "React",
+        "With an emoji; the same again takes it back",
+        "react",
+        "plus",
+        "+",
+        "",
+        Permission.REACT,
+        True,
     ),
-    Command("edit", "Edit", "A message of yours", "edit", "e", "e", "", Deed.EDIT, True),
-    Command("delete", "Delete", "Asks first", "delete", "d,delete", "d", "", Deed.DELETE, True),
+    Command("edit", "Edit", "A message of yours", "edit", "e", "e", "", Permission.EDIT, True),
+    Command("delete", "Delete", "Asks first", "delete", "d,delete", "d", "", Permission.DELETE, True),
     Command("show", "Show all of it", "A long or hidden message", "show", "v", "v", with_message=True),
     Command("copy", "Copy the message", "To the clipboard", "copy", "c,y", "c", with_message=True),
     Command("open", "Open a link", "Shows the address first", "open_link", "o", "o", with_message=True),
-    Command("save", "Save the file", "That came with it", "save_file", "s", "s", "FOLDER", Deed.SAVE_FILE, True),
-    Command("again", "Send again", "What was not delivered", "again", "a", "a", "", Deed.SEND_AGAIN, True),
-    Command("receipts", "Receipts", "Who has it, who has read it", "receipts", "i", "i", "", Deed.RECEIPTS, True),
+    Command("save", "Save the file", "That came with it", "save_file", "s", "s", "FOLDER", Permission.SAVE_FILE, True),
+    Command("again", "Send again", "What was not delivered", "again", "a", "a", "", Permission.SEND_AGAIN, True),
+    Command("receipts", "Receipts", "Who has it, who has read it", "receipts", "i", "i", "", Permission.RECEIPTS, True),
 )
 """What can be done with a message that is selected."""
 
@@ -113,25 +127,35 @@ def find(word: str) -> Command | None:
     return next((each for each in COMMANDS + ON_MESSAGES if each.word == word.lower()), None)
 
 
-_IN_ROOMS = (Deed.MEMBERS, Deed.LEAVE, Deed.INVITE, Deed.REMOVE, Deed.APPOINT, Deed.SET_TOPIC, Deed.SET_ACCESS)
-_OF_THE_OWNER = (Deed.APPOINT, Deed.SET_ACCESS)
+_IN_ROOMS = (
+    Permission.MEMBERS,
+    Permission.LEAVE,
+    Permission.INVITE,
+    Permission.REMOVE,
+    Permission.APPOINT,
+    Permission.SET_TOPIC,
+    Permission.SET_ACCESS,
+)
+_OF_THE_OWNER = (Permission.APPOINT, Permission.SET_ACCESS)
 _ABOUT_A_MESSAGE = {
-    Deed.REPLY: "That message cannot be answered.",
-    Deed.REACT: "Nobody can react to that message.",
-    Deed.EDIT: "Only your own messages, to members, can be edited.",
-    Deed.DELETE: "Only your own messages, to members, can be deleted.",
-    Deed.SAVE_FILE: "There is no file with that message.",
-    Deed.SEND_AGAIN: "Only what was not delivered is sent again.",
-    Deed.RECEIPTS: "There are receipts of your own messages only.",
+    Permission.REPLY: "That message cannot be answered.",
+    Permission.REACT: "Nobody can react to that message.",
+    Permission.EDIT: "Only your own messages, to members, can be edited.",
+    Permission.DELETE: "Only your own messages, to members, can be deleted.",
+    Permission.SAVE_FILE: "There is no file with that message.",
+    Permission.SEND_AGAIN: "Only what was not delivered is sent again.",
+    Permission.RECEIPTS: "There are receipts of your own messages only.",
 }
 
 
-def for_user(session: Session, command: Command) -> bool:
+def for_user(session: ChatSession, command: Command) -> bool:
     """Whether somebody like the user can ever do that."""
-    return session.keeps or command.deed is None or command.deed is Deed.SEND_AGAIN
+    return session.keeps or command.deed is None or command.deed is Permission.SEND_AGAIN
 
 
-def why_not(session: Session, command: Command, conversation: Conversation | None, message: Message | None) -> str:
+def why_not(
+    session: ChatSession, command: Command, conversation: LocalConversation | None, message: LocalMessage | None
+) -> str:
     """Why something cannot be done now, in one line; empty if it can.
 
     Args:
@@ -147,7 +171,7 @@ def why_not(session: Session, command: Command, conversation: Conversation | Non
         return "There is no message for that. Esc and the arrow keys select one."
     if deed is None or session.can(deed, conversation, message if command.with_message else None):
         return ""
-    if deed is Deed.REPORT and message is not None and session.can(deed, conversation, message):
+    if deed is Permission.REPORT and message is not None and session.can(deed, conversation, message):
         return ""
     if deed in _ABOUT_A_MESSAGE:
         return _ABOUT_A_MESSAGE[deed]
@@ -156,11 +180,11 @@ def why_not(session: Session, command: Command, conversation: Conversation | Non
     if conversation.left:
         return f"You are not in {conversation.title[:33]} any more."
     if deed in _IN_ROOMS:
-        if conversation.kind is not Kind.ROOM:
+        if conversation.kind is not ConversationKind.ROOM:
             return f"{command.title}: this conversation is no room."
         return "Only the owner can do that." if deed in _OF_THE_OWNER else "Only moderators and the owner can do that."
-    if deed is Deed.REPORT:
+    if deed is Permission.REPORT:
         return "Select a message of somebody else, to report it."
-    if deed is Deed.BLOCK:
+    if deed is Permission.BLOCK:
         return "Only somebody else can be blocked, in the conversation with them."
     return f"{command.title}: that cannot be done here."

@@ -10,9 +10,9 @@ from textual.app import App
 from textual.screen import ModalScreen, Screen
 
 from twotick.client import TwotickError
-from twotick.ui.app.model.model import Conversation, Message
-from twotick.ui.app.session.base import Deed, Session
-from twotick.ui.app.widgets.composer import Composer, Proposals
+from twotick.ui.app.model.model import LocalConversation, LocalMessage
+from twotick.ui.app.session.base import ChatSession, Permission
+from twotick.ui.app.widgets.composer import CompletionList, Composer
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.app.widgets.sidebar import Sidebar
 from twotick.ui.text import placed
@@ -26,7 +26,7 @@ _RECENT = 100
 Answer = TypeVar("Answer")
 
 
-class Desk(Screen[None]):
+class ActionScreen(Screen[None]):
     """A screen on which something can be done.
 
     Args:
@@ -40,12 +40,12 @@ class Desk(Screen[None]):
         sidebar: the list of conversations.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ChatSession) -> None:
         super().__init__()
         self.session = session
-        self.shown: Conversation | None = None
+        self.shown: LocalConversation | None = None
         self.messages = MessageList(session.conversations)
-        self.proposals = Proposals()
+        self.proposals = CompletionList()
         self.composer = Composer(self.proposals)
         self.sidebar = Sidebar()
 
@@ -58,7 +58,7 @@ class Desk(Screen[None]):
     def open(self, name: str) -> None:
         """Show a conversation."""
 
-    def message_for(self, deed: Deed | None) -> Message | None:
+    def message_for(self, deed: Permission | None) -> LocalMessage | None:
         """The selected message; if none is, the newest one with which that can be done."""
         if self.messages.selected is not None or self.shown is None:
             return self.messages.selected

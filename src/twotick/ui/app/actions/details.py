@@ -6,24 +6,24 @@ import contextlib
 from textual import work
 
 from twotick.client import State, TwotickError
-from twotick.ui.app.actions.base import Desk
-from twotick.ui.app.model.model import Conversation, Message, RecipientState, RoomMember
-from twotick.ui.app.session.base import Deed, Session
-from twotick.ui.app.widgets.details import Details
+from twotick.ui.app.actions.base import ActionScreen
+from twotick.ui.app.model.model import LocalConversation, LocalMessage, MemberListing, RecipientState
+from twotick.ui.app.session.base import ChatSession, Permission
+from twotick.ui.app.widgets.details import DetailsPane
 
 _PAUSE = 0.2
 """Seconds for which a message is selected before it is asked for its receipts: one may only be passing by."""
 
 
-class Looking(Desk):
+class DetailsActions(ActionScreen):
     """Shows the details, as long as somebody wants to see them."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ChatSession) -> None:
         super().__init__(session)
-        self.details = Details()
-        self._members: list[RoomMember] | None = None
+        self.details = DetailsPane()
+        self._members: list[MemberListing] | None = None
         self._members_of: tuple[str, int, int] | None = None
-        self._chosen: Message | None = None
+        self._chosen: LocalMessage | None = None
         self._receipts: list[RecipientState] | None = None
         self._receipts_of: tuple[int, State | None, int] | None = None
 
@@ -32,14 +32,14 @@ class Looking(Desk):
         if not self.has_class("-details"):
             return
         shown, message = self.shown, self._about
-        if shown is None or not self.session.can(Deed.MEMBERS, shown):
+        if shown is None or not self.session.can(Permission.MEMBERS, shown):
             self._members, self._members_of = None, None
         elif self._members_of != (room := (shown.key, shown.members, _newest_event(shown))):
             if self._members_of is None or self._members_of[0] != shown.key:
                 self._members = None
             self._members_of = room
             self._ask_members(shown)
-        if shown is None or message is None or not self.session.can(Deed.RECEIPTS, shown, message):
+        if shown is None or message is None or not self.session.can(Permission.RECEIPTS, shown, message):
             self._receipts, self._receipts_of = None, None
         elif self._receipts_of != (about := (message.number, message.state, message.have)):
             self._receipts, self._receipts_of = None, about
@@ -54,13 +54,13 @@ class Looking(Desk):
         self.details.update_details(self.session, self.shown, self._about, members, self._receipts)
 
     @work(group="members", exclusive=True)
-    async def _ask_members(self, room: Conversation) -> None:
+    async def _ask_members(self, room: LocalConversation) -> None:
         with contextlib.suppress(TwotickError):  # then they are not shown
             self._members = await self.session.members(room)
             self._show_details()
 
     @work(group="receipts", exclusive=True)
-    async def _ask_receipts(self, message: Message) -> None:
+    async def _ask_receipts(self, message: LocalMessage) -> None:
         await asyncio.sleep(_PAUSE)
         with contextlib.suppress(TwotickError):  # likewise
             self._receipts = await self.session.receipts(message)
@@ -76,11 +76,11 @@ class Looking(Desk):
         self.update_details()
 
     @property
-    def _about(self) -> Message | None:
+    def _about(self) -> LocalMessage | None:
         """The message that is selected; or was, where the details have the whole screen."""
         return self.messages.selected or (self._chosen if self.has_class("-narrow") else None)
 
 
-def _newest_event(conversation: Conversation) -> int:
+def _newest_event(conversation: LocalConversation) -> int:
     """The number of the newest thing that happened in a room, after which its members may be others."""
     return next((each.number for each in reversed(conversation.messages) if each.event is not None), 0)

@@ -6,18 +6,18 @@ import platformdirs
 from textual import work
 
 from twotick.client import TwotickError
-from twotick.ui.app.actions.base import Desk
-from twotick.ui.app.dialogs.files import ChooseFile, ChooseFolder, FileToSend, expanded
+from twotick.ui.app.actions.base import ActionScreen
+from twotick.ui.app.dialogs.files import FileDialog, FileToSend, FolderDialog, expanded
 from twotick.ui.app.layout.messages import one_line
-from twotick.ui.app.session.base import Deed
-from twotick.ui.app.widgets.undertaking import Undertaking
+from twotick.ui.app.session.base import Permission
+from twotick.ui.app.widgets.undertaking import ComposerMode
 from twotick.ui.text import size_text
 
 
-class FileActions(Desk):
+class FileActions(ActionScreen):
     """Files: send and save them."""
 
-    undertaking: Undertaking | None
+    undertaking: ComposerMode | None
 
     @abstractmethod
     def end_undertaking(self) -> None:
@@ -29,7 +29,7 @@ class FileActions(Desk):
         conversation = self.shown
         if conversation is None:
             return
-        chosen = FileToSend(expanded(argument), "") if argument else await self.ask(ChooseFile())
+        chosen = FileToSend(expanded(argument), "") if argument else await self.ask(FileDialog())
         if chosen is None:
             return
         answered = self.undertaking
@@ -43,7 +43,7 @@ class FileActions(Desk):
     @work
     async def action_save_file(self, argument: str = "") -> None:
         """Save the file of a message."""
-        message = self.message_for(Deed.SAVE_FILE)
+        message = self.message_for(Permission.SAVE_FILE)
         if message is None or message.file is None:
             return
         if message.transfer is not None:
@@ -51,7 +51,7 @@ class FileActions(Desk):
             return
         file = message.file
         title = f"Save {one_line(file.name)[:30]} ({size_text(file.size)}) in"
-        folder = argument or await self.ask(ChooseFolder(title, str(platformdirs.user_downloads_path())))
+        folder = argument or await self.ask(FolderDialog(title, str(platformdirs.user_downloads_path())))
         if not folder:
             return
         try:  # however long it takes

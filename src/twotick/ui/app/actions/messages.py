@@ -9,18 +9,18 @@ from textual import work
 from textual.content import Content
 
 from twotick.client import State
-from twotick.ui.app.actions.base import Desk
-from twotick.ui.app.dialogs.choose import Choice, Choose
-from twotick.ui.app.dialogs.confirm import Confirm
-from twotick.ui.app.dialogs.page import Page
+from twotick.ui.app.actions.base import ActionScreen
+from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
+from twotick.ui.app.dialogs.confirm import ConfirmDialog
+from twotick.ui.app.dialogs.page import TextPage
 from twotick.ui.app.layout.messages import event_text, summary
 from twotick.ui.app.layout.wrapping import links, shortened
-from twotick.ui.app.model.model import Conversation, Message
-from twotick.ui.app.session.base import Deed
+from twotick.ui.app.model.model import LocalConversation, LocalMessage
+from twotick.ui.app.session.base import Permission
 from twotick.ui.app.widgets.completion import emoji
 from twotick.ui.app.widgets.details import receipts_text
 from twotick.ui.app.widgets.message_list import MessageList
-from twotick.ui.app.widgets.undertaking import Undertaking
+from twotick.ui.app.widgets.undertaking import ComposerMode
 from twotick.ui.text import placed
 
 _LONGEST_PAGE = 200_000
@@ -36,11 +36,11 @@ _LONGEST_REACTION = 64
 """Bytes (rule 13.1)."""
 
 
-class MessageActions(Desk):
+class MessageActions(ActionScreen):
     """Messages: answer, change, react to, copy them, and find them again."""
 
     @abstractmethod
-    def begin(self, undertaking: Undertaking) -> None:
+    def begin(self, undertaking: ComposerMode) -> None:
         """What is typed from now on answers a message, or takes its place."""
 
     @abstractmethod
@@ -49,22 +49,22 @@ class MessageActions(Desk):
 
     def action_reply(self) -> None:
         """Answer a message."""
-        message = self.message_for(Deed.REPLY)
+        message = self.message_for(Permission.REPLY)
         if message is not None:
-            self.begin(Undertaking("reply", message))
+            self.begin(ComposerMode("reply", message))
 
     def action_edit(self) -> None:
         """Put another text in place of that of a message."""
-        message = self.message_for(Deed.EDIT)
+        message = self.message_for(Permission.EDIT)
         if message is not None:
-            self.begin(Undertaking("edit", message))
+            self.begin(ComposerMode("edit", message))
 
     @work
     async def action_delete(self) -> None:
         """Delete a message, if that is meant."""
-        message = self.message_for(Deed.DELETE)
+        message = self.message_for(Permission.DELETE)
         if message is not None and await self.ask(
-            Confirm("Delete this message, for everybody?", shortened(summary(message), 200))
+            ConfirmDialog("Delete this message, for everybody?", shortened(summary(message), 200))
         ):
             with self.complaining():
                 self.session.delete(message)
@@ -72,24 +72,24 @@ class MessageActions(Desk):
     @work
     async def action_react(self) -> None:
         """React to a message; with what one has reacted already, take it back."""
-        message = self.message_for(Deed.REACT)
+        message = self.message_for(Permission.REACT)
         if message is None:
             return
         me = self.session.name.lower()
         mine = {text for text, names in message.reactions.items() if any(name.lower() == me for name in names)}
-        text = await self.ask(Choose("React", _emoji(mine), "Type to find an emoji", _own_text))
+        text = await self.ask(ChooseDialog("React", _emoji(mine), "Type to find an emoji", _own_text))
         if text is not None:
             with self.complaining():
                 self.session.react(message, "" if text in mine else text)
 
     # Looking at it
 
-    def on_message_list_chosen(self, event: MessageList.Chosen) -> None:
+    def on_message_list_opened(self, event: MessageList.Opened) -> None:
         """Go to what a message leads to; or show all of it."""
         self.follow(event.message)
 
     @work
-    async def follow(self, message: Message) -> None:
+    async def follow(self, message: LocalMessage) -> None:
         """Go to what a message answers, or join the room to which it invites; or show all of it."""
         if message.event is not None and message.event.kind == "invited":
             await self.accept_invitation(message.event.room)
@@ -105,14 +105,14 @@ class MessageActions(Desk):
         if message is not None:
             self._show(message)
 
-    def _show(self, message: Message) -> None:
+    def _show(self, message: LocalMessage) -> None:
         sender = placed(message.sender[:33], keep="")
         text = message.text if len(message.text) <= _LONGEST_PAGE else message.text[:_LONGEST_PAGE] + "\u2026"
         if message.event is not None:
             text = event_text(message.event, sender)
-        self.app.push_screen(Page(sender or "message", Text(placed(text) or summary(message))))
+        self.app.push_screen(TextPage(sender or "message", Text(placed(text) or summary(message))))
 
-    async def go_to_message(self, conversation: Conversation, sender: str, ident: str) -> bool:
+    async def go_to_message(self, conversation: LocalConversation, sender: str, ident: str) -> bool:
         """Show a message among the others; older ones are loaded for it.
 
         Returns:
@@ -129,10 +129,10 @@ class MessageActions(Desk):
     @work
     async def action_receipts(self) -> None:
         """Show what became of a message for each recipient."""
-        message = self.message_for(Deed.RECEIPTS)
+        message = self.message_for(Permission.RECEIPTS)
         receipts = None if message is None else await self.answer(self.session.receipts(message))
         if receipts is not None:
-            self.app.push_screen(Page("Who has it, who has read it", receipts_text(receipts)))
+            self.app.push_screen(TextPage("Who has it, who has read it", receipts_text(receipts)))
 
     def action_copy(self) -> None:
         """Copy a message."""
@@ -150,14 +150,14 @@ class MessageActions(Desk):
             self.say("There is no link in that message.")
             return
         for link in found[:5]:
-            if await self.ask(Confirm("Open this page?", placed(ascii(link)[1:-1][:2000], keep=""))):
+            if await self.ask(ConfirmDialog("Open this page?", placed(ascii(link)[1:-1][:2000], keep=""))):
                 with contextlib.suppress(webbrowser.Error):
                     webbrowser.open(link)
                 return
 
     def action_again(self) -> None:
         """Send a message again."""
-        message = self.message_for(Deed.SEND_AGAIN)
+        message = self.message_for(Permission.SEND_AGAIN)
         if message is not None and message.state is State.FAILED:
             with self.complaining():
                 self.session.send_again(message)

@@ -5,12 +5,12 @@ from abc import abstractmethod
 from textual import work
 from textual.content import Content
 
-from twotick.ui.app.actions.base import Desk
-from twotick.ui.app.dialogs.ask import Ask
-from twotick.ui.app.dialogs.choose import Choice, Choose
-from twotick.ui.app.dialogs.confirm import Confirm
+from twotick.ui.app.actions.base import ActionScreen
+from twotick.ui.app.dialogs.ask import TextDialog
+from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
+from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.layout.messages import one_line, summary
-from twotick.ui.app.session.base import Deed
+from twotick.ui.app.session.base import Permission
 from twotick.ui.text import placed
 
 _STATUSES = {
@@ -20,7 +20,7 @@ _STATUSES = {
 }
 
 
-class PeopleActions(Desk):
+class PeopleActions(ActionScreen):
     """Others, and what they see."""
 
     @abstractmethod
@@ -42,7 +42,7 @@ class PeopleActions(Desk):
             return
         name = placed(shown.title[:33], keep="")
         if not shown.blocked and not await self.ask(
-            Confirm("Block?", f"Nothing that {name} writes to you arrives any more. {name} is not told.")
+            ConfirmDialog("Block?", f"Nothing that {name} writes to you arrives any more. {name} is not told.")
         ):
             return
         if await self.done(self.session.set_blocked(shown, not shown.blocked)):
@@ -54,16 +54,18 @@ class PeopleActions(Desk):
         shown, message = self.shown, self.messages.selected
         if shown is None:
             return
-        if message is not None and not self.session.can(Deed.REPORT, shown, message):
+        if message is not None and not self.session.can(Permission.REPORT, shown, message):
             message = None
         name = shown.title if message is None else message.sender
-        text = argument or await self.ask(Ask(f"Report {one_line(name)[:33]}", hint="What is wrong?", longest=4096))
+        text = argument or await self.ask(
+            TextDialog(f"Report {one_line(name)[:33]}", hint="What is wrong?", longest=4096)
+        )
         if not text:
             return
         what = f"The operator of the server is told: {one_line(text)}"
         if message is not None:
             what += f"\n\nand gets a copy of this message: {summary(message)}"
-        if await self.ask(Confirm(f"Report {one_line(name)[:33]}?", what)) and await self.done(
+        if await self.ask(ConfirmDialog(f"Report {one_line(name)[:33]}?", what)) and await self.done(
             self.session.report(shown, text, message)
         ):
             self.say("The operator is told.")
@@ -74,6 +76,6 @@ class PeopleActions(Desk):
         status: str | None = argument.strip().lower()
         if status not in _STATUSES:
             choices = [Choice(each, Content(text), text) for each, text in _STATUSES.items()]
-            status = await self.ask(Choose("Status", choices))
+            status = await self.ask(ChooseDialog("Status", choices))
         if status is not None:
             self.set_status(status)

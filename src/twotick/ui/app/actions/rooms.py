@@ -4,13 +4,13 @@ from rich.cells import set_cell_size
 from textual import work
 from textual.content import Content
 
-from twotick.ui.app.actions.base import Desk
-from twotick.ui.app.dialogs.ask import Ask
-from twotick.ui.app.dialogs.choose import Choice, Choose
-from twotick.ui.app.dialogs.confirm import Confirm
-from twotick.ui.app.dialogs.new_room import MakeRoom
+from twotick.ui.app.actions.base import ActionScreen
+from twotick.ui.app.dialogs.ask import TextDialog
+from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
+from twotick.ui.app.dialogs.confirm import ConfirmDialog
+from twotick.ui.app.dialogs.new_room import NewRoomDialog
 from twotick.ui.app.layout.messages import one_line
-from twotick.ui.app.model.model import Conversation, Kind, Room, RoomMember
+from twotick.ui.app.model.model import ConversationKind, LocalConversation, MemberListing, RoomListing
 from twotick.ui.app.widgets.sidebar import dot
 from twotick.ui.text import placed
 from twotick.wire import is_name, is_room
@@ -22,7 +22,7 @@ _ROLES = {
 }
 
 
-class RoomActions(Desk):
+class RoomActions(ActionScreen):
     """Rooms: find, make, join and leave them; who is in them, and as what."""
 
     # Finding and making
@@ -35,7 +35,9 @@ class RoomActions(Desk):
             return
         rooms.sort(key=lambda each: (not each.invited, each.role != "none", each.name.lower()))
         chosen = await self.ask(
-            Choose("Rooms", [_choice_of_room(each) for each in rooms], "Type to find one, or a new name", _new_room)
+            ChooseDialog(
+                "Rooms", [_choice_of_room(each) for each in rooms], "Type to find one, or a new name", _new_room
+            )
         )
         if chosen is None:
             return
@@ -50,7 +52,7 @@ class RoomActions(Desk):
     @work
     async def action_join(self, argument: str = "") -> None:
         """Join a room by its name."""
-        name = argument or await self.ask(Ask("Join a room", "#", "#team", 33))
+        name = argument or await self.ask(TextDialog("Join a room", "#", "#team", 33))
         if name:
             await self._join(name if name.startswith("#") else f"#{name}")
 
@@ -68,7 +70,7 @@ class RoomActions(Desk):
         await self._make(argument)
 
     async def _make(self, name: str) -> None:
-        wanted = await self.ask(MakeRoom(name))
+        wanted = await self.ask(NewRoomDialog(name))
         if wanted is None:
             return
         access = "public" if wanted.public else "private"
@@ -78,7 +80,7 @@ class RoomActions(Desk):
 
     async def accept_invitation(self, name: str) -> None:
         """Join a room to which one was invited, if one still wants to."""
-        if await self.ask(Confirm("Join this room?", one_line(name)[:40])):
+        if await self.ask(ConfirmDialog("Join this room?", one_line(name)[:40])):
             await self._join(name)
 
     # The room that is shown
@@ -103,14 +105,16 @@ class RoomActions(Desk):
             for each in members
             if not others or each.name.lower() != me
         ]
-        return await self.ask(Choose(title, choices))
+        return await self.ask(ChooseDialog(title, choices))
 
     @work
     async def action_topic(self, argument: str = "") -> None:
         """Say what the room is about."""
         room = self.shown
         if room is not None:
-            topic = argument or await self.ask(Ask("Topic", room.topic, "What the room is about", 250, empty=True))
+            topic = argument or await self.ask(
+                TextDialog("Topic", room.topic, "What the room is about", 250, empty=True)
+            )
             if topic is not None:
                 await self.done(self.session.change(room, topic=topic))
 
@@ -124,7 +128,7 @@ class RoomActions(Desk):
             Choice("public", Content("Everybody may find and join it, and read what is said from now on"), "everybody"),
             Choice("private", Content("Who is invited; nobody else learns of it"), "private invited"),
         ]
-        access = await self.ask(Choose("Who may join", choices))
+        access = await self.ask(ChooseDialog("Who may join", choices))
         if access is not None and access != room.access:
             await self.done(self.session.change(room, access=access))
 
@@ -134,9 +138,11 @@ class RoomActions(Desk):
         room = self.shown
         if room is None:
             return
-        people = [each for each in self.session.conversations if each.kind is Kind.DIRECT]
+        people = [each for each in self.session.conversations if each.kind is ConversationKind.DIRECT]
         name = _named(argument) or await self.ask(
-            Choose(f"Invite to {room.title[:33]}", [_choice_of_person(each) for each in people], "A name", _somebody)
+            ChooseDialog(
+                f"Invite to {room.title[:33]}", [_choice_of_person(each) for each in people], "A name", _somebody
+            )
         )
         if name and await self.done(self.session.invite(room, name)):
             self.say(f"{name[:33]} is invited to {room.title}.")
@@ -148,7 +154,9 @@ class RoomActions(Desk):
         name = _named(argument) or await self._member_of_room("Remove")
         if room is None or not name:
             return
-        if await self.ask(Confirm("Remove from the room?", placed(f"{name[:33]}, from {room.title[:33]}", keep=""))):
+        if await self.ask(
+            ConfirmDialog("Remove from the room?", placed(f"{name[:33]}, from {room.title[:33]}", keep=""))
+        ):
             await self.done(self.session.remove(room, name))
 
     @work
@@ -161,7 +169,7 @@ class RoomActions(Desk):
             return
         if role.strip() not in _ROLES:
             choices = [Choice(each, Content(text), text) for each, text in _ROLES.items()]
-            role = await self.ask(Choose(f"Appoint {name[:33]}", choices)) or ""
+            role = await self.ask(ChooseDialog(f"Appoint {name[:33]}", choices)) or ""
         if role.strip():
             await self.done(self.session.appoint(room, name, role.strip()))
 
@@ -174,7 +182,7 @@ class RoomActions(Desk):
         what = f"{room.title[:33]}: what is said there from now on will not come to you."
         if room.access == "private":
             what += " To come back, somebody must invite you."
-        if await self.ask(Confirm("Leave the room?", placed(what, keep=""))):
+        if await self.ask(ConfirmDialog("Leave the room?", placed(what, keep=""))):
             await self.done(self.session.leave(room))
 
 
@@ -182,7 +190,7 @@ def _named(argument: str) -> str:
     return argument.strip().removeprefix("@")
 
 
-def _choice_of_room(room: Room) -> Choice:
+def _choice_of_room(room: RoomListing) -> Choice:
     name = placed(room.name[:33], keep="")
     if room.invited:
         state = "you are invited"
@@ -201,14 +209,14 @@ def _new_room(typed: str) -> Choice | None:
     return Choice(name, Content.assemble(("Make the room ", "dim"), name), name)
 
 
-def _choice_of_member(member: RoomMember) -> Choice:
+def _choice_of_member(member: MemberListing) -> Choice:
     name = placed(member.name[:33], keep="")
     role = "" if member.role == "member" else placed(member.role[:10], keep="")
     shown = Content.assemble(dot(member.presence), " ", set_cell_size(name, 34), (role, "dim"))
     return Choice(member.name, shown, f"{member.name} {role}")
 
 
-def _choice_of_person(conversation: Conversation) -> Choice:
+def _choice_of_person(conversation: LocalConversation) -> Choice:
     name = placed(conversation.name[:33], keep="")
     return Choice(conversation.name, Content.assemble(dot(conversation.presence), " ", name), name)
 

@@ -14,13 +14,13 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from twotick.client.errors import TwotickError
-from twotick.ui.app.actions.base import Desk
+from twotick.ui.app.actions.base import ActionScreen
 from twotick.ui.app.actions.messages import MessageActions
-from twotick.ui.app.dialogs.tick import Tick
+from twotick.ui.app.dialogs.tick import TickBox
 from twotick.ui.app.layout.messages import summary
 from twotick.ui.app.layout.wrapping import shortened
-from twotick.ui.app.model.model import Conversation, Message
-from twotick.ui.app.session.base import Hit
+from twotick.ui.app.model.model import LocalConversation, LocalMessage
+from twotick.ui.app.session.base import SearchHit
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.text import placed
 
@@ -37,7 +37,7 @@ _EXCERPT = 50
 _LONGEST_QUERY = 200
 
 
-class Search(ModalScreen[Hit | None]):
+class SearchScreen(ModalScreen[SearchHit | None]):
     """Words to look for, what was found, and what was said around it. Gives what is chosen.
 
     Args:
@@ -51,7 +51,7 @@ class Search(ModalScreen[Hit | None]):
         Binding("down", "move(1)", "Down", show=False, priority=True),
     ]
     DEFAULT_CSS = """
-    Search {
+    SearchScreen {
         background: $background;
         & > Vertical { height: 1fr; padding: 0 1; background: $background; }
         #heading { height: 1; text-style: bold; }
@@ -74,7 +74,7 @@ class Search(ModalScreen[Hit | None]):
     }
     """
 
-    def __init__(self, desk: Desk, query: str = "") -> None:
+    def __init__(self, desk: ActionScreen, query: str = "") -> None:
         super().__init__()
         self._session = desk.session
         self._shown = desk.shown
@@ -83,13 +83,13 @@ class Search(ModalScreen[Hit | None]):
             query, placeholder='Words, "words in a row", begin*', max_length=_LONGEST_QUERY, select_on_focus=False
         )
         where = placed(desk.shown.title[:33], keep="") if desk.shown is not None else ""
-        self._only_here = Tick(Content(f"Only in {where}"))
+        self._only_here = TickBox(Content(f"Only in {where}"))
         self._results = OptionList(markup=False)
         self._results.can_focus = False
         self._nearby = Static(id="context", markup=False)
         self._said = Static("Enter: search   Tab: where   Esc: back", id="said", markup=False)
-        self._asked: tuple[str, Conversation | None] | None = None
-        self._hits: list[Hit] = []
+        self._asked: tuple[str, LocalConversation | None] | None = None
+        self._hits: list[SearchHit] = []
         self._before: int | None = None
 
     def compose(self) -> ComposeResult:
@@ -110,7 +110,7 @@ class Search(ModalScreen[Hit | None]):
             self._look()
 
     @property
-    def _where(self) -> Conversation | None:
+    def _where(self) -> LocalConversation | None:
         return self._shown if self._only_here.value else None
 
     def _say(self, text: str) -> None:
@@ -125,7 +125,7 @@ class Search(ModalScreen[Hit | None]):
         elif question[0]:
             self._look()
 
-    @on(Tick.Changed)
+    @on(TickBox.Changed)
     def _elsewhere(self) -> None:
         if self._asked is not None:
             self._look()
@@ -184,7 +184,7 @@ class Search(ModalScreen[Hit | None]):
             with contextlib.suppress(TwotickError):  # then there is no context
                 self._show_said(await self._session.around(hit, _AROUND), hit)
 
-    def _show_said(self, messages: list[Message], hit: Hit) -> None:
+    def _show_said(self, messages: list[LocalMessage], hit: SearchHit) -> None:
         width = max(10, self.size.width - 3)
         self._nearby.update(
             Content("\n").join(
@@ -194,7 +194,7 @@ class Search(ModalScreen[Hit | None]):
         )
 
 
-class Excerpt(ModalScreen[None]):
+class ExcerptScreen(ModalScreen[None]):
     """What was said around something that was found, too long ago to be loaded with all that was said since.
 
     Args:
@@ -205,7 +205,7 @@ class Excerpt(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss(None)", "Back", show=False)]
     DEFAULT_CSS = """
-    Excerpt {
+    ExcerptScreen {
         background: $background;
         & > Vertical { height: 1fr; background: $background; }
         #heading { height: 1; padding: 0 1; text-style: bold; }
@@ -213,10 +213,10 @@ class Excerpt(ModalScreen[None]):
     }
     """
 
-    def __init__(self, desk: Desk, hit: Hit, messages: list[Message]) -> None:
+    def __init__(self, desk: ActionScreen, hit: SearchHit, messages: list[LocalMessage]) -> None:
         super().__init__()
         self._hit = hit
-        self._said = Conversation(hit.conversation.key, hit.conversation.name, messages)
+        self._said = LocalConversation(hit.conversation.key, hit.conversation.name, messages)
         self._list = MessageList(desk.session.conversations)
 
     def compose(self) -> ComposeResult:
@@ -239,7 +239,7 @@ class Excerpt(ModalScreen[None]):
             self._list.go_to(found)
 
 
-def _said(message: Message) -> str:
+def _said(message: LocalMessage) -> str:
     if message.event is not None:
         return summary(message)
     return f"{placed(message.sender[:33], keep='')}: {summary(message)}"
@@ -251,7 +251,7 @@ def words_of(query: str) -> list[str]:
     return [word for each in found if (word := (each[0] or each[1]).strip("* ").lower())]
 
 
-def result(hit: Hit, words: list[str]) -> Content:
+def result(hit: SearchHit, words: list[str]) -> Content:
     """How something that was found is shown: where and by whom it was said, and the part with what was looked for."""
     message = hit.message
     where = placed(hit.conversation.title[:33], keep="")
@@ -283,9 +283,9 @@ class SearchActions(MessageActions):
     @work
     async def action_search(self, argument: str = "") -> None:
         """Search, and go to what was found."""
-        hit = await self.ask(Search(self, argument))
+        hit = await self.ask(SearchScreen(self, argument))
         if hit is None or await self.go_to_message(hit.conversation, hit.message.sender, hit.message.id):
             return
         around = await self.answer(self.session.around(hit, _EXCERPT))
         if around:
-            self.app.push_screen(Excerpt(self, hit, around))
+            self.app.push_screen(ExcerptScreen(self, hit, around))

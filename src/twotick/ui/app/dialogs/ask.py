@@ -14,7 +14,7 @@ from twotick.ui.app.dialogs.box import BOX
 from twotick.ui.text import placed
 
 
-class Ask(ModalScreen[str | None]):
+class TextDialog(ModalScreen[str | None]):
     """Ask for a line of text. Gives it, or None.
 
     Args:
@@ -26,7 +26,7 @@ class Ask(ModalScreen[str | None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Back", show=False)]
-    DEFAULT_CSS = BOX.format("Ask")
+    DEFAULT_CSS = BOX.format("TextDialog")
 
     def __init__(self, title: str, value: str = "", hint: str = "", longest: int = 250, *, empty: bool = False) -> None:
         super().__init__()

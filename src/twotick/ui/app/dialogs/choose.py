@@ -37,7 +37,7 @@ def _nothing_else(typed: str) -> Choice | None:
     """Nothing can be chosen but what is there."""
 
 
-class Choose(ModalScreen[str | None]):
+class ChooseDialog(ModalScreen[str | None]):
     """Choose one of many, by typing a part of it. Gives the key of the choice, or None.
 
     Args:
@@ -52,7 +52,7 @@ class Choose(ModalScreen[str | None]):
         Binding("up", "move('up')", "Up", show=False),
         Binding("down", "move('down')", "Down", show=False),
     ]
-    DEFAULT_CSS = BOX.format("Choose")
+    DEFAULT_CSS = BOX.format("ChooseDialog")
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from twotick.ui.app.dialogs.box import BOX
 
 
-class Confirm(ModalScreen[bool]):
+class ConfirmDialog(ModalScreen[bool]):
     """A question with yes and no.
 
     Args:
@@ -24,7 +24,7 @@ class Confirm(ModalScreen[bool]):
         Binding("escape,n", "dismiss(False)", "No", show=False),
         Binding("enter,y", "dismiss(True)", "Yes", show=False),
     ]
-    DEFAULT_CSS = BOX.format("Confirm")
+    DEFAULT_CSS = BOX.format("ConfirmDialog")
 
     def __init__(self, question: str, text: str) -> None:
         super().__init__()

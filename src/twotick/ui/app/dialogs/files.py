@@ -32,12 +32,12 @@ class FileToSend(NamedTuple):
     caption: str
 
 
-class _Path(Input):
+class _PathInput(Input):
     """A path. Its keys are taken in the order in which they are typed, which bindings with priority would not do."""
 
     async def _on_key(self, event: events.Key) -> None:
         dialog = self.screen
-        if event.key in ("tab", "up", "down") and isinstance(dialog, _ChoosePath):
+        if event.key in ("tab", "up", "down") and isinstance(dialog, _PathDialog):
             event.stop()
             event.prevent_default()
             if event.key == "tab":
@@ -48,7 +48,7 @@ class _Path(Input):
             await super()._on_key(event)
 
 
-class _ChoosePath(ModalScreen[Answer]):
+class _PathDialog(ModalScreen[Answer]):
     """Asks for a path, which Tab completes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -61,7 +61,7 @@ class _ChoosePath(ModalScreen[Answer]):
         self._proposed: list[str] = []
 
     def _fields(self, value: str = "") -> ComposeResult:
-        yield _Path(value, placeholder="A path; ~ is your home", max_length=4096, id="path", select_on_focus=False)
+        yield _PathInput(value, placeholder="A path; ~ is your home", max_length=4096, id="path", select_on_focus=False)
         found = OptionList(markup=False)
         found.can_focus = False
         yield found
@@ -111,10 +111,10 @@ class _ChoosePath(ModalScreen[Answer]):
         self.query_one(".problem", Static).update(placed(problem[:200], keep=""))
 
 
-class ChooseFile(_ChoosePath[FileToSend | None]):
+class FileDialog(_PathDialog[FileToSend | None]):
     """Ask which file to send."""
 
-    DEFAULT_CSS = BOX.format("ChooseFile")
+    DEFAULT_CSS = BOX.format("FileDialog")
 
     def compose(self) -> ComposeResult:
         """The path, what it may be, and what to say about it."""
@@ -142,7 +142,7 @@ class ChooseFile(_ChoosePath[FileToSend | None]):
             self.dismiss(FileToSend(path, self.query_one("#caption", Input).value.strip()))
 
 
-class ChooseFolder(_ChoosePath[str | None]):
+class FolderDialog(_PathDialog[str | None]):
     """Ask for a folder, which need not be there.
 
     Args:
@@ -150,7 +150,7 @@ class ChooseFolder(_ChoosePath[str | None]):
         value: what is filled in.
     """
 
-    DEFAULT_CSS = BOX.format("ChooseFolder")
+    DEFAULT_CSS = BOX.format("FolderDialog")
 
     def __init__(self, title: str, value: str) -> None:
         super().__init__()

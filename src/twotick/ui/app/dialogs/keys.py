@@ -8,11 +8,11 @@ from textual.binding import Binding, BindingType
 
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES, for_user
 from twotick.ui.app.dialogs.box import BOX
-from twotick.ui.app.dialogs.page import Page
-from twotick.ui.app.session.base import Session
+from twotick.ui.app.dialogs.page import TextPage
+from twotick.ui.app.session.base import ChatSession
 
 
-class Keys(Page):
+class KeysPage(TextPage):
     """All keys. Gives whether it was closed by a question mark, which is to be typed then.
 
     Args:
@@ -20,9 +20,9 @@ class Keys(Page):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "dismiss(True)", "Type it", show=False)]
-    DEFAULT_CSS = BOX.format("Keys")
+    DEFAULT_CSS = BOX.format("KeysPage")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ChatSession) -> None:
         rows = [
             ("Enter", "Send; Alt+Enter or Ctrl+J begins another line"),
             ("Tab", "Complete a @name, #room, /command or :emoji"),

@@ -10,7 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Checkbox, Input, Label, Static
 
 from twotick.ui.app.dialogs.box import BOX
-from twotick.ui.app.dialogs.tick import Tick
+from twotick.ui.app.dialogs.tick import TickBox
 from twotick.wire import is_room
 
 
@@ -22,7 +22,7 @@ class NewRoom(NamedTuple):
     public: bool
 
 
-class MakeRoom(ModalScreen[NewRoom | None]):
+class NewRoomDialog(ModalScreen[NewRoom | None]):
     """Ask what a new room is to be.
 
     Args:
@@ -35,7 +35,7 @@ class MakeRoom(ModalScreen[NewRoom | None]):
         Binding("tab,down", "app.focus_next", "Next", show=False, priority=True),
         Binding("shift+tab,up", "app.focus_previous", "Previous", show=False, priority=True),
     ]
-    DEFAULT_CSS = BOX.format("MakeRoom")
+    DEFAULT_CSS = BOX.format("NewRoomDialog")
 
     def __init__(self, name: str = "") -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class MakeRoom(ModalScreen[NewRoom | None]):
             yield Input(self._name, placeholder="#team", max_length=33, id="name")
             yield Label("What it is about; may be left empty")
             yield Input(max_length=250, id="topic")
-            yield Tick("Everybody may find and join it", id="public")
+            yield TickBox("Everybody may find and join it", id="public")
             yield Button("Make it", variant="primary", compact=True)
             yield Static("", classes="problem", markup=False)
 

@@ -14,7 +14,7 @@ from textual.widgets import Static
 from twotick.ui.app.dialogs.box import BOX
 
 
-class Page(ModalScreen[bool]):
+class TextPage(ModalScreen[bool]):
     """A text to read.
 
     Args:
@@ -23,7 +23,7 @@ class Page(ModalScreen[bool]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q,f1", "dismiss(False)", "Back", show=False)]
-    DEFAULT_CSS = BOX.format("Page")
+    DEFAULT_CSS = BOX.format("TextPage")
 
     def __init__(self, title: str, text: Content | Text | Table) -> None:
         super().__init__()

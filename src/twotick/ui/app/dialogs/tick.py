@@ -5,7 +5,7 @@ from textual.content import Content
 from textual.widgets import Checkbox
 
 
-class Tick(Checkbox):
+class TickBox(Checkbox):
     """A box whose tick can be told without colours, and that turns before the next key goes elsewhere."""
 
     async def _on_key(self, event: events.Key) -> None:

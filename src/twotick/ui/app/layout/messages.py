@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from twotick.client import State
 from twotick.ui.app.layout.wrapping import Line, Span, cut, put_right, rule, shortened, styled, wrapped
-from twotick.ui.app.model.model import Event, File, Message, Transfer
+from twotick.ui.app.model.model import Attachment, LocalMessage, RoomEvent, TransferProgress
 from twotick.ui.text import placed, size_text
 
 MOST_LINES = 16
@@ -54,7 +54,7 @@ _TICKS = {
 }
 
 
-class Around(NamedTuple):
+class LayoutContext(NamedTuple):
     """What the layout of a message depends on besides the message. The number of its lines does not depend on `quoted`.
 
     Attributes:
@@ -65,14 +65,14 @@ class Around(NamedTuple):
         me: the name of the user.
     """
 
-    before: Message | None
+    before: LocalMessage | None
     new: bool = False
     blocked: bool = False
-    quoted: Message | None = None
+    quoted: LocalMessage | None = None
     me: str = ""
 
 
-def height(message: Message, around: Around, width: int) -> int:
+def height(message: LocalMessage, around: LayoutContext, width: int) -> int:
     """How many lines a message takes.
 
     Args:
@@ -87,7 +87,7 @@ def height(message: Message, around: Around, width: int) -> int:
     return len(lines(message, around, width))
 
 
-def _is_plain(message: Message, around: Around) -> bool:
+def _is_plain(message: LocalMessage, around: LayoutContext) -> bool:
     """Whether a message has nothing but a text, and a tick that takes no line of its own."""
     return (
         message.state is not State.FAILED
@@ -98,7 +98,7 @@ def _is_plain(message: Message, around: Around) -> bool:
     )
 
 
-def lines(message: Message, around: Around, width: int) -> list[Line]:
+def lines(message: LocalMessage, around: LayoutContext, width: int) -> list[Line]:
     """The lines of a message, each of them no wider than there are columns.
 
     Args:
@@ -142,7 +142,7 @@ def one_line(text: str) -> str:
     return placed(" ".join(text[:_LONGEST_LINE].split()), keep="")
 
 
-def _said(message: Message, around: Around, room: int) -> list[Line]:
+def _said(message: LocalMessage, around: LayoutContext, room: int) -> list[Line]:
     """What a message answers, says and carries, and the reactions to it."""
     shown: list[Line] = []
     if message.reply_to is not None:
@@ -159,7 +159,7 @@ def _said(message: Message, around: Around, room: int) -> list[Line]:
     return shown
 
 
-def _quote(message: Message, quoted: Message | None) -> str:
+def _quote(message: LocalMessage, quoted: LocalMessage | None) -> str:
     """What a message answers, in one line."""
     if quoted is None:
         sender = message.reply_to[0] if message.reply_to is not None else ""
@@ -167,7 +167,7 @@ def _quote(message: Message, quoted: Message | None) -> str:
     return f"{_name(quoted.sender)}: {summary(quoted)}"
 
 
-def summary(message: Message) -> str:
+def summary(message: LocalMessage) -> str:
     """What a message says, safe, in one line that may be long."""
     if message.deleted is not None:
         return "deleted"
@@ -176,7 +176,7 @@ def summary(message: Message) -> str:
     return one_line(message.text) or (one_line(message.file.name) if message.file is not None else "")
 
 
-def event_text(event: Event, who: str) -> str:
+def event_text(event: RoomEvent, who: str) -> str:
     """What happened, in words.
 
     Args:
@@ -211,7 +211,7 @@ _ACCESS = {"public": "everybody", "private": "who is invited"}
 _ROLES = {"owner": "the owner", "moderator": "a moderator", "member": "a member"}
 
 
-def file_line(file: File, transfer: Transfer | None, room: int) -> Line:
+def file_line(file: Attachment, transfer: TransferProgress | None, room: int) -> Line:
     """The name and size of a file, and how much of it is up or down, or how to save it.
 
     Args:
@@ -244,7 +244,7 @@ def _reactions(reactions: dict[str, list[str]], me: str) -> Line:
     return found
 
 
-def _tick(message: Message) -> tuple[str, str] | None:
+def _tick(message: LocalMessage) -> tuple[str, str] | None:
     """What is shown of what became of a message, and in which style; in a room, how many have it so far."""
     if message.state is None:
         return None
@@ -253,7 +253,7 @@ def _tick(message: Message) -> tuple[str, str] | None:
     return ("\u2026", "waiting") if message.changing else _TICKS[message.state]
 
 
-def _put_marks(shown: list[Line], message: Message, width: int) -> None:
+def _put_marks(shown: list[Line], message: LocalMessage, width: int) -> None:
     """Put at the right what became of a message, on a line of its own if there is no room."""
     tick = _tick(message)
     edited = message.edited is not None and message.deleted is None
@@ -272,7 +272,7 @@ def _put_marks(shown: list[Line], message: Message, width: int) -> None:
     put_right(shown[-1], marks, width)
 
 
-def _above(message: Message, around: Around, width: int) -> list[Line]:
+def _above(message: LocalMessage, around: LayoutContext, width: int) -> list[Line]:
     """The lines before what a message says: the day, what is new, the sender."""
     before = around.before
     day = before is None or _local(before).date() != _local(message).date()
@@ -294,7 +294,7 @@ def _above(message: Message, around: Around, width: int) -> list[Line]:
     return [*above, cut(header, width)]
 
 
-def _goes_on(message: Message, before: Message | None) -> bool:
+def _goes_on(message: LocalMessage, before: LocalMessage | None) -> bool:
     """Whether a message stands under the name that the one before it has."""
     return (
         before is not None
@@ -305,14 +305,14 @@ def _goes_on(message: Message, before: Message | None) -> bool:
     )
 
 
-def _local(message: Message) -> datetime:
+def _local(message: LocalMessage) -> datetime:
     try:
         return message.time.astimezone()
     except (OverflowError, ValueError, OSError):
         return message.time
 
 
-def _why(message: Message, room: int) -> list[str]:
+def _why(message: LocalMessage, room: int) -> list[str]:
     """Why a message failed, in lines."""
     return wrapped(placed(f"not delivered: {message.reason}"[:400], keep=""), room)[:4]
 

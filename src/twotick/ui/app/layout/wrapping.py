@@ -26,7 +26,7 @@ class Span(NamedTuple):
 Line: TypeAlias = list[Span]
 
 
-class Fold(NamedTuple):
+class WrappedLine(NamedTuple):
     """One of the lines into which a line of text is folded.
 
     Attributes:
@@ -43,7 +43,7 @@ def links(text: str) -> list[str]:
     return [found.rstrip(_AFTER_LINK) for found in _LINK.findall(text)]
 
 
-def folded(text: str, room: int) -> list[Fold]:
+def folded(text: str, room: int) -> list[WrappedLine]:
     """A line of text in lines that are no wider than there is room; only spaces at a fold are left out.
 
     Args:
@@ -51,18 +51,18 @@ def folded(text: str, room: int) -> list[Fold]:
         room: columns, at least 1. A character that is wider is shown as `?`.
     """
     if len(text) <= room and text.isascii():
-        return [Fold(0, text)]
-    found: list[Fold] = []
+        return [WrappedLine(0, text)]
+    found: list[WrappedLine] = []
     line, used, start = "", 0, 0
     for match in re.finditer(r" +|[^ ]+", text):
         piece, size = match[0], cell_len(match[0])
         if used + size <= room:
             line, used = line + piece, used + size
         elif piece[0] == " ":
-            found.append(Fold(start, line))
+            found.append(WrappedLine(start, line))
             line, used, start = "", 0, match.end()
         elif used and size <= room:
-            found.append(Fold(start, line.rstrip(" ")))
+            found.append(WrappedLine(start, line.rstrip(" ")))
             line, used, start = piece, size, match.start()
         else:
             for at, character in enumerate(piece, match.start()):
@@ -70,10 +70,10 @@ def folded(text: str, room: int) -> list[Fold]:
                 if wide > room:
                     character, wide = "?", 1
                 if used + wide > room:
-                    found.append(Fold(start, line))
+                    found.append(WrappedLine(start, line))
                     line, used, start = "", 0, at
                 line, used = line + character, used + wide
-    return [*found, Fold(start, line)]
+    return [*found, WrappedLine(start, line)]
 
 
 def wrapped(text: str, room: int) -> list[str]:

@@ -40,7 +40,7 @@ _EVERYONE = "all"
 """The key of the conversation with everybody who is connected (rule 5.9)."""
 
 
-class Kind(Enum):
+class ConversationKind(Enum):
     """What a conversation is."""
 
     DIRECT = "direct"
@@ -51,7 +51,7 @@ class Kind(Enum):
     """In a room (section 12)."""
 
 
-class Presence(NamedTuple):
+class UserPresence(NamedTuple):
     """Whether somebody is there (rule 15.2).
 
     Attributes:
@@ -63,7 +63,7 @@ class Presence(NamedTuple):
     since: datetime | None
 
 
-class Action(Enum):
+class ChangeKind(Enum):
     """What may be done to a message later (rule 13.1)."""
 
     EDIT = "edit"
@@ -71,7 +71,7 @@ class Action(Enum):
     REACT = "react"
 
 
-class Change(NamedTuple):
+class MessageChange(NamedTuple):
     """What is done to which message.
 
     Attributes:
@@ -80,12 +80,12 @@ class Change(NamedTuple):
         id: its Id.
     """
 
-    action: Action
+    action: ChangeKind
     sender: str
     id: str
 
 
-class Event(NamedTuple):
+class RoomEvent(NamedTuple):
     """Something that happened in a room, told by whoever did it (rule 12.8).
 
     Attributes:
@@ -105,7 +105,7 @@ class Event(NamedTuple):
     room: str = ""
 
 
-class File(NamedTuple):
+class Attachment(NamedTuple):
     """A file that goes with a message (section 16).
 
     Attributes:
@@ -121,14 +121,14 @@ class File(NamedTuple):
     hash: str
 
 
-class Transfer(NamedTuple):
+class TransferProgress(NamedTuple):
     """How much of a file is up, or down: bytes, of so many."""
 
     done: int
     total: int
 
 
-class Room(NamedTuple):
+class RoomListing(NamedTuple):
     """A room as it is in a list of rooms (rule 12.3).
 
     Attributes:
@@ -148,7 +148,7 @@ class Room(NamedTuple):
     invited: bool
 
 
-class RoomMember(NamedTuple):
+class MemberListing(NamedTuple):
     """Somebody in a room.
 
     Attributes:
@@ -161,11 +161,11 @@ class RoomMember(NamedTuple):
     name: str
     role: str
     since: datetime | None
-    presence: Presence | None
+    presence: UserPresence | None
 
 
 @dataclass(slots=True, eq=False)
-class Message:
+class LocalMessage:
     """A message of a conversation.
 
     Attributes:
@@ -213,14 +213,14 @@ class Message:
     edited: datetime | None = None
     deleted: datetime | None = None
     changing: bool = False
-    event: Event | None = None
-    file: File | None = None
-    transfer: Transfer | None = None
+    event: RoomEvent | None = None
+    file: Attachment | None = None
+    transfer: TransferProgress | None = None
     have: int = 0
     of: int = 0
     everyone: bool = False
     path: Path | None = None
-    change: Change | None = None
+    change: MessageChange | None = None
 
     def forget(self, when: datetime) -> None:
         """It is deleted: nothing of what it said is left."""
@@ -231,7 +231,7 @@ class Message:
 
 
 @dataclass(slots=True, eq=False)
-class Conversation:
+class LocalConversation:
     """A conversation.
 
     Attributes:
@@ -258,7 +258,7 @@ class Conversation:
 
     key: str
     name: str
-    messages: list[Message] = field(default_factory=list[Message])
+    messages: list[LocalMessage] = field(default_factory=list[LocalMessage])
     complete: bool = False
     loaded: bool = False
     unread: int = 0
@@ -273,21 +273,21 @@ class Conversation:
     members: int = 0
     access: str = ""
     left: bool = False
-    presence: Presence | None = None
+    presence: UserPresence | None = None
     counted: int = 0
     _typing: dict[str, float] = field(default_factory=dict[str, float])  # since when, on the monotonic clock
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ConversationKind:
         """What it is."""
         if self.key == _EVERYONE:
-            return Kind.EVERYONE
-        return Kind.ROOM if self.key.startswith("#") else Kind.DIRECT
+            return ConversationKind.EVERYONE
+        return ConversationKind.ROOM if self.key.startswith("#") else ConversationKind.DIRECT
 
     @property
     def title(self) -> str:
         """What people are shown as its name."""
-        return "everyone" if self.kind is Kind.EVERYONE else self.name
+        return "everyone" if self.kind is ConversationKind.EVERYONE else self.name
 
     @property
     def typing(self) -> list[str]:
@@ -309,26 +309,26 @@ class Conversation:
         return True
 
     @property
-    def first_unread(self) -> Message | None:
+    def first_unread(self) -> LocalMessage | None:
         """The first message that is loaded and was not read."""
         return next((each for each in self.messages if self.is_unread(each)), None)
 
-    def is_unread(self, message: Message) -> bool:
+    def is_unread(self, message: LocalMessage) -> bool:
         """Whether a message counts as unread, also when it was deleted since, as the server counts (rule 14.1)."""
         return not message.outgoing and message.event is None and message.seq > self.read
 
-    def index(self, message: Message) -> int:
+    def index(self, message: LocalMessage) -> int:
         """Where a message stands among those that are loaded; -1 if it is not."""
         index = bisect_left(self.messages, message.place, key=_place)
         found = index < len(self.messages) and self.messages[index] is message
         return index if found else -1
 
 
-def _place(message: Message) -> Place:
+def _place(message: LocalMessage) -> Place:
     return message.place
 
 
-class Conversations:
+class ConversationRegistry:
     """All conversations of a user.
 
     Args:
@@ -342,44 +342,46 @@ class Conversations:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.changed: Callable[[Conversation], None] = lambda _: None
-        self.altered: Callable[[Message], None] = lambda _: None
-        self.stored: Callable[[str, str, str], Message | None] = _nothing_stored
-        self._all: dict[str, Conversation] = {}
-        self._presences: dict[str, Presence] = {}  # by name in lower case
-        self._messages: dict[int, Message] = {}  # that are loaded, by number in the local store
-        self._by_id: dict[tuple[str, str, str], Message] = {}  # that are loaded, by conversation, sender and Id
+        self.changed: Callable[[LocalConversation], None] = lambda _: None
+        self.altered: Callable[[LocalMessage], None] = lambda _: None
+        self.stored: Callable[[str, str, str], LocalMessage | None] = _nothing_stored
+        self._all: dict[str, LocalConversation] = {}
+        self._presences: dict[str, UserPresence] = {}  # by name in lower case
+        self._messages: dict[int, LocalMessage] = {}  # that are loaded, by number in the local store
+        self._by_id: dict[tuple[str, str, str], LocalMessage] = {}  # that are loaded, by conversation, sender and Id
         self._recent = itertools.count(1)
         self._everybody = _naming(re.escape(name) + "|all")
         self._me = _naming(re.escape(name))
 
-    def known(self, conversations: Iterable[Conversation]) -> None:
+    def known(self, conversations: Iterable[LocalConversation]) -> None:
         """Take in conversations, of which the one where something happened last comes last."""
         for each in conversations:
             each.recency = next(self._recent)
             self._all[each.key] = each
 
-    def __iter__(self) -> "itertools.chain[Conversation]":
+    def __iter__(self) -> "itertools.chain[LocalConversation]":
         """The conversations, the one where something happened last first."""
         return itertools.chain(sorted(self._all.values(), key=lambda each: -each.recency))
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def find(self, key: str) -> Conversation | None:
+    def find(self, key: str) -> LocalConversation | None:
         """The conversation with that key, if there is one."""
         return self._all.get(key.lower())
 
-    def open(self, name: str) -> Conversation:
+    def open(self, name: str) -> LocalConversation:
         """The conversation with a user, in a room, or with `ALL`, which is made if it is not there."""
         found = self.find(name)
         if found is None:
             key = name.lower()
-            found = self._all[key] = Conversation(key, name, recency=next(self._recent), presence=self.presence(key))
+            found = self._all[key] = LocalConversation(
+                key, name, recency=next(self._recent), presence=self.presence(key)
+            )
             self.changed(found)
         return found
 
-    def forget(self, conversation: Conversation) -> None:
+    def forget(self, conversation: LocalConversation) -> None:
         """Have a conversation no longer, of which nothing is loaded."""
         del self._all[conversation.key]
 
@@ -389,11 +391,11 @@ class Conversations:
 
     # Other users
 
-    def presence(self, name: str) -> Presence | None:
+    def presence(self, name: str) -> UserPresence | None:
         """Whether a user is there; None if that is not known."""
         return self._presences.get(name.lower())
 
-    def set_presence(self, name: str, presence: Presence) -> None:
+    def set_presence(self, name: str, presence: UserPresence) -> None:
         """A user is there, or not."""
         key = name.lower()
         if key in self._presences or len(self._presences) < _MOST_PRESENCES:
@@ -403,7 +405,7 @@ class Conversations:
             found.presence = presence
             self.changed(found)
 
-    def set_typing(self, conversation: Conversation, name: str, types: bool) -> None:
+    def set_typing(self, conversation: LocalConversation, name: str, types: bool) -> None:
         """A user types, for as long as `TYPING`, or does not type any more."""
         if conversation.set_typing(name, types):
             self.changed(conversation)
@@ -420,7 +422,7 @@ class Conversations:
 
     # Messages
 
-    def find_message(self, conversation: Conversation, sender: str, ident: str) -> Message | None:
+    def find_message(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
         """The message with that sender and Id, loaded or in the local store.
 
         Args:
@@ -434,18 +436,18 @@ class Conversations:
         loaded = self._by_id.get((conversation.key, sender.lower(), ident))
         return loaded or self.stored(conversation.key, sender, ident)
 
-    def loaded(self, number: int) -> Message | None:
+    def loaded(self, number: int) -> LocalMessage | None:
         """A message that is loaded, by its number in the local store."""
         return self._messages.get(number)
 
-    def load(self, conversation: Conversation, older: list[Message]) -> None:
+    def load(self, conversation: LocalConversation, older: list[LocalMessage]) -> None:
         """Load messages that stand before all that are loaded."""
         conversation.messages[:0] = older
         for each in older:
             self._hold(each)
         self.changed(conversation)
 
-    def add(self, message: Message) -> None:
+    def add(self, message: LocalMessage) -> None:
         """A message is new in the local store."""
         conversation = self.open(message.conversation)
         if conversation.loaded or (conversation.messages and message.place > conversation.messages[0].place):
@@ -460,7 +462,7 @@ class Conversations:
         conversation.set_typing(message.sender, False)
         self.changed(conversation)
 
-    def unload(self, conversation: Conversation, place: Place) -> None:
+    def unload(self, conversation: LocalConversation, place: Place) -> None:
         """Let go of the loaded messages before a place; they can be loaded again."""
         index = bisect_left(conversation.messages, place, key=_place)
         for each in conversation.messages[:index]:
@@ -470,7 +472,7 @@ class Conversations:
         conversation.loaded = False
         self.changed(conversation)
 
-    def move(self, message: Message, place: Place) -> None:
+    def move(self, message: LocalMessage, place: Place) -> None:
         """A message stands elsewhere than it did."""
         conversation = self._all[message.conversation]
         if message.number in self._messages and place != message.place:
@@ -479,7 +481,7 @@ class Conversations:
             self._insert(conversation, message)
         message.place = place
 
-    def advance(self, message: Message, state: State, reason: str = "") -> bool:
+    def advance(self, message: LocalMessage, state: State, reason: str = "") -> bool:
         """More is known of one of the user's own messages; what was known already changes nothing.
 
         Returns:
@@ -492,14 +494,14 @@ class Conversations:
         self.alter(message)
         return True
 
-    def alter(self, message: Message) -> None:
+    def alter(self, message: LocalMessage) -> None:
         """Something in a message has changed."""
         self.altered(message)
         conversation = self.find(message.conversation)
         if conversation is not None:
             self.changed(conversation)
 
-    def count(self, conversation: Conversation, unread: int, mentions: int) -> None:
+    def count(self, conversation: LocalConversation, unread: int, mentions: int) -> None:
         """So many messages of a conversation are unread."""
         conversation.unread, conversation.mentions = unread, mentions
         self.changed(conversation)
@@ -514,12 +516,12 @@ class Conversations:
             each.unread = each.mentions = each.read = each.counted = 0
             self.changed(each)
 
-    def _hold(self, message: Message) -> None:
+    def _hold(self, message: LocalMessage) -> None:
         self._messages[message.number] = message
         if message.id:
             self._by_id[message.conversation, message.sender.lower(), message.id] = message
 
-    def _insert(self, conversation: Conversation, message: Message) -> None:
+    def _insert(self, conversation: LocalConversation, message: LocalMessage) -> None:
         conversation.messages.insert(bisect_left(conversation.messages, message.place, key=_place), message)
 
     # Of all together
@@ -535,7 +537,7 @@ def _naming(names: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])@({names})(?![^\W_])", re.IGNORECASE)
 
 
-def _nothing_stored(conversation: str, sender: str, ident: str) -> Message | None:
+def _nothing_stored(conversation: str, sender: str, ident: str) -> LocalMessage | None:
     """In place of `Conversations.stored`."""
 
 

@@ -7,27 +7,33 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.message import Message as Event
+from textual.message import Message as TextualMessage
 from textual.widgets import OptionList, Static
 
 from twotick.client import TwotickError
-from twotick.ui.app.actions.details import Looking
+from twotick.ui.app.actions.details import DetailsActions
 from twotick.ui.app.actions.files import FileActions
 from twotick.ui.app.actions.people import PeopleActions
 from twotick.ui.app.actions.rooms import RoomActions
 from twotick.ui.app.actions.search import SearchActions
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES, Command, bindings, find, for_user, why_not
-from twotick.ui.app.dialogs.choose import Choice, Choose
-from twotick.ui.app.dialogs.confirm import Confirm
-from twotick.ui.app.dialogs.keys import Keys
-from twotick.ui.app.model.model import Conversation, Kind, Message
-from twotick.ui.app.session.activity import Attendance
-from twotick.ui.app.session.base import Deed, Session
+from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
+from twotick.ui.app.dialogs.confirm import ConfirmDialog
+from twotick.ui.app.dialogs.keys import KeysPage
+from twotick.ui.app.model.model import ConversationKind, LocalConversation, LocalMessage
+from twotick.ui.app.session.activity import ActivityMonitor
+from twotick.ui.app.session.base import ChatSession, Permission
 from twotick.ui.app.widgets.composer import Composer
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.app.widgets.sidebar import counts, dot
-from twotick.ui.app.widgets.status_lines import OneLine, status_line, title_line, undertaking_line, where_to_begin
-from twotick.ui.app.widgets.undertaking import Undertaking
+from twotick.ui.app.widgets.status_lines import (
+    ResponsiveLine,
+    status_line,
+    title_line,
+    undertaking_line,
+    where_to_begin,
+)
+from twotick.ui.app.widgets.undertaking import ComposerMode
 from twotick.ui.text import placed
 from twotick.wire import is_name, is_room
 
@@ -41,7 +47,7 @@ _PAST = 50
 """Texts that were sent, to which one can go back."""
 
 
-class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
+class MainScreen(RoomActions, PeopleActions, FileActions, SearchActions, DetailsActions):
     """Conversations, messages, and what is typed.
 
     Args:
@@ -61,7 +67,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (110, "-wide")]  # noqa: RUF012
     DEFAULT_CSS = """
-    Main {
+    MainScreen {
         background: $background;
         #title { height: 1; padding: 0 1; text-style: bold; text-wrap: nowrap; text-overflow: ellipsis; }
         #middle { width: 1fr; }
@@ -79,17 +85,17 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         &.-no-list Sidebar { display: none; }
         &.-narrow.-list Sidebar { display: block; width: 100%; border-right: none; }
         &.-narrow.-list #middle { display: none; }
-        &.-details Details { display: block; }
+        &.-details DetailsPane { display: block; }
         &.-details.-normal Sidebar { display: none; }
         &.-details.-narrow #middle { display: none; }
-        &.-details.-narrow Details { width: 100%; border-left: none; }
+        &.-details.-narrow DetailsPane { width: 100%; border-left: none; }
     }
     """
 
-    class Connect(Event):
+    class ReconnectRequested(TextualMessage):
         """Connect now, whatever was tried before."""
 
-    def __init__(self, session: Session, first: str | None = None) -> None:
+    def __init__(self, session: ChatSession, first: str | None = None) -> None:
         super().__init__(session)
         self._conversations = session.conversations
         self._first = first
@@ -97,12 +103,12 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         self._pending = False
         self._changed_shown = False
         self._loading = False
-        self.undertaking: Undertaking | None = None
-        self.attendance = Attendance(session.set_presence)
-        self._title = OneLine("title")
+        self.undertaking: ComposerMode | None = None
+        self.attendance = ActivityMonitor(session.set_presence)
+        self._title = ResponsiveLine("title")
         self._below = Static(id="below", markup=False)
-        self._doing = OneLine("undertaking")
-        self._status = OneLine("status")
+        self._doing = ResponsiveLine("undertaking")
+        self._status = ResponsiveLine("status")
         self.composer.commands = [(each.word, each.title) for each in COMMANDS + ON_MESSAGES if for_user(session, each)]
 
     def compose(self) -> ComposeResult:
@@ -165,7 +171,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         self._see()
         self._update()
 
-    def _changed(self, conversation: Conversation) -> None:
+    def _changed(self, conversation: LocalConversation) -> None:
         """Something is different: show it soon."""
         self._changed_shown |= conversation is self.shown
         if not self._pending:
@@ -193,16 +199,16 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         self.update_details()
         self.update_status()
 
-    def _know(self, conversations: list[Conversation]) -> None:
+    def _know(self, conversations: list[LocalConversation]) -> None:
         """What can be completed, and what the composer says while it is empty."""
         shown = self.shown
-        self.composer.names = [each.name for each in conversations if each.kind is Kind.DIRECT]
-        self.composer.rooms = [each.name for each in conversations if each.kind is Kind.ROOM]
+        self.composer.names = [each.name for each in conversations if each.kind is ConversationKind.DIRECT]
+        self.composer.rooms = [each.name for each in conversations if each.kind is ConversationKind.ROOM]
         if shown is None:
             return
-        if shown.kind is Kind.ROOM:
+        if shown.kind is ConversationKind.ROOM:
             self.composer.names += {each.sender for each in shown.messages[-_PAST:] if not each.outgoing}
-        writable = self.session.can(Deed.SEND, shown)
+        writable = self.session.can(Permission.SEND, shown)
         name = placed(shown.title[:33], keep="")
         self.composer.placeholder = Content(f"Message to {name}" if writable else f"You are not in {name} any more")
 
@@ -239,7 +245,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
             with self.complaining():
                 self.session.mark_read(shown)
 
-    def arrived(self, message: Message) -> bool:
+    def arrived(self, message: LocalMessage) -> bool:
         """A message came.
 
         Returns:
@@ -256,13 +262,13 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         """Somebody is back."""
         self._see()
 
-    @on(MessageList.Seen)
+    @on(MessageList.EndVisibilityChanged)
     def _seen(self) -> None:
         self._see()
         self._changed_shown = False
         self._update()
 
-    @on(MessageList.Near)
+    @on(MessageList.TopReached)
     def _near(self) -> None:
         self._load_older()
 
@@ -287,7 +293,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
 
     # What is typed
 
-    def begin(self, undertaking: Undertaking) -> None:
+    def begin(self, undertaking: ComposerMode) -> None:
         """What is typed from now on answers a message, or takes its place."""
         self.end_undertaking()
         self.undertaking = undertaking
@@ -330,8 +336,8 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         elif self.shown is not None:
             self._send(self.shown, text)
 
-    def _send(self, conversation: Conversation, text: str) -> None:
-        if not self.session.can(Deed.SEND, conversation):
+    def _send(self, conversation: LocalConversation, text: str) -> None:
+        if not self.session.can(Permission.SEND, conversation):
             self.say(f"You are not in {conversation.title} any more.", problem=True)
             return
         with self.complaining():
@@ -357,24 +363,24 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
                 self.session.save_draft(self.shown, "")
         self.do(command, argument.strip())
 
-    @on(Composer.Asked)
+    @on(Composer.HelpRequested)
     def action_keys(self) -> None:
         """Show all keys."""
-        self.app.push_screen(Keys(self.session), self._type_question_mark)
+        self.app.push_screen(KeysPage(self.session), self._type_question_mark)
 
     def _type_question_mark(self, wanted: bool | None) -> None:
         if wanted and not self.has_class("-empty"):
             self.composer.insert("?")
 
-    @on(Composer.Scrolled)
-    def _scrolled(self, event: Composer.Scrolled) -> None:
+    @on(Composer.PageScrolled)
+    def _scrolled(self, event: Composer.PageScrolled) -> None:
         self.messages.action_page(event.pages)
 
-    @on(Composer.Left)
+    @on(Composer.LeaveRequested)
     def _left(self) -> None:
         self.messages.focus()
 
-    @on(Composer.Escaped)
+    @on(Composer.Cancelled)
     def _escaped(self) -> None:
         if self.undertaking is not None:
             self.end_undertaking()
@@ -413,7 +419,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         name = argument.removeprefix("@")
         if not name:
             choices = [_choice(each) for each in self._conversations]
-            name = await self.ask(Choose("Go to", choices, "A name, a #room, or ALL for everyone", _another))
+            name = await self.ask(ChooseDialog("Go to", choices, "A name, a #room, or ALL for everyone", _another))
         if not name:
             return
         if is_name(name.encode(errors="replace")) or name.upper() == "ALL" or self._conversations.find(name):
@@ -479,7 +485,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
 
     def action_connect(self) -> None:
         """Connect now."""
-        self.app.post_message(self.Connect())
+        self.app.post_message(self.ReconnectRequested())
 
     @work
     async def action_quit(self) -> None:
@@ -487,7 +493,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
         waiting = self.session.waiting
         if waiting and not self.session.keeps:
             what = "1 message was not sent yet" if waiting == 1 else f"{waiting} messages were not sent yet"
-            if not await self.ask(Confirm("Leave?", f"{what}, and a guest's are not kept.")):
+            if not await self.ask(ConfirmDialog("Leave?", f"{what}, and a guest's are not kept.")):
                 return
         self.app.exit()
 
@@ -495,7 +501,7 @@ class Main(RoomActions, PeopleActions, FileActions, SearchActions, Looking):
 _JOIN = next(each for each in COMMANDS if each.word == "join")
 
 
-def _choice(conversation: Conversation) -> Choice:
+def _choice(conversation: LocalConversation) -> Choice:
     title = placed(conversation.title[:40], keep="")
     shown = Content.assemble(dot(conversation.presence), " ", title, (f"  {counts(conversation)}", "bold"))
     return Choice(conversation.name, shown, f"{conversation.title} {conversation.key}")

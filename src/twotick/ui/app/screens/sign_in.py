@@ -8,12 +8,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.message import Message as Event
+from textual.message import Message as TextualMessage
 from textual.screen import Screen
 from textual.widgets import Button, Checkbox, Input, Label, Static
 
 from twotick.client import parse_server
-from twotick.ui.app.dialogs.tick import Tick
+from twotick.ui.app.dialogs.tick import TickBox
 from twotick.ui.text import placed
 from twotick.wire import is_name
 
@@ -21,7 +21,7 @@ _WELCOME = 'Chat where "sent" means "received".'
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class SignInDetails:
     """As whom to begin.
 
     Attributes:
@@ -37,7 +37,7 @@ class Start:
     sign_up: str | None = None
 
 
-class FirstRun(Screen[None]):
+class SignInScreen(Screen[None]):
     """Asks for server and name, and signs in or up.
 
     Args:
@@ -54,7 +54,7 @@ class FirstRun(Screen[None]):
         Binding("ctrl+q,escape", "app.quit", "Leave", show=False),
     ]
     DEFAULT_CSS = """
-    FirstRun {
+    SignInScreen {
         align: center middle;
         & > VerticalScroll {
             width: 60;
@@ -77,14 +77,14 @@ class FirstRun(Screen[None]):
     }
     """
 
-    class Chosen(Event):
+    class Confirmed(TextualMessage):
         """Somebody wants to begin."""
 
-        def __init__(self, start: Start) -> None:
+        def __init__(self, start: SignInDetails) -> None:
             super().__init__()
             self.start = start
 
-    def __init__(self, start: Start, problem: str = "") -> None:
+    def __init__(self, start: SignInDetails, problem: str = "") -> None:
         super().__init__()
         self._start = start
         self._problem = problem
@@ -100,7 +100,7 @@ class FirstRun(Screen[None]):
             yield Input(self._start.name, id="name", max_length=32)
             yield Label("Password; none to be a guest")
             yield Input(password=True, id="password", max_length=256)
-            yield Tick("New here: make this name mine", id="new")
+            yield TickBox("New here: make this name mine", id="new")
             with Vertical(id="code"):
                 yield Label("Invitation, if you were given one")
                 yield Input(id="invitation", max_length=64)
@@ -148,12 +148,12 @@ class FirstRun(Screen[None]):
             return
         self.query_one("#begin", Button).disabled = True
         self.query_one("#problem", Static).update("Connecting \u2026")
-        self.post_message(self.Chosen(start))
+        self.post_message(self.Confirmed(start))
 
     def _value(self, which: str) -> str:
         return self.query_one(f"#{which}", Input).value
 
-    def _filled_in(self) -> Start | str:
+    def _filled_in(self) -> SignInDetails | str:
         """What was filled in; or what is wrong with it."""
         server, name, password = self._value("server").strip(), self._value("name").strip(), self._value("password")
         sign_up = self.query_one("#new", Checkbox).value
@@ -165,4 +165,4 @@ class FirstRun(Screen[None]):
             return "A name has 1 to 32 letters and digits, and is no word of the protocol."
         if sign_up and len(password.encode()) < 8:
             return "To make the name yours, choose a password of at least 8 characters."
-        return Start(server, name, password, (self._value("invitation").strip() or "yes") if sign_up else None)
+        return SignInDetails(server, name, password, (self._value("invitation").strip() or "yes") if sign_up else None)

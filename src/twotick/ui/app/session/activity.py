@@ -7,7 +7,7 @@ IDLE = 600.0
 """Seconds without a key after which somebody is away."""
 
 
-class Attendance:
+class ActivityMonitor:
     """Whether somebody is at the keys of a terminal.
 
     Args:

@@ -14,14 +14,22 @@ from typing import ClassVar, NamedTuple
 from twotick.client.errors import TwotickError
 from twotick.client.member.events import State
 from twotick.client.member.results import RecipientState
-from twotick.ui.app.model.model import WAITING, Conversation, Conversations, Message, Room, RoomMember, now
-from twotick.ui.app.session.repository import Book, new_id
+from twotick.ui.app.model.model import (
+    WAITING,
+    ConversationRegistry,
+    LocalConversation,
+    LocalMessage,
+    MemberListing,
+    RoomListing,
+    now,
+)
+from twotick.ui.app.session.repository import ChatRepository, new_id
 from twotick.ui.app.storage.store import LocalStore
 
 _NOT_FOR_GUESTS = "guests cannot do that"
 
 
-class Deed(Enum):
+class Permission(Enum):
     """What can be done, sometimes: see `Session.can`."""
 
     SEND = "send"
@@ -70,7 +78,7 @@ class Deed(Enum):
     """Say whether one is there, and see who is."""
 
 
-class Hit(NamedTuple):
+class SearchHit(NamedTuple):
     """A message that was found.
 
     Attributes:
@@ -78,11 +86,11 @@ class Hit(NamedTuple):
         message: the message, which is not one of those that are loaded: see `Session.reach`.
     """
 
-    conversation: Conversation
-    message: Message
+    conversation: LocalConversation
+    message: LocalMessage
 
 
-class Hits(NamedTuple):
+class SearchPage(NamedTuple):
     """What was found.
 
     Attributes:
@@ -90,11 +98,11 @@ class Hits(NamedTuple):
         before: what to give to `Session.search` for more; None if there are none.
     """
 
-    found: list[Hit]
+    found: list[SearchHit]
     before: int | None
 
 
-class Session(ABC):
+class ChatSession(ABC):
     """One user at one server.
 
     Args:
@@ -126,15 +134,15 @@ class Session(ABC):
         self.ended = False
         self.shown = True
         self.on_connection: Callable[[], None] = lambda: None
-        self.on_message: Callable[[Message], None] = lambda _: None
+        self.on_message: Callable[[LocalMessage], None] = lambda _: None
         self.on_refusal: Callable[[str], None] = lambda _: None
-        self._book = Book(name, store)
+        self._book = ChatRepository(name, store)
         self._book.on_refusal = lambda reason: self.on_refusal(reason)
         self._turn = asyncio.Lock()
-        self._unsent: asyncio.Queue[Message] = asyncio.Queue()
+        self._unsent: asyncio.Queue[LocalMessage] = asyncio.Queue()
 
     @property
-    def conversations(self) -> Conversations:
+    def conversations(self) -> ConversationRegistry:
         """What there is to show."""
         return self._book.conversations
 
@@ -181,14 +189,14 @@ class Session(ABC):
 
     # What the screen asks for
 
-    def open(self, name: str) -> Conversation:
+    def open(self, name: str) -> LocalConversation:
         """The conversation with a user, in a room, or with `ALL`, with the newest messages loaded."""
         conversation = self._book.conversation(name)
         if not conversation.messages and not conversation.loaded:
             self._book.load(conversation)
         return conversation
 
-    async def load_older(self, conversation: Conversation) -> None:
+    async def load_older(self, conversation: LocalConversation) -> None:
         """Load older messages of a conversation, if there are any."""
         if not conversation.loaded:
             self._book.load(conversation)
@@ -198,11 +206,13 @@ class Session(ABC):
             self._book.load(conversation)
 
     @abstractmethod
-    async def _fetch_older(self, conversation: Conversation) -> None:
+    async def _fetch_older(self, conversation: LocalConversation) -> None:
         """Get older messages of a conversation into the local store."""
 
     @abstractmethod
-    def can(self, deed: Deed, conversation: Conversation | None = None, message: Message | None = None) -> bool:
+    def can(
+        self, deed: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
+    ) -> bool:
         """Whether something can be done, as far as it is known here.
 
         Args:
@@ -211,15 +221,15 @@ class Session(ABC):
             message: to which message; None where it does not matter. Its conversation is `conversation`.
         """
 
-    def edit(self, message: Message, text: str) -> None:
+    def edit(self, message: LocalMessage, text: str) -> None:
         """Put another text in place of that of a message. It shows, and is kept, when this returns."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    def delete(self, message: Message) -> None:
+    def delete(self, message: LocalMessage) -> None:
         """Delete a message. It shows when this returns; the text is gone once the server has deleted it."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    def react(self, message: Message, text: str) -> None:
+    def react(self, message: LocalMessage, text: str) -> None:
         """React to a message, in place of an earlier reaction; with no text, take it back.
 
         Args:
@@ -232,8 +242,8 @@ class Session(ABC):
         raise TwotickError(_NOT_FOR_GUESTS)
 
     def send_file(
-        self, conversation: Conversation, path: Path, caption: str = "", reply_to: Message | None = None
-    ) -> Message:
+        self, conversation: LocalConversation, path: Path, caption: str = "", reply_to: LocalMessage | None = None
+    ) -> LocalMessage:
         """Send a file, which must stay where it is until it is up (`Message.transfer`).
 
         Raises:
@@ -241,7 +251,7 @@ class Session(ABC):
         """
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def save_file(self, message: Message, folder: Path) -> Path:
+    async def save_file(self, message: LocalMessage, folder: Path) -> Path:
         """Save the file of a message (`Message.transfer` tells how far it is). Nothing is ever overwritten.
 
         Args:
@@ -258,7 +268,9 @@ class Session(ABC):
 
     # What the server is asked. Each waits for the connection to come back, if it is away: cancel to wait no longer.
 
-    async def search(self, query: str, conversation: Conversation | None = None, before: int | None = None) -> Hits:
+    async def search(
+        self, query: str, conversation: LocalConversation | None = None, before: int | None = None
+    ) -> SearchPage:
         """Look for messages (rule 14.5).
 
         Args:
@@ -271,11 +283,11 @@ class Session(ABC):
         """
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def reach(self, conversation: Conversation, sender: str, ident: str) -> Message | None:
+    async def reach(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
         """Load older messages until that one is among them; None if it is not found among the newest 5,000."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def around(self, hit: Hit, count: int) -> list[Message]:
+    async def around(self, hit: SearchHit, count: int) -> list[LocalMessage]:
         """What was said around something that was found, loaded or not.
 
         Args:
@@ -287,62 +299,64 @@ class Session(ABC):
         """
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def rooms(self) -> list[Room]:
+    async def rooms(self) -> list[RoomListing]:
         """The rooms that the user may know of: public ones, one's own, and those to which one is invited."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def members(self, conversation: Conversation) -> list[RoomMember]:
+    async def members(self, conversation: LocalConversation) -> list[MemberListing]:
         """Who is in a room."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def receipts(self, message: Message) -> list[RecipientState]:
+    async def receipts(self, message: LocalMessage) -> list[RecipientState]:
         """What became of an own message, for each recipient."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def create_room(self, name: str, access: str = "private", topic: str = "") -> Conversation:
+    async def create_room(self, name: str, access: str = "private", topic: str = "") -> LocalConversation:
         """Make a room, which the user owns. `access` is `public` or `private`; the name begins with `#`."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def join(self, name: str) -> Conversation:
+    async def join(self, name: str) -> LocalConversation:
         """Join a room."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def leave(self, conversation: Conversation) -> None:
+    async def leave(self, conversation: LocalConversation) -> None:
         """Leave a room."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def invite(self, conversation: Conversation, member: str) -> None:
+    async def invite(self, conversation: LocalConversation, member: str) -> None:
         """Let somebody join a room, and tell them."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def remove(self, conversation: Conversation, member: str) -> None:
+    async def remove(self, conversation: LocalConversation, member: str) -> None:
         """Remove somebody from a room."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def appoint(self, conversation: Conversation, member: str, role: str) -> None:
+    async def appoint(self, conversation: LocalConversation, member: str, role: str) -> None:
         """Make somebody in a room `member`, `moderator` or `owner`."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def change(self, conversation: Conversation, topic: str | None = None, access: str | None = None) -> None:
+    async def change(
+        self, conversation: LocalConversation, topic: str | None = None, access: str | None = None
+    ) -> None:
         """Change what a room is about, or who may join it; None for what stays."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def set_muted(self, conversation: Conversation, muted: bool) -> None:
+    async def set_muted(self, conversation: LocalConversation, muted: bool) -> None:
         """Ring for what comes in a conversation, or do not."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def set_blocked(self, conversation: Conversation, blocked: bool) -> None:
+    async def set_blocked(self, conversation: LocalConversation, blocked: bool) -> None:
         """Take nothing more from that user, or do again."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def report(self, conversation: Conversation, text: str, message: Message | None = None) -> None:
+    async def report(self, conversation: LocalConversation, text: str, message: LocalMessage | None = None) -> None:
         """Tell the operator about a user: the sender of a message, or else the one of the conversation."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     # What others see of the user
 
     @abstractmethod
-    def typing(self, conversation: Conversation) -> None:
+    def typing(self, conversation: LocalConversation) -> None:
         """The user types: call it with every key; others are told every 3 s (rule 15.3)."""
 
     @abstractmethod
@@ -353,7 +367,7 @@ class Session(ABC):
     def set_shown(self, shown: bool) -> None:
         """Others may see whether the user is there, or not; kept on the server."""
 
-    def send(self, conversation: Conversation, text: str, reply_to: Message | None = None) -> Message:
+    def send(self, conversation: LocalConversation, text: str, reply_to: LocalMessage | None = None) -> LocalMessage:
         """Send a message. It is kept when this returns, and the draft is gone.
 
         Args:
@@ -369,7 +383,7 @@ class Session(ABC):
         self._unsent.put_nowait(message)
         return message
 
-    def send_again(self, message: Message) -> Message:
+    def send_again(self, message: LocalMessage) -> LocalMessage:
         """Send what failed once more: text, file and what it answers. Returns the new message."""
         again = self._written(message.conversation, message.text, None)
         again.reply_to, again.file, again.path = message.reply_to, message.file, message.path
@@ -377,26 +391,26 @@ class Session(ABC):
         self._unsent.put_nowait(again)
         return again
 
-    def _written(self, key: str, text: str, reply_to: Message | None) -> Message:
+    def _written(self, key: str, text: str, reply_to: LocalMessage | None) -> LocalMessage:
         """A message that waits, with an Id, so that it cannot be sent twice."""
-        message = Message(key, self.name, text, now(), True, (WAITING, 0), new_id(), State.QUEUED)
+        message = LocalMessage(key, self.name, text, now(), True, (WAITING, 0), new_id(), State.QUEUED)
         if reply_to is not None and reply_to.id:
             message.reply_to = (reply_to.sender, reply_to.id)
         return message
 
-    def save_draft(self, conversation: Conversation, draft: str) -> None:
+    def save_draft(self, conversation: LocalConversation, draft: str) -> None:
         """Keep what was typed and not sent."""
         conversation.draft = draft
         self.store.set_draft(conversation.key, draft)
 
-    def mark_read(self, conversation: Conversation) -> None:
+    def mark_read(self, conversation: LocalConversation) -> None:
         """All messages of a conversation were seen."""
         newest = self._newest(conversation)
         if newest > conversation.read and (conversation.unread or conversation.mentions):
             self._book.read(conversation, newest)
             self._tell_read(conversation.name, newest)
 
-    def _newest(self, conversation: Conversation) -> int:
+    def _newest(self, conversation: LocalConversation) -> int:
         """The number of the log up to which somebody who sees the end of a conversation has seen it."""
         return self.store.newest(conversation.key)
 
@@ -404,7 +418,7 @@ class Session(ABC):
     def _tell_read(self, name: str, seq: int) -> None:
         """Tell the server that messages of a user, or in a room, were read."""
 
-    def _settled(self, message: Message, state: State, seq: int = 0, place: int = 0, reason: str = "") -> None:
+    def _settled(self, message: LocalMessage, state: State, seq: int = 0, place: int = 0, reason: str = "") -> None:
         """It is known what became of something that was sent from here; see `Book.settle`."""
         self._book.settle(message, state, seq, place, reason)
         self.on_connection()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from twotick.client import Client, ConnectionLost, NameTaken, NotDelivered, State, connect
 from twotick.client import Message as Arrival
-from twotick.ui.app.model.model import Conversation, Message, now
-from twotick.ui.app.session.base import Deed, Session
+from twotick.ui.app.model.model import LocalConversation, LocalMessage, now
+from twotick.ui.app.session.base import ChatSession, Permission
 from twotick.ui.app.storage.store import LocalStore
 from twotick.ui.tasks import together
 
@@ -20,7 +20,7 @@ _LONGEST_WAIT = 30.0
 """The most seconds between attempts."""
 
 
-class GuestSession(Session):
+class GuestSession(ChatSession):
     """A guest at one server. What was said is in memory, and is gone with the program; drafts stay.
 
     Args:
@@ -35,7 +35,7 @@ class GuestSession(Session):
     def __init__(self, name: str, server: str, max_body: int, folder: Path | None = None) -> None:
         store = LocalStore(None if folder is None else folder / "guest.db", keep_messages=False)
         super().__init__(name, server, store, max_body)
-        self._in_flight: list[Message] = []
+        self._in_flight: list[LocalMessage] = []
         self._begun = False
 
     async def _run(self) -> None:
@@ -71,7 +71,7 @@ class GuestSession(Session):
 
     def _take(self, arrival: Arrival) -> None:
         seq = self.store.newest() + 1
-        message = Message(arrival.sender.lower(), arrival.sender, arrival.text, now(), False, (seq, 0), seq=seq)
+        message = LocalMessage(arrival.sender.lower(), arrival.sender, arrival.text, now(), False, (seq, 0), seq=seq)
         self._book.add(message)
         self.on_message(message)
 
@@ -81,7 +81,7 @@ class GuestSession(Session):
             self._in_flight.append(message)
             group.create_task(self._send(me, message))
 
-    async def _send(self, me: Client, message: Message) -> None:
+    async def _send(self, me: Client, message: LocalMessage) -> None:
         state, reason = State.DELIVERED, ""
         try:
             await me.send(self.conversations.open(message.conversation).name, message.text)
@@ -92,19 +92,21 @@ class GuestSession(Session):
         self._in_flight.remove(message)
         self._settled(message, state, reason=reason)
 
-    async def _fetch_older(self, conversation: Conversation) -> None:
+    async def _fetch_older(self, conversation: LocalConversation) -> None:
         conversation.complete = True  # nobody else has them
 
     def _tell_read(self, name: str, seq: int) -> None:
         """Guests cannot tell."""
 
-    def can(self, deed: Deed, conversation: Conversation | None = None, message: Message | None = None) -> bool:
+    def can(
+        self, deed: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
+    ) -> bool:
         """Guests have names, and nothing that is kept."""
-        if deed is Deed.SEND_AGAIN:
+        if deed is Permission.SEND_AGAIN:
             return message is not None and message.state is State.FAILED
-        return deed is Deed.SEND
+        return deed is Permission.SEND
 
-    def typing(self, conversation: Conversation) -> None:
+    def typing(self, conversation: LocalConversation) -> None:
         """Nobody is told what guests do."""
 
     def set_presence(self, here: bool) -> None:

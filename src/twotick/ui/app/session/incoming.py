@@ -5,23 +5,23 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from twotick.client.member.events import Entry, ProgressEvent, ReadEvent, ReceiptEvent, State, StatusEvent, TypingEvent
-from twotick.client.member.messages import Event as RoomEvent
+from twotick.client.member.messages import Event as ClientEvent
 from twotick.client.member.messages import EventKind, FileInfo, MemberMessage, Reference
 from twotick.client.member.results import Conversation as Standing
 from twotick.client.member.results import Role
 from twotick.ui.app.model.model import (
     TYPING,
-    Action,
-    Change,
-    Conversation,
-    Event,
-    File,
-    Kind,
-    Message,
-    Presence,
+    Attachment,
+    ChangeKind,
+    ConversationKind,
+    LocalConversation,
+    LocalMessage,
+    MessageChange,
+    RoomEvent,
+    UserPresence,
     now,
 )
-from twotick.ui.app.session.repository import Book
+from twotick.ui.app.session.repository import ChatRepository
 from twotick.wire import is_identifier, is_name, is_room
 
 _MOST_TOLD = 1000
@@ -37,7 +37,7 @@ EVERYONE = "X-To"
 """The header, with the value `ALL`, by which this app tells others that a message went to everybody."""
 
 
-class Incoming:
+class EntryHandler:
     """Takes what comes. Whatever makes no sense is left out.
 
     Args:
@@ -46,7 +46,9 @@ class Incoming:
         on_room: called when something has happened in a room, whose members may be others now.
     """
 
-    def __init__(self, book: Book, on_message: Callable[[Message], None], on_room: Callable[[], None]) -> None:
+    def __init__(
+        self, book: ChatRepository, on_message: Callable[[LocalMessage], None], on_room: Callable[[], None]
+    ) -> None:
         self._book = book
         self._conversations = book.conversations
         self._on_message = on_message
@@ -63,7 +65,7 @@ class Incoming:
             case ReadEvent():
                 self._take_read(entry)
             case StatusEvent():
-                self._conversations.set_presence(entry.user, Presence(entry.state.value, entry.since))
+                self._conversations.set_presence(entry.user, UserPresence(entry.state.value, entry.since))
             case TypingEvent():
                 self._take_typing(entry)
             case ProgressEvent():
@@ -77,7 +79,7 @@ class Incoming:
             for entry in entries:
                 self._take_message(entry)
 
-    def message(self, entry: MemberMessage) -> tuple[str, Message] | None:
+    def message(self, entry: MemberMessage) -> tuple[str, LocalMessage] | None:
         """What a message of the server's is here.
 
         Returns:
@@ -86,7 +88,7 @@ class Incoming:
         name, event = self._where(entry), _event(entry)
         if name is None or (not entry.is_news and event is None):
             return None
-        message = Message(
+        message = LocalMessage(
             name.lower(),
             entry.sender,
             entry.text,
@@ -133,7 +135,7 @@ class Incoming:
         elif not (message.outgoing or message.deleted or self._conversations.is_blocked(message.sender)):
             self._on_message(message)
 
-    def _take_message(self, entry: MemberMessage) -> Message | None:
+    def _take_message(self, entry: MemberMessage) -> LocalMessage | None:
         """Keep a message, from the log or out of history; or do what it does to others.
 
         Returns:
@@ -156,7 +158,7 @@ class Incoming:
         self._take_again(self._book.live(stored), message)
         return None
 
-    def _take_again(self, mine: Message, theirs: Message) -> None:
+    def _take_again(self, mine: LocalMessage, theirs: LocalMessage) -> None:
         """A message that is here comes again: more may be known of it."""
         place = theirs.place[0]
         if theirs.state is not None:
@@ -169,10 +171,10 @@ class Incoming:
             return
         last = self._book.store.last_place(mine.conversation)
         if theirs.deleted is not None:
-            change = Change(Action.DELETE, mine.sender, mine.id)
+            change = MessageChange(ChangeKind.DELETE, mine.sender, mine.id)
             self._book.carry_out(mine.conversation, change, mine.sender, last, "", theirs.deleted)
         elif theirs.edited is not None and (mine.edited is None or mine.text != theirs.text):
-            change = Change(Action.EDIT, mine.sender, mine.id)
+            change = MessageChange(ChangeKind.EDIT, mine.sender, mine.id)
             self._book.carry_out(mine.conversation, change, mine.sender, last, theirs.text, theirs.edited)
 
     def _take_change(self, entry: MemberMessage) -> None:
@@ -225,7 +227,11 @@ class Incoming:
                     self._take_standing(self._book.conversation(each.name), each)
             mine = {each.name.lower() for each in standings if each.role is not Role.NONE}
             for conversation in self._conversations if len(standings) < _MOST_TOLD else ():
-                if conversation.kind is Kind.ROOM and not conversation.left and conversation.key not in mine:
+                if (
+                    conversation.kind is ConversationKind.ROOM
+                    and not conversation.left
+                    and conversation.key not in mine
+                ):
                     left(conversation)
                     self._book.changed(conversation)
         if rank:
@@ -234,10 +240,10 @@ class Incoming:
             before = reversed(list(self._conversations))
             self._conversations.known(sorted(before, key=lambda each: (each.key in waiting, newest[each.key])))
 
-    def _take_standing(self, conversation: Conversation, standing: Standing) -> None:
+    def _take_standing(self, conversation: LocalConversation, standing: Standing) -> None:
         store, key = self._book.store, conversation.key
         conversation.muted, conversation.blocked = standing.muted, standing.blocked
-        if conversation.kind is Kind.ROOM:
+        if conversation.kind is ConversationKind.ROOM:
             conversation.role, conversation.left = standing.role.value, standing.role is Role.NONE
         store.set_told(key, standing.read)
         if standing.read < conversation.read:  # which the server is going to be told
@@ -248,11 +254,11 @@ class Incoming:
         later, mentions = store.unread(key, max(standing.read, standing.newest))
         conversation.unread = standing.unread + later
         conversation.mentions = standing.mentions + mentions
-        if conversation.kind is Kind.DIRECT:  # where the server counts none
+        if conversation.kind is ConversationKind.DIRECT:  # where the server counts none
             _, conversation.mentions = store.unread(key, standing.read)
         self._book.changed(conversation)
 
-    def _take_setting(self, event: RoomEvent) -> None:
+    def _take_setting(self, event: ClientEvent) -> None:
         conversation = self._conversations.find(event.peer)
         if conversation is not None:
             conversation.muted, conversation.blocked = event.muted, event.blocked
@@ -268,7 +274,7 @@ class Incoming:
         loop = asyncio.get_running_loop()
         self._typing_ends[conversation.key] = loop.call_later(TYPING, self._typing_ended, conversation)
 
-    def _typing_ended(self, conversation: Conversation) -> None:
+    def _typing_ended(self, conversation: LocalConversation) -> None:
         del self._typing_ends[conversation.key]
         self._conversations.changed(conversation)
 
@@ -278,7 +284,7 @@ class Incoming:
             ends.cancel()
         self._typing_ends.clear()
 
-    def _take_room_event(self, key: str, by: str, event: RoomEvent) -> None:
+    def _take_room_event(self, key: str, by: str, event: ClientEvent) -> None:
         """What happened in a room may concern the user; how the room is now is asked for."""
         room = self._conversations.find(key)
         if room is None:
@@ -304,7 +310,7 @@ class Incoming:
         self._on_room()
 
 
-def left(room: Conversation) -> None:
+def left(room: LocalConversation) -> None:
     """The user is not in a room any more."""
     room.left = True
     room.role = "none"
@@ -315,12 +321,12 @@ def access_of(public: bool) -> str:
     return "public" if public else "private"
 
 
-def _event(entry: MemberMessage) -> Event | None:
+def _event(entry: MemberMessage) -> RoomEvent | None:
     """What happened, if it is to be shown."""
     event = entry.event
     if event is None or event.kind in (EventKind.SET, EventKind.OTHER):
         return None
-    return Event(
+    return RoomEvent(
         event.kind.value,
         event.member[:64],
         "" if event.role is None else event.role.value,
@@ -330,23 +336,23 @@ def _event(entry: MemberMessage) -> Event | None:
     )
 
 
-def _file(file: FileInfo | None) -> File | None:
-    return None if file is None else File(file.key, file.name[:_LONGEST_FILE_NAME], file.size, file.hash)
+def _file(file: FileInfo | None) -> Attachment | None:
+    return None if file is None else Attachment(file.key, file.name[:_LONGEST_FILE_NAME], file.size, file.hash)
 
 
-def _change(entry: MemberMessage) -> Change | None:
+def _change(entry: MemberMessage) -> MessageChange | None:
     """What a message does to another one. Only moderators of rooms change those of others, and only delete them."""
-    found: tuple[Action, Reference] | None = None
+    found: tuple[ChangeKind, Reference] | None = None
     if (edits := entry.edits) is not None:
-        found = Action.EDIT, Reference(entry.sender, edits.id)
+        found = ChangeKind.EDIT, Reference(entry.sender, edits.id)
     elif (deletes := entry.deletes) is not None:
-        found = Action.DELETE, deletes if entry.room else Reference(entry.sender, deletes.id)
+        found = ChangeKind.DELETE, deletes if entry.room else Reference(entry.sender, deletes.id)
     elif (reacts := entry.reacts_to) is not None:
-        found = Action.REACT, reacts
+        found = ChangeKind.REACT, reacts
     if found is None or not is_identifier(found[1].id.encode(errors="replace")):
         return None
     action, (sender, ident) = found
-    return Change(action, sender, ident)
+    return MessageChange(action, sender, ident)
 
 
 def _utc(time: datetime | None) -> datetime | None:

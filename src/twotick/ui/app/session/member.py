@@ -30,11 +30,20 @@ from twotick.client import (
 from twotick.client.member.events import Presence as Whereabouts
 from twotick.client.member.messages import FileInfo
 from twotick.client.trust.tokens import Credential
-from twotick.ui.app.model.model import Action, Change, Conversation, File, Kind, Message, Presence, Transfer
-from twotick.ui.app.session.base import Deed
-from twotick.ui.app.session.incoming import EVERYONE, Incoming
+from twotick.ui.app.model.model import (
+    Attachment,
+    ChangeKind,
+    ConversationKind,
+    LocalConversation,
+    LocalMessage,
+    MessageChange,
+    TransferProgress,
+    UserPresence,
+)
+from twotick.ui.app.session.base import Permission
+from twotick.ui.app.session.incoming import EVERYONE, EntryHandler
 from twotick.ui.app.session.permissions import may
-from twotick.ui.app.session.requests import Asking, for_people
+from twotick.ui.app.session.requests import MemberRequests, for_people
 from twotick.ui.app.storage.store import LocalStore
 from twotick.ui.tasks import together
 from twotick.wire import is_name
@@ -64,7 +73,7 @@ _LARGEST_FILE = 100 << 20
 """Bytes of a file (rule 16.5)."""
 
 
-class MemberSession(Asking):
+class MemberSession(MemberRequests):
     """A member at one server.
 
     Args:
@@ -88,8 +97,8 @@ class MemberSession(Asking):
         self._wanted_shown: bool | None = None
         self._watching: asyncio.Task[None] | None = None
         self._typed: dict[str, float] = {}  # when others were told last, by conversation, on the monotonic clock
-        self._uploads: asyncio.Queue[Message] = asyncio.Queue()
-        self._incoming = Incoming(self._book, lambda message: self.on_message(message), self._look.set)
+        self._uploads: asyncio.Queue[LocalMessage] = asyncio.Queue()
+        self._incoming = EntryHandler(self._book, lambda message: self.on_message(message), self._look.set)
 
     async def _run(self) -> None:
         from twotick.client import join  # not earlier: what is kept here is to be seen before
@@ -137,35 +146,37 @@ class MemberSession(Asking):
             raise self.problem or ConnectionLost("there is no connection")
         return self._me
 
-    def can(self, deed: Deed, conversation: Conversation | None = None, message: Message | None = None) -> bool:
+    def can(
+        self, deed: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
+    ) -> bool:
         """Members can do what the server lets them."""
         return may(self.name, deed, conversation, message)
 
     # What is typed
 
-    def edit(self, message: Message, text: str) -> None:
+    def edit(self, message: LocalMessage, text: str) -> None:
         """See `Session`."""
-        self._change(Action.EDIT, message, text)
+        self._change(ChangeKind.EDIT, message, text)
 
-    def delete(self, message: Message) -> None:
+    def delete(self, message: LocalMessage) -> None:
         """See `Session`."""
-        self._change(Action.DELETE, message, "")
+        self._change(ChangeKind.DELETE, message, "")
 
-    def react(self, message: Message, text: str) -> None:
+    def react(self, message: LocalMessage, text: str) -> None:
         """See `Session`."""
         if len(text.encode("utf-8", "replace")) > _LONGEST_REACTION:
             raise TwotickError(f"a reaction has at most {_LONGEST_REACTION} bytes")
-        self._change(Action.REACT, message, text)
+        self._change(ChangeKind.REACT, message, text)
 
-    def _change(self, action: Action, message: Message, text: str) -> None:
+    def _change(self, action: ChangeKind, message: LocalMessage, text: str) -> None:
         change = self._written(message.conversation, text, None)
-        change.change = Change(action, message.sender, message.id)
+        change.change = MessageChange(action, message.sender, message.id)
         self._book.wait(change)
         self._unsent.put_nowait(change)
 
     def send_file(
-        self, conversation: Conversation, path: Path, caption: str = "", reply_to: Message | None = None
-    ) -> Message:
+        self, conversation: LocalConversation, path: Path, caption: str = "", reply_to: LocalMessage | None = None
+    ) -> LocalMessage:
         """See `Session`."""
         with for_people():
             path = path.resolve(strict=True)
@@ -175,7 +186,7 @@ class MemberSession(Asking):
             if size > _LARGEST_FILE:
                 raise TwotickError(f"{path.name} has {size >> 20} MiB, and {_LARGEST_FILE >> 20} are the limit")
         message = self._written(conversation.key, caption, reply_to)
-        message.path, message.file = path, File("", path.name, size, "")
+        message.path, message.file = path, Attachment("", path.name, size, "")
         self._book.wait(message)
         self._unsent.put_nowait(message)
         return message
@@ -203,7 +214,7 @@ class MemberSession(Asking):
             else:
                 await self._queue(me, group, message)
 
-    async def _upload(self, me: "MemberClient", message: Message) -> None:
+    async def _upload(self, me: "MemberClient", message: LocalMessage) -> None:
         if message.path is None or message.file is None:
             raise TwotickError("it is not known any more where the file is")
         name = message.file.name
@@ -211,14 +222,14 @@ class MemberSession(Asking):
             file = await me.upload(
                 message.path,
                 name=name,
-                progress=lambda done, total: self._transferred(message, Transfer(done, total)),
+                progress=lambda done, total: self._transferred(message, TransferProgress(done, total)),
             )
         finally:
             self._transferred(message, None)
-        message.file = File(file.key, file.name, file.size, file.hash)
+        message.file = Attachment(file.key, file.name, file.size, file.hash)
         self.store.set_file(message)
 
-    async def _queue(self, me: "MemberClient", group: asyncio.TaskGroup, message: Message) -> None:
+    async def _queue(self, me: "MemberClient", group: asyncio.TaskGroup, message: LocalMessage) -> None:
         typed = self.store.again(message) or message  # without changes that go out after it
         try:
             with for_people():
@@ -231,10 +242,10 @@ class MemberSession(Asking):
         else:
             group.create_task(self._follow(message, receipt))
 
-    def _options(self, message: Message) -> "SendOptions":
+    def _options(self, message: LocalMessage) -> "SendOptions":
         """How a message is sent."""
         options: SendOptions = {"id": message.id, "reply_to": message.reply_to}
-        if self._book.conversation(message.conversation).kind is Kind.EVERYONE:
+        if self._book.conversation(message.conversation).kind is ConversationKind.EVERYONE:
             options["headers"] = {EVERYONE: "ALL"}
         if message.file is not None:
             options["file"] = FileInfo(*message.file)
@@ -242,15 +253,15 @@ class MemberSession(Asking):
             mine = change.sender.lower() == self.name.lower()
             about = ("" if mine else change.sender, change.id)
             match change.action:
-                case Action.EDIT:
+                case ChangeKind.EDIT:
                     options["edits"] = change.id
-                case Action.DELETE:
+                case ChangeKind.DELETE:
                     options["deletes"] = about
-                case Action.REACT:
+                case ChangeKind.REACT:
                     options["reacts_to"] = about
         return options
 
-    async def _follow(self, message: Message, receipt: "MemberReceipt") -> None:
+    async def _follow(self, message: LocalMessage, receipt: "MemberReceipt") -> None:
         """Turn a message's ticks as they come."""
         try:
             await receipt.accepted()
@@ -294,7 +305,7 @@ class MemberSession(Asking):
         known = self.store.newest()
         before: int | None = None
         missing = 0
-        shown: list[Conversation] = []
+        shown: list[LocalConversation] = []
         while True:
             try:
                 page = await me.history(before=before, limit=_HISTORY_PAGE)
@@ -323,11 +334,11 @@ class MemberSession(Asking):
                 return True
         return False
 
-    async def _fetch_older(self, conversation: Conversation) -> None:
+    async def _fetch_older(self, conversation: LocalConversation) -> None:
         if self.connected:
             await super()._fetch_older(conversation)
 
-    def _newest(self, conversation: Conversation) -> int:
+    def _newest(self, conversation: LocalConversation) -> int:
         newest = super()._newest(conversation)
         return max(newest, conversation.counted) if self._caught_up else newest
 
@@ -362,13 +373,13 @@ class MemberSession(Asking):
             self.shown = found.shown
             for each in found.users:
                 if is_name(each.name.encode(errors="replace")):
-                    self.conversations.set_presence(each.name, Presence(each.state.value, each.since))
+                    self.conversations.set_presence(each.name, UserPresence(each.state.value, each.since))
 
-    def typing(self, conversation: Conversation) -> None:
+    def typing(self, conversation: LocalConversation) -> None:
         """See `Session`."""
         key, when = conversation.key, time.monotonic()
         told = self._typed.get(key, when - _TYPING_PAUSE)
-        quiet = conversation.kind is Kind.EVERYONE or conversation.left or conversation.blocked
+        quiet = conversation.kind is ConversationKind.EVERYONE or conversation.left or conversation.blocked
         if self._me is not None and self.connected and not quiet and when - told >= _TYPING_PAUSE:
             self._typed[key] = when
             self._spawn(self._me.typing(conversation.name))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from twotick.ui.app.model.model import Conversations, Kind, Message
+from twotick.ui.app.model.model import ConversationKind, ConversationRegistry, LocalMessage
 from twotick.ui.text import placed
 
 Notify: TypeAlias = Literal["bell", "desktop", "off"]
@@ -15,7 +15,7 @@ Notify: TypeAlias = Literal["bell", "desktop", "off"]
 _APPLE_SCRIPT = "on run argv\ndisplay notification (item 2 of argv) with title (item 1 of argv)\nend run"
 
 
-def rings(conversations: Conversations, message: Message) -> bool:
+def rings(conversations: ConversationRegistry, message: LocalMessage) -> bool:
     """Whether somebody is to be told that a message came: one to them alone, or one that names them.
 
     Args:
@@ -27,7 +27,7 @@ def rings(conversations: Conversations, message: Message) -> bool:
         return False
     if message.event is not None:
         return message.event.kind == "invited"
-    return message.mention or conversation.kind is not Kind.ROOM
+    return message.mention or conversation.kind is not ConversationKind.ROOM
 
 
 def tell(how: Notify, sender: str, text: str, bell: Callable[[], None]) -> None:

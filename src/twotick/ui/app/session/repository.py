@@ -5,7 +5,15 @@ from collections.abc import Callable
 from datetime import datetime
 
 from twotick.client.member.events import State
-from twotick.ui.app.model.model import WAITING, Action, Change, Conversation, Conversations, Kind, Message
+from twotick.ui.app.model.model import (
+    WAITING,
+    ChangeKind,
+    ConversationKind,
+    ConversationRegistry,
+    LocalConversation,
+    LocalMessage,
+    MessageChange,
+)
 from twotick.ui.app.storage.store import MOST_CONVERSATIONS, LocalStore
 
 PAGE = 100
@@ -18,7 +26,7 @@ _THIN_OUT = 5_000
 """Messages that are added before it is looked whether there are too many."""
 
 
-class Book:
+class ChatRepository:
     """What was said, as far as this machine knows, and what waits to be sent.
 
     What was typed waits in the local store, with its Id, until the server has it. A change of an earlier message shows
@@ -38,7 +46,7 @@ class Book:
     def __init__(self, name: str, store: LocalStore) -> None:
         self.name = name
         self.store = store
-        self.conversations = Conversations(name)
+        self.conversations = ConversationRegistry(name)
         self.conversations.known(store.conversations())
         self.conversations.stored = self._stored
         self.waiting = store.waiting()
@@ -53,7 +61,7 @@ class Book:
 
     # Conversations
 
-    def conversation(self, name: str) -> Conversation:
+    def conversation(self, name: str) -> LocalConversation:
         """The conversation with that name, which is kept from now on."""
         known = self.conversations.find(name)
         if known is None:
@@ -72,19 +80,19 @@ class Book:
                 self.conversations.forget(each)
                 self.store.forget_conversation(each.key)
 
-    def load(self, conversation: Conversation) -> None:
+    def load(self, conversation: LocalConversation) -> None:
         """Load the messages of the local store before those that are loaded."""
         first = conversation.messages[0].place if conversation.messages else None
         older = [self.live(each) for each in self.store.page(conversation.key, first, PAGE)]
         conversation.loaded = len(older) < PAGE
         self.conversations.load(conversation, older)
 
-    def changed(self, conversation: Conversation) -> None:
+    def changed(self, conversation: LocalConversation) -> None:
         """A conversation is different: keep that, and show it."""
         self.store.change_conversation(conversation)
         self.conversations.changed(conversation)
 
-    def read(self, conversation: Conversation, up_to: int) -> None:
+    def read(self, conversation: LocalConversation, up_to: int) -> None:
         """A conversation was read up to that number of the log."""
         if up_to <= conversation.read:
             return
@@ -92,7 +100,7 @@ class Book:
         self.store.set_read(conversation.key, up_to)
         self.recount(conversation)
 
-    def recount(self, conversation: Conversation) -> None:
+    def recount(self, conversation: LocalConversation) -> None:
         """Count what is unread, out of what is here."""
         conversation.unread, conversation.mentions = self.store.unread(conversation.key, conversation.read)
         self.changed(conversation)
@@ -104,7 +112,7 @@ class Book:
 
     # Messages
 
-    def live(self, message: Message) -> Message:
+    def live(self, message: LocalMessage) -> LocalMessage:
         """The object that stands for a message of the local store everywhere."""
         loaded = self.conversations.loaded(message.number)
         if loaded is not None:
@@ -115,14 +123,14 @@ class Book:
         self._lay_over(message)
         return message
 
-    def _stored(self, key: str, sender: str, ident: str) -> Message | None:
+    def _stored(self, key: str, sender: str, ident: str) -> LocalMessage | None:
         found = self.store.find(key, sender, ident)
         return None if found is None else self.live(found)
 
-    def add(self, message: Message) -> None:
+    def add(self, message: LocalMessage) -> None:
         """A message is new."""
         conversation = self.conversation(message.conversation)
-        in_room = conversation.kind is Kind.ROOM
+        in_room = conversation.kind is ConversationKind.ROOM
         if not message.outgoing and message.event is None:
             message.mention = self.conversations.mentions(message.text, in_room)
         self.store.add(message)
@@ -138,7 +146,7 @@ class Book:
                     found.complete = False
                     self.conversations.unload(found, place)
 
-    def wait(self, message: Message) -> None:
+    def wait(self, message: LocalMessage) -> None:
         """Something was typed, which waits until the server has it."""
         self.store.add(message)
         self.waiting.append(message)
@@ -147,7 +155,7 @@ class Book:
         else:
             self._show(message.conversation, message.change)
 
-    def settle(self, message: Message, state: State, seq: int = 0, place: int = 0, reason: str = "") -> None:
+    def settle(self, message: LocalMessage, state: State, seq: int = 0, place: int = 0, reason: str = "") -> None:
         """It is known what became of something that the user has sent.
 
         Args:
@@ -173,13 +181,15 @@ class Book:
         self.conversations.advance(message, state, reason)
         self.store.settle(message)
 
-    def progress(self, message: Message, have: int, of: int) -> None:
+    def progress(self, message: LocalMessage, have: int, of: int) -> None:
         """So many recipients of a message to a room have it."""
         message.have, message.of = have, of
         self.store.settle(message)
         self.conversations.alter(message)
 
-    def _settle_change(self, message: Message, change: Change, state: State, place: int, reason: str) -> None:
+    def _settle_change(
+        self, message: LocalMessage, change: MessageChange, state: State, place: int, reason: str
+    ) -> None:
         key = message.conversation
         with self.store.together():
             self.store.remove(message)
@@ -192,7 +202,7 @@ class Book:
 
     # Changes of messages
 
-    def carry_out(self, key: str, change: Change, by: str, place: int, text: str, when: datetime) -> None:
+    def carry_out(self, key: str, change: MessageChange, by: str, place: int, text: str, when: datetime) -> None:
         """Change a message for good, as the server has.
 
         Args:
@@ -204,15 +214,15 @@ class Book:
             when: when it was done.
         """
         match change.action:
-            case Action.EDIT:
+            case ChangeKind.EDIT:
                 self.store.edit(change, key, place, text, when)
-            case Action.DELETE:
+            case ChangeKind.DELETE:
                 self.store.delete(change, key, place, when)
-            case Action.REACT:
+            case ChangeKind.REACT:
                 self.store.react(change, key, place, by, text)
         self._show(key, change)
 
-    def _show(self, key: str, change: Change) -> None:
+    def _show(self, key: str, change: MessageChange) -> None:
         """Show a message as it is in the local store, with what waits laid over it."""
         kept = self.store.find(key, change.sender, change.id)
         if kept is None:
@@ -225,7 +235,7 @@ class Book:
             self._lay_over(shown)
         self.conversations.alter(shown)
 
-    def _lay_over(self, message: Message) -> None:
+    def _lay_over(self, message: LocalMessage) -> None:
         """Change a message as it will be when what waits was sent."""
         about = (message.sender.lower(), message.id)
         for each in self.waiting:
@@ -237,13 +247,13 @@ class Book:
             ):
                 continue
             match change.action:
-                case Action.EDIT:
+                case ChangeKind.EDIT:
                     message.text, message.edited = each.text, each.time
                     message.changing = True
-                case Action.DELETE:
+                case ChangeKind.DELETE:
                     message.forget(each.time)
                     message.changing = True
-                case Action.REACT:
+                case ChangeKind.REACT:
                     _react(message.reactions, self.name, each.text)
 
 

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING
 from twotick.client.errors import RequestRefused, TwotickError
 from twotick.client.member.messages import FileInfo
 from twotick.client.member.results import RecipientState, Role, RoomInfo
-from twotick.ui.app.model.model import Conversation, Message, Place, Room, RoomMember, Transfer
-from twotick.ui.app.session.base import Hit, Hits, Session
-from twotick.ui.app.session.incoming import LONGEST_TOPIC, Incoming, access_of, left
+from twotick.ui.app.model.model import (
+    LocalConversation,
+    LocalMessage,
+    MemberListing,
+    Place,
+    RoomListing,
+    TransferProgress,
+)
+from twotick.ui.app.session.base import ChatSession, SearchHit, SearchPage
+from twotick.ui.app.session.incoming import LONGEST_TOPIC, EntryHandler, access_of, left
 from twotick.ui.app.session.repository import PAGE
 from twotick.wire import is_name, is_room
 
@@ -28,10 +35,10 @@ _HITS = 20
 """Messages that are found at once."""
 
 
-class Asking(Session):
+class MemberRequests(ChatSession):
     """A session that can ask the server. While the connection is away, what is asked waits."""
 
-    _incoming: Incoming
+    _incoming: EntryHandler
 
     @abstractmethod
     async def _server(self) -> "MemberClient":
@@ -43,20 +50,22 @@ class Asking(Session):
 
     # What was said
 
-    async def search(self, query: str, conversation: Conversation | None = None, before: int | None = None) -> Hits:
+    async def search(
+        self, query: str, conversation: LocalConversation | None = None, before: int | None = None
+    ) -> SearchPage:
         """See `Session`."""
         peer = None if conversation is None else conversation.name
         with for_people():
             found = await (await self._server()).search(query, peer=peer, limit=_HITS, before=before)
-        hits: list[Hit] = []
+        hits: list[SearchHit] = []
         for each in found.messages:
             if (message := self._incoming.message(each)) is not None:
                 name, hit = message
-                where = self.conversations.find(name) or Conversation(name.lower(), name)
-                hits.append(Hit(where, hit))
-        return Hits(hits, found.before)
+                where = self.conversations.find(name) or LocalConversation(name.lower(), name)
+                hits.append(SearchHit(where, hit))
+        return SearchPage(hits, found.before)
 
-    async def reach(self, conversation: Conversation, sender: str, ident: str) -> Message | None:
+    async def reach(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
         """See `Session`."""
         while True:
             found = self.conversations.find_message(conversation, sender, ident)
@@ -69,7 +78,7 @@ class Asking(Session):
             if (loaded, complete) == (len(conversation.messages), conversation.complete):
                 return None
 
-    async def around(self, hit: Hit, count: int) -> list[Message]:
+    async def around(self, hit: SearchHit, count: int) -> list[LocalMessage]:
         """See `Session`."""
         key, place = hit.conversation.key, hit.message.place
         oldest = self.store.oldest(key)
@@ -79,7 +88,7 @@ class Asking(Session):
         with for_people():
             return _near(await self._history_around(hit, count), place, count)
 
-    async def _history_around(self, hit: Hit, count: int) -> list[Message]:
+    async def _history_around(self, hit: SearchHit, count: int) -> list[LocalMessage]:
         """Messages before and after one, which is among them. How far away those are in the log is found by trying."""
         server, place = await self._server(), hit.message.place
         newest = max(self.store.newest(), self.store.last_place(hit.conversation.key))
@@ -97,7 +106,7 @@ class Asking(Session):
                 return found
             step *= 2
 
-    async def _fetch_older(self, conversation: Conversation) -> None:
+    async def _fetch_older(self, conversation: LocalConversation) -> None:
         oldest = self.store.oldest(conversation.key)
         try:
             page = await (await self._server()).history(conversation.name, before=oldest, limit=PAGE)
@@ -108,12 +117,12 @@ class Asking(Session):
             conversation.complete = True
             self.store.set_complete(conversation.key)
 
-    async def receipts(self, message: Message) -> list[RecipientState]:
+    async def receipts(self, message: LocalMessage) -> list[RecipientState]:
         """See `Session`."""
         with for_people():
             return await (await self._server()).receipts(self._book.conversation(message.conversation).name, message.id)
 
-    async def save_file(self, message: Message, folder: Path) -> Path:
+    async def save_file(self, message: LocalMessage, folder: Path) -> Path:
         """See `Session`."""
         from twotick.ui.shell.saving import save  # not earlier: it brings what draws on a terminal without the app
 
@@ -126,25 +135,25 @@ class Asking(Session):
                     await self._server(),
                     file,
                     folder,
-                    lambda done, total: self._transferred(message, Transfer(done, total)),
+                    lambda done, total: self._transferred(message, TransferProgress(done, total)),
                 )
         finally:
             self._transferred(message, None)
 
-    def _transferred(self, message: Message, transfer: Transfer | None) -> None:
+    def _transferred(self, message: LocalMessage, transfer: TransferProgress | None) -> None:
         message.transfer = transfer
         self.conversations.alter(message)
 
     # Rooms
 
-    async def rooms(self) -> list[Room]:
+    async def rooms(self) -> list[RoomListing]:
         """See `Session`."""
         with for_people():
             found = [each for each in await (await self._server()).rooms() if _is_room(each)]
         for each in found:
             self._note(each)
         return [
-            Room(
+            RoomListing(
                 each.name,
                 access_of(each.public),
                 each.role.value,
@@ -155,54 +164,57 @@ class Asking(Session):
             for each in found
         ]
 
-    async def members(self, conversation: Conversation) -> list[RoomMember]:
+    async def members(self, conversation: LocalConversation) -> list[MemberListing]:
         """See `Session`."""
         with for_people():
             listed = await (await self._server()).room_members(conversation.name)
         found = [each for each in listed if is_name(each.name.encode(errors="replace"))]
         return [
-            RoomMember(each.name, each.role.value, each.since, self.conversations.presence(each.name)) for each in found
+            MemberListing(each.name, each.role.value, each.since, self.conversations.presence(each.name))
+            for each in found
         ]
 
-    async def create_room(self, name: str, access: str = "private", topic: str = "") -> Conversation:
+    async def create_room(self, name: str, access: str = "private", topic: str = "") -> LocalConversation:
         """See `Session`."""
         with for_people():
             return self._entered(await (await self._server()).create_room(name, public=access == "public", topic=topic))
 
-    async def join(self, name: str) -> Conversation:
+    async def join(self, name: str) -> LocalConversation:
         """See `Session`."""
         with for_people():
             return self._entered(await (await self._server()).join_room(name))
 
-    async def leave(self, conversation: Conversation) -> None:
+    async def leave(self, conversation: LocalConversation) -> None:
         """See `Session`."""
         with for_people():
             await (await self._server()).leave_room(conversation.name)
         left(conversation)
         self._book.changed(conversation)
 
-    async def invite(self, conversation: Conversation, member: str) -> None:
+    async def invite(self, conversation: LocalConversation, member: str) -> None:
         """See `Session`."""
         with for_people():
             self._note(await (await self._server()).invite(conversation.name, member))
 
-    async def remove(self, conversation: Conversation, member: str) -> None:
+    async def remove(self, conversation: LocalConversation, member: str) -> None:
         """See `Session`."""
         with for_people():
             self._note(await (await self._server()).remove(conversation.name, member))
 
-    async def appoint(self, conversation: Conversation, member: str, role: str) -> None:
+    async def appoint(self, conversation: LocalConversation, member: str, role: str) -> None:
         """See `Session`."""
         with for_people():
             self._note(await (await self._server()).appoint(conversation.name, member, Role(role)))
 
-    async def change(self, conversation: Conversation, topic: str | None = None, access: str | None = None) -> None:
+    async def change(
+        self, conversation: LocalConversation, topic: str | None = None, access: str | None = None
+    ) -> None:
         """See `Session`."""
         public = None if access is None else access == "public"
         with for_people():
             self._note(await (await self._server()).change_room(conversation.name, topic=topic, public=public))
 
-    def _entered(self, info: RoomInfo) -> Conversation:
+    def _entered(self, info: RoomInfo) -> LocalConversation:
         """The user is in a room now."""
         conversation = self._book.conversation(info.name)
         conversation.complete = False
@@ -224,21 +236,23 @@ class Asking(Session):
 
     # Conversations
 
-    async def set_muted(self, conversation: Conversation, muted: bool) -> None:
+    async def set_muted(self, conversation: LocalConversation, muted: bool) -> None:
         """See `Session`."""
         await self._set(conversation, muted=muted)
 
-    async def set_blocked(self, conversation: Conversation, blocked: bool) -> None:
+    async def set_blocked(self, conversation: LocalConversation, blocked: bool) -> None:
         """See `Session`."""
         await self._set(conversation, blocked=blocked)
 
-    async def _set(self, conversation: Conversation, muted: bool | None = None, blocked: bool | None = None) -> None:
+    async def _set(
+        self, conversation: LocalConversation, muted: bool | None = None, blocked: bool | None = None
+    ) -> None:
         with for_people():
             now = await (await self._server()).set_conversation(conversation.name, muted=muted, blocked=blocked)
         conversation.muted, conversation.blocked = now.muted, now.blocked
         self._book.changed(conversation)
 
-    async def report(self, conversation: Conversation, text: str, message: Message | None = None) -> None:
+    async def report(self, conversation: LocalConversation, text: str, message: LocalMessage | None = None) -> None:
         """See `Session`."""
         name = conversation.name if message is None else message.sender
         about = None if message is None or not message.id else message.id
@@ -246,7 +260,7 @@ class Asking(Session):
             await (await self._server()).report(name, text, about)
 
 
-def _near(messages: list[Message], place: Place, count: int) -> list[Message]:
+def _near(messages: list[LocalMessage], place: Place, count: int) -> list[LocalMessage]:
     """Those that are no further from a place than so many others."""
     index = next((index for index, each in enumerate(messages) if each.place == place), 0)
     return messages[max(0, index - count) : index + count + 1]

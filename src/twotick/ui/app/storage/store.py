@@ -20,7 +20,16 @@ from typing import Any
 
 from twotick.client.errors import TwotickError
 from twotick.client.member.events import State
-from twotick.ui.app.model.model import WAITING, Action, Change, Conversation, Event, File, Message, Place
+from twotick.ui.app.model.model import (
+    WAITING,
+    Attachment,
+    ChangeKind,
+    LocalConversation,
+    LocalMessage,
+    MessageChange,
+    Place,
+    RoomEvent,
+)
 from twotick.ui.app.storage import schema
 
 _MOST_MESSAGES = 100_000
@@ -107,7 +116,7 @@ class LocalStore:
 
     # Conversations
 
-    def conversations(self) -> list[Conversation]:
+    def conversations(self) -> list[LocalConversation]:
         """All, the one with the newest message last: one that waits, or else the newest in the log."""
         rows = self._do(
             "SELECT key, name, complete, read, draft, unread, mentions, counted, muted, blocked, topic, role, members,"
@@ -118,7 +127,7 @@ class LocalStore:
         )
         return [_conversation(row) for row in rows]
 
-    def add_conversation(self, conversation: Conversation) -> None:
+    def add_conversation(self, conversation: LocalConversation) -> None:
         """Keep a conversation, if it is not kept."""
         self._do("INSERT OR IGNORE INTO conversation (key, name) VALUES (?, ?)", conversation.key, conversation.name)
 
@@ -129,7 +138,7 @@ class LocalStore:
                 self._do(f"DELETE FROM {table} WHERE conversation = ?", key)  # noqa: S608 # as above
             self._do("DELETE FROM conversation WHERE key = ?", key)
 
-    def change_conversation(self, conversation: Conversation) -> None:
+    def change_conversation(self, conversation: LocalConversation) -> None:
         """Keep what is different now in a conversation, but for its draft, and up to where it was read."""
         self._do(
             "UPDATE conversation SET (unread, mentions, counted, muted, blocked, topic, role, members, access, gone)"
@@ -177,7 +186,7 @@ class LocalStore:
 
     # Messages
 
-    def page(self, key: str, before: Place | None, limit: int) -> list[Message]:
+    def page(self, key: str, before: Place | None, limit: int) -> list[LocalMessage]:
         """The last messages of a conversation before a place, oldest first."""
         rows = self._do(
             _SELECT
@@ -188,7 +197,7 @@ class LocalStore:
         ).fetchall()
         return self._messages(rows)[::-1]
 
-    def around(self, key: str, place: Place, count: int) -> list[Message]:
+    def around(self, key: str, place: Place, count: int) -> list[LocalMessage]:
         """The message at a place of a conversation, and so many before and after it, in order."""
         rows = self._do(
             _SELECT + "conversation = ? AND (place, ord) > (?, ?) AND action = '' ORDER BY place, ord LIMIT ?",
@@ -198,7 +207,7 @@ class LocalStore:
         ).fetchall()
         return self.page(key, (place[0], place[1] + 1), count + 1) + self._messages(rows)
 
-    def add(self, message: Message) -> None:
+    def add(self, message: LocalMessage) -> None:
         """Keep a message, which gets its number; one that waits gets its place. What was to change it does so now."""
         with self.together():
             edit_place = self._change_now(message)
@@ -214,7 +223,7 @@ class LocalStore:
                 self._do("UPDATE message SET ord = number WHERE number = ?", message.number)
             self._add_reactions(message)
 
-    def _change_now(self, message: Message) -> int:
+    def _change_now(self, message: LocalMessage) -> int:
         """Do to a message what was kept for it.
 
         Returns:
@@ -237,7 +246,7 @@ class LocalStore:
             message.text, message.edited = body, datetime.fromisoformat(edited)
         return place
 
-    def settle(self, message: Message) -> None:
+    def settle(self, message: LocalMessage) -> None:
         """Keep where a message stands now, and what became of it."""
         self._do(
             "UPDATE message SET (place, ord, seq, state, reason, have, recipients) = (?, ?, ?, ?, ?, ?, ?)"
@@ -251,21 +260,21 @@ class LocalStore:
             message.number,
         )
 
-    def set_file(self, message: Message) -> None:
+    def set_file(self, message: LocalMessage) -> None:
         """Keep what is known now of the file of a message, and give it an Id if it had none."""
         self._do("UPDATE message SET (id, more) = (?, ?) WHERE number = ?", message.id, _more(message), message.number)
 
-    def remove(self, message: Message) -> None:
+    def remove(self, message: LocalMessage) -> None:
         """Forget a message, such as a change that was carried out or refused."""
         self._erased = True
         self._do("DELETE FROM message WHERE number = ?", message.number)
         self._forget_what_was_erased()
 
-    def again(self, message: Message) -> Message | None:
+    def again(self, message: LocalMessage) -> LocalMessage | None:
         """A message as it is kept here."""
         return self._one("number = ?", message.number)
 
-    def find(self, key: str, sender: str, ident: str) -> Message | None:
+    def find(self, key: str, sender: str, ident: str) -> LocalMessage | None:
         """The message with that sender, in any case, and Id in a conversation; with no sender, anybody's."""
         return self._one(
             "id = ?1 AND id <> '' AND conversation = ?2 AND (?3 = '' OR sender = ?3 COLLATE NOCASE) AND action = ''",
@@ -274,28 +283,28 @@ class LocalStore:
             sender,
         )
 
-    def at(self, key: str, place: int) -> Message | None:
+    def at(self, key: str, place: int) -> LocalMessage | None:
         """The message with that number in the log, or in a room."""
         return self._one("conversation = ? AND place = ? AND ord = 0 AND action = ''", key, place)
 
-    def sent(self, ident: str) -> Message | None:
+    def sent(self, ident: str) -> LocalMessage | None:
         """The message with that Id which the user has sent."""
         return self._one("id = ? AND outgoing", ident) if ident else None
 
-    def in_log(self, seq: int) -> Message | None:
+    def in_log(self, seq: int) -> LocalMessage | None:
         """The message with that number in the log."""
         return self._one("seq = ?", seq) if seq else None
 
-    def _one(self, where: str, *values: Any) -> Message | None:
+    def _one(self, where: str, *values: Any) -> LocalMessage | None:
         row = self._do(_SELECT + where, *values).fetchone()
         return None if row is None else self._messages([row])[0]
 
-    def waiting(self) -> list[Message]:
+    def waiting(self) -> list[LocalMessage]:
         """What is not accepted yet, changes as well, in the order in which it was sent."""
         rows = self._do(_SELECT + f"state = {State.QUEUED.value} ORDER BY number").fetchall()
         return self._messages(rows)
 
-    def delivered_before(self, key: str, place: Place) -> list[Message]:
+    def delivered_before(self, key: str, place: Place) -> list[LocalMessage]:
         """The user's messages up to a place which are accepted or delivered, and not known to be read."""
         rows = self._do(
             _SELECT + "conversation = ? AND (place, ord) <= (?, ?) AND state IN (?, ?)",
@@ -339,7 +348,7 @@ class LocalStore:
 
     # Changes of messages
 
-    def edit(self, target: Change, key: str, place: int, text: str, when: datetime) -> Message | None:
+    def edit(self, target: MessageChange, key: str, place: int, text: str, when: datetime) -> LocalMessage | None:
         """Put another text in place of a message's, unless it has a later one.
 
         Args:
@@ -367,7 +376,7 @@ class LocalStore:
             )
             return self.again(found)
 
-    def delete(self, target: Change, key: str, place: int, when: datetime) -> Message | None:
+    def delete(self, target: MessageChange, key: str, place: int, when: datetime) -> LocalMessage | None:
         """Leave nothing of what a message says, in the file neither. See `edit`."""
         with self.together():
             self._erased = True
@@ -383,7 +392,7 @@ class LocalStore:
             )
             return self.again(found)
 
-    def react(self, target: Change, key: str, place: int, name: str, text: str) -> Message | None:
+    def react(self, target: MessageChange, key: str, place: int, name: str, text: str) -> LocalMessage | None:
         """Somebody has reacted to a message, or with no text has taken that back. See `edit`."""
         with self.together():
             found = self._one_of(target, key)
@@ -407,11 +416,11 @@ class LocalStore:
                 )
             return None if found is None else self.again(found)
 
-    def _one_of(self, target: Change, key: str) -> Message | None:
+    def _one_of(self, target: MessageChange, key: str) -> LocalMessage | None:
         return self.find(key, target.sender, target.id)
 
     def _later(
-        self, target: Change, key: str, place: int, text: str, edited: datetime | None, deleted: datetime | None
+        self, target: MessageChange, key: str, place: int, text: str, edited: datetime | None, deleted: datetime | None
     ) -> None:
         self._do(
             "INSERT INTO later VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET place = excluded.place,"
@@ -425,14 +434,14 @@ class LocalStore:
             deleted and deleted.isoformat(),
         )
 
-    def _messages(self, rows: list[tuple[Any, ...]]) -> list[Message]:
+    def _messages(self, rows: list[tuple[Any, ...]]) -> list[LocalMessage]:
         """What rows say, each with the reactions to it."""
         messages = [_message(row) for row in rows]
         for each in messages:
             self._add_reactions(each)
         return messages
 
-    def _add_reactions(self, message: Message) -> None:
+    def _add_reactions(self, message: LocalMessage) -> None:
         if not message.id or message.change is not None:
             return
         found = self._do(
@@ -498,11 +507,11 @@ class LocalStore:
                 self.forget_conversation(key)
 
 
-def _about(target: Change) -> tuple[str, str]:
+def _about(target: MessageChange) -> tuple[str, str]:
     return target.sender.lower(), target.id
 
 
-def _values(message: Message) -> tuple[Any, ...]:
+def _values(message: LocalMessage) -> tuple[Any, ...]:
     """All columns but the number, and whether it is news."""
     change = message.change
     news = not message.outgoing and message.event is None
@@ -528,7 +537,7 @@ def _values(message: Message) -> tuple[Any, ...]:
     )
 
 
-def _more(message: Message) -> str:
+def _more(message: LocalMessage) -> str:
     """What few messages have."""
     more: dict[str, Any] = {}
     if message.change is not None:
@@ -546,11 +555,11 @@ def _more(message: Message) -> str:
     return json.dumps(more) if more else ""
 
 
-def _conversation(row: tuple[Any, ...]) -> Conversation:
+def _conversation(row: tuple[Any, ...]) -> LocalConversation:
     key, name, complete, read, draft, unread, mentions, counted, muted, blocked, topic, role, members, access, gone = (
         row
     )
-    return Conversation(
+    return LocalConversation(
         key,
         name,
         complete=bool(complete),
@@ -569,10 +578,10 @@ def _conversation(row: tuple[Any, ...]) -> Conversation:
     )
 
 
-def _message(row: tuple[Any, ...]) -> Message:
+def _message(row: tuple[Any, ...]) -> LocalMessage:
     number, conversation, place, order, ident, sender, body, time, outgoing, state, reason, mention = row[:12]
     seq, have, recipients, edited, deleted, more, action = row[12:]
-    message = Message(
+    message = LocalMessage(
         conversation,
         sender,
         body,
@@ -593,9 +602,9 @@ def _message(row: tuple[Any, ...]) -> Message:
     if more:
         found: dict[str, Any] = json.loads(more)
         message.reply_to = tuple(found["reply_to"]) if "reply_to" in found else None
-        message.event = Event(*found["event"]) if "event" in found else None
-        message.file = File(*found["file"]) if "file" in found else None
+        message.event = RoomEvent(*found["event"]) if "event" in found else None
+        message.file = Attachment(*found["file"]) if "file" in found else None
         message.path = Path(found["path"]) if "path" in found else None
         message.everyone = "everyone" in found
-        message.change = Change(Action(action), *found["about"]) if action else None
+        message.change = MessageChange(ChangeKind(action), *found["about"]) if action else None
     return message

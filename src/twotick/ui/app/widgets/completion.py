@@ -17,7 +17,7 @@ _WORD = re.compile(r"(?:^|(?<=\s))([@/:#])([\w-]*)$")
 _FILE = re.compile(r"^/file (.*)$")
 
 
-class Proposal(NamedTuple):
+class Completion(NamedTuple):
     """What a word may be completed to.
 
     Attributes:
@@ -31,7 +31,7 @@ class Proposal(NamedTuple):
     start: int
 
 
-class Known(NamedTuple):
+class CompletionSources(NamedTuple):
     """What words may be completed to.
 
     Attributes:
@@ -45,7 +45,7 @@ class Known(NamedTuple):
     commands: Iterable[tuple[str, str]]
 
 
-def proposals(before: str, first: bool, known: Known) -> list[Proposal]:
+def proposals(before: str, first: bool, known: CompletionSources) -> list[Completion]:
     """What the word before the cursor may be completed to.
 
     Args:
@@ -56,7 +56,7 @@ def proposals(before: str, first: bool, known: Known) -> list[Proposal]:
     path = _FILE.search(before) if first else None
     if path is not None:
         found_files = [each for each in files(path[1])[:_MOST] if each != path[1]]
-        return [Proposal(each, file_name(each), path.start(1)) for each in found_files]
+        return [Completion(each, file_name(each), path.start(1)) for each in found_files]
     found = _WORD.search(before)
     if found is None:
         return []
@@ -64,19 +64,19 @@ def proposals(before: str, first: bool, known: Known) -> list[Proposal]:
     match sign:
         case "@":
             matching = sorted(name for name in set(known.names) if name.lower().startswith(typed))
-            return [Proposal(f"@{name} ", f"@{name}", start) for name in matching][:_MOST]
+            return [Completion(f"@{name} ", f"@{name}", start) for name in matching][:_MOST]
         case "#":
             matching = sorted(name for name in set(known.rooms) if name.lower().startswith(f"#{typed}"))
-            return [Proposal(f"{name} ", name, start) for name in matching][:_MOST]
+            return [Completion(f"{name} ", name, start) for name in matching][:_MOST]
         case "/":
             if not first or start:
                 return []
             fitting = [(word, title) for word, title in known.commands if word.startswith(typed)]
-            return [Proposal(f"/{word} ", f"/{word}  {title}", start) for word, title in fitting]
+            return [Completion(f"/{word} ", f"/{word}  {title}", start) for word, title in fitting]
         case _:
             if len(typed) < 2:
                 return []
-            return [Proposal(sign, f"{sign}  {name}", start) for name, sign in emoji_named(typed)[:_MOST]]
+            return [Completion(sign, f"{sign}  {name}", start) for name, sign in emoji_named(typed)[:_MOST]]
 
 
 def emoji_named(part: str) -> list[tuple[str, str]]:

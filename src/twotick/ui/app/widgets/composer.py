@@ -1,19 +1,19 @@
 """Where one types."""
 
 from textual import events
-from textual.message import Message as Event
+from textual.message import Message as TextualMessage
 from textual.widgets import OptionList, TextArea
 from textual.widgets.option_list import Option
 
-from twotick.ui.app.widgets.completion import Known, Proposal, proposals
+from twotick.ui.app.widgets.completion import Completion, CompletionSources, proposals
 from twotick.ui.text import placed, visible
 
 
-class Proposals(OptionList, can_focus=False):
+class CompletionList(OptionList, can_focus=False):
     """What the word that is being typed may be completed to."""
 
     DEFAULT_CSS = """
-    Proposals {
+    CompletionList {
         height: auto;
         max-height: 8;
         border: none;
@@ -51,30 +51,30 @@ class Composer(TextArea):
     }
     """
 
-    class Submitted(Event):
+    class Submitted(TextualMessage):
         """A text is to be sent."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
-    class Asked(Event):
+    class HelpRequested(TextualMessage):
         """A question mark was typed where nothing else is: the keys are asked for."""
 
-    class Scrolled(Event):
+    class PageScrolled(TextualMessage):
         """The messages are to be scrolled by pages."""
 
         def __init__(self, pages: int) -> None:
             super().__init__()
             self.pages = pages
 
-    class Left(Event):
+    class LeaveRequested(TextualMessage):
         """The messages are to get the focus."""
 
-    class Escaped(Event):
+    class Cancelled(TextualMessage):
         """What is being done with the text is to be given up; or else the messages are to get the focus."""
 
-    def __init__(self, proposed: Proposals) -> None:
+    def __init__(self, proposed: CompletionList) -> None:
         super().__init__(highlight_cursor_line=False, tab_behavior="focus", max_checkpoints=200)
         self.names: list[str] = []
         self.rooms: list[str] = []
@@ -84,7 +84,7 @@ class Composer(TextArea):
         self._back = 0  # how many texts before the one that is typed is shown
         self._typed = ""
         self._proposed = proposed
-        self._proposals: list[Proposal] = []
+        self._proposals: list[Completion] = []
         self._proposed_for = (0, "")
 
     def set_text(self, text: str) -> None:
@@ -118,11 +118,11 @@ class Composer(TextArea):
             case "escape" if self._proposals:
                 self._propose([])
             case "escape":
-                self.post_message(self.Escaped())
+                self.post_message(self.Cancelled())
             case "pageup" | "pagedown":
-                self.post_message(self.Scrolled(-1 if event.key == "pageup" else 1))
+                self.post_message(self.PageScrolled(-1 if event.key == "pageup" else 1))
             case _ if event.character == "?" and not self.text:
-                self.post_message(self.Asked())
+                self.post_message(self.HelpRequested())
             case _:
                 return False
         return True
@@ -148,7 +148,7 @@ class Composer(TextArea):
         """Complete the word before the cursor; or leave."""
         self._catch_up()
         if not self._proposals:
-            self.post_message(self.Left())
+            self.post_message(self.LeaveRequested())
             return
         chosen = self._proposals[self._proposed.highlighted or 0]
         row, column = self.cursor_location
@@ -177,7 +177,7 @@ class Composer(TextArea):
     def on_text_area_selection_changed(self) -> None:
         """Another word may be meant."""
         self._proposed_for = row, before = self._before_cursor()
-        known = Known(self.names, self.rooms, self.commands)
+        known = CompletionSources(self.names, self.rooms, self.commands)
         self._propose(proposals(before, row == 0, known) if self.has_focus else [])
 
     def _catch_up(self) -> None:
@@ -193,7 +193,7 @@ class Composer(TextArea):
         """Likewise."""
         self.on_text_area_selection_changed()
 
-    def _propose(self, found: list[Proposal]) -> None:
+    def _propose(self, found: list[Completion]) -> None:
         if found == self._proposals:
             return
         self._proposals = found

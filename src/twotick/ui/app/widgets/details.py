@@ -11,8 +11,15 @@ from textual.widgets import Static
 from twotick.client import State
 from twotick.ui.app.layout.messages import one_line
 from twotick.ui.app.layout.wrapping import links, shortened
-from twotick.ui.app.model.model import Conversation, Kind, Message, Presence, RecipientState, RoomMember
-from twotick.ui.app.session.base import Session
+from twotick.ui.app.model.model import (
+    ConversationKind,
+    LocalConversation,
+    LocalMessage,
+    MemberListing,
+    RecipientState,
+    UserPresence,
+)
+from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.sidebar import dot
 from twotick.ui.text import placed, size_text
 
@@ -25,9 +32,9 @@ _ROOM = 30
 Part: TypeAlias = "str | Content | tuple[str, str]"
 
 _KINDS = {
-    Kind.DIRECT: "one person",
-    Kind.EVERYONE: "everybody who is connected",
-    Kind.ROOM: "a room",
+    ConversationKind.DIRECT: "one person",
+    ConversationKind.EVERYONE: "everybody who is connected",
+    ConversationKind.ROOM: "a room",
 }
 _STATES = {
     State.QUEUED: "waits to be sent",
@@ -43,7 +50,7 @@ _RECEIPTS = {
 }
 
 
-def presence_text(presence: Presence | None) -> str:
+def presence_text(presence: UserPresence | None) -> str:
     """Whether somebody is there, and since when, in words; empty if that is not known."""
     if presence is None:
         return ""
@@ -52,11 +59,11 @@ def presence_text(presence: Presence | None) -> str:
     return f"{one_line(presence.state)} since {presence.since.astimezone():%d %b %H:%M}"
 
 
-class Details(VerticalScroll):
+class DetailsPane(VerticalScroll):
     """What is known of the conversation, and of the message that is selected."""
 
     DEFAULT_CSS = """
-    Details {
+    DetailsPane {
         width: 34;
         height: 1fr;
         border-left: solid $border-blurred;
@@ -77,10 +84,10 @@ class Details(VerticalScroll):
 
     def update_details(
         self,
-        session: Session,
-        conversation: Conversation | None,
-        message: Message | None,
-        members: list[RoomMember] | None,
+        session: ChatSession,
+        conversation: LocalConversation | None,
+        message: LocalMessage | None,
+        members: list[MemberListing] | None,
         receipts: list[RecipientState] | None,
     ) -> None:
         """Show it.
@@ -109,7 +116,7 @@ def _pairs(pairs: list[tuple[str, str]]) -> list[Part]:
     return found
 
 
-def _about_conversation(conversation: Conversation, members: list[RoomMember] | None) -> list[Part]:
+def _about_conversation(conversation: LocalConversation, members: list[MemberListing] | None) -> list[Part]:
     settings = [
         name
         for name, holds in (
@@ -142,7 +149,7 @@ def _about_conversation(conversation: Conversation, members: list[RoomMember] | 
     return [*found, "\n"]
 
 
-def _about_message(message: Message, receipts: list[RecipientState] | None) -> list[Part]:
+def _about_message(message: LocalMessage, receipts: list[RecipientState] | None) -> list[Part]:
     state = "" if message.state is None else _STATES[message.state]
     if message.state is State.ACCEPTED and message.of:
         state = f"\u2713 {message.have} of {message.of} have it"

@@ -9,14 +9,14 @@ from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.message import Message as Event
+from textual.message import Message as TextualMessage
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from twotick.ui.app.layout.messages import Around, height, lines
+from twotick.ui.app.layout.messages import LayoutContext, height, lines
 from twotick.ui.app.layout.wrapping import Line
-from twotick.ui.app.model.model import Conversation, Conversations, Kind, Message
+from twotick.ui.app.model.model import ConversationKind, ConversationRegistry, LocalConversation, LocalMessage
 
 _MOST_BUILT = 512
 """Messages whose lines are kept."""
@@ -74,38 +74,38 @@ class MessageList(ScrollView, can_focus=True):
     }
     """
 
-    selected: reactive[Message | None] = reactive(None)
+    selected: reactive[LocalMessage | None] = reactive(None)
 
-    class Near(Event):
+    class TopReached(TextualMessage):
         """Somebody looks at the oldest message that is loaded."""
 
-    class Seen(Event):
+    class EndVisibilityChanged(TextualMessage):
         """The newest message is, or is no longer, on the screen."""
 
-    class Chosen(Event):
+    class Opened(TextualMessage):
         """What a message leads to is to be shown."""
 
-        def __init__(self, message: Message) -> None:
+        def __init__(self, message: LocalMessage) -> None:
             super().__init__()
             self.message = message
 
-    def __init__(self, conversations: Conversations) -> None:
+    def __init__(self, conversations: ConversationRegistry) -> None:
         super().__init__()
-        self.conversation: Conversation | None = None
+        self.conversation: LocalConversation | None = None
         self._conversations = conversations
-        self._messages: list[Message] = []
-        self._new: Message | None = None
-        self._altered: set[Message] = set()  # since they were laid out
+        self._messages: list[LocalMessage] = []
+        self._new: LocalMessage | None = None
+        self._altered: set[LocalMessage] = set()  # since they were laid out
         self._blocked: frozenset[str] = frozenset()  # whose messages are hidden
         self._heights: list[int] = []  # of each message, in lines
         self._tops: list[int] = [0]  # line of the beginning of each message, and of the end
-        self._built: dict[Message, list[Line]] = {}
+        self._built: dict[LocalMessage, list[Line]] = {}
         self._width = 0
         self._at_end = True
 
     # What is shown
 
-    def show(self, conversation: Conversation | None, new: Message | None) -> None:
+    def show(self, conversation: LocalConversation | None, new: LocalMessage | None) -> None:
         """Show a conversation from its end, or nothing.
 
         Args:
@@ -119,7 +119,7 @@ class MessageList(ScrollView, can_focus=True):
         self._forget_layout()
         self.update_messages()
 
-    def alter(self, message: Message) -> None:
+    def alter(self, message: LocalMessage) -> None:
         """A message looks different now, which `update_messages` is to show."""
         if self.conversation is not None and message.conversation == self.conversation.key:
             self._altered.add(message)
@@ -136,7 +136,7 @@ class MessageList(ScrollView, can_focus=True):
             self._go(self._tops[index] + offset)
         self.refresh()
 
-    def top_message(self) -> tuple[Message | None, int]:
+    def top_message(self) -> tuple[LocalMessage | None, int]:
         """The first message that is seen, and how many of its lines are above that."""
         line = self.scroll_offset.y - self._above
         index = self._index(max(0, line))
@@ -156,18 +156,18 @@ class MessageList(ScrollView, can_focus=True):
         """Which message a line belongs to."""
         return max(0, min(bisect_right(self._tops, line) - 1, len(self._messages) - 1))
 
-    def _where(self, message: Message) -> int:
+    def _where(self, message: LocalMessage) -> int:
         """Where a message stands; -1 if it is not shown."""
         index = self.conversation.index(message) if self.conversation is not None else -1
         if 0 <= index < len(self._messages) and self._messages[index] is message:
             return index
         return self._messages.index(message) if message in self._messages else -1  # the conversation is ahead
 
-    def _around(self, index: int) -> Around:
+    def _around(self, index: int) -> LayoutContext:
         message = self._messages[index]
         before = self._messages[index - 1] if index else None
         blocked = message.sender.lower() in self._blocked
-        return Around(before, message is self._new, blocked, None, self._conversations.name)
+        return LayoutContext(before, message is self._new, blocked, None, self._conversations.name)
 
     def _forget_layout(self) -> None:
         self._messages, self._heights, self._tops = [], [], [0]
@@ -177,7 +177,7 @@ class MessageList(ScrollView, can_focus=True):
     def _lay_out(self) -> None:
         """Lay out what is new or different; the rest is only moved. As long as there is no room, nothing is shown."""
         conversation = self.conversation if self._width else None
-        in_room = conversation is not None and conversation.kind is Kind.ROOM
+        in_room = conversation is not None and conversation.kind is ConversationKind.ROOM
         blocked = self._conversations.blocked if in_room else frozenset[str]()
         if blocked != self._blocked:
             self._blocked = blocked
@@ -250,9 +250,9 @@ class MessageList(ScrollView, can_focus=True):
         at_end = new_value >= self.max_scroll_y
         if at_end is not self._at_end:
             self._at_end = at_end
-            self.post_message(self.Seen())
+            self.post_message(self.EndVisibilityChanged())
         if new_value < _NEAR and new_value < old_value:
-            self.post_message(self.Near())
+            self.post_message(self.TopReached())
 
     def on_resize(self, event: events.Resize) -> None:
         """Lay everything out anew if the width is another; stay where we are."""
@@ -312,7 +312,7 @@ class MessageList(ScrollView, can_focus=True):
         """Select the newest message."""
         self._select(len(self._messages) - 1)
 
-    def go_to(self, message: Message) -> bool:
+    def go_to(self, message: LocalMessage) -> bool:
         """Select a message, wherever it stands.
 
         Returns:
@@ -338,7 +338,7 @@ class MessageList(ScrollView, can_focus=True):
         elif top < seen:
             self._go(top)
         if index == 0:
-            self.post_message(self.Near())
+            self.post_message(self.TopReached())
 
     def on_click(self, event: events.Click) -> None:
         """Select what is clicked; show what it leads to when that is clicked, or it is clicked twice."""
@@ -346,15 +346,15 @@ class MessageList(ScrollView, can_focus=True):
         if isinstance(index, int) and index < len(self._messages):
             self.selected = self._messages[index]
             if event.chain > 1 or event.style.meta.get("quote"):
-                self.post_message(self.Chosen(self._messages[index]))
+                self.post_message(self.Opened(self._messages[index]))
 
     def key_enter(self) -> None:
         """Show what the selected message leads to."""
         if self.selected is not None:
-            self.post_message(self.Chosen(self.selected))
+            self.post_message(self.Opened(self.selected))
 
 
-def _common(some: list[Message], others: list[Message]) -> int:
+def _common(some: list[LocalMessage], others: list[LocalMessage]) -> int:
     """How many messages at the beginning of two lists are the same, found without a look at each."""
     least, most = 0, min(len(some), len(others))
     while least < most:

@@ -8,7 +8,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from twotick.ui.app.layout.wrapping import shortened
-from twotick.ui.app.model.model import Conversation, Presence
+from twotick.ui.app.model.model import LocalConversation, UserPresence
 from twotick.ui.text import placed
 
 _WIDTH = 24
@@ -20,12 +20,12 @@ _Entry: TypeAlias = tuple[str | tuple[str, str], ...]
 _DOTS = {"here": ("\u25cf", "$success"), "away": ("\u25d0", "$warning"), "gone": ("\u25cb", "dim")}
 
 
-def dot(presence: Presence | None) -> tuple[str, str]:
+def dot(presence: UserPresence | None) -> tuple[str, str]:
     """A sign for whether somebody is there, and its style: it can be told without colours."""
     return (" ", "") if presence is None else _DOTS.get(presence.state, (" ", ""))
 
 
-def counts(conversation: Conversation) -> str:
+def counts(conversation: LocalConversation) -> str:
     """How many messages are unread, in short; with an `@` if one of them names the user."""
     unread = "99+" if conversation.unread > 99 else str(conversation.unread or "")
     return f"@{unread}" if conversation.mentions else unread
@@ -48,7 +48,7 @@ class Sidebar(OptionList):
     }}
     """
 
-    def update_conversations(self, conversations: list[Conversation], shown: Conversation | None) -> None:
+    def update_conversations(self, conversations: list[LocalConversation], shown: LocalConversation | None) -> None:
         """Show these, one of which is the one whose messages are shown."""
         chosen = self.highlighted_option
         entries = tuple((each.key, _entry(each, each is shown)) for each in conversations)
@@ -59,7 +59,7 @@ class Sidebar(OptionList):
         self.highlighted = next((index for index, (key, _) in enumerate(entries) if key == wanted), None)
 
 
-def _entry(conversation: Conversation, shown: bool) -> _Entry:
+def _entry(conversation: LocalConversation, shown: bool) -> _Entry:
     """A line: who is there, the name, what is typed here and there, and what is unread."""
     count = counts(conversation)
     signs = ["\u2026"] if conversation.typing else []

@@ -9,11 +9,11 @@ from textual.widgets import Static
 
 from twotick.ui.app.layout.messages import one_line, summary
 from twotick.ui.app.layout.wrapping import shortened
-from twotick.ui.app.model.model import Conversation, Kind
-from twotick.ui.app.session.base import Session
+from twotick.ui.app.model.model import ConversationKind, LocalConversation
+from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.details import presence_text
 from twotick.ui.app.widgets.sidebar import dot
-from twotick.ui.app.widgets.undertaking import Undertaking
+from twotick.ui.app.widgets.undertaking import ComposerMode
 from twotick.ui.text import placed
 
 _WIDE = 50
@@ -22,7 +22,7 @@ _WIDE = 50
 _HINT = "? keys  ^K go to  ^P commands"
 
 
-class OneLine(Static):
+class ResponsiveLine(Static):
     """A line that is made for the columns there are, and anew when these change."""
 
     def __init__(self, name: str) -> None:
@@ -43,7 +43,7 @@ class OneLine(Static):
         self.update(self._make(self.size.width))
 
 
-def title_line(shown: Conversation, unread_elsewhere: int, width: int) -> Content:
+def title_line(shown: LocalConversation, unread_elsewhere: int, width: int) -> Content:
     """The conversation, who is there and who types, what it is about, and what is unread elsewhere.
 
     Args:
@@ -63,9 +63,9 @@ def title_line(shown: Conversation, unread_elsewhere: int, width: int) -> Conten
     return Content.assemble(*parts)
 
 
-def _about(shown: Conversation) -> str:
+def _about(shown: LocalConversation) -> str:
     typing = [placed(name[:33], keep="") for name in shown.typing]
-    if typing and shown.kind is Kind.DIRECT:
+    if typing and shown.kind is ConversationKind.DIRECT:
         return "is typing \u2026"
     if typing:
         who = typing[0] if len(typing) == 1 else f"{len(typing)} people"
@@ -77,7 +77,7 @@ def _about(shown: Conversation) -> str:
     return " \u00b7 ".join(each for each in parts if each)
 
 
-def undertaking_line(undertaking: Undertaking, width: int) -> Content:
+def undertaking_line(undertaking: ComposerMode, width: int) -> Content:
     """What is done with the text that is typed, besides sending it, and how to give that up."""
     message = undertaking.message
     hint = "  Esc cancels"
@@ -89,7 +89,7 @@ def undertaking_line(undertaking: Undertaking, width: int) -> Content:
     return Content.assemble((what, "bold"), shortened(about, room) if room > 3 else "", (hint, "dim"))
 
 
-def status_line(session: Session, away: bool, width: int) -> Content:
+def status_line(session: ChatSession, away: bool, width: int) -> Content:
     """How the connection is, and what waits.
 
     Args:
@@ -116,7 +116,7 @@ def status_line(session: Session, away: bool, width: int) -> Content:
     return Content(shortened(text, width))
 
 
-def where_to_begin(session: Session) -> Content:
+def where_to_begin(session: ChatSession) -> Content:
     """What somebody reads who has no conversation yet."""
     parts: list[str | tuple[str, str]] = [
         ("Nothing was said yet.\n\n", "bold"),

@@ -2,11 +2,11 @@
 
 from typing import Literal, NamedTuple
 
-from twotick.ui.app.model.model import Message
+from twotick.ui.app.model.model import LocalMessage
 
 
-class Undertaking(NamedTuple):
+class ComposerMode(NamedTuple):
     """What is done with the text that is typed, besides sending it: it answers a message, or takes its place."""
 
     kind: Literal["reply", "edit"]
-    message: Message
+    message: LocalMessage
