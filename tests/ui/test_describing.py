@@ -10,7 +10,7 @@ from tests.ui.test_text import anything, obeyed, tricks
 from twotick.client import MemberMessage
 from twotick.client.member.events import Entry
 from twotick.ui.shell.describing import details_as_json, line_of
-from twotick.wire import Head, Verb
+from twotick.wire import Head, StartLine, Verb
 
 
 class Nobody:
@@ -26,7 +26,7 @@ class Nobody:
 def message(body: str = "", sender: str = "bob", **headers: str) -> MemberMessage:
     """A message to alice, or of hers, with these headers."""
     fields = {name.replace("_", "-").encode(): value.encode(errors="replace") for name, value in headers.items()}
-    head = Head(Verb.FORWARD, fields, name=sender.encode(errors="replace"))
+    head = Head(StartLine(Verb.FORWARD, sender.encode(errors="replace")), fields, size=len(body))
     return MemberMessage(Nobody(), 1, head, body.encode(errors="replace"), "alice")
 
 

@@ -1,18 +1,16 @@
-"""The short ways through the wire's bytes say what the general way says.
+"""What the parser remembers and keeps makes no difference, and the quick ways to write a frame write the same.
 
-What is guarded:
-
-- `test_frames_are_those_of_a_parser_that_knows_nothing`: heads found by their bytes or by what remains without their
-  Id or Seq, frames that begin like the one before, reads that are one frame, and frames that are kept until they are
-  whole. After every piece of a stream
-  they give what `understood` gives for all bytes so far, which remembers nothing and keeps nothing.
-- `test_identifiers`: the quick look at an Id that is letters and digits.
-- The others: the frames that are written for every message without `frame`.
+- `test_frames_are_those_of_a_parser_that_remembers_nothing`: heads found by their bytes, start lines found by theirs,
+  and frames that are kept until they have arrived whole. After every piece of a stream the parser has given what
+  `understood` gives for all bytes so far, which remembers nothing and keeps nothing.
+- `test_identifiers`: the quick look at an Id of letters, digits and hyphens.
+- The others: the frames that are written for every message, without `frame`.
 """
 
 import re
 from typing import TypeAlias
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -25,6 +23,7 @@ from twotick.wire import (
     HeadCache,
     Parser,
     Side,
+    StartLine,
     Verb,
     accepted,
     delivered,
@@ -35,7 +34,7 @@ from twotick.wire import (
     received,
     send,
 )
-from twotick.wire.frames import read_head
+from twotick.wire.heads import read_head, read_start_line
 
 MAX_BODY = 6000
 
@@ -72,10 +71,11 @@ def understood(data: bytes) -> tuple[list[Whole], bool]:
         blank = re.search(rb"\n[ \t\r]*\n", data)
         end = blank.end() if blank else len(data) + 1
         if end > MAX_HEAD:
-            return [*frames, whole((Head(Verb.MALFORMED, {}, code=103), b""))], False
+            return [*frames, whole((Head(StartLine(Verb.MALFORMED, code=103), {}), b""))], False
         if blank is None:
             return frames, True
-        head = read_head(data[: blank.start()], MAX_BODY)
+        start, *lines = data[: blank.start()].split(b"\n")
+        head = read_head(read_start_line(start), lines, MAX_BODY)
         if head.verb is Verb.MALFORMED:
             return [*frames, whole((head, b""))], False
         if len(data) < end + head.size:
@@ -146,18 +146,21 @@ LONGEST_HEAD = b"RECEIVED bob\nX: ".ljust(MAX_HEAD - 2, b"x") + b"\n\n"
 
 
 @examples(4)
-@given(streams())
-@example(([], [LONG[:100], LONG[100:4300], LONG[4300:4400], LONG[4400:4500], LONG[4500:]]))
-@example(([], [LONGEST_HEAD[:-1], LONGEST_HEAD[-1:]]))
-@example(([], [b"\n" + LONGEST_HEAD[:-2] + b"x\n\n" + LONG]))
-@example(([], [LONGEST_HEAD[:-2] + b"x\n", b"\n"]))
-@example(([b"RECEIVED bob\n\n"], [b"RECEIVED bob", b"\nSeq: 7", b"8\n\n"]))
-@example(([b"RECEIVED bob\n\n"], [b"RECEIVED bob\n:\n\n", b"RECEIVED bob\n\n"]))
-@example(([b"RECEIVED bob\n\n"], [b"RECEIVED bob\nSeq: 7\n\nRECEIVED bob\nSeq: 78\n\nRECEIVED bob\nSeq: 9\n\n"]))
-def test_frames_are_those_of_a_parser_that_knows_nothing(stream: tuple[list[bytes], list[bytes]]) -> None:
-    """Rules 2.1 to 2.8: whatever is known of earlier frames, and however the bytes are cut."""
+@given(streams(), st.sampled_from([0, 1, 2, 32768]))
+@example(([], [LONG[:100], LONG[100:4300], LONG[4300:4400], LONG[4400:4500], LONG[4500:]]), 32768)
+@example(([], [LONGEST_HEAD[:-1], LONGEST_HEAD[-1:]]), 32768)
+@example(([], [b"\n" + LONGEST_HEAD[:-2] + b"x\n\n" + LONG]), 32768)
+@example(([], [LONGEST_HEAD[:-2] + b"x\n", b"\n"]), 32768)
+@example(([b"RECEIVED bob\n\n"], [b"RECEIVED bob", b"\nSeq: 7", b"8\n\n"]), 32768)
+@example(([b"RECEIVED bob\n\n"], [b"RECEIVED bob\n:\n\n", b"RECEIVED bob\n\n"]), 32768)
+@example(([b"RECEIVED bob\n\n"], [b"RECEIVED bob\nSeq: 7\n\nRECEIVED bob\nSeq: 78\n\nRECEIVED bob\nSeq: 9\n\n"]), 32768)
+@example(([b"RECEIVED bob\n\n"], [b"\nRECEIVED bob\n\nRECEIVED bob\n \nRECEIVED bob\n\n"]), 32768)
+def test_frames_are_those_of_a_parser_that_remembers_nothing(
+    stream: tuple[list[bytes], list[bytes]], capacity: int
+) -> None:
+    """Rules 2.1 to 2.8: whatever is remembered of earlier frames, and however the bytes are cut."""
     before, pieces = stream
-    cache = HeadCache(MAX_BODY)
+    cache = HeadCache(MAX_BODY, capacity)
     for each in before:
         Parser(cache).feed(each)
     for parser, cuts in (Parser(cache), pieces), (Parser(cache), [b"".join(pieces)]):
@@ -167,6 +170,30 @@ def test_frames_are_those_of_a_parser_that_knows_nothing(stream: tuple[list[byte
             data += piece
             got += map(whole, parser.feed(piece))
             assert (got, parser.partial) == understood(data)
+
+
+def test_frames_that_differ_in_more_than_their_body_do_not_share_a_head() -> None:
+    """The exchange adds the time to a head that has an Id (rule 9.7), which must not show in any other frame."""
+    parser = Parser(HeadCache(MAX_BODY))
+    for identified in b"SEND bob\nId: m1\nContent-length: 0\n\n", b"SEND bob\nId: m1\n\n", b"SEND bob\nId: m2\n\n":
+        ((one, _), (other, _)) = parser.feed(identified * 2)
+        assert one is not other
+        assert one.headers is not other.headers
+
+
+def test_frames_that_differ_in_their_body_alone_share_a_head() -> None:
+    """What the memory of heads is for: a second frame costs a look-up."""
+    parser = Parser(HeadCache(MAX_BODY))
+    ((one, _), (other, _)) = parser.feed(send(b"bob", b"hello") + send(b"bob", b"world"))
+    assert one is other
+
+
+@pytest.mark.parametrize("text", [b"REGISTER TOSEND bob", b"REGISTER DUPLEX bob", b"REGISTERED TOSEND bob"])
+def test_a_register_is_not_remembered(text: bytes) -> None:
+    """It comes once on a connection, so that to remember it would cost each connection memory for nothing."""
+    cache = HeadCache(MAX_BODY)
+    Parser(cache).feed(text + b"\n\n")
+    assert cache.heads == {}
 
 
 @given(st.binary() | st.text("aZ09._-/ ", max_size=66).map(str.encode))

@@ -1,37 +1,34 @@
-"""Frames to bytes and back: the only place that knows the grammar of docs/protocol.md.
+"""Frames to bytes and back: the only package that knows the grammar of docs/protocol.md.
 
-Sans-I/O: no sockets, no clock, nothing asynchronous. `Parser` turns bytes into heads and bodies; the functions of
-`frames` write the few frames that Twotick sends.
+It does no I/O: no sockets, no clock, nothing asynchronous.
+
+- `words`: verbs, sides, and what names look like.
+- `heads`: reads the start line and the headers of a frame.
+- `parser`: cuts a stream of bytes into frames.
+- `frames`: writes frames.
 """
 
 from twotick.wire.frames import (
-    CLASSIC_SIDES,
-    DEVICE,
     ERROR_TEXTS,
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
     NO_USER_REGISTERED,
     UNABLE_TO_SEND,
-    Frame,
-    Head,
-    Side,
-    Verb,
     accepted,
     delivered,
     error,
     forward,
     forward_start,
     frame,
-    is_identifier,
-    is_name,
-    is_room,
     received,
     register,
     registered,
     send,
     time_text,
 )
-from twotick.wire.parser import MAX_HEAD, HeadCache, Parser
+from twotick.wire.heads import Head, HeadCache, StartLine
+from twotick.wire.parser import MAX_HEAD, Frame, Parser
+from twotick.wire.words import CLASSIC_SIDES, DEVICE, Side, Verb, is_identifier, is_name, is_room
 
 __all__ = [
     "CLASSIC_SIDES",
@@ -47,6 +44,7 @@ __all__ = [
     "HeadCache",
     "Parser",
     "Side",
+    "StartLine",
     "Verb",
     "accepted",
     "delivered",

@@ -1,268 +1,182 @@
-"""Bytes to frames.
+"""Turn bytes into frames (docs/protocol.md, section 2).
 
-Theory of operation. A client that writes to the same few users writes the same few heads again and again, so a head is
-understood once and found by its bytes afterwards: one `find` for the blank line, one dictionary look-up, one slice for
-the body. A frame that begins like the one before it in the same read needs a comparison only. What the look-up does not
-know goes the general way, which alone knows the grammar: it skips blank lines, finds the blank line in any of its
-spellings, and has `read_head` understand what lies between. Only a head that the general way found to end in exactly
-two newlines is remembered, so all ways always agree. A head that has an Id or a Seq is the only one of its kind; it is
-found by what remains of it without that line.
+Theory of operation. Bytes arrive cut anywhere and glued in any way, so `Parser.feed` walks over what has arrived and
+takes one frame after the other:
 
-A head that has not arrived whole is kept, and looked at again when more bytes are there. Of a body that has not arrived
-whole the parts are kept, and put together when as many bytes are there as its head says: a body that comes a byte at a
-time costs no more than one that comes at once, and a long one is copied once.
+1. Find the end of the head: the first blank line. Nearly always that is two line feeds in a row, which `bytes.find`
+   finds in one step.
+2. Find out what the head says. A head that came before, on any connection, is found by its bytes in a dictionary: such
+   a frame costs one search, one look-up and one slice. Any other head is read by its rules, which are in `heads.py`.
+3. Take the body, as many bytes as the head says.
+
+Rule 2.5 allows other spellings: blank lines that contain spaces or a carriage return, and blanks between frames. The
+parser looks for them where two line feeds are not found, or where the lines before them make no head. That is safe
+because each of these spellings, taken for a part of a head, is a line without a word or without a colon, which no head
+has.
+
+A frame that has not arrived whole is kept until more bytes come. Of a head the bytes are kept, and searched again. Of a
+body the parts are kept as they came, and joined once when the last of them is there: a body that arrives byte by byte
+costs no more than one that arrives at once.
 """
 
 import re
+from typing import Final, TypeAlias
 
-from twotick.wire.frames import Frame, Head, Verb, is_identifier, read_head
+from twotick.wire.heads import Head, HeadCache, StartLine
+from twotick.wire.words import Verb
+
+Frame: TypeAlias = tuple[Head, bytes]
+"""A head and its body; the body is empty if the head has no Content-length."""
 
 MAX_HEAD = 8192
 """The longest start line and headers, blank line included, in bytes (rule 2.7)."""
 
-_CACHED_HEAD = 192
-"""The longest head that is remembered, in bytes: names are short, so longer heads are rare."""
+_SHORT_HEAD = 512
+"""The bytes within which most heads end, blank line included. The quick search goes no further, so that frames in
+other spellings cannot make it search all that has arrived for each of them."""
 
-_SHORT = 2048
-"""Bytes up to which it is worth asking whether they are a single frame."""
+_LARGE_PART = 4096
+"""The bytes from which on a part of a body is kept as it came, rather than copied to the parts before it."""
 
-_CACHED_HEADS = 32768
-"""How many heads are remembered; then all are forgotten, so that changing names cannot fill the memory."""
-
-_COMMON_HEADERS = frozenset([b"content-length"])
-"""A head with other headers is likely to be the only one of its kind."""
-
-_NO_PLACE = (b"", 0, 0)
-
-_PIECE = 4096
-"""Bytes from which on a part of a body is kept as it came."""
-
-_SPACE = re.compile(rb"[ \t\r\n]*")
+_MALFORMED: Final = Verb.MALFORMED  # looked up once: a member of an enum is costly to look up
+_BETWEEN_FRAMES = re.compile(rb"[ \t\r\n]*")
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 
 
-class HeadCache:
-    """The heads that are remembered, shared by the parsers of one process.
+class _Body:
+    """A body of which only a part has arrived.
 
     Args:
-        max_body: the longest body accepted, in bytes (rule 2.7).
-    """
-
-    __slots__ = ("heads", "max_body")
-
-    def __init__(self, max_body: int) -> None:
-        self.heads: dict[bytes, Head] = {}
-        self.max_body = max_body
-
-    def remember(self, text: bytes, head: Head) -> None:
-        """Let frames that begin with `text` and two newlines have `head`, if it is one that may come again."""
-        name, at, end = _varying_line(text)
-        if name:
-            text = text[:at] + text[end:]
-            head = read_head(text, self.max_body)
-        if len(text) + 2 <= _CACHED_HEAD and head.headers.keys() <= _COMMON_HEADERS:
-            if len(self.heads) >= _CACHED_HEADS:
-                self.heads.clear()
-            self.heads[text] = head
-
-
-class Run:
-    """How frames begin that follow each other and differ in nothing, or in one header's value alone.
+        head: the head of its frame.
+        begin: the part that has arrived.
 
     Attributes:
-        head: what they have in common.
-        text: the bytes with which they begin: all of the head and its end, or what comes before that value.
-        size: the number of these bytes.
-        varies: the header in lower case, whose line is the last one; empty if they are all the same.
-        value_size: the bytes of the value in the first of them: Ids are mostly of the same length.
+        head: the head of its frame.
+        missing: the number of bytes that have not arrived.
+        parts: what has arrived. An array holds parts that came in small pieces.
     """
 
-    __slots__ = ("head", "size", "text", "value_size", "varies")
+    __slots__ = ("head", "missing", "parts")
 
-    def __init__(self, head: Head, text: bytes, varies: bytes, value_size: int) -> None:
+    def __init__(self, head: Head, begin: bytes) -> None:
         self.head = head
-        self.text = text
-        self.size = len(text)
-        self.varies = varies
-        self.value_size = value_size
+        self.missing = head.size
+        self.parts: list[bytes | bytearray] = []
+        self.add(begin)
 
-
-def _find_varying(heads: dict[bytes, Head], text: bytes) -> tuple[Head | None, bytes, int, int]:
-    """The head that is remembered but for its Id or its Seq; and the header's name, and where its value is."""
-    name, at, end = _varying_line(text)
-    if not name:
-        return None, name, at, end
-    return heads.get(text[:at] + text[end:]), name, at + len(name) + 3, end
-
-
-def _varying_line(text: bytes) -> tuple[bytes, int, int]:
-    """Where in a head the line of its Id or of its Seq is.
-
-    Returns:
-        The header's name in lower case, where its line begins, and where it ends; no name if there is no such line, or
-        if it is not written in the most common way, which for a Seq is on the last line.
-    """
-    end = len(text)
-    at = text.rfind(b"\n")
-    if at < 0:
-        return _NO_PLACE
-    name = b"id"
-    if text[at : at + 6] == b"\nSeq: ":
-        name = b"seq"
-    elif text[at : at + 5] != b"\nId: ":
-        at = text.find(b"\nId: ")
-        if at < 0:
-            return _NO_PLACE
-        end = text.find(b"\n", at + 1)
-    return (name, at, end) if is_identifier(text[at + len(name) + 3 : end]) else _NO_PLACE
+    def add(self, data: bytes) -> None:
+        """Add a part that has arrived."""
+        self.missing -= len(data)
+        if len(data) >= _LARGE_PART:
+            self.parts.append(data)
+        elif self.parts and isinstance(last := self.parts[-1], bytearray):
+            last += data
+        else:
+            self.parts.append(bytearray(data))
 
 
 class Parser:
-    """The frames of one direction of one connection (docs/protocol.md, section 2).
+    """The frames of one direction of one connection (section 2).
 
     Args:
-        cache: the heads known so far and the limit on bodies, shared with other parsers.
-
-    Attributes:
-        partial: whether a frame has begun and is not whole yet.
+        cache: reads the heads, and holds the limit on bodies; shared with other parsers.
     """
 
-    __slots__ = ("_broken", "_cache", "_head", "_known", "_need", "_rest", "_size", "partial")
+    __slots__ = ("_begun", "_body", "_broken", "_cache")
 
     def __init__(self, cache: HeadCache) -> None:
         self._cache = cache
-        self._known = cache.heads
-        self._rest: list[bytes | bytearray] | None = None  # an empty list would cost every connection its bytes
-        self._head: Head | None = None
-        self._size = 0
-        self._need = 0
+        self._begun = b""  # the bytes of a head that has not arrived whole
+        self._body: _Body | None = None
         self._broken = False
-        self.partial = False
+
+    @property
+    def partial(self) -> bool:
+        """Whether a frame has begun and has not arrived whole."""
+        return self._body is not None or self._begun != b""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take in bytes as they came.
+        """Take bytes that have arrived.
 
         Args:
             data: any number of bytes, cut anywhere.
 
         Returns:
-            The frames that are now whole, in order. If the bytes stop making sense the last one has the verb
-            MALFORMED, and there will be no more (rule 2.8).
+            The frames that have now arrived whole, in order. If the end of a frame cannot be told, the last one has the
+            verb MALFORMED, and no other will follow it, whatever arrives (rule 2.8).
         """
-        known = self._known.get
-        if self._rest is None and len(data) < _SHORT:
-            # The most common case by far: these bytes are one frame, no more and no less.
-            text, blank, body = data.partition(b"\n\n")
-            head = known(text)
-            if head is None and blank and len(text) < _CACHED_HEAD:
-                head, name, begin, end = _find_varying(self._known, text)
-                if head is not None:
-                    head = head.with_header(name, text[begin:end])
-            if head is not None and len(body) == head.size and blank:
-                return [(head, body)]
         frames: list[Frame] = []
-        position = start = 0
-        if self._rest is not None:
-            missing = self._need - self._size
-            if len(data) < missing:
-                self._add(self._rest, data)
-                return frames
-            if self._head is None:
-                self._rest.append(data)
-                data = b"".join(self._rest)
-            else:
-                self._rest.append(data[:missing])
-                frames.append((self._head, b"".join(self._rest)))
-                position = missing
-                self._head = None
-            self._rest = None
-            self.partial = False
+        if self._broken:
+            return frames
+        position = 0
+        if self._body is not None:
+            position = self._add_to_body(self._body, data, frames)
+        elif self._begun:
+            data = self._begun + data
+            self._begun = b""
         find = data.find
+        known = self._cache.heads.get
         size = len(data)
-        run: Run | None = None
         while position < size:
-            head = None
-            if run is not None:
-                start = position + run.size
-                if data[position:start] == run.text:
-                    if not run.varies:
-                        head = run.head
-                    else:
-                        end = start + run.value_size
-                        value = data[start:end]
-                        start = end + 2
-                        if data[end:start] == b"\n\n" and is_identifier(value):
-                            head = run.head.with_header(run.varies, value)
-            if head is None:
-                end = find(b"\n\n", position, position + _CACHED_HEAD)
-                if end > 0:
-                    text = data[position:end]
-                    start = end + 2
-                    head = known(text)
-                    if head is not None:
-                        run = Run(head, text + b"\n\n", b"", 0)
-                    else:
-                        head, name, begin, end = _find_varying(self._known, text)
-                        if head is not None:
-                            if end == len(text):
-                                run = Run(head, text[:begin], name, end - begin)
-                            head = head.with_header(name, text[begin:end])
-            if head is None:
-                position, head, start = self._read(data, position)
+            end = find(b"\n\n", position, position + _SHORT_HEAD)
+            text = data[position:end] if end > 0 else b""
+            head = known(text)
+            if head is not None:
+                start = end + 2
+            else:
+                head, start = self._read_head(data, position, text)
                 if head is None:
                     break
             end = start + head.size
             if end > size:
-                self._head = head
-                self._keep(data, start, head.size)
+                self._body = _Body(head, data[start:])
                 break
             frames.append((head, data[start:end]))
             position = end
         return frames
 
-    def _read(self, data: bytes, position: int) -> tuple[int, Head | None, int]:
-        """The head that begins at or after `position`: where it begins, what it is, and where its body begins.
+    def _add_to_body(self, body: _Body, data: bytes, frames: list[Frame]) -> int:
+        """Add what has arrived to the body that is not whole, and its frame to `frames` if it is whole now.
 
-        It is None if it is not whole yet, which is then kept.
+        Returns:
+            The position in `data` at which the body ends, or at which `data` does.
         """
-        if self._broken:
-            return len(data), None, 0
-        start = _SPACE.match(data, position).end()  # type: ignore[union-attr]
-        blank = _BLANK_LINE.search(data, start, start + MAX_HEAD)
-        if blank is None and len(data) - start < MAX_HEAD:
-            if start < len(data):
-                self._keep(data, start, len(data) - start + 1)
-            return start, None, 0
-        if blank is None:
-            return start, self._break(Head(Verb.MALFORMED, {}, code=103)), len(data)
-        text = data[start : blank.start()]
-        head = read_head(text, self._cache.max_body)
-        if head.verb is Verb.MALFORMED:
-            return start, self._break(head), len(data)
-        if blank.end() - blank.start() == 2:
-            self._cache.remember(text, head)
-        return start, head, blank.end()
+        part = data[: body.missing]
+        body.add(part)
+        if not body.missing:
+            frames.append((body.head, b"".join(body.parts)))
+            self._body = None
+        return len(part)
 
-    def _break(self, head: Head) -> Head:
-        """Understand nothing more, not even what is known."""
+    def _read_head(self, data: bytes, position: int, text: bytes) -> tuple[Head | None, int]:
+        """Read a head that is not known.
+
+        Args:
+            data: what has arrived.
+            position: where the frame before it ends.
+            text: the bytes from there to the first two line feeds in a row; empty if these are not near.
+
+        Returns:
+            The head, and where its body begins. The head is None if it has not arrived whole; it is kept then. Its verb
+            is MALFORMED if the end of the frame cannot be told from it.
+        """
+        if text:
+            head = self._cache.read(text)
+            if head.verb is not _MALFORMED:
+                return head, position + len(text) + 2
+        begin = _BETWEEN_FRAMES.match(data, position).end()  # type: ignore[union-attr]
+        blank_line = _BLANK_LINE.search(data, begin, begin + MAX_HEAD)
+        if blank_line is None and len(data) - begin < MAX_HEAD:
+            self._begun = data[begin:]
+            return None, len(data)
+        head = _TOO_LONG
+        if blank_line is not None:
+            head = self._cache.read(data[begin : blank_line.start()])
+            if head.verb is not _MALFORMED:
+                return head, blank_line.end()
         self._broken = True
-        self._known = {}
-        return head
+        return head, len(data)
 
-    def _keep(self, data: bytes, start: int, need: int) -> None:
-        self._need = need
-        self._size = 0
-        self._rest = []
-        if start < len(data):
-            self._add(self._rest, data[start:])
-        self.partial = True
 
-    def _add(self, rest: list[bytes | bytearray], data: bytes) -> None:
-        """Keep a part of a head or of a body: a large one as it is, small ones in one piece together."""
-        self._size += len(data)
-        if len(data) >= _PIECE:
-            rest.append(data)
-        elif rest and isinstance(last := rest[-1], bytearray):
-            last += data
-        else:
-            rest.append(bytearray(data))
+_TOO_LONG = Head(StartLine(Verb.MALFORMED, code=103), {})
+"""Start line and headers are longer than MAX_HEAD (rule 2.8)."""

@@ -1,0 +1,240 @@
+"""Read the head of a frame: its start line and its headers (docs/protocol.md, section 2).
+
+This is the grammar of what comes in. `read_head` reads a head from its lines and remembers nothing. `HeadCache` reads
+the same heads, and remembers those that come again.
+"""
+
+import re
+
+from twotick.wire.words import SIDES, VERBS, Side, Verb, is_identifier
+
+_BLANKS = b" \t\r"
+_MOST_DIGITS = 10
+_WORD = re.compile(rb"[^ \t\r]+")
+_CODE = re.compile(rb"[0-9]{3}")
+_TRAVELLING = frozenset([b"content-type", b"time", b"reply-to", b"expires", b"edits", b"deletes", b"reacts-to"])
+"""The headers that the recipient gets as the sender wrote them, besides those that begin with X- (rules 9.7, 13.1)."""
+
+_LONGEST_REMEMBERED = 128
+"""The longest start line or head that is remembered, in bytes. Names are short, so longer ones are rare."""
+
+_COMMON = frozenset([b"content-length"])
+"""The headers of heads that come again. A head with any other is likely to come once, as an Id does."""
+
+_NEVER_AGAIN = (Verb.REGISTER, Verb.REGISTERED, Verb.MALFORMED)
+"""The verbs that come at most once on a connection."""
+
+
+class StartLine:
+    """What the first line of a frame says (rules 2.2 and 3.2).
+
+    Attributes:
+        verb: the verb of a frame with a Content-length.
+        verb_alone: the verb of a frame without one, which differs for SEND and FORWARD.
+        name: the user, room or file that the frame is about, as written; empty if there is not exactly one.
+        key: `name` in lower case, by which users are found (rule 4.2).
+        side: the side that a REGISTER or REGISTERED names; None for any other word or verb.
+        code: the number of an ERROR; 0 if there is none.
+        delivered: for a SEND, the answer that the recipient has the message (rule 5.4); otherwise empty.
+    """
+
+    __slots__ = ("code", "delivered", "key", "name", "side", "verb", "verb_alone")
+
+    def __init__(self, verb: Verb, name: bytes = b"", side: Side | None = None, code: int = 0) -> None:
+        self.verb = self.verb_alone = verb
+        self.name = name
+        self.key = name.lower()
+        self.side = side
+        self.code = code
+        self.delivered = b""
+        if verb is Verb.SEND:
+            self.delivered = b"SEND %b\n\n" % name
+            self.verb_alone = Verb.SENT
+        elif verb is Verb.FORWARD:
+            self.verb_alone = Verb.UNKNOWN
+        if not name and verb in (Verb.SEND, Verb.FORWARD):
+            self.verb = self.verb_alone = Verb.UNKNOWN
+
+
+class Head:
+    """What the start line and the headers of a frame say.
+
+    Frames that begin with the same bytes share one head if it has no headers but Content-length. Any other head belongs
+    to one frame alone.
+
+    Attributes:
+        verb: the first word.
+        name: the user, room or file that the frame is about, as written; empty if there is not exactly one.
+        key: `name` in lower case, by which users are found (rule 4.2).
+        side: for REGISTER and REGISTERED, the side that is registered; None if the word names none.
+        code: for ERROR, its number, or 0 if it has none; for MALFORMED, the number of the error that says why.
+        delivered: for SEND, the answer that the recipient has the message (rule 5.4).
+        headers: the values, by the header's name in lower case.
+        travels: the lines of the headers that go from sender to recipient, each with its line feed (rule 9.7).
+        size: the bytes of body that follow; 0 without a Content-length.
+        length_end: for SEND, the end of the FORWARD's head, which follows `forward_start` (rule 5.2).
+        id: the Id; empty if there is none, or none that is well formed (rule 9.5).
+        seq: the Seq as written; empty if there is none.
+        is_plain: whether there are no headers but Content-length and Id.
+    """
+
+    __slots__ = (
+        "code",
+        "delivered",
+        "headers",
+        "id",
+        "is_plain",
+        "key",
+        "length_end",
+        "name",
+        "seq",
+        "side",
+        "size",
+        "travels",
+        "verb",
+    )
+
+    # Written out, because mypyc does not compile the constructor of a dataclass.
+    def __init__(
+        self, start: StartLine, headers: dict[bytes, bytes], size: int | None = None, travels: bytes = b""
+    ) -> None:
+        """Put a head together.
+
+        Args:
+            start: what its start line says.
+            headers: the values, by the header's name in lower case.
+            size: the value of Content-length; None without that header.
+            travels: the lines of the headers that go along to the recipient.
+        """
+        self.verb = start.verb_alone if size is None else start.verb
+        self.name = start.name
+        self.key = start.key
+        self.side = start.side
+        self.code = start.code
+        self.delivered = start.delivered
+        self.headers = headers
+        self.travels = travels
+        self.size = size or 0
+        self.length_end = b"%d\n\n" % self.size if self.delivered else b""
+        identifier = headers.get(b"id")
+        self.id = identifier if identifier and is_identifier(identifier) else b""
+        self.seq = headers.get(b"seq", b"")
+        self.is_plain = len(headers) == (size is not None) + (identifier is not None)
+
+
+_UNCLEAR = Head(StartLine(Verb.MALFORMED, code=103), {})
+_TOO_LARGE = Head(StartLine(Verb.MALFORMED, code=106), {})
+
+
+def read_start_line(line: bytes) -> StartLine | None:
+    """Read a start line (rule 2.2).
+
+    Args:
+        line: the line, without its line feed.
+
+    Returns:
+        What the line says; None if it has no words.
+    """
+    words = _WORD.findall(line)
+    if not words:
+        return None
+    verb = VERBS.get(words.pop(0), Verb.UNKNOWN)
+    side = None
+    code = 0
+    if verb in (Verb.REGISTER, Verb.REGISTERED) and words:
+        side = SIDES.get(words.pop(0))
+    elif verb is Verb.ERROR:
+        if words and _CODE.fullmatch(words[0]):
+            code = int(words[0])
+        words = []  # the text of an error names no user (rule 7.1)
+    return StartLine(verb, words[0] if len(words) == 1 else b"", side, code)
+
+
+def read_head(start: StartLine | None, lines: list[bytes], max_body: int) -> Head:
+    """Read the head of a frame (rules 2.3 and 2.6 to 2.8).
+
+    Args:
+        start: what its start line says; None if that line has no words.
+        lines: its header lines, without their line feeds.
+        max_body: the longest body accepted, in bytes.
+
+    Returns:
+        The head. Its verb is MALFORMED, and its code says why, if the end of the frame cannot be told from it.
+    """
+    if start is None:
+        return _UNCLEAR
+    headers: dict[bytes, bytes] = {}
+    travels = b""
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        written = name.strip(_BLANKS)
+        name = written.lower()
+        if not colon or not name or (name in headers and name == b"content-length"):
+            return _UNCLEAR
+        value = value.strip(_BLANKS)
+        headers[name] = value
+        if name in _TRAVELLING or name.startswith(b"x-"):
+            travels += b"%b: %b\n" % (written, value)
+    digits = headers.get(b"content-length")
+    if digits is None:
+        return Head(start, headers, None, travels)
+    if not digits.isdigit() or len(digits) > _MOST_DIGITS:
+        return _UNCLEAR
+    size = int(digits)
+    return Head(start, headers, size, travels) if size <= max_body else _TOO_LARGE
+
+
+class HeadCache:
+    """Reads heads, and remembers those that come again. The parsers of a process share one.
+
+    A client writes to the same few users again and again, so the same start lines come, often with headers that differ
+    each time, such as an Id. What a start line says is therefore remembered by its bytes. So is a whole head that has
+    no headers but Content-length: `Parser` finds it in `heads` without reading a line.
+
+    Args:
+        max_body: the longest body accepted, in bytes (rule 2.7).
+        capacity: how many start lines, and how many heads, are remembered before all are forgotten, so that clients
+            cannot fill the memory with names that they make up; 0 to remember nothing.
+
+    Attributes:
+        heads: the heads that are remembered, by their bytes without the blank line.
+    """
+
+    __slots__ = ("_capacity", "_max_body", "_start_lines", "heads")
+
+    def __init__(self, max_body: int, capacity: int = 32768) -> None:
+        self._max_body = max_body
+        self._capacity = capacity
+        self._start_lines: dict[bytes, StartLine] = {}
+        self.heads: dict[bytes, Head] = {}
+
+    def read(self, text: bytes) -> Head:
+        """Read a head, and remember what may come again.
+
+        Args:
+            text: start line and header lines, without the blank line that ends them.
+
+        Returns:
+            The head, as from `read_head`.
+        """
+        lines = text.split(b"\n")
+        line = lines.pop(0)
+        start = self._start_lines.get(line) or self._read_start_line(line)
+        head = read_head(start, lines, self._max_body)
+        if len(lines) <= 1 and head.headers.keys() <= _COMMON and self._is_worth_keeping(text, head.verb):
+            if len(self.heads) >= self._capacity:
+                self.heads.clear()
+            self.heads[text] = head
+        return head
+
+    def _read_start_line(self, line: bytes) -> StartLine | None:
+        start = read_start_line(line)
+        if start is not None and self._is_worth_keeping(line, start.verb):
+            if len(self._start_lines) >= self._capacity:
+                self._start_lines.clear()
+            self._start_lines[line] = start
+        return start
+
+    def _is_worth_keeping(self, text: bytes, verb: Verb) -> bool:
+        """Return whether a start line or a head may come again, and takes little memory."""
+        return len(text) <= _LONGEST_REMEMBERED and verb not in _NEVER_AGAIN and self._capacity > 0
