@@ -23,7 +23,7 @@ from servers import BIN, MeasurementError, running, stop
 from twotick.client import State
 from twotick.client.trust import tokens
 from twotick.ui.app.app import folder_of
-from twotick.ui.app.model.model import LocalMessage
+from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.repository import ChatRepository
 from twotick.ui.app.storage.store import LocalStore
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from twotick.client import State
-from twotick.ui.app.model.model import WAITING, ConversationRegistry, LocalMessage
+from twotick.ui.app.model.messages import WAITING, LocalMessage
+from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.storage.store import LocalStore
 
 MORNING = datetime(2026, 11, 23, 9, 30).astimezone(UTC)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.client.members import Chat, until
 from twotick.client.trust.tokens import Credential
-from twotick.ui.app.model.model import LocalMessage
+from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.member import MemberSession
 

@@ -8,15 +8,12 @@ from typing import Any
 
 from tests.ui.app.people import Person
 from twotick.client import State, TwotickError
+from twotick.client.member.results import RecipientState
 from twotick.ui.app.app import AppOptions, TwotickApp
-from twotick.ui.app.model.model import (
-    ConversationRegistry,
-    LocalConversation,
-    LocalMessage,
-    MemberListing,
-    RecipientState,
-    RoomListing,
-)
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.messages import LocalMessage
+from twotick.ui.app.model.registry import ConversationRegistry
+from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.base import ChatSession, Permission, SearchHit, SearchPage
 
 ALL = frozenset(Permission)
@@ -101,7 +98,7 @@ class Played(ChatSession):
 
     def mark_read(self, conversation: LocalConversation) -> None:
         if conversation.unread:
-            self.all.count(conversation, 0, 0)
+            self.all.set_unread(conversation, 0, 0)
 
     def save_draft(self, conversation: LocalConversation, draft: str) -> None:
         conversation.draft = draft
@@ -190,12 +187,12 @@ class Played(ChatSession):
     async def set_muted(self, conversation: LocalConversation, muted: bool) -> None:
         self._note("mute", conversation.name, muted)
         conversation.muted = muted
-        self.all.changed(conversation)
+        self.all.on_change(conversation)
 
     async def set_blocked(self, conversation: LocalConversation, blocked: bool) -> None:
         self._note("block", conversation.name, blocked)
         conversation.blocked = blocked
-        self.all.changed(conversation)
+        self.all.on_change(conversation)
 
     async def report(self, conversation: LocalConversation, text: str, message: LocalMessage | None = None) -> None:
         self._note("report", conversation.name, text, message.id if message else "")

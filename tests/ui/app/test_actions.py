@@ -11,16 +11,11 @@ from tests.ui.app.making import MORNING, message, put
 from tests.ui.app.people import Person, guest, person
 from tests.ui.app.stage import Played, on_stage
 from twotick.client import State
+from twotick.client.member.results import RecipientState
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
-from twotick.ui.app.model.model import (
-    Attachment,
-    MemberListing,
-    RecipientState,
-    RoomEvent,
-    RoomListing,
-    TransferProgress,
-    UserPresence,
-)
+from twotick.ui.app.model.conversations import UserPresence
+from twotick.ui.app.model.messages import Attachment, RoomEvent, TransferProgress
+from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.screens.main import MainScreen
 from twotick.ui.app.session.base import Permission, SearchHit, SearchPage
 from twotick.ui.app.widgets.message_list import MessageList
@@ -248,7 +243,7 @@ async def test_somebody_is_blocked_after_a_question(alice: Person, session: Play
 
 async def test_what_blocked_users_say_in_a_room_is_hidden_until_it_is_asked_for(alice: Person, session: Played) -> None:
     session.all.open("bob").blocked = True
-    session.all.changed(session.all.open("#team"))
+    session.all.on_change(session.all.open("#team"))
     await alice.sees("bob is blocked: v shows it")
     assert "who comes?" not in alice.screen
     await alice.press("escape", "up", "v")
@@ -387,7 +382,7 @@ async def test_one_reacts_with_an_emoji_that_is_found_by_its_name(alice: Person,
     await asks(alice, session, "react", "t1", "\U0001f389")
     team = session.all.open("#team")
     team.messages[1].reactions = {"\U0001f389": ["Alice"], "\U0001f44d": ["carol"]}
-    session.all.alter(team.messages[1])
+    session.all.message_changed(team.messages[1])
     await alice.sees("\U0001f389 1  \U0001f44d 1")
     await alice.press("plus")
     await alice.sees("\U0001f389  take it back")
@@ -503,7 +498,7 @@ async def test_how_much_of_a_file_is_here_is_shown(alice: Person, session: Playe
     put(session.all, each)
     for done, share in ((0, "  0%"), (250, " 25%"), (1000, "100%")):
         each.transfer = TransferProgress(done, 1000)
-        session.all.alter(each)
+        session.all.message_changed(each)
         await alice.sees(share)
 
 

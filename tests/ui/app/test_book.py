@@ -4,7 +4,7 @@ import pytest
 
 from tests.ui.app.making import MORNING, message
 from twotick.client import State
-from twotick.ui.app.model.model import WAITING, ChangeKind, LocalMessage, MessageChange
+from twotick.ui.app.model.messages import WAITING, ChangeKind, LocalMessage, MessageChange
 from twotick.ui.app.session.repository import ChatRepository
 from twotick.ui.app.storage.store import LocalStore
 

@@ -9,7 +9,7 @@ from tests.ui.test_text import anything, obeyed, tricks
 from twotick.client import State
 from twotick.ui.app.layout.messages import MOST_LINES, LayoutContext, height, lines
 from twotick.ui.app.layout.wrapping import Line, folded, links, wrapped
-from twotick.ui.app.model.model import Attachment, LocalMessage, RoomEvent, TransferProgress
+from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomEvent, TransferProgress
 
 BEFORE = message("before", 0)
 widths = st.integers(1, 120)

@@ -10,7 +10,9 @@ from tests.client.members import chatting, until
 from tests.ui.app.making import message, put
 from tests.ui.app.people import member, person
 from twotick.ui.app.layout import messages as layout
-from twotick.ui.app.model.model import Attachment, ConversationRegistry, LocalConversation, LocalMessage
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.messages import Attachment, LocalMessage
+from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.widgets import message_list as messages
 from twotick.ui.app.widgets.message_list import MessageList
 

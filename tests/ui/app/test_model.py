@@ -7,15 +7,9 @@ import pytest
 
 from tests.ui.app.making import MORNING, message
 from twotick.client import State
-from twotick.ui.app.model.model import (
-    TYPING,
-    WAITING,
-    ConversationKind,
-    ConversationRegistry,
-    LocalMessage,
-    RoomEvent,
-    UserPresence,
-)
+from twotick.ui.app.model.conversations import TYPING, ConversationKind, UserPresence
+from twotick.ui.app.model.messages import WAITING, LocalMessage, RoomEvent
+from twotick.ui.app.model.registry import ConversationRegistry
 
 numbers = itertools.count(1)
 
@@ -114,7 +108,7 @@ def test_an_older_message_than_those_that_are_loaded_is_not_shown_before_the_gap
 def test_whoever_looks_is_told_what_has_changed() -> None:
     told: list[str] = []
     conversations = alice()
-    conversations.changed = lambda each: told.append(each.key)
+    conversations.on_change = lambda each: told.append(each.key)
     add(conversations, message(peer="Bob"))
     assert set(told) == {"bob"}
 
@@ -135,7 +129,7 @@ def test_only_what_somebody_else_has_said_counts_as_unread_and_not_what_the_serv
     event = message(seq=4)
     event.event = RoomEvent("joined")
     deleted = message(seq=5)
-    deleted.forget(MORNING)
+    deleted.mark_deleted(MORNING)
     for each in (message(seq=1), message(seq=2), message(seq=3), event, deleted):
         add(conversations, each)
     assert bob.unread == 4
@@ -148,7 +142,7 @@ def test_a_message_is_found_by_who_has_sent_it_and_its_id() -> None:
     bob = conversations.open("bob")
     assert [conversations.find_message(bob, name, "x") for name in ("BOB", "alice")] == bob.messages
     assert conversations.find_message(bob, "bob", "y") is None
-    conversations.stored = lambda key, sender, ident: message(f"{key} {sender} {ident}")
+    conversations.find_stored = lambda key, sender, ident: message(f"{key} {sender} {ident}")
     found = conversations.find_message(bob, "", "y")
     assert found is not None
     assert found.text == "bob  y"

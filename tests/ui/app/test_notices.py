@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from tests.ui.app.making import message, put
-from twotick.ui.app.model.model import ConversationRegistry, LocalMessage, RoomEvent
+from twotick.ui.app.model.messages import LocalMessage, RoomEvent
+from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.session.notifications import Notify, rings, tell
 
 

@@ -11,15 +11,10 @@ from tests.ui.app.people import Person
 from tests.ui.app.stage import Played, on_stage
 from tests.ui.test_text import obeyed
 from twotick.client import State
-from twotick.ui.app.model.model import (
-    Attachment,
-    MemberListing,
-    RecipientState,
-    RoomEvent,
-    RoomListing,
-    TransferProgress,
-    UserPresence,
-)
+from twotick.client.member.results import RecipientState
+from twotick.ui.app.model.conversations import UserPresence
+from twotick.ui.app.model.messages import Attachment, RoomEvent, TransferProgress
+from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.base import SearchHit, SearchPage
 from twotick.ui.app.widgets.sidebar import Sidebar
 

@@ -8,7 +8,7 @@ import pytest
 from tests.client.members import Proxy, chatting, until
 from tests.ui.app.sessions import device
 from twotick.client import State, TwotickError
-from twotick.ui.app.model.model import LocalMessage
+from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import Permission, SearchHit
 
 DEVICES = ("laptop", "phone")

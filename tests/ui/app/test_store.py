@@ -10,7 +10,8 @@ import pytest
 
 from tests.ui.app.making import MORNING, message, stored
 from twotick.client import State
-from twotick.ui.app.model.model import WAITING, Attachment, ChangeKind, LocalConversation, MessageChange, RoomEvent
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.messages import WAITING, Attachment, ChangeKind, MessageChange, RoomEvent
 from twotick.ui.app.storage.store import LocalStore, LocalStoreError
 
 HIM = MessageChange(ChangeKind.EDIT, "Bob", "x")

@@ -17,7 +17,7 @@ from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
 from twotick.ui.app.layout.messages import summary
-from twotick.ui.app.model.model import LocalMessage
+from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.screens.main import MainScreen
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.member import MemberSession

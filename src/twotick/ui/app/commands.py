@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from textual.binding import Binding
 
-from twotick.ui.app.model.model import ConversationKind, LocalConversation, LocalMessage
+from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
+from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import ChatSession, Permission
 
 

@@ -10,7 +10,8 @@ from textual.app import App
 from textual.screen import ModalScreen, Screen
 
 from twotick.client import TwotickError
-from twotick.ui.app.model.model import LocalConversation, LocalMessage
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import ChatSession, Permission
 from twotick.ui.app.widgets.composer import CompletionList, Composer
 from twotick.ui.app.widgets.message_list import MessageList

@@ -6,8 +6,11 @@ import contextlib
 from textual import work
 
 from twotick.client import State, TwotickError
+from twotick.client.member.results import RecipientState
 from twotick.ui.app.actions.base import ActionScreen
-from twotick.ui.app.model.model import LocalConversation, LocalMessage, MemberListing, RecipientState
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.messages import LocalMessage
+from twotick.ui.app.model.rooms import MemberListing
 from twotick.ui.app.session.base import ChatSession, Permission
 from twotick.ui.app.widgets.details import DetailsPane
 

@@ -15,7 +15,8 @@ from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.page import TextPage
 from twotick.ui.app.layout.messages import event_text, summary
 from twotick.ui.app.layout.wrapping import links, shortened
-from twotick.ui.app.model.model import LocalConversation, LocalMessage
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import Permission
 from twotick.ui.app.widgets.completion import emoji
 from twotick.ui.app.widgets.details import receipts_text

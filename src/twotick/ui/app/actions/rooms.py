@@ -10,7 +10,8 @@ from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.new_room import NewRoomDialog
 from twotick.ui.app.layout.messages import one_line
-from twotick.ui.app.model.model import ConversationKind, LocalConversation, MemberListing, RoomListing
+from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
+from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.widgets.sidebar import dot
 from twotick.ui.text import placed
 from twotick.wire import is_name, is_room

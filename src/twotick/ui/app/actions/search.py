@@ -19,7 +19,8 @@ from twotick.ui.app.actions.messages import MessageActions
 from twotick.ui.app.dialogs.tick import TickBox
 from twotick.ui.app.layout.messages import summary
 from twotick.ui.app.layout.wrapping import shortened
-from twotick.ui.app.model.model import LocalConversation, LocalMessage
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import SearchHit
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.text import placed

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from twotick.client import State
 from twotick.ui.app.layout.wrapping import Line, Span, cut, put_right, rule, shortened, styled, wrapped
-from twotick.ui.app.model.model import Attachment, LocalMessage, RoomEvent, TransferProgress
+from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomEvent, TransferProgress
 from twotick.ui.text import placed, size_text
 
 MOST_LINES = 16

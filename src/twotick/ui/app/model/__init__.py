@@ -1,1 +1,1 @@
-"""Conversations and messages in memory."""
+"""Conversations, messages and rooms in memory. Nothing here knows the screen, the disk or the network."""

@@ -20,7 +20,8 @@ from twotick.ui.app.commands import COMMANDS, ON_MESSAGES, Command, bindings, fi
 from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.keys import KeysPage
-from twotick.ui.app.model.model import ConversationKind, LocalConversation, LocalMessage
+from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
+from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.activity import ActivityMonitor
 from twotick.ui.app.session.base import ChatSession, Permission
 from twotick.ui.app.widgets.composer import Composer
@@ -129,8 +130,8 @@ class MainScreen(RoomActions, PeopleActions, FileActions, SearchActions, Details
 
     def on_mount(self) -> None:
         """Begin with what was said last."""
-        self._conversations.changed = self._changed
-        self._conversations.altered = self.messages.alter
+        self._conversations.on_change = self._changed
+        self._conversations.on_message_change = self.messages.alter
         self.session.on_refusal = lambda reason: self.say(reason, problem=True)
         if self._first is None:
             self._first = next((each.name for each in self._conversations), None)
@@ -146,8 +147,8 @@ class MainScreen(RoomActions, PeopleActions, FileActions, SearchActions, Details
 
     def on_unmount(self) -> None:
         """Nobody looks any more."""
-        self._conversations.changed = lambda _: None
-        self._conversations.altered = lambda _: None
+        self._conversations.on_change = lambda _: None
+        self._conversations.on_message_change = lambda _: None
         self.session.on_refusal = lambda _: None
 
     # What is shown

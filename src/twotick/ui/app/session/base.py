@@ -14,15 +14,10 @@ from typing import ClassVar, NamedTuple
 from twotick.client.errors import TwotickError
 from twotick.client.member.events import State
 from twotick.client.member.results import RecipientState
-from twotick.ui.app.model.model import (
-    WAITING,
-    ConversationRegistry,
-    LocalConversation,
-    LocalMessage,
-    MemberListing,
-    RoomListing,
-    now,
-)
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.messages import WAITING, LocalMessage, now
+from twotick.ui.app.model.registry import ConversationRegistry
+from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.repository import ChatRepository, new_id
 from twotick.ui.app.storage.store import LocalStore
 

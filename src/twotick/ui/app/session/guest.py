@@ -5,7 +5,8 @@ from pathlib import Path
 
 from twotick.client import Client, ConnectionLost, NameTaken, NotDelivered, State, connect
 from twotick.client import Message as Arrival
-from twotick.ui.app.model.model import LocalConversation, LocalMessage, now
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.messages import LocalMessage, now
 from twotick.ui.app.session.base import ChatSession, Permission
 from twotick.ui.app.storage.store import LocalStore
 from twotick.ui.tasks import together

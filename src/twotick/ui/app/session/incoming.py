@@ -9,18 +9,8 @@ from twotick.client.member.messages import Event as ClientEvent
 from twotick.client.member.messages import EventKind, FileInfo, MemberMessage, Reference
 from twotick.client.member.results import Conversation as Standing
 from twotick.client.member.results import Role
-from twotick.ui.app.model.model import (
-    TYPING,
-    Attachment,
-    ChangeKind,
-    ConversationKind,
-    LocalConversation,
-    LocalMessage,
-    MessageChange,
-    RoomEvent,
-    UserPresence,
-    now,
-)
+from twotick.ui.app.model.conversations import TYPING, ConversationKind, LocalConversation, UserPresence
+from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, RoomEvent, now
 from twotick.ui.app.session.repository import ChatRepository
 from twotick.wire import is_identifier, is_name, is_room
 
@@ -110,7 +100,7 @@ class EntryHandler:
             entry.headers.get(EVERYONE.lower()),
         )
         if (deleted := _utc(entry.deleted)) is not None:
-            message.forget(deleted)
+            message.mark_deleted(deleted)
         return name, message
 
     def _where(self, entry: MemberMessage) -> str | None:
@@ -238,7 +228,7 @@ class EntryHandler:
             waiting = {each.conversation for each in self._book.waiting}
             newest = {each.key: max(each.counted, self._book.store.newest(each.key)) for each in self._conversations}
             before = reversed(list(self._conversations))
-            self._conversations.known(sorted(before, key=lambda each: (each.key in waiting, newest[each.key])))
+            self._conversations.add_in_order(sorted(before, key=lambda each: (each.key in waiting, newest[each.key])))
 
     def _take_standing(self, conversation: LocalConversation, standing: Standing) -> None:
         store, key = self._book.store, conversation.key
@@ -276,7 +266,7 @@ class EntryHandler:
 
     def _typing_ended(self, conversation: LocalConversation) -> None:
         del self._typing_ends[conversation.key]
-        self._conversations.changed(conversation)
+        self._conversations.on_change(conversation)
 
     def close(self) -> None:
         """Nobody types any more."""

@@ -30,16 +30,8 @@ from twotick.client import (
 from twotick.client.member.events import Presence as Whereabouts
 from twotick.client.member.messages import FileInfo
 from twotick.client.trust.tokens import Credential
-from twotick.ui.app.model.model import (
-    Attachment,
-    ChangeKind,
-    ConversationKind,
-    LocalConversation,
-    LocalMessage,
-    MessageChange,
-    TransferProgress,
-    UserPresence,
-)
+from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
+from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, TransferProgress
 from twotick.ui.app.session.base import Permission
 from twotick.ui.app.session.incoming import EVERYONE, EntryHandler
 from twotick.ui.app.session.permissions import may
@@ -252,7 +244,7 @@ class MemberSession(MemberRequests):
         if (change := message.change) is not None:
             mine = change.sender.lower() == self.name.lower()
             about = ("" if mine else change.sender, change.id)
-            match change.action:
+            match change.kind:
                 case ChangeKind.EDIT:
                     options["edits"] = change.id
                 case ChangeKind.DELETE:

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from twotick.ui.app.model.model import ConversationKind, ConversationRegistry, LocalMessage
+from twotick.ui.app.model.conversations import ConversationKind
+from twotick.ui.app.model.messages import LocalMessage
+from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.text import placed
 
 Notify: TypeAlias = Literal["bell", "desktop", "off"]

@@ -1,7 +1,8 @@
 """What a member can do, as far as it is known here (docs/protocol.md, rules 12.2, 13.1 and 16.3)."""
 
 from twotick.client.member.events import State
-from twotick.ui.app.model.model import ConversationKind, LocalConversation, LocalMessage
+from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
+from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import Permission
 
 _OWNER = "owner"

@@ -5,15 +5,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from twotick.client.member.events import State
-from twotick.ui.app.model.model import (
-    WAITING,
-    ChangeKind,
-    ConversationKind,
-    ConversationRegistry,
-    LocalConversation,
-    LocalMessage,
-    MessageChange,
-)
+from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
+from twotick.ui.app.model.messages import WAITING, ChangeKind, LocalMessage, MessageChange
+from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.storage.store import MOST_CONVERSATIONS, LocalStore
 
 PAGE = 100
@@ -47,8 +41,8 @@ class ChatRepository:
         self.name = name
         self.store = store
         self.conversations = ConversationRegistry(name)
-        self.conversations.known(store.conversations())
-        self.conversations.stored = self._stored
+        self.conversations.add_in_order(store.conversations())
+        self.conversations.find_stored = self._stored
         self.waiting = store.waiting()
         self.on_refusal: Callable[[str], None] = lambda _: None
         self._added = 0
@@ -90,7 +84,7 @@ class ChatRepository:
     def changed(self, conversation: LocalConversation) -> None:
         """A conversation is different: keep that, and show it."""
         self.store.change_conversation(conversation)
-        self.conversations.changed(conversation)
+        self.conversations.on_change(conversation)
 
     def read(self, conversation: LocalConversation, up_to: int) -> None:
         """A conversation was read up to that number of the log."""
@@ -114,7 +108,7 @@ class ChatRepository:
 
     def live(self, message: LocalMessage) -> LocalMessage:
         """The object that stands for a message of the local store everywhere."""
-        loaded = self.conversations.loaded(message.number)
+        loaded = self.conversations.loaded_message(message.number)
         if loaded is not None:
             return loaded
         for each in self.waiting:
@@ -185,7 +179,7 @@ class ChatRepository:
         """So many recipients of a message to a room have it."""
         message.have, message.of = have, of
         self.store.settle(message)
-        self.conversations.alter(message)
+        self.conversations.message_changed(message)
 
     def _settle_change(
         self, message: LocalMessage, change: MessageChange, state: State, place: int, reason: str
@@ -213,7 +207,7 @@ class ChatRepository:
             text: the new text, or the reaction.
             when: when it was done.
         """
-        match change.action:
+        match change.kind:
             case ChangeKind.EDIT:
                 self.store.edit(change, key, place, text, when)
             case ChangeKind.DELETE:
@@ -233,7 +227,7 @@ class ChatRepository:
             shown.edited, shown.deleted, shown.reactions = kept.edited, kept.deleted, kept.reactions
             shown.changing = False
             self._lay_over(shown)
-        self.conversations.alter(shown)
+        self.conversations.message_changed(shown)
 
     def _lay_over(self, message: LocalMessage) -> None:
         """Change a message as it will be when what waits was sent."""
@@ -246,12 +240,12 @@ class ChatRepository:
                 or about != (change.sender.lower(), change.id)
             ):
                 continue
-            match change.action:
+            match change.kind:
                 case ChangeKind.EDIT:
                     message.text, message.edited = each.text, each.time
                     message.changing = True
                 case ChangeKind.DELETE:
-                    message.forget(each.time)
+                    message.mark_deleted(each.time)
                     message.changing = True
                 case ChangeKind.REACT:
                     _react(message.reactions, self.name, each.text)

@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING
 from twotick.client.errors import RequestRefused, TwotickError
 from twotick.client.member.messages import FileInfo
 from twotick.client.member.results import RecipientState, Role, RoomInfo
-from twotick.ui.app.model.model import (
-    LocalConversation,
-    LocalMessage,
-    MemberListing,
-    Place,
-    RoomListing,
-    TransferProgress,
-)
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.messages import LocalMessage, Place, TransferProgress
+from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.base import ChatSession, SearchHit, SearchPage
 from twotick.ui.app.session.incoming import LONGEST_TOPIC, EntryHandler, access_of, left
 from twotick.ui.app.session.repository import PAGE
@@ -142,7 +137,7 @@ class MemberRequests(ChatSession):
 
     def _transferred(self, message: LocalMessage, transfer: TransferProgress | None) -> None:
         message.transfer = transfer
-        self.conversations.alter(message)
+        self.conversations.message_changed(message)
 
     # Rooms
 

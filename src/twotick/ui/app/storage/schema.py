@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from twotick.client.member.events import State
-from twotick.ui.app.model.model import WAITING
+from twotick.ui.app.model.messages import WAITING
 
 _VERSION = 2
 

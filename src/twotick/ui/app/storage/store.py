@@ -20,16 +20,8 @@ from typing import Any
 
 from twotick.client.errors import TwotickError
 from twotick.client.member.events import State
-from twotick.ui.app.model.model import (
-    WAITING,
-    Attachment,
-    ChangeKind,
-    LocalConversation,
-    LocalMessage,
-    MessageChange,
-    Place,
-    RoomEvent,
-)
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.messages import WAITING, Attachment, ChangeKind, LocalMessage, MessageChange, Place, RoomEvent
 from twotick.ui.app.storage import schema
 
 _MOST_MESSAGES = 100_000
@@ -240,7 +232,7 @@ class LocalStore:
             return 0
         place, body, edited, deleted = found
         if deleted is not None:
-            message.forget(datetime.fromisoformat(deleted))
+            message.mark_deleted(datetime.fromisoformat(deleted))
             self._erased = True
         else:
             message.text, message.edited = body, datetime.fromisoformat(edited)
@@ -532,7 +524,7 @@ def _values(message: LocalMessage) -> tuple[Any, ...]:
         message.edited and message.edited.isoformat(),
         message.deleted and message.deleted.isoformat(),
         _more(message),
-        change.action.value if change is not None else "",
+        change.kind.value if change is not None else "",
         news,
     )
 

@@ -9,16 +9,12 @@ from textual.content import Content
 from textual.widgets import Static
 
 from twotick.client import State
+from twotick.client.member.results import RecipientState
 from twotick.ui.app.layout.messages import one_line
 from twotick.ui.app.layout.wrapping import links, shortened
-from twotick.ui.app.model.model import (
-    ConversationKind,
-    LocalConversation,
-    LocalMessage,
-    MemberListing,
-    RecipientState,
-    UserPresence,
-)
+from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
+from twotick.ui.app.model.messages import LocalMessage
+from twotick.ui.app.model.rooms import MemberListing
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.sidebar import dot
 from twotick.ui.text import placed, size_text

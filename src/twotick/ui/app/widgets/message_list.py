@@ -16,7 +16,9 @@ from textual.strip import Strip
 
 from twotick.ui.app.layout.messages import LayoutContext, height, lines
 from twotick.ui.app.layout.wrapping import Line
-from twotick.ui.app.model.model import ConversationKind, ConversationRegistry, LocalConversation, LocalMessage
+from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
+from twotick.ui.app.model.messages import LocalMessage
+from twotick.ui.app.model.registry import ConversationRegistry
 
 _MOST_BUILT = 512
 """Messages whose lines are kept."""

@@ -8,7 +8,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from twotick.ui.app.layout.wrapping import shortened
-from twotick.ui.app.model.model import LocalConversation, UserPresence
+from twotick.ui.app.model.conversations import LocalConversation, UserPresence
 from twotick.ui.text import placed
 
 _WIDTH = 24

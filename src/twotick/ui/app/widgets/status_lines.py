@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from twotick.ui.app.layout.messages import one_line, summary
 from twotick.ui.app.layout.wrapping import shortened
-from twotick.ui.app.model.model import ConversationKind, LocalConversation
+from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.details import presence_text
 from twotick.ui.app.widgets.sidebar import dot

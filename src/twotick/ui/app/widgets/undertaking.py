@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from twotick.ui.app.model.model import LocalMessage
+from twotick.ui.app.model.messages import LocalMessage
 
 
 class ComposerMode(NamedTuple):

@@ -1,0 +1,42 @@
+"""Rooms and their members, as lists of them show them."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from twotick.ui.app.model.conversations import UserPresence
+
+
+class RoomListing(NamedTuple):
+    """A room in the list of rooms (rule 12.3).
+
+    Attributes:
+        name: the name with its `#`.
+        access: `public` or `private`.
+        role: the user's role: `owner`, `moderator`, `member` or `none`.
+        members: the number of members.
+        topic: the topic; empty if it has none.
+        invited: whether the user was invited and has not joined yet.
+    """
+
+    name: str
+    access: str
+    role: str
+    members: int
+    topic: str
+    invited: bool
+
+
+class MemberListing(NamedTuple):
+    """A member in the list of a room's members.
+
+    Attributes:
+        name: the member's name.
+        role: `owner`, `moderator` or `member`.
+        since: when the member joined; None if the server does not say.
+        presence: the member's presence; None if it is unknown.
+    """
+
+    name: str
+    role: str
+    since: datetime | None
+    presence: UserPresence | None
