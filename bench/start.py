@@ -89,7 +89,7 @@ def _talk(folder: Path) -> None:
     store = LocalStore(folder / "chat.db")
     book = ChatRepository("alice", store)
     began = datetime.now(UTC) - timedelta(days=3)
-    with store.together():
+    with store.transaction():
         for seq in range(1, _PEOPLE * _MESSAGES + 1):
             peer, outgoing = f"peer{(seq - 1) // _MESSAGES}", seq % 3 == 0
             each = LocalMessage(

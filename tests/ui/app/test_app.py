@@ -9,7 +9,7 @@ from tests.client.members import Proxy, chatting, take, until
 from tests.ui.app.people import guest, member, person
 from twotick.client import connect
 from twotick.ui.app import AppOptions
-from twotick.ui.app.storage.store import LocalStoreError
+from twotick.ui.app.storage.database import LocalStoreError
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.app.widgets.sidebar import Sidebar
 

@@ -101,7 +101,7 @@ def test_to_read_counts_what_came_after(book: ChatRepository) -> None:
 
 
 def test_there_are_never_too_many_conversations(book: ChatRepository, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twotick.ui.app.session.repository.MOST_CONVERSATIONS", 150)
+    monkeypatch.setattr("twotick.ui.app.session.repository.MAX_CONVERSATIONS", 150)
     book.conversation("draft").draft = "typed"
     book.conversation("shown").loaded = True
     book.add(message("hello", peer="shown"))

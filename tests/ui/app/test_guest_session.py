@@ -10,7 +10,7 @@ from tests.ui.app.sessions import running
 from twotick.client import TwotickError, connect
 from twotick.ui.app.session.base import Permission
 from twotick.ui.app.session.guest import GuestSession
-from twotick.ui.app.storage.store import LocalStoreError
+from twotick.ui.app.storage.database import LocalStoreError
 
 
 async def test_what_was_typed_and_not_sent_is_there_again_and_nothing_else(tmp_path: Path) -> None:

@@ -340,7 +340,7 @@ async def test_a_message_that_was_sent_and_not_noted_is_not_sent_twice(tmp_path:
             sent = alice.session.send(alice.session.open("bob"), "once")
             await until(lambda: sent.state is State.DELIVERED)
             sent.state = State.QUEUED  # as if the program had ended before it could note that
-            alice.session.store.settle(sent)
+            alice.session.store.update_state(sent)
         async with device(chat, tmp_path, "alice") as alice:
             assert alice.session.waiting == 1
             await until(lambda: alice.session.waiting == 0)

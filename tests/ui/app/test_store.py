@@ -12,7 +12,8 @@ from tests.ui.app.making import MORNING, message, stored
 from twotick.client import State
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import WAITING, Attachment, ChangeKind, MessageChange, RoomEvent
-from twotick.ui.app.storage.store import LocalStore, LocalStoreError
+from twotick.ui.app.storage.database import LocalStoreError
+from twotick.ui.app.storage.store import LocalStore
 
 HIM = MessageChange(ChangeKind.EDIT, "Bob", "x")
 """A message of bob's."""
@@ -39,7 +40,7 @@ def test_all_is_there_again(file: Path) -> None:
     store = opened(file)
     (bob,) = store.conversations()
     assert (bob.name, bob.draft, bob.read, bob.complete) == ("Bob", "what I", 2, True)
-    assert store.unread("bob", bob.read) == (1, 0)
+    assert store.count_unread("bob", bob.read) == (1, 0)
     first, second = store.page("bob", None, 10)
     assert (first.text, first.place, first.time, first.id) == (came.text, (3, 0), came.time, "x")
     assert (second.outgoing, second.state) == (True, State.ACCEPTED)
@@ -65,7 +66,7 @@ def test_how_a_conversation_is_set_is_there_again(file: Path) -> None:
     team = LocalConversation("#team", "#Team", unread=3, mentions=1, counted=9, muted=True, blocked=True, topic="t")
     team.role, team.members, team.access, team.left = "owner", 7, "public", True
     store.add_conversation(team)
-    store.change_conversation(team)
+    store.update_conversation(team)
     store.close()
     _, again = sorted(LocalStore(file).conversations(), key=lambda each: each.key, reverse=True)
     assert _fields(again) == _fields(team)
@@ -118,7 +119,7 @@ def test_what_is_sent_is_kept_in_order(file: Path) -> None:
     store = opened(file)
     stored(store, *(message(text, WAITING, outgoing=True, state=State.QUEUED) for text in ("one", "two")))
     assert [each.text for each in store.waiting()] == ["one", "two"]
-    assert store.newest() == 0
+    assert store.newest_seq() == 0
 
 
 def test_where_something_waits_or_was_said_last_comes_last(file: Path) -> None:
@@ -126,7 +127,7 @@ def test_where_something_waits_or_was_said_last_comes_last(file: Path) -> None:
     for name, counted in (("carol", 9), ("dave", 0), ("erin", 0)):
         conversation = LocalConversation(name, name, counted=counted)
         store.add_conversation(conversation)
-        store.change_conversation(conversation)
+        store.update_conversation(conversation)
     stored(store, message(seq=7, peer="dave"), message("waits", WAITING, outgoing=True, state=State.QUEUED))
     assert [each.key for each in store.conversations()] == ["erin", "dave", "carol", "bob"]
 
@@ -140,20 +141,20 @@ def test_a_message_is_found_by_its_id_or_its_place(file: Path) -> None:
     def number(found: object) -> int:
         return getattr(found, "number", 0)
 
-    assert number(store.sent("x")) == sent.number
-    assert store.sent("y") is store.sent("") is None
+    assert number(store.find_sent("x")) == sent.number
+    assert store.find_sent("y") is store.find_sent("") is None
     assert number(store.find("bob", "BOB", "y")) == number(store.find("bob", "", "y")) == came.number
     assert store.find("bob", "alice", "y") is store.find("carol", "bob", "y") is store.find("bob", "", "") is None
-    assert number(store.at("bob", 3)) == number(store.in_log(3)) == guest.number
-    assert store.at("bob", 4) is store.in_log(4) is store.in_log(0) is None
+    assert number(store.find_at("bob", 3)) == number(store.find_by_seq(3)) == guest.number
+    assert store.find_at("bob", 4) is store.find_by_seq(4) is store.find_by_seq(0) is None
 
 
 def test_what_was_read_and_not_told_is_known(file: Path) -> None:
     store = opened(file)
     store.set_read("bob", 7)
-    assert store.untold() == [("Bob", 7)]
-    store.set_told("bob", 7)
-    assert store.untold() == []
+    assert store.unreported_reads() == [("Bob", 7)]
+    store.set_reported_read("bob", 7)
+    assert store.unreported_reads() == []
     store.set_read("bob", 3)
     assert store.conversations()[0].read == 7
 
@@ -174,7 +175,8 @@ def test_the_edit_that_stands_last_counts_whenever_it_comes(file: Path) -> None:
     store = opened(file)
     stored(store, message("a", 1, peer="Bob", ident="x"))
     store.edit(HIM, "bob", 3, "c", MORNING)
-    found = store.edit(HIM, "bob", 2, "b", MORNING)
+    store.edit(HIM, "bob", 2, "b", MORNING)
+    found = store.find("bob", "bob", "x")
     assert found is not None
     assert (found.text, found.edited) == ("c", MORNING)
 
@@ -183,7 +185,8 @@ def test_the_edit_that_stands_last_counts_whenever_it_comes(file: Path) -> None:
 def test_an_edit_of_what_comes_later_waits_for_it(file: Path, order: tuple[int, int]) -> None:
     store = opened(file)
     for place in order:
-        assert store.edit(HIM, "bob", place, f"edit {place}", MORNING) is None
+        store.edit(HIM, "bob", place, f"edit {place}", MORNING)
+        assert store.find("bob", "bob", "x") is None
     store.close()
     store = opened(file)
     (came,) = stored(store, message("a", 1, peer="Bob", ident="x"))
@@ -209,11 +212,13 @@ def test_of_what_is_deleted_nothing_is_left_in_any_file(file: Path) -> None:
     store.react(HIM, "bob", 50, "carol", "secret too")
     store.edit(HIM, "bob", 51, "another secret", MORNING)
     for ident in ("x", "y"):
-        found = store.delete(MessageChange(ChangeKind.DELETE, "bob", ident), "bob", 52, MORNING)
+        store.delete(MessageChange(ChangeKind.DELETE, "bob", ident), "bob", 52, MORNING)
+        found = store.find("bob", "bob", ident)
         assert found is not None
         assert (found.text, found.deleted, found.reactions) == ("", MORNING, {})
     assert b"secret" not in b"".join(each.read_bytes() for each in file.parent.iterdir())
-    assert store.edit(HIM, "bob", 53, "more secrets", MORNING) is not None
+    store.edit(HIM, "bob", 53, "more secrets", MORNING)
+    assert store.find("bob", "bob", "x") is not None
     assert [each.text for each in store.page("bob", (3, 0), 10)] == ["", ""]
 
 
@@ -228,12 +233,12 @@ def test_everybody_has_one_reaction_and_may_take_it_back(file: Path) -> None:
     ):
         store.react(HIM, "bob", place, name, text)
     (_, found) = stored(store, message(seq=2), message("a", 1, peer="Bob", ident="x"))
-    again = store.again(found)
+    again = store.reload(found)
     assert again is not None
     assert again.reactions == {"ok": ["carol"]}
     store.react(HIM, "bob", 8, "dave", "ok")
     store.react(HIM, "bob", 9, "bob", "x" * 100)
-    again = store.again(found)
+    again = store.reload(found)
     assert again is not None
     assert again.reactions == {"ok": ["carol", "dave"], "x" * 64: ["bob"]}
 
@@ -241,10 +246,11 @@ def test_everybody_has_one_reaction_and_may_take_it_back(file: Path) -> None:
 def test_no_message_has_too_many_reactions(file: Path) -> None:
     store = opened(file)
     stored(store, message("a", 1, peer="Bob", ident="x"))
-    with store.together():
+    with store.transaction():
         for number in range(600):
             store.react(HIM, "bob", 10 + number, f"user{number}", "+1")
-        found = store.react(HIM, "bob", 1000, "user0", "changed")
+        store.react(HIM, "bob", 1000, "user0", "changed")
+    found = store.find("bob", "bob", "x")
     assert found is not None
     assert {text: len(names) for text, names in found.reactions.items()} == {"+1": 499, "changed": 1}
 
@@ -298,7 +304,7 @@ def test_what_the_first_version_has_kept_is_there(file: Path) -> None:
         store = LocalStore(file)
         (bob,) = store.conversations()
         assert (bob.name, bob.draft, bob.read, bob.complete) == ("Bob", "what I", 3, True)
-        assert (bob.unread, bob.mentions) == store.unread("bob", 3) == (1, 1)
+        assert (bob.unread, bob.mentions) == store.count_unread("bob", 3) == (1, 1)
         messages = store.page("bob", None, 10)
         assert [(each.text, each.place[0] % WAITING, each.seq) for each in messages] == [
             ("a", 3, 3),
@@ -315,13 +321,13 @@ def test_what_the_first_version_has_kept_is_there(file: Path) -> None:
 def test_of_too_many_messages_the_oldest_of_the_longest_conversation_go(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twotick.ui.app.storage.store._MOST_MESSAGES", 15)
+    monkeypatch.setattr("twotick.ui.app.storage.store._MAX_MESSAGES", 15)
     store = opened(file)
     store.set_complete("bob")
     stored(store, *(message(str(seq), seq) for seq in range(1, 11)))
     stored(store, *(message(str(seq), seq, peer="carol") for seq in range(11, 17)))
     stored(store, message("waits", WAITING, outgoing=True, state=State.QUEUED))
-    ((key, place),) = store.thin_out()
+    ((key, place),) = store.trim()
     assert (key, place) == ("bob", (6, 0))
     assert [each.text for each in store.page("bob", None, 100)] == ["6", "7", "8", "9", "10", "waits"]
     assert len(store.page("carol", None, 100)) == 6
@@ -337,7 +343,7 @@ def test_of_too_many_conversations_those_where_nothing_happens_are_forgotten(
     store.set_draft("carol", "typed")
     stored(store, message(seq=2, peer="erin"), message(seq=1), message("waits", WAITING, outgoing=True, peer="dave"))
     store.close()
-    monkeypatch.setattr("twotick.ui.app.storage.store.MOST_CONVERSATIONS", 1)
+    monkeypatch.setattr("twotick.ui.app.storage.store.MAX_CONVERSATIONS", 1)
     store = LocalStore(file)
     assert {each.key for each in store.conversations()} == {"carol", "dave", "erin"}
     assert store.page("bob", None, 10) == []

@@ -371,7 +371,7 @@ class ChatSession(ABC):
             reply_to: the message that it answers; None if it does not.
         """
         message = self._written(conversation.key, text, reply_to)
-        with self.store.together():
+        with self.store.transaction():
             self._book.wait(message)
             self.store.set_draft(conversation.key, "")
         conversation.draft = ""
@@ -407,7 +407,7 @@ class ChatSession(ABC):
 
     def _newest(self, conversation: LocalConversation) -> int:
         """The number of the log up to which somebody who sees the end of a conversation has seen it."""
-        return self.store.newest(conversation.key)
+        return self.store.newest_seq(conversation.key)
 
     @abstractmethod
     def _tell_read(self, name: str, seq: int) -> None:

@@ -71,7 +71,7 @@ class GuestSession(ChatSession):
             await arrival.ack()
 
     def _take(self, arrival: Arrival) -> None:
-        seq = self.store.newest() + 1
+        seq = self.store.newest_seq() + 1
         message = LocalMessage(arrival.sender.lower(), arrival.sender, arrival.text, now(), False, (seq, 0), seq=seq)
         self._book.add(message)
         self.on_message(message)

@@ -65,7 +65,7 @@ class EntryHandler:
 
     def take_all(self, entries: list[MemberMessage]) -> None:
         """Take messages out of history."""
-        with self._book.store.together():
+        with self._book.store.transaction():
             for entry in entries:
                 self._take_message(entry)
 
@@ -139,8 +139,8 @@ class EntryHandler:
             return None
         name, message = found
         store = self._book.store
-        stored = store.sent(message.id) if message.state is not None else None
-        stored = stored or store.at(message.conversation, message.place[0])
+        stored = store.find_sent(message.id) if message.state is not None else None
+        stored = stored or store.find_at(message.conversation, message.place[0])
         if stored is None:
             self._book.conversation(name)
             self._book.add(message)
@@ -156,7 +156,7 @@ class EntryHandler:
                 self._book.settle(mine, theirs.state, theirs.seq, place, "")
         elif theirs.seq and not mine.seq:
             mine.seq = theirs.seq
-            self._book.store.settle(mine)
+            self._book.store.update_state(mine)
         if mine.changing or mine.deleted is not None or not mine.id:
             return
         last = self._book.store.last_place(mine.conversation)
@@ -181,23 +181,23 @@ class EntryHandler:
         self._book.carry_out(name.lower(), change, entry.sender, place, entry.text, _utc(entry.time) or now())
 
     def _take_receipt(self, event: ReceiptEvent) -> None:
-        message = self._book.store.sent(event.id)
+        message = self._book.store.find_sent(event.id)
         if message is None:
             return  # it is not here, and comes with its state if somebody looks for it
         message = self._book.live(message)
         self._book.settle(message, event.state, reason=event.reason)
         if event.state is State.READ:
-            for before in self._book.store.delivered_before(message.conversation, message.place):
+            for before in self._book.store.unread_by_others(message.conversation, message.place):
                 self._book.settle(self._book.live(before), State.READ)
 
     def _take_read(self, event: ReadEvent) -> None:
         conversation = self._conversations.find(event.sender)
         if conversation is not None:
-            self._book.store.set_told(conversation.key, event.up_to)
+            self._book.store.set_reported_read(conversation.key, event.up_to)
             self._book.read(conversation, event.up_to)
 
     def _take_progress(self, event: ProgressEvent) -> None:
-        message = self._book.store.sent(event.id)
+        message = self._book.store.find_sent(event.id)
         if message is not None:
             self._book.progress(self._book.live(message), event.have, event.of)
 
@@ -210,7 +210,7 @@ class EntryHandler:
             standings: how they stand.
             rank: whether to put the conversations in that order too.
         """
-        with self._book.store.together():
+        with self._book.store.transaction():
             for each in reversed(standings):
                 name = each.name.encode(errors="replace")
                 if is_name(name) or is_room(name):
@@ -226,7 +226,9 @@ class EntryHandler:
                     self._book.changed(conversation)
         if rank:
             waiting = {each.conversation for each in self._book.waiting}
-            newest = {each.key: max(each.counted, self._book.store.newest(each.key)) for each in self._conversations}
+            newest = {
+                each.key: max(each.counted, self._book.store.newest_seq(each.key)) for each in self._conversations
+            }
             before = reversed(list(self._conversations))
             self._conversations.add_in_order(sorted(before, key=lambda each: (each.key in waiting, newest[each.key])))
 
@@ -235,17 +237,17 @@ class EntryHandler:
         conversation.muted, conversation.blocked = standing.muted, standing.blocked
         if conversation.kind is ConversationKind.ROOM:
             conversation.role, conversation.left = standing.role.value, standing.role is Role.NONE
-        store.set_told(key, standing.read)
+        store.set_reported_read(key, standing.read)
         if standing.read < conversation.read:  # which the server is going to be told
-            conversation.counted = store.newest(key)
+            conversation.counted = store.newest_seq(key)
             self._book.recount(conversation)
             return
         conversation.read, conversation.counted = standing.read, standing.newest
-        later, mentions = store.unread(key, max(standing.read, standing.newest))
+        later, mentions = store.count_unread(key, max(standing.read, standing.newest))
         conversation.unread = standing.unread + later
         conversation.mentions = standing.mentions + mentions
         if conversation.kind is ConversationKind.DIRECT:  # where the server counts none
-            _, conversation.mentions = store.unread(key, standing.read)
+            _, conversation.mentions = store.count_unread(key, standing.read)
         self._book.changed(conversation)
 
     def _take_setting(self, event: ClientEvent) -> None:

@@ -219,10 +219,10 @@ class MemberSession(MemberRequests):
         finally:
             self._transferred(message, None)
         message.file = Attachment(file.key, file.name, file.size, file.hash)
-        self.store.set_file(message)
+        self.store.update_attachment(message)
 
     async def _queue(self, me: "MemberClient", group: asyncio.TaskGroup, message: LocalMessage) -> None:
-        typed = self.store.again(message) or message  # without changes that go out after it
+        typed = self.store.reload(message) or message  # without changes that go out after it
         try:
             with for_people():
                 name = self._book.conversation(message.conversation).name
@@ -294,7 +294,7 @@ class MemberSession(MemberRequests):
 
     async def _catch_up(self, me: "MemberClient") -> None:
         """Get what is missing here out of history, back to the newest that is here."""
-        known = self.store.newest()
+        known = self.store.newest_seq()
         before: int | None = None
         missing = 0
         shown: list[LocalConversation] = []
@@ -315,13 +315,13 @@ class MemberSession(MemberRequests):
             before = page[0].seq
         for conversation in shown:
             self._book.load(conversation)
-        for name, seq in self.store.untold():
+        for name, seq in self.store.unreported_reads():
             self._tell_read(name, seq)
 
     def _contradicts(self, page: Iterable[MemberMessage]) -> bool:
         """Whether the log is not the one that is known here: a number stands for another message."""
         for entry in page:
-            stored = self.store.in_log(entry.seq)
+            stored = self.store.find_by_seq(entry.seq)
             if stored is not None and (stored.id, stored.sender.lower()) != (entry.id, entry.sender.lower()):
                 return True
         return False

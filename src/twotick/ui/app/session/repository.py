@@ -8,7 +8,7 @@ from twotick.client.member.events import State
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
 from twotick.ui.app.model.messages import WAITING, ChangeKind, LocalMessage, MessageChange
 from twotick.ui.app.model.registry import ConversationRegistry
-from twotick.ui.app.storage.store import MOST_CONVERSATIONS, LocalStore
+from twotick.ui.app.storage.store import MAX_CONVERSATIONS, LocalStore
 
 PAGE = 100
 """Messages that are loaded at once."""
@@ -49,7 +49,7 @@ class ChatRepository:
         for each in self.waiting:
             if not each.id:  # as an older version has kept it
                 each.id = new_id()
-                store.set_file(each)
+                store.update_attachment(each)
             if each.change is None:
                 self._lay_over(each)
 
@@ -59,7 +59,7 @@ class ChatRepository:
         """The conversation with that name, which is kept from now on."""
         known = self.conversations.find(name)
         if known is None:
-            if len(self.conversations) >= MOST_CONVERSATIONS:
+            if len(self.conversations) >= MAX_CONVERSATIONS:
                 self._make_room()
             known = self.conversations.open(name)
             self.store.add_conversation(known)
@@ -69,7 +69,7 @@ class ChatRepository:
         """Forget some conversations where nothing has happened for longest, which the server has still."""
         waiting = {each.conversation for each in self.waiting}
         idle = [each for each in self.conversations if not each.messages and not each.draft and each.key not in waiting]
-        with self.store.together():
+        with self.store.transaction():
             for each in idle[-_MADE_ROOM:]:
                 self.conversations.forget(each)
                 self.store.forget_conversation(each.key)
@@ -83,7 +83,7 @@ class ChatRepository:
 
     def changed(self, conversation: LocalConversation) -> None:
         """A conversation is different: keep that, and show it."""
-        self.store.change_conversation(conversation)
+        self.store.update_conversation(conversation)
         self.conversations.on_change(conversation)
 
     def read(self, conversation: LocalConversation, up_to: int) -> None:
@@ -96,7 +96,7 @@ class ChatRepository:
 
     def recount(self, conversation: LocalConversation) -> None:
         """Count what is unread, out of what is here."""
-        conversation.unread, conversation.mentions = self.store.unread(conversation.key, conversation.read)
+        conversation.unread, conversation.mentions = self.store.count_unread(conversation.key, conversation.read)
         self.changed(conversation)
 
     def forget_messages(self) -> None:
@@ -131,10 +131,10 @@ class ChatRepository:
         self._lay_over(message)
         self.conversations.add(message)
         if not message.outgoing:
-            self.store.change_conversation(conversation)
+            self.store.update_conversation(conversation)
         self._added += 1
         if self._added % _THIN_OUT == 0:
-            for key, place in self.store.thin_out():
+            for key, place in self.store.trim():
                 found = self.conversations.find(key)
                 if found is not None:
                     found.complete = False
@@ -173,19 +173,19 @@ class ChatRepository:
         elif message.place[0] == WAITING and state is not State.QUEUED:
             self.conversations.move(message, (self.store.last_place(message.conversation), message.number))
         self.conversations.advance(message, state, reason)
-        self.store.settle(message)
+        self.store.update_state(message)
 
     def progress(self, message: LocalMessage, have: int, of: int) -> None:
         """So many recipients of a message to a room have it."""
         message.have, message.of = have, of
-        self.store.settle(message)
+        self.store.update_state(message)
         self.conversations.message_changed(message)
 
     def _settle_change(
         self, message: LocalMessage, change: MessageChange, state: State, place: int, reason: str
     ) -> None:
         key = message.conversation
-        with self.store.together():
+        with self.store.transaction():
             self.store.remove(message)
             if state is not State.FAILED:
                 stands = place or self.store.last_place(key)

@@ -76,7 +76,7 @@ class MemberRequests(ChatSession):
     async def around(self, hit: SearchHit, count: int) -> list[LocalMessage]:
         """See `Session`."""
         key, place = hit.conversation.key, hit.message.place
-        oldest = self.store.oldest(key)
+        oldest = self.store.first_place(key)
         if oldest is not None and oldest <= place[0]:  # from there on all is here
             near = self.store.around(key, place, count)
             return [self._book.live(each) for each in near]
@@ -86,7 +86,7 @@ class MemberRequests(ChatSession):
     async def _history_around(self, hit: SearchHit, count: int) -> list[LocalMessage]:
         """Messages before and after one, which is among them. How far away those are in the log is found by trying."""
         server, place = await self._server(), hit.message.place
-        newest = max(self.store.newest(), self.store.last_place(hit.conversation.key))
+        newest = max(self.store.newest_seq(), self.store.last_place(hit.conversation.key))
         found = [hit.message]
         step = count + 1
         while True:
@@ -102,7 +102,7 @@ class MemberRequests(ChatSession):
             step *= 2
 
     async def _fetch_older(self, conversation: LocalConversation) -> None:
-        oldest = self.store.oldest(conversation.key)
+        oldest = self.store.first_place(conversation.key)
         try:
             page = await (await self._server()).history(conversation.name, before=oldest, limit=PAGE)
         except RequestRefused:

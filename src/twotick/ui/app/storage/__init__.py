@@ -1,1 +1,1 @@
-"""The database on this machine."""
+"""The app's database on this machine."""

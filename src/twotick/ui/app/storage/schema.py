@@ -1,4 +1,4 @@
-"""The tables in which the app keeps things on this machine, and how older ones become what they are now."""
+"""The tables of the app's database, and the migration of older versions."""
 
 import os
 import sqlite3
@@ -50,7 +50,7 @@ _ONLY_DRAFTS = """
 DELETE FROM conversation WHERE draft = '';
 UPDATE conversation SET complete = 0, read = 0, told = 0, unread = 0, mentions = 0, counted = 0;
 """
-"""Forgets of a guest what its messages had to do with."""
+"""Resets the columns that depend on messages. A guest's messages are not stored on disk, only drafts are."""
 
 _FROM_1 = f"""
 ALTER TABLE message RENAME COLUMN seq TO place;
@@ -81,51 +81,61 @@ ALTER TABLE conversation ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
 UPDATE conversation SET (unread, mentions) = (
     SELECT count(*), coalesce(sum(mention), 0) FROM message m WHERE m.conversation = key AND news AND seq > read
 );
-"""  # noqa: S608 # nothing that comes from elsewhere
-"""Makes what version 1 has kept what this version keeps."""
+"""  # noqa: S608 # contains constants only
+"""Migrates a database of version 1."""
 
 
 def open_database(file: Path | None, keep_messages: bool) -> sqlite3.Connection:
-    """Open the database, which is made, for its owner alone, if it is not there; what is older is brought up to date.
+    """Open the database, create it if it does not exist, and migrate it if it is of an older version.
+
+    A new file is readable by its owner only.
 
     Args:
-        file: where it is; None to keep all in memory.
-        keep_messages: whether messages are in the file too, or in memory.
+        file: the path of the database; None for a database in memory.
+        keep_messages: whether messages are stored in the file, and not only in memory.
 
     Raises:
-        OSError: the file cannot be used.
-        sqlite3.Error: it is not what it should be, or is in use.
+        OSError: the file cannot be opened or created.
+        sqlite3.Error: the file is not a valid database, is of a newer version, or is in use.
     """
     if file is not None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
-    disk = sqlite3.connect(file or ":memory:", timeout=0.0, isolation_level=None)
+    connection = sqlite3.connect(file or ":memory:", timeout=0.0, isolation_level=None)
     try:
-        disk.execute("PRAGMA locking_mode = EXCLUSIVE")
-        disk.execute("PRAGMA journal_mode = WAL")
-        disk.execute("PRAGMA synchronous = NORMAL")
-        disk.execute("PRAGMA secure_delete = ON")
-        disk.execute("PRAGMA temp_store = MEMORY")
-        disk.execute("BEGIN IMMEDIATE")  # nobody else has it
-        (version,) = disk.execute("PRAGMA user_version").fetchone()
-        disk.execute("COMMIT")
-        if not 0 <= version <= _VERSION:
-            raise sqlite3.DatabaseError(f"it is of another version of Twotick ({version})")  # noqa: TRY301 # as damage
-        script = ""
-        if version == 0:
-            script = _CONVERSATIONS + (_kept(_MESSAGES + _CHANGES) if keep_messages else "")
-        elif version == 1:
-            script = _FROM_1 + _kept(_CHANGES)
-        if script:
-            disk.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {_VERSION}; COMMIT;")
-        if not keep_messages:
-            disk.executescript(_MESSAGES + _CHANGES + _ONLY_DRAFTS)
+        _configure(connection)
+        _migrate(connection, keep_messages)
     except BaseException:
-        disk.close()
+        connection.close()
         raise
-    return disk
+    return connection
 
 
-def _kept(tables: str) -> str:
-    """Tables that are in the file, and not in memory."""
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+
+
+def _migrate(connection: sqlite3.Connection, keep_messages: bool) -> None:
+    connection.execute("BEGIN IMMEDIATE")  # fails if another process uses the file
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute("COMMIT")
+    if not 0 <= version <= _VERSION:
+        raise sqlite3.DatabaseError(f"it was written by another version of Twotick (format {version})")
+    script = ""
+    if version == 0:
+        script = _CONVERSATIONS + (_on_disk(_MESSAGES + _CHANGES) if keep_messages else "")
+    elif version == 1:
+        script = _FROM_1 + _on_disk(_CHANGES)
+    if script:
+        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {_VERSION}; COMMIT;")
+    if not keep_messages:
+        connection.executescript(_MESSAGES + _CHANGES + _ONLY_DRAFTS)
+
+
+def _on_disk(tables: str) -> str:
+    """Return the statements that create tables in the file instead of in memory."""
     return tables.replace("CREATE TEMP TABLE", "CREATE TABLE")
