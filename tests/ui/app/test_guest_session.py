@@ -26,7 +26,7 @@ async def test_what_was_typed_and_not_sent_is_there_again_and_nothing_else(tmp_p
         session = GuestSession("alice", chat.address, 1 << 20, tmp_path)
         assert [(each.name, each.draft) for each in session.conversations] == [("carol", "dear carol")]
         assert session.open("bob").messages == []
-        with pytest.raises(LocalStoreError, match="open with this name already"):
+        with pytest.raises(LocalStoreError, match="already open with this name"):
             GuestSession("alice", chat.address, 1 << 20, tmp_path)
         await session.close()
 
@@ -34,7 +34,7 @@ async def test_what_was_typed_and_not_sent_is_there_again_and_nothing_else(tmp_p
 async def test_a_guest_who_is_there_already_is_asked_for_another_name() -> None:
     async with chatting() as chat, person(guest(chat.address)) as alice, person(guest(chat.address)) as twin:
         await alice.sees("\u25cf ")
-        await twin.sees("open with this name already", "Password")
+        await twin.sees("already open with this name", "Password")
 
 
 async def test_what_guests_cannot_do_says_so() -> None:

@@ -85,7 +85,7 @@ def test_only_its_owner_may_read_it(file: Path) -> None:
 
 def test_one_process_at_a_time_has_it(file: Path) -> None:
     store = opened(file)
-    with pytest.raises(LocalStoreError, match="open with this name already"):
+    with pytest.raises(LocalStoreError, match="already open with this name"):
         LocalStore(file)
     store.close()
     LocalStore(file).close()
