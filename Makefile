@@ -1,45 +1,79 @@
-# Tests run in three processes, also on two processors: they often wait.
-# Each target sets up what it needs: a virtual environment with the project and its tools, in .venv.
+# Each target makes what it needs, such as a virtual environment with the project and its tools in .venv.
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
+# Tests often wait, so three processes are quicker than two even on two cores.
+PYTEST := $(BIN)/pytest -n 3
+
+QUICK := tests/wire tests/exchange tests/store tests/client
+COVERED := wire exchange store
+LEAST_COVERAGE := 97
+
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: help demo test check docs fuzz crash bench wheel clean
+.PHONY: help demo quick test check cover compiled pythons deep docs fuzz crash bench wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .venv/.installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Twotick needs Python 3.11 or later with its venv module: install it, or name it with 'make PYTHON=...'"; exit 1; }
-	@echo "setting up .venv (once) ..."
+	@echo "creating .venv ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable . --group dev
 	@touch $@
 
-demo: .venv/.installed  ## a server, a friend who answers, and you
+demo: .venv/.installed  ## start a server and a user who answers, and chat with them
 	@$(BIN)/twotick demo
 
-check: .venv/.installed  ## format, lint, types, floors
+check: .venv/.installed  ## check format, lint, types and imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-test: check  ## every check and every test; those of the message path once more with it compiled
-	$(BIN)/pytest -n 3
-	@command -v cc >/dev/null || { echo "there is no C compiler (cc): the compiled message path is not tested"; exit 0; } && \
-	$(MAKE) --no-print-directory build/compiled/.made && \
-	set -x && PYTHONPATH=build/compiled $(BIN)/pytest -n 3 tests/wire tests/exchange tests/store tests/server
+quick: .venv/.installed  ## run the tests of wire, exchange, store and client with few random examples
+	$(PYTEST) --hypothesis-profile=quick $(QUICK)
 
-wheel: build/wheel/.made  ## the package for machines like this one, with the message path compiled, in build/wheel/
+test: check  ## run every check and every test
+	$(PYTEST)
+
+cover: .venv/.installed  ## measure the coverage of wire, exchange and store, and fail below 97 %
+	@rm -f build/coverage*
+	$(PYTEST) --hypothesis-profile=quick --cov --cov-report= tests/wire tests/exchange tests/store tests/server
+	@for floor in $(COVERED); do \
+		echo "coverage of src/twotick/$$floor:"; \
+		$(BIN)/coverage report --include="src/twotick/$$floor/*" --fail-under=$(LEAST_COVERAGE) || exit 1; done
+
+compiled: build/compiled/.made  ## test wire and exchange as mypyc compiles them
+	PYTHONPATH=build/compiled $(PYTEST) tests/wire tests/exchange tests/server
+
+pythons:  ## run the quick tests on every Python from 3.11 to 3.14 that this machine has
+	@for minor in 11 12 13 14; do \
+		python=$$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.$$minor.*/bin/python 2>/dev/null | tail -1); \
+		python=$${python:-python3.$$minor}; \
+		$$python -c 'import venv' 2>/dev/null || { echo "there is no Python 3.$$minor here"; continue; }; \
+		$$python --version && $(MAKE) --no-print-directory build/python3.$$minor/.installed PYTHON=$$python && \
+		build/python3.$$minor/bin/pytest -n 3 --hypothesis-profile=quick $(QUICK) || exit 1; done
+
+build/python3.%/.installed: pyproject.toml
+	@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --editable . --group test
+	@touch $@
+
+deep: .venv/.installed  ## run every test with 20 times as many random examples; takes hours
+	$(PYTEST) --hypothesis-profile=deep --timeout=0
+
+wheel: build/wheel/.made  ## build a wheel for this platform with wire and exchange compiled, in build/wheel/
 	@ls build/wheel/*.whl
 
-# From a copy of the source: compiled modules beside the source would be imported instead of it, also after it has changed.
+# Compile a copy: Python would import compiled modules beside the source instead of the source, even after it has changed.
 build/wheel/.made: .venv/.installed $(SOURCES)
-	@echo "compiling the message path ..."
+	@command -v cc >/dev/null || { echo "install a C compiler (cc): mypyc needs one"; exit 1; }
+	@echo "compiling wire and exchange ..."
 	@rm -rf build/wheel build/source && mkdir -p build/source
 	@cp -R src pyproject.toml README.md LICENSE build/source
 	@HATCH_BUILD_HOOK_ENABLE_MYPYC=1 $(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps \
@@ -51,7 +85,7 @@ build/compiled/.made: build/wheel/.made
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --target build/compiled build/wheel/*.whl
 	@touch $@
 
-docs: .venv/.docs  ## the documentation as a site, in build/site/; a broken link is an error
+docs: .venv/.docs  ## build the documentation as a site in build/site/; a broken link is an error
 	@rm -rf build/pages && mkdir -p build/pages
 	@cp -R README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE docs examples build/pages
 	@$(BIN)/zensical build --clean --strict
@@ -60,12 +94,12 @@ docs: .venv/.docs  ## the documentation as a site, in build/site/; a broken link
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --group docs
 	@touch $@
 
-fuzz: .venv/.installed  ## a minute of bytes of any kind for the parser
+fuzz: .venv/.installed  ## fuzz the parser for a minute
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --group fuzz
 	@mkdir -p build/fuzz/corpus
 	$(BIN)/python fuzz/fuzz_parser.py -max_total_time=60 -max_len=4096 -artifact_prefix=build/fuzz/ build/fuzz/corpus
 
-bench: .venv/.installed  ## measure every figure of docs/performance.md again, or only those of PART=relay
+bench: .venv/.installed  ## measure every figure of docs/performance.md again, or only those of PART=relay; takes 25 minutes
 	@$(BIN)/python bench/install.py
 	$(BIN)/python bench/report.py $(PART)
 
@@ -73,8 +107,8 @@ bench/build/load: $(wildcard bench/load/*.c bench/load/*.h)
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -o $@ $(filter %.c,$^)
 
-crash: .venv/.installed  ## kill a server 200 times under load, and look whether it kept its promises
+crash: .venv/.installed  ## kill a server 200 times under load, and check that no message is lost or doubled
 	$(BIN)/python -m tests.simulation.crash --crashes 200
 
-clean:  ## remove what the other targets made
+clean:  ## remove everything that the other targets created
 	rm -rf .venv build dist bench/build
