@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from twotick.exchange import Exchange, Limits, Session
+from twotick.exchange import Connection, Exchange, Limits
 from twotick.store import (
     AddMember,
     Append,
@@ -27,7 +27,7 @@ class Line:
         self._mail = mail
         self._server = Parser(mail.heads)
         self._client = Parser(mail.heads)
-        self.session: Session = mail.exchange.connected(address, self)
+        self.connection: Connection = mail.exchange.connected(address, self)
         self._untaken: list[Frame] = []
         self.got: list[Frame] = []
         self.closed = False
@@ -41,8 +41,8 @@ class Line:
 
     def give(self) -> None:
         """Let the exchange take what it has not taken."""
-        if self._untaken and not self.session.paused and not self.closed:
-            self._untaken = self._mail.exchange.take(self.session, self._untaken)
+        if self._untaken and not self.connection.paused and not self.closed:
+            self._untaken = self._mail.exchange.take(self.connection, self._untaken)
 
     def take(self, data: bytes) -> None:
         """What the exchange has written."""
@@ -55,7 +55,7 @@ class Line:
 
     def cut(self) -> None:
         """The connection is gone."""
-        self._mail.exchange.disconnected(self.session)
+        self._mail.exchange.disconnected(self.connection)
         self.closed = True
         self._mail.settle()
 
@@ -92,9 +92,9 @@ class Mail:
         """Do what the exchange wishes until it wishes nothing."""
         exchange = self.exchange
         while exchange.written or exchange.requests or exchange.logins or exchange.changed:
-            for session in exchange.written:
-                session.port.take(b"".join(session.out))
-                session.out.clear()
+            for connection in exchange.written:
+                connection.port.take(b"".join(connection.out))
+                connection.out.clear()
             exchange.written.clear()
             requests = exchange.requests.copy()
             exchange.requests.clear()
@@ -102,17 +102,17 @@ class Mail:
                 callback(result)
             logins = exchange.logins.copy()
             exchange.logins.clear()
-            for session, head in logins:
+            for connection, head in logins:
                 member = self.members.get(head.headers[b"authorization"])
                 if member is None:
-                    exchange.not_authenticated(session, 104, "wrong")
+                    exchange.not_authenticated(connection, 104, "wrong")
                 else:
-                    exchange.authenticated(session, head, member, head.headers.get(b"device", b"main").decode())
+                    exchange.authenticated(connection, head, member, head.headers.get(b"device", b"main").decode())
             changed = exchange.changed.copy()
             exchange.changed.clear()
-            for session in changed:
-                session.port.closed |= session.closing
-                session.port.give()
+            for connection in changed:
+                connection.port.closed |= connection.closing
+                connection.port.give()
 
     def _apply(self, requests: list[Request]) -> list[Result | StoreError]:
         if self.broken and any(isinstance(request, Append | OpenDevice) for request in requests):

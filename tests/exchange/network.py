@@ -1,8 +1,8 @@
 """A driver of the exchange without sockets: connections are objects, and the clock is moved by hand."""
 
-from typing import cast
+from typing import Any, cast
 
-from twotick.exchange import Exchange, Limits, Session
+from twotick.exchange import Connection, Exchange, Limits
 from twotick.wire import Frame, HeadCache, Parser, Side, received, register, registered, send
 
 
@@ -10,7 +10,7 @@ class End:
     """The far end of a connection: what a program there writes and is given.
 
     Attributes:
-        session: what the exchange knows about the connection.
+        connection: what the exchange knows about the connection.
         given: all that was written to it.
         closed: whether the exchange has closed it.
         paused: whether the exchange wants nothing more from it for now.
@@ -21,7 +21,7 @@ class End:
         self._parser = Parser(network.heads)
         self._read = 0
         self._untaken: list[Frame] = []
-        self.session: Session = network.exchange.connected(address, self)
+        self.connection: Connection = network.exchange.connected(address, self)
         self.given = b""
         self.closed = False
         self.paused = False
@@ -35,7 +35,7 @@ class End:
         """Let the exchange have what it has not taken yet."""
         if not self.closed and not self.paused:
             frames, self._untaken = self._untaken, []
-            self._untaken = self._network.exchange.take(self.session, frames)
+            self._untaken = self._network.exchange.take(self.connection, frames)
 
     def read(self) -> bytes:
         """What came since the last look."""
@@ -49,21 +49,21 @@ class End:
 
     def finish(self) -> None:
         """Close this half of the connection."""
-        self._network.exchange.finish(self.session)
+        self._network.exchange.finish(self.connection)
         self._network.flush()
 
     def disconnect(self) -> None:
-        self._network.exchange.disconnected(self.session)
+        self._network.exchange.disconnected(self.connection)
         self._network.flush()
 
     def clog(self) -> None:
         """Take no more output."""
-        self._network.exchange.clogged(self.session)
+        self._network.exchange.clogged(self.connection)
         self._network.flush()
 
     def flow(self) -> None:
         """Take output again."""
-        self._network.exchange.flowing(self.session)
+        self._network.exchange.flowing(self.connection)
         self._network.flush()
 
     def send(self, recipient: bytes, *bodies: bytes) -> bytes:
@@ -101,23 +101,23 @@ class Network:
     def flush(self) -> None:
         """Do what the exchange wishes, and look whether it has named every connection that it wants something of."""
         while self.exchange.written or self.exchange.changed:
-            for session in self.exchange.written:
-                end = cast(End, session.port)
-                assert not (end.closed and session.out)
-                end.given += b"".join(session.out)
-                session.out.clear()
+            for connection in self.exchange.written:
+                end = cast(End, connection.port)
+                assert not (end.closed and connection.out)
+                end.given += b"".join(connection.out)
+                connection.out.clear()
             self.exchange.written.clear()
             changed = self.exchange.changed.copy()
             self.exchange.changed.clear()
-            for session in changed:
-                end = cast(End, session.port)
-                end.closed = session.closing
-                end.paused = session.paused
+            for connection in changed:
+                end = cast(End, connection.port)
+                end.closed = connection.closing
+                end.paused = connection.paused
                 end.take()
         for end in self.ends:
-            assert not end.session.out
-            assert end.closed == end.session.closing
-            assert end.closed or end.paused == end.session.paused
+            assert not end.connection.out
+            assert end.closed == end.connection.closing
+            assert end.closed or end.paused == end.connection.paused
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
@@ -133,5 +133,12 @@ class Network:
         for end in self.ends:
             end.disconnect()
         self.advance(0.25)
-        held = ("_users", "_receivers", "_busy", "_queued_bytes", "written", "changed")
-        return {name: value for name in held if (value := getattr(self.exchange, name))}
+        held = {name: getattr(inside(self.exchange, "_guests"), name) for name in ("_names", "receivers", "duplex")}
+        held |= {name: getattr(inside(self.exchange, "_relay"), name) for name in ("_busy", "_queued_bytes")}
+        held |= {"written": self.exchange.written, "changed": self.exchange.changed}
+        return {name: value for name, value in held.items() if value}
+
+
+def inside(exchange: Exchange, part: str) -> Any:
+    """Return a part of an exchange that it keeps to itself."""
+    return getattr(exchange, part)

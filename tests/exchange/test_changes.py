@@ -155,7 +155,7 @@ def test_what_the_server_says_of_a_message_cannot_come_from_its_sender(header: s
     bob.read()
     forged = {header: b"joined"}
     for sender, recipient in ((alice, b"bob"), (alice, b"#team"), (alice, b"b"), (ann, b"b"), (ann, b"bob")):
-        sender.write(message(recipient, b"hi", b"%b-%b" % (sender.session.name, recipient.strip(b"#")), **forged))
+        sender.write(message(recipient, b"hi", b"%b-%b" % (sender.connection.name, recipient.strip(b"#")), **forged))
     got = bob.read() + ben.read()
     assert [body for _, body in got] == [b"hi"] * 5
     assert not any(b"joined" in head.headers.values() for head, _ in got)

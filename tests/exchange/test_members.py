@@ -3,6 +3,7 @@
 import pytest
 
 from tests.exchange.mail import Mail, message, taken, told
+from tests.exchange.network import inside
 from twotick.exchange import Limits
 from twotick.store import AddMember, Member, RemoveMember
 from twotick.wire import (
@@ -372,12 +373,12 @@ def test_bodies_that_wait_for_the_store_are_bounded() -> None:
     mail.device(b"bob").cut()
     alice = mail.device(b"alice")
     data = b"".join(message(b"bob", b"x" * 400, b"m%d" % number) for number in range(20))
-    untaken = mail.exchange.take(alice.session, Parser(mail.heads).feed(data))
-    assert alice.session.paused
+    untaken = mail.exchange.take(alice.connection, Parser(mail.heads).feed(data))
+    assert alice.connection.paused
     assert len(mail.exchange.requests) == 3
     assert len(untaken) == 17
     mail.settle()
-    assert not alice.session.paused
+    assert not alice.connection.paused
     assert [line[0] for line in told(alice.read())] == ["ACCEPTED"] * 3
 
 
@@ -405,8 +406,8 @@ def test_nothing_is_kept_for_guests_who_are_gone() -> None:
     bob = mail.device(b"bob")
     assert told(bob.read()) == [("FORWARD", "ann", "m1", 1, "hi")]
     bob.write(taken(1))
-    for held in ("_stored", "_stored_of"):
-        assert not getattr(mail.exchange, held)
+    for held in ("_waiting", "_numbers"):
+        assert not getattr(inside(mail.exchange, "_guest_messages"), held)
 
 
 @pytest.mark.parametrize("extended", [False, True])
@@ -443,16 +444,16 @@ def test_nothing_is_read_past_a_question_that_waits() -> None:
     """Rule 10.8: not when an earlier SEND is answered, and not when the connection takes output again."""
     mail = Mail(b"alice", b"bob")
     alice = mail.device(b"alice")
-    session = alice.session
+    connection = alice.connection
     frames = Parser(mail.heads).feed(message(b"bob", b"hi", b"m1") + frame(Verb.DEVICES) + frame(Verb.HISTORY))
-    untaken = mail.exchange.take(session, frames)
+    untaken = mail.exchange.take(connection, frames)
     assert [head.verb for head, _ in untaken] == [Verb.HISTORY]
     (append, stored), (devices, answered) = mail.exchange.requests
     mail.exchange.requests.clear()
     stored(*mail.store.apply([append]))
-    assert session.paused
-    mail.exchange.clogged(session)
-    mail.exchange.flowing(session)
-    assert session.paused
+    assert connection.paused
+    mail.exchange.clogged(connection)
+    mail.exchange.flowing(connection)
+    assert connection.paused
     answered(*mail.store.apply([devices]))
-    assert not session.paused
+    assert not connection.paused

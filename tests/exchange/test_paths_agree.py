@@ -2,9 +2,10 @@
 
 What is guarded:
 
-- `TestBothWays`: the lines of `Relay` that handle a SEND and a RECEIVED at once, between classic connections or between
-  guests with extended ones, and that take several SENDs together. Whatever happens, every connection is given the same
-  bytes, and is paused and closed at the same time, in an exchange that is kept from using them.
+- `TestBothWays`: the lines of `Relay` and `Router` that handle a SEND and a RECEIVED at once, between classic
+  connections or between guests with extended ones, and that take several SENDs together. Whatever happens, every
+  connection is given the same bytes, and is paused and closed at the same time, in an exchange that is kept from using
+  them.
 - `test_entries_are_the_general_frames`: the entries of a log that are not written by `frame`.
 """
 
@@ -17,10 +18,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.examples import examples
-from tests.exchange.network import End, Network
-from twotick.exchange import Limits, Session
+from tests.exchange.network import End, Network, inside
+from twotick.exchange import Limits
+from twotick.exchange.connection import SETTLED, Broadcast, Pending
 from twotick.exchange.entries import entry_frame
-from twotick.exchange.session import SETTLED, Broadcast, Pending
+from twotick.exchange.guests import Guests
+from twotick.exchange.relay import Relay
 from twotick.store import Entry, Kind, State
 from twotick.wire import Frame, Parser, Side, Verb, error, frame, received, register, send
 
@@ -41,8 +44,8 @@ class GeneralNetwork(Network):
         They come before the extended ones there, since SEND ALL goes through them in that order.
         """
         super().flush()
-        classic: dict[bytes, Session] = getattr(self.exchange, RECEIVERS)
-        others: dict[bytes, Session] = getattr(self.exchange, OTHER_RECEIVERS)
+        guests: Guests = inside(self.exchange, "_guests")
+        classic, others = guests.receivers, guests.duplex
         everybody = sorted((others | classic).items(), key=lambda item: item[1].extended)
         classic.clear()
         others.clear()
@@ -58,12 +61,10 @@ class GeneralNetwork(Network):
         """The message as if it were one to all, with a single receiver: the answer to it is not taken in line."""
         sender, send, number, deadline, broadcast = message
         if number != SETTLED:
-            number, broadcast = SETTLED, Broadcast(1, partial(getattr(self.exchange, REPLY), sender, number, send))
+            relay: Relay = inside(self.exchange, "_relay")
+            number, broadcast = SETTLED, Broadcast(1, partial(relay.reply, sender, number, send))
         return sender, send, number, deadline, broadcast
 
-
-# What the exchange keeps to itself.
-RECEIVERS, OTHER_RECEIVERS, REPLY = "_receivers", "_extended", "_reply"
 
 # All queues are full before what one sender has in them is a quarter of `queue_bytes`, from which on it is not read: so
 # it makes no difference whether its SENDs come together or one by one.
@@ -115,7 +116,7 @@ class BothWays(RuleBasedStateMachine):
 
     def come(self, name: bytes) -> None:
         for key in ANY:
-            if key[0] == name and (key not in self.ends or self.ends[key][0].session.user is None):
+            if key[0] == name and (key not in self.ends or self.ends[key][0].connection.guest is None):
                 self.ends[key] = self.fast.connect(), self.general.connect()
                 window = None if key[1] is Side.SENDING else WINDOWS[name]
                 self.each(key, lambda end, side=key[1], window=window: end.write(register(side, name, window)))
@@ -154,7 +155,7 @@ class BothWays(RuleBasedStateMachine):
     def answer(self, key: tuple[bytes, Side], answers: list[str]) -> None:
         """Answer several messages at once, or what looks like it."""
         self.come(key[0])
-        pending = [sender.name for sender, *_ in self.ends[key][0].session.pending or ()]
+        pending = [sender.name for sender, *_ in self.ends[key][0].connection.pending or ()]
         data = b""
         for answer in answers:
             match answer:
@@ -175,7 +176,7 @@ class BothWays(RuleBasedStateMachine):
     def answer_all(self, keys: list[tuple[bytes, Side]], times: int) -> None:
         """Everybody takes what they have, and perhaps what they are given then."""
         for key in keys * times:
-            pending = self.ends[key][0].session.pending or ()
+            pending = self.ends[key][0].connection.pending or ()
             data = b"".join(received(sender.name) for sender, *_ in pending)
             self.each(key, lambda end, data=data: end.write(data))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.exchange.mail import Line, Mail, message, objects, reason, told
+from tests.exchange.network import inside
 from twotick.store import (
     Audience,
     Contact,
@@ -17,9 +18,6 @@ from twotick.store import (
     StoreLimits,
 )
 from twotick.wire import Frame, Verb, frame
-
-PRESENCE = "_presence"
-"""What the exchange keeps to itself."""
 
 
 def status(**headers: bytes) -> bytes:
@@ -33,7 +31,7 @@ def friends(*names: bytes) -> tuple[Mail, list[Line]]:
     lines = [mail.device(name, window=64) for name in names]
     for line in lines:
         for name in names:
-            if name != line.session.name:
+            if name != line.connection.name:
                 line.write(message(name, b"hi", b"to-" + name))
     for line in lines:
         line.read()
@@ -261,13 +259,13 @@ def test_a_device_that_does_not_read_is_told_the_last_of_each_when_it_does() -> 
     """Rule 15.1: nothing piles up for it."""
     mail, (alice, bob) = friends(b"alice", b"bob")
     alice.write(status())
-    mail.exchange.clogged(alice.session)
+    mail.exchange.clogged(alice.connection)
     for state in (b"here", b"away", b"here", b"away"):
         bob.write(status(state=state) + b"TYPING alice\n\n")
         mail.advance(0.25)
         mail.advance(2)
     assert alice.read() == []
-    mail.exchange.flowing(alice.session)
+    mail.exchange.flowing(alice.connection)
     assert changes(mail, alice) == [(b"bob", b"away")]
 
 
@@ -278,11 +276,11 @@ def test_what_a_device_may_be_told_at_once_is_bounded() -> None:
     number = mail.members[b"alice"].number
     mail.answers[Audience] = lambda _: [number]
     alice.write(status())
-    mail.exchange.clogged(alice.session)
+    mail.exchange.clogged(alice.connection)
     for each in range(2100):
         mail.device(b"u%d" % each).write(status(state=b"here"))
     mail.advance(0.25)
-    mail.exchange.flowing(alice.session)
+    mail.exchange.flowing(alice.connection)
     mail.advance(0.25)
     assert len(alice.read()) == 2000
 
@@ -321,8 +319,8 @@ def test_nothing_is_kept_for_those_who_are_gone() -> None:
         line.cut()
     mail.advance(2)
     mail.advance(0.25)
-    for held in ("_people", "_watchers", "_untold", "_typed", "_changed"):
-        assert not getattr(getattr(mail.exchange, PRESENCE), held), held
+    for held in ("_members", "_watchers", "_untold", "_typed", "_changed"):
+        assert not getattr(inside(mail.exchange, "_presence"), held), held
 
 
 # Who comes to see somebody (rule 15.5)

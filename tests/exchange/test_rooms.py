@@ -110,10 +110,10 @@ def test_what_is_told_in_between_is_bounded() -> None:
     alice.read()
     mail.advance(0.25)
     assert len(alice.read()) == 4096
-    mail.exchange.clogged(alice.session)
+    mail.exchange.clogged(alice.connection)
     bob.write(taken(second))
     mail.advance(0.25)
-    mail.exchange.flowing(alice.session)
+    mail.exchange.flowing(alice.connection)
     mail.advance(0.25)
     assert alice.read() == []
 

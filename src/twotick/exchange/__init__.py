@@ -1,11 +1,10 @@
-"""Who is here, what waits on whom, and which answer goes where (docs/protocol.md, sections 4 to 7).
+"""Who is connected, which messages wait for whom, and which answer goes where (docs/protocol.md, sections 4 to 17).
 
-Sans-I/O: frames and a time in, bytes and wishes out.
+Sans-I/O: the exchange takes frames and the time, and leaves bytes to write and requests for the store.
 """
 
+from twotick.exchange.connection import Connection
 from twotick.exchange.exchange import Exchange
 from twotick.exchange.limits import Limits
-from twotick.exchange.session import Session
-from twotick.exchange.throttle import Throttle
 
-__all__ = ["Exchange", "Limits", "Session", "Throttle"]
+__all__ = ["Connection", "Exchange", "Limits"]

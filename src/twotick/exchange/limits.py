@@ -1,4 +1,4 @@
-"""The bounds of an exchange (docs/protocol.md, section 8)."""
+"""The limits of an exchange (docs/protocol.md, section 8)."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ class Limits:
     """What an exchange keeps at most, and for how long it waits.
 
     Attributes:
-        answer_timeout: seconds from the arrival of a SEND until its sender is answered 102.
-        window: the most unanswered FORWARDs that are granted to one receiver.
-        unanswered: the most SENDs of one connection that wait for an answer; beyond it the connection is not read.
-        queue_messages: the most messages that wait for one receiver's turn; one more is answered 102.
+        answer_timeout: the seconds from the arrival of a SEND until its sender is answered 102.
+        window: the most unanswered FORWARDs that one receiver is granted.
+        unanswered: the most unanswered SENDs of one connection; at this number the server stops reading it.
+        queue_messages: the most messages that wait for one receiver's window; one more is answered 102.
         queue_bytes: the most bytes of their bodies; a message that does not fit is answered 102.
         queue_bytes_total: the most bytes of bodies that wait for all receivers together.
         max_body: the longest body, in bytes, as extended connections are told.
-        guests: whether names may be used that are no member's.
-        refusals: the errors that a connection may earn before it is registered; then it is closed.
+        guests: whether users who are not members may register a name.
+        refusals: the errors after which a connection that is not registered is closed.
     """
 
     answer_timeout: float = 30.0

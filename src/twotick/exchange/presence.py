@@ -1,41 +1,46 @@
-"""Who is here, and who types (docs/protocol.md, section 15).
+"""Who is here, and who is typing (docs/protocol.md, section 15).
 
-Theory of operation. Devices say whether their owners are here, and are forgotten when they go. At every tick, the store
-is asked who may see each member whose state has changed; for the devices of these that have asked for STATUS, the news
-waits until the next tick, where the last about a member counts. So a device is told of a member at most once in a tick,
-and what does not read its connection holds no more than one line for each member that it may see. Who comes to see
-somebody who is not gone is told in the same way; of others nothing need be said.
+Theory of operation. Devices say whether their owners are here or away; a device that disconnects says nothing any more.
+What changes is announced at ticks. At one tick the exchange asks the store who may see each member whose state has
+changed; for the devices of those that have sent STATUS, the news waits for the next tick, and only the last news of
+each member is kept. So a device is told of a member at most once in a tick, and for a device that does not read, the
+exchange keeps at most one frame for each member that it may see.
+
+A user who comes to see a member later, for example by joining a room, is told in the same way, unless the member is
+gone.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from twotick.exchange.connection import Connection, MemberDevice, NotUnderstood
 from twotick.exchange.output import Output
-from twotick.exchange.question import LIST_MOST, Asked, Question, Wrong, yes_or_no
-from twotick.exchange.session import Account, Session
-from twotick.store import Audience, Contact, Contacts, Request, SetShown, StoreError
+from twotick.store import Audience, Contact, Contacts, Request, StoreError
 from twotick.wire import Head, Verb, frame, is_name, is_room, time_text
 
-_HERE = b"here"
-_AWAY = b"away"
-_GONE = b"gone"
+HERE = b"here"
+AWAY = b"away"
+GONE = b"gone"
+
+_MOST_NEWS = 2000
+"""The most members of whom a device is told at one tick: as many as a list has objects (rule 12.3)."""
 
 _TYPING = 2.0
-"""Seconds in which a member can say once that it types in a conversation (rule 15.3)."""
+"""The seconds in which a member can say once that it types in a conversation (rule 15.3)."""
 
 _TYPING_AT_ONCE = 32
-"""Conversations in which a member can say so in that time."""
+"""The most conversations in which a member can say so in that time."""
 
 
-class _Person:
-    """A member of whom a device has said something, or others were told that it is not gone.
+class _MemberPresence:
+    """The presence of a member of whom a device has said something, or of whom others were told that it is not gone.
 
     Attributes:
         name: the member's name as it is shown.
-        said: by device, whether it says that the member is here, and not away.
-        state: what comes of that.
-        since: since when that is so, in seconds since 1970.
+        said: whether each device says that the member is here, and not away.
+        state: the state that follows from that.
+        since: when the member got into that state, in seconds since 1970.
         told: the state that others were told last.
     """
 
@@ -44,48 +49,49 @@ class _Person:
     def __init__(self, name: bytes) -> None:
         self.name = name
         self.said: dict[bytes, bool] = {}
-        self.state = _GONE
+        self.state = GONE
         self.since = 0.0
-        self.told = _GONE
+        self.told = GONE
 
     def news(self) -> bytes:
-        """What others are told."""
+        """Return the frame that tells others of the member."""
         return _news(self.name, self.state, self.since)
 
 
-class Presence:
-    """Who is here, and whom that concerns.
+class PresenceTracker:
+    """The presence of all members, and the devices that are told of it.
 
     Args:
-        output: where answers and requests go.
-        clock: the time of day, in seconds since 1970.
+        output: takes what is written and the requests.
+        clock: returns the time of day, in seconds since 1970.
     """
 
     def __init__(self, output: Output, clock: Callable[[], float]) -> None:
         self._output = output
         self._clock = clock
-        self._people: dict[int, _Person] = {}
+        self._members: dict[int, _MemberPresence] = {}
         self._changed: dict[int, None] = {}
-        # The devices that have asked for STATUS, and what these are to be told at the next tick, by members.
-        self._watchers: dict[int, list[Session]] = {}
-        self._untold: dict[Session, dict[int, bytes]] = {}
+        # The devices that have sent STATUS, by member; and the news for each at the next tick, by the member it is
+        # about.
+        self._watchers: dict[int, list[Connection]] = {}
+        self._untold: dict[Connection, dict[int, bytes]] = {}
         # When members have said in which conversation they type, soonest first.
         self._typed: dict[int, dict[bytes, float]] = {}
 
     def tick(self) -> None:
         """Tell devices what has changed, and forget who has typed a while ago."""
-        for session, news in list(self._untold.items()):
-            if session.window:
-                self._output.write(session, *news.values())
-                del self._untold[session]
+        for connection, news in list(self._untold.items()):
+            if connection.window:
+                self._output.write(connection, *news.values())
+                del self._untold[connection]
         for member in self._changed:
-            person = self._people[member]
-            if person.state != person.told:
-                person.told = person.state
-                audience = Audience(member, b"", person.state == _GONE)
-                self._output.ask(audience, partial(self._tell, member, person.news()))
-            if not person.said:
-                del self._people[member]
+            presence = self._members[member]
+            if presence.state != presence.told:
+                presence.told = presence.state
+                audience = Audience(member, b"", presence.state == GONE)
+                self._output.ask(audience, partial(self._tell, member, presence.news()))
+            if not presence.said:
+                del self._members[member]
         self._changed.clear()
         now = self._clock()
         for member, typed in list(self._typed.items()):
@@ -94,73 +100,55 @@ class Presence:
             if not typed:
                 del self._typed[member]
 
-    def leave(self, session: Session, account: Account) -> None:
-        """A device is gone."""
-        self._untold.pop(session, None)
-        if watchers := self._watchers.get(account.member):
-            if session in watchers:
-                watchers.remove(session)
+    def leave(self, connection: Connection, device: MemberDevice) -> None:
+        """Forget what a device has said, and that it has sent STATUS: it is gone."""
+        self._untold.pop(connection, None)
+        if watchers := self._watchers.get(device.member):
+            if connection in watchers:
+                watchers.remove(connection)
             if not watchers:
-                del self._watchers[account.member]
-        person = self._people.get(account.member)
-        if person is not None and person.said.pop(account.device, None) is not None:
-            self._look_at(account.member, person)
+                del self._watchers[device.member]
+        presence = self._members.get(device.member)
+        if presence is not None and presence.said.pop(device.name, None) is not None:
+            self._update(device.member, presence)
 
-    # STATUS
+    # STATUS (rule 15.1)
 
-    def ask_status(self, question: Question) -> Asked:
-        """STATUS: what a device says of its owner, who wants to know of others (rule 15.1)."""
-        state = question.choice(b"state", _HERE, _AWAY)
-        shown = question.yes_or_no(b"shown")
-        if question.head.name:  # the answer would look like news of somebody
-            raise Wrong("STATUS takes no name: it is answered with that of all")
-        if state is not None:
-            member = question.member
-            person = self._people.setdefault(member, _Person(question.session.name))
-            person.said[question.account.device] = state == _HERE
-            self._look_at(member, person)
-        is_shown: list[bool | StoreError] = []
-        if shown is None:
-            self._output.ask(SetShown(question.member, None), is_shown.append)
-        else:
-            self.change_audience(question.member, b"", SetShown(question.member, shown), is_shown.append)
-        return Contacts(question.member), partial(self._contacts, question, is_shown)
+    def say(self, connection: Connection, device: MemberDevice, *, here: bool) -> None:
+        """Note that a device says that its owner is here, or away."""
+        presence = self._members.setdefault(device.member, _MemberPresence(connection.name))
+        presence.said[device.name] = here
+        self._update(device.member, presence)
 
-    def _contacts(self, question: Question, is_shown: list[bool | StoreError], found: list[Contact]) -> list[bytes]:
-        (shown,) = is_shown
-        if isinstance(shown, StoreError):
-            raise Wrong(str(shown))
-        if question.session.account is question.account:
-            watchers = self._watchers.setdefault(question.member, [])
-            if question.session not in watchers:
-                watchers.append(question.session)
-        return [question.list_of([self._contact(each) for each in found], shown=yes_or_no(shown))]
+    def watch(self, connection: Connection, device: MemberDevice) -> None:
+        """Tell a device of others from now on."""
+        watchers = self._watchers.setdefault(device.member, [])
+        if connection not in watchers:
+            watchers.append(connection)
 
-    def _contact(self, contact: Contact) -> dict[str, object]:
-        person = self._people.get(contact.member) if contact.shown else None
-        state, since = _GONE, contact.seen
-        if person is not None:
-            state, since = person.state, person.since
-        return {"name": contact.name, "state": state.decode(), "since": time_text(since).decode() if since else None}
+    def state(self, contact: Contact) -> tuple[bytes, float]:
+        """Return the state of a member as others see it, and since when; 0 if that is not known."""
+        presence = self._members.get(contact.member) if contact.shown else None
+        return (GONE, contact.seen) if presence is None else (presence.state, presence.since)
 
-    def _look_at(self, member: int, person: _Person) -> None:
-        state = _GONE
-        if person.said:
-            state = _HERE if any(person.said.values()) else _AWAY
-        if state != person.state:
-            person.state = state
-            person.since = self._clock()
+    def _update(self, member: int, presence: _MemberPresence) -> None:
+        state = GONE
+        if presence.said:
+            state = HERE if any(presence.said.values()) else AWAY
+        if state != presence.state:
+            presence.state = state
+            presence.since = self._clock()
         self._changed[member] = None
 
-    # Whom it concerns
+    # Who may see whom
 
     def change_audience(self, member: int, peer: bytes, request: Request, callback: Callable[[Any], None]) -> None:
-        """Ask the store for something that changes who may see a member, and tell those whom it concerns.
+        """Send the store a request that changes who may see a member, and tell those whom that concerns.
 
         Args:
             member: the member.
             peer: the user who may begin or cease to see the member; empty for all.
-            request: what the store is asked.
+            request: the request.
             callback: called with the answer.
         """
         before: list[list[int] | StoreError] = []
@@ -172,28 +160,28 @@ class Presence:
         self, member: int, before: list[list[int] | StoreError], after: list[int] | StoreError
     ) -> None:
         (saw,) = before
-        person = self._people.get(member)
-        if person is None or isinstance(saw, StoreError) or isinstance(after, StoreError):
+        presence = self._members.get(member)
+        if presence is None or isinstance(saw, StoreError) or isinstance(after, StoreError):
             return
-        self._tell(member, _news(person.name, _GONE, self._clock()), list(set(saw).difference(after)))
-        self._tell(member, person.news(), list(set(after).difference(saw)))
+        self._tell(member, _news(presence.name, GONE, self._clock()), list(set(saw).difference(after)))
+        self._tell(member, presence.news(), list(set(after).difference(saw)))
 
     def begin(self, member: int, peer: bytes) -> None:
-        """A user, or those in a room, have come to see a member: let them be told where it is (rule 15.5)."""
-        if self._watchers and member in self._people:
+        """Tell a user, or those in a room, where a member is whom they see from now on (rule 15.5)."""
+        if self._watchers and member in self._members:
             self._output.ask(Audience(member, peer), partial(self._tell_present, member))
 
     def join(self, member: int, room: bytes) -> None:
-        """A member may have joined a room: likewise for the others there, and for the member."""
+        """Tell a member who may have joined a room of the others there, and the others of the member."""
         self.begin(member, room)
         if member in self._watchers:
             self._output.ask(Contacts(member, room), partial(self._tell_of_all, member))
 
     def _tell_present(self, member: int, audience: list[int] | StoreError) -> None:
-        person = self._people.get(member)
-        # What has changed since the last tick is told to everybody at the next one.
-        if person is not None and person.state == person.told != _GONE:
-            self._tell(member, person.news(), audience)
+        presence = self._members.get(member)
+        # All who may see the member are told at the next tick of what has changed since the last one.
+        if presence is not None and presence.state == presence.told != GONE:
+            self._tell(member, presence.news(), audience)
 
     def _tell_of_all(self, member: int, found: list[Contact] | StoreError) -> None:
         if not isinstance(found, StoreError):
@@ -202,20 +190,25 @@ class Presence:
                     self._tell_present(contact.member, [member])
 
     def _tell(self, member: int, news: bytes, audience: list[int] | StoreError) -> None:
-        """Let devices of those who may see a member be told of it, as far as they have asked."""
+        """Let the devices of those who may see a member, and have sent STATUS, be told of it at the next tick."""
         if isinstance(audience, StoreError):
             return
         for each in audience:
-            for session in self._watchers.get(each, ()):
-                untold = self._untold.setdefault(session, {})
-                if member in untold or len(untold) < LIST_MOST:
+            for connection in self._watchers.get(each, ()):
+                untold = self._untold.setdefault(connection, {})
+                if member in untold or len(untold) < _MOST_NEWS:
                     untold[member] = news
 
-    # TYPING
+    # TYPING (rule 15.3)
 
-    def take_typing(self, session: Session, account: Account, head: Head) -> None:
-        """TYPING: tell those who may know (rule 15.3)."""
-        typed = self._typed.setdefault(account.member, {})
+    def take_typing(self, connection: Connection, head: Head, _body: bytes) -> None:
+        """Take a TYPING, and tell those who may know."""
+        if not head.name:
+            raise NotUnderstood
+        device = connection.device
+        if device is None:
+            return
+        typed = self._typed.setdefault(device.member, {})
         now = self._clock()
         if head.key in typed and typed[head.key] > now - _TYPING:
             return
@@ -223,16 +216,16 @@ class Presence:
         if len(typed) >= _TYPING_AT_ONCE or not self._watchers or not (is_name(head.name) or is_room(head.name)):
             return
         typed[head.key] = now
-        news = frame(Verb.TYPING, session.name, to=head.name if is_room(head.name) else None)
-        self._output.ask(Audience(account.member, head.key), partial(self._tell_typing, news))
+        news = frame(Verb.TYPING, connection.name, to=head.name if is_room(head.name) else None)
+        self._output.ask(Audience(device.member, head.key), partial(self._tell_typing, news))
 
     def _tell_typing(self, news: bytes, audience: list[int] | StoreError) -> None:
         if isinstance(audience, StoreError):
             return
         for each in audience:
-            for session in self._watchers.get(each, ()):
-                if session.window:
-                    self._output.write(session, news)
+            for connection in self._watchers.get(each, ()):
+                if connection.window:
+                    self._output.write(connection, news)
 
 
 def _news(name: bytes, state: bytes, since: float) -> bytes:

@@ -2,7 +2,8 @@
 
 from twotick.server.login import SignUp
 from twotick.server.options import OptionsError, ServerLimits, ServerOptions
-from twotick.server.server import CannotListen, Server, serve
+from twotick.server.server import Server
+from twotick.server.serving import CannotListen, serve
 from twotick.server.tls import TlsError
 
 __all__ = [

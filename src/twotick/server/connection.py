@@ -1,34 +1,61 @@
-"""One accepted connection: its bytes go through a parser into the exchange."""
+"""One socket: its bytes go through a parser into the exchange."""
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
-from twotick.wire import Frame, Parser
-
-if TYPE_CHECKING:
-    from twotick.server.server import Server
+from twotick.exchange import Connection, Exchange
+from twotick.wire import Frame, HeadCache, Parser
 
 _WRITE_BUFFER = 256 << 10
-"""Bytes that may wait in a connection's output before what follows waits in the exchange instead."""
+"""The bytes that may wait in a connection's output; what follows waits in the exchange instead."""
 
 
-class Connection(asyncio.Protocol):
+class ConnectionHost(Protocol):
+    """What a socket connection needs of the server.
+
+    Attributes:
+        exchange: takes the frames.
+        heads: the heads that the parsers know.
+        flushing: whether `flush_soon` was called and the flush has not happened yet.
+    """
+
+    exchange: Exchange
+    heads: HeadCache
+    flushing: bool
+
+    def opened(self, connection: "SocketConnection") -> None:
+        """Handle that a connection was accepted."""
+
+    def watch_frame(self, connection: "SocketConnection", *, partial: bool, others: bool) -> None:
+        """Handle that a frame has begun on a connection, or that one that had begun is complete."""
+
+    def closed(self, connection: "SocketConnection") -> None:
+        """Handle that a connection is gone."""
+
+    def flush_soon(self) -> None:
+        """Do what the exchange has left to do, once all that has arrived by now was handled."""
+
+
+class SocketConnection(asyncio.Protocol):
     """An accepted connection, driven by the event loop.
+
+    Args:
+        host: the server.
 
     Attributes:
         transport: the socket.
-        session: what the exchange knows about it.
-        reading: whether bytes are taken from it.
+        connection: what the exchange knows about it.
+        reading: whether the event loop reads from it.
         late: whether the server watches for the end of a frame that has begun on it.
         ended: whether the peer has closed its half.
-        lingering: whether our half is closed, and what still comes is thrown away.
+        lingering: whether our half is closed, and what still arrives is dropped.
     """
 
-    __slots__ = ("_parser", "_server", "_untaken", "ended", "late", "lingering", "reading", "session", "transport")
+    __slots__ = ("_host", "_parser", "_untaken", "connection", "ended", "late", "lingering", "reading", "transport")
 
-    def __init__(self, server: "Server") -> None:
-        self._server = server
-        self._parser = Parser(server.heads)
+    def __init__(self, host: ConnectionHost) -> None:
+        self._host = host
+        self._parser = Parser(host.heads)
         self._untaken: tuple[Frame, ...] = ()
         self.reading = True
         self.late = False
@@ -36,72 +63,72 @@ class Connection(asyncio.Protocol):
         self.lingering = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The event loop accepted the connection."""
+        """Handle that the event loop has accepted the connection."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(_WRITE_BUFFER)
         peer = transport.get_extra_info("peername")
-        self.session = self._server.exchange.connected(peer[0] if peer else "", transport)
-        self._server.opened(self)
+        self.connection: Connection = self._host.exchange.connected(peer[0] if peer else "", transport)
+        self._host.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Handle bytes that have arrived."""
         if self.lingering:
             return
-        server = self._server
+        host = self._host
         parser = self._parser
         frames = parser.feed(data)
         if parser.partial or self.late:
-            server.watch_frame(self, parser.partial, bool(frames))
+            host.watch_frame(self, partial=parser.partial, others=bool(frames))
         if frames:
-            session = self.session
-            untaken = server.exchange.take(session, frames)
-            if session.paused:
+            connection = self.connection
+            untaken = host.exchange.take(connection, frames)
+            if connection.paused:
                 self._stop_reading(untaken)
-            if not server.flushing:
-                server.flush_soon()
+            if not host.flushing:
+                host.flush_soon()
 
     def eof_received(self) -> bool:
-        """The peer has closed its half; answers may still go out (rule 4.12)."""
+        """Handle that the peer has closed its half; answers may still go out (rule 4.12)."""
         self.ended = True
         if self.lingering:
             return False
-        self._server.exchange.finish(self.session)
-        self._server.flush_soon()
-        return self.transport.can_write_eof()  # TLS has no halves
+        self._host.exchange.finish(self.connection)
+        self._host.flush_soon()
+        return self.transport.can_write_eof()  # a TLS connection cannot be closed by halves
 
     def pause_writing(self) -> None:
-        """The peer does not read what is written."""
-        self._server.exchange.clogged(self.session)
-        self._server.flush_soon()
+        """Handle that the peer does not read what is written."""
+        self._host.exchange.clogged(self.connection)
+        self._host.flush_soon()
 
     def resume_writing(self) -> None:
-        """The peer reads again."""
-        self._server.exchange.flowing(self.session)
-        self._server.flush_soon()
+        """Handle that the peer reads again."""
+        self._host.exchange.flowing(self.connection)
+        self._host.flush_soon()
 
     def read(self, on: bool) -> None:
-        """Take bytes from the connection, or leave them where they are so that the peer has to wait."""
+        """Read from the socket, or leave its bytes there so that the peer has to wait."""
         if not on:
             self._stop_reading([])
             return
         if self._untaken and not self.lingering:
-            self._untaken = (*self._server.exchange.take(self.session, list(self._untaken)),)
-            self._server.flush_soon()
-            if self.session.paused:
+            self._untaken = (*self._host.exchange.take(self.connection, list(self._untaken)),)
+            self._host.flush_soon()
+            if self.connection.paused:
                 return
         self.reading = True
         if self._parser.partial:
-            self._server.watch_frame(self, True, False)
+            self._host.watch_frame(self, partial=True, others=False)
         self.transport.resume_reading()
 
     def _stop_reading(self, untaken: list[Frame]) -> None:
-        """Read nothing for now; the time for that does not count for a frame that has begun."""
+        """Stop reading; the time until it goes on does not count for a frame that has begun."""
         self._untaken += (*untaken,)
         if self.reading:
             self.reading = False
-            self._server.watch_frame(self, False, False)
+            self._host.watch_frame(self, partial=False, others=False)
             self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
-        self._server.closed(self)
+        """Handle that the connection is gone."""
+        self._host.closed(self)

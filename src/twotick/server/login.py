@@ -7,10 +7,10 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-from twotick.exchange import Throttle
 from twotick.net import is_loopback
 from twotick.server import secrets
 from twotick.server.storage import Storage
+from twotick.server.throttle import Throttle
 from twotick.store import AddMember, FindMember, FindToken, Member, Refusal, SetPassword, StoreError
 from twotick.wire import DEVICE, Head
 
@@ -42,7 +42,7 @@ class Refused:
 _WRONG = Refused(104, "wrong name, password or token")
 
 
-class Doorman:
+class Authenticator:
     """Finds out who is asking.
 
     Args:
@@ -59,7 +59,7 @@ class Doorman:
         # To look at one password takes a core for a while and much memory: one at a time.
         self._looking = asyncio.Semaphore(1)
 
-    async def identify(self, head: Head, address: str, encrypted: bool, now: float) -> tuple[Member, str] | Refused:
+    async def authenticate(self, head: Head, address: str, encrypted: bool, now: float) -> tuple[Member, str] | Refused:
         """Find out who is asking.
 
         Args:

@@ -1,89 +1,54 @@
-"""The server: listens, drives the exchange, keeps the time limits of connections (docs/protocol.md, section 8)."""
+"""The server: listens, drives the exchange, and keeps the time limits of connections (docs/protocol.md, section 8).
+
+Theory of operation. Each socket has a `SocketConnection`, which parses what arrives and hands the frames to the
+exchange. The first frame of a turn of the event loop schedules a flush at the end of that turn. So the server first
+reads all that has arrived, and then writes: what goes to one connection goes out in one write, and the program at its
+other end wakes up once. A flush also passes requests on to the store and logins on to be checked. One timer looks at
+all time limits.
+"""
 
 import asyncio
 import contextlib
-import gc
-import itertools
-import math
 import resource
-import signal
 import ssl
-import time
 from collections.abc import Callable
 
-import uvloop
-
-from twotick.exchange import Exchange, Session
-from twotick.server import logs
-from twotick.server.connection import Connection
-from twotick.server.login import Doorman, Refused, SignUp
+from twotick.exchange import Exchange
+from twotick.server.connection import SocketConnection
+from twotick.server.deadlines import Deadlines
+from twotick.server.jobs import PeriodicJobs
+from twotick.server.login import Authenticator, SignUp
+from twotick.server.logins import Logins
 from twotick.server.logs import log
-from twotick.server.options import RETENTION, ServerLimits, ServerOptions, check
+from twotick.server.options import RETENTION, ServerLimits
 from twotick.server.secrets import new_token, token_digest
 from twotick.server.storage import DiskStorage, MemoryStorage, Storage
-from twotick.server.tls import certificate_fingerprint, server_context
-from twotick.store import Index, Members, MemoryStore, Prune, SqliteStore, StoreError
-from twotick.wire import Head, HeadCache
+from twotick.store import Members, MemoryStore, SqliteStore
+from twotick.wire import HeadCache
 
 _TICK = 0.25
 """Seconds between looks at the time limits."""
 
-_LOOK_FOR_MEMBERS = 1.0
-"""Seconds between looks whether another process has changed the members."""
-
-_PRUNE = 3600.0
-"""Seconds between looks for messages that are too old."""
-
-_INDEX = 1.0
-"""Seconds between looks for messages that cannot be found yet (rule 14.5)."""
-
-_INDEX_AGAIN = 60.0
-"""Seconds until the next look if the disk has failed."""
-
 _SPARE_FILES = 64
 """Open files that are kept for everything but connections."""
 
-_GARBAGE = (50_000, 10, 10)
-"""When Python looks for garbage in cycles. Every message is a few objects that live for a moment, or for long if they
-are stored, and hardly any cycle is ever made; the usual 700 would have it look through all of them again and again."""
-
 _LARGE = 16 << 10
-"""Bytes from which on it is cheaper to hand a body over as it is than to copy it into one piece with its head."""
-
-
-class _Deadlines:
-    """Connections that have the same number of seconds to do something, so that the first to come is the first due."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._due: dict[Connection, float] = {}
-
-    def add(self, connection: Connection, now: float) -> None:
-        self._due[connection] = now + self._seconds
-
-    def discard(self, connection: Connection) -> None:
-        self._due.pop(connection, None)
-
-    def take_expired(self, now: float) -> list[Connection]:
-        expired = list(itertools.takewhile(lambda connection: self._due[connection] <= now, self._due))
-        for connection in expired:
-            del self._due[connection]
-        return expired
+"""Bytes from which on it is cheaper to write a body as it is than to copy it into one piece with its head."""
 
 
 class Server:
-    """A server, between `start` and `stop`. It belongs to the event loop in which it is made.
+    """A server, between `start` and `stop`. It belongs to the event loop in which it is created.
 
     Args:
-        limits: its bounds.
-        store: where members and their messages are; without one there are only guests.
+        limits: its limits.
+        store: the members and their messages; without a store the server has only guests.
         sign_up: who may sign up.
-        retention: seconds after which messages that every device has are removed.
+        retention: the seconds after which messages that every device has are removed.
 
     Attributes:
-        exchange: who is connected, and what is on its way.
-        heads: the heads known to its parsers.
-        flushing: whether what the exchange wishes will be done soon.
+        exchange: the users who are connected, and the messages between them.
+        heads: the heads that its parsers know.
+        flushing: whether a flush is scheduled.
     """
 
     def __init__(
@@ -96,46 +61,43 @@ class Server:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._most_connections = min(limits.connections, _raise_file_limit() - _SPARE_FILES)
-        self._connections: dict[Connection, None] = {}  # which for many takes half of a set's memory
-        self._registering = _Deadlines(limits.register_timeout)
-        self._framing = _Deadlines(limits.frame_timeout)
-        self._lingering = _Deadlines(limits.linger_timeout)
+        self._connections: dict[SocketConnection, None] = {}  # for many connections it takes half the memory of a set
+        self._registering = Deadlines[SocketConnection](limits.register_timeout)
+        self._framing = Deadlines[SocketConnection](limits.frame_timeout)
+        self._lingering = Deadlines[SocketConnection](limits.linger_timeout)
         self._listeners: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | None = None
         self._flushed: asyncio.Event | None = None
+        self._turned_away = 0
         self.exchange = Exchange(limits.exchange, self._loop.time(), new_token=_new_token)
         self._storage: Storage | None = None
         if isinstance(store, MemoryStore):
             self._storage = MemoryStorage(store)
         elif store is not None:
             self._storage = DiskStorage(store, self.exchange.know, self.flush_soon)
-        self._doorman = None if self._storage is None else Doorman(self._storage, sign_up)
-        self._logins: set[asyncio.Task[None]] = set()
-        self._next_look = 0.0
-        self._retention = retention
-        self._next_prune = 0.0
-        self._next_index = 0.0
-        self._turned_away = 0
+        self._jobs = None if self._storage is None else PeriodicJobs(self._storage, retention)
+        authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
+        self._logins = Logins(self.exchange, authenticator, self.flush_soon)
         self.heads = HeadCache(limits.max_body)
         self.flushing = False
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
-        """Listen; may be called for several addresses.
+        """Listen on an address; may be called for several addresses.
 
         Args:
-            host: the address to listen on.
+            host: the address.
             port: the port; 0 for any that is free.
-            tls: encrypts the connections; None for none.
+            tls: encrypts the connections; None if they are not encrypted.
 
         Returns:
-            The address and port on which connections are now accepted.
+            The address and port on which the server accepts connections.
 
         Raises:
-            OSError: the address cannot be had.
+            OSError: the server cannot listen there.
         """
         if self._storage is not None and not self._listeners:
-            self.exchange.know(await self._storage.ask(Members()))  # before anybody can ask for one of their names
-        listener = await self._loop.create_server(lambda: Connection(self), host, port, backlog=4096, ssl=tls)
+            self.exchange.know(await self._storage.ask(Members()))  # before a guest can ask for one of their names
+        listener = await self._loop.create_server(lambda: SocketConnection(self), host, port, backlog=4096, ssl=tls)
         self._listeners.append(listener)
         if self._timer is None:
             self._tick()
@@ -143,7 +105,7 @@ class Server:
         return address[0], address[1]
 
     async def stop(self) -> None:
-        """Accept no more, let what is on its way be answered, answer the rest, and close (rule 4.10)."""
+        """Stop in good order: accept nothing more, wait for answers, answer the rest, and close (rule 4.10)."""
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
@@ -152,15 +114,13 @@ class Server:
         await self._until(lambda: self.exchange.idle and not self._asking, self._limits.stop_timeout)
         self.exchange.close()
         for connection in self._connections:
-            self.exchange.finish(connection.session)
+            self.exchange.finish(connection.connection)
         self._flush()
         await self._until(lambda: not self._connections, self._limits.linger_timeout)
         for connection in list(self._connections):
             connection.transport.abort()
         await self._until(lambda: not self._connections, self._limits.linger_timeout)
-        for login in self._logins:
-            login.cancel()
-        await asyncio.gather(*self._logins, return_exceptions=True)
+        await self._logins.cancel()
         if self._timer is not None:
             self._timer.cancel()
         if self._storage is not None:
@@ -171,7 +131,7 @@ class Server:
         return self._storage is not None and self._storage.waiting > 0
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
-        """Wait until something that a flush can bring about is true, but not for ever."""
+        """Wait until a condition that a flush can bring about holds, but no longer than this."""
         self._flushed = asyncio.Event()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -181,8 +141,8 @@ class Server:
 
     # What connections report
 
-    def opened(self, connection: Connection) -> None:
-        """A connection came: it has a while to register."""
+    def opened(self, connection: SocketConnection) -> None:
+        """Handle that a connection was accepted: it has `register_timeout` to register."""
         self._connections[connection] = None
         if len(self._connections) > self._most_connections:
             self._turned_away += 1
@@ -190,13 +150,13 @@ class Server:
         else:
             self._registering.add(connection, self._loop.time())
 
-    def watch_frame(self, connection: Connection, partial: bool, others: bool) -> None:
-        """Bytes came on a connection where a frame has begun, or had begun before.
+    def watch_frame(self, connection: SocketConnection, *, partial: bool, others: bool) -> None:
+        """Handle bytes on a connection on which a frame has begun, or had begun before.
 
         Args:
-            connection: where they came.
-            partial: whether a frame has begun that is not whole.
-            others: whether others were completed since, so that this one has only just begun.
+            connection: the connection.
+            partial: whether a frame has begun that is not complete.
+            others: whether other frames were completed since, so that this one has only just begun.
         """
         if others or not partial:
             self._framing.discard(connection)
@@ -204,84 +164,63 @@ class Server:
             self._framing.add(connection, self._loop.time())
         connection.late = partial
 
-    def closed(self, connection: Connection) -> None:
-        """A connection is gone."""
+    def closed(self, connection: SocketConnection) -> None:
+        """Handle that a connection is gone."""
         self._connections.pop(connection, None)
         for deadlines in (self._registering, self._framing, self._lingering):
             deadlines.discard(connection)
-        self.exchange.disconnected(connection.session)
+        self.exchange.disconnected(connection.connection)
         self.flush_soon()
 
-    # What it does with them
+    # Flushing
 
     def flush_soon(self) -> None:
-        """Write and do what the exchange wishes, as soon as all that has arrived by now was handled.
-
-        Reading everything first and writing afterwards lets what goes to one connection go out in one write, and wakes
-        the programs at the other ends once.
-        """
+        """Do what the exchange has left to do, once all that has arrived by now was handled."""
         if not self.flushing:
             self.flushing = True
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self.flushing = False
-        self._look_after_members()
-        # Taken out one by one, so that one that fails is not met again and the others are.
+        self._pass_on_requests()
+        # Connections are removed one by one, so that one that fails is not met again and the others are.
         written = self.exchange.written
         while written:
-            session = written.popleft()
-            out = session.out
+            connection = written.popleft()
+            out = connection.out
             if out:
                 if len(out[-1]) < _LARGE:
-                    session.port.write(b"".join(out))
+                    connection.port.write(b"".join(out))
                 else:
-                    session.port.writelines(out)
+                    connection.port.writelines(out)
                 out.clear()
         changed = self.exchange.changed
         while changed:
-            session = changed.popleft()
-            connection = session.port.get_protocol()
-            if connection is None:
-                continue  # it was lost in the meantime
-            if session.closing:
-                self._close(connection)
-            elif session.paused is connection.reading:
-                connection.read(not session.paused)
+            connection = changed.popleft()
+            socket: SocketConnection | None = connection.port.get_protocol()
+            if socket is None:
+                continue  # the connection was lost in the meantime
+            if connection.closing:
+                self._close(socket)
+            elif connection.paused is socket.reading:
+                socket.read(not connection.paused)
         if self._flushed is not None:
             self._flushed.set()
 
-    def _look_after_members(self) -> None:
-        """Pass on what the exchange asks the store, and find out who is asking."""
+    def _pass_on_requests(self) -> None:
         requests = self.exchange.requests
         while requests and self._storage is not None:
             asked = requests.copy()
             requests.clear()
             self._storage.submit(asked)
-        logins = self.exchange.logins
-        for session, head in logins:
-            login = self._loop.create_task(self._log_in(session, head))
-            self._logins.add(login)
-            login.add_done_callback(self._logins.discard)
-        logins.clear()
+        if self.exchange.logins:
+            self._logins.start()
 
-    async def _log_in(self, session: Session, head: Head) -> None:
-        if self._doorman is None:
-            who = Refused(104, "this server has no members")
-        else:
-            encrypted = session.port.get_extra_info("ssl_object") is not None
-            who = await self._doorman.identify(head, session.address, encrypted, time.time())
-        if isinstance(who, Refused):
-            self.exchange.not_authenticated(session, who.code, who.reason, who.retry_after)
-        else:
-            self.exchange.authenticated(session, head, *who)
-        self.flush_soon()
-
-    def _close(self, connection: Connection) -> None:
+    def _close(self, connection: SocketConnection) -> None:
         """Close a connection so that the peer can still read what was written last.
 
-        To close a socket with unread input would throw that away. So only our half is closed until the peer has closed
-        its own, or for a while.
+        A socket that is closed while it has unread input throws away what the peer has not read. So the server closes
+        only its own half until the peer has closed the other, or until `linger_timeout`.
         """
         transport = connection.transport
         if connection.lingering or transport.is_closing():
@@ -301,37 +240,18 @@ class Server:
         now = self._loop.time()
         self._timer = self._loop.call_at(now + _TICK, self._tick)
         self.exchange.tick(now)
-        if self._storage is not None and now >= self._next_look:
-            self._next_look = now + _LOOK_FOR_MEMBERS
-            self._storage.look_for_members()
-        if self._storage is not None and now >= self._next_prune:
-            self._next_prune = math.inf
-            self._storage.submit([(Prune(time.time(), self._retention), self._pruned)])
-        if self._storage is not None and now >= self._next_index:
-            self._next_index = math.inf
-            self._storage.submit([(Index(), self._indexed)])
+        if self._jobs is not None:
+            self._jobs.tick(now)
         if self._turned_away:
             log.warning("too many connections", most=self._most_connections, turned_away=self._turned_away)
             self._turned_away = 0
-        late = [each for each in self._registering.take_expired(now) if each.session.side is None]
+        late = [each for each in self._registering.take_expired(now) if each.connection.side is None]
         late += self._framing.take_expired(now)
         for connection in late:
-            self.exchange.disconnected(connection.session)
+            self.exchange.disconnected(connection.connection)
         for connection in self._lingering.take_expired(now):
             connection.transport.abort()
         self._flush()
-
-    def _pruned(self, more: bool | StoreError) -> None:
-        if isinstance(more, StoreError):
-            log.warning("old messages cannot be removed", reason=str(more))
-        self._next_prune = self._loop.time() + (0.0 if more is True else _PRUNE)
-
-    def _indexed(self, more: bool | StoreError) -> None:
-        wait = 0.0 if more is True else _INDEX
-        if isinstance(more, StoreError):
-            log.warning("new messages cannot be found", reason=str(more))
-            wait = _INDEX_AGAIN
-        self._next_index = self._loop.time() + wait
 
 
 def _new_token() -> tuple[bytes, bytes]:
@@ -340,88 +260,8 @@ def _new_token() -> tuple[bytes, bytes]:
 
 
 def _raise_file_limit() -> int:
-    """Let this process open as many files as the system allows; returns how many."""
+    """Let this process open as many files as the system allows, and return that number."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
-
-
-class CannotListen(Exception):
-    """An address cannot be had; the cause says why.
-
-    Attributes:
-        host: the host that was tried.
-        port: the port that was tried.
-        setting: the setting which says that port.
-    """
-
-    def __init__(self, host: str, port: int, setting: str) -> None:
-        super().__init__(f"cannot listen on {host}:{port}")
-        self.host = host
-        self.port = port
-        self.setting = setting
-
-
-def serve(options: ServerOptions, announce: Callable[[str, int, str | None], None]) -> None:
-    """Run a server until SIGINT or SIGTERM, and then stop it in good order.
-
-    Args:
-        options: what it is to be.
-        announce: called for each address, once connections are accepted on all of them: with the host, the port, and
-            for encrypted connections the fingerprint of the certificate.
-
-    Raises:
-        OptionsError: it would not be safe, or makes no sense.
-        TlsError: the certificate or its key cannot be used.
-        StoreError: the data cannot be used.
-        CannotListen: an address cannot be had.
-    """
-    try:
-        plain_host = check(options)
-    except OSError as error:
-        raise CannotListen(options.host, options.port, "port") from error
-    certificate = None
-    if options.tls_certificate is not None and options.tls_key is not None:
-        context = server_context(options.tls_certificate, options.tls_key)
-        certificate = context, certificate_fingerprint(options.tls_certificate)
-    logs.configure()
-    store = (
-        MemoryStore(options.store_limits) if options.data is None else SqliteStore(options.data, options.store_limits)
-    )
-    gc.freeze()
-    gc.set_threshold(*_GARBAGE)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(options, plain_host, certificate, store, announce))
-
-
-async def _serve(
-    options: ServerOptions,
-    plain_host: str,
-    certificate: tuple[ssl.SSLContext, str] | None,
-    store: SqliteStore | MemoryStore,
-    announce: Callable[[str, int, str | None], None],
-) -> None:
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(logs.report)
-    server = Server(options.limits, store, options.sign_up, options.retention)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-
-    async def listen(host: str, port: int, setting: str, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
-        try:
-            return await server.start(host, port, tls)
-        except OSError as error:
-            raise CannotListen(host, port, setting) from error
-
-    try:
-        addresses: list[tuple[str, int, str | None]] = [(*await listen(plain_host, options.port, "port"), None)]
-        if certificate is not None:
-            context, fingerprint = certificate
-            addresses.append((*await listen(options.host, options.tls_port, "tls_port", context), fingerprint))
-        for address in addresses:
-            announce(*address)
-        await stop.wait()
-    finally:
-        await server.stop()

@@ -38,6 +38,9 @@ class Verb(Enum):
     MALFORMED = b"\n"
     """Never sent: the parser's sign that it cannot tell where the next frame begins (rule 2.8)."""
 
+    # The handler of every frame is looked up by its verb. The hash of an Enum is computed in Python, this one is not.
+    __hash__ = object.__hash__
+
 
 class Side(Enum):
     """The direction of messages for which a connection is registered (sections 4 and 9)."""

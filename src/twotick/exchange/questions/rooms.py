@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from twotick.exchange.question import LIST_MOST, Asked, Question, Wrong
+from twotick.exchange.questions.question import LIST_MOST, Asked, InvalidQuestion, Question
 from twotick.store import (
     Appoint,
     ChangeRoom,
@@ -54,7 +54,7 @@ def ask_room(question: Question) -> Asked:
         case b"members":
             return RoomMembers(member, name), partial(_members, question)
         case _:
-            raise Wrong("Do is create, join, leave, change, invite, remove, appoint or members")
+            raise InvalidQuestion("Do is create, join, leave, change, invite, remove, appoint or members")
 
 
 def ask_rooms(question: Question) -> Asked:

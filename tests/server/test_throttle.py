@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twotick.exchange import throttle as module
-from twotick.exchange.throttle import Throttle
+from twotick.server import throttle as module
+from twotick.server.throttle import Throttle
 
 HOME = "192.0.2.1"
 HERE = "198.51.100.1"

@@ -7,8 +7,8 @@ from datetime import datetime
 from functools import partial
 
 from twotick.exchange.entries import entry_frame
-from twotick.exchange.question import Asked, Question, Wrong, yes_or_no
-from twotick.exchange.rooms import role_name
+from twotick.exchange.questions.question import Asked, InvalidQuestion, Question, yes_or_no
+from twotick.exchange.questions.rooms import role_name
 from twotick.store import (
     Conversation,
     Conversations,
@@ -46,12 +46,12 @@ def _since(question: Question) -> float:
     try:
         return datetime.fromisoformat(text.decode("ascii")).timestamp() if text else 0.0
     except (ValueError, OverflowError) as error:
-        raise Wrong("Since is a time such as 2026-11-22T09:30:00Z") from error
+        raise InvalidQuestion("Since is a time such as 2026-11-22T09:30:00Z") from error
 
 
 def _history(question: Question, found: Fetched) -> list[bytes]:
     history = question.identifier or b"-"
-    owner = question.session.name
+    owner = question.connection.name
     frames = [entry_frame(entry, owner, history=history) for entry in found.entries]
     return [*frames, question.answer(count=len(found.entries))]
 
@@ -96,7 +96,7 @@ def ask_search(question: Question) -> Asked:
     try:
         query = question.body.decode()
     except UnicodeDecodeError as error:
-        raise Wrong("what is searched for is not UTF-8") from error
+        raise InvalidQuestion("what is searched for is not UTF-8") from error
     peer = question.head.headers.get(b"in", b"").lower()
     most = question.limit(_SEARCH_DEFAULT, _SEARCH_MOST)
     before = question.number(b"before") or 0
@@ -105,7 +105,7 @@ def ask_search(question: Question) -> Asked:
 
 def _found(question: Question, found: Found) -> list[bytes]:
     history = question.identifier or b"-"
-    owner = question.session.name
+    owner = question.connection.name
     frames = [entry_frame(entry, owner, history=history) for entry in found.entries]
     return [*frames, question.answer(count=len(found.entries), before=found.before or None)]
 
@@ -114,9 +114,9 @@ def ask_report(question: Question) -> Asked:
     """REPORT (rule 17.1)."""
     about = question.head.headers.get(b"about", b"")
     if not is_name(question.head.name):
-        raise Wrong("there is no such user")
+        raise InvalidQuestion("there is no such user")
     if about and not is_identifier(about):
-        raise Wrong("About is no Id")
+        raise InvalidQuestion("About is no Id")
     request = Report(question.member, question.head.name, about, question.body, question.now)
     return request, partial(_reported, question)
 

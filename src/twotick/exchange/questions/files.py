@@ -4,7 +4,7 @@ import re
 import secrets
 from functools import partial
 
-from twotick.exchange.question import Asked, Question, Wrong
+from twotick.exchange.questions.question import Asked, InvalidQuestion, Question
 from twotick.store import PIECE, Offered, OfferFile, ReadPiece, WritePiece
 from twotick.wire import Verb, frame, is_identifier
 
@@ -17,14 +17,14 @@ _HASH = re.compile(rb"[0-9A-Fa-f]{64}")
 def ask_file(question: Question) -> Asked:
     """FILE: announce a file (rule 16.1)."""
     if question.most_bytes < PIECE:
-        raise Wrong("this server takes no files: its Max-body is too small")
+        raise InvalidQuestion("this server takes no files: its Max-body is too small")
     identifier, digest = question.required(b"id"), question.required(b"hash")
     question.required(b"size")
     question.required(b"name")
     if not is_identifier(identifier):
-        raise Wrong("Id is 1 to 64 of the characters A-Z a-z 0-9 . _ -")
+        raise InvalidQuestion("Id is 1 to 64 of the characters A-Z a-z 0-9 . _ -")
     if not _HASH.fullmatch(digest):
-        raise Wrong("Hash is 64 hexadecimal digits")
+        raise InvalidQuestion("Hash is 64 hexadecimal digits")
     request = OfferFile(
         question.member,
         identifier,

@@ -1,0 +1,476 @@
+"""The life of a connection: which frames it may carry, and what ends it (docs/protocol.md, sections 3, 4, 9 and 10).
+
+Theory of operation. A connection is always in one `Stage`. `_table` is the whole grammar: for each stage and verb it
+has the handler of a frame. Handlers belong to the other parts of the exchange. They cannot change a stage: only this
+file does, and these are all the ways:
+
+                        guest registered on both sides
+    REGISTERING ---------------------------------------> CLASSIC_SENDING, CLASSIC_RECEIVING or GUEST
+        |   ^
+        |   | not authenticated          authenticated
+        +-> WAITING ---------------------------------> MEMBER_SENDING or MEMBER_DEVICE
+                                                             |   ^
+                                                    question |   | answered
+                                                             +-> WAITING
+
+While a connection is WAITING it is paused, and its frames stay with the driver. From any stage a connection may start
+closing. It then has no stage any more: whatever still comes is dropped.
+
+A handler takes one frame or a run of frames of its verb (see `Handler`). `take` calls handlers until all frames of a
+read are taken or the connection is paused. A handler that cannot understand its frame raises NotUnderstood.
+"""
+
+import re
+from collections.abc import Callable
+from functools import partial
+
+from twotick.exchange.connection import (
+    Connection,
+    Guest,
+    Handler,
+    MemberDevice,
+    NotUnderstood,
+    Stage,
+    answers_others,
+)
+from twotick.exchange.feeds import Feeds
+from twotick.exchange.guest_messages import GuestMessages
+from twotick.exchange.guests import Guests
+from twotick.exchange.limits import Limits
+from twotick.exchange.members import ConnectedMembers
+from twotick.exchange.outcomes import Outcomes
+from twotick.exchange.output import Output
+from twotick.exchange.presence import PresenceTracker
+from twotick.exchange.questions import QUESTIONS, QUESTIONS_OF_SENDERS, Questions
+from twotick.exchange.relay import Relay
+from twotick.exchange.routing import Router
+from twotick.exchange.stored import reason_of
+from twotick.store import Member, OpenDevice, Opened, Refusal, StoreError
+from twotick.wire import (
+    HEADER_INCOMPLETE,
+    MALFORMED_USERNAME,
+    NO_USER_REGISTERED,
+    Frame,
+    Head,
+    Side,
+    Verb,
+    error,
+    forward_start,
+    is_name,
+    registered,
+)
+
+_NUMBER = re.compile(rb"[0-9]{1,10}")
+
+_UNAVAILABLE = 107
+"""The number of the error after which a client may connect again and then be let in (rule 9.9)."""
+
+_MALFORMED = 103
+_REASONS = {_MALFORMED: b"the frame cannot be understood", 106: b"the body is longer than Max-body allows"}
+
+_GUEST_STAGES = {
+    Side.SENDING: Stage.CLASSIC_SENDING,
+    Side.RECEIVING: Stage.CLASSIC_RECEIVING,
+    Side.DUPLEX: Stage.GUEST,
+}
+
+
+class Connections:
+    """Takes the frames of all connections, and registers and closes them.
+
+    Args:
+        limits: the limits of the exchange.
+        clock: returns the time of day, in seconds since 1970.
+        output: takes what is written and the requests.
+        guests: the guests who are registered.
+        members: the members who are connected.
+        relay: takes the answers of guests.
+        router: takes SENDs.
+        feeds: takes the answers of members' devices.
+        presence: takes TYPING.
+        questions: takes the questions of members' devices.
+        outcomes: takes what a device's registration has changed.
+        guest_messages: the messages that guests wait for.
+
+    Attributes:
+        logins: the connections whose user has to be authenticated, each with its REGISTER.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        clock: Callable[[], float],
+        output: Output,
+        *,
+        guests: Guests,
+        members: ConnectedMembers,
+        relay: Relay,
+        router: Router,
+        feeds: Feeds,
+        presence: PresenceTracker,
+        questions: Questions,
+        outcomes: Outcomes,
+        guest_messages: GuestMessages,
+    ) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._output = output
+        self._guests = guests
+        self._members = members
+        self._relay = relay
+        self._router = router
+        self._feeds = feeds
+        self._presence = presence
+        self._questions = questions
+        self._outcomes = outcomes
+        self._guest_messages = guest_messages
+        self._handlers = self._table()
+        self.logins: list[tuple[Connection, Head]] = []
+
+    def _table(self) -> dict[Stage, dict[Verb, Handler]]:
+        """Return the handler of each verb in each stage."""
+        anything_else = dict.fromkeys(Verb, _each(self._take_malformed))
+        register_again = _each(self._take_register_again)
+        ask = _each(self._ask)
+        return {
+            Stage.REGISTERING: {
+                **dict.fromkeys(Verb, _each(self._take_early)),
+                Verb.REGISTER: _each(self._take_register),
+                Verb.MALFORMED: _each(self._take_malformed),
+            },
+            Stage.WAITING: dict.fromkeys(Verb, _keep),
+            Stage.CLASSIC_SENDING: {
+                **anything_else,
+                Verb.SEND: self._router.take_classic,
+                Verb.REGISTER: register_again,
+            },
+            Stage.CLASSIC_RECEIVING: {
+                **anything_else,
+                Verb.RECEIVED: self._relay.take_received,
+                Verb.ERROR: _each(self._relay.take_refusal),
+                Verb.REGISTER: register_again,
+            },
+            Stage.GUEST: {
+                **anything_else,
+                Verb.SEND: self._router.take_identified,
+                Verb.RECEIVED: self._relay.take_received,
+                Verb.ERROR: _each(self._relay.take_refusal),
+                Verb.REGISTER: register_again,
+            },
+            Stage.MEMBER_SENDING: {
+                **anything_else,
+                Verb.SEND: self._router.take_identified,
+                Verb.REGISTER: register_again,
+                **dict.fromkeys(QUESTIONS_OF_SENDERS, ask),
+            },
+            Stage.MEMBER_DEVICE: {
+                **anything_else,
+                Verb.SEND: self._router.take_identified,
+                Verb.RECEIVED: self._feeds.take_received,
+                Verb.ERROR: _each(self._feeds.take_refusal),
+                Verb.READ: _each(self._feeds.take_read),
+                Verb.TYPING: _each(self._presence.take_typing),
+                Verb.REGISTER: register_again,
+                **dict.fromkeys(QUESTIONS, ask),
+            },
+        }
+
+    # Stages
+
+    def _enter(self, connection: Connection, stage: Stage) -> None:
+        connection.stage = stage
+        connection.handlers = self._handlers[stage]
+
+    def _wait(self, connection: Connection) -> None:
+        """Take no frames from a connection until `_go_on`."""
+        self._enter(connection, Stage.WAITING)
+        self._relay.pause(connection)
+
+    def _go_on(self, connection: Connection, stage: Stage) -> None:
+        """Take frames from a connection again, in this stage."""
+        if not connection.closing:
+            self._enter(connection, stage)
+            self._relay.resume(connection)
+
+    # What the driver reports
+
+    def connected(self, address: str, port: object) -> Connection:
+        """Return a new connection; the arguments are those of `Exchange.connected`."""
+        return Connection(address, port, Stage.REGISTERING, self._handlers[Stage.REGISTERING])
+
+    def take(self, connection: Connection, frames: list[Frame]) -> list[Frame]:
+        """Handle the frames that came on a connection, in this order.
+
+        Returns:
+            The frames that were not handled because the connection is paused; give them again when it is not any more.
+        """
+        if connection.closing or not frames:
+            return []
+        taken = 0
+        count = len(frames)
+        try:
+            while True:
+                taken = connection.handlers[frames[taken][0].verb](connection, frames, taken)
+                if taken == count or connection.paused or connection.closing:
+                    break
+        except NotUnderstood:
+            self._break_off(connection, _MALFORMED)
+        if connection.device is not None:
+            self._feeds.acknowledge(connection.device)
+        return [] if taken == count or connection.closing else frames[taken:]
+
+    def finish(self, connection: Connection) -> None:
+        """Handle that the peer has closed its half of a connection (rule 4.12)."""
+        sends = connection.side is not Side.RECEIVING and not connection.closing
+        self._release(connection)
+        if sends and connection.next_answer != connection.next_send:
+            connection.finished = True
+            self._relay.leave_fast_path(connection)
+        else:
+            self._output.close(connection)
+
+    def disconnected(self, connection: Connection) -> None:
+        """Handle that a connection is gone: answer all who wait for it (rule 4.8)."""
+        connection.out.clear()
+        self._close(connection)
+        self._guest_messages.forget(connection)
+
+    def clogged(self, connection: Connection) -> None:
+        """Handle that a connection takes no output: let what comes for it wait in its queue."""
+        connection.window = 0
+        if connection.side is not Side.RECEIVING:
+            self._relay.pause(connection)
+
+    def flowing(self, connection: Connection) -> None:
+        """Handle that a connection takes output again."""
+        connection.window = connection.granted
+        if connection.paused:
+            self._relay.resume(connection)
+        self._relay.forward_queued(connection)
+        if connection.device is not None and connection.device.feed is not None:
+            self._feeds.pump(connection.device.feed)
+
+    def drain(self) -> None:
+        """Take no more SENDs (rule 4.10)."""
+        self._relay.draining = True
+        for connection in self._all():
+            if not answers_others(connection):
+                self._relay.pause(connection)
+
+    def close_all(self) -> None:
+        """Answer 102 for everything that waits, and close the connections of all users (rule 4.10)."""
+        connections = sorted(self._all(), key=lambda connection: connection.side is not Side.RECEIVING)
+        for connection in connections:  # the receiving ones first, which answers the senders
+            if connection.extended:
+                self._output.write(connection, error(_UNAVAILABLE, reason=b"the server stops"))
+            self._close(connection)
+
+    def turn_out(self, key: bytes) -> None:
+        """Close the connections of a guest whose name has become a member's (rule 10.1)."""
+        for connection in self._guests.connections(key):
+            if connection.extended:
+                self._output.write(connection, error(108, reason=b"the name is a member's now"))
+            self._close(connection)
+
+    def _all(self) -> list[Connection]:
+        """Return the connections of all users, each once."""
+        return [*self._guests.all_connections(), *self._members.connections()]
+
+    # The end
+
+    def _take_malformed(self, connection: Connection, head: Head, _body: bytes) -> None:
+        """Take a frame that the stage does not allow, or that the parser could not read."""
+        self._break_off(connection, head.code if head.verb is Verb.MALFORMED else _MALFORMED)
+
+    def _break_off(self, connection: Connection, code: int) -> None:
+        """Close a user's connections because a frame cannot be understood or is too large (rules 2.8, 7.4 and 9.9)."""
+        answer = error(code, reason=_REASONS[code]) if connection.extended else HEADER_INCOMPLETE
+        self._output.write(connection, answer)
+        others = [] if connection.guest is None else self._guests.connections(connection.guest.key)
+        for each in dict.fromkeys([connection, *others]):
+            self._close(each)
+
+    def _close(self, connection: Connection) -> None:
+        self._release(connection)
+        self._output.close(connection)
+
+    def _release(self, connection: Connection) -> None:
+        """Take a connection away from its user, and answer what waits for it (rule 4.8)."""
+        self._members.leave(connection)
+        if connection.guest is None:
+            return
+        self._guests.release(connection)
+        if connection.side is not Side.SENDING:
+            self._relay.abandon(connection)
+
+    # Registration (section 4)
+
+    def _take_early(self, connection: Connection, _head: Head, _body: bytes) -> None:
+        """Take a frame that comes before the connection's user is registered (rule 4.5)."""
+        self._refuse(connection, NO_USER_REGISTERED)
+
+    def _take_register_again(self, connection: Connection, _head: Head, _body: bytes) -> None:
+        """Take a REGISTER on a connection that is registered (rule 4.7)."""
+        self._output.write(connection, MALFORMED_USERNAME)
+        if not connection.window:
+            self._relay.pause(connection)
+
+    def _take_register(self, connection: Connection, head: Head, _body: bytes) -> None:
+        if head.side is None:
+            self._refuse(connection, NO_USER_REGISTERED)
+        elif connection.guest is not None or not is_name(head.name):
+            self._refuse(connection, MALFORMED_USERNAME)
+        elif self._window(head) == 0:
+            self._break_off(connection, _MALFORMED)
+        elif b"authorization" in head.headers:
+            self._log_in(connection, head, head.side)
+        elif self._members.find(head.key) is not None or not self._limits.guests:
+            self._refuse(connection, MALFORMED_USERNAME)
+        else:
+            self._register_guest(connection, head, head.side)
+
+    def _window(self, head: Head) -> int | None:
+        """Return the window that a REGISTER is granted (section 6): None if it asks for none, 0 if it is malformed."""
+        window = head.headers.get(b"window")
+        if window is None or head.side is Side.SENDING:
+            return None
+        return min(int(window), self._limits.window) if _NUMBER.fullmatch(window) else 0
+
+    def _register_guest(self, connection: Connection, head: Head, side: Side) -> None:
+        guest = self._guests.claim(head.key, connection, side)
+        if guest is None:
+            self._refuse(connection, MALFORMED_USERNAME)
+            return
+        window = self._window(head)
+        _name(connection, head.name, side, window)
+        if side is Side.DUPLEX:
+            answer = registered(side, head.name, connection.granted, max_body=self._limits.max_body)
+        else:
+            answer = registered(side, head.name, window)
+        self._output.write(connection, answer)
+        if guest.complete:
+            for each in self._guests.connections(guest.key):
+                self._admit(guest, each, each.side or side)
+
+    def _admit(self, guest: Guest, connection: Connection, side: Side) -> None:
+        """Let a connection of a guest who is registered on both sides carry messages."""
+        self._enter(connection, _GUEST_STAGES[side])
+        self._guests.open(guest, connection)
+        if side is Side.DUPLEX:
+            self._extend(connection)
+        if self._relay.draining and not answers_others(connection):
+            self._relay.pause(connection)
+
+    def _extend(self, connection: Connection) -> None:
+        connection.extended = True
+        self._relay.leave_fast_path(connection)
+
+    def _refuse(self, connection: Connection, answer: bytes) -> None:
+        """Answer with an error, and close the connection if it was one too many (rule 4.11)."""
+        self._output.write(connection, answer)
+        connection.refusals += 1
+        if connection.refusals >= self._limits.refusals:
+            self._close(connection)
+
+    # Registration of members (section 10)
+
+    def _log_in(self, connection: Connection, head: Head, side: Side) -> None:
+        if side is Side.RECEIVING:
+            self._refuse(connection, MALFORMED_USERNAME)
+            return
+        self._wait(connection)
+        self.logins.append((connection, head))
+
+    def authenticated(self, connection: Connection, head: Head, member: Member, name: str) -> None:
+        """Register a connection for a member; the arguments are those of `Exchange.authenticated`."""
+        if connection.closing:
+            return
+        self._members.add(member)
+        key = member.name.lower().encode()
+        self.turn_out(key)
+        device = MemberDevice(member.number, key, name.encode())
+        resume = int(seq) if _NUMBER.fullmatch(seq := head.headers.get(b"seq", b"")) else 0
+        if head.side is Side.DUPLEX:
+            request = OpenDevice(member.number, name, resume, self._clock())
+            self._output.ask(request, partial(self._opened, connection, head, member, device))
+        else:
+            self._register_member(connection, head, member, device, None)
+
+    def _opened(
+        self,
+        connection: Connection,
+        head: Head,
+        member: Member,
+        device: MemberDevice,
+        result: Opened | Refusal | StoreError,
+    ) -> None:
+        if isinstance(result, Opened):
+            self._register_member(connection, head, member, device, result)
+        else:
+            self.not_authenticated(connection, 104 if isinstance(result, Refusal) else 107, reason_of(result))
+
+    def _register_member(
+        self, connection: Connection, head: Head, member: Member, device: MemberDevice, opened: Opened | None
+    ) -> None:
+        if connection.closing or head.side is None:
+            return
+        _name(connection, member.name.encode(), head.side, self._window(head))
+        answer = registered(
+            head.side,
+            head.name,
+            device=device.name,
+            window=connection.granted if opened else None,
+            seq=opened.cursor if opened else None,
+            max_body=self._limits.max_body,
+        )
+        self._output.write(connection, answer)
+        self._extend(connection)
+        self._members.join(connection, device, opened)
+        if opened is not None and device.feed is not None:
+            self._outcomes.publish(opened.outcome)
+            self._feeds.pump(device.feed)
+        self._go_on(connection, Stage.MEMBER_SENDING if opened is None else Stage.MEMBER_DEVICE)
+
+    def not_authenticated(self, connection: Connection, code: int, reason: str, retry_after: int | None = None) -> None:
+        """Refuse to register a connection for a member; the arguments are those of `Exchange.not_authenticated`."""
+        if connection.closing:
+            return
+        self._refuse(connection, error(code, reason=reason.encode(), retry_after=retry_after))
+        if code == _UNAVAILABLE:
+            self._output.close(connection)
+        self._go_on(connection, Stage.REGISTERING)
+
+    # Questions
+
+    def _ask(self, connection: Connection, head: Head, body: bytes) -> None:
+        """Take a question; the connection waits until it is answered (rule 12.2)."""
+        if connection.device is None:
+            return
+        stage = connection.stage
+        self._wait(connection)
+        self._questions.ask(connection, connection.device, head, body, partial(self._go_on, connection, stage))
+
+
+def _name(connection: Connection, name: bytes, side: Side, window: int | None) -> None:
+    """Note for whom and on which side a connection is registered, and with which window."""
+    connection.side = side
+    connection.name = name
+    connection.key = name.lower()
+    connection.start = forward_start(name)
+    connection.window = connection.granted = window or 1
+
+
+def _each(take: Callable[[Connection, Head, bytes], None]) -> Handler:
+    """Return a handler that takes one frame."""
+
+    def handle(connection: Connection, frames: list[Frame], start: int) -> int:
+        head, body = frames[start]
+        take(connection, head, body)
+        return start + 1
+
+    return handle
+
+
+def _keep(_connection: Connection, _frames: list[Frame], start: int) -> int:
+    """Take no frame: the connection is paused, so its frames stay with the driver."""
+    return start

@@ -1,0 +1,218 @@
+"""What members' devices are given from their logs, and what they answer (docs/protocol.md, section 11).
+
+Theory of operation. The store numbers the entries of each log, and an outcome says which entries it has appended.
+`note_outcome` hands these to the feeds of the connected devices. While a feed keeps up, new entries go straight into
+it. When a feed is full, it takes none; and once it is empty, the exchange asks the store for the entries that follow
+the last one that the feed had. So a device that was away for 100,000 entries and a device that is slow are the same
+case, and no feed holds more than a few entries.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from twotick.exchange.connection import (
+    FEED_BYTES,
+    FEED_ENTRIES,
+    Connection,
+    DeviceFeed,
+    MemberDevice,
+    NotUnderstood,
+)
+from twotick.exchange.entries import entry_frame
+from twotick.exchange.members import ConnectedMembers
+from twotick.exchange.outcomes import Outcomes
+from twotick.exchange.output import Output
+from twotick.exchange.sent_messages import RESULTS, SentMessages
+from twotick.store import Entry, Fetch, Fetched, Kind, MarkRead, Outcome, Refuse, StoreError
+from twotick.wire import Frame, Head, Verb
+
+# These are looked at for every entry.
+_RECEIVED: Final = Kind.RECEIVED
+_SENT: Final = Kind.SENT
+_READ_HERE: Final = Kind.READ_HERE
+_VERB_RECEIVED: Final = Verb.RECEIVED
+
+
+class Feeds:
+    """Sends log entries to the devices that are connected, and takes their answers.
+
+    Args:
+        output: takes what is written and the requests.
+        clock: returns the time of day, in seconds since 1970.
+        members: the members who are connected.
+        outcomes: takes what the answers of devices change.
+        sent_messages: is told of the entries that are results.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        clock: Callable[[], float],
+        *,
+        members: ConnectedMembers,
+        outcomes: Outcomes,
+        sent_messages: SentMessages,
+    ) -> None:
+        self._output = output
+        self._clock = clock
+        self._members = members
+        self._outcomes = outcomes
+        self._sent_messages = sent_messages
+        # The devices whose acknowledgements the store is told at the next tick.
+        self._unreported: dict[DeviceFeed, MemberDevice] = {}
+
+    # Entries
+
+    def note_outcome(self, outcome: Outcome) -> None:
+        """Hand the entries that were appended to logs to the connected devices."""
+        by_number = self._members.by_number
+        for entry in outcome.entries:
+            member = by_number.get(entry.member)
+            if member is None:
+                continue
+            seq = entry.seq
+            if member.last < seq:
+                member.last = seq
+            for feed in member.feeds:
+                if feed.covered == seq - 1 and not feed.full:
+                    self._add(feed, entry)
+                if feed.covered < member.last:
+                    self.pump(feed)
+            if entry.kind in RESULTS:
+                self._sent_messages.note_result(member, entry)
+
+    def _add(self, feed: DeviceFeed, entry: Entry) -> None:
+        """Give a feed its next entry, and send it if nothing is before it and the window has room."""
+        feed.covered = entry.seq
+        if entry.kind is _SENT or entry.kind is _READ_HERE:
+            device = feed.connection.device
+            if device is not None and entry.device == device.name:
+                return  # the device did it, and knows
+        if not feed.entries and len(feed.unanswered) < feed.connection.window:
+            self._send(feed, entry)
+        else:
+            feed.entries.append(entry)
+            feed.size += len(entry.body)
+
+    def pump(self, feed: DeviceFeed) -> None:
+        """Send a device the entries that its window allows; if the feed is empty then, ask the store for more."""
+        connection = feed.connection
+        while feed.entries and len(feed.unanswered) < connection.window:
+            entry = feed.entries.pop(0)
+            feed.size -= len(entry.body)
+            self._send(feed, entry)
+        device = connection.device
+        if device is None or feed.entries or feed.fetching:
+            return
+        if feed.covered < self._members.by_number[device.member].last:
+            feed.fetching = True
+            request = Fetch(device.member, feed.covered, FEED_ENTRIES, FEED_BYTES)
+            self._output.ask(request, partial(self._fetched, connection, feed))
+
+    def _send(self, feed: DeviceFeed, entry: Entry) -> None:
+        feed.unanswered.append(entry.seq)
+        if entry.kind is _RECEIVED:
+            feed.messages.append(entry.seq)
+        self._output.write(feed.connection, entry_frame(entry, feed.connection.name))
+
+    def _fetched(self, connection: Connection, feed: DeviceFeed, result: Fetched | StoreError) -> None:
+        feed.fetching = False
+        if connection.device is None or connection.device.feed is not feed:
+            return
+        if isinstance(result, StoreError):
+            self._members.end(connection, str(result).encode(), 107)
+            return
+        for entry in result.entries:
+            self._add(feed, entry)
+        feed.covered = max(feed.covered, result.up_to)
+        self.pump(feed)
+
+    # Answers
+
+    def take_received(self, connection: Connection, frames: list[Frame], start: int) -> int:
+        """Take RECEIVED frames of a device: it has all entries up to a number (rule 11.3).
+
+        `acknowledge` tells the store, once for all frames of one read.
+        """
+        feed = _feed(connection)
+        for taken, (head, _) in enumerate(frames[start:] if start else frames, start):
+            if head.verb is not _VERB_RECEIVED:
+                return taken
+            if seq := _answered(feed, head):
+                feed.acknowledged = seq
+                if _drop(feed.messages, seq):
+                    feed.urgent = True
+        return len(frames)
+
+    def acknowledge(self, device: MemberDevice) -> None:
+        """Tell the store what a device has acknowledged, and send what the device's window allows now.
+
+        The store is told at once if the sender of a message waits for it, else at the next tick.
+        """
+        feed = device.feed
+        if feed is None or not feed.acknowledged:
+            return
+        if feed.urgent:
+            self._members.send_acknowledgement(device)
+        else:
+            self._unreported[feed] = device
+        self.pump(feed)
+
+    def tick(self) -> None:
+        """Tell the store what devices have acknowledged that no sender waits for."""
+        for device in self._unreported.values():
+            self._members.send_acknowledgement(device)
+        self._unreported.clear()
+
+    def take_refusal(self, connection: Connection, head: Head, _body: bytes) -> None:
+        """Take an ERROR of a device: it has all entries up to a number but refuses that one (rule 11.4)."""
+        feed = _feed(connection)
+        device = connection.device
+        if device is not None and (seq := _answered(feed, head)):
+            feed.acknowledged = 0
+            feed.urgent = False
+            _drop(feed.messages, seq)
+            self._outcomes.ask(Refuse(device.member, device.name, seq, self._clock()))
+            self.pump(feed)
+
+    def take_read(self, connection: Connection, head: Head, _body: bytes) -> None:
+        """Take a READ: the member has read messages (rule 11.8)."""
+        if not head.name:
+            raise NotUnderstood
+        device = connection.device
+        if device is not None and (seq := _number(head.seq)):
+            self._outcomes.ask(MarkRead(device.member, device.name, head.key, seq, self._clock()))
+
+
+def _feed(connection: Connection) -> DeviceFeed:
+    """Return the feed of a connection in the stage MEMBER_DEVICE, which always has one."""
+    assert connection.device is not None
+    assert connection.device.feed is not None
+    return connection.device.feed
+
+
+def _answered(feed: DeviceFeed, head: Head) -> int:
+    """Return the number that a device answers, and count the entries up to it as answered; 0 if it was not asked."""
+    seq = _number(head.seq)
+    if not feed.unanswered or (seq != feed.unanswered[0] and seq not in feed.unanswered):
+        return 0
+    _drop(feed.unanswered, seq)
+    return seq
+
+
+def _drop(numbers: list[int], up_to: int) -> bool:
+    """Remove the numbers up to the given one from a sorted list; return whether there were any."""
+    if not numbers or numbers[0] > up_to:
+        return False
+    if numbers[-1] <= up_to:
+        numbers.clear()
+    else:
+        del numbers[: bisect_right(numbers, up_to)]
+    return True
+
+
+def _number(digits: bytes) -> int:
+    """Return the value of a header that is a positive number; 0 if it is missing or anything else."""
+    return int(digits) if digits.isdigit() and len(digits) <= 18 else 0

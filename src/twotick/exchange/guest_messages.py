@@ -1,0 +1,87 @@
+"""What guests are told about their messages to members (docs/protocol.md, rules 5.7 and 11.10).
+
+A member learns what becomes of a message from entries in its log. A guest has no log, so the exchange remembers which
+connection waits for which message.
+"""
+
+from collections import OrderedDict, deque
+
+from twotick.exchange.connection import Connection
+from twotick.exchange.output import Output
+from twotick.exchange.relay import LATE, Relay
+from twotick.store import Outcome, State
+from twotick.wire import Head, Verb, error, frame
+
+_STORE_LATE = 5.0
+"""Seconds after the deadline of a classic guest's message at which it is answered even if the store has said nothing,
+for example because another process has removed the recipient."""
+
+_MOST_MESSAGES = 1024
+"""The most messages of one extended connection of a guest whose results the guest is told."""
+
+
+class GuestMessages:
+    """The messages from guests to members whose result is not known yet.
+
+    Args:
+        output: takes what is written.
+        relay: answers the SENDs of classic connections.
+    """
+
+    def __init__(self, output: Output, relay: Relay) -> None:
+        self._output = output
+        self._relay = relay
+        # By the store's number of the message; and the numbers of each connection, oldest first.
+        self._waiting: dict[int, tuple[Connection, int, Head]] = {}
+        self._numbers: dict[Connection, OrderedDict[int, None]] = {}
+        # When the messages of classic guests are answered even if the store says nothing, soonest first.
+        self._due: deque[tuple[float, int]] = deque()
+
+    def add(self, sender: Connection, number: int, head: Head, message: int) -> None:
+        """Tell a guest what becomes of a message.
+
+        Args:
+            sender: the guest's connection.
+            number: the number of the SEND on it.
+            head: the SEND.
+            message: the store's number of the message.
+        """
+        if sender.closing:
+            return
+        self._waiting[message] = (sender, number, head)
+        own = self._numbers.setdefault(sender, OrderedDict())
+        own[message] = None
+        if not sender.extended:
+            self._due.append((self._relay.deadline + _STORE_LATE, message))
+        elif len(own) > _MOST_MESSAGES:
+            del self._waiting[own.popitem(last=False)[0]]
+
+    def forget(self, sender: Connection) -> None:
+        """Drop the messages of a connection that is gone."""
+        for message in self._numbers.pop(sender, ()):
+            del self._waiting[message]
+
+    def tick(self, now: float) -> None:
+        """Answer the classic guests whose messages are long overdue."""
+        while self._due and self._due[0][0] <= now:
+            self._settle(self._due.popleft()[1], State.FAILED, LATE)
+
+    def note_outcome(self, outcome: Outcome) -> None:
+        """Tell guests what has become of their messages."""
+        for message, state, reason in outcome.guests:
+            self._settle(message, state, reason)
+
+    def _settle(self, message: int, state: State, reason: str) -> None:
+        if message not in self._waiting:
+            return
+        sender, number, head = self._waiting[message]
+        if state is not State.DELIVERED or not sender.extended:
+            del self._waiting[message]
+            del self._numbers[sender][message]
+        if not sender.extended:
+            self._relay.reply(sender, number, head, reason if state is State.FAILED else None)
+        elif state is State.FAILED:
+            self._output.write(sender, error(102, id=head.id, reason=reason.encode()))
+        else:
+            verb = Verb.READ if state is State.READ else Verb.SENT
+            self._output.write(sender, frame(verb, head.name, id=head.id))

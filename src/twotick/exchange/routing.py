@@ -1,0 +1,185 @@
+"""Where each SEND goes (docs/protocol.md, rules 5.1, 5.9, 9.5, 11.12 and 12.5).
+
+Theory of operation. A message between guests goes through the relay and never leaves the process. A message to or from
+a member, or to a room, goes through the store. `SEND ALL` may do both.
+"""
+
+from functools import partial
+from typing import Final
+
+from twotick.exchange.arrival import ArrivalClock
+from twotick.exchange.changes import MEMBERS_ONLY, changes
+from twotick.exchange.connection import SETTLED, Broadcast, Connection, NotUnderstood
+from twotick.exchange.guests import Guests
+from twotick.exchange.members import ConnectedMembers
+from twotick.exchange.output import Output
+from twotick.exchange.relay import FULL, STOPPING, Relay
+from twotick.exchange.stored import StoredMessages
+from twotick.wire import Frame, Head, Verb, is_room
+
+_SEND: Final = Verb.SEND
+
+_MOST_HEADERS = 2048
+"""The most bytes of headers that go along with a message (rule 9.7)."""
+
+
+class Router:
+    """Hands each SEND to the relay or to the store.
+
+    Args:
+        output: takes what is written.
+        arrival: when messages arrive.
+        guests: the guests who are registered.
+        members: the members who are connected.
+        relay: delivers to guests.
+        stored: delivers through the store.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        arrival: ArrivalClock,
+        *,
+        guests: Guests,
+        members: ConnectedMembers,
+        relay: Relay,
+        stored: StoredMessages,
+    ) -> None:
+        self._written = output.written
+        self._receivers = guests.receivers
+        self._most_unanswered = relay.most_unanswered
+        self._arrival = arrival
+        self._guests = guests
+        self._members = members
+        self._relay = relay
+        self._stored = stored
+
+    # Classic connections
+
+    def take_classic(self, sender: Connection, frames: list[Frame], start: int) -> int:
+        """Take SENDs of a classic connection, until too many are unanswered (rule 5.8).
+
+        This is one half of the fast path: a message to a classic receiver whose window has room is forwarded here.
+        """
+        relay = self._relay
+        receivers = self._receivers
+        deadline = relay.deadline
+        first = sender.next_send
+        room = self._most_unanswered - first + sender.next_answer
+        limited = len(frames) - start >= room
+        if limited or start:
+            frames = frames[start : start + max(room, 0)]
+        for head, body in frames:
+            if head.verb is not _SEND:
+                break
+            number = sender.next_send
+            sender.next_send = number + 1
+            receiver = receivers.get(head.key)
+            if receiver is None:
+                self._send_elsewhere(sender, number, head, body)
+                continue
+            pending = receiver.pending
+            if not pending:
+                pending = relay.wake(receiver)
+            if len(pending) < receiver.window:
+                pending.append((sender, head, number, deadline, None))
+                out = receiver.out
+                if not out:
+                    self._written.append(receiver)
+                out += (sender.start, head.length_end, body)
+            else:
+                relay.queue(receiver, (sender, head, number, deadline, None), body)
+        if (limited or sender.unsent_bytes) and relay.is_full(sender):
+            relay.pause(sender)
+        return start + sender.next_send - first
+
+    # Extended connections
+
+    def take_identified(self, sender: Connection, frames: list[Frame], start: int) -> int:
+        """Take SENDs of an extended connection, each of which has an Id (rule 9.5)."""
+        self._arrival.read()
+        relay = self._relay
+        for taken, (head, body) in enumerate(frames[start:] if start else frames, start):
+            if head.verb is not _SEND:
+                return taken
+            if not head.id:
+                raise NotUnderstood
+            refusal = self._refusal(sender, head)
+            number = sender.next_send
+            sender.next_send = number + 1
+            if refusal is None:
+                self._send_identified(sender, number, head, body)
+            else:
+                relay.reply(sender, number, head, refusal)
+            if sender.device is not None and relay.is_full(sender):
+                relay.pause(sender)
+            if sender.paused:
+                return taken + 1
+        return len(frames)
+
+    def _refusal(self, sender: Connection, head: Head) -> str | None:
+        """Return why a SEND of an extended connection is refused; None if it is not."""
+        is_guest = sender.device is None
+        if is_guest and self._relay.draining:
+            return STOPPING
+        if is_guest and self._relay.is_full(sender):
+            return FULL
+        if len(head.travels) > _MOST_HEADERS:
+            return "the headers are too long"
+        if is_guest and not head.is_plain and changes(head):
+            return MEMBERS_ONLY
+        return None
+
+    def _send_identified(self, sender: Connection, number: int, head: Head, body: bytes) -> None:
+        if head.is_plain:
+            head.travels = self._arrival.line()
+        elif b"time" not in head.headers:
+            head.travels += self._arrival.line()
+        receiver = self._receivers.get(head.key)
+        if receiver is None:
+            self._send_elsewhere(sender, number, head, body)
+        elif sender.device is not None:
+            self._stored.store(sender, number, head, body, guests=[receiver])
+        else:
+            self._relay.deliver(receiver, (sender, head, number, self._relay.deadline, None), body)
+
+    # Everything but a classic receiver
+
+    def _send_elsewhere(self, sender: Connection, number: int, head: Head, body: bytes) -> None:
+        member = self._members.find(head.key)
+        guest = self._guests.duplex.get(head.key)
+        if head.key == b"all":
+            self._send_to_all(sender, number, head, body)
+        elif member is not None and (sender.extended or self._members.listens(member.number)):
+            self._stored.store(sender, number, head, body, members=(member.number,))
+        elif guest is not None and sender.device is not None:
+            self._stored.store(sender, number, head, body, guests=[guest])
+        elif guest is not None:
+            self._relay.deliver(guest, (sender, head, number, self._relay.deadline, None), body)
+        elif head.name.startswith(b"#"):
+            self._send_to_room(sender, number, head, body)
+        else:
+            self._relay.reply(sender, number, head, f"{head.name.decode('ascii', 'replace')} is not connected")
+
+    def _send_to_room(self, sender: Connection, number: int, head: Head, body: bytes) -> None:
+        """Send to the other members of a room; the store knows them (rule 12.5)."""
+        if sender.device is None:
+            self._relay.reply(sender, number, head, "rooms are for members")
+        elif not is_room(head.name):
+            self._relay.reply(sender, number, head, "there is no such room")
+        else:
+            self._stored.store(sender, number, head, body)
+
+    def _send_to_all(self, sender: Connection, number: int, head: Head, body: bytes) -> None:
+        """Send to every registered user but the sender (rules 5.9 and 11.12)."""
+        guests = self._guests.others(sender.guest)
+        own = sender.device.member if sender.device else None
+        members = tuple(member for member in self._members.listening() if member != own)
+        if not guests and not members:
+            self._relay.reply(sender, number, head, None)
+        elif members or sender.device is not None:
+            self._stored.store(sender, number, head, body, members=members, guests=guests)
+        else:
+            broadcast = Broadcast(len(guests), partial(self._relay.reply, sender, number, head))
+            for guest in guests:
+                self._relay.deliver(guest, (sender, head, SETTLED, self._relay.deadline, broadcast), body)

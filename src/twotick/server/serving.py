@@ -1,0 +1,100 @@
+"""A process that serves: sets up the process, listens, and stops at a signal."""
+
+import asyncio
+import gc
+import signal
+import ssl
+from collections.abc import Callable
+
+import uvloop
+
+from twotick.server import logs
+from twotick.server.options import ServerOptions, check
+from twotick.server.server import Server
+from twotick.server.tls import certificate_fingerprint, server_context
+from twotick.store import MemoryStore, SqliteStore
+
+_GARBAGE = (50_000, 10, 10)
+"""The thresholds of Python's garbage collector. Each message is a few objects, most of which live for a moment, and
+cycles hardly ever occur. With the usual threshold of 700 the collector would search all objects again and again for
+nothing."""
+
+
+class CannotListen(Exception):
+    """The server cannot listen on an address; the cause says why.
+
+    Attributes:
+        host: the host that was tried.
+        port: the port that was tried.
+        setting: the setting that holds the port.
+    """
+
+    def __init__(self, host: str, port: int, setting: str) -> None:
+        super().__init__(f"cannot listen on {host}:{port}")
+        self.host = host
+        self.port = port
+        self.setting = setting
+
+
+def serve(options: ServerOptions, announce: Callable[[str, int, str | None], None]) -> None:
+    """Run a server until SIGINT or SIGTERM, and then stop it in good order.
+
+    Args:
+        options: its options.
+        announce: called for each address once the server accepts connections on all of them: with the host, the port,
+            and for encrypted connections the fingerprint of the certificate.
+
+    Raises:
+        OptionsError: the options are not safe, or make no sense.
+        TlsError: the certificate or its key cannot be used.
+        StoreError: the data cannot be used.
+        CannotListen: the server cannot listen on an address.
+    """
+    try:
+        plain_host = check(options)
+    except OSError as error:
+        raise CannotListen(options.host, options.port, "port") from error
+    certificate = None
+    if options.tls_certificate is not None and options.tls_key is not None:
+        context = server_context(options.tls_certificate, options.tls_key)
+        certificate = context, certificate_fingerprint(options.tls_certificate)
+    logs.configure()
+    store = (
+        MemoryStore(options.store_limits) if options.data is None else SqliteStore(options.data, options.store_limits)
+    )
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(options, plain_host, certificate, store, announce))
+
+
+async def _serve(
+    options: ServerOptions,
+    plain_host: str,
+    certificate: tuple[ssl.SSLContext, str] | None,
+    store: SqliteStore | MemoryStore,
+    announce: Callable[[str, int, str | None], None],
+) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(logs.report)
+    server = Server(options.limits, store, options.sign_up, options.retention)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+    async def listen(host: str, port: int, setting: str, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+        try:
+            return await server.start(host, port, tls)
+        except OSError as error:
+            raise CannotListen(host, port, setting) from error
+
+    try:
+        addresses: list[tuple[str, int, str | None]] = [(*await listen(plain_host, options.port, "port"), None)]
+        if certificate is not None:
+            context, fingerprint = certificate
+            addresses.append((*await listen(options.host, options.tls_port, "tls_port", context), fingerprint))
+        for address in addresses:
+            announce(*address)
+        await stop.wait()
+    finally:
+        await server.stop()
