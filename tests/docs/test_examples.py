@@ -71,7 +71,8 @@ async def test_a_restarted_bot_does_not_answer_twice(place: Server) -> None:
     async with member(place, "alice") as alice:
         async with join("bot", place.address, token=token) as predecessor:
             asked = await alice.send("bot", "!echo once")
-            message = await predecessor.receive()
+            while (message := await predecessor.receive()).text != "!echo once":
+                await message.ack()  # left over by a bot that was stopped
             await predecessor.send("alice", "once", id=f"answer-{message.seq}")
         with place.started("command_bot.py", "bot", TWOTICK_TOKEN=token) as bot:
             until_listening(bot)

@@ -1,0 +1,30 @@
+"""What the documents name exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_files_that_a_page_names_exist(page: Path) -> None:
+    """Of each promise, the tests that check it (docs/guarantees.md); of each figure, the program that measures it."""
+    named = set(re.findall(r"\b(?:tests|bench|examples|fuzz)/[\w./]+\.\w+", page.read_text("utf-8")))
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_targets_that_a_page_names_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)", page.read_text("utf-8"))) <= targets
+
+
+def test_operators_find_every_event_of_the_log() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    table = page.partition("\n## The log")[2].partition("\n## ")[0]
+    sources = "".join(path.read_text("utf-8") for path in ROOT.glob("src/twotick/server/**/*.py"))
+    logged = set(re.findall(r'\blog\.(?:info|warning|error)\(\s*"([^"]+)"', sources))
+    assert set(re.findall(r"^\| `([^`]+)` \| `(?:warning|error)`", table, re.MULTILINE)) == logged
