@@ -1,4 +1,4 @@
-"""Several things at once."""
+"""Task groups."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,10 @@ from collections.abc import AsyncGenerator
 
 @contextlib.asynccontextmanager
 async def together() -> AsyncGenerator[asyncio.TaskGroup, None]:
-    """A group of tasks of which the first that fails ends all; its error is raised as it is, not in a group."""
+    """Return a task group that raises the first error of a task itself, not inside an exception group.
+
+    As in every task group, the first error cancels the other tasks.
+    """
     try:
         async with asyncio.TaskGroup() as group:
             yield group

@@ -1,4 +1,4 @@
-"""What other users wrote, made safe to show: the terminal obeys none of it."""
+"""Text from other users, made safe to show: the terminal does not obey anything in it."""
 
 import re
 import unicodedata
@@ -10,19 +10,19 @@ from rich.text import Text
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 _JOINERS = "\u200c\u200d"
-"""Format characters that writing and emoji need, and that move nothing."""
+"""Format characters that scripts and emoji need and that are harmless."""
 
 
 def visible(text: str, *, keep: str = "\n\t") -> str:
-    """Show control and format characters instead of sending them to the terminal.
+    """Return a text in which control and format characters are visible instead of effective.
 
     Args:
-        text: anything.
-        keep: control characters that are left as they are.
+        text: any text.
+        keep: control characters that stay as they are.
 
     Returns:
-        The text with control pictures for ASCII control characters (ESC becomes U+241B), and `<U+202E>` for the rest:
-        C1 controls, bidirectional overrides, line separators, private and unassigned characters.
+        The text with control pictures for ASCII control characters (ESC becomes U+241B), and with code points such as
+        `<U+202E>` for C1 controls, bidirectional overrides, line separators, private and unassigned characters.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -43,29 +43,29 @@ def _shown(character: str) -> str:
 
 
 _UNEVEN = re.compile(
-    r"(?<=[\u2600-\u27bf\U0001f000-\U0001faff\ufe0f])\u200d+"  # joins emoji
-    r"|[\ufe00-\ufe0f\u20e3\U0001f3fb-\U0001f3ff]"  # another look, a keycap, the colour of a skin
+    r"(?<=[\u2600-\u27bf\U0001f000-\U0001faff\ufe0f])\u200d+"  # joiners between emoji
+    r"|[\ufe00-\ufe0f\u20e3\U0001f3fb-\U0001f3ff]"  # variation selectors, keycaps, skin tones
 )
-"""What changes the width of a character in one terminal and not in another."""
+"""Characters that change the width of another character in some terminals only."""
 
 _FILLERS = re.compile(r"[\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5]")
-"""Letters and marks that cannot be seen."""
+"""Invisible letters and marks."""
 
 _MARKS = re.compile(
     r"([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3})"
     r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+"
 )
-"""More marks on one letter than any writing needs, with which it would reach into the lines above and below."""
+"""More combining marks on one letter than any script needs. They would reach into the lines above and below."""
 
 _TAB = " " * 4
 
 
 def placed(text: str, *, keep: str = "\n") -> str:
-    """Text for a place on a screen: besides what `visible` does, all terminals agree on how wide it is.
+    """Return a text like `visible` does that also has the same width in all terminals.
 
     Args:
-        text: anything.
-        keep: see `visible`; tabs are spaces in any case.
+        text: any text.
+        keep: control characters that stay as they are; tabs always become spaces.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -77,7 +77,7 @@ def placed(text: str, *, keep: str = "\n") -> str:
 
 
 def message_line(sender: str, text: str) -> Text:
-    """A message as it is shown: further lines are indented, so that none can look like another message."""
+    """Return a message for the terminal. Further lines are indented, so that none can look like another message."""
     shown = visible(text.removesuffix("\n"))
     return Text.assemble((visible(sender, keep=""), "bold"), ": ", shown.replace("\n", "\n" + " " * (len(sender) + 2)))
 
@@ -87,12 +87,12 @@ def _everyone(recipient: str) -> str:
 
 
 def accepted_line(recipient: str) -> Text:
-    """That a message is stored and will arrive."""
+    """Return the line that says that a message is stored and will be delivered."""
     return Text.assemble(("\u2713", "green"), f" stored for {_everyone(recipient)}")
 
 
 def read_line(recipient: str, seconds: float) -> Text:
-    """That a message was read."""
+    """Return the line that says that a message was read, after some seconds."""
     return Text.assemble(("\u2713\u2713", "green"), f" read by {_everyone(recipient)} ", _elapsed(seconds))
 
 
@@ -101,43 +101,43 @@ def _elapsed(seconds: float) -> tuple[str, str]:
 
 
 def delivered_line(recipient: str, seconds: float) -> Text:
-    """That a message has arrived."""
+    """Return the line that says that a message was delivered, after some seconds."""
     return Text.assemble(("\u2713\u2713", "green"), f" delivered to {_everyone(recipient)} ", _elapsed(seconds))
 
 
 def saved_line(path: Path) -> str:
-    """Where a file that came is now."""
+    """Return the line that says where a received file was saved."""
     return f"  saved as {visible(str(path), keep='')}"
 
 
 def progress_line(have: int, of: int) -> str:
-    """How many members of a room have a message."""
+    """Return the line that says how many members of a room have a message."""
     return f"  {have} of {of} have it"
 
 
 def failed_line(recipient: str, reason: str) -> Text:
-    """That a message has not arrived, and why."""
+    """Return the line that says that a message was not delivered, and why."""
     return Text.assemble(("\u2717", "red"), f" not delivered to {visible(recipient, keep='')}: {visible(reason)}")
 
 
 class _Console(Console):
-    """A console that leaves it to its user what to do when nobody reads."""
+    """A console that lets its caller handle a broken pipe."""
 
     def on_broken_pipe(self) -> None:
-        """Let the error, which is being handled, go on its way."""
+        """Raise the error that is being handled."""
         raise
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that writes text as it is: no markup, no guessing of colours, no lines cut to the width.
+    """Return a console that writes text unchanged: without markup, highlighting or cutting of lines.
 
-    It raises OSError if that cannot be written.
+    Writing to it raises OSError if the output is closed.
     """
     return _Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def size_text(size: int) -> str:
-    """A number of bytes, for people."""
+    """Return a number of bytes in words, such as `1.5 MiB`."""
     value, unit = float(max(0, size)), 0
     while value >= 1000 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1

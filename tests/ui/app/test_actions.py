@@ -140,7 +140,7 @@ async def test_why_something_is_refused_is_said(alice: Person, session: Played) 
 async def test_an_invitation_is_taken_by_enter(alice: Person, session: Played) -> None:
     put(session.all, message("", 9, event=RoomEvent("invited", "alice", room="#cellar")))
     await alice.talks_to("bob")
-    await alice.sees("bob invites you: /join #cellar")
+    await alice.sees("bob invites you to #cellar: /join #cellar")
     await alice.press("escape", "enter")
     await alice.sees("Join this room?", "#cellar")
     await alice.press("enter")
@@ -244,7 +244,7 @@ async def test_somebody_is_blocked_after_a_question(alice: Person, session: Play
 async def test_what_blocked_users_say_in_a_room_is_hidden_until_it_is_asked_for(alice: Person, session: Played) -> None:
     session.all.open("bob").blocked = True
     session.all.on_change(session.all.open("#team"))
-    await alice.sees("bob is blocked: v shows it")
+    await alice.sees("bob is blocked. v: show")
     assert "who comes?" not in alice.screen
     await alice.press("escape", "up", "v")
     await alice.sees("who comes?")
@@ -414,7 +414,7 @@ async def test_enter_and_a_click_go_to_what_is_quoted(alice: Person, session: Pl
 
 async def test_a_message_that_is_not_here_is_said_to_be_so(alice: Person, session: Played) -> None:
     put(session.all, message("told you", 5, peer="#team", sender="carol", ident="t3", reply_to=("bob", "t0")))
-    await alice.sees("\u250c bob: a message that is not here")
+    await alice.sees("\u250c bob: message not available")
     await alice.press("escape", "enter")
     await alice.sees("That message is not here.")
 
@@ -467,7 +467,7 @@ async def test_a_path_that_is_no_file_is_not_sent(alice: Person, session: Played
 async def test_a_file_is_saved_where_one_says(alice: Person, session: Played, tmp_path: Path) -> None:
     file = Attachment("k", "../../.bashrc\x1b[2J", 150_000, "")
     put(session.all, message("", 5, peer="#team", sender="bob", ident="t3", file=file))
-    await alice.sees("../../.bashrc\u241b[2J  146 KiB  s saves it")
+    await alice.sees("../../.bashrc\u241b[2J  146 KiB  s: save")
     await alice.press("escape", "s")
     await alice.sees("Save ../../.bashrc", "(146 KiB) in")
     await alice.press(*["ctrl+u"])

@@ -247,7 +247,7 @@ async def test_nothing_that_others_send_changes_the_screen_beyond_its_place(tmp_
         person(member(chat, tmp_path), 80, 40) as alice,
     ):
         await bob.send("alice", hostile)
-        await alice.sees("\u241b]0;owned\u2407", "[bold]markup[/]", "<U+202E>evil", "v shows all of it")
+        await alice.sees("\u241b]0;owned\u2407", "[bold]markup[/]", "<U+202E>evil", "v: show all")
         assert "\x1b" not in alice.screen
         await bob.send("alice", "x" * 900_000)
         await bob.send("alice", "short")

@@ -7,8 +7,8 @@ from rich.cells import cell_len
 from tests.ui.app.making import MORNING, message
 from tests.ui.test_text import anything, obeyed, tricks
 from twotick.client import State
-from twotick.ui.app.layout.messages import MOST_LINES, LayoutContext, height, lines
-from twotick.ui.app.layout.wrapping import Line, folded, links, wrapped
+from twotick.ui.app.layout.messages import MAX_LINES, LayoutContext, height, lines
+from twotick.ui.app.layout.wrapping import Line, links, wrap, wrap_text
 from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomEvent, TransferProgress
 
 BEFORE = message("before", 0)
@@ -72,7 +72,7 @@ def test_nothing_that_somebody_else_fills_in_leaves_its_place(
 ) -> None:
     around = LayoutContext(before, new, blocked, quoted, "alice")
     built = lines(each, around, width)
-    assert len(built) == height(each, around, width) <= MOST_LINES + 15
+    assert len(built) == height(each, around, width) <= MAX_LINES + 15
     for line in built:
         assert obeyed(text_of(line)) == set()
         if width > 8:
@@ -89,7 +89,7 @@ def test_nothing_that_somebody_else_fills_in_leaves_its_place(
 def test_no_text_leaves_its_place_or_moves_anything(text: str, width: int) -> None:
     each = message(text, outgoing=True, state=State.FAILED, reason=text)
     built = lines(each, LayoutContext(BEFORE), width)
-    assert len(built) == height(each, LayoutContext(BEFORE), width) <= MOST_LINES + 10
+    assert len(built) == height(each, LayoutContext(BEFORE), width) <= MAX_LINES + 10
     for line in built:
         assert obeyed(text_of(line)) == set()
         assert "\U0001f469\u200d" not in text_of(line)
@@ -99,20 +99,20 @@ def test_no_text_leaves_its_place_or_moves_anything(text: str, width: int) -> No
 
 @given(st.text("ab \u4f60", max_size=60), st.integers(2, 30))
 def test_wrapping_loses_nothing_but_spaces(text: str, room: int) -> None:
-    found = wrapped(text, room)
+    found = wrap_text(text, room)
     assert "".join(found).replace(" ", "") == text.replace(" ", "")
     assert all(cell_len(line) <= room for line in found)
 
 
 def test_words_are_kept_together_where_they_fit() -> None:
-    assert wrapped("one two three", 8) == ["one two", "three"]
-    assert wrapped("a verylongword", 6) == ["a very", "longwo", "rd"]
+    assert wrap_text("one two three", 8) == ["one two", "three"]
+    assert wrap_text("a verylongword", 6) == ["a very", "longwo", "rd"]
 
 
 @given(st.text("\n", max_size=5000) | st.text(min_size=0, max_size=300))
 def test_a_long_message_takes_no_more_than_its_share(text: str) -> None:
     each = message(text * 50)
-    assert len(laid_out(each)) == height(each, LayoutContext(BEFORE), 60) <= MOST_LINES + 1
+    assert len(laid_out(each)) == height(each, LayoutContext(BEFORE), 60) <= MAX_LINES + 1
 
 
 def test_messages_of_one_author_stand_together_for_a_while() -> None:
@@ -169,7 +169,7 @@ def test_marks_that_do_not_fit_have_a_line_of_their_own() -> None:
 
 def test_what_was_edited_or_deleted_says_so() -> None:
     assert laid_out(message("hi", edited=MORNING), width=20)[-1] == "  hi" + "edited".rjust(15)
-    assert laid_out(message("", deleted=MORNING, edited=MORNING))[-1] == "  deleted"
+    assert laid_out(message("", deleted=MORNING, edited=MORNING))[-1] == "  message deleted"
 
 
 def test_a_reply_quotes_what_it_answers_in_one_line() -> None:
@@ -179,9 +179,9 @@ def test_a_reply_quotes_what_it_answers_in_one_line() -> None:
     assert quote.startswith("  \u250c bob: one two and more and more")
     assert quote.endswith("\u2026")
     assert cell_len(quote) <= 60 - 4
-    assert laid_out(each, first)[-2] == "  \u250c bob: a message that is not here"
+    assert laid_out(each, first)[-2] == "  \u250c bob: message not available"
     first.deleted = MORNING
-    assert laid_out(each, first, quoted=first)[-2] == "  \u250c bob: deleted"
+    assert laid_out(each, first, quoted=first)[-2] == "  \u250c bob: message deleted"
 
 
 def test_reactions_are_counted_below_the_message_and_ones_own_stand_out() -> None:
@@ -195,7 +195,7 @@ def test_reactions_are_counted_below_the_message_and_ones_own_stand_out() -> Non
 
 def test_a_file_has_its_name_size_and_how_to_save_it_or_how_much_of_it_is_here() -> None:
     each = message("", file=Attachment("k", "a photo.png", 150_000, ""))
-    assert laid_out(each)[-1] == "  \u25a4 a photo.png  146 KiB  s saves it"
+    assert laid_out(each)[-1] == "  \u25a4 a photo.png  146 KiB  s: save"
     each.transfer = TransferProgress(75_000, 150_000)
     assert laid_out(each)[-1].endswith("146 KiB  " + "\u2588" * 6 + "\u2591" * 6 + "  50%")
     each.text = "look"
@@ -211,8 +211,8 @@ def test_what_happens_is_a_quiet_line_without_a_name_above() -> None:
     assert said(RoomEvent("removed", "carol")) == "  bob removed carol  09:30"
     assert said(RoomEvent("appointed", "carol", "moderator")) == "  bob made carol a moderator  09:30"
     assert said(RoomEvent("changed", topic="wine")) == "  bob changed the topic to: wine  09:30"
-    assert said(RoomEvent("changed", access="public")) == "  bob changed who may join: everybody  09:30"
-    assert said(RoomEvent("invited", room="#team")) == "  bob invites you: /join #team  09:30"
+    assert said(RoomEvent("changed", access="public")) == "  bob made the room public  09:30"
+    assert said(RoomEvent("invited", room="#team")) == "  bob invites you to #team: /join #team  09:30"
     after = message("hi", 2, peer="#team", sender="bob")
     event = message("", peer="#team", sender="bob", event=RoomEvent("joined"))
     assert laid_out(after, event)[1] == "  bob  09:30"
@@ -221,7 +221,7 @@ def test_what_happens_is_a_quiet_line_without_a_name_above() -> None:
 def test_what_blocked_users_say_in_rooms_is_hidden() -> None:
     each = message("spam", peer="#team", sender="mallory")
     built = [text_of(line) for line in lines(each, LayoutContext(BEFORE, blocked=True), 60)]
-    assert built == ["  mallory is blocked: v shows it"]
+    assert built == ["  mallory is blocked. v: show"]
 
 
 def test_what_went_to_everyone_says_so() -> None:
@@ -238,7 +238,7 @@ def test_all_of_a_folded_link_stands_out() -> None:
 
 @given(st.text("ab /:hts.@\u4f60", max_size=60), st.integers(2, 30))
 def test_folds_know_where_they_begin(text: str, room: int) -> None:
-    for start, line in folded(text, room):
+    for start, line in wrap(text, room):
         assert text[start : start + len(line)] == line
 
 

@@ -131,7 +131,7 @@ def test_two_people_meet_in_a_room_and_a_cut_connection_loses_nothing(tmp_path: 
             alice.type(" ")
             alice.has("[x] Everybody")
             alice.type("\t\r")
-            alice.has("alice made the room", "Message to #garden", "what grows")
+            alice.has("alice created the room", "Message to #garden", "what grows")
             bob.type("\x1b[17~")  # F6
             bob.has("Rooms", "#garden  1 member  what grows")
             bob.type("\r")
@@ -153,7 +153,7 @@ def test_two_people_meet_in_a_room_and_a_cut_connection_loses_nothing(tmp_path: 
             bob.has("\U0001f389")
             # a file
             alice.type(f"/file {tmp_path}/plan.txt\r")
-            bob.has("plan.txt  22 bytes  s saves it")
+            bob.has("plan.txt  22 bytes  s: save")
             bob.type(f"/save {tmp_path}/saved\r")
             bob.has("Saved as")
             assert (tmp_path / "saved" / "plan.txt").read_text() == "wild oats, red poppies"

@@ -1,1 +1,1 @@
-"""How text and messages are laid out in lines; pure functions."""
+"""The layout of text and messages in lines. All functions are pure."""

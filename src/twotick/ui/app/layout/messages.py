@@ -1,7 +1,7 @@
-"""How messages are laid out in lines: a pure function of the message, what is around it, and the width.
+"""The layout of messages in lines: a pure function of the message, its context, and the width.
 
-Lines are made of spans, a text and the name of its style; what the styles look like is for the widget to say. Whatever
-is to be shown of a message is a part of its lines.
+Lines are made of spans, each a text and the name of its style. The widget defines how the styles look. All that is
+shown of a message is part of its lines.
 """
 
 from collections.abc import Iterator
@@ -11,39 +11,39 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 from twotick.client import State
-from twotick.ui.app.layout.wrapping import Line, Span, cut, put_right, rule, shortened, styled, wrapped
+from twotick.ui.app.layout.wrapping import Line, Span, cut, put_right, rule, shortened, styled, wrap_text
 from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomEvent, TransferProgress
 from twotick.ui.text import placed, size_text
 
-MOST_LINES = 16
-"""Lines of a message that are shown in the conversation; the rest is shown when somebody asks for it."""
+MAX_LINES = 16
+"""Lines of a message that are shown in the conversation. The user can open the message to see the rest."""
 
-_LONGEST = 8_000
-"""Characters of a message that are looked at to lay it out."""
+_MAX_LAID_OUT = 8_000
+"""Characters of a message that are laid out."""
 
-_LONGEST_NAME = 33
-"""Characters of a name (rules 4.1 and 12.1); whatever a server says, no more are shown."""
+_MAX_NAME = 33
+"""Characters of a name that are shown (rules 4.1 and 12.1), also if a server sends a longer one."""
 
-_LONGEST_LINE = 300
-"""Characters that are looked at of what has one line: a quote, a topic, the name of a file."""
+_MAX_ONE_LINE = 300
+"""Characters that are shown of a text in one line, such as a quote, a topic or a file name."""
 
-_MOST_REACTIONS = 8
-"""Different reactions that are shown under a message."""
+_MAX_REACTIONS = 8
+"""Different reactions that are shown below a message."""
 
-_LONGEST_REACTION = 12
+_MAX_REACTION_COLUMNS = 12
 """Columns of a reaction."""
 
 _GAP = timedelta(minutes=10)
-"""After which a message has the name and time of its sender again."""
+"""The time after which the name of the sender is repeated above a message."""
 
 _MARGIN = 2
-"""Columns at the left, of which the first shows what is selected."""
+"""Columns at the left. The first one marks the selected message."""
 
 _GUTTER = 4
-"""Columns at the right, for the ticks."""
+"""Columns at the right for the ticks."""
 
 _BAR = 12
-"""Columns of the bar that shows how much of a file is here."""
+"""Columns of the progress bar of a file."""
 
 _TICKS = {
     State.QUEUED: ("\u2026", "waiting"),
@@ -55,14 +55,14 @@ _TICKS = {
 
 
 class LayoutContext(NamedTuple):
-    """What the layout of a message depends on besides the message. The number of its lines does not depend on `quoted`.
+    """What the layout of a message depends on besides the message. `quoted` does not affect the number of lines.
 
     Attributes:
-        before: the message before it; None for the first.
-        new: whether it is the first that was not read when the conversation was opened.
-        blocked: whether it is hidden, since its sender is blocked.
-        quoted: the message that it answers; None if that is not here.
-        me: the name of the user.
+        before: the previous message; None for the first one.
+        new: whether this is the first message that was unread when the conversation was opened.
+        blocked: whether the message is hidden because its sender is blocked.
+        quoted: the message that it replies to; None if that message is not available.
+        me: the user's name.
     """
 
     before: LocalMessage | None
@@ -72,60 +72,60 @@ class LayoutContext(NamedTuple):
     me: str = ""
 
 
-def height(message: LocalMessage, around: LayoutContext, width: int) -> int:
-    """How many lines a message takes.
+def height(message: LocalMessage, context: LayoutContext, width: int) -> int:
+    """Return the number of lines of a message.
 
     Args:
         message: the message.
-        around: what is around it.
-        width: the columns there are.
+        context: the context of the message.
+        width: the available columns.
     """
     text = message.text
-    room = _room(width)
-    if _is_plain(message, around) and len(text) <= room and text.isascii() and text.isprintable():
-        return len(_above(message, around, width)) + 1
-    return len(lines(message, around, width))
+    columns = _text_columns(width)
+    if _is_plain(message, context) and len(text) <= columns and text.isascii() and text.isprintable():
+        return len(_above(message, context, width)) + 1
+    return len(lines(message, context, width))
 
 
-def _is_plain(message: LocalMessage, around: LayoutContext) -> bool:
-    """Whether a message has nothing but a text, and a tick that takes no line of its own."""
+def _is_plain(message: LocalMessage, context: LayoutContext) -> bool:
+    """Return whether a message is only a text, with a tick that needs no line of its own."""
     return (
         message.state is not State.FAILED
         and not message.have
         and not message.reactions
         and message.reply_to is message.file is message.event is message.edited is message.deleted is None
-        and not around.blocked
+        and not context.blocked
     )
 
 
-def lines(message: LocalMessage, around: LayoutContext, width: int) -> list[Line]:
-    """The lines of a message, each of them no wider than there are columns.
+def lines(message: LocalMessage, context: LayoutContext, width: int) -> list[Line]:
+    """Return the lines of a message. None of them is wider than the available columns.
 
     Args:
-        message: see `height`.
-        around: see `height`.
-        width: see `height`.
+        message: the message.
+        context: the context of the message.
+        width: the available columns.
     """
-    room = _room(width)
-    above = _above(message, around, width)
+    columns = _text_columns(width)
+    above = _above(message, context, width)
     if message.event is not None:
         when = f"  {_local(message):%H:%M}"
         said = event_text(message.event, _name(message.sender))
-        return above + [_indented(Span(line, "quiet")) for line in wrapped(said + when, room)[:4]]
-    if around.blocked:
-        return [*above, _indented(Span(shortened(f"{_name(message.sender)} is blocked: v shows it", room), "quiet"))]
+        return above + [_indented(Span(line, "quiet")) for line in wrap_text(said + when, columns)[:4]]
+    if context.blocked:
+        return [*above, _indented(Span(shortened(f"{_name(message.sender)} is blocked. v: show", columns), "quiet"))]
     if message.deleted is not None:
-        shown = [_indented(Span("deleted"[:room], "quiet"))]
+        shown = [_indented(Span("message deleted"[:columns], "quiet"))]
     else:
-        shown = _said(message, around, room)
-    _put_marks(shown, message, width)
+        shown = _content(message, context, columns)
+    _add_state(shown, message, width)
     if message.state is State.FAILED:
-        shown += [_indented(Span(line, "failed")) for line in _why(message, room)]
+        shown += [_indented(Span(line, "failed")) for line in _failure(message, columns)]
     return above + shown
 
 
-def _room(width: int) -> int:
-    """The columns for what a message says."""
+def _text_columns(width: int) -> int:
+    """Return the columns that are available for the text of a message."""
     return max(1, width - _MARGIN - _GUTTER)
 
 
@@ -134,59 +134,59 @@ def _indented(*spans: Span) -> Line:
 
 
 def _name(name: str) -> str:
-    return placed(name[:_LONGEST_NAME], keep="")
+    return placed(name[:_MAX_NAME], keep="")
 
 
 def one_line(text: str) -> str:
-    """The beginning of a text of any length, safe, in one line."""
-    return placed(" ".join(text[:_LONGEST_LINE].split()), keep="")
+    """Return the beginning of a text in one line, safe for the terminal."""
+    return placed(" ".join(text[:_MAX_ONE_LINE].split()), keep="")
 
 
-def _said(message: LocalMessage, around: LayoutContext, room: int) -> list[Line]:
-    """What a message answers, says and carries, and the reactions to it."""
+def _content(message: LocalMessage, context: LayoutContext, columns: int) -> list[Line]:
+    """Return the lines with the quote, the text, the file and the reactions of a message."""
     shown: list[Line] = []
     if message.reply_to is not None:
-        shown.append(_indented(Span(shortened(f"\u250c {_quote(message, around.quoted)}", room), "quote")))
+        shown.append(_indented(Span(shortened(f"\u250c {_quote(message, context.quoted)}", columns), "quote")))
     if message.text or message.file is None:
-        body = list(_body(message.text, room))
-        shown += [_indented(*line) for line in body[:MOST_LINES]]
-        if len(body) > MOST_LINES:
-            shown.append(_indented(Span("\u2026 v shows all of it"[:room], "quiet")))
+        body = list(_body(message.text, columns))
+        shown += [_indented(*line) for line in body[:MAX_LINES]]
+        if len(body) > MAX_LINES:
+            shown.append(_indented(Span("\u2026 v: show all"[:columns], "quiet")))
     if message.file is not None:
-        shown.append(_indented(*cut(file_line(message.file, message.transfer, room), room)))
+        shown.append(_indented(*cut(file_line(message.file, message.transfer, columns), columns)))
     if message.reactions:
-        shown.append(_indented(*cut(_reactions(message.reactions, around.me), room)))
+        shown.append(_indented(*cut(_reactions(message.reactions, context.me), columns)))
     return shown
 
 
 def _quote(message: LocalMessage, quoted: LocalMessage | None) -> str:
-    """What a message answers, in one line."""
+    """Return the message that a message replies to, in one line."""
     if quoted is None:
         sender = message.reply_to[0] if message.reply_to is not None else ""
-        return f"{_name(sender)}: a message that is not here" if sender else "a message that is not here"
+        return f"{_name(sender)}: message not available" if sender else "message not available"
     return f"{_name(quoted.sender)}: {summary(quoted)}"
 
 
 def summary(message: LocalMessage) -> str:
-    """What a message says, safe, in one line that may be long."""
+    """Return the content of a message in one line, which may be long, safe for the terminal."""
     if message.deleted is not None:
-        return "deleted"
+        return "message deleted"
     if message.event is not None:
         return event_text(message.event, _name(message.sender))
     return one_line(message.text) or (one_line(message.file.name) if message.file is not None else "")
 
 
 def event_text(event: RoomEvent, who: str) -> str:
-    """What happened, in words.
+    """Return the description of a room event.
 
     Args:
-        event: what.
-        who: who did it, safe to show.
+        event: the event.
+        who: the name of the member who did it, safe for the terminal.
     """
     member = _name(event.member)
     match event.kind:
         case "created":
-            return f"{who} made the room"
+            return f"{who} created the room"
         case "joined":
             return f"{who} joined"
         case "left":
@@ -196,28 +196,28 @@ def event_text(event: RoomEvent, who: str) -> str:
         case "appointed":
             return f"{who} made {member} {_ROLES.get(event.role, _name(event.role))}"
         case "invited":
-            return f"{who} invites you: /join {_name(event.room)}"
+            room = _name(event.room)
+            return f"{who} invites you to {room}: /join {room}"
         case "changed":
-            topic = [] if event.topic is None else [f"the topic to: {one_line(event.topic)}"]
+            topic = [] if event.topic is None else [f"changed the topic to: {one_line(event.topic)}"]
             if event.topic == "":
-                topic = ["the topic to nothing"]
-            access = [f"who may join: {_ACCESS.get(event.access, _name(event.access))}"] if event.access else []
-            return f"{who} changed " + ", and ".join(topic + access)
+                topic = ["removed the topic"]
+            access = [f"made the room {_name(event.access)}"] if event.access else []
+            return f"{who} " + " and ".join(topic + access)
         case _:
             return f"{who}: {_name(event.kind)}"
 
 
-_ACCESS = {"public": "everybody", "private": "who is invited"}
 _ROLES = {"owner": "the owner", "moderator": "a moderator", "member": "a member"}
 
 
-def file_line(file: Attachment, transfer: TransferProgress | None, room: int) -> Line:
-    """The name and size of a file, and how much of it is up or down, or how to save it.
+def file_line(file: Attachment, transfer: TransferProgress | None, columns: int) -> Line:
+    """Return the line with the name and size of a file, and its progress or the key that saves it.
 
     Args:
         file: the file.
-        transfer: how much of it is up or down; None if it is not on its way.
-        room: columns.
+        transfer: the progress of its upload or download; None if none is running.
+        columns: the available columns.
     """
     about = size_text(file.size)
     if transfer is not None:
@@ -225,27 +225,27 @@ def file_line(file: Attachment, transfer: TransferProgress | None, room: int) ->
         full = int(share * _BAR)
         about += "  " + "\u2588" * full + "\u2591" * (_BAR - full) + f" {share:4.0%}"
     elif file.key:
-        about += "  s saves it"
-    name = shortened(one_line(file.name) or "file", max(1, room - 4 - cell_len(about)))
+        about += "  s: save"
+    name = shortened(one_line(file.name) or "file", max(1, columns - 4 - cell_len(about)))
     return [Span("\u25a4 ", "quiet"), Span(name, "file"), Span(f"  {about}", "quiet")]
 
 
 def _reactions(reactions: dict[str, list[str]], me: str) -> Line:
-    """The reactions to a message, those of the user standing out."""
+    """Return the line with the reactions to a message. Those of the user are highlighted."""
     found: Line = []
-    for text, names in list(reactions.items())[:_MOST_REACTIONS]:
+    for text, names in list(reactions.items())[:_MAX_REACTIONS]:
         mine = any(name.lower() == me.lower() for name in names)
         found += [
-            Span(f"{shortened(one_line(text), _LONGEST_REACTION)} {len(names)}", "mine" if mine else "reaction"),
+            Span(f"{shortened(one_line(text), _MAX_REACTION_COLUMNS)} {len(names)}", "mine" if mine else "reaction"),
             Span("  "),
         ]
-    if len(reactions) > _MOST_REACTIONS:
-        found.append(Span(f"+{len(reactions) - _MOST_REACTIONS}", "quiet"))
+    if len(reactions) > _MAX_REACTIONS:
+        found.append(Span(f"+{len(reactions) - _MAX_REACTIONS}", "quiet"))
     return found
 
 
 def _tick(message: LocalMessage) -> tuple[str, str] | None:
-    """What is shown of what became of a message, and in which style; in a room, how many have it so far."""
+    """Return the delivery state of a message and its style; in a room, how many members have it so far."""
     if message.state is None:
         return None
     if message.state is State.ACCEPTED and 0 < message.have < message.of:
@@ -253,8 +253,8 @@ def _tick(message: LocalMessage) -> tuple[str, str] | None:
     return ("\u2026", "waiting") if message.changing else _TICKS[message.state]
 
 
-def _put_marks(shown: list[Line], message: LocalMessage, width: int) -> None:
-    """Put at the right what became of a message, on a line of its own if there is no room."""
+def _add_state(shown: list[Line], message: LocalMessage, width: int) -> None:
+    """Add the delivery state at the right of the last line, or on a new line if it does not fit."""
     tick = _tick(message)
     edited = message.edited is not None and message.deleted is None
     marks = [Span("edited", "quiet")] if edited else []
@@ -272,18 +272,18 @@ def _put_marks(shown: list[Line], message: LocalMessage, width: int) -> None:
     put_right(shown[-1], marks, width)
 
 
-def _above(message: LocalMessage, around: LayoutContext, width: int) -> list[Line]:
-    """The lines before what a message says: the day, what is new, the sender."""
-    before = around.before
+def _above(message: LocalMessage, context: LayoutContext, width: int) -> list[Line]:
+    """Return the lines above the text of a message: the day, the mark for new messages, and the sender."""
+    before = context.before
     day = before is None or _local(before).date() != _local(message).date()
     above: list[Line] = []
-    if before is not None and (day or around.new):
+    if before is not None and (day or context.new):
         above.append([])
     if day:
         above += [rule(f"{_local(message):%A} {_local(message).day} {_local(message):%B %Y}", "day", width), []]
-    if around.new:
+    if context.new:
         above += [rule("new", "new", width)]
-    if message.event is not None or around.blocked or (not above and _goes_on(message, before)):
+    if message.event is not None or context.blocked or (not above and _continues(message, before)):
         return above
     if before is not None and not above:
         above.append([])
@@ -294,8 +294,8 @@ def _above(message: LocalMessage, around: LayoutContext, width: int) -> list[Lin
     return [*above, cut(header, width)]
 
 
-def _goes_on(message: LocalMessage, before: LocalMessage | None) -> bool:
-    """Whether a message stands under the name that the one before it has."""
+def _continues(message: LocalMessage, before: LocalMessage | None) -> bool:
+    """Return whether a message belongs under the same name as the previous one."""
     return (
         before is not None
         and before.event is None
@@ -312,21 +312,21 @@ def _local(message: LocalMessage) -> datetime:
         return message.time
 
 
-def _why(message: LocalMessage, room: int) -> list[str]:
-    """Why a message failed, in lines."""
-    return wrapped(placed(f"not delivered: {message.reason}"[:400], keep=""), room)[:4]
+def _failure(message: LocalMessage, columns: int) -> list[str]:
+    """Return the lines that say why a message was not delivered."""
+    return wrap_text(placed(f"not delivered: {message.reason}"[:400], keep=""), columns)[:4]
 
 
-def _body(text: str, room: int) -> Iterator[Line]:
-    """What a message says, in lines; only as many as may be shown, and one more if there are more."""
-    short = placed(text[:_LONGEST].removesuffix("\n"))
+def _body(text: str, columns: int) -> Iterator[Line]:
+    """Return the lines of the text of a message: at most `MAX_LINES`, and one more if there are more."""
+    short = placed(text[:_MAX_LAID_OUT].removesuffix("\n"))
     count = 0
     for part in short.split("\n"):
-        for line in styled(part, room):
+        for line in styled(part, columns):
             yield line
             count += 1
-            if count > MOST_LINES:
+            if count > MAX_LINES:
                 return
-    if len(text) > _LONGEST:
-        for _ in range(MOST_LINES + 1 - count):
+    if len(text) > _MAX_LAID_OUT:
+        for _ in range(MAX_LINES + 1 - count):
             yield []

@@ -1,4 +1,4 @@
-"""Lines of text on a screen: made of spans, folded to the columns there are, cut where there are no more."""
+"""Lines of text on a screen: made of spans, wrapped or cut to the available columns."""
 
 import re
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ _STANDS_OUT = re.compile(rf"(?P<link>{_LINK.pattern})|(?<!\w)(?P<mention>@[A-Za-
 
 
 class Span(NamedTuple):
-    """A piece of a line.
+    """A piece of a line with one style.
 
     Attributes:
-        text: what it says; safe for the terminal.
-        style: the name of its style; empty for none.
+        text: the text, which is safe for the terminal.
+        style: the name of the style; empty for the default style.
     """
 
     text: str
@@ -27,11 +27,11 @@ Line: TypeAlias = list[Span]
 
 
 class WrappedLine(NamedTuple):
-    """One of the lines into which a line of text is folded.
+    """One of the lines into which a longer line was wrapped.
 
     Attributes:
-        start: where in the text it begins.
-        text: what it says.
+        start: the index of its first character in the longer line.
+        text: the text.
     """
 
     start: int
@@ -39,72 +39,72 @@ class WrappedLine(NamedTuple):
 
 
 def links(text: str) -> list[str]:
-    """The addresses of pages in a text."""
+    """Return the web addresses in a text."""
     return [found.rstrip(_AFTER_LINK) for found in _LINK.findall(text)]
 
 
-def folded(text: str, room: int) -> list[WrappedLine]:
-    """A line of text in lines that are no wider than there is room; only spaces at a fold are left out.
+def wrap(text: str, columns: int) -> list[WrappedLine]:
+    """Wrap a line of text. Only spaces at the end of a wrapped line are dropped.
 
     Args:
         text: one line.
-        room: columns, at least 1. A character that is wider is shown as `?`.
+        columns: the available columns, at least 1. A character that is wider than this is replaced by `?`.
     """
-    if len(text) <= room and text.isascii():
+    if len(text) <= columns and text.isascii():
         return [WrappedLine(0, text)]
     found: list[WrappedLine] = []
     line, used, start = "", 0, 0
     for match in re.finditer(r" +|[^ ]+", text):
         piece, size = match[0], cell_len(match[0])
-        if used + size <= room:
+        if used + size <= columns:
             line, used = line + piece, used + size
         elif piece[0] == " ":
             found.append(WrappedLine(start, line))
             line, used, start = "", 0, match.end()
-        elif used and size <= room:
+        elif used and size <= columns:
             found.append(WrappedLine(start, line.rstrip(" ")))
             line, used, start = piece, size, match.start()
         else:
             for at, character in enumerate(piece, match.start()):
                 wide = cell_len(character)
-                if wide > room:
+                if wide > columns:
                     character, wide = "?", 1
-                if used + wide > room:
+                if used + wide > columns:
                     found.append(WrappedLine(start, line))
                     line, used, start = "", 0, at
                 line, used = line + character, used + wide
     return [*found, WrappedLine(start, line)]
 
 
-def wrapped(text: str, room: int) -> list[str]:
-    """Likewise, without where they begin."""
-    return [fold.text for fold in folded(text, room)]
+def wrap_text(text: str, columns: int) -> list[str]:
+    """Return the texts of the wrapped lines of a line of text. See `wrap` for the arguments."""
+    return [line.text for line in wrap(text, columns)]
 
 
-def styled(text: str, room: int) -> Iterator[Line]:
-    """A line of text, folded, with the links and names in it standing out, wherever they are folded.
+def styled(text: str, columns: int) -> Iterator[Line]:
+    """Wrap a line of text, and give links and mentions a style of their own. See `wrap` for the arguments.
 
     Args:
-        text: see `folded`.
-        room: see `folded`.
+        text: one line.
+        columns: the available columns.
     """
     standing_out = [
         (found.start(), found.start() + len(found[0].rstrip(_AFTER_LINK)), found.lastgroup or "")
         for found in _STANDS_OUT.finditer(text)
     ]
-    for fold in folded(text, room):
+    for line in wrap(text, columns):
         spans: Line = []
         done = 0
         for start, end, style in standing_out:
-            start, end = max(start - fold.start, 0), min(end - fold.start, len(fold.text))
+            start, end = max(start - line.start, 0), min(end - line.start, len(line.text))
             if start < end:
-                spans += [Span(fold.text[done:start]), Span(fold.text[start:end], style)]
+                spans += [Span(line.text[done:start]), Span(line.text[start:end], style)]
                 done = end
-        yield [*(span for span in spans if span.text), Span(fold.text[done:])]
+        yield [*(span for span in spans if span.text), Span(line.text[done:])]
 
 
 def cut(line: Line, width: int) -> Line:
-    """As much of a line as there is room for."""
+    """Return a line cut to a number of columns."""
     kept: Line = []
     for span in line:
         used = cell_len(span.text)
@@ -116,19 +116,19 @@ def cut(line: Line, width: int) -> Line:
 
 
 def shortened(text: str, width: int) -> str:
-    """A text of one line, with an ellipsis if it is wider than there is room."""
+    """Return a text of one line, cut with an ellipsis if it is wider than `width` columns."""
     return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + "\u2026"[: max(0, width)]
 
 
 def rule(text: str, style: str, width: int) -> Line:
-    """A line with a text in its middle."""
+    """Return a horizontal rule with a text in its middle."""
     text = f" {text} "[: max(0, width - 4)]
     left = (width - len(text)) // 2
     return [Span("\u2500" * left, "rule"), Span(text, style), Span("\u2500" * (width - left - len(text)), "rule")]
 
 
 def put_right(line: Line, spans: list[Span], width: int) -> None:
-    """Put spans at the right end of a line, if there is room."""
+    """Put spans at the right end of a line if they fit."""
     gap = width - 1 - sum(cell_len(each.text) for each in [*line, *spans])
     if gap > 0:
         line += [Span(" " * gap), *spans]
