@@ -11,15 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from common import machine, median_and_range, run, say, table
 from peers import EJABBERD, MOSQUITTO, NATS, NGIRCD, PROSODY, REDIS, TWOTICK
 from servers import MeasurementError, Program, RunningServer, cores, pinned, raise_file_limit, running
 
 from twotick.server.secrets import token_digest
-from twotick.store.records import AddMember, AddToken, Member, StoreLimits
-from twotick.store.requests import Request
-from twotick.store.sqlite import SqliteStore
+from twotick.store import AddMember, AddToken, Member, Request, SqliteStore, StoreLimits
 
 USERS = (1000, 5000, 9000)
 RUNS = 1
@@ -145,7 +144,7 @@ def _members_command(port: int, folder: Path) -> list[str]:
     store = SqliteStore(data, StoreLimits())
     names = [*_names("first", _FIRST_USERS), *_names("user", max(USERS))]
     members = store.apply([AddMember(name, "", 0.0) for name in names])
-    tokens: list[Request] = []
+    tokens: list[Request[Any]] = []
     for name, member in zip(names, members, strict=True):
         assert isinstance(member, Member)
         tokens.append(AddToken(member.number, "main", token_digest(_token(name)), 0.0))

@@ -10,22 +10,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from common import machine, run, say, table
 
-from twotick.store.memory import MemoryStore
-from twotick.store.records import (
-    Acknowledge,
-    AddMember,
-    Append,
-    Appended,
-    Kind,
-    Member,
-    OpenDevice,
-    StoreLimits,
-)
-from twotick.store.requests import Request
-from twotick.store.sqlite import SqliteStore
+from twotick.store.port import Request, StoreLimits
+from twotick.store.requests.members import AddMember, Member, OpenDevice
+from twotick.store.requests.messages import Acknowledge, Append, Appended, EntryKind
+from twotick.store.sqlite.store import SqliteStore
 
 PAIRS = 50
 BATCHES = (1, 16, 64, 256)
@@ -33,7 +25,7 @@ BYTES = 64
 SECONDS = 3.0
 
 
-def measure(store: SqliteStore | MemoryStore, batch: int, body: bytes, seconds: float) -> tuple[float, float]:
+def measure(store: SqliteStore, batch: int, body: bytes, seconds: float) -> tuple[float, float]:
     """Append and acknowledge for a while, and close the store.
 
     Returns:
@@ -46,7 +38,7 @@ def measure(store: SqliteStore | MemoryStore, batch: int, body: bytes, seconds: 
         store.apply([OpenDevice(member.number, "main", 0, 0.0)])
     numbers = itertools.count()
     done = 0
-    answers: list[Request] = []
+    answers: list[Request[Any]] = []
     begun, used = time.perf_counter(), time.process_time()
     while time.perf_counter() < begun + seconds:
         requests = answers
@@ -56,24 +48,24 @@ def measure(store: SqliteStore | MemoryStore, batch: int, body: bytes, seconds: 
             ident = b"%x" % (number * 0x9E3779B97F4A7C15 % (1 << 64))
             requests.append(
                 Append(
-                    sender,
-                    b"user%d" % pair,
-                    b"main",
-                    ident,
-                    b"user%d" % (PAIRS + pair),
-                    (recipient,),
-                    False,
-                    b"Time: 2026-11-22T09:30:00.123Z\n",
-                    body,
-                    1e9,
+                    sender=sender,
+                    sender_name=b"user%d" % pair,
+                    device=b"main",
+                    id=ident,
+                    recipient=b"user%d" % (PAIRS + pair),
+                    members=(recipient,),
+                    live=False,
+                    headers=b"Time: 2026-11-22T09:30:00.123Z\n",
+                    body=body,
+                    time=1e9,
                 )
             )
         answers = []
         for result in store.apply(requests):
             if isinstance(result, Appended):
                 done += 1
-                for entry in result.outcome.entries:
-                    if entry.kind is Kind.RECEIVED:
+                for entry in result.effects.entries:
+                    if entry.kind is EntryKind.RECEIVED:
                         answers.append(Acknowledge(entry.member, b"main", entry.seq, 1e9))
     used, took = time.process_time() - used, time.perf_counter() - begun
     problems = store.check()
@@ -92,7 +84,7 @@ def report(seconds: float = SECONDS, size: int = BYTES, folder: Path | None = No
         say(f"store: batches of {batch}")
         with tempfile.TemporaryDirectory(dir=folder) as where:
             disk = measure(SqliteStore(Path(where) / "data", StoreLimits()), batch, body, seconds)
-        memory = measure(MemoryStore(StoreLimits()), batch, body, seconds)
+        memory = measure(SqliteStore(None, StoreLimits()), batch, body, seconds)
         rows.append((f"{batch}", *(text for rate, cpu in (disk, memory) for text in (f"{rate:,.0f}", f"{cpu:.1f}"))))
     return table(rows)
 

@@ -16,14 +16,14 @@ from twotick.store import (
     AddToken,
     CloseReport,
     Device,
-    Devices,
     FindMember,
+    ListDevices,
+    ListMembers,
+    ListReports,
     Member,
-    Members,
     Refusal,
     RemoveMember,
-    Reported,
-    Reports,
+    ReportInfo,
     SetPassword,
     SqliteStore,
     StoreError,
@@ -154,8 +154,8 @@ def members(store: SqliteStore) -> list[tuple[str, int]]:
     Raises:
         StoreError: the store cannot be read.
     """
-    found = cast(list[Member], store.apply([Members()])[0])
-    devices = cast(list[list[Device]], store.apply([Devices(member.number) for member in found]))
+    found = cast(list[Member], store.apply([ListMembers()])[0])
+    devices = cast(list[list[Device]], store.apply([ListDevices(member.number) for member in found]))
     return [(member.name, len(each)) for member, each in zip(found, devices, strict=True)]
 
 
@@ -191,13 +191,13 @@ def invite(store: SqliteStore, days: int) -> str:
     return code
 
 
-def reports(store: SqliteStore) -> list[Reported]:
+def reports(store: SqliteStore) -> list[ReportInfo]:
     """List what members have reported and is not dealt with, oldest first.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    return cast(list[Reported], store.apply([Reports()])[0])
+    return cast(list[ReportInfo], store.apply([ListReports()])[0])
 
 
 def close_report(store: SqliteStore, number: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.operating import Operator
-from twotick.store import AddMember, Append, Member, RemoveMember, Report, SqliteStore, StoreLimits
+from twotick.store import AddMember, AddReport, Append, Member, RemoveMember, SqliteStore, StoreLimits
 
 NOW = 1_800_000_000.0
 HOSTILE = b"\x1b[2J\x07\xc2\x9b31m\xe2\x80\xae\r\n9  2027-01-15  you about me\xff"
@@ -23,13 +23,28 @@ def operator(tmp_path: Path) -> Operator:
     assert isinstance(bob, Member)
     for ident, body in ((b"m1", b"buy this\nand that"), (b"m2", HOSTILE), (b"m3", b"x" * 5000)):
         to = (alice.number,)
-        store.apply([Append(bob.number, b"bob", b"main", ident, b"alice", to, False, b"", body, NOW)])
+        store.apply(
+            [
+                Append(
+                    sender=bob.number,
+                    sender_name=b"bob",
+                    device=b"main",
+                    id=ident,
+                    recipient=b"alice",
+                    members=to,
+                    live=False,
+                    headers=b"",
+                    body=body,
+                    time=NOW,
+                )
+            ]
+        )
     store.apply(
         [
-            Report(alice.number, b"bob", b"m1", b"spam", NOW),
-            Report(bob.number, b"eve", b"m9", b"", NOW),
-            Report(alice.number, b"bob", b"m2", HOSTILE, NOW),
-            Report(alice.number, b"bob", b"m3", b"long", NOW),
+            AddReport(alice.number, b"bob", b"m1", b"spam", NOW),
+            AddReport(bob.number, b"eve", b"m9", b"", NOW),
+            AddReport(alice.number, b"bob", b"m2", HOSTILE, NOW),
+            AddReport(alice.number, b"bob", b"m3", b"long", NOW),
             RemoveMember("bob", NOW),
         ]
     )

@@ -12,7 +12,7 @@ from twotick.client import MemberClient, MemberLimits, MemberMessage, MemberRece
 from twotick.exchange import Limits
 from twotick.server import Server, ServerLimits, SignUp
 from twotick.server.secrets import new_token, token_digest
-from twotick.store import AddMember, AddToken, Member, MemoryStore, SqliteStore, StoreLimits
+from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
 from twotick.wire import Frame, HeadCache, Parser, Side, Verb, registered
 
 EAGER = MemberLimits(first_wait=0.001, longest_wait=0.01)
@@ -39,7 +39,7 @@ class Chat:
         self._folder = folder
         self._sign_up = sign_up
         self._limits = limits or ServerLimits()
-        self._store = MemoryStore(StoreLimits()) if folder is None else SqliteStore(folder, StoreLimits())
+        self._store = SqliteStore(folder, StoreLimits())
         self._members: dict[str, Member] = {}
         self._tokens: dict[tuple[str, str], str] = {}
         self._server: Server | None = None

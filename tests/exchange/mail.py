@@ -9,10 +9,8 @@ from twotick.store import (
     AddMember,
     Append,
     Member,
-    MemoryStore,
     OpenDevice,
     Request,
-    Result,
     SqliteStore,
     StoreError,
     StoreLimits,
@@ -71,15 +69,13 @@ class Mail:
         broken: whether the store cannot keep messages.
     """
 
-    def __init__(
-        self, *names: bytes, limits: Limits | None = None, store: MemoryStore | SqliteStore | None = None
-    ) -> None:
+    def __init__(self, *names: bytes, limits: Limits | None = None, store: SqliteStore | None = None) -> None:
         self.now = 1000.0
         self.heads = HeadCache(1 << 20)
-        self.store = store or MemoryStore(StoreLimits())
+        self.store = store or SqliteStore(None, StoreLimits())
         self.broken = False
-        self.asked: list[Request] = []
-        self.answers: dict[type, Callable[[Any], Result | StoreError]] = {}
+        self.asked: list[Request[Any]] = []
+        self.answers: dict[type, Callable[[Any], Any]] = {}
         self.exchange = Exchange(limits or Limits(), self.now, lambda: self.now, lambda: (b"tt_x", b"digest"))
         self.members: dict[bytes, Member] = {}
         for name in names:
@@ -114,12 +110,12 @@ class Mail:
                 connection.port.closed |= connection.closing
                 connection.port.give()
 
-    def _apply(self, requests: list[Request]) -> list[Result | StoreError]:
+    def _apply(self, requests: list[Request[Any]]) -> list[Any]:
         if self.broken and any(isinstance(request, Append | OpenDevice) for request in requests):
             return [StoreError("the disk is full") for _ in requests]
         return [self._answer(request) for request in requests]
 
-    def _answer(self, request: Request) -> Result | StoreError:
+    def _answer(self, request: Request[Any]) -> Any:
         if answer := self.answers.get(type(request)):
             self.asked.append(request)
             return answer(request)

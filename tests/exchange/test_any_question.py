@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.exchange.mail import Line, Mail
-from twotick.store import MemoryStore, SqliteStore, StoreLimits
+from twotick.store import SqliteStore, StoreLimits
 from twotick.wire import Verb
 
 VERBS = [
@@ -83,7 +83,7 @@ def ends(line: Line, question: bytes) -> int:
 def test_every_question_is_answered_once(on_disk: bool, asked: list[tuple[bytes, bool]]) -> None:
     """Rule 12.2: an answer or an error; a connection that is closed by one is opened again."""
     with tempfile.TemporaryDirectory() as folder:
-        store = SqliteStore(Path(folder), StoreLimits()) if on_disk else MemoryStore(StoreLimits())
+        store = SqliteStore(Path(folder) if on_disk else None, StoreLimits())
         mail = Mail(b"alice", b"bob", store=store)
         alice, bob = mail.device(b"alice", window=99), mail.device(b"bob", window=99)
         bob.write(b"ROOM #team\nDo: create\nAccess: public\n\n")

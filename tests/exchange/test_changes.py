@@ -3,7 +3,7 @@
 import pytest
 
 from tests.exchange.mail import Line, Mail, message, reason, taken, told
-from twotick.store import Action, Append, Refusal, Request
+from twotick.store import Append, MessageAction, Refusal
 from twotick.wire import Frame, Verb, frame, received
 
 
@@ -58,23 +58,23 @@ def test_reactions_go_along() -> None:
 @pytest.mark.parametrize(
     ("headers", "body", "action", "about", "about_name", "file"),
     [
-        ({"edits": b"m1"}, b"x", Action.EDIT, b"m1", b"", b""),
-        ({"deletes": b"m1"}, b"", Action.DELETE, b"m1", b"", b""),
-        ({"deletes": b"Carol  m1"}, b"", Action.DELETE, b"m1", b"carol", b""),
-        ({"reacts_to": b"._-"}, b"x", Action.REACT, b"._-", b"", b""),
-        ({"reacts_to": b"ALICE m1"}, b"", Action.REACT, b"m1", b"alice", b""),
-        ({"file": b"k4T"}, b"x", Action.NONE, b"", b"", b"k4T"),
-        ({"reply_to": b"carol m1", "edited": b"m1", "x_edits": b"m1"}, b"x", Action.NONE, b"", b"", b""),
+        ({"edits": b"m1"}, b"x", MessageAction.EDIT, b"m1", b"", b""),
+        ({"deletes": b"m1"}, b"", MessageAction.DELETE, b"m1", b"", b""),
+        ({"deletes": b"Carol  m1"}, b"", MessageAction.DELETE, b"m1", b"carol", b""),
+        ({"reacts_to": b"._-"}, b"x", MessageAction.REACT, b"._-", b"", b""),
+        ({"reacts_to": b"ALICE m1"}, b"", MessageAction.REACT, b"m1", b"alice", b""),
+        ({"file": b"k4T"}, b"x", MessageAction.NONE, b"", b"", b"k4T"),
+        ({"reply_to": b"carol m1", "edited": b"m1", "x_edits": b"m1"}, b"x", MessageAction.NONE, b"", b"", b""),
     ],
 )
 def test_what_the_store_is_asked(
-    headers: dict[str, bytes], body: bytes, action: Action, about: bytes, about_name: bytes, file: bytes
+    headers: dict[str, bytes], body: bytes, action: MessageAction, about: bytes, about_name: bytes, file: bytes
 ) -> None:
     """Rules 13.1 and 16.3."""
     mail = Mail(b"alice", b"bob")
     mail.answers[Append] = lambda _: Refusal("no")
     assert reason(mail.device(b"alice").write(message(b"bob", body, b"m2", **headers))) == "no"
-    request: Request = mail.asked[-1]
+    request = mail.asked[-1]
     assert isinstance(request, Append)
     found = request.action, request.about, request.about_name, request.file
     assert found == (action, about, about_name, file)

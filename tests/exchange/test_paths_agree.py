@@ -24,7 +24,7 @@ from twotick.exchange.connection import SETTLED, Broadcast, Pending
 from twotick.exchange.entries import entry_frame
 from twotick.exchange.guests import Guests
 from twotick.exchange.relay import Relay
-from twotick.store import Entry, Kind, State
+from twotick.store import EntryKind, LogEntry, MessageState
 from twotick.wire import Frame, Parser, Side, Verb, error, frame, received, register, send
 
 
@@ -221,38 +221,40 @@ TestBothWays = BothWays.TestCase
 
 
 @st.composite
-def entries(draw: st.DrawFn) -> Entry:
+def entries(draw: st.DrawFn) -> LogEntry:
     """An entry of any kind, as a store makes it: what comes from a classic guest, and an event, has no Id."""
-    kind = draw(st.sampled_from(Kind))
-    own = kind in (Kind.SENT, Kind.DELIVERED, Kind.READ, Kind.FAILED)
-    carries = kind in (Kind.RECEIVED, Kind.SENT)
+    kind = draw(st.sampled_from(EntryKind))
+    own = kind in (EntryKind.SENT, EntryKind.DELIVERED, EntryKind.READ, EntryKind.FAILED)
+    carries = kind in (EntryKind.RECEIVED, EntryKind.SENT)
     in_room = carries and draw(st.booleans())
-    return Entry(
+    return LogEntry(
         member=1,
         seq=draw(st.sampled_from([1, 9, 10**15, *([0] if in_room else [])])),
         kind=kind,
         message=2,
         peer=draw(st.sampled_from([b"alice", b"Bob", b"ALL"])),
-        id=b"" if kind is Kind.READ_HERE else draw(st.sampled_from([b"m1", b"._-", b"a" * 64] + [b""] * (not own))),
+        id=b""
+        if kind is EntryKind.READ_HERE
+        else draw(st.sampled_from([b"m1", b"._-", b"a" * 64] + [b""] * (not own))),
         headers=draw(st.sampled_from([b"", b"Time: 12:00\n", b"Time: 12:00\nX-a: b\n"])) if carries else b"",
         body=draw(st.binary(max_size=300)) if carries else b"",
         device=b"laptop",
         up_to=7,
         reason="the recipient refused the message",
-        state=draw(st.sampled_from(State)),
-        room=b"#team" if in_room and kind is Kind.RECEIVED else b"",
+        state=draw(st.sampled_from(MessageState)),
+        room=b"#team" if in_room and kind is EntryKind.RECEIVED else b"",
         place=draw(st.sampled_from([1, 10**6])) if in_room else 0,
     )
 
 
 @given(entries(), st.booleans(), st.sampled_from([None, b"-", b"h1"]))
-def test_entries_are_the_general_frames(entry: Entry, numbered: bool, history: bytes | None) -> None:
+def test_entries_are_the_general_frames(entry: LogEntry, numbered: bool, history: bytes | None) -> None:
     """The table of rule 11.1, and rules 11.9 and 12.5."""
-    name, own = entry.peer, entry.kind is Kind.SENT
+    name, own = entry.peer, entry.kind is EntryKind.SENT
     seq = entry.seq if numbered and entry.seq else None
     identifier = entry.id or None
     match entry.kind:
-        case Kind.RECEIVED | Kind.SENT:
+        case EntryKind.RECEIVED | EntryKind.SENT:
             state = entry.state.name.lower().encode() if own and history is not None else None
             name, to = (b"carol", name) if own else (name, entry.room or None)
             ways = {
@@ -264,12 +266,12 @@ def test_entries_are_the_general_frames(entry: Entry, numbered: bool, history: b
                 "state": state,
             }
             expected = frame(Verb.FORWARD, name, entry.body, entry.headers, **ways)
-        case Kind.DELIVERED:
+        case EntryKind.DELIVERED:
             expected = frame(Verb.SENT, name, id=identifier, seq=seq)
-        case Kind.READ:
+        case EntryKind.READ:
             expected = frame(Verb.READ, name, id=identifier, seq=seq)
-        case Kind.READ_HERE:
+        case EntryKind.READ_HERE:
             expected = frame(Verb.READ, name, seq=seq, up_to=entry.up_to)
-        case Kind.FAILED:
+        case EntryKind.FAILED:
             expected = error(102, id=identifier, seq=seq, reason=entry.reason.encode())
     assert entry_frame(entry, b"carol", numbered=numbered, history=history) == expected

@@ -8,9 +8,9 @@ import pytest
 from tests.exchange.mail import Line, Mail, message, objects, reason, told
 from tests.exchange.network import inside
 from twotick.store import (
-    Audience,
     Contact,
-    Contacts,
+    ListAudience,
+    ListContacts,
     RemoveMember,
     SetShown,
     SqliteStore,
@@ -274,7 +274,7 @@ def test_what_a_device_may_be_told_at_once_is_bounded() -> None:
     mail = Mail(*(b"u%d" % number for number in range(2100)), b"alice")
     alice = mail.device(b"alice")
     number = mail.members[b"alice"].number
-    mail.answers[Audience] = lambda _: [number]
+    mail.answers[ListAudience] = lambda _: [number]
     alice.write(status())
     mail.exchange.clogged(alice.connection)
     for each in range(2100):
@@ -289,19 +289,19 @@ def test_a_list_of_members_is_bounded_and_says_what_is_not_known() -> None:
     """Rules 12.3 and 15.1."""
     mail = Mail(b"alice")
     contacts = [Contact(number, f"u{number}", True, 0.0) for number in range(5, 5000)]
-    mail.answers[Contacts] = lambda _: contacts
+    mail.answers[ListContacts] = lambda _: contacts
     found = objects(mail.device(b"alice").write(status()))
     assert len(found) == 2000
     assert found[0] == {"name": "u5", "state": "gone", "since": None}
 
 
-@pytest.mark.parametrize("request_type", [Contacts, SetShown, Audience])
+@pytest.mark.parametrize("request_type", [ListContacts, SetShown, ListAudience])
 def test_a_store_that_fails_is_said_so(request_type: type) -> None:
     """Rule 15.1: with 102, or by telling nothing; and the connection goes on."""
     mail, (alice, bob) = friends(b"alice", b"bob")
     mail.answers[request_type] = lambda _: StoreError("the disk is full")
     answer = alice.write(status(state=b"here", shown=b"yes"))
-    if request_type is Audience:
+    if request_type is ListAudience:
         assert states(answer) == {"bob": "gone"}
     else:
         assert reason(answer) == "the disk is full"
@@ -438,7 +438,7 @@ def test_who_is_removed_from_the_server_is_gone_for_those_who_saw_it(tmp_path: P
     mail.store.close()
 
 
-@pytest.mark.parametrize("request_type", [Contacts, Audience])
+@pytest.mark.parametrize("request_type", [ListContacts, ListAudience])
 def test_if_the_store_fails_nobody_is_shown(request_type: type) -> None:
     mail = Mail(b"alice", b"bob")
     alice, bob = (mail.device(name, window=64) for name in mail.members)
@@ -451,5 +451,5 @@ def test_if_the_store_fails_nobody_is_shown(request_type: type) -> None:
     bob.write(b"ROOM #team\nDo: join\n\n")
     mail.advance(0.25)
     mail.advance(0.25)
-    assert changes(mail, alice) == ([] if request_type is Audience else [(b"bob", b"here")])
-    assert changes(mail, bob) == ([] if request_type is Contacts else [(b"alice", b"here")])
+    assert changes(mail, alice) == ([] if request_type is ListAudience else [(b"bob", b"here")])
+    assert changes(mail, bob) == ([] if request_type is ListContacts else [(b"alice", b"here")])

@@ -9,17 +9,17 @@ from tests.exchange.mail import Mail, message, objects, reason, taken, told
 from twotick.exchange import Limits
 from twotick.store import (
     PIECE,
-    Entry,
-    Found,
-    Kind,
-    Offered,
+    AddReport,
+    EntryKind,
+    FileOffer,
+    LogEntry,
+    MessageState,
     OfferFile,
     ReadPiece,
     Refusal,
     RemoveMember,
-    Report,
-    Search,
-    State,
+    SearchMessages,
+    SearchPage,
     StoreError,
     WritePiece,
 )
@@ -84,33 +84,48 @@ def test_what_is_found_comes_as_history_does() -> None:
     """Rule 14.5."""
     mail = Mail(b"alice")
     entries = [
-        Entry(1, 0, Kind.RECEIVED, 9, b"bob", b"b1", b"X-a: b\n", b"red oats", room=b"#team", place=5),
-        Entry(1, 7, Kind.SENT, 8, b"bob", b"a1", b"", b"oats", b"main", state=State.READ),
+        LogEntry(
+            1, 0, EntryKind.RECEIVED, 9, b"bob", id=b"b1", headers=b"X-a: b\n", body=b"red oats", room=b"#team", place=5
+        ),
+        LogEntry(
+            1,
+            7,
+            EntryKind.SENT,
+            8,
+            b"bob",
+            id=b"a1",
+            headers=b"",
+            body=b"oats",
+            device=b"main",
+            state=MessageState.READ,
+        ),
     ]
-    mail.answers[Search] = lambda _: Found(entries, 5312)
+    mail.answers[SearchMessages] = lambda _: SearchPage(entries, 5312)
     alice = mail.device(b"alice")
     question = frame(Verb.SEARCH, b"", b'red "wild oats"', b"In: #Team\n", id=b"s1", limit=500, before=77)
     (first, body), (second, _), (end, _) = alice.write(question)
-    assert mail.asked[-1] == Search(mail.members[b"alice"].number, 'red "wild oats"', b"#team", 77, 100, 4 << 20)
+    assert mail.asked[-1] == SearchMessages(
+        mail.members[b"alice"].number, 'red "wild oats"', b"#team", 77, 100, 4 << 20
+    )
     assert (first.name, body) == (b"bob", b"red oats")
     assert list(first.headers) == [b"content-length", b"to", b"place", b"id", b"history", b"x-a"]
     assert (second.name, second.headers[b"to"], second.headers[b"seq"]) == (b"alice", b"bob", b"7")
     assert (end.verb, end.headers) == (Verb.SEARCH, {b"id": b"s1", b"count": b"2", b"before": b"5312"})
-    mail.answers[Search] = lambda _: Found([], 0)
+    mail.answers[SearchMessages] = lambda _: SearchPage([], 0)
     ((end, _),) = alice.write(frame(Verb.SEARCH, b"", b"oats"))
-    assert mail.asked[-1] == Search(mail.members[b"alice"].number, "oats", b"", 0, 20, 4 << 20)
+    assert mail.asked[-1] == SearchMessages(mail.members[b"alice"].number, "oats", b"", 0, 20, 4 << 20)
     assert end.headers == {b"count": b"0"}
 
 
 def test_a_report_is_kept() -> None:
     """Rule 17.1."""
     mail = Mail(b"alice")
-    mail.answers[Report] = lambda _: None
+    mail.answers[AddReport] = lambda _: None
     alice = mail.device(b"alice")
     ((head, _),) = alice.write(frame(Verb.REPORT, b"Bob", b"spam \xff", b"About: m1\n", id=b"r1"))
     assert (head.verb, head.name, head.headers) == (Verb.REPORT, b"Bob", {b"id": b"r1"})
-    assert mail.asked[-1] == Report(mail.members[b"alice"].number, b"Bob", b"m1", b"spam \xff", mail.now)
-    mail.answers[Report] = lambda _: Refusal("too many")
+    assert mail.asked[-1] == AddReport(mail.members[b"alice"].number, b"Bob", b"m1", b"spam \xff", mail.now)
+    mail.answers[AddReport] = lambda _: Refusal("too many")
     assert reason(alice.write(frame(Verb.REPORT, b"bob", b""))) == "too many"
 
 
@@ -119,7 +134,7 @@ def test_a_file_is_announced_sent_in_pieces_and_read(sends: bool) -> None:
     """Rules 16.1, 16.2 and 16.4: on either kind of connection of a member."""
     mail = Mail(b"alice")
     member = mail.members[b"alice"].number
-    mail.answers[OfferFile] = lambda asked: Offered(asked.key, 7)
+    mail.answers[OfferFile] = lambda asked: FileOffer(asked.key, 7)
     line = mail.sender(b"alice") if sends else mail.device(b"alice")
     ((head, _),) = line.write(FILE)
     offer = mail.asked[-1]
@@ -130,7 +145,7 @@ def test_a_file_is_announced_sent_in_pieces_and_read(sends: bool) -> None:
     assert head.headers == {b"id": b"f1", b"have": b"7", b"piece": b"65536"}
     line.write(FILE)
     assert mail.asked[-1] != offer  # another key
-    mail.answers[WritePiece] = lambda asked: Offered(asked.key, asked.offset + len(asked.data))
+    mail.answers[WritePiece] = lambda asked: FileOffer(asked.key, asked.offset + len(asked.data))
     ((head, _),) = line.write(frame(Verb.PIECE, b"k-1", b"\n\n\0" * 9, offset=5))
     assert (head.verb, head.name, head.headers) == (Verb.PIECE, b"k-1", {b"have": b"32"})
     assert mail.asked[-1] == WritePiece(member, b"k-1", 5, b"\n\n\0" * 9)
@@ -150,7 +165,7 @@ def test_what_comes_after_a_piece_waits_for_the_answer() -> None:
     """Rules 10.8 and 16.1: so the server holds one piece of a connection at a time."""
     mail = Mail(b"alice", b"bob")
     line = mail.sender(b"alice")
-    mail.answers[WritePiece] = lambda asked: Offered(asked.key, asked.offset + len(asked.data))
+    mail.answers[WritePiece] = lambda asked: FileOffer(asked.key, asked.offset + len(asked.data))
     pieces = b"".join(frame(Verb.PIECE, b"k", b"x" * 10, offset=offset) for offset in range(0, 50, 10))
     got = line.write(pieces + message(b"bob", b"hi", b"m1") + frame(Verb.PIECE, b"k", b"y", offset=50))
     answers = [(head.verb, head.headers.get(b"have")) for head, _ in got]
@@ -182,7 +197,6 @@ def changed(old: bytes, new: bytes) -> bytes:
         (changed(b"Hash: " + HASH + b"\n", b""), "Hash is missing"),
         (changed(HASH, HASH[1:]), "Hash is 64 hexadecimal digits"),
         (changed(HASH, b"g" + HASH[1:]), "Hash is 64 hexadecimal digits"),
-        (FILE, "this server takes no files"),
         (frame(Verb.PIECE, b"k"), "Offset is missing"),
         (frame(Verb.PIECE, b"k", offset=b"x"), "Offset is a number of at most 18 digits"),
         (frame(Verb.PIECE, b"k", offset=0, length=b"0x5"), "Length is a number of at most 18 digits"),
@@ -217,7 +231,7 @@ def test_a_server_with_short_bodies_takes_no_files() -> None:
 def test_a_store_that_fails_is_said_so() -> None:
     """Rule 12.2."""
     mail = Mail(b"alice")
-    mail.answers[Search] = lambda _: StoreError("the disk is full")
+    mail.answers[SearchMessages] = lambda _: StoreError("the disk is full")
     assert mail.device(b"alice").write(frame(Verb.SEARCH, b"", b"x", id=b"s"))[0][0].headers == {
         b"id": b"s",
         b"reason": b"the disk is full",

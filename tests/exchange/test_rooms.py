@@ -3,7 +3,7 @@
 import pytest
 
 from tests.exchange.mail import Line, Mail, message, objects, reason, taken, told
-from twotick.store import Acknowledge, Outcome, Progress, Role, Room, Rooms
+from twotick.store import Acknowledge, Effects, ListRooms, Progress, RoomInfo, RoomRole
 from twotick.wire import Frame, Verb, frame, received, send
 
 
@@ -98,8 +98,8 @@ def test_what_is_told_in_between_is_bounded() -> None:
     alice, bob = meet(mail, b"alice", b"bob")
     member = mail.members[b"alice"].number
 
-    def progress(_: Acknowledge) -> Outcome:
-        outcome = Outcome()
+    def progress(_: Acknowledge) -> Effects:
+        outcome = Effects()
         outcome.progress = [Progress(member, message, b"#team", b"m%d" % message, 1, 3) for message in range(5000)]
         return outcome
 
@@ -304,13 +304,13 @@ def test_the_history_of_a_room_has_places_and_no_numbers() -> None:
 def test_a_list_has_so_many_objects_and_bytes_at_most() -> None:
     """Rule 12.3: however many rooms there are."""
     mail = Mail(b"alice")
-    rooms = [Room(f"#r{number}", True, "t", 1, Role.NONE, False) for number in range(5000)]
-    mail.answers[Rooms] = lambda _: rooms
+    rooms = [RoomInfo(f"#r{number}", True, "t", 1, RoomRole.NONE, False) for number in range(5000)]
+    mail.answers[ListRooms] = lambda _: rooms
     alice = mail.device(b"alice")
     found = objects(alice.write(frame(Verb.ROOMS)))
     assert [each["name"] for each in found] == [each.name for each in rooms[:2000]]
-    long = [Room(f"#r{number}", True, "ü" * 1000, 1, Role.NONE, False) for number in range(5000)]
-    mail.answers[Rooms] = lambda _: long
+    long = [RoomInfo(f"#r{number}", True, "ü" * 1000, 1, RoomRole.NONE, False) for number in range(5000)]
+    mail.answers[ListRooms] = lambda _: long
     ((head, body),) = answer = alice.write(frame(Verb.ROOMS))
     assert 1 << 19 < len(body) <= 1 << 20
     assert [each["name"] for each in objects(answer)] == [each.name for each in long[: len(objects(answer))]]

@@ -1,4 +1,4 @@
-"""Stores of both kinds, which mean the same."""
+"""Stores on disk and in memory."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,19 +7,18 @@ from typing import TypeAlias
 import pytest
 
 from tests.store.helpers import Asker
-from twotick.store.records import StoreLimits
+from twotick.store import StoreLimits
 
 AskerMaker: TypeAlias = Callable[[StoreLimits], Asker]
 
 
-@pytest.fixture(params=["disk", "memory"])
-def new_asker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AskerMaker]:
-    """Makes an empty store; whatever happened, it is sound in the end."""
+@pytest.fixture
+def new_asker(tmp_path: Path) -> Iterator[AskerMaker]:
+    """Makes an empty store on disk; it must be sound at the end of every test."""
     askers: list[Asker] = []
 
     def make(limits: StoreLimits) -> Asker:
-        folder = tmp_path / f"store{len(askers)}" if request.param == "disk" else None
-        askers.append(Asker(folder, limits))
+        askers.append(Asker(tmp_path / f"store{len(askers)}", limits))
         return askers[-1]
 
     yield make

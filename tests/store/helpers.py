@@ -1,54 +1,53 @@
 """A store to ask, in fewer words."""
 
 from pathlib import Path
+from typing import Any
 
-from twotick.store.memory import MemoryStore
-from twotick.store.records import (
-    Acknowledge,
-    Action,
+from twotick.store.port import Answer, Refusal, Request, StoreLimits
+from twotick.store.requests.conversations import (
+    ConversationInfo,
+    ConversationSet,
+    ListConversations,
+    ListReceipts,
+    SetConversation,
+)
+from twotick.store.requests.members import (
     AddMember,
-    Append,
-    Appended,
-    Device,
-    Devices,
-    Entry,
-    Fetch,
-    Fetched,
     FindMember,
-    History,
-    MarkRead,
+    ListDevices,
     Member,
     OpenDevice,
-    Opened,
-    Outcome,
-    Refusal,
-    Refuse,
+    OpenedDevice,
     RemoveMember,
-    State,
-    StoreLimits,
 )
-from twotick.store.requests import Request, Result
-from twotick.store.room_records import (
-    Appoint,
-    Conversation,
-    Conversations,
-    ConversationSet,
+from twotick.store.requests.messages import (
+    Acknowledge,
+    Append,
+    Appended,
+    Effects,
+    Fetch,
+    Fetched,
+    History,
+    LogEntry,
+    MarkRead,
+    MessageAction,
+    MessageState,
+    Refuse,
+)
+from twotick.store.requests.rooms import (
     CreateRoom,
+    GetRoom,
     InviteToRoom,
     JoinRoom,
     LeaveRoom,
-    LookAtRoom,
-    Receipt,
-    Receipts,
+    ListRoomMembers,
     RemoveFromRoom,
-    Role,
-    Room,
     RoomChanged,
-    RoomMember,
-    RoomMembers,
-    SetConversation,
+    RoomInfo,
+    RoomRole,
+    SetRoomRole,
 )
-from twotick.store.sqlite import SqliteStore
+from twotick.store.sqlite.store import SqliteStore
 
 NOW = 1_800_000_000.0
 TIME = "Time: 2027-01-15T08:00:00.000Z\n"
@@ -61,24 +60,16 @@ class Asker:
     def __init__(self, folder: Path | None = None, limits: StoreLimits | None = None):
         self.folder = folder
         self.limits = limits or StoreLimits()
-        self.store: SqliteStore | MemoryStore
-        self.store = SqliteStore(folder, self.limits) if folder else MemoryStore(self.limits)
+        self.store = SqliteStore(folder, self.limits)
         self.members: dict[str, int] = {}
-
-    @property
-    def disk(self) -> SqliteStore:
-        """The store, where it must be one on disk."""
-        assert isinstance(self.store, SqliteStore)
-        return self.store
 
     def reopen(self) -> None:
         assert self.folder is not None
         self.store.close()
         self.store = SqliteStore(self.folder, self.limits)
 
-    def ask(self, request: Request) -> Result:
-        (result,) = self.store.apply([request])
-        return result
+    def ask(self, request: Request[Answer]) -> Answer:
+        return self.store.ask(request)
 
     def add(self, *names: str, device: str = "main") -> None:
         """Add members, each with a device that receives (none if its name is empty)."""
@@ -104,17 +95,17 @@ class Asker:
         """A message; from a guest, if the sender is no member."""
         number = self.members.get(sender)
         return Append(
-            number,
-            sender.encode(),
-            device if number is not None else b"",
-            id,
-            (to or (recipients[0] if len(recipients) == 1 else "ALL")).encode(),
-            tuple(self.members[name] for name in recipients),
-            live,
-            b"X-a: 1\n",
-            body,
-            time,
-            expires,
+            sender=number,
+            sender_name=sender.encode(),
+            device=device if number is not None else b"",
+            id=id,
+            recipient=(to or (recipients[0] if len(recipients) == 1 else "ALL")).encode(),
+            members=tuple(self.members[name] for name in recipients),
+            live=live,
+            headers=b"X-a: 1\n",
+            body=body,
+            time=time,
+            expires=expires,
         )
 
     def send(self, sender: str, *recipients: str, **more: object) -> Appended:
@@ -122,23 +113,23 @@ class Asker:
         assert isinstance(result, Appended), result
         return result
 
-    def open(self, name: str, device: str = "main", resume: int = 0) -> Opened:
+    def open(self, name: str, device: str = "main", resume: int = 0) -> OpenedDevice:
         result = self.ask(OpenDevice(self.members[name], device, resume, NOW))
-        assert isinstance(result, Opened), result
+        assert isinstance(result, OpenedDevice), result
         return result
 
-    def _outcome(self, request: Request) -> Outcome:
+    def _outcome(self, request: Request[Any]) -> Effects:
         result = self.ask(request)
-        assert isinstance(result, Outcome), result
+        assert isinstance(result, Effects), result
         return result
 
-    def ack(self, name: str, seq: int, device: bytes = b"main") -> Outcome:
+    def ack(self, name: str, seq: int, device: bytes = b"main") -> Effects:
         return self._outcome(Acknowledge(self.members[name], device, seq, NOW))
 
-    def refuse(self, name: str, seq: int, device: bytes = b"main") -> Outcome:
+    def refuse(self, name: str, seq: int, device: bytes = b"main") -> Effects:
         return self._outcome(Refuse(self.members[name], device, seq, NOW))
 
-    def read(self, name: str, peer: str, seq: int, device: bytes = b"main") -> Outcome:
+    def read(self, name: str, peer: str, seq: int, device: bytes = b"main") -> Effects:
         return self._outcome(MarkRead(self.members[name], device, peer.encode(), seq, NOW))
 
     def fetch(self, name: str, after: int = 0, most: int = 1000, size: int = 1 << 30) -> Fetched:
@@ -146,25 +137,25 @@ class Asker:
         assert isinstance(result, Fetched)
         return result
 
-    def log(self, name: str) -> list[Entry]:
+    def log(self, name: str) -> list[LogEntry]:
         return self.fetch(name).entries
 
-    def history(self, name: str, peer: str = "", before: int = 0, since: float = 0, most: int = 1000) -> list[Entry]:
+    def history(self, name: str, peer: str = "", before: int = 0, since: float = 0, most: int = 1000) -> list[LogEntry]:
         result = self.ask(History(self.members[name], peer.encode(), before, since, most))
         assert isinstance(result, Fetched)
         return result.entries
 
     def cursors(self, name: str) -> dict[str, int | None]:
-        result = self.ask(Devices(self.members[name]))
+        result = self.ask(ListDevices(self.members[name]))
         assert isinstance(result, list)
-        return {device.name: device.cursor for device in result if isinstance(device, Device)}
+        return {device.name: device.cursor for device in result}
 
-    def refusal(self, request: Request) -> str:
+    def refusal(self, request: Request[Any]) -> str:
         result = self.ask(request)
         assert isinstance(result, Refusal), result
         return result.reason
 
-    def remove(self, name: str) -> Outcome:
+    def remove(self, name: str) -> Effects:
         return self._outcome(RemoveMember(name, NOW))
 
     # Rooms
@@ -191,23 +182,23 @@ class Asker:
     def dismiss(self, name: str, other: str, room: str = "#team") -> RoomChanged:
         return self.change(RemoveFromRoom(self.members[name], room, other, NOW))
 
-    def appoint(self, name: str, other: str, role: Role, room: str = "#team") -> RoomChanged:
-        return self.change(Appoint(self.members[name], room, other, role, NOW))
+    def appoint(self, name: str, other: str, role: RoomRole, room: str = "#team") -> RoomChanged:
+        return self.change(SetRoomRole(self.members[name], room, other, role, NOW))
 
-    def change(self, request: Request) -> RoomChanged:
+    def change(self, request: Request[Any]) -> RoomChanged:
         """Change a room, or look at it."""
         result = self.ask(request)
         assert isinstance(result, RoomChanged), result
         return result
 
-    def look(self, name: str, room: str = "#team") -> Room:
-        return self.change(LookAtRoom(self.members[name], room)).room
+    def look(self, name: str, room: str = "#team") -> RoomInfo:
+        return self.change(GetRoom(self.members[name], room)).room
 
-    def roles(self, name: str, room: str = "#team") -> dict[str, Role]:
+    def roles(self, name: str, room: str = "#team") -> dict[str, RoomRole]:
         """Who is in a room, longest first, as one of them sees it."""
-        result = self.ask(RoomMembers(self.members[name], room))
+        result = self.ask(ListRoomMembers(self.members[name], room))
         assert isinstance(result, list), result
-        return {member.name: member.role for member in result if isinstance(member, RoomMember)}
+        return {member.name: member.role for member in result}
 
     def speech(self, name: str, body: bytes = b"hello", id: bytes = b"", room: str = "#team") -> Append:  # noqa: A002
         """A message to a room."""
@@ -222,7 +213,7 @@ class Asker:
     def correction(
         self,
         name: str,
-        action: Action,
+        action: MessageAction,
         about: bytes,
         body: bytes = b"",
         *,
@@ -237,17 +228,15 @@ class Asker:
         request.action, request.about, request.about_name = action, about, about_name
         return request
 
-    def receipts(self, name: str, recipient: str, id: bytes) -> dict[str, State]:  # noqa: A002
-        result = self.ask(Receipts(self.members[name], recipient.encode(), id))
+    def receipts(self, name: str, recipient: str, id: bytes) -> dict[str, MessageState]:  # noqa: A002
+        result = self.ask(ListReceipts(self.members[name], recipient.encode(), id))
         assert isinstance(result, list), result
-        return {each.name: State(each.state) for each in result if isinstance(each, Receipt)}
+        return {each.name: MessageState(each.state) for each in result}
 
-    def conversations(self, name: str, most: int = 1000) -> list[Conversation]:
-        result = self.ask(Conversations(self.members[name], most))
-        assert isinstance(result, list)
-        return [each for each in result if isinstance(each, Conversation)]
+    def conversations(self, name: str, most: int = 1000) -> list[ConversationInfo]:
+        return self.ask(ListConversations(self.members[name], most))
 
-    def conversation(self, name: str, peer: str) -> Conversation:
+    def conversation(self, name: str, peer: str) -> ConversationInfo:
         (found,) = [each for each in self.conversations(name) if each.name == peer]
         return found
 
@@ -260,12 +249,12 @@ class Asker:
         return self.ask(FindMember(name)) is not None
 
 
-def brief(entries: list[Entry]) -> list[tuple[int, str, bytes]]:
+def brief(entries: list[LogEntry]) -> list[tuple[int, str, bytes]]:
     """Entries as their number, their kind, and the message's Id."""
     return [(entry.seq, entry.kind.name, entry.id) for entry in entries]
 
 
-def events(entries: list[Entry]) -> list[str]:
+def events(entries: list[LogEntry]) -> list[str]:
     """Of entries that are events, who did what, and all that is said of it but the time."""
     return [
         " ".join([entry.peer.decode(), *entry.headers.decode().removeprefix(TIME).splitlines()])
@@ -274,6 +263,6 @@ def events(entries: list[Entry]) -> list[str]:
     ]
 
 
-def bodies(entries: list[Entry]) -> list[bytes]:
+def bodies(entries: list[LogEntry]) -> list[bytes]:
     """The bodies of entries that are no events."""
     return [entry.body for entry in entries if not events([entry])]

@@ -1,32 +1,29 @@
 """What a store does, in plain lists: slow, in memory, and short enough to be believed."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from twotick.store.messages import RESTARTED
-from twotick.store.records import (
+from twotick.store.port import Refusal, Request, StoreLimits
+from twotick.store.requests.members import OpenDevice, OpenedDevice, Revoke
+from twotick.store.requests.messages import (
     Acknowledge,
     Append,
     Appended,
-    Entry,
+    Duplicate,
+    Effects,
+    EntryKind,
     Expire,
     Fetch,
     Fetched,
     History,
-    Kind,
-    Known,
+    LogEntry,
     MarkRead,
-    OpenDevice,
-    Opened,
-    Outcome,
+    MessageState,
     Prune,
-    Refusal,
     Refuse,
-    Revoke,
     Settle,
-    State,
-    StoreLimits,
 )
-from twotick.store.requests import Request, Result
+from twotick.store.sqlite.messages import RESTARTED
 
 LIVE = 0
 """Stands for the guests among those whom a message waits for."""
@@ -42,7 +39,7 @@ class Sent:
     waiting: set[int]
     failed: int = 0
     reason: str = ""
-    state: State = State.ACCEPTED
+    state: MessageState = MessageState.ACCEPTED
     expired: bool = False
 
 
@@ -50,7 +47,7 @@ class Sent:
 class Line:
     """An entry of a log."""
 
-    kind: Kind
+    kind: EntryKind
     sent: Sent
     device: bytes = b""
     up_to: int = 0
@@ -69,7 +66,7 @@ class Person:
 
     def received(self) -> list[tuple[int, Line]]:
         """The messages that came and are still there."""
-        return [(seq, line) for seq, line in enumerate(self.log, 1) if line and line.kind is Kind.RECEIVED]
+        return [(seq, line) for seq, line in enumerate(self.log, 1) if line and line.kind is EntryKind.RECEIVED]
 
     def waits(self, sent: Sent) -> bool:
         return self.number in sent.waiting
@@ -87,14 +84,14 @@ class Model:
         self.messages: list[Sent] = []
         self.wrote: set[tuple[int, int]] = set()
 
-    def answer(self, request: Request, given: Result) -> Result:
+    def answer(self, request: Request[Any], given: Any) -> Any:
         """What a request should be answered.
 
         Args:
             request: the request.
             given: what the store answered: of an Appended, the message's number is believed.
         """
-        outcome = Outcome()
+        outcome = Effects()
         match request:
             case Append():
                 return self._append(request, given.message if isinstance(given, Appended) else 0, outcome)
@@ -130,16 +127,18 @@ class Model:
         """The store was closed and opened again."""
         for sent in self.messages:
             if LIVE in sent.waiting:
-                self._settle(sent, LIVE, RESTARTED, Outcome())
+                self._settle(sent, LIVE, RESTARTED, Effects())
 
     # Requests
 
-    def _append(self, request: Append, number: int, outcome: Outcome) -> Result:
+    def _append(self, request: Append, number: int, outcome: Effects) -> Any:
         for sent in self.messages:
             first = sent.request
             if request.sender is not None and (first.sender, first.id) == (request.sender, request.id):
                 same = first.recipient.lower() == request.recipient.lower()
-                return Known(sent.number, same, sent.state, sent.reason if sent.state is State.FAILED else "")
+                return Duplicate(
+                    sent.number, same, sent.state, sent.reason if sent.state is MessageState.FAILED else ""
+                )
         takers: list[Person] = []
         reason = ""
         for person in (self.people[member] for member in request.members):
@@ -159,9 +158,9 @@ class Model:
             sent.waiting.add(LIVE)
         self.messages.append(sent)
         if request.sender is not None:
-            self._log(request.sender, Line(Kind.SENT, sent, request.device), outcome)
+            self._log(request.sender, Line(EntryKind.SENT, sent, request.device), outcome)
         for person in takers:
-            self._log(person.number, Line(Kind.RECEIVED, sent), outcome)
+            self._log(person.number, Line(EntryKind.RECEIVED, sent), outcome)
         if not sent.waiting:
             self._conclude(sent, outcome)
         return Appended(number, outcome, is_first=self._is_first(request))
@@ -175,7 +174,7 @@ class Model:
         self.wrote.add(pair)
         return is_first
 
-    def _advance(self, member: int, device: str, seq: int, outcome: Outcome) -> None:
+    def _advance(self, member: int, device: str, seq: int, outcome: Effects) -> None:
         person = self.people[member]
         seq = min(seq, len(person.log))
         if seq <= person.cursors.get(device, seq):
@@ -186,7 +185,7 @@ class Model:
             if at <= seq and person.waits(line.sent):
                 self._settle(line.sent, member, None, outcome)
 
-    def _refuse(self, request: Refuse, outcome: Outcome) -> None:
+    def _refuse(self, request: Refuse, outcome: Effects) -> None:
         person, device = self.people[request.member], request.device.decode()
         if device not in person.cursors:
             return
@@ -196,7 +195,7 @@ class Model:
                 self._withdraw(person, line.sent, "refused", outcome)
         self._advance(request.member, device, request.seq, outcome)
 
-    def _mark_read(self, request: MarkRead, outcome: Outcome) -> None:
+    def _mark_read(self, request: MarkRead, outcome: Effects) -> None:
         person, peer = self.people[request.member], request.peer.lower()
         up_to = min(request.seq, len(person.log))
         since = person.read.get(peer, 0)
@@ -212,21 +211,21 @@ class Model:
         for sent in (line.sent for line in lines):
             if person.waits(sent):
                 self._settle(sent, request.member, None, outcome)
-            if sent.total == 1 and sent.state is not State.READ:
-                sent.state = State.READ
+            if sent.total == 1 and sent.state is not MessageState.READ:
+                sent.state = MessageState.READ
                 if sent.request.sender is None:
-                    outcome.guests.append((sent.number, State.READ, ""))
+                    outcome.guests.append((sent.number, MessageState.READ, ""))
                 else:
                     told = sent
-        self._log(request.member, Line(Kind.READ_HERE, lines[-1].sent, request.device, up_to), outcome)
+        self._log(request.member, Line(EntryKind.READ_HERE, lines[-1].sent, request.device, up_to), outcome)
         if told is not None and told.request.sender is not None:
-            self._log(told.request.sender, Line(Kind.READ, told), outcome)
+            self._log(told.request.sender, Line(EntryKind.READ, told), outcome)
 
-    def _expire(self, time: float, outcome: Outcome) -> None:
+    def _expire(self, time: float, outcome: Effects) -> None:
         over = [
             sent
             for sent in self.messages
-            if sent.state is State.ACCEPTED
+            if sent.state is MessageState.ACCEPTED
             and not sent.expired
             and sent.request.expires is not None
             and sent.request.expires <= time
@@ -240,7 +239,7 @@ class Model:
         def is_needed(person: Person, seq: int, line: Line) -> bool:
             if person.cursors:
                 return seq > min(person.cursors.values())
-            return line.kind is Kind.RECEIVED and seq > person.mark
+            return line.kind is EntryKind.RECEIVED and seq > person.mark
 
         for sent in [sent for sent in self.messages if sent.request.time < oldest and LIVE not in sent.waiting]:
             lines = [
@@ -254,10 +253,10 @@ class Model:
                 for person, seq, line in lines:
                     person.log[seq - 1] = None
                     peer = sent.request.sender_name.lower()
-                    if line.kind is Kind.RECEIVED and person.read.get(peer, seq + 1) <= seq:
+                    if line.kind is EntryKind.RECEIVED and person.read.get(peer, seq + 1) <= seq:
                         del person.read[peer]
 
-    def _open(self, request: OpenDevice, outcome: Outcome) -> Opened | Refusal:
+    def _open(self, request: OpenDevice, outcome: Effects) -> OpenedDevice | Refusal:
         person = self.people[request.member]
         if request.device not in person.cursors:
             if len(person.cursors) == self.limits.devices:
@@ -266,11 +265,11 @@ class Model:
             person.cursors[request.device] = waiting[0] - 1 if waiting else len(person.log)
             person.mark = max(person.mark, person.cursors[request.device])
         self._advance(request.member, request.device, request.resume, outcome)
-        return Opened(person.cursors[request.device], len(person.log), outcome)
+        return OpenedDevice(person.cursors[request.device], len(person.log), outcome)
 
     def _fetch(self, request: Fetch) -> Fetched:
         log = self.people[request.member].log
-        entries: list[Entry] = []
+        entries: list[LogEntry] = []
         for seq in range(request.after + 1, len(log) + 1):
             if (line := log[seq - 1]) is None:
                 continue
@@ -282,10 +281,10 @@ class Model:
     def _history(self, request: History) -> Fetched:
         log = self.people[request.member].log
         before = min(request.before or len(log) + 1, len(log) + 1)
-        entries: list[Entry] = []
+        entries: list[LogEntry] = []
         for seq in range(1, before):
             line = log[seq - 1]
-            if line is not None and line.kind in (Kind.RECEIVED, Kind.SENT):
+            if line is not None and line.kind in (EntryKind.RECEIVED, EntryKind.SENT):
                 entry = self._entry(request.member, seq, line)
                 if request.peer.lower() in (b"", entry.peer.lower()) and entry.time >= request.since:
                     entries.append(entry)
@@ -293,7 +292,7 @@ class Model:
 
     # What becomes of messages
 
-    def _settle(self, sent: Sent, who: int, failure: str | None, outcome: Outcome) -> None:
+    def _settle(self, sent: Sent, who: int, failure: str | None, outcome: Effects) -> None:
         sent.waiting.remove(who)
         if failure is not None:
             sent.failed += 1
@@ -301,35 +300,39 @@ class Model:
         if not sent.waiting:
             self._conclude(sent, outcome)
 
-    def _conclude(self, sent: Sent, outcome: Outcome) -> None:
-        sent.state = State.FAILED if sent.failed else State.DELIVERED
+    def _conclude(self, sent: Sent, outcome: Effects) -> None:
+        sent.state = MessageState.FAILED if sent.failed else MessageState.DELIVERED
         if sent.failed and sent.total > 1:
             sent.reason += f"; {sent.total - sent.failed} of {sent.total} have it"
         if sent.request.sender is None:
             outcome.guests.append((sent.number, sent.state, sent.reason))
         else:
-            self._log(sent.request.sender, Line(Kind.FAILED if sent.failed else Kind.DELIVERED, sent), outcome)
+            self._log(
+                sent.request.sender, Line(EntryKind.FAILED if sent.failed else EntryKind.DELIVERED, sent), outcome
+            )
 
-    def _withdraw(self, person: Person, sent: Sent, reason: str, outcome: Outcome) -> None:
+    def _withdraw(self, person: Person, sent: Sent, reason: str, outcome: Effects) -> None:
         (seq,) = [seq for seq, line in person.received() if line.sent is sent]
         person.log[seq - 1] = None
         self._settle(sent, person.number, reason, outcome)
 
-    def _log(self, member: int, line: Line, outcome: Outcome) -> None:
+    def _log(self, member: int, line: Line, outcome: Effects) -> None:
         log = self.people[member].log
         log.append(line)
         outcome.entries.append(self._entry(member, len(log), line))
 
-    def _entry(self, member: int, seq: int, line: Line) -> Entry:
+    def _entry(self, member: int, seq: int, line: Line) -> LogEntry:
         sent = line.sent
         request = sent.request
-        if line.kind is Kind.READ_HERE:
-            return Entry(member, seq, line.kind, sent.number, request.sender_name, device=line.device, up_to=line.up_to)
-        peer = request.sender_name if line.kind is Kind.RECEIVED else request.recipient
-        entry = Entry(member, seq, line.kind, sent.number, peer, request.id)
-        if line.kind in (Kind.RECEIVED, Kind.SENT):
+        if line.kind is EntryKind.READ_HERE:
+            return LogEntry(
+                member, seq, line.kind, sent.number, request.sender_name, device=line.device, up_to=line.up_to
+            )
+        peer = request.sender_name if line.kind is EntryKind.RECEIVED else request.recipient
+        entry = LogEntry(member, seq, line.kind, sent.number, peer, id=request.id)
+        if line.kind in (EntryKind.RECEIVED, EntryKind.SENT):
             entry.headers, entry.body, entry.time = request.headers, request.body, request.time
             entry.device, entry.state = line.device, sent.state
-        elif line.kind is Kind.FAILED:
+        elif line.kind is EntryKind.FAILED:
             entry.reason = sent.reason
         return entry

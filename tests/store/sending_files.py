@@ -4,8 +4,8 @@ from dataclasses import replace
 from hashlib import sha256
 
 from tests.store.helpers import NOW, Asker
-from twotick.store.file_records import PIECE, Offered, OfferFile, ReadPiece, WritePiece
-from twotick.store.records import Append, Appended, Expire
+from twotick.store.requests.files import PIECE, FileOffer, OfferFile, ReadPiece, WritePiece
+from twotick.store.requests.messages import Append, Appended, Expire
 
 
 def offer(
@@ -30,9 +30,9 @@ def pieces(asker: Asker, name: str, content: bytes, key: bytes = b"key") -> list
 
 def upload(asker: Asker, name: str, content: bytes = b"content", key: bytes = b"key", time: float = NOW) -> None:
     """A complete file; its Id is its key."""
-    assert asker.ask(offer(asker, name, content, id=key, key=key, time=time)) == Offered(key, 0)
+    assert asker.ask(offer(asker, name, content, id=key, key=key, time=time)) == FileOffer(key, 0)
     for piece in pieces(asker, name, content, key):
-        assert asker.ask(piece) == Offered(key, piece.offset + len(piece.data))
+        assert asker.ask(piece) == FileOffer(key, piece.offset + len(piece.data))
 
 
 def with_file(asker: Asker, sender: str, *recipients: str, key: bytes = b"key", **more: object) -> Append:

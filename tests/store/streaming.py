@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.store.helpers import NOW, Asker
 from tests.store.sending_files import read, send_file
-from twotick.store.file_records import PIECE, Offered, OfferFile, WritePiece
+from twotick.store.requests.files import PIECE, FileOffer, OfferFile, WritePiece
 
 _CACHE = 40 << 20
 """A little more than the database keeps in memory."""
@@ -34,7 +34,7 @@ def _through(asker: Asker, key: bytes, size: int) -> None:
     alice = asker.members["alice"]
     asker.ask(OfferFile(alice, key, key, "large", size, digest.digest(), NOW))
     for offset in range(0, size, PIECE):
-        assert asker.ask(WritePiece(alice, key, offset, piece)) == Offered(key, offset + PIECE)
+        assert asker.ask(WritePiece(alice, key, offset, piece)) == FileOffer(key, offset + PIECE)
     send_file(asker, "alice", "bob", key=key)
     for offset in range(0, size, PIECE):
         assert read(asker, "bob", offset, key=key) == piece

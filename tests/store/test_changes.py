@@ -10,9 +10,10 @@ import pytest
 
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker, bodies
-from twotick.store.records import Action, Refusal, StoreLimits
-from twotick.store.room_records import Role
-from twotick.store.sqlite import SqliteStore
+from twotick.store.port import Refusal, StoreLimits
+from twotick.store.requests.messages import MessageAction
+from twotick.store.requests.rooms import RoomRole
+from twotick.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture
@@ -30,13 +31,13 @@ DELETED = b"Deleted: 2027-01-15T08:00:01.000Z\n"
 def test_an_edited_message_is_given_with_its_second_body(team: Asker, to: str):
     team.ask(team.append("alice", *(["bob"] if to == "bob" else []), to=to, id=b"m1", body=b"helo"))
     before = len(team.log("bob"))
-    sent = team.ask(team.correction("alice", Action.EDIT, b"m1", b"hello", to=to, id=b"m2"))
+    sent = team.ask(team.correction("alice", MessageAction.EDIT, b"m1", b"hello", to=to, id=b"m2"))
     assert not isinstance(sent, Refusal)
     first, second = team.log("bob")[before - 1 :]
     assert (first.body, first.headers) == (b"hello", b"X-a: 1\n" + EDITED)
     assert (second.body, second.headers) == (b"hello", b"X-a: 2\n")
     assert [entry.body for entry in team.history("bob", "alice" if to == "bob" else to)][-2:] == [b"hello", b"hello"]
-    team.ask(team.correction("alice", Action.EDIT, b"m1", b"hello!", to=to, id=b"m3", time=NOW + 2))
+    team.ask(team.correction("alice", MessageAction.EDIT, b"m1", b"hello!", to=to, id=b"m3", time=NOW + 2))
     assert team.log("bob")[before - 1].headers == b"X-a: 1\nEdited: 2027-01-15T08:00:02.000Z\n"
 
 
@@ -44,32 +45,32 @@ def test_an_edited_message_is_given_with_its_second_body(team: Asker, to: str):
 def test_a_deleted_message_and_its_edits_are_given_without_body(team: Asker, to: str):
     team.ask(team.append("alice", *(["bob"] if to == "bob" else []), to=to, id=b"m1", body=b"helo"))
     before = len(team.log("bob"))
-    team.ask(team.correction("alice", Action.EDIT, b"m1", b"hello", to=to, id=b"m2"))
-    team.ask(team.correction("alice", Action.DELETE, b"m1", to=to, id=b"m3"))
+    team.ask(team.correction("alice", MessageAction.EDIT, b"m1", b"hello", to=to, id=b"m2"))
+    team.ask(team.correction("alice", MessageAction.DELETE, b"m1", to=to, id=b"m3"))
     first, second, third = team.log("bob")[before - 1 :]
     assert (first.id, first.body, first.headers) == (b"m1", b"", DELETED)
     assert (second.id, second.body, second.headers) == (b"m2", b"", b"Edits: m1\n" + DELETED)
     assert (third.id, third.body, third.headers) == (b"m3", b"", b"X-a: 2\n")
-    for action in (Action.EDIT, Action.DELETE):
+    for action in (MessageAction.EDIT, MessageAction.DELETE):
         assert team.refusal(team.correction("alice", action, b"m1", to=to)) == "there is no such message of yours"
 
 
 def test_only_ones_own_messages_to_the_same_recipient_are_changed(team: Asker):
     team.say("alice", id=b"m1")
     team.send("alice", "bob", id=b"m2")
-    team.ask(team.correction("alice", Action.EDIT, b"m1", b"x", id=b"m3"))
+    team.ask(team.correction("alice", MessageAction.EDIT, b"m1", b"x", id=b"m3"))
     team.create("alice", "#den")
     requests = [
-        team.correction("bob", Action.EDIT, b"m1"),
-        team.correction("bob", Action.DELETE, b"m1", about_name=b"alice"),
-        team.correction("alice", Action.EDIT, b"m2"),
-        team.correction("alice", Action.EDIT, b"m1", to="bob"),
-        team.correction("alice", Action.EDIT, b"m1", to="#den"),
-        team.correction("alice", Action.EDIT, b"m3"),
-        team.correction("alice", Action.DELETE, b"m3"),
-        team.correction("alice", Action.DELETE, b""),
-        team.correction("alice", Action.DELETE, b"nothing"),
-        team.correction("alice", Action.DELETE, b"m2", to="bob", about_name=b"bob"),
+        team.correction("bob", MessageAction.EDIT, b"m1"),
+        team.correction("bob", MessageAction.DELETE, b"m1", about_name=b"alice"),
+        team.correction("alice", MessageAction.EDIT, b"m2"),
+        team.correction("alice", MessageAction.EDIT, b"m1", to="bob"),
+        team.correction("alice", MessageAction.EDIT, b"m1", to="#den"),
+        team.correction("alice", MessageAction.EDIT, b"m3"),
+        team.correction("alice", MessageAction.DELETE, b"m3"),
+        team.correction("alice", MessageAction.DELETE, b""),
+        team.correction("alice", MessageAction.DELETE, b"nothing"),
+        team.correction("alice", MessageAction.DELETE, b"m2", to="bob", about_name=b"bob"),
     ]
     for request in requests:
         assert team.refusal(request) == "there is no such message of yours"
@@ -79,18 +80,18 @@ def test_only_ones_own_messages_to_the_same_recipient_are_changed(team: Asker):
 def test_moderators_delete_what_others_said(team: Asker):
     team.say("bob", b"spam", b"m1")
     team.say("carol", b"spam", b"m1")
-    assert team.refusal(team.correction("carol", Action.DELETE, b"m1", about_name=b"bob")) != ""
-    team.appoint("alice", "carol", Role.MODERATOR)
-    assert not isinstance(team.ask(team.correction("carol", Action.DELETE, b"m1", about_name=b"bob")), Refusal)
+    assert team.refusal(team.correction("carol", MessageAction.DELETE, b"m1", about_name=b"bob")) != ""
+    team.appoint("alice", "carol", RoomRole.MODERATOR)
+    assert not isinstance(team.ask(team.correction("carol", MessageAction.DELETE, b"m1", about_name=b"bob")), Refusal)
     assert bodies(team.history("alice", "#team"))[:2] == [b"", b"spam"]
-    refused = team.refusal(team.correction("alice", Action.EDIT, b"m1", b"ham", about_name=b"carol"))
+    refused = team.refusal(team.correction("alice", MessageAction.EDIT, b"m1", b"ham", about_name=b"carol"))
     assert refused == "there is no such message of yours"
 
 
 def test_moderators_delete_what_those_said_who_were_removed_from_the_server(team: Asker):
     """Also if there is another member of that name now: what that one said goes first, and then the newest."""
     team.say("bob", b"old spam", b"m1")
-    team.ask(team.correction("bob", Action.EDIT, b"m1", b"old spam!", id=b"m2"))
+    team.ask(team.correction("bob", MessageAction.EDIT, b"m1", b"old spam!", id=b"m2"))
     team.remove("bob")
     team.add("bob")
     team.invite("alice", "bob")
@@ -100,36 +101,36 @@ def test_moderators_delete_what_those_said_who_were_removed_from_the_server(team
     team.add("bob")
     team.invite("alice", "bob")
     team.join("bob")
-    assert team.refusal(team.correction("carol", Action.DELETE, b"m1", about_name=b"bob")) != ""
-    assert team.refusal(team.correction("alice", Action.DELETE, b"m2", about_name=b"bob")) != "", "an edit"
+    assert team.refusal(team.correction("carol", MessageAction.DELETE, b"m1", about_name=b"bob")) != ""
+    assert team.refusal(team.correction("alice", MessageAction.DELETE, b"m2", about_name=b"bob")) != "", "an edit"
     team.say("bob", b"spam", b"m1")
     expected = [b"old spam!", b"old spam!", b"more spam", b"spam"]
     assert bodies(team.history("alice", "#team")) == expected
     for index in (3, 2, 0):
-        deletion = team.correction("alice", Action.DELETE, b"m1", about_name=b"bob")
+        deletion = team.correction("alice", MessageAction.DELETE, b"m1", about_name=b"bob")
         assert not isinstance(team.ask(deletion), Refusal)
         expected[index] = b""
         if not index:
             expected[1] = b""
         assert bodies(team.history("alice", "#team"))[: len(expected)] == expected
-    deletion = team.correction("alice", Action.DELETE, b"m1", about_name=b"bob")
+    deletion = team.correction("alice", MessageAction.DELETE, b"m1", about_name=b"bob")
     assert team.refusal(deletion) == "there is no such message of yours"
 
 
 def test_what_guests_have_is_not_changed(asker: Asker):
     asker.send("alice", to="dan", id=b"m1", live=True)
-    request = asker.correction("alice", Action.DELETE, b"m1", to="dan")
+    request = asker.correction("alice", MessageAction.DELETE, b"m1", to="dan")
     request.live = True
     assert asker.refusal(request) == "only messages between members can be changed"
-    guest = asker.correction("dan", Action.EDIT, b"m1", b"x", to="bob")
+    guest = asker.correction("dan", MessageAction.EDIT, b"m1", b"x", to="bob")
     assert asker.refusal(guest) == "only messages between members can be changed"
 
 
 def test_a_reaction_changes_nothing(team: Asker):
     team.say("alice", b"hello", b"m1")
-    team.ask(team.correction("bob", Action.REACT, b"m1", b"+1", about_name=b"alice", id=b"r1"))
+    team.ask(team.correction("bob", MessageAction.REACT, b"m1", b"+1", about_name=b"alice", id=b"r1"))
     assert bodies(team.history("carol", "#team")) == [b"hello", b"+1"]
-    long = team.correction("bob", Action.REACT, b"m1", b"x" * 65, about_name=b"alice")
+    long = team.correction("bob", MessageAction.REACT, b"m1", b"x" * 65, about_name=b"alice")
     assert team.refusal(long) == "a reaction has at most 64 bytes"
 
 
@@ -138,7 +139,7 @@ def test_mailboxes_hold_the_same_after_a_deletion(new_asker: AskerMaker):
     asker = new_asker(StoreLimits(mailbox_bytes=10))
     asker.add("alice", "bob")
     asker.send("alice", "bob", id=b"m1", body=b"x" * 10)
-    asker.ask(asker.correction("alice", Action.DELETE, b"m1", to="bob", id=b"m2"))
+    asker.ask(asker.correction("alice", MessageAction.DELETE, b"m1", to="bob", id=b"m2"))
     assert asker.refusal(asker.append("alice", "bob")) == "the mailbox of bob is full"
     asker.ack("bob", 2)
     asker.send("alice", "bob", body=b"x" * 10)
@@ -175,7 +176,7 @@ def say_twice(asker: Asker, to: str) -> None:
     request.headers = HEADER
     asker.ask(request)
     assert FIRST in stored(asker.folder)
-    asker.ask(asker.correction("alice", Action.EDIT, b"m1", SECOND, to=to, id=b"m2"))
+    asker.ask(asker.correction("alice", MessageAction.EDIT, b"m1", SECOND, to=to, id=b"m2"))
 
 
 @pytest.mark.parametrize("to", ["bob", "#team"])
@@ -185,7 +186,7 @@ def test_what_was_edited_or_deleted_is_on_the_disk_no_more(kept: Asker, to: str)
     left = stored(kept.folder)
     assert FIRST not in left
     assert SECOND in left
-    kept.ask(kept.correction("alice", Action.DELETE, b"m1", to=to, id=b"m3"))
+    kept.ask(kept.correction("alice", MessageAction.DELETE, b"m1", to=to, id=b"m3"))
     left = stored(kept.folder)
     assert FIRST not in left
     assert SECOND not in left
@@ -194,7 +195,7 @@ def test_what_was_edited_or_deleted_is_on_the_disk_no_more(kept: Asker, to: str)
 
 def test_what_is_deleted_in_the_batch_in_which_it_was_said_is_on_the_disk_no_more(kept: Asker):
     assert kept.folder is not None
-    deletion = kept.correction("alice", Action.DELETE, b"m1", id=b"m2")
+    deletion = kept.correction("alice", MessageAction.DELETE, b"m1", id=b"m2")
     kept.store.apply([kept.speech("alice", FIRST, b"m1"), deletion])
     assert FIRST not in stored(kept.folder)
     assert bodies(kept.history("bob", "#team")) == [b"", b""]
@@ -206,7 +207,7 @@ def test_what_another_process_is_reading_is_off_the_disk_when_it_has_read(kept: 
     reader = sqlite3.connect(kept.folder / "twotick.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM content").fetchone()
-    kept.ask(kept.correction("alice", Action.DELETE, b"m1", to="bob", id=b"m3"))
+    kept.ask(kept.correction("alice", MessageAction.DELETE, b"m1", to="bob", id=b"m3"))
     assert SECOND in stored(kept.folder)
     reader.close()
     kept.send("alice", "bob")
@@ -218,7 +219,7 @@ def test_what_a_server_erased_that_was_killed_then_is_off_the_disk_when_it_is_ba
     assert kept.folder is not None
     say_twice(kept, "bob")
     with mock.patch.object(SqliteStore, "_empty_log"):
-        kept.ask(kept.correction("alice", Action.DELETE, b"m1", to="bob", id=b"m3"))
+        kept.ask(kept.correction("alice", MessageAction.DELETE, b"m1", to="bob", id=b"m3"))
     left = tmp_path / "left"
     shutil.copytree(kept.folder, left)
     assert SECOND in stored(left)

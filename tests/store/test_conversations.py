@@ -4,22 +4,17 @@ import pytest
 
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, TIME, Asker, brief, events
-from twotick.store.records import Acknowledge, Action, Expire, Kind, Outcome, Prune, State, StoreLimits
-from twotick.store.room_records import (
-    Audience,
-    Contact,
-    Contacts,
-    Conversation,
-    Conversations,
-    InviteToRoom,
-    Role,
-    SetConversation,
-    SetShown,
-)
+from twotick.store.port import StoreLimits
+from twotick.store.requests.conversations import ConversationInfo, ListConversations, SetConversation
+from twotick.store.requests.messages import Acknowledge, Effects, EntryKind, Expire, MessageAction, MessageState, Prune
+from twotick.store.requests.presence import ListAudience, ListContacts, SetShown
+from twotick.store.requests.rooms import InviteToRoom, RoomRole
 
 
-def told(name: str, unread: int, mentions: int, read: int, newest: int, role: Role = Role.NONE) -> Conversation:
-    return Conversation(name, unread, mentions, read, newest, muted=False, blocked=False, role=role)
+def told(
+    name: str, unread: int, mentions: int, read: int, newest: int, role: RoomRole = RoomRole.NONE
+) -> ConversationInfo:
+    return ConversationInfo(name, unread, mentions, read, newest, muted=False, blocked=False, role=role)
 
 
 # Conversations (14.1 and 14.2)
@@ -33,7 +28,7 @@ def test_conversations_are_with_users_and_rooms_the_newest_first(asker: Asker):
     asker.send("dan", "alice")
     assert asker.conversations("alice") == [
         told("dan", 1, 0, 0, 6),
-        told("#Team", 1, 0, 0, 5, Role.OWNER),
+        told("#Team", 1, 0, 0, 5, RoomRole.OWNER),
         told("carol", 0, 0, 0, 4),
         told("bob", 1, 0, 0, 1),
     ]
@@ -48,17 +43,17 @@ def test_what_was_read_is_not_unread(asker: Asker):
         asker.say("bob")
     asker.read("alice", "BOB", 5)
     asker.read("alice", "#TEAM", 6)
-    assert asker.conversations("alice") == [told("#Team", 1, 0, 6, 8, Role.OWNER), told("bob", 1, 0, 5, 7)]
+    assert asker.conversations("alice") == [told("#Team", 1, 0, 6, 8, RoomRole.OWNER), told("bob", 1, 0, 5, 7)]
 
 
 def test_what_only_changes_and_what_happens_does_not_count_as_unread(asker: Asker):
     asker.gather("alice", "bob")
     asker.send("bob", "alice", id=b"m1")
-    asker.ask(asker.correction("bob", Action.EDIT, b"m1", b"x", to="alice", id=b"m2"))
-    asker.ask(asker.correction("bob", Action.REACT, b"m1", b"+1", to="alice", id=b"m3"))
-    asker.ask(asker.correction("bob", Action.DELETE, b"m1", to="alice", id=b"m4"))
+    asker.ask(asker.correction("bob", MessageAction.EDIT, b"m1", b"x", to="alice", id=b"m2"))
+    asker.ask(asker.correction("bob", MessageAction.REACT, b"m1", b"+1", to="alice", id=b"m3"))
+    asker.ask(asker.correction("bob", MessageAction.DELETE, b"m1", to="alice", id=b"m4"))
     assert asker.conversation("alice", "bob") == told("bob", 1, 0, 0, 6)
-    assert asker.conversation("alice", "#Team") == told("#Team", 0, 0, 0, 2, Role.OWNER)
+    assert asker.conversation("alice", "#Team") == told("#Team", 0, 0, 0, 2, RoomRole.OWNER)
     asker.create("carol", "#other")
     asker.invite("carol", "alice", "#other")
     assert asker.conversation("alice", "carol") == told("carol", 0, 0, 0, 7)
@@ -69,7 +64,7 @@ def test_mentions_are_counted_in_rooms(asker: Asker):
     for body in (b"@alice", b"hi @ALICE!", b"@alicea b@alice", b"@bob"):
         asker.say("bob", body)
     asker.send("bob", "alice", body=b"@alice")
-    assert asker.conversation("alice", "#Team") == told("#Team", 4, 2, 0, 7, Role.OWNER)
+    assert asker.conversation("alice", "#Team") == told("#Team", 4, 2, 0, 7, RoomRole.OWNER)
     assert asker.conversation("alice", "bob").mentions == 0
     assert asker.conversation("carol", "#Team").mentions == 0
     asker.read("alice", "#team", 5)
@@ -95,11 +90,11 @@ def test_a_room_of_which_nothing_is_left_is_a_conversation(asker: Asker):
     asker.create("alice")
     asker.ack("alice", 1)
     asker.ask(Prune(NOW + 100, 1))
-    assert asker.conversations("alice") == [told("#Team", 0, 0, 0, 0, Role.OWNER)]
+    assert asker.conversations("alice") == [told("#Team", 0, 0, 0, 0, RoomRole.OWNER)]
 
 
 def test_conversations_of_nobody_are_none(asker: Asker):
-    assert asker.ask(Conversations(99, 1000)) == []
+    assert asker.ask(ListConversations(99, 1000)) == []
 
 
 # Muting and blocking (14.3 and 14.4)
@@ -108,15 +103,15 @@ def test_conversations_of_nobody_are_none(asker: Asker):
 def test_how_a_conversation_is_set_is_told_to_ones_own_devices(asker: Asker):
     answer = asker.set("alice", "BOB", muted=True)
     assert (answer.muted, answer.blocked) == (True, False)
-    (entry,) = answer.outcome.entries
+    (entry,) = answer.effects.entries
     headers = f"{TIME}Event: set\nOf: bob\nMuted: yes\nBlocked: no\n".encode()
-    assert (entry.kind, entry.peer, entry.headers, entry.id) == (Kind.RECEIVED, b"alice", headers, b"")
+    assert (entry.kind, entry.peer, entry.headers, entry.id) == (EntryKind.RECEIVED, b"alice", headers, b"")
     assert asker.log("alice") == [entry]
     assert asker.history("alice") == [entry]
     assert asker.history("alice", "alice") == []
     assert asker.log("bob") == []
     again = asker.set("alice", "bob", muted=True)
-    assert (again.muted, again.outcome) == (True, Outcome()), "nothing has changed"
+    assert (again.muted, again.effects) == (True, Effects()), "nothing has changed"
     both = asker.set("alice", "bob", blocked=True)
     assert (both.muted, both.blocked) == (True, True)
     (found,) = asker.conversations("alice")
@@ -128,7 +123,7 @@ def test_how_a_conversation_is_set_is_told_to_ones_own_devices(asker: Asker):
 def test_rooms_are_muted_but_not_blocked(asker: Asker):
     asker.create("alice")
     alice = asker.members["alice"]
-    assert events(asker.set("alice", "#team", muted=True).outcome.entries) == [
+    assert events(asker.set("alice", "#team", muted=True).effects.entries) == [
         "alice Event: set Of: #Team Muted: yes Blocked: no"
     ]
     assert asker.conversation("alice", "#Team").muted
@@ -154,18 +149,18 @@ def test_only_so_many_conversations_are_set(new_asker: AskerMaker):
 def test_what_a_blocked_user_sends_is_accepted_and_never_arrives(asker: Asker):
     asker.set("bob", "Alice", blocked=True)
     sent = asker.send("alice", "bob", id=b"m1")
-    assert brief(sent.outcome.entries) == [(1, "SENT", b"m1")]
-    assert asker.history("alice")[0].state is State.ACCEPTED
-    assert asker.receipts("alice", "bob", b"m1") == {"bob": State.ACCEPTED}
+    assert brief(sent.effects.entries) == [(1, "SENT", b"m1")]
+    assert asker.history("alice")[0].state is MessageState.ACCEPTED
+    assert asker.receipts("alice", "bob", b"m1") == {"bob": MessageState.ACCEPTED}
     asker.open("bob", "phone")
     asker.ack("bob", 99)
     asker.set("bob", "alice", blocked=False)
     assert [entry.id for entry in asker.history("bob", "alice")] == [], "nor later"
-    assert brief(asker.send("alice", "bob", id=b"m2").outcome.entries) == [(2, "SENT", b"m2"), (3, "RECEIVED", b"m2")]
+    assert brief(asker.send("alice", "bob", id=b"m2").effects.entries) == [(2, "SENT", b"m2"), (3, "RECEIVED", b"m2")]
     if asker.folder is not None:
         asker.set("bob", "alice", blocked=True)
         asker.reopen()
-        assert len(asker.send("alice", "bob").outcome.entries) == 1
+        assert len(asker.send("alice", "bob").effects.entries) == 1
 
 
 def test_what_a_blocked_user_sends_expires_as_for_somebody_who_is_away(asker: Asker):
@@ -173,23 +168,23 @@ def test_what_a_blocked_user_sends_expires_as_for_somebody_who_is_away(asker: As
     asker.send("alice", "bob", id=b"m1", expires=NOW + 1)
     asker.send("alice", "carol", id=b"m2", expires=NOW + 1)
     outcome = asker.ask(Expire(NOW + 1))
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, Effects)
     assert [(entry.id, entry.kind, entry.reason) for entry in outcome.entries] == [
-        (b"m1", Kind.FAILED, "expired"),
-        (b"m2", Kind.FAILED, "expired"),
+        (b"m1", EntryKind.FAILED, "expired"),
+        (b"m2", EntryKind.FAILED, "expired"),
     ]
 
 
 def test_what_is_sent_to_all_does_not_reach_who_has_blocked_its_sender(asker: Asker):
     asker.set("bob", "alice", blocked=True)
     sent = asker.send("alice", "bob", "carol", to="ALL", id=b"m1", expires=NOW + 1)
-    assert [entry.member for entry in sent.outcome.entries] == [asker.members["alice"], asker.members["carol"]]
+    assert [entry.member for entry in sent.effects.entries] == [asker.members["alice"], asker.members["carol"]]
     asker.read("carol", "alice", 1)
-    assert asker.receipts("alice", "all", b"m1") == {"bob": State.ACCEPTED, "carol": State.READ}
+    assert asker.receipts("alice", "all", b"m1") == {"bob": MessageState.ACCEPTED, "carol": MessageState.READ}
     outcome = asker.ask(Expire(NOW + 1))
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, Effects)
     assert [entry.reason for entry in outcome.entries] == ["expired; 1 of 2 have it"]
-    assert asker.receipts("alice", "all", b"m1") == {"bob": State.FAILED, "carol": State.READ}
+    assert asker.receipts("alice", "all", b"m1") == {"bob": MessageState.FAILED, "carol": MessageState.READ}
 
 
 def test_a_full_mailbox_does_not_tell_that_somebody_is_blocked(new_asker: AskerMaker):
@@ -205,32 +200,32 @@ def test_a_blocked_guest_is_told_that_nobody_is_there(asker: Asker):
     asker.set("bob", "DAN", blocked=True)
     assert asker.refusal(asker.append("dan", "bob", to="Bob")) == "Bob is not connected"
     sent = asker.send("dan", "bob", "carol", to="ALL")
-    assert [entry.member for entry in sent.outcome.entries] == [asker.members["carol"]]
-    assert asker.ack("carol", 1).guests == [(sent.message, State.DELIVERED, "")]
+    assert [entry.member for entry in sent.effects.entries] == [asker.members["carol"]]
+    assert asker.ack("carol", 1).guests == [(sent.message, MessageState.DELIVERED, "")]
 
 
 def test_a_blocked_user_is_not_told_what_was_read(asker: Asker):
     asker.send("alice", "bob", id=b"m1")
     asker.ack("bob", 1)
     asker.set("bob", "alice", blocked=True)
-    assert [entry.kind for entry in asker.read("bob", "alice", 1).entries] == [Kind.READ_HERE]
-    assert asker.receipts("alice", "bob", b"m1") == {"bob": State.DELIVERED}
+    assert [entry.kind for entry in asker.read("bob", "alice", 1).entries] == [EntryKind.READ_HERE]
+    assert asker.receipts("alice", "bob", b"m1") == {"bob": MessageState.DELIVERED}
 
 
 def test_in_rooms_nothing_changes_for_who_is_blocked(asker: Asker):
     asker.gather("alice", "bob")
     asker.set("bob", "alice", blocked=True)
     sent = asker.say("alice", id=b"m1")
-    assert brief(sent.outcome.entries)[1:] == [(4, "RECEIVED", b"m1")]
+    assert brief(sent.effects.entries)[1:] == [(4, "RECEIVED", b"m1")]
     asker.read("bob", "#team", 4)
-    assert asker.receipts("alice", "#team", b"m1") == {"bob": State.READ}
+    assert asker.receipts("alice", "#team", b"m1") == {"bob": MessageState.READ}
 
 
 def test_an_invitation_from_a_blocked_user_does_not_arrive(asker: Asker):
     asker.create("alice")
     asker.set("bob", "alice", blocked=True)
     before = asker.log("bob")
-    assert asker.invite("alice", "bob").outcome == Outcome()
+    assert asker.invite("alice", "bob").effects == Effects()
     assert asker.log("bob") == before
     assert asker.refusal(InviteToRoom(asker.members["bob"], "#team", "carol", NOW)) == "there is no such room"
 
@@ -238,9 +233,9 @@ def test_an_invitation_from_a_blocked_user_does_not_arrive(asker: Asker):
 def test_what_a_blocked_user_edits_stays_as_it_is(asker: Asker):
     asker.send("alice", "bob", id=b"m1", body=b"first")
     asker.set("bob", "alice", blocked=True)
-    asker.ask(asker.correction("alice", Action.EDIT, b"m1", b"second", to="bob", id=b"m2"))
+    asker.ask(asker.correction("alice", MessageAction.EDIT, b"m1", b"second", to="bob", id=b"m2"))
     assert [entry.body for entry in asker.history("bob", "alice")] == [b"first"]
-    asker.ask(asker.correction("alice", Action.DELETE, b"m1", to="bob", id=b"m3"))
+    asker.ask(asker.correction("alice", MessageAction.DELETE, b"m1", to="bob", id=b"m3"))
     assert [entry.body for entry in asker.history("bob", "alice")] == [b""]
     assert [entry.body for entry in asker.history("alice", "bob")] == [b"", b"", b""]
 
@@ -258,15 +253,13 @@ def test_what_waits_for_who_has_blocked_goes_with_either(asker: Asker, removed: 
 
 
 def audience(asker: Asker, name: str, peer: str = "") -> list[str]:
-    numbers = asker.ask(Audience(asker.members[name], peer.encode()))
+    numbers = asker.ask(ListAudience(asker.members[name], peer.encode()))
     assert isinstance(numbers, list)
     return [each for each in asker.members if asker.members[each] in numbers]
 
 
 def contacts(asker: Asker, name: str, room: str = "") -> list[tuple[str, bool, float]]:
-    found = asker.ask(Contacts(asker.members[name], room.encode()))
-    assert isinstance(found, list)
-    listed = [contact for contact in found if isinstance(contact, Contact)]
+    listed = asker.ask(ListContacts(asker.members[name], room.encode()))
     assert [asker.members[contact.name] for contact in listed] == [contact.member for contact in listed]
     return [(contact.name, contact.shown, contact.seen) for contact in listed]
 
@@ -382,16 +375,16 @@ def test_who_could_see_a_member_that_was_removed_is_known_for_an_hour(asker: Ask
     asker.remove("alice")
     number = asker.members["alice"]
     others = [asker.members["bob"], asker.members["carol"]]
-    assert asker.ask(Audience(number, b"", is_gone=True)) == others
-    assert asker.ask(Audience(number, b"")) == [], "who is not there is not here"
+    assert asker.ask(ListAudience(number, b"", is_gone=True)) == others
+    assert asker.ask(ListAudience(number, b"")) == [], "who is not there is not here"
     for seconds, expected in ((3600, others), (3601, [])):
         while asker.ask(Prune(NOW + seconds, 1e9)):
             pass
-        assert asker.ask(Audience(number, b"", is_gone=True)) == expected
+        assert asker.ask(ListAudience(number, b"", is_gone=True)) == expected
 
 
 def test_who_was_not_to_be_seen_is_not_when_it_is_removed(asker: Asker):
     asker.send("alice", "carol")
     asker.ask(SetShown(asker.members["alice"], shown=False))
     asker.remove("alice")
-    assert asker.ask(Audience(asker.members["alice"], b"", is_gone=True)) == []
+    assert asker.ask(ListAudience(asker.members["alice"], b"", is_gone=True)) == []

@@ -13,8 +13,9 @@ import pytest
 
 from tests.store.faults import Faults
 from tests.store.helpers import Asker, brief
-from twotick.store.records import Append, Appended, Kind, StoreError, StoreLimits
-from twotick.store.sqlite import SqliteStore
+from twotick.store.port import StoreError, StoreLimits
+from twotick.store.requests.messages import Append, Appended, EntryKind
+from twotick.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture
@@ -45,11 +46,11 @@ def check_as_before(asker: Asker) -> None:
     assert brief(asker.log("bob")) == [(1, "RECEIVED", b"m1")]
     assert asker.store.check() == []
     sent = asker.send("alice", "bob", id=b"m2")
-    assert [entry.seq for entry in sent.outcome.entries] == [2, 2]
+    assert [entry.seq for entry in sent.effects.entries] == [2, 2]
 
 
 def test_a_full_disk_keeps_nothing_of_the_batch(kept: Asker):
-    connection = kept.disk._connection  # pyright: ignore[reportPrivateUsage]
+    connection = kept.store._connection  # pyright: ignore[reportPrivateUsage]
     assert connection is not None
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 5}")
@@ -130,7 +131,7 @@ def test_a_locked_database_is_said_to_be_locked(kept: Asker):
     assert kept.folder is not None
     other = sqlite3.connect(kept.folder / "twotick.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    connection = kept.disk._connection  # pyright: ignore[reportPrivateUsage]
+    connection = kept.store._connection  # pyright: ignore[reportPrivateUsage]
     assert connection is not None
     connection.execute("PRAGMA busy_timeout = 1")
     with pytest.raises(StoreError, match=r"^another program has locked the database$"):
@@ -171,7 +172,9 @@ def test_what_apply_returned_for_survives_kill(tmp_path: Path):
         assert [entry.id for entry in entries] == [b"%d" % number for number in range(1, len(entries) + 1)]
         assert all(entry.body == b"%d " % at * (at % 300) for at, entry in enumerate(entries, 1))
         assert len(entries) >= promised
-        delivered = [entry.id for entry in asker.fetch("alice", most=10**9).entries if entry.kind is Kind.DELIVERED]
+        delivered = [
+            entry.id for entry in asker.fetch("alice", most=10**9).entries if entry.kind is EntryKind.DELIVERED
+        ]
         assert delivered == [entry.id for entry in entries][: len(delivered)]
         kept = len(entries)
         asker.store.close()

@@ -11,24 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.store.helpers import NOW, Asker, brief
-from twotick.store import schema
-from twotick.store.records import (
-    Action,
-    AddMember,
-    AddToken,
-    Appended,
-    Fetch,
-    FindMember,
-    Member,
-    Prune,
-    RemoveMember,
-    Revoke,
-    SetPassword,
-    StoreError,
-    StoreLimits,
-)
-from twotick.store.room_records import Audience
-from twotick.store.sqlite import SqliteStore
+from twotick.store.port import StoreError, StoreLimits
+from twotick.store.requests.members import AddMember, AddToken, FindMember, Member, RemoveMember, Revoke, SetPassword
+from twotick.store.requests.messages import Appended, Fetch, MessageAction, Prune
+from twotick.store.requests.presence import ListAudience
+from twotick.store.sqlite import schema
+from twotick.store.sqlite.store import SqliteStore
 
 LIMITS = StoreLimits()
 
@@ -55,7 +43,7 @@ def test_only_the_owner_may_read_what_is_there(tmp_path: Path):
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new" / "data").iterdir()}
         assert modes == {"twotick.db": 0o600, "twotick.db-wal": 0o600, "twotick.db-shm": 0o600, "lock": 0o600}
         assert stat.S_IMODE((tmp_path / "new" / "data").stat().st_mode) == 0o700
-        asker.disk.backup(tmp_path / "copy")
+        asker.store.backup(tmp_path / "copy")
         assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o600
         asker.store.close()
     finally:
@@ -161,8 +149,8 @@ def test_an_older_file_is_brought_up_to_date(kept: Asker, monkeypatch: pytest.Mo
     kept.send("alice", "bob", id=b"m1")
     assert kept.folder is not None
     steps = (*schema.STEPS, "CREATE TABLE later (x); -- a comment; with a semicolon\nINSERT INTO later VALUES (';');")
-    monkeypatch.setattr("twotick.store.schema.STEPS", steps)
-    monkeypatch.setattr("twotick.store.sqlite.STEPS", steps)
+    monkeypatch.setattr("twotick.store.sqlite.schema.STEPS", steps)
+    monkeypatch.setattr("twotick.store.sqlite.store.STEPS", steps)
     with pytest.raises(StoreError, match="in use by another server"):
         SqliteStore(kept.folder, LIMITS, exclusive=False)
     kept.reopen()
@@ -178,8 +166,8 @@ def test_a_step_that_fails_changes_nothing(kept: Asker, monkeypatch: pytest.Monk
     kept.store.close()
     steps = (*schema.STEPS, "CREATE TABLE later (x); CREATE TABLE member (x);")
     with monkeypatch.context() as patched:
-        patched.setattr("twotick.store.schema.STEPS", steps)
-        patched.setattr("twotick.store.sqlite.STEPS", steps)
+        patched.setattr("twotick.store.sqlite.schema.STEPS", steps)
+        patched.setattr("twotick.store.sqlite.store.STEPS", steps)
         with pytest.raises(StoreError, match=r"cannot be brought up to date: .*member already exists"):
             SqliteStore(kept.folder, LIMITS)
     kept.reopen()
@@ -213,12 +201,12 @@ def test_a_file_of_version_2_gets_rooms(tmp_path: Path):
         ("alice", 1, 1, 5),
         ("dan", 1, 0, 4),
     ]
-    assert [asker.ask(Audience(number, b"")) for number in (1, 2, 3)] == [[2], [1], []], (
+    assert [asker.ask(ListAudience(number, b"")) for number in (1, 2, 3)] == [[2], [1], []], (
         "but for what was in the journal"
     )
     asker.gather("alice", "Bob", "carol")
     assert asker.say("carol", b"hello").members == 2
-    asker.ask(asker.correction("alice", Action.DELETE, b"m3", to="carol"))
+    asker.ask(asker.correction("alice", MessageAction.DELETE, b"m3", to="carol"))
     assert [entry.body for entry in asker.history("carol", "alice")] == [b"all", b"", b"late", b"", b""]
     assert asker.store.check() == []
     asker.store.close()
@@ -232,7 +220,7 @@ def test_a_backup_is_a_store_of_that_moment(kept: Asker, tmp_path: Path):
     (tmp_path / "copy").mkdir()
     file = tmp_path / "copy" / "twotick.db"
     file.write_text("an older backup")
-    kept.disk.backup(file)
+    kept.store.backup(file)
     kept.send("alice", "bob", id=b"m2")
     assert [path.name for path in file.parent.iterdir()] == ["twotick.db"]
     copy = Asker(file.parent)
@@ -273,10 +261,10 @@ def test_a_backup_is_made_while_a_server_writes(kept: Asker, tmp_path: Path):
 
 def test_a_backup_that_cannot_be_made_says_so(kept: Asker, tmp_path: Path):
     with pytest.raises(StoreError, match=r"the backup failed: .*"):
-        kept.disk.backup(tmp_path / "nowhere" / "copy")
+        kept.store.backup(tmp_path / "nowhere" / "copy")
     (tmp_path / "folder").mkdir()
     with pytest.raises(StoreError, match="the backup failed: Is a directory"):
-        kept.disk.backup(tmp_path / "folder")
+        kept.store.backup(tmp_path / "folder")
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
 
 

@@ -4,25 +4,24 @@ import pytest
 
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker, brief
-from twotick.store.records import (
+from twotick.store.port import StoreLimits
+from twotick.store.requests.members import (
     AddInvitation,
     AddMember,
     AddToken,
     Device,
-    Devices,
     FindMember,
     FindToken,
+    ListDevices,
+    ListMembers,
     Member,
-    Members,
     OpenDevice,
-    Opened,
-    Outcome,
+    OpenedDevice,
     RemoveMember,
     Revoke,
     SetPassword,
-    State,
-    StoreLimits,
 )
+from twotick.store.requests.messages import Effects, MessageState
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def test_a_member_is_found_by_its_name_in_any_case(empty: Asker):
     assert empty.ask(FindMember("bob")) is None
     assert empty.refusal(AddMember("ALICE", "", NOW)) == "ALICE is a member already"
     bob = empty.ask(AddMember("Bob", "", NOW))
-    assert empty.ask(Members()) == [alice, bob]
+    assert empty.ask(ListMembers()) == [alice, bob]
 
 
 def test_a_password_is_changed(empty: Asker):
@@ -86,14 +85,16 @@ def test_a_removed_member_leaves_only_what_others_have_of_it(asker: Asker):
         (b"m2", reason),
         (b"m3", reason + "; 0 of 2 have it"),
     ]
-    assert outcome.guests == [(guest.message, State.FAILED, reason)]
+    assert outcome.guests == [(guest.message, MessageState.FAILED, reason)]
     assert not asker.exists("bob")
     assert asker.ask(FindToken(b"digest")) is None
     assert asker.log("bob") == []
     assert [entry.id for entry in asker.history("alice", "bob")] == [b"m1", b"b1", b"m2"]
     assert asker.ask(RemoveMember("bob", NOW)) is None
     seq = asker.log("alice")[-1].seq
-    assert asker.ack("alice", seq) == Outcome([], [(waiting.message, State.DELIVERED, "")]), "as if a guest had sent it"
+    assert asker.ack("alice", seq) == Effects([], [(waiting.message, MessageState.DELIVERED, "")]), (
+        "as if a guest had sent it"
+    )
     asker.add("bob")
     assert asker.log("bob") == []
     asker.send("bob", "alice", id=b"b1")
@@ -105,7 +106,7 @@ def test_a_removed_members_messages_that_nobody_else_has_are_gone(asker: Asker):
     asker.remove("bob")
     asker.remove("alice")
     asker.remove("carol")
-    assert asker.ask(Members()) == []
+    assert asker.ask(ListMembers()) == []
 
 
 def test_a_guests_message_may_be_under_way_when_there_are_no_members(asker: Asker):
@@ -130,14 +131,14 @@ def test_a_token_belongs_to_a_device(asker: Asker):
         asker.refusal(AddToken(asker.members["alice"], "phone", b"two", NOW)) == "this is the token of another device"
     )
     assert asker.refusal(AddToken(999, "phone", b"three", NOW)) == "there is no such member any more"
-    assert asker.ask(Devices(bob)) == [Device("main", 0, False, NOW), Device("phone", None, True, NOW)]
+    assert asker.ask(ListDevices(bob)) == [Device("main", 0, False, NOW), Device("phone", None, True, NOW)]
 
 
 def test_a_device_keeps_its_cursor_when_its_token_changes(asker: Asker):
     asker.send("alice", "bob")
     asker.ack("bob", 1)
     asker.ask(AddToken(asker.members["bob"], "main", b"one", NOW + 1))
-    assert asker.ask(Devices(asker.members["bob"])) == [Device("main", 1, True, NOW)]
+    assert asker.ask(ListDevices(asker.members["bob"])) == [Device("main", 1, True, NOW)]
 
 
 # Devices
@@ -158,10 +159,10 @@ def test_a_new_device_begins_at_the_end(asker: Asker):
     asker.send("alice", "bob")
     asker.ack("bob", 1)
     asker.send("bob", "alice")
-    assert asker.open("bob", "phone") == Opened(2, 2, Outcome())
+    assert asker.open("bob", "phone") == OpenedDevice(2, 2, Effects())
     asker.send("alice", "bob")
     assert asker.cursors("bob") == {"main": 1, "phone": 2}
-    assert asker.open("bob", "phone") == Opened(2, 3, Outcome())
+    assert asker.open("bob", "phone") == OpenedDevice(2, 3, Effects())
 
 
 def test_a_new_device_begins_before_the_first_message_that_no_device_has(asker: Asker):
@@ -188,14 +189,14 @@ def test_a_device_may_say_what_it_has(asker: Asker):
     for ident in (b"m1", b"m2"):
         asker.send("alice", "bob", id=ident)
     opened = asker.open("bob", resume=1)
-    assert (opened.cursor, opened.last, brief(opened.outcome.entries)) == (1, 2, [(3, "DELIVERED", b"m1")])
+    assert (opened.cursor, opened.last, brief(opened.effects.entries)) == (1, 2, [(3, "DELIVERED", b"m1")])
     assert asker.open("bob", resume=0).cursor == 1, "a cursor never moves back"
     assert asker.open("bob", resume=99).cursor == 2, "nor past the end"
 
 
 def test_nobody_opens_a_device_of_nobody(asker: Asker):
     assert asker.refusal(OpenDevice(999, "main", 0, NOW)) == "there is no such member any more"
-    assert asker.ask(Devices(999)) == []
+    assert asker.ask(ListDevices(999)) == []
     assert asker.ask(Revoke(999, "main")) is False
 
 
@@ -208,13 +209,13 @@ def test_a_revoked_device_is_gone_with_those_below_it(asker: Asker):
     assert asker.cursors("bob") == {"mainframe": 0}
     assert asker.ask(FindToken(b"one")) is None
     asker.send("alice", "bob")
-    assert asker.ack("bob", 1) == Outcome()
+    assert asker.ack("bob", 1) == Effects()
 
 
 def test_devices_tell_when_they_were_seen(asker: Asker):
     bob = asker.members["bob"]
     asker.ask(OpenDevice(bob, "main", 0, NOW + 7))
-    assert asker.ask(Devices(bob)) == [Device("main", 0, False, NOW + 7)]
+    assert asker.ask(ListDevices(bob)) == [Device("main", 0, False, NOW + 7)]
 
 
 # Reading
@@ -260,7 +261,7 @@ def test_history_is_the_last_messages_oldest_first(asker: Asker):
     assert ids("dan") == []
     assert ids(most=0) == []
     (first, *_, last) = asker.history("bob")
-    assert (first.state, first.body, first.headers, first.time) == (State.DELIVERED, b"hello", b"X-a: 1\n", NOW)
+    assert (first.state, first.body, first.headers, first.time) == (MessageState.DELIVERED, b"hello", b"X-a: 1\n", NOW)
     assert last.peer == b"alice"
     assert [entry.peer for entry in asker.history("alice", "bob")] == [b"bob", b"bob", b"BOB"]
 

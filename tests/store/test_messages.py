@@ -6,33 +6,32 @@ import pytest
 
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker, brief
-from twotick.store.messages import RESTARTED
-from twotick.store.records import (
+from twotick.store.port import Refusal, StoreLimits
+from twotick.store.requests.members import Revoke
+from twotick.store.requests.messages import (
     Acknowledge,
     Appended,
-    Entry,
+    Duplicate,
+    Effects,
+    EntryKind,
     Expire,
-    Kind,
-    Known,
-    Outcome,
+    LogEntry,
+    MessageState,
     Prune,
-    Refusal,
-    Revoke,
     Settle,
-    State,
-    StoreLimits,
 )
+from twotick.store.sqlite.messages import RESTARTED
 
 
-def settle(asker: Asker, message: int, taken: bool, reason: str = "dan is gone") -> Outcome:
+def settle(asker: Asker, message: int, taken: bool, reason: str = "dan is gone") -> Effects:
     result = asker.ask(Settle(message, taken, reason, NOW))
-    assert isinstance(result, Outcome)
+    assert isinstance(result, Effects)
     return result
 
 
-def expire(asker: Asker, time: float) -> Outcome:
+def expire(asker: Asker, time: float) -> Effects:
     result = asker.ask(Expire(time))
-    assert isinstance(result, Outcome)
+    assert isinstance(result, Effects)
     return result
 
 
@@ -43,29 +42,44 @@ def test_a_message_is_an_entry_for_both_sides(asker: Asker):
     sent = asker.send("alice", "bob", id=b"m1")
     alice, bob = asker.members["alice"], asker.members["bob"]
     expected = [
-        Entry(alice, 1, Kind.SENT, sent.message, b"bob", b"m1", b"X-a: 1\n", b"hello", b"main", time=NOW),
-        Entry(bob, 1, Kind.RECEIVED, sent.message, b"alice", b"m1", b"X-a: 1\n", b"hello", time=NOW),
+        LogEntry(
+            alice,
+            1,
+            EntryKind.SENT,
+            sent.message,
+            b"bob",
+            id=b"m1",
+            headers=b"X-a: 1\n",
+            body=b"hello",
+            device=b"main",
+            time=NOW,
+        ),
+        LogEntry(
+            bob, 1, EntryKind.RECEIVED, sent.message, b"alice", id=b"m1", headers=b"X-a: 1\n", body=b"hello", time=NOW
+        ),
     ]
-    assert sent.outcome == Outcome(expected)
+    assert sent.effects == Effects(expected)
     assert asker.log("alice") == expected[:1]
     assert asker.log("bob") == expected[1:]
 
 
 def test_a_guest_has_no_entry(asker: Asker):
     sent = asker.send("dan", "bob")
-    assert brief(sent.outcome.entries) == [(1, "RECEIVED", b"")]
-    assert sent.outcome.entries[0].peer == b"dan"
+    assert brief(sent.effects.entries) == [(1, "RECEIVED", b"")]
+    assert sent.effects.entries[0].peer == b"dan"
 
 
 def test_the_same_id_again_is_known(asker: Asker):
     sent = asker.send("alice", "bob", id=b"m1")
     again = asker.append("alice", "bob", id=b"m1", to="BOB", body=b"other")
-    assert asker.ask(again) == Known(sent.message, True, State.ACCEPTED, "")
-    assert asker.ask(asker.append("alice", "carol", id=b"m1")) == Known(sent.message, False, State.ACCEPTED, "")
+    assert asker.ask(again) == Duplicate(sent.message, True, MessageState.ACCEPTED, "")
+    assert asker.ask(asker.append("alice", "carol", id=b"m1")) == Duplicate(
+        sent.message, False, MessageState.ACCEPTED, ""
+    )
     asker.ack("bob", 1)
-    assert asker.ask(again) == Known(sent.message, True, State.DELIVERED, "")
+    assert asker.ask(again) == Duplicate(sent.message, True, MessageState.DELIVERED, "")
     asker.read("bob", "alice", 1)
-    assert asker.ask(again) == Known(sent.message, True, State.READ, "")
+    assert asker.ask(again) == Duplicate(sent.message, True, MessageState.READ, "")
     assert len(asker.log("bob")) == 2
 
 
@@ -73,7 +87,7 @@ def test_the_same_id_is_known_within_one_batch(asker: Asker):
     first = asker.append("alice", "bob", id=b"m1")
     sent, known, other = asker.store.apply([first, first, asker.append("bob", "alice", id=b"m1")])
     assert isinstance(sent, Appended)
-    assert known == Known(sent.message, True, State.ACCEPTED, "")
+    assert known == Duplicate(sent.message, True, MessageState.ACCEPTED, "")
     assert isinstance(other, Appended), "another member's Id is another"
 
 
@@ -81,8 +95,8 @@ def test_a_failed_message_is_known_with_its_reason(asker: Asker):
     asker.send("alice", "bob", id=b"m1")
     asker.refuse("bob", 1)
     known = asker.ask(asker.append("alice", "bob", id=b"m1"))
-    assert isinstance(known, Known)
-    assert (known.state, known.reason) == (State.FAILED, "refused")
+    assert isinstance(known, Duplicate)
+    assert (known.state, known.reason) == (MessageState.FAILED, "refused")
 
 
 def test_guests_may_use_an_id_twice(asker: Asker):
@@ -100,7 +114,7 @@ def test_a_member_may_send_to_itself(asker: Asker):
 
 def test_a_message_to_several_is_delivered_when_all_have_it(asker: Asker):
     asker.send("alice", "bob", "carol", id=b"m1")
-    assert asker.ack("bob", 1) == Outcome()
+    assert asker.ack("bob", 1) == Effects()
     outcome = asker.ack("carol", 1)
     assert brief(outcome.entries) == [(2, "DELIVERED", b"m1")]
     assert outcome.entries[0].peer == b"ALL"
@@ -108,18 +122,18 @@ def test_a_message_to_several_is_delivered_when_all_have_it(asker: Asker):
 
 def test_a_message_to_several_fails_when_one_of_them_fails(asker: Asker):
     asker.send("alice", "bob", "carol", id=b"m1")
-    assert asker.refuse("bob", 1) == Outcome()
+    assert asker.refuse("bob", 1) == Effects()
     assert brief(asker.history("alice")) == [(1, "SENT", b"m1")]
     (failed,) = asker.ack("carol", 1).entries
-    assert (failed.kind, failed.reason) == (Kind.FAILED, "refused; 1 of 2 have it")
+    assert (failed.kind, failed.reason) == (EntryKind.FAILED, "refused; 1 of 2 have it")
     assert asker.log("alice")[-1] == failed
-    assert asker.history("alice")[0].state is State.FAILED
+    assert asker.history("alice")[0].state is MessageState.FAILED
 
 
 def test_a_message_to_nobody_is_delivered_at_once(asker: Asker):
     sent = asker.send("alice", to="ALL", id=b"m1")
-    assert brief(sent.outcome.entries) == [(1, "SENT", b"m1"), (2, "DELIVERED", b"m1")]
-    assert asker.send("dan", to="ALL").outcome.guests[0][1] is State.DELIVERED
+    assert brief(sent.effects.entries) == [(1, "SENT", b"m1"), (2, "DELIVERED", b"m1")]
+    assert asker.send("dan", to="ALL").effects.guests[0][1] is MessageState.DELIVERED
 
 
 def test_a_full_mailbox_refuses_and_leaves_no_trace(new_asker: AskerMaker):
@@ -139,7 +153,7 @@ def test_a_full_mailbox_among_several_counts_as_failed(new_asker: AskerMaker):
     asker.add("alice", "bob", "carol")
     asker.send("alice", "bob")
     sent = asker.send("alice", "bob", "carol", id=b"m1")
-    assert brief(sent.outcome.entries) == [(2, "SENT", b"m1"), (1, "RECEIVED", b"m1")]
+    assert brief(sent.effects.entries) == [(2, "SENT", b"m1"), (1, "RECEIVED", b"m1")]
     (failed,) = asker.ack("carol", 1).entries
     assert failed.reason == "the mailbox of bob is full; 1 of 2 have it"
     asker.send("alice", "carol")
@@ -191,7 +205,7 @@ def test_those_who_are_no_members_any_more_get_and_send_nothing(asker: Asker):
     assert asker.refusal(asker.append("carol", "bob")) == "the sender is not a member any more"
     asker.send("alice", "bob", "carol", id=b"m1")
     assert asker.ack("bob", 1).entries[0].reason == "the recipient is not a member any more; 1 of 2 have it"
-    assert asker.ack("carol", 1) == asker.refuse("carol", 1) == asker.read("carol", "alice", 1) == Outcome()
+    assert asker.ack("carol", 1) == asker.refuse("carol", 1) == asker.read("carol", "alice", 1) == Effects()
     assert asker.log("carol") == asker.history("carol") == []
 
 
@@ -202,7 +216,7 @@ def test_acknowledging_is_cumulative_and_tells_the_senders_in_order(asker: Asker
     for ident in (b"m1", b"m2", b"m3"):
         asker.send("alice", "bob", id=ident)
     assert brief(asker.ack("bob", 2).entries) == [(4, "DELIVERED", b"m1"), (5, "DELIVERED", b"m2")]
-    assert asker.ack("bob", 2) == asker.ack("bob", 1) == Outcome()
+    assert asker.ack("bob", 2) == asker.ack("bob", 1) == Effects()
     assert asker.cursors("bob") == {"main": 2}
     assert brief(asker.log("alice")[3:]) == [(4, "DELIVERED", b"m1"), (5, "DELIVERED", b"m2")]
 
@@ -217,25 +231,25 @@ def test_only_the_first_device_delivers(asker: Asker):
     asker.open("bob", "phone")
     asker.send("alice", "bob")
     assert len(asker.ack("bob", 1).entries) == 1
-    assert asker.ack("bob", 1, b"phone") == Outcome()
+    assert asker.ack("bob", 1, b"phone") == Effects()
     assert asker.cursors("bob") == {"main": 1, "phone": 1}
 
 
 def test_a_guest_is_told_by_the_number_of_the_message(asker: Asker):
     sent = asker.send("dan", "bob")
-    assert asker.ack("bob", 1) == Outcome([], [(sent.message, State.DELIVERED, "")])
+    assert asker.ack("bob", 1) == Effects([], [(sent.message, MessageState.DELIVERED, "")])
 
 
 def test_a_device_that_does_not_receive_acknowledges_nothing(asker: Asker):
     asker.send("alice", "bob")
-    assert asker.ack("bob", 1, b"phone") == asker.refuse("bob", 1, b"phone") == Outcome()
+    assert asker.ack("bob", 1, b"phone") == asker.refuse("bob", 1, b"phone") == Effects()
     assert asker.cursors("bob") == {"main": 0}
 
 
 def test_what_was_appended_in_the_same_batch_can_be_acknowledged(asker: Asker):
     bob = asker.members["bob"]
     _, outcome = asker.store.apply([asker.append("alice", "bob", id=b"m1"), Acknowledge(bob, b"main", 1, NOW)])
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, Effects)
     assert brief(outcome.entries) == [(2, "DELIVERED", b"m1")]
 
 
@@ -260,14 +274,14 @@ def test_a_message_that_a_device_has_cannot_be_refused(asker: Asker):
     asker.open("bob", "phone")
     asker.send("alice", "bob", id=b"m1")
     asker.ack("bob", 1, b"phone")
-    assert asker.refuse("bob", 1) == Outcome()
+    assert asker.refuse("bob", 1) == Effects()
     assert asker.cursors("bob") == {"main": 1, "phone": 1}
     assert len(asker.log("bob")) == 1
 
 
 def test_what_is_no_message_or_past_the_end_is_acknowledged_instead(asker: Asker):
     asker.send("alice", "bob", id=b"m1")
-    assert asker.refuse("alice", 1) == Outcome()
+    assert asker.refuse("alice", 1) == Effects()
     assert asker.cursors("alice") == {"main": 1}
     assert brief(asker.refuse("bob", 7).entries) == [(2, "DELIVERED", b"m1")]
     assert asker.cursors("bob") == {"main": 1}
@@ -278,14 +292,14 @@ def test_what_is_gone_cannot_be_refused(asker: Asker):
         asker.send("alice", "bob", expires=NOW)
     expire(asker, NOW)
     asker.send("alice", "bob", id=b"m1")
-    assert asker.refuse("bob", 3) == Outcome()
+    assert asker.refuse("bob", 3) == Effects()
     assert asker.cursors("bob") == {"main": 3}
     assert brief(asker.log("bob")) == [(4, "RECEIVED", b"m1")]
 
 
 def test_a_guests_message_that_was_refused_is_kept_nowhere(asker: Asker):
     sent = asker.send("dan", "bob")
-    assert asker.refuse("bob", 1).guests == [(sent.message, State.FAILED, "refused")]
+    assert asker.refuse("bob", 1).guests == [(sent.message, MessageState.FAILED, "refused")]
     assert asker.log("bob") == []
     asker.send("alice", "bob", id=b"m1")
     assert brief(asker.log("bob")) == [(2, "RECEIVED", b"m1")], "its number is not given out again"
@@ -298,7 +312,7 @@ def test_the_number_of_a_refused_last_entry_is_not_given_out_again(tmp_path_fact
     asker.refuse("bob", 1)
     asker.reopen()
     assert asker.open("bob").last == 1
-    assert asker.send("alice", "bob").outcome.entries[1].seq == 2
+    assert asker.send("alice", "bob").effects.entries[1].seq == 2
     asker.store.close()
 
 
@@ -313,19 +327,19 @@ def test_reading_tells_the_other_devices_and_the_sender(asker: Asker):
     outcome = asker.read("bob", "ALICE", 3)
     here, read = outcome.entries
     newest = asker.log("alice")[1].message
-    assert here == Entry(asker.members["bob"], 4, Kind.READ_HERE, newest, b"alice", device=b"main", up_to=3)
-    assert read == Entry(asker.members["alice"], 5, Kind.READ, newest, b"bob", b"m2")
+    assert here == LogEntry(asker.members["bob"], 4, EntryKind.READ_HERE, newest, b"alice", device=b"main", up_to=3)
+    assert read == LogEntry(asker.members["alice"], 5, EntryKind.READ, newest, b"bob", id=b"m2")
     assert asker.log("bob")[-1] == here
     assert asker.log("alice")[-1] == read
-    assert [entry.state for entry in asker.history("alice")] == [State.READ, State.READ]
-    assert asker.history("carol")[0].state is State.DELIVERED
+    assert [entry.state for entry in asker.history("alice")] == [MessageState.READ, MessageState.READ]
+    assert asker.history("carol")[0].state is MessageState.DELIVERED
 
 
 def test_nothing_new_read_is_no_entry(asker: Asker):
     asker.send("alice", "bob", id=b"m1")
     asker.read("bob", "alice", 1)
     asker.send("alice", "bob", id=b"m2")
-    assert asker.read("bob", "alice", 1) == asker.read("bob", "alice", 2) == asker.read("bob", "carol", 9) == Outcome()
+    assert asker.read("bob", "alice", 1) == asker.read("bob", "alice", 2) == asker.read("bob", "carol", 9) == Effects()
     assert brief(asker.read("bob", "alice", 99).entries) == [
         (5, "DELIVERED", b"m2"),
         (4, "READ_HERE", b""),
@@ -339,13 +353,13 @@ def test_what_is_read_is_delivered(asker: Asker):
     outcome = asker.read("bob", "alice", 2)
     assert brief(outcome.entries) == [(2, "DELIVERED", b"m1"), (3, "READ_HERE", b""), (3, "READ", b"m1")]
     assert brief(asker.ack("bob", 3).entries) == [(2, "DELIVERED", b"c1")], "and not delivered once more"
-    assert asker.history("alice")[0].state is State.READ
+    assert asker.history("alice")[0].state is MessageState.READ
 
 
 def test_what_is_read_cannot_be_refused_and_does_not_expire(asker: Asker):
     asker.send("alice", "bob", "carol", id=b"m1", expires=NOW)
     asker.read("bob", "alice", 1)
-    assert asker.refuse("bob", 1) == Outcome()
+    assert asker.refuse("bob", 1) == Effects()
     assert brief(expire(asker, NOW).entries) == [(2, "FAILED", b"m1")]
     assert brief(asker.log("bob")) == [(1, "RECEIVED", b"m1"), (2, "READ_HERE", b"")]
     assert asker.log("carol") == []
@@ -364,7 +378,11 @@ def test_guests_are_told_of_each_message_that_was_read(asker: Asker):
     asker.ack("bob", 1)
     outcome = asker.read("bob", "dan", 2)
     assert brief(outcome.entries) == [(3, "READ_HERE", b"")]
-    assert outcome.guests == [(one, State.READ, ""), (two, State.DELIVERED, ""), (two, State.READ, "")]
+    assert outcome.guests == [
+        (one, MessageState.READ, ""),
+        (two, MessageState.DELIVERED, ""),
+        (two, MessageState.READ, ""),
+    ]
 
 
 # Settle
@@ -373,30 +391,30 @@ def test_guests_are_told_of_each_message_that_was_read(asker: Asker):
 @pytest.mark.parametrize(("taken", "kind"), [(True, "DELIVERED"), (False, "FAILED")])
 def test_a_message_to_guests_only_is_as_it_is_settled(asker: Asker, taken: bool, kind: str):
     sent = asker.send("alice", to="dan", live=True, id=b"m1")
-    assert brief(sent.outcome.entries) == [(1, "SENT", b"m1")]
+    assert brief(sent.effects.entries) == [(1, "SENT", b"m1")]
     (entry,) = settle(asker, sent.message, taken).entries
     assert (entry.seq, entry.kind.name, entry.reason) == (2, kind, "" if taken else "dan is gone")
-    assert settle(asker, sent.message, not taken) == Outcome(), "and settled once"
+    assert settle(asker, sent.message, not taken) == Effects(), "and settled once"
 
 
 def test_the_guests_count_as_one_recipient(asker: Asker):
     sent = asker.send("alice", "bob", live=True, id=b"m1", to="ALL")
-    assert asker.ack("bob", 1) == Outcome()
+    assert asker.ack("bob", 1) == Effects()
     assert settle(asker, sent.message, False).entries[0].reason == "dan is gone; 1 of 2 have it"
     other = asker.send("alice", "bob", live=True, id=b"m2", to="ALL")
-    assert settle(asker, other.message, True) == Outcome()
+    assert settle(asker, other.message, True) == Effects()
     assert brief(asker.ack("bob", 2).entries) == [(4, "DELIVERED", b"m2")]
 
 
 def test_a_message_that_is_not_live_is_not_settled(asker: Asker):
     sent = asker.send("alice", "bob")
-    assert settle(asker, sent.message, True) == settle(asker, 999, True) == Outcome()
-    assert asker.history("alice")[0].state is State.ACCEPTED
+    assert settle(asker, sent.message, True) == settle(asker, 999, True) == Effects()
+    assert asker.history("alice")[0].state is MessageState.ACCEPTED
 
 
 def test_a_guests_message_to_guests_only_is_kept_nowhere(asker: Asker):
     sent = asker.send("dan", to="ALL", live=True)
-    assert settle(asker, sent.message, True).guests == [(sent.message, State.DELIVERED, "")]
+    assert settle(asker, sent.message, True).guests == [(sent.message, MessageState.DELIVERED, "")]
 
 
 def test_what_a_stopped_server_left_unsettled_has_failed(tmp_path_factory: pytest.TempPathFactory):
@@ -406,7 +424,7 @@ def test_what_a_stopped_server_left_unsettled_has_failed(tmp_path_factory: pytes
     asker.send("alice", "bob", to="ALL", live=True, id=b"m2")
     asker.reopen()
     failed = asker.log("alice")[-1]
-    assert (failed.id, failed.kind, failed.reason) == (b"m1", Kind.FAILED, RESTARTED)
+    assert (failed.id, failed.kind, failed.reason) == (b"m1", EntryKind.FAILED, RESTARTED)
     assert asker.ack("bob", 1).entries[0].reason == RESTARTED + "; 1 of 2 have it"
     assert asker.store.check() == []
     asker.store.close()
@@ -420,28 +438,28 @@ def test_an_expired_message_is_gone_and_its_sender_told(asker: Asker):
     asker.send("alice", "bob", id=b"m2", expires=NOW + 6)
     asker.send("alice", "bob", id=b"m3")
     guest = asker.send("dan", "bob", expires=NOW + 5)
-    assert expire(asker, NOW + 4.9) == Outcome()
+    assert expire(asker, NOW + 4.9) == Effects()
     outcome = expire(asker, NOW + 5)
     assert brief(outcome.entries) == [(4, "FAILED", b"m1")]
     assert outcome.entries[0].reason == "expired"
-    assert outcome.guests == [(guest.message, State.FAILED, "expired")]
+    assert outcome.guests == [(guest.message, MessageState.FAILED, "expired")]
     assert brief(asker.log("bob")) == [(2, "RECEIVED", b"m2"), (3, "RECEIVED", b"m3")]
     assert asker.fetch("bob").up_to == 4
-    assert asker.history("alice")[0].state is State.FAILED
-    assert expire(asker, NOW + 5) == Outcome()
+    assert asker.history("alice")[0].state is MessageState.FAILED
+    assert expire(asker, NOW + 5) == Effects()
 
 
 def test_a_delivered_message_does_not_expire(asker: Asker):
     asker.send("alice", "bob", expires=NOW)
     asker.ack("bob", 1)
-    assert expire(asker, NOW) == Outcome()
+    assert expire(asker, NOW) == Effects()
     assert len(asker.log("bob")) == 1
 
 
 def test_a_message_to_several_expires_for_those_who_do_not_have_it(asker: Asker):
     sent = asker.send("alice", "bob", "carol", id=b"m1", expires=NOW, live=True)
     asker.ack("bob", 1)
-    assert expire(asker, NOW) == Outcome(), "the guests may still take it"
+    assert expire(asker, NOW) == Effects(), "the guests may still take it"
     assert settle(asker, sent.message, True).entries[0].reason == "expired; 2 of 3 have it"
     assert len(asker.log("bob")) == 1
     assert asker.log("carol") == []

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -13,26 +14,10 @@ from tests.examples import examples
 from tests.store.faults import Faults
 from tests.store.helpers import NOW
 from tests.store.model import Model
-from twotick.store.records import (
-    Acknowledge,
-    AddMember,
-    Append,
-    Expire,
-    Fetch,
-    FindMember,
-    History,
-    MarkRead,
-    Member,
-    OpenDevice,
-    Prune,
-    Refuse,
-    Revoke,
-    Settle,
-    StoreError,
-    StoreLimits,
-)
-from twotick.store.requests import Request
-from twotick.store.sqlite import SqliteStore
+from twotick.store.port import Request, StoreError, StoreLimits
+from twotick.store.requests.members import AddMember, FindMember, Member, OpenDevice, Revoke
+from twotick.store.requests.messages import Acknowledge, Append, Expire, Fetch, History, MarkRead, Prune, Refuse, Settle
+from twotick.store.sqlite.store import SqliteStore
 
 LIMITS = StoreLimits(mailbox_entries=4, mailbox_bytes=40, devices=2)
 NAMES = {1: "alice", 2: "Bob", 3: "carol"}
@@ -51,17 +36,17 @@ def messages(draw: st.DrawFn) -> Append:
     to = draw(recipients)
     live = draw(st.booleans()) if len(to) != 1 else False
     return Append(
-        sender,
-        b"dan" if sender is None else NAMES[sender].encode(),
-        b"" if sender is None else draw(devices_bytes),
-        b"%d" % draw(st.integers(1, 30)),
-        NAMES[to[0]].encode() if len(to) == 1 else b"ALL",
-        to,
-        live,
-        b"X-a: 1\n",
-        b"x" * draw(st.integers(0, 25)),
-        NOW,
-        draw(st.sampled_from([None, None, NOW + 3, NOW + 6])),
+        sender=sender,
+        sender_name=b"dan" if sender is None else NAMES[sender].encode(),
+        device=b"" if sender is None else draw(devices_bytes),
+        id=b"%d" % draw(st.integers(1, 30)),
+        recipient=NAMES[to[0]].encode() if len(to) == 1 else b"ALL",
+        members=to,
+        live=live,
+        headers=b"X-a: 1\n",
+        body=b"x" * draw(st.integers(0, 25)),
+        time=NOW,
+        expires=draw(st.sampled_from([None, None, NOW + 3, NOW + 6])),
     )
 
 
@@ -110,13 +95,13 @@ class Machine(RuleBasedStateMachine):
             self.store = SqliteStore(self.folder, LIMITS)
 
     @rule(batch=st.lists(requests, min_size=1, max_size=8))
-    def ask(self, batch: list[Request]) -> None:
+    def ask(self, batch: list[Request[Any]]) -> None:
         results = self.store.apply(batch)
         for request, result in zip(batch, results, strict=True):
             assert result == self.model.answer(request, result), request
 
     @rule(batch=st.lists(requests, min_size=1, max_size=4), after=st.integers(0, 12))
-    def fail(self, batch: list[Request], after: int) -> None:
+    def fail(self, batch: list[Request[Any]], after: int) -> None:
         self.faults.left = after
         try:
             with self.faults.installed():  # it may open another connection
@@ -153,7 +138,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()  # no invariant: to look moves what is in the journal, which is to grow sometimes
     def logs_are_the_same_and_sound(self) -> None:
-        fetches: list[Request] = [Fetch(number, 0, 1000, 1 << 30) for number in NAMES]
+        fetches: list[Request[Any]] = [Fetch(number, 0, 1000, 1 << 30) for number in NAMES]
         for request, result in zip(fetches, self.store.apply(fetches), strict=True):
             assert result == self.model.answer(request, result)
         assert self.store.check() == []

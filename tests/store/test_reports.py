@@ -7,26 +7,17 @@ import pytest
 
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker
-from twotick.store.file_records import (
-    COPY_BYTES,
-    MOST_REPORTS,
-    REPORT_BYTES,
-    CloseReport,
-    Report,
-    Reported,
-    Reports,
-)
-from twotick.store.records import StoreLimits
+from twotick.store.port import StoreLimits
+from twotick.store.requests.reports import AddReport, CloseReport, ListReports, ReportInfo
+from twotick.store.rules.reports import COPY_BYTES, MOST_REPORTS, REPORT_BYTES
 
 
-def report(asker: Asker, name: str, about: str, id: bytes = b"", text: bytes = b"spam") -> Report:  # noqa: A002
-    return Report(asker.members[name], about.encode(), id, text, NOW)
+def report(asker: Asker, name: str, about: str, id: bytes = b"", text: bytes = b"spam") -> AddReport:  # noqa: A002
+    return AddReport(asker.members[name], about.encode(), id, text, NOW)
 
 
-def reports(asker: Asker) -> list[Reported]:
-    found = asker.ask(Reports())
-    assert isinstance(found, list)
-    return [each for each in found if isinstance(each, Reported)]
+def reports(asker: Asker) -> list[ReportInfo]:
+    return asker.ask(ListReports())
 
 
 def copies(asker: Asker) -> list[bytes | None]:
@@ -38,8 +29,8 @@ def test_a_report_is_kept_with_a_copy_of_the_message(asker: Asker):
     assert asker.ask(report(asker, "alice", "BOB", b"m1")) is None
     assert asker.ask(replace(report(asker, "carol", "bob", text=b"he is rude"), time=NOW + 1)) is None
     first, second = reports(asker)
-    assert first == Reported(first.number, "alice", b"BOB", b"m1", b"buy this", b"spam", NOW)
-    assert second == Reported(second.number, "carol", b"bob", b"", None, b"he is rude", NOW + 1)
+    assert first == ReportInfo(first.number, "alice", b"BOB", b"m1", b"buy this", b"spam", NOW)
+    assert second == ReportInfo(second.number, "carol", b"bob", b"", None, b"he is rude", NOW + 1)
     assert first.number < second.number
 
 

@@ -3,11 +3,11 @@
 import pytest
 
 from tests.store.helpers import NOW
-from twotick.store import Action, Append, Role, StoreLimits
-from twotick.store.rooms import (
+from twotick.store import Append, MessageAction, RoomRole, StoreLimits
+from twotick.store.rules.rooms import (
     NO_ROOM,
-    Event,
     NotAllowed,
+    RoomEvent,
     RoomState,
     check_action,
     check_setting,
@@ -37,7 +37,7 @@ def joined(room: RoomState, *members: int) -> None:
         room.last += 1
 
 
-def told(events: list[Event]) -> list[tuple[bytes, list[int]]]:
+def told(events: list[RoomEvent]) -> list[tuple[bytes, list[int]]]:
     return [(event.lines, event.members) for event in events]
 
 
@@ -50,7 +50,7 @@ def test_who_creates_a_room_owns_it_and_is_told():
     assert (room.key, roles(room), room.touched) == (b"#team", {ALICE: "OWNER"}, {ALICE})
     assert [event.headers(NOW) for event in events] == [b"Time: 2027-01-15T08:00:00.000Z\nEvent: created\n"]
     shown = room.seen_by(ALICE)
-    assert (shown.name, shown.topic, shown.role, shown.members) == ("#Team", "what we do", Role.OWNER, 1)
+    assert (shown.name, shown.topic, shown.role, shown.members) == ("#Team", "what we do", RoomRole.OWNER, 1)
 
 
 @pytest.mark.parametrize("name", ["team", "#", "#a b", "#" + "x" * 33, "#\u00e9", "#\udc80", "#team\n"])
@@ -102,7 +102,7 @@ def test_who_joins_is_told_like_all_others_and_is_invited_no_more():
     room.invite(ALICE, BOB, b"bob", False, LIMITS)
     room.touched.clear()
     assert told(room.join(BOB, NOW, 0, LIMITS)) == [(b"Event: joined\n", [ALICE, BOB])]
-    assert (room.invited, room.touched, room.role(BOB)) == (set(), {BOB}, Role.MEMBER)
+    assert (room.invited, room.touched, room.role(BOB)) == (set(), {BOB}, RoomRole.MEMBER)
 
 
 def test_from_where_a_member_may_read():
@@ -126,8 +126,8 @@ def test_to_make_public_what_is_public_changes_nothing():
 def test_the_longest_moderator_follows_the_owner_or_else_the_longest_member():
     room = make()
     joined(room, DAVE, CAROL, BOB)
-    room.appoint(ALICE, BOB, b"bob", Role.MODERATOR)
-    room.appoint(ALICE, CAROL, b"carol", Role.MODERATOR)
+    room.appoint(ALICE, BOB, b"bob", RoomRole.MODERATOR)
+    room.appoint(ALICE, CAROL, b"carol", RoomRole.MODERATOR)
     room.touched.clear()
     assert told(room.leave(ALICE)) == [(b"Event: left\n", [ALICE, BOB, CAROL, DAVE])]
     assert roles(room) == {DAVE: "MEMBER", CAROL: "OWNER", BOB: "MODERATOR"}
@@ -152,7 +152,7 @@ def test_who_is_removed_from_the_server_leaves_and_is_not_told():
 def test_who_may_change_what():
     room = make()
     joined(room, BOB, CAROL)
-    room.appoint(ALICE, BOB, b"bob", Role.MODERATOR)
+    room.appoint(ALICE, BOB, b"bob", RoomRole.MODERATOR)
     assert told(room.change(BOB, None, "new")) == [(b"Event: changed\nTopic: new\n", [ALICE, BOB, CAROL])]
     assert told(room.change(ALICE, False, "")) == [(b"Event: changed\nTopic: \nAccess: private\n", [ALICE, BOB, CAROL])]
     assert room.change(ALICE, False, "") == room.change(ALICE, None, None) == []
@@ -196,12 +196,12 @@ def test_to_invite_who_has_blocked_one_looks_the_same_and_does_nothing():
 def test_who_may_remove_whom():
     room = make()
     joined(room, BOB, CAROL, DAVE)
-    room.appoint(ALICE, BOB, b"bob", Role.MODERATOR)
+    room.appoint(ALICE, BOB, b"bob", RoomRole.MODERATOR)
     for member, other in ((CAROL, DAVE), (BOB, ALICE), (BOB, BOB), (5, DAVE)):
         with pytest.raises(NotAllowed):
             room.remove(member, other, b"other")
     assert told(room.remove(BOB, DAVE, b"dave")) == [(b"Event: removed\nMember: dave\n", [ALICE, BOB, CAROL, DAVE])]
-    room.appoint(ALICE, CAROL, b"carol", Role.MODERATOR)
+    room.appoint(ALICE, CAROL, b"carol", RoomRole.MODERATOR)
     with pytest.raises(NotAllowed, match="higher role"):
         room.remove(BOB, CAROL, b"carol")
     room.remove(ALICE, BOB, b"bob")
@@ -218,14 +218,14 @@ def test_an_invitation_is_taken_back():
 def test_who_may_appoint():
     room = make()
     joined(room, BOB, CAROL)
-    assert told(room.appoint(ALICE, BOB, b"bob", Role.OWNER)) == [
+    assert told(room.appoint(ALICE, BOB, b"bob", RoomRole.OWNER)) == [
         (b"Event: appointed\nMember: bob\nRole: owner\n", [ALICE, BOB, CAROL])
     ]
     assert roles(room) == {ALICE: "MODERATOR", BOB: "OWNER", CAROL: "MEMBER"}
-    assert room.appoint(BOB, ALICE, b"alice", Role.MODERATOR) == []
+    assert room.appoint(BOB, ALICE, b"alice", RoomRole.MODERATOR) == []
     for member, other in ((ALICE, CAROL), (CAROL, ALICE), (BOB, BOB), (BOB, DAVE)):
         with pytest.raises(NotAllowed):
-            room.appoint(member, other, b"other", Role.MEMBER)
+            room.appoint(member, other, b"other", RoomRole.MEMBER)
 
 
 def test_to_whom_a_message_goes():
@@ -265,8 +265,22 @@ def test_mentions_are_looked_for_in_a_bounded_part():
     assert mentioned(b"\xff\xfe @bob") == {b"bob"}
 
 
-def append(action: Action, **more: object) -> Append:
-    request = Append(ALICE, b"Alice", b"main", b"m2", b"bob", (BOB,), False, b"", b"", NOW, None, action, b"m1")
+def append(action: MessageAction, **more: object) -> Append:
+    request = Append(
+        sender=ALICE,
+        sender_name=b"Alice",
+        device=b"main",
+        id=b"m2",
+        recipient=b"bob",
+        members=(BOB,),
+        live=False,
+        headers=b"",
+        body=b"",
+        time=NOW,
+        expires=None,
+        action=action,
+        about=b"m1",
+    )
     for name, value in more.items():
         setattr(request, name, value)
     return request
@@ -275,14 +289,14 @@ def append(action: Action, **more: object) -> Append:
 @pytest.mark.parametrize(
     "request_",
     [
-        append(Action.EDIT),
-        append(Action.EDIT, about_name=b"alice", recipient=b"#team"),
-        append(Action.DELETE),
-        append(Action.DELETE, about_name=b"carol", recipient=b"#team"),
-        append(Action.REACT, about_name=b"carol", body=b"x" * 64),
-        append(Action.REACT, sender=None),
-        append(Action.REACT, live=True),
-        append(Action.NONE, body=b"x" * 65),
+        append(MessageAction.EDIT),
+        append(MessageAction.EDIT, about_name=b"alice", recipient=b"#team"),
+        append(MessageAction.DELETE),
+        append(MessageAction.DELETE, about_name=b"carol", recipient=b"#team"),
+        append(MessageAction.REACT, about_name=b"carol", body=b"x" * 64),
+        append(MessageAction.REACT, sender=None),
+        append(MessageAction.REACT, live=True),
+        append(MessageAction.NONE, body=b"x" * 65),
     ],
 )
 def test_a_change_that_can_be_done(request_: Append):
@@ -292,13 +306,13 @@ def test_a_change_that_can_be_done(request_: Append):
 @pytest.mark.parametrize(
     "request_",
     [
-        append(Action.EDIT, sender=None),
-        append(Action.EDIT, live=True, members=()),
-        append(Action.DELETE, recipient=b"All"),
-        append(Action.DELETE, body=b"x"),
-        append(Action.DELETE, about_name=b"bob"),
-        append(Action.EDIT, about_name=b"carol", recipient=b"#team"),
-        append(Action.REACT, body=b"x" * 65),
+        append(MessageAction.EDIT, sender=None),
+        append(MessageAction.EDIT, live=True, members=()),
+        append(MessageAction.DELETE, recipient=b"All"),
+        append(MessageAction.DELETE, body=b"x"),
+        append(MessageAction.DELETE, about_name=b"bob"),
+        append(MessageAction.EDIT, about_name=b"carol", recipient=b"#team"),
+        append(MessageAction.REACT, body=b"x" * 65),
     ],
 )
 def test_a_change_that_can_not_be_done(request_: Append):

@@ -4,31 +4,31 @@ import pytest
 
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, TIME, Asker, bodies, brief, events
-from twotick.store.records import (
-    Action,
-    Entry,
+from twotick.store.port import StoreLimits
+from twotick.store.requests.conversations import ListReceipts
+from twotick.store.requests.messages import (
+    Duplicate,
+    Effects,
+    EntryKind,
     Expire,
     Fetched,
     History,
-    Kind,
-    Known,
-    Outcome,
+    LogEntry,
+    MessageAction,
+    MessageState,
     Progress,
     Prune,
-    State,
-    StoreLimits,
 )
-from twotick.store.room_records import (
+from twotick.store.requests.rooms import (
     ChangeRoom,
     CreateRoom,
+    GetRoom,
     InviteToRoom,
     JoinRoom,
-    LookAtRoom,
-    Receipts,
-    Role,
-    Room,
-    RoomMembers,
-    Rooms,
+    ListRoomMembers,
+    ListRooms,
+    RoomInfo,
+    RoomRole,
 )
 
 
@@ -45,11 +45,22 @@ def team(asker: Asker) -> Asker:
 
 def test_a_room_belongs_to_who_made_it(asker: Asker):
     made = asker.create("alice", "#Team", public=True, topic="what we do")
-    assert made.room == Room("#Team", True, "what we do", 1, Role.OWNER, invited=False)
+    assert made.room == RoomInfo("#Team", True, "what we do", 1, RoomRole.OWNER, invited=False)
     headers = f"{TIME}Event: created\n".encode()
-    entry = Entry(asker.members["alice"], 1, Kind.RECEIVED, 1, b"alice", b"", headers, time=NOW, room=b"#Team", place=1)
-    assert made.outcome == Outcome([entry])
-    entry.state = State.ACCEPTED
+    entry = LogEntry(
+        asker.members["alice"],
+        1,
+        EntryKind.RECEIVED,
+        1,
+        b"alice",
+        id=b"",
+        headers=headers,
+        time=NOW,
+        room=b"#Team",
+        place=1,
+    )
+    assert made.effects == Effects([entry])
+    entry.state = MessageState.ACCEPTED
     assert asker.log("alice") == [entry]
     assert asker.refusal(CreateRoom(asker.members["bob"], "#TEAM", False, "", NOW)) == "there is a room #TEAM already"
 
@@ -57,21 +68,21 @@ def test_a_room_belongs_to_who_made_it(asker: Asker):
 def test_a_private_room_is_there_only_for_those_in_it_and_those_invited(team: Asker):
     dora = team.members["dora"]
     requests = [
-        LookAtRoom(dora, "#team"),
-        RoomMembers(dora, "#team"),
+        GetRoom(dora, "#team"),
+        ListRoomMembers(dora, "#team"),
         JoinRoom(dora, "#team", NOW),
         InviteToRoom(dora, "#team", "bob", NOW),
         team.speech("dora"),
     ]
     for request in requests:
         assert team.refusal(request) == "there is no such room"
-    assert team.ask(Rooms(dora, 100)) == []
-    assert events(team.invite("alice", "Dora").outcome.entries) == ["alice Event: invited Room: #Team Member: dora"]
-    assert team.look("dora") == Room("#Team", False, "", 3, Role.NONE, invited=True)
+    assert team.ask(ListRooms(dora, 100)) == []
+    assert events(team.invite("alice", "Dora").effects.entries) == ["alice Event: invited Room: #Team Member: dora"]
+    assert team.look("dora") == RoomInfo("#Team", False, "", 3, RoomRole.NONE, invited=True)
     assert list(team.roles("dora")) == ["alice", "bob", "carol"]
-    assert team.ask(Rooms(dora, 100)) == [team.look("dora")]
+    assert team.ask(ListRooms(dora, 100)) == [team.look("dora")]
     assert team.refusal(team.speech("dora")) == "you are not in #Team"
-    assert team.join("dora").room == Room("#Team", False, "", 4, Role.MEMBER, invited=False)
+    assert team.join("dora").room == RoomInfo("#Team", False, "", 4, RoomRole.MEMBER, invited=False)
 
 
 def test_rooms_of_ones_own_are_listed_before_others(asker: Asker):
@@ -80,33 +91,35 @@ def test_rooms_of_ones_own_are_listed_before_others(asker: Asker):
     bob = asker.members["bob"]
     asker.join("bob", "#c")
     asker.invite("alice", "bob", "#d")
-    listed = [asker.ask(Rooms(bob, most)) for most in (3, 100)]
-    names = [[room.name for room in each if isinstance(room, Room)] for each in listed if isinstance(each, list)]
+    listed = [asker.ask(ListRooms(bob, most)) for most in (3, 100)]
+    names = [[room.name for room in each] for each in listed]
     assert names == [["#c", "#d", "#a"], ["#c", "#d", "#a", "#b"]]
 
 
 def test_a_public_room_is_found_and_joined_by_every_member(asker: Asker):
     asker.create("alice", "#open", public=True)
-    assert asker.ask(Rooms(asker.members["bob"], 100)) == [Room("#open", True, "", 1, Role.NONE, invited=False)]
+    assert asker.ask(ListRooms(asker.members["bob"], 100)) == [
+        RoomInfo("#open", True, "", 1, RoomRole.NONE, invited=False)
+    ]
     joined = asker.join("bob", "#OPEN")
-    assert [(entry.member, entry.peer) for entry in joined.outcome.entries] == [(1, b"bob"), (2, b"bob")]
-    assert asker.join("bob", "#open").outcome == Outcome(), "nothing happens the second time"
+    assert [(entry.member, entry.peer) for entry in joined.effects.entries] == [(1, b"bob"), (2, b"bob")]
+    assert asker.join("bob", "#open").effects == Effects(), "nothing happens the second time"
     assert asker.look("carol", "#open").members == 2
 
 
 def test_an_invitation_is_told_to_the_invited_member_alone(team: Asker):
     before = len(team.log("bob"))
-    (entry,) = team.invite("alice", "dora").outcome.entries
+    (entry,) = team.invite("alice", "dora").effects.entries
     assert (entry.member, entry.peer, entry.room, entry.place) == (team.members["dora"], b"alice", b"", 0)
     assert team.history("dora", "alice") == [entry]
     assert len(team.log("bob")) == before
-    assert team.invite("alice", "dora").outcome == Outcome(), "nor is it told twice"
+    assert team.invite("alice", "dora").effects == Effects(), "nor is it told twice"
 
 
 def test_what_happens_is_told_to_all_and_to_who_did_it(team: Asker):
     alice = team.members["alice"]
     team.change(ChangeRoom(alice, "#team", True, "plans", NOW))
-    team.appoint("alice", "bob", Role.MODERATOR)
+    team.appoint("alice", "bob", RoomRole.MODERATOR)
     team.dismiss("bob", "carol")
     team.leave("bob")
     told = [
@@ -126,11 +139,11 @@ def test_what_happens_is_told_to_all_and_to_who_did_it(team: Asker):
 
 
 def test_an_owner_who_leaves_is_followed_by_a_moderator_or_by_who_was_there_longest(team: Asker):
-    team.appoint("alice", "carol", Role.MODERATOR)
+    team.appoint("alice", "carol", RoomRole.MODERATOR)
     team.leave("alice")
-    assert team.roles("bob") == {"bob": Role.MEMBER, "carol": Role.OWNER}
+    assert team.roles("bob") == {"bob": RoomRole.MEMBER, "carol": RoomRole.OWNER}
     team.leave("carol")
-    assert team.roles("bob") == {"bob": Role.OWNER}
+    assert team.roles("bob") == {"bob": RoomRole.OWNER}
 
 
 def test_a_room_without_members_is_gone_and_another_of_its_name_is_another(asker: Asker):
@@ -138,7 +151,7 @@ def test_a_room_without_members_is_gone_and_another_of_its_name_is_another(asker
     asker.say("alice", b"secret", b"m1")
     asker.invite("alice", "bob")
     assert asker.leave("alice").room.members == 0
-    assert asker.refusal(LookAtRoom(asker.members["alice"], "#team")) == "there is no such room"
+    assert asker.refusal(GetRoom(asker.members["alice"], "#team")) == "there is no such room"
     assert asker.history("alice", "#team") == []
     assert bodies(asker.history("alice")) == [b"secret"], "what is in one's log stays there"
     asker.create("bob", public=True)
@@ -147,7 +160,10 @@ def test_a_room_without_members_is_gone_and_another_of_its_name_is_another(asker
         assert events(asker.history(name, "#team")) == ["bob Event: created", "carol Event: joined"]
     asker.join("alice")
     assert bodies(asker.history("alice", "#team")) == []
-    assert asker.refusal(asker.correction("alice", Action.EDIT, b"m1", b"other")) == "there is no such message of yours"
+    assert (
+        asker.refusal(asker.correction("alice", MessageAction.EDIT, b"m1", b"other"))
+        == "there is no such message of yours"
+    )
 
 
 def test_a_removed_member_leaves_its_rooms(team: Asker):
@@ -156,17 +172,17 @@ def test_a_removed_member_leaves_its_rooms(team: Asker):
     outcome = team.remove("alice")
     assert {entry.member for entry in outcome.entries} == {team.members["bob"], team.members["carol"]}
     assert events(team.log("bob"))[-1] == "alice Event: left"
-    assert team.roles("carol") == {"bob": Role.OWNER, "carol": Role.MEMBER}
+    assert team.roles("carol") == {"bob": RoomRole.OWNER, "carol": RoomRole.MEMBER}
     team.create("bob", "#den")
     team.add("alice")
-    assert team.ask(Rooms(team.members["alice"], 100)) == []
+    assert team.ask(ListRooms(team.members["alice"], 100)) == []
 
 
 def test_a_removed_member_is_invited_no_more(team: Asker):
     team.invite("alice", "dora")
     team.remove("dora")
     team.add("dora")
-    assert team.ask(Rooms(team.members["dora"], 100)) == []
+    assert team.ask(ListRooms(team.members["dora"], 100)) == []
 
 
 def test_there_are_limits(new_asker: AskerMaker):
@@ -192,16 +208,48 @@ def test_a_message_to_a_room_is_an_entry_for_each_of_its_members(team: Asker):
     sent = team.say("alice", b"hello", b"m1", "#TEAM")
     number, place = sent.message, 4
     assert (sent.place, sent.members) == (place, 2)
-    own = Entry(1, 4, Kind.SENT, number, b"#TEAM", b"m1", b"X-a: 1\n", b"hello", b"main", time=NOW, place=place)
+    own = LogEntry(
+        1,
+        4,
+        EntryKind.SENT,
+        number,
+        b"#TEAM",
+        id=b"m1",
+        headers=b"X-a: 1\n",
+        body=b"hello",
+        device=b"main",
+        time=NOW,
+        place=place,
+    )
     others = [
-        Entry(
-            2, 4, Kind.RECEIVED, number, b"alice", b"m1", b"X-a: 1\n", b"hello", time=NOW, room=b"#Team", place=place
+        LogEntry(
+            2,
+            4,
+            EntryKind.RECEIVED,
+            number,
+            b"alice",
+            id=b"m1",
+            headers=b"X-a: 1\n",
+            body=b"hello",
+            time=NOW,
+            room=b"#Team",
+            place=place,
         ),
-        Entry(
-            3, 3, Kind.RECEIVED, number, b"alice", b"m1", b"X-a: 1\n", b"hello", time=NOW, room=b"#Team", place=place
+        LogEntry(
+            3,
+            3,
+            EntryKind.RECEIVED,
+            number,
+            b"alice",
+            id=b"m1",
+            headers=b"X-a: 1\n",
+            body=b"hello",
+            time=NOW,
+            room=b"#Team",
+            place=place,
         ),
     ]
-    assert sent.outcome == Outcome([own, *others])
+    assert sent.effects == Effects([own, *others])
     assert [team.log(name)[-1] for name in ("alice", "bob", "carol")] == [own, *others]
     assert team.log("dora") == []
 
@@ -217,8 +265,8 @@ def test_who_is_not_in_a_room_cannot_send_to_it(team: Asker):
 
 def test_the_same_id_again_is_known_in_a_room(team: Asker):
     sent = team.say("alice", id=b"m1")
-    assert team.ask(team.speech("alice", id=b"m1")) == Known(sent.message, True, State.ACCEPTED, "")
-    assert team.ask(team.append("alice", "bob", id=b"m1")) == Known(sent.message, False, State.ACCEPTED, "")
+    assert team.ask(team.speech("alice", id=b"m1")) == Duplicate(sent.message, True, MessageState.ACCEPTED, "")
+    assert team.ask(team.append("alice", "bob", id=b"m1")) == Duplicate(sent.message, False, MessageState.ACCEPTED, "")
     assert team.say("alice").place == sent.place + 1, "it has taken no place"
 
 
@@ -227,9 +275,9 @@ def test_a_sender_is_told_how_many_have_it_and_that_all_do(team: Asker):
     first = team.ack("carol", 3)
     assert first.entries == []
     assert first.progress == [Progress(team.members["alice"], sent.message, b"#team", b"m1", 1, 2)]
-    assert team.ack("carol", 3).progress is None
+    assert team.ack("carol", 3).progress == []
     last = team.ack("bob", 4)
-    assert (brief(last.entries), last.progress) == ([(5, "DELIVERED", b"m1")], None)
+    assert (brief(last.entries), last.progress) == ([(5, "DELIVERED", b"m1")], [])
     assert last.entries[0].peer == b"#team"
 
 
@@ -244,14 +292,14 @@ def test_acknowledgements_of_several_messages_in_one_batch(team: Asker):
 def test_a_message_to_nobody_but_oneself_is_delivered_at_once(asker: Asker):
     asker.create("alice")
     sent = asker.say("alice", id=b"m1")
-    assert brief(sent.outcome.entries) == [(2, "SENT", b"m1"), (3, "DELIVERED", b"m1")]
+    assert brief(sent.effects.entries) == [(2, "SENT", b"m1"), (3, "DELIVERED", b"m1")]
     assert sent.members == 0
 
 
 def test_nobody_waits_for_events(team: Asker):
     for name in ("alice", "bob", "carol"):
         outcome = team.ack(name, len(team.log(name)))
-        assert (outcome.entries, outcome.progress) == ([], None)
+        assert (outcome.entries, outcome.progress) == ([], [])
 
 
 def test_a_full_mailbox_gets_no_message_and_the_sender_is_told_in_the_end(new_asker: AskerMaker):
@@ -264,10 +312,10 @@ def test_a_full_mailbox_gets_no_message_and_the_sender_is_told_in_the_end(new_as
     asker.send("bob", "carol")
     sent = asker.say("alice", id=b"m1")
     assert sent.members == 2
-    assert [entry.member for entry in sent.outcome.entries] == [1, 2]
-    assert asker.receipts("alice", "#team", b"m1") == {"bob": State.ACCEPTED, "carol": State.FAILED}
+    assert [entry.member for entry in sent.effects.entries] == [1, 2]
+    assert asker.receipts("alice", "#team", b"m1") == {"bob": MessageState.ACCEPTED, "carol": MessageState.FAILED}
     (failed,) = asker.ack("bob", 99).entries
-    assert (failed.kind, failed.reason) == (Kind.FAILED, "the mailbox of carol is full; 1 of 2 have it")
+    assert (failed.kind, failed.reason) == (EntryKind.FAILED, "the mailbox of carol is full; 1 of 2 have it")
     asker.leave("bob")
     assert asker.refusal(asker.speech("alice")) == "the mailbox of carol is full"
 
@@ -276,7 +324,7 @@ def test_a_refused_message_fails_for_that_member(team: Asker):
     team.say("alice", id=b"m1")
     team.refuse("bob", 4)
     assert brief(team.ack("carol", 3).entries) == [(5, "FAILED", b"m1")]
-    assert team.receipts("alice", "#team", b"m1") == {"bob": State.FAILED, "carol": State.DELIVERED}
+    assert team.receipts("alice", "#team", b"m1") == {"bob": MessageState.FAILED, "carol": MessageState.DELIVERED}
     assert bodies(team.history("bob", "#team")) == [b"hello"], "it is in the room even so"
 
 
@@ -286,17 +334,17 @@ def test_a_message_expires_for_those_who_do_not_have_it(team: Asker):
     team.ask(request)
     team.ack("carol", 3)
     outcome = team.ask(Expire(NOW + 1))
-    assert isinstance(outcome, Outcome)
-    assert [(entry.kind, entry.reason) for entry in outcome.entries] == [(Kind.FAILED, "expired; 1 of 2 have it")]
-    assert team.receipts("alice", "#team", b"m1") == {"bob": State.FAILED, "carol": State.DELIVERED}
+    assert isinstance(outcome, Effects)
+    assert [(entry.kind, entry.reason) for entry in outcome.entries] == [(EntryKind.FAILED, "expired; 1 of 2 have it")]
+    assert team.receipts("alice", "#team", b"m1") == {"bob": MessageState.FAILED, "carol": MessageState.DELIVERED}
 
 
 def test_a_removed_member_is_waited_for_no_more(team: Asker):
     team.say("alice", id=b"m1")
     team.ack("carol", 3)
-    failed = [entry for entry in team.remove("bob").entries if entry.kind is Kind.FAILED]
+    failed = [entry for entry in team.remove("bob").entries if entry.kind is EntryKind.FAILED]
     assert [(entry.id, entry.reason) for entry in failed] == [(b"m1", "bob is not a member any more; 1 of 2 have it")]
-    assert team.receipts("alice", "#team", b"m1") == {"carol": State.DELIVERED}
+    assert team.receipts("alice", "#team", b"m1") == {"carol": MessageState.DELIVERED}
 
 
 def test_who_leaves_still_gets_what_was_sent_before(team: Asker):
@@ -312,31 +360,31 @@ def test_who_leaves_still_gets_what_was_sent_before(team: Asker):
 
 def test_receipts_say_what_became_of_a_message_for_each(team: Asker):
     team.say("alice", id=b"m1")
-    assert team.receipts("alice", "#TEAM", b"m1") == {"bob": State.ACCEPTED, "carol": State.ACCEPTED}
+    assert team.receipts("alice", "#TEAM", b"m1") == {"bob": MessageState.ACCEPTED, "carol": MessageState.ACCEPTED}
     team.ack("bob", 4)
     outcome = team.read("carol", "#team", 3)
     assert brief(outcome.entries) == [(5, "DELIVERED", b"m1"), (4, "READ_HERE", b"")]
     here = outcome.entries[1]
     assert (here.peer, here.up_to) == (b"#Team", 3)
     assert team.log("carol")[-1] == here
-    assert team.receipts("alice", "#team", b"m1") == {"bob": State.DELIVERED, "carol": State.READ}
+    assert team.receipts("alice", "#team", b"m1") == {"bob": MessageState.DELIVERED, "carol": MessageState.READ}
     team.send("alice", "bob", id=b"m2")
-    assert team.receipts("alice", "BOB", b"m2") == {"bob": State.ACCEPTED}
+    assert team.receipts("alice", "BOB", b"m2") == {"bob": MessageState.ACCEPTED}
 
 
 def test_reading_in_a_room_of_two_tells_the_sender_nothing(asker: Asker):
     asker.gather("alice", "bob")
     asker.say("alice", id=b"m1")
     asker.ack("bob", 3)
-    assert [entry.kind for entry in asker.read("bob", "#team", 3).entries] == [Kind.READ_HERE]
-    assert asker.receipts("alice", "#team", b"m1") == {"bob": State.READ}
-    assert asker.history("alice", "#team")[-1].state is State.DELIVERED
+    assert [entry.kind for entry in asker.read("bob", "#team", 3).entries] == [EntryKind.READ_HERE]
+    assert asker.receipts("alice", "#team", b"m1") == {"bob": MessageState.READ}
+    assert asker.history("alice", "#team")[-1].state is MessageState.DELIVERED
 
 
 def test_receipts_are_for_the_sender_alone(team: Asker):
     team.say("alice", id=b"m1")
     for name, recipient, ident in (("bob", b"#team", b"m1"), ("alice", b"bob", b"m1"), ("alice", b"#team", b"m2")):
-        asked = Receipts(team.members[name], recipient, ident)
+        asked = ListReceipts(team.members[name], recipient, ident)
         assert team.refusal(asked) == "there is no such message of yours"
 
 
@@ -347,8 +395,8 @@ def test_history_is_what_was_sent_to_the_room(team: Asker):
     team.say("alice", b"one")
     team.say("bob", b"two")
     own, other = team.history("bob", "#TEAM", most=2)[::-1]
-    assert (own.kind, own.peer, own.room, own.place, own.seq, own.body) == (Kind.SENT, b"#team", b"", 5, 0, b"two")
-    assert (other.kind, other.peer, other.room, other.place) == (Kind.RECEIVED, b"alice", b"#Team", 4)
+    assert (own.kind, own.peer, own.room, own.place, own.seq, own.body) == (EntryKind.SENT, b"#team", b"", 5, 0, b"two")
+    assert (other.kind, other.peer, other.room, other.place) == (EntryKind.RECEIVED, b"alice", b"#Team", 4)
     assert other.seq == 0
     assert bodies(team.history("alice", "#team", before=5)) == [b"one"]
     result = team.ask(History(team.members["alice"], b"#team", 0, 0, 1))
@@ -436,11 +484,11 @@ def test_rooms_are_there_after_a_restart(new_asker: AskerMaker):
     asker.gather("alice", "bob")
     asker.change(ChangeRoom(asker.members["alice"], "#team", None, "plans", NOW))
     asker.invite("alice", "carol")
-    asker.appoint("alice", "bob", Role.MODERATOR)
+    asker.appoint("alice", "bob", RoomRole.MODERATOR)
     asker.say("alice", b"one")
     asker.reopen()
-    assert asker.look("carol") == Room("#Team", False, "plans", 2, Role.NONE, invited=True)
-    assert asker.roles("carol") == {"alice": Role.OWNER, "bob": Role.MODERATOR}
+    assert asker.look("carol") == RoomInfo("#Team", False, "plans", 2, RoomRole.NONE, invited=True)
+    assert asker.roles("carol") == {"alice": RoomRole.OWNER, "bob": RoomRole.MODERATOR}
     asker.join("carol")
     assert asker.say("carol", b"two").place == 7
     assert bodies(asker.history("carol", "#team")) == [b"two"]

@@ -4,6 +4,7 @@ TWOTICK_STORE_EXAMPLES says how many sequences are tried, 30 if it says nothing.
 """
 
 import os
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -13,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from tests.store.faults import Faults
 from tests.store.helpers import NOW
 from tests.store.test_model import kill
-from tests.store.test_stores_agree import WIDE, Pair, requests_with_rooms
+from tests.store.test_twins import WIDE, Pair, requests_with_rooms
 from twotick.store import (
     AddMember,
     CreateRoom,
@@ -39,7 +40,7 @@ class Machine(RuleBasedStateMachine):
         self.pair.disk.close()
         self.faults = Faults()
         self._open()
-        begin: list[Request] = [AddMember(name, "", NOW) for name in ("alice", "Bob", "carol", "dan")]
+        begin: list[Request[Any]] = [AddMember(name, "", NOW) for name in ("alice", "Bob", "carol", "dan")]
         self.pair.ask(begin)
         self.pair.ask([OpenDevice(1, "laptop", 0, NOW), OpenDevice(2, "laptop", 0, NOW)])
         self.pair.ask([CreateRoom(1, "#Team", public, "t", NOW), CreateRoom(2, "#den", not public, "", NOW)])
@@ -56,11 +57,11 @@ class Machine(RuleBasedStateMachine):
             self.pair.ask([Settle(0, False, "dan is gone", NOW)])
 
     @rule(batch=batches)
-    def ask(self, batch: list[Request]) -> None:
+    def ask(self, batch: list[Request[Any]]) -> None:
         self.pair.ask(batch)
 
     @rule(batch=batches, after=st.integers(0, 60))
-    def fail(self, batch: list[Request], after: int) -> None:
+    def fail(self, batch: list[Request[Any]], after: int) -> None:
         self.faults.left = after
         try:
             with self.faults.installed():  # it may open another connection

@@ -11,25 +11,22 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.store.helpers import NOW, Asker
-from twotick.store import schema, search
-from twotick.store.records import Action, Append, Entry, Kind, Prune
-from twotick.store.room_records import (
-    ChangeRoom,
-    Found,
-    Index,
-    Search,
-)
+from twotick.store.requests.messages import Append, EntryKind, LogEntry, MessageAction, Prune
+from twotick.store.requests.rooms import ChangeRoom
+from twotick.store.requests.search import SearchMessages, SearchPage
+from twotick.store.sqlite import schema
+from twotick.store.sqlite import word_index as search
 
 DAY = 86400.0
 
 
-def question(asker: Asker, name: str, query: str, peer: str = "", before: int = 0, most: int = 100) -> Search:
-    return Search(asker.members[name], query, peer.encode(), before, most, 1 << 30)
+def question(asker: Asker, name: str, query: str, peer: str = "", before: int = 0, most: int = 100) -> SearchMessages:
+    return SearchMessages(asker.members[name], query, peer.encode(), before, most, 1 << 30)
 
 
-def found(asker: Asker, name: str, query: str, peer: str = "") -> list[Entry]:
+def found(asker: Asker, name: str, query: str, peer: str = "") -> list[LogEntry]:
     result = asker.ask(question(asker, name, query, peer))
-    assert isinstance(result, Found), result
+    assert isinstance(result, SearchPage), result
     return result.entries
 
 
@@ -41,14 +38,14 @@ def ids(asker: Asker, name: str, query: str, peer: str = "") -> list[bytes]:
 def index(asker: Asker) -> int:
     """Ask for it until there is no more to do. Returns how often that was."""
     count = 1
-    while asker.ask(Index()):
+    while asker.store.tidy():
         count += 1
     return count
 
 
-def change(asker: Asker, sender: str, *recipients: str, action: Action, about: bytes, **more: object) -> None:
+def change(asker: Asker, sender: str, *recipients: str, action: MessageAction, about: bytes, **more: object) -> None:
     """Send a message that does something to an earlier one; its headers say so, as they do on the wire."""
-    header = {Action.EDIT: b"Edits", Action.DELETE: b"Deletes", Action.REACT: b"Reacts-to"}[action]
+    header = {MessageAction.EDIT: b"Edits", MessageAction.DELETE: b"Deletes", MessageAction.REACT: b"Reacts-to"}[action]
     request = asker.append(sender, *recipients, **more)  # type: ignore[arg-type]
     asker.store.apply([replace(request, action=action, about=about, headers=b"%b: %b\n" % (header, about))])
 
@@ -137,7 +134,7 @@ def test_any_query_is_answered(query: str):
     asker.add("alice", "bob", device="")
     asker.send("alice", "bob", body=b"ab x text word near")
     result = asker.ask(question(asker, "bob", query))
-    if isinstance(result, Found):
+    if isinstance(result, SearchPage):
         assert len(result.entries) <= 1
     else:
         asker.refusal(question(asker, "bob", query))
@@ -147,8 +144,8 @@ def test_any_query_is_answered(query: str):
 def test_found_messages_are_entries(asker: Asker):
     first = asker.send("alice", "bob", id=b"m1", body=b"red oats")
     second = asker.send("bob", "alice", id=b"m2", body=b"more red oats", time=NOW + 1)
-    assert found(asker, "bob", "oats") == [second.outcome.entries[0], first.outcome.entries[1]]
-    assert found(asker, "alice", "oats") == [second.outcome.entries[1], first.outcome.entries[0]]
+    assert found(asker, "bob", "oats") == [second.effects.entries[0], first.effects.entries[1]]
+    assert found(asker, "alice", "oats") == [second.effects.entries[1], first.effects.entries[0]]
     assert found(asker, "alice", "oats") == list(reversed(asker.log("alice")))
 
 
@@ -224,7 +221,7 @@ def test_long_texts_are_found_by_their_beginning(asker: Asker):
 
 def test_a_reaction_is_not_found(asker: Asker):
     asker.send("alice", "bob", id=b"m1", body=b"oats")
-    change(asker, "bob", "alice", action=Action.REACT, about=b"m1", id=b"m2", body=b"oats indeed")
+    change(asker, "bob", "alice", action=MessageAction.REACT, about=b"m1", id=b"m2", body=b"oats indeed")
     assert ids(asker, "alice", "oats") == [b"m1"]
 
 
@@ -236,13 +233,13 @@ def test_an_edit_changes_by_what_a_message_is_found(asker: Asker, indexed: bool)
     asker.send("alice", "bob", id=b"m1", body=b"red oats")
     if indexed:
         index(asker)
-    change(asker, "alice", "bob", action=Action.EDIT, about=b"m1", id=b"m2", body=b"blue oats")
+    change(asker, "alice", "bob", action=MessageAction.EDIT, about=b"m1", id=b"m2", body=b"blue oats")
     assert ids(asker, "bob", "red") == []
     assert ids(asker, "bob", "blue") == [b"m1"]
     assert ids(asker, "bob", "oats") == [b"m1"]
-    change(asker, "alice", "bob", action=Action.EDIT, about=b"m1", id=b"m3", body=b"\xff")
+    change(asker, "alice", "bob", action=MessageAction.EDIT, about=b"m1", id=b"m3", body=b"\xff")
     assert ids(asker, "bob", "blue") == []
-    change(asker, "alice", "bob", action=Action.EDIT, about=b"m1", id=b"m4", body=b"green oats")
+    change(asker, "alice", "bob", action=MessageAction.EDIT, about=b"m1", id=b"m4", body=b"green oats")
     assert ids(asker, "bob", "green") == [b"m1"]
 
 
@@ -250,10 +247,10 @@ def test_an_edit_changes_by_what_a_message_is_found(asker: Asker, indexed: bool)
 def test_a_deleted_message_is_not_found(asker: Asker, indexed: bool):
     asker.send("alice", "bob", id=b"m1", body=b"oats")
     asker.send("alice", "bob", id=b"m2", body=b"more oats")
-    change(asker, "alice", "bob", action=Action.EDIT, about=b"m2", id=b"m3", body=b"less oats")
+    change(asker, "alice", "bob", action=MessageAction.EDIT, about=b"m2", id=b"m3", body=b"less oats")
     if indexed:
         index(asker)
-    change(asker, "alice", "bob", action=Action.DELETE, about=b"m2", id=b"m4", body=b"")
+    change(asker, "alice", "bob", action=MessageAction.DELETE, about=b"m2", id=b"m4", body=b"")
     assert ids(asker, "bob", "oats") == [b"m1"]
     index(asker)
     assert ids(asker, "bob", "oats") == [b"m1"]
@@ -263,7 +260,7 @@ def test_what_a_blocked_user_edits_stays_as_it_is(asker: Asker):
     asker.send("alice", "bob", id=b"m1", body=b"red oats")
     index(asker)
     asker.set("bob", "alice", blocked=True)
-    change(asker, "alice", "bob", action=Action.EDIT, about=b"m1", id=b"m2", body=b"blue oats")
+    change(asker, "alice", "bob", action=MessageAction.EDIT, about=b"m1", id=b"m2", body=b"blue oats")
     asker.send("alice", "bob", id=b"m3", body=b"new oats")
     assert ids(asker, "bob", "oats") == [b"m1"]
     assert ids(asker, "bob", "red") == [b"m1"]
@@ -305,7 +302,7 @@ def test_members_of_a_room_find_what_was_sent_to_it(asker: Asker):
     sent = asker.send("alice", to="#team", id=b"m1", body=b"oats")
     asker.send("alice", "bob", id=b"m2", body=b"private oats")
     first = found(asker, "bob", "oats", "#TEAM")
-    assert first == [entry for entry in sent.outcome.entries if entry.kind is Kind.RECEIVED]
+    assert first == [entry for entry in sent.effects.entries if entry.kind is EntryKind.RECEIVED]
     assert (first[0].room, first[0].place) == (b"#Team", 3)
     assert ids(asker, "alice", "oats", "#team") == [b"m1"]
     assert ids(asker, "bob", "oats") == [b"m2", b"m1"]
@@ -358,7 +355,7 @@ def test_they_come_newest_first_in_pages(asker: Asker):
     before = 0
     for expected in (4, 4, 2):
         result = asker.ask(question(asker, "bob", "oats", before=before, most=4))
-        assert isinstance(result, Found)
+        assert isinstance(result, SearchPage)
         seen += [entry.id for entry in result.entries]
         assert len(result.entries) == expected
         before = result.before
@@ -370,10 +367,10 @@ def test_a_page_has_so_many_bytes(asker: Asker):
     for number in range(5):
         asker.send("alice", "bob", id=b"%d" % number, body=b"oats " * 10)
     result = asker.ask(replace(question(asker, "bob", "oats"), size=60))
-    assert isinstance(result, Found)
+    assert isinstance(result, SearchPage)
     assert [entry.id for entry in result.entries] == [b"4", b"3"]
     result = asker.ask(question(asker, "bob", "oats", before=result.before))
-    assert isinstance(result, Found)
+    assert isinstance(result, SearchPage)
     assert [entry.id for entry in result.entries] == [b"2", b"1", b"0"]
 
 
@@ -384,7 +381,7 @@ def test_no_more_than_so_many_messages_of_others_are_looked_at(asker: Asker):
     before, pages = 0, list[list[bytes]]()
     while not pages or before:
         result = asker.ask(question(asker, "bob", "oats", before=before))
-        assert isinstance(result, Found)
+        assert isinstance(result, SearchPage)
         before = result.before
         pages.append([entry.id for entry in result.entries])
     assert pages == [[], [], [b"m1"]]
@@ -394,7 +391,7 @@ def test_no_more_than_so_many_messages_of_others_are_looked_at(asker: Asker):
 def test_before_may_be_any_number(asker: Asker, before: int):
     asker.send("alice", "bob", id=b"m1", body=b"oats")
     result = asker.ask(question(asker, "bob", "oats", before=before))
-    assert isinstance(result, Found)
+    assert isinstance(result, SearchPage)
     assert len(result.entries) == 1
 
 
@@ -403,16 +400,16 @@ def test_before_may_be_any_number(asker: Asker, before: int):
 
 def test_messages_are_made_findable_a_few_at_a_time(asker: Asker):
     asker.store.apply([asker.append("alice", "bob", id=b"%d" % at, body=b"oats") for at in range(600)])
-    assert [asker.ask(Index()) for _ in range(4)] == [True, True, False, False]
+    assert [asker.store.tidy() for _ in range(4)] == [True, True, False, False]
     asker.store.apply([asker.append("alice", "bob", id=b"x%d" % at, body=b"x " * (1 << 16)) for at in range(20)])
-    assert [asker.ask(Index()) for _ in range(2)] == [True, False], "of long ones there are fewer"
+    assert [asker.store.tidy() for _ in range(2)] == [True, False], "of long ones there are fewer"
 
 
 def test_a_question_makes_findable_what_is_not_yet(asker: Asker):
     """But not more than some 2,000 messages."""
     asker.store.apply([asker.append("alice", "bob", id=b"%d" % at, body=b"oats") for at in range(2100)])
     result = asker.ask(question(asker, "bob", "oats", most=1))
-    assert isinstance(result, Found)
+    assert isinstance(result, SearchPage)
     assert result.entries[0].id == b"2047"
     assert ids(asker, "bob", "oats")[0] == b"2099"
 
@@ -425,7 +422,7 @@ def test_the_index_lasts(tmp_path: Path):
     asker.reopen()
     asker.send("alice", "bob", id=b"m2", body=b"oats")
     assert ids(asker, "bob", "oats") == [b"m2", b"m1"]
-    change(asker, "alice", "bob", action=Action.DELETE, about=b"m1", id=b"m3", body=b"")
+    change(asker, "alice", "bob", action=MessageAction.DELETE, about=b"m1", id=b"m3", body=b"")
     asker.reopen()
     assert ids(asker, "bob", "oats") == [b"m2"]
     assert asker.store.check() == []
@@ -467,9 +464,9 @@ def test_the_words_of_what_was_removed_leave_the_disk(tmp_path: Path, how: str):
     assert left(asker, b"quartziferous")
     match how:
         case "delete":
-            change(asker, "alice", "bob", action=Action.DELETE, about=b"m1", id=b"m2", body=b"")
+            change(asker, "alice", "bob", action=MessageAction.DELETE, about=b"m1", id=b"m2", body=b"")
         case "edit":
-            change(asker, "alice", "bob", action=Action.EDIT, about=b"m1", id=b"m2", body=b"other oats")
+            change(asker, "alice", "bob", action=MessageAction.EDIT, about=b"m1", id=b"m2", body=b"other oats")
         case "prune":
             asker.ack("bob", 2001)
             asker.ack("alice", 4000)
@@ -479,7 +476,7 @@ def test_the_words_of_what_was_removed_leave_the_disk(tmp_path: Path, how: str):
     while how == "prune" and asker.ask(Prune(NOW + 1, 0.0)):
         pass
     index(asker)
-    asker.ask(Index())
+    asker.store.tidy()
     assert not left(asker, b"uartziferous")
     assert asker.store.check() == []
     asker.store.close()
@@ -505,9 +502,9 @@ def test_words_leave_the_disk_while_others_come(tmp_path: Path):
     asker.send("alice", "bob", id=b"m1", body=b"Quartziferous oats")
     send(2000)
     index(asker)
-    change(asker, "alice", "bob", action=Action.DELETE, about=b"m1", id=b"m2", body=b"")
+    change(asker, "alice", "bob", action=MessageAction.DELETE, about=b"m1", id=b"m2", body=b"")
     steps = 0
-    while asker.ask(Index()):
+    while asker.store.tidy():
         send(50)
         steps += 1
     assert steps > 5
@@ -534,14 +531,14 @@ def test_no_file_holds_a_word_of_what_was_deleted(tmp_path: Path, monkeypatch: p
         if random.random() < 0.7:
             index(asker)
         for ident in random.sample(sorted(kept), random.randint(0, min(20, len(kept)))):
-            change(asker, "alice", "bob", action=Action.DELETE, about=ident, id=b"d" + ident, body=b"")
+            change(asker, "alice", "bob", action=MessageAction.DELETE, about=ident, id=b"d" + ident, body=b"")
             gone += kept.pop(ident)
-        asker.ask(Index())
+        asker.store.tidy()
     steps = 0
-    while asker.ask(Index()):
+    while asker.store.tidy():
         steps += 1
         assert steps < 200
-    # Words stand in the index without the letters that they begin with like the ones before them.
+    # WordIndex stand in the index without the letters that they begin with like the ones before them.
     found = [word for word in gone if left(asker, word[6:].encode())]
     assert (len(gone) > 100, found) == (True, [])
     for words in random.sample(sorted(kept.values()), 20):
@@ -558,9 +555,9 @@ def test_an_index_of_several_parts_is_searched_from_the_newest(asker: Asker, mon
     expected = [b"m%d" % at for at in reversed(range(40)) if at % 3]
     assert ids(asker, "bob", "oats") == expected
     first = asker.ask(question(asker, "bob", "oats", most=11))
-    assert isinstance(first, Found)
+    assert isinstance(first, SearchPage)
     rest = asker.ask(question(asker, "bob", "oats", before=first.before))
-    assert isinstance(rest, Found)
+    assert isinstance(rest, SearchPage)
     assert [entry.id for entry in first.entries + rest.entries] == expected
     monkeypatch.setattr(search, "CANDIDATES", 9)
     assert ids(asker, "bob", "oats") == expected[:9]
@@ -630,10 +627,10 @@ def test_the_index_leaves_the_journal_until_it_is_quiet(tmp_path: Path):
         return int(connection.execute("SELECT count(*) FROM journal").fetchone()[0])
 
     kept = in_journal()
-    asker.ask(Index())
+    asker.store.tidy()
     assert connection.execute("SELECT count(*) FROM word_0 WHERE word_0 MATCH 'oats'").fetchone() == (1,)
     assert in_journal() == kept > 0
-    asker.ask(Index())
+    asker.store.tidy()
     assert in_journal() == 0
     connection.close()
     assert ids(asker, "alice", "oats") == [b"m1"]

@@ -12,14 +12,9 @@ import pytest
 
 from tests.store.helpers import NOW, Asker
 from tests.store.sending_files import expire, offer, pieces, read, send_file, upload, with_file
-from twotick.store.file_records import PIECE, Offered, WritePiece
-from twotick.store.records import (
-    Action,
-    Appended,
-    Known,
-    Prune,
-    StoreLimits,
-)
+from twotick.store.port import StoreLimits
+from twotick.store.requests.files import PIECE, FileOffer, WritePiece
+from twotick.store.requests.messages import Appended, Duplicate, MessageAction, Prune
 
 DAY = 86400.0
 CONTENT = bytes(range(256)) * 1000  # 3 pieces of 64 KiB, and 59,392 bytes
@@ -61,32 +56,32 @@ def test_a_file_is_sent_and_read(asker: Asker):
 
 def test_it_goes_on_where_it_was(asker: Asker):
     announced = offer(asker, "alice", CONTENT)
-    assert asker.ask(announced) == Offered(b"key", 0)
+    assert asker.ask(announced) == FileOffer(b"key", 0)
     first, second, *others = pieces(asker, "alice", CONTENT)
-    assert asker.ask(first) == Offered(b"key", PIECE)
+    assert asker.ask(first) == FileOffer(b"key", PIECE)
     asker.reopen()
     again = replace(announced, key=b"another", name="other.png", time=NOW + 60)
-    assert asker.ask(again) == Offered(b"key", PIECE)
-    assert asker.ask(second) == Offered(b"key", 2 * PIECE)
+    assert asker.ask(again) == FileOffer(b"key", PIECE)
+    assert asker.ask(second) == FileOffer(b"key", 2 * PIECE)
     asker.reopen()
     for each in others:
         asker.ask(each)
-    assert asker.ask(again) == Offered(b"key", len(CONTENT))
+    assert asker.ask(again) == FileOffer(b"key", len(CONTENT))
     send_file(asker, "alice", "bob")
-    assert asker.ask(again) == Offered(b"key", len(CONTENT)), "also when it was sent: the answer may have been lost"
+    assert asker.ask(again) == FileOffer(b"key", len(CONTENT)), "also when it was sent: the answer may have been lost"
 
 
 def test_a_piece_that_is_not_the_next_changes_nothing(asker: Asker):
     asker.ask(offer(asker, "alice", CONTENT))
     first, second, third, fourth = pieces(asker, "alice", CONTENT)
-    assert asker.ask(second) == Offered(b"key", 0)
-    assert asker.ask(first) == Offered(b"key", PIECE)
-    assert asker.ask(first) == Offered(b"key", PIECE)
-    assert asker.ask(fourth) == Offered(b"key", PIECE)
-    assert asker.ask(second) == Offered(b"key", 2 * PIECE)
-    assert asker.ask(third) == Offered(b"key", 3 * PIECE)
-    assert asker.ask(fourth) == Offered(b"key", len(CONTENT))
-    assert asker.ask(replace(fourth, offset=len(CONTENT))) == Offered(b"key", len(CONTENT)), "it is complete"
+    assert asker.ask(second) == FileOffer(b"key", 0)
+    assert asker.ask(first) == FileOffer(b"key", PIECE)
+    assert asker.ask(first) == FileOffer(b"key", PIECE)
+    assert asker.ask(fourth) == FileOffer(b"key", PIECE)
+    assert asker.ask(second) == FileOffer(b"key", 2 * PIECE)
+    assert asker.ask(third) == FileOffer(b"key", 3 * PIECE)
+    assert asker.ask(fourth) == FileOffer(b"key", len(CONTENT))
+    assert asker.ask(replace(fourth, offset=len(CONTENT))) == FileOffer(b"key", len(CONTENT)), "it is complete"
     send_file(asker, "alice", "bob")
     assert read(asker, "bob", 3 * PIECE) == fourth.data
 
@@ -101,7 +96,7 @@ def test_a_piece_has_its_size(asker: Asker, length: int):
         asker.ask(piece)
     longer = replace(others[-1], data=others[-1].data + b"x")
     assert asker.refusal(longer) == "a piece has 65536 bytes, and the last one what is left"
-    assert asker.ask(others[-1]) == Offered(b"key", len(CONTENT))
+    assert asker.ask(others[-1]) == FileOffer(b"key", len(CONTENT))
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -119,7 +114,7 @@ def test_with_a_wrong_hash_it_is_gone(asker: Asker, restarted: bool):
     assert asker.refusal(with_file(asker, "alice", "bob")) == "there is no such file"
     expire(asker, NOW)
     assert held(asker) == (0, 0)
-    assert asker.ask(replace(announced, key=b"second")) == Offered(b"second", 0)
+    assert asker.ask(replace(announced, key=b"second")) == FileOffer(b"second", 0)
     for piece in (first, *others):
         asker.ask(replace(piece, key=b"second"))
     send_file(asker, "alice", "bob", key=b"second")
@@ -144,13 +139,13 @@ def test_many_files_come_at_once(asker: Asker):
     asker.store.apply([offer(asker, "alice", each, id=key, key=key) for key, each in contents.items()])
     asker.store.apply([pieces(asker, "alice", each, key)[0] for key, each in contents.items()])
     results = asker.store.apply([pieces(asker, "alice", each, key)[1] for key, each in contents.items()])
-    assert results == [Offered(key, len(each)) for key, each in contents.items()]
+    assert results == [FileOffer(key, len(each)) for key, each in contents.items()]
 
 
 def test_an_empty_file_is_complete_at_once(asker: Asker):
     announced = offer(asker, "alice", b"")
     assert asker.refusal(replace(announced, digest=sha256(b"x").digest())) == "this is not the hash of an empty file"
-    assert asker.ask(announced) == Offered(b"key", 0)
+    assert asker.ask(announced) == FileOffer(b"key", 0)
     send_file(asker, "alice", "bob")
     assert read(asker, "bob") == b""
 
@@ -160,7 +155,7 @@ def test_an_id_is_of_one_file_and_one_member(asker: Asker):
     reason = "another file was announced with this Id"
     assert asker.refusal(offer(asker, "alice", b"CONTENT")) == reason
     assert asker.refusal(offer(asker, "alice", b"content, longer")) == reason
-    assert asker.ask(offer(asker, "bob", b"CONTENT", key=b"bob's")) == Offered(b"bob's", 0)
+    assert asker.ask(offer(asker, "bob", b"CONTENT", key=b"bob's")) == FileOffer(b"bob's", 0)
 
 
 def test_nobody_else_writes_to_it(asker: Asker):
@@ -168,7 +163,7 @@ def test_nobody_else_writes_to_it(asker: Asker):
     (piece,) = pieces(asker, "alice", b"content")
     assert asker.refusal(replace(piece, member=asker.members["bob"])) == "there is no such file"
     assert asker.refusal(replace(piece, key=b"kez")) == "there is no such file"
-    assert asker.ask(piece) == Offered(b"key", 7)
+    assert asker.ask(piece) == FileOffer(b"key", 7)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +172,7 @@ def test_nobody_else_writes_to_it(asker: Asker):
 def test_a_name_is_kept_as_it_is(asker: Asker, name: str):
     asker.ask(offer(asker, "alice", b"", called=name))
     sent = send_file(asker, "alice", "bob")
-    assert b"\nFile-name: %b\n" % name.encode() in sent.outcome.entries[1].headers
+    assert b"\nFile-name: %b\n" % name.encode() in sent.effects.entries[1].headers
 
 
 @pytest.mark.parametrize(
@@ -193,23 +188,23 @@ def test_a_name_that_none_can_have_is_refused(asker: Asker, name: str):
 
 def test_a_file_is_not_too_large(tmp_path: Path):
     asker = new(tmp_path, StoreLimits(file_bytes=10))
-    assert asker.ask(offer(asker, "alice", bytes(10))) == Offered(b"key", 0)
+    assert asker.ask(offer(asker, "alice", bytes(10))) == FileOffer(b"key", 0)
     assert asker.refusal(offer(asker, "bob", bytes(11))) == "a file has at most 10 bytes"
     asker.store.close()
 
 
 def test_the_files_of_a_member_are_not_too_many(tmp_path: Path):
     asker = new(tmp_path, StoreLimits(files_bytes=3 * PIECE + 1))
-    assert asker.ask(offer(asker, "alice", bytes(PIECE + 1), id=b"1", key=b"1")) == Offered(b"1", 0)
+    assert asker.ask(offer(asker, "alice", bytes(PIECE + 1), id=b"1", key=b"1")) == FileOffer(b"1", 0)
     upload(asker, "alice", b"", b"2")
     send_file(asker, "alice", "bob", key=b"2")
     third = offer(asker, "alice", b"", id=b"3", key=b"3")
     reason = "the files of a member have at most 196609 bytes together"
-    assert asker.ask(third) == Offered(b"3", 0), "an empty one counts as a piece"
+    assert asker.ask(third) == FileOffer(b"3", 0), "an empty one counts as a piece"
     assert asker.refusal(offer(asker, "alice", b"", id=b"4", key=b"4")) == reason
-    assert asker.ask(offer(asker, "bob", bytes(3 * PIECE), id=b"5", key=b"5")) == Offered(b"5", 0)
+    assert asker.ask(offer(asker, "bob", bytes(3 * PIECE), id=b"5", key=b"5")) == FileOffer(b"5", 0)
     expire(asker, NOW + DAY)
-    assert asker.ask(offer(asker, "alice", bytes(2 * PIECE), id=b"4", key=b"4")) == Offered(b"4", 0)
+    assert asker.ask(offer(asker, "alice", bytes(2 * PIECE), id=b"4", key=b"4")) == FileOffer(b"4", 0)
     asker.store.close()
 
 
@@ -227,7 +222,7 @@ def test_a_file_that_is_gone_counts_until_it_is_removed(tmp_path: Path):
     assert asker.refusal(offer(asker, "alice", content, id=b"f2")).startswith("the files of a member have at most")
     expire(asker, NOW)
     assert held(asker) == (0, 0)
-    assert asker.ask(offer(asker, "alice", content, id=b"f2")) == Offered(b"key", 0)
+    assert asker.ask(offer(asker, "alice", content, id=b"f2")) == FileOffer(b"key", 0)
     assert asker.store.check() == []
     asker.store.close()
 
@@ -240,8 +235,8 @@ def test_what_is_known_of_it_travels(asker: Asker):
     sent = send_file(asker, "alice", "bob", id=b"m1")
     headers = b"X-a: 1\nFile: key\nFile-name: photo.png\nFile-size: 7\nFile-hash: %b\n"
     headers %= sha256(b"content").hexdigest().encode()
-    assert [entry.headers for entry in sent.outcome.entries] == [headers, headers]
-    assert asker.log("bob") == sent.outcome.entries[1:]
+    assert [entry.headers for entry in sent.effects.entries] == [headers, headers]
+    assert asker.log("bob") == sent.effects.entries[1:]
     assert asker.history("alice")[0].headers == headers
 
 
@@ -249,7 +244,7 @@ def test_it_belongs_to_one_message(asker: Asker):
     upload(asker, "alice")
     sent = send_file(asker, "alice", "bob", id=b"m1")
     again = asker.ask(with_file(asker, "alice", "bob", id=b"m1"))
-    assert isinstance(again, Known)
+    assert isinstance(again, Duplicate)
     assert again.message == sent.message
     reason = "the file was sent with another message"
     assert asker.refusal(with_file(asker, "alice", "bob", id=b"m2")) == reason
@@ -269,7 +264,7 @@ def test_what_cannot_be_sent(asker: Asker):
     assert asker.refusal(with_file(asker, "alice", "bob", "carol", live=True)) == reason
     assert asker.refusal(with_file(asker, "alice", "bob", "carol")) == reason
     assert asker.refusal(with_file(asker, "alice", "bob", to="all")) == reason
-    for action in (Action.EDIT, Action.DELETE, Action.REACT):
+    for action in (MessageAction.EDIT, MessageAction.DELETE, MessageAction.REACT):
         asker.send("alice", "bob", id=b"m%d" % action)
         request = replace(with_file(asker, "alice", "bob", body=b""), action=action, about=b"m%d" % action)
         assert asker.refusal(request) == "a message that changes another has no file"
@@ -373,10 +368,10 @@ def test_a_deleted_message_takes_its_file_along(asker: Asker, to: str):
     asker.gather("alice", "bob")
     upload(asker, "alice")
     send_file(asker, "alice", *(["bob"] if to == "bob" else []), to=to, id=b"m1")
-    asker.ask(asker.correction("alice", Action.EDIT, b"m1", b"other words", to=to, id=b"m2"))
+    asker.ask(asker.correction("alice", MessageAction.EDIT, b"m1", b"other words", to=to, id=b"m2"))
     assert read(asker, "bob") == b"content"
     assert b"\nFile: key\n" in asker.history("bob", "alice" if to == "bob" else to)[-2].headers
-    asker.ask(asker.correction("alice", Action.DELETE, b"m1", to=to, id=b"m3"))
+    asker.ask(asker.correction("alice", MessageAction.DELETE, b"m1", to=to, id=b"m3"))
     assert [read(asker, name) for name in asker.members] == [None, None, None]
     expire(asker, NOW)
     assert held(asker) == (0, 0)
@@ -400,7 +395,7 @@ def test_a_file_that_is_not_sent_is_gone_after_a_day(asker: Asker):
     expire(asker, NOW + DAY - 1)
     assert held(asker) == (1, 4)
     again = offer(asker, "alice", b"other", id=b"key", time=NOW + DAY)
-    assert asker.ask(replace(again, key=b"second")) == Offered(b"second", 0), "also before it is removed"
+    assert asker.ask(replace(again, key=b"second")) == FileOffer(b"second", 0), "also before it is removed"
     expire(asker, NOW + DAY)
     assert held(asker) == (1, 0)
 
@@ -462,15 +457,6 @@ def test_a_removed_file_is_not_left_on_the_disk(asker: Asker):
 
 
 # The rest
-
-
-def test_a_store_in_memory_takes_none():
-    asker = Asker()
-    asker.add("alice", "bob")
-    assert asker.refusal(offer(asker, "alice")) == "this server takes no files"
-    assert asker.refusal(pieces(asker, "alice", b"content")[0]) == "this server takes no files"
-    assert asker.refusal(with_file(asker, "alice", "bob")) == "this server takes no files"
-    assert asker.log("bob") == []
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -19,45 +20,39 @@ from tests.store.helpers import NOW, Asker
 from tests.store.world import Chat, Said, World, secrets
 from twotick.store import (
     Acknowledge,
-    Action,
     Append,
     Appended,
-    Appoint,
-    Audience,
     ChangeRoom,
-    Contact,
-    Contacts,
-    Conversation,
-    Conversations,
     ConversationSet,
     CreateRoom,
+    Effects,
+    EntryKind,
     Fetch,
-    Found,
+    GetRoom,
     History,
     InviteToRoom,
     JoinRoom,
-    Kind,
     LeaveRoom,
-    LookAtRoom,
+    ListAudience,
+    ListContacts,
+    ListConversations,
+    ListReceipts,
+    ListRoomMembers,
+    ListRooms,
     MarkRead,
-    Outcome,
-    Receipt,
-    Receipts,
+    MessageAction,
+    MessageState,
     Refusal,
     RemoveFromRoom,
     RemoveMember,
     Request,
-    Result,
-    Role,
-    Room,
     RoomChanged,
-    RoomMember,
-    RoomMembers,
-    Rooms,
-    Search,
+    RoomRole,
+    SearchMessages,
+    SearchPage,
     SetConversation,
+    SetRoomRole,
     SetShown,
-    State,
 )
 
 PEOPLE = ("alice", "bob", "carol", "dan")
@@ -76,7 +71,7 @@ DOINGS = (
 )
 """What somebody may do; more often what stands here more often."""
 
-LINES = {Action.EDIT: b"Edits", Action.DELETE: b"Deletes", Action.REACT: b"Reacts-to"}
+LINES = {MessageAction.EDIT: b"Edits", MessageAction.DELETE: b"Deletes", MessageAction.REACT: b"Reacts-to"}
 """The header by which a message does that (rule 13.1)."""
 
 
@@ -93,7 +88,7 @@ class Machine(RuleBasedStateMachine):
         self.world = World()
         self.numbers = count(1)
         self.times = count(1)
-        self.fresh: list[Result] = []
+        self.fresh: list[Any] = []
         self.create("alice", "#team", public)
         for name in ("bob", "carol"):
             self.invite("alice", name, "#team")
@@ -117,7 +112,7 @@ class Machine(RuleBasedStateMachine):
         """Mostly somebody who is in a room, if there is one, and rather those who may do more there."""
         chat = self.world.chats.get(room)
         names = sorted(self.names(set(chat.members))) if chat is not None else []
-        above = [name for name in names if self.role(name, room) > Role.MEMBER]
+        above = [name for name in names if self.role(name, room) > RoomRole.MEMBER]
         return data.draw(st.sampled_from([*above, *above, *above, *names, *names, *PEOPLE]))
 
     def outside(self, data: st.DataObject, room: str) -> str:
@@ -132,13 +127,13 @@ class Machine(RuleBasedStateMachine):
     def now(self) -> float:
         return NOW + next(self.times)
 
-    def ask(self, request: Request) -> Result:
+    def ask(self, request: Request[Any]) -> Any:
         """Ask the store. What it appends to a log is seen by that log's owner, once the model knows of it."""
         answer = self.asker.ask(request)
         self.fresh.append(answer)
         return answer
 
-    def ask_about_room(self, request: Request, member: int, room: str) -> Chat | None:
+    def ask_about_room(self, request: Request[Any], member: int, room: str) -> Chat | None:
         """Ask about a room. Returns it as it was, if it is answered. To outsiders it looks as if it was not there."""
         chat = self.world.chats.get(room)
         answer = self.ask(request)
@@ -225,10 +220,10 @@ class Machine(RuleBasedStateMachine):
 
     def appoints(self, data: st.DataObject) -> None:
         room = data.draw(rooms)
-        role = data.draw(st.sampled_from([Role.MEMBER, Role.MODERATOR, Role.OWNER]))
+        role = data.draw(st.sampled_from([RoomRole.MEMBER, RoomRole.MODERATOR, RoomRole.OWNER]))
         name, other = self.inside(data, room), self.inside(data, room)
         member = self.number(name)
-        chat = self.ask_about_room(Appoint(member, room, other, role, self.now()), member, room)
+        chat = self.ask_about_room(SetRoomRole(member, room, other, role, self.now()), member, room)
         if chat is not None:
             assert member in chat.members
             assert self.number(other) in chat.members
@@ -251,26 +246,28 @@ class Machine(RuleBasedStateMachine):
 
     # Messages
 
-    def append(self, name: str, to: str, action: Action, body: str, about: Said | None, about_name: str = "") -> Append:
+    def append(
+        self, name: str, to: str, action: MessageAction, body: str, about: Said | None, about_name: str = ""
+    ) -> Append:
         is_member = name in self.asker.members
         headers = b"X-a: %b\n" % self.secret().encode()
         if about is not None:
             headers += b"%b: %b\n" % (LINES[action], about.id)
         return Append(
-            self.number(name) if is_member else None,
-            name.encode(),
-            b"main" if is_member else b"",
-            b"id%d" % next(self.numbers) if is_member else b"",
-            to.encode(),
-            () if to.startswith("#") else (self.number(to),),
-            False,
-            headers,
-            body.encode(),
-            self.now(),
-            None,
-            action,
-            b"" if about is None else about.id,
-            about_name.encode(),
+            sender=self.number(name) if is_member else None,
+            sender_name=name.encode(),
+            device=b"main" if is_member else b"",
+            id=b"id%d" % next(self.numbers) if is_member else b"",
+            recipient=to.encode(),
+            members=() if to.startswith("#") else (self.number(to),),
+            live=False,
+            headers=headers,
+            body=body.encode(),
+            time=self.now(),
+            expires=None,
+            action=action,
+            about=b"" if about is None else about.id,
+            about_name=about_name.encode(),
         )
 
     def send(self, request: Append, name: str, to: str) -> Said | None:
@@ -313,14 +310,14 @@ class Machine(RuleBasedStateMachine):
         may = member != 99 and (to in self.asker.members if chat is None else member in chat.members)
         body = self.secret()
         if name in self.asker.members:
-            said = self.send(self.append(name, to, Action.NONE, body, None), name, to)
+            said = self.send(self.append(name, to, MessageAction.NONE, body, None), name, to)
             assert (said is not None) == may
 
     def guest_says(self, data: st.DataObject) -> None:
         name, to = "gus", data.draw(people)
         body, other = self.secret(), self.number(to)
         is_blocked = (other, name) in self.world.blocked
-        request = self.append(name, to, Action.NONE, body, None)
+        request = self.append(name, to, MessageAction.NONE, body, None)
         answer = self.ask(request)
         assert isinstance(answer, Appended) == (to in self.asker.members and not is_blocked)
         if isinstance(answer, Appended):
@@ -329,15 +326,15 @@ class Machine(RuleBasedStateMachine):
             self.world.say(Said(b"", 0, name, to, header, body, {other}))
 
     def edits(self, data: st.DataObject) -> None:
-        self.correct(Action.EDIT, data, is_own=data.draw(st.integers(0, 3)) > 0)
+        self.correct(MessageAction.EDIT, data, is_own=data.draw(st.integers(0, 3)) > 0)
 
     def deletes(self, data: st.DataObject) -> None:
-        self.correct(Action.DELETE, data, is_own=data.draw(st.booleans()))
+        self.correct(MessageAction.DELETE, data, is_own=data.draw(st.booleans()))
 
     def reacts(self, data: st.DataObject) -> None:
-        self.correct(Action.REACT, data, is_own=False)
+        self.correct(MessageAction.REACT, data, is_own=False)
 
-    def correct(self, action: Action, data: st.DataObject, *, is_own: bool) -> None:
+    def correct(self, action: MessageAction, data: st.DataObject, *, is_own: bool) -> None:
         """One of the last things that were said is changed, by who said it or by somebody else."""
         earlier = [said for said in self.world.said if said.id]
         if not earlier:
@@ -351,20 +348,20 @@ class Machine(RuleBasedStateMachine):
         chat = self.world.chats.get(target.to)
         may = False
         if chat is not None:
-            is_moderator = self.role(name, target.to) >= Role.MODERATOR
+            is_moderator = self.role(name, target.to) >= RoomRole.MODERATOR
             # Who has the name of somebody who was removed can only mean messages of its own by that name.
-            may_delete = is_moderator and action is Action.DELETE and name != target.name
+            may_delete = is_moderator and action is MessageAction.DELETE and name != target.name
             may = member in chat.members and target in chat.said and (is_author or may_delete)
         elif not target.to.startswith("#"):
             may = is_author and target.to in self.asker.members
-        may = may and target.action in (Action.NONE, Action.REACT) and target.header != ""
-        body = "" if action is Action.DELETE else self.secret()
+        may = may and target.action in (MessageAction.NONE, MessageAction.REACT) and target.header != ""
+        body = "" if action is MessageAction.DELETE else self.secret()
         about_name = "" if is_author else target.name
         said = self.send(self.append(name, target.to, action, body, target, about_name), name, target.to)
-        if action is Action.REACT:
+        if action is MessageAction.REACT:
             return
         assert (said is not None) == may
-        if said is not None and action is Action.DELETE:
+        if said is not None and action is MessageAction.DELETE:
             for gone in (target, *target.edits):
                 gone.header = gone.body = ""
         elif said is not None:
@@ -372,14 +369,14 @@ class Machine(RuleBasedStateMachine):
             if not said.is_blocked:
                 target.body = said.body
 
-    def role(self, name: str, room: str) -> Role:
-        answer = self.asker.ask(LookAtRoom(self.number(name), room))
-        return answer.room.role if isinstance(answer, RoomChanged) else Role.NONE
+    def role(self, name: str, room: str) -> RoomRole:
+        answer = self.asker.ask(GetRoom(self.number(name), room))
+        return answer.room.role if isinstance(answer, RoomChanged) else RoomRole.NONE
 
     def acknowledges(self, data: st.DataObject) -> None:
         name = data.draw(people)
         answer = self.ask(Acknowledge(self.number(name), b"main", EVERYTHING, self.now()))
-        assert isinstance(answer, Outcome)
+        assert isinstance(answer, Effects)
         for progress in answer.progress or []:
             (said,) = [said for said in self.world.said if said.id == progress.id]
             assert (said.sender, said.to) == (progress.member, progress.room.decode())
@@ -390,9 +387,9 @@ class Machine(RuleBasedStateMachine):
     def read(self, name: str, peer: str) -> None:
         member = self.number(name)
         answer = self.ask(MarkRead(member, b"main", peer.upper().encode(), EVERYTHING, self.now()))
-        assert isinstance(answer, Outcome)
+        assert isinstance(answer, Effects)
         if peer.startswith("#") or (member, peer) in self.world.blocked:
-            assert not [entry for entry in answer.entries if entry.kind is Kind.READ], "who is blocked is not told"
+            assert not [entry for entry in answer.entries if entry.kind is EntryKind.READ], "who is blocked is not told"
         read = {each for each in self.world.unread if each[0] == member and self._is_with(peer, *each)}
         self.world.unread -= read
 
@@ -436,7 +433,7 @@ class Machine(RuleBasedStateMachine):
         if member == 99:
             self.asker.add(name)
         else:
-            assert isinstance(self.ask(RemoveMember(name, self.now())), Outcome)
+            assert isinstance(self.ask(RemoveMember(name, self.now())), Effects)
             del self.asker.members[name]
             for room in list(world.chats):
                 was_in = member in world.chats[room].members
@@ -451,8 +448,8 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def what_was_told_at_once_may_be_seen(self) -> None:
         for answer in self.fresh:
-            outcome = answer.outcome if isinstance(answer, Appended | RoomChanged | ConversationSet) else answer
-            for entry in outcome.entries if isinstance(outcome, Outcome) else []:
+            outcome = answer.effects if isinstance(answer, Appended | RoomChanged | ConversationSet) else answer
+            for entry in outcome.entries if isinstance(outcome, Effects) else []:
                 assert set(secrets(entry)) <= self.world.may_see(entry.member)
         self.fresh.clear()
 
@@ -477,35 +474,35 @@ class Machine(RuleBasedStateMachine):
             said = secrets(self.asker.history(name, room.upper()))
             expected = world.chats[room].readable_by(member) if room in world.chats else []
             assert said == expected, room
-        found = self.asker.ask(Search(member, "secret*", b"", 0, EVERYTHING, EVERYTHING))
-        assert isinstance(found, Found)
+        found = self.asker.ask(SearchMessages(member, "secret*", b"", 0, EVERYTHING, EVERYTHING))
+        assert isinstance(found, SearchPage)
         assert set(secrets(found)) == world.found_by(member)
 
     def _look_at_rooms(self, name: str) -> None:
         world, member = self.world, self.number(name)
-        listed = self.asker.ask(Rooms(member, 100))
+        listed = self.asker.ask(ListRooms(member, 100))
         assert isinstance(listed, list)
-        shown = {(room.name, room.topic, room.members) for room in listed if isinstance(room, Room)}
+        shown = {(room.name, room.topic, room.members) for room in listed}
         known = {room: chat for room, chat in world.chats.items() if chat.is_known_to(member)}
         assert shown == {(room, chat.topic, len(chat.members)) for room, chat in known.items()}
         for room in ("#team", "#den"):
-            looks = [self.asker.ask(LookAtRoom(member, room)), self.asker.ask(RoomMembers(member, room))]
+            looks = [self.asker.ask(GetRoom(member, room)), self.asker.ask(ListRoomMembers(member, room))]
             if room in known:
                 assert secrets(looks) == [known[room].topic]
-                inside = {each.name for each in looks[1] if isinstance(each, RoomMember)}  # type: ignore[union-attr]
+                inside = {each.name for each in looks[1]}  # type: ignore[union-attr]
                 assert inside == self.names(set(known[room].members))
             else:
                 assert looks == [
-                    self.asker.ask(LookAtRoom(member, NO_ROOM)),
-                    self.asker.ask(RoomMembers(member, NO_ROOM)),
+                    self.asker.ask(GetRoom(member, NO_ROOM)),
+                    self.asker.ask(ListRoomMembers(member, NO_ROOM)),
                 ]
 
     def _look_at_conversations(self, name: str) -> None:
         world, member = self.world, self.number(name)
-        answer = self.asker.ask(Conversations(member, EVERYTHING))
+        answer = self.asker.ask(ListConversations(member, EVERYTHING))
         assert isinstance(answer, list)
         assert secrets(answer) == []
-        shown = {each.name: each.unread for each in answer if isinstance(each, Conversation)}
+        shown = {each.name: each.unread for each in answer}
         peers = {room for room, chat in world.chats.items() if member in chat.members}
         peers |= {peer for each, peer in world.talked | world.blocked if each == member and not peer.startswith("#")}
         assert shown.keys() == peers
@@ -515,30 +512,32 @@ class Machine(RuleBasedStateMachine):
             self._look_at_receipts(name, said)
 
     def _look_at_receipts(self, name: str, said: Said) -> None:
-        answer = self.asker.ask(Receipts(self.number(name), said.to.encode(), said.id))
+        answer = self.asker.ask(ListReceipts(self.number(name), said.to.encode(), said.id))
         if said.sender != self.number(name):
             assert isinstance(answer, Refusal)
             return
         assert isinstance(answer, list)
-        states = {each.name: each.state for each in answer if isinstance(each, Receipt)}
+        states = {each.name: each.state for each in answer}
         if said.to.startswith("#"):
             assert states.keys() == self.names(said.holders - {said.sender})
         else:
             assert states.keys() == {said.to}
-            assert not said.is_blocked or states[said.to] in (State.ACCEPTED, State.FAILED), "who is blocked sees it"
+            assert not said.is_blocked or states[said.to] in (MessageState.ACCEPTED, MessageState.FAILED), (
+                "who is blocked sees it"
+            )
 
     def _look_at_people(self, name: str) -> None:
         world, member = self.world, self.number(name)
         mates = {each for chat in world.chats.values() if member in chat.members for each in chat.members}
-        contacts = self.asker.ask(Contacts(member))
+        contacts = self.asker.ask(ListContacts(member))
         assert isinstance(contacts, list)
-        seen = {each.member: each.shown for each in contacts if isinstance(each, Contact)}
+        seen = {each.member: each.shown for each in contacts}
         assert seen.keys() == (mates | {writer for writer, to in world.wrote if to == member}) - {member}
         for other, is_shown in seen.items():
             assert is_shown == (other not in world.hidden and (other, name) not in world.blocked)
         blocked = {self.number(other) for each, other in world.blocked if each == member}
         audience = (mates | {to for writer, to in world.wrote if writer == member}) - blocked - {member}
-        assert self.asker.ask(Audience(member, b"")) == ([] if member in world.hidden else sorted(audience))
+        assert self.asker.ask(ListAudience(member, b"")) == ([] if member in world.hidden else sorted(audience))
 
 
 class OnDisk(Machine):

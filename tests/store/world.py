@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from twotick.store import Action
+from twotick.store import MessageAction
 
 
 def secrets(answer: object) -> list[str]:
@@ -22,7 +22,7 @@ class Said:
     header: str
     body: str
     holders: set[int]
-    action: Action = Action.NONE
+    action: MessageAction = MessageAction.NONE
     edits: "list[Said]" = field(default_factory=list["Said"])
     is_blocked: bool = False
 
@@ -72,7 +72,7 @@ class World:
         self.said.append(said)
         if said.to in self.chats:
             self.chats[said.to].said.append(said)
-        if said.action is Action.NONE and said.name:
+        if said.action is MessageAction.NONE and said.name:
             to_oneself = said.name == said.to
             self.unread.update((holder, said) for holder in said.holders if holder != said.sender or to_oneself)
 
@@ -94,7 +94,9 @@ class World:
     def found_by(self, member: int) -> set[str]:
         """All secrets in the messages that a member finds who looks for everything: in those with words."""
         open_rooms = [said for chat in self.chats.values() for said in chat.open_to(member)]
-        with_words = [said for said in self.held_by(member) + open_rooms if said.body and said.action is Action.NONE]
+        with_words = [
+            said for said in self.held_by(member) + open_rooms if said.body and said.action is MessageAction.NONE
+        ]
         return {secret for said in with_words for secret in said.secrets}
 
     def conversation(self, said: Said, member: int) -> str:

@@ -1,11 +1,12 @@
 """A process that writes to a store until it is killed, and says what the store has promised to keep."""
 
 from pathlib import Path
+from typing import Any
 
 from tests.store.helpers import NOW
-from twotick.store.records import Acknowledge, Append, StoreLimits
-from twotick.store.requests import Request
-from twotick.store.sqlite import SqliteStore
+from twotick.store.port import Request, StoreLimits
+from twotick.store.requests.messages import Acknowledge, Append
+from twotick.store.sqlite.store import SqliteStore
 
 
 def write(folder: str, alice: int, bob: int, first: int = 1) -> None:
@@ -22,13 +23,24 @@ def write(folder: str, alice: int, bob: int, first: int = 1) -> None:
     store = SqliteStore(Path(folder), StoreLimits())
     batch = 1
     while True:
-        requests: list[Request] = []
+        requests: list[Request[Any]] = []
         if first > 1:
             requests.append(Acknowledge(bob, b"main", first - 1, NOW))
         for number in range(first, first + batch):
             body = b"%d " % number * (number % 300)
             requests.append(
-                Append(alice, b"alice", b"main", b"%d" % number, b"bob", (bob,), False, b"X-a: 1\n", body, NOW)
+                Append(
+                    sender=alice,
+                    sender_name=b"alice",
+                    device=b"main",
+                    id=b"%d" % number,
+                    recipient=b"bob",
+                    members=(bob,),
+                    live=False,
+                    headers=b"X-a: 1\n",
+                    body=body,
+                    time=NOW,
+                )
             )
         store.apply(requests)
         first += batch

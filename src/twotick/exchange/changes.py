@@ -5,10 +5,10 @@ See docs/protocol.md, rules 13.1, 13.4 and 16.3.
 
 from typing import Final
 
-from twotick.store import Action, Append
+from twotick.store import Append, MessageAction
 from twotick.wire import Head, is_identifier, is_name
 
-_ACTIONS: Final = {b"edits": Action.EDIT, b"deletes": Action.DELETE, b"reacts-to": Action.REACT}
+_ACTIONS: Final = {b"edits": MessageAction.EDIT, b"deletes": MessageAction.DELETE, b"reacts-to": MessageAction.REACT}
 _HEADERS: Final = (*_ACTIONS, b"file")
 _KEY = 64
 """Bytes of the key of a file at most; those that are given out are shorter."""

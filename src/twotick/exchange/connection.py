@@ -5,7 +5,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeAlias
 
-from twotick.store import Entry
+from twotick.store import LogEntry
 from twotick.wire import Frame, Head, Side, Verb
 
 Pending: TypeAlias = "tuple[Connection, Head, int, float, Broadcast | None]"
@@ -113,7 +113,7 @@ class DeviceFeed:
 
     def __init__(self, connection: "Connection", covered: int) -> None:
         self.connection = connection
-        self.entries: list[Entry] = []
+        self.entries: list[LogEntry] = []
         self.size = 0
         self.covered = covered
         self.unanswered: list[int] = []

@@ -45,7 +45,7 @@ from twotick.exchange.questions import QUESTIONS, QUESTIONS_OF_SENDERS, Question
 from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.stored import reason_of
-from twotick.store import Member, OpenDevice, Opened, Refusal, StoreError
+from twotick.store import Member, OpenDevice, OpenedDevice, Refusal, StoreError
 from twotick.wire import (
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
@@ -402,15 +402,15 @@ class Connections:
         head: Head,
         member: Member,
         device: MemberDevice,
-        result: Opened | Refusal | StoreError,
+        result: OpenedDevice | Refusal | StoreError,
     ) -> None:
-        if isinstance(result, Opened):
+        if isinstance(result, OpenedDevice):
             self._register_member(connection, head, member, device, result)
         else:
             self.not_authenticated(connection, 104 if isinstance(result, Refusal) else 107, reason_of(result))
 
     def _register_member(
-        self, connection: Connection, head: Head, member: Member, device: MemberDevice, opened: Opened | None
+        self, connection: Connection, head: Head, member: Member, device: MemberDevice, opened: OpenedDevice | None
     ) -> None:
         if connection.closing or head.side is None:
             return
@@ -427,7 +427,7 @@ class Connections:
         self._extend(connection)
         self._members.join(connection, device, opened)
         if opened is not None and device.feed is not None:
-            self._outcomes.publish(opened.outcome)
+            self._outcomes.publish(opened.effects)
             self._feeds.pump(device.feed)
         self._go_on(connection, Stage.MEMBER_SENDING if opened is None else Stage.MEMBER_DEVICE)
 

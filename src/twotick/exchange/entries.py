@@ -2,15 +2,15 @@
 
 from typing import Final
 
-from twotick.store import Entry, Kind
+from twotick.store import EntryKind, LogEntry
 from twotick.wire import Verb, delivered, error, forward, frame
 
 # What is looked at for every entry.
-_RECEIVED: Final = Kind.RECEIVED
-_DELIVERED: Final = Kind.DELIVERED
+_RECEIVED: Final = EntryKind.RECEIVED
+_DELIVERED: Final = EntryKind.DELIVERED
 
 
-def entry_frame(entry: Entry, owner: bytes, *, numbered: bool = True, history: bytes | None = None) -> bytes:
+def entry_frame(entry: LogEntry, owner: bytes, *, numbered: bool = True, history: bytes | None = None) -> bytes:
     """An entry as the frame that a device is given.
 
     Args:
@@ -26,8 +26,8 @@ def entry_frame(entry: Entry, owner: bytes, *, numbered: bool = True, history: b
         return delivered(entry.peer, entry.id, seq)
     identifier = entry.id or None
     match entry.kind:
-        case Kind.RECEIVED | Kind.SENT:
-            sent = entry.kind is Kind.SENT
+        case EntryKind.RECEIVED | EntryKind.SENT:
+            sent = entry.kind is EntryKind.SENT
             return frame(
                 Verb.FORWARD,
                 owner if sent else entry.peer,
@@ -40,9 +40,9 @@ def entry_frame(entry: Entry, owner: bytes, *, numbered: bool = True, history: b
                 history=history,
                 state=entry.state.name.lower().encode() if sent and history is not None else None,
             )
-        case Kind.READ:
+        case EntryKind.READ:
             return frame(Verb.READ, entry.peer, id=identifier, seq=seq)
-        case Kind.FAILED:
+        case EntryKind.FAILED:
             return error(102, id=identifier, seq=seq, reason=entry.reason.encode())
-        case Kind.READ_HERE:
+        case EntryKind.READ_HERE:
             return frame(Verb.READ, entry.peer, seq=seq, up_to=entry.up_to)

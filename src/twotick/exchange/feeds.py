@@ -25,13 +25,13 @@ from twotick.exchange.members import ConnectedMembers
 from twotick.exchange.outcomes import Outcomes
 from twotick.exchange.output import Output
 from twotick.exchange.sent_messages import RESULTS, SentMessages
-from twotick.store import Entry, Fetch, Fetched, Kind, MarkRead, Outcome, Refuse, StoreError
+from twotick.store import Effects, EntryKind, Fetch, Fetched, LogEntry, MarkRead, Refuse, StoreError
 from twotick.wire import Frame, Head, Verb
 
 # These are looked at for every entry.
-_RECEIVED: Final = Kind.RECEIVED
-_SENT: Final = Kind.SENT
-_READ_HERE: Final = Kind.READ_HERE
+_RECEIVED: Final = EntryKind.RECEIVED
+_SENT: Final = EntryKind.SENT
+_READ_HERE: Final = EntryKind.READ_HERE
 _VERB_RECEIVED: Final = Verb.RECEIVED
 
 
@@ -65,7 +65,7 @@ class Feeds:
 
     # Entries
 
-    def note_outcome(self, outcome: Outcome) -> None:
+    def note_outcome(self, outcome: Effects) -> None:
         """Hand the entries that were appended to logs to the connected devices."""
         by_number = self._members.by_number
         for entry in outcome.entries:
@@ -83,7 +83,7 @@ class Feeds:
             if entry.kind in RESULTS:
                 self._sent_messages.note_result(member, entry)
 
-    def _add(self, feed: DeviceFeed, entry: Entry) -> None:
+    def _add(self, feed: DeviceFeed, entry: LogEntry) -> None:
         """Give a feed its next entry, and send it if nothing is before it and the window has room."""
         feed.covered = entry.seq
         if entry.kind is _SENT or entry.kind is _READ_HERE:
@@ -111,7 +111,7 @@ class Feeds:
             request = Fetch(device.member, feed.covered, FEED_ENTRIES, FEED_BYTES)
             self._output.ask(request, partial(self._fetched, connection, feed))
 
-    def _send(self, feed: DeviceFeed, entry: Entry) -> None:
+    def _send(self, feed: DeviceFeed, entry: LogEntry) -> None:
         feed.unanswered.append(entry.seq)
         if entry.kind is _RECEIVED:
             feed.messages.append(entry.seq)

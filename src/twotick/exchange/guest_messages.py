@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from twotick.exchange.connection import Connection
 from twotick.exchange.output import Output
 from twotick.exchange.relay import LATE, Relay
-from twotick.store import Outcome, State
+from twotick.store import Effects, MessageState
 from twotick.wire import Head, Verb, error, frame
 
 _STORE_LATE = 5.0
@@ -64,24 +64,24 @@ class GuestMessages:
     def tick(self, now: float) -> None:
         """Answer the classic guests whose messages are long overdue."""
         while self._due and self._due[0][0] <= now:
-            self._settle(self._due.popleft()[1], State.FAILED, LATE)
+            self._settle(self._due.popleft()[1], MessageState.FAILED, LATE)
 
-    def note_outcome(self, outcome: Outcome) -> None:
+    def note_outcome(self, outcome: Effects) -> None:
         """Tell guests what has become of their messages."""
         for message, state, reason in outcome.guests:
             self._settle(message, state, reason)
 
-    def _settle(self, message: int, state: State, reason: str) -> None:
+    def _settle(self, message: int, state: MessageState, reason: str) -> None:
         if message not in self._waiting:
             return
         sender, number, head = self._waiting[message]
-        if state is not State.DELIVERED or not sender.extended:
+        if state is not MessageState.DELIVERED or not sender.extended:
             del self._waiting[message]
             del self._numbers[sender][message]
         if not sender.extended:
-            self._relay.reply(sender, number, head, reason if state is State.FAILED else None)
-        elif state is State.FAILED:
+            self._relay.reply(sender, number, head, reason if state is MessageState.FAILED else None)
+        elif state is MessageState.FAILED:
             self._output.write(sender, error(102, id=head.id, reason=reason.encode()))
         else:
-            verb = Verb.READ if state is State.READ else Verb.SENT
+            verb = Verb.READ if state is MessageState.READ else Verb.SENT
             self._output.write(sender, frame(verb, head.name, id=head.id))

@@ -7,7 +7,7 @@ from twotick.exchange.connection import Connection, DeviceFeed, MemberDevice
 from twotick.exchange.outcomes import Outcomes
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
-from twotick.store import Acknowledge, Member, Opened
+from twotick.store import Acknowledge, Member, OpenedDevice
 from twotick.wire import error
 
 
@@ -95,7 +95,7 @@ class ConnectedMembers:
             for connection in (*member.senders, *(feed.connection for feed in member.feeds))
         ]
 
-    def join(self, connection: Connection, device: MemberDevice, opened: Opened | None) -> None:
+    def join(self, connection: Connection, device: MemberDevice, opened: OpenedDevice | None) -> None:
         """Add a connection of a member, and close an older one of the same device (rule 11.2).
 
         Args:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from twotick.exchange.output import Output
-from twotick.store import Acknowledge, Expire, MarkRead, Outcome, Refuse, Settle, StoreError
+from twotick.store import Acknowledge, Effects, Expire, MarkRead, Refuse, Settle, StoreError
 
 
 class Outcomes:
@@ -18,9 +18,9 @@ class Outcomes:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self.listeners: list[Callable[[Outcome], None]] = []
+        self.listeners: list[Callable[[Effects], None]] = []
 
-    def publish(self, outcome: Outcome) -> None:
+    def publish(self, outcome: Effects) -> None:
         """Pass an outcome on."""
         for listener in self.listeners:
             listener(outcome)
@@ -32,6 +32,6 @@ class Outcomes:
         """
         self._output.ask(request, self._answered)
 
-    def _answered(self, result: Outcome | StoreError) -> None:
-        if isinstance(result, Outcome):
+    def _answered(self, result: Effects | StoreError) -> None:
+        if isinstance(result, Effects):
             self.publish(result)

@@ -24,7 +24,7 @@ class Output:
     def __init__(self) -> None:
         self.written: deque[Connection] = deque()
         self.changed: deque[Connection] = deque()
-        self.requests: list[tuple[Request, Callback]] = []
+        self.requests: list[tuple[Request[Any], Callback]] = []
 
     def write(self, connection: Connection, *chunks: bytes) -> None:
         """Write to a connection, unless it is closing."""
@@ -44,6 +44,6 @@ class Output:
         connection.next_answer = GONE
         self.changed.append(connection)
 
-    def ask(self, request: Request, callback: Callback) -> None:
+    def ask(self, request: Request[Any], callback: Callback) -> None:
         """Send a request to the store."""
         self.requests.append((request, callback))

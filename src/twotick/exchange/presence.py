@@ -16,7 +16,7 @@ from typing import Any
 
 from twotick.exchange.connection import Connection, MemberDevice, NotUnderstood
 from twotick.exchange.output import Output
-from twotick.store import Audience, Contact, Contacts, Request, StoreError
+from twotick.store import Contact, ListAudience, ListContacts, Request, StoreError
 from twotick.wire import Head, Verb, frame, is_name, is_room, time_text
 
 HERE = b"here"
@@ -88,7 +88,7 @@ class PresenceTracker:
             presence = self._members[member]
             if presence.state != presence.told:
                 presence.told = presence.state
-                audience = Audience(member, b"", presence.state == GONE)
+                audience = ListAudience(member, b"", presence.state == GONE)
                 self._output.ask(audience, partial(self._tell, member, presence.news()))
             if not presence.said:
                 del self._members[member]
@@ -142,7 +142,7 @@ class PresenceTracker:
 
     # Who may see whom
 
-    def change_audience(self, member: int, peer: bytes, request: Request, callback: Callable[[Any], None]) -> None:
+    def change_audience(self, member: int, peer: bytes, request: Request[Any], callback: Callable[[Any], None]) -> None:
         """Send the store a request that changes who may see a member, and tell those whom that concerns.
 
         Args:
@@ -152,9 +152,9 @@ class PresenceTracker:
             callback: called with the answer.
         """
         before: list[list[int] | StoreError] = []
-        self._output.ask(Audience(member, peer), before.append)
+        self._output.ask(ListAudience(member, peer), before.append)
         self._output.ask(request, callback)
-        self._output.ask(Audience(member, peer), partial(self._audience_changed, member, before))
+        self._output.ask(ListAudience(member, peer), partial(self._audience_changed, member, before))
 
     def _audience_changed(
         self, member: int, before: list[list[int] | StoreError], after: list[int] | StoreError
@@ -169,13 +169,13 @@ class PresenceTracker:
     def begin(self, member: int, peer: bytes) -> None:
         """Tell a user, or those in a room, where a member is whom they see from now on (rule 15.5)."""
         if self._watchers and member in self._members:
-            self._output.ask(Audience(member, peer), partial(self._tell_present, member))
+            self._output.ask(ListAudience(member, peer), partial(self._tell_present, member))
 
     def join(self, member: int, room: bytes) -> None:
         """Tell a member who may have joined a room of the others there, and the others of the member."""
         self.begin(member, room)
         if member in self._watchers:
-            self._output.ask(Contacts(member, room), partial(self._tell_of_all, member))
+            self._output.ask(ListContacts(member, room), partial(self._tell_of_all, member))
 
     def _tell_present(self, member: int, audience: list[int] | StoreError) -> None:
         presence = self._members.get(member)
@@ -217,7 +217,7 @@ class PresenceTracker:
             return
         typed[head.key] = now
         news = frame(Verb.TYPING, connection.name, to=head.name if is_room(head.name) else None)
-        self._output.ask(Audience(device.member, head.key), partial(self._tell_typing, news))
+        self._output.ask(ListAudience(device.member, head.key), partial(self._tell_typing, news))
 
     def _tell_typing(self, news: bytes, audience: list[int] | StoreError) -> None:
         if isinstance(audience, StoreError):

@@ -11,7 +11,7 @@ from twotick.exchange.connection import MemberDevice
 from twotick.exchange.entries import entry_frame
 from twotick.exchange.members import ConnectedMember, ConnectedMembers
 from twotick.exchange.output import Output
-from twotick.store import Entry, Kind, Outcome, Progress
+from twotick.store import Effects, EntryKind, LogEntry, Progress
 from twotick.wire import Verb, frame
 
 _MOST_MESSAGES = 1024
@@ -21,7 +21,7 @@ _MOST_PROGRESS = 4096
 """The most messages whose senders are told at one tick how many members have them. The senders of others are told when
 all have them."""
 
-RESULTS: Final = (Kind.DELIVERED, Kind.READ, Kind.FAILED)
+RESULTS: Final = (EntryKind.DELIVERED, EntryKind.READ, EntryKind.FAILED)
 """The kinds of entries that say what has become of a message."""
 
 
@@ -46,18 +46,18 @@ class SentMessages:
             if len(device.sent) > _MOST_MESSAGES:
                 device.sent.popitem(last=False)
 
-    def note_result(self, sender: ConnectedMember, entry: Entry) -> None:
+    def note_result(self, sender: ConnectedMember, entry: LogEntry) -> None:
         """Tell the connections of a member that only send what has become of a message."""
         if self._progress:
             self._progress.pop(entry.message, None)
         for connection in sender.senders:
             device = connection.device
             if device is not None and device.sent is not None and entry.message in device.sent:
-                if entry.kind is not Kind.DELIVERED:
+                if entry.kind is not EntryKind.DELIVERED:
                     del device.sent[entry.message]
                 self._output.write(connection, entry_frame(entry, connection.name, numbered=False))
 
-    def note_outcome(self, outcome: Outcome) -> None:
+    def note_outcome(self, outcome: Effects) -> None:
         """Note how many members of a room have a message; the sender is told at the next tick (rule 12.6)."""
         for progress in outcome.progress or ():
             if progress.member in self._members.by_number:

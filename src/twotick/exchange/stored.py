@@ -19,7 +19,7 @@ from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.relay import LEFT, Relay
 from twotick.exchange.sent_messages import SentMessages
-from twotick.store import Append, Appended, Known, Refusal, Settle, State, StoreError
+from twotick.store import Append, Appended, Duplicate, MessageState, Refusal, Settle, StoreError
 from twotick.wire import Head, Verb, accepted, frame
 
 _SECONDS = re.compile(rb"[0-9]{1,10}")
@@ -55,7 +55,7 @@ class _PendingAppend:
         self.device = device
         self.guests = guests
 
-    def __call__(self, result: Appended | Known | Refusal | StoreError) -> None:
+    def __call__(self, result: Appended | Duplicate | Refusal | StoreError) -> None:
         """Take the answer."""
         self.stored.is_stored(self, result)
 
@@ -149,13 +149,13 @@ class StoredMessages:
             return now + int(seconds)
         return None
 
-    def is_stored(self, asked: _PendingAppend, result: Appended | Known | Refusal | StoreError) -> None:
+    def is_stored(self, asked: _PendingAppend, result: Appended | Duplicate | Refusal | StoreError) -> None:
         """Take the store's answer to a message."""
         sender, number, head = asked.sender, asked.number, asked.head
         device, guests = asked.device, asked.guests
         sender.unsent_bytes -= len(asked.body)
         if not isinstance(result, Appended):  # nearly every answer is an Appended, so that is asked for first
-            if isinstance(result, Known):
+            if isinstance(result, Duplicate):
                 self._answer_again(sender, number, head, result)
             else:
                 self._relay.reply(sender, number, head, reason_of(result))
@@ -170,13 +170,13 @@ class StoredMessages:
             if head.key != b"all" and not guests:
                 self._accept(sender, head, device, result)
             self._relay.count_answer(sender)
-        self._outcomes.publish(result.outcome)
+        self._outcomes.publish(result.effects)
         if guests:
             self._deliver_to_guests(asked, guests, result.message)
 
     def _accept(self, sender: Connection, head: Head, device: MemberDevice | None, stored: Appended) -> None:
         """Write ACCEPTED (rules 11.6 and 12.5). A device that receives is told the number of the entry in its log."""
-        seq = stored.outcome.entries[0].seq if device is not None and device.feed is not None else None
+        seq = stored.effects.entries[0].seq if device is not None and device.feed is not None else None
         if stored.place:
             answer = frame(Verb.ACCEPTED, head.name, id=head.id, seq=seq, place=stored.place, members=stored.members)
         else:
@@ -196,11 +196,11 @@ class StoredMessages:
         """Tell the store what became of a message at the guests."""
         self._outcomes.ask(Settle(message, failure is None, failure or "", self._arrival.now()))
 
-    def _answer_again(self, sender: Connection, number: int, head: Head, known: Known) -> None:
+    def _answer_again(self, sender: Connection, number: int, head: Head, known: Duplicate) -> None:
         """Answer a SEND whose Id was used before with what is known of that message (rule 11.7)."""
         if not known.same:
             self._relay.reply(sender, number, head, "this Id was used for another message")
-        elif known.state is State.FAILED:
+        elif known.state is MessageState.FAILED:
             self._relay.reply(sender, number, head, known.reason)
         else:
             verbs = (Verb.ACCEPTED, Verb.SENT, Verb.READ)[: known.state]

@@ -22,8 +22,8 @@ from twotick.server.logins import Logins
 from twotick.server.logs import log
 from twotick.server.options import RETENTION, ServerLimits
 from twotick.server.secrets import new_token, token_digest
-from twotick.server.storage import DiskStorage, MemoryStorage, Storage
-from twotick.store import Members, MemoryStore, SqliteStore
+from twotick.server.storage import Storage
+from twotick.store import ListMembers, Store
 from twotick.wire import HeadCache
 
 _TICK = 0.25
@@ -54,7 +54,7 @@ class Server:
     def __init__(
         self,
         limits: ServerLimits,
-        store: SqliteStore | MemoryStore | None = None,
+        store: Store | None = None,
         sign_up: SignUp = SignUp.CLOSED,
         retention: float = RETENTION,
     ) -> None:
@@ -70,12 +70,11 @@ class Server:
         self._flushed: asyncio.Event | None = None
         self._turned_away = 0
         self.exchange = Exchange(limits.exchange, self._loop.time(), new_token=_new_token)
-        self._storage: Storage | None = None
-        if isinstance(store, MemoryStore):
-            self._storage = MemoryStorage(store)
-        elif store is not None:
-            self._storage = DiskStorage(store, self.exchange.know, self.flush_soon)
-        self._jobs = None if self._storage is None else PeriodicJobs(self._storage, retention)
+        self._storage = None
+        self._jobs = None
+        if store is not None:
+            self._storage = Storage(store, self.flush_soon, self._store_changed)
+            self._jobs = PeriodicJobs(self._storage, retention, self.exchange.know)
         authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
         self._logins = Logins(self.exchange, authenticator, self.flush_soon)
         self.heads = HeadCache(limits.max_body)
@@ -96,7 +95,7 @@ class Server:
             OSError: the server cannot listen there.
         """
         if self._storage is not None and not self._listeners:
-            self.exchange.know(await self._storage.ask(Members()))  # before a guest can ask for one of their names
+            self.exchange.know(await self._storage.ask(ListMembers()))  # before a guest can ask for one of their names
         listener = await self._loop.create_server(lambda: SocketConnection(self), host, port, backlog=4096, ssl=tls)
         self._listeners.append(listener)
         if self._timer is None:
@@ -125,6 +124,10 @@ class Server:
             self._timer.cancel()
         if self._storage is not None:
             await self._storage.close()
+
+    def _store_changed(self) -> None:
+        if self._jobs is not None:
+            self._jobs.changed()
 
     @property
     def _asking(self) -> bool:

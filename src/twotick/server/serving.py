@@ -12,7 +12,7 @@ from twotick.server import logs
 from twotick.server.options import ServerOptions, check
 from twotick.server.server import Server
 from twotick.server.tls import certificate_fingerprint, server_context
-from twotick.store import MemoryStore, SqliteStore
+from twotick.store import SqliteStore, Store
 
 _GARBAGE = (50_000, 10, 10)
 """The thresholds of Python's garbage collector. Each message is a few objects, most of which live for a moment, and
@@ -59,9 +59,7 @@ def serve(options: ServerOptions, announce: Callable[[str, int, str | None], Non
         context = server_context(options.tls_certificate, options.tls_key)
         certificate = context, certificate_fingerprint(options.tls_certificate)
     logs.configure()
-    store = (
-        MemoryStore(options.store_limits) if options.data is None else SqliteStore(options.data, options.store_limits)
-    )
+    store = SqliteStore(options.data, options.store_limits)
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -72,7 +70,7 @@ async def _serve(
     options: ServerOptions,
     plain_host: str,
     certificate: tuple[ssl.SSLContext, str] | None,
-    store: SqliteStore | MemoryStore,
+    store: Store,
     announce: Callable[[str, int, str | None], None],
 ) -> None:
     loop = asyncio.get_running_loop()

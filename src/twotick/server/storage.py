@@ -1,159 +1,142 @@
-"""How the server asks its store: in a thread if the disk has to be waited for, at once if not."""
+"""Asks the store in a thread of its own, so that the event loop never waits for the disk."""
 
 import asyncio
 import queue
 import threading
-from abc import ABC, abstractmethod
+import time
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
-from twotick.store import Member, Members, MemoryStore, Request, SqliteStore, StoreError
+from twotick.store import Answer, Request, Store, StoreError
 
 _BATCH = 512
-"""Requests in one transaction at most, so that the first of them need not wait for very many others."""
+"""The most requests in one transaction, so that the first of them does not wait for very many others."""
 
-_Asked: TypeAlias = tuple[Request, Callable[[Any], None]]
+_IDLE = 1.0
+"""Seconds between steps of tidying while there is nothing to tidy."""
+
+_AFTER_FAILURE = 60.0
+"""Seconds until the next step of tidying after one has failed."""
+
+Asked: TypeAlias = tuple[Request[Any], Callable[[Any], None]]
+"""A request, and the callback that takes its answer or the StoreError."""
 
 
-class Storage(ABC):
-    """A store, as the server uses it.
+class Storage:
+    """A store in a thread: what arrives while the thread is busy goes into its next transaction.
 
-    The number of requests that wait is bounded by those who ask: a connection has few requests at a time.
+    The number of waiting requests is bounded by those who ask: a connection has few requests at a time.
+
+    Args:
+        store: the store; from now on only the thread uses it.
+        on_answers: called in the event loop after callbacks were called.
+        on_change: called in the event loop when another process has changed the database.
 
     Attributes:
         waiting: how many requests have no answer yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store, on_answers: Callable[[], None], on_change: Callable[[], None]) -> None:
         self.waiting = 0
+        self._store = store
+        self._on_answers = on_answers
+        self._on_change = on_change
+        self._loop = asyncio.get_running_loop()
+        self._asked: queue.SimpleQueue[list[Asked] | None] = queue.SimpleQueue()
+        self._next_tidying = 0.0
+        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
+        self._thread.start()
 
-    @abstractmethod
-    def submit(self, asked: list[_Asked]) -> None:
-        """Have requests carried out, and their callbacks called with the answers or with a StoreError, in order."""
+    def submit(self, asked: list[Asked]) -> None:
+        """Carry out requests, and call their callbacks with the answers or with a StoreError, in order."""
+        self.waiting += len(asked)
+        self._asked.put(asked)
 
-    @abstractmethod
-    def look_for_members(self) -> None:
-        """Find out whether another process has changed the members."""
+    def look_for_changes(self) -> None:
+        """Find out whether another process has changed the database."""
+        self._asked.put([])
 
-    @abstractmethod
-    async def close(self) -> None:
-        """Carry out what was asked, and close the store."""
-
-    async def ask(self, request: Request) -> Any:
-        """Have one request carried out.
+    async def ask(self, request: Request[Answer]) -> Answer:
+        """Carry out one request.
 
         Returns:
             Its answer.
 
         Raises:
-            StoreError: it could not be done.
+            StoreError: it could not be carried out.
         """
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.submit([(request, lambda result: None if answer.done() else answer.set_result(result))])
-        result = await answer
-        if isinstance(result, StoreError):
-            raise result
-        return result
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
+        def take(result: Answer | StoreError) -> None:
+            if answered.done():  # the task that asked was cancelled
+                return
+            if isinstance(result, StoreError):
+                answered.set_exception(result)
+            else:
+                answered.set_result(result)
 
-class MemoryStorage(Storage):
-    """A store that answers at once.
-
-    Args:
-        store: the store.
-    """
-
-    def __init__(self, store: MemoryStore) -> None:
-        super().__init__()
-        self._store = store
-
-    def submit(self, asked: list[_Asked]) -> None:
-        """See Storage."""
-        self._store.answer(asked)
-
-    def look_for_members(self) -> None:
-        """See Storage. No other process has a part in it."""
+        self.submit([(request, take)])
+        return await answered
 
     async def close(self) -> None:
-        """See Storage."""
-        self._store.close()
-
-
-class DiskStorage(Storage):
-    """A store in a thread of its own: whatever comes in while it is busy goes into its next transaction.
-
-    Args:
-        store: the store; from now on it is used by the thread alone.
-        on_members: called with all members when another process has changed them, and once at the start.
-        on_answers: called after callbacks were called.
-    """
-
-    def __init__(
-        self, store: SqliteStore, on_members: Callable[[list[Member]], None], on_answers: Callable[[], None]
-    ) -> None:
-        super().__init__()
-        self._store = store
-        self._on_members = on_members
-        self._on_answers = on_answers
-        self._loop = asyncio.get_running_loop()
-        self._asked: queue.SimpleQueue[list[_Asked] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
-        self._thread.start()
-
-    def submit(self, asked: list[_Asked]) -> None:
-        """See Storage."""
-        self.waiting += len(asked)
-        self._asked.put(asked)
-
-    def look_for_members(self) -> None:
-        """See Storage."""
-        self._asked.put([])
-
-    async def close(self) -> None:
-        """See Storage."""
+        """Carry out what was asked, and close the store."""
         self._asked.put(None)
         await asyncio.to_thread(self._thread.join)
 
     # In the thread
 
     def _work(self) -> None:
-        self._tell_members(True)
         more = True
         while more:
-            batch: list[_Asked] = []
+            batch: list[Asked] = []
             look = False
             while more and len(batch) < _BATCH and (not (batch or look) or not self._asked.empty()):
-                asked = self._asked.get()
+                asked = self._next()
                 more = asked is not None
                 look |= asked == []
                 batch += asked or []
             if batch:
                 self._loop.call_soon_threadsafe(self._answer, batch, self._apply(batch))
             if look:
-                self._tell_members(False)
+                self._look()
         self._store.close()
 
-    def _apply(self, batch: list[_Asked]) -> list[Any]:
+    def _next(self) -> list[Asked] | None:
+        """Take what was asked next; tidy the store while there is nothing."""
+        while True:
+            try:
+                return self._asked.get(timeout=max(0.0, self._next_tidying - time.monotonic()))
+            except queue.Empty:
+                self._next_tidying = time.monotonic() + self._tidy()
+
+    def _tidy(self) -> float:
+        """Tidy a little. Return after how many seconds to go on."""
+        try:
+            return 0.0 if self._store.tidy() else _IDLE
+        except StoreError:
+            return _AFTER_FAILURE
+
+    def _apply(self, batch: list[Asked]) -> list[Any]:
         try:
             return list(self._store.apply([request for request, _ in batch]))
         except StoreError as error:
             return [error] * len(batch)
-        except Exception as error:  # a mistake of ours must not leave everybody without an answer
+        except Exception as error:  # a defect must not leave the others without an answer
             context = {"message": "the store cannot carry out a request", "exception": error}
             self._loop.call_soon_threadsafe(self._loop.call_exception_handler, context)
             return [StoreError("the server made a mistake, which is in its log")] * len(batch)
 
-    def _tell_members(self, anyway: bool) -> None:
+    def _look(self) -> None:
         try:
-            if self._store.changed() or anyway:
-                (members,) = self._store.apply([Members()])
-                self._loop.call_soon_threadsafe(self._on_members, cast(list[Member], members))
+            changed = self._store.changed()
         except StoreError:
-            return  # a disk that cannot be read is reported to everyone who asks for something
+            return  # a disk that cannot be read is reported to each connection that asks for something
+        if changed:
+            self._loop.call_soon_threadsafe(self._on_change)
 
     # In the event loop
 
-    def _answer(self, batch: list[_Asked], results: list[Any]) -> None:
+    def _answer(self, batch: list[Asked], results: list[Any]) -> None:
         self.waiting -= len(batch)
         for (_, callback), result in zip(batch, results, strict=True):
             callback(result)

@@ -10,15 +10,15 @@ from twotick.exchange.entries import entry_frame
 from twotick.exchange.questions.question import Asked, InvalidQuestion, Question, yes_or_no
 from twotick.exchange.questions.rooms import role_name
 from twotick.store import (
-    Conversation,
-    Conversations,
+    AddReport,
+    ConversationInfo,
     ConversationSet,
     Fetched,
-    Found,
     History,
-    Report,
-    Role,
-    Search,
+    ListConversations,
+    RoomRole,
+    SearchMessages,
+    SearchPage,
     SetConversation,
 )
 from twotick.wire import is_identifier, is_name
@@ -58,14 +58,14 @@ def _history(question: Question, found: Fetched) -> list[bytes]:
 
 def ask_conversations(question: Question) -> Asked:
     """CONVERSATIONS (rule 14.1)."""
-    return Conversations(question.member, _CONVERSATIONS_MOST), partial(_conversations, question)
+    return ListConversations(question.member, _CONVERSATIONS_MOST), partial(_conversations, question)
 
 
-def _conversations(question: Question, found: list[Conversation]) -> list[bytes]:
+def _conversations(question: Question, found: list[ConversationInfo]) -> list[bytes]:
     return [question.list_of([_conversation(each) for each in found])]
 
 
-def _conversation(found: Conversation) -> dict[str, object]:
+def _conversation(found: ConversationInfo) -> dict[str, object]:
     conversation: dict[str, object] = {
         "name": found.name,
         "unread": found.unread,
@@ -75,7 +75,7 @@ def _conversation(found: Conversation) -> dict[str, object]:
         "muted": found.muted,
         "blocked": found.blocked,
     }
-    if found.role is not Role.NONE:
+    if found.role is not RoomRole.NONE:
         conversation["role"] = role_name(found.role)
     return conversation
 
@@ -100,10 +100,10 @@ def ask_search(question: Question) -> Asked:
     peer = question.head.headers.get(b"in", b"").lower()
     most = question.limit(_SEARCH_DEFAULT, _SEARCH_MOST)
     before = question.number(b"before") or 0
-    return Search(question.member, query, peer, before, most, _ANSWER_BYTES), partial(_found, question)
+    return SearchMessages(question.member, query, peer, before, most, _ANSWER_BYTES), partial(_found, question)
 
 
-def _found(question: Question, found: Found) -> list[bytes]:
+def _found(question: Question, found: SearchPage) -> list[bytes]:
     history = question.identifier or b"-"
     owner = question.connection.name
     frames = [entry_frame(entry, owner, history=history) for entry in found.entries]
@@ -117,7 +117,7 @@ def ask_report(question: Question) -> Asked:
         raise InvalidQuestion("there is no such user")
     if about and not is_identifier(about):
         raise InvalidQuestion("About is no Id")
-    request = Report(question.member, question.head.name, about, question.body, question.now)
+    request = AddReport(question.member, question.head.name, about, question.body, question.now)
     return request, partial(_reported, question)
 
 

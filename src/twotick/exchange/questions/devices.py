@@ -7,7 +7,7 @@ from twotick.exchange.connection import NotUnderstood
 from twotick.exchange.members import ConnectedMembers
 from twotick.exchange.output import Output
 from twotick.exchange.questions.question import Asked, Question
-from twotick.store import AddToken, Device, Devices, Revoke
+from twotick.store import AddToken, Device, ListDevices, Revoke
 from twotick.wire import DEVICE, Verb, frame, time_text
 
 
@@ -32,7 +32,7 @@ class DeviceQuestions:
 
     def ask_devices(self, question: Question) -> Asked:
         """Ask for DEVICES: the member's devices."""
-        return Devices(question.member), partial(self._devices, question)
+        return ListDevices(question.member), partial(self._devices, question)
 
     def _devices(self, question: Question, found: list[Device]) -> list[bytes]:
         connected = self._members.devices(question.member)

@@ -5,7 +5,7 @@ import secrets
 from functools import partial
 
 from twotick.exchange.questions.question import Asked, InvalidQuestion, Question
-from twotick.store import PIECE, Offered, OfferFile, ReadPiece, WritePiece
+from twotick.store import PIECE, FileOffer, OfferFile, ReadPiece, WritePiece
 from twotick.wire import Verb, frame, is_identifier
 
 _KEY = 24
@@ -37,7 +37,7 @@ def ask_file(question: Question) -> Asked:
     return request, partial(_offered, question)
 
 
-def _offered(question: Question, found: Offered) -> list[bytes]:
+def _offered(question: Question, found: FileOffer) -> list[bytes]:
     return [frame(Verb.FILE, found.key, id=question.identifier, have=found.have, piece=PIECE)]
 
 
@@ -53,7 +53,7 @@ def ask_piece(question: Question) -> Asked:
     return request, partial(_read, question, offset)
 
 
-def _written(question: Question, found: Offered) -> list[bytes]:
+def _written(question: Question, found: FileOffer) -> list[bytes]:
     return [question.answer(have=found.have)]
 
 

@@ -11,7 +11,7 @@ from twotick.wire import Head, frame
 LIST_MOST = 2000
 """The most objects in a list (rule 12.3)."""
 
-Asked: TypeAlias = "tuple[Request, Callable[[Any], list[bytes]]]"
+Asked: TypeAlias = "tuple[Request[Any], Callable[[Any], list[bytes]]]"
 """The request for the store, and a function that makes the frames of the answer from the store's answer. It is not
 called with Refusal or StoreError."""
 

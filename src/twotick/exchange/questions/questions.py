@@ -146,7 +146,7 @@ class Questions:
             except InvalidQuestion as invalid:
                 self._refuse(question, str(invalid))
         if isinstance(result, RoomChanged | ConversationSet):
-            self._outcomes.publish(result.outcome)
+            self._outcomes.publish(result.effects)
         answered()
 
     def _refuse(self, question: Question, reason: str) -> None:

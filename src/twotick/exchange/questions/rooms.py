@@ -4,27 +4,27 @@ from functools import partial
 
 from twotick.exchange.questions.question import LIST_MOST, Asked, InvalidQuestion, Question
 from twotick.store import (
-    Appoint,
     ChangeRoom,
     CreateRoom,
+    GetRoom,
     InviteToRoom,
     JoinRoom,
     LeaveRoom,
-    LookAtRoom,
-    Receipt,
-    Receipts,
+    ListReceipts,
+    ListRoomMembers,
+    ListRooms,
+    MessageState,
+    RecipientState,
     RemoveFromRoom,
-    Role,
-    Room,
     RoomChanged,
-    RoomMember,
-    RoomMembers,
-    Rooms,
-    State,
+    RoomInfo,
+    RoomMemberInfo,
+    RoomRole,
+    SetRoomRole,
 )
 from twotick.wire import time_text
 
-_ROLES = {b"member": Role.MEMBER, b"moderator": Role.MODERATOR, b"owner": Role.OWNER}
+_ROLES = {b"member": RoomRole.MEMBER, b"moderator": RoomRole.MODERATOR, b"owner": RoomRole.OWNER}
 
 
 def ask_room(question: Question) -> Asked:
@@ -34,7 +34,7 @@ def ask_room(question: Question) -> Asked:
     answer = partial(_room, question)
     match question.head.headers.get(b"do"):
         case None:
-            return LookAtRoom(member, name), answer
+            return GetRoom(member, name), answer
         case b"create":
             return CreateRoom(member, name, _public(question) or False, question.text(b"topic") or "", now), answer
         case b"join":
@@ -50,24 +50,24 @@ def ask_room(question: Question) -> Asked:
         case b"appoint":
             question.required(b"role")
             role = _ROLES[question.choice(b"role", *_ROLES) or b"member"]
-            return Appoint(member, name, _other(question), role, now), answer
+            return SetRoomRole(member, name, _other(question), role, now), answer
         case b"members":
-            return RoomMembers(member, name), partial(_members, question)
+            return ListRoomMembers(member, name), partial(_members, question)
         case _:
             raise InvalidQuestion("Do is create, join, leave, change, invite, remove, appoint or members")
 
 
 def ask_rooms(question: Question) -> Asked:
     """ROOMS (rule 12.3)."""
-    return Rooms(question.member, LIST_MOST), partial(_rooms, question)
+    return ListRooms(question.member, LIST_MOST), partial(_rooms, question)
 
 
 def ask_receipts(question: Question) -> Asked:
     """RECEIPTS (rule 12.7)."""
-    return Receipts(question.member, question.head.key, question.required(b"id")), partial(_receipts, question)
+    return ListReceipts(question.member, question.head.key, question.required(b"id")), partial(_receipts, question)
 
 
-def role_name(role: Role) -> str:
+def role_name(role: RoomRole) -> str:
     """A role as it is written in answers."""
     return role.name.lower()
 
@@ -92,14 +92,14 @@ def _room(question: Question, changed: RoomChanged) -> list[bytes]:
     return [answer]
 
 
-def _members(question: Question, found: list[RoomMember]) -> list[bytes]:
+def _members(question: Question, found: list[RoomMemberInfo]) -> list[bytes]:
     objects = [
         {"name": each.name, "role": role_name(each.role), "since": time_text(each.since).decode()} for each in found
     ]
     return [question.list_of(objects)]
 
 
-def _rooms(question: Question, found: list[Room]) -> list[bytes]:
+def _rooms(question: Question, found: list[RoomInfo]) -> list[bytes]:
     objects = [
         {
             "name": room.name,
@@ -114,5 +114,5 @@ def _rooms(question: Question, found: list[Room]) -> list[bytes]:
     return [question.list_of(objects)]
 
 
-def _receipts(question: Question, found: list[Receipt]) -> list[bytes]:
-    return [question.list_of([{"name": each.name, "state": State(each.state).name.lower()} for each in found])]
+def _receipts(question: Question, found: list[RecipientState]) -> list[bytes]:
+    return [question.list_of([{"name": each.name, "state": MessageState(each.state).name.lower()} for each in found])]

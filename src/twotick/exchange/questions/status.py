@@ -5,7 +5,7 @@ from functools import partial
 from twotick.exchange.output import Output
 from twotick.exchange.presence import AWAY, HERE, PresenceTracker
 from twotick.exchange.questions.question import Asked, InvalidQuestion, Question, yes_or_no
-from twotick.store import Contact, Contacts, SetShown, StoreError
+from twotick.store import Contact, ListContacts, SetShown, StoreError
 from twotick.wire import time_text
 
 
@@ -35,7 +35,7 @@ class StatusQuestions:
         else:
             request = SetShown(question.member, shown)
             self._presence.change_audience(question.member, b"", request, is_shown.append)
-        return Contacts(question.member), partial(self._contacts, question, is_shown)
+        return ListContacts(question.member), partial(self._contacts, question, is_shown)
 
     def _contacts(self, question: Question, is_shown: list[bool | StoreError], found: list[Contact]) -> list[bytes]:
         (shown,) = is_shown

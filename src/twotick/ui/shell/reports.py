@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from twotick.store import Reported
+from twotick.store import ReportInfo
 from twotick.ui.shell.describing import body_as_json
 from twotick.ui.text import console, visible
 
@@ -13,7 +13,7 @@ _SHOWN = 1000
 """Characters of the message that are shown on a terminal."""
 
 
-def print_report(reported: Reported, as_json: bool) -> None:
+def print_report(reported: ReportInfo, as_json: bool) -> None:
     """Print a report: for a person, or as one JSON object on a line."""
     time = datetime.fromtimestamp(reported.time, UTC)
     about, ident = _text(reported.about), _text(reported.id)

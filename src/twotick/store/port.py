@@ -1,0 +1,139 @@
+"""The store as its users see it: they ask requests, and each request names the type of its answer.
+
+A request is a small value. `Store.apply` carries out many of them, in order, in one transaction: when it returns, all
+that they changed is on the disk. One that is refused is answered with a `Refusal`, changes nothing and does not disturb
+the others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+Answer = TypeVar("Answer")
+
+
+class Request(Generic[Answer]):
+    """What a store can be asked. A subclass names its answer: `class FindMember(Request[Member | None])`.
+
+    Nobody changes a request after it is made.
+    """
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The answer to a request that the rules do not allow. The request changed nothing.
+
+    Attributes:
+        reason: why, for a person to read.
+    """
+
+    reason: str
+
+
+class StoreError(Exception):
+    """The store could not carry out a batch, and kept nothing of it. The text is a reason for a person to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """The most that a store keeps (rules 10.6, 11.13, 12.11, 16.5 and 17.1).
+
+    Attributes:
+        mailbox_bytes: bytes of the bodies of a member's messages that some device of the member does not have yet.
+        mailbox_entries: the number of such messages.
+        devices: devices of a member.
+        room_members: members of a room.
+        rooms: rooms of a member.
+        settings: conversations that a member has muted or blocked.
+        file_bytes: the size of a file.
+        files_bytes: the size of all files of a member together.
+        file_age: seconds after which a file that was sent expires.
+        offer_age: seconds after which a file that was not sent expires.
+        reports: open reports of a member.
+    """
+
+    mailbox_bytes: int = 1 << 30
+    mailbox_entries: int = 100_000
+    devices: int = 32
+    room_members: int = 2000
+    rooms: int = 200
+    settings: int = 10_000
+    file_bytes: int = 100 << 20
+    files_bytes: int = 1 << 30
+    file_age: float = 30 * 86400
+    offer_age: float = 86400
+    reports: int = 20
+
+
+class Store(Protocol):
+    """A database of members, their logs, rooms and files. One thread uses it at a time."""
+
+    def apply(self, requests: Sequence[Request[Any]]) -> list[Any]:
+        """Carry out requests, in order, in one transaction.
+
+        Returns:
+            Their answers. All that was changed is on the disk.
+
+        Raises:
+            StoreError: nothing was kept. The store can be used again.
+        """
+        ...
+
+    def ask(self, request: Request[Answer]) -> Answer:
+        """Carry out one request.
+
+        Returns:
+            Its answer.
+
+        Raises:
+            StoreError: as for `apply`.
+        """
+        ...
+
+    def tidy(self) -> bool:
+        """Do a small step of the work that nobody waits for, such as moving rows to where reads look for them.
+
+        Returns:
+            Whether there is more to do.
+
+        Raises:
+            StoreError: the step failed, and was undone.
+        """
+        ...
+
+    def changed(self) -> bool:
+        """Tell whether another process has written since the last call.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        ...
+
+    def backup(self, file: Path) -> None:
+        """Copy the database as it is now; a server may use it meanwhile.
+
+        Args:
+            file: the copy, readable by its owner only. An older file is replaced once the copy is complete.
+
+        Raises:
+            StoreError: the copy failed, and an older file is untouched.
+        """
+        ...
+
+    def check(self) -> list[str]:
+        """Look for damage in the file, and for contradictions among logs, cursors and counters.
+
+        Returns:
+            The problems in words; none if all is well.
+
+        Raises:
+            StoreError: the database cannot be opened.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the database. All that `apply` returned for is on the disk already."""
+        ...

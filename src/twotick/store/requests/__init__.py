@@ -1,0 +1,1 @@
+"""All that a store can be asked, and its answers; a module for each subject."""

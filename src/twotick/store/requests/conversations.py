@@ -1,0 +1,101 @@
+"""Conversations, their settings, and receipts (docs/protocol.md, rule 12.7 and section 14)."""
+
+from dataclasses import dataclass
+
+from twotick.store.port import Refusal, Request
+from twotick.store.requests.messages import Effects, MessageState
+from twotick.store.requests.rooms import RoomRole
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientState:
+    """What became of a message for one recipient.
+
+    Attributes:
+        name: the recipient's name as it is shown.
+        state: ACCEPTED to FAILED.
+    """
+
+    name: str
+    state: MessageState
+
+
+@dataclass(frozen=True, slots=True)
+class ListReceipts(Request[list[RecipientState] | Refusal]):
+    """List what became of a message that the member has sent, for each recipient by name (rule 12.7).
+
+    Recipients that were removed from the server are left out. A message to one user has that message's state. For
+    several recipients, READ is for one who has read past its entry and has not blocked the sender of a message to ALL;
+    FAILED for one who does not get it.
+
+    Attributes:
+        recipient: the recipient of the message, in any case.
+        id: its Id.
+    """
+
+    member: int
+    recipient: bytes
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationInfo:
+    """A conversation of a member (rule 14.1).
+
+    Attributes:
+        name: the other user or the room, as it is shown; a guest's as the newest message has it, or as it was set.
+        unread: messages that came and were not read; events and messages that only change others do not count.
+        mentions: how many of them mention the member.
+        read: the Seq up to which the member has read; 0 for none.
+        newest: the Seq of the newest RECEIVED or SENT entry; 0 if there is none.
+        muted: whether notifications are off.
+        blocked: whether the member has blocked that user.
+        role: the member's role in the room; NONE for users.
+    """
+
+    name: str
+    unread: int
+    mentions: int
+    read: int
+    newest: int
+    muted: bool
+    blocked: bool
+    role: RoomRole
+
+
+@dataclass(frozen=True, slots=True)
+class ListConversations(Request[list[ConversationInfo]]):
+    """List a member's conversations (rule 14.1), the newest first.
+
+    There is one for each user with whom the member has exchanged messages, for each room that the member is in, and for
+    each user who is muted or blocked. Messages to ALL are in no conversation.
+    """
+
+    member: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationSet:
+    """A conversation's settings, and the entry that tells the member's devices if they have changed."""
+
+    muted: bool
+    blocked: bool
+    effects: Effects
+
+
+@dataclass(frozen=True, slots=True)
+class SetConversation(Request[ConversationSet | Refusal]):
+    """Mute or block a conversation (rule 14.3); None leaves a value as it is.
+
+    The event is a RECEIVED entry from the member itself, and in no conversation, not even in that with oneself.
+
+    Attributes:
+        peer: the user or the room, in any case.
+    """
+
+    member: int
+    peer: bytes
+    muted: bool | None
+    blocked: bool | None
+    time: float

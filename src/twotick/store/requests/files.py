@@ -1,0 +1,73 @@
+"""Files, which are uploaded and downloaded in pieces (docs/protocol.md, section 16)."""
+
+from dataclasses import dataclass
+
+from twotick.store.port import Refusal, Request
+
+PIECE = 65536
+"""The bytes of a piece; the last one of a file may be shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileOffer:
+    """A file that is being uploaded.
+
+    Attributes:
+        key: its key.
+        have: how many of its bytes the store has.
+    """
+
+    key: bytes
+    have: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferFile(Request[FileOffer | Refusal]):
+    """Announce a file (rule 16.1); refused if its name is not allowed, it is too large, or the quota is used up.
+
+    An announcement with an Id that the member has used before resumes that file, if size and hash are the same.
+
+    Attributes:
+        key: a key that nobody can guess, for a new file.
+        name: its name.
+        size: in bytes.
+        digest: its SHA-256.
+    """
+
+    member: int
+    id: bytes
+    key: bytes
+    name: str
+    size: int
+    digest: bytes
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class WritePiece(Request[FileOffer | Refusal]):
+    """Add the next piece to a file that the member has announced (rule 16.2).
+
+    Refused if there is no such file, if the piece has a wrong size, or if the hash of the complete file is wrong: then
+    the file is removed.
+    """
+
+    member: int
+    key: bytes
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPiece(Request[bytes | Refusal]):
+    """Read a part of a file that the member may have (rule 16.4).
+
+    Attributes:
+        offset: where to begin, in bytes.
+        length: how many bytes, PIECE at most.
+    """
+
+    member: int
+    key: bytes
+    offset: int
+    length: int
+    time: float

@@ -1,0 +1,170 @@
+"""Members, their devices, tokens and invitations (docs/protocol.md, section 10)."""
+
+from dataclasses import dataclass
+
+from twotick.store.port import Refusal, Request
+from twotick.store.requests.messages import Effects
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member.
+
+    Attributes:
+        number: the store's number for the member.
+        name: the name as it is shown.
+        password: the argon2id hash of the password; empty if the member has none.
+    """
+
+    number: int
+    name: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of a member.
+
+    Attributes:
+        name: its name.
+        cursor: the Seq of the last entry that it has; None if it has never received.
+        has_token: whether there is a token for it.
+        seen: when it was last connected, in seconds since 1970.
+    """
+
+    name: str
+    cursor: int | None
+    has_token: bool
+    seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListMembers(Request[list[Member]]):
+    """List all members, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindMember(Request[Member | None]):
+    """Find the member with this name, in any case."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindMembers(Request[list[Member]]):
+    """Find the members with these names, in any case, or with these numbers."""
+
+    names: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FindToken(Request[tuple[Member, str] | None]):
+    """Find the member and the device whose token has this hash."""
+
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AddMember(Request[Member | Refusal]):
+    """Give a name to a new member; refused if it has an owner, or if the invitation is not valid.
+
+    Attributes:
+        invitation: the hash of an invitation, which is used up; None if none is needed.
+    """
+
+    name: str
+    password: str
+    time: float
+    invitation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetPassword(Request[bool]):
+    """Change a member's password. Answered by whether there is such a member."""
+
+    name: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMember(Request[Effects | None]):
+    """Remove a member with its log, devices and tokens. Answered by None if there is no such member.
+
+    Messages that the member sent stay in the logs of others. Messages that wait for the member fail. The member leaves
+    its rooms (rule 12.4).
+    """
+
+    name: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class AddInvitation(Request[None]):
+    """Let an invitation with this hash be used once, until `expires`, in seconds since 1970."""
+
+    digest: bytes
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class AddToken(Request[Refusal | None]):
+    """Give a device a token with this hash, in place of an older one.
+
+    Refused if the member has too many devices or does not exist, or if the hash is another device's.
+    """
+
+    member: int
+    device: str
+    digest: bytes
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedDevice:
+    """A device that is ready to receive.
+
+    Attributes:
+        cursor: the Seq of the last entry that it has.
+        last: the Seq of the newest entry of the log.
+        effects: what moving the cursor to `OpenDevice.resume` changed.
+    """
+
+    cursor: int
+    last: int
+    effects: Effects
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDevice(Request[OpenedDevice | Refusal]):
+    """Let a device receive (rules 11.2 and 11.5).
+
+    Refused if the member has too many devices or does not exist. The cursor of a new device stands at the end of the
+    log, but before the first message that no device has.
+
+    Attributes:
+        resume: the Seq up to which the device says that it has all entries; 0 if it says nothing.
+    """
+
+    member: int
+    device: str
+    resume: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListDevices(Request[list[Device]]):
+    """List the devices of a member, by name."""
+
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke(Request[bool]):
+    """Remove the tokens and cursors of a device, and of those whose names begin with its name and `/`.
+
+    Answered by whether there was such a device.
+    """
+
+    member: int
+    device: str

@@ -1,0 +1,326 @@
+"""Messages, the members' logs, and what becomes of messages (docs/protocol.md, section 11)."""
+
+from dataclasses import KW_ONLY, dataclass, field
+from enum import IntEnum
+
+from twotick.store.port import Refusal, Request
+
+
+class EntryKind(IntEnum):
+    """What an entry of a log is (rule 11.1). The numbers are in the database: never change one."""
+
+    RECEIVED = 1
+    """A message that came."""
+    SENT = 2
+    """A message that the member sent."""
+    DELIVERED = 3
+    """A message that the member sent was delivered."""
+    READ = 4
+    """A message that the member sent, and all before it, were read."""
+    FAILED = 5
+    """A message that the member sent will not be delivered."""
+    READ_HERE = 6
+    """The member has read messages on one of its devices."""
+
+
+class MessageState(IntEnum):
+    """What became of a message (rule 11.6). The numbers are in the database: never change one."""
+
+    ACCEPTED = 1
+    DELIVERED = 2
+    READ = 3
+    FAILED = 4
+
+
+class MessageAction(IntEnum):
+    """What a message does to an earlier one (rule 13.1)."""
+
+    NONE = 0
+    EDIT = 1
+    DELETE = 2
+    REACT = 3
+
+
+@dataclass(slots=True)
+class LogEntry:
+    """An entry of a member's log.
+
+    Attributes:
+        member: whose log it is in.
+        seq: its number in that log (Seq).
+        kind: what it is.
+        message: the store's number of the message; for READ_HERE that of the newest message that was read.
+        peer: the recipient as the sender wrote it for SENT, DELIVERED, READ and FAILED; the sender for RECEIVED and
+            READ_HERE. For a message to a room, all but RECEIVED have the room here.
+        id: the message's Id; empty if it has none (a classic sender) and for READ_HERE.
+        headers: the header lines that travel, each with its line feed (rule 9.7); RECEIVED and SENT only.
+        body: RECEIVED and SENT only.
+        device: the device that sent or read; SENT and READ_HERE only.
+        up_to: the Seq up to which was read; READ_HERE only.
+        reason: why the message failed; FAILED only.
+        state: what became of the message so far; RECEIVED and SENT only.
+        time: when the message was accepted, in seconds since 1970; RECEIVED and SENT only.
+        room: the room as it is shown; RECEIVED only, empty if the message was sent to the member.
+        place: the message's number in its room (rule 12.5); 0 outside rooms. RECEIVED and SENT only.
+    """
+
+    member: int
+    seq: int
+    kind: EntryKind
+    message: int
+    peer: bytes
+    _: KW_ONLY
+    id: bytes = b""
+    headers: bytes = b""
+    body: bytes = b""
+    device: bytes = b""
+    up_to: int = 0
+    reason: str = ""
+    state: MessageState = MessageState.ACCEPTED
+    time: float = 0.0
+    room: bytes = b""
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many recipients have a message to a room (rule 12.6), while that is not all of them.
+
+    Attributes:
+        member: the sender.
+        message: the store's number of the message.
+        room: the room as the sender wrote it.
+        id: the message's Id.
+        have: how many recipients have it.
+        of: how many recipients it has (`Appended.members`).
+    """
+
+    member: int
+    message: int
+    room: bytes
+    id: bytes
+    have: int
+    of: int
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a request changed for others.
+
+    Attributes:
+        entries: entries that were appended to logs, oldest first for each log.
+        guests: messages of senders without a log, and what became of them: message, state, reason.
+        progress: messages to rooms that more recipients have now.
+    """
+
+    entries: list[LogEntry] = field(default_factory=list[LogEntry])
+    guests: list[tuple[int, MessageState, str]] = field(default_factory=list[tuple[int, MessageState, str]])
+    progress: list[Progress] = field(default_factory=list[Progress])
+
+
+@dataclass(slots=True)
+class Appended:
+    """The message is stored.
+
+    Attributes:
+        message: the store's number for it.
+        effects: its entries: first SENT if the sender is a member, then RECEIVED for each recipient; and what became of
+            it, if there was nobody to send it to.
+        place: its number in the room (rule 12.5); 0 outside rooms.
+        members: how many other members the room has, those with a full mailbox included.
+        is_first: whether it is the sender's first message to this recipient, who may see the sender's presence from now
+            on (rule 15.2).
+    """
+
+    message: int
+    effects: Effects
+    place: int = 0
+    members: int = 0
+    is_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The member has sent a message with this Id before (rule 11.7).
+
+    Attributes:
+        message: the store's number for that message.
+        same: whether it was sent to the same recipient.
+        state: what became of it.
+        reason: why it failed, if it did.
+    """
+
+    message: int
+    same: bool
+    state: MessageState
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Append(Request[Appended | Duplicate | Refusal]):
+    """Store a message (rules 11.6, 11.7, 11.13 and 12.5, sections 13 and 14).
+
+    The recipient is a room if its name begins with `#`: then all other members of the room get the message. Otherwise
+    `members` get it; if there are none and no guests, the member whose name the recipient is.
+
+    A member with a full mailbox, or one that was removed, does not get it. If that leaves no recipient, the message is
+    refused. A member who has blocked the sender (rule 14.4) does not get it either, unless it was sent to a room; the
+    sender sees a message that is waiting until it expires. A blocked guest sees a member who is not connected.
+
+    Attributes:
+        sender: the member who sends; None for a guest.
+        sender_name: the sender's name as it is shown.
+        device: the device that sends; empty for a guest.
+        id: the message's Id; empty for a classic guest.
+        recipient: the recipient as the sender wrote it.
+        members: the members who get it, for a message to ALL.
+        live: whether guests get it too, or only guests: `Settle` then tells what became of that.
+        headers: the header lines that travel.
+        body: the body.
+        time: now, in seconds since 1970.
+        expires: when it expires, in seconds since 1970, unless it was delivered; None for never.
+        action: what it does to an earlier message to the same recipient (rule 13.1).
+        about: the Id of that earlier message; empty for none.
+        about_name: the sender of that earlier message, in lower case; empty for the sender of this one.
+        file: the key of the file that it brings (rule 16.3); empty for none. The store adds the file's description to
+            the headers.
+    """
+
+    sender: int | None
+    sender_name: bytes
+    recipient: bytes
+    headers: bytes
+    body: bytes
+    time: float
+    device: bytes = b""
+    id: bytes = b""
+    members: tuple[int, ...] = ()
+    live: bool = False
+    expires: float | None = None
+    action: MessageAction = MessageAction.NONE
+    about: bytes = b""
+    about_name: bytes = b""
+    file: bytes = b""
+
+
+@dataclass(slots=True)
+class Acknowledge(Request[Effects]):
+    """Move a device's cursor forward: the device has all entries up to `seq` (rule 11.3).
+
+    Every message among those entries that was not delivered to this member now is. When all recipients of a message
+    have it, its sender gets a DELIVERED entry.
+    """
+
+    member: int
+    device: bytes
+    seq: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse(Request[Effects]):
+    """Move a device's cursor forward, and refuse the message at `seq` (rule 11.4).
+
+    If no device has taken that message before, it fails for this member and leaves the log.
+    """
+
+    member: int
+    device: bytes
+    seq: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRead(Request[Effects]):
+    """Note that the member has read the messages from `peer` up to the entry `seq` (rule 11.8).
+
+    Messages among them that were not delivered now are. A message to several recipients yields no READ. Nothing changes
+    if they were all read before.
+
+    Attributes:
+        peer: the sender of those messages, or the room, in any case.
+    """
+
+    member: int
+    device: bytes
+    peer: bytes
+    seq: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(Request[Effects]):
+    """Note what became of the part of a message that went to guests (`Append.live`)."""
+
+    message: int
+    taken: bool
+    reason: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expire(Request[Effects]):
+    """Drop expired messages from the logs of members who do not have them (rule 11.10), and expired files (rule 16.5).
+
+    One call looks at a few hundred messages at most: ask again while it has effects.
+    """
+
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prune(Request[bool]):
+    """Remove messages older than `age` seconds, unless a device does not have them yet (rule 11.13).
+
+    Answered by whether there may be more to remove: one call looks at a few hundred messages at most.
+    """
+
+    time: float
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Entries of a log.
+
+    Attributes:
+        entries: the entries.
+        up_to: for Fetch, the Seq up to which the log was read; entries that are missing below it are gone. For History,
+            the number before which messages were looked for.
+    """
+
+    entries: list[LogEntry]
+    up_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch(Request[Fetched]):
+    """Read the entries past `after`, oldest first: at most `most`, and no more once their bodies have `size` bytes."""
+
+    member: int
+    after: int
+    most: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class History(Request[Fetched]):
+    """Read the last messages (RECEIVED and SENT) with a peer, or with all (rule 11.9), oldest first.
+
+    In a room the messages are the same for all members, except that a member's own are SENT; their `seq` is 0. A room
+    that the member is not in has none.
+
+    Attributes:
+        peer: the other user or the room, in any case; empty for all conversations.
+        before: only entries before this Seq, or in a room before this place (rule 12.10); 0 for no such limit.
+        since: only messages accepted at this time or later, in seconds since 1970; 0 for no such limit.
+        most: how many at most.
+        size: bytes of bodies after which no more are added.
+    """
+
+    member: int
+    peer: bytes
+    before: int
+    since: float
+    most: int
+    size: int = 1 << 30

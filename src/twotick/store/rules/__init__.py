@@ -1,0 +1,1 @@
+"""The rules: pure functions and small records, without SQL, cache or clock."""

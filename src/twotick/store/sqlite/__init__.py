@@ -1,0 +1,1 @@
+"""The store on SQLite: loads what the rules need, and writes what they decide."""

@@ -1,0 +1,177 @@
+"""Requests that read logs (docs/protocol.md, sections 11.2 and 11.9)."""
+
+# ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+from twotick.store.requests.messages import EntryKind, Fetch, Fetched, History, LogEntry, MessageState
+from twotick.store.sqlite.logs import RECEIVED, SENT, Logs
+from twotick.store.sqlite.rooms import RoomRepository
+
+_COLUMNS = (
+    "l.member, l.seq, l.kind, l.message, l.device, l.up_to,"
+    " m.sender_name, m.recipient, m.id, m.reason, m.state, m.time, r.name, m.place,"
+    " CASE WHEN l.kind <= 2 THEN c.headers END, CASE WHEN l.kind <= 2 THEN c.body END"
+)
+_JOINED = (
+    "CROSS JOIN message m ON m.number = l.message CROSS JOIN content c ON c.message = l.message"
+    " LEFT JOIN room r ON r.number = m.room"
+)
+
+_Row: TypeAlias = tuple[Any, ...]
+
+
+def _entry(row: _Row) -> LogEntry:
+    member, seq, kind, message, device, up_to, sender_name, recipient, ident, reason, state, time, *more = row
+    name, place, headers, body = more
+    room = b"" if name is None else name.encode()
+    if kind in (EntryKind.RECEIVED, EntryKind.SENT):
+        return LogEntry(
+            member,
+            seq,
+            EntryKind(kind),
+            message,
+            sender_name if kind == EntryKind.RECEIVED else recipient,
+            id=ident,
+            headers=headers,
+            body=body,
+            device=device or b"",
+            state=MessageState(state),
+            time=time,
+            room=room if kind == EntryKind.RECEIVED else b"",
+            place=place,
+        )
+    if kind == EntryKind.READ_HERE:
+        return LogEntry(
+            member, seq, EntryKind.READ_HERE, message, room or sender_name, device=device or b"", up_to=up_to or 0
+        )
+    return LogEntry(
+        member, seq, EntryKind(kind), message, recipient, id=ident, reason=reason if kind == EntryKind.FAILED else ""
+    )
+
+
+class LogReader:
+    """Carries out requests that read logs. Each method carries out the request that it takes; see there."""
+
+    def __init__(self, logs: Logs, rooms: RoomRepository):
+        self._logs = logs
+        self._rooms = rooms
+
+    def fetch(self, request: Fetch) -> Fetched:
+        """Read a log forwards."""
+        logs = self._logs
+        logs.flush()
+        box = logs.mailbox(request.member)
+        if box is None:
+            return Fetched([], 0)
+        entries: list[LogEntry] = []
+        size = 0
+        for row in logs.execute(
+            f"SELECT {_COLUMNS} FROM log l {_JOINED} WHERE l.member = ? AND l.seq > ? ORDER BY l.seq",
+            (request.member, min(request.after, box.last)),
+        ):
+            if len(entries) >= request.most or size >= request.size:
+                return Fetched(entries, entries[-1].seq if entries else request.after)
+            entry = _entry(row)
+            entries.append(entry)
+            size += len(entry.body)
+        return Fetched(entries, box.last)
+
+    def history(self, request: History) -> Fetched:
+        """Read the messages of a log backwards."""
+        logs = self._logs
+        logs.flush()
+        box = logs.mailbox(request.member)
+        if box is None:
+            return Fetched([], 0)
+        if request.peer[:1] == b"#":
+            return self._history_of_room(request)
+        before = min(request.before, box.last + 1) if request.before > 0 else box.last + 1
+        if request.peer:
+            rows = logs.execute(
+                f"SELECT {_COLUMNS} FROM log l INDEXED BY log_peer {_JOINED}"
+                " WHERE l.member = ? AND l.peer = ? AND l.seq < ? ORDER BY l.seq DESC",
+                (request.member, request.peer.lower(), before),
+            )
+        else:
+            rows = logs.execute(
+                f"SELECT {_COLUMNS} FROM log l {_JOINED} WHERE l.member = ? AND l.seq < ? AND l.kind <= 2"
+                " ORDER BY l.seq DESC",
+                (request.member, before),
+            )
+        return Fetched(_last(rows, request), before)
+
+    def _history_of_room(self, request: History) -> Fetched:
+        """Read what was sent to a room backwards (rule 12.10)."""
+        room = self._rooms.find(request.peer)
+        membership = room.members.get(request.member) if room is not None else None
+        if room is None or membership is None:
+            return Fetched([], 0)
+        before = min(request.before, room.last + 1) if request.before > 0 else room.last + 1
+        rows = self._logs.execute(
+            f"SELECT ?1, 0, iif(m.sender = ?1, {SENT}, {RECEIVED}), m.number, NULL, NULL, m.sender_name, m.recipient,"
+            " m.id, m.reason, m.state, m.time, ?2, m.place, c.headers, c.body"
+            " FROM message m INDEXED BY message_place CROSS JOIN content c ON c.message = m.number"
+            " WHERE m.room = ?3 AND m.place >= ?4 AND m.place < ?5 ORDER BY m.place DESC",
+            (request.member, room.name.decode(), room.number, membership.seen_from, before),
+        )
+        return Fetched(_last(rows, request), before)
+
+    def find(self, member: int, message: int, peer: bytes) -> LogEntry | None:
+        """The entry for a message that a member may read; as in `History`, if it is not in the member's log.
+
+        Args:
+            member: who asks.
+            message: its number.
+            peer: the conversation that it has to be in, in lower case; empty for any.
+        """
+        row = self._logs.execute(
+            f"SELECT {_COLUMNS} FROM log l INDEXED BY log_message {_JOINED}"
+            " WHERE l.message = ?1 AND l.member = ?2 AND l.kind <= 2 AND (?3 = x'' OR l.peer = ?3)"
+            " ORDER BY l.seq LIMIT 1",
+            (message, member, peer),
+        ).fetchone()
+        if row is None:
+            row = self._logs.execute(
+                f"SELECT ?2, 0, iif(m.sender = ?2, {SENT}, {RECEIVED}), m.number, NULL, NULL, m.sender_name,"
+                " m.recipient, m.id, m.reason, m.state, m.time, r.name, m.place, c.headers, c.body"
+                " FROM message m CROSS JOIN room_member o ON o.room = m.room AND o.member = ?2"
+                " CROSS JOIN room r ON r.number = m.room CROSS JOIN content c ON c.message = m.number"
+                " WHERE m.number = ?1 AND m.place >= o.seen_from AND (?3 = x'' OR r.folded = CAST(?3 AS TEXT))",
+                (message, member, peer),
+            ).fetchone()
+        return None if row is None else _entry(row)
+
+    def may_read(self, member: int, message: int) -> bool:
+        """Whether a member may read a message: it is in the member's log, or a room shows it (rule 12.10)."""
+        logs = self._logs
+        logs.flush()
+        row = logs.execute(
+            f"SELECT 1 FROM log WHERE message = ?1 AND member = ?2 AND kind IN ({RECEIVED}, {SENT})"
+            " UNION ALL SELECT 1 FROM message m CROSS JOIN room_member o ON o.room = m.room"
+            " WHERE m.number = ?1 AND o.member = ?2 AND m.place >= o.seen_from LIMIT 1",
+            (message, member),
+        ).fetchone()
+        return row is not None
+
+
+def _last(rows: Iterable[_Row], request: History) -> list[LogEntry]:
+    """As many of the newest entries as are asked for, oldest first.
+
+    Args:
+        rows: the entries, newest first.
+        request: says how many.
+    """
+    entries: list[LogEntry] = []
+    size = 0
+    for row in rows:
+        if len(entries) >= request.most or size >= request.size:
+            break
+        entry = _entry(row)
+        if entry.time < request.since:
+            break
+        entries.append(entry)
+        size += len(entry.body)
+    entries.reverse()
+    return entries

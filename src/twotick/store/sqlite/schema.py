@@ -1,0 +1,367 @@
+"""The database file: what is in it, how it is opened, how an older one is brought up to date."""
+
+# ruff: noqa: S608 - steps are put together from constants of this module, never from what came from outside
+
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from twotick.store.port import StoreError
+
+APPLICATION_ID = 0x54776F74
+"""Says in the file's header that it is ours ("Twot")."""
+
+INDEX = """
+    -- The parts of the index of words: the table word_N for number N.
+    CREATE TABLE word_part (
+        number INTEGER PRIMARY KEY,
+        texts INTEGER NOT NULL,                   -- that are in it
+        wanted INTEGER NOT NULL,                  -- 1: messages were removed whose words are still in the file
+        stage INTEGER NOT NULL                    -- of removing them; 0: this is not being done
+    ) STRICT;
+"""
+"""The index of words; see search.py. Never changed, as it is part of a step."""
+
+STEPS = (
+    """
+    CREATE TABLE member (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: a removed member's number may still be around
+        name TEXT NOT NULL,
+        folded TEXT NOT NULL UNIQUE,              -- the name in lower case
+        password TEXT NOT NULL,
+        added REAL NOT NULL,
+        last INTEGER NOT NULL DEFAULT 0,          -- the number of the newest entry of the log, which may be gone
+        mark INTEGER NOT NULL DEFAULT 0,          -- the entry up to which some device has them all
+        entries INTEGER NOT NULL DEFAULT 0,       -- messages in the mailbox, see logs.Mailbox
+        bytes INTEGER NOT NULL DEFAULT 0          -- of their bodies
+    ) STRICT;
+
+    CREATE TABLE device (
+        member INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        cursor INTEGER,                           -- NULL until it receives for the first time
+        token BLOB UNIQUE,                        -- the hash of its token, if it has one
+        seen REAL NOT NULL,
+        PRIMARY KEY (member, name)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE invitation (
+        digest BLOB NOT NULL PRIMARY KEY,
+        expires REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE message (
+        number INTEGER PRIMARY KEY,
+        sender INTEGER,                           -- NULL: a guest, or a member that was removed
+        sender_name BLOB NOT NULL,
+        id BLOB NOT NULL,
+        recipient BLOB NOT NULL,                  -- as the sender wrote it
+        time REAL NOT NULL,
+        expires REAL,                             -- NULL: never, or that was seen to
+        live INTEGER NOT NULL,                    -- 1: guests get it too, and it is not known what became of that
+        size INTEGER NOT NULL,                    -- of the body
+        total INTEGER NOT NULL,                   -- recipients; guests count as one
+        waiting INTEGER NOT NULL,                 -- those who do not have it and still may
+        failed INTEGER NOT NULL,                  -- those who never will
+        state INTEGER NOT NULL,
+        reason TEXT NOT NULL                      -- of the last failure
+    ) STRICT;
+    CREATE UNIQUE INDEX message_id ON message (sender, id) WHERE sender IS NOT NULL AND id <> x'';
+    CREATE INDEX message_expires ON message (expires) WHERE expires IS NOT NULL AND state = 1;
+    CREATE INDEX message_live ON message (number) WHERE live = 1;
+
+    -- Apart from message, whose rows change as messages arrive: a change writes the whole row anew.
+    CREATE TABLE content (
+        message INTEGER PRIMARY KEY,
+        headers BLOB NOT NULL,
+        body BLOB NOT NULL
+    ) STRICT;
+
+    CREATE TABLE log (
+        member INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        message INTEGER NOT NULL,
+        peer BLOB,                                -- RECEIVED and SENT: the other side, in lower case
+        device BLOB,                              -- SENT and READ_HERE; else empty or NULL
+        up_to INTEGER,                            -- READ_HERE; else 0 or NULL
+        taken INTEGER NOT NULL DEFAULT 0,         -- RECEIVED past the mark: 1 if it was read, and so delivered
+        PRIMARY KEY (member, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX log_peer ON log (member, peer, seq) WHERE peer IS NOT NULL;
+    CREATE INDEX log_message ON log (message);
+
+    CREATE TABLE reading (
+        member INTEGER NOT NULL,
+        peer BLOB NOT NULL,
+        up_to INTEGER NOT NULL,                   -- the entry up to which the member has read the peer's messages
+        PRIMARY KEY (member, peer)
+    ) STRICT, WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE journal (
+        number INTEGER PRIMARY KEY,
+        rows BLOB NOT NULL                        -- see journal.py
+    ) STRICT;
+    """,
+    """
+    CREATE TABLE room (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: a room of the same name is another room
+        name TEXT NOT NULL,
+        folded TEXT UNIQUE,                       -- the name in lower case; NULL when the room is gone
+        public INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        last INTEGER NOT NULL DEFAULT 0,          -- the place of the newest message, which may be gone
+        open_from INTEGER NOT NULL                -- see rooms.RoomState
+    ) STRICT;
+
+    CREATE TABLE room_member (
+        room INTEGER NOT NULL,
+        member INTEGER NOT NULL,
+        role INTEGER NOT NULL,
+        since REAL NOT NULL,
+        seen_from INTEGER NOT NULL,               -- the place from which on the member may read
+        PRIMARY KEY (room, member)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX room_member_member ON room_member (member);
+
+    CREATE TABLE room_invitation (
+        room INTEGER NOT NULL,
+        member INTEGER NOT NULL,
+        PRIMARY KEY (room, member)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX room_invitation_member ON room_invitation (member);
+
+    ALTER TABLE message ADD COLUMN room INTEGER;  -- NULL: it was not sent to a room
+    ALTER TABLE message ADD COLUMN place INTEGER NOT NULL DEFAULT 0; -- its number there
+    ALTER TABLE message ADD COLUMN about INTEGER NOT NULL DEFAULT 0; -- the message that it edits or deletes
+    CREATE UNIQUE INDEX message_place ON message (room, place) WHERE room IS NOT NULL;
+    CREATE INDEX message_about ON message (about) WHERE about <> 0;
+
+    -- Recipients of messages in whose logs these are not.
+    CREATE TABLE absent (
+        message INTEGER NOT NULL,
+        member INTEGER NOT NULL,
+        waits INTEGER NOT NULL,                   -- 1: blocked, and so waited for until it expires; 0: it failed
+        PRIMARY KEY (message, member)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX absent_member ON absent (member);
+
+    -- RECEIVED: 0 if it does not count as unread, 2 if it mentions the member.
+    ALTER TABLE log ADD COLUMN weight INTEGER NOT NULL DEFAULT 1;
+    -- With all that conversations are counted by.
+    DROP INDEX log_peer;
+    CREATE INDEX log_peer ON log (member, peer, seq, kind, weight) WHERE peer IS NOT NULL;
+
+    CREATE TABLE conversation (
+        member INTEGER NOT NULL,
+        peer BLOB NOT NULL,                       -- in lower case
+        name TEXT NOT NULL,                       -- as it is shown
+        muted INTEGER NOT NULL,
+        blocked INTEGER NOT NULL,
+        PRIMARY KEY (member, peer)
+    ) STRICT, WITHOUT ROWID;
+
+    -- To whom members have written; without what is in the journal when a database of version 2 gets this table.
+    CREATE TABLE contact (
+        member INTEGER NOT NULL,
+        other INTEGER NOT NULL,
+        PRIMARY KEY (member, other)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX contact_other ON contact (other);
+    INSERT INTO contact SELECT DISTINCT l.member, o.number FROM log l
+        JOIN member o ON o.folded = CAST(l.peer AS TEXT) JOIN message m ON m.number = l.message
+        WHERE l.kind = 2 AND o.number <> l.member AND o.added <= m.time;
+
+    ALTER TABLE member ADD COLUMN shown INTEGER NOT NULL DEFAULT 1; -- whether others may see that the member is here
+    """,
+    """
+    CREATE VIRTUAL TABLE word USING fts5 (
+        text, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
+    );
+    CREATE TABLE word_cleaning (
+        wanted INTEGER NOT NULL,
+        stage INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO word_cleaning VALUES (0, 0);
+    """,
+    """
+    CREATE TABLE file (
+        number INTEGER PRIMARY KEY,
+        key BLOB UNIQUE,                          -- NULL: it is gone, and its pieces are to be removed
+        member INTEGER,                           -- whose it is; NULL: that member was removed
+        id BLOB NOT NULL,
+        name BLOB NOT NULL,
+        size INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        have INTEGER NOT NULL,                    -- how many of its bytes are here
+        message INTEGER UNIQUE,                   -- with which it was sent; NULL if it was not
+        expires REAL NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX file_id ON file (member, id) WHERE key IS NOT NULL;
+    CREATE INDEX file_member ON file (member);
+    CREATE INDEX file_expires ON file (expires);
+
+    CREATE TABLE piece (
+        file INTEGER NOT NULL,
+        number INTEGER NOT NULL,                  -- from 0
+        data BLOB NOT NULL,
+        PRIMARY KEY (file, number)
+    ) STRICT;
+
+    CREATE TABLE word_progress (
+        up_to INTEGER NOT NULL                    -- the number of the message up to which all are in the index
+    ) STRICT;
+    INSERT INTO word_progress VALUES (0);
+
+    CREATE TABLE report (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: the operator may still see an old list
+        member INTEGER NOT NULL,                  -- who may have been removed since
+        about BLOB NOT NULL,
+        id BLOB NOT NULL,
+        copy BLOB,
+        text BLOB NOT NULL,
+        time REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX report_member ON report (member);
+    """,
+    """
+    -- Who could see whether members were here who were removed since: they are to be told that these are gone.
+    CREATE TABLE farewell (
+        member INTEGER NOT NULL,
+        other INTEGER NOT NULL,
+        time REAL NOT NULL,                       -- of the removal
+        PRIMARY KEY (member, other)
+    ) STRICT, WITHOUT ROWID;
+
+    -- What members said in rooms who were removed since: their Ids are no longer looked up by the sender's number.
+    CREATE INDEX message_orphan ON message (room, id) WHERE sender IS NULL AND room IS NOT NULL AND id <> x'';
+    """,
+    """
+    DROP TABLE word;
+    DROP TABLE word_cleaning;
+    UPDATE word_progress SET up_to = 0;           -- all messages get into the index anew
+    """
+    + INDEX,
+)
+"""What makes a database of version n + 1 from one of version n. Only ever added to."""
+
+BUSY_MILLISECONDS = 10_000
+"""How long is waited for another process."""
+
+_CACHE_KIB = 32 << 10
+_CHECKPOINT_PAGES = 4096
+
+
+def connect(file: Path | None) -> sqlite3.Connection:
+    """Open a database, and set it up; its content is not looked at.
+
+    Args:
+        file: where it is. It is made, readable by its owner only, if it is not there.
+
+    Raises:
+        StoreError: it cannot be opened.
+    """
+    if file is not None:
+        try:
+            # SQLite gives the files that it adds the mode of this one.
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StoreError(f"{file} cannot be opened: {error.strerror}") from error
+    connection = sqlite3.connect(
+        ":memory:" if file is None else file,
+        timeout=BUSY_MILLISECONDS / 1000,
+        isolation_level=None,  # transactions are ours to begin and end
+        check_same_thread=False,  # one thread may open it, and another use it from then on
+        cached_statements=256,
+    )
+    try:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        # A write-ahead log that grew in a busy hour, with what was deleted since, does not stay on the disk for ever.
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+    except sqlite3.Error as error:
+        connection.close()
+        raise _unusable(file, error) from error
+    return connection
+
+
+def version(connection: sqlite3.Connection, file: Path | None) -> int:
+    """Which version of the schema a database has; 0 if it is empty.
+
+    Raises:
+        StoreError: it is not ours, or of a newer version than this program knows, or cannot be read.
+    """
+    try:
+        ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+        found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+    except sqlite3.Error as error:
+        raise _unusable(file, error) from error
+    if not ours and not (empty and found == 0):
+        raise StoreError(f"{file} is not a database of Twotick")
+    if found > len(STEPS):
+        raise StoreError(
+            f"{file} was written by a newer version of Twotick (format {found}; this one knows {len(STEPS)})"
+        )
+    return found
+
+
+def _unusable(file: Path | None, error: sqlite3.Error) -> StoreError:
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+        return StoreError(f"{file} is not a database of Twotick")
+    return StoreError(f"{file} cannot be opened: {reason(error)}")
+
+
+def migrate(connection: sqlite3.Connection, file: Path | None) -> None:
+    """Bring a database up to the version of this program, in one transaction.
+
+    Raises:
+        StoreError: it cannot be done; the database is as before.
+    """
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        for step in STEPS[version(connection, file) :]:
+            for statement in _statements(step):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(STEPS)}")
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        with suppress(sqlite3.Error):  # it is the first error that matters; closing the connection undoes the rest
+            connection.execute("ROLLBACK")
+        raise StoreError(f"{file} cannot be brought up to date: {reason(error)}") from error
+
+
+def _statements(script: str) -> list[str]:
+    """A script's statements. `executescript` would do, but it commits what was begun."""
+    statements: list[str] = []
+    start = 0
+    for end, letter in enumerate(script):
+        if letter == ";" and sqlite3.complete_statement(script[start : end + 1]):
+            statements.append(script[start : end + 1])
+            start = end + 1
+    return statements
+
+
+def reason(error: sqlite3.Error) -> str:
+    """What a database error means, for a person."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    match code & 0xFF:
+        case sqlite3.SQLITE_FULL:
+            return "the disk is full"
+        case sqlite3.SQLITE_IOERR:
+            return f"the disk fails ({error.sqlite_errorname})"
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return "another program has locked the database"
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_AUTH:
+            return f"the database cannot be opened for writing ({error.sqlite_errorname})"
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return "the database is damaged"
+        case _:
+            return f"the database says: {error}"
