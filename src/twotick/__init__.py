@@ -10,6 +10,8 @@ A guest `connect`s; a member, who owns a name and loses nothing, does a `join`.
 
 from typing import TYPE_CHECKING
 
+__version__ = "0.2.0"
+
 if TYPE_CHECKING:
     from twotick.client import (
         CertificateChanged,

@@ -4,10 +4,12 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from twotick.server.login import is_device
+from twotick.server.running import RunningServer, running_servers
 from twotick.server.secrets import check_password, hash_password, invitation_digest, new_invitation, token_digest
 from twotick.server.secrets import new_token as make_token
 from twotick.store import (
@@ -35,35 +37,92 @@ _DAY = 86400.0
 
 
 class AdminError(Exception):
-    """It was not done; the message says why."""
+    """Something was not done; the message says why, and what to do."""
 
 
 class Malformed(AdminError):
-    """Something can never be a name, a device or a password."""
+    """A name, a device or a password is not a valid one."""
+
+
+class Unreachable(AdminError):
+    """The command cannot reach the data of the server that runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """A server's data folder.
+
+    Attributes:
+        path: where it is.
+        chosen: whether a setting or an option names it, so that it is not merely the default.
+    """
+
+    path: Path
+    chosen: bool = True
+
+    @property
+    def database(self) -> Path:
+        """The file with all the data of the server."""
+        return self.path / "twotick.db"
 
 
 @contextmanager
-def opened(data: Path, limits: StoreLimits, *, make: bool = False) -> Generator[SqliteStore]:
-    """Open the data of a server.
+def opened(folder: DataFolder, limits: StoreLimits, *, create: bool = False) -> Generator[SqliteStore]:
+    """Open the database of a server.
 
     Args:
-        data: its folder.
-        limits: what it keeps at most.
-        make: whether to make what is not there yet.
+        folder: where the database is.
+        limits: the limits of the store.
+        create: create the database if there is none.
 
     Raises:
-        AdminError: there is none.
-        StoreError: it cannot be opened.
+        AdminError: there is no database.
+        Unreachable: the server that runs has its data elsewhere.
+        StoreError: the database cannot be opened.
     """
-    if not make:
-        try:
-            os.stat(data / "twotick.db")  # noqa: PTH116 # unlike Path.exists, it says what the matter is
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise AdminError(f"there is no data of a server in {data}: name its folder with --data") from error
-        except OSError as error:
-            raise StoreError(f"{data} cannot be used: {error.strerror}") from error
-    with closing(SqliteStore(data, limits, exclusive=False)) as store:
+    try:
+        servers = running_servers()
+        _check_memory(folder, servers)
+        if not _exists(folder.database):
+            if not create:
+                raise AdminError(
+                    f"there is no database in {folder.path}: name the server's folder with --data,"
+                    " TWOTICK_DATA or the setting data"
+                )
+            _check_elsewhere(folder, servers)
+    except OSError as error:
+        raise StoreError(f"{folder.path} cannot be used: {error.strerror}") from error
+    with closing(SqliteStore(folder.path, limits, exclusive=False)) as store:
         yield store
+
+
+def _exists(file: Path) -> bool:
+    """Tell whether a file exists. Unlike `Path.exists`, it raises OSError if that cannot be found out."""
+    try:
+        os.stat(file)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _check_memory(folder: DataFolder, servers: list[RunningServer]) -> None:
+    """Raise Unreachable if the server of a folder keeps its data in memory."""
+    here = [each for each in servers if each.data == folder.path.resolve()]
+    if here and all(each.memory for each in here):
+        raise Unreachable(
+            f"the server on {here[0].address} (process {here[0].pid}) keeps its data in memory, where this command"
+            " cannot reach it: run it without --memory, or with TWOTICK_SIGN_UP=open so that users can sign up"
+        )
+
+
+def _check_elsewhere(folder: DataFolder, servers: list[RunningServer]) -> None:
+    """Raise Unreachable if a command is about to create a database that the server that runs will not read."""
+    if folder.chosen or not servers or any(each.data == folder.path.resolve() for each in servers):
+        return
+    raise Unreachable(
+        f"there is no database in {folder.path}, and the server on {servers[0].address} has its data in"
+        f" {servers[0].data}: name that folder with --data, or name {folder.path} to create a database there"
+    )
 
 
 def find(store: SqliteStore, name: str) -> Member:

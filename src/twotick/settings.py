@@ -29,6 +29,11 @@ Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]
 """A time."""
 
 
+def default_data_folder() -> Path:
+    """Return the folder of a server's data if no setting names one."""
+    return platformdirs.user_data_path("twotick")
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. docs/operations.md explains them; those in docs/protocol.md, section 8, bound the server."""
 
@@ -43,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls_key: Path | None = None
     allow_plain: bool = False
 
-    data: Path = msgspec.field(default_factory=lambda: platformdirs.user_data_path("twotick"))
+    data: Path = msgspec.field(default_factory=default_data_folder)
     memory: bool = False
     retention_days: Count = 400
 

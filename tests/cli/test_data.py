@@ -128,14 +128,16 @@ def test_a_server_in_memory_touches_no_disk(tmp_path: Path) -> None:
 def test_memory_and_a_folder_exclude_each_other(operator: Operator) -> None:
     ended = operator.run("serve", "--memory", "--data", str(operator.data))
     assert (ended.returncode, ended.stdout) == (64, "")
-    assert "choose one of --data and --memory" in ended.stderr
+    assert "--memory and --data exclude each other" in ended.stderr
 
 
 def refused(operator: Operator) -> str:
     """Why a server does not take a folder."""
     ended = operator.run("serve", "--port", "0")
     assert (ended.returncode, ended.stdout) == (71, "")
-    line = re.fullmatch(r"twotick: (.*) \(--data names another folder, --memory keeps nothing\)\n", ended.stderr)
+    line = re.fullmatch(
+        r"twotick: (.*) \(choose another folder with --data, or keep nothing with --memory\)\n", ended.stderr
+    )
     assert line, ended.stderr
     return line[1]
 

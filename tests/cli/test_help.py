@@ -1,12 +1,31 @@
 """Help."""
 
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
 import pytest
 
 from tests.cli.commands import run
+from twotick import __version__
+from twotick.wire import parser
 
-COMMANDS = ("demo", "serve", "chat", "send", "listen", "bench", "login", "devices", "history", "search", "room")
+COMMANDS = (
+    "demo",
+    "serve",
+    "chat",
+    "send",
+    "listen",
+    "bench",
+    "login",
+    "devices",
+    "history",
+    "search",
+    "room",
+    "user",
+)
 MEMBER_COMMANDS = ("logout", "mute", "block", "export")
-OPERATOR_COMMANDS = ("user", "token", "invite", "report", "backup", "check", "cert")
+OPERATOR_COMMANDS = ("token", "invite", "report", "backup", "check", "cert")
 USER_COMMANDS = ("add", "passwd", "remove", "list")
 ROOM_COMMANDS = ("create", "join", "leave", "invite", "remove", "appoint", "topic", "members", "list")
 REPORT_COMMANDS = ("list", "close", "user")
@@ -37,8 +56,8 @@ def test_help_names_every_command_and_how_to_begin() -> None:
     text = run("-h").stdout
     assert all(f"\n  {command} " in text for command in COMMANDS)
     assert "twotick demo" in " ".join(text.split())
-    assert "\n  For a member also: logout, mute, block, report user, export.\n" in text
-    assert f"\n  For a server also: {', '.join(OPERATOR_COMMANDS)}.\n" in text
+    assert f"\n  {', '.join(MEMBER_COMMANDS)}, report user\n" in text
+    assert f"\n  {', '.join(OPERATOR_COMMANDS)}\n" in text
     text = run("user", "--help").stdout
     assert all(f"\n  {command} " in text for command in USER_COMMANDS)
     text = run("room", "--help").stdout
@@ -64,10 +83,12 @@ def test_a_command_that_does_not_exist_has_status_64() -> None:
     assert "No such command" in ended.stderr
 
 
-def test_the_version_is_one_line() -> None:
+def test_the_version_is_one_line_that_says_whether_the_message_path_is_compiled() -> None:
     ended = run("--version")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("twotick 0.")
+    path = "plain Python" if Path(parser.__file__).suffix == ".py" else "compiled"
+    assert ended.stdout == f"twotick {__version__} (Python {platform.python_version()}, {path})\n"
+    assert version("twotick") == __version__
 
 
 @pytest.mark.parametrize(

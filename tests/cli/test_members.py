@@ -108,7 +108,7 @@ def test_an_invitation_that_the_server_would_not_take_comes_with_a_word(operator
     ended = operator.run("invite")
     assert (ended.returncode, len(ended.stdout)) == (0, 30)
     assert ended.stderr == (
-        f"twotick: the server takes it only if sign_up = 'invite'; these settings say '{sign_up}'\n"
+        f"twotick: the server accepts this code only with sign_up = 'invite'; these settings say '{sign_up}'\n"
     )
 
 
@@ -156,7 +156,10 @@ def test_what_cannot_be_done_is_said(
 def test_where_there_is_no_data_none_is_made(operator: Operator, arguments: list[str]) -> None:
     ended = operator.run(*arguments, stdin=PASSWORD.encode())
     assert (ended.returncode, ended.stdout) == (65, "")
-    assert ended.stderr == f"twotick: there is no data of a server in {operator.data}: name its folder with --data\n"
+    assert ended.stderr == (
+        f"twotick: there is no database in {operator.data}:"
+        " name the server's folder with --data, TWOTICK_DATA or the setting data\n"
+    )
     assert not operator.data.exists()
 
 

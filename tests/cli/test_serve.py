@@ -58,7 +58,8 @@ def test_a_port_in_use_is_one_clear_line_wherever_it_was_set(port_in_use: int, t
         run("serve", env=environment(TWOTICK_CONFIG=str(file))),
     ):
         assert ended.stderr == (
-            f"twotick: 127.0.0.1:{port_in_use} is in use: stop what listens there, or choose another port with --port\n"
+            f"twotick: 127.0.0.1:{port_in_use} is in use: stop the program that listens there,"
+            " or choose another port with --port\n"
         )
         assert (ended.returncode, ended.stdout) == (71, "")
 

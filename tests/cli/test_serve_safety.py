@@ -30,7 +30,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     settings = tomllib.loads("\n".join(lines[1:-1]))
     assert set(settings) == {"tls_certificate", "tls_key"}
     assert {Path(file).parent for file in settings.values()} == {folder}
-    seen = re.fullmatch(r"Clients will see (SHA256:\S{43}): tell it to those who connect.", lines[-1])
+    seen = re.fullmatch(
+        r"Clients see the fingerprint (SHA256:\S{43}): tell it to your users, so that they can compare it.", lines[-1]
+    )
     assert seen
     return {name.upper(): file for name, file in settings.items()} | {"PRINT": seen[1]}
 
@@ -165,7 +167,7 @@ def test_a_tls_port_in_use_is_one_clear_line(made: dict[str, str]) -> None:
         ended = run("serve", "--port", "0", env=with_tls(made) | {"TWOTICK_TLS_PORT": str(port)})
     assert (ended.returncode, ended.stdout) == (71, "")
     assert ended.stderr == (
-        f"twotick: 127.0.0.1:{port} is in use: stop what listens there,"
+        f"twotick: 127.0.0.1:{port} is in use: stop the program that listens there,"
         " or choose another port with the setting tls_port\n"
     )
 

@@ -62,7 +62,7 @@ def test_a_refused_name_is_said_and_another_one_asked_for(address: str) -> None:
 
 def test_input_that_ends_before_there_is_a_name_has_status_69(address: str) -> None:
     ended = run("chat", "b b", "--server", address)
-    assert (ended.returncode, ended.stderr) == (69, "twotick: the input ended before there was a name\n")
+    assert (ended.returncode, ended.stderr) == (69, "twotick: the input ended before a name was given\n")
 
 
 def test_input_may_be_anything(address: str) -> None:

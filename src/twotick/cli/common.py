@@ -1,11 +1,12 @@
-"""What the commands have in common: the application, options, settings, and who is logged in."""
+"""What commands share: options, the settings, and the member who is logged in."""
 
-from collections.abc import Generator
+import functools
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, TypeAlias
 
-import typer
+import click
 
 from twotick.ui.shell.leaving import EX_OSERR, EX_UNAVAILABLE, EX_USAGE, fail
 
@@ -13,43 +14,29 @@ if TYPE_CHECKING:
     from twotick.client.trust.tokens import Credential
     from twotick.settings import Settings
 
-app = typer.Typer(
-    help='Chat where "sent" means "received".',
-    epilog="\b\nFor a member also: logout, mute, block, report user, export.\n"
-    "For a server also: user, token, invite, report, backup, check, cert.\n"
-    "Settings: --option, TWOTICK_OPTION or twotick.toml. Start with: twotick demo",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+Function: TypeAlias = Callable[..., None]
+"""The function behind a command; it takes its options as keyword arguments."""
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+config_option = click.option(
+    "--config", type=FILE, envvar="TWOTICK_CONFIG", metavar="FILE", help="Settings file, in TOML."
 )
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", envvar="TWOTICK_CONFIG", metavar="FILE", help="Settings file [TOML].", dir_okay=False),
-]
-ServerOption = Annotated[
-    str | None, typer.Option("--server", metavar="HOST:PORT", help="Where the server is [127.0.0.1:18000].")
-]
-DataOption = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Folder of the server's data.", file_okay=False)
-]
+data_option = click.option(
+    "--data", type=FOLDER, metavar="DIR", help="Folder of the server's data [~/.local/share/twotick]."
+)
+_server_option = click.option("--server", metavar="HOST:PORT", help="Server to connect to [127.0.0.1:18000].")
+_as_option = click.option("--as", "name", metavar="NAME", help="Member to act as [the one who logged in last].")
 
 
-NameArgument = Annotated[str, typer.Argument(help="Your name: 1 to 32 letters and digits.")]
-AsOption = Annotated[
-    str | None, typer.Option("--as", metavar="NAME", help="The member; the one who logged in last if not given.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
-
-
-def settings_of(config: Path | None, **given: Any) -> "Settings":
-    """Put the settings together; leaves with a clear line if they make no sense.
+def settings_of(config: Path | None, **given: object) -> "Settings":
+    """Read the settings; exit with one clear line if one of them is not valid.
 
     Args:
-        config: the settings file, if it was named.
-        **given: what the command line says; None for what it does not.
+        config: the settings file, if one was named.
+        **given: settings from the command line; None for an option that was not given.
     """
     from twotick.settings import SettingsError, load
 
@@ -59,9 +46,29 @@ def settings_of(config: Path | None, **given: Any) -> "Settings":
         fail(EX_USAGE, str(error))
 
 
+def with_server(command: Function) -> Function:
+    """Add --server and --config; the command gets the keyword argument `settings`."""
+
+    @functools.wraps(command)
+    def wrapper(*, server: str | None, config: Path | None, **options: object) -> None:
+        command(settings=settings_of(config, server=server), **options)
+
+    return _server_option(config_option(wrapper))
+
+
+def with_member(command: Function) -> Function:
+    """Add --as, --server and --config; the command gets the keyword argument `who`, the token of a member's login."""
+
+    @functools.wraps(command)
+    def wrapper(*, name: str | None, settings: "Settings", **options: object) -> None:
+        command(who=member_of(settings, name), **options)
+
+    return _as_option(with_server(wrapper))
+
+
 @contextmanager
 def reading_credentials() -> Generator[None]:
-    """Leave with a clear line if what is remembered cannot be read."""
+    """Exit with one clear line if the tokens of this user cannot be read."""
     from twotick.client.trust.tokens import CredentialError
 
     try:
@@ -73,7 +80,12 @@ def reading_credentials() -> Generator[None]:
 
 
 def login_of(settings: "Settings", name: str | None) -> "Credential | None":
-    """The login with this name on this server, if there is one."""
+    """Return the login of a name on the server of the settings, or None.
+
+    Args:
+        settings: they name the server.
+        name: the member; None for the one who logged in last.
+    """
     from twotick.client.trust import tokens
 
     with reading_credentials():
@@ -81,9 +93,9 @@ def login_of(settings: "Settings", name: str | None) -> "Credential | None":
 
 
 def member_of(settings: "Settings", name: str | None) -> "Credential":
-    """The login with this name on this server; leaves with a clear line if there is none."""
+    """Return the login of a name on the server of the settings; exit with one clear line if there is none."""
     who = login_of(settings, name)
     if who is None:
-        whom = name or "anybody"
-        fail(EX_UNAVAILABLE, f"not logged in as {whom} on {settings.server}: 'twotick login NAME@HOST' does that")
+        as_whom = f" as {name}" if name else ""
+        fail(EX_UNAVAILABLE, f"not logged in{as_whom} on {settings.server}: run 'twotick login NAME@HOST'")
     return who

@@ -1,34 +1,31 @@
-"""A member's commands: login, logout, devices, history, search, export."""
+"""A member's commands: login, logout, devices, history, search and export."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from twotick.cli.common import (
-    AsOption,
-    ConfigOption,
-    JsonOption,
-    ServerOption,
-    app,
-    member_of,
-    reading_credentials,
-    settings_of,
-)
+from twotick.cli.common import json_option, reading_credentials, with_member
 from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE, fail, run
 
-AccountArgument = Annotated[str, typer.Argument(metavar="NAME@HOST[:PORT]", help="Who, and on which server.")]
+if TYPE_CHECKING:
+    from twotick.client.trust.tokens import Credential
+
+_account_argument = click.argument("account", metavar="NAME@HOST[:PORT]", help="Your name and the server.")
 
 
-@app.command()
-def login(
-    account: AccountArgument,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="What this device is to be called.")] = "",
-    sign_up: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Sign up, with an invitation or 'yes' where it is open.")
-    ] = None,
-) -> None:
-    """Log in as a member: asks for the password, and remembers a token for this device."""
+@click.command
+@_account_argument
+@click.option("--device", metavar="DEVICE", default="", help="Name for this device [the host's name].")
+@click.option("--sign-up", metavar="CODE", help="Sign up with an invitation, or 'yes' where sign-up is open.")
+def login(account: str, *, device: str, sign_up: str | None) -> None:
+    """Log in as a member on this device, or sign up.
+
+    Asks for the password and keeps a token for this device; the password itself is
+    not kept. Without a terminal, the password is one line of standard input.
+
+    Example: twotick login alice@chat.example --sign-up yes
+    """
     from twotick.ui.shell.login import log_in, this_device
     from twotick.ui.shell.password import read_password
 
@@ -38,13 +35,14 @@ def login(
     except (EOFError, ValueError, OSError, UnicodeDecodeError) as error:
         fail(EX_USAGE, str(error) or "no password was given")
     except KeyboardInterrupt:
-        raise typer.Exit(EX_INTERRUPTED) from None
+        raise SystemExit(EX_INTERRUPTED) from None
     run(log_in(name, server, password=password, device=device or this_device(), sign_up=sign_up))
 
 
-@app.command(hidden=True)
-def logout(account: AccountArgument) -> None:
-    """Log out: this device's token no longer works."""
+@click.command
+@_account_argument
+def logout(account: str) -> None:
+    """Log out: revoke and delete the token of this device."""
     from twotick.client.trust import tokens
     from twotick.ui.shell.login import log_out
 
@@ -52,77 +50,72 @@ def logout(account: AccountArgument) -> None:
     with reading_credentials():
         who = tokens.load(server, name)
     if who is None:
-        fail(EX_UNAVAILABLE, f"nobody is logged in as {name} on {server}")
+        fail(EX_UNAVAILABLE, f"not logged in as {name} on {server}: nothing to do")
     run(log_out(who))
 
 
-@app.command()
-def devices(
-    revoke: Annotated[str | None, typer.Option(metavar="DEVICE", help="Let its token no longer work.")] = None,
-    as_json: JsonOption = False,
-    name: AsOption = None,
-    server: ServerOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """List a member's devices, or revoke one."""
+@click.command
+@click.option("--revoke", metavar="DEVICE", help="Log this device out: its token stops working.")
+@json_option
+@with_member
+def devices(*, revoke: str | None, as_json: bool, who: "Credential") -> None:
+    """List your devices, or revoke one."""
     from twotick.ui.shell.login import show_devices
 
-    run(show_devices(member_of(settings_of(config, server=server), name), revoke=revoke, as_json=as_json))
+    run(show_devices(who, revoke=revoke, as_json=as_json))
 
 
-@app.command()
-def history(
-    peer: Annotated[str | None, typer.Argument(help="With whom, or '#room'; everybody's if not given.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Not before this time.")] = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="So many messages at most.")] = 50,
-    as_json: JsonOption = False,
-    name: AsOption = None,
-    server: ServerOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Print a member's last messages, oldest first.
+@click.command
+@click.argument("peer", metavar="[PEER]", required=False, help="A user or a room ('#team') [all conversations].")
+@click.option(
+    "--since", type=click.DateTime(), metavar="TIME", help="Earliest time: 2026-05-01 or '2026-05-01 14:30:00'."
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", default=50, help="Most messages to print [50].")
+@json_option
+@with_member
+def history(peer: str | None, *, since: datetime | None, limit: int, as_json: bool, who: "Credential") -> None:
+    """Print your last messages, oldest first.
 
-    'twotick export' prints all of them as JSON lines.
+    To print all of them as JSON, use 'twotick export'.
     """
     from twotick.ui.shell.history import show_history
 
-    who = member_of(settings_of(config, server=server), name)
     run(show_history(who, peer, since=since.astimezone() if since else None, limit=limit, as_json=as_json))
 
 
-@app.command()
-def search(
-    words: Annotated[
-        list[str], typer.Argument(help="Words that all stand in it; the last may be cut: 'oat*'.", metavar="WORDS")
-    ],
-    peer: Annotated[str | None, typer.Option("--in", metavar="PEER", help="With whom, or '#room'.")] = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="So many messages at most.")] = 20,
-    as_json: JsonOption = False,
-    name: AsOption = None,
-    server: ServerOption = None,
-    config: ConfigOption = None,
-) -> None:
+@click.command
+@click.argument(
+    "words", metavar="WORDS...", nargs=-1, required=True, help="Words that the message has; 'oat*' is a prefix."
+)
+@click.option("--in", "peer", metavar="PEER", help="Search only with this user, or in this room ('#team').")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", default=20, help="Most messages to print [20].")
+@json_option
+@with_member
+def search(words: tuple[str, ...], *, peer: str | None, limit: int, as_json: bool, who: "Credential") -> None:
     """Find messages by their words, newest first.
 
-    Words in double quotes stand one after the other: 'red "wild oats"'.
-    """
+    Put a phrase in double quotes: twotick search 'red "wild oats"'
+    """  # a command to copy
     from twotick.ui.shell.history import search
 
-    who = member_of(settings_of(config, server=server), name)
     run(search(who, " ".join(words), peer=peer, limit=limit, as_json=as_json))
 
 
-@app.command(hidden=True)
-def export(name: AsOption = None, server: ServerOption = None, config: ConfigOption = None) -> None:
-    """Print all of a member's messages as JSON lines."""
+@click.command
+@with_member
+def export(*, who: "Credential") -> None:
+    """Print all your messages, oldest first, as JSON lines.
+
+    Example: twotick export > messages.jsonl
+    """
     from twotick.ui.shell.history import export
 
-    run(export(member_of(settings_of(config, server=server), name)))
+    run(export(who))
 
 
 def _account(account: str) -> tuple[str, str]:
-    """Understand NAME@HOST[:PORT]."""
+    """Split NAME@HOST[:PORT] into name and server."""
     name, at, server = account.partition("@")
     if not at or not name or not server:
-        fail(EX_USAGE, f"'{account}' is not NAME@HOST[:PORT]")
+        fail(EX_USAGE, f"'{account}' is not NAME@HOST[:PORT]; an example: alice@127.0.0.1")
     return name, server

@@ -1,147 +1,126 @@
-"""What a member does about rooms."""
+"""A member's commands for rooms."""
 
-from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from twotick.cli.common import AsOption, ConfigOption, JsonOption, ServerOption, app, member_of, settings_of
-from twotick.client import Role
+from twotick.cli.common import json_option, with_member
 from twotick.ui.shell.leaving import run
 
-room = typer.Typer(
-    help="Rooms: create, join, leave, invite, remove, and more.",
-    epilog="The '#' of a room's name may be left out here.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-app.add_typer(room, name="room")
+if TYPE_CHECKING:
+    from twotick.client.trust.tokens import Credential
 
-RoomArgument = Annotated[str, typer.Argument(help="The room: letters, digits, '-' and '_'.", metavar="ROOM")]
-MemberArgument = Annotated[str, typer.Argument(help="The other member.", metavar="MEMBER")]
+_room_argument = click.argument("room", metavar="ROOM", help="The room: letters, digits, '-' and '_'.")
+_other_argument = click.argument("other", metavar="MEMBER", help="The other member.")
 
 
-class RoomRole(StrEnum):
-    """What somebody may be appointed to."""
-
-    MEMBER = "member"
-    MODERATOR = "moderator"
-    OWNER = "owner"
+@click.group(epilog="The '#' of a room's name may be left out here.")
+def room() -> None:
+    """Create, join, leave and manage rooms."""
 
 
 @room.command("create")
-def room_create(
-    name: RoomArgument,
-    public: Annotated[bool, typer.Option("--public", help="Every member finds it and may join.")] = False,
-    topic: Annotated[str, typer.Option(metavar="TEXT", help="What it is about.")] = "",
-    member: AsOption = None,
-    server: ServerOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Make a room, and own it."""
+@_room_argument
+@click.option("--public", is_flag=True, help="Let every member find and join it.")
+@click.option("--topic", metavar="TEXT", default="", help="What the room is about.")
+@with_member
+def create(room: str, *, public: bool, topic: str, who: "Credential") -> None:
+    """Create a room that you own.
+
+    Example: twotick room create team --public --topic "our work"
+    """
     from twotick.ui.shell import rooms
 
-    run(rooms.create(member_of(settings_of(config, server=server), member), name, public=public, topic=topic))
+    run(rooms.create(who, room, public=public, topic=topic))
 
 
 @room.command("join")
-def room_join(
-    name: RoomArgument, member: AsOption = None, server: ServerOption = None, config: ConfigOption = None
-) -> None:
-    """Be in a room: a public one, or one you were invited to."""
+@_room_argument
+@with_member
+def join(room: str, *, who: "Credential") -> None:
+    """Join a room that is public or that you were invited to."""
     from twotick.ui.shell import rooms
 
-    run(rooms.join(member_of(settings_of(config, server=server), member), name))
+    run(rooms.join(who, room))
 
 
 @room.command("leave")
-def room_leave(
-    name: RoomArgument, member: AsOption = None, server: ServerOption = None, config: ConfigOption = None
-) -> None:
-    """Be in a room no longer."""
+@_room_argument
+@with_member
+def leave(room: str, *, who: "Credential") -> None:
+    """Leave a room."""
     from twotick.ui.shell import rooms
 
-    run(rooms.leave(member_of(settings_of(config, server=server), member), name))
+    run(rooms.leave(who, room))
 
 
 @room.command("invite")
-def room_invite(
-    name: RoomArgument,
-    other: MemberArgument,
-    member: AsOption = None,
-    server: ServerOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Let another member join a room."""
+@_room_argument
+@_other_argument
+@with_member
+def invite(room: str, other: str, *, who: "Credential") -> None:
+    """Invite another member to a room."""
     from twotick.ui.shell import rooms
 
-    run(rooms.invite(member_of(settings_of(config, server=server), member), name, other))
+    run(rooms.invite(who, room, other))
 
 
 @room.command("remove")
-def room_remove(
-    name: RoomArgument,
-    other: MemberArgument,
-    member: AsOption = None,
-    server: ServerOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Remove a member from a room, as its moderator or owner."""
+@_room_argument
+@_other_argument
+@with_member
+def remove(room: str, other: str, *, who: "Credential") -> None:
+    """Remove a member from a room; for moderators and owners only."""
     from twotick.ui.shell import rooms
 
-    run(rooms.remove(member_of(settings_of(config, server=server), member), name, other))
+    run(rooms.remove(who, room, other))
 
 
 @room.command("appoint")
-def room_appoint(
-    name: RoomArgument,
-    other: MemberArgument,
-    role: Annotated[RoomRole, typer.Argument(help="What the other is from now on.")],
-    member: AsOption = None,
-    server: ServerOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Give a member of a room another role, as its owner."""
+@_room_argument
+@_other_argument
+@click.argument(
+    "role",
+    metavar="ROLE",
+    type=click.Choice(["member", "moderator", "owner"]),
+    help="The new role: member, moderator or owner.",
+)
+@with_member
+def appoint(room: str, other: str, role: str, *, who: "Credential") -> None:
+    """Change the role of a member of a room; for owners only."""
+    from twotick.client import Role
     from twotick.ui.shell import rooms
 
-    run(rooms.appoint(member_of(settings_of(config, server=server), member), name, other, Role(role.value)))
+    run(rooms.appoint(who, room, other, Role(role)))
 
 
 @room.command("topic")
-def room_topic(
-    name: RoomArgument,
-    text: Annotated[
-        str | None, typer.Argument(help="The new topic; '' for none. The old one is shown without.")
-    ] = None,
-    member: AsOption = None,
-    server: ServerOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Show what a room is about, or change it."""
+@_room_argument
+@click.argument("text", metavar="[TEXT]", required=False, help="The new topic, '' for none [show the current one].")
+@with_member
+def topic(room: str, text: str | None, *, who: "Credential") -> None:
+    """Show or change the topic of a room."""
     from twotick.ui.shell import rooms
 
-    run(rooms.topic(member_of(settings_of(config, server=server), member), name, text))
+    run(rooms.topic(who, room, text))
 
 
 @room.command("members")
-def room_members(
-    name: RoomArgument,
-    as_json: JsonOption = False,
-    member: AsOption = None,
-    server: ServerOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """List who is in a room."""
+@_room_argument
+@json_option
+@with_member
+def members(room: str, *, as_json: bool, who: "Credential") -> None:
+    """List the members of a room, each with the role."""
     from twotick.ui.shell import rooms
 
-    run(rooms.show_members(member_of(settings_of(config, server=server), member), name, as_json=as_json))
+    run(rooms.show_members(who, room, as_json=as_json))
 
 
 @room.command("list")
-def room_list(
-    as_json: JsonOption = False, member: AsOption = None, server: ServerOption = None, config: ConfigOption = None
-) -> None:
-    """List the rooms that are public, or that you are in or invited to."""
+@json_option
+@with_member
+def list_rooms(*, as_json: bool, who: "Credential") -> None:
+    """List your rooms, your invitations and all public rooms."""
     from twotick.ui.shell import rooms
 
-    run(rooms.show_rooms(member_of(settings_of(config, server=server), member), as_json=as_json))
+    run(rooms.show_rooms(who, as_json=as_json))

@@ -1,57 +1,41 @@
-"""Commands to talk: demo, chat, send, listen; and bench."""
+"""Commands for users: demo, chat, send and listen; and bench, which measures a server."""
 
 import gc
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from twotick.cli.common import (
-    ConfigOption,
-    JsonOption,
-    NameArgument,
-    ServerOption,
-    app,
-    login_of,
-    member_of,
-    settings_of,
-)
-from twotick.client import State
+from twotick.cli.common import FILE, FOLDER, json_option, login_of, member_of, with_server
 from twotick.ui.shell.leaving import EX_IOERR, fail, run
 from twotick.ui.shell.streams import on_a_terminal
 
-
-class Until(StrEnum):
-    """What a member's `send` waits for."""
-
-    ACCEPTED = "accepted"
-    DELIVERED = "delivered"
-    READ = "read"
-
-    @property
-    def state(self) -> State:
-        """The same, for the library."""
-        return State[self.name]
+if TYPE_CHECKING:
+    from twotick.settings import Settings
 
 
-@app.command()
-def chat(
-    name: Annotated[
-        str | None, typer.Argument(help="Your name; who logged in last, or asked for, if not given.")
-    ] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Line by line, without the full screen.")] = False,
-    server: ServerOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Talk, on the whole screen of a terminal or line by line.
+@click.command
+def demo() -> None:
+    """Try it: a server, a friend called echo, and you."""
+    from twotick.ui.demo import demo
 
-    Line by line, '@bob hello' sends to bob, '#team hello' to a room, '@ALL hello' to everyone.
+    run(demo())
+
+
+@click.command
+@click.argument("name", metavar="[NAME]", required=False, help="Your name [the member who logged in last].")
+@click.option("--plain", is_flag=True, help="Talk line by line instead of on the full screen.")
+@with_server
+def chat(name: str | None, *, plain: bool, settings: "Settings") -> None:
+    """Talk on the full screen of a terminal, or line by line.
+
+    Without a NAME or a login, it asks for a name. In a pipe, or with --plain, each
+    line is a message: '@bob hello' sends to bob, '#team hello' to a room, and
+    '@ALL hello' to everyone.
     """
     full_screen = on_a_terminal() and not plain
     if full_screen:
-        gc.disable()  # of what is loaded now nothing is garbage, and not to look for it brings the first picture sooner
-    settings = settings_of(config, server=server)
+        gc.disable()  # nothing that is loaded now is garbage: without a search for it the screen appears sooner
     who = login_of(settings, name)
     if full_screen:
         from twotick.ui.app import AppOptions, run_app
@@ -68,32 +52,45 @@ def chat(
         run(chat(name or "", server=settings.server, max_body=settings.max_body))
 
 
-@app.command()
+@click.command
+@click.argument("recipient", metavar="RECIPIENT", help="A user, a room ('#team'), or ALL for everyone.")
+@click.argument("text", metavar="[TEXT]", required=False, help="The message [standard input].")
+@click.option("--from", "sender", metavar="NAME", required=True, help="Name to send as.")
+@click.option("--file", type=FILE, metavar="FILE", help="Attach a file; for members only.")
+@click.option(
+    "--until",
+    type=click.Choice(["accepted", "delivered", "read"]),
+    metavar="STATE",
+    default="delivered",
+    help="Wait until accepted, delivered or read [delivered].",
+)
+@click.option(
+    "--wait", type=click.FloatRange(min=0), metavar="SECONDS", default=30, help="How long to wait for that [30]."
+)
+@click.option("--expires", type=click.IntRange(min=1), metavar="SECONDS", help="Drop it if not delivered by then.")
+@with_server
 def send(
-    sender: Annotated[str, typer.Option("--from", metavar="NAME", help="The name to send as.")],
-    recipient: Annotated[str, typer.Argument(help="A name, '#room', or ALL for everyone.")],
-    text: Annotated[str | None, typer.Argument(help="The message; standard input if not given.")] = None,
-    file: Annotated[
-        Path | None, typer.Option("--file", metavar="FILE", help="Send this too, as a member.", dir_okay=False)
-    ] = None,
-    until: Annotated[
-        Until, typer.Option(metavar="STATE", help="Wait until accepted, delivered or read.")
-    ] = Until.DELIVERED,
-    wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="For how long, once it is stored.")] = 30,
-    expires: Annotated[
-        int | None, typer.Option(min=1, metavar="SECONDS", help="Drop it if it is not delivered by then.")
-    ] = None,
-    server: ServerOption = None,
-    config: ConfigOption = None,
+    recipient: str,
+    text: str | None,
+    *,
+    sender: str,
+    file: Path | None,
+    until: str,
+    wait: float,
+    expires: int | None,
+    settings: "Settings",
 ) -> None:
-    """Send one message; the exit status says what became of it.
+    """Send one message; the exit status tells what happened to it.
 
-    0 delivered (or what --until says), 75 stored but not there yet, 69 not delivered, 68 server not reachable,
-    76 protocol error, 74 a file cannot be read, 64 wrong usage.
-    """
+    \b
+    0  delivered, or the state of --until    68  no connection to the server
+    75 stored, not delivered within --wait   74  a file cannot be read
+    69 not sent, or not delivered            76  protocol error
+    64 wrong usage
+    Example: twotick send oncall "disk full" --from cron
+    """  # noqa: D301
     from twotick.ui.shell.send import read_body, send
 
-    settings = settings_of(config, server=server)
     who = login_of(settings, sender) if file is None else member_of(settings, sender)
     try:
         body = b"" if file is not None and text is None else read_body(text, settings.max_body)
@@ -102,63 +99,56 @@ def send(
     if who is None:
         run(send(recipient, body, name=sender, server=settings.server, max_body=settings.max_body))
         return
+    from twotick.client import State
     from twotick.ui.shell import member
 
-    run(member.send(who, recipient, body, file=file, until=until.state, wait=wait, expires=expires))
+    run(member.send(who, recipient, body, file=file, until=State[until.upper()], wait=wait, expires=expires))
 
 
-@app.command()
+@click.command
+@click.argument("name", metavar="NAME", help="Your name: 1 to 32 letters and digits.")
+@json_option
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Exit after N messages.")
+@click.option("--exec", "command", metavar="COMMAND", help="Run a shell command for each message.")
+@click.option("--files", type=FOLDER, metavar="DIR", help="Save received files in DIR; for members only.")
+@with_server
 def listen(
-    name: NameArgument,
-    as_json: JsonOption = False,
-    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave after N messages.")] = None,
-    command: Annotated[
-        str | None,
-        typer.Option(
-            "--exec",
-            metavar="COMMAND",
-            help="Run COMMAND for each: body on its standard input, sender in TWOTICK_FROM, room in TWOTICK_ROOM, "
-            "saved file in TWOTICK_FILE. If it fails, the sender is told that the message was not delivered.",
-        ),
-    ] = None,
-    files: Annotated[
-        Path | None,
-        typer.Option("--files", metavar="DIR", help="Save files that come in DIR, as a member.", file_okay=False),
-    ] = None,
-    server: ServerOption = None,
-    config: ConfigOption = None,
+    name: str, *, as_json: bool, count: int | None, command: str | None, files: Path | None, settings: "Settings"
 ) -> None:
-    """Print each message as it comes, and acknowledge it then."""
-    from twotick.ui.shell import listen as ui
+    """Print each message as it arrives, and acknowledge it.
+
+    The COMMAND of --exec reads the message from standard input, the sender from
+    TWOTICK_FROM, the room from TWOTICK_ROOM and the path of a saved file from
+    TWOTICK_FILE. If it fails, the sender is told that the message was not delivered.
+    """
+    from twotick.ui.shell import listen as shell
 
     if as_json and command is not None:
-        raise typer.BadParameter("choose one of --json and --exec")
-    settings = settings_of(config, server=server)
-    handle = ui.run_command(command) if command is not None else ui.print_json if as_json else ui.print_line
+        raise click.UsageError("--json and --exec exclude each other: give only one of them")
+    handle = shell.run_command(command) if command is not None else shell.print_json if as_json else shell.print_line
     who = login_of(settings, name) if files is None else member_of(settings, name)
     if who is None:
-        run(ui.listen(name, handle, server=settings.server, max_body=settings.max_body, count=count))
+        run(shell.listen(name, handle, server=settings.server, max_body=settings.max_body, count=count))
         return
     from twotick.ui.shell import member
 
     run(member.listen(who, handle, count=count, folder=files))
 
 
-@app.command()
-def bench(
-    pairs: Annotated[int, typer.Option(min=1, metavar="N", help="Senders, each with a receiver.")] = 10,
-    window: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Messages in flight for each.")] = 16,
-    size: Annotated[int, typer.Option(min=0, metavar="BYTES", help="Size of a message.")] = 64,
-    deliveries: Annotated[int, typer.Option(min=1, metavar="N", help="Messages in all.")] = 20_000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    server: ServerOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Measure a server: deliveries a second, and how long they take."""
-    from twotick.ui.load import measure
+@click.command
+@click.option("--pairs", type=click.IntRange(min=1), metavar="N", default=10, help="Pairs of users [10].")
+@click.option(
+    "--window", type=click.IntRange(1, 256), metavar="N", default=16, help="Messages in flight per pair [16]."
+)
+@click.option("--size", type=click.IntRange(min=0), metavar="BYTES", default=64, help="Size of a message [64].")
+@click.option(
+    "--deliveries", type=click.IntRange(min=1), metavar="N", default=20_000, help="Messages in total [20000]."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@with_server
+def bench(*, pairs: int, window: int, size: int, deliveries: int, as_json: bool, settings: "Settings") -> None:
+    """Measure a server: deliveries per second, and their latency."""
+    from twotick.ui.load import Load, measure
 
-    settings = settings_of(config, server=server)
-    run(
-        measure(settings.server, pairs=pairs, window=window, size=size, deliveries=deliveries, as_json=as_json),
-        fast=True,
-    )
+    load = Load(pairs=pairs, window=window, size=size, deliveries=deliveries)
+    run(measure(settings.server, load, as_json=as_json), fast=True)

@@ -1,4 +1,4 @@
-"""A load on a server, from the user's own command line."""
+"""A load on a server: pairs of users who send each other messages as fast as the server delivers them."""
 
 import contextlib
 import json
@@ -15,8 +15,25 @@ from twotick.ui.text import console
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What a load measured. Latencies are milliseconds from a send to the answer that says that it was delivered."""
+class Load:
+    """What to put on a server.
+
+    Attributes:
+        pairs: number of senders, each with a receiver of its own.
+        window: number of messages that each sender has in flight.
+        size: bytes per message.
+        deliveries: number of messages in total.
+    """
+
+    pairs: int
+    window: int
+    size: int
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a load measured. Latencies are in milliseconds, from a send to the answer that reports the delivery."""
 
     pairs: int
     window: int
@@ -30,16 +47,13 @@ class Result:
     max_ms: float
 
 
-async def measure(server: str, *, pairs: int, window: int, size: int, deliveries: int, as_json: bool) -> None:
-    """Let pairs of users talk, and print how fast it went.
+async def measure(server: str, load: Load, *, as_json: bool) -> None:
+    """Put a load on a server, and print the rate and the latencies.
 
     Args:
         server: `HOST:PORT`.
-        pairs: senders, each with a receiver of its own.
-        window: messages that each sender has on their way.
-        size: bytes of a message.
-        deliveries: messages in all.
-        as_json: print one JSON object and no progress.
+        load: what to put on it.
+        as_json: print one JSON object, and no progress.
 
     Raises:
         TwotickError: a message was not delivered, or a connection failed.
@@ -52,35 +66,37 @@ async def measure(server: str, *, pairs: int, window: int, size: int, deliveries
         console=console(stderr=True),
         disable=as_json,
     ) as progress:
-        result = await _deliver_all(server, pairs, window, size, deliveries, progress)
+        seconds, latencies = await _deliver_all(server, load, progress)
+    result = _measurement(load, seconds, latencies)
     if as_json:
         print(json.dumps(asdict(result)))
         return
     console().print(
         f"{result.deliveries_per_second:,.0f} deliveries/s; from send to answer "
-        f"p50 {result.p50_ms:.2f}, p90 {result.p90_ms:.2f}, p99 {result.p99_ms:.2f}, worst {result.max_ms:.2f} ms\n"
-        f"({result.deliveries} deliveries in {result.seconds:.2f} s: {pairs} pairs, {window} in flight each, "
-        f"{size} bytes; this load runs on Python too, so the server may be faster than it can show)"
+        f"p50 {result.p50_ms:.2f}, p90 {result.p90_ms:.2f}, p99 {result.p99_ms:.2f}, max {result.max_ms:.2f} ms\n"
+        f"({result.deliveries} deliveries in {result.seconds:.2f} s: {load.pairs} pairs, {load.window} in flight each, "
+        f"{load.size} bytes. The load itself is a Python program, so the server may be faster than this shows.)"
     )
 
 
-async def _deliver_all(server: str, pairs: int, window: int, size: int, deliveries: int, progress: Progress) -> Result:
-    body = b"x" * size
+async def _deliver_all(server: str, load: Load, progress: Progress) -> tuple[float, list[float]]:
+    """Send every message; return how many seconds that took, and each one's seconds from send to answer."""
+    body = b"x" * load.size
     run = secrets.token_hex(4)
-    connecting = progress.add_task("connecting", total=2 * pairs)
+    connecting = progress.add_task("connecting", total=2 * load.pairs)
     async with contextlib.AsyncExitStack() as stack:
 
         async def user(kind: str, number: int) -> Client:
             client = await stack.enter_async_context(
-                connect(f"bench{run}{kind}{number}", server, window=max(window, 2), max_body=max(size, 1))
+                connect(f"bench{run}{kind}{number}", server, window=max(load.window, 2), max_body=max(load.size, 1))
             )
             progress.advance(connecting)
             return client
 
-        senders = [await user("s", number) for number in range(pairs)]
-        receivers = [await user("r", number) for number in range(pairs)]
-        sending = progress.add_task("delivering", total=deliveries)
-        left = deliveries
+        senders = [await user("s", number) for number in range(load.pairs)]
+        receivers = [await user("r", number) for number in range(load.pairs)]
+        sending = progress.add_task("delivering", total=load.deliveries)
+        left = load.deliveries
         latencies: list[float] = []
 
         async def send(sender: Client, recipient: str) -> None:
@@ -100,17 +116,21 @@ async def _deliver_all(server: str, pairs: int, window: int, size: int, deliveri
             answering = [group.create_task(receive(receiver)) for receiver in receivers]
             async with together() as sends:
                 for sender, receiver in zip(senders, receivers, strict=True):
-                    for _ in range(window):
+                    for _ in range(load.window):
                         sends.create_task(send(sender, receiver.name))
             seconds = time.perf_counter() - start
             for task in answering:
                 task.cancel()
-        progress.update(sending, completed=deliveries)
+        progress.update(sending, completed=load.deliveries)
+    return seconds, latencies
+
+
+def _measurement(load: Load, seconds: float, latencies: list[float]) -> Measurement:
     cuts = statistics.quantiles(latencies, n=100, method="inclusive") if len(latencies) > 1 else latencies * 99
-    return Result(
-        pairs=pairs,
-        window=window,
-        size=size,
+    return Measurement(
+        pairs=load.pairs,
+        window=load.window,
+        size=load.size,
         deliveries=len(latencies),
         seconds=seconds,
         deliveries_per_second=len(latencies) / seconds,

@@ -1,11 +1,9 @@
-"""How a command ends: what it says, and its exit status."""
+"""How a command ends: what it prints, and its exit status."""
 
 import asyncio
 import sys
 from collections.abc import Coroutine
 from typing import Any, NoReturn
-
-import typer
 
 from twotick.client import (
     ConnectionLost,
@@ -18,7 +16,7 @@ from twotick.client import (
 from twotick.ui.shell.errors import CannotSave, Interrupted, NotYet
 from twotick.ui.shell.streams import abandon, complain
 
-# From sysexits.h, which scripts know.
+# From sysexits.h, whose values scripts know.
 EX_USAGE = 64
 EX_DATAERR = 65
 EX_NOHOST = 68
@@ -29,9 +27,27 @@ EX_TEMPFAIL = 75
 EX_PROTOCOL = 76
 EX_INTERRUPTED = 130
 
+_STATUS: tuple[tuple[type[Exception], int, str], ...] = (
+    (MalformedName, EX_USAGE, "{}"),
+    (NotDelivered, EX_UNAVAILABLE, "not delivered: {}"),
+    (ServerUnreachable, EX_NOHOST, "{} (start one with 'twotick serve', or name another with --server)"),
+    (ConnectionLost, EX_NOHOST, "{}"),
+    (ProtocolError, EX_PROTOCOL, "{}"),
+    (NotYet, EX_TEMPFAIL, "{}"),
+    (CannotSave, EX_IOERR, "{}"),
+    (TwotickError, EX_UNAVAILABLE, "{}"),
+    (ValueError, EX_USAGE, "{}"),
+)
+"""Exit status and message of each error; the first entry that fits counts."""
+
 
 def run(work: Coroutine[Any, Any, None], *, fast: bool = False) -> None:
-    """Run it, and leave with the exit status that tells how it went."""
+    """Run a coroutine; exit with the status that tells how it failed, if it did.
+
+    Args:
+        work: the command.
+        fast: run it on uvloop, which takes longer to import and less time per message.
+    """
     factory = None
     if fast:
         import uvloop
@@ -40,41 +56,26 @@ def run(work: Coroutine[Any, Any, None], *, fast: bool = False) -> None:
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(work)
-    except MalformedName as error:
-        fail(EX_USAGE, str(error))
-    except NotDelivered as error:
-        fail(EX_UNAVAILABLE, f"not delivered: {error}")
-    except ServerUnreachable as error:
-        fail(EX_NOHOST, f"{error} (start one with 'twotick serve', or name another with --server)")
-    except ConnectionLost as error:
-        fail(EX_NOHOST, str(error))
-    except ProtocolError as error:
-        fail(EX_PROTOCOL, str(error))
-    except NotYet as error:
-        fail(EX_TEMPFAIL, str(error))
-    except CannotSave as error:
-        fail(EX_IOERR, str(error))
-    except TwotickError as error:
-        fail(EX_UNAVAILABLE, str(error))
+    except (TwotickError, ValueError) as error:
+        status, text = next((status, text) for kind, status, text in _STATUS if isinstance(error, kind))
+        fail(status, text.format(error))
     except (KeyboardInterrupt, Interrupted):
-        raise typer.Exit(EX_INTERRUPTED) from None
+        sys.exit(EX_INTERRUPTED)
     except EOFError:
-        fail(EX_UNAVAILABLE, "the input ended before there was a name")
-    except ValueError as error:
-        fail(EX_USAGE, str(error))
+        fail(EX_UNAVAILABLE, "the input ended before a name was given")
     except OSError as error:
-        raise typer.Exit(output_lost(error)) from None
+        sys.exit(output_lost(error))
 
 
 def fail(status: int, *problems: str) -> NoReturn:
-    """Say what went wrong, and leave with that exit status."""
+    """Print each problem on standard error, and exit."""
     for problem in problems:
         complain(problem)
-    raise typer.Exit(status)
+    sys.exit(status)
 
 
 def output_lost(error: OSError) -> int:
-    """Standard output is gone: say so; returns the exit status."""
+    """Report that standard output cannot be written; return the exit status for it."""
     abandon(sys.stdout)
     complain(f"cannot write: {error.strerror}")
     return EX_IOERR

@@ -1,0 +1,264 @@
+"""The operator's commands, which work on the server's data, also while the server runs."""
+
+import functools
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from twotick.cli.common import FOLDER, Function, config_option, data_option, json_option, settings_of
+from twotick.cli.conversations import report_user
+from twotick.ui.shell.leaving import EX_DATAERR, EX_INTERRUPTED, EX_OSERR, EX_UNAVAILABLE, EX_USAGE, fail
+from twotick.ui.shell.streams import complain
+
+if TYPE_CHECKING:
+    from twotick.settings import Settings
+    from twotick.store import SqliteStore
+
+
+@dataclass(frozen=True, slots=True)
+class _ServerData:
+    """The data that a command works on.
+
+    Attributes:
+        settings: they name the folder.
+        chosen: whether the user named the folder on the command line.
+    """
+
+    settings: "Settings"
+    chosen: bool
+
+    @contextmanager
+    def opened(self, *, create: bool = False, unusable: int = EX_OSERR) -> Generator["SqliteStore"]:
+        """Open the database, and exit with a status that tells why something was not done.
+
+        Args:
+            create: create the database if there is none.
+            unusable: the exit status if the database cannot be used.
+        """
+        from twotick import admin
+        from twotick.settings import default_data_folder
+        from twotick.store import StoreError
+
+        settings = self.settings
+        if settings.memory and not self.chosen:
+            fail(
+                EX_UNAVAILABLE,
+                "the setting memory is true, so the server has no database: name a database's folder with --data",
+            )
+        try:
+            where = admin.DataFolder(settings.data, chosen=self.chosen or settings.data != default_data_folder())
+            with admin.opened(where, settings.store_limits(), create=create) as store:
+                yield store
+        except admin.Unreachable as error:
+            fail(EX_UNAVAILABLE, str(error))
+        except (admin.Malformed, ValueError) as error:
+            fail(EX_USAGE, str(error))
+        except admin.AdminError as error:
+            fail(EX_DATAERR, str(error))
+        except StoreError as error:
+            fail(unusable, str(error))
+        except EOFError:
+            fail(EX_USAGE, "no password was given")
+        except KeyboardInterrupt:
+            raise SystemExit(EX_INTERRUPTED) from None
+
+
+def _with_data(command: Function) -> Function:
+    """Add --data and --config; the command gets the keyword argument `data`."""
+
+    @functools.wraps(command)
+    def wrapper(*, data: Path | None, config: Path | None, **options: object) -> None:
+        command(data=_ServerData(settings_of(config, data=data), chosen=data is not None), **options)
+
+    return data_option(config_option(wrapper))
+
+
+_name_argument = click.argument("name", metavar="NAME", help="The member's name.")
+
+
+@click.group
+def user() -> None:
+    """Add, list and remove members, as the operator."""
+
+
+@user.command("add")
+@_name_argument
+@_with_data
+def user_add(name: str, *, data: _ServerData) -> None:
+    """Add a member; asks for a password.
+
+    Without a terminal, the password is one line of standard input.
+
+    Example: twotick user add alice
+    """
+    from twotick import admin
+    from twotick.ui.shell.password import read_password
+
+    with data.opened(create=True) as store:
+        admin.check_free(store, name)
+        admin.add(store, name, read_password())
+
+
+@user.command("passwd")
+@_name_argument
+@_with_data
+def user_passwd(name: str, *, data: _ServerData) -> None:
+    """Set a new password for a member; devices stay logged in.
+
+    Without a terminal, the password is one line of standard input.
+    """
+    from twotick import admin
+    from twotick.ui.shell.password import read_password
+
+    with data.opened() as store:
+        admin.find(store, name)
+        admin.change_password(store, name, read_password())
+
+
+@user.command("remove")
+@_name_argument
+@_with_data
+def user_remove(name: str, *, data: _ServerData) -> None:
+    """Remove a member with all messages, devices and tokens."""
+    from twotick import admin
+
+    with data.opened() as store:
+        admin.remove(store, name)
+
+
+@user.command("list")
+@json_option
+@_with_data
+def user_list(*, as_json: bool, data: _ServerData) -> None:
+    """List the members, each with the number of devices."""
+    from twotick import admin
+
+    with data.opened() as store:
+        for name, devices in admin.members(store):
+            if as_json:
+                print(json.dumps({"name": name, "devices": devices}))
+            else:
+                print(f"{name:<32} {devices} {'device' if devices == 1 else 'devices'}")
+
+
+@click.command
+@_name_argument
+@click.argument("device", metavar="DEVICE", help="The device that may use the token.")
+@_with_data
+def token(name: str, device: str, *, data: _ServerData) -> None:
+    """Print a new token with which a member's device can log in.
+
+    It replaces the device's previous token. Use it for bots and scripts.
+    """
+    from twotick import admin
+
+    with data.opened() as store:
+        print(admin.new_token(store, name, device))
+
+
+@click.command
+@click.option("--days", type=click.IntRange(1, 3650), metavar="N", default=7, help="Days until it expires [7].")
+@_with_data
+def invite(*, days: int, data: _ServerData) -> None:
+    """Print an invitation: a code with which one person can sign up.
+
+    The server accepts invitations if its setting sign_up is 'invite'.
+    """
+    from twotick import admin
+
+    with data.opened(create=True) as store:
+        print(admin.invite(store, days))
+    if data.settings.sign_up != "invite":
+        complain(
+            f"the server accepts this code only with sign_up = 'invite'; these settings say '{data.settings.sign_up}'"
+        )
+
+
+@click.group
+def report() -> None:
+    """List and close reports as the operator, or report a user as a member."""
+
+
+report.add_command(report_user, "user")
+
+
+@report.command("list")
+@json_option
+@_with_data
+def report_list(*, as_json: bool, data: _ServerData) -> None:
+    """List the open reports, oldest first."""
+    from twotick import admin
+    from twotick.ui.shell.reports import print_report
+
+    with data.opened() as store:
+        for each in admin.reports(store):
+            print_report(each, as_json)
+
+
+@report.command("close")
+@click.argument("number", metavar="NUMBER", type=click.IntRange(1, 10**15), help="The report's number in the list.")
+@_with_data
+def report_close(number: int, *, data: _ServerData) -> None:
+    """Close a report: remove it from the list."""
+    from twotick import admin
+
+    with data.opened() as store:
+        admin.close_report(store, number)
+
+
+@click.command
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path), help="The copy; an existing file is replaced.")
+@_with_data
+def backup(file: Path, *, data: _ServerData) -> None:
+    """Copy the server's database to a file, also while it runs.
+
+    To restore it, copy the file to DIR/twotick.db and run 'twotick serve --data DIR'.
+    """
+    from twotick import admin
+
+    with data.opened() as store:
+        admin.backup(store, data.settings.data, file)
+
+
+@click.command
+@_with_data
+def check(*, data: _ServerData) -> None:
+    """Check the server's database for damage.
+
+    The exit status is 0 if there is none, and 65 if there is some.
+    """
+    with data.opened(unusable=EX_DATAERR) as store:
+        problems = store.check()
+        for problem in problems:
+            print(problem)
+        if problems:
+            raise SystemExit(EX_DATAERR)
+        print(f"no damage in {data.settings.data}")
+
+
+@click.command
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, help="Host names and addresses of the server.")
+@click.option("--days", type=int, metavar="N", default=3650, help="Days until it expires [3650].")
+@click.option("--folder", type=FOLDER, metavar="DIR", help="Where to put it [DATA/tls].")
+@_with_data
+def cert(names: tuple[str, ...], *, days: int, folder: Path | None, data: _ServerData) -> None:
+    """Make a self-signed certificate and its private key.
+
+    Example: twotick cert chat.example 192.0.2.7
+    """
+    from twotick.server.tls import TlsError, make_certificate
+
+    where = (folder or data.settings.data / "tls").absolute()
+    try:
+        certificate, key, fingerprint = make_certificate(where, list(names), days)
+    except TlsError as error:
+        fail(EX_USAGE, str(error))
+    print("Add these lines to twotick.toml:\n")
+    print(f"tls_certificate = {json.dumps(str(certificate), ensure_ascii=False)}")
+    print(f"tls_key = {json.dumps(str(key), ensure_ascii=False)}\n")
+    print(f"Clients see the fingerprint {fingerprint}: tell it to your users, so that they can compare it.")
