@@ -155,6 +155,8 @@ LONGEST_HEAD = b"RECEIVED bob\nX: ".ljust(MAX_HEAD - 2, b"x") + b"\n\n"
 @example(([b"RECEIVED bob\n\n"], [b"RECEIVED bob\n:\n\n", b"RECEIVED bob\n\n"]), 32768)
 @example(([b"RECEIVED bob\n\n"], [b"RECEIVED bob\nSeq: 7\n\nRECEIVED bob\nSeq: 78\n\nRECEIVED bob\nSeq: 9\n\n"]), 32768)
 @example(([b"RECEIVED bob\n\n"], [b"\nRECEIVED bob\n\nRECEIVED bob\n \nRECEIVED bob\n\n"]), 32768)
+@example(([b"RECEIVED bob\n\n", b"RECEIVED al\n\n"], [b"RECEIVED bob\n\nRECEIVED al\n\n"]), 32768)
+@example(([b"RECEIVED bob\n\n", b"RECEIVED al\n\n"], [b"RECEIVED al\n\nRECEIVED bob\n\nRECEIVED al\n"]), 32768)
 def test_frames_are_those_of_a_parser_that_remembers_nothing(
     stream: tuple[list[bytes], list[bytes]], capacity: int
 ) -> None:

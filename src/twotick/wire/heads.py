@@ -18,9 +18,6 @@ _TRAVELLING = frozenset([b"content-type", b"time", b"reply-to", b"expires", b"ed
 _LONGEST_REMEMBERED = 128
 """The longest start line or head that is remembered, in bytes. Names are short, so longer ones are rare."""
 
-_COMMON = frozenset([b"content-length"])
-"""The headers of heads that come again. A head with any other is likely to come once, as an Id does."""
-
 _NEVER_AGAIN = (Verb.REGISTER, Verb.REGISTERED, Verb.MALFORMED)
 """The verbs that come at most once on a connection."""
 
@@ -197,7 +194,7 @@ class HeadCache:
             cannot fill the memory with names that they make up; 0 to remember nothing.
 
     Attributes:
-        heads: the heads that are remembered, by their bytes without the blank line.
+        heads: the heads that are remembered, by their bytes, with the blank line that ends them.
     """
 
     __slots__ = ("_capacity", "_max_body", "_start_lines", "heads")
@@ -221,10 +218,10 @@ class HeadCache:
         line = lines.pop(0)
         start = self._start_lines.get(line) or self._read_start_line(line)
         head = read_head(start, lines, self._max_body)
-        if len(lines) <= 1 and head.headers.keys() <= _COMMON and self._is_worth_keeping(text, head.verb):
+        if len(lines) <= 1 and head.is_plain and b"id" not in head.headers and self._is_worth_keeping(text, head.verb):
             if len(self.heads) >= self._capacity:
                 self.heads.clear()
-            self.heads[text] = head
+            self.heads[text + b"\n\n"] = head
         return head
 
     def _read_start_line(self, line: bytes) -> StartLine | None:
