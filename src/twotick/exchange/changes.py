@@ -1,7 +1,4 @@
-"""What a SEND does besides going to its recipient: it changes an earlier message, or brings a file.
-
-See docs/protocol.md, rules 13.1, 13.4 and 16.3.
-"""
+"""SENDs that edit or delete a message, react to it or bring a file (docs/protocol.md, rules 13.1, 13.4 and 16.3)."""
 
 from typing import Final
 
@@ -11,22 +8,22 @@ from twotick.wire import Head, is_identifier, is_name
 _ACTIONS: Final = {b"edits": MessageAction.EDIT, b"deletes": MessageAction.DELETE, b"reacts-to": MessageAction.REACT}
 _HEADERS: Final = (*_ACTIONS, b"file")
 _KEY = 64
-"""Bytes of the key of a file at most; those that are given out are shorter."""
+"""The most bytes of the key of a file. The keys that the server makes are shorter."""
 
 MEMBERS_ONLY = "only members can edit, delete, react or send files, and only to members and rooms"
-"""Why a SEND that does more is refused to and from guests, and to ALL (rule 13.4)."""
+"""Why such a SEND is refused if it comes from a guest, or goes to a guest or to ALL (rule 13.4)."""
 
 
 def changes(head: Head) -> bool:
-    """Whether a SEND does more than most: these have an Id and a Content-length, and need not be asked about."""
+    """Return whether a SEND changes a message or brings a file. It is false if `head.is_plain`; ask that first."""
     return not head.headers.keys().isdisjoint(_HEADERS)
 
 
 def add_change(request: Append, head: Head) -> str | None:
-    """Let a request to store a message say what its SEND does.
+    """Add to a request to store a message what its SEND changes.
 
     Returns:
-        Why that cannot be understood; None if it can.
+        Why the SEND is refused; None if it is not.
     """
     given = [header for header in _HEADERS if header in head.headers]
     if len(given) > 1:

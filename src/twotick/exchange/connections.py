@@ -33,12 +33,12 @@ from twotick.exchange.connection import (
     Stage,
     answers_others,
 )
+from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.feeds import Feeds
 from twotick.exchange.guest_messages import GuestMessages
 from twotick.exchange.guests import Guests
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import ConnectedMembers
-from twotick.exchange.outcomes import Outcomes
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.questions import QUESTIONS, QUESTIONS_OF_SENDERS, Questions
@@ -89,7 +89,7 @@ class Connections:
         feeds: takes the answers of members' devices.
         presence: takes TYPING.
         questions: takes the questions of members' devices.
-        outcomes: takes what a device's registration has changed.
+        effects: takes what a device's registration has changed.
         guest_messages: the messages that guests wait for.
 
     Attributes:
@@ -109,7 +109,7 @@ class Connections:
         feeds: Feeds,
         presence: PresenceTracker,
         questions: Questions,
-        outcomes: Outcomes,
+        effects: EffectsPublisher,
         guest_messages: GuestMessages,
     ) -> None:
         self._limits = limits
@@ -122,7 +122,7 @@ class Connections:
         self._feeds = feeds
         self._presence = presence
         self._questions = questions
-        self._outcomes = outcomes
+        self._effects = effects
         self._guest_messages = guest_messages
         self._handlers = self._table()
         self.logins: list[tuple[Connection, Head]] = []
@@ -427,7 +427,7 @@ class Connections:
         self._extend(connection)
         self._members.join(connection, device, opened)
         if opened is not None and device.feed is not None:
-            self._outcomes.publish(opened.effects)
+            self._effects.publish(opened.effects)
             self._feeds.pump(device.feed)
         self._go_on(connection, Stage.MEMBER_SENDING if opened is None else Stage.MEMBER_DEVICE)
 

@@ -1,23 +1,23 @@
-"""Entries of logs as frames (docs/protocol.md, rules 11.1, 11.9 and 12.5)."""
+"""Log entries as frames (docs/protocol.md, rules 11.1, 11.9 and 12.5)."""
 
 from typing import Final
 
 from twotick.store import EntryKind, LogEntry
 from twotick.wire import Verb, delivered, error, forward, frame
 
-# What is looked at for every entry.
+# These are looked at for every entry.
 _RECEIVED: Final = EntryKind.RECEIVED
 _DELIVERED: Final = EntryKind.DELIVERED
 
 
 def entry_frame(entry: LogEntry, owner: bytes, *, numbered: bool = True, history: bytes | None = None) -> bytes:
-    """An entry as the frame that a device is given.
+    """Return the frame that gives an entry to a device.
 
     Args:
         entry: the entry; its number is 0 if it is in no log.
         owner: the name of the member whose log it is in.
-        numbered: whether it has its number; as something new, it then must be acknowledged.
-        history: the Id of the request that it answers, if it does (rules 11.9 and 14.5).
+        numbered: whether the frame has the entry's number, so that the device must acknowledge it.
+        history: the Id of the question that the entry answers; None for a new entry (rules 11.9 and 14.5).
     """
     seq = entry.seq if numbered and entry.seq else None
     if entry.kind is _RECEIVED and history is None:

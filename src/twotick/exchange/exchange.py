@@ -19,8 +19,8 @@ and removes what it has handled.
 
 The exchange is put together from parts. `Connections` knows which frames a connection may carry and calls the part that
 handles each. `Router` hands a SEND to the `Relay`, whose messages never leave the process, or to `StoredMessages`. What
-the store says has changed goes through `Outcomes` to the parts that tell users of it: `Feeds`, `SentMessages` and
-`GuestMessages`. Imports between the parts go in one direction only (see pyproject.toml).
+the store says has changed goes through `EffectsPublisher` to the parts that tell users of it: `Feeds`, `SentMessages`
+and `GuestMessages`. Imports between the parts go in one direction only (see pyproject.toml).
 """
 
 import time
@@ -29,12 +29,12 @@ from collections.abc import Callable
 from twotick.exchange.arrival import ArrivalClock
 from twotick.exchange.connection import Connection
 from twotick.exchange.connections import Connections
+from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.feeds import Feeds
 from twotick.exchange.guest_messages import GuestMessages
 from twotick.exchange.guests import Guests
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import ConnectedMembers
-from twotick.exchange.outcomes import Outcomes
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.questions import Questions
@@ -73,22 +73,22 @@ class Exchange:
         new_token: Callable[[], tuple[bytes, bytes]] | None = None,
     ) -> None:
         output = Output()
-        outcomes = Outcomes(output)
+        effects = EffectsPublisher(output)
         arrival = ArrivalClock(clock)
         guests = Guests()
         relay = Relay(limits, now, output)
         presence = PresenceTracker(output, clock)
-        members = ConnectedMembers(output, clock, outcomes, presence)
+        members = ConnectedMembers(output, clock, effects, presence)
         sent_messages = SentMessages(output, members)
         guest_messages = GuestMessages(output, relay)
-        feeds = Feeds(output, clock, members=members, outcomes=outcomes, sent_messages=sent_messages)
-        outcomes.listeners += [sent_messages.note_outcome, feeds.note_outcome, guest_messages.note_outcome]
+        feeds = Feeds(output, clock, members=members, effects=effects, sent_messages=sent_messages)
+        effects.listeners += [sent_messages.note_effects, feeds.note_effects, guest_messages.note_effects]
         stored = StoredMessages(
             limits,
             output,
             arrival,
             relay=relay,
-            outcomes=outcomes,
+            effects=effects,
             presence=presence,
             sent_messages=sent_messages,
             guest_messages=guest_messages,
@@ -99,7 +99,7 @@ class Exchange:
             clock,
             members=members,
             presence=presence,
-            outcomes=outcomes,
+            effects=effects,
             new_token=new_token,
             most_bytes=limits.max_body,
         )
@@ -114,7 +114,7 @@ class Exchange:
             feeds=feeds,
             presence=presence,
             questions=questions,
-            outcomes=outcomes,
+            effects=effects,
             guest_messages=guest_messages,
         )
         self._clock = clock
@@ -125,7 +125,7 @@ class Exchange:
         self._sent_messages = sent_messages
         self._guest_messages = guest_messages
         self._feeds = feeds
-        self._outcomes = outcomes
+        self._effects = effects
         self._connections = connections
         self._next_expiry = now
         self.take = connections.take
@@ -175,7 +175,7 @@ class Exchange:
         self._presence.tick()
         if self._members and now >= self._next_expiry:
             self._next_expiry = now + _EXPIRY
-            self._outcomes.ask(Expire(self._clock()))
+            self._effects.ask(Expire(self._clock()))
         self._guest_messages.tick(now)
 
     def know(self, members: list[Member]) -> None:

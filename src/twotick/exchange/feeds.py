@@ -1,7 +1,7 @@
 """What members' devices are given from their logs, and what they answer (docs/protocol.md, section 11).
 
-Theory of operation. The store numbers the entries of each log, and an outcome says which entries it has appended.
-`note_outcome` hands these to the feeds of the connected devices. While a feed keeps up, new entries go straight into
+Theory of operation. The store numbers the entries of each log, and its answers say which entries it has appended.
+`note_effects` hands these to the feeds of the connected devices. While a feed keeps up, new entries go straight into
 it. When a feed is full, it takes none; and once it is empty, the exchange asks the store for the entries that follow
 the last one that the feed had. So a device that was away for 100,000 entries and a device that is slow are the same
 case, and no feed holds more than a few entries.
@@ -20,9 +20,9 @@ from twotick.exchange.connection import (
     MemberDevice,
     NotUnderstood,
 )
+from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.entries import entry_frame
 from twotick.exchange.members import ConnectedMembers
-from twotick.exchange.outcomes import Outcomes
 from twotick.exchange.output import Output
 from twotick.exchange.sent_messages import RESULTS, SentMessages
 from twotick.store import Effects, EntryKind, Fetch, Fetched, LogEntry, MarkRead, Refuse, StoreError
@@ -42,7 +42,7 @@ class Feeds:
         output: takes what is written and the requests.
         clock: returns the time of day, in seconds since 1970.
         members: the members who are connected.
-        outcomes: takes what the answers of devices change.
+        effects: takes what the answers of devices change.
         sent_messages: is told of the entries that are results.
     """
 
@@ -52,23 +52,23 @@ class Feeds:
         clock: Callable[[], float],
         *,
         members: ConnectedMembers,
-        outcomes: Outcomes,
+        effects: EffectsPublisher,
         sent_messages: SentMessages,
     ) -> None:
         self._output = output
         self._clock = clock
         self._members = members
-        self._outcomes = outcomes
+        self._effects = effects
         self._sent_messages = sent_messages
         # The devices whose acknowledgements the store is told at the next tick.
         self._unreported: dict[DeviceFeed, MemberDevice] = {}
 
     # Entries
 
-    def note_outcome(self, outcome: Effects) -> None:
+    def note_effects(self, effects: Effects) -> None:
         """Hand the entries that were appended to logs to the connected devices."""
         by_number = self._members.by_number
-        for entry in outcome.entries:
+        for entry in effects.entries:
             member = by_number.get(entry.member)
             if member is None:
                 continue
@@ -174,7 +174,7 @@ class Feeds:
             feed.acknowledged = 0
             feed.urgent = False
             _drop(feed.messages, seq)
-            self._outcomes.ask(Refuse(device.member, device.name, seq, self._clock()))
+            self._effects.ask(Refuse(device.member, device.name, seq, self._clock()))
             self.pump(feed)
 
     def take_read(self, connection: Connection, head: Head, _body: bytes) -> None:
@@ -183,7 +183,7 @@ class Feeds:
             raise NotUnderstood
         device = connection.device
         if device is not None and (seq := _number(head.seq)):
-            self._outcomes.ask(MarkRead(device.member, device.name, head.key, seq, self._clock()))
+            self._effects.ask(MarkRead(device.member, device.name, head.key, seq, self._clock()))
 
 
 def _feed(connection: Connection) -> DeviceFeed:

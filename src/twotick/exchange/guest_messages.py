@@ -66,9 +66,9 @@ class GuestMessages:
         while self._due and self._due[0][0] <= now:
             self._settle(self._due.popleft()[1], MessageState.FAILED, LATE)
 
-    def note_outcome(self, outcome: Effects) -> None:
+    def note_effects(self, effects: Effects) -> None:
         """Tell guests what has become of their messages."""
-        for message, state, reason in outcome.guests:
+        for message, state, reason in effects.guests:
             self._settle(message, state, reason)
 
     def _settle(self, message: int, state: MessageState, reason: str) -> None:

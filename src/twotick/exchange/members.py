@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from twotick.exchange.connection import Connection, DeviceFeed, MemberDevice
-from twotick.exchange.outcomes import Outcomes
+from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.store import Acknowledge, Member, OpenedDevice
@@ -42,7 +42,7 @@ class ConnectedMembers:
     Args:
         output: takes what is written.
         clock: returns the time of day, in seconds since 1970.
-        outcomes: takes what devices acknowledge.
+        effects: takes what devices acknowledge.
         presence: is told when a device goes.
 
     Attributes:
@@ -50,11 +50,11 @@ class ConnectedMembers:
     """
 
     def __init__(
-        self, output: Output, clock: Callable[[], float], outcomes: Outcomes, presence: PresenceTracker
+        self, output: Output, clock: Callable[[], float], effects: EffectsPublisher, presence: PresenceTracker
     ) -> None:
         self._output = output
         self._clock = clock
-        self._outcomes = outcomes
+        self._effects = effects
         self._presence = presence
         self._known: dict[bytes, Member] = {}
         self.by_number: dict[int, ConnectedMember] = {}
@@ -142,7 +142,7 @@ class ConnectedMembers:
         """Tell the store up to which entry a device has acknowledged, if it does not know that (rule 11.3)."""
         feed = device.feed
         if feed is not None and feed.acknowledged:
-            self._outcomes.ask(Acknowledge(device.member, device.name, feed.acknowledged, self._clock()))
+            self._effects.ask(Acknowledge(device.member, device.name, feed.acknowledged, self._clock()))
             feed.acknowledged = 0
             feed.urgent = False
 

@@ -2,13 +2,18 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, overload
 
 from twotick.exchange.connection import GONE, Connection
-from twotick.store import Request
+from twotick.store import Answer, Request, StoreError
 
-Callback: TypeAlias = Callable[[Any], None]
-"""Takes the answer to a request, or the StoreError that says why there is none."""
+_First = TypeVar("_First")
+_Second = TypeVar("_Second")
+_Third = TypeVar("_Third")
+
+Asked: TypeAlias = tuple[Request[Any], Callable[[Any], None]]
+"""A request, and the callback for its answer or for the StoreError that says why there is none. `Output.ask` checks
+that the two fit together."""
 
 
 class Output:
@@ -24,7 +29,7 @@ class Output:
     def __init__(self) -> None:
         self.written: deque[Connection] = deque()
         self.changed: deque[Connection] = deque()
-        self.requests: list[tuple[Request[Any], Callback]] = []
+        self.requests: list[Asked] = []
 
     def write(self, connection: Connection, *chunks: bytes) -> None:
         """Write to a connection, unless it is closing."""
@@ -44,6 +49,37 @@ class Output:
         connection.next_answer = GONE
         self.changed.append(connection)
 
-    def ask(self, request: Request[Any], callback: Callback) -> None:
-        """Send a request to the store."""
+    def ask(self, request: Request[Answer], callback: Callable[[Answer | StoreError], None]) -> None:
+        """Send a request to the store; the callback is called with its answer."""
         self.requests.append((request, callback))
+
+    @overload
+    def ask_together(
+        self,
+        requests: tuple[Request[_First], Request[_Second]],
+        callback: Callable[[_First | StoreError, _Second | StoreError], None],
+    ) -> None: ...
+
+    @overload
+    def ask_together(
+        self,
+        requests: tuple[Request[_First], Request[_Second], Request[_Third]],
+        callback: Callable[[_First | StoreError, _Second | StoreError, _Third | StoreError], None],
+    ) -> None: ...
+
+    def ask_together(self, requests: tuple[Request[Any], ...], callback: Callable[..., None]) -> None:
+        """Send requests to the store, to be carried out in this order with nothing in between.
+
+        Args:
+            requests: the requests.
+            callback: called once, with all answers.
+        """
+        answers: list[object] = []
+
+        def take(answer: object) -> None:
+            answers.append(answer)
+            if len(answers) == len(requests):
+                callback(*answers)
+
+        for request in requests:
+            self.ask(request, take)

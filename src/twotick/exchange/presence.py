@@ -12,11 +12,10 @@ gone.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from twotick.exchange.connection import Connection, MemberDevice, NotUnderstood
 from twotick.exchange.output import Output
-from twotick.store import Contact, ListAudience, ListContacts, Request, StoreError
+from twotick.store import Answer, Contact, ListAudience, ListContacts, Request, StoreError
 from twotick.wire import Head, Verb, frame, is_name, is_room, time_text
 
 HERE = b"here"
@@ -142,29 +141,31 @@ class PresenceTracker:
 
     # Who may see whom
 
-    def change_audience(self, member: int, peer: bytes, request: Request[Any], callback: Callable[[Any], None]) -> None:
+    def change_audience(
+        self, member: int, peer: bytes, request: Request[Answer], callback: Callable[[Answer | StoreError], None]
+    ) -> None:
         """Send the store a request that changes who may see a member, and tell those whom that concerns.
 
         Args:
             member: the member.
             peer: the user who may begin or cease to see the member; empty for all.
             request: the request.
-            callback: called with the answer.
+            callback: called with its answer.
         """
-        before: list[list[int] | StoreError] = []
-        self._output.ask(ListAudience(member, peer), before.append)
-        self._output.ask(request, callback)
-        self._output.ask(ListAudience(member, peer), partial(self._audience_changed, member, before))
 
-    def _audience_changed(
-        self, member: int, before: list[list[int] | StoreError], after: list[int] | StoreError
-    ) -> None:
-        (saw,) = before
-        presence = self._members.get(member)
-        if presence is None or isinstance(saw, StoreError) or isinstance(after, StoreError):
-            return
-        self._tell(member, _news(presence.name, GONE, self._clock()), list(set(saw).difference(after)))
-        self._tell(member, presence.news(), list(set(after).difference(saw)))
+        def answered(
+            before: list[int] | StoreError, answer: Answer | StoreError, after: list[int] | StoreError
+        ) -> None:
+            callback(answer)
+            presence = self._members.get(member)
+            if presence is None or isinstance(before, StoreError) or isinstance(after, StoreError):
+                return
+            gone = _news(presence.name, GONE, self._clock())
+            self._tell(member, gone, list(set(before).difference(after)))
+            self._tell(member, presence.news(), list(set(after).difference(before)))
+
+        audience = ListAudience(member, peer)
+        self._output.ask_together((audience, request, audience), answered)
 
     def begin(self, member: int, peer: bytes) -> None:
         """Tell a user, or those in a room, where a member is whom they see from now on (rule 15.5)."""

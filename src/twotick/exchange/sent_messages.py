@@ -57,9 +57,9 @@ class SentMessages:
                     del device.sent[entry.message]
                 self._output.write(connection, entry_frame(entry, connection.name, numbered=False))
 
-    def note_outcome(self, outcome: Effects) -> None:
+    def note_effects(self, effects: Effects) -> None:
         """Note how many members of a room have a message; the sender is told at the next tick (rule 12.6)."""
-        for progress in outcome.progress or ():
+        for progress in effects.progress or ():
             if progress.member in self._members.by_number:
                 self._progress[progress.message] = progress
                 if len(self._progress) > _MOST_PROGRESS:

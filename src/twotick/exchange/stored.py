@@ -12,9 +12,9 @@ from functools import partial
 from twotick.exchange.arrival import ArrivalClock
 from twotick.exchange.changes import MEMBERS_ONLY, add_change, changes
 from twotick.exchange.connection import SETTLED, Broadcast, Connection, MemberDevice, Pending
+from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.guest_messages import GuestMessages
 from twotick.exchange.limits import Limits
-from twotick.exchange.outcomes import Outcomes
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.relay import LEFT, Relay
@@ -68,7 +68,7 @@ class StoredMessages:
         output: takes what is written and the requests.
         arrival: when messages arrive.
         relay: answers senders and delivers to guests.
-        outcomes: takes what a message has changed.
+        effects: takes what a message has changed.
         presence: learns who may see whom.
         sent_messages: the messages whose senders only send.
         guest_messages: the messages whose senders are guests.
@@ -81,7 +81,7 @@ class StoredMessages:
         arrival: ArrivalClock,
         *,
         relay: Relay,
-        outcomes: Outcomes,
+        effects: EffectsPublisher,
         presence: PresenceTracker,
         sent_messages: SentMessages,
         guest_messages: GuestMessages,
@@ -90,7 +90,7 @@ class StoredMessages:
         self._output = output
         self._arrival = arrival
         self._relay = relay
-        self._outcomes = outcomes
+        self._effects = effects
         self._presence = presence
         self._sent_messages = sent_messages
         self._guest_messages = guest_messages
@@ -170,7 +170,7 @@ class StoredMessages:
             if head.key != b"all" and not guests:
                 self._accept(sender, head, device, result)
             self._relay.count_answer(sender)
-        self._outcomes.publish(result.effects)
+        self._effects.publish(result.effects)
         if guests:
             self._deliver_to_guests(asked, guests, result.message)
 
@@ -194,7 +194,7 @@ class StoredMessages:
 
     def _settle(self, message: int, failure: str | None) -> None:
         """Tell the store what became of a message at the guests."""
-        self._outcomes.ask(Settle(message, failure is None, failure or "", self._arrival.now()))
+        self._effects.ask(Settle(message, failure is None, failure or "", self._arrival.now()))
 
     def _answer_again(self, sender: Connection, number: int, head: Head, known: Duplicate) -> None:
         """Answer a SEND whose Id was used before with what is known of that message (rule 11.7)."""

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 Answer = TypeVar("Answer")
+_Answer_co = TypeVar("_Answer_co", covariant=True)
 
 
-class Request(Generic[Answer]):
+class Request(Generic[_Answer_co]):
     """What a store can be asked. A subclass names its answer: `class FindMember(Request[Member | None])`.
 
     Nobody changes a request after it is made.

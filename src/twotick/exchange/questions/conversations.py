@@ -1,4 +1,4 @@
-"""What is asked about conversations: HISTORY, CONVERSATIONS, CONVERSATION, SEARCH and REPORT.
+"""Questions about conversations: HISTORY, CONVERSATIONS, CONVERSATION, SEARCH and REPORT.
 
 See docs/protocol.md, rule 11.9 and sections 14 and 17.
 """
@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from twotick.exchange.entries import entry_frame
-from twotick.exchange.questions.question import Asked, InvalidQuestion, Question, yes_or_no
+from twotick.exchange.questions.question import InvalidQuestion, Question, yes_or_no
 from twotick.exchange.questions.rooms import role_name
 from twotick.store import (
     AddReport,
@@ -26,19 +26,19 @@ from twotick.wire import is_identifier, is_name
 _HISTORY_MOST = 1000
 _HISTORY_DEFAULT = 50
 _ANSWER_BYTES = 4 << 20
-"""Bytes of bodies after which an answer to HISTORY or SEARCH ends; the client asks for the rest."""
+"""The bytes of bodies after which an answer to HISTORY or SEARCH ends; the client asks for the rest."""
 
 _CONVERSATIONS_MOST = 1000
 _SEARCH_MOST = 100
 _SEARCH_DEFAULT = 20
 
 
-def ask_history(question: Question) -> Asked:
-    """HISTORY (rules 11.9 and 12.10)."""
+def ask_history(question: Question) -> None:
+    """Answer HISTORY: earlier messages (rules 11.9 and 12.10)."""
     most = question.limit(_HISTORY_DEFAULT, _HISTORY_MOST)
     before = question.number(b"before") or 0
     request = History(question.member, question.head.key, before, _since(question), most, _ANSWER_BYTES)
-    return request, partial(_history, question)
+    question.ask(request, partial(_history, question))
 
 
 def _since(question: Question) -> float:
@@ -56,9 +56,9 @@ def _history(question: Question, found: Fetched) -> list[bytes]:
     return [*frames, question.answer(count=len(found.entries))]
 
 
-def ask_conversations(question: Question) -> Asked:
-    """CONVERSATIONS (rule 14.1)."""
-    return ListConversations(question.member, _CONVERSATIONS_MOST), partial(_conversations, question)
+def ask_conversations(question: Question) -> None:
+    """Answer CONVERSATIONS: the member's conversations (rule 14.1)."""
+    question.ask(ListConversations(question.member, _CONVERSATIONS_MOST), partial(_conversations, question))
 
 
 def _conversations(question: Question, found: list[ConversationInfo]) -> list[bytes]:
@@ -80,19 +80,22 @@ def _conversation(found: ConversationInfo) -> dict[str, object]:
     return conversation
 
 
-def ask_conversation(question: Question) -> Asked:
-    """CONVERSATION: mute or block (rules 14.3 and 14.4)."""
+def ask_conversation(question: Question) -> None:
+    """Answer CONVERSATION: mute or block a user or room (rules 14.3 and 14.4)."""
     muted, blocked = question.yes_or_no(b"muted"), question.yes_or_no(b"blocked")
     request = SetConversation(question.member, question.head.key, muted, blocked, question.now)
-    return request, partial(_conversation_set, question)
+    if blocked is None:
+        question.ask(request, partial(_conversation_set, question))
+    else:
+        question.ask_about_audience(request.peer, request, partial(_conversation_set, question))
 
 
 def _conversation_set(question: Question, found: ConversationSet) -> list[bytes]:
     return [question.answer(muted=yes_or_no(found.muted), blocked=yes_or_no(found.blocked))]
 
 
-def ask_search(question: Question) -> Asked:
-    """SEARCH (rule 14.5)."""
+def ask_search(question: Question) -> None:
+    """Answer SEARCH: messages that have the given words (rule 14.5)."""
     try:
         query = question.body.decode()
     except UnicodeDecodeError as error:
@@ -100,7 +103,7 @@ def ask_search(question: Question) -> Asked:
     peer = question.head.headers.get(b"in", b"").lower()
     most = question.limit(_SEARCH_DEFAULT, _SEARCH_MOST)
     before = question.number(b"before") or 0
-    return SearchMessages(question.member, query, peer, before, most, _ANSWER_BYTES), partial(_found, question)
+    question.ask(SearchMessages(question.member, query, peer, before, most, _ANSWER_BYTES), partial(_found, question))
 
 
 def _found(question: Question, found: SearchPage) -> list[bytes]:
@@ -110,15 +113,15 @@ def _found(question: Question, found: SearchPage) -> list[bytes]:
     return [*frames, question.answer(count=len(found.entries), before=found.before or None)]
 
 
-def ask_report(question: Question) -> Asked:
-    """REPORT (rule 17.1)."""
+def ask_report(question: Question) -> None:
+    """Answer REPORT: a member reports a user to the operator (rule 17.1)."""
     about = question.head.headers.get(b"about", b"")
     if not is_name(question.head.name):
         raise InvalidQuestion("there is no such user")
     if about and not is_identifier(about):
         raise InvalidQuestion("About is no Id")
     request = AddReport(question.member, question.head.name, about, question.body, question.now)
-    return request, partial(_reported, question)
+    question.ask(request, partial(_reported, question))
 
 
 def _reported(question: Question, _: None) -> list[bytes]:

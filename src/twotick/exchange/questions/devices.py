@@ -5,8 +5,7 @@ from functools import partial
 
 from twotick.exchange.connection import NotUnderstood
 from twotick.exchange.members import ConnectedMembers
-from twotick.exchange.output import Output
-from twotick.exchange.questions.question import Asked, Question
+from twotick.exchange.questions.question import Question
 from twotick.store import AddToken, Device, ListDevices, Revoke
 from twotick.wire import DEVICE, Verb, frame, time_text
 
@@ -15,24 +14,21 @@ class DeviceQuestions:
     """Answers questions about devices.
 
     Args:
-        output: takes what is written.
         members: the members who are connected.
         new_token: makes a token, and the hash of it that the store keeps; None if the server has no members.
     """
 
     def __init__(
         self,
-        output: Output,
         members: ConnectedMembers,
         new_token: Callable[[], tuple[bytes, bytes]] | None,
     ) -> None:
-        self._output = output
         self._members = members
         self._new_token = new_token
 
-    def ask_devices(self, question: Question) -> Asked:
+    def ask_devices(self, question: Question) -> None:
         """Ask for DEVICES: the member's devices."""
-        return ListDevices(question.member), partial(self._devices, question)
+        question.ask(ListDevices(question.member), partial(self._devices, question))
 
     def _devices(self, question: Question, found: list[Device]) -> list[bytes]:
         connected = self._members.devices(question.member)
@@ -46,7 +42,7 @@ class DeviceQuestions:
         ]
         return [question.list_of(objects)]
 
-    def ask_token(self, question: Question) -> Asked:
+    def ask_token(self, question: Question) -> None:
         """Ask for a TOKEN for a device.
 
         Raises:
@@ -55,23 +51,24 @@ class DeviceQuestions:
         device = _device(question)
         assert self._new_token is not None
         token, digest = self._new_token()
-        return AddToken(question.member, device, digest, question.now), partial(self._token, question, token)
+        request = AddToken(question.member, device, digest, question.now)
+        question.ask(request, partial(self._token, question, token))
 
     def _token(self, question: Question, token: bytes, _: None) -> list[bytes]:
         return [question.answer(token=token)]
 
-    def ask_revoke(self, question: Question) -> Asked:
+    def ask_revoke(self, question: Question) -> None:
         """Ask to REVOKE a device.
 
         Raises:
             NotUnderstood: the name cannot be a device's.
         """
-        return Revoke(question.member, _device(question)), partial(self._revoked, question)
+        question.ask(Revoke(question.member, _device(question)), partial(self._revoked, question))
 
     def _revoked(self, question: Question, _: bool) -> list[bytes]:
         # The connection that asks may be of that device, so it gets the answer before it is closed.
         answer = frame(Verb.REVOKED, question.head.name, id=question.identifier)
-        self._output.write(question.connection, answer)
+        question.context.output.write(question.connection, answer)
         self._members.end_devices(question.member, question.head.name)
         return []
 

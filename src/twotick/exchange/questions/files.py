@@ -1,22 +1,22 @@
-"""What is asked about files: FILE and PIECE (docs/protocol.md, section 16)."""
+"""Questions about files: FILE and PIECE (docs/protocol.md, section 16)."""
 
 import re
 import secrets
 from functools import partial
 
-from twotick.exchange.questions.question import Asked, InvalidQuestion, Question
+from twotick.exchange.questions.question import InvalidQuestion, Question
 from twotick.store import PIECE, FileOffer, OfferFile, ReadPiece, WritePiece
 from twotick.wire import Verb, frame, is_identifier
 
 _KEY = 24
-"""Bytes of chance in a key."""
+"""The random bytes in a key."""
 
 _HASH = re.compile(rb"[0-9A-Fa-f]{64}")
 
 
-def ask_file(question: Question) -> Asked:
-    """FILE: announce a file (rule 16.1)."""
-    if question.most_bytes < PIECE:
+def ask_file(question: Question) -> None:
+    """Answer FILE: a member announces a file (rule 16.1)."""
+    if question.context.most_bytes < PIECE:
         raise InvalidQuestion("this server takes no files: its Max-body is too small")
     identifier, digest = question.required(b"id"), question.required(b"hash")
     question.required(b"size")
@@ -34,23 +34,24 @@ def ask_file(question: Question) -> Asked:
         bytes.fromhex(digest.decode()),
         question.now,
     )
-    return request, partial(_offered, question)
+    question.ask(request, partial(_offered, question))
 
 
 def _offered(question: Question, found: FileOffer) -> list[bytes]:
     return [frame(Verb.FILE, found.key, id=question.identifier, have=found.have, piece=PIECE)]
 
 
-def ask_piece(question: Question) -> Asked:
-    """PIECE: the next of one's own file, if it has a body (rule 16.2), or one of any file (rule 16.4)."""
+def ask_piece(question: Question) -> None:
+    """Answer PIECE: with a body it uploads the next piece (rule 16.2), without one it downloads a piece (rule 16.4)."""
     key = question.head.name
     question.required(b"offset")
     offset = question.number(b"offset") or 0
     if b"content-length" in question.head.headers:
-        return WritePiece(question.member, key, offset, question.body), partial(_written, question)
+        question.ask(WritePiece(question.member, key, offset, question.body), partial(_written, question))
+        return
     length = question.number(b"length")
     request = ReadPiece(question.member, key, offset, PIECE if length is None else min(length, PIECE), question.now)
-    return request, partial(_read, question, offset)
+    question.ask(request, partial(_read, question, offset))
 
 
 def _written(question: Question, found: FileOffer) -> list[bytes]:

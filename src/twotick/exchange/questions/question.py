@@ -1,23 +1,44 @@
 """A question of a member's connection, and how its headers are read (docs/protocol.md, rule 12.2)."""
 
 import json
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 from twotick.exchange.connection import Connection, MemberDevice
-from twotick.store import Request
-from twotick.wire import Head, frame
+from twotick.exchange.effects import EffectsPublisher
+from twotick.exchange.output import Output
+from twotick.exchange.presence import PresenceTracker
+from twotick.store import ConversationSet, Refusal, Request, RoomChanged, StoreError
+from twotick.wire import Head, error, frame
+
+_Answer = TypeVar("_Answer")
 
 LIST_MOST = 2000
 """The most objects in a list (rule 12.3)."""
 
-Asked: TypeAlias = "tuple[Request[Any], Callable[[Any], list[bytes]]]"
-"""The request for the store, and a function that makes the frames of the answer from the store's answer. It is not
-called with Refusal or StoreError."""
-
 
 class InvalidQuestion(Exception):
     """The question cannot be answered; the text says why, for a user to read."""
+
+
+class QuestionContext:
+    """What it takes to answer questions.
+
+    Args:
+        output: takes what is written and the requests.
+        presence: the presence of members.
+        effects: takes what a request has changed.
+        most_bytes: the longest body of an answer that is a list.
+    """
+
+    __slots__ = ("effects", "most_bytes", "output", "presence")
+
+    def __init__(self, output: Output, presence: PresenceTracker, effects: EffectsPublisher, most_bytes: int) -> None:
+        self.output = output
+        self.presence = presence
+        self.effects = effects
+        self.most_bytes = most_bytes
 
 
 class Question:
@@ -29,20 +50,30 @@ class Question:
         head: the frame.
         body: its body.
         now: when it came, in seconds since 1970.
-        most_bytes: the longest body of an answer that is a list.
+        context: what it takes to answer it.
+        answered: called when the answer is written.
     """
 
-    __slots__ = ("body", "connection", "device", "head", "most_bytes", "now")
+    __slots__ = ("answered", "body", "connection", "context", "device", "head", "now")
 
     def __init__(
-        self, connection: Connection, device: MemberDevice, head: Head, body: bytes, *, now: float, most_bytes: int
+        self,
+        connection: Connection,
+        device: MemberDevice,
+        head: Head,
+        body: bytes,
+        *,
+        now: float,
+        context: QuestionContext,
+        answered: Callable[[], None],
     ) -> None:
         self.connection = connection
         self.device = device
         self.head = head
         self.body = body
         self.now = now
-        self.most_bytes = most_bytes
+        self.context = context
+        self.answered = answered
 
     @property
     def member(self) -> int:
@@ -124,18 +155,50 @@ class Question:
 
     # Its answer
 
+    def ask(self, request: Request[_Answer | Refusal], answer: Callable[[_Answer], list[bytes]]) -> None:
+        """Send a request to the store.
+
+        Args:
+            request: the request.
+            answer: makes the frames of the answer from the store's answer; not called if that is a Refusal or
+                StoreError.
+        """
+        self.context.output.ask(request, partial(self._answer, answer))
+
+    def ask_about_audience(
+        self, peer: bytes, request: Request[_Answer | Refusal], answer: Callable[[_Answer], list[bytes]]
+    ) -> None:
+        """Send a request to the store, like `ask`, that changes whether a peer may see the member (rule 15.2)."""
+        self.context.presence.change_audience(self.member, peer, request, partial(self._answer, answer))
+
+    def _answer(self, answer: Callable[[_Answer], list[bytes]], result: _Answer | Refusal | StoreError) -> None:
+        if isinstance(result, Refusal):
+            self.refuse(result.reason)
+        elif isinstance(result, StoreError):
+            self.refuse(str(result))
+        else:
+            self.context.output.write(self.connection, *answer(result))
+            if isinstance(result, RoomChanged | ConversationSet):
+                self.context.effects.publish(result.effects)
+            self.answered()
+
+    def refuse(self, reason: str) -> None:
+        """Answer with 102, for this reason."""
+        self.context.output.write(self.connection, error(102, id=self.identifier, reason=reason.encode()))
+        self.answered()
+
     def answer(self, body: bytes | None = None, **headers: bytes | int | None) -> bytes:
         """Return the frame that answers it: with its verb, name and Id, and these headers."""
         return frame(self.head.verb, self.head.name, body, b"", id=self.identifier, **headers)
 
-    def list_of(self, objects: list[dict[str, Any]], **headers: bytes | int | None) -> bytes:
+    def list_of(self, objects: Sequence[Mapping[str, object]], **headers: bytes | int | None) -> bytes:
         """Return the frame that answers it with a list: the first objects, as many as a list may have (rule 12.3)."""
         texts: list[bytes] = []
         size = 2
         for each in objects[:LIST_MOST]:
             text = json.dumps(each, ensure_ascii=False).encode()
             size += len(text) + 2
-            if size > self.most_bytes:
+            if size > self.context.most_bytes:
                 break
             texts.append(text)
         return self.answer(b"[%b]" % b", ".join(texts), content_type=b"application/json", **headers)

@@ -1,17 +1,15 @@
 """How questions are answered: verb -> request for the store -> frames of the answer.
 
-Theory of operation. Each verb has a function that turns a question into a request for the store and a function that
-turns the store's answer into frames. It raises InvalidQuestion if the question makes no sense, which is answered 102.
-If the request has changed logs, devices are given the new entries after the answer.
+Theory of operation. Each verb has a function that turns a question into a request for the store, and names a function
+that turns the store's answer into frames. It raises InvalidQuestion if the question makes no sense, which is answered
+102. If the request has changed logs, devices are given the new entries after the answer.
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 from twotick.exchange.connection import Connection, MemberDevice
+from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.members import ConnectedMembers
-from twotick.exchange.outcomes import Outcomes
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.questions.conversations import (
@@ -23,11 +21,10 @@ from twotick.exchange.questions.conversations import (
 )
 from twotick.exchange.questions.devices import DeviceQuestions
 from twotick.exchange.questions.files import ask_file, ask_piece
-from twotick.exchange.questions.question import Asked, InvalidQuestion, Question
+from twotick.exchange.questions.question import InvalidQuestion, Question, QuestionContext
 from twotick.exchange.questions.rooms import ask_receipts, ask_room, ask_rooms
-from twotick.exchange.questions.status import StatusQuestions
-from twotick.store import ConversationSet, JoinRoom, Refusal, RoomChanged, SetConversation, StoreError
-from twotick.wire import Head, Verb, error
+from twotick.exchange.questions.status import ask_status
+from twotick.wire import Head, Verb
 
 QUESTIONS = (
     Verb.HISTORY,
@@ -59,7 +56,7 @@ class Questions:
         clock: returns the time of day, in seconds since 1970.
         members: the members who are connected.
         presence: the presence of members.
-        outcomes: takes what a request has changed.
+        effects: takes what a request has changed.
         new_token: makes a token, and the hash of it that the store keeps; None if the server has no members.
         most_bytes: the longest body of an answer that is a list.
     """
@@ -71,18 +68,14 @@ class Questions:
         *,
         members: ConnectedMembers,
         presence: PresenceTracker,
-        outcomes: Outcomes,
+        effects: EffectsPublisher,
         new_token: Callable[[], tuple[bytes, bytes]] | None,
         most_bytes: int,
     ) -> None:
-        self._output = output
         self._clock = clock
-        self._presence = presence
-        self._outcomes = outcomes
-        self._most_bytes = most_bytes
-        devices = DeviceQuestions(output, members, new_token)
-        status = StatusQuestions(output, presence)
-        self._askers: dict[Verb, Callable[[Question], Asked]] = {
+        self._context = QuestionContext(output, presence, effects, most_bytes)
+        devices = DeviceQuestions(members, new_token)
+        self._askers: dict[Verb, Callable[[Question], None]] = {
             Verb.HISTORY: ask_history,
             Verb.DEVICES: devices.ask_devices,
             Verb.TOKEN: devices.ask_token,
@@ -93,7 +86,7 @@ class Questions:
             Verb.CONVERSATIONS: ask_conversations,
             Verb.CONVERSATION: ask_conversation,
             Verb.SEARCH: ask_search,
-            Verb.STATUS: status.ask_status,
+            Verb.STATUS: ask_status,
             Verb.FILE: ask_file,
             Verb.PIECE: ask_piece,
             Verb.REPORT: ask_report,
@@ -114,40 +107,8 @@ class Questions:
         Raises:
             NotUnderstood: the question is not a frame of the protocol.
         """
-        question = Question(connection, device, head, body, now=self._clock(), most_bytes=self._most_bytes)
+        question = Question(connection, device, head, body, now=self._clock(), context=self._context, answered=answered)
         try:
-            request, answer = self._askers[head.verb](question)
+            self._askers[head.verb](question)
         except InvalidQuestion as invalid:
-            self._refuse(question, str(invalid))
-            answered()
-            return
-        callback = partial(self._answer, question, answer, answered)
-        if isinstance(request, SetConversation) and request.blocked is not None:
-            self._presence.change_audience(device.member, request.peer, request, callback)
-        else:
-            self._output.ask(request, callback)
-        if isinstance(request, JoinRoom):
-            self._presence.join(device.member, head.key)
-
-    def _answer(
-        self,
-        question: Question,
-        answer: Callable[[Any], list[bytes]],
-        answered: Callable[[], None],
-        result: Any,
-    ) -> None:
-        if isinstance(result, Refusal):
-            self._refuse(question, result.reason)
-        elif isinstance(result, StoreError):
-            self._refuse(question, str(result))
-        else:
-            try:
-                self._output.write(question.connection, *answer(result))
-            except InvalidQuestion as invalid:
-                self._refuse(question, str(invalid))
-        if isinstance(result, RoomChanged | ConversationSet):
-            self._outcomes.publish(result.effects)
-        answered()
-
-    def _refuse(self, question: Question, reason: str) -> None:
-        self._output.write(question.connection, error(102, id=question.identifier, reason=reason.encode()))
+            question.refuse(str(invalid))

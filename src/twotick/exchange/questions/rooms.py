@@ -1,8 +1,8 @@
-"""What is asked about rooms: ROOM, ROOMS and RECEIPTS (docs/protocol.md, section 12)."""
+"""Questions about rooms: ROOM, ROOMS and RECEIPTS (docs/protocol.md, section 12)."""
 
 from functools import partial
 
-from twotick.exchange.questions.question import LIST_MOST, Asked, InvalidQuestion, Question
+from twotick.exchange.questions.question import LIST_MOST, InvalidQuestion, Question
 from twotick.store import (
     ChangeRoom,
     CreateRoom,
@@ -15,7 +15,9 @@ from twotick.store import (
     ListRooms,
     MessageState,
     RecipientState,
+    Refusal,
     RemoveFromRoom,
+    Request,
     RoomChanged,
     RoomInfo,
     RoomMemberInfo,
@@ -27,48 +29,57 @@ from twotick.wire import time_text
 _ROLES = {b"member": RoomRole.MEMBER, b"moderator": RoomRole.MODERATOR, b"owner": RoomRole.OWNER}
 
 
-def ask_room(question: Question) -> Asked:
-    """ROOM: look at a room, or do something with it (rules 12.2 and 12.3)."""
+def ask_room(question: Question) -> None:
+    """Answer ROOM: show a room, or do something with it (rules 12.2 and 12.3)."""
     name = question.head.name.decode("ascii", "replace")
+    do = question.head.headers.get(b"do")
+    if do == b"members":
+        question.ask(ListRoomMembers(question.member, name), partial(_members, question))
+        return
+    question.ask(_room_request(question, name, do), partial(_room, question))
+    if do == b"join":
+        question.context.presence.join(question.member, question.head.key)
+
+
+def _room_request(question: Question, name: str, do: bytes | None) -> Request[RoomChanged | Refusal]:
+    """Return the request for what a ROOM does, which is the value of its header Do."""
     member, now = question.member, question.now
-    answer = partial(_room, question)
-    match question.head.headers.get(b"do"):
+    match do:
         case None:
-            return GetRoom(member, name), answer
+            return GetRoom(member, name)
         case b"create":
-            return CreateRoom(member, name, _public(question) or False, question.text(b"topic") or "", now), answer
+            return CreateRoom(member, name, _public(question) or False, question.text(b"topic") or "", now)
         case b"join":
-            return JoinRoom(member, name, now), answer
+            return JoinRoom(member, name, now)
         case b"leave":
-            return LeaveRoom(member, name, now), answer
+            return LeaveRoom(member, name, now)
         case b"change":
-            return ChangeRoom(member, name, _public(question), question.text(b"topic"), now), answer
+            return ChangeRoom(member, name, _public(question), question.text(b"topic"), now)
         case b"invite":
-            return InviteToRoom(member, name, _other(question), now), answer
+            return InviteToRoom(member, name, _other(question), now)
         case b"remove":
-            return RemoveFromRoom(member, name, _other(question), now), answer
+            return RemoveFromRoom(member, name, _other(question), now)
         case b"appoint":
             question.required(b"role")
             role = _ROLES[question.choice(b"role", *_ROLES) or b"member"]
-            return SetRoomRole(member, name, _other(question), role, now), answer
-        case b"members":
-            return ListRoomMembers(member, name), partial(_members, question)
+            return SetRoomRole(member, name, _other(question), role, now)
         case _:
             raise InvalidQuestion("Do is create, join, leave, change, invite, remove, appoint or members")
 
 
-def ask_rooms(question: Question) -> Asked:
-    """ROOMS (rule 12.3)."""
-    return ListRooms(question.member, LIST_MOST), partial(_rooms, question)
+def ask_rooms(question: Question) -> None:
+    """Answer ROOMS: the rooms that the member is in, is invited to or can join (rule 12.3)."""
+    question.ask(ListRooms(question.member, LIST_MOST), partial(_rooms, question))
 
 
-def ask_receipts(question: Question) -> Asked:
-    """RECEIPTS (rule 12.7)."""
-    return ListReceipts(question.member, question.head.key, question.required(b"id")), partial(_receipts, question)
+def ask_receipts(question: Question) -> None:
+    """Answer RECEIPTS: what has become of a message for each recipient (rule 12.7)."""
+    request = ListReceipts(question.member, question.head.key, question.required(b"id"))
+    question.ask(request, partial(_receipts, question))
 
 
 def role_name(role: RoomRole) -> str:
-    """A role as it is written in answers."""
+    """Return a role as answers have it."""
     return role.name.lower()
 
 

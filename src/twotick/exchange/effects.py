@@ -6,27 +6,27 @@ from twotick.exchange.output import Output
 from twotick.store import Acknowledge, Effects, Expire, MarkRead, Refuse, Settle, StoreError
 
 
-class Outcomes:
-    """Passes each outcome on to the parts that act on it.
+class EffectsPublisher:
+    """Passes the effects of requests on to the parts that act on them.
 
     Args:
         output: takes the requests.
 
     Attributes:
-        listeners: called with each outcome, in this order.
+        listeners: called with the effects of each request, in this order.
     """
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self.listeners: list[Callable[[Effects], None]] = []
 
-    def publish(self, outcome: Effects) -> None:
-        """Pass an outcome on."""
+    def publish(self, effects: Effects) -> None:
+        """Pass effects on."""
         for listener in self.listeners:
-            listener(outcome)
+            listener(effects)
 
     def ask(self, request: Acknowledge | Refuse | MarkRead | Settle | Expire) -> None:
-        """Send a request whose only answer is its outcome, and publish that.
+        """Send a request whose only answer is its effects, and publish these.
 
         A StoreError is dropped: no user waits for the answer, and the exchange or the device repeats the request later.
         """
