@@ -14,7 +14,8 @@ from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
-from twotick.ui.app.session.base import ChatSession, Permission, SearchHit, SearchPage
+from twotick.ui.app.session.base import ChatSession, SearchHit, SearchPage
+from twotick.ui.app.session.permissions import Permission
 
 ALL = frozenset(Permission)
 
@@ -28,7 +29,7 @@ class Played(ChatSession):
         refusal: why whatever is asked is refused; empty if it is not.
     """
 
-    keeps = True
+    is_member = True
 
     def __init__(self, name: str = "alice", able: frozenset[Permission] = ALL) -> None:
         self.name = name
@@ -37,7 +38,7 @@ class Played(ChatSession):
         self.connected = True
         self.problem: TwotickError | None = None
         self.ended = False
-        self.shown = True
+        self.visible = True
         self.on_connection = lambda: None
         self.on_message = lambda _: None
         self.on_refusal = lambda _: None
@@ -76,15 +77,15 @@ class Played(ChatSession):
         pass
 
     def can(
-        self, deed: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
+        self, permission: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
     ) -> bool:
-        if deed not in self.able:
+        if permission not in self.able:
             return False
-        if deed is Permission.SEND_AGAIN:
+        if permission is Permission.SEND_AGAIN:
             return message is not None and message.state is State.FAILED
-        if deed in (Permission.EDIT, Permission.DELETE, Permission.RECEIPTS):
+        if permission in (Permission.EDIT, Permission.DELETE, Permission.RECEIPTS):
             return message is not None and message.outgoing
-        if deed is Permission.SAVE_FILE:
+        if permission is Permission.SAVE_FILE:
             return message is not None and message.file is not None
         return message is None or message.deleted is None
 
@@ -138,7 +139,7 @@ class Played(ChatSession):
         self._note("search", query, conversation.name if conversation else None, before)
         return self.found.pop(0)
 
-    async def reach(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
+    async def load_until(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
         self._note("reach", conversation.name, sender, ident)
         return self.all.find_message(conversation, sender, ident)
 
@@ -203,11 +204,11 @@ class Played(ChatSession):
     def set_presence(self, here: bool) -> None:
         self.asked.append(("here", here))
 
-    def set_shown(self, shown: bool) -> None:
-        self.asked.append(("shown", shown))
-        self.shown = shown
+    def set_visible(self, visible: bool) -> None:
+        self.asked.append(("shown", visible))
+        self.visible = visible
 
-    def _tell_read(self, name: str, seq: int) -> None:
+    def _report_read(self, name: str, seq: int) -> None:
         pass
 
 

@@ -17,7 +17,8 @@ from twotick.ui.app.model.conversations import UserPresence
 from twotick.ui.app.model.messages import Attachment, RoomEvent, TransferProgress
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.screens.main import MainScreen
-from twotick.ui.app.session.base import Permission, SearchHit, SearchPage
+from twotick.ui.app.session.base import SearchHit, SearchPage
+from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.message_list import MessageList
 
 DOWN = "\u2193"

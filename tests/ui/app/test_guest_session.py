@@ -8,8 +8,8 @@ from tests.client.members import chatting
 from tests.ui.app.people import guest, person
 from tests.ui.app.sessions import running
 from twotick.client import TwotickError, connect
-from twotick.ui.app.session.base import Permission
 from twotick.ui.app.session.guest import GuestSession
+from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.storage.database import LocalStoreError
 
 
@@ -46,5 +46,5 @@ async def test_what_guests_cannot_do_says_so() -> None:
             await impossible
     with pytest.raises(TwotickError, match="guests cannot"):
         session.edit(mine, "x")
-    assert [deed for deed in Permission if session.can(deed, bob, mine)] == [Permission.SEND]
+    assert [permission for permission in Permission if session.can(permission, bob, mine)] == [Permission.SEND]
     await session.close()

@@ -9,7 +9,8 @@ from tests.client.members import Proxy, chatting, until
 from tests.ui.app.sessions import device
 from twotick.client import State, TwotickError
 from twotick.ui.app.model.messages import LocalMessage
-from twotick.ui.app.session.base import Permission, SearchHit
+from twotick.ui.app.session.base import SearchHit
+from twotick.ui.app.session.permissions import Permission
 
 DEVICES = ("laptop", "phone")
 
@@ -148,7 +149,7 @@ async def test_reactions_and_edits_of_older_messages_are_there_when_these_are_lo
             bob_there = phone.session.open("bob")
             await until(lambda: "619" in phone.texts("bob"))
             assert phone.session.conversations.find_message(bob_there, "alice", mine.id) is None
-            found = await phone.session.reach(bob_there, "alice", mine.id)
+            found = await phone.session.load_until(bob_there, "alice", mine.id)
             assert found is not None
             assert (found.text, found.reactions, found.edited is None) == ("zero", {"+1": ["bob"]}, False)
             after = bob_there.messages[bob_there.index(found) + 1]
@@ -374,7 +375,7 @@ async def test_a_file_goes_there_and_back(tmp_path: Path) -> None:
         alice.session.delete(sent)
         await until(lambda: theirs.deleted is not None)
         assert (theirs.file, bob.session.can(Permission.SAVE_FILE, bob.session.open("alice"), theirs)) == (None, False)
-        for wrong, why in ((tmp_path, "no file"), (tmp_path / "nowhere", "No such file")):
+        for wrong, why in ((tmp_path, "not a regular file"), (tmp_path / "nowhere", "No such file")):
             with pytest.raises(TwotickError, match=why):
                 alice.session.send_file(peer, wrong)
 
@@ -470,9 +471,9 @@ async def test_who_is_here_and_who_types_shows(tmp_path: Path) -> None:
             bob.session.typing(bob.session.open("alice"))
             bob.session.typing(bob.session.open("alice"))
             await until(lambda: peer.typing == ["bob"])
-            bob.session.set_shown(shown=False)
+            bob.session.set_visible(visible=False)
             await until(lambda: peer.presence is not None and peer.presence.state == "gone")
-            bob.session.set_shown(shown=True)
+            bob.session.set_visible(visible=True)
             await until(lambda: peer.presence is not None and peer.presence.state == "here")
         await until(lambda: peer.presence is not None and peer.presence.state == "gone")
 

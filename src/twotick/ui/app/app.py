@@ -21,7 +21,7 @@ from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.screens.main import MainScreen
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.member import MemberSession
-from twotick.ui.app.session.notifications import Notify, rings, tell
+from twotick.ui.app.session.notifications import Notify, notify, should_notify
 from twotick.ui.app.themes import THEMES
 
 if TYPE_CHECKING:  # what is not needed for the first picture is imported when it is
@@ -196,8 +196,8 @@ class TwotickApp(App[None]):
         main = self._main
         if main is None or main.arrived(message):
             return
-        if rings(main.session.conversations, message):
-            tell(self._options.notify, message.sender, summary(message), self.bell)
+        if should_notify(main.session.conversations, message):
+            notify(self._options.notify, message.sender, summary(message), self.bell)
 
     @on(MainScreen.ReconnectRequested)
     def _connect(self) -> None:

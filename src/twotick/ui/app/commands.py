@@ -6,7 +6,8 @@ from textual.binding import Binding
 
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
-from twotick.ui.app.session.base import ChatSession, Permission
+from twotick.ui.app.session.base import ChatSession
+from twotick.ui.app.session.permissions import Permission
 
 
 class Command(NamedTuple):
@@ -151,7 +152,7 @@ _ABOUT_A_MESSAGE = {
 
 def for_user(session: ChatSession, command: Command) -> bool:
     """Whether somebody like the user can ever do that."""
-    return session.keeps or command.deed is None or command.deed is Permission.SEND_AGAIN
+    return session.is_member or command.deed is None or command.deed is Permission.SEND_AGAIN
 
 
 def why_not(

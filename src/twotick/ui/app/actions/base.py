@@ -12,7 +12,8 @@ from textual.screen import ModalScreen, Screen
 from twotick.client import TwotickError
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
-from twotick.ui.app.session.base import ChatSession, Permission
+from twotick.ui.app.session.base import ChatSession
+from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.composer import CompletionList, Composer
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.app.widgets.sidebar import Sidebar

@@ -11,7 +11,8 @@ from twotick.ui.app.actions.base import ActionScreen
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.rooms import MemberListing
-from twotick.ui.app.session.base import ChatSession, Permission
+from twotick.ui.app.session.base import ChatSession
+from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.details import DetailsPane
 
 _PAUSE = 0.2

@@ -9,7 +9,7 @@ from twotick.client import TwotickError
 from twotick.ui.app.actions.base import ActionScreen
 from twotick.ui.app.dialogs.files import FileDialog, FileToSend, FolderDialog, expanded
 from twotick.ui.app.layout.messages import one_line
-from twotick.ui.app.session.base import Permission
+from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.undertaking import ComposerMode
 from twotick.ui.text import size_text
 

@@ -17,7 +17,7 @@ from twotick.ui.app.layout.messages import event_text, summary
 from twotick.ui.app.layout.wrapping import links, shortened
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
-from twotick.ui.app.session.base import Permission
+from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.completion import emoji
 from twotick.ui.app.widgets.details import receipts_text
 from twotick.ui.app.widgets.message_list import MessageList
@@ -119,7 +119,7 @@ class MessageActions(ActionScreen):
         Returns:
             Whether it is not too old for that.
         """
-        message = await self.answer(self.session.reach(conversation, sender, ident))
+        message = await self.answer(self.session.load_until(conversation, sender, ident))
         if message is None:
             return False
         if self.shown is not conversation:

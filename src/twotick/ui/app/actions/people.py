@@ -10,7 +10,7 @@ from twotick.ui.app.dialogs.ask import TextDialog
 from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.layout.messages import one_line, summary
-from twotick.ui.app.session.base import Permission
+from twotick.ui.app.session.permissions import Permission
 from twotick.ui.text import placed
 
 _STATUSES = {

@@ -23,7 +23,8 @@ from twotick.ui.app.dialogs.keys import KeysPage
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.activity import ActivityMonitor
-from twotick.ui.app.session.base import ChatSession, Permission
+from twotick.ui.app.session.base import ChatSession
+from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.composer import Composer
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.app.widgets.sidebar import counts, dot
@@ -234,7 +235,7 @@ class MainScreen(RoomActions, PeopleActions, FileActions, SearchActions, Details
 
     def set_status(self, status: str) -> None:
         """Be here, away or hidden from now on."""
-        self.session.set_shown(status != "hidden")
+        self.session.set_visible(status != "hidden")
         self.attendance.be_away(status == "away")
         self.update_status()
 
@@ -492,7 +493,7 @@ class MainScreen(RoomActions, PeopleActions, FileActions, SearchActions, Details
     async def action_quit(self) -> None:
         """Leave, unless what waits would be lost."""
         waiting = self.session.waiting
-        if waiting and not self.session.keeps:
+        if waiting and not self.session.is_member:
             what = "1 message was not sent yet" if waiting == 1 else f"{waiting} messages were not sent yet"
             if not await self.ask(ConfirmDialog("Leave?", f"{what}, and a guest's are not kept.")):
                 return

@@ -1,1 +1,1 @@
-"""The connection of one user to one server, without any knowledge of the screen."""
+"""The session of one user at one server. Nothing here knows the screen."""

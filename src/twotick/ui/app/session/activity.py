@@ -1,55 +1,55 @@
-"""Whether somebody is at the keys, as others are told (rule 15.1)."""
+"""Whether the user is at the keyboard, which other users see as presence (rule 15.1)."""
 
 import time
 from collections.abc import Callable
 
 IDLE = 600.0
-"""Seconds without a key after which somebody is away."""
+"""Seconds without a key after which the user counts as away."""
 
 
 class ActivityMonitor:
-    """Whether somebody is at the keys of a terminal.
+    """Watches whether the user is at the keyboard.
 
     Args:
-        tell: told whether somebody is here, at first and whenever that changes.
-        clock: the time, in seconds.
+        report: called with whether the user is here, once at the start and after every change.
+        clock: returns the time in seconds.
     """
 
-    def __init__(self, tell: Callable[[bool], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[bool], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._report = report
         self._clock = clock
         self._focus = True
-        self._away = False  # as somebody has chosen
+        self._away = False  # as the user has chosen
         self._last = clock()
-        self._told: bool | None = None
+        self._reported: bool | None = None
         self.look()
 
     @property
     def here(self) -> bool:
-        """Whether somebody is here."""
+        """Whether the user is here."""
         return self._focus and not self._away and self._clock() - self._last < IDLE
 
     def focus(self, has_focus: bool) -> None:
-        """The terminal has got, or lost, the focus."""
+        """Record that the terminal has got or lost the focus."""
         self._focus = has_focus
         if has_focus:
             self._last = self._clock()
         self.look()
 
     def acted(self) -> None:
-        """A key was pressed, or the mouse used: whoever does that has the terminal in front of them."""
+        """Record that the user pressed a key or used the mouse. The terminal has the focus then."""
         self._focus = True
         self._last = self._clock()
         self.look()
 
     def be_away(self, away: bool) -> None:
-        """Be away, whatever is typed; or no longer."""
+        """Set whether the user counts as away regardless of any activity."""
         self._away = away
         self.look()
 
     def look(self) -> None:
-        """Tell it if it has changed; to be called now and then."""
+        """Report a change. Call this from time to time, because nothing happens when the user becomes idle."""
         here = self.here
-        if here is not self._told:
-            self._told = here
-            self._tell(here)
+        if here is not self._reported:
+            self._reported = here
+            self._report(here)

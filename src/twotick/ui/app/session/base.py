@@ -1,13 +1,12 @@
-"""One user at one server: what comes goes into the local store and the conversations, what is typed goes out.
+"""The session of one user at one server, which connects the conversations on this machine to the server.
 
-Knows nothing of the screen. Two kinds: a member's session works with the outbox, the log and history, and comes back by
-itself; a guest's has nothing but the connection, and makes a new one when that is lost.
+There are two kinds. A member's session uses the outbox, the log and the history of the member, and reconnects by
+itself. A guest's session has only its connection, and opens a new one when it is lost.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -18,67 +17,19 @@ from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import WAITING, LocalMessage, now
 from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
-from twotick.ui.app.session.repository import ChatRepository, new_id
+from twotick.ui.app.session.permissions import Permission
+from twotick.ui.app.session.repository import ChatRepository, DeliveryUpdate, new_id
 from twotick.ui.app.storage.store import LocalStore
 
-_NOT_FOR_GUESTS = "guests cannot do that"
-
-
-class Permission(Enum):
-    """What can be done, sometimes: see `Session.can`."""
-
-    SEND = "send"
-    """Send a message to a conversation."""
-    REPLY = "reply"
-    """Answer a message, so that it shows which."""
-    EDIT = "edit"
-    """Edit a message."""
-    DELETE = "delete"
-    """Delete a message."""
-    REACT = "react"
-    """React to a message."""
-    SEND_AGAIN = "send again"
-    """Send a message that failed once more."""
-    SEND_FILE = "send file"
-    """Send files to a conversation."""
-    SAVE_FILE = "save file"
-    """Save the file of a message."""
-    RECEIPTS = "receipts"
-    """Ask what became of a message for each recipient."""
-    SEARCH = "search"
-    """Search, in a conversation or everywhere."""
-    ROOMS = "rooms"
-    """List, create and join rooms."""
-    MEMBERS = "members"
-    """Ask who is in a room."""
-    LEAVE = "leave"
-    """Leave a room."""
-    INVITE = "invite"
-    """Invite somebody to a room."""
-    REMOVE = "remove"
-    """Remove somebody from a room."""
-    APPOINT = "appoint"
-    """Give somebody in a room a role."""
-    SET_TOPIC = "set topic"
-    """Change what a room is about."""
-    SET_ACCESS = "set access"
-    """Change who may join a room."""
-    MUTE = "mute"
-    """Mute a conversation."""
-    BLOCK = "block"
-    """Block the user of a conversation."""
-    REPORT = "report"
-    """Report the user of a conversation, or the sender of a message."""
-    PRESENCE = "presence"
-    """Say whether one is there, and see who is."""
+_NOT_FOR_GUESTS = "guests cannot do that; sign up to become a member"
 
 
 class SearchHit(NamedTuple):
-    """A message that was found.
+    """A message that a search found.
 
     Attributes:
-        conversation: where it was said; it may be one that is not opened yet.
-        message: the message, which is not one of those that are loaded: see `Session.reach`.
+        conversation: the conversation of the message, which may not be open yet.
+        message: a copy of the message. See `ChatSession.load_until` to get the message itself.
     """
 
     conversation: LocalConversation
@@ -86,11 +37,11 @@ class SearchHit(NamedTuple):
 
 
 class SearchPage(NamedTuple):
-    """What was found.
+    """A page of search results.
 
     Attributes:
         found: the messages, newest first.
-        before: what to give to `Session.search` for more; None if there are none.
+        before: the argument for `ChatSession.search` to get the next page; None if this is the last one.
     """
 
     found: list[SearchHit]
@@ -102,23 +53,23 @@ class ChatSession(ABC):
 
     Args:
         name: the user's name.
-        server: where, as `HOST:PORT`.
-        store: what is kept on this machine.
-        max_body: the longest message, in bytes.
+        server: the address of the server, as `HOST:PORT`.
+        store: the user's data on this machine.
+        max_body: the maximum size of a message in bytes.
 
     Attributes:
         connected: whether there is a connection.
-        problem: why there is none; None before the first attempt has ended.
-        ended: whether nobody tries to connect any more.
-        keeps: whether what waits is kept when the program ends.
-        on_connection: called when `connected` or `problem` has changed.
-        on_message: called with each message that comes, once it is in the conversations.
-        on_refusal: called with a reason for people when an edit, a deletion or a reaction was not taken, and shows no
-            more.
-        shown: whether others may see that the user is there (rule 15.1).
+        problem: why there is no connection; None before the first attempt has ended.
+        ended: whether the session has stopped trying to connect.
+        is_member: whether the user is a member. Waiting messages of a guest are lost when the app ends.
+        on_connection: called when `connected`, `problem` or the number of waiting messages has changed.
+        on_message: called with each message that arrives, after it was added to the conversations.
+        on_refusal: called with the reason when the server refused an edit, a deletion or a reaction. The conversation
+            no longer shows the change then.
+        visible: whether other users may see the user's presence (rule 15.1).
     """
 
-    keeps: ClassVar[bool]
+    is_member: ClassVar[bool]
 
     def __init__(self, name: str, server: str, store: LocalStore, max_body: int) -> None:
         self.name = name
@@ -127,109 +78,109 @@ class ChatSession(ABC):
         self.connected = False
         self.problem: TwotickError | None = None
         self.ended = False
-        self.shown = True
+        self.visible = True
         self.on_connection: Callable[[], None] = lambda: None
         self.on_message: Callable[[LocalMessage], None] = lambda _: None
         self.on_refusal: Callable[[str], None] = lambda _: None
-        self._book = ChatRepository(name, store)
-        self._book.on_refusal = lambda reason: self.on_refusal(reason)
-        self._turn = asyncio.Lock()
+        self._repository = ChatRepository(name, store)
+        self._repository.on_refusal = lambda reason: self.on_refusal(reason)
+        self._running = asyncio.Lock()
         self._unsent: asyncio.Queue[LocalMessage] = asyncio.Queue()
 
     @property
     def conversations(self) -> ConversationRegistry:
-        """What there is to show."""
-        return self._book.conversations
+        """All conversations of the user."""
+        return self._repository.conversations
 
     @property
     def store(self) -> LocalStore:
-        """What is kept on this machine."""
-        return self._book.store
+        """The user's data on this machine."""
+        return self._repository.store
 
     async def run(self) -> None:
-        """Be there until cancelled.
+        """Connect, and stay connected until cancelled.
 
         Raises:
-            TwotickError: it would not help to try again.
+            TwotickError: the session cannot connect, and trying again would not help.
         """
-        async with self._turn:  # what was cancelled ends first
+        async with self._running:  # a run that was cancelled ends first
             self.ended = False
             self.problem = None
             try:
                 await self._run()
             except TwotickError as error:
                 self.ended = True
-                self._tell(error)
+                self._set_connection(error)
                 raise
 
     @abstractmethod
     async def _run(self) -> None:
-        """See `run`."""
+        """Connect, and stay connected. See `run`."""
 
     async def close(self) -> None:
-        """Let everything go, once `run` has ended."""
-        async with self._turn:
+        """Wait for `run` to end, and close the local store."""
+        async with self._running:
             self.store.close()
 
     @property
     def waiting(self) -> int:
-        """How many messages, and changes of messages, wait to be sent."""
-        return len(self._book.waiting)
+        """The number of messages and changes that wait to be sent."""
+        return len(self._repository.waiting)
 
-    def _tell(self, problem: TwotickError | None) -> None:
-        """There is a connection, or none and why."""
+    def _set_connection(self, problem: TwotickError | None) -> None:
+        """Record that there is a connection (None) or why there is none."""
         self.connected = problem is None
         self.problem = problem
         self.on_connection()
 
-    # What the screen asks for
+    # Conversations
 
     def open(self, name: str) -> LocalConversation:
-        """The conversation with a user, in a room, or with `ALL`, with the newest messages loaded."""
-        conversation = self._book.conversation(name)
+        """Return the conversation with a user, in a room, or with `ALL`, with its newest messages loaded."""
+        conversation = self._repository.conversation(name)
         if not conversation.messages and not conversation.loaded:
-            self._book.load(conversation)
+            self._repository.load(conversation)
         return conversation
 
     async def load_older(self, conversation: LocalConversation) -> None:
-        """Load older messages of a conversation, if there are any."""
+        """Load older messages of a conversation from the local store or the server, if there are any."""
         if not conversation.loaded:
-            self._book.load(conversation)
+            self._repository.load(conversation)
         elif not conversation.complete:
             await self._fetch_older(conversation)
             conversation.loaded = False
-            self._book.load(conversation)
+            self._repository.load(conversation)
 
     @abstractmethod
     async def _fetch_older(self, conversation: LocalConversation) -> None:
-        """Get older messages of a conversation into the local store."""
+        """Fetch older messages of a conversation from the server into the local store."""
 
     @abstractmethod
     def can(
-        self, deed: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
+        self, permission: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
     ) -> bool:
-        """Whether something can be done, as far as it is known here.
+        """Return whether the user has a permission, as far as the app knows.
 
         Args:
-            deed: what.
-            conversation: where; None where it does not matter.
-            message: to which message; None where it does not matter. Its conversation is `conversation`.
+            permission: the permission.
+            conversation: the conversation it is for; None if it does not depend on one.
+            message: the message in that conversation it is for; None if it does not depend on one.
         """
 
     def edit(self, message: LocalMessage, text: str) -> None:
-        """Put another text in place of that of a message. It shows, and is kept, when this returns."""
+        """Replace the text of a message. The new text is shown and stored when this returns."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     def delete(self, message: LocalMessage) -> None:
-        """Delete a message. It shows when this returns; the text is gone once the server has deleted it."""
+        """Delete a message. This is shown at once; the text is erased when the server has deleted the message."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     def react(self, message: LocalMessage, text: str) -> None:
-        """React to a message, in place of an earlier reaction; with no text, take it back.
+        """React to a message. This replaces an earlier reaction of the user.
 
         Args:
-            message: to what.
-            text: at most 64 bytes of UTF-8, usually an emoji.
+            message: the message.
+            text: the reaction, usually an emoji, at most 64 bytes of UTF-8; empty to remove the reaction.
 
         Raises:
             TwotickError: the text is too long.
@@ -239,79 +190,93 @@ class ChatSession(ABC):
     def send_file(
         self, conversation: LocalConversation, path: Path, caption: str = "", reply_to: LocalMessage | None = None
     ) -> LocalMessage:
-        """Send a file, which must stay where it is until it is up (`Message.transfer`).
+        """Send a file, which must not be moved until it is uploaded (`LocalMessage.transfer`).
+
+        Args:
+            conversation: the recipient.
+            path: the file.
+            caption: the text of the message.
+            reply_to: the message that it replies to; None if it is not a reply.
+
+        Returns:
+            The message with the file.
 
         Raises:
-            TwotickError: it cannot be read, or is too large.
+            TwotickError: the file cannot be read or is too large.
         """
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def save_file(self, message: LocalMessage, folder: Path) -> Path:
-        """Save the file of a message (`Message.transfer` tells how far it is). Nothing is ever overwritten.
+        """Save the file of a message under a new name in a folder. `LocalMessage.transfer` has the progress.
 
         Args:
             message: the message.
-            folder: where, which is made if it is not there.
+            folder: the folder, which is created if it does not exist.
 
         Returns:
-            Where it is now.
+            The path of the saved file.
 
         Raises:
-            TwotickError: it is gone, or cannot be saved; the reason is for people. To cancel leaves nothing behind.
+            TwotickError: the file is no longer on the server or cannot be saved. Nothing is left behind then, nor if
+                the call is cancelled.
         """
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    # What the server is asked. Each waits for the connection to come back, if it is away: cancel to wait no longer.
+    # Requests to the server. While there is no connection, each of them waits for it; cancel it to stop waiting.
+    # All of them raise TwotickError with a reason that can be shown to the user.
 
     async def search(
         self, query: str, conversation: LocalConversation | None = None, before: int | None = None
     ) -> SearchPage:
-        """Look for messages (rule 14.5).
+        """Search messages (rule 14.5).
 
         Args:
-            query: words; "words in quotes" stand one after the other; wor* stands for all that begin so.
-            conversation: only those there; None for all.
-            before: `Hits.before` of the last answer, for more.
-
-        Raises:
-            TwotickError: with a reason for people; as for all that follow.
+            query: words; "quoted words" must follow each other; wor* finds all words that begin with `wor`.
+            conversation: the conversation to search in; None for all.
+            before: `SearchPage.before` of the previous page; None for the first page.
         """
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def reach(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
-        """Load older messages until that one is among them; None if it is not found among the newest 5,000."""
+    async def load_until(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
+        """Load older messages until one is among them, and return it; None if it is not among the newest 5,000."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def around(self, hit: SearchHit, count: int) -> list[LocalMessage]:
-        """What was said around something that was found, loaded or not.
+        """Return a message that was found, with messages before and after it.
 
         Args:
-            hit: it.
-            count: messages before it, and after it.
+            hit: the message that was found.
+            count: the number of messages before it, and of messages after it.
 
         Returns:
-            They and it, in order; those that are not loaded are copies, which no change reaches.
+            The messages in order. Those that are not loaded are copies, which are not updated.
         """
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def rooms(self) -> list[RoomListing]:
-        """The rooms that the user may know of: public ones, one's own, and those to which one is invited."""
+        """Return all public rooms, the user's rooms, and the rooms that the user is invited to."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def members(self, conversation: LocalConversation) -> list[MemberListing]:
-        """Who is in a room."""
+        """Return the members of a room."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def receipts(self, message: LocalMessage) -> list[RecipientState]:
-        """What became of an own message, for each recipient."""
+        """Return the delivery state of a message that the user sent, for each recipient."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def create_room(self, name: str, access: str = "private", topic: str = "") -> LocalConversation:
-        """Make a room, which the user owns. `access` is `public` or `private`; the name begins with `#`."""
+        """Create a room, which the user owns, and return its conversation.
+
+        Args:
+            name: the name with its `#`.
+            access: `public` or `private`.
+            topic: the topic; empty for none.
+        """
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def join(self, name: str) -> LocalConversation:
-        """Join a room."""
+        """Join a room and return its conversation."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def leave(self, conversation: LocalConversation) -> None:
@@ -319,101 +284,106 @@ class ChatSession(ABC):
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def invite(self, conversation: LocalConversation, member: str) -> None:
-        """Let somebody join a room, and tell them."""
+        """Invite a user to a room."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def remove(self, conversation: LocalConversation, member: str) -> None:
-        """Remove somebody from a room."""
+        """Remove a member from a room."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def appoint(self, conversation: LocalConversation, member: str, role: str) -> None:
-        """Make somebody in a room `member`, `moderator` or `owner`."""
+        """Change the role of a member of a room to `member`, `moderator` or `owner`."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def change(
         self, conversation: LocalConversation, topic: str | None = None, access: str | None = None
     ) -> None:
-        """Change what a room is about, or who may join it; None for what stays."""
+        """Change the topic of a room, or its access (`public` or `private`); None leaves it unchanged."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def set_muted(self, conversation: LocalConversation, muted: bool) -> None:
-        """Ring for what comes in a conversation, or do not."""
+        """Turn notifications for a conversation off or on."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def set_blocked(self, conversation: LocalConversation, blocked: bool) -> None:
-        """Take nothing more from that user, or do again."""
+        """Block or unblock the user of a conversation."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def report(self, conversation: LocalConversation, text: str, message: LocalMessage | None = None) -> None:
-        """Tell the operator about a user: the sender of a message, or else the one of the conversation."""
+        """Report a user to the operator: the sender of a message or, without one, the user of the conversation."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    # What others see of the user
+    # Presence
 
     @abstractmethod
     def typing(self, conversation: LocalConversation) -> None:
-        """The user types: call it with every key; others are told every 3 s (rule 15.3)."""
+        """Tell others that the user is typing. Call this for every key; others are told every 3 s (rule 15.3)."""
 
     @abstractmethod
     def set_presence(self, here: bool) -> None:
-        """The user is there, or not at the keys. Told again after each connection."""
+        """Tell others whether the user is at the keyboard. This is repeated after each reconnection."""
 
     @abstractmethod
-    def set_shown(self, shown: bool) -> None:
-        """Others may see whether the user is there, or not; kept on the server."""
+    def set_visible(self, visible: bool) -> None:
+        """Set whether other users may see the user's presence. The server stores this."""
+
+    # Sending
 
     def send(self, conversation: LocalConversation, text: str, reply_to: LocalMessage | None = None) -> LocalMessage:
-        """Send a message. It is kept when this returns, and the draft is gone.
+        """Send a message. It is stored and the draft is deleted when this returns.
 
         Args:
-            conversation: where to.
-            text: what it says.
-            reply_to: the message that it answers; None if it does not.
+            conversation: the recipient.
+            text: the text.
+            reply_to: the message that it replies to; None if it is not a reply.
+
+        Returns:
+            The message.
         """
-        message = self._written(conversation.key, text, reply_to)
+        message = self._compose(conversation.key, text, reply_to)
         with self.store.transaction():
-            self._book.wait(message)
+            self._repository.enqueue(message)
             self.store.set_draft(conversation.key, "")
         conversation.draft = ""
         self._unsent.put_nowait(message)
         return message
 
     def send_again(self, message: LocalMessage) -> LocalMessage:
-        """Send what failed once more: text, file and what it answers. Returns the new message."""
-        again = self._written(message.conversation, message.text, None)
+        """Send a message again that was not delivered, with its file and its quote, and return the new message."""
+        again = self._compose(message.conversation, message.text, None)
         again.reply_to, again.file, again.path = message.reply_to, message.file, message.path
-        self._book.wait(again)
+        self._repository.enqueue(again)
         self._unsent.put_nowait(again)
         return again
 
-    def _written(self, key: str, text: str, reply_to: LocalMessage | None) -> LocalMessage:
-        """A message that waits, with an Id, so that it cannot be sent twice."""
+    def _compose(self, key: str, text: str, reply_to: LocalMessage | None) -> LocalMessage:
+        """Return a waiting message with an Id, so that the server accepts it only once (rule 11.7)."""
         message = LocalMessage(key, self.name, text, now(), True, (WAITING, 0), new_id(), State.QUEUED)
         if reply_to is not None and reply_to.id:
             message.reply_to = (reply_to.sender, reply_to.id)
         return message
 
     def save_draft(self, conversation: LocalConversation, draft: str) -> None:
-        """Keep what was typed and not sent."""
+        """Store the draft of a conversation."""
         conversation.draft = draft
         self.store.set_draft(conversation.key, draft)
 
     def mark_read(self, conversation: LocalConversation) -> None:
-        """All messages of a conversation were seen."""
-        newest = self._newest(conversation)
+        """Mark all messages of a conversation as read."""
+        newest = self._newest_seq(conversation)
         if newest > conversation.read and (conversation.unread or conversation.mentions):
-            self._book.read(conversation, newest)
-            self._tell_read(conversation.name, newest)
+            self._repository.mark_read(conversation, newest)
+            self._report_read(conversation.name, newest)
 
-    def _newest(self, conversation: LocalConversation) -> int:
-        """The number of the log up to which somebody who sees the end of a conversation has seen it."""
+    def _newest_seq(self, conversation: LocalConversation) -> int:
+        """Return the number in the log of the newest message of a conversation."""
         return self.store.newest_seq(conversation.key)
 
     @abstractmethod
-    def _tell_read(self, name: str, seq: int) -> None:
-        """Tell the server that messages of a user, or in a room, were read."""
+    def _report_read(self, name: str, seq: int) -> None:
+        """Tell the server that messages of a user or in a room were read, up to a number in the log."""
 
-    def _settled(self, message: LocalMessage, state: State, seq: int = 0, place: int = 0, reason: str = "") -> None:
-        """It is known what became of something that was sent from here; see `Book.settle`."""
-        self._book.settle(message, state, seq, place, reason)
+    def _settle(self, message: LocalMessage, update: DeliveryUpdate) -> None:
+        """Record what is known now about a message or change that was sent from here."""
+        self._repository.settle(message, update)
         self.on_connection()

@@ -1,4 +1,4 @@
-"""A guest's session: a name for as long as it is connected, and nothing that is kept."""
+"""The session of a guest, who has a name only while connected, and whose messages are not stored."""
 
 import asyncio
 from pathlib import Path
@@ -7,58 +7,61 @@ from twotick.client import Client, ConnectionLost, NameTaken, NotDelivered, Stat
 from twotick.client import Message as Arrival
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage, now
-from twotick.ui.app.session.base import ChatSession, Permission
+from twotick.ui.app.session.base import ChatSession
+from twotick.ui.app.session.permissions import Permission
+from twotick.ui.app.session.repository import DeliveryUpdate
 from twotick.ui.app.storage.store import LocalStore
 from twotick.ui.tasks import together
 
 _WINDOW = 16
-"""Messages that the server may send before the first is answered."""
+"""Messages that the server may send before the client has acknowledged the first of them."""
 
 _FIRST_WAIT = 0.25
-"""Seconds before the first attempt to connect again; twice as many before each further one."""
+"""Seconds before the first attempt to reconnect. The time doubles before each further attempt."""
 
 _LONGEST_WAIT = 30.0
-"""The most seconds between attempts."""
+"""The maximum number of seconds between two attempts."""
 
 
 class GuestSession(ChatSession):
-    """A guest at one server. What was said is in memory, and is gone with the program; drafts stay.
+    """A guest at one server. Messages are in memory only; drafts are stored.
 
     Args:
         name: the guest's name.
-        server: where.
-        max_body: the longest message, in bytes.
-        folder: where drafts are kept; None to keep them in memory as well.
+        server: the address of the server, as `HOST:PORT`.
+        max_body: the maximum size of a message in bytes.
+        folder: the folder for drafts; None to keep them in memory too.
     """
 
-    keeps = False
+    is_member = False
 
     def __init__(self, name: str, server: str, max_body: int, folder: Path | None = None) -> None:
         store = LocalStore(None if folder is None else folder / "guest.db", keep_messages=False)
         super().__init__(name, server, store, max_body)
         self._in_flight: list[LocalMessage] = []
-        self._begun = False
+        self._has_connected = False
 
     async def _run(self) -> None:
-        """Connect again and again; a first connection that cannot be had is an error."""
+        """Connect, and reconnect whenever the connection is lost. Raise an error if the first attempt fails."""
         wait = _FIRST_WAIT
         while True:
-            lost = "the program has connected anew"
+            lost = "the app reconnected"
             try:
                 async with connect(self.name, self.server, window=_WINDOW, max_body=self.max_body) as me:
-                    self._begun, wait = True, _FIRST_WAIT
-                    self._tell(None)
+                    self._has_connected, wait = True, _FIRST_WAIT
+                    self._set_connection(None)
                     async with together() as group:
                         group.create_task(self._receive_all(me))
                         group.create_task(self._send_all(me, group))
-            except (ConnectionLost, NameTaken) as error:  # the server may hold the name for the lost connection yet
-                if not self._begun:
+            except (ConnectionLost, NameTaken) as error:  # the server may not have noticed the loss yet
+                if not self._has_connected:
                     raise
                 lost = str(error)
-                self._tell(error)
+                self._set_connection(error)
             finally:
                 for message in self._in_flight:
-                    self._settled(message, State.FAILED, reason=f"nobody knows whether it arrived, since {lost}")
+                    reason = f"it is unknown whether it arrived: {lost}"
+                    self._settle(message, DeliveryUpdate(State.FAILED, reason=reason))
                 self._in_flight.clear()
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
@@ -66,14 +69,14 @@ class GuestSession(ChatSession):
     async def _receive_all(self, me: Client) -> None:
         while True:
             arrival = await me.receive()
-            if arrival.sender.lower() != self.name.lower():  # what one sends to oneself is there already
-                self._take(arrival)
+            if arrival.sender.lower() != self.name.lower():  # messages to oneself are shown already
+                self._receive(arrival)
             await arrival.ack()
 
-    def _take(self, arrival: Arrival) -> None:
+    def _receive(self, arrival: Arrival) -> None:
         seq = self.store.newest_seq() + 1
         message = LocalMessage(arrival.sender.lower(), arrival.sender, arrival.text, now(), False, (seq, 0), seq=seq)
-        self._book.add(message)
+        self._repository.add(message)
         self.on_message(message)
 
     async def _send_all(self, me: Client, group: asyncio.TaskGroup) -> None:
@@ -89,29 +92,29 @@ class GuestSession(ChatSession):
         except NotDelivered as error:
             state, reason = State.FAILED, str(error)
         except ConnectionLost:
-            return  # whoever waits for messages is told as well
+            return  # the task that receives messages gets the same error
         self._in_flight.remove(message)
-        self._settled(message, state, reason=reason)
+        self._settle(message, DeliveryUpdate(state, reason=reason))
 
     async def _fetch_older(self, conversation: LocalConversation) -> None:
-        conversation.complete = True  # nobody else has them
+        conversation.complete = True  # the server has no history of guests
 
-    def _tell_read(self, name: str, seq: int) -> None:
-        """Guests cannot tell."""
+    def _report_read(self, name: str, seq: int) -> None:
+        """Do nothing: guests cannot report what they have read."""
 
     def can(
-        self, deed: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
+        self, permission: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
     ) -> bool:
-        """Guests have names, and nothing that is kept."""
-        if deed is Permission.SEND_AGAIN:
+        """Return whether a guest has a permission: to send, and to send again."""
+        if permission is Permission.SEND_AGAIN:
             return message is not None and message.state is State.FAILED
-        return deed is Permission.SEND
+        return permission is Permission.SEND
 
     def typing(self, conversation: LocalConversation) -> None:
-        """Nobody is told what guests do."""
+        """Do nothing: other users do not see whether a guest is typing."""
 
     def set_presence(self, here: bool) -> None:
-        """See `typing`."""
+        """Do nothing: guests have no presence."""
 
-    def set_shown(self, shown: bool) -> None:
-        """See `typing`."""
+    def set_visible(self, visible: bool) -> None:
+        """Do nothing: guests have no presence."""

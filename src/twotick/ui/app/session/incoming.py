@@ -1,4 +1,4 @@
-"""What comes for a member, from the log, out of history and in passing, into the book."""
+"""The handling of entries that the server sends to a member: from the log, from history, and transient events."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,73 +7,73 @@ from datetime import UTC, datetime
 from twotick.client.member.events import Entry, ProgressEvent, ReadEvent, ReceiptEvent, State, StatusEvent, TypingEvent
 from twotick.client.member.messages import Event as ClientEvent
 from twotick.client.member.messages import EventKind, FileInfo, MemberMessage, Reference
-from twotick.client.member.results import Conversation as Standing
+from twotick.client.member.results import Conversation as ConversationListing
 from twotick.client.member.results import Role
 from twotick.ui.app.model.conversations import TYPING, ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, RoomEvent, now
-from twotick.ui.app.session.repository import ChatRepository
+from twotick.ui.app.session.repository import ChatRepository, DeliveryUpdate
 from twotick.wire import is_identifier, is_name, is_room
 
-_MOST_TOLD = 1000
-"""Conversations of which the server tells how they stand (rule 14.1)."""
+_MAX_LISTED = 1000
+"""Conversations that the server lists (rule 14.1)."""
 
-LONGEST_TOPIC = 250
-"""Characters of a topic that are kept."""
+MAX_TOPIC = 250
+"""Characters of a topic that are stored."""
 
-_LONGEST_FILE_NAME = 255
-"""Characters of a file's name that are kept."""
+_MAX_FILE_NAME = 255
+"""Characters of a file name that are stored."""
 
 EVERYONE = "X-To"
-"""The header, with the value `ALL`, by which this app tells others that a message went to everybody."""
+"""The header with which this app marks a message to all connected users. Its value is `ALL`."""
 
 
 class EntryHandler:
-    """Takes what comes. Whatever makes no sense is left out.
+    """Handles entries from the server. Entries that are not valid are ignored.
 
     Args:
-        book: where it goes.
-        on_message: called with each message that somebody may want to know of.
-        on_room: called when something has happened in a room, whose members may be others now.
+        repository: the conversations that are updated.
+        on_message: called with each new message that the user may want to be notified of.
+        on_room_event: called after an event in a room, which may have changed its members.
     """
 
     def __init__(
-        self, book: ChatRepository, on_message: Callable[[LocalMessage], None], on_room: Callable[[], None]
+        self, repository: ChatRepository, on_message: Callable[[LocalMessage], None], on_room_event: Callable[[], None]
     ) -> None:
-        self._book = book
-        self._conversations = book.conversations
+        self._repository = repository
+        self._conversations = repository.conversations
         self._on_message = on_message
-        self._on_room = on_room
+        self._on_room_event = on_room_event
         self._typing_ends: dict[str, asyncio.TimerHandle] = {}  # by conversation
 
-    def take(self, entry: Entry) -> None:
-        """Take what has happened just now, or while this device was away."""
+    def handle(self, entry: Entry) -> None:
+        """Handle an entry that is new to this device."""
         match entry:
             case MemberMessage():
-                self._take_new(entry)
+                self._handle_message(entry)
             case ReceiptEvent():
-                self._take_receipt(entry)
+                self._handle_receipt(entry)
             case ReadEvent():
-                self._take_read(entry)
+                self._handle_read(entry)
             case StatusEvent():
                 self._conversations.set_presence(entry.user, UserPresence(entry.state.value, entry.since))
             case TypingEvent():
-                self._take_typing(entry)
+                self._handle_typing(entry)
             case ProgressEvent():
-                self._take_progress(entry)
+                self._handle_progress(entry)
             case _:
                 pass
 
-    def take_all(self, entries: list[MemberMessage]) -> None:
-        """Take messages out of history."""
-        with self._book.store.transaction():
+    def handle_history(self, entries: list[MemberMessage]) -> None:
+        """Handle messages from history."""
+        with self._repository.store.transaction():
             for entry in entries:
-                self._take_message(entry)
+                self._add_message(entry)
 
     def message(self, entry: MemberMessage) -> tuple[str, LocalMessage] | None:
-        """What a message of the server's is here.
+        """Convert a message from the server.
 
         Returns:
-            The name of its conversation, and the message; None for what is none, and what makes no sense.
+            The name of its conversation, and the message; None if it is not valid or not shown as a message.
         """
         name, event = self._where(entry), _event(entry)
         if name is None or (not entry.is_news and event is None):
@@ -104,7 +104,7 @@ class EntryHandler:
         return name, message
 
     def _where(self, entry: MemberMessage) -> str | None:
-        """The name of the conversation to which a message belongs; None if it makes no sense."""
+        """Return the name of the conversation that a message belongs to; None if it is not valid."""
         if entry.room:
             return entry.room if is_room(entry.room.encode(errors="replace")) else None
         name = entry.recipient if entry.outgoing and entry.event is None else entry.sender
@@ -112,209 +112,209 @@ class EntryHandler:
 
     # Messages
 
-    def _take_new(self, entry: MemberMessage) -> None:
+    def _handle_message(self, entry: MemberMessage) -> None:
         event = entry.event
         if event is not None and event.kind is EventKind.SET:
-            self._take_setting(event)
+            self._handle_setting(event)
             return
-        message = self._take_message(entry)
+        message = self._add_message(entry)
         if message is None:
             return
         if event is not None and message.conversation.startswith("#"):
-            self._take_room_event(message.conversation, entry.sender, event)
+            self._handle_room_event(message.conversation, entry.sender, event)
         elif not (message.outgoing or message.deleted or self._conversations.is_blocked(message.sender)):
             self._on_message(message)
 
-    def _take_message(self, entry: MemberMessage) -> LocalMessage | None:
-        """Keep a message, from the log or out of history; or do what it does to others.
+    def _add_message(self, entry: MemberMessage) -> LocalMessage | None:
+        """Store a message from the log or from history, or apply it if it is a change of another message.
 
         Returns:
-            The message if it is new.
+            The message if it is new; otherwise None.
         """
-        if entry.sender.lower() == self._book.name.lower() and not entry.outgoing:
-            return None  # what one sends to oneself is there already
+        if entry.sender.lower() == self._repository.name.lower() and not entry.outgoing:
+            return None  # messages to oneself are stored already
         found = self.message(entry) if entry.place or entry.seq else None
         if found is None:
-            self._take_change(entry)
+            self._handle_change(entry)
             return None
         name, message = found
-        store = self._book.store
+        store = self._repository.store
         stored = store.find_sent(message.id) if message.state is not None else None
         stored = stored or store.find_at(message.conversation, message.place[0])
         if stored is None:
-            self._book.conversation(name)
-            self._book.add(message)
+            self._repository.conversation(name)
+            self._repository.add(message)
             return message
-        self._take_again(self._book.live(stored), message)
+        self._update_message(self._repository.shared(stored), message)
         return None
 
-    def _take_again(self, mine: LocalMessage, theirs: LocalMessage) -> None:
-        """A message that is here comes again: more may be known of it."""
+    def _update_message(self, mine: LocalMessage, theirs: LocalMessage) -> None:
+        """Update a stored message that the server has sent again."""
         place = theirs.place[0]
         if theirs.state is not None:
             if theirs.state is not mine.state or mine.place != theirs.place or mine.seq != theirs.seq:
-                self._book.settle(mine, theirs.state, theirs.seq, place, "")
+                self._repository.settle(mine, DeliveryUpdate(theirs.state, theirs.seq, place))
         elif theirs.seq and not mine.seq:
             mine.seq = theirs.seq
-            self._book.store.update_state(mine)
+            self._repository.store.update_state(mine)
         if mine.changing or mine.deleted is not None or not mine.id:
             return
-        last = self._book.store.last_place(mine.conversation)
+        last = self._repository.store.last_place(mine.conversation)
         if theirs.deleted is not None:
             change = MessageChange(ChangeKind.DELETE, mine.sender, mine.id)
-            self._book.carry_out(mine.conversation, change, mine.sender, last, "", theirs.deleted)
+            self._repository.apply_change(mine.conversation, change, mine.sender, last, "", theirs.deleted)
         elif theirs.edited is not None and (mine.edited is None or mine.text != theirs.text):
             change = MessageChange(ChangeKind.EDIT, mine.sender, mine.id)
-            self._book.carry_out(mine.conversation, change, mine.sender, last, theirs.text, theirs.edited)
+            self._repository.apply_change(mine.conversation, change, mine.sender, last, theirs.text, theirs.edited)
 
-    def _take_change(self, entry: MemberMessage) -> None:
-        """Do to another message what this one says, unless it was refused."""
+    def _handle_change(self, entry: MemberMessage) -> None:
+        """Apply a change of another message, unless the server has refused it."""
         name, change = self._where(entry), _change(entry)
         if name is None or change is None or entry.state is State.FAILED:
             return
         if entry.outgoing:
-            mine = next((each for each in self._book.waiting if each.id == entry.id), None)
+            mine = next((each for each in self._repository.waiting if each.id == entry.id), None)
             if mine is not None:
-                self._book.settle(mine, State.ACCEPTED, entry.seq, entry.place)
+                self._repository.settle(mine, DeliveryUpdate(State.ACCEPTED, entry.seq, entry.place))
                 return
         place = entry.place or entry.seq
-        self._book.carry_out(name.lower(), change, entry.sender, place, entry.text, _utc(entry.time) or now())
+        self._repository.apply_change(name.lower(), change, entry.sender, place, entry.text, _utc(entry.time) or now())
 
-    def _take_receipt(self, event: ReceiptEvent) -> None:
-        message = self._book.store.find_sent(event.id)
+    def _handle_receipt(self, event: ReceiptEvent) -> None:
+        message = self._repository.store.find_sent(event.id)
         if message is None:
-            return  # it is not here, and comes with its state if somebody looks for it
-        message = self._book.live(message)
-        self._book.settle(message, event.state, reason=event.reason)
+            return  # it is not stored; it will have its state when it is loaded from history
+        message = self._repository.shared(message)
+        self._repository.settle(message, DeliveryUpdate(event.state, reason=event.reason))
         if event.state is State.READ:
-            for before in self._book.store.unread_by_others(message.conversation, message.place):
-                self._book.settle(self._book.live(before), State.READ)
+            for before in self._repository.store.unread_by_others(message.conversation, message.place):
+                self._repository.settle(self._repository.shared(before), DeliveryUpdate(State.READ))
 
-    def _take_read(self, event: ReadEvent) -> None:
+    def _handle_read(self, event: ReadEvent) -> None:
         conversation = self._conversations.find(event.sender)
         if conversation is not None:
-            self._book.store.set_reported_read(conversation.key, event.up_to)
-            self._book.read(conversation, event.up_to)
+            self._repository.store.set_reported_read(conversation.key, event.up_to)
+            self._repository.mark_read(conversation, event.up_to)
 
-    def _take_progress(self, event: ProgressEvent) -> None:
-        message = self._book.store.find_sent(event.id)
+    def _handle_progress(self, event: ProgressEvent) -> None:
+        message = self._repository.store.find_sent(event.id)
         if message is not None:
-            self._book.progress(self._book.live(message), event.have, event.of)
+            self._repository.progress(self._repository.shared(message), event.have, event.of)
 
     # Conversations
 
-    def take_standings(self, standings: list[Standing], rank: bool) -> None:
-        """Take how the conversations stand at the server, the newest first (rule 14.1).
+    def update_conversations(self, listed: list[ConversationListing], reorder: bool) -> None:
+        """Update all conversations from the server's list, which begins with the newest (rule 14.1).
 
         Args:
-            standings: how they stand.
-            rank: whether to put the conversations in that order too.
+            listed: the list.
+            reorder: whether to sort the conversations by their latest activity too.
         """
-        with self._book.store.transaction():
-            for each in reversed(standings):
+        with self._repository.store.transaction():
+            for each in reversed(listed):
                 name = each.name.encode(errors="replace")
                 if is_name(name) or is_room(name):
-                    self._take_standing(self._book.conversation(each.name), each)
-            mine = {each.name.lower() for each in standings if each.role is not Role.NONE}
-            for conversation in self._conversations if len(standings) < _MOST_TOLD else ():
+                    self._update_conversation(self._repository.conversation(each.name), each)
+            mine = {each.name.lower() for each in listed if each.role is not Role.NONE}
+            for conversation in self._conversations if len(listed) < _MAX_LISTED else ():
                 if (
                     conversation.kind is ConversationKind.ROOM
                     and not conversation.left
                     and conversation.key not in mine
                 ):
-                    left(conversation)
-                    self._book.changed(conversation)
-        if rank:
-            waiting = {each.conversation for each in self._book.waiting}
+                    mark_left(conversation)
+                    self._repository.update(conversation)
+        if reorder:
+            waiting = {each.conversation for each in self._repository.waiting}
             newest = {
-                each.key: max(each.counted, self._book.store.newest_seq(each.key)) for each in self._conversations
+                each.key: max(each.counted, self._repository.store.newest_seq(each.key)) for each in self._conversations
             }
             before = reversed(list(self._conversations))
             self._conversations.add_in_order(sorted(before, key=lambda each: (each.key in waiting, newest[each.key])))
 
-    def _take_standing(self, conversation: LocalConversation, standing: Standing) -> None:
-        store, key = self._book.store, conversation.key
-        conversation.muted, conversation.blocked = standing.muted, standing.blocked
+    def _update_conversation(self, conversation: LocalConversation, listing: ConversationListing) -> None:
+        store, key = self._repository.store, conversation.key
+        conversation.muted, conversation.blocked = listing.muted, listing.blocked
         if conversation.kind is ConversationKind.ROOM:
-            conversation.role, conversation.left = standing.role.value, standing.role is Role.NONE
-        store.set_reported_read(key, standing.read)
-        if standing.read < conversation.read:  # which the server is going to be told
+            conversation.role, conversation.left = listing.role.value, listing.role is Role.NONE
+        store.set_reported_read(key, listing.read)
+        if listing.read < conversation.read:  # the server will be told
             conversation.counted = store.newest_seq(key)
-            self._book.recount(conversation)
+            self._repository.recount(conversation)
             return
-        conversation.read, conversation.counted = standing.read, standing.newest
-        later, mentions = store.count_unread(key, max(standing.read, standing.newest))
-        conversation.unread = standing.unread + later
-        conversation.mentions = standing.mentions + mentions
-        if conversation.kind is ConversationKind.DIRECT:  # where the server counts none
-            _, conversation.mentions = store.count_unread(key, standing.read)
-        self._book.changed(conversation)
+        conversation.read, conversation.counted = listing.read, listing.newest
+        later, mentions = store.count_unread(key, max(listing.read, listing.newest))
+        conversation.unread = listing.unread + later
+        conversation.mentions = listing.mentions + mentions
+        if conversation.kind is ConversationKind.DIRECT:  # the server does not count mentions there
+            _, conversation.mentions = store.count_unread(key, listing.read)
+        self._repository.update(conversation)
 
-    def _take_setting(self, event: ClientEvent) -> None:
+    def _handle_setting(self, event: ClientEvent) -> None:
         conversation = self._conversations.find(event.peer)
         if conversation is not None:
             conversation.muted, conversation.blocked = event.muted, event.blocked
-            self._book.changed(conversation)
+            self._repository.update(conversation)
 
-    def _take_typing(self, event: TypingEvent) -> None:
+    def _handle_typing(self, event: TypingEvent) -> None:
         conversation = self._conversations.find(event.room or event.sender)
-        if conversation is None or event.sender.lower() == self._book.name.lower():
+        if conversation is None or event.sender.lower() == self._repository.name.lower():
             return
         self._conversations.set_typing(conversation, event.sender, True)
         if (ends := self._typing_ends.get(conversation.key)) is not None:
             ends.cancel()
         loop = asyncio.get_running_loop()
-        self._typing_ends[conversation.key] = loop.call_later(TYPING, self._typing_ended, conversation)
+        self._typing_ends[conversation.key] = loop.call_later(TYPING, self._end_typing, conversation)
 
-    def _typing_ended(self, conversation: LocalConversation) -> None:
+    def _end_typing(self, conversation: LocalConversation) -> None:
         del self._typing_ends[conversation.key]
         self._conversations.on_change(conversation)
 
     def close(self) -> None:
-        """Nobody types any more."""
+        """Cancel the timers of typing users."""
         for ends in self._typing_ends.values():
             ends.cancel()
         self._typing_ends.clear()
 
-    def _take_room_event(self, key: str, by: str, event: ClientEvent) -> None:
-        """What happened in a room may concern the user; how the room is now is asked for."""
+    def _handle_room_event(self, key: str, by: str, event: ClientEvent) -> None:
+        """Update a room after an event in it. The session then requests the other fields of the room."""
         room = self._conversations.find(key)
         if room is None:
             return
-        me = self._book.name.lower()
+        me = self._repository.name.lower()
         by_me, to_me = by.lower() == me, event.member.lower() == me
         match event.kind:
             case EventKind.CREATED | EventKind.JOINED if by_me:
                 room.left = False
                 room.role = "owner" if event.kind is EventKind.CREATED else "member"
             case EventKind.LEFT if by_me:
-                left(room)
+                mark_left(room)
             case EventKind.REMOVED if to_me:
-                left(room)
+                mark_left(room)
             case EventKind.APPOINTED if event.role is not None and to_me:
                 room.role = event.role.value
             case EventKind.CHANGED:
-                room.topic = room.topic if event.topic is None else event.topic[:LONGEST_TOPIC]
+                room.topic = room.topic if event.topic is None else event.topic[:MAX_TOPIC]
                 room.access = room.access if event.public is None else access_of(event.public)
             case _:
                 pass
-        self._book.changed(room)
-        self._on_room()
+        self._repository.update(room)
+        self._on_room_event()
 
 
-def left(room: LocalConversation) -> None:
-    """The user is not in a room any more."""
+def mark_left(room: LocalConversation) -> None:
+    """Record that the user is no longer in a room."""
     room.left = True
     room.role = "none"
 
 
 def access_of(public: bool) -> str:
-    """Who may join a room, in a word."""
+    """Return the access of a room: `public` or `private`."""
     return "public" if public else "private"
 
 
 def _event(entry: MemberMessage) -> RoomEvent | None:
-    """What happened, if it is to be shown."""
+    """Return the room event of a message; None if it has none that is shown."""
     event = entry.event
     if event is None or event.kind in (EventKind.SET, EventKind.OTHER):
         return None
@@ -322,18 +322,21 @@ def _event(entry: MemberMessage) -> RoomEvent | None:
         event.kind.value,
         event.member[:64],
         "" if event.role is None else event.role.value,
-        None if event.topic is None else event.topic[:LONGEST_TOPIC],
+        None if event.topic is None else event.topic[:MAX_TOPIC],
         "" if event.public is None else access_of(event.public),
         event.room[:64] if event.kind is EventKind.INVITED else "",
     )
 
 
 def _file(file: FileInfo | None) -> Attachment | None:
-    return None if file is None else Attachment(file.key, file.name[:_LONGEST_FILE_NAME], file.size, file.hash)
+    return None if file is None else Attachment(file.key, file.name[:_MAX_FILE_NAME], file.size, file.hash)
 
 
 def _change(entry: MemberMessage) -> MessageChange | None:
-    """What a message does to another one. Only moderators of rooms change those of others, and only delete them."""
+    """Return the change of another message that a message carries; None if it carries none.
+
+    Users change their own messages; only moderators of rooms also delete those of others.
+    """
     found: tuple[ChangeKind, Reference] | None = None
     if (edits := entry.edits) is not None:
         found = ChangeKind.EDIT, Reference(entry.sender, edits.id)
@@ -348,7 +351,7 @@ def _change(entry: MemberMessage) -> MessageChange | None:
 
 
 def _utc(time: datetime | None) -> datetime | None:
-    """A time, if it can be; senders write what they like."""
+    """Return a time in UTC; None if it is out of range, as senders can choose it."""
     try:
         return None if time is None else time.astimezone(UTC)
     except (OverflowError, ValueError):

@@ -1,13 +1,14 @@
-"""A member's session: the log, history, the outbox, and a connection that comes back by itself.
+"""The session of a member: the log, history, the outbox, and a connection that is reopened whenever it is lost.
 
-Theory of operation. The app is a device of its own (`laptop/chat`), so that the server gives it every entry of the log
-that it does not have, and no other program takes them away. An entry is acknowledged once it is in the local store.
-What is older than the device, and what may be missing here for any other reason, comes from history: at each start
-the newest messages are asked for, back to the newest that is here, which also brings ticks up to date. What is unread,
-and how conversations and rooms are, is asked for with each connection.
+The app is a device of its own (`laptop/chat`), so the server sends it every entry of the log that it does not have, and
+no other program receives them instead. An entry is acknowledged when it is in the local store. Messages that are older
+than the device, or that are missing for any other reason, come from history: at each start, the session requests the
+newest messages, back to the newest one in the local store. This also updates the delivery states. The session requests
+the number of unread messages, and the state of conversations and rooms, after each connection.
 
-What is typed goes, with its Id, into the local store and from there to the outbox. Whatever of it the server has not
-answered for goes there again after a new start: with the same Id, the server takes it once (rule 11.7).
+A message that the user sends goes, with its Id, into the local store and from there to the outbox. After a restart, the
+session queues all messages again that the server has not answered. Because of the Id, the server accepts each of them
+only once (rule 11.7).
 """
 
 import asyncio
@@ -27,15 +28,15 @@ from twotick.client import (
     TooManyRequests,
     TwotickError,
 )
-from twotick.client.member.events import Presence as Whereabouts
+from twotick.client.member.events import Presence as ClientPresence
 from twotick.client.member.messages import FileInfo
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, TransferProgress
-from twotick.ui.app.session.base import Permission
 from twotick.ui.app.session.incoming import EVERYONE, EntryHandler
-from twotick.ui.app.session.permissions import may
-from twotick.ui.app.session.requests import MemberRequests, for_people
+from twotick.ui.app.session.permissions import Permission, is_allowed
+from twotick.ui.app.session.repository import DeliveryUpdate
+from twotick.ui.app.session.requests import MemberRequests, readable_errors
 from twotick.ui.app.storage.store import LocalStore
 from twotick.ui.tasks import together
 from twotick.wire import is_name
@@ -44,24 +45,25 @@ if TYPE_CHECKING:
     from twotick.client import MemberClient, MemberReceipt, SendOptions
 
 _DEVICE = "chat"
-"""What is added to the device's name."""
+"""The suffix of the device's name."""
 
 _HISTORY_PAGE = 500
-"""Messages of the history that are asked for at once."""
+"""Messages of the history that are requested at a time."""
 
-_MOST_MISSING = 5000
-"""Messages that may be missing here; with more, those that are here are forgotten, and come again as one looks."""
+_MAX_MISSING = 5000
+"""Missing messages that are fetched at the start. If there are more, the stored ones are deleted, and messages are
+loaded again as the user scrolls."""
 
-_LOOK_PAUSE = 1.0
-"""Seconds between two questions how conversations and rooms are."""
+_REFRESH_PAUSE = 1.0
+"""Seconds between two requests for the state of conversations and rooms."""
 
 _TYPING_PAUSE = 3.0
-"""Seconds between two messages that the user types (rule 15.3)."""
+"""Seconds between two reports that the user is typing (rule 15.3)."""
 
-_LONGEST_REACTION = 64
+_MAX_REACTION = 64
 """Bytes of a reaction (rule 13.1)."""
 
-_LARGEST_FILE = 100 << 20
+_MAX_FILE_SIZE = 100 << 20
 """Bytes of a file (rule 16.5)."""
 
 
@@ -69,175 +71,177 @@ class MemberSession(MemberRequests):
     """A member at one server.
 
     Args:
-        who: the member, and where.
-        folder: where all is kept.
-        max_body: the longest message until the server says what it takes, in bytes.
+        credential: the login of the member.
+        folder: the folder for the user's data.
+        max_body: the maximum size of a message in bytes, until the server says what it accepts.
     """
 
-    keeps = True
+    is_member = True
 
-    def __init__(self, who: Credential, folder: Path, max_body: int) -> None:
-        super().__init__(who.name, who.server, LocalStore(folder / "chat.db"), max_body)
-        self._who = who
+    def __init__(self, credential: Credential, folder: Path, max_body: int) -> None:
+        super().__init__(credential.name, credential.server, LocalStore(folder / "chat.db"), max_body)
+        self._credential = credential
         self._outbox = folder / "outbox.db"
-        self._me: MemberClient | None = None
-        self._decided = asyncio.Event()  # whether there is one, or will not be one
+        self._client: MemberClient | None = None
+        self._ready = asyncio.Event()  # set when there is a client, and when the session has ended
         self._tasks: set[asyncio.Task[None]] = set()
-        self._look = asyncio.Event()  # at how conversations and rooms are
+        self._refresh_needed = asyncio.Event()  # for conversations and rooms
         self._caught_up = False
-        self._here = True
-        self._wanted_shown: bool | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._typed: dict[str, float] = {}  # when others were told last, by conversation, on the monotonic clock
+        self._at_keyboard = True
+        self._wanted_visible: bool | None = None
+        self._presence_task: asyncio.Task[None] | None = None
+        self._typing_reported: dict[str, float] = {}  # by conversation, on the monotonic clock
         self._uploads: asyncio.Queue[LocalMessage] = asyncio.Queue()
-        self._incoming = EntryHandler(self._book, lambda message: self.on_message(message), self._look.set)
+        self._entries = EntryHandler(
+            self._repository, lambda message: self.on_message(message), self._refresh_needed.set
+        )
 
     async def _run(self) -> None:
-        from twotick.client import join  # not earlier: what is kept here is to be seen before
+        from twotick.client import join  # imported late: the stored messages are shown first
 
-        self._decided.clear()
+        self._ready.clear()
         self._unsent, self._uploads = asyncio.Queue(), asyncio.Queue()
-        for message in self._book.waiting:
+        for message in self._repository.waiting:
             self._unsent.put_nowait(message)
         try:
             async with (
                 join(
-                    self._who.name,
-                    self._who.server,
-                    token=self._who.token,
-                    device=f"{self._who.device}/{_DEVICE}",
+                    self._credential.name,
+                    self._credential.server,
+                    token=self._credential.token,
+                    device=f"{self._credential.device}/{_DEVICE}",
                     outbox=self._outbox,
                     wait_for_server=True,
-                    on_connection=self._connection,
-                ) as me,
+                    on_connection=self._connection_changed,
+                ) as client,
                 together() as group,
             ):
-                self._me = me
-                self._decided.set()
-                group.create_task(self._keep_up(me))
-                self._watch()
-                group.create_task(self._send_all(me, group))
-                group.create_task(self._upload_all(me, group))
-                async for entry in me.entries():
-                    self._incoming.take(entry)
+                self._client = client
+                self._ready.set()
+                group.create_task(self._synchronize(client))
+                self._update_presence()
+                group.create_task(self._send_all(client, group))
+                group.create_task(self._upload_all(client, group))
+                async for entry in client.entries():
+                    self._entries.handle(entry)
         finally:
-            self._me = None
-            self._decided.set()
-            self._incoming.close()
+            self._client = None
+            self._ready.set()
+            self._entries.close()
             for task in self._tasks:
                 task.cancel()
 
-    def _connection(self, problem: TwotickError | None) -> None:
+    def _connection_changed(self, problem: TwotickError | None) -> None:
         if problem is None:
-            self._look.set()
-        self._tell(problem)
+            self._refresh_needed.set()
+        self._set_connection(problem)
 
     async def _server(self) -> "MemberClient":
-        await self._decided.wait()
-        if self._me is None:
-            raise self.problem or ConnectionLost("there is no connection")
-        return self._me
+        await self._ready.wait()
+        if self._client is None:
+            raise self.problem or ConnectionLost("there is no connection; Ctrl+R connects again")
+        return self._client
 
     def can(
-        self, deed: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
+        self, permission: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
     ) -> bool:
-        """Members can do what the server lets them."""
-        return may(self.name, deed, conversation, message)
+        """Return whether the member has a permission. See `ChatSession`."""
+        return is_allowed(self.name, permission, conversation, message)
 
-    # What is typed
+    # What the user sends
 
     def edit(self, message: LocalMessage, text: str) -> None:
-        """See `Session`."""
+        """See `ChatSession`."""
         self._change(ChangeKind.EDIT, message, text)
 
     def delete(self, message: LocalMessage) -> None:
-        """See `Session`."""
+        """See `ChatSession`."""
         self._change(ChangeKind.DELETE, message, "")
 
     def react(self, message: LocalMessage, text: str) -> None:
-        """See `Session`."""
-        if len(text.encode("utf-8", "replace")) > _LONGEST_REACTION:
-            raise TwotickError(f"a reaction has at most {_LONGEST_REACTION} bytes")
+        """See `ChatSession`."""
+        if len(text.encode("utf-8", "replace")) > _MAX_REACTION:
+            raise TwotickError(f"a reaction can have at most {_MAX_REACTION} bytes; choose a shorter one")
         self._change(ChangeKind.REACT, message, text)
 
     def _change(self, action: ChangeKind, message: LocalMessage, text: str) -> None:
-        change = self._written(message.conversation, text, None)
+        change = self._compose(message.conversation, text, None)
         change.change = MessageChange(action, message.sender, message.id)
-        self._book.wait(change)
+        self._repository.enqueue(change)
         self._unsent.put_nowait(change)
 
     def send_file(
         self, conversation: LocalConversation, path: Path, caption: str = "", reply_to: LocalMessage | None = None
     ) -> LocalMessage:
-        """See `Session`."""
-        with for_people():
+        """See `ChatSession`."""
+        with readable_errors():
             path = path.resolve(strict=True)
             size = path.stat().st_size
             if not path.is_file():
-                raise TwotickError(f"{path.name} is no file with content")
-            if size > _LARGEST_FILE:
-                raise TwotickError(f"{path.name} has {size >> 20} MiB, and {_LARGEST_FILE >> 20} are the limit")
-        message = self._written(conversation.key, caption, reply_to)
+                raise TwotickError(f"{path.name} is not a regular file; choose another one")
+            if size > _MAX_FILE_SIZE:
+                raise TwotickError(f"{path.name} is too large: {size >> 20} MiB of at most {_MAX_FILE_SIZE >> 20} MiB")
+        message = self._compose(conversation.key, caption, reply_to)
         message.path, message.file = path, Attachment("", path.name, size, "")
-        self._book.wait(message)
+        self._repository.enqueue(message)
         self._unsent.put_nowait(message)
         return message
 
     # Sending
 
-    async def _send_all(self, me: "MemberClient", group: asyncio.TaskGroup) -> None:
+    async def _send_all(self, client: "MemberClient", group: asyncio.TaskGroup) -> None:
         while True:
             message = await self._unsent.get()
             if message.file is not None and not message.file.key:
-                self._uploads.put_nowait(message)  # what is typed meanwhile does not wait for it
+                self._uploads.put_nowait(message)  # later messages do not wait for the upload
             else:
-                await self._queue(me, group, message)
+                await self._queue(client, group, message)
 
-    async def _upload_all(self, me: "MemberClient", group: asyncio.TaskGroup) -> None:
+    async def _upload_all(self, client: "MemberClient", group: asyncio.TaskGroup) -> None:
         while True:
             message = await self._uploads.get()
             try:
-                with for_people():
-                    await self._upload(me, message)
+                with readable_errors():
+                    await self._upload(client, message)
             except TwotickError as error:
                 if isinstance(error, ConnectionLost):
-                    raise  # it goes on when the program is started again
-                self._settled(message, State.FAILED, reason=str(error))
+                    raise  # the upload is repeated at the next start
+                self._settle(message, DeliveryUpdate(State.FAILED, reason=str(error)))
             else:
-                await self._queue(me, group, message)
+                await self._queue(client, group, message)
 
-    async def _upload(self, me: "MemberClient", message: LocalMessage) -> None:
+    async def _upload(self, client: "MemberClient", message: LocalMessage) -> None:
         if message.path is None or message.file is None:
-            raise TwotickError("it is not known any more where the file is")
+            raise TwotickError("the path of the file is unknown; send the file again")
         name = message.file.name
         try:
-            file = await me.upload(
+            file = await client.upload(
                 message.path,
                 name=name,
-                progress=lambda done, total: self._transferred(message, TransferProgress(done, total)),
+                progress=lambda done, total: self._set_progress(message, TransferProgress(done, total)),
             )
         finally:
-            self._transferred(message, None)
+            self._set_progress(message, None)
         message.file = Attachment(file.key, file.name, file.size, file.hash)
         self.store.update_attachment(message)
 
-    async def _queue(self, me: "MemberClient", group: asyncio.TaskGroup, message: LocalMessage) -> None:
-        typed = self.store.reload(message) or message  # without changes that go out after it
+    async def _queue(self, client: "MemberClient", group: asyncio.TaskGroup, message: LocalMessage) -> None:
+        stored = self.store.reload(message) or message  # without waiting changes, which are sent after it
         try:
-            with for_people():
-                name = self._book.conversation(message.conversation).name
-                receipt = await me.queue(name, typed.text, **self._options(typed))
+            with readable_errors():
+                name = self._repository.conversation(message.conversation).name
+                receipt = await client.queue(name, stored.text, **self._options(stored))
         except OutboxError:
-            raise  # it waits here
+            raise  # the message stays in the local store
         except (NotDelivered, RequestRefused) as error:
-            self._settled(message, State.FAILED, reason=str(error))
+            self._settle(message, DeliveryUpdate(State.FAILED, reason=str(error)))
         else:
             group.create_task(self._follow(message, receipt))
 
     def _options(self, message: LocalMessage) -> "SendOptions":
-        """How a message is sent."""
+        """Return the options with which a message is sent."""
         options: SendOptions = {"id": message.id, "reply_to": message.reply_to}
-        if self._book.conversation(message.conversation).kind is ConversationKind.EVERYONE:
+        if self._repository.conversation(message.conversation).kind is ConversationKind.EVERYONE:
             options["headers"] = {EVERYONE: "ALL"}
         if message.file is not None:
             options["file"] = FileInfo(*message.file)
@@ -254,72 +258,72 @@ class MemberSession(MemberRequests):
         return options
 
     async def _follow(self, message: LocalMessage, receipt: "MemberReceipt") -> None:
-        """Turn a message's ticks as they come."""
+        """Record the delivery states of a message as they arrive."""
         try:
             await receipt.accepted()
-            self._settled(message, receipt.state, receipt.seq, receipt.place)
+            self._settle(message, DeliveryUpdate(receipt.state, receipt.seq, receipt.place))
             if message.change is not None:
                 return
             async for have, of in receipt.progress():
-                self._book.progress(message, have, of)
+                self._repository.progress(message, have, of)
             await receipt.delivered()
-            self._settled(message, receipt.state, receipt.seq, receipt.place)
+            self._settle(message, DeliveryUpdate(receipt.state, receipt.seq, receipt.place))
             if not message.conversation.startswith("#"):
                 await receipt.read()
-                self._settled(message, receipt.state, receipt.seq)
+                self._settle(message, DeliveryUpdate(receipt.state, receipt.seq))
         except NotDelivered as error:
-            self._settled(message, State.FAILED, receipt.seq, receipt.place, str(error))
+            self._settle(message, DeliveryUpdate(State.FAILED, receipt.seq, receipt.place, str(error)))
 
-    # How things stand
+    # Synchronizing with the server
 
-    async def _keep_up(self, me: "MemberClient") -> None:
-        """Get what is missing here, and from then on look how things stand when that may have changed."""
-        await self._inform(me)
-        await self._catch_up(me)
+    async def _synchronize(self, client: "MemberClient") -> None:
+        """Fetch what is missing, and then refresh conversations and rooms whenever they may have changed."""
+        await self._refresh(client)
+        await self._catch_up(client)
         self._caught_up = True
-        self._look.clear()
+        self._refresh_needed.clear()
         while True:
-            await self._look.wait()
-            self._look.clear()
-            await self._inform(me)
-            await asyncio.sleep(_LOOK_PAUSE)
+            await self._refresh_needed.wait()
+            self._refresh_needed.clear()
+            await self._refresh(client)
+            await asyncio.sleep(_REFRESH_PAUSE)
 
-    async def _inform(self, me: "MemberClient") -> None:
-        """Ask what is unread, and how conversations and rooms are."""
-        with contextlib.suppress(RequestRefused, TooManyRequests):  # then what is known stays
-            self._incoming.take_standings(await me.conversations(), rank=not self._caught_up)
-            self.max_body = me.max_body
-            for each in await me.rooms():
-                self._note(each)
+    async def _refresh(self, client: "MemberClient") -> None:
+        """Request the state of conversations and rooms, and the number of unread messages."""
+        with contextlib.suppress(RequestRefused, TooManyRequests):  # the known state stays
+            self._entries.update_conversations(await client.conversations(), reorder=not self._caught_up)
+            self.max_body = client.max_body
+            for each in await client.rooms():
+                self._update_room(each)
 
-    async def _catch_up(self, me: "MemberClient") -> None:
-        """Get what is missing here out of history, back to the newest that is here."""
+    async def _catch_up(self, client: "MemberClient") -> None:
+        """Fetch missing messages from history, back to the newest one in the local store."""
         known = self.store.newest_seq()
         before: int | None = None
         missing = 0
         shown: list[LocalConversation] = []
         while True:
             try:
-                page = await me.history(before=before, limit=_HISTORY_PAGE)
+                page = await client.history(before=before, limit=_HISTORY_PAGE)
             except RequestRefused:
-                return  # the server does not say; what comes from now on is all there is
+                return  # the server has no history; only new messages will be shown
             missing += len(page)
-            if known and (missing > _MOST_MISSING or self._contradicts(page)):
+            if known and (missing > _MAX_MISSING or self._contradicts(page)):
                 shown = [each for each in self.conversations if each.messages]
-                self._book.forget_messages()
-                await self._inform(me)
+                self._repository.forget_messages()
+                await self._refresh(client)
                 known = 0
-            self._incoming.take_all(page)
+            self._entries.handle_history(page)
             if not known or not page or page[0].seq <= known:
                 break
             before = page[0].seq
         for conversation in shown:
-            self._book.load(conversation)
+            self._repository.load(conversation)
         for name, seq in self.store.unreported_reads():
-            self._tell_read(name, seq)
+            self._report_read(name, seq)
 
     def _contradicts(self, page: Iterable[MemberMessage]) -> bool:
-        """Whether the log is not the one that is known here: a number stands for another message."""
+        """Return whether the server's log was replaced, so that a number means another message than in the store."""
         for entry in page:
             stored = self.store.find_by_seq(entry.seq)
             if stored is not None and (stored.id, stored.sender.lower()) != (entry.id, entry.sender.lower()):
@@ -330,61 +334,61 @@ class MemberSession(MemberRequests):
         if self.connected:
             await super()._fetch_older(conversation)
 
-    def _newest(self, conversation: LocalConversation) -> int:
-        newest = super()._newest(conversation)
+    def _newest_seq(self, conversation: LocalConversation) -> int:
+        newest = super()._newest_seq(conversation)
         return max(newest, conversation.counted) if self._caught_up else newest
 
-    def _tell_read(self, name: str, seq: int) -> None:
-        if self._me is not None:
-            self._spawn(self._me.mark_read(name, seq))
+    def _report_read(self, name: str, seq: int) -> None:
+        if self._client is not None:
+            self._spawn(self._client.mark_read(name, seq))
 
-    # What others see
+    # Presence
 
     def set_presence(self, here: bool) -> None:
-        """See `Session`."""
-        if here is not self._here:
-            self._here = here
-            self._watch()
+        """See `ChatSession`."""
+        if here is not self._at_keyboard:
+            self._at_keyboard = here
+            self._update_presence()
 
-    def set_shown(self, shown: bool) -> None:
-        """See `Session`."""
-        self.shown = self._wanted_shown = shown
-        self._watch()
+    def set_visible(self, visible: bool) -> None:
+        """See `ChatSession`."""
+        self.visible = self._wanted_visible = visible
+        self._update_presence()
 
-    def _watch(self) -> None:
-        """Say whether the user is there, and see who else is; from then on changes are told."""
-        if self._watching is not None:
-            self._watching.cancel()
-        if self._me is not None:
-            self._watching = self._spawn(self._say(self._me))
+    def _update_presence(self) -> None:
+        """Report the user's presence, and request that of others. The server reports changes from then on."""
+        if self._presence_task is not None:
+            self._presence_task.cancel()
+        if self._client is not None:
+            self._presence_task = self._spawn(self._report_presence(self._client))
 
-    async def _say(self, me: "MemberClient") -> None:
-        state = Whereabouts.HERE if self._here else Whereabouts.AWAY
+    async def _report_presence(self, client: "MemberClient") -> None:
+        state = ClientPresence.HERE if self._at_keyboard else ClientPresence.AWAY
         with contextlib.suppress(RequestRefused, TooManyRequests):
-            found = await me.status(state, shown=self._wanted_shown)
-            self.shown = found.shown
+            found = await client.status(state, shown=self._wanted_visible)
+            self.visible = found.shown
             for each in found.users:
                 if is_name(each.name.encode(errors="replace")):
                     self.conversations.set_presence(each.name, UserPresence(each.state.value, each.since))
 
     def typing(self, conversation: LocalConversation) -> None:
-        """See `Session`."""
+        """See `ChatSession`."""
         key, when = conversation.key, time.monotonic()
-        told = self._typed.get(key, when - _TYPING_PAUSE)
+        told = self._typing_reported.get(key, when - _TYPING_PAUSE)
         quiet = conversation.kind is ConversationKind.EVERYONE or conversation.left or conversation.blocked
-        if self._me is not None and self.connected and not quiet and when - told >= _TYPING_PAUSE:
-            self._typed[key] = when
-            self._spawn(self._me.typing(conversation.name))
+        if self._client is not None and self.connected and not quiet and when - told >= _TYPING_PAUSE:
+            self._typing_reported[key] = when
+            self._spawn(self._client.typing(conversation.name))
 
-    def _spawn(self, saying: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Tell the server something that nobody waits for."""
-        task = asyncio.create_task(saying)
+    def _spawn(self, request: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a request in the background. No other task waits for its result."""
+        task = asyncio.create_task(request)
         self._tasks.add(task)
-        task.add_done_callback(self._said)
+        task.add_done_callback(self._background_done)
         return task
 
-    def _said(self, task: asyncio.Task[None]) -> None:
+    def _background_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, TwotickError):
-            raise error  # an ended client tells whoever runs it
+            raise error  # a TwotickError ends `run` as well

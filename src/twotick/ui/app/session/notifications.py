@@ -1,4 +1,4 @@
-"""How somebody who looks elsewhere is told that a message came."""
+"""Notifications for messages that arrive while the user looks elsewhere."""
 
 import os
 import shutil
@@ -17,12 +17,12 @@ Notify: TypeAlias = Literal["bell", "desktop", "off"]
 _APPLE_SCRIPT = "on run argv\ndisplay notification (item 2 of argv) with title (item 1 of argv)\nend run"
 
 
-def rings(conversations: ConversationRegistry, message: LocalMessage) -> bool:
-    """Whether somebody is to be told that a message came: one to them alone, or one that names them.
+def should_notify(conversations: ConversationRegistry, message: LocalMessage) -> bool:
+    """Return whether the user is notified of a message: a message outside of rooms, a mention, or an invitation.
 
     Args:
-        conversations: all that there are.
-        message: one of another user, in one of them.
+        conversations: all conversations.
+        message: a message from another user.
     """
     conversation = conversations.find(message.conversation)
     if conversation is None or conversation.muted or conversations.is_blocked(message.sender):
@@ -32,13 +32,13 @@ def rings(conversations: ConversationRegistry, message: LocalMessage) -> bool:
     return message.mention or conversation.kind is not ConversationKind.ROOM
 
 
-def tell(how: Notify, sender: str, text: str, bell: Callable[[], None]) -> None:
-    """Tell it.
+def notify(how: Notify, sender: str, text: str, bell: Callable[[], None]) -> None:
+    """Notify the user of a message.
 
     Args:
-        how: by the terminal's bell, or on the desktop if there is one; or not at all.
-        sender: who wrote.
-        text: what.
+        how: with the terminal's bell, with a desktop notification (or the bell if there is no desktop), or not at all.
+        sender: the sender of the message.
+        text: the text of the message.
         bell: rings the terminal's bell.
     """
     command = _desktop(placed(sender[:32], keep=""), placed(text[:200], keep="")) if how == "desktop" else None
@@ -50,12 +50,12 @@ def tell(how: Notify, sender: str, text: str, bell: Callable[[], None]) -> None:
 
 
 def _desktop(title: str, text: str) -> list[str] | None:
-    """The command that shows something on the desktop; None if there is no desktop here."""
+    """Return the command that shows a desktop notification; None if there is no desktop."""
     if os.environ.get("SSH_CONNECTION"):
         return None
     if sys.platform == "darwin":
         return ["/usr/bin/osascript", "-e", _APPLE_SCRIPT, title, text]
-    import html  # not earlier: it takes a while, and few have a desktop
+    import html  # imported late: it is slow, and few users need it
 
     program = shutil.which("notify-send")
     if program is None or not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):

@@ -1,8 +1,9 @@
-"""The local store and the conversations, which are kept in step: what one has, the other has too."""
+"""The conversations in memory and in the local store, which are updated together."""
 
 import secrets
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 from twotick.client.member.events import State
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
@@ -11,30 +12,46 @@ from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.storage.store import MAX_CONVERSATIONS, LocalStore
 
 PAGE = 100
-"""Messages that are loaded at once."""
+"""Messages that are loaded at a time."""
 
-_MADE_ROOM = 100
-"""Conversations that are forgotten at once when there are too many."""
+_EVICTED = 100
+"""Conversations that are deleted at a time when there are too many."""
 
-_THIN_OUT = 5_000
-"""Messages that are added before it is looked whether there are too many."""
+_TRIM_INTERVAL = 5_000
+"""Messages that are added between two checks whether there are too many."""
+
+
+class DeliveryUpdate(NamedTuple):
+    """What the server says about a message or change that the user sent.
+
+    Attributes:
+        state: the delivery state.
+        seq: its number in the member's log; 0 if it is unknown.
+        place: its place in the room; 0 if it is unknown or not in a room.
+        reason: why it failed; empty if it did not.
+    """
+
+    state: State
+    seq: int = 0
+    place: int = 0
+    reason: str = ""
 
 
 class ChatRepository:
-    """What was said, as far as this machine knows, and what waits to be sent.
+    """All conversations of the user on this machine, and the messages that wait to be sent.
 
-    What was typed waits in the local store, with its Id, until the server has it. A change of an earlier message shows
-    as soon as it was typed, but is carried out in the local store only when the server has taken it: until then it lies
-    over what is there, and if it is refused, what is there shows again.
+    A message that the user sends waits in the local store, with its Id, until the server accepts it. A change of an
+    earlier message is shown at once, but the local store applies it only when the server has accepted it. Until then
+    the change is laid over the stored message; if the server refuses it, the stored message is shown again.
 
     Args:
         name: the user's name.
-        store: what is kept on this machine.
+        store: the user's data on this machine.
 
     Attributes:
-        conversations: what there is to show.
-        waiting: what is not accepted yet, changes as well, in order.
-        on_refusal: called with the reason when a change was refused.
+        conversations: all conversations in memory.
+        waiting: messages and changes that the server has not accepted yet, in order.
+        on_refusal: called with the reason when the server refused a change.
     """
 
     def __init__(self, name: str, store: LocalStore) -> None:
@@ -42,52 +59,52 @@ class ChatRepository:
         self.store = store
         self.conversations = ConversationRegistry(name)
         self.conversations.add_in_order(store.conversations())
-        self.conversations.find_stored = self._stored
+        self.conversations.find_stored = self._find_stored
         self.waiting = store.waiting()
         self.on_refusal: Callable[[str], None] = lambda _: None
         self._added = 0
         for each in self.waiting:
-            if not each.id:  # as an older version has kept it
+            if not each.id:  # stored by an older version
                 each.id = new_id()
                 store.update_attachment(each)
             if each.change is None:
-                self._lay_over(each)
+                self._apply_waiting(each)
 
     # Conversations
 
     def conversation(self, name: str) -> LocalConversation:
-        """The conversation with that name, which is kept from now on."""
+        """Return the conversation with a name; create and store it if it does not exist."""
         known = self.conversations.find(name)
         if known is None:
             if len(self.conversations) >= MAX_CONVERSATIONS:
-                self._make_room()
+                self._evict_conversations()
             known = self.conversations.open(name)
             self.store.add_conversation(known)
         return known
 
-    def _make_room(self) -> None:
-        """Forget some conversations where nothing has happened for longest, which the server has still."""
+    def _evict_conversations(self) -> None:
+        """Delete the conversations with the oldest activity. The server still has them."""
         waiting = {each.conversation for each in self.waiting}
         idle = [each for each in self.conversations if not each.messages and not each.draft and each.key not in waiting]
         with self.store.transaction():
-            for each in idle[-_MADE_ROOM:]:
+            for each in idle[-_EVICTED:]:
                 self.conversations.forget(each)
                 self.store.forget_conversation(each.key)
 
     def load(self, conversation: LocalConversation) -> None:
-        """Load the messages of the local store before those that are loaded."""
+        """Load the messages from the local store that come before those in memory."""
         first = conversation.messages[0].place if conversation.messages else None
-        older = [self.live(each) for each in self.store.page(conversation.key, first, PAGE)]
+        older = [self.shared(each) for each in self.store.page(conversation.key, first, PAGE)]
         conversation.loaded = len(older) < PAGE
         self.conversations.load(conversation, older)
 
-    def changed(self, conversation: LocalConversation) -> None:
-        """A conversation is different: keep that, and show it."""
+    def update(self, conversation: LocalConversation) -> None:
+        """Store and show a conversation whose fields have changed."""
         self.store.update_conversation(conversation)
         self.conversations.on_change(conversation)
 
-    def read(self, conversation: LocalConversation, up_to: int) -> None:
-        """A conversation was read up to that number of the log."""
+    def mark_read(self, conversation: LocalConversation, up_to: int) -> None:
+        """Mark a conversation as read up to a number in the log."""
         if up_to <= conversation.read:
             return
         conversation.read = up_to
@@ -95,53 +112,53 @@ class ChatRepository:
         self.recount(conversation)
 
     def recount(self, conversation: LocalConversation) -> None:
-        """Count what is unread, out of what is here."""
+        """Count the unread messages in the local store."""
         conversation.unread, conversation.mentions = self.store.count_unread(conversation.key, conversation.read)
-        self.changed(conversation)
+        self.update(conversation)
 
     def forget_messages(self) -> None:
-        """Forget what the server has."""
+        """Delete all messages that the server has."""
         self.store.forget_messages()
         self.conversations.forget_messages()
 
     # Messages
 
-    def live(self, message: LocalMessage) -> LocalMessage:
-        """The object that stands for a message of the local store everywhere."""
+    def shared(self, message: LocalMessage) -> LocalMessage:
+        """Return the one object that all parts of the app use for a message of the local store."""
         loaded = self.conversations.loaded_message(message.number)
         if loaded is not None:
             return loaded
         for each in self.waiting:
             if each.number == message.number:
                 return each
-        self._lay_over(message)
+        self._apply_waiting(message)
         return message
 
-    def _stored(self, key: str, sender: str, ident: str) -> LocalMessage | None:
+    def _find_stored(self, key: str, sender: str, ident: str) -> LocalMessage | None:
         found = self.store.find(key, sender, ident)
-        return None if found is None else self.live(found)
+        return None if found is None else self.shared(found)
 
     def add(self, message: LocalMessage) -> None:
-        """A message is new."""
+        """Add a new message."""
         conversation = self.conversation(message.conversation)
         in_room = conversation.kind is ConversationKind.ROOM
         if not message.outgoing and message.event is None:
             message.mention = self.conversations.mentions(message.text, in_room)
         self.store.add(message)
-        self._lay_over(message)
+        self._apply_waiting(message)
         self.conversations.add(message)
         if not message.outgoing:
             self.store.update_conversation(conversation)
         self._added += 1
-        if self._added % _THIN_OUT == 0:
+        if self._added % _TRIM_INTERVAL == 0:
             for key, place in self.store.trim():
                 found = self.conversations.find(key)
                 if found is not None:
                     found.complete = False
                     self.conversations.unload(found, place)
 
-    def wait(self, message: LocalMessage) -> None:
-        """Something was typed, which waits until the server has it."""
+    def enqueue(self, message: LocalMessage) -> None:
+        """Add a message or change that the user sends, which waits until the server accepts it."""
         self.store.add(message)
         self.waiting.append(message)
         if message.change is None:
@@ -149,34 +166,27 @@ class ChatRepository:
         else:
             self._show(message.conversation, message.change)
 
-    def settle(self, message: LocalMessage, state: State, seq: int = 0, place: int = 0, reason: str = "") -> None:
-        """It is known what became of something that the user has sent.
-
-        Args:
-            message: it.
-            state: what became of it.
-            seq: its number in the log; 0 if that is not known.
-            place: its number in the room; 0 likewise.
-            reason: if it failed, why.
-        """
+    def settle(self, message: LocalMessage, update: DeliveryUpdate) -> None:
+        """Record what the server says about a message or change that the user sent."""
+        state, seq, place, reason = update
         waited = message in self.waiting
         if waited and state is not State.QUEUED:
             self.waiting.remove(message)
         message.seq = message.seq or seq
-        stands = place or (0 if message.conversation.startswith("#") else seq)
+        position = place or (0 if message.conversation.startswith("#") else seq)
         if message.change is not None:
             if waited:
-                self._settle_change(message, message.change, state, stands, reason)
+                self._settle_change(message, message.change, state, position, reason)
             return
-        if stands and message.place != (stands, 0):
-            self.conversations.move(message, (stands, 0))
+        if position and message.place != (position, 0):
+            self.conversations.move(message, (position, 0))
         elif message.place[0] == WAITING and state is not State.QUEUED:
             self.conversations.move(message, (self.store.last_place(message.conversation), message.number))
         self.conversations.advance(message, state, reason)
         self.store.update_state(message)
 
     def progress(self, message: LocalMessage, have: int, of: int) -> None:
-        """So many recipients of a message to a room have it."""
+        """Record how many recipients of a message in a room have it."""
         message.have, message.of = have, of
         self.store.update_state(message)
         self.conversations.message_changed(message)
@@ -188,24 +198,24 @@ class ChatRepository:
         with self.store.transaction():
             self.store.remove(message)
             if state is not State.FAILED:
-                stands = place or self.store.last_place(key)
-                self.carry_out(key, change, self.name, stands, message.text, message.time)
+                position = place or self.store.last_place(key)
+                self.apply_change(key, change, self.name, position, message.text, message.time)
         if state is State.FAILED:
             self._show(key, change)
             self.on_refusal(reason)
 
     # Changes of messages
 
-    def carry_out(self, key: str, change: MessageChange, by: str, place: int, text: str, when: datetime) -> None:
-        """Change a message for good, as the server has.
+    def apply_change(self, key: str, change: MessageChange, by: str, place: int, text: str, when: datetime) -> None:
+        """Apply a change of a message for good, because the server has applied it.
 
         Args:
-            key: the conversation.
-            change: what is done to which message.
-            by: who does it.
-            place: where the change stands: of two, the later counts.
+            key: the key of the conversation.
+            change: the change.
+            by: the user who made the change.
+            place: the place of the change. Of two changes, the one with the higher place wins.
             text: the new text, or the reaction.
-            when: when it was done.
+            when: the time of the change.
         """
         match change.kind:
             case ChangeKind.EDIT:
@@ -217,20 +227,20 @@ class ChatRepository:
         self._show(key, change)
 
     def _show(self, key: str, change: MessageChange) -> None:
-        """Show a message as it is in the local store, with what waits laid over it."""
+        """Show a message as it is stored, with the waiting changes applied to it."""
         kept = self.store.find(key, change.sender, change.id)
         if kept is None:
             return
-        shown = self.live(kept)
+        shown = self.shared(kept)
         if shown is not kept:
             shown.text, shown.mention, shown.reply_to, shown.file = kept.text, kept.mention, kept.reply_to, kept.file
             shown.edited, shown.deleted, shown.reactions = kept.edited, kept.deleted, kept.reactions
             shown.changing = False
-            self._lay_over(shown)
+            self._apply_waiting(shown)
         self.conversations.message_changed(shown)
 
-    def _lay_over(self, message: LocalMessage) -> None:
-        """Change a message as it will be when what waits was sent."""
+    def _apply_waiting(self, message: LocalMessage) -> None:
+        """Apply the waiting changes to a message in memory."""
         about = (message.sender.lower(), message.id)
         for each in self.waiting:
             change = each.change
@@ -252,7 +262,7 @@ class ChatRepository:
 
 
 def _react(reactions: dict[str, list[str]], name: str, text: str) -> None:
-    """Somebody has another reaction, or with no text none, to a message."""
+    """Replace the reaction of a user; an empty text removes it."""
     for each in list(reactions):
         reactions[each] = [who for who in reactions[each] if who.lower() != name.lower()]
         if not reactions[each]:
@@ -262,5 +272,5 @@ def _react(reactions: dict[str, list[str]], name: str, text: str) -> None:
 
 
 def new_id() -> str:
-    """An Id that no other message has (rule 9.5)."""
+    """Return a new unique Id (rule 9.5)."""
     return secrets.token_hex(12)

@@ -104,9 +104,9 @@ def status_line(session: ChatSession, away: bool, width: int) -> Content:
         parts = ["\u2717 No connection", waiting, again, placed(str(session.problem)[:200], keep="")]
     elif not session.connected:
         parts = [f"\u2026 {who}", waiting]
-    elif not session.keeps:
+    elif not session.is_member:
         parts = [f"\u25cf {who}", "guest", waiting]
-    elif not session.shown:
+    elif not session.visible:
         parts = [f"\u25cb {who}", "hidden", waiting]
     else:
         parts = [f"\u25d0 {who}", "away", waiting] if away else [f"\u25cf {who}", waiting]
@@ -123,7 +123,7 @@ def where_to_begin(session: ChatSession) -> Content:
         ("Ctrl+K", "bold"),
         ", a name and Enter begin a conversation.\n",
     ]
-    if session.keeps:
+    if session.is_member:
         parts += [
             ("F6", "bold"),
             " shows the rooms there are, ",

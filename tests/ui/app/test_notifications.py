@@ -8,7 +8,7 @@ import pytest
 from tests.ui.app.making import message, put
 from twotick.ui.app.model.messages import LocalMessage, RoomEvent
 from twotick.ui.app.model.registry import ConversationRegistry
-from twotick.ui.app.session.notifications import Notify, rings, tell
+from twotick.ui.app.session.notifications import Notify, notify, should_notify
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def rung(how: Notify) -> bool:
     rung_by: list[bool] = []
-    tell(how, "bob", "<b>hi</b> --x\n\x1b[2J", lambda: rung_by.append(True))
+    notify(how, "bob", "<b>hi</b> --x\n\x1b[2J", lambda: rung_by.append(True))
     return bool(rung_by)
 
 
@@ -55,7 +55,7 @@ def told(message: LocalMessage, muted: str = "", blocked: str = "") -> bool:
         conversations.open(muted).muted = True
     if blocked:
         conversations.open(blocked).blocked = True
-    return rings(conversations, message)
+    return should_notify(conversations, message)
 
 
 def test_it_rings_for_what_is_said_to_one_alone_or_names_one() -> None:

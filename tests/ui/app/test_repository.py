@@ -5,7 +5,7 @@ import pytest
 from tests.ui.app.making import MORNING, message
 from twotick.client import State
 from twotick.ui.app.model.messages import WAITING, ChangeKind, LocalMessage, MessageChange
-from twotick.ui.app.session.repository import ChatRepository
+from twotick.ui.app.session.repository import ChatRepository, DeliveryUpdate
 from twotick.ui.app.storage.store import LocalStore
 
 
@@ -39,14 +39,14 @@ def test_what_waits_to_change_a_message_lies_over_it_until_it_is_refused(book: C
 
     def see() -> None:
         (shown,) = book.store.page("bob", None, 10)
-        shown = book.live(shown)
+        shown = book.shared(shown)
         seen.append((shown.text, "+1" in shown.reactions, shown.deleted is not None))
 
     for each in changes:
-        book.wait(each)
+        book.enqueue(each)
         see()
     for each in reversed(changes):
-        book.settle(each, State.FAILED, reason="not yours")
+        book.settle(each, DeliveryUpdate(State.FAILED, reason="not yours"))
         see()
     assert seen == [
         ("b", False, False),
@@ -63,23 +63,23 @@ def test_what_waits_to_change_a_message_lies_over_it_until_it_is_refused(book: C
 def test_what_others_do_shows_under_what_waits(book: ChatRepository) -> None:
     mine = typed("a", ident="x")
     book.conversation("bob").loaded = True
-    book.wait(mine)
-    book.wait(typed("b", action=ChangeKind.EDIT))
-    book.carry_out("bob", MessageChange(ChangeKind.REACT, "alice", "x"), "bob", 7, "ok", MORNING)
+    book.enqueue(mine)
+    book.enqueue(typed("b", action=ChangeKind.EDIT))
+    book.apply_change("bob", MessageChange(ChangeKind.REACT, "alice", "x"), "bob", 7, "ok", MORNING)
     assert (mine.text, mine.reactions, mine.changing) == ("b", {"ok": ["bob"]}, True)
-    book.carry_out("bob", MessageChange(ChangeKind.DELETE, "alice", "x"), "bob", 8, "", MORNING)
+    book.apply_change("bob", MessageChange(ChangeKind.DELETE, "alice", "x"), "bob", 8, "", MORNING)
     assert (mine.deleted, mine.reactions) == (MORNING, {})
 
 
 def test_a_message_that_has_a_place_now_stands_there(book: ChatRepository) -> None:
     book.conversation("bob").loaded = True
     mine = typed("mine", ident="x")
-    book.wait(mine)
+    book.enqueue(mine)
     book.add(message("a", 5))
-    book.settle(mine, State.ACCEPTED)
+    book.settle(mine, DeliveryUpdate(State.ACCEPTED))
     assert mine.place == (5, mine.number)
     book.add(message("b", 7))
-    book.settle(mine, State.ACCEPTED, 6)
+    book.settle(mine, DeliveryUpdate(State.ACCEPTED, 6))
     assert [each.text for each in book.conversation("bob").messages] == ["a", "mine", "b"]
     assert [(each.place, each.seq) for each in book.store.page("bob", None, 10)] == [
         ((5, 0), 5),
@@ -93,9 +93,9 @@ def test_to_read_counts_what_came_after(book: ChatRepository) -> None:
         book.add(message("@alice" if seq == 5 else "hello", seq))
     bob = book.conversation("bob")
     assert (bob.unread, bob.mentions) == (5, 1)
-    book.read(bob, 3)
+    book.mark_read(bob, 3)
     assert (bob.unread, bob.mentions) == (2, 1)
-    book.read(bob, 2)
+    book.mark_read(bob, 2)
     assert bob.read == 3
     assert book.store.conversations()[0].unread == 2
 
