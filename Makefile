@@ -111,4 +111,4 @@ crash: .venv/.installed  ## kill a server 200 times under load, and check that n
 	$(BIN)/python -m tests.simulation.crash --crashes 200
 
 clean:  ## remove everything that the other targets created
-	rm -rf .venv build dist bench/build
+	rm -rf .venv .cache build dist bench/build
