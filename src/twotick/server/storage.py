@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from twotick.server.logs import log
 from twotick.store import Answer, Request, Store, StoreError
 
 _BATCH = 512
@@ -113,7 +114,8 @@ class Storage:
         """Tidy a little. Return after how many seconds to go on."""
         try:
             return 0.0 if self._store.tidy() else _IDLE
-        except StoreError:
+        except StoreError as error:
+            self._loop.call_soon_threadsafe(self._cannot_tidy, error)
             return _AFTER_FAILURE
 
     def _apply(self, batch: list[Asked]) -> list[Any]:
@@ -135,6 +137,9 @@ class Storage:
             self._loop.call_soon_threadsafe(self._on_change)
 
     # In the event loop
+
+    def _cannot_tidy(self, error: StoreError) -> None:
+        log.warning("new messages cannot be found", reason=str(error))  # tidying adds them to the index of words
 
     def _answer(self, batch: list[Asked], results: list[Any]) -> None:
         self.waiting -= len(batch)
