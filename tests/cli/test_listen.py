@@ -139,7 +139,7 @@ def test_it_says_so_when_the_name_is_taken(address: str) -> None:
     with listening("bob", address):
         ended = run("listen", "bob", "--server", address)
     assert (ended.returncode, ended.stdout) == (69, "")
-    assert ended.stderr == "twotick: the name bob is taken, or reserved\n"
+    assert ended.stderr == "twotick: the name bob is taken or reserved: choose another\n"
 
 
 def test_it_says_so_when_the_server_stops() -> None:

@@ -50,7 +50,7 @@ def use(command: str, talk: Talk) -> subprocess.CompletedProcess[str]:
 def test_a_server_that_makes_no_sense_has_status_76(command: str) -> None:
     ended = use(command, answering(lambda _: b"\x1b[2J\xff HTTP/1.1 400 Bad Request\r\n\r\n"))
     assert ended.returncode == 76
-    assert ended.stderr.endswith("makes no sense: does it speak this protocol?\n")
+    assert ended.stderr.endswith("makes no sense: check that a Twotick server runs at this address\n")
     assert "\x1b" not in ended.stdout + ended.stderr
 
 
@@ -58,7 +58,7 @@ def test_a_server_that_makes_no_sense_has_status_76(command: str) -> None:
 def test_a_server_that_knows_nobody_is_told_of(command: str) -> None:
     ended = use(command, answering(lambda _: b"ERROR 101 No user registered\n\n"))
     assert ended.returncode == 69
-    assert ended.stderr.endswith("the server does not know that we are registered\n")
+    assert ended.stderr.endswith("the server says that this client is not registered: connect again\n")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

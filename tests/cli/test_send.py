@@ -71,7 +71,7 @@ def test_a_message_from_a_name_that_is_taken_has_status_69(address: str) -> None
     with listening("bob", address):
         ended = run("send", "bob", "hello", "--from", "bob", "--server", address)
     assert (ended.returncode, ended.stdout) == (69, "")
-    assert ended.stderr == "twotick: the name bob is taken, or reserved\n"
+    assert ended.stderr == "twotick: the name bob is taken or reserved: choose another\n"
 
 
 def test_a_server_that_is_not_there_has_status_68() -> None:

@@ -110,7 +110,7 @@ def test_without_a_keyring_a_token_is_in_a_file_that_only_its_owner_can_read(fol
 
 def test_nothing_is_kept_at_first(folder: Path) -> None:
     assert tokens.load("chat.example.org", None) is None
-    assert tokens.listed() == []
+    assert tokens.logins() == []
     assert not tokens.forget("chat.example.org", "alice")
     assert not folder.exists()
 
@@ -122,7 +122,7 @@ def test_a_server_and_a_member_may_be_written_in_several_ways() -> None:
     assert tokens.load("chat.example.org:18001", "alice") is None
     assert tokens.load("chat.example.org", "alic") is None
     save(ALICE)
-    assert tokens.listed() == [Login(ALICE.server, "alice", "laptop")]
+    assert tokens.logins() == [Login(ALICE.server, "alice", "laptop")]
 
 
 def test_without_a_name_the_last_login_counts() -> None:
@@ -140,7 +140,7 @@ def test_what_is_forgotten_is_gone(folder: Path) -> None:
     save(Credential(ALICE.server, "bob", "desk", "tt_bob"))
     assert tokens.forget(ALICE.server, "ALICE")
     assert not tokens.forget(ALICE.server, "alice")
-    assert tokens.listed() == [Login(ALICE.server, "bob", "desk")]
+    assert tokens.logins() == [Login(ALICE.server, "bob", "desk")]
     assert TOKEN not in (folder / "credentials.json").read_text("ascii")
 
 
@@ -165,7 +165,7 @@ def test_a_file_that_others_can_read_is_not_used(folder: Path, mode: int) -> Non
         lambda: save(ALICE),
         lambda: tokens.load(ALICE.server, None),
         lambda: tokens.forget(ALICE.server, "alice"),
-        tokens.listed,
+        tokens.logins,
     ):
         with pytest.raises(CredentialError, match=f"its mode is {mode:04o}.*chmod 600 {file}'") as caught:
             ask()
@@ -196,7 +196,7 @@ def test_a_damaged_file_is_named_and_not_shown(folder: Path, content: str) -> No
     file = folder / "credentials.json"
     file.touch(0o600)
     file.write_bytes(content.encode("ascii", "surrogateescape"))
-    with pytest.raises(CredentialError, match=f"{file}, where tokens are kept, is damaged") as caught:
+    with pytest.raises(CredentialError, match=f"{file}, where tokens are stored, is damaged") as caught:
         tokens.load("a:1", None)
     assert TOKEN not in str(caught.value)
     assert caught.value.__suppress_context__
@@ -205,7 +205,7 @@ def test_a_damaged_file_is_named_and_not_shown(folder: Path, content: str) -> No
 def test_a_file_that_cannot_be_read_or_written(folder: Path) -> None:
     (folder / "credentials.json").mkdir(parents=True)
     with pytest.raises(CredentialError, match=r"cannot read .*: Is a directory"):
-        tokens.listed()
+        tokens.logins()
     (folder / "credentials.json").rmdir()
     (folder / "credentials.json.lock").mkdir()
     with pytest.raises(CredentialError, match=r"cannot write .*: Is a directory") as caught:
@@ -240,7 +240,7 @@ def test_programs_that_save_at_once_do_not_lose_each_others_tokens(
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 6
-    found = {(login.server, login.name) for login in tokens.listed()}
+    found = {(login.server, login.name) for login in tokens.logins()}
     assert found == {(f"host{each}:18000", f"name{number}") for each in range(5) for number in range(6)}
 
 
@@ -262,7 +262,7 @@ def test_what_was_saved_last_is_loaded(folder: Path, steps: list[tuple[str, str,
             model[key] = Credential(key[0], name, "laptop", token)
         else:
             assert tokens.forget(server, name) is (was is not None)
-    assert [tokens.load(login.server, login.name) for login in tokens.listed()] == list(model.values())
+    assert [tokens.load(login.server, login.name) for login in tokens.logins()] == list(model.values())
 
 
 # In the keyring
@@ -272,10 +272,10 @@ def test_in_a_session_on_a_screen_the_keyring_has_the_token(folder: Path, ring: 
     assert save(ALICE) == "the keyring"
     assert tokens.load(ALICE.server, None) == tokens.load(ALICE.server, "ALICE") == ALICE
     assert ring.kept == {("twotick", "alice@chat.example.org:18000"): TOKEN}
-    assert tokens.listed() == [Login(ALICE.server, "alice", "laptop")]
+    assert tokens.logins() == [Login(ALICE.server, "alice", "laptop")]
     assert TOKEN not in (folder / "credentials.json").read_text("ascii")
     assert tokens.forget(ALICE.server, "alice")
-    assert (ring.kept, tokens.listed()) == ({}, [])
+    assert (ring.kept, tokens.logins()) == ({}, [])
 
 
 def test_a_token_moves_to_where_it_is_saved_last(
@@ -292,7 +292,7 @@ def test_a_token_moves_to_where_it_is_saved_last(
 
 def test_a_setting_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWOTICK_KEYRING", "perhaps")
-    with pytest.raises(CredentialError, match="TWOTICK_KEYRING is 'perhaps': make it yes or no"):
+    with pytest.raises(CredentialError, match="TWOTICK_KEYRING is 'perhaps': set it to yes or no"):
         save(ALICE)
 
 
@@ -327,9 +327,9 @@ def test_a_keyring_that_cannot_be_used_from_here(ring: FakeKeyring, monkeypatch:
         lambda: tokens.load(ALICE.server, None),
         lambda: tokens.forget(ALICE.server, "alice"),
     ):
-        with pytest.raises(CredentialError, match="cannot be used from here: log in again with TWOTICK_KEYRING=no"):
+        with pytest.raises(CredentialError, match="cannot be used here: log in again with TWOTICK_KEYRING=no"):
             ask()
-    assert tokens.listed() == [Login(ALICE.server, "alice", "laptop")]
+    assert tokens.logins() == [Login(ALICE.server, "alice", "laptop")]
     assert ring.kept
 
 
@@ -340,7 +340,7 @@ def test_a_locked_keyring(folder: Path, ring: FakeKeyring) -> None:
         lambda: tokens.load(ALICE.server, None),
         lambda: tokens.forget(ALICE.server, "alice"),
     ):
-        with pytest.raises(CredentialError, match=r"does not give the token of alice@.* \(locked\)"):
+        with pytest.raises(CredentialError, match=r"cannot return the token of alice@.* \(locked\)"):
             ask()
     assert save(ALICE) == str(folder / "credentials.json")
     assert tokens.load(ALICE.server, None) == ALICE
@@ -352,7 +352,7 @@ def test_a_keyring_that_does_not_forget(ring: FakeKeyring, monkeypatch: pytest.M
 
     save(ALICE)
     monkeypatch.setattr(ring, "delete_password", refuse)
-    with pytest.raises(CredentialError, match=r"does not forget the token of alice@.* \(no\)"):
+    with pytest.raises(CredentialError, match=r"cannot delete the token of alice@.* \(no\)"):
         tokens.forget(ALICE.server, "alice")
     assert tokens.load(ALICE.server, None) == ALICE
 
@@ -363,7 +363,7 @@ def test_a_keyring_that_has_lost_a_token(ring: FakeKeyring) -> None:
     with pytest.raises(CredentialError, match="no longer has the token of alice@"):
         tokens.load(ALICE.server, None)
     assert tokens.forget(ALICE.server, "alice")
-    assert tokens.listed() == []
+    assert tokens.logins() == []
 
 
 def bad_keyrings() -> list[keyring.backend.KeyringBackend]:

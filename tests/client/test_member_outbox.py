@@ -210,7 +210,7 @@ async def test_a_wrong_token_is_none_to_wait_for(file: Path) -> None:
 async def test_it_belongs_to_one_program_and_one_member(file: Path) -> None:
     await fill(file, "hello")
     async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
-        with pytest.raises(OutboxError, match="another program uses it"):
+        with pytest.raises(OutboxError, match="another program uses the outbox"):
             async with scripted_join(NOBODY, outbox=file, wait_for_server=True):
                 pass
         assert len(me.outbox) == 1
@@ -233,7 +233,7 @@ async def test_a_full_disk(file: Path) -> None:
     """A message that is not on disk is not queued; the others are, and the client goes on when there is room."""
 
     def set_pages(me: MemberClient, pages: int) -> None:
-        disk = me._outbox._disk  # type: ignore[reportPrivateUsage] # as if the disk were that small
+        disk = me._session.outbox._disk  # type: ignore[reportPrivateUsage] # as if the disk were that small
         assert isinstance(disk, sqlite3.Connection)
         disk.execute(f"PRAGMA max_page_count = {pages}")
 
@@ -254,7 +254,7 @@ async def test_a_full_disk(file: Path) -> None:
 
 async def test_what_cannot_be_taken_out_is_told(file: Path) -> None:
     async def send_and_break(me: MemberClient) -> None:
-        disk = me._outbox._disk  # type: ignore[reportPrivateUsage] # as if the disk were gone
+        disk = me._session.outbox._disk  # type: ignore[reportPrivateUsage] # as if the disk were gone
         assert disk is not None
         receipt = await me.queue("bob", "two")
         disk.execute("PRAGMA query_only = ON")
@@ -263,7 +263,7 @@ async def test_what_cannot_be_taken_out_is_told(file: Path) -> None:
     async with chatting("alice", "bob") as chat:
         joining = chat.join("alice", outbox=file)
         await send_and_break(await joining.__aenter__())
-        with pytest.raises(OutboxError, match="once more"):
+        with pytest.raises(OutboxError, match="sent again"):
             await joining.__aexit__(None, None, None)
         async with chat.join("alice", outbox=file) as alice, chat.join("bob") as bob:
             await alice.send("bob", "three")

@@ -113,7 +113,7 @@ async def test_what_makes_no_sense_is_not_asked(ask: Ask) -> None:
             await server.frame()
 
     async with scripted(serve) as address, scripted_join(address) as me:
-        with pytest.raises(ValueError, match=r"cannot|at most|no role|is not gone"):
+        with pytest.raises(ValueError, match=r"cannot|limit|not a role|HERE or AWAY|1 to 100|at most"):
             await ask(me)
 
 
@@ -192,7 +192,7 @@ async def test_what_changes_something_is_not_asked_twice() -> None:
     async with scripted(break_off, serve) as address, scripted_join(address) as me:
         creating = asyncio.create_task(me.create_room("#team"))
         rooms = asyncio.create_task(me.rooms())
-        with pytest.raises(ConnectionLost, match="nobody knows whether it was done"):
+        with pytest.raises(ConnectionLost, match="may or may not have carried out"):
             await creating
         assert [room.name for room in await rooms] == ["#team"]
 

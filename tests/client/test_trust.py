@@ -23,7 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twotick.client.trust import private_files
-from twotick.client.trust.known_servers import CertificateChanged, KnownServers, Trust, TrustError, Verdict, open_tls
+from twotick.client.trust.known_servers import CertificateChanged, KnownServers, Trust, TrustError, Verdict
+from twotick.client.trust.tls import open_tls
 from twotick.server.tls import make_certificate, server_context
 
 _Result = TypeVar("_Result")
@@ -351,7 +352,7 @@ def test_where_authorities_vouched_nothing_less_will_do(
     context, fingerprint = self_signed(tmp_path)
     refusal = run(refused(context, known, port))
     assert isinstance(refusal, CertificateChanged)
-    assert "one for which an authority vouches (line 1 of" in str(refusal)
+    assert "a certificate signed by an authority (line 1 of" in str(refusal)
     assert fingerprint in str(refusal)
     assert file.read_text("ascii") == f"127.0.0.1:{port} authority\n"
 
@@ -434,7 +435,7 @@ def test_a_bad_line_is_named(known: KnownServers, file: Path, line: str) -> None
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "known_servers").mkdir()
-    with pytest.raises(TrustError, match=r"cannot read which servers are known: .*known_servers: .*Is a directory"):
+    with pytest.raises(TrustError, match=r"cannot read the list of known servers .*known_servers: .*Is a directory"):
         KnownServers(tmp_path / "known_servers").decide(SERVER, A)
 
 
@@ -472,7 +473,7 @@ def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["vouched", "decide"]), st.sampled_from(["a:1", "b:1", "a:2"]), st.sampled_from([A, B])
+            st.sampled_from(["signed", "decide"]), st.sampled_from(["a:1", "b:1", "a:2"]), st.sampled_from([A, B])
         )
     )
 )
@@ -480,8 +481,8 @@ def test_nothing_changes_unnoticed(tmp_path_factory: pytest.TempPathFactory, ste
     known = KnownServers(tmp_path_factory.mktemp("known") / "known_servers")
     model: dict[str, str] = {}
     for step, server, presented in steps:
-        if step == "vouched":
-            assert known.vouched(server, presented).verdict is Verdict.AUTHORITY
+        if step == "signed":
+            assert known.signed(server, presented).verdict is Verdict.AUTHORITY
             model[server] = "authority"
         elif model.setdefault(server, presented) == presented:
             known.decide(server, presented)

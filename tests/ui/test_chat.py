@@ -25,7 +25,7 @@ def test_each_line_has_an_outcome_and_the_end_of_input_ends_it(address: str) -> 
         "\u2713\u2713 delivered to bob",
         "\u2717 not delivered to nobody: not connected, or did not take the message in time",
         "\u2713\u2713 delivered to everyone",
-        "\u2717 not delivered to no-one: nobody can have the name 'no-one'",
+        "\u2717 not delivered to no-one: 'no-one' is not a valid name",
     ]
 
 
@@ -53,7 +53,7 @@ def test_a_refused_name_is_said_and_another_one_asked_for(address: str) -> None:
         ended = run("chat", "bob", "--server", address, stdin=b"al\x1bice\n\n alice \n@bob hello\n")
     assert (ended.returncode, ended.stderr) == (0, "")
     taken, malformed, empty, welcome, delivered = ended.stdout.splitlines()
-    assert taken == "the name bob is taken, or reserved."
+    assert taken == "the name bob is taken or reserved: choose another."
     assert malformed.startswith("'al\\x1bice' cannot be a name: ")
     assert empty.startswith("'' cannot be a name: ")
     assert welcome.startswith("You are alice on ")

@@ -1,7 +1,7 @@
 """The asyncio library, and a blocking `send` for scripts.
 
-What talks to servers is imported when it is first used: programs that show what they have on the disk need not wait for
-it.
+Guests use `connect`, members use `join`. The modules that talk to servers are imported at their first use, so that
+programs which only show what is on disk start quickly.
 """
 
 from importlib import import_module
@@ -138,9 +138,9 @@ _LATER = {
     "TrustError": "trust.known_servers",
     "SendOptions": "member.send_headers",
 }
-"""What is imported when it is used, each with its module."""
+"""The names that are imported at their first use, each with its module."""
 
-if not TYPE_CHECKING:  # whoever checks types knows all that there is
+if not TYPE_CHECKING:  # type checkers see the imports above
 
     def __getattr__(name: str) -> object:
         if name not in _LATER:

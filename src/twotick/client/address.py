@@ -1,32 +1,40 @@
-"""Where a server is."""
+"""The address of a server: the default, how it is parsed, and why it cannot be reached."""
 
 import os
 import socket
 
 DEFAULT_SERVER = "127.0.0.1:18000"
-"""Where a server listens unless told otherwise (rule 1.2)."""
+"""The address of a server that is not configured otherwise (rule 1.2)."""
 
 DEFAULT_PORT = 18000
+"""The port of a server whose address names none (rule 1.2)."""
 
 
 def reason(error: OSError) -> str:
-    """Why an address cannot be had, in words."""
+    """Describe why a socket operation failed.
+
+    Args:
+        error: the error that the operation raised.
+
+    Returns:
+        The system's description of the error, without its number, such as `Connection refused`.
+    """
     if isinstance(error, socket.gaierror) or not error.errno:
         return error.strerror or str(error)
     return os.strerror(error.errno)
 
 
 def parse_server(server: str) -> tuple[str, int]:
-    """Understand an address.
+    """Parse the address of a server.
 
     Args:
         server: `HOST:PORT`, `HOST`, `[IPV6]:PORT` or `[IPV6]`.
 
     Returns:
-        The host and the port, which is 18000 if none is given.
+        The host and the port. The port is 18000 if the address has none.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the address has none of these forms.
     """
     host, colon, port = server.rpartition(":")
     if not colon or server.endswith("]"):
@@ -41,7 +49,7 @@ def parse_server(server: str) -> tuple[str, int]:
 
 
 def _is_host(host: str) -> bool:
-    """Whether `host` may be looked up."""
+    """Return whether `host` is non-empty and can be looked up in the DNS."""
     try:
         return bool(host.encode("idna"))
     except UnicodeError:

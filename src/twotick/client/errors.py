@@ -1,78 +1,81 @@
-"""What can go wrong, each with the protocol's number for it (docs/protocol.md, sections 7 and 9)."""
+"""The exceptions of the library, each with its error number in the protocol (docs/protocol.md, sections 7 and 9)."""
 
 from typing import ClassVar
 
+NOT_THIS_PROTOCOL = "the server sent something that makes no sense: check that a Twotick server runs at this address"
+"""The text of a `ProtocolError` for a frame that has no meaning where it came."""
+
 
 class TwotickError(Exception):
-    """Base of all errors of the library.
+    """Base class of all exceptions that the library defines.
 
     Attributes:
-        code: the protocol's number, or None where the protocol has none.
+        code: the error number in the protocol; None if the protocol has no number for this error.
     """
 
     code: ClassVar[int | None] = None
 
 
 class NameRefused(TwotickError):
-    """The name cannot be had (rule 4.6)."""
+    """The server does not let the client use this name (rule 4.6)."""
 
     code = 100
 
 
 class NameTaken(NameRefused):
-    """Somebody else has the name, or the server keeps it."""
+    """Another user has the name, or the server reserves it."""
 
 
 class MalformedName(NameRefused):
-    """No name looks like that (rule 4.1)."""
+    """The name does not have the form of a user name (rule 4.1)."""
 
 
 class NotRegistered(TwotickError):
-    """The server does not know who is asking (rule 4.5)."""
+    """The server answered that the client is not registered (rule 4.5)."""
 
     code = 101
 
 
 class NotDelivered(TwotickError):
-    """The recipient does not have the message (rule 5.7)."""
+    """The recipient did not get the message (rule 5.7)."""
 
     code = 102
 
 
 class ProtocolError(TwotickError):
-    """One side did not understand the other; the connection is closed (rule 7.4)."""
+    """The client or the server received a frame that it did not understand; the connection is closed (rule 7.4)."""
 
     code = 103
 
 
 class ConnectionLost(TwotickError):
-    """The connection is gone: what was not answered may or may not have arrived."""
+    """The connection was lost. Messages without an answer may or may not have arrived."""
 
 
 class ServerUnreachable(ConnectionLost):
-    """There is no connection: nothing was sent."""
+    """No connection to the server could be made. Nothing was sent."""
 
 
 # Members only
 
 
 class RequestRefused(TwotickError):
-    """The server does not do what it was asked to (rules 10.8 and 11.9)."""
+    """The server refused a request; the message says why (rules 10.8 and 11.9)."""
 
     code = 102
 
 
 class NotAuthenticated(TwotickError):
-    """The name, password or token is wrong, or sign-up is refused (rules 10.2 and 10.3)."""
+    """The name, password or token is wrong, or the server refused the sign-up (rules 10.2 and 10.3)."""
 
     code = 104
 
 
 class TooManyRequests(TwotickError):
-    """The server wants to be left alone for a while (rule 10.4).
+    """The server refuses further attempts for some time (rule 10.4).
 
     Attributes:
-        retry_after: for how many seconds.
+        retry_after: the number of seconds to wait before the next attempt.
     """
 
     code = 105
@@ -83,13 +86,13 @@ class TooManyRequests(TwotickError):
 
 
 class TooLarge(ProtocolError):
-    """A body was longer than the server takes (rule 9.3)."""
+    """A body was larger than the server accepts; the connection is closed (rule 9.3)."""
 
     code = 106
 
 
 class ShuttingDown(ConnectionLost):
-    """The server stops; it may be back soon."""
+    """The server is shutting down. It may be back soon."""
 
     code = 107
 
@@ -101,12 +104,12 @@ class Replaced(TwotickError):
 
 
 class NotEncrypted(TwotickError):
-    """A password or token would have gone over a connection that others can read (rule 10.5). It was not sent."""
+    """The connection is not encrypted, so the client did not send the password or token (rule 10.5)."""
 
 
 class OutboxError(TwotickError):
-    """The outbox on disk cannot be used: what was to go into it is not queued."""
+    """The file of the outbox cannot be used. The message in question was not queued."""
 
 
 class FileMismatch(TwotickError):
-    """A file is not what it was said to be: it changed while it was read, or came damaged (section 16)."""
+    """A file differs from its description: it changed during the upload, or was damaged on its way (section 16)."""

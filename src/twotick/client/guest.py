@@ -1,11 +1,12 @@
-"""The asyncio library: connect, send and get a receipt, receive and acknowledge.
+"""The client for guests: connect, send and get a receipt, receive and acknowledge.
 
-Theory of operation. A client has two links, one to send on and one to receive on. Answers come in the order of the
-sends, so each send waits in `_unanswered` for its turn; a send that is cancelled keeps its place there, since its
-answer still comes. A server of another make may not cope with a second send before the first is answered, so one send
-at a time is on its way unless the server has granted a window, which only Twotick does. Received messages are answered
-in the order in which they came, whatever the order in which the program decides on them. If either link is lost, so is
-the client: every send that waits, and whoever waits for a message, is told.
+Theory of operation. A guest has two links, one to send on and one to receive on. The server answers SENDs in their
+order, so each send waits in `_unanswered` for its turn. A send that is cancelled keeps its place there, because its
+answer still comes. A server other than Twotick may not cope with a second SEND before the first is answered. The client
+therefore sends one message at a time unless the server has granted a window, which only Twotick does.
+
+The client answers received messages in the order in which they came, in whatever order the program decides on them. If
+one of the links is lost, the client ends: every call that waits for an answer or a message raises the reason.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from typing import Self
 
 from twotick.client.address import DEFAULT_SERVER, parse_server
 from twotick.client.errors import (
+    NOT_THIS_PROTOCOL,
     ConnectionLost,
     MalformedName,
     NameTaken,
@@ -28,30 +30,27 @@ from twotick.client.errors import (
     ServerUnreachable,
     TwotickError,
 )
-from twotick.client.link import Link
+from twotick.client.link import LONGEST_BODY, Link
 from twotick.wire import HEADER_INCOMPLETE, Frame, Head, HeadCache, Side, Verb, is_name, is_room, received, register
 from twotick.wire import send as send_frame
 
 _PIPELINED_SENDS = 512
-"""Sends on their way at once; fewer than a server takes (rule 5.8), so that it never has to stop reading."""
+"""How many SENDs may be unanswered at once. A server accepts more (rule 5.8), so it never stops reading."""
 
 _WAITING_MESSAGES = 256
-"""Messages that the program has not taken; then no more are read. A server keeps to the window, which is not larger."""
+"""How many messages may wait for the program before the client stops reading. No server grants a larger window."""
 
 _WINDOW_DIGITS = 10
 """The most digits of a window (rule 6.1)."""
 
-_LONGEST_FORWARD = 64 << 20
-"""The longest body that is accepted from a server, in bytes."""
-
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What happened to a message: the recipient has it.
+    """Proof that the recipient has acknowledged a message.
 
     Attributes:
-        recipient: who has it.
-        seconds: the time from the send to the answer.
+        recipient: the user who has it, or `ALL`.
+        seconds: the time in seconds between the send and the answer.
     """
 
     recipient: str
@@ -59,13 +58,15 @@ class Receipt:
 
 
 class Message:
-    """A message that came.
+    """A message that a guest has received.
 
-    It is acknowledged by `ack`, or when the program that iterates over a client takes the next one.
+    The program acknowledges it with `ack`. A program that iterates over the client acknowledges each message by taking
+    the next one.
 
     Attributes:
-        sender: who sent it.
-        body: the bytes of it.
+        sender: the name of the user who sent it.
+        body: its content.
+        answer: the frame that answers it; None until the program decides. For the client's own use.
     """
 
     __slots__ = ("_answer_due", "_raw_sender", "answer", "body")
@@ -81,43 +82,47 @@ class Message:
 
     @property
     def sender(self) -> str:
-        """Who sent it."""
+        """The name of the user who sent the message."""
         return self._raw_sender.decode("ascii", "backslashreplace")
 
     @property
     def text(self) -> str:
-        """The body as text; bytes that are not UTF-8 show as U+FFFD."""
+        """The body as text. Bytes that are not UTF-8 appear as U+FFFD."""
         return self.body.decode("utf-8", "replace")
 
     async def ack(self) -> None:
-        """Tell the sender that the message has arrived (rule 5.3). Does nothing if the message is answered already.
+        """Acknowledge the message: the sender learns that it has arrived (rule 5.3).
+
+        Does nothing if the message is acknowledged or rejected already.
 
         Raises:
-            ConnectionLost: it cannot be told.
+            ConnectionLost: the connection is gone, and the sender was told that the message was not delivered.
         """
-        await self._settle(received(self._raw_sender))
+        await self._decide(received(self._raw_sender))
 
     async def reject(self) -> None:
-        """Tell the sender that the message was not delivered (rule 7.2). Does nothing if it is answered already.
+        """Reject the message: the sender learns that it was not delivered (rule 7.2).
+
+        Does nothing if the message is acknowledged or rejected already.
 
         Raises:
-            ConnectionLost: it cannot be told.
+            ConnectionLost: the connection is gone, and the sender was told that the message was not delivered.
         """
-        await self._settle(HEADER_INCOMPLETE)
+        await self._decide(HEADER_INCOMPLETE)
 
-    async def _settle(self, answer: bytes) -> None:
+    async def _decide(self, answer: bytes) -> None:
         if self.answer is None:
             self.answer = answer
             await self._answer_due()
 
 
-class _Send:
-    """A send whose answer has not come.
+class _PendingSend:
+    """A SEND that the server has not answered yet.
 
     Attributes:
-        recipient: who it is for.
-        time: when it was sent, in seconds on the monotonic clock (that of the event loop may count in milliseconds).
-        answered: gets the receipt, or what went wrong.
+        recipient: the recipient, as given by the program.
+        time: when it was sent, in seconds on the monotonic clock. The event loop's clock may be too coarse.
+        answered: receives the receipt, or the error.
     """
 
     __slots__ = ("answered", "recipient", "time")
@@ -129,11 +134,13 @@ class _Send:
 
 
 class Client:
-    """A registered user. Made by `connect`.
+    """A guest who is registered at a server. Use `connect` to make one.
+
+    Iterate over it to receive messages: each is acknowledged when the program takes the next one.
 
     Attributes:
         name: the user's name.
-        window: how many messages the server sends before the first is answered.
+        window: how many messages the server sends before it waits for the answer to the first.
     """
 
     def __init__(self, name: str, server: tuple[str, int], max_body: int, answer_timeout: float) -> None:
@@ -143,12 +150,12 @@ class Client:
         self._max_body = max_body
         self._answer_timeout = answer_timeout
         self._loop = asyncio.get_running_loop()
-        self._cache = HeadCache(_LONGEST_FORWARD)
-        self._lost: TwotickError | None = None
+        self._cache = HeadCache(LONGEST_BODY)
+        self._error: TwotickError | None = None
         self._closed = False
-        self._unanswered: deque[_Send] = deque()
+        self._unanswered: deque[_PendingSend] = deque()
         self._slots = asyncio.Semaphore(1)
-        self._watch: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._unsettled: deque[Message] = deque()  # in the order in which they must be answered
         self._untaken: deque[Message] = deque()
         self._arrived = asyncio.Event()
@@ -159,20 +166,27 @@ class Client:
     # Connecting
 
     async def open(self, window: int) -> None:
-        """Connect and register both sides; see `connect`."""
+        """Connect and register both sides. Called by `connect`.
+
+        Args:
+            window: how many messages the server may send before it waits for the answer to the first.
+
+        Raises:
+            TwotickError: the server cannot be reached, or refuses the registration.
+        """
         await self._register(Side.SENDING, None)
         await self._register_receiving(window)
         for link in (self._sending, self._receiving):
             link.on_lost = self._on_lost
             if link.lost is not None:
                 self._on_lost(link.lost)
-        if self._lost is not None:
-            raise self._lost
+        if self._error is not None:
+            raise self._error
         if self.window > 1:
             self._slots = asyncio.Semaphore(_PIPELINED_SENDS)
 
     async def _register_receiving(self, window: int) -> None:
-        """Register, with a window if one is wanted and the server knows what that is (rule 6.4)."""
+        """Register the receiving side, without a window if the server does not know windows (rule 6.4)."""
         if window > 1:
             with contextlib.suppress(NameTaken, NotRegistered, ProtocolError, ConnectionLost):
                 await self._register(Side.RECEIVING, window)
@@ -180,12 +194,13 @@ class Client:
         await self._register(Side.RECEIVING, None)
 
     async def _register(self, side: Side, window: int | None) -> None:
+        """Open a link and register one side on it."""
         answer: asyncio.Future[Head] = self._loop.create_future()
 
         def on_frame(frame: Frame) -> None:
             head, _ = frame
             if answer.done():
-                return  # it is refused, and what else the server has to say about it does not matter
+                return  # the registration was refused; later frames do not matter
             if head.verb is Verb.REGISTERED and head.side is side:
                 link.on_frame = self._take_answer if side is Side.SENDING else self._take_forward
             answer.set_result(head)
@@ -204,105 +219,113 @@ class Client:
         head = await answer
         if head.verb is not Verb.REGISTERED or head.side is not side:
             link.shut()
-            raise self._error(head)
+            raise self._error_of(head)
         granted = head.headers.get(b"window", b"")
         if window is not None and len(granted) <= _WINDOW_DIGITS and granted.isdigit() and int(granted) > 1:
             self.window = int(granted)
 
-    def _error(self, head: Head) -> TwotickError:
-        """The exception for an ERROR frame, or for one that makes no sense in its place."""
+    def _error_of(self, head: Head) -> TwotickError:
+        """Return the exception for an ERROR frame, or for any other frame that does not belong where it came."""
         match head.code:
             case 100:
-                return NameTaken(f"the name {self.name} is taken, or reserved")
+                return NameTaken(f"the name {self.name} is taken or reserved: choose another")
             case 101:
-                return NotRegistered("the server does not know that we are registered")
+                return NotRegistered("the server says that this client is not registered: connect again")
             case 102:
                 return NotDelivered("not connected, or did not take the message in time")
             case 103:
                 return ProtocolError("the server did not understand what we sent (is the message too large for it?)")
             case _:
-                return ProtocolError("the server sent something that makes no sense: does it speak this protocol?")
+                return ProtocolError(NOT_THIS_PROTOCOL)
 
     # Sending
 
     async def send(self, recipient: str, body: str | bytes) -> Receipt:
-        """Send a message, and wait until it is known what became of it.
+        """Send a message and wait until the server says whether it arrived (rules 5.4 and 5.7).
 
-        To cancel the call is safe: what was not sent stays unsent, and an answer that still comes is not taken for
-        another's.
+        The call can be cancelled safely: a message that was not written yet is not sent, and an answer that comes after
+        the cancellation is not mistaken for the answer to another message.
 
         Args:
-            recipient: a user's name, or `ALL` for everyone.
-            body: the message; text is sent as UTF-8.
+            recipient: a user's name, or `ALL` for every user.
+            body: the message. Text is sent as UTF-8.
 
         Returns:
-            A receipt: the recipient, or for `ALL` everyone, has acknowledged the message.
+            The receipt: the recipient has acknowledged the message, or with `ALL` every recipient has.
 
         Raises:
-            NotDelivered: the recipient does not have it.
-            ConnectionLost: the connection is gone, so nobody can tell.
-            ProtocolError: the server and the library do not understand each other.
+            NotDelivered: the recipient did not get the message.
+            ConnectionLost: the connection was lost; the message may or may not have arrived.
+            ProtocolError: the server and the client do not understand each other.
         """
         data = body.encode() if isinstance(body, str) else body
         name = recipient.encode(errors="replace")
         if is_room(name):
             raise NotDelivered("rooms are for members, and you are a guest")
         if not is_name(name) and name.upper() != b"ALL":
-            raise NotDelivered(f"nobody can have the name {recipient!r}")
+            raise NotDelivered(f"{recipient!r} is not a valid name")
         if len(data) > self._max_body:
             raise NotDelivered(f"the message has {len(data)} bytes, and {self._max_body} is the limit")
         await self._slots.acquire()
-        if self._lost is not None:
+        if self._error is not None:
             self._slots.release()
-            raise self._lost
-        sent = _Send(recipient, time.monotonic())
+            raise self._error
+        sent = _PendingSend(recipient, time.monotonic())
         self._unanswered.append(sent)
         self._sending.write(send_frame(name, data))
-        if self._watch is None:
-            self._watch = self._loop.call_later(self._answer_timeout, self._look_for_late_answers)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._answer_timeout, self._check_answer_timeout)
         return await sent.answered
 
     def _take_answer(self, frame: Frame) -> None:
+        """Handle a frame on the sending link: it answers the oldest unanswered SEND (rule 5.5)."""
         head, _ = frame
-        delivered = head.verb in (Verb.SENT, Verb.SEND)  # a body, if there is one, means nothing (rule 3.1)
+        delivered = head.verb in (Verb.SENT, Verb.SEND)  # a body, if there is one, has no meaning (rule 3.1)
         if not delivered and head.verb is not Verb.ERROR:
-            self._lose(ProtocolError("the server sent something else than an answer"))
+            self._fail(ProtocolError("the server sent something other than an answer to a message"))
         elif not self._unanswered:
-            self._lose(self._error(head))
+            self._fail(self._error_of(head))
         elif delivered and head.name.upper() != self._unanswered[0].recipient.encode().upper():
-            self._lose(ProtocolError("the server's answer is for another recipient"))
+            self._fail(ProtocolError("the server's answer is for another recipient"))
         else:
-            sent = self._unanswered.popleft()
-            self._slots.release()
-            if not delivered and head.code != NotDelivered.code:
-                self._lose(self._error(head))
-            if sent.answered.done():  # the call was cancelled
-                return
-            if delivered:
-                sent.answered.set_result(Receipt(sent.recipient, time.monotonic() - sent.time))
-            else:
-                sent.answered.set_exception(self._error(head))
+            self._settle(self._unanswered.popleft(), head, delivered)
 
-    def _look_for_late_answers(self) -> None:
-        self._watch = None
+    def _settle(self, sent: _PendingSend, head: Head, delivered: bool) -> None:
+        self._slots.release()
+        if not delivered and head.code != NotDelivered.code:
+            self._fail(self._error_of(head))
+        if sent.answered.done():  # the call was cancelled
+            return
+        if delivered:
+            sent.answered.set_result(Receipt(sent.recipient, time.monotonic() - sent.time))
+        else:
+            sent.answered.set_exception(self._error_of(head))
+
+    def _check_answer_timeout(self) -> None:
+        """End the client if the oldest SEND has waited too long for its answer."""
+        self._timer = None
         if not self._unanswered:
             return
         left = self._unanswered[0].time + self._answer_timeout - time.monotonic()
         if left <= 0:
-            self._lose(ConnectionLost(f"the server did not answer within {self._answer_timeout:g} s"))
+            self._fail(ConnectionLost(f"the server did not answer within {self._answer_timeout:g} s"))
         else:
-            self._watch = self._loop.call_later(left, self._look_for_late_answers)
+            self._timer = self._loop.call_later(left, self._check_answer_timeout)
 
     # Receiving
 
     async def receive(self) -> Message:
-        """Wait for a message. It must be answered with `Message.ack` or `Message.reject`.
+        """Wait for the next message.
+
+        Returns:
+            The message. Answer it with `Message.ack` or `Message.reject`.
 
         Raises:
-            ConnectionLost: the connection is gone, and messages that were not taken with it: their senders were told.
-            ProtocolError: the server and the library do not understand each other.
+            ConnectionLost: the connection was lost. The senders of messages that the program had not taken were told
+                that these were not delivered.
+            ProtocolError: the server and the client do not understand each other.
         """
-        while self._lost is None:
+        while self._error is None:
             if self._untaken:
                 message = self._untaken.popleft()
                 if len(self._untaken) < _WAITING_MESSAGES:
@@ -310,10 +333,13 @@ class Client:
                 return message
             self._arrived.clear()
             await self._arrived.wait()
-        raise self._lost
+        raise self._error
 
     async def __aiter__(self) -> AsyncIterator[Message]:
-        """The messages as they come, each acknowledged when the next one is taken; ends when the client is closed."""
+        """Yield messages as they come, and acknowledge each when the next one is taken.
+
+        The iteration ends when the client is closed.
+        """
         while not self._closed:
             try:
                 message = await self.receive()
@@ -326,6 +352,7 @@ class Client:
                 await message.ack()
 
     def _take_forward(self, frame: Frame) -> None:
+        """Handle a frame on the receiving link."""
         head, body = frame
         if head.verb is Verb.FORWARD:
             message = Message(head.name, body, self._answer_messages)
@@ -335,15 +362,15 @@ class Client:
                 self._receiving.read(False)
             self._arrived.set()
         elif head.verb is Verb.ERROR:
-            self._lose(self._error(head))
+            self._fail(self._error_of(head))
         else:
             self._receiving.write(HEADER_INCOMPLETE)
-            self._lose(ProtocolError("the server sent something else than a message"))
+            self._fail(ProtocolError("the server sent something other than a message"))
 
     async def _answer_messages(self) -> None:
-        """Answer the messages that were decided on, as far as their turn has come (rule 6.3)."""
-        if self._lost is not None:
-            raise self._lost
+        """Answer the oldest messages, up to the first on which the program has not decided (rule 6.3)."""
+        if self._error is not None:
+            raise self._error
         while self._unsettled and (answer := self._unsettled[0].answer) is not None:
             self._unsettled.popleft()
             self._receiving.write(answer)
@@ -352,15 +379,15 @@ class Client:
     # Leaving
 
     def _on_lost(self, reason: str) -> None:
-        self._lose(ConnectionLost(reason))
+        self._fail(ConnectionLost(reason))
 
-    def _lose(self, error: TwotickError) -> None:
-        """The client is no longer of use: tell everyone who waits why."""
-        if self._lost is not None:
+    def _fail(self, error: TwotickError) -> None:
+        """End the client: every call that waits raises `error`, and the links are closed."""
+        if self._error is not None:
             return
-        self._lost = error
-        if self._watch is not None:
-            self._watch.cancel()
+        self._error = error
+        if self._timer is not None:
+            self._timer.cancel()
         for sent in self._unanswered:
             self._slots.release()
             if not sent.answered.done():
@@ -371,9 +398,13 @@ class Client:
             link.shut()
 
     async def close(self) -> None:
-        """Leave. The name is free afterwards; whoever sent a message that is not answered is told that it failed."""
+        """Leave the server, and wait until the connections are closed.
+
+        Afterwards the name is free. The senders of messages that were not answered are told that these were not
+        delivered.
+        """
         self._closed = True
-        self._lose(ConnectionLost("the client was closed"))
+        self._fail(ConnectionLost("the client was closed"))
         for link in self._links:
             link.shut()
             await link.closed()
@@ -397,25 +428,27 @@ async def connect(
     timeout: float = 10.0,
     answer_timeout: float = 60.0,
 ) -> AsyncGenerator[Client, None]:
-    """Be a user for a while: `async with twotick.connect("alice") as me:`.
+    """Connect as a guest: `async with twotick.connect("alice") as me:`.
 
     Args:
         name: the user's name, 1 to 32 letters and digits (rule 4.1).
-        server: `HOST:PORT`.
-        window: how many messages the server may send before the first is answered; more than one also lets sends
-            overlap. A server of another make has a window of one.
-        max_body: the longest body that the server accepts, in bytes.
-        timeout: seconds in which the server must accept us.
-        answer_timeout: seconds in which it must answer a send; longer than the server gives the recipient, which is 30.
+        server: the server's address, as `HOST:PORT`.
+        window: how many messages the server may send before it waits for the answer to the first (section 6). With more
+            than one, the client also sends without waiting for earlier answers. Servers other than Twotick have no
+            windows; with them the window is 1.
+        max_body: the largest body that the server accepts, in bytes.
+        timeout: how many seconds the server has to accept the registration.
+        answer_timeout: how many seconds the server has to answer a send. It gives the recipient 30 s (rule 5.7), so
+            this must be longer.
 
     Returns:
-        A context manager for the registered client, which leaves at the end.
+        An asynchronous context manager. It gives the registered client, and closes it at the end.
 
     Raises:
-        MalformedName: nobody can have that name.
-        NameTaken: somebody else has it.
-        ServerUnreachable: there is no server, or it does not answer.
-        ProtocolError: it does not speak this protocol.
+        MalformedName: the name is not well formed.
+        NameTaken: another user has the name, or the server reserves it.
+        ServerUnreachable: no server accepts connections at the address, or it does not answer.
+        ProtocolError: the server does not speak the Twotick protocol.
         ValueError: `server` is not an address.
     """
     if not is_name(name.encode(errors="replace")):
@@ -430,19 +463,25 @@ async def connect(
 
 
 def send(recipient: str, body: str | bytes, *, sender: str, server: str = DEFAULT_SERVER) -> Receipt:
-    """Send one message from a program that is not asynchronous: connect, send, wait for the answer, leave.
+    """Connect as a guest, send one message, wait for the answer, and leave. For programs without asyncio.
 
     Args:
-        recipient: a user's name, or `ALL` for everyone.
-        body: the message; text is sent as UTF-8.
+        recipient: a user's name, or `ALL` for every user.
+        body: the message. Text is sent as UTF-8.
         sender: the name under which to send.
-        server: `HOST:PORT`.
+        server: the server's address, as `HOST:PORT`.
 
     Returns:
-        A receipt: the recipient has acknowledged the message.
+        The receipt: the recipient has acknowledged the message.
 
     Raises:
-        TwotickError: as `connect` and `Client.send` do.
+        MalformedName: the sender's name is not well formed.
+        NameTaken: another user has the sender's name, or the server reserves it.
+        ServerUnreachable: no server accepts connections at the address, or it does not answer.
+        NotDelivered: the recipient did not get the message.
+        ConnectionLost: the connection was lost; the message may or may not have arrived.
+        ProtocolError: the server and the client do not understand each other.
+        ValueError: `server` is not an address.
     """
 
     async def connect_and_send() -> Receipt:

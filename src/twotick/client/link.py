@@ -1,4 +1,4 @@
-"""One connection to a server, as frames."""
+"""One connection to a server that carries frames."""
 
 import asyncio
 import contextlib
@@ -8,27 +8,31 @@ from typing import cast
 
 from twotick.client.address import reason
 from twotick.client.errors import ServerUnreachable
-from twotick.client.trust.known_servers import KnownServers, Trust, open_tls
+from twotick.client.trust.known_servers import KnownServers, Trust
+from twotick.client.trust.tls import open_tls
 from twotick.wire import Frame, HeadCache, Parser
 
+LONGEST_BODY = 64 << 20
+"""The largest body that the client accepts from a server, in bytes."""
+
 _LINGER = 2.0
-"""Seconds that a server has to take the last bytes of a connection that we close."""
+"""Seconds that a server has to read the last bytes of a connection that the client closes."""
 
 _KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-"""Seconds of silence after which the system asks whether the server is still there, between such questions, and how
-many go unanswered; where the system lets us say so."""
+"""TCP keepalive: seconds of silence before the first probe, seconds between probes, and how many may go unanswered.
+Options that the system does not have are left out."""
 
 
 class Link(asyncio.Protocol):
-    """A connection. `on_frame` gets each frame, and `on_lost` is called once when there will be no more.
+    """A connection to a server.
 
     Args:
-        cache: the heads known so far.
-        on_frame: called with each frame.
-        on_lost: called with a reason, in words.
+        cache: the parsed heads that connections of this client share.
+        on_frame: called with each frame that arrives.
+        on_lost: called once, with the reason, when the connection is gone.
 
     Attributes:
-        lost: why the connection is gone, in words; None while it is not.
+        lost: why the connection is gone, as a text; None as long as it is open.
         trust: why the server is trusted; None if the connection is not encrypted.
     """
 
@@ -40,7 +44,7 @@ class Link(asyncio.Protocol):
         self._writable.set()
         self.lost: str | None = None
         self.trust: Trust | None = None
-        self._cutting_off: asyncio.TimerHandle | None = None
+        self._abort_timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -52,18 +56,21 @@ class Link(asyncio.Protocol):
         on_lost: Callable[[str], None],
         known: KnownServers | None = None,
     ) -> "Link":
-        """Connect.
+        """Connect to a server.
 
         Args:
-            server: host and port.
+            server: its host and port.
             cache: see `Link`.
             on_frame: see `Link`.
             on_lost: see `Link`.
-            known: connect with TLS, and trust the server by these; None for a connection that is not encrypted.
+            known: the servers whose certificates are known, to connect with TLS; None for a connection without TLS.
+
+        Returns:
+            The open connection.
 
         Raises:
-            ServerUnreachable: nobody answers there.
-            TrustError: it is not, or may not be, the server that it should be.
+            ServerUnreachable: no server accepts connections at this address.
+            TrustError: the server's certificate is not trusted.
         """
         host, port = server
 
@@ -82,43 +89,47 @@ class Link(asyncio.Protocol):
 
     @property
     def peer(self) -> str | None:
-        """The address of the server, as the socket gives it; None if the connection is gone."""
+        """The IP address of the server; None if the connection is gone."""
         peer = self._transport.get_extra_info("peername")
         return None if peer is None else peer[0]
 
     def keep_alive(self) -> None:
-        """Notice after a while when the server has vanished without a goodbye, even if nothing is written to it."""
+        """Turn on TCP keepalive, so that a server that vanishes is noticed although the client writes nothing."""
         connection: socket.socket = self._transport.get_extra_info("socket")
-        with contextlib.suppress(OSError):  # it is gone already
+        with contextlib.suppress(OSError):  # the connection is gone already
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEEPALIVE:
                 if hasattr(socket, option):
                     connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
     def write(self, data: bytes) -> None:
-        """Write, unless the connection is gone."""
+        """Write `data`. Does nothing if the connection is gone."""
         if not self._transport.is_closing():
             self._transport.write(data)
 
     async def drain(self) -> None:
-        """Wait until the server takes what was written, or the connection is gone."""
+        """Wait until the server has read most of what was written, or the connection is gone."""
         await self._writable.wait()
 
     def read(self, on: bool) -> None:
-        """Take frames, or leave them where they are so that the server has to wait."""
+        """Resume or pause reading.
+
+        Args:
+            on: True to read; False to leave the data in the socket, so that the server has to wait.
+        """
         if on:
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
 
     def shut(self) -> None:
-        """Close the connection after what was written, or soon if the server does not take that."""
-        if self._cutting_off is None and self.lost is None:
+        """Close the connection when everything is written, or after 2 s if the server does not read it."""
+        if self._abort_timer is None and self.lost is None:
             self._transport.close()
-            self._cutting_off = asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
+            self._abort_timer = asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
 
     def abandon(self) -> None:
-        """Close the connection at once, and hear no more of it."""
+        """Close the connection at once. Neither callback is called any more."""
         self.on_frame = _ignore
         self.on_lost = _ignore
         self._transport.abort()
@@ -127,34 +138,34 @@ class Link(asyncio.Protocol):
         """Wait until the connection is gone."""
         await asyncio.shield(self._gone)
 
-    # From the event loop
+    # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """There is a connection."""
+        """Store the transport of the new connection."""
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Parse the data and pass each complete frame to `on_frame`."""
         for frame in self._parser.feed(data):
             self.on_frame(frame)
 
     def pause_writing(self) -> None:
-        """The server does not read."""
+        """Make `drain` wait: the server does not read what was written."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """The server reads again."""
+        """Let `drain` return: the server reads again."""
         self._writable.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """Record why the connection is gone and call `on_lost`."""
         self._writable.set()
-        if self._cutting_off is not None:
-            self._cutting_off.cancel()
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
         self.lost = "the server closed the connection" if exc is None else f"the connection to the server broke: {exc}"
         self._gone.set_result(None)
         self.on_lost(self.lost)
 
 
 def _ignore(event: object) -> None:
-    """Nobody wants to know."""
+    """Ignore an event of a connection that was abandoned."""

@@ -1,1 +1,1 @@
-"""The member client: a device of a registered member, with an outbox, receipts and a connection that comes back."""
+"""The client for members: an outbox, receipts that follow their messages, and a connection that reconnects."""

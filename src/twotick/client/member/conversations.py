@@ -1,71 +1,73 @@
-"""Conversations: how they stand, and what was said (docs/protocol.md, rule 11.9, sections 14 and 17)."""
+"""Conversations: their settings and unread counts, history and search (docs/protocol.md, 11.9, sections 14 and 17)."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from twotick.client.member.events import Decision, Owner, number
+from twotick.client.member.events import Decision, EntryOwner
+from twotick.client.member.headers import encode_flag, encode_id, encode_peer, encode_user, number
 from twotick.client.member.messages import MemberMessage
-from twotick.client.member.request import Asker, identifier, peer_name, user_name, yes_or_no
-from twotick.client.member.results import Conversation, ConversationSetting, listed
+from twotick.client.member.request import RequestMethods
+from twotick.client.member.results import Conversation, ConversationSetting, parse_list
 from twotick.wire import Frame, Verb, is_name, is_room
 
 _PAGE = 1000
-"""The most messages in an answer to HISTORY (rule 11.9)."""
+"""The most messages in one answer to HISTORY (rule 11.9)."""
 
 _MOST_FOUND = 100
-"""The most messages in an answer to SEARCH (rule 14.5)."""
+"""The most messages in one answer to SEARCH (rule 14.5)."""
 
 _LONGEST_REPORT = 4096
-"""Bytes of UTF-8 (rule 17.1)."""
+"""The longest report, in bytes of UTF-8 (rule 17.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search has found.
+    """A page of search results.
 
     Attributes:
-        messages: them, newest first. They need not be acknowledged.
-        before: what to give to `search` to go on; None if there is no more.
+        messages: the messages, newest first. They need not be acknowledged.
+        before: the argument `before` for the next page; None if this is the last one.
     """
 
     messages: list[MemberMessage]
     before: int | None
 
 
-class ConversationMethods(Asker, Owner):
-    """What a client can ask about conversations. All of it waits for the connection while that is away."""
+class ConversationMethods(RequestMethods):
+    """The methods of `MemberClient` for conversations. While the connection is lost, they wait for the next."""
 
     name: str
+    _entry_owner: EntryOwner
 
     async def history(
         self, peer: str | None = None, *, before: int | None = None, limit: int = 50, since: datetime | None = None
     ) -> list[MemberMessage]:
-        """Ask for messages of the past (rules 11.9 and 12.10).
+        """Return earlier messages (rules 11.9 and 12.10).
 
         Args:
-            peer: the user with whom they were exchanged, or the room; None for everybody's.
-            before: only those before this number of the log (`MemberMessage.seq`), or of a room
-                (`MemberMessage.place`); None for the newest.
-            limit: the most messages.
-            since: only those from this time on.
+            peer: the user or room of the conversation; None for all conversations.
+            before: return only messages before this one: its `MemberMessage.place` for a room, else its
+                `MemberMessage.seq`. None for the newest messages.
+            limit: the most messages to return.
+            since: return only messages from this time on; None for no limit.
 
         Returns:
             The messages, oldest first. They need not be acknowledged.
 
         Raises:
-            RequestRefused: the server does not say.
+            RequestRefused: the server refused the request, for example because the member is not in the room.
             TwotickError: the client has ended.
         """
         name = (peer or "").encode(errors="replace")
         in_room = is_room(name)
         if name and not in_room and not is_name(name):
             return []
-        since_then = None if since is None else since.astimezone(UTC).isoformat(timespec="milliseconds").encode()
+        since_text = None if since is None else since.astimezone(UTC).isoformat(timespec="milliseconds").encode()
         messages: list[MemberMessage] = []
         while len(messages) < limit:
-            headers = {"Before": before, "Limit": min(limit - len(messages), _PAGE), "Since": since_then}
-            answer = await self._ask(Verb.HISTORY, name, headers)
-            page = self._told(answer.parts)
+            headers = {"Before": before, "Limit": min(limit - len(messages), _PAGE), "Since": since_text}
+            answer = await self._requests.ask(Verb.HISTORY, name, headers)
+            page = self._messages(answer.parts)
             messages[:0] = page
             before = (page[0].place if in_room else page[0].seq) if page else 0
             if before <= 1:
@@ -73,81 +75,88 @@ class ConversationMethods(Asker, Owner):
         return messages
 
     async def search(self, query: str, *, peer: str | None = None, limit: int = 20, before: int | None = None) -> Found:
-        """Look for messages that hold all of these words (rule 14.5).
+        """Search for messages that contain all words of a query (rule 14.5).
 
         Args:
-            query: words, in any case and without regard to accents; words in double quotes stand one after the other;
-                one that ends in `*` stands for all that begin so.
-            peer: only those with this user, or in this room; None for all.
-            limit: the most messages: 1 to 100.
-            before: where the search before this one ended (`Found.before`); None to begin with the newest.
+            query: the words. Case and accents do not matter. Words in double quotes must follow one another. A word
+                that ends in `*` matches all words that begin with it.
+            peer: search only the conversation with this user or in this room; None for all conversations.
+            limit: the most messages to return, 1 to 100.
+            before: `Found.before` of the previous page; None for the first page.
+
+        Returns:
+            A page of results. It may hold fewer messages than `limit`, or none, although there are further pages.
 
         Raises:
-            RequestRefused: there is no word in the query.
+            RequestRefused: the query contains no word, or is too long.
             TwotickError: the client has ended.
-            ValueError: nobody can be called that, or so many cannot be asked for.
+            ValueError: `peer` cannot be the name of a user or room, or `limit` is out of range.
         """
         if not 1 <= limit <= _MOST_FOUND:
-            raise ValueError(f"{limit} messages cannot be asked for: 1 to {_MOST_FOUND} can")
-        where = None if peer is None else peer_name(peer)
-        headers = {"In": where, "Limit": limit, "Before": before}
-        answer = await self._ask(Verb.SEARCH, b"", headers, body=query.encode(errors="replace"))
-        return Found(self._told(answer.parts), number(answer.head, b"before") or None)
+            raise ValueError(f"a search returns 1 to {_MOST_FOUND} messages, not {limit}")
+        headers = {"In": None if peer is None else encode_peer(peer), "Limit": limit, "Before": before}
+        answer = await self._requests.ask(Verb.SEARCH, b"", headers, body=query.encode(errors="replace"))
+        return Found(self._messages(answer.parts), number(answer.head, b"before") or None)
 
-    def _told(self, frames: list[Frame]) -> list[MemberMessage]:
-        """The messages in an answer."""
-        messages = [MemberMessage(self, number(head, b"seq"), head, body, self.name) for head, body in frames]
+    def _messages(self, frames: list[Frame]) -> list[MemberMessage]:
+        """Return the messages of an answer, marked so that they need not be acknowledged."""
+        messages = [
+            MemberMessage(self._entry_owner, number(head, b"seq"), head, body, self.name) for head, body in frames
+        ]
         for message in messages:
             message.decision = Decision.TAKEN
         return messages
 
     async def conversations(self) -> list[Conversation]:
-        """List the member's conversations, the newest 1,000, with what is unread in them (rule 14.1).
+        """List the member's conversations with their unread counts (rule 14.1).
+
+        Returns:
+            The conversations with the newest messages, at most 1,000.
 
         Raises:
-            RequestRefused: the server does not say.
+            RequestRefused: the server refused the request.
             TwotickError: the client has ended.
         """
-        return listed((await self._ask(Verb.CONVERSATIONS)).body, Conversation.of)
+        return parse_list((await self._requests.ask(Verb.CONVERSATIONS)).body, Conversation.from_json)
 
     async def set_conversation(
         self, peer: str, *, muted: bool | None = None, blocked: bool | None = None
     ) -> ConversationSetting:
-        """Mute a conversation, or block its user (rules 14.3 and 14.4).
+        """Mute a conversation, or block a user (rules 14.3 and 14.4).
 
         Args:
-            peer: the user, or the room, which can only be muted.
-            muted: whether one wants no rings; None to leave it as it is.
-            blocked: whether one wants nothing from that user; None to leave it as it is.
+            peer: the user or room. A room can be muted, but not blocked.
+            muted: whether notifications are off; None to leave this as it is.
+            blocked: whether messages from the user are kept from the member; None to leave this as it is.
 
         Returns:
-            How it is set now.
+            The settings after the change.
 
         Raises:
-            RequestRefused: the server does not do it.
+            RequestRefused: the server refused the request.
             TwotickError: the client has ended.
-            ValueError: nobody can be called that.
+            ValueError: `peer` cannot be the name of a user or room.
         """
-        headers = {"Muted": yes_or_no(muted), "Blocked": yes_or_no(blocked)}
-        fields = (await self._ask(Verb.CONVERSATION, peer_name(peer), headers)).head.headers
+        headers = {"Muted": encode_flag(muted), "Blocked": encode_flag(blocked)}
+        fields = (await self._requests.ask(Verb.CONVERSATION, encode_peer(peer), headers)).head.headers
         return ConversationSetting(fields.get(b"muted") == b"yes", fields.get(b"blocked") == b"yes")
 
     async def report(self, name: str, text: str, about: str | None = None) -> None:
-        """Tell the operator about a user (rule 17.1).
+        """Report a user to the operator of the server (rule 17.1).
 
         Args:
-            name: the user.
-            text: what is to be said, at most 4 KiB of UTF-8.
-            about: the Id of that user's message; a copy of it is kept with the report.
+            name: the user's name.
+            text: the report, at most 4 KiB of UTF-8.
+            about: the Id of a message of that user; None for none. The server keeps a copy of the message.
 
         Raises:
-            RequestRefused: the server does not take it; for example, there are too many.
-            ConnectionLost: nobody knows whether it was taken.
+            RequestRefused: the server refused the report, for example because the member has too many open reports.
+            ConnectionLost: the server may or may not have received the report.
             TwotickError: the client has ended.
-            ValueError: nobody can be called that, or the text is too long.
+            ValueError: `name` or `about` is not well formed, or `text` is too long.
         """
         body = text.encode(errors="replace")
         if len(body) > _LONGEST_REPORT:
-            raise ValueError(f"a report has at most {_LONGEST_REPORT} bytes")
-        message = None if about is None else identifier(about)
-        await self._ask(Verb.REPORT, user_name(name), {"About": message}, body=body, once=True)
+            raise ValueError(f"the report has {len(body)} bytes, and {_LONGEST_REPORT} is the limit")
+        message = None if about is None else encode_id(about)
+        await self._requests.ask(Verb.REPORT, encode_user(name), {"About": message}, body=body, once=True)

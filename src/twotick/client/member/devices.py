@@ -2,29 +2,33 @@
 
 import re
 
-from twotick.client.member.events import as_text
-from twotick.client.member.request import Asker
-from twotick.client.member.results import DeviceInfo, listed
+from twotick.client.member.headers import text_of
+from twotick.client.member.request import RequestMethods
+from twotick.client.member.results import DeviceInfo, parse_list
 from twotick.wire import Verb
 
 _DEVICE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 
 
-class DeviceMethods(Asker):
-    """What a client can do about the member's devices. All of it waits for the connection while that is away."""
+class DeviceMethods(RequestMethods):
+    """The methods of `MemberClient` for the member's devices. While the connection is lost, they wait for the next."""
 
     async def devices(self) -> list[DeviceInfo]:
         """List the member's devices (rule 10.8).
 
+        Returns:
+            The devices.
+
         Raises:
-            RequestRefused: the server does not say.
-            ProtocolError: what it says makes no sense.
+            RequestRefused: the server refused the request.
+            ProtocolError: the answer is malformed.
             TwotickError: the client has ended.
         """
-        return listed((await self._ask(Verb.DEVICES, ident=b"")).body, DeviceInfo.of)
+        answer = await self._requests.ask(Verb.DEVICES, ident=b"")
+        return parse_list(answer.body, DeviceInfo.from_json)
 
     async def new_token(self, device: str) -> str:
-        """Make a token for a device; an older one of the same device no longer works (rule 10.8).
+        """Create a token for a device. An older token of the same device stops working (rule 10.8).
 
         Args:
             device: the device's name: 1 to 64 letters, digits, `.`, `_`, `-` and `/`.
@@ -33,33 +37,38 @@ class DeviceMethods(Asker):
             The token, for `join`.
 
         Raises:
-            RequestRefused: the server does not make one, as when there are too many devices.
+            RequestRefused: the server refused the request, for example because there are too many devices.
             TwotickError: the client has ended.
-            ValueError: that cannot be a device's name.
+            ValueError: `device` cannot be the name of a device.
         """
-        answer = await self._ask(Verb.TOKEN, device_name(device), ident=b"")
-        return as_text(answer.head.headers.get(b"token", b""))
+        answer = await self._requests.ask(Verb.TOKEN, encode_device(device), ident=b"")
+        return text_of(answer.head, b"token")
 
     async def revoke(self, device: str) -> None:
-        """Remove a device and those below it: their tokens no longer work, their connections close (rule 10.8).
+        """Remove a device and the devices below it (rule 10.8).
+
+        Their tokens stop working and their connections are closed. A client that removes its own device ends with
+        `Replaced`.
 
         Args:
-            device: the device's name. With one's own, this client ends with `Replaced`.
+            device: the device's name. Devices whose names begin with it and `/` are removed as well.
 
         Raises:
-            RequestRefused: the server does not do it.
+            RequestRefused: the server refused the request.
             TwotickError: the client has ended.
-            ValueError: that cannot be a device's name.
+            ValueError: `device` cannot be the name of a device.
         """
-        await self._ask(Verb.REVOKE, device_name(device), ident=b"")
+        await self._requests.ask(Verb.REVOKE, encode_device(device), ident=b"")
 
 
-def device_name(name: str) -> bytes:
-    """Give a device's name as it is written in frames (rule 10.6).
+def encode_device(name: str) -> bytes:
+    """Return the bytes of a device's name (rule 10.6).
 
     Raises:
-        ValueError: no device can be called that.
+        ValueError: it cannot be the name of a device.
     """
     if not _DEVICE.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be the name of a device")
+        raise ValueError(
+            f"{name!r} cannot be the name of a device: take 1 to 64 letters, digits, '.', '_', '-' and '/'"
+        )
     return name.encode()

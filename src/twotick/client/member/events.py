@@ -1,68 +1,87 @@
-"""What a member gets to see besides messages: entries of the log (docs/protocol.md, section 11), and passing news."""
+"""The entries of a member's log (docs/protocol.md, section 11), and events without an entry (rules 12.6 and 15.4)."""
 
 from datetime import datetime
 from enum import Enum, IntEnum, StrEnum
 from typing import Protocol
 
-from twotick.client.errors import NotDelivered, ProtocolError
-from twotick.wire import Head
+from twotick.client.member.headers import as_text
 
 
 class State(IntEnum):
-    """What is known of a message. The first four follow one another; `FAILED` may take the place of any later one."""
+    """How far a message has got. The first four follow one another; `FAILED` may replace any later one (rule 11.6)."""
 
     QUEUED = 0
     """It waits in the outbox."""
     ACCEPTED = 1
-    """The server has it on disk: it will arrive (rule 11.6)."""
+    """The server has it on disk: it will arrive."""
     DELIVERED = 2
-    """A device of the recipient has it; of every recipient, if it was sent to a room."""
+    """A device of the recipient has it. In a room: a device of every recipient."""
     READ = 3
     """The recipient has read it."""
     FAILED = 4
     """The recipient does not have it, and will not get it."""
 
 
+class Presence(StrEnum):
+    """Whether a member is at the keyboard (rule 15.2)."""
+
+    HERE = "here"
+    AWAY = "away"
+    """Connected, but not at the keyboard."""
+    GONE = "gone"
+    """Not connected, or not visible to this member."""
+
+
 class Decision(Enum):
-    """What the program has said about an entry."""
+    """What the program decided about an entry."""
 
     TAKEN = "taken"
     REFUSED = "refused"
 
 
-class Owner(Protocol):
-    """To whom entries report. That is the client."""
+class EntryOwner(Protocol):
+    """The client to which an entry belongs, and which sends its acknowledgement."""
 
     async def decided(self, entry: "Entry") -> None:
-        """The program has decided on an entry."""
+        """Acknowledge or refuse entries, now that the program has decided about one more.
+
+        Args:
+            entry: the entry, with its decision.
+        """
         ...
 
     async def mark_read(self, sender: str, seq: int) -> None:
-        """The program says that the messages from a user, or in a room, were read, up to one."""
+        """Tell the server that the member has read the messages of a conversation (rules 11.8 and 12.9).
+
+        Args:
+            sender: the user or room.
+            seq: the number, in the member's log, of the last message that was read.
+        """
         ...
 
 
 class Entry:
-    """An entry of the member's log.
+    """An entry of the member's log, or an event that is not in the log.
 
     Attributes:
-        seq: its number in the log; 0 for what is no entry, such as `StatusEvent`, and need not be acknowledged.
+        seq: its number in the log; 0 for an event that is not in the log and need not be acknowledged.
         name: the name in its frame.
-        decision: what the program has said about it; None as long as it has not.
+        decision: what the program decided about it; None until then.
     """
 
     __slots__ = ("_owner", "decision", "name", "seq")
 
-    def __init__(self, owner: Owner, seq: int, name: bytes) -> None:
+    def __init__(self, owner: EntryOwner, seq: int, name: bytes) -> None:
         self._owner = owner
         self.seq = seq
         self.name = name
         self.decision: Decision | None = None
 
     async def ack(self) -> None:
-        """Say that this device has the entry, which the server is told as soon as it has all before it (rule 11.3).
+        """Acknowledge the entry: this device has it (rule 11.3).
 
-        Does nothing if that is decided already. While the connection is away it is told later.
+        The server learns of it when all earlier entries are acknowledged as well, and once the connection is back if it
+        is lost. Does nothing if the entry is acknowledged or refused already.
 
         Raises:
             TwotickError: the client has ended.
@@ -76,20 +95,20 @@ class Entry:
 
 
 class ReceiptEvent(Entry):
-    """What became of a message that the member has sent on another device, or before this client was made.
+    """A message that was sent on another device, or before this client was made, has reached a further state.
 
-    `READ` stands for all messages to the same recipient before this one as well (rule 11.8).
+    `READ` applies to all earlier messages to the same recipient as well (rule 11.8).
 
     Attributes:
         id: the message's Id.
-        recipient: whom it was for; empty where the server does not say (failures).
-        state: what became of it.
-        reason: if it failed, why.
+        recipient: the user or room it was sent to; empty if it failed and the server does not say.
+        state: the state that it has reached.
+        reason: why it failed; empty otherwise.
     """
 
     __slots__ = ("id", "reason", "recipient", "state")
 
-    def __init__(self, owner: Owner, seq: int, name: bytes, ident: str, state: State, reason: str) -> None:
+    def __init__(self, owner: EntryOwner, seq: int, name: bytes, ident: str, state: State, reason: str) -> None:
         super().__init__(owner, seq, name)
         self.id = ident
         self.recipient = as_text(name)
@@ -101,16 +120,16 @@ class ReceiptEvent(Entry):
 
 
 class ReadEvent(Entry):
-    """The member has read messages on another device.
+    """The member has read messages on another device (rule 11.8).
 
     Attributes:
-        sender: whose messages; a room's name for those in a room.
-        up_to: the number in the log of the last one of them.
+        sender: the user or room whose messages were read.
+        up_to: the number, in the log, of the last message that was read.
     """
 
     __slots__ = ("sender", "up_to")
 
-    def __init__(self, owner: Owner, seq: int, name: bytes, up_to: int) -> None:
+    def __init__(self, owner: EntryOwner, seq: int, name: bytes, up_to: int) -> None:
         super().__init__(owner, seq, name)
         self.sender = as_text(name)
         self.up_to = up_to
@@ -119,27 +138,18 @@ class ReadEvent(Entry):
         return f"ReadEvent(seq={self.seq}, sender={self.sender!r}, up_to={self.up_to})"
 
 
-class Presence(StrEnum):
-    """Whether somebody is there (rule 15.1)."""
-
-    HERE = "here"
-    AWAY = "away"
-    """Connected, but not at the keys."""
-    GONE = "gone"
-
-
 class StatusEvent(Entry):
-    """Somebody comes, goes, or has gone away from the keys (rule 15.1); told once `status` was asked for.
+    """The presence of another member has changed (rule 15.1). Comes only after a call of `MemberClient.status`.
 
     Attributes:
-        user: who.
-        state: where they are now.
-        since: since when; None if that is not known.
+        user: the other member's name.
+        state: the new presence.
+        since: since when; None if the server does not know.
     """
 
     __slots__ = ("since", "state", "user")
 
-    def __init__(self, owner: Owner, name: bytes, state: Presence, since: datetime | None) -> None:
+    def __init__(self, owner: EntryOwner, name: bytes, state: Presence, since: datetime | None) -> None:
         super().__init__(owner, 0, name)
         self.user = as_text(name)
         self.state = state
@@ -150,16 +160,18 @@ class StatusEvent(Entry):
 
 
 class TypingEvent(Entry):
-    """Somebody types: to be shown for 6 s at most (rule 15.3); told once `status` was asked for.
+    """Another member is typing (rule 15.3). Comes only after a call of `MemberClient.status`.
+
+    Show it for at most 6 s.
 
     Attributes:
-        sender: who.
-        room: in which room; empty if it is to the member.
+        sender: the other member's name.
+        room: the room in which they type; empty if they type to this member.
     """
 
     __slots__ = ("room", "sender")
 
-    def __init__(self, owner: Owner, name: bytes, room: str) -> None:
+    def __init__(self, owner: EntryOwner, name: bytes, room: str) -> None:
         super().__init__(owner, 0, name)
         self.sender = as_text(name)
         self.room = room
@@ -169,18 +181,18 @@ class TypingEvent(Entry):
 
 
 class ProgressEvent(Entry):
-    """So many members of a room have a message that the member has sent (rule 12.6) from elsewhere than this client.
+    """More members of a room have a message that was sent on another device, or before this client (rule 12.6).
 
     Attributes:
-        room: the room.
+        room: the room's name.
         id: the message's Id.
-        have: how many have it.
-        of: how many it went to.
+        have: how many members have the message.
+        of: how many members it was sent to.
     """
 
     __slots__ = ("have", "id", "of", "room")
 
-    def __init__(self, owner: Owner, name: bytes, ident: str, have: int, of: int) -> None:
+    def __init__(self, owner: EntryOwner, name: bytes, ident: str, have: int, of: int) -> None:
         super().__init__(owner, 0, name)
         self.room = as_text(name)
         self.id = ident
@@ -189,35 +201,3 @@ class ProgressEvent(Entry):
 
     def __repr__(self) -> str:
         return f"ProgressEvent({self.room!r}, id={self.id!r}, {self.have} of {self.of})"
-
-
-def as_text(value: bytes) -> str:
-    """Bytes as text; what is not UTF-8 shows as U+FFFD."""
-    return value.decode("utf-8", "replace")
-
-
-def number(head: Head, header: bytes) -> int:
-    """A header that is a positive number; 0 if there is none.
-
-    Raises:
-        ProtocolError: it is something else.
-    """
-    digits = head.headers.get(header)
-    if digits is None:
-        return 0
-    if not digits.isdigit() or len(digits) > 18:
-        raise ProtocolError(f"the server sent a header {as_text(header)} that is no number")
-    return int(digits)
-
-
-def failure(head: Head) -> NotDelivered:
-    """The exception for an ERROR that says what became of a message."""
-    return NotDelivered(as_text(head.headers.get(b"reason", b"")) or "the recipient does not have the message")
-
-
-def moment(text: str) -> datetime | None:
-    """A time as it is written in frames; None for what is no time."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None

@@ -1,12 +1,13 @@
-"""Files, sent and fetched in pieces (docs/protocol.md, section 16).
+"""Upload and download files in pieces (docs/protocol.md, section 16).
 
-Theory of operation. Pieces are questions like others: when the connection is lost, those on their way are asked again
-on the next one, and a piece that the server has already changes nothing. Several are on their way at once, so that a
-distant server does not cost a pause for each.
+Theory of operation. Each piece is a request of its own: if the connection is lost, the client repeats the requests
+without an answer on the next one, and a piece that the server has already changes nothing. Several requests are
+unanswered at once, so that the distance to the server does not cost a pause for each piece.
 
-To go on after a new start, a file must be announced with the Id that it had before. That is derived from the file
-itself, and a number: a file belongs to one message, so what the server has whole already may be another message's, and
-the next number is tried. A file that goes out at once needs none of that.
+To resume after a restart of the program, the client must announce the file with the Id that it had before. The Id is
+therefore derived from the file itself, and a number. A file belongs to one message, so if the server has the whole file
+already, it may belong to another message, and the client tries the next number. A file that fits into the first
+requests is not resumed, and gets a random Id.
 """
 
 import asyncio
@@ -22,32 +23,32 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from twotick.client.errors import FileMismatch, ProtocolError
-from twotick.client.member.events import as_text, number
+from twotick.client.member.headers import as_text, number
 from twotick.client.member.messages import FileInfo
-from twotick.client.member.request import Answer, Asker
+from twotick.client.member.request import Answer, RequestMethods
 from twotick.wire import Verb
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with how many bytes are done, and how many there are."""
+"""Called with the number of bytes that are done, and the size of the file in bytes."""
 
 _PIECES = 4
-"""Pieces on their way at once."""
+"""How many pieces may be unanswered at once."""
 
 _PIECE = 65536
-"""The bytes that are asked for at once (rule 16.4)."""
+"""The size of the pieces of a download, in bytes (rule 16.4)."""
 
 _LONGEST_PIECE = 1 << 20
-"""The longest piece that a server may want, in bytes."""
+"""The largest piece of an upload that the client accepts from a server, in bytes."""
 
 _COPIES = 10_000
-"""How often a file may have been sent within the 30 days for which a server keeps it."""
+"""How often the same file can be sent within the 30 days for which a server keeps it (rule 16.5)."""
 
 _READ = 1 << 20
-"""The bytes that are read at once to compute a hash."""
+"""How many bytes are read at once to compute a hash."""
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f/]{1,255}")
 _LONGEST_NAME = 255
-"""Bytes of UTF-8 (rule 16.1)."""
+"""The longest name, in bytes of UTF-8 (rule 16.1)."""
 
 _KEY = re.compile(r"[!-~]{1,200}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -56,146 +57,163 @@ _T = TypeVar("_T")
 
 
 class _Digest(Protocol):
-    """A hash that is being computed."""
+    """A hash in progress, as `hashlib` makes it."""
 
     def update(self, data: bytes, /) -> None: ...
 
     def hexdigest(self) -> str: ...
 
 
-def _nobody_asks(done: int, size: int) -> None:
-    """In place of a progress callback."""
+def _ignore_progress(done: int, size: int) -> None:
+    """Ignore the progress of a transfer."""
 
 
-class FileMethods(Asker):
-    """What a client can do with files. While the connection is away, it waits and goes on where it was."""
+class FileMethods(RequestMethods):
+    """The methods of `MemberClient` for files. While the connection is lost, they wait for the next, and resume."""
 
     def __init__(self) -> None:
         self._uploading = asyncio.Lock()
 
-    async def upload(self, path: Path, *, name: str | None = None, progress: Progress = _nobody_asks) -> FileInfo:
-        """Bring a file to the server, for `send(..., file=...)`. One file at a time: others wait for their turn.
+    async def upload(self, path: Path, *, name: str | None = None, progress: Progress = _ignore_progress) -> FileInfo:
+        """Upload a file, to send it with `send(..., file=...)` (rules 16.1 and 16.2).
 
-        It is read in pieces. What the server has of it already, from before the connection was lost or the program was
-        ended, is not sent again.
+        The file is read and sent in pieces. Pieces that the server has already, from before the connection was lost or
+        the program was restarted, are not sent again. Only one file is uploaded at a time; further calls wait.
 
         Args:
-            path: the file.
-            name: what it is called for others; None for the name that it has.
-            progress: called as it goes on.
+            path: the path of the file.
+            name: the name that recipients see; None for the file's own name.
+            progress: called after each step with the number of bytes that the server has, and the size of the file.
 
         Returns:
-            What is to be sent; it can go with one message, within a day.
+            The description of the file, for the option `file` of one message. The message must be sent within a day.
 
         Raises:
-            RequestRefused: the server does not take it; for example, it is too large.
-            FileMismatch: it has changed meanwhile.
-            OSError: it cannot be read.
+            RequestRefused: the server refused the file, for example because it is too large.
+            FileMismatch: the file changed during the upload.
+            OSError: the file cannot be read.
             TwotickError: the client has ended.
-            ValueError: it cannot be called that.
+            ValueError: `name` cannot be the name of a file (rule 16.1).
         """
         name = path.name if name is None else name
         if name in (".", "..") or not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > _LONGEST_NAME:
-            raise ValueError(f"a file cannot be called {name!r}")
+            raise ValueError(f"{name!r} cannot be the name of a file: take at most {_LONGEST_NAME} bytes without '/'")
         async with self._uploading:
-            descriptor = await _in_thread(_open_to_read, path)
+            descriptor = await _run_in_thread(_open_to_read, path)
             try:
-                file, ident = await _in_thread(_described, descriptor, path, name)
+                file, ident = await _run_in_thread(_describe, descriptor, path, name)
                 return await self._upload(descriptor, file, ident, progress)
             finally:
                 os.close(descriptor)
 
     async def _upload(self, descriptor: int, file: FileInfo, ident: str, progress: Progress) -> FileInfo:
+        """Upload a file that is open.
+
+        Args:
+            descriptor: the open file.
+            file: its description, without a key.
+            ident: the beginning of its Id.
+            progress: see `upload`.
+        """
         for copy in range(_COPIES):
             key, have, piece = await self._announce(file, f"{ident}-{copy}")
             if have < file.size or not file.size:
                 break
         else:
-            raise ProtocolError("the server says that it has had this file too often")
+            raise ProtocolError("the server says that this file was sent too often: rename it, and send it again")
         progress(have, file.size)
         while have < file.size:
             offsets = range(have, min(have + _PIECES * piece, file.size), piece)
-            data = await _in_thread(os.pread, descriptor, _PIECES * piece, have)
+            data = await _run_in_thread(os.pread, descriptor, _PIECES * piece, have)
             if len(data) < min(_PIECES * piece, file.size - have):
-                raise FileMismatch("the file has become shorter while it was read")
+                raise FileMismatch("the file became shorter while it was read: send it again when it does not change")
             pieces = [data[offset - have : offset - have + piece] for offset in offsets]
             answers = await _all([self._put(key, offset, each) for offset, each in zip(offsets, pieces, strict=True)])
             has = max(number(answer.head, b"have") for answer in answers)
             if not have < has <= file.size:
-                raise ProtocolError("the server does not go on with a file")
+                raise ProtocolError("the server sent a wrong count of the bytes that it has of a file")
             have = has
             progress(have, file.size)
         return FileInfo(key, file.name, file.size, file.hash)
 
     async def _announce(self, file: FileInfo, ident: str) -> tuple[str, int, int]:
-        """Announce a file; its key, how much of it the server has, and how many bytes it wants at once."""
+        """Announce a file.
+
+        Args:
+            file: its description, without a key.
+            ident: its Id.
+
+        Returns:
+            The file's key, how many bytes of it the server has, and the size of the pieces to send, in bytes.
+        """
         name, digest = file.name.encode(errors="replace"), file.hash.encode()
         headers: dict[str, bytes | int | None] = {"Name": name, "Size": file.size, "Hash": digest}
-        head = (await self._ask(Verb.FILE, b"", headers, ident=ident.encode(), duplex=False)).head
+        head = (await self._requests.ask(Verb.FILE, b"", headers, ident=ident.encode(), device_only=False)).head
         key, piece = as_text(head.name), number(head, b"piece")
         if not _KEY.fullmatch(key) or not 0 < piece <= _LONGEST_PIECE:
-            raise ProtocolError("the server says of a file what makes no sense")
+            raise ProtocolError("the server sent a malformed key or piece size for a file")
         return key, number(head, b"have"), piece
 
     async def _put(self, key: str, offset: int, data: bytes) -> Answer:
-        return await self._ask(Verb.PIECE, key.encode(), {"Offset": offset}, body=data, duplex=False)
+        return await self._requests.ask(Verb.PIECE, key.encode(), {"Offset": offset}, body=data, device_only=False)
 
-    async def download(self, file: FileInfo, path: Path, *, progress: Progress = _nobody_asks) -> None:
-        """Fetch a file that came with a message.
+    async def download(self, file: FileInfo, path: Path, *, progress: Progress = _ignore_progress) -> None:
+        """Download a file that came with a message (rule 16.4).
 
-        It is written to a file beside `path` whose name ends in `.part`, from where it goes on if it was interrupted,
-        and gets its name once it is whole and its hash is right. No other file is ever overwritten.
+        The content is first written to a file beside `path` whose name ends in `.part`. If the download is interrupted,
+        a later call resumes it from there. When the file is complete and its hash is correct, it is renamed to `path`.
+        An existing file is never overwritten.
 
         Args:
-            file: which (`MemberMessage.file`).
-            path: where to put it. Never make this from `FileInfo.name` as it is: others have chosen that.
-            progress: called as it goes on.
+            file: the file, from `MemberMessage.file`.
+            path: the path of the new file. Do not use `FileInfo.name` as a path without a check: the sender chose it.
+            progress: called after each step with the number of bytes that are done, and the size of the file.
 
         Raises:
-            RequestRefused: the server does not give it, or does not have it any more.
-            FileMismatch: what came is not what was announced; it is thrown away.
-            FileExistsError: there is something at that path.
-            OSError: it cannot be written, or another program fetches it at the moment.
+            RequestRefused: the member may not have the file, or the server does not have it any more.
+            FileMismatch: the content differs from the description; it was deleted.
+            FileExistsError: there is a file at `path` already.
+            OSError: the file cannot be written, or another program is downloading it.
             TwotickError: the client has ended.
         """
         if not _KEY.fullmatch(file.key) or not _HASH.fullmatch(file.hash):
-            raise FileMismatch("the message does not say properly which file it is")
+            raise FileMismatch("the message does not describe its file properly")
         part = path.with_name(f"{path.name}.{file.hash[:8]}.part")
-        descriptor = await _in_thread(_open_part, part, path, file.size)
+        descriptor = await _run_in_thread(_open_part, part, path, file.size)
         try:
-            digest, have = await _in_thread(_hashed, descriptor, file.size)
+            digest, have = await _run_in_thread(_hash, descriptor, file.size)
             progress(have, file.size)
             while have < file.size:
                 data = await self._get(file, have)
                 digest.update(data)
-                await _in_thread(_write, descriptor, data, have)
+                await _run_in_thread(_write, descriptor, data, have)
                 have += len(data)
                 progress(have, file.size)
             if digest.hexdigest() != file.hash:
                 part.unlink()
-                raise FileMismatch("the file came damaged, or is not the one that was announced")
-            await _in_thread(_give_name, descriptor, part, path)
+                raise FileMismatch("the file was damaged on its way, and was deleted: download it again")
+            await _run_in_thread(_rename, descriptor, part, path)
         finally:
             os.close(descriptor)
 
     async def _get(self, file: FileInfo, offset: int) -> bytes:
-        """The next pieces of a file, as far as they are asked for at once."""
+        """Return the next pieces of a file, as many as may be unanswered at once."""
         offsets = range(offset, min(offset + _PIECES * _PIECE, file.size), _PIECE)
         lengths = [min(_PIECE, file.size - each) for each in offsets]
         answers = await _all(
             [
-                self._ask(Verb.PIECE, file.key.encode(), {"Offset": each, "Length": length}, duplex=False)
+                self._requests.ask(Verb.PIECE, file.key.encode(), {"Offset": each, "Length": length}, device_only=False)
                 for each, length in zip(offsets, lengths, strict=True)
             ]
         )
         for answer, each, length in zip(answers, offsets, lengths, strict=True):
             if number(answer.head, b"offset") != each or len(answer.body) != length:
-                raise FileMismatch("the server has another file than was announced")
+                raise FileMismatch("the server sent another part of the file than was asked for")
         return b"".join(answer.body for answer in answers)
 
 
-async def _in_thread(do: Callable[..., _T], *values: Any) -> _T:
-    """Let a thread wait for the disk; it has ended when this returns, also when it is cancelled."""
+async def _run_in_thread(do: Callable[..., _T], *values: Any) -> _T:
+    """Run a function in a thread. The thread has ended when this returns, also if the call is cancelled."""
     doing = asyncio.ensure_future(asyncio.to_thread(do, *values))
     try:
         return await asyncio.shield(doing)
@@ -205,7 +223,7 @@ async def _in_thread(do: Callable[..., _T], *values: Any) -> _T:
 
 
 async def _all(asking: list[Coroutine[Any, Any, Answer]]) -> list[Answer]:
-    """All answers; the first that is refused is raised when none is waited for any more."""
+    """Wait for all answers, and raise the first error when every request is done."""
     answers = await asyncio.gather(*asking, return_exceptions=True)
     for answer in answers:
         if isinstance(answer, BaseException):
@@ -213,23 +231,23 @@ async def _all(asking: list[Coroutine[Any, Any, Answer]]) -> list[Answer]:
     return [answer for answer in answers if not isinstance(answer, BaseException)]
 
 
-# What threads do
+# Run in threads
 
 
 def _open_to_read(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # it may be a pipe that nobody writes to
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # do not wait for the writer of a pipe
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "that is no file with content", str(path))
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     return descriptor
 
 
-def _described(descriptor: int, path: Path, name: str) -> tuple[FileInfo, str]:
-    """A file as it is announced, without a key; and how its Id begins. It is any Id for what goes out at once."""
+def _describe(descriptor: int, path: Path, name: str) -> tuple[FileInfo, str]:
+    """Return the description of a file, without a key, and the beginning of its Id."""
     status = os.fstat(descriptor)
-    digest, size = _hashed(descriptor, status.st_size)
+    digest, size = _hash(descriptor, status.st_size)
     if size < status.st_size:
-        raise FileMismatch("the file has become shorter while it was read")
+        raise FileMismatch("the file became shorter while it was read: send it again when it does not change")
     file = FileInfo("", name, size, digest.hexdigest())
     if size <= _PIECES * _PIECE:
         return file, secrets.token_hex(16)
@@ -237,8 +255,8 @@ def _described(descriptor: int, path: Path, name: str) -> tuple[FileInfo, str]:
     return file, hashlib.sha256(what.encode(errors="replace")).hexdigest()[:32]
 
 
-def _hashed(descriptor: int, most: int) -> tuple[_Digest, int]:
-    """The hash of a file's first bytes, and how many there are."""
+def _hash(descriptor: int, most: int) -> tuple[_Digest, int]:
+    """Return the hash of the first `most` bytes of a file, and how many there are."""
     digest = hashlib.sha256()
     done = 0
     while done < most and (data := os.pread(descriptor, min(_READ, most - done), done)):
@@ -255,7 +273,7 @@ def _open_part(part: Path, path: Path, size: int) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise OSError(errno.EAGAIN, "another program fetches it", str(part)) from None
+        raise OSError(errno.EAGAIN, "another program is downloading it", str(part)) from None
     if os.fstat(descriptor).st_size > size:
         os.ftruncate(descriptor, size)
     return descriptor
@@ -267,10 +285,10 @@ def _write(descriptor: int, data: bytes, offset: int) -> None:
         data, offset = data[done:], offset + done
 
 
-def _give_name(descriptor: int, part: Path, path: Path) -> None:
-    """Move a file to its place, if there is nothing."""
+def _rename(descriptor: int, part: Path, path: Path) -> None:
+    """Rename a complete file, unless there is a file with that name."""
     os.fsync(descriptor)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # nobody else can take the place now
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # reserves the name
     try:
         part.replace(path)
     except OSError:

@@ -1,17 +1,18 @@
-"""Which entries a device has, gives to the program, and may acknowledge (docs/protocol.md, rules 11.2 to 11.5).
+"""The entries that a device has received and may acknowledge (docs/protocol.md, rules 11.2 to 11.5).
 
-Theory of operation. Entries come in the order of their numbers, and an acknowledgement stands for all before it. So
-entries wait in `_entries` until all before them are decided, and then one answer covers as many as it can. A decision
-may come while the connection is away, and an answer may be lost with it. Therefore
+Theory of operation. Entries come in the order of their numbers, and an acknowledgement covers all earlier ones. So
+each entry waits in `_entries` until all entries before it are decided; one answer then covers as many as possible. The
+program may decide while the connection is lost, and an answer may be lost with the connection. Therefore
 
-- what the program has not taken when the connection is lost is forgotten: it comes again, unless it has expired;
-- what it has taken and not decided is kept, and recognised by its number when it comes again;
-- what it has decided is answered again when it comes again. The server is told on registration that we have all up to
-  a number, which saves it from sending most of that. A refusal cannot be told like that, so the number stays below
-  the first refusal that may be lost.
+- entries that the program had not taken when the connection was lost are forgotten: the server sends them again, unless
+  they have expired;
+- entries that the program has taken but not decided are kept, and recognised by their numbers when they come again;
+- entries that the program has decided are answered again when they come again. At registration the client tells the
+  server the number up to which it has everything, which saves it from receiving most of these again. A refusal cannot
+  be reported that way, so this number stays below the first refusal that may have been lost.
 
-News are not entries: who is here, who types. What is newer takes the place of what is older, and the program is given
-them when there are no entries.
+Events are not entries: who is here, who is typing. A newer event replaces an older one about the same thing, and the
+program gets events only when no entry waits.
 """
 
 import asyncio
@@ -23,54 +24,54 @@ from twotick.client.member.events import Decision, Entry
 from twotick.wire import Verb, error, frame
 
 _REFUSALS = 1024
-"""Refusals that are remembered until the server has certainly heard of them."""
+"""How many refusals are remembered until the server has certainly received them."""
 
-_NEWS = 4096
-"""News that wait for the program; with more, the oldest are forgotten."""
+_EVENTS = 4096
+"""How many events may wait for the program. With more, the oldest are forgotten."""
 
 
 class Inbox:
-    """What has come to a device.
+    """What a device has received.
 
     Args:
         name: the member's name.
 
     Attributes:
-        acknowledged: everything up to this number is decided.
-        arrived: set when there is something to take; whoever waits clears it.
+        acknowledged: the number up to which every entry is decided.
+        arrived: set when there is something to take. Callers that wait for it clear it.
     """
 
     def __init__(self, name: bytes) -> None:
         self._name = name
-        self._entries: dict[int, Entry] = {}  # by number and in the order of it; not answered yet
+        self._entries: dict[int, Entry] = {}  # not answered yet, by number and in the order of the numbers
         self._untaken: deque[Entry] = deque()
-        self._news: OrderedDict[Hashable, Entry] = OrderedDict()
+        self._events: OrderedDict[Hashable, Entry] = OrderedDict()
         self._refusals: dict[int, None] = {}
-        self._last = 0  # the newest that came on this connection
-        self._most = 0
+        self._last = 0  # the newest entry that came on this connection
+        self._most = 0  # how many entries may be unanswered
         self.acknowledged = 0
         self.arrived = asyncio.Event()
 
     # Connections
 
     def resume(self) -> int:
-        """The number up to which the server need not send anything again (rule 11.5)."""
+        """Return the number up to which the server need not send entries again (rule 11.5)."""
         return min(self.acknowledged, *(seq - 1 for seq in self._refusals)) if self._refusals else self.acknowledged
 
     def opened(self, cursor: int, asked: int, window: int) -> bool:
-        """A connection is registered.
+        """Prepare for the entries of a new connection.
 
         Args:
-            cursor: up to where the device has everything, as the server says.
-            asked: what `resume` gave when it was asked; 0 if it was not.
-            window: how many entries the server may send before the first is answered.
+            cursor: the number up to which the device has every entry, according to the server (rule 11.2).
+            asked: the number that the client gave at registration; 0 if it gave none.
+            window: how many entries the server may send before it waits for the first acknowledgement.
 
         Returns:
-            False if the log is another one than before, so that numbers mean something else now.
+            Whether the log is the same as before. If it is not, its numbers have another meaning now.
         """
         same = cursor >= asked
         if not same:
-            # A cursor never goes back, except with a log that has lost its end or is a new one.
+            # A cursor never goes back, so the log has lost its end, or is a new one.
             self._entries.clear()
             self._refusals.clear()
             self.acknowledged = cursor
@@ -82,8 +83,8 @@ class Inbox:
         return same
 
     def lost(self) -> None:
-        """The connection is gone."""
-        self._news.clear()
+        """Forget what the server will send again on the next connection."""
+        self._events.clear()
         first = next((entry.seq for entry in self._untaken if entry.seq), None)
         if first is not None:
             self._untaken = deque(entry for entry in self._untaken if not entry.seq)
@@ -92,16 +93,16 @@ class Inbox:
     # Entries
 
     def arrive(self, entry: Entry) -> bytes:
-        """An entry came, or what the client has to tell by itself (number 0).
+        """Take in an entry from the server, or one that the client made itself (number 0).
 
         Args:
-            entry: the entry; one that is decided already is not given to the program.
+            entry: the entry. One that is decided already is not given to the program.
 
         Returns:
-            What to answer now.
+            The frames to answer now.
 
         Raises:
-            ProtocolError: it should not have come.
+            ProtocolError: the server must not send this entry now.
         """
         seq = entry.seq
         if not seq:
@@ -110,7 +111,7 @@ class Inbox:
         if seq <= self._last:
             raise ProtocolError("the server sent the entries of the log out of order")
         for older in [older for older in self._entries if self._last < older < seq]:
-            del self._entries[older]  # it did not come again: it has expired
+            del self._entries[older]  # it did not come again, so it has expired
         self._last = seq
         if seq <= self.acknowledged:
             refused = seq in self._refusals
@@ -119,7 +120,7 @@ class Inbox:
             if self._entries and seq < next(reversed(self._entries)):
                 raise ProtocolError("the server sent an entry of the log that was not there before")
             if len(self._entries) >= self._most:
-                raise ProtocolError("the server sent more than its window allows")
+                raise ProtocolError("the server sent more entries than its window allows")
             self._entries[seq] = entry
             if entry.decision is None:
                 self._give(entry)
@@ -129,31 +130,31 @@ class Inbox:
         self._untaken.append(entry)
         self.arrived.set()
 
-    def hear(self, news: Entry, about: Hashable) -> None:
-        """There is something to tell that is no entry.
+    def notify(self, event: Entry, about: Hashable) -> None:
+        """Take in an event.
 
         Args:
-            news: what.
-            about: takes the place of what was told about the same.
+            event: the event.
+            about: what it is about. It replaces an earlier event about the same.
         """
-        self._news.pop(about, None)
-        self._news[about] = news
-        if len(self._news) > _NEWS:
-            self._news.popitem(last=False)
+        self._events.pop(about, None)
+        self._events[about] = event
+        if len(self._events) > _EVENTS:
+            self._events.popitem(last=False)
         self.arrived.set()
 
-    def forget(self, about: Hashable) -> None:
-        """What was told about something is not true any more."""
-        self._news.pop(about, None)
+    def drop_event(self, about: Hashable) -> None:
+        """Forget the event about something, because it is out of date."""
+        self._events.pop(about, None)
 
     def take(self) -> Entry | None:
-        """The next entry for the program; None if there is none."""
+        """Return the next entry or event for the program; None if there is none."""
         if self._untaken:
             return self._untaken.popleft()
-        return self._news.popitem(last=False)[1] if self._news else None
+        return self._events.popitem(last=False)[1] if self._events else None
 
     def answers(self) -> bytes:
-        """What to answer, now that something was decided (rules 11.3 and 11.4)."""
+        """Return the frames to answer, now that the program has decided about an entry (rules 11.3 and 11.4)."""
         answers = b""
         received: Entry | None = None
         while self._entries:

@@ -1,4 +1,4 @@
-"""How a member's client is made."""
+"""Connect as a member."""
 
 import base64
 import contextlib
@@ -8,9 +8,10 @@ from pathlib import Path
 
 from twotick.client.address import DEFAULT_SERVER, parse_server
 from twotick.client.errors import MalformedName, TwotickError
-from twotick.client.member.client import MemberClient, Registration
-from twotick.client.member.devices import device_name
+from twotick.client.member.client import MemberClient
+from twotick.client.member.devices import encode_device
 from twotick.client.member.limits import MemberLimits
+from twotick.client.member.session import ClientSession, Registration
 from twotick.client.trust.known_servers import KnownServers
 from twotick.net import is_loopback
 from twotick.wire import Side, is_name
@@ -18,8 +19,8 @@ from twotick.wire import Side, is_name
 _PRINTABLE = re.compile(r"[!-~]{1,256}")
 
 
-def _nobody_asks(problem: TwotickError | None) -> None:
-    """In place of `on_connection`."""
+def _ignore_connection(problem: TwotickError | None) -> None:
+    """Ignore that the connection was lost, or is back."""
 
 
 @contextlib.asynccontextmanager
@@ -40,52 +41,49 @@ async def join(
     on_connection: Callable[[TwotickError | None], None] | None = None,
     limits: MemberLimits | None = None,
 ) -> AsyncGenerator[MemberClient, None]:
-    """Be a member on a device: `async with twotick.join("alice", token=...) as me:`.
+    """Connect as a member, on a device: `async with twotick.join("alice", token=...) as me:`.
 
-    The connection comes back by itself when it is lost. What is sent in the meantime goes out then, and nothing that
-    comes is given to the program twice.
+    If the connection is lost, the client reconnects by itself. Messages that are sent meanwhile wait in the outbox, and
+    the program receives nothing twice.
 
     Args:
         name: the member's name.
-        server: `HOST:PORT`.
-        token: the device's token; or else
+        server: the server's address, as `HOST:PORT`.
+        token: the device's token. Give a token or a password.
         password: the member's password.
-        device: the device's name; None for the one that the token is for, or `main` with a password (rule 10.6).
-        sign_up: `yes`, or an invitation, to make the name a member's with that password (rule 10.3).
-        window: how many entries the server may send before the first is acknowledged.
-        send_only: receive nothing. Any number of such connections may be open at once (rule 9.1), but once the
-            connection is lost nobody tells what becomes of the messages that were accepted on it.
-        outbox: a file for messages that the server has not accepted yet, so that they survive this process; None to
-            keep them in memory.
-        wait_for_server: do not fail if the server cannot be reached at first; needs `outbox`.
-        tls: whether to connect with TLS; None for: unless the server is on this machine.
-        known_servers: the servers that are known by their certificates; None for the user's.
-        on_connection: called with None when there is a connection, and with the reason when there is none (any more),
-            also for each attempt to connect again that fails. What it raises ends the client.
-        limits: bounds of the client.
+        device: the device's name; None for the device of the token, or for `main` with a password (rule 10.6).
+        sign_up: `yes`, or an invitation code, to register the name as a new member with the password (rule 10.3).
+        window: how many entries the server may send before it waits for the first acknowledgement.
+        send_only: only send, and receive nothing. A member may have any number of such connections at once (rule 9.1).
+            If the connection is lost, the states of the messages that were accepted on it will not be known.
+        outbox: a file that keeps messages until the server has accepted them, so that they survive the end of the
+            program; None to keep them in memory.
+        wait_for_server: do not fail if the server cannot be reached at first. Needs `outbox`.
+        tls: whether to connect with TLS; None for TLS unless the server is on this machine.
+        known_servers: the servers whose certificates are known; None for those of the user.
+        on_connection: called with None when there is a connection, and with the reason when the connection is lost or
+            an attempt to reconnect fails. An exception that it raises ends the client.
+        limits: the limits of the client; None for the defaults.
 
     Returns:
-        A context manager for the client, which leaves at the end.
+        An asynchronous context manager. It gives the connected client, and closes it at the end.
 
     Raises:
-        MalformedName: nobody can have that name.
-        NotAuthenticated: the name, password or token is wrong, or sign-up is refused.
-        TooManyRequests: there were too many attempts; wait for as many seconds as it says.
-        NameTaken: a name that is to be signed up is in use.
-        ServerUnreachable: there is no server, or it does not answer.
-        TrustError: the server may not be the one that it should be.
-        NotEncrypted: the password or token would have gone over a connection that others can read; it was not sent.
-        NotRegistered: the server has no members.
-        ProtocolError: it does not speak this protocol.
-        OutboxError: the file for the outbox cannot be used.
-        ValueError: an argument makes no sense.
+        MalformedName: the name is not well formed.
+        NotAuthenticated: the name, password or token is wrong, or the server refused the sign-up.
+        TooManyRequests: there were too many attempts. Wait for the number of seconds in `retry_after`.
+        NameTaken: the name for a sign-up is in use.
+        ServerUnreachable: no server accepts connections at the address, or it does not answer.
+        TrustError: the server's certificate is not trusted.
+        NotEncrypted: the connection would not be encrypted; the password or token was not sent.
+        NotRegistered: the server does not support members.
+        ProtocolError: the server does not speak the Twotick protocol.
+        OutboxError: the file of the outbox cannot be used.
+        ValueError: an argument is not well formed, or arguments do not go together.
     """
     if not is_name(name.encode(errors="replace")):
         raise MalformedName(f"{name!r} cannot be a name: take 1 to 32 letters and digits, and no word of the protocol")
-    if (token is None) is (password is None):
-        raise ValueError("give a token or a password")
-    if token is not None and not _PRINTABLE.fullmatch(token):
-        raise ValueError("that cannot be a token")
+    authorization = _authorization(name, token, password)
     if sign_up is not None and (password is None or wait_for_server or not _PRINTABLE.fullmatch(sign_up)):
         raise ValueError("to sign up, give a password, and `yes` or an invitation, and do not wait for the server")
     if wait_for_server and outbox is None:
@@ -95,24 +93,32 @@ async def join(
     host, port = parse_server(server)
     if tls is None:
         tls = host.lower() != "localhost" and not is_loopback(host)
-    if token is not None:
-        authorization = b"Bearer " + token.encode()
-    else:
-        authorization = b"Basic " + base64.b64encode(f"{name}:{password}".encode())
     registration = Registration(
+        name,
         Side.SENDING if send_only else Side.DUPLEX,
         authorization,
-        None if device is None else device_name(device),
+        None if device is None else encode_device(device),
         None if sign_up is None else sign_up.encode(),
         window,
     )
-    async with MemberClient(
-        name,
-        (host, port),
+    session = ClientSession(
         registration,
+        (host, port),
         (known_servers or KnownServers()) if tls else None,
-        on_connection or _nobody_asks,
         limits or MemberLimits(),
-    ) as client:
-        await client.open(outbox, wait_for_server)
+        on_connection or _ignore_connection,
+    )
+    async with MemberClient(session) as client:
+        await session.open(outbox, wait_for_server)
         yield client
+
+
+def _authorization(name: str, token: str | None, password: str | None) -> bytes:
+    """Return the value of `Authorization` for a token or a password (rule 10.2)."""
+    if (token is None) is (password is None):
+        raise ValueError("give a token or a password")
+    if token is None:
+        return b"Basic " + base64.b64encode(f"{name}:{password}".encode())
+    if not _PRINTABLE.fullmatch(token):
+        raise ValueError("the token is malformed: give it as the server printed it")
+    return b"Bearer " + token.encode()

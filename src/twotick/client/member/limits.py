@@ -1,21 +1,23 @@
-"""The bounds of a member's client."""
+"""The limits of a member's client."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class MemberLimits:
-    """The bounds of a member's client.
+    """The limits of a member's client.
 
     Attributes:
-        outbox_messages: messages that wait to be accepted; then sends wait for room.
-        outbox_bytes: bytes of their bodies.
-        pipelined: messages on their way at once, fewer than a server takes (rule 5.8), so that it never stops reading.
-        pipelined_bytes: bytes of their bodies; a single message may be larger.
-        first_wait: seconds before the first attempt to connect again; twice as many before each further one.
-        longest_wait: the most seconds between attempts.
-        timeout: seconds in which the server must accept a connection.
-        answer_timeout: seconds in which it must answer; longer than it gives a guest to take a message, which is 30.
+        outbox_messages: how many messages may wait in the outbox. Further sends wait until there is room.
+        outbox_bytes: how many bytes of bodies may wait in the outbox. A single message may be larger.
+        pipelined: how many messages may be unanswered at once. A server accepts more (rule 5.8), so it never stops
+            reading.
+        pipelined_bytes: how many bytes of bodies may be unanswered at once. A single message may be larger.
+        first_wait: seconds before the first attempt to reconnect. Each further wait is twice as long.
+        longest_wait: the longest wait between two attempts, in seconds.
+        timeout: how many seconds the server has to accept a connection.
+        answer_timeout: how many seconds the server has to answer. It gives a guest 30 s to take a message (rule 5.7),
+            so this must be longer.
     """
 
     outbox_messages: int = 10_000

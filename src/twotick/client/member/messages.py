@@ -1,4 +1,4 @@
-"""Messages, and what goes with them: references to others, files, events (docs/protocol.md, sections 11 to 16)."""
+"""Messages, with their references to others, files and room events (docs/protocol.md, sections 11 to 16)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,19 +6,23 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from twotick.client.member.events import Decision, Entry, Owner, State, as_text, moment, number
+from twotick.client.member.events import Decision, Entry, EntryOwner, State
+from twotick.client.member.headers import as_text, number, parse_time
 from twotick.client.member.results import Role
 from twotick.wire import Head
 
 _STATES = {state.name.lower(): state for state in State}
 _ROLES = {role.value: role for role in Role}
 
+_SIZE_DIGITS = 18
+"""The most digits of a file's size that the client accepts."""
+
 
 class Reference(NamedTuple):
-    """Another message in the same conversation (rule 13.1).
+    """A reference to another message of the same conversation (rule 13.1).
 
     Attributes:
-        sender: who sent it; empty where the message does not say.
+        sender: the user who sent it; empty if the reference does not say.
         id: its Id.
     """
 
@@ -28,13 +32,13 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file that is sent with a message (section 16).
+    """The description of a file that comes with a message (rules 16.1 and 16.3).
 
     Attributes:
-        key: by which the server is asked for it.
-        name: what its sender called it; not to be trusted as a path.
-        size: in bytes.
-        hash: its SHA-256, in hexadecimal digits.
+        key: the key by which the server finds it.
+        name: the name that its sender gave it. Do not trust it as a path.
+        size: its size in bytes.
+        hash: its SHA-256 in hexadecimal digits.
     """
 
     key: str
@@ -44,7 +48,7 @@ class FileInfo:
 
 
 class EventKind(StrEnum):
-    """What happened (rules 12.8 and 14.3)."""
+    """The kind of an event (rules 12.8 and 14.3)."""
 
     CREATED = "created"
     JOINED = "joined"
@@ -54,9 +58,9 @@ class EventKind(StrEnum):
     APPOINTED = "appointed"
     INVITED = "invited"
     SET = "set"
-    """The member has muted or blocked a conversation, or no longer does."""
+    """The member changed the settings of a conversation: muted, blocked."""
     OTHER = ""
-    """Something that this version does not know."""
+    """A kind that this version of the library does not know."""
 
 
 _KINDS = {kind.value: kind for kind in EventKind}
@@ -64,18 +68,18 @@ _KINDS = {kind.value: kind for kind in EventKind}
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened in a room, from whoever did it (rule 12.8), or to a conversation (rule 14.3).
+    """An event in a room (rule 12.8), or a change of a conversation's settings (rule 14.3).
 
     Attributes:
-        kind: what.
-        room: in which room; for INVITED the room to which one may come; empty for SET.
-        member: who was removed, appointed or invited; else empty.
-        role: APPOINTED to what; else None.
-        topic: the new topic, if that was CHANGED; else None.
-        public: whether the room is public now, if that was CHANGED; else None.
-        peer: which conversation was SET; else empty.
-        muted: how it was SET.
-        blocked: likewise.
+        kind: the kind of event.
+        room: the room. For INVITED, the room that the invitation is for. Empty for SET.
+        member: the member who was removed, appointed or invited; empty for other kinds.
+        role: for APPOINTED, the new role; None for other kinds.
+        topic: for CHANGED, the new topic; None if the topic did not change.
+        public: for CHANGED, whether the room is public now; None if that did not change.
+        peer: for SET, the conversation; empty for other kinds.
+        muted: for SET, whether notifications are off now.
+        blocked: for SET, whether the user is blocked now.
     """
 
     kind: EventKind
@@ -90,23 +94,23 @@ class Event:
 
 
 class MemberMessage(Entry):
-    """A message: one that came, one from another of the member's own devices, or one out of the history.
+    """A message: a new one, one sent from another of the member's devices, or one from the history.
 
     Attributes:
-        sender: who sent it.
-        recipient: whom it is for: a room's name if it was sent to one; else, for a message that came, the member.
-        room: the room's name; empty if it was not sent to one.
-        place: its number in the room (rule 12.5); 0 if it was not sent to one.
-        outgoing: whether the member has sent it, or for an event, has done it.
-        body: the bytes of it.
-        id: its Id; empty if it has none, as those of classic guests.
-        state: what became of it, for one's own messages out of the history; None otherwise.
-        fields: all its headers, by lower-case name.
+        sender: the user who sent it.
+        recipient: the room, if it was sent to one; the member, for other messages that the member received.
+        room: the room; empty if it was not sent to a room.
+        place: its number in the room (rule 12.5); 0 if it was not sent to a room.
+        outgoing: whether the member sent it. For an event: whether the member caused it.
+        body: its content.
+        id: its Id; empty if it has none, as with messages from classic guests.
+        state: how far it has got, for the member's own messages from the history; None for others.
+        fields: all its headers, by name in lower case.
     """
 
     __slots__ = ("body", "fields", "id", "outgoing", "place", "recipient", "room", "sender", "state")
 
-    def __init__(self, owner: Owner, seq: int, head: Head, body: bytes, member: str) -> None:
+    def __init__(self, owner: EntryOwner, seq: int, head: Head, body: bytes, member: str) -> None:
         super().__init__(owner, seq, head.name)
         self.fields: Mapping[str, str] = {
             name.decode("latin-1"): as_text(value) for name, value in head.headers.items()
@@ -126,52 +130,56 @@ class MemberMessage(Entry):
 
     @property
     def text(self) -> str:
-        """The body as text; bytes that are not UTF-8 show as U+FFFD."""
+        """The body as text. Bytes that are not UTF-8 appear as U+FFFD."""
         return as_text(self.body)
 
     @property
     def content_type(self) -> str:
-        """What the body is; text unless the sender says otherwise (rule 9.7)."""
+        """The type of the body; `text/plain` in UTF-8 unless the sender gave another (rule 9.7)."""
         return self.fields.get("content-type", "text/plain; charset=utf-8")
 
     @property
     def time(self) -> datetime | None:
-        """When it was sent; None if the sender wrote something that is no time."""
-        return moment(self.fields.get("time", ""))
+        """When it was sent; None if the sender gave a value that is not a time."""
+        return parse_time(self.fields.get("time", ""))
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of its sender's own, whose names start with `x-` (in lower case)."""
+        """The headers that the sender's program added, whose names start with `x-`; names are in lower case."""
         return {name: value for name, value in self.fields.items() if name.startswith("x-")}
 
-    # What it has to do with other messages (section 13)
+    # References to other messages (section 13)
 
     @property
     def reply_to(self) -> Reference | None:
-        """The message to which this one is the reply."""
+        """The message that this one replies to; None if it is not a reply."""
         return self._reference("reply-to", "")
 
     @property
     def edits(self) -> Reference | None:
-        """The message whose place this one takes."""
+        """The message that this one replaces; None if it is not an edit."""
         return self._reference("edits", self.sender)
 
     @property
     def deletes(self) -> Reference | None:
-        """The message that this one deletes."""
+        """The message that this one deletes; None if it is not a deletion."""
         return self._reference("deletes", self.sender)
 
     @property
     def reacts_to(self) -> Reference | None:
-        """The message to which this one is a reaction; one without text takes it back."""
+        """The message that this one is a reaction to; None if it is not a reaction.
+
+        A reaction with an empty body takes an earlier one back.
+        """
         return self._reference("reacts-to", self.sender)
 
     @property
     def is_news(self) -> bool:
-        """Whether something is said with it: it does not change another message, and is no event."""
+        """Whether this is a message of its own: not an edit, deletion, reaction or event."""
         return not any(name in self.fields for name in ("edits", "deletes", "reacts-to", "event"))
 
     def _reference(self, header: str, sender: str) -> Reference | None:
+        """Return the reference in a header; `sender` is the sender of the other message if the header has none."""
         match self.fields.get(header, "").split():
             case [ident]:
                 return Reference(sender, ident)
@@ -182,17 +190,17 @@ class MemberMessage(Entry):
 
     @property
     def edited(self) -> datetime | None:
-        """When it was edited last; None if it was not. The body is the newest one."""
-        return moment(self.fields.get("edited", ""))
+        """When it was edited last; None if it was not. The body is the newest version (rule 13.2)."""
+        return parse_time(self.fields.get("edited", ""))
 
     @property
     def deleted(self) -> datetime | None:
-        """When it was deleted; None if it was not. Then there is no body."""
-        return moment(self.fields.get("deleted", ""))
+        """When it was deleted; None if it was not. A deleted message has an empty body (rule 13.3)."""
+        return parse_time(self.fields.get("deleted", ""))
 
     @property
     def event(self) -> Event | None:
-        """What happened; None if it is a message of somebody's (rule 12.8)."""
+        """The event that it reports; None if a user wrote it (rule 12.8)."""
         fields = self.fields
         if "event" not in fields:
             return None
@@ -210,14 +218,14 @@ class MemberMessage(Entry):
 
     @property
     def file(self) -> FileInfo | None:
-        """The file that comes with it, for `MemberClient.download`."""
+        """The file that comes with it, for `MemberClient.download`; None if there is none."""
         fields = self.fields
         size = fields.get("file-size", "")
-        if "file" not in fields or not size.isdecimal() or len(size) > 18:
+        if "file" not in fields or not size.isdecimal() or len(size) > _SIZE_DIGITS:
             return None
         return FileInfo(fields["file"], fields.get("file-name", ""), int(size), fields.get("file-hash", ""))
 
-    # What the program says about it
+    # Decisions of the program
 
     async def reject(self) -> None:
         """Refuse the message: its sender is told that it was not delivered, unless another device has it (rule 11.4).
@@ -230,10 +238,10 @@ class MemberMessage(Entry):
         await self._decide(Decision.REFUSED)
 
     async def read(self) -> None:
-        """Say that the member has read the messages from this sender, or in this room, up to this one (rule 11.8).
+        """Acknowledge the message, and mark the conversation as read up to it (rules 11.8 and 12.9).
 
-        That acknowledges the message as well. Does nothing for one's own messages, for one that was refused, and for
-        one that is not in the member's log. While the connection is away it is told later.
+        The server learns of it once the connection is back if it is lost. The member's own messages, messages that were
+        refused and messages that are not in the member's log cannot be marked as read: for these, nothing is sent.
 
         Raises:
             TwotickError: the client has ended.

@@ -1,4 +1,4 @@
-"""What a client asks the server, and waits for (docs/protocol.md, rules 10.8 and 11.9, sections 12 to 17)."""
+"""Requests that wait for the server's answer (docs/protocol.md, rules 10.8 and 11.9, sections 12 to 17)."""
 
 import asyncio
 import time
@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from twotick.client.errors import ConnectionLost, ProtocolError, RequestRefused, TwotickError
-from twotick.client.member.events import as_text
-from twotick.client.member.reconnecting import error_of
+from twotick.client.errors import ConnectionLost, ProtocolError, TwotickError
+from twotick.client.member.error_frames import request_error
 from twotick.wire import Frame, Head, Verb
 
 _ANSWERS = (
@@ -28,27 +27,27 @@ _ANSWERS = (
     Verb.REPORT,
 )
 ANSWERS = frozenset(_ANSWERS)
-"""What answers questions; STATUS only without a name."""
+"""The verbs of frames that answer requests. A STATUS with a name is an event instead."""
 
-_ASKED_BY = {verb: verb.value for verb in _ANSWERS} | {Verb.REVOKED: b"REVOKE"}
-"""The verb of the question that each answers."""
+_REQUEST_OF = {verb: verb.value for verb in _ANSWERS} | {Verb.REVOKED: b"REVOKE"}
+"""The verb of the request that each answer belongs to."""
 
 _LONGEST_VERB = 32
 """More bytes than any verb has."""
 
 
 @dataclass(slots=True, eq=False)
-class _Question:
-    """Something that was asked.
+class PendingRequest:
+    """A request that the server has not answered.
 
     Attributes:
-        data: the frame that asks it.
-        verb: its first word.
-        id: its Id; empty if it has none.
-        once: whether it must not be asked again.
-        answer: gets the frames that answer it, the last one being the answer proper.
-        frames: those that came so far.
-        asked: when it was written on this connection, in seconds on the monotonic clock.
+        data: the frame of the request.
+        verb: the request's verb.
+        id: the request's Id; empty if it has none.
+        once: whether the request must not be repeated on another connection.
+        answer: receives the frames of the answer. The last one completes it.
+        frames: the frames that have come so far.
+        sent: when the request was sent on this connection, in seconds on the monotonic clock; 0 if it was not.
     """
 
     data: bytes
@@ -57,13 +56,14 @@ class _Question:
     once: bool
     answer: asyncio.Future[list[Frame]]
     frames: list[Frame] = field(default_factory=list[Frame])
-    asked: float = 0.0
+    sent: float = 0.0
 
 
-class Questions:
-    """The questions whose answers have not come. They survive a connection, unless to ask twice would do harm.
+class PendingRequests:
+    """The requests that the server has not answered.
 
-    Which one is answered is told by the verb and the Id; else it is the oldest.
+    They survive the loss of a connection, except for those that must not be repeated. An answer belongs to the oldest
+    request with its verb and, if it has one, its Id.
 
     Args:
         write: writes to the server.
@@ -71,102 +71,112 @@ class Questions:
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
-        self._waiting: deque[_Question] = deque()
+        self._waiting: deque[PendingRequest] = deque()
         self._connected = False
 
     def opened(self) -> None:
-        """There is a connection: ask again."""
+        """Repeat the requests on a new connection."""
         self._connected = True
-        self._waiting = deque(question for question in self._waiting if not question.answer.done())
-        for question in self._waiting:
-            self._put(question)
+        self._waiting = deque(request for request in self._waiting if not request.answer.done())
+        for request in self._waiting:
+            self._send(request)
 
     def lost(self, problem: TwotickError) -> None:
-        """The connection is gone."""
-        self._connected = False
-        for question in self._waiting:
-            if question.once and question.asked and not question.answer.done():
-                question.answer.set_exception(ConnectionLost(f"{problem}; nobody knows whether it was done"))
-
-    def end(self, error: Exception) -> None:
-        """There will be no answers."""
-        for question in self._waiting:
-            if not question.answer.done():
-                question.answer.set_exception(error)
-
-    def owed(self) -> float:
-        """Since when the oldest one waits on this connection, in seconds on the monotonic clock; 0 if none does."""
-        return self._waiting[0].asked if self._waiting and self._connected else 0.0
-
-    def ask(self, request: bytes, ident: bytes = b"", *, once: bool = False) -> "asyncio.Future[list[Frame]]":
-        """Ask something.
+        """Fail the requests that were sent and must not be repeated: the connection is lost.
 
         Args:
-            request: the frame.
+            problem: why the connection is lost.
+        """
+        self._connected = False
+        for request in self._waiting:
+            if request.once and request.sent and not request.answer.done():
+                request.answer.set_exception(
+                    ConnectionLost(f"{problem}; the server may or may not have carried out the request")
+                )
+
+    def end(self, error: Exception) -> None:
+        """Fail all requests: there will be no further connection."""
+        for request in self._waiting:
+            if not request.answer.done():
+                request.answer.set_exception(error)
+
+    def waiting_since(self) -> float:
+        """Return when the oldest request was sent, in seconds on the monotonic clock; 0 if none waits."""
+        return self._waiting[0].sent if self._waiting and self._connected else 0.0
+
+    def add(self, data: bytes, ident: bytes = b"", *, once: bool = False) -> "asyncio.Future[list[Frame]]":
+        """Send a request, now or when the connection is back.
+
+        Args:
+            data: the frame of the request.
             ident: the Id in it.
-            once: if the connection is lost before the answer, do not ask again.
+            once: whether to fail the request, rather than to repeat it, if the connection is lost before the answer.
 
         Returns:
-            What gets the frames that answer it, the last one being the answer proper.
+            A future that receives the frames of the answer.
         """
-        verb = request[:_LONGEST_VERB].split(None, 1)[0]
-        question = _Question(request, verb, ident, once, asyncio.get_running_loop().create_future())
-        self._waiting.append(question)
+        verb = data[:_LONGEST_VERB].split(None, 1)[0]
+        request = PendingRequest(data, verb, ident, once, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
         if self._connected:
-            self._put(question)
-        return question.answer
+            self._send(request)
+        return request.answer
 
-    def _put(self, question: _Question) -> None:
-        question.asked = time.monotonic()
-        question.frames.clear()
-        self._write(question.data)
+    def _send(self, request: PendingRequest) -> None:
+        request.sent = time.monotonic()
+        request.frames.clear()
+        self._write(request.data)
 
-    def _asked(self, head: Head) -> _Question | None:
-        """The question that a frame answers."""
-        return next((question for question in self._waiting if _fits(head, question)), None)
+    def _request_of(self, head: Head) -> PendingRequest | None:
+        """Return the request that a frame answers."""
+        return next((request for request in self._waiting if _answers(head, request)), None)
 
     def expects(self, head: Head) -> bool:
-        """Whether an ERROR answers a question."""
-        return self._asked(head) is not None
+        """Return whether an ERROR answers a request."""
+        return self._request_of(head) is not None
 
     def take_part(self, head: Head, body: bytes) -> None:
-        """A part of an answer came.
+        """Take in a frame that is a part of an answer.
+
+        Args:
+            head: the head of the frame; its `History` names the request.
+            body: the body of the frame.
 
         Raises:
-            ProtocolError: nobody asked for it.
+            ProtocolError: there is no such request.
         """
         ident = head.headers[b"history"]
-        question = next((question for question in self._waiting if question.id == ident), None)
-        if question is None:
-            raise ProtocolError("the server sent history that nobody asked for")
-        question.frames.append((head, body))
+        request = next((request for request in self._waiting if request.id == ident), None)
+        if request is None:
+            raise ProtocolError("the server sent history without a request for it")
+        request.frames.append((head, body))
 
     def take(self, head: Head, body: bytes) -> None:
-        """A question is answered.
+        """Take in a frame that completes an answer.
+
+        Args:
+            head: the head of the frame.
+            body: the body of the frame.
 
         Raises:
-            ProtocolError: nobody has asked that.
+            ProtocolError: there is no such request.
         """
-        question = self._asked(head)
-        if question is None:
-            raise ProtocolError("the server answered what nobody has asked")
-        self._waiting.remove(question)
-        problem: TwotickError | None = None
-        if head.verb is Verb.ERROR and head.code == RequestRefused.code:
-            problem = RequestRefused(as_text(head.headers.get(b"reason", b"")) or "the server refuses to say")
-        elif head.verb is Verb.ERROR:
-            problem = error_of(head)
-        if question.answer.done():
+        request = self._request_of(head)
+        if request is None:
+            raise ProtocolError("the server sent an answer without a request for it")
+        self._waiting.remove(request)
+        problem = request_error(head) if head.verb is Verb.ERROR else None
+        if request.answer.done():
             return  # the call was cancelled
         if problem is None:
-            question.answer.set_result([*question.frames, (head, body)])
+            request.answer.set_result([*request.frames, (head, body)])
         else:
-            question.answer.set_exception(problem)
+            request.answer.set_exception(problem)
 
 
-def _fits(head: Head, question: _Question) -> bool:
-    """Whether a frame may answer a question."""
+def _answers(head: Head, request: PendingRequest) -> bool:
+    """Return whether a frame may answer a request."""
     ident = head.headers.get(b"id", b"")
     if head.verb is Verb.ERROR:
-        return ident == question.id
-    return question.verb == _ASKED_BY[head.verb] and ident in (b"", question.id)
+        return ident == request.id
+    return request.verb == _REQUEST_OF[head.verb] and ident in (b"", request.id)

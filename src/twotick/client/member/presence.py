@@ -1,71 +1,111 @@
-"""Who is here, and who types (docs/protocol.md, section 15)."""
+"""Presence and typing (docs/protocol.md, section 15)."""
 
 from datetime import datetime
 
 from twotick.client.errors import ProtocolError
-from twotick.client.member.events import Presence, as_text, moment
-from twotick.client.member.request import Answer, Asker, peer_name, yes_or_no
-from twotick.client.member.results import Status, StatusList, listed
-from twotick.wire import Head, Verb, frame
+from twotick.client.member.events import Presence
+from twotick.client.member.headers import encode_flag, encode_peer, parse_time, text_of
+from twotick.client.member.request import RequestMethods
+from twotick.client.member.results import Status, StatusList, parse_list
+from twotick.wire import Frame, Head, Verb, frame
 
 
-class PresenceMethods(Asker):
-    """What a client can say and ask about presence."""
+class PresenceSubscription:
+    """What the member has told the server about presence, to repeat it on every new connection.
 
-    _presence: Presence | None = None
-    _watches = False
+    Attributes:
+        active: whether the server sends events about presence.
+        state: the member's own presence; None if the program has not set it.
+    """
 
-    async def status(self, state: Presence | None = None, *, shown: bool | None = None) -> StatusList:
-        """Say that the member is here, or away from the keys; and ask where the others are.
+    def __init__(self) -> None:
+        self.active = False
+        self.state: Presence | None = None
 
-        From then on changes come as `StatusEvent`, and who types as `TypingEvent`. While the connection is away, wait
-        for it; when it was lost and comes back, the server is told the state again, and all are told anew.
+    def request(self, ident: bytes) -> bytes:
+        """Return the frame that repeats the subscription.
 
         Args:
-            state: HERE or AWAY; None to say nothing.
-            shown: whether others may see where the member is, on all devices; None to leave that as it is.
+            ident: the Id of the request.
+        """
+        return frame(Verb.STATUS, state=None if self.state is None else self.state.value.encode(), id=ident)
+
+
+class PresenceMethods(RequestMethods):
+    """The methods of `MemberClient` for presence and typing."""
+
+    _subscription: PresenceSubscription
+
+    async def status(self, state: Presence | None = None, *, shown: bool | None = None) -> StatusList:
+        """Set the member's own presence, and return the presence of others (rule 15.1).
+
+        From then on, the client receives a `StatusEvent` for each change and a `TypingEvent` when others type. If the
+        connection is lost, the call waits for the next one; on every new connection the client repeats the presence and
+        receives the presence of all others as events.
+
+        Args:
+            state: `Presence.HERE` or `Presence.AWAY`; None to leave it as it is.
+            shown: whether others may see the member's presence, on all devices; None to leave it as it is.
+
+        Returns:
+            The presence of all members whom this member may see.
 
         Raises:
-            RequestRefused: the server does not say.
+            RequestRefused: the server refused the request.
             TwotickError: the client has ended.
-            ValueError: nobody can say of themselves that they are gone.
+            ValueError: `state` is `Presence.GONE`, which only the server sets.
         """
         if state is Presence.GONE:
-            raise ValueError("whoever can say so is not gone")
-        self._presence = state or self._presence
-        self._watches = True
-        headers = {"State": None if state is None else state.value.encode(), "Shown": yes_or_no(shown)}
-        return statuses(await self._ask(Verb.STATUS, b"", headers))
+            raise ValueError("a member can be set to HERE or AWAY; the server sets GONE when the device disconnects")
+        self._subscription.state = state or self._subscription.state
+        self._subscription.active = True
+        headers = {"State": None if state is None else state.value.encode(), "Shown": encode_flag(shown)}
+        answer = await self._requests.ask(Verb.STATUS, b"", headers)
+        return parse_statuses((answer.head, answer.body))
 
     async def typing(self, peer: str) -> None:
-        """Say that the member types, to a user or in a room. Nobody hears of it while the connection is away.
+        """Tell a user, or the members of a room, that the member is typing (rule 15.3).
 
-        The server passes it on every 2 s at most, and it is shown for 6 s at most (rule 15.3).
+        The server passes this on at most once in 2 s, and clients show it for at most 6 s. Nothing is sent while the
+        connection is lost.
+
+        Args:
+            peer: the user or room.
 
         Raises:
             TwotickError: the client has ended.
-            ValueError: nobody can be called that.
+            ValueError: `peer` cannot be the name of a user or room.
         """
-        self._say(frame(Verb.TYPING, peer_name(peer)))
+        self._requests.tell(frame(Verb.TYPING, encode_peer(peer)))
 
 
-def status_of(head: Head) -> tuple[Presence, datetime | None]:
-    """Understand a STATUS about somebody.
+def parse_status(head: Head) -> tuple[Presence, datetime | None]:
+    """Parse a STATUS about one member.
+
+    Args:
+        head: the head of the frame.
+
+    Returns:
+        The member's presence, and since when; None if the server does not know.
 
     Raises:
-        ProtocolError: it makes no sense.
+        ProtocolError: the server sent an unknown presence.
     """
     try:
-        state = Presence(as_text(head.headers.get(b"state", b"")))
+        state = Presence(text_of(head, b"state"))
     except ValueError as error:
-        raise ProtocolError("the server says of somebody what makes no sense") from error
-    return state, moment(as_text(head.headers.get(b"since", b"")))
+        raise ProtocolError("the server sent an unknown presence") from error
+    return state, parse_time(text_of(head, b"since"))
 
 
-def statuses(answer: Answer) -> StatusList:
-    """Understand the answer to STATUS.
+def parse_statuses(answer: Frame) -> StatusList:
+    """Parse the answer to a STATUS request.
+
+    Args:
+        answer: the head and the body.
 
     Raises:
-        ProtocolError: it makes no sense.
+        ProtocolError: the body is malformed.
     """
-    return StatusList(answer.head.headers.get(b"shown") != b"no", listed(answer.body, Status.of))
+    head, body = answer
+    return StatusList(head.headers.get(b"shown") != b"no", parse_list(body, Status.from_json))

@@ -1,4 +1,4 @@
-"""Receipts that go on: what becomes of a message that a member has sent (docs/protocol.md, rules 11.6 and 12.6)."""
+"""The receipt of a message that a member sent, which follows the message (docs/protocol.md, rules 11.6 and 12.6)."""
 
 import asyncio
 import time
@@ -12,16 +12,17 @@ from twotick.client.member.events import State
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the server says became of a message.
+    """A new state of a message, as the server reports it.
 
     Attributes:
         id: the message's Id.
-        recipient: whom it was for; empty if it failed.
-        state: what became of it.
-        seq: its number in the log; 0 if the server does not say.
-        error: if it failed, what to tell whoever waits.
-        place: its number in the room; 0 if it is not in one, or the server does not say.
-        members: how many others in the room it goes to; 0 likewise.
+        recipient: the recipient; empty if the message failed.
+        state: the state.
+        seq: the message's number in the member's log; 0 if the server does not say.
+        error: the exception for callers that wait, if the message failed.
+        place: the message's number in the room; 0 if it was not sent to a room, or the server does not say.
+        members: how many other members of the room the message goes to; 0 if it was not sent to a room, or the server
+            does not say.
     """
 
     id: str
@@ -34,18 +35,18 @@ class Outcome:
 
 
 class MemberReceipt:
-    """What becomes of a message, as far as it is known.
+    """The receipt of a message. It follows the message until the recipient has read it.
 
     Attributes:
         id: the message's Id.
-        recipient: whom it is for.
-        state: what is known.
-        seq: the message's number in the member's log; 0 if that is not known.
-        place: its number in the room that it was sent to; 0 if it was not, or that is not known.
+        recipient: the user or room that it was sent to.
+        state: how far the message has got, as far as this client knows.
+        seq: the message's number in the member's log; 0 if it is not known.
+        place: the message's number in the room; 0 if it was not sent to a room, or the number is not known.
         have: how many members of the room have it (rule 12.6).
-        of: how many it went to; 0 if it was not sent to a room, or that is not known.
-        seconds: from the call that sent it until its latest state.
-        order: the messages of one outbox are numbered in the order of the calls.
+        of: how many members of the room it was sent to; 0 if it was not sent to a room, or the number is not known.
+        seconds: the time in seconds between the call that sent it and the latest state.
+        order: its position among the messages of the same outbox.
     """
 
     __slots__ = (
@@ -82,41 +83,58 @@ class MemberReceipt:
         return f"MemberReceipt(id={self.id!r}, recipient={self.recipient!r}, {self.state.name})"
 
     async def accepted(self) -> Self:
-        """Wait until the server has the message on disk (rule 11.6); for a guest, until it is delivered.
+        """Wait until the server has the message on disk (rule 11.6). For a guest: until it is delivered.
+
+        Returns:
+            This receipt.
 
         Raises:
-            NotDelivered: the recipient does not have it, and will not get it.
-            TwotickError: the client has ended, so that nobody will tell.
+            NotDelivered: the recipient does not have the message, and will not get it.
+            TwotickError: the client has ended, so the state will not be known.
         """
         return await self._reach(State.ACCEPTED)
 
     async def delivered(self) -> Self:
-        """Wait until a device of the recipient has the message; of every recipient, if it was sent to a room.
+        """Wait until a device of the recipient has the message. In a room: until a device of every recipient has it.
+
+        Returns:
+            This receipt.
 
         Raises:
-            NotDelivered: the recipient does not have it, and will not get it.
-            TwotickError: the client has ended, so that nobody will tell; or it only sends, and its connection was lost.
+            NotDelivered: the recipient does not have the message, and will not get it.
+            TwotickError: the state will not be known, because the client has ended, or because it only sends and its
+                connection was lost.
         """
         return await self._reach(State.DELIVERED)
 
     async def read(self) -> Self:
-        """Wait until the recipient has read the message. Guests never say so, and of `ALL` and rooms it is not told.
+        """Wait until the recipient has read the message.
+
+        The server never reports this for messages to guests, rooms or `ALL`.
+
+        Returns:
+            This receipt.
 
         Raises:
-            NotDelivered: the recipient does not have it, and will not get it.
-            TwotickError: the client has ended, so that nobody will tell; or it only sends, and its connection was lost.
+            NotDelivered: the recipient does not have the message, and will not get it.
+            TwotickError: the state will not be known, because the client has ended, or because it only sends and its
+                connection was lost.
         """
         return await self._reach(State.READ)
 
     async def progress(self) -> AsyncGenerator[tuple[int, int], None]:
-        """Follow how many members of the room have the message, of how many, until all have it (rule 12.6).
+        """Yield how many members of the room have the message, until all have it (rule 12.6).
 
-        Gives what is known, and then each change that the server tells, which may leave some out. For a message to a
-        user there is nothing to give; it ends when the message is delivered.
+        The first pair is what is known now. The server may skip numbers. For a message to a user there are no pairs,
+        and the iteration ends when the message is delivered.
+
+        Yields:
+            How many members have the message, and how many it was sent to.
 
         Raises:
-            NotDelivered: the message was not accepted.
-            TwotickError: the client has ended, so that nobody will tell; or it only sends, and its connection was lost.
+            NotDelivered: the server did not accept the message.
+            TwotickError: the state will not be known, because the client has ended, or because it only sends and its
+                connection was lost.
         """
         told = (0, 0)
         while True:
@@ -127,17 +145,17 @@ class MemberReceipt:
             elif self._error is not None:
                 raise self._error
             else:
-                await self._change()
+                await self._changed()
 
     async def _reach(self, state: State) -> Self:
         while not state <= self.state <= State.READ:
             if self._error is not None:
                 raise self._error
-            await self._change()
+            await self._changed()
         return self
 
-    async def _change(self) -> None:
-        """Wait until more is known."""
+    async def _changed(self) -> None:
+        """Wait until something changes."""
         changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(changed)
         await changed
@@ -145,18 +163,18 @@ class MemberReceipt:
     # Called by the client
 
     def settle(self, outcome: Outcome) -> None:
-        """The server says what became of the message."""
+        """Record what the server reported. For the client's own use."""
         self.seq = outcome.seq or self.seq
         self.place = outcome.place or self.place
         self.of = outcome.members or self.of
         self.advance(outcome.state, outcome.error)
 
     def advance(self, state: State, error: TwotickError | None = None) -> None:
-        """More is known; what was known already changes nothing.
+        """Record a new state, unless a later one is known already. For the client's own use.
 
         Args:
-            state: what is known.
-            error: if it failed, what to tell whoever waits.
+            state: the new state.
+            error: the exception for callers that wait, if the message failed.
         """
         if self.final or state <= self.state:
             return
@@ -168,21 +186,26 @@ class MemberReceipt:
         self._wake()
 
     def advance_to(self, have: int, of: int) -> None:
-        """So many members of the room have it now (rule 12.6)."""
+        """Record how many members of the room have the message (rule 12.6). For the client's own use.
+
+        Args:
+            have: how many members have it.
+            of: how many members it was sent to.
+        """
         if self.state < State.DELIVERED and (have, of) != (self.have, self.of):
             self.have = have
             self.of = of
             self._wake()
 
     def give_up(self, error: TwotickError) -> None:
-        """Nobody will tell what becomes of the message."""
+        """Raise `error` in callers that wait: further states will not be known. For the client's own use."""
         if not self.final and self._error is None:
             self._error = error
             self._wake()
 
     @property
     def final(self) -> bool:
-        """Whether nothing more can become of the message."""
+        """Whether the state cannot change any more: the message was read, or it failed."""
         return self.state >= State.READ
 
     def _wake(self) -> None:

@@ -1,4 +1,4 @@
-"""A registered connection that comes back by itself when it is lost."""
+"""A registered connection that reconnects by itself when it is lost."""
 
 import asyncio
 import random
@@ -8,84 +8,132 @@ from typing import Protocol
 
 from twotick.client.errors import (
     ConnectionLost,
-    NameTaken,
-    NotAuthenticated,
     NotEncrypted,
-    NotRegistered,
     ProtocolError,
-    Replaced,
     ServerUnreachable,
-    ShuttingDown,
-    TooLarge,
     TooManyRequests,
     TwotickError,
 )
-from twotick.client.link import Link
-from twotick.client.member.events import as_text, number
+from twotick.client.link import LONGEST_BODY, Link
+from twotick.client.member.error_frames import connection_error
 from twotick.client.member.limits import MemberLimits
 from twotick.client.trust.known_servers import KnownServers, Trust
 from twotick.net import is_loopback
 from twotick.wire import Frame, Head, HeadCache, Side, Verb
 
-_LONGEST_FORWARD = 64 << 20
-"""The longest body that is accepted from a server, in bytes."""
-
 _LONGEST_RETRY_AFTER = 900
-"""The longest time that a server may ask us to wait, in seconds (rule 10.4)."""
+"""The longest time that the client waits because a server asks for it, in seconds (rule 10.4)."""
+
+OnConnection = Callable[[TwotickError | None], None]
+"""Called with None when there is a connection, and with the reason when it is lost or an attempt fails."""
 
 
-class User(Protocol):
-    """Who uses a lifeline."""
+class ConnectionHandler(Protocol):
+    """The user of a `ReconnectingConnection`: it registers each connection and handles what arrives."""
 
-    def register(self) -> bytes:
-        """The frame that registers a new connection."""
+    def registration(self) -> bytes:
+        """Return the frame that registers a new connection."""
         ...
 
     def registered(self, head: Head) -> None:
-        """There is a connection, registered with this answer. It may be written to.
+        """Handle the server's answer to the registration. The connection may be written to from now on.
+
+        Args:
+            head: the head of the answer.
 
         Raises:
-            ProtocolError: the answer makes no sense.
+            ProtocolError: the answer is malformed.
         """
         ...
 
     def take(self, head: Head, body: bytes) -> None:
-        """A frame came.
+        """Handle a frame.
+
+        Args:
+            head: the head of the frame.
+            body: the body of the frame.
 
         Raises:
-            ConnectionLost: the connection is of no use any more.
-            TooManyRequests: likewise, for a while.
-            TwotickError: and no other would be.
+            ConnectionLost: the connection is of no use any more; reconnect.
+            TooManyRequests: the same, but wait as long as the server asks.
+            TwotickError: no connection will help; end.
         """
         ...
 
-    def owed(self) -> float:
-        """The time on the monotonic clock since which the server owes an answer; 0 if it does not."""
+    def waiting_since(self) -> float:
+        """Return since when the server owes an answer, in seconds on the monotonic clock; 0 if it owes none."""
         ...
 
     def lost(self, problem: TwotickError) -> None:
-        """The connection is gone."""
+        """Handle the loss of the connection. There may be another one.
+
+        Args:
+            problem: why the connection is lost.
+        """
         ...
 
     def ended(self, error: Exception) -> None:
-        """The connection, if there was one, is gone, and there will be no other."""
+        """Handle the end. There will be no further connection.
+
+        Args:
+            error: why it ended.
+        """
         ...
 
 
-class Lifeline:
-    """A connection that is registered, or is about to be again.
+class _Handshake:
+    """The registration of one new connection.
 
     Args:
-        server: host and port.
-        side: as what it is registered.
-        known: the servers that are known, to connect with TLS; None for connections that are not encrypted.
-        limits: how long to wait for what.
-        user: who uses it.
+        side: the side to register.
+        registered: called with the link and the server's answer if the server accepts.
+
+    Attributes:
+        link: the connection; None until it is open.
+        answer: receives None if the server accepts, or the reason if it does not.
+    """
+
+    def __init__(self, side: Side, registered: Callable[[Link, Head], None]) -> None:
+        self.link: Link | None = None
+        self.answer: asyncio.Future[TwotickError | None] = asyncio.get_running_loop().create_future()
+        self._side = side
+        self._registered = registered
+
+    def on_frame(self, frame: Frame) -> None:
+        """Take the first frame as the answer."""
+        head, _ = frame
+        if self.answer.done():
+            return  # the registration was refused; later frames do not matter
+        problem = None
+        try:
+            if self.link is None or head.verb is not Verb.REGISTERED or head.side is not self._side:
+                problem = connection_error(head)
+            else:
+                self._registered(self.link, head)
+        except ProtocolError as error:
+            problem = error
+        self.answer.set_result(problem)
+
+    def on_lost(self, reason: str) -> None:
+        """Fail, because the connection is gone."""
+        if not self.answer.done():
+            self.answer.set_result(ConnectionLost(reason))
+
+
+class ReconnectingConnection:
+    """A connection that is registered, or about to be registered again.
+
+    Args:
+        server: the server's host and port.
+        side: the side to register.
+        known: the servers whose certificates are known, to connect with TLS; None for connections without TLS.
+        limits: the times to wait.
+        handler: the user of the connection.
         on_connection: called with None when there is a connection, and with the reason when there is none.
 
     Attributes:
-        trust: why the server is trusted; None if the connection is not encrypted, or there was none yet.
-        error: why there will be no connection any more; None as long as there may be one.
+        trust: why the server is trusted; None if the connection is not encrypted, or there has been none yet.
+        error: why there will be no further connection; None as long as there may be one.
     """
 
     def __init__(
@@ -94,8 +142,8 @@ class Lifeline:
         side: Side,
         known: KnownServers | None,
         limits: MemberLimits,
-        user: User,
-        on_connection: Callable[[TwotickError | None], None],
+        handler: ConnectionHandler,
+        on_connection: OnConnection,
     ) -> None:
         self.trust: Trust | None = None
         self.error: Exception | None = None
@@ -103,24 +151,26 @@ class Lifeline:
         self._side = side
         self._known = known
         self._limits = limits
-        self._user = user
+        self._handler = handler
         self._on_connection = on_connection
         self._loop = asyncio.get_running_loop()
-        self._cache = HeadCache(_LONGEST_FORWARD)
+        self._cache = HeadCache(LONGEST_BODY)
         self._link: Link | None = None
         self._lost: asyncio.Future[TwotickError] = self._loop.create_future()
-        self._proven = False  # whether this connection was of any use
+        self._proven = False  # whether the server has sent anything on this connection
         self._task: asyncio.Task[None] | None = None
-        self._watch: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    # Connecting
 
     async def open(self, wait_for_server: bool) -> None:
-        """Connect for the first time.
+        """Connect for the first time, and reconnect in the background from then on.
 
         Args:
-            wait_for_server: if there is no connection to be had at the moment, go on trying.
+            wait_for_server: whether to keep trying if there is no connection now.
 
         Raises:
-            TwotickError: there is no connection.
+            TwotickError: the server cannot be reached, or refuses the registration.
         """
         problem: TwotickError | None = None
         try:
@@ -130,12 +180,16 @@ class Lifeline:
                 raise
             problem = error
         if self.error is not None:
-            raise self.error  # something came with the first bytes that ended it
+            raise self.error  # one of the first frames ended the client
         self._on_connection(problem)
         self._task = asyncio.create_task(self._stay_connected(problem))
 
     async def _stay_connected(self, problem: TwotickError | None) -> None:
-        """Connect again and again, until something happens that no new connection would mend."""
+        """Reconnect whenever the connection is lost, until an error occurs that no new connection would cure.
+
+        Args:
+            problem: why there is no connection; None if there is one.
+        """
         failures = 0
         try:
             while True:
@@ -145,78 +199,62 @@ class Lifeline:
                     if self._proven or time.monotonic() - since > self._limits.longest_wait:
                         failures = 0
                     self._on_connection(problem)
-                wait = min(self._limits.longest_wait, self._limits.first_wait * 2 ** min(failures, 32))
-                wait *= random.uniform(0.5, 1.0)  # noqa: S311 # so that many clients do not come back at once
-                if isinstance(problem, TooManyRequests):
-                    wait += min(problem.retry_after, _LONGEST_RETRY_AFTER)
+                await asyncio.sleep(self._wait(problem, failures))
                 failures += 1
-                await asyncio.sleep(wait)
                 try:
                     await self._connect()
                     problem = None
                 except (ConnectionLost, TooManyRequests) as error:
                     problem = error
                 self._on_connection(problem)
-        except Exception as error:  # whatever it is, it is told to everybody who waits
+        except Exception as error:  # every error ends the client, and every call that waits raises it
             self.end(error)
+
+    def _wait(self, problem: TwotickError, failures: int) -> float:
+        """Return the seconds until the next attempt, after `failures` attempts in a row that failed."""
+        wait = min(self._limits.longest_wait, self._limits.first_wait * 2 ** min(failures, 32))
+        wait *= random.uniform(0.5, 1.0)  # noqa: S311 # keeps many clients from reconnecting at the same moment
+        if isinstance(problem, TooManyRequests):
+            wait += min(problem.retry_after, _LONGEST_RETRY_AFTER)
+        return wait
 
     async def _connect(self) -> None:
         """Connect and register.
 
         Raises:
-            ConnectionLost: there is no connection.
-            TooManyRequests: not now.
-            TwotickError: it would not help to try again.
+            ConnectionLost: there is no connection; another attempt may succeed.
+            TooManyRequests: the server asks the client to wait before the next attempt.
+            TwotickError: another attempt would not help.
         """
-        link: Link | None = None
-        answer: asyncio.Future[TwotickError | None] = self._loop.create_future()
-
-        def on_frame(frame: Frame) -> None:
-            head, _ = frame
-            if answer.done():
-                return  # it is refused, and what else the server has to say about it does not matter
-            problem = None
-            try:
-                if link is None or head.verb is not Verb.REGISTERED or head.side is not self._side:
-                    problem = error_of(head)
-                else:
-                    self._registered(link, head)
-            except ProtocolError as error:
-                problem = error
-            answer.set_result(problem)
-
-        def on_lost(reason: str) -> None:
-            if not answer.done():
-                answer.set_result(ConnectionLost(reason))
-
-        problem: TwotickError | None = None
+        handshake = _Handshake(self._side, self._registered)
         try:
             async with asyncio.timeout(self._limits.timeout):
-                link = await Link.open(self._server, self._cache, on_frame, on_lost, self._known)
-                if link.peer is None:
-                    problem = ConnectionLost("the server closed the connection")
-                elif self._known is None and not is_loopback(link.peer):
-                    problem = NotEncrypted(
-                        f"the connection to {link.peer} is not encrypted, and others could read the password or token:"
-                        " it was not sent. Connect with TLS."
-                    )
-                else:
-                    link.keep_alive()
-                    link.write(self._user.register())
-                    problem = await answer
+                await self._register(handshake)
         except TimeoutError as error:
-            self._give_up(link)
+            self._give_up(handshake.link)
             host, port = self._server
             raise ServerUnreachable(f"the server at {host}:{port} does not answer") from error
         except BaseException:
-            self._give_up(link)
+            self._give_up(handshake.link)
             raise
-        if problem is not None:
-            self._give_up(link)
+
+    async def _register(self, handshake: _Handshake) -> None:
+        link = await Link.open(self._server, self._cache, handshake.on_frame, handshake.on_lost, self._known)
+        handshake.link = link
+        if link.peer is None:
+            raise ConnectionLost("the server closed the connection")
+        if self._known is None and not is_loopback(link.peer):
+            raise NotEncrypted(
+                f"the connection to {link.peer} is not encrypted, and others could read the password or token:"
+                " it was not sent. Connect with TLS."
+            )
+        link.keep_alive()
+        link.write(self._handler.registration())
+        if (problem := await handshake.answer) is not None:
             raise problem
 
     def _give_up(self, link: Link | None) -> None:
-        """Have nothing to do with a connection any more."""
+        """Abandon a connection whose registration did not succeed."""
         if link is not None:
             link.abandon()
         if link is self._link:
@@ -229,13 +267,15 @@ class Lifeline:
         self.trust = link.trust
         link.on_frame = self._take
         link.on_lost = self._on_lost
-        self._user.registered(head)
+        self._handler.registered(head)
+
+    # Losing it
 
     def _take(self, frame: Frame) -> None:
         head, body = frame
         self._proven = True
         try:
-            self._user.take(head, body)
+            self._handler.take(head, body)
         except (ConnectionLost, TooManyRequests) as error:
             self._lose(error)
         except TwotickError as error:
@@ -245,34 +285,42 @@ class Lifeline:
         self._lose(ConnectionLost(reason))
 
     def _lose(self, problem: TwotickError) -> None:
-        """The connection is of no use any more."""
+        """Abandon the connection, if there is one, and let `_stay_connected` open another."""
         if self._link is None:
             return
         self._link.abandon()
         self._link = None
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
-        self._user.lost(problem)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._handler.lost(problem)
         if not self._lost.done():  # the task that waits for it may have been cancelled
             self._lost.set_result(problem)
 
     def end(self, error: Exception) -> None:
-        """No connection would be of any use."""
+        """Close the connection, and open no further one.
+
+        Args:
+            error: why.
+        """
         if self.error is not None:
             return
         self.error = error
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._link is not None:
             self._link.on_frame = _ignore
             self._link.shut()
-        self._user.ended(error)
+        self._handler.ended(error)
 
     async def close(self, error: TwotickError) -> None:
-        """End it, and wait until the connection is gone."""
+        """Close the connection, open no further one, and wait until the connection is gone.
+
+        Args:
+            error: why.
+        """
         self.end(error)
         if self._task is not None:
             await asyncio.wait([self._task])
@@ -284,28 +332,28 @@ class Lifeline:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection at the moment."""
+        """Whether there is a connection now."""
         return self._link is not None and self.error is None
 
     def write(self, data: bytes) -> None:
-        """Write, if there is a connection."""
+        """Write `data`, if there is a connection."""
         if self._link is not None:
             self._link.write(data)
 
     async def drain(self) -> None:
-        """Wait until the server takes what was written, or the connection is gone."""
+        """Wait until the server has read most of what was written, or the connection is gone."""
         if self._link is not None:
             await self._link.drain()
 
     def watch(self) -> None:
-        """See to it that it is noticed when the server does not give the answer that it owes."""
-        if self._watch is None and self.connected and (since := self._user.owed()):
+        """Start a timer, unless it runs already, that loses the connection if the server's answer is overdue."""
+        if self._timer is None and self.connected and (since := self._handler.waiting_since()):
             left = since + self._limits.answer_timeout - time.monotonic()
-            self._watch = self._loop.call_later(left, self._look_for_late_answers)
+            self._timer = self._loop.call_later(left, self._check_answer_timeout)
 
-    def _look_for_late_answers(self) -> None:
-        self._watch = None
-        since = self._user.owed()
+    def _check_answer_timeout(self) -> None:
+        self._timer = None
+        since = self._handler.waiting_since()
         if since and since + self._limits.answer_timeout <= time.monotonic():
             self._lose(ConnectionLost(f"the server did not answer within {self._limits.answer_timeout:g} s"))
         else:
@@ -313,28 +361,4 @@ class Lifeline:
 
 
 def _ignore(frame: Frame) -> None:
-    """What the server has to say does not matter any more."""
-
-
-def error_of(head: Head) -> TwotickError:
-    """The exception for an ERROR that is about the connection, or for a frame that makes no sense in its place."""
-    reason = as_text(head.headers.get(b"reason", b""))
-    match head.code if head.verb is Verb.ERROR else 0:
-        case 100:
-            return NameTaken(reason or "the name is taken, reserved, or not a member's")
-        case 101:
-            return NotRegistered(reason or "the server does not know what a member is")
-        case 103:
-            return ProtocolError(reason or "the server did not understand what we sent")
-        case 104:
-            return NotAuthenticated(reason or "wrong name, password or token")
-        case 105:
-            return TooManyRequests(reason or "too many requests", number(head, b"retry-after"))
-        case 106:
-            return TooLarge(reason or "the message is too large for the server")
-        case 107:
-            return ShuttingDown(reason or "the server stops")
-        case 108:
-            return Replaced(reason or "this device has connected again elsewhere")
-        case _:
-            return ProtocolError("the server sent something that makes no sense: does it speak this protocol?")
+    """Ignore a frame that came after the end."""

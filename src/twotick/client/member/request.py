@@ -1,35 +1,47 @@
-"""What the parts of a member's client that ask the server have in common."""
+"""Send requests to the server and wait for their answers."""
 
 import secrets
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from twotick.wire import Frame, Head, Verb, frame, is_identifier, is_name, is_room
+from twotick.client.member.pending_requests import PendingRequests
+from twotick.client.member.reconnecting import ReconnectingConnection
+from twotick.wire import Frame, Head, Verb, frame
 
 _NO_HEADERS: Mapping[str, bytes | int | None] = {}
 
 
 class Answer(NamedTuple):
-    """What came in answer to a question: the answer itself, and the frames before it that belong to it."""
+    """The answer to a request.
+
+    Attributes:
+        head: the head of the frame that completes it.
+        body: the body of that frame.
+        parts: the frames before it that belong to the answer, such as the messages of a history.
+    """
 
     head: Head
     body: bytes
     parts: list[Frame]
 
 
-class Asker(ABC):
-    """Somebody who can ask the server."""
+class Requests:
+    """Sends requests to the server, and waits for the connection while it is lost.
 
-    @abstractmethod
-    def _say(self, data: bytes) -> None:
-        """Write a frame that needs no answer, unless the connection is away."""
+    Args:
+        connection: the connection to the server.
+        pending: the requests without an answer.
+        check: raises an error if the client cannot send a request. It is given whether only a device may send it.
+    """
 
-    @abstractmethod
-    async def _send_question(self, request: bytes, ident: bytes, *, once: bool, duplex: bool) -> list[Frame]:
-        """Ask, and wait for the frames that answer it, the last one being the answer proper; see `_ask`."""
+    def __init__(
+        self, connection: ReconnectingConnection, pending: PendingRequests, check: Callable[[bool], None]
+    ) -> None:
+        self._connection = connection
+        self._pending = pending
+        self._check = check
 
-    async def _ask(
+    async def ask(
         self,
         verb: Verb,
         name: bytes = b"",
@@ -38,83 +50,57 @@ class Asker(ABC):
         body: bytes | None = None,
         ident: bytes | None = None,
         once: bool = False,
-        duplex: bool = True,
+        device_only: bool = True,
     ) -> Answer:
-        """Ask the server something, and wait for the answer. While the connection is away, wait for it.
+        """Send a request and wait for its answer.
 
         Args:
-            verb: the first word of the question.
-            name: the second; none if empty.
-            headers: its headers; those that are None are left out.
-            body: its body; None for none.
-            ident: its Id; None for a new one, empty for none.
-            once: do not ask again when the connection is lost before the answer: it might do harm.
-            duplex: whether only a device may ask that.
+            verb: the verb of the request.
+            name: the name after the verb; empty for none.
+            headers: the headers. Those whose value is None are left out.
+            body: the body; None for none.
+            ident: the Id; None for a new one, empty for none.
+            once: whether to fail, rather than to repeat the request, if the connection is lost before the answer.
+            device_only: whether only a device may send the request, and not a client that only sends messages.
+
+        Returns:
+            The answer.
 
         Raises:
-            RequestRefused: the server does not do it, or does not say.
-            ConnectionLost: the connection is lost, it is to be asked once, and nobody knows whether it was done.
+            RequestRefused: the server refused the request.
+            ConnectionLost: the connection was lost, and the request is not repeated: the server may or may not have
+                carried it out.
             TwotickError: the client has ended.
         """
+        self._check(device_only)
         ident = secrets.token_hex(8).encode() if ident is None else ident
         lines = b"".join(
             b"%b: %b\n" % (header.encode(), value if isinstance(value, bytes) else b"%d" % value)
             for header, value in headers.items()
             if value is not None
         )
-        request = frame(verb, name, body, lines, id=ident or None)
-        *parts, (head, answer) = await self._send_question(request, ident, once=once, duplex=duplex)
-        return Answer(head, answer, parts)
+        answer = self._pending.add(frame(verb, name, body, lines, id=ident or None), ident, once=once)
+        self._connection.watch()
+        *parts, (head, answer_body) = await answer
+        return Answer(head, answer_body, parts)
+
+    def tell(self, data: bytes) -> None:
+        """Write a frame that has no answer, unless the connection is lost.
+
+        Args:
+            data: the frame.
+
+        Raises:
+            TwotickError: the client has ended.
+        """
+        self._check(True)
+        self._connection.write(data)
 
 
-# How arguments are written in frames
+class RequestMethods:
+    """Base class of the groups of methods of `MemberClient` that send requests.
 
-
-def room_name(name: str) -> bytes:
-    """Give a room's name (rule 12.1).
-
-    Raises:
-        ValueError: no room can be called that.
+    `MemberClient` sets `_requests` before any of the methods is called.
     """
-    written = name.encode(errors="replace")
-    if not is_room(written):
-        raise ValueError(f"{name!r} cannot be a room: take # and 1 to 32 letters, digits, - and _")
-    return written
 
-
-def user_name(name: str) -> bytes:
-    """Give a user's name (rule 4.1).
-
-    Raises:
-        ValueError: no user can be called that.
-    """
-    written = name.encode(errors="replace")
-    if not is_name(written):
-        raise ValueError(f"{name!r} cannot be the name of a user")
-    return written
-
-
-def peer_name(name: str) -> bytes:
-    """Give the name of a user or a room.
-
-    Raises:
-        ValueError: neither can be called that.
-    """
-    return room_name(name) if name.startswith("#") else user_name(name)
-
-
-def identifier(ident: str) -> bytes:
-    """Give an Id (rule 9.5).
-
-    Raises:
-        ValueError: that cannot be one.
-    """
-    written = ident.encode(errors="replace")
-    if not is_identifier(written):
-        raise ValueError(f"{ident!r} cannot be an Id: take 1 to 64 letters, digits, '.', '_' and '-'")
-    return written
-
-
-def yes_or_no(value: bool | None) -> bytes | None:
-    """Give a header's value; None for a header that is left out."""
-    return None if value is None else b"yes" if value else b"no"
+    _requests: Requests

@@ -1,4 +1,4 @@
-"""What the server answers to questions: rooms, members, conversations, devices (docs/protocol.md, 10.8, 12, 14, 15)."""
+"""The results of requests: rooms, conversations, presence, devices (docs/protocol.md, rule 10.8, sections 12 to 15)."""
 
 import json
 from collections.abc import Callable
@@ -14,13 +14,13 @@ _T = TypeVar("_T")
 
 
 class Role(StrEnum):
-    """What a member is in a room (rule 12.2)."""
+    """The role of a member in a room (rule 12.2)."""
 
     OWNER = "owner"
     MODERATOR = "moderator"
     MEMBER = "member"
     NONE = "none"
-    """Not in it."""
+    """Not a member of the room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,13 @@ class RoomInfo:
     """A room, as the member sees it (rules 12.2 and 12.3).
 
     Attributes:
-        name: its name, with the `#`.
+        name: the room's name, with the `#`.
         public: whether every member may join it.
-        role: what the member is in it.
-        members: how many are in it.
+        role: the member's role in it.
+        members: the number of its members.
         topic: its topic; empty if it has none.
-        invited: whether the member was invited and has not joined; told in the list of rooms only.
+        invited: whether the member has an invitation and has not joined. Only set in the results of
+            `MemberClient.rooms`.
     """
 
     name: str
@@ -44,8 +45,8 @@ class RoomInfo:
     invited: bool = False
 
     @classmethod
-    def of(cls, item: dict[str, Any]) -> Self:
-        """Out of a list of rooms."""
+    def from_json(cls, item: dict[str, Any]) -> Self:
+        """Make one of an object in the server's list of rooms."""
         return cls(
             str(item["name"]),
             item["access"] == "public",
@@ -58,44 +59,55 @@ class RoomInfo:
 
 @dataclass(frozen=True, slots=True)
 class RoomMember:
-    """Who is in a room: the name, the role, and since when."""
+    """A member of a room (rule 12.3).
+
+    Attributes:
+        name: the member's name.
+        role: the member's role in the room.
+        since: when the member joined.
+    """
 
     name: str
     role: Role
     since: datetime
 
     @classmethod
-    def of(cls, item: dict[str, Any]) -> Self:
-        """Out of a list of members."""
+    def from_json(cls, item: dict[str, Any]) -> Self:
+        """Make one of an object in the server's list of room members."""
         return cls(str(item["name"]), Role(item["role"]), datetime.fromisoformat(item["since"]))
 
 
 @dataclass(frozen=True, slots=True)
 class RecipientState:
-    """What became of a message for one of its recipients (rule 12.7)."""
+    """The state of a message for one of its recipients (rule 12.7).
+
+    Attributes:
+        name: the recipient's name.
+        state: how far the message has got.
+    """
 
     name: str
     state: State
 
     @classmethod
-    def of(cls, item: dict[str, Any]) -> Self:
-        """Out of a list of recipients."""
+    def from_json(cls, item: dict[str, Any]) -> Self:
+        """Make one of an object in the server's list of receipts."""
         return cls(str(item["name"]), State[str(item["state"]).upper()])
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """How a conversation stands (rule 14.1).
+    """A conversation with a user or in a room, with the counts of unread messages (rule 14.1).
 
     Attributes:
         name: the other user, or the room.
-        unread: messages that came and were not read.
-        mentions: those of them that mention the member (rule 14.2).
-        read: the number in the log up to which they were read; 0 for none.
-        newest: the number in the log of the newest message.
-        muted: whether the member wants no rings.
-        blocked: whether the member wants nothing from that user.
-        role: in a room, what the member is in it; NONE for users.
+        unread: the number of messages that the member received and has not read.
+        mentions: how many of the unread messages mention the member (rule 14.2).
+        read: the number, in the member's log, of the last message that was read; 0 if none was.
+        newest: the number, in the member's log, of the newest message.
+        muted: whether the member has turned off notifications for it.
+        blocked: whether the member has blocked the user.
+        role: the member's role in the room; NONE for a conversation with a user.
     """
 
     name: str
@@ -108,8 +120,8 @@ class Conversation:
     role: Role
 
     @classmethod
-    def of(cls, item: dict[str, Any]) -> Self:
-        """Out of a list of conversations."""
+    def from_json(cls, item: dict[str, Any]) -> Self:
+        """Make one of an object in the server's list of conversations."""
         unread, mentions, read, newest = (int(item[key]) for key in ("unread", "mentions", "read", "newest"))
         role = Role(item.get("role") or Role.NONE)
         return cls(str(item["name"]), unread, mentions, read, newest, bool(item["muted"]), bool(item["blocked"]), role)
@@ -117,7 +129,12 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class ConversationSetting:
-    """Whether a conversation is muted, and its user blocked (rule 14.3)."""
+    """The member's settings for a conversation (rule 14.3).
+
+    Attributes:
+        muted: whether notifications are off.
+        blocked: whether the user is blocked.
+    """
 
     muted: bool
     blocked: bool
@@ -125,22 +142,33 @@ class ConversationSetting:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where somebody is, and since when; None if that is not known (rule 15.1)."""
+    """The presence of another member (rule 15.1).
+
+    Attributes:
+        name: the other member's name.
+        state: the presence.
+        since: since when; None if the server does not know.
+    """
 
     name: str
     state: Presence
     since: datetime | None
 
     @classmethod
-    def of(cls, item: dict[str, Any]) -> Self:
-        """Out of a list of statuses."""
+    def from_json(cls, item: dict[str, Any]) -> Self:
+        """Make one of an object in the server's list of statuses."""
         since = item["since"]
         return cls(str(item["name"]), Presence(item["state"]), None if since is None else datetime.fromisoformat(since))
 
 
 @dataclass(frozen=True, slots=True)
 class StatusList:
-    """Where all are whom the member may see, and whether others may see the member (rule 15.1)."""
+    """The presence of all members whom this member may see (rule 15.1).
+
+    Attributes:
+        shown: whether others may see this member's own presence.
+        users: the other members.
+    """
 
     shown: bool
     users: list[Status]
@@ -148,12 +176,12 @@ class StatusList:
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
-    """A device of the member's.
+    """A device of the member (rule 10.8).
 
     Attributes:
-        device: its name.
-        connected: whether it is connected.
-        seen: when it was seen last.
+        device: the device's name.
+        connected: whether it is connected now.
+        seen: when it was connected last.
     """
 
     device: str
@@ -161,25 +189,29 @@ class DeviceInfo:
     seen: datetime
 
     @classmethod
-    def of(cls, item: dict[str, Any]) -> Self:
-        """Out of a list of devices."""
+    def from_json(cls, item: dict[str, Any]) -> Self:
+        """Make one of an object in the server's list of devices."""
         return cls(str(item["device"]), bool(item["connected"]), datetime.fromisoformat(item["seen"]))
 
 
-def listed(body: bytes, of: Callable[[dict[str, Any]], _T]) -> list[_T]:
-    """A body that is a JSON list of objects.
+def parse_list(body: bytes, from_json: Callable[[dict[str, Any]], _T]) -> list[_T]:
+    """Parse a body that is a JSON list of objects.
 
     Args:
-        body: the body.
-        of: makes something of an object; what is missing or wrong may raise ValueError, TypeError or KeyError.
+        body: the body of the server's answer.
+        from_json: makes a result of one object. May raise ValueError, TypeError or KeyError if a value is missing or
+            wrong.
+
+    Returns:
+        A result for each object.
 
     Raises:
-        ProtocolError: it makes no sense.
+        ProtocolError: the body is not such a list.
     """
     try:
-        found: Any = json.loads(body)
-        if not isinstance(found, list):
-            raise TypeError("not a list")  # noqa: TRY301 # like any other nonsense
-        return [of(cast("dict[str, Any]", each)) for each in cast("list[Any]", found)]
+        items: Any = json.loads(body)
+        if not isinstance(items, list):
+            raise TypeError("not a list")  # noqa: TRY301 # handled below like any other malformed body
+        return [from_json(cast("dict[str, Any]", item)) for item in cast("list[Any]", items)]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ProtocolError("the server sent a list that makes no sense") from error
+        raise ProtocolError("the server sent a malformed list") from error

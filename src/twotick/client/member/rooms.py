@@ -1,182 +1,251 @@
-"""Rooms, as a member's client asks about them (docs/protocol.md, section 12)."""
+"""Rooms (docs/protocol.md, section 12)."""
 
 import re
 
 from twotick.client.errors import ProtocolError
-from twotick.client.member.events import as_text, number
-from twotick.client.member.request import Answer, Asker, identifier, peer_name, room_name, user_name
-from twotick.client.member.results import RecipientState, Role, RoomInfo, RoomMember, listed
+from twotick.client.member.headers import (
+    as_text,
+    encode_id,
+    encode_peer,
+    encode_room,
+    encode_user,
+    number,
+    text_of,
+)
+from twotick.client.member.request import Answer, RequestMethods
+from twotick.client.member.results import RecipientState, Role, RoomInfo, RoomMember, parse_list
 from twotick.wire import Verb
 
 _TOPIC = re.compile(r"[^\x00-\x1f\x7f]*")
 _LONGEST_TOPIC = 250
-"""Bytes of UTF-8 (rule 12.11)."""
+"""The longest topic, in bytes of UTF-8 (rule 12.11)."""
 
 
-class RoomMethods(Asker):
-    """What a client can do about rooms.
+class RoomMethods(RequestMethods):
+    """The methods of `MemberClient` for rooms.
 
-    All of it waits for the connection while that is away. What changes something is not asked twice: if the connection
-    is lost before the answer, it raises ConnectionLost, and nobody knows whether it was done.
+    While the connection is lost, they wait for the next. Requests that change something are not repeated: if the
+    connection is lost before the answer, they raise `ConnectionLost`, and the server may or may not have carried them
+    out.
     """
 
     async def create_room(self, name: str, *, public: bool = False, topic: str = "") -> RoomInfo:
-        """Make a room, and own it (rule 12.2).
+        """Create a room, and become its owner (rule 12.2).
 
         Args:
             name: its name: `#` and 1 to 32 letters, digits, `-` and `_`.
-            public: whether every member finds it and may join.
-            topic: what it is about, at most 250 bytes of UTF-8.
+            public: whether every member can find and join it.
+            topic: its topic, one line of at most 250 bytes of UTF-8.
+
+        Returns:
+            The new room.
 
         Raises:
-            RequestRefused: the server does not make it, as when the name is taken.
-            ConnectionLost: nobody knows whether it was made.
+            RequestRefused: the server refused the request, for example because the name is taken.
+            ConnectionLost: the server may or may not have created the room.
             TwotickError: the client has ended.
-            ValueError: no room can be called that, or have that topic.
+            ValueError: `name` cannot be the name of a room, or `topic` is too long.
         """
-        return await self._change(name, b"create", {"Access": _access(public), "Topic": _topic(topic) or None})
+        headers = {"Access": _encode_access(public), "Topic": _encode_topic(topic) or None}
+        return await self._change_room(name, b"create", headers)
 
     async def join_room(self, name: str) -> RoomInfo:
-        """Be in a room from now on: a public one, or one to which the member was invited.
-
-        Raises:
-            RequestRefused: there is no such room, as far as the member may know.
-            ConnectionLost: nobody knows whether it was done.
-            TwotickError: the client has ended.
-            ValueError: no room can be called that.
-        """
-        return await self._change(name, b"join", {})
-
-    async def leave_room(self, name: str) -> None:
-        """Be in a room no longer. Who owned it is followed by another member (rule 12.4).
-
-        Raises:
-            RequestRefused: the member is not in it.
-            ConnectionLost: nobody knows whether it was done.
-            TwotickError: the client has ended.
-            ValueError: no room can be called that.
-        """
-        await self._ask(Verb.ROOM, room_name(name), {"Do": b"leave"}, once=True)
-
-    async def change_room(self, name: str, *, topic: str | None = None, public: bool | None = None) -> RoomInfo:
-        """Change what a room is about, as a moderator or the owner, or who may join it, as the owner.
+        """Join a room that is public, or to which the member has an invitation (rule 12.2).
 
         Args:
-            name: the room.
+            name: the room's name.
+
+        Returns:
+            The room.
+
+        Raises:
+            RequestRefused: there is no such room that the member may join.
+            ConnectionLost: the server may or may not have carried out the request.
+            TwotickError: the client has ended.
+            ValueError: `name` cannot be the name of a room.
+        """
+        return await self._change_room(name, b"join", {})
+
+    async def leave_room(self, name: str) -> None:
+        """Leave a room. If the owner leaves, another member becomes the owner (rule 12.4).
+
+        Args:
+            name: the room's name.
+
+        Raises:
+            RequestRefused: the member is not in the room.
+            ConnectionLost: the server may or may not have carried out the request.
+            TwotickError: the client has ended.
+            ValueError: `name` cannot be the name of a room.
+        """
+        await self._requests.ask(Verb.ROOM, encode_room(name), {"Do": b"leave"}, once=True)
+
+    async def change_room(self, name: str, *, topic: str | None = None, public: bool | None = None) -> RoomInfo:
+        """Change a room's topic, as a moderator or the owner, or its access, as the owner (rule 12.2).
+
+        Args:
+            name: the room's name.
             topic: the new topic, empty for none; None to leave it as it is.
             public: whether every member may join; None to leave it as it is.
 
+        Returns:
+            The room after the change.
+
         Raises:
-            RequestRefused: the member may not do that.
-            ConnectionLost: nobody knows whether it was done.
+            RequestRefused: the member may not change this.
+            ConnectionLost: the server may or may not have carried out the request.
             TwotickError: the client has ended.
-            ValueError: no room can be called that, or have that topic.
+            ValueError: `name` cannot be the name of a room, or `topic` is too long.
         """
-        access = None if public is None else _access(public)
-        return await self._change(
-            name, b"change", {"Topic": None if topic is None else _topic(topic), "Access": access}
-        )
+        headers = {
+            "Topic": None if topic is None else _encode_topic(topic),
+            "Access": None if public is None else _encode_access(public),
+        }
+        return await self._change_room(name, b"change", headers)
 
     async def invite(self, room: str, member: str) -> RoomInfo:
-        """Let another member join a room, and tell that member.
+        """Invite another member to a room (rule 12.2).
+
+        Args:
+            room: the room's name.
+            member: the other member's name.
+
+        Returns:
+            The room.
 
         Raises:
-            RequestRefused: one may not do that, or there is no such member.
-            ConnectionLost: nobody knows whether it was done.
+            RequestRefused: this member may not invite others, or there is no such member.
+            ConnectionLost: the server may or may not have carried out the request.
             TwotickError: the client has ended.
-            ValueError: nothing can be called that.
+            ValueError: `room` or `member` is not well formed.
         """
-        return await self._change(room, b"invite", {"Member": user_name(member)})
+        return await self._change_room(room, b"invite", {"Member": encode_user(member)})
 
     async def remove(self, room: str, member: str) -> RoomInfo:
-        """Remove a member from a room, as a moderator or the owner; or take an invitation back.
+        """Remove a member from a room, or withdraw an invitation, as a moderator or the owner (rule 12.2).
+
+        Args:
+            room: the room's name.
+            member: the other member's name.
+
+        Returns:
+            The room.
 
         Raises:
-            RequestRefused: one may not do that.
-            ConnectionLost: nobody knows whether it was done.
+            RequestRefused: this member may not remove the other one.
+            ConnectionLost: the server may or may not have carried out the request.
             TwotickError: the client has ended.
-            ValueError: nothing can be called that.
+            ValueError: `room` or `member` is not well formed.
         """
-        return await self._change(room, b"remove", {"Member": user_name(member)})
+        return await self._change_room(room, b"remove", {"Member": encode_user(member)})
 
     async def appoint(self, room: str, member: str, role: Role) -> RoomInfo:
-        """Give a member of a room another role, as the owner, who is a moderator after appointing an owner.
+        """Give a member of a room another role, as the owner (rule 12.2).
+
+        A room has one owner. Appointing another owner makes this member a moderator.
+
+        Args:
+            room: the room's name.
+            member: the other member's name.
+            role: the new role.
+
+        Returns:
+            The room.
 
         Raises:
-            RequestRefused: one may not do that.
-            ConnectionLost: nobody knows whether it was done.
+            RequestRefused: this member is not the owner, or the other one is not in the room.
+            ConnectionLost: the server may or may not have carried out the request.
             TwotickError: the client has ended.
-            ValueError: nothing can be called that, or the role is NONE.
+            ValueError: `room` or `member` is not well formed, or `role` is `Role.NONE`.
         """
         if role is Role.NONE:
-            raise ValueError("to have no role in a room is to be removed from it")
-        return await self._change(room, b"appoint", {"Member": user_name(member), "Role": role.value.encode()})
+            raise ValueError("NONE is not a role that can be given: use `remove` to remove a member from the room")
+        return await self._change_room(room, b"appoint", {"Member": encode_user(member), "Role": role.value.encode()})
 
     async def room(self, name: str) -> RoomInfo:
-        """Ask what a room is like.
+        """Return what the member may know about a room (rule 12.2).
+
+        Args:
+            name: the room's name.
+
+        Returns:
+            The room.
 
         Raises:
-            RequestRefused: there is no such room, as far as the member may know.
+            RequestRefused: there is no such room, or the member may not know of it.
             TwotickError: the client has ended.
-            ValueError: no room can be called that.
+            ValueError: `name` cannot be the name of a room.
         """
-        return _room(await self._ask(Verb.ROOM, room_name(name)))
+        return _parse_room(await self._requests.ask(Verb.ROOM, encode_room(name)))
 
     async def rooms(self) -> list[RoomInfo]:
         """List the rooms that are public, or that the member is in or invited to (rule 12.3).
 
+        Returns:
+            The rooms, the member's own first; at most 2,000.
+
         Raises:
-            RequestRefused: the server does not say.
+            RequestRefused: the server refused the request.
             TwotickError: the client has ended.
         """
-        return listed((await self._ask(Verb.ROOMS)).body, RoomInfo.of)
+        return parse_list((await self._requests.ask(Verb.ROOMS)).body, RoomInfo.from_json)
 
     async def room_members(self, name: str) -> list[RoomMember]:
-        """List who is in a room, whoever has been there for longest first.
-
-        Raises:
-            RequestRefused: there is no such room, as far as the member may know.
-            TwotickError: the client has ended.
-            ValueError: no room can be called that.
-        """
-        return listed((await self._ask(Verb.ROOM, room_name(name), {"Do": b"members"})).body, RoomMember.of)
-
-    async def receipts(self, recipient: str, ident: str) -> list[RecipientState]:
-        """Ask what became of a message that the member has sent, for each who was sent it (rule 12.7).
+        """List the members of a room (rule 12.3).
 
         Args:
-            recipient: the room or user that it was sent to.
-            ident: its Id.
+            name: the room's name.
+
+        Returns:
+            The members, those who joined first first.
 
         Raises:
-            RequestRefused: there is no such message.
+            RequestRefused: there is no such room, or the member may not know of it.
             TwotickError: the client has ended.
-            ValueError: nothing can be called that.
+            ValueError: `name` cannot be the name of a room.
         """
-        answer = await self._ask(Verb.RECEIPTS, peer_name(recipient), ident=identifier(ident))
-        return listed(answer.body, RecipientState.of)
+        answer = await self._requests.ask(Verb.ROOM, encode_room(name), {"Do": b"members"})
+        return parse_list(answer.body, RoomMember.from_json)
 
-    async def _change(self, name: str, what: bytes, headers: dict[str, bytes | None]) -> RoomInfo:
-        return _room(await self._ask(Verb.ROOM, room_name(name), {"Do": what, **headers}, once=True))
+    async def receipts(self, recipient: str, ident: str) -> list[RecipientState]:
+        """Return how far one of the member's own messages has got, for each recipient (rule 12.7).
+
+        Args:
+            recipient: the user or room that it was sent to.
+            ident: the message's Id.
+
+        Returns:
+            The state for each recipient.
+
+        Raises:
+            RequestRefused: the member has not sent such a message.
+            TwotickError: the client has ended.
+            ValueError: `recipient` or `ident` is not well formed.
+        """
+        answer = await self._requests.ask(Verb.RECEIPTS, encode_peer(recipient), ident=encode_id(ident))
+        return parse_list(answer.body, RecipientState.from_json)
+
+    async def _change_room(self, name: str, action: bytes, headers: dict[str, bytes | None]) -> RoomInfo:
+        answer = await self._requests.ask(Verb.ROOM, encode_room(name), {"Do": action, **headers}, once=True)
+        return _parse_room(answer)
 
 
-def _access(public: bool) -> bytes:
+def _encode_access(public: bool) -> bytes:
     return b"public" if public else b"private"
 
 
-def _topic(topic: str) -> bytes:
-    written = topic.encode(errors="replace")
-    if len(written) > _LONGEST_TOPIC or not _TOPIC.fullmatch(topic):
-        raise ValueError(f"a topic is one line and has at most {_LONGEST_TOPIC} bytes")
-    return written
+def _encode_topic(topic: str) -> bytes:
+    encoded = topic.encode(errors="replace")
+    if len(encoded) > _LONGEST_TOPIC or not _TOPIC.fullmatch(topic):
+        raise ValueError(f"a topic is one line of at most {_LONGEST_TOPIC} bytes: shorten it, or leave out line breaks")
+    return encoded
 
 
-def _room(answer: Answer) -> RoomInfo:
+def _parse_room(answer: Answer) -> RoomInfo:
     head = answer.head
     try:
-        role = Role(as_text(head.headers.get(b"role", b"")))
+        role = Role(text_of(head, b"role"))
     except ValueError as error:
-        raise ProtocolError("the server says of a room what makes no sense") from error
-    topic = as_text(head.headers.get(b"topic", b""))
+        raise ProtocolError("the server sent an unknown role in a room") from error
     public = head.headers.get(b"access") == b"public"
-    return RoomInfo(as_text(head.name), public, role, number(head, b"members"), topic)
+    return RoomInfo(as_text(head.name), public, role, number(head, b"members"), text_of(head, b"topic"))

@@ -1,18 +1,18 @@
-"""How what is said about a message is written into its headers (docs/protocol.md, rules 9.7, 11.10, 13.1 and 16.3)."""
+"""Write the headers of a message from what the program says about it (docs/protocol.md, 9.7, 11.10, 13.1 and 16.3)."""
 
 import re
 from collections.abc import Mapping
 from typing import TypedDict
 
 from twotick.client.errors import NotDelivered
+from twotick.client.member.headers import encode_id, encode_user
 from twotick.client.member.messages import FileInfo
-from twotick.client.member.request import identifier, user_name
 
 _LONGEST_HEADERS = 2048
-"""Bytes of headers that may travel with a message (rule 9.7)."""
+"""How many bytes of headers may travel with a message (rule 9.7)."""
 
 _EXPIRES = len("Expires: 9999999999\n")
-"""What `Expires` takes of them."""
+"""How many of these bytes are kept free for `Expires`."""
 
 _OWN_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,64}")
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*")
@@ -20,19 +20,22 @@ _KEY = re.compile(r"[!-~]+")
 
 
 class SendOptions(TypedDict, total=False):
-    """What may be said about a message besides recipient and body.
+    """The options of `MemberClient.send` and `MemberClient.queue`. All may be left out.
 
     Attributes:
-        expires: seconds after which nobody wants it any more (rule 11.10); never if left out.
-        content_type: what the body is; text if left out.
-        reply_to: the message that it answers, by sender and Id; see `Reference`.
-        edits: the Id of one's own message to the same recipient whose place it takes (rule 13.1).
-        deletes: the message to the same recipient, by sender and Id, that it deletes; the body must be empty.
-        reacts_to: the message in the same conversation, by sender and Id, to which the body is a reaction.
-        file: a file that goes with it, which `MemberClient.upload` has brought to the server.
-        headers: further headers, whose names start with `X-`, for the recipient's program.
-        id: its Id, 1 to 64 letters, digits, `.`, `_` and `-`, never used before; a new one if left out. A program that
-            keeps a message with its Id before it sends it may send it again after a new start, and it is sent once.
+        expires: the number of seconds after which the message is not delivered any more (rule 11.10).
+        content_type: the type of the body; UTF-8 text if left out.
+        reply_to: the message that this one replies to, as its sender and Id; a `Reference` will do.
+        edits: the Id of the member's own message to the same recipient that this one replaces (rule 13.1).
+        deletes: the message to the same recipient that this one deletes, as its sender and Id (rule 13.1). The body
+            must be empty.
+        reacts_to: the message of the same conversation that the body is a reaction to, as its sender and Id (rule
+            13.1).
+        file: a file to send with the message, as returned by `MemberClient.upload` (rule 16.3).
+        headers: further headers for the recipient's program. Their names start with `X-`.
+        id: the message's Id: 1 to 64 letters, digits, `.`, `_` and `-`. It must not have been used before. A new one is
+            made if it is left out. A program that stores a message with its Id before it sends it may send it again
+            after a restart, and the message is delivered only once (rule 11.7).
     """
 
     expires: float | None
@@ -47,11 +50,14 @@ class SendOptions(TypedDict, total=False):
 
 
 def header_lines(options: SendOptions) -> bytes:
-    """Write the header lines of a message, but for `Id` and `Expires`.
+    """Return the header lines for the options, without `Id` and `Expires`.
+
+    Args:
+        options: the options of a send.
 
     Raises:
-        NotDelivered: nobody can get so many.
-        ValueError: one cannot be written like that.
+        NotDelivered: the lines are longer than the protocol allows (rule 9.7).
+        ValueError: a value cannot be written in a header.
     """
     own = options.get("headers") or {}
     for name in own:
@@ -61,7 +67,7 @@ def header_lines(options: SendOptions) -> bytes:
     values = {
         "Content-type": options.get("content_type"),
         "Reply-to": _reference(options.get("reply_to")),
-        "Edits": None if edits is None else identifier(edits).decode(),
+        "Edits": None if edits is None else encode_id(edits).decode(),
         "Deletes": _reference(options.get("deletes")),
         "Reacts-to": _reference(options.get("reacts_to")),
         "File": None if file is None else _key(file),
@@ -71,21 +77,21 @@ def header_lines(options: SendOptions) -> bytes:
     for name, value in values.items():
         if value is not None:
             if not _LINE.fullmatch(value):
-                raise ValueError(f"{value!r} cannot be the value of a header")
+                raise ValueError(f"{value!r} cannot be the value of a header: leave out control characters")
             lines += f"{name}: {value}\n".encode()
     if len(lines) > _LONGEST_HEADERS - _EXPIRES:
         raise NotDelivered(f"the headers have {len(lines)} bytes, and {_LONGEST_HEADERS - _EXPIRES} is the limit")
     return lines
 
 
-def _reference(about: tuple[str, str] | None) -> str | None:
-    if about is None:
+def _reference(message: tuple[str, str] | None) -> str | None:
+    if message is None:
         return None
-    sender, ident = about
-    return f"{user_name(sender).decode()} {identifier(ident).decode()}" if sender else identifier(ident).decode()
+    sender, ident = message
+    return f"{encode_user(sender).decode()} {encode_id(ident).decode()}" if sender else encode_id(ident).decode()
 
 
 def _key(file: FileInfo) -> str:
     if not _KEY.fullmatch(file.key):
-        raise ValueError(f"{file.key!r} cannot be the key of a file")
+        raise ValueError(f"{file.key!r} cannot be the key of a file: give what `upload` returned")
     return file.key

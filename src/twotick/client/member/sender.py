@@ -1,9 +1,9 @@
-"""What becomes of the messages of one client (docs/protocol.md, rules 9.5, 9.6, 11.6 to 11.8).
+"""The messages that a client sends, and what becomes of them (docs/protocol.md, rules 9.5, 9.6, 11.6 to 11.8).
 
-Theory of operation. A message is in the outbox until it is accepted; then its receipt lives on as long as the program
-keeps it. Every connection is sent what is in the outbox, in order and with the Ids that it has had from the beginning.
-Answers and entries of the log find their messages by Id and only ever add to what is known, so what comes twice, or
-after something that says more, changes nothing.
+Theory of operation. A message stays in the outbox until it is accepted; after that, its receipt lives as long as the
+program keeps it. On every new connection, the client sends what is in the outbox again, in order and with the Ids that
+the messages have had from the beginning. Answers and log entries name their message by its Id and only ever add to what
+is known. So an answer that comes twice, or after a later one, changes nothing.
 """
 
 import asyncio
@@ -16,30 +16,30 @@ from collections.abc import Callable
 from twotick.client.errors import ConnectionLost, NotDelivered, TwotickError
 from twotick.client.member.events import State
 from twotick.client.member.limits import MemberLimits
-from twotick.client.member.outbox import Item, Outbox
+from twotick.client.member.outbox import Outbox, QueuedMessage
 from twotick.client.member.receipts import MemberReceipt, Outcome
 from twotick.wire import Verb, frame
 
 _DEFAULT_MAX_BODY = 1 << 20
-"""The longest body, in bytes, until a server has said what it takes."""
+"""The largest body, in bytes, until a server has said what it accepts."""
 
-_PLACES = 16384
-"""Messages of which it is remembered where they stand in the log, to know which of them a READ stands for."""
+_POSITIONS = 16384
+"""How many messages' positions are remembered, to know which of them a READ applies to."""
 
 
 class Sender:
     """The messages that a client sends.
 
     Args:
-        outbox: where they wait to be accepted.
-        limits: how many may be on their way at once.
+        outbox: the messages that are not accepted yet.
+        limits: how many messages may be unanswered at once.
         write: writes to the server.
         watch: called when the server owes an answer.
-        tell: called with what became of a message that was in the outbox before, and an error if it failed: the program
-            may have no receipt of it, and it may not be in the log.
+        report: called with the receipt of a message that was in the outbox before this client was made, and the error
+            if the message failed. The program may have no receipt of it, and it may not be in the log.
 
     Attributes:
-        max_body: the longest body that the server takes, in bytes.
+        max_body: the largest body that the server accepts, in bytes.
     """
 
     def __init__(
@@ -48,83 +48,88 @@ class Sender:
         limits: MemberLimits,
         write: Callable[[bytes], None],
         watch: Callable[[], None],
-        tell: Callable[[MemberReceipt, TwotickError | None], None],
+        report: Callable[[MemberReceipt, TwotickError | None], None],
     ) -> None:
         self.max_body = _DEFAULT_MAX_BODY
         self._outbox = outbox
         self._limits = limits
         self._write = write
         self._watch = watch
-        self._tell = tell
-        self._ids = secrets.token_hex(6)  # with which all Ids of this client begin
+        self._report = report
+        self._id_prefix = secrets.token_hex(6)  # all Ids that this client makes begin with it
         self._connected = False
         self._error: TwotickError | None = None
-        self._unsent: deque[Item] = deque()
-        self._unanswered: dict[str, Item] = {}
+        self._unsent: deque[QueuedMessage] = deque()
+        self._unanswered: dict[str, QueuedMessage] = {}
         self._unanswered_bytes = 0
         self._receipts: weakref.WeakValueDictionary[str, MemberReceipt] = weakref.WeakValueDictionary()
         self._given: OrderedDict[str, None] = OrderedDict()  # Ids that the program has made
-        self._places: OrderedDict[str, tuple[int, int]] = OrderedDict()  # order and seq by Id; 0 for what is not known
+        self._positions: OrderedDict[str, tuple[int, int]] = OrderedDict()  # order and seq by Id; 0 if not known
         outbox.on_stored = self._is_stored
 
     # Connections
 
     def opened(self, max_body: int | None, same_log: bool) -> None:
-        """There is a connection: send what waits.
+        """Send what waits in the outbox on a new connection.
 
         Args:
-            max_body: the longest body that the server takes, in bytes; None if it does not say.
-            same_log: whether numbers of the log mean what they meant before.
+            max_body: the largest body that the server accepts, in bytes; None if it does not say.
+            same_log: whether the numbers of the log have the same meaning as before.
         """
         self.max_body = max_body or _DEFAULT_MAX_BODY
         if not same_log:
-            self._places.clear()
+            self._positions.clear()
             for receipt in self._receipts.values():
                 receipt.seq = 0
         self._connected = True
-        self._unsent = deque(item for item in self._outbox.items.values() if item.stored)
+        self._unsent = deque(message for message in self._outbox.messages.values() if message.stored)
         self._pump()
 
     def lost(self) -> None:
-        """The connection is gone."""
+        """Stop sending until the next connection."""
         self._connected = False
         self._unsent.clear()
         self._unanswered.clear()
         self._unanswered_bytes = 0
 
     def forget_accepted(self, error: TwotickError) -> None:
-        """Nobody will tell what becomes of the messages that were accepted."""
+        """Raise `error` in callers that wait for messages that were accepted: their state will not be known."""
         for receipt in list(self._receipts.values()):
             if receipt.state is not State.QUEUED:
                 receipt.give_up(error)
 
     def end(self, error: TwotickError) -> None:
-        """Nobody will tell what becomes of any message."""
+        """Raise `error` in all callers that wait: there will be no further connection."""
         self._error = error
         self._outbox.shut(error)
         for receipt in list(self._receipts.values()):
             receipt.give_up(error)
 
-    def owed(self) -> float:
-        """Since when the oldest SEND of this connection is unanswered, on the monotonic clock; 0 if none is."""
-        return next((item.sent for item in self._unanswered.values()), 0.0)
+    def waiting_since(self) -> float:
+        """Return when the oldest unanswered SEND was written, in seconds on the monotonic clock; 0 if there is none."""
+        return next((message.sent for message in self._unanswered.values()), 0.0)
 
     # Sending
 
     async def queue(
         self, recipient: str, body: bytes, headers: bytes, expires: float | None, ident: str | None
     ) -> MemberReceipt:
-        """Put a message into the outbox, unless it is there already.
+        """Put a message into the outbox, unless a message with its Id is known already.
 
         Args:
-            recipient: whom it is for.
+            recipient: the user or room it is for.
             body: the body.
-            headers: the header lines, but for `Expires`.
-            expires: the seconds after which nobody wants it; None for never.
+            headers: the header lines, without `Id` and `Expires`.
+            expires: the number of seconds after which it is not delivered any more; None for never.
             ident: its Id; None for a new one.
 
+        Returns:
+            The receipt.
+
         Raises:
-            TwotickError: it cannot be put there.
+            NotDelivered: the body is too large.
+            OutboxError: the outbox on disk cannot be written.
+            TwotickError: the client has ended.
         """
         if len(body) > self.max_body:
             raise NotDelivered(self._too_long(len(body)))
@@ -133,123 +138,145 @@ class Sender:
             if known is not None and known.state is not State.FAILED:
                 return known
             self._given[ident] = None
-            if len(self._given) > _PLACES:
+            if len(self._given) > _POSITIONS:
                 self._given.popitem(last=False)
         until = None if expires is None else time.time() + expires
-        item = await self._outbox.add(ident or f"{self._ids}-{secrets.token_hex(8)}", recipient, headers, body, until)
-        return item.receipt
+        ident = ident or f"{self._id_prefix}-{secrets.token_hex(8)}"
+        return (await self._outbox.add(ident, recipient, headers, body, until)).receipt
 
     def withdraw(self, receipt: MemberReceipt) -> None:
-        """Do not send a message, unless it may have been sent already."""
-        item = self._outbox.items.get(receipt.id)
-        if item is not None and not item.written:
-            self._fail(item, NotDelivered("the call that sent it was cancelled before it was sent"))
+        """Take a message out of the outbox, unless it may have been sent already.
+
+        Args:
+            receipt: the message's receipt.
+        """
+        message = self._outbox.messages.get(receipt.id)
+        if message is not None and not message.written:
+            self._fail(message, NotDelivered("the call that sent it was cancelled before it was sent"))
 
     def loaded(self) -> None:
-        """The outbox was opened: take in what was there."""
-        for item in self._outbox.items.values():
-            self._receipts[item.receipt.id] = item.receipt
+        """Take in the messages that were in the outbox when it was opened."""
+        for message in self._outbox.messages.values():
+            self._receipts[message.receipt.id] = message.receipt
 
-    def _is_stored(self, item: Item) -> None:
-        """A message is in the outbox, and may be sent."""
-        self._receipts[item.receipt.id] = item.receipt
+    def _is_stored(self, message: QueuedMessage) -> None:
+        """Send a message, or let it wait for its turn, now that the outbox has stored it."""
+        self._receipts[message.receipt.id] = message.receipt
         if self._error is not None:
-            item.receipt.give_up(self._error)
+            message.receipt.give_up(self._error)
             return
-        left = item.left()
+        left = message.left()
         if left is not None:
-            item.timer = asyncio.get_running_loop().call_later(left, self._expire, item)
+            message.timer = asyncio.get_running_loop().call_later(left, self._expire, message)
         if self._connected:
-            self._unsent.append(item)
+            self._unsent.append(message)
             self._pump()
 
-    def _expire(self, item: Item) -> None:
-        item.timer = None
-        if not item.written:
-            self._fail(item, NotDelivered("expired before it could be sent"))
+    def _expire(self, message: QueuedMessage) -> None:
+        message.timer = None
+        if not message.written:
+            self._fail(message, NotDelivered("expired before it could be sent"))
 
-    def _fail(self, item: Item, error: TwotickError) -> None:
-        """A message is not sent."""
-        self._outbox.remove(item)
-        item.receipt.advance(State.FAILED, error)
-        if item.loaded:
-            self._tell(item.receipt, error)
+    def _fail(self, message: QueuedMessage, error: TwotickError) -> None:
+        """Take a message out of the outbox that is not sent."""
+        self._outbox.remove(message)
+        message.receipt.advance(State.FAILED, error)
+        if message.loaded:
+            self._report(message.receipt, error)
 
     def _too_long(self, size: int) -> str:
         return f"the message has {size} bytes, and {self.max_body} is the limit"
 
     def _pump(self) -> None:
-        """Send what waits, as far as it may go out now."""
+        """Send what waits, up to the limits on unanswered messages."""
         while self._unsent and len(self._unanswered) < self._limits.pipelined:
-            item = self._unsent[0]
-            ident = item.receipt.id
-            size = len(item.body)
+            message = self._unsent[0]
+            ident = message.receipt.id
+            size = len(message.body)
             if self._unanswered and self._unanswered_bytes + size > self._limits.pipelined_bytes:
                 break
             self._unsent.popleft()
-            if ident not in self._outbox.items:
-                continue  # it is not wanted any more
+            if ident not in self._outbox.messages:
+                continue  # it was withdrawn, or has expired
             if size > self.max_body:
-                self._fail(item, NotDelivered(self._too_long(size)))
+                self._fail(message, NotDelivered(self._too_long(size)))
                 continue
-            self._unanswered[ident] = item
+            self._unanswered[ident] = message
             self._unanswered_bytes += size
-            item.written = True
-            item.sent = time.monotonic()
-            recipient = item.receipt.recipient.encode()
-            self._write(frame(Verb.SEND, recipient, item.body, item.headers, id=ident.encode(), expires=item.left()))
+            message.written = True
+            message.sent = time.monotonic()
+            self._write(
+                frame(
+                    Verb.SEND,
+                    message.receipt.recipient.encode(),
+                    message.body,
+                    message.headers,
+                    id=ident.encode(),
+                    expires=message.left(),
+                )
+            )
         self._watch()
 
     # Outcomes
 
     def is_ours(self, ident: str) -> bool:
-        """Whether a message was sent by this client, so that its receipt is all that anybody needs."""
-        return ident.startswith(self._ids) or ident in self._given
+        """Return whether this client has sent the message with this Id, so that its receipt is enough."""
+        return ident.startswith(self._id_prefix) or ident in self._given
 
     def outcome(self, outcome: Outcome) -> None:
-        """The server says what became of a message."""
+        """Record a new state that the server reported.
+
+        Args:
+            outcome: the message's Id and its state.
+        """
         ident = outcome.id
-        item = self._outbox.items.get(ident)
+        message = self._outbox.messages.get(ident)
         receipt = self._receipts.get(ident)
-        if item is not None:
-            self._outbox.remove(item)
-            self.place(ident, item.receipt.order, outcome.seq)
+        if message is not None:
+            self._outbox.remove(message)
+            self.remember_position(ident, message.receipt.order, outcome.seq)
         if (sent := self._unanswered.pop(ident, None)) is not None:
             self._unanswered_bytes -= len(sent.body)
         if receipt is not None:
             receipt.settle(outcome)
         if outcome.state is State.READ:
-            self._read(ident, outcome.recipient)
-        if item is not None and item.loaded:
-            self._tell(item.receipt, outcome.error)
+            self._mark_read(ident, outcome.recipient)
+        if message is not None and message.loaded:
+            self._report(message.receipt, outcome.error)
         self._pump()
 
     def progress(self, ident: str, have: int, of: int) -> None:
-        """So many members of a room have a message (rule 12.6)."""
+        """Record how many members of a room have a message (rule 12.6).
+
+        Args:
+            ident: the message's Id.
+            have: how many members have it.
+            of: how many members it was sent to.
+        """
         if (receipt := self._receipts.get(ident)) is not None:
             receipt.advance_to(have, of)
 
-    def place(self, ident: str, order: int, seq: int) -> None:
-        """Remember where a message stands.
+    def remember_position(self, ident: str, order: int, seq: int) -> None:
+        """Remember the position of a message, to know later whether a READ applies to it.
 
         Args:
-            ident: its Id.
-            order: its number among those of this client; 0 if it is not one of them.
-            seq: its number in the log; 0 if that is not known.
+            ident: the message's Id.
+            order: its position among the messages of this outbox; 0 if it was not sent by this client.
+            seq: its number in the log; 0 if it is not known.
         """
-        self._places[ident] = order, seq
-        if len(self._places) > _PLACES:
-            self._places.popitem(last=False)
+        self._positions[ident] = order, seq
+        if len(self._positions) > _POSITIONS:
+            self._positions.popitem(last=False)
 
-    def _read(self, ident: str, recipient: str) -> None:
-        """A message was read, and with it all before it to the same recipient (rule 11.8)."""
-        order, seq = self._places.get(ident, (0, 0))
+    def _mark_read(self, ident: str, recipient: str) -> None:
+        """Mark a message, and all earlier messages to the same recipient, as read (rule 11.8)."""
+        order, seq = self._positions.get(ident, (0, 0))
         for receipt in list(self._receipts.values()):
             same = receipt.recipient.lower() == recipient.lower()
             if same and receipt.state is State.DELIVERED and (receipt.order <= order or 0 < receipt.seq <= seq):
                 receipt.advance(State.READ)
 
 
-def ended(error: Exception) -> TwotickError:
-    """What to tell those who wait for the fate of a message, when a client has ended with an error of whatever kind."""
+def end_error(error: Exception) -> TwotickError:
+    """Return the error for callers that wait for a message, after the client has ended with any kind of exception."""
     return error if isinstance(error, TwotickError) else ConnectionLost(f"the client has failed: {error!r}")

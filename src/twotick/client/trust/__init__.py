@@ -1,1 +1,1 @@
-"""Which servers are trusted, and where the tokens for them are kept."""
+"""Trust in servers, and the storage of tokens."""

@@ -1,4 +1,4 @@
-"""Small files that only their owner may read, and that several programs change at once."""
+"""Small files that only their owner can read, and that several programs change."""
 
 import fcntl
 import os
@@ -10,14 +10,17 @@ from pathlib import Path
 
 @contextmanager
 def locked(file: Path) -> Generator[None]:
-    """Be the only one who changes a file, among all who ask like this.
+    """Lock a file against changes by other programs that use this function, and wait for the lock if necessary.
 
     Args:
-        file: the file, which need not exist; its folder is made if need be, for its owner alone. What is locked is a
-            file beside it, since the file itself is replaced.
+        file: the file. It need not exist; its folder is created, accessible to its owner only, if necessary. The lock
+            is on another file beside it, because `replace` replaces the file itself.
+
+    Returns:
+        A context manager that holds the lock.
 
     Raises:
-        OSError: the folder or the file beside it cannot be made.
+        OSError: the folder or the file with the lock cannot be created.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(file.with_name(file.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -29,17 +32,17 @@ def locked(file: Path) -> Generator[None]:
 
 
 def replace(file: Path, content: str) -> None:
-    """Give a file new content, so that at every moment, and after a power failure, it has the old or the new.
+    """Replace the content of a file at once: at every moment, also after a power failure, it has the old or the new.
 
     Args:
-        file: the file, in a folder that exists; afterwards only its owner may read it. A link stays one.
-        content: all of it.
+        file: the file, in a folder that exists. Afterwards only its owner can read it. A symbolic link is followed.
+        content: the new content.
 
     Raises:
-        OSError: it cannot be written; it is as it was.
+        OSError: the file cannot be written; it is unchanged.
     """
     target = file.resolve()
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # only its owner may read it
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # readable by its owner only
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as new:
             new.write(content)

@@ -1,11 +1,11 @@
-"""Where the tokens are kept with which programs log in as a member.
+"""Store the tokens with which programs log in as a member.
 
-Which logins there are is in a file `credentials.json`. The tokens themselves are in the system's keyring if there is
-one that can be used without asking anybody anything, else in the file, which only its owner may read.
+The file `credentials.json` lists the logins. The tokens themselves are in the system's keyring, if it can be used
+without asking the user, or else in the file, which only its owner can read.
 
-A keyring belongs to a person's session on a screen. Programs without one, such as cron jobs or those started over ssh,
-cannot get at it, and must not hang in front of a question that nobody sees: for them it does not exist. What is logged
-in there, or anywhere with `TWOTICK_KEYRING=no`, is kept in the file, and can be used from everywhere.
+A keyring belongs to a desktop session. Programs outside of one, such as cron jobs or programs started over ssh, cannot
+open it, and must not hang because it shows a dialog that no user sees. For them the keyring does not exist: tokens that
+are saved there, or with `TWOTICK_KEYRING=no`, are stored in the file, and every program of the user can read them.
 """
 
 import json
@@ -25,29 +25,29 @@ from twotick.client.trust import private_files
 from twotick.net import server_name
 
 _SERVICE = "twotick"
-"""Under which the keyring keeps our tokens."""
+"""The name of the service under which the keyring stores the tokens."""
 
 _RECOMMENDED = 1
-"""The priority from which on the keyring library recommends a backend. Lower are those that only fail or forget, keep
-secrets as plain text, or ask for a password on the terminal."""
+"""The lowest priority of a backend that the keyring library recommends. Backends below it always fail, forget the
+secrets, store them as plain text, or ask for a password on the terminal."""
 
 _OTHERS = 0o077
-"""Permissions that the file must not give."""
+"""The permissions that the file must not have."""
 
-_AGAIN = "log in again, with TWOTICK_KEYRING=no if it is to be kept in a file"
+_AGAIN = "log in again (with TWOTICK_KEYRING=no to store the token in a file)"
 
 
 class CredentialError(TwotickError):
-    """What is kept cannot be read or changed; the message says why and what to do. It never contains a token."""
+    """The stored tokens cannot be read or changed. The message says why and what to do. It never contains a token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Somebody has logged in.
+    """A login, without its token.
 
     Attributes:
-        server: where, as `host:port`.
-        name: the member.
+        server: the server, as `host:port`.
+        name: the member's name.
         device: the device that the token is for.
     """
 
@@ -68,26 +68,26 @@ class Credential(Login):
 
 
 _Entries = list[Login | Credential]
-"""What is in the file: those whose token is in the keyring are no Credentials."""
+"""The content of the file. A login whose token is in the keyring is a Login, any other a Credential."""
 
 
 def save(server: str, name: str, device: str, token: str) -> str:
-    """Keep a token, in place of any other of the same member at the same server.
+    """Store a token. It replaces an earlier one of the same member at the same server.
 
     Args:
-        server: the server, as `parse_server` takes it.
-        name: the member; in any case (rule 4.2).
+        server: the server's address, as `parse_server` accepts it.
+        name: the member's name. Case does not matter (rule 4.2).
         device: the device that the token is for.
         token: the token.
 
     Returns:
-        Where it is now, in words.
+        Where the token is stored, as a text: the keyring, or the path of the file.
 
     Raises:
-        ValueError: that is no server.
-        CredentialError: the file cannot be read or written, or others can read it.
+        ValueError: `server` is not an address.
+        CredentialError: the file cannot be read or written, or other users can read it.
     """
-    login = Login(_named(server), name, device)
+    login = Login(_server_name(server), name, device)
     keyring = _keyring()
     in_keyring = keyring is not None and _put(keyring, _user(login), token)
     entry = login if in_keyring else Credential(login.server, name, device, token)
@@ -96,21 +96,21 @@ def save(server: str, name: str, device: str, token: str) -> str:
 
 
 def load(server: str, name: str | None) -> Credential | None:
-    """Get what was kept.
+    """Return a stored token.
 
     Args:
-        server: the server, as `parse_server` takes it.
-        name: the member; None for whoever logged in last there.
+        server: the server's address, as `parse_server` accepts it.
+        name: the member's name; None for the member who logged in last at this server.
 
     Returns:
-        The login with its token, or None if there is none.
+        The login with its token; None if there is none.
 
     Raises:
-        ValueError: that is no server.
-        CredentialError: the file cannot be read, or others can read it; or the token is in the keyring, and that cannot
-            be used from here or does not have it any more.
+        ValueError: `server` is not an address.
+        CredentialError: the file cannot be read, or other users can read it; or the token is in the keyring, and the
+            keyring cannot be used here or does not have the token any more.
     """
-    server = _named(server)
+    server = _server_name(server)
     found = next((each for each in reversed(_read()) if _is_for(each, server, name)), None)
     if found is None or isinstance(found, Credential):
         return found
@@ -121,21 +121,21 @@ def load(server: str, name: str | None) -> Credential | None:
 
 
 def forget(server: str, name: str) -> bool:
-    """Forget a token. It still works for whoever else may have it, until it is revoked at the server.
+    """Delete a stored token. Copies of it keep working until the device is revoked at the server.
 
     Args:
-        server: the server, as `parse_server` takes it.
-        name: the member.
+        server: the server's address, as `parse_server` accepts it.
+        name: the member's name.
 
     Returns:
         Whether there was one.
 
     Raises:
-        ValueError: that is no server.
-        CredentialError: the file cannot be read or written, or others can read it; or the token is in the keyring, and
-            that cannot be used from here. Then nothing is forgotten.
+        ValueError: `server` is not an address.
+        CredentialError: the file cannot be read or written, or other users can read it; or the token is in the keyring,
+            and the keyring cannot be used here. Nothing was deleted.
     """
-    server = _named(server)
+    server = _server_name(server)
     found = [each for each in _read() if _is_for(each, server, name)]
     for login in found:
         if not isinstance(login, Credential):
@@ -145,16 +145,16 @@ def forget(server: str, name: str) -> bool:
     return bool(found)
 
 
-def listed() -> list[Login]:
-    """Give all logins, the oldest first, without their tokens.
+def logins() -> list[Login]:
+    """Return all logins, oldest first, without their tokens.
 
     Raises:
-        CredentialError: the file cannot be read, or others can read it.
+        CredentialError: the file cannot be read, or other users can read it.
     """
     return [Login(each.server, each.name, each.device) for each in _read()]
 
 
-def _named(server: str) -> str:
+def _server_name(server: str) -> str:
     return server_name(*parse_server(server))
 
 
@@ -163,7 +163,7 @@ def _is_for(login: Login, server: str, name: str | None) -> bool:
 
 
 def _user(login: Login) -> str:
-    """For whom the keyring keeps a token."""
+    """Return the name of the user under which the keyring stores a token."""
     return f"{login.name.lower()}@{login.server}"
 
 
@@ -181,18 +181,18 @@ def _read() -> _Entries:
             mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
             if mode & _OTHERS:
                 raise CredentialError(
-                    f"others may read or change {file}, where tokens are kept (its mode is {mode:04o}): run 'chmod 600"
-                    f" {file}', and revoke its tokens if somebody may have read them"
+                    f"other users can read or change {file}, where tokens are stored (its mode is {mode:04o}): run"
+                    f" 'chmod 600 {file}', and revoke its tokens if another user may have read them"
                 )
             kept: Any = json.load(opened)
         return [_entry(each) for each in kept["logins"]]
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise CredentialError(f"cannot read {file}, where tokens are kept: {error.strerror}") from error
+        raise CredentialError(f"cannot read {file}, where tokens are stored: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError):
-        # not "from error", which may have tokens in it
-        raise CredentialError(f"{file}, where tokens are kept, is damaged: remove it, and log in again") from None
+        # not "from error", because its text may contain tokens
+        raise CredentialError(f"{file}, where tokens are stored, is damaged: remove it, and log in again") from None
 
 
 def _entry(kept: dict[str, Any]) -> Login | Credential:
@@ -208,14 +208,14 @@ def _change(change: Callable[[_Entries], _Entries]) -> None:
             kept = {"logins": [asdict(each) for each in change(_read())]}
             private_files.replace(file, json.dumps(kept, indent=2) + "\n")
     except OSError as error:
-        raise CredentialError(f"cannot write {file}, where tokens are kept: {error.strerror}") from error
+        raise CredentialError(f"cannot write {file}, where tokens are stored: {error.strerror}") from error
 
 
 # The keyring
 
 
 class _Keyring(Protocol):
-    """What we need of the library's backends."""
+    """The part of a backend of the keyring library that is used here."""
 
     priority: float
 
@@ -227,13 +227,13 @@ class _Keyring(Protocol):
 
 
 def _keyring() -> _Keyring | None:
-    """The keyring, if there is one that can be used without asking anybody anything."""
+    """Return the keyring if it can be used without asking the user, or else None."""
     wanted = os.environ.get("TWOTICK_KEYRING") or "yes"
     if wanted not in ("yes", "no"):
-        raise CredentialError(f"TWOTICK_KEYRING is '{wanted}': make it yes or no")
-    if wanted == "no" or not _on_a_screen():
+        raise CredentialError(f"TWOTICK_KEYRING is '{wanted}': set it to yes or no")
+    if wanted == "no" or not _in_desktop_session():
         return None
-    import keyring  # not earlier: it takes a while, and few programs need it
+    import keyring  # not at the top: the import is slow, and few programs need it
     from keyring.backends.chainer import ChainerBackend
 
     backend = keyring.get_keyring()
@@ -242,8 +242,8 @@ def _keyring() -> _Keyring | None:
     return cast(_Keyring, backend) if worst >= _RECOMMENDED else None
 
 
-def _on_a_screen() -> bool:
-    """Whether this is a person's session on a screen, where a keyring is open or can ask to be opened."""
+def _in_desktop_session() -> bool:
+    """Return whether this is a desktop session, whose keyring is unlocked or can ask the user to unlock it."""
     if "SSH_CONNECTION" in os.environ:
         return False
     if sys.platform == "darwin":
@@ -253,17 +253,18 @@ def _on_a_screen() -> bool:
 
 
 def _reachable(login: Login) -> _Keyring:
+    """Return the keyring that has the token of a login, or raise CredentialError if it cannot be used."""
     keyring = _keyring()
     if keyring is None:
         raise CredentialError(
-            f"the token of {_user(login)} is in the keyring, which cannot be used from here: log in again with"
-            " TWOTICK_KEYRING=no, and it is kept in a file"
+            f"the token of {_user(login)} is in the keyring, which cannot be used here: log in again with"
+            " TWOTICK_KEYRING=no to store it in a file"
         )
     return keyring
 
 
 def _put(keyring: _Keyring, user: str, token: str) -> bool:
-    """Whether the keyring takes a token. If it does not, there is the file."""
+    """Store a token in the keyring, and return whether that succeeded."""
     from keyring.errors import KeyringError
 
     try:
@@ -280,7 +281,7 @@ def _get(keyring: _Keyring, login: Login) -> str | None:
         return keyring.get_password(_SERVICE, _user(login))
     except KeyringError as error:
         raise CredentialError(
-            f"the keyring does not give the token of {_user(login)} ({error}): unlock it, or {_AGAIN}"
+            f"the keyring cannot return the token of {_user(login)} ({error}): unlock it, or {_AGAIN}"
         ) from error
 
 
@@ -293,5 +294,5 @@ def _delete(keyring: _Keyring, login: Login) -> None:
         keyring.delete_password(_SERVICE, _user(login))
     except KeyringError as error:
         raise CredentialError(
-            f"the keyring does not forget the token of {_user(login)} ({error}): unlock it, and try again"
+            f"the keyring cannot delete the token of {_user(login)} ({error}): unlock it, and try again"
         ) from error
