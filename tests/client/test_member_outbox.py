@@ -215,7 +215,7 @@ async def test_it_belongs_to_one_program_and_one_member(file: Path) -> None:
                 pass
         assert len(me.outbox) == 1
     async with chatting("bob") as chat:
-        with pytest.raises(OutboxError, match="not that of bob, but that of alice"):
+        with pytest.raises(OutboxError, match="belongs to alice, not to bob"):
             async with chat.join("bob", outbox=file):
                 pass
 
