@@ -1,4 +1,4 @@
-"""Delivers the same messages through Twotick and through other servers, and compares what it costs them."""
+"""Deliver the same messages through Twotick and through other servers, and compare their cost."""
 
 import argparse
 from collections.abc import Sequence
@@ -17,14 +17,20 @@ _WARM_UP = 500
 
 _PAIRS_OF_LARGE = 10
 _LARGE = 16384
-"""With bodies of this size there are fewer pairs: all together would have 400 MiB in flight."""
+"""The size of bodies, in bytes, from which on fewer pairs send: all of them would have 400 MiB in flight."""
 
 _MANY = 100
-"""Microseconds of which hundredths say nothing."""
+"""The microseconds from which on a figure is written without decimals."""
 
 
 def work(size: int, in_flight: int, seconds: int) -> dict[str, int]:
-    """What the load is to do: with bodies of so many bytes, and with messages in flight from each sender."""
+    """Return the options of the load.
+
+    Args:
+        size: the bytes of each body.
+        in_flight: the messages in flight from each sender.
+        seconds: how long the load runs.
+    """
     pairs = _PAIRS if size < _LARGE else _PAIRS_OF_LARGE
     warm_up = _WARM_UP + pairs * in_flight
     return {"pairs": pairs, "window": in_flight, "bytes": size, "warm_up": warm_up, "seconds": seconds}
@@ -37,20 +43,20 @@ def measure(
     runs: int = RUNS,
     seconds: int = SECONDS,
 ) -> list[Measured]:
-    """Measure.
+    """Measure each server with each combination of size and messages in flight.
 
     Args:
-        names: keys of CONTENDERS.
-        sizes: bytes of each body.
-        in_flight: messages of each sender.
-        runs: how often.
-        seconds: how long each of them takes.
+        names: the servers, as keys of CONTENDERS.
+        sizes: the bytes of a body.
+        in_flight: the messages in flight from each sender.
+        runs: how often each is measured.
+        seconds: how long each run takes.
     """
     return take_turns("relay", names, runs, [work(size, number, seconds) for size in sizes for number in in_flight])
 
 
 def describe(measured: Sequence[Measured]) -> str:
-    """Describe what was measured in Markdown."""
+    """Return the measurements in Markdown."""
     parts: list[str] = []
     for each in measured:
         work = each.work
@@ -62,7 +68,7 @@ def describe(measured: Sequence[Measured]) -> str:
 
 
 def comparison(measured: Measured) -> str:
-    """Lay out what was measured with one kind of work."""
+    """Return a table in Markdown of the servers that did the same work."""
     head = "server", "server CPU, µs", "to Twotick", "deliveries/s", "to Twotick"
     rows: list[Sequence[str]] = [(*head, "p50, µs", "p99, µs", "p99.9, µs", "server's CPU", "load's CPU")]
     own = medians(measured.runs[MEASURE]) if MEASURE in measured.runs else None
@@ -86,17 +92,17 @@ def comparison(measured: Measured) -> str:
 
 
 def report() -> str:
-    """Measure everything, and describe it in Markdown."""
+    """Measure everything, and return it in Markdown."""
     return describe(measure())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--bytes", nargs="+", type=int, default=SIZES, help="of each body")
+    parser.add_argument("--bytes", nargs="+", type=int, default=SIZES, help="the size of a body")
     parser.add_argument("--in-flight", nargs="+", type=int, default=IN_FLIGHT, metavar="MESSAGES")
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each run")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="how long each run takes")
     options = parser.parse_args()
     measured = measure(options.servers, options.bytes, options.in_flight, options.runs, options.seconds)
     print(machine(), describe(measured), sep="\n\n")

@@ -1,4 +1,4 @@
-"""Has servers do the same work in turn, so that what changes on the machine meanwhile meets all of them."""
+"""Have servers do the same work in turn, so that changes on the machine meanwhile affect all of them."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from servers import MeasurementError, Program, running
 
 @dataclass(frozen=True)
 class Contender:
-    """A server in one of its roles.
+    """A server, and the protocol over which it is measured.
 
     Attributes:
-        label: what it is called in tables.
+        label: its name in tables.
         program: the server.
-        protocol: in which the load speaks to it.
-        most_unanswered: bytes of bodies that a sender may have under way before the server refuses more; None if it
-            then waits, and refuses nothing.
+        protocol: the protocol of the load.
+        most_unanswered: the bytes of bodies that a sender may have in flight before the server refuses further messages;
+            None if the server makes the sender wait instead.
     """
 
     label: str
@@ -29,7 +29,7 @@ class Contender:
     most_unanswered: int | None = None
 
     def refuses(self, work: Mapping[str, int]) -> str | None:
-        """Why it would refuse this work; None if it would not."""
+        """Return why the server would refuse this work; None if it would not."""
         if self.most_unanswered is None or work.get("window", 1) * work["bytes"] <= self.most_unanswered:
             return None
         return f"it refuses more than {self.most_unanswered >> 20} MiB unanswered from one sender"
@@ -54,20 +54,20 @@ CONTENDERS = {
     "prosody": Contender("Prosody", PROSODY, "xmpp"),
     "ejabberd": Contender("ejabberd", EJABBERD, "xmpp"),
 }
-"""What is compared, by its name on the command line."""
+"""The servers that can be compared, by their names on the command line."""
 
 MEASURE = "twotick"
-"""The one by which the others are divided."""
+"""The server to which the others are compared."""
 
 
 @dataclass
 class Measured:
-    """What was measured with one kind of work.
+    """The measurements of the servers that did the same work.
 
     Attributes:
         work: the options of the load.
-        runs: of each of CONTENDERS that could be measured.
-        left_out: what is to be said of the others, by their names.
+        runs: the figures of each run, by the key of the server in CONTENDERS.
+        left_out: why a server could not be measured, by its key.
     """
 
     work: Mapping[str, int]
@@ -75,24 +75,24 @@ class Measured:
     left_out: dict[str, str] = field(default_factory=dict[str, str])
 
     def remarks(self) -> list[str]:
-        """What is to be said of those that were left out, in Markdown."""
+        """Return a sentence in Markdown for each server that is left out."""
         return [f"{CONTENDERS[name].label} is left out: {reason}." for name, reason in self.left_out.items()]
 
 
 def take_turns(what: str, names: Sequence[str], runs: int, works: Sequence[Mapping[str, int]]) -> list[Measured]:
-    """Measure.
+    """Measure each server with each kind of work.
 
     Args:
-        what: is measured, in a word.
-        names: keys of CONTENDERS.
-        runs: how often; each time there is a new server process, which does all the works.
-        works: each of them as options of the load.
+        what: what is measured, in a word, for the progress messages.
+        names: the servers, as keys of CONTENDERS.
+        runs: how often; in each run a new process of each server does all the works.
+        works: the options of the load for each kind of work.
 
     Returns:
-        What was measured with each of the works.
+        The measurements for each kind of work, in the order of `works`.
 
     Raises:
-        MeasurementError: Twotick itself cannot be measured. If another server cannot, it is left out.
+        MeasurementError: Twotick itself cannot be measured. Another server that cannot be measured is left out.
     """
     build()
     measured = [
@@ -107,7 +107,7 @@ def take_turns(what: str, names: Sequence[str], runs: int, works: Sequence[Mappi
 
 
 def _measure_once(name: str, left: list[Measured]) -> None:
-    """Let one server do what is left. After a failure a new process goes on with the rest."""
+    """Have one server do the works in `left`. After a failure, a new process continues with the next of them."""
     contender = CONTENDERS[name]
     while left:
         try:

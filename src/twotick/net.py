@@ -1,4 +1,4 @@
-"""What the client and the server have to see alike about the network below them."""
+"""Rules about addresses and certificates that the client and the server share."""
 
 import base64
 import hashlib
@@ -6,14 +6,15 @@ import ipaddress
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether the other end of a connection is this machine itself, where nobody can listen in (rule 10.5).
+    """Return whether an address is this machine's own, so that no one can read what is sent to it (rule 10.5).
 
     Args:
-        address: the other end's address as the socket gives it, not a name: a name leads wherever somebody says.
+        address: the address of the other end of a connection, as the socket reports it. Do not pass a host name: DNS
+            decides where a name leads.
 
     Returns:
-        True for 127.0.0.0/8 and ::1, also where they are written as an IPv4 address within IPv6 (::ffff:127.0.0.1);
-        False for every other address, and for what is no address.
+        True for 127.0.0.0/8 and ::1, and for the former written as IPv6 (::ffff:127.0.0.1). False for every other
+        address, and for text that is not an address.
     """
     try:
         parsed = ipaddress.ip_address(address)
@@ -24,14 +25,14 @@ def is_loopback(address: str) -> bool:
 
 
 def server_name(host: str, port: int) -> str:
-    """Name a server in the one way in which files and messages name it.
+    """Return the canonical name of a server, as it is written to files and messages.
 
     Args:
-        host: its name or address, as a person wrote it.
-        port: its port.
+        host: the server's name or address, as the user typed it.
+        port: the server's port.
 
     Returns:
-        `host:port` in lower case and without a dot at the host's end, or `[address]:port` for an IPv6 address.
+        `host:port` in lower case, without a trailing dot after the host; `[address]:port` for an IPv6 address.
     """
     host = host.lower().removesuffix(".")
     try:
@@ -42,12 +43,12 @@ def server_name(host: str, port: int) -> str:
 
 
 def fingerprint(der: bytes) -> str:
-    """What two people compare to know that they mean the same certificate.
+    """Return the fingerprint of a certificate, which users compare to verify a server.
 
     Args:
         der: the certificate, in DER.
 
     Returns:
-        `SHA256:` and the base64 of its SHA-256, without padding, as ssh writes it.
+        `SHA256:` and the SHA-256 digest in base64 without padding, the format of ssh.
     """
     return "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode("ascii").rstrip("=")

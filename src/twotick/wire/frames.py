@@ -16,7 +16,17 @@ def register(
     seq: int | None = None,
     sign_up: bytes | None = None,
 ) -> bytes:
-    """The frame by which a client registers a connection, and what it asks for (rules 4.3, 6.1, 9.1; section 10)."""
+    """Return the REGISTER by which a client registers a connection (rules 4.3, 6.1 and 9.1; section 10).
+
+    Args:
+        side: what the connection is for.
+        name: the user.
+        window: how many messages may be on their way to the client at once; None for the default.
+        authorization: the password or token; None for a guest.
+        device: the name of the device; None for the default.
+        seq: the last entry of its log that the device has; None for a new device.
+        sign_up: the value of Sign-up, which asks for a new account; None to use one that exists.
+    """
     asked = header_lines(authorization=authorization, device=device, window=window, seq=seq, sign_up=sign_up)
     return b"REGISTER %b %b\n%b\n" % (side.value, name, asked)
 
@@ -30,13 +40,26 @@ def registered(
     seq: int | None = None,
     max_body: int | None = None,
 ) -> bytes:
-    """The answer that grants a registration, and what was asked for with it (rules 4.4, 6.2 and 9.2)."""
+    """Return the REGISTERED that grants a registration (rules 4.4, 6.2 and 9.2).
+
+    Args:
+        side: what the connection is for.
+        name: the user.
+        window: the number of messages that may be on their way at once; None if it was not asked for.
+        device: the name of the device; None if there is none.
+        seq: the entry of the log from which on the device is sent entries; None if it is sent none.
+        max_body: the longest body that the server accepts, in bytes; None on a classic connection.
+    """
     granted = header_lines(device=device, window=window, seq=seq, max_body=max_body)
     return b"REGISTERED %b %b\n%b\n" % (side.value, name, granted)
 
 
 def header_lines(**headers: bytes | int | None) -> bytes:
-    """Header lines in this order, without those that are None; in the names, `_` stands for `-`."""
+    """Return header lines in the order of the arguments.
+
+    Args:
+        headers: the values by header name, in which `_` stands for `-`. A header whose value is None is left out.
+    """
     return b"".join(
         b"%b: %b\n" % (_header_name(name), value if isinstance(value, bytes) else b"%d" % value)
         for name, value in headers.items()
@@ -52,13 +75,13 @@ def _header_name(name: str) -> bytes:
 def frame(
     verb: Verb, name: bytes = b"", body: bytes | None = None, travels: bytes = b"", **headers: bytes | int | None
 ) -> bytes:
-    """Any frame of the extended profile (sections 9 to 17).
+    """Return any frame of the extended profile (sections 9 to 17).
 
     Args:
         verb: the first word; SENT is written as SEND.
-        name: the word after it; none if empty.
-        body: the body; None for none.
-        travels: header lines that go along as they are.
+        name: the word after it; no word if it is empty.
+        body: the body; None for a frame without one.
+        travels: header lines to add as they are, each with its line feed.
         headers: further headers, as for `header_lines`.
     """
     start = verb.value.strip() + (b" " + name if name else b"")
@@ -67,14 +90,26 @@ def frame(
 
 
 def accepted(recipient: bytes, identifier: bytes, seq: int | None) -> bytes:
-    """The answer that a message is stored; its number is for devices that receive (rule 11.6)."""
+    """Return the answer that a message is stored (rule 11.6).
+
+    Args:
+        recipient: the recipient, as written in the SEND.
+        identifier: the Id of the message.
+        seq: the entry of the sender's log; None if the sender's device receives no entries.
+    """
     if seq is None:
         return b"ACCEPTED %b\nId: %b\n\n" % (recipient, identifier)
     return b"ACCEPTED %b\nId: %b\nSeq: %d\n\n" % (recipient, identifier, seq)
 
 
 def delivered(recipient: bytes, identifier: bytes, seq: int | None) -> bytes:
-    """The answer, or the entry of a log, which says that a message has arrived (rules 9.6 and 11.6)."""
+    """Return the answer, or the entry of a log, that a message has arrived (rules 9.6 and 11.6).
+
+    Args:
+        recipient: the recipient, as written in the SEND.
+        identifier: the Id of the message.
+        seq: the entry of the sender's log; None for an answer that is no entry.
+    """
     if seq is None:
         return b"SEND %b\nId: %b\n\n" % (recipient, identifier)
     return b"SEND %b\nId: %b\nSeq: %d\n\n" % (recipient, identifier, seq)
@@ -89,18 +124,18 @@ def forward(
     room: bytes = b"",
     place: int = 0,
 ) -> bytes:
-    """A message from an extended connection, or an entry of a log that is one (rules 9.7, 11.1 and 12.5).
+    """Return the FORWARD by which a recipient is given a message (rules 9.7, 11.1 and 12.5).
 
     Args:
-        sender: who sent it.
+        sender: the user who sent the message.
         body: the body.
-        identifier: its Id; empty if it has none.
-        seq: the entry's number; None for a message that is no entry.
-        travels: the header lines that go along.
-        room: the room that it was sent to.
-        place: its number in the room; 0 if it was not sent to one.
+        identifier: the Id of the message; empty if it has none.
+        seq: the entry of the recipient's log; None for a message that is no entry.
+        travels: the header lines that go from sender to recipient, each with its line feed.
+        room: the room to which the message was sent.
+        place: the message's number in the room; 0 if it was sent to a user.
     """
-    if seq is not None and not place and identifier:  # most are like this
+    if seq is not None and not place and identifier:  # most messages to members, written in one step
         return b"FORWARD %b\nContent-length: %d\nId: %b\nSeq: %d\n%b\n%b" % (
             sender,
             len(body),
@@ -124,17 +159,17 @@ def forward(
 
 
 def send(recipient: bytes, body: bytes) -> bytes:
-    """The frame by which a client sends (rule 5.1)."""
+    """Return the SEND of a classic client (rule 5.1)."""
     return b"SEND %b\nContent-length: %d\n\n%b" % (recipient, len(body), body)
 
 
 def forward_start(sender: bytes) -> bytes:
-    """The beginning of a FORWARD: `Head.length_end` of the SEND and its body complete it (rule 5.2)."""
+    """Return the beginning of a FORWARD, which `Head.length_end` of the SEND and the body complete (rule 5.2)."""
     return b"FORWARD %b\nContent-length: " % sender
 
 
 def received(sender: bytes) -> bytes:
-    """The frame by which a client says that it has a message (rule 5.3)."""
+    """Return the RECEIVED by which a client confirms that it has a message (rule 5.3)."""
     return b"RECEIVED %b\n\n" % sender
 
 
@@ -149,11 +184,16 @@ ERROR_TEXTS = {
     107: b"Shutting down",
     108: b"Replaced",
 }
-"""The errors (docs/protocol.md, rules 7.1 and 9.9)."""
+"""The texts of the errors, by number (rules 7.1 and 9.9)."""
 
 
 def error(code: int, **headers: bytes | int | None) -> bytes:
-    """The ERROR frame with this number, its text from `ERROR_TEXTS`, and headers as for `header_lines`."""
+    """Return an ERROR.
+
+    Args:
+        code: its number, a key of `ERROR_TEXTS`.
+        headers: its headers, as for `header_lines`.
+    """
     return b"ERROR %d %b\n%b\n" % (code, ERROR_TEXTS[code], header_lines(**headers))
 
 
@@ -164,6 +204,10 @@ HEADER_INCOMPLETE = error(103)
 
 
 def time_text(seconds: float) -> bytes:
-    """A time, given in seconds since 1970, as it is written in frames (rule 9.7): UTC, to the millisecond."""
+    """Return a time as it is written in frames: in UTC, to the millisecond (rule 9.7).
+
+    Args:
+        seconds: seconds since 1970.
+    """
     text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z").encode()
