@@ -19,7 +19,7 @@ class Contender:
         label: its name in tables.
         program: the server.
         protocol: the protocol of the load.
-        most_unanswered: the bytes of bodies that a sender may have in flight before the server refuses further messages;
+        most_unanswered: the bytes of bodies that a sender may have in flight before the server refuses more;
             None if the server makes the sender wait instead.
     """
 
