@@ -151,6 +151,8 @@ def test_what_cannot_be_done_is_said(
         ["token", "a", "b"],
         ["check"],
         ["backup", "f"],
+        ["report", "list"],
+        ["report", "close", "1"],
     ],
 )
 def test_where_there_is_no_data_none_is_made(operator: Operator, arguments: list[str]) -> None:
