@@ -125,10 +125,10 @@ class Parser:
             start = position + length
             head = known(data[position:start])
             if head is None or start > size:
-                # If two line feeds are not near, `find` returns -1, and the text is at most one byte, which is no head.
-                start = find(b"\n\n", position, position + _SHORT_HEAD) + 2
-                text = data[position:start]
+                end = find(b"\n\n", position, position + _SHORT_HEAD)
+                text = data[position : end + 2] if end >= 0 else b""
                 length = len(text)
+                start = position + length
                 head = known(text)
                 if head is None:
                     head, start = self._read_head(data, position, text)
@@ -160,13 +160,13 @@ class Parser:
         Args:
             data: what has arrived.
             position: where the frame before it ends.
-            text: the bytes from there to the first two line feeds in a row; at most one byte if these are not near.
+            text: the bytes from there to the first two line feeds in a row; empty if these are not near.
 
         Returns:
             The head, and where its body begins. The head is None if it has not arrived whole; it is kept then. Its verb
             is MALFORMED if the end of the frame cannot be told from it.
         """
-        if text.endswith(b"\n\n"):
+        if text:
             head = self._cache.read(text[:-2])
             if head.verb is not _MALFORMED:
                 return head, position + len(text)
