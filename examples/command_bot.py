@@ -71,4 +71,4 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         pass
     except twotick.TwotickError as error:
-        sys.exit(f"{sys.argv[1]} cannot go on: {error}")
+        sys.exit(f"{sys.argv[1]} stopped: {error}")

@@ -4,10 +4,10 @@
 #   */10 * * * * /usr/local/bin/disk_alert.sh
 #
 # Settings, all optional:
-#   ALERT_TO        who is warned (oncall)
+#   ALERT_TO        recipient of the warning (oncall)
 #   ALERT_PATH      a folder on the disk to watch (/)
 #   ALERT_PERCENT   warn from this percentage on (90)
-#   ALERT_FALLBACK  command that gets the warning on its standard input if nobody could be reached (logger -t disk-alert)
+#   ALERT_FALLBACK  command that reads the warning from standard input if it cannot be delivered (logger -t disk-alert)
 #   TWOTICK_SERVER  where the server is (127.0.0.1:18000)
 
 to=${ALERT_TO:-oncall}
@@ -23,11 +23,11 @@ if [ "$used" -lt "${ALERT_PERCENT:-90}" ]; then
 fi
 
 warning="$(uname -n): $path is $used% full"
-twotick send "$to" "$warning" --from cron
+twotick send "$to" "$warning" --from cron > /dev/null  # cron mails what a job prints; errors still appear
 case $? in
     0) ;;   # a device of the recipient has the warning
     75) ;;  # the server has stored it, and the recipient's devices get it when they connect
-    *)      # 69 not delivered, 68 server not reachable, and all that is wrong with this script
+    *)      # 69 not delivered, 68 server not reachable, or any other error
         echo "$warning" | sh -c "${ALERT_FALLBACK:-logger -t disk-alert}"
         ;;
 esac

@@ -85,7 +85,7 @@ async def test_a_restarted_bot_does_not_answer_twice(place: Server) -> None:
 async def test_a_bot_without_a_valid_token_ends_with_the_reason(place: Server) -> None:
     ended = place.run("command_bot.py", "bot", TWOTICK_TOKEN="tt_wrong")
     assert ended.returncode == 1
-    assert ended.stderr == "bot cannot go on: wrong name, password or token\n"
+    assert ended.stderr == "bot stopped: wrong name, password or token\n"
 
 
 def test_the_alert_reaches_a_person_who_listens(place: Server) -> None:
@@ -93,7 +93,7 @@ def test_the_alert_reaches_a_person_who_listens(place: Server) -> None:
         oncall.line()
         ended = place.run("disk_alert.sh", ALERT_PERCENT="0")
         assert oncall.line().startswith("cron: ")
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("server", ["", "127.0.0.1:1"])
