@@ -1,4 +1,4 @@
-"""What the measurements share: what they say, the machine, tables. The servers are in servers.py and peers.py."""
+"""Helpers of all measurements: errors, progress messages, the machine, tables."""
 
 import contextlib
 import importlib.metadata
@@ -17,7 +17,7 @@ from servers import MeasurementError, Program
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a measuring program: what it started is stopped however it ends, and its failures are told in one line."""
+    """Run a measuring program, so that it stops its servers however it ends and reports a failure in one line."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
         sys.exit("stopped by SIGTERM")
@@ -32,7 +32,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def say(text: str) -> None:
-    """Tell who waits how far it is; what was measured goes to stdout."""
+    """Print a progress message to stderr; figures go to stdout."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -40,10 +40,10 @@ def say(text: str) -> None:
 
 
 def machine(programs: Sequence[Program] = PEERS) -> str:
-    """Describe in a line what is measured, and on what.
+    """Return a line with the date, the machine and the versions.
 
     Args:
-        programs: what is measured besides Twotick.
+        programs: the servers that are measured besides Twotick.
     """
     cpu = _proc_field("cpuinfo", "model name") or platform.processor()
     memory = int(_proc_field("meminfo", "MemTotal").split()[0]) / (1 << 20)
@@ -51,7 +51,7 @@ def machine(programs: Sequence[Program] = PEERS) -> str:
     versions = [f"Twotick {TWOTICK.version()}", f"Python {platform.python_version()}"]
     versions += [f"uvloop {importlib.metadata.version('uvloop')}"]
     for program in programs:
-        with contextlib.suppress(MeasurementError):  # one that is missing is named where its figures would be
+        with contextlib.suppress(MeasurementError):  # the report names missing servers elsewhere
             versions.append(f"{program.name} {program.version()}")
     hardware = f"{cpu}, {os.cpu_count()} CPUs, {memory:.1f} GiB"
     return f"{time.strftime('%Y-%m-%d %H:%M')}, on {hardware}; {system}; {', '.join(versions)}."
@@ -69,7 +69,7 @@ def _proc_field(file: str, name: str) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a Markdown table; the first row is its head, and all columns but the first are figures."""
+    """Return a Markdown table. The first row is the head; all columns but the first are aligned right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 
     def line(row: Sequence[str]) -> str:
@@ -82,5 +82,6 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def median_and_range(values: Sequence[float], form: str) -> str:
-    """Write the median of some figures, and behind it the least and the largest."""
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+    """Return the median of some figures, followed by the least and the largest if there are several."""
+    median = f"{statistics.median(values):{form}}"
+    return f"{median} ({min(values):{form}} to {max(values):{form}})" if len(values) > 1 else median

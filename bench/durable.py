@@ -1,4 +1,4 @@
-"""Sends messages that are stored before the sender is answered, and compares what that costs different servers."""
+"""Send messages that a server stores before it answers, and compare what that costs different servers."""
 
 import argparse
 import os
@@ -12,22 +12,23 @@ from servers import MeasurementError, RunningServer, running
 from stored_peers import PEERS, SENDERS, StoredPeer, temporary_files
 from syncs import count_syncs
 
+NAMES = tuple(name for name in PEERS if name != "compiled")
 IN_FLIGHT = (1, 16, 128)
-BYTES = (64, 1024)
-RUNS = 5
+BYTES = (64,)
+RUNS = 3
 SECONDS = 2
-"""Of which the clock tick of 10 ms, in which CPU time is counted, is half a percent if the server is busy."""
+"""Length of each run. CPU time is counted in steps of 10 ms, half a percent of this."""
 _WARM_UP = 2_000
 _OBSERVED = 200
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is sent.
+    """A kind of work.
 
     Attributes:
-        in_flight: messages that each sender has sent and that are not answered yet.
-        bytes: of each message's body.
+        in_flight: unanswered messages of each sender.
+        bytes: length of each body.
     """
 
     in_flight: int
@@ -36,12 +37,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured.
+    """All figures.
 
     Attributes:
-        syncs: for each peer by its name in PEERS, how often it waits for the disk before it answers one message.
-        runs: for each work and each peer, what its runs gave.
-        left_out: what is to be said of those that could not be measured.
+        syncs: for each key of PEERS, how often that server waits for the disk before it answers one message.
+        runs: for each work and each key of PEERS, the figures of its runs.
+        left_out: a sentence for each server that could not be measured.
     """
 
     syncs: dict[str, float]
@@ -50,21 +51,21 @@ class Measured:
 
 
 def syncs_per_message(peer: StoredPeer) -> float:
-    """Count how often a server waits for the disk while there is one message at a time.
+    """Return how often a server waits for the disk for each message, with one message at a time.
 
-    Since the next message is sent when the one before is answered, a server that does it less than once for each
-    answers before the disk has the message.
+    The load sends a message when the previous one is answered. So a server that waits less than once for each message
+    answers before the message is on the disk.
     """
     with running(peer.program) as server:
         send = partial(run_load, server, peer.protocol, pairs=1, deliveries=_OBSERVED)
-        send()  # what is done once is not counted
+        send()  # what the server does only once is not counted
         return count_syncs(server, send) / _OBSERVED
 
 
 def measure(peers: Sequence[str], works: Sequence[Work], runs: int) -> Measured:
-    """Measure some peers in turn, so that what changes on the machine meanwhile meets all of them.
+    """Let servers take turns, so that changes on the machine affect all of them alike.
 
-    In each run a peer has a new server process and an empty folder, and does all of the work one after the other.
+    In each run a server starts with an empty folder and does all the works, one after the other.
     """
     build()
     syncs: dict[str, float] = {}
@@ -95,18 +96,18 @@ def _run(peer: StoredPeer, works: Sequence[Work]) -> list[Figures]:
 
 
 def _load(peer: StoredPeer, server: RunningServer, work: Work) -> Figures:
-    os.sync()  # what was left to be written before is not to be waited for
+    os.sync()  # so that the server does not wait for what others have written
     size = {"window": work.in_flight, "bytes": work.bytes}
     return run_load(server, peer.protocol, pairs=SENDERS, warm_up=_WARM_UP, seconds=SECONDS, **size)
 
 
 def answers(syncs: float) -> str:
-    """Whether a server that waits so often for the disk answers after the disk has a message, or before."""
+    """Return whether a server answers before or after a message is on the disk, given its syncs for each message."""
     return "after the disk" if syncs >= 1 else "**before the disk**"
 
 
 def comparison(by_peer: dict[str, list[Figures]], syncs: dict[str, float]) -> str:
-    """Lay out what was measured of one kind of work."""
+    """Return a Markdown table of one kind of work."""
     head = "server", "answers", "server CPU, µs", "to Twotick", "accepted/s", "to Twotick"
     rows: list[Sequence[str]] = [(*head, "p50, µs", "p99, µs", "p99.9, µs", "load's CPU")]
     own = medians(by_peer["twotick"]) if "twotick" in by_peer else None
@@ -130,12 +131,12 @@ def comparison(by_peer: dict[str, list[Figures]], syncs: dict[str, float]) -> st
 
 
 def describe(measured: Measured) -> str:
-    """Describe what was measured, in Markdown."""
+    """Return Markdown tables: when each server answers, and the figures of each work."""
     observed = [("server", "version", "syncs for a message", "answers")]
     for name, syncs in measured.syncs.items():
         program = PEERS[name].program
         observed.append((program.name, program.version(), f"{syncs:.2f}", answers(syncs)))
-    parts = [f"Each works on the file system of {temporary_files()}.", table(observed)]
+    parts = [f"All servers write to the file system of {temporary_files()}.", table(observed)]
     for work, by_peer in measured.runs.items():
         parts.append(f"**{work.in_flight} in flight** from each of {SENDERS} senders, {work.bytes:,}-byte bodies")
         parts.append(comparison(by_peer, measured.syncs))
@@ -143,19 +144,19 @@ def describe(measured: Measured) -> str:
 
 
 def report(
-    peers: Sequence[str] = tuple(PEERS),
+    peers: Sequence[str] = NAMES,
     in_flight: Sequence[int] = IN_FLIGHT,
     sizes: Sequence[int] = BYTES,
     runs: int = RUNS,
 ) -> str:
-    """Measure, and describe it in Markdown."""
+    """Measure and return it as Markdown."""
     works = [Work(number, size) for size in sizes for number in in_flight]
     return describe(measure(peers, works, runs))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=tuple(PEERS))
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=NAMES)
     parser.add_argument("--in-flight", nargs="+", type=int, default=IN_FLIGHT, metavar="MESSAGES")
     parser.add_argument("--bytes", nargs="+", type=int, default=BYTES)
     parser.add_argument("--runs", type=int, default=RUNS)

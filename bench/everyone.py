@@ -1,4 +1,4 @@
-"""Sends messages from one sender to everyone, and compares what it takes until the last receiver has acknowledged."""
+"""Send messages from one sender to everyone, and compare the time until the last receiver has acknowledged."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from run_load import medians
 from servers import raise_file_limit
 from turns import CONTENDERS, MEASURE, Measured, take_turns
 
-NAMES = ("twotick", "classic", "nats", "ngircd", "mosquitto")
+NAMES = ("twotick", "nats", "ngircd", "mosquitto")
 RECEIVERS = 1000
-RUNS = 5
+RUNS = 3
 SECONDS = 1
 _SIZE = 64
 _WARM_UP = 5
@@ -25,12 +25,12 @@ def measure(
 
     Args:
         names: keys of CONTENDERS.
-        receivers: how many.
-        runs: how often.
-        seconds: how long each of them takes.
+        receivers: number of receivers of each message.
+        runs: number of runs.
+        seconds: length of each run.
 
     Returns:
-        Figures in which a delivery is that of one receiver, and a latency that of the last one.
+        Figures in which a delivery is one receiver's, and a latency is the last receiver's.
     """
     raise_file_limit(_FILES_OF_RECEIVER * receivers + _SPARE_FILES)
     work = {"receivers": receivers, "bytes": _SIZE, "warm_up": _WARM_UP, "seconds": seconds}
@@ -39,7 +39,7 @@ def measure(
 
 
 def describe(measured: Measured) -> str:
-    """Describe what was measured in Markdown."""
+    """Return a Markdown table."""
     head = "server", "server CPU for each receiver, µs", "to Twotick", "until the last, ms", "to Twotick"
     rows: list[Sequence[str]] = [(*head, "p99, ms", "server's CPU", "load's CPU")]
     own = medians(measured.runs[MEASURE]) if MEASURE in measured.runs else None
@@ -62,7 +62,7 @@ def describe(measured: Measured) -> str:
 
 
 def report() -> str:
-    """Measure everything, and describe it in Markdown."""
+    """Measure everything and return it as Markdown."""
     return describe(measure())
 
 

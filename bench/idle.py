@@ -1,4 +1,4 @@
-"""Measures what users cost who are connected and do nothing: memory for each, and what it takes to log them in."""
+"""Measure what connected users who do nothing cost: memory for each, and CPU time for their logins."""
 
 import argparse
 import dataclasses
@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from common import machine, median_and_range, run, say, table
-from peers import EJABBERD, MOSQUITTO, NATS, NGIRCD, PROSODY, REDIS, TWOTICK
+from peers import MOSQUITTO, NATS, NGIRCD, PROSODY, REDIS, TWOTICK
 from servers import MeasurementError, Program, RunningServer, cores, pinned, raise_file_limit, running
 
 from twotick.server.secrets import token_digest
 from twotick.store import AddMember, AddToken, Member, Request, SqliteStore, StoreLimits
 
-USERS = (1000, 5000, 9000)
+USERS = (9000,)
 RUNS = 1
 _FIRST_USERS = 100
-"""Users who are connected before the first look, so that what the program sets up once is not counted."""
+"""Users who are connected before memory is first measured, so that one-time allocations do not count."""
 
 _TOGETHER = 10
-"""Users who log in at the same time: as many as ngircd lets wait to be accepted."""
+"""Users who log in at the same time: the length of ngircd's accept queue."""
 
 _PATIENCE_SECONDS = 10.0
 _SETTLE_SECONDS = 7.0
@@ -37,7 +37,7 @@ _SETTLED = 0.001
 _SPARE_FILES = 64
 
 Step = tuple[bytes, str]
-"""What a client writes, and the pattern of the whole answer that has to come then, where `@` is the user's name."""
+"""What a client writes, and the pattern of the whole answer, in which `@` is the user's name."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Kind:
     """A kind of user.
 
     Attributes:
-        label: what it is called in the table.
+        label: its name in the table.
         program: the server.
-        logins: the steps of each of a user's connections, by the user's name.
+        logins: returns the login steps of each of a user's connections, given the user's name.
     """
 
     label: str
@@ -57,14 +57,14 @@ class Kind:
 
 @dataclass(frozen=True)
 class Level:
-    """What one server gave with a number of users, and while the last of them logged in.
+    """Figures of one server with a number of users.
 
     Attributes:
-        users: the number.
+        users: number of users.
         memory: bytes for each user.
-        rate: logins each second.
+        rate: logins a second.
         cpu: the server's CPU time for a login, in microseconds.
-        load_share: the share of its core that this program used meanwhile.
+        load_share: share of a core that this program used while the users logged in.
     """
 
     users: int
@@ -139,7 +139,7 @@ def _redis(name: str) -> list[list[Step]]:
 
 
 def _members_command(port: int, folder: Path) -> list[str]:
-    """Twotick with a folder in which all users are members already."""
+    """Return the command of a Twotick whose data folder already has all users as members."""
     data = folder / "data"
     store = SqliteStore(data, StoreLimits())
     names = [*_names("first", _FIRST_USERS), *_names("user", max(USERS))]
@@ -166,22 +166,18 @@ KINDS = {
     "mosquitto": Kind("mosquitto", MOSQUITTO, _mqtt),
     "redis": Kind("Redis", REDIS, _redis),
     "prosody": Kind("Prosody", PROSODY, _xmpp),
-    "ejabberd": Kind("ejabberd", EJABBERD, _xmpp),
 }
 
 
 def log_in(server: RunningServer, kind: Kind, names: Sequence[str]) -> Iterator[socket.socket]:
-    """Log in users, some of them at the same time.
-
-    Yields:
-        Their connections.
+    """Log in users, a few at a time, and yield their connections.
 
     Raises:
-        MeasurementError: the server does not answer as it should.
+        MeasurementError: the server gave an unexpected answer.
     """
     left = iter(names)
     while together := list(itertools.islice(left, _TOGETHER)):
-        # Connection by connection, and each of them step by step, as far as the steps allow for all at the same time.
+        # All of them take the same step of the same connection before any of them takes the next.
         logins = [kind.logins(name) for name in together]
         for steps in zip(*logins, strict=True):
             connections = [socket.create_connection(("127.0.0.1", server.port), _PATIENCE_SECONDS) for _ in together]
@@ -194,7 +190,11 @@ def log_in(server: RunningServer, kind: Kind, names: Sequence[str]) -> Iterator[
 
 
 def expect(connection: socket.socket, answer: str, name: str) -> None:
-    """Read until what came is the answer, and nothing but it."""
+    """Read the answer to a login.
+
+    Raises:
+        MeasurementError: the server wrote anything else.
+    """
     pattern = re.compile(answer.encode("latin-1"))
     came = b""
     while not pattern.fullmatch(came.replace(name.encode(), b"@")):
@@ -208,7 +208,11 @@ def expect(connection: socket.socket, answer: str, name: str) -> None:
 
 
 def settled_memory(server: RunningServer) -> int:
-    """The bytes of memory that are resident, once they change by less than a thousandth in some seconds."""
+    """Return the server's resident bytes, once they change by less than a thousandth in seven seconds.
+
+    Raises:
+        MeasurementError: they keep changing.
+    """
     before = server.memory()
     for _ in range(_SETTLE_LOOKS):
         time.sleep(_SETTLE_SECONDS)
@@ -220,7 +224,7 @@ def settled_memory(server: RunningServer) -> int:
 
 
 def still_there(connection: socket.socket) -> bool:
-    """Whether the server has not closed a connection. What it may have written meanwhile is left unread."""
+    """Return whether the server has kept a connection open. Reads nothing from it."""
     connection.setblocking(False)
     try:
         return connection.recv(1, socket.MSG_PEEK) != b""
@@ -229,7 +233,7 @@ def still_there(connection: socket.socket) -> bool:
 
 
 def measure_once(kind: Kind, users: Sequence[int], core: int) -> list[Level]:
-    """Connect users to a new server, more and more of them, and look at its memory each time."""
+    """Connect more and more users to a new server, and measure its memory at each number of users."""
     connections: list[socket.socket] = []
     levels: list[Level] = []
     names = iter(_names("user", max(users)))
@@ -257,12 +261,12 @@ def measure_once(kind: Kind, users: Sequence[int], core: int) -> list[Level]:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured.
+    """All figures.
 
     Attributes:
-        users: the numbers of users, in order.
-        levels: of all runs of each kind that could be measured.
-        left_out: what is to be said of the others.
+        users: the numbers of users, ascending.
+        levels: for each key of KINDS that could be measured, the figures of all its runs.
+        left_out: a sentence for each of the others.
     """
 
     users: Sequence[int]
@@ -270,13 +274,13 @@ class Measured:
     left_out: list[str]
 
     def at(self, kind: str, users: int) -> Level:
-        """The medians of a kind with a number of users, each by itself."""
+        """Return the median of each figure of a kind with a number of users."""
         levels = [dataclasses.astuple(level) for level in self.levels[kind] if level.users == users]
         return Level(users, *map(statistics.median, list(zip(*levels, strict=True))[1:]))
 
 
 def measure(kinds: Sequence[str] = tuple(KINDS), users: Sequence[int] = USERS, runs: int = RUNS) -> Measured:
-    """Measure some kinds of users in turn."""
+    """Let kinds of users take turns."""
     raise_file_limit(2 * max(users) + _SPARE_FILES)
     server_core, own_core = cores()
     measured = Measured(sorted(users), {kind: [] for kind in kinds}, [])
@@ -298,7 +302,7 @@ def measure(kinds: Sequence[str] = tuple(KINDS), users: Sequence[int] = USERS, r
 
 
 def describe(measured: Measured) -> str:
-    """Describe what was measured in Markdown: the memory, and the logins."""
+    """Return two Markdown tables: the memory and the logins."""
     steps = itertools.pairwise([_FIRST_USERS, *measured.users])
     memory = [["KiB for each", *(f"{number:,} users" for number in measured.users)]]
     logins = [["server CPU of a login, µs", *(f"{a:,} to {b:,}" for a, b in steps), "logins/s", "load's CPU"]]

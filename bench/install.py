@@ -1,4 +1,4 @@
-"""Installs the servers that Twotick is compared with, from Debian's packages, as far as they are missing."""
+"""Install the servers that Twotick is compared with from Debian's packages, unless they are installed."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ _PACKAGE_OF_TOOL = {"taskset": "util-linux"}
 
 
 def missing() -> list[str]:
-    """The packages that are not installed."""
+    """Return the names of the packages that are missing."""
     programs = [*peers.PEERS, *(peer.program for peer in stored_peers.PEERS.values())]
     packages = {program.package for program in programs if program.package and not _there(program)}
     packages |= {_PACKAGE_OF_TOOL.get(tool, tool) for tool in _TOOLS if shutil.which(tool) is None}
@@ -31,17 +31,17 @@ def _there(program: Program) -> bool:
 
 
 def install(packages: list[str]) -> None:
-    """Install packages, and let no service of theirs run: what is measured are processes of our own.
+    """Install packages without starting their services: the measurements start processes of their own.
 
     Raises:
-        MeasurementError: that is not possible here.
+        MeasurementError: apt-get failed, or this user may not run it.
     """
     rights = [] if os.geteuid() == 0 else [installed("sudo"), "-n"]
     apt = [*rights, "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", installed("apt-get"), "-qq", "-y"]
     try:
         subprocess.run([*apt, "update"], check=True)
         subprocess.run([*apt, "--no-install-recommends", "install", *packages], check=True)
-        if Path("/run/systemd/system").exists():  # which starts services whatever the runlevel is said to be
+        if Path("/run/systemd/system").exists():  # systemd ignores RUNLEVEL
             subprocess.run([*rights, "systemctl", "disable", "--now", *packages], check=False)
     except subprocess.CalledProcessError as error:
         raise MeasurementError(f"apt-get ended with status {error.returncode}") from error
@@ -56,7 +56,7 @@ def main() -> None:
     try:
         install(packages)
     except MeasurementError as error:
-        say(f"{error}; what is not there is left out. To install it: apt-get install {names}")
+        say(f"{error}; missing servers are left out. To install them: apt-get install {names}")
 
 
 if __name__ == "__main__":

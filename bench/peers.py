@@ -1,7 +1,7 @@
-"""The servers that are measured side by side: how each is started, and with what settings.
+"""Define the servers that pass messages on: how each is started, and with which settings.
 
-Each is a private process with its own folder. Limits that are there to hold up a client are lifted, encryption is off,
-and nothing is written to disk. All else is as it is installed.
+Each server is a private process with a folder of its own. Rate limits are lifted, encryption is off, and nothing is
+written to the disk. All other settings are those of the installed package.
 """
 
 import functools
@@ -29,7 +29,7 @@ DNS = no
 Ident = no
 """
 
-# Without set_tcp_nodelay small messages would wait for the acknowledgements of TCP.
+# set_tcp_nodelay: small messages would wait for TCP acknowledgements otherwise.
 _MOSQUITTO_CONFIG = """\
 listener {port} 127.0.0.1
 allow_anonymous true
@@ -42,7 +42,7 @@ log_type error
 log_type warning
 """
 
-# It refuses to run as root otherwise. The limits on the bytes a second of a client are a module, which is not loaded.
+# run_as_root: Prosody refuses to run as root otherwise. Its rate limits are a module that is not loaded.
 _PROSODY_CONFIG = """\
 run_as_root = true
 pidfile = "{folder}/prosody.pid"
@@ -59,25 +59,6 @@ VirtualHost "localhost"
     authentication = "anonymous"
 """
 
-_EJABBERD_CONFIG = """\
-hosts: [localhost]
-loglevel: warning
-listen:
-  - port: {port}
-    ip: "127.0.0.1"
-    module: ejabberd_c2s
-    max_stanza_size: infinity
-    backlog: 1024
-    shaper: none
-auth_method: anonymous
-anonymous_protocol: sasl_anon
-max_fsm_queue: 1000000
-modules:
-  mod_roster: {{}}
-  mod_disco: {{}}
-  mod_ping: {{}}
-"""
-
 
 def _twotick_command(port: int, _folder: Path) -> list[str]:
     return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--memory"]
@@ -85,13 +66,13 @@ def _twotick_command(port: int, _folder: Path) -> list[str]:
 
 @functools.cache
 def _compile() -> Path:
-    """Have the message path compiled, as by `make wheel`. Returns where the package is then."""
+    """Compile wire and exchange as `make wheel` does, and return the folder of the package."""
     subprocess.run(["make", "--silent", "build/compiled/.made"], cwd=ROOT, check=True)
     return ROOT / "build/compiled"
 
 
 def compiled(_folder: Path) -> dict[str, str]:
-    """The environment of a Twotick with its message path compiled."""
+    """Return the environment variables of a Twotick whose wire and exchange are compiled."""
     return {"PYTHONPATH": str(_compile())}
 
 
@@ -99,7 +80,7 @@ def _twotick_version() -> str:
     version = importlib.metadata.version("twotick")
     commit = _git("rev-parse", "--short", "HEAD")
     if commit.returncode != 0:
-        return version  # there is no repository
+        return version  # not a Git checkout
     changed = _git("diff", "--quiet", "HEAD", "--", "src", "bench").returncode != 0
     return f"{version} at commit {commit.stdout.strip()}{' with changes' if changed else ''}"
 
@@ -130,37 +111,7 @@ def _prosody_command(port: int, folder: Path) -> list[str]:
     return [installed("prosody"), "-F", "--config", str(config)]
 
 
-# What ejabberdctl does, but without Erlang's distribution: a server alone needs neither a node's name nor epmd.
-# Schedulers that wait do so asleep, or the time for which they turn would be counted as work.
-def _ejabberd_command(port: int, folder: Path) -> list[str]:
-    (folder / "ejabberd.yml").write_text(_EJABBERD_CONFIG.format(port=port))
-    asleep = ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]
-    sizes = ["+K", "true", "+P", "250000"]
-    return [_erl(), "-noinput", *sizes, *asleep, "-mnesia", "dir", f'"{folder}/spool"', "-s", "ejabberd"]
-
-
-def _ejabberd_environment(folder: Path) -> dict[str, str]:
-    return {
-        "ERL_LIBS": str(_ejabberd_library().parent),
-        "ERL_CRASH_DUMP_BYTES": "0",
-        "EJABBERD_CONFIG_PATH": str(folder / "ejabberd.yml"),
-        "EJABBERD_LOG_PATH": str(folder / "ejabberd.log"),
-        "HOME": str(folder),
-    }
-
-
-def _erl() -> str:
-    installed("ejabberdctl", "ejabberd")
-    return installed("erl", "erlang-base")
-
-
-def _ejabberd_library() -> Path:
-    for beam in Path("/usr/lib").glob("*/ejabberd-*/ebin/ejabberd.beam"):
-        return beam.parent.parent
-    raise MeasurementError("ejabberd is not installed (apt-get install ejabberd)")
-
-
-# Kept in memory, and no client is cut off for what waits for it.
+# Redis keeps everything in memory here, and disconnects no client for its unsent output.
 def _redis_command(port: int, folder: Path) -> list[str]:
     limit = ["--client-output-buffer-limit", "pubsub 0 0 0", "--client-output-buffer-limit", "normal 0 0 0"]
     place = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--maxclients", "15000"]
@@ -168,29 +119,28 @@ def _redis_command(port: int, folder: Path) -> list[str]:
 
 
 def version_of(name: str, *arguments: str, package: str = "") -> str:
-    """The first thing that looks like a version in what a program says of itself."""
+    """Return the first version number in the output of a program.
+
+    Raises:
+        MeasurementError: the program is not installed, or prints no version.
+    """
     command = [installed(name, package), *arguments]
     output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     found = re.search(r"\d+(\.\d+)+", output)
     if found is None:
-        raise MeasurementError(f"{name} does not say its version")
+        raise MeasurementError(f"{name} prints no version")
     return found[0]
 
 
-def _ejabberd_version() -> str:
-    return _ejabberd_library().name.removeprefix("ejabberd-").partition("-")[0]
-
-
-TWOTICK = Program("Twotick", _twotick_command, _twotick_version, environment=compiled)
-PLAIN = Program("Twotick, not compiled", _twotick_command, _twotick_version)
+TWOTICK = Program("Twotick", _twotick_command, _twotick_version)
+COMPILED = Program("Twotick, compiled", _twotick_command, _twotick_version, environment=compiled)
 NATS = Program("nats-server", _nats_command, lambda: version_of("nats-server", "--version"), "nats-server")
 NGIRCD = Program("ngircd", _ngircd_command, lambda: version_of("ngircd", "--version"), "ngircd")
 MOSQUITTO = Program("mosquitto", _mosquitto_command, lambda: version_of("mosquitto", "-h"), "mosquitto")
 PROSODY = Program(
     "Prosody", _prosody_command, lambda: version_of("prosodyctl", "about", package="prosody"), package="prosody"
 )
-EJABBERD = Program("ejabberd", _ejabberd_command, _ejabberd_version, "ejabberd", _ejabberd_environment)
 REDIS = Program("Redis", _redis_command, lambda: version_of("redis-server", "--version"), "redis-server")
 
-PEERS = (NATS, NGIRCD, MOSQUITTO, PROSODY, EJABBERD, REDIS)
-"""All that Twotick is compared with as a server that keeps nothing."""
+PEERS = (NATS, NGIRCD, MOSQUITTO, REDIS, PROSODY)
+"""The servers that Twotick is compared with for messages that no server stores."""

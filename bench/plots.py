@@ -1,14 +1,12 @@
-"""Draws what was measured: each plot as two files in docs/plots, for light and for dark pages."""
+"""Draw plots: each as two files in docs/plots, for light and for dark pages."""
 
 # pyright: reportUnknownMemberType=false
-# matplotlib's own types leave much open.
+# matplotlib's own types are incomplete.
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import durable
-import growth
 import idle
 import matplotlib as mpl
 import turns
@@ -21,16 +19,13 @@ from servers import ROOT
 
 _FOLDER = ROOT / "docs/plots"
 _WIDTH = 8.4
-"""Inches: as wide as a page of a repository, with letters as large as there."""
+"""Inches, so that letters are as large as those of the page around a plot."""
 
 _ROW = 0.27
-"""Inches that a server takes."""
-
-_MAGNITUDE = 10
-"""Beyond this times their median, figures are shown by their magnitudes."""
+"""Inches for each server."""
 
 _CROWDED = 1000
-"""From this ratio on between the ends of an axis there is no room for numbers between the powers of ten."""
+"""If the ends of an axis differ by this factor or more, only powers of ten fit as numbers."""
 
 _MARKERS = "osD^"
 _NUMBERS = StrMethodFormatter("{x:,.12g}")
@@ -38,7 +33,7 @@ _NUMBERS = StrMethodFormatter("{x:,.12g}")
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours. Blue against grey is told apart by everybody."""
+    """Colours. Blue and grey also differ for readers who are colour-blind."""
 
     name: str
     ink: str
@@ -55,33 +50,34 @@ _THEMES = (
 
 @dataclass(frozen=True)
 class Row:
-    """A server, and its figures: one for each marker; None for one that was not measured."""
+    """A server and its figures, one for each marker; None for a figure that was not measured."""
 
     label: str
     values: Sequence[float | None]
 
     @property
     def ours(self) -> bool:
-        """Whether it is Twotick."""
+        """Whether the server is Twotick."""
         return self.label.startswith("Twotick")
 
 
 def relay(measured: Sequence[turns.Measured]) -> str:
-    """Draw what a delivery costs each server, and return the Markdown that shows it."""
+    """Draw the server CPU of a delivery for each server, and return the Markdown that shows the plot."""
     sizes = sorted({each.work["bytes"] for each in measured})
     in_flight = sorted({each.work["window"] for each in measured})
     panels: dict[str, list[Row]] = {}
     for size in sizes:
         runs = {each.work["window"]: each.runs for each in measured if each.work["bytes"] == size}
         panels[f"{_size(size)}, µs"] = [
-            Row(contender.label, [_cpu(runs[number].get(name)) for number in in_flight])
+            Row(contender.label, [_cpu(runs[number].get(name)) if number in runs else None for number in in_flight])
             for name, contender in turns.CONTENDERS.items()
+            if any(name in by_name for by_name in runs.values())
         ]
     return _dots("relay", "Server CPU for each delivery, by server", panels, [f"{n} in flight" for n in in_flight])
 
 
 def stored(measured: durable.Measured) -> str:
-    """Draw what a stored message costs each server, and return the Markdown that shows it."""
+    """Draw the server CPU of a stored message for each server, and return the Markdown that shows the plot."""
     in_flight = sorted({work.in_flight for work in measured.runs})
     panels: dict[str, list[Row]] = {}
     for size in sorted({work.bytes for work in measured.runs}):
@@ -89,9 +85,10 @@ def stored(measured: durable.Measured) -> str:
         panels[f"{_size(size)}, µs"] = [
             Row(
                 peer.program.name + (" (before the disk)" if measured.syncs.get(name, 1) < 1 else ""),
-                [_cpu(runs[number].get(name)) for number in in_flight],
+                [_cpu(runs[number].get(name)) if number in runs else None for number in in_flight],
             )
             for name, peer in durable.PEERS.items()
+            if name in durable.NAMES
         ]
     title = "Server CPU for each stored message, by server"
     return _dots("durable", title, panels, [f"{number} in flight" for number in in_flight])
@@ -106,7 +103,7 @@ def _size(size: int) -> str:
 
 
 def _dots(name: str, title: str, panels: dict[str, list[Row]], markers: Sequence[str]) -> str:
-    """Draw panels in which a server is a row and each of its figures a marker."""
+    """Draw panels in which each server is a row and each of its figures a marker."""
     first, *_ = panels.values()
     order = sorted(range(len(first)), key=lambda row: (not first[row].ours, _largest(first[row])))
     shown = [row for row in order if any(_largest(rows[row]) for rows in panels.values())]
@@ -116,7 +113,7 @@ def _dots(name: str, title: str, panels: dict[str, list[Row]], markers: Sequence
         for axes, (heading, rows) in zip(all_axes, panels.items(), strict=True):
             _paint_rows(axes, theme, [rows[row] for row in shown])
             axes.set_title(heading, loc="left", fontsize=10, color=theme.ink)
-        low, high = all_axes[0].get_xlim()  # which they share
+        low, high = all_axes[0].get_xlim()  # shared by all panels
         for axes in all_axes:
             _plain_numbers(axes, (1, 3) if high < _CROWDED * low else (1,))
         _name_rows(all_axes[0], theme, [first[row].label for row in shown])
@@ -161,7 +158,7 @@ def _plain_numbers(axes: Axes, subs: Sequence[float] = (1,)) -> None:
 
 
 def memory(measured: idle.Measured) -> str:
-    """Draw the memory of idle users, and return the Markdown that shows it."""
+    """Draw the memory of idle users, and return the Markdown that shows the plot."""
     most = measured.users[-1]
     bars = sorted(
         ((idle.KINDS[kind].label, measured.at(kind, most).memory / 1024) for kind in measured.levels),
@@ -182,51 +179,6 @@ def memory(measured: idle.Measured) -> str:
     return _draw("idle", "Memory of the server for each idle user, by server", 0.5 + _ROW * len(bars), paint)
 
 
-def steady(measured: turns.Measured) -> str:
-    """Draw the latencies at a steady rate, and return the Markdown that shows it."""
-    rows: list[Row] = []
-    for name, runs in measured.runs.items():
-        each = medians(runs)
-        latencies = [value / 1000 for value in (each.p50, each.p99, each.p999, each.worst)]
-        rows.append(Row(turns.CONTENDERS[name].label, latencies))
-    title = f"At {measured.work['rate']:,} deliveries a second, ms until answered"
-    return _dots("steady", f"{title}, by server", {title: rows}, ["half of them", "99 %", "99.9 %", "the worst"])
-
-
-def costs(measured: growth.Measured) -> str:
-    """Draw how the cost of a delivery grows, and return the Markdown that shows it."""
-
-    def paint(figure: Figure, theme: Theme) -> None:
-        rows = (len(measured) + 1) // 2
-        all_axes = figure.subplots(rows, 2, squeeze=False).flat
-        for axes, (name, points) in zip(all_axes, measured.items(), strict=False):
-            _paint_growth(axes, theme, growth.SUBJECTS[name], points)
-
-    return _draw("growth", "Server CPU as there is more of something", 2.5 * ((len(measured) + 1) // 2), paint)
-
-
-def _paint_growth(axes: Axes, theme: Theme, subject: growth.Subject, points: Sequence[growth.Point]) -> None:
-    for point in points:
-        every = [figures.cpu for figures in point.runs]
-        axes.plot([point.amount] * len(every), every, ".", color=theme.others, markersize=3)
-    axes.plot([point.amount for point in points], [point.cpu for point in points], "o-", color=theme.ours, markersize=4)
-    axes.set_xscale("log")
-    _plain_numbers(axes)
-    costs = [point.cpu for point in points]
-    if max(costs) > _MAGNITUDE * statistics.median(costs):
-        axes.set_yscale("log")
-        axes.set_ylim(min(costs) / 2)
-        axes.yaxis.set_major_formatter(_NUMBERS)
-    else:
-        axes.set_ylim(0, 1.25 * max(costs))
-    axes.grid(axis="y", color=theme.faint, linewidth=0.6)
-    axes.tick_params(which="both", length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_xlabel(f"{subject.unit}s", color=theme.ink)
-    title = f"µs for each {subject.cost}\n{growth.slope(subject, points)}"
-    axes.set_title(title, loc="left", fontsize=9, color=theme.ink)
-
-
 def _draw(name: str, title: str, height: float, paint: Callable[[Figure, Theme], None]) -> str:
     _FOLDER.mkdir(exist_ok=True)
     for theme in _THEMES:
@@ -237,7 +189,7 @@ def _draw(name: str, title: str, height: float, paint: Callable[[Figure, Theme],
             "xtick.color": theme.ink,
             "ytick.color": theme.ink,
             "svg.fonttype": "none",
-            "svg.hashsalt": name,  # the same figures make the same file
+            "svg.hashsalt": name,  # so that the same figures give the same file
         }
         with mpl.rc_context(settings):
             figure = Figure(figsize=(_WIDTH, height), layout="constrained")

@@ -1,4 +1,4 @@
-"""Measures the parts of docs/performance.md again, and writes the figures and plots into it."""
+"""Measure the parts of docs/performance.md, and write their figures and plots into the page."""
 
 import argparse
 import re
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import compiled
 import durable
 import everyone
 import growth
@@ -15,7 +16,6 @@ import plots
 import relay
 import start
 import steady
-import store
 import stored_peers
 import waiting
 from common import machine, run, say
@@ -29,8 +29,8 @@ class Part:
     """A part of the page.
 
     Attributes:
-        report: measures it, and describes it in Markdown.
-        programs: what takes part besides Twotick.
+        report: measures the part and returns it as Markdown.
+        programs: the servers that take part besides Twotick.
     """
 
     report: Callable[[], str]
@@ -44,13 +44,8 @@ def _relay() -> str:
 
 def _durable() -> str:
     works = [durable.Work(number, size) for size in durable.BYTES for number in durable.IN_FLIGHT]
-    measured = durable.measure(tuple(durable.PEERS), works, durable.RUNS)
+    measured = durable.measure(durable.NAMES, works, durable.RUNS)
     return f"{plots.stored(measured)}\n\n{durable.describe(measured)}"
-
-
-def _steady() -> str:
-    measured = steady.measure()
-    return f"{plots.steady(measured)}\n\n{steady.describe(measured)}"
 
 
 def _idle() -> str:
@@ -58,45 +53,46 @@ def _idle() -> str:
     return f"{plots.memory(measured)}\n\n{idle.describe(measured)}"
 
 
-def _growth() -> str:
-    measured = growth.measure()
-    return f"{plots.costs(measured)}\n\n{growth.describe(measured)}"
-
-
-_STORED = [peer.program for peer in stored_peers.PEERS.values() if peer.program.package]
+_STORED = [stored_peers.PEERS[name].program for name in durable.NAMES if name != "twotick"]
 
 PARTS = {
     "relay": Part(_relay, peers.PEERS),
     "durable": Part(_durable, _STORED),
     "everyone": Part(everyone.report, (peers.NATS, peers.NGIRCD, peers.MOSQUITTO)),
     "waiting": Part(waiting.report, [stored_peers.PEERS[name].program for name in waiting.COMPARED[1:]]),
+    "steady": Part(steady.report, (peers.NATS, peers.MOSQUITTO, stored_peers.PEERS["postgres"].program)),
     "idle": Part(_idle, peers.PEERS),
-    "steady": Part(_steady, (peers.NATS, peers.MOSQUITTO)),
-    "growth": Part(_growth),
-    "store": Part(store.report),
+    "growth": Part(growth.report),
+    "compiled": Part(compiled.report),
     "start": Part(start.report),
 }
 """By the names of their sections, in the order of the page."""
 
 
 def fill(page: str, name: str, content: str) -> str:
-    """Replace what stands between the marks of a section."""
+    """Replace the content of a section of the page, which is between two HTML comments.
+
+    Raises:
+        MeasurementError: the page has no such section, or several.
+    """
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     filled, count = pattern.subn(lambda _: f"{begin}\n{content}\n{end}", page)
     if count != 1:
-        raise MeasurementError(f"{_PAGE} has {count} sections {name}, and should have one")
+        raise MeasurementError(f"{_PAGE} has {count} sections named {name} instead of one")
     return filled
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"all, or some of: {', '.join(PARTS)}")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"which parts to measure (default: all): {', '.join(PARTS)}"
+    )
     names: list[str] = parser.parse_args().parts or list(PARTS)
     if unknown := [name for name in names if name not in PARTS]:
         parser.error(f"there is no part {unknown[0]}; the parts are {', '.join(PARTS)}")
     for name in names:
-        fill(_PAGE.read_text(), name, "")  # nothing is measured that has no place
+        fill(_PAGE.read_text(), name, "")  # fails before anything is measured
     began = time.monotonic()
     for number, name in enumerate(names):
         say(f"part {number + 1} of {len(names)}, after {_minutes(began)}: {name}")

@@ -1,4 +1,4 @@
-"""Runs the load, which is written in C (bench/load), against a server that is running."""
+"""Run the load, a program in C (bench/load), against a server."""
 
 import json
 import os
@@ -14,17 +14,17 @@ _LOAD = ROOT / "bench/build/load"
 
 @dataclass(frozen=True)
 class Figures:
-    """What one run of the load gave; times are in microseconds.
+    """Figures of one run of the load; times are in microseconds.
 
     Attributes:
-        cpu: of the server, for a delivery.
+        cpu: the server's CPU time for a delivery.
         rate: deliveries a second.
-        p50: half of the latencies are not longer; p99 and p999 likewise.
-        p99: see p50.
-        p999: see p50.
+        p50: the median latency.
+        p99: the latency that 99 % of the deliveries do not exceed.
+        p999: the latency that 99.9 % of the deliveries do not exceed.
         worst: the longest latency.
-        server_share: the share of a core that the server used.
-        load_share: the share of a core that the load used.
+        server_share: share of a core that the server used.
+        load_share: share of a core that the load used.
     """
 
     cpu: float
@@ -38,10 +38,10 @@ class Figures:
 
 
 def build() -> None:
-    """Compile the load if it has changed.
+    """Compile the load if its source has changed.
 
     Raises:
-        MeasurementError: it cannot be compiled, or could not run on a core of its own.
+        MeasurementError: the load cannot be compiled, or this machine has only one core.
     """
     if len(os.sched_getaffinity(0)) < 2:
         raise MeasurementError("the server and the load need a core each, and there is only one")
@@ -51,7 +51,7 @@ def build() -> None:
 
 
 def server_core() -> int:
-    """The core on which a server is to run. The load runs on another."""
+    """Return the core for the server. The load runs on another."""
     return min(os.sched_getaffinity(0))
 
 
@@ -59,12 +59,12 @@ def run_load(server: RunningServer, protocol: str, **options: int) -> Figures:
     """Run the load once.
 
     Args:
-        server: what it loads.
-        protocol: as it is given to --protocol.
-        options: its other options, with `_` for `-`.
+        server: the server.
+        protocol: the load's --protocol.
+        options: the load's other options, with `_` for `-`.
 
     Raises:
-        MeasurementError: not every delivery was answered as it must be.
+        MeasurementError: the server gave an unexpected answer or none, or did not keep up.
     """
     options |= {"port": server.port, "server_pid": server.pid}
     command = ["taskset", "--cpu-list", str(max(os.sched_getaffinity(0))), str(_LOAD), f"--protocol={protocol}"]
@@ -86,5 +86,5 @@ def run_load(server: RunningServer, protocol: str, **options: int) -> Figures:
 
 
 def medians(runs: Sequence[Figures]) -> Figures:
-    """The median of each figure by itself."""
+    """Return the median of each figure."""
     return Figures(*(statistics.median(values) for values in zip(*map(astuple, runs), strict=True)))

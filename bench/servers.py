@@ -1,4 +1,4 @@
-"""Starts servers on free ports of this machine, finds out what they use, and stops them."""
+"""Start servers on free ports of this machine, measure what they use, and stop them."""
 
 import contextlib
 import os
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-"""The checkout."""
+"""The root of the repository."""
 
 BIN = Path(sys.executable).parent
-"""Where the `twotick` of this Python is."""
+"""The folder of this Python's `twotick` command."""
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -27,7 +27,7 @@ _PAGE = resource.getpagesize()
 
 
 class MeasurementError(Exception):
-    """Something that is measured is missing, or did not do what it should."""
+    """A measured server is missing, or did not do what it should."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Program:
     """A server program.
 
     Attributes:
-        name: what it is called.
-        command: how it is started on a port of 127.0.0.1, in the foreground, with a folder for its files.
-        version: which version is installed.
-        package: Debian's package that it is in, if it is not our own.
-        environment: variables that it needs besides, for that folder.
+        name: its name in tables.
+        command: returns the command that starts it in the foreground, given a port of 127.0.0.1 and a folder.
+        version: returns the installed version; raises MeasurementError if there is none.
+        package: Debian's package; empty for Twotick.
+        environment: returns further environment variables, given the folder.
     """
 
     name: str
@@ -54,49 +54,46 @@ class RunningServer:
     """A server that accepts connections.
 
     Attributes:
-        pid: its process. What it uses is counted with all the processes that this one has started.
-        port: where it listens on 127.0.0.1.
+        pid: its process. CPU time and memory include those of its child processes.
+        port: its port on 127.0.0.1.
     """
 
     pid: int
     port: int
 
     def cpu(self) -> float:
-        """The CPU time used so far, in seconds: in steps of 10 ms."""
-        # Fields 14 to 17 of stat, two of which stand before what is split: user, system, and both of ended children.
+        """Return the CPU time used so far, in seconds, in steps of 10 ms."""
+        # Fields 14 to 17 of stat: user and system time, and the same of children that have ended.
         return sum(sum(map(int, _stat(pid)[11:15])) for pid in self.processes()) / _TICKS
 
     def memory(self) -> int:
-        """The bytes that are resident."""
+        """Return the resident bytes."""
         return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in self.processes())
 
     def processes(self) -> list[int]:
-        """The process, and those that it has started."""
+        """Return the process and all its descendants."""
         found = [self.pid]
-        for pid in found:  # which grows meanwhile
+        for pid in found:  # the list grows meanwhile
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
                 found += map(int, children.read_text().split())
         return found
 
 
 def _stat(pid: int) -> list[str]:
-    # The second field is the program's name, in brackets, in which anything may stand.
+    # The second field is the program's name in brackets, which may contain spaces and brackets.
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 @contextlib.contextmanager
 def running(program: Program, core: int | None = None) -> Generator[RunningServer]:
-    """Start a server, and stop it at the end whatever happens.
+    """Start a server, yield it as soon as it accepts connections, and stop it at the end.
 
     Args:
-        program: which.
-        core: the only core that it may run on.
-
-    Yields:
-        The server, as soon as it accepts connections.
+        program: the server.
+        core: the only core that it may use; None for all cores.
 
     Raises:
-        MeasurementError: it cannot be started.
+        MeasurementError: the server does not start.
     """
     with tempfile.TemporaryDirectory(prefix="twotick-bench-") as name:
         folder = Path(name)
@@ -120,7 +117,7 @@ def running(program: Program, core: int | None = None) -> Generator[RunningServe
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, make it end if it does not, and end what is left of its group if it leads one."""
+    """Terminate a process, kill it if it does not end, and kill the rest of its process group."""
     process.terminate()
     try:
         process.wait(_STOP_SECONDS)
@@ -132,17 +129,17 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens."""
+    """Return a port of 127.0.0.1 on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def wait_until_accepting(name: str, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Wait for a server that was started.
+    """Wait until a server accepts connections.
 
     Raises:
-        MeasurementError: it ended, or takes too long.
+        MeasurementError: the server ended, or takes too long.
     """
     deadline = time.monotonic() + _START_SECONDS
     while True:
@@ -158,12 +155,12 @@ def wait_until_accepting(name: str, process: subprocess.Popen[bytes], port: int,
 
 
 def installed(name: str, package: str = "") -> str:
-    """Where a program is.
+    """Return the path of a program.
 
     Raises:
-        MeasurementError: it is not installed.
+        MeasurementError: the program is not installed.
     """
-    # Debian puts servers where the search path of ordinary users does not look.
+    # Debian installs servers in a folder that is not in the search path of ordinary users.
     path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
     if path is None:
         raise MeasurementError(f"{name} is not installed (apt-get install {package or name})")
@@ -171,10 +168,10 @@ def installed(name: str, package: str = "") -> str:
 
 
 def raise_file_limit(files: int) -> None:
-    """Let this process and its children open so many files.
+    """Raise the number of files that this process and its children may open.
 
     Raises:
-        MeasurementError: the system does not allow it.
+        MeasurementError: the system's limit is lower.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < files:
@@ -184,10 +181,10 @@ def raise_file_limit(files: int) -> None:
 
 
 def cores() -> tuple[int, int]:
-    """The core for the server, and that for the load.
+    """Return the core for the server and the core for the load.
 
     Raises:
-        MeasurementError: there is only one.
+        MeasurementError: this machine has only one core.
     """
     available = sorted(os.sched_getaffinity(0))
     if len(available) < 2:
@@ -197,7 +194,7 @@ def cores() -> tuple[int, int]:
 
 @contextlib.contextmanager
 def pinned(core: int) -> Generator[None]:
-    """Let this process run on one core only."""
+    """Bind this process to one core until the end of the block."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:

@@ -1,7 +1,7 @@
-"""Measures how long `twotick send` takes from a shell, and how long `twotick chat` until there is something to see.
+"""Measure how long `twotick send` takes in a shell, and how long `twotick chat` takes to show its first messages.
 
-The first ends when the message was received and the command is back; the second when the last messages that are on the
-disk are on the screen, where the server cannot be reached.
+The first includes the receiver's answer. The second ends when the newest messages in the app's database are on the
+screen; the server is unreachable.
 """
 
 import argparse
@@ -36,10 +36,10 @@ _RECEIVER_SECONDS = 10.0
 
 
 def seconds(command: list[str]) -> float:
-    """How long a command takes.
+    """Run a command and return how long it took.
 
     Raises:
-        MeasurementError: it failed.
+        MeasurementError: the command failed.
     """
     began = time.perf_counter()
     process = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -50,7 +50,11 @@ def seconds(command: list[str]) -> float:
 
 
 def wait_for_receiver(send: list[str]) -> None:
-    """Send until it succeeds."""
+    """Repeat a command that sends until it succeeds.
+
+    Raises:
+        MeasurementError: the receiver does not come.
+    """
     deadline = time.monotonic() + _RECEIVER_SECONDS
     while True:
         try:
@@ -65,7 +69,7 @@ def wait_for_receiver(send: list[str]) -> None:
 
 @contextlib.contextmanager
 def home() -> Generator[dict[str, str]]:
-    """A member with conversations on the disk; gives the variables with which a command finds them."""
+    """Make the files of a member with conversations, and yield the environment in which a command finds them."""
     with tempfile.TemporaryDirectory() as folder:
         variables = {
             "HOME": folder,
@@ -77,15 +81,15 @@ def home() -> Generator[dict[str, str]]:
         os.environ.update(variables)
         try:
             tokens.save(_NOWHERE, "alice", "desk", "a" * 43)
-            _talk(folder_of("alice", _NOWHERE))
+            _fill(folder_of("alice", _NOWHERE))
         finally:
             os.environ.clear()
             os.environ.update(before)
         yield {**before, **variables, "TERM": "xterm-256color"}
 
 
-def _talk(folder: Path) -> None:
-    """Fill the folder of the app."""
+def _fill(folder: Path) -> None:
+    """Fill the app's database with conversations."""
     store = LocalStore(folder / "chat.db")
     book = ChatRepository("alice", store)
     began = datetime.now(UTC) - timedelta(days=3)
@@ -108,10 +112,10 @@ def _talk(folder: Path) -> None:
 
 
 def picture(environment: dict[str, str]) -> tuple[float, float]:
-    """How long the app takes until its last messages are on a terminal, in seconds, and seconds of CPU time.
+    """Start the app and return the seconds until its newest message is on the terminal, and its CPU seconds.
 
     Raises:
-        MeasurementError: they do not come.
+        MeasurementError: the message does not appear.
     """
     began = time.perf_counter()
     command = ["chat", "--server", _NOWHERE]
@@ -121,14 +125,14 @@ def picture(environment: dict[str, str]) -> tuple[float, float]:
         took = time.perf_counter() - began
         nanoseconds, *_ = Path(f"/proc/{child.pid}/schedstat").read_text().split()
     except (pexpect.EOF, pexpect.TIMEOUT) as error:
-        raise MeasurementError("twotick chat does not show what is on the disk") from error
+        raise MeasurementError("twotick chat does not show the messages in its database") from error
     finally:
         child.close(force=True)
     return took, int(nanoseconds) / 1e9
 
 
 def pictures(runs: int) -> list[tuple[str, str]]:
-    """Measure the app: rows of the table."""
+    """Measure the app and return rows of the table."""
     with home() as environment:
         for _ in range(_WARM_RUNS):
             picture(environment)
@@ -141,7 +145,7 @@ def pictures(runs: int) -> list[tuple[str, str]]:
 
 
 def report(runs: int = RUNS) -> str:
-    """Measure, and describe it in Markdown."""
+    """Measure and return a Markdown table."""
     twotick = str(BIN / "twotick")
     with running(TWOTICK) as server:
         where = ["--server", f"127.0.0.1:{server.port}"]

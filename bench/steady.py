@@ -17,15 +17,15 @@ from turns import CONTENDERS, Measured, take_turns
 
 NAMES = ("twotick", "nats", "mosquitto")
 RATE = 10_000
-SECONDS = 60
-RUNS = 3
+SECONDS = 20
+RUNS = 2
 _PAIRS = 50
 _SIZE = 64
 
 _MOST_IN_FLIGHT = 256
 """Messages that one sender may have unanswered. A server that falls further behind is left out."""
 
-STORED_NAMES = ("plain", "postgres")
+STORED_NAMES = ("twotick", "postgres")
 STORED_RATES = (1_000, 2_000, 5_000, 10_000)
 STORED_SECONDS = 10
 STORED_RUNS = 3
@@ -166,6 +166,11 @@ def _ratio(rate: int, ours: Sequence[Figures], others: Sequence[Figures]) -> Seq
     a, b = medians(ours), medians(others)
     ratios = a.p50 / b.p50, a.p99 / b.p99, a.p999 / b.p999, a.worst / b.worst, a.cpu / b.cpu
     return ("*ratio*", f"{rate:,}", *(f"*{ratio:.2f}*" for ratio in ratios), "", "")
+
+
+def report() -> str:
+    """Measure everything and return it as Markdown."""
+    return f"{describe(measure())}\n\n{describe_stored(measure_stored())}"
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""The servers that keep messages on the disk, each with what it needs to keep them.
+"""Define the servers that store messages on the disk, each with the settings that storing needs.
 
-All else is as it is installed. Each has a private process and a folder of its own, which is gone afterwards.
+All other settings are those of the installed package. Each server is a private process with a folder of its own, which
+is removed afterwards.
 """
 
 import dataclasses
@@ -14,16 +15,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from peers import MOSQUITTO, NATS, PLAIN, TWOTICK, version_of
+from peers import COMPILED, MOSQUITTO, NATS, TWOTICK, version_of
 from servers import MeasurementError, Program, free_port, installed
 
 from twotick.server.secrets import token_digest
 from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
 
 SENDERS = 50
-"""Each sends to a recipient of its own, who is away: s0 to r0, s1 to r1 and so on."""
+"""Number of senders. Each sends to a recipient of its own who is offline: s0 to r0, s1 to r1 and so on."""
 
-# Started by root it would become a user who may not write into the folder.
+# user root: started by root, mosquitto would switch to a user who may not write to the folder.
 _MOSQUITTO_CONFIG = """\
 listener {port} 127.0.0.1
 allow_anonymous true
@@ -55,9 +56,9 @@ class StoredPeer:
     """A server that stores messages.
 
     Attributes:
-        program: how it is started.
-        protocol: how the load sends to it, as it is given to the load's --protocol.
-        waiting: how the load takes what is stored; None if that is not compared.
+        program: how the server is started.
+        protocol: the load's --protocol for sending.
+        waiting: the load's --protocol for a device that takes the stored messages; None if it is not measured.
     """
 
     program: Program
@@ -66,10 +67,10 @@ class StoredPeer:
 
 
 def temporary_files() -> str:
-    """Where the servers' folders are, and on what.
+    """Return the folder of temporary files and its file system.
 
     Raises:
-        MeasurementError: it is not a disk.
+        MeasurementError: the file system is in memory.
     """
     folder = tempfile.gettempdir()
     command = [
@@ -92,21 +93,21 @@ def _twotick_command(port: int, folder: Path) -> list[str]:
         for name in (f"{side}{number}" for side in "sr" for number in range(SENDERS)):
             (member,) = store.apply([AddMember(name, "", time.time())])
             assert isinstance(member, Member)
-            # A token that the load knows, because a password takes both of them long.
+            # With a token the load logs in quickly; hashing passwords takes long on purpose.
             store.apply([AddToken(member.number, "bench", token_digest(f"tt_{name}"), time.time())])
     return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--data", str(data)]
 
 
 def _jetstream_command(port: int, folder: Path) -> list[str]:
     server, config = installed("nats-server"), folder / "nats.conf"
-    for sync in (", sync_interval: always", ""):  # the first is known since 2.10
+    for sync in (", sync_interval: always", ""):  # nats-server knows sync_interval from version 2.10 on
         config.write_text(f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{folder}/data"{sync} }}\n')
         if subprocess.run([server, "-t", "-c", str(config)], capture_output=True, check=False).returncode == 0:
             break
     return [server, "-c", str(config)]
 
 
-# epmd, by which nodes of Erlang find each other, is started here to end with the rest: RabbitMQ would leave it behind.
+# RabbitMQ would start epmd, Erlang's name server, and leave it running; started here, it ends with the group.
 def _rabbitmq_command(port: int, folder: Path) -> list[str]:
     (folder / "rabbitmq.conf").write_text(_RABBITMQ_CONFIG.format(port=port))
     (folder / "enabled_plugins").touch()
@@ -152,7 +153,7 @@ def _postgres_command(port: int, folder: Path) -> list[str]:
     data = folder / "data"
     data.mkdir()
     unprivileged: list[str] = []
-    if os.geteuid() == 0:  # as which it refuses to run
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         user = pwd.getpwnam(_POSTGRES_USER)
         folder.chmod(0o711)
         os.chown(data, user.pw_uid, user.pw_gid)
@@ -172,7 +173,7 @@ def _postgres_version() -> str:
 
 PEERS = {
     "twotick": StoredPeer(dataclasses.replace(TWOTICK, command=_twotick_command), "stored", "waiting"),
-    "plain": StoredPeer(dataclasses.replace(PLAIN, command=_twotick_command), "stored", "waiting"),
+    "compiled": StoredPeer(dataclasses.replace(COMPILED, command=_twotick_command), "stored", "waiting"),
     "jetstream": StoredPeer(
         Program("nats-server, JetStream", _jetstream_command, NATS.version, NATS.package),
         "jetstream",
@@ -190,4 +191,4 @@ PEERS = {
         None,
     ),
 }
-"""By the names under which they are asked for. The first is the measure."""
+"""By their names on the command line. Figures are divided by those of the first."""

@@ -1,4 +1,4 @@
-"""Counts how often a server waits for the disk."""
+"""Count how often a server waits for the disk."""
 
 import contextlib
 import re
@@ -16,14 +16,14 @@ _ATTACH_SECONDS = 5.0
 
 
 def count_syncs(server: RunningServer, work: Callable[[], object]) -> int:
-    """Count how often a server has the system write to the disk itself, and waits for it.
+    """Return how often a server calls fsync or the like during some work. The server is slower meanwhile.
 
     Args:
-        server: which; it is slower meanwhile.
-        work: what it is given to do.
+        server: the server.
+        work: gives the server work, and returns when it is done.
 
     Raises:
-        MeasurementError: strace is not there, or may not look at it.
+        MeasurementError: strace is not installed, or may not trace the server.
     """
     with tempfile.NamedTemporaryFile("r") as trace:
         command = [installed("strace"), "-f", "-q", "-e", f"trace={_CALLS}", "-o", trace.name]
@@ -41,8 +41,8 @@ def _wait_until_traced(server: RunningServer) -> None:
     deadline = time.monotonic() + _ATTACH_SECONDS
     for pid in server.processes():
         for status in Path(f"/proc/{pid}/task").glob("*/status"):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
                 while "TracerPid:\t0\n" in status.read_text():
                     if time.monotonic() > deadline:
-                        raise MeasurementError("strace cannot look at the server")
+                        raise MeasurementError("strace cannot trace the server")
                     time.sleep(0.01)

@@ -1,25 +1,26 @@
-"""Have servers do the same work in turn, so that changes on the machine meanwhile affect all of them."""
+"""Let servers take turns at the same work, so that changes on the machine affect all of them alike."""
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from common import say
-from peers import EJABBERD, MOSQUITTO, NATS, NGIRCD, PLAIN, PROSODY, REDIS, TWOTICK, compiled
+from peers import COMPILED, MOSQUITTO, NATS, NGIRCD, PROSODY, REDIS, TWOTICK
 from run_load import Figures, build, run_load, server_core
 from servers import MeasurementError, Program, running
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A server, and the protocol over which it is measured.
+    """A server and the protocol by which it is measured.
 
     Attributes:
         label: its name in tables.
         program: the server.
-        protocol: the protocol of the load.
-        most_unanswered: the bytes of bodies that a sender may have in flight before the server refuses more;
+        protocol: the load's --protocol.
+        most_unanswered: bytes of unanswered bodies that the server accepts from one sender before it refuses more;
             None if the server makes the sender wait instead.
     """
 
@@ -29,21 +30,25 @@ class Contender:
     most_unanswered: int | None = None
 
     def refuses(self, work: Mapping[str, int]) -> str | None:
-        """Return why the server would refuse this work; None if it would not."""
+        """Return why the server would refuse this work, or None if it would accept it."""
         if self.most_unanswered is None or work.get("window", 1) * work["bytes"] <= self.most_unanswered:
             return None
         return f"it refuses more than {self.most_unanswered >> 20} MiB unanswered from one sender"
 
 
-def _open_to_members(folder: Path) -> dict[str, str]:
-    return {**compiled(folder), "TWOTICK_SIGN_UP": "open"}
+def _members_command(port: int, folder: Path) -> list[str]:
+    return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--data", str(folder / "data")]
 
 
-_TWOTICK_WITH_MEMBERS = dataclasses.replace(TWOTICK, environment=_open_to_members)
+def _open_sign_up(_folder: Path) -> dict[str, str]:
+    return {"TWOTICK_SIGN_UP": "open"}
+
+
+_TWOTICK_WITH_MEMBERS = dataclasses.replace(TWOTICK, command=_members_command, environment=_open_sign_up)
 
 CONTENDERS = {
     "twotick": Contender("Twotick", TWOTICK, "window"),
-    "plain": Contender("Twotick, not compiled", PLAIN, "window"),
+    "compiled": Contender("Twotick, compiled", COMPILED, "window"),
     "classic": Contender("Twotick, classic profile", TWOTICK, "classic"),
     "identified": Contender("Twotick, guests with Ids", TWOTICK, "identified", most_unanswered=4 << 20),
     "member": Contender("Twotick, members", _TWOTICK_WITH_MEMBERS, "member"),
@@ -52,22 +57,21 @@ CONTENDERS = {
     "mosquitto": Contender("mosquitto", MOSQUITTO, "mqtt"),
     "redis": Contender("Redis", REDIS, "redis"),
     "prosody": Contender("Prosody", PROSODY, "xmpp"),
-    "ejabberd": Contender("ejabberd", EJABBERD, "xmpp"),
 }
-"""The servers that can be compared, by their names on the command line."""
+"""By their names on the command line."""
 
 MEASURE = "twotick"
-"""The server to which the others are compared."""
+"""Figures are divided by those of this one."""
 
 
 @dataclass
 class Measured:
-    """The measurements of the servers that did the same work.
+    """Figures of one kind of work.
 
     Attributes:
         work: the options of the load.
-        runs: the figures of each run, by the key of the server in CONTENDERS.
-        left_out: why a server could not be measured, by its key.
+        runs: for each key of CONTENDERS that could be measured, the figures of its runs.
+        left_out: for each of the others, the reason why it was left out.
     """
 
     work: Mapping[str, int]
@@ -75,24 +79,24 @@ class Measured:
     left_out: dict[str, str] = field(default_factory=dict[str, str])
 
     def remarks(self) -> list[str]:
-        """Return a sentence in Markdown for each server that is left out."""
+        """Return a sentence for each contender that was left out."""
         return [f"{CONTENDERS[name].label} is left out: {reason}." for name, reason in self.left_out.items()]
 
 
 def take_turns(what: str, names: Sequence[str], runs: int, works: Sequence[Mapping[str, int]]) -> list[Measured]:
-    """Measure each server with each kind of work.
+    """Measure.
 
     Args:
-        what: what is measured, in a word, for the progress messages.
-        names: the servers, as keys of CONTENDERS.
-        runs: how often; in each run a new process of each server does all the works.
-        works: the options of the load for each kind of work.
+        what: name of the part, for progress messages.
+        names: keys of CONTENDERS.
+        runs: number of runs. In each run a new server process does all the works.
+        works: each of them as options of the load.
 
     Returns:
-        The measurements for each kind of work, in the order of `works`.
+        The figures of each of the works.
 
     Raises:
-        MeasurementError: Twotick itself cannot be measured. Another server that cannot be measured is left out.
+        MeasurementError: Twotick itself cannot be measured. Any other server is left out instead.
     """
     build()
     measured = [
@@ -107,7 +111,7 @@ def take_turns(what: str, names: Sequence[str], runs: int, works: Sequence[Mappi
 
 
 def _measure_once(name: str, left: list[Measured]) -> None:
-    """Have one server do the works in `left`. After a failure, a new process continues with the next of them."""
+    """Let one server do the works that are left. After a failure a new process continues with the next work."""
     contender = CONTENDERS[name]
     while left:
         try:

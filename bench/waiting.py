@@ -1,4 +1,4 @@
-"""Lets a device come back to many stored messages, and compares what it costs different servers to hand them over."""
+"""Let a device come back to many stored messages, and compare what handing them over costs different servers."""
 
 import argparse
 import os
@@ -14,20 +14,20 @@ from syncs import count_syncs
 
 MESSAGES = 100_000
 BYTES = 64
-RUNS = 5
+RUNS = 3
 _OBSERVED = 10_000
 _WHILE_FILLING = 128
-"""Messages in flight; how the messages came there is not measured."""
+"""Messages in flight while the server is filled, which is not measured."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured.
+    """All figures.
 
     Attributes:
-        syncs: for each peer by its name in PEERS, how often it waits for the disk, for a message.
-        runs: for each peer, what its runs gave. The latencies count from the beginning.
-        left_out: what is to be said of those that could not be measured.
+        syncs: for each key of PEERS, how often that server waits for the disk for each message.
+        runs: for each key of PEERS, the figures of its runs. Latencies count from the beginning.
+        left_out: a sentence for each server that could not be measured.
     """
 
     syncs: dict[str, float]
@@ -36,7 +36,7 @@ class Measured:
 
 
 def measure(peers: Sequence[str], messages: int, runs: int) -> Measured:
-    """Measure some peers in turn, each time with a new server and an empty folder."""
+    """Let servers take turns, each time with a new process and an empty folder."""
     build()
     syncs: dict[str, float] = {}
     measured: dict[str, list[Figures]] = {}
@@ -72,7 +72,7 @@ def _syncs_per_message(peer: StoredPeer) -> float:
 
 def _store(peer: StoredPeer, server: RunningServer, messages: int) -> None:
     run_load(server, peer.protocol, pairs=1, window=_WHILE_FILLING, deliveries=messages, bytes=BYTES)
-    os.sync()  # what is left to be written is not to be waited for
+    os.sync()  # so that the server does not wait for what is still to be written
 
 
 def _take(peer: StoredPeer, server: RunningServer, messages: int) -> Figures:
@@ -81,7 +81,7 @@ def _take(peer: StoredPeer, server: RunningServer, messages: int) -> Figures:
 
 
 def describe(measured: Measured, messages: int) -> str:
-    """Describe what was measured, in Markdown."""
+    """Return a Markdown table."""
     head = (
         "server",
         "server CPU, µs",
@@ -111,19 +111,19 @@ def describe(measured: Measured, messages: int) -> str:
     return "\n\n".join((f"**{messages:,} messages** of {BYTES} bytes are waiting", table(rows), *measured.left_out))
 
 
-COMPARED = tuple(name for name, peer in PEERS.items() if peer.waiting)
-"""Those of PEERS that are measured."""
+COMPARED = tuple(name for name, peer in PEERS.items() if peer.waiting and name != "compiled")
+"""Keys of PEERS that are measured."""
 
 
 def report(peers: Sequence[str] = COMPARED, messages: int = MESSAGES, runs: int = RUNS) -> str:
-    """Measure, and describe it in Markdown."""
+    """Measure and return it as Markdown."""
     return describe(measure(peers, messages, runs), messages)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", nargs="+", choices=COMPARED, default=COMPARED)
-    parser.add_argument("--messages", type=int, default=MESSAGES, help="at most what a mailbox holds")
+    parser.add_argument("--messages", type=int, default=MESSAGES, help="no more than a mailbox holds")
     parser.add_argument("--runs", type=int, default=RUNS)
     options = parser.parse_args()
     print(machine(), report(options.peers, options.messages, options.runs), sep="\n\n")
