@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import compiled
 import durable
 import everyone
+import frames
 import growth
 import idle
 import peers
@@ -58,11 +59,12 @@ _STORED = [stored_peers.PEERS[name].program for name in durable.NAMES if name !=
 PARTS = {
     "relay": Part(_relay, peers.PEERS),
     "durable": Part(_durable, _STORED),
+    "steady": Part(steady.report, (peers.NATS, peers.MOSQUITTO, stored_peers.PEERS["postgres"].program)),
     "everyone": Part(everyone.report, (peers.NATS, peers.NGIRCD, peers.MOSQUITTO)),
     "waiting": Part(waiting.report, [stored_peers.PEERS[name].program for name in waiting.COMPARED[1:]]),
-    "steady": Part(steady.report, (peers.NATS, peers.MOSQUITTO, stored_peers.PEERS["postgres"].program)),
     "idle": Part(_idle, peers.PEERS),
     "growth": Part(growth.report),
+    "frames": Part(frames.report),
     "compiled": Part(compiled.report),
     "start": Part(start.report),
 }
