@@ -1,4 +1,4 @@
-"""The operator's work on the data of a server, also while it runs: it notices within about a second."""
+"""What the operator does to a server's data, also while the server runs: it notices within about a second."""
 
 import os
 import time
@@ -6,7 +6,6 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from twotick.server.login import is_device
 from twotick.server.running import RunningServer, running_servers
@@ -17,7 +16,6 @@ from twotick.store import (
     AddMember,
     AddToken,
     CloseReport,
-    Device,
     FindMember,
     ListDevices,
     ListMembers,
@@ -28,6 +26,7 @@ from twotick.store import (
     ReportInfo,
     SetPassword,
     SqliteStore,
+    Store,
     StoreError,
     StoreLimits,
 )
@@ -125,66 +124,65 @@ def _check_elsewhere(folder: DataFolder, servers: list[RunningServer]) -> None:
     )
 
 
-def find(store: SqliteStore, name: str) -> Member:
-    """Find a member.
+def find(store: Store, name: str) -> Member:
+    """Return a member.
 
     Raises:
-        Malformed: this is no name (rule 4.1).
-        AdminError: there is none of this name.
+        Malformed: the name is not a valid one (rule 4.1).
+        AdminError: there is no such member.
         StoreError: the store cannot be read.
     """
     _check_name(name)
-    (member,) = store.apply([FindMember(name)])
-    if not isinstance(member, Member):
-        raise AdminError(f"there is no member called {name}")
+    member = store.ask(FindMember(name))
+    if member is None:
+        raise AdminError(f"there is no member called {name}: 'twotick user list' lists the members")
     return member
 
 
 def _check_name(name: str) -> None:
     if not is_name(name.encode("utf-8", "surrogateescape")):
-        raise Malformed(f"{name!r} cannot be a name: 1 to 32 letters and digits, and none of the protocol's words")
+        raise Malformed(f"{name!r} cannot be a name: use 1 to 32 letters and digits, and no word of the protocol")
 
 
-def check_free(store: SqliteStore, name: str) -> None:
-    """Make sure that somebody can become a member under this name.
+def check_free(store: Store, name: str) -> None:
+    """Check that no member has a name yet.
 
     Raises:
-        Malformed: nobody can (rule 4.1).
-        AdminError: somebody has.
+        Malformed: the name is not a valid one (rule 4.1).
+        AdminError: a member has the name.
         StoreError: the store cannot be read.
     """
     _check_name(name)
-    (member,) = store.apply([FindMember(name)])
-    if isinstance(member, Member):
+    member = store.ask(FindMember(name))
+    if member is not None:
         raise AdminError(f"{member.name} is a member already")
 
 
-def add(store: SqliteStore, name: str, password: bytes) -> None:
-    """Make a name a member's.
+def add(store: Store, name: str, password: bytes) -> None:
+    """Add a member.
 
     Raises:
-        Malformed: this cannot be a name, or a password (rule 10.3).
-        AdminError: the name is a member's already.
-        StoreError: it cannot be stored.
+        Malformed: the name or the password is not a valid one (rules 4.1 and 10.3).
+        AdminError: a member has the name already.
+        StoreError: the member cannot be stored.
     """
     check_free(store, name)
-    (added,) = store.apply([AddMember(name, _hashed(password), time.time())])
+    added = store.ask(AddMember(name, _hashed(password), time.time()))
     if isinstance(added, Refusal):
         raise AdminError(added.reason)
 
 
-def change_password(store: SqliteStore, name: str, password: bytes) -> None:
-    """Give a member another password.
+def change_password(store: Store, name: str, password: bytes) -> None:
+    """Set a new password for a member.
 
     Raises:
-        Malformed: this is no name, or cannot be a password (rules 4.1 and 10.3).
+        Malformed: the name or the password is not a valid one (rules 4.1 and 10.3).
         AdminError: there is no such member.
-        StoreError: it cannot be stored.
+        StoreError: the password cannot be stored.
     """
     member = find(store, name)
-    (changed,) = store.apply([SetPassword(member.name, _hashed(password))])
-    if not changed:
-        raise AdminError(f"{member.name} is not a member any more")
+    if not store.ask(SetPassword(member.name, _hashed(password))):
+        raise AdminError(f"{member.name} was removed in the meantime")
 
 
 def _hashed(password: bytes) -> str:
@@ -195,99 +193,99 @@ def _hashed(password: bytes) -> str:
     return hash_password(password)
 
 
-def remove(store: SqliteStore, name: str) -> None:
-    """Remove a member with its messages, devices and tokens.
+def remove(store: Store, name: str) -> None:
+    """Remove a member with all messages, devices and tokens.
 
     Raises:
-        Malformed: this is no name (rule 4.1).
+        Malformed: the name is not a valid one (rule 4.1).
         AdminError: there is no such member.
-        StoreError: it cannot be stored.
+        StoreError: the member cannot be removed.
     """
     member = find(store, name)
-    store.apply([RemoveMember(member.name, time.time())])
+    store.ask(RemoveMember(member.name, time.time()))
 
 
-def members(store: SqliteStore) -> list[tuple[str, int]]:
-    """List all members by name, each with the number of its devices.
+def members(store: Store) -> list[tuple[str, int]]:
+    """Return the name of each member, in alphabetical order, and the number of the member's devices.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    found = cast(list[Member], store.apply([ListMembers()])[0])
-    devices = cast(list[list[Device]], store.apply([ListDevices(member.number) for member in found]))
-    return [(member.name, len(each)) for member, each in zip(found, devices, strict=True)]
+    return [(member.name, len(store.ask(ListDevices(member.number)))) for member in store.ask(ListMembers())]
 
 
-def new_token(store: SqliteStore, name: str, device: str) -> str:
-    """Make a token for a device of a member; an older one of that device is no longer accepted.
+def new_token(store: Store, name: str, device: str) -> str:
+    """Make a token for a device of a member, in place of the device's previous one.
 
     Raises:
-        Malformed: this is no name, or cannot be that of a device (rules 4.1 and 10.6).
-        AdminError: there is no such member, or it has too many devices.
-        StoreError: it cannot be stored.
+        Malformed: the name, or that of the device, is not a valid one (rules 4.1 and 10.6).
+        AdminError: there is no such member, or the member has too many devices.
+        StoreError: the token cannot be stored.
     """
     if not is_device(device.encode("utf-8", "surrogateescape")):
-        raise Malformed(f"{device!r} cannot be the name of a device: 1 to 64 of A-Z a-z 0-9 . _ - /")
+        raise Malformed(f"{device!r} cannot be the name of a device: use 1 to 64 of A-Z a-z 0-9 . _ - /")
     token = make_token()
-    (refusal,) = store.apply([AddToken(find(store, name).number, device, token_digest(token), time.time())])
+    refusal = store.ask(AddToken(find(store, name).number, device, token_digest(token), time.time()))
     if isinstance(refusal, Refusal):
         raise AdminError(refusal.reason)
     return token
 
 
-def invite(store: SqliteStore, days: int) -> str:
-    """Make an invitation, with which somebody can sign up once.
+def invite(store: Store, days: int) -> str:
+    """Make an invitation, with which one person can sign up.
 
     Args:
-        store: the store.
-        days: for how long it is good.
+        store: where to keep its digest.
+        days: days until it expires.
+
+    Returns:
+        The code.
 
     Raises:
         StoreError: it cannot be stored.
     """
     code = new_invitation()
-    store.apply([AddInvitation(invitation_digest(code), time.time() + days * _DAY)])
+    store.ask(AddInvitation(invitation_digest(code), time.time() + days * _DAY))
     return code
 
 
-def reports(store: SqliteStore) -> list[ReportInfo]:
-    """List what members have reported and is not dealt with, oldest first.
+def reports(store: Store) -> list[ReportInfo]:
+    """Return the open reports, oldest first.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    return cast(list[ReportInfo], store.apply([ListReports()])[0])
+    return store.ask(ListReports())
 
 
-def close_report(store: SqliteStore, number: int) -> None:
-    """A report is dealt with: remove it.
+def close_report(store: Store, number: int) -> None:
+    """Remove a report.
 
     Raises:
-        AdminError: there is none of this number.
-        StoreError: it cannot be stored.
+        AdminError: there is no such report.
+        StoreError: the report cannot be removed.
     """
-    (closed,) = store.apply([CloseReport(number)])
-    if not closed:
+    if not store.ask(CloseReport(number)):
         raise AdminError(f"there is no report {number}")
 
 
-def backup(store: SqliteStore, data: Path, file: Path) -> None:
-    """Copy the data as they are at this moment into one file.
+def backup(store: Store, data: Path, file: Path) -> None:
+    """Copy the database, as it is at this moment, to a file.
 
     Args:
-        store: the store.
+        store: the database.
         data: its folder.
-        file: where to; what is there is replaced, at once and only when all is copied.
+        file: the copy; an existing file is replaced once the copy is complete.
 
     Raises:
-        Malformed: nothing can be put there.
-        StoreError: it cannot be done.
+        Malformed: the file cannot be there.
+        StoreError: the copy failed.
     """
     try:
         if file.is_dir():
             raise Malformed(f"'{file}' is a folder: name a file")
         if file.resolve().parent == data.resolve():
-            raise Malformed(f"{file} is among the server's own data: name a file elsewhere")
+            raise Malformed(f"{file} is in the server's data folder: name a file in another folder")
     except OSError as error:
         raise StoreError(f"the backup failed: {error.strerror}") from error
     store.backup(file)

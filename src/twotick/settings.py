@@ -11,22 +11,22 @@ import platformdirs
 from twotick.client.address import DEFAULT_SERVER
 
 if TYPE_CHECKING:
-    from twotick.server import ServerOptions  # loaded only by commands that need it: sending a message is to be quick
+    from twotick.server import ServerOptions  # imported only by commands that need it: they start faster without
     from twotick.store import StoreLimits
 
 
 class SettingsError(Exception):
-    """A setting makes no sense; the message names it and says what it should be."""
+    """A setting is not valid; the message names it and says what is accepted."""
 
 
 Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-"""The number of a TCP port; 0 for any that is free."""
+"""A TCP port; 0 for any free one."""
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
-"""How many of something."""
+"""A number of things, at least one."""
 
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]
-"""A time."""
+"""A time in seconds."""
 
 
 def default_data_folder() -> Path:
@@ -35,7 +35,7 @@ def default_data_folder() -> Path:
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings. docs/operations.md explains them; those in docs/protocol.md, section 8, bound the server."""
+    """All settings. docs/operations.md explains them; docs/protocol.md, section 8, defines the limits among them."""
 
     server: str = DEFAULT_SERVER
     notify: Literal["bell", "desktop", "off"] = "bell"
@@ -83,7 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stop_timeout: Seconds = 5.0
 
     def server_options(self) -> "ServerOptions":
-        """What a server with these settings is to be."""
+        """Return the options of a server with these settings."""
         from twotick.exchange import Limits
         from twotick.server import ServerLimits, ServerOptions, SignUp
 
@@ -122,7 +122,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def store_limits(self) -> "StoreLimits":
-        """The bounds of a store with these settings."""
+        """Return the limits of a store with these settings."""
         from twotick.store import StoreLimits
 
         return StoreLimits(
@@ -140,19 +140,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def default_file() -> Path:
-    """The settings file that is read if it exists and no other is named."""
+    """Return the settings file that is read if it exists and no other file is named."""
     return platformdirs.user_config_path("twotick") / "twotick.toml"
 
 
 def load(file: Path | None, given: dict[str, Any]) -> Settings:
-    """Read the settings.
+    """Return the settings.
 
     Args:
-        file: a TOML file; None for the default one, which need not exist.
-        given: settings from the command line, None where one was not given.
+        file: a TOML file; None for the default file, which may be missing.
+        given: settings from the command line; None for those that were not given.
 
     Raises:
-        SettingsError: the file cannot be read, or a setting is unknown or makes no sense.
+        SettingsError: the file cannot be read, or a setting is unknown or not valid.
     """
     path = file or default_file()
     content: dict[str, Any] = {}
@@ -162,26 +162,26 @@ def load(file: Path | None, given: dict[str, Any]) -> Settings:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"cannot read the settings in {path}: {error}") from error
     named = {key: value for key, value in given.items() if value is not None}
-    return _read({**content, **_variables(), **named})
+    return _converted({**content, **_variables(), **named})
 
 
 def _variables() -> dict[str, str]:
-    """What variables say; others whose names begin like that are no settings."""
+    """Return the settings from `TWOTICK_...` variables; variables that name no setting are ignored."""
     given = {name.lower(): value for name, value in os.environ.items()}
     return {name: given[f"twotick_{name}"] for name in TYPES if f"twotick_{name}" in given}
 
 
-def _read(said: dict[str, Any]) -> Settings:
-    """Text may stand for what it spells, since variables say everything in text."""
+def _converted(given: dict[str, Any]) -> Settings:
+    """Convert and check the settings. A text may spell a number or a boolean, because variables hold only text."""
     values: dict[str, Any] = {}
     problems: list[str] = []
-    for name, value in said.items():
+    for name, value in given.items():
         try:
             if TYPES[name] is bool and isinstance(value, str):
-                value = _SWITCH.get(value.lower(), value)
+                value = _BOOLEANS.get(value.lower(), value)
             values[name] = msgspec.convert(value, TYPES[name], strict=False, dec_hook=_path)
         except KeyError:
-            problems.append(f"there is no setting {name}")
+            problems.append(f"there is no setting {name}{_similar(name)}")
         except msgspec.ValidationError as error:
             problems.append(f"the setting {name} cannot be {value!r}: {_expected(TYPES[name]) or error}")
     if problems:
@@ -189,8 +189,16 @@ def _read(said: dict[str, Any]) -> Settings:
     return Settings(**values)
 
 
-_SWITCH = {"yes": True, "on": True, "no": False, "off": False}
-"""What switches are called besides true and false."""
+def _similar(name: str) -> str:
+    """Return a question that names the setting that was probably meant; empty if none is similar."""
+    import difflib
+
+    found = difflib.get_close_matches(name, TYPES, n=1)
+    return f" (did you mean {found[0]}?)" if found else ""
+
+
+_BOOLEANS = {"yes": True, "on": True, "no": False, "off": False}
+"""Words accepted for boolean settings, besides true and false."""
 
 
 def _path(of: type, value: object) -> Path:
@@ -200,10 +208,10 @@ def _path(of: type, value: object) -> Path:
 
 
 def _expected(of: Any) -> str:
-    """The words that a setting may be, if it is one of some."""
+    """Return which words a setting accepts; empty if it is not limited to some words."""
     words = ("true", "false") if of is bool else get_args(of) if get_origin(of) is Literal else ()
     return f"Expected one of {', '.join(map(repr, words))}" if words else ""
 
 
 TYPES = {each.name: each.type for each in msgspec.structs.fields(Settings)}
-"""What each setting is, by its name."""
+"""The type of each setting, by name."""

@@ -68,8 +68,8 @@ def test_a_backup_of_a_running_server_can_be_served(operator: Operator, tmp_path
 @pytest.mark.parametrize(
     ("file", "status", "problem"),
     [
-        ("{data}/copy", 64, "{data}/copy is among the server's own data: "),
-        ("{data}/../link/twotick.db", 64, ".*/link/twotick.db is among the server's own data: "),
+        ("{data}/copy", 64, "{data}/copy is in the server's data folder: "),
+        ("{data}/../link/twotick.db", 64, ".*/link/twotick.db is in the server's data folder: "),
         ("{data}/..", 64, "'{data}/..' is a folder: name a file"),
         ("", 64, "'.' is a folder: name a file"),
         ("{data}/../missing/copy", 71, ".*: No such file or directory"),

@@ -68,7 +68,7 @@ def test_a_port_in_use_is_one_clear_line_wherever_it_was_set(port_in_use: int, t
     ("arguments", "status", "problem"),
     [
         (["--host", "nosuchhost.invalid"], 71, r"cannot listen on nosuchhost.invalid:0: (?!Unknown).*\n"),
-        (["--host", "x" * 70], 71, r"cannot listen on x{70}:0: that is no name of a host\n"),
+        (["--host", "x" * 70], 71, r"cannot listen on x{70}:0: that is not a valid host name\n"),
         (["--host", ""], 71, r"cannot listen on :0: .*\n"),
         (["--host", "192.0.2.1"], 71, r"cannot listen on 192.0.2.1:0: .*assign.*\n"),
         (["--port", "65536"], 64, r"the setting port cannot be 65536: .*\n"),

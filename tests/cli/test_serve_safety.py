@@ -14,10 +14,10 @@ from tests.cli.operating import PASSWORD, Operator, address, basic, log_in
 from twotick.net import fingerprint
 
 PLAIN = (
-    "connections would not be encrypted: set tls_certificate and tls_key ('twotick cert' makes them), or allow_plain"
+    "connections would not be encrypted: set tls_certificate and tls_key ('twotick cert' makes both), or allow_plain"
 )
-SIGN_UP = "anybody there could sign up: set sign_up = 'invite' or 'closed', or allow_open_sign_up"
-GUESTS = "anybody there could be a guest: set guests = false, or allow_guests"
+SIGN_UP = "any of their users could sign up: set sign_up = 'invite' or 'closed', or allow_open_sign_up"
+GUESTS = "any of their users could be a guest: set guests = false, or allow_guests"
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +146,10 @@ def test_members_talk_over_tls_and_whoever_leaves_leaves_no_line(made: dict[str,
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"TLS_KEY": None}, "of tls_certificate and tls_key only one is set: set both, or none"),
-        ({"TLS_CERTIFICATE": None}, "of tls_certificate and tls_key only one is set: set both, or none"),
+        ({"TLS_KEY": None}, "only one of tls_certificate and tls_key is set: set both, or neither"),
+        ({"TLS_CERTIFICATE": None}, "only one of tls_certificate and tls_key is set: set both, or neither"),
         ({"TLS_CERTIFICATE": "/nonexistent"}, "there is no certificate /nonexistent: .*"),
-        ({"TLS_KEY": "/dev/null"}, "/dev/null is no key in PEM.*"),
+        ({"TLS_KEY": "/dev/null"}, "/dev/null is not a key in PEM.*"),
     ],
 )
 def test_a_certificate_that_cannot_be_used_is_named(
@@ -179,7 +179,7 @@ def test_a_certificate_is_never_overwritten_and_needs_names(tmp_path: Path) -> N
     content = key.read_bytes()
     for arguments, problem in (
         (["chat.example"], f"{key} exists and is not overwritten: .*"),
-        (["chat example"], "'chat example' is neither a host's name nor an address: .*"),
+        (["chat example"], "'chat example' is neither a host name nor an IP address: .*"),
         (["chat.example", "--days", "0"], "a certificate cannot be valid for 0 days: .*"),
     ):
         ended = operator.run("cert", *arguments)

@@ -127,7 +127,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     [[], [""], ["a b"], ["bücher.example"], ["-a"], ["a..b"], ["a."], ["a" * 64], ["localhost", "a:1"], ["a\n"]],
 )
 def test_names_that_make_no_sense(tmp_path: Path, names: list[str]) -> None:
-    with pytest.raises(TlsError, match=r"a certificate needs|is neither a host's name nor an address"):
+    with pytest.raises(TlsError, match=r"a certificate needs|is neither a host name nor an IP address"):
         make_certificate(tmp_path, names, 1)
     assert list(tmp_path.iterdir()) == []
 
@@ -163,11 +163,11 @@ def test_a_file_that_is_something_else(made: tuple[Path, Path], content: bytes) 
     certificate, key = made
     key_before = key.read_bytes()
     key.write_bytes(content)
-    with pytest.raises(TlsError, match=r"key\.pem is no key in PEM"):
+    with pytest.raises(TlsError, match=r"key\.pem is not a key in PEM"):
         server_context(certificate, key)
     key.write_bytes(key_before)
     certificate.write_bytes(content)
-    with pytest.raises(TlsError, match=r"certificate\.pem is no certificate in PEM"):
+    with pytest.raises(TlsError, match=r"certificate\.pem is not a certificate in PEM"):
         server_context(certificate, key)
 
 
@@ -175,20 +175,20 @@ def test_a_file_that_is_something_else(made: tuple[Path, Path], content: bytes) 
 def test_a_damaged_file(made: tuple[Path, Path], damaged: int) -> None:
     content = made[damaged].read_bytes()
     made[damaged].write_bytes(content[:60] + b"????" + content[64:])
-    with pytest.raises(TlsError, match="is damaged or of a kind that TLS does not take"):
+    with pytest.raises(TlsError, match="is damaged, or TLS does not support its kind"):
         server_context(*made)
 
 
 def test_a_key_of_another_certificate(made: tuple[Path, Path], tmp_path: Path) -> None:
     _, other, _ = make_certificate(tmp_path / "other", ["localhost"], 1)
-    with pytest.raises(TlsError, match=r"other/key\.pem is not that of the certificate .*made/certificate\.pem"):
+    with pytest.raises(TlsError, match=r"other/key\.pem does not belong to the certificate .*made/certificate\.pem"):
         server_context(made[0], other)
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o602, 0o601, 0o620, 0o644, 0o660])
 def test_a_key_that_others_can_read(made: tuple[Path, Path], mode: int) -> None:
     made[1].chmod(mode)
-    with pytest.raises(TlsError, match=f"others may .*chmod 600 {made[1]}"):
+    with pytest.raises(TlsError, match=f"other users may .*chmod 600 {made[1]}"):
         server_context(*made)
 
 
@@ -208,7 +208,7 @@ def test_a_key_with_a_passphrase_is_not_asked_about(made: tuple[Path, Path]) -> 
             serialization.BestAvailableEncryption(b"swordfish"),
         )
     )
-    with pytest.raises(TlsError, match="has a passphrase: take that away with 'openssl pkey"):
+    with pytest.raises(TlsError, match="has a passphrase: remove it with 'openssl pkey"):
         server_context(certificate, key)
 
 

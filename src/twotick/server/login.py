@@ -1,4 +1,4 @@
-"""Who is asking (docs/protocol.md, section 10)."""
+"""Check who logs in: passwords, tokens and sign-up (docs/protocol.md, section 10)."""
 
 import asyncio
 import base64
@@ -18,12 +18,12 @@ _DEFAULT_DEVICE = "main"
 
 
 def is_device(name: bytes) -> bool:
-    """Tell whether a device may have this name (rule 10.6)."""
+    """Tell whether a name is valid for a device (rule 10.6)."""
     return DEVICE.fullmatch(name) is not None
 
 
 class SignUp(Enum):
-    """Who may make a name a member's over the wire (rule 10.3)."""
+    """Who may become a member over the wire (rule 10.3)."""
 
     OPEN = "open"
     INVITE = "invite"
@@ -32,7 +32,7 @@ class SignUp(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why it is not known who is asking: the error's number, a reason for people, and the seconds to wait."""
+    """A failed login: the code of the error, a reason for people, and the seconds to wait before the next attempt."""
 
     code: int
     reason: str
@@ -43,12 +43,11 @@ _WRONG = Refused(104, "wrong name, password or token")
 
 
 class Authenticator:
-    """Finds out who is asking.
+    """Checks logins.
 
     Args:
-        storage: where members are.
+        storage: where the members are.
         sign_up: who may sign up.
-        clock: the time of day, in seconds since 1970.
     """
 
     def __init__(self, storage: Storage, sign_up: SignUp) -> None:
@@ -56,20 +55,20 @@ class Authenticator:
         self._sign_up = sign_up
         self._throttle = Throttle()
         self._loop = asyncio.get_running_loop()
-        # To look at one password takes a core for a while and much memory: one at a time.
-        self._looking = asyncio.Semaphore(1)
+        # The check of a password needs a core and much memory for a while, so there is one at a time.
+        self._hashing = asyncio.Semaphore(1)
 
     async def authenticate(self, head: Head, address: str, encrypted: bool, now: float) -> tuple[Member, str] | Refused:
-        """Find out who is asking.
+        """Check a login.
 
         Args:
             head: a REGISTER with an Authorization.
-            address: where it comes from.
-            encrypted: whether the connection is.
+            address: the address of the client.
+            encrypted: whether the connection is encrypted.
             now: the time of day, in seconds since 1970.
 
         Returns:
-            The member and the name of the device; or why it is not known.
+            The member and the name of the device; or why the login failed.
         """
         if not encrypted and not is_loopback(address):
             return Refused(104, "the connection is not encrypted: passwords and tokens are not accepted on it")
@@ -79,20 +78,20 @@ class Authenticator:
         scheme, _, credential = head.headers[b"authorization"].partition(b" ")
         try:
             if scheme.lower() == b"bearer":
-                return await self._look_at_token(head.key, credential.strip(), device.decode(), address)
+                return await self._check_token(head.key, credential.strip(), device.decode(), address)
             if scheme.lower() == b"basic":
                 name, colon, password = base64.b64decode(credential, validate=True).partition(b":")
                 if colon and name.lower() == head.key:
-                    who = await self._look_at_password(head, password, address, now)
+                    who = await self._check_password(head, password, address, now)
                     return who if isinstance(who, Refused) else (who, device.decode() or _DEFAULT_DEVICE)
         except binascii.Error:
-            pass  # not base64: not a password of anybody's
+            pass  # what is not base64 is no valid password
         except StoreError as error:
             return Refused(107, f"the server cannot look it up now: {error}")
         self._throttle.failed(b"", address, self._loop.time())
         return _WRONG
 
-    async def _look_at_token(self, key: bytes, token: bytes, device: str, address: str) -> tuple[Member, str] | Refused:
+    async def _check_token(self, key: bytes, token: bytes, device: str, address: str) -> tuple[Member, str] | Refused:
         found: tuple[Member, str] | None = await self._storage.ask(
             FindToken(secrets.token_digest(token.decode("ascii", "replace")))
         )
@@ -108,11 +107,11 @@ class Authenticator:
         self._throttle.failed(b"", address, now)
         return _WRONG
 
-    async def _look_at_password(self, head: Head, password: bytes, address: str, now: float) -> Member | Refused:
+    async def _check_password(self, head: Head, password: bytes, address: str, now: float) -> Member | Refused:
         tried = self._loop.time()
         if wait := self._throttle.wait(head.key, address, tried):
             return _wait(wait)
-        # Counted first, so that many attempts at once are not all looked at before the first has failed.
+        # Counted first, so that of many attempts at once not all are checked before the first has failed.
         self._throttle.failed(head.key, address, tried)
         if b"sign-up" in head.headers:
             who = await self._add(head, password, now)
@@ -124,7 +123,7 @@ class Authenticator:
 
     async def _verify(self, name: str, password: bytes) -> Member | Refused:
         member: Member | None = await self._storage.ask(FindMember(name))
-        async with self._looking:
+        async with self._hashing:
             right = await asyncio.to_thread(secrets.verify_password, member.password if member else "", password)
             if member is None or not right:
                 return _WRONG
@@ -138,7 +137,7 @@ class Authenticator:
             return Refused(104, "this server does not let people sign up: ask its operator")
         if problem := secrets.check_password(password):
             return Refused(104, problem)
-        async with self._looking:
+        async with self._hashing:
             hashed = await asyncio.to_thread(secrets.hash_password, password)
         invitation = secrets.invitation_digest(code) if self._sign_up is SignUp.INVITE else None
         added: Member | Refusal = await self._storage.ask(AddMember(head.name.decode(), hashed, now, invitation))

@@ -1,6 +1,6 @@
-"""The server's log, on standard error: plain lines on a terminal, a JSON object a line otherwise.
+"""The server's log on standard error: plain lines on a terminal, otherwise one JSON object per line.
 
-No message, password or token is ever in it.
+It never contains messages, passwords or tokens.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ import structlog
 
 
 class _Lines:
-    """Writes lines, one at a time and at once."""
+    """Writes each line at once, in one piece."""
 
     def msg(self, line: str) -> None:
-        with contextlib.suppress(OSError):  # nobody reads the log, or the disk is full: the server goes on
+        with contextlib.suppress(OSError):  # the log is closed or the disk is full: the server keeps running
             os.write(sys.stderr.fileno(), f"{line}\n".encode("utf-8", "backslashreplace"))
 
     debug = info = warning = error = critical = msg
 
 
 class _FromLibraries(logging.Handler):
-    """Takes over what libraries log."""
+    """Passes on what libraries log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log.log(record.levelno, record.getMessage(), source=record.name)
@@ -35,7 +35,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def configure() -> None:
-    """Have everything written to standard error, whichever library says it."""
+    """Write the log, and that of all libraries, to standard error."""
     processors: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
@@ -49,10 +49,10 @@ def configure() -> None:
 
 
 def report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what went wrong in an event loop, for `loop.set_exception_handler`.
+    """Log an error that the event loop caught; for `loop.set_exception_handler`.
 
-    It tells what kind of error it was and where, but with no values, which may be messages: the text of an error has
-    some, and so has the text of `context`, which repeats the arguments of callbacks.
+    The entry names the type of the error and the place in the code. It leaves out the texts of the error and of
+    `context`, because they may contain messages.
     """
     error = context.get("exception")
     if error is None:

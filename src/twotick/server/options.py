@@ -1,4 +1,4 @@
-"""What a server is to be, and whether that is safe."""
+"""The options of a server, and the check that they are safe."""
 
 import socket
 from dataclasses import dataclass, field
@@ -10,24 +10,25 @@ from twotick.server.login import SignUp
 from twotick.store import StoreLimits
 
 LOOPBACK = "127.0.0.1"
-"""Where connections that are not encrypted are accepted if they may not come from elsewhere."""
+"""Where the server accepts unencrypted connections, unless you have allowed them from other machines."""
 
 RETENTION = 400 * 86400.0
-"""Seconds after which messages that every device has are removed, unless told otherwise (rule 11.13)."""
+"""Default seconds until a message that every device has is removed (rule 11.13)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """The bounds of a server (docs/protocol.md, section 8).
+    """The limits of a server (docs/protocol.md, section 8).
 
     Attributes:
-        exchange: those of its exchange.
+        exchange: the limits of its exchange.
         max_body: the longest body, in bytes.
-        register_timeout: seconds until a connection must be registered.
-        frame_timeout: seconds until a frame that has begun must be whole.
-        linger_timeout: seconds that a peer has to take the last bytes of a connection that the server closes.
-        stop_timeout: seconds that receivers have to answer when the server is asked to stop.
-        connections: the most connections; one more is closed at once. Never more than the system lets a process open.
+        register_timeout: seconds that a connection has to register.
+        frame_timeout: seconds that a frame may take from its first byte to its last.
+        linger_timeout: seconds that a peer has to read the last bytes of a connection that the server closes.
+        stop_timeout: seconds that receivers have to answer after the server was asked to stop.
+        connections: the most connections; further ones are closed at once. The system's limit on open files
+            applies too.
     """
 
     exchange: Limits = field(default_factory=Limits)
@@ -41,22 +42,22 @@ class ServerLimits:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """What a server is to be.
+    """What a server listens on, where it keeps its data, and what it allows.
 
     Attributes:
         host: the address or name to listen on.
-        port: the port for connections that are not encrypted; 0 for any that is free.
-        limits: its bounds.
-        data: the folder of its store; None to keep everything in memory.
-        store_limits: the bounds of its store.
-        retention: seconds after which messages that every device has are removed.
+        port: the port for unencrypted connections; 0 for any free one.
+        limits: its limits.
+        data: the folder of its database; None to keep everything in memory.
+        store_limits: the limits of its store.
+        retention: seconds until a message that every device has is removed.
         sign_up: who may sign up.
-        tls_port: the port for encrypted connections; 0 for any that is free.
+        tls_port: the port for encrypted connections; 0 for any free one.
         tls_certificate: a file with the certificate, in PEM; None for no encrypted connections.
-        tls_key: a file with its key, in PEM.
-        allow_plain: connections from elsewhere need not be encrypted.
-        allow_open_sign_up: people from elsewhere may sign up without an invitation.
-        allow_guests: people from elsewhere may be guests.
+        tls_key: a file with its private key, in PEM.
+        allow_plain: allow unencrypted connections from other machines.
+        allow_open_sign_up: allow users of other machines to sign up without an invitation.
+        allow_guests: allow guests from other machines.
     """
 
     host: str = LOOPBACK
@@ -75,10 +76,10 @@ class ServerOptions:
 
 
 class OptionsError(Exception):
-    """A server is not started like this.
+    """A server may not be started with these options.
 
     Attributes:
-        problems: why, each with what to do about it.
+        problems: the reasons, each with what to do about it.
     """
 
     def __init__(self, problems: list[str]) -> None:
@@ -87,19 +88,19 @@ class OptionsError(Exception):
 
 
 def check(options: ServerOptions) -> str:
-    """Look whether a server may be started like this: others can only reach it if that is safe, or meant.
+    """Check that it is safe to let other machines reach a server, or that you have allowed it explicitly.
 
     Returns:
-        The address or name on which to accept connections that are not encrypted: the one in the options, unless these
-        connections may not come from elsewhere.
+        The address or name on which to accept unencrypted connections: the one in the options, or the loopback address
+        if unencrypted connections from other machines are not allowed.
 
     Raises:
-        OptionsError: it may not be started.
+        OptionsError: the server may not be started.
         OSError: there is no such host.
     """
     problems: list[str] = []
     if (options.tls_certificate is None) is not (options.tls_key is None):
-        problems.append("of tls_certificate and tls_key only one is set: set both, or none")
+        problems.append("only one of tls_certificate and tls_key is set: set both, or neither")
     encrypted = options.tls_certificate is not None
     private = _is_this_machine(options.host)
     if not private:
@@ -107,24 +108,26 @@ def check(options: ServerOptions) -> str:
         if not encrypted and not options.allow_plain:
             problems.append(
                 f"{reached} connections would not be encrypted: set tls_certificate and tls_key"
-                " ('twotick cert' makes them), or allow_plain = true"
+                " ('twotick cert' makes both), or allow_plain = true"
             )
         if options.sign_up is SignUp.OPEN and not options.allow_open_sign_up:
             problems.append(
-                f"{reached} anybody there could sign up: set sign_up = 'invite' or 'closed',"
+                f"{reached} any of their users could sign up: set sign_up = 'invite' or 'closed',"
                 " or allow_open_sign_up = true"
             )
         if options.limits.exchange.guests and not options.allow_guests:
-            problems.append(f"{reached} anybody there could be a guest: set guests = false, or allow_guests = true")
+            problems.append(
+                f"{reached} any of their users could be a guest: set guests = false, or allow_guests = true"
+            )
     if problems:
         raise OptionsError(problems)
     return options.host if private or options.allow_plain else LOOPBACK
 
 
 def _is_this_machine(host: str) -> bool:
-    """Whether only this machine can reach what listens on a host."""
+    """Tell whether only this machine can reach a server that listens on a host."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except UnicodeError as error:
-        raise OSError("that is no name of a host") from error
+        raise OSError("that is not a valid host name") from error
     return all(is_loopback(str(address[0])) for *_, address in found)

@@ -1,9 +1,9 @@
-"""What members prove themselves with: passwords, tokens and invitations (docs/protocol.md, section 10).
+"""The secrets that members log in with: passwords, tokens and invitations (docs/protocol.md, section 10).
 
-None of them is ever kept: the store has a password's hash and the digests of tokens and invitations.
+The store never keeps a secret itself: it has the hash of a password, and the digests of tokens and invitations.
 
-A password is the only one that somebody might guess, so it is the only one whose check is made slow. The work is done
-without Python's lock, so a server does it in a thread, and takes the event loop no time.
+Only a password can be guessed, so only its check is slow. The check runs without Python's lock, so a server can run it
+in a thread without blocking the event loop.
 """
 
 import base64
@@ -13,46 +13,46 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from argon2 import PasswordHasher  # loaded when the first password is checked: few programs ever check one
+    from argon2 import PasswordHasher  # imported with the first password: few programs check one
 
 _MEMORY = 19 << 10
-"""KiB that one check takes. This, _PASSES and _LANES are the least that OWASP recommends for Argon2id, which is about
-30 ms of one core: anybody can make the server do this work, and it may be a small machine."""
+"""KiB of memory for a check. This, _PASSES and _LANES are the minimum that OWASP recommends for Argon2id, about 30 ms
+of one core: any client can make the server do this work, and the machine may be small."""
 
 _PASSES = 2
-"""Times that the memory is gone through."""
+"""Passes over the memory."""
 
 _LANES = 1
-"""Threads of one check: a flood of attempts then takes no more cores than the server gives it threads."""
+"""Threads per check: with one, a flood of attempts uses no more cores than the server gives it threads."""
 
 _SALT = 16
-"""Bytes that make equal passwords hash differently (RFC 9106, section 3.1)."""
+"""Bytes of salt, so that equal passwords have different hashes (RFC 9106, section 3.1)."""
 
 _HASH = 32
-"""Bytes of a hash: nobody finds another password for it by chance."""
+"""Bytes of a hash: too many to find another password for it by chance."""
 
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 256
-"""Bytes of a password (rule 10.3). The upper bound is there so that a check's work has one."""
+"""Bytes of a password (rule 10.3). The maximum limits the work of a check."""
 
 _TOKEN = 32
-"""Bytes of chance in a token: 256 bits, so that nothing is gained by guessing, and one fast hash is enough."""
+"""Random bytes in a token: 256 bits cannot be guessed, so one fast hash is enough to keep."""
 
-_TOKEN_PREFIX = "tt_"  # noqa: S105 # it is no secret
-"""How people, and programs that look for secrets in what is published, recognise a token."""
+_TOKEN_PREFIX = "tt_"  # noqa: S105 # not a secret
+"""Prefix by which people, and scanners for leaked secrets, recognize a token."""
 
 _INVITATION = 25
-"""Characters of an invitation, of 5 bits each: 125 bits, too many to guess, be it at the server or from a digest that
-leaked; short enough to be read to somebody over a telephone."""
+"""Characters of an invitation, of 5 bits each: 125 bits cannot be guessed, neither at the server nor from a leaked
+digest, and can still be read aloud over a telephone."""
 
 _GROUP = 5
 """Characters of an invitation between two dashes."""
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
-"""Of invitations (Crockford's base 32): without i, l and o, which look like digits, and u."""
+"""Alphabet of invitations (Crockford's base 32): without i, l and o, which look like digits, and u."""
 
 _AS_READ = str.maketrans("ilo", "110", "- \t\r\n")
-"""How what was read from paper is understood."""
+"""Corrections of what people misread on paper."""
 
 
 @cache
@@ -65,19 +65,19 @@ def _hasher() -> "PasswordHasher":
 
 
 def _nobodys_hash() -> str:
-    """A hash that asks for the same work as a real one, and that no known password has."""
+    """Return a hash that takes as long to check as a real one, and that matches no known password."""
     salt, value = (base64.b64encode(bytes(size)).decode("ascii").rstrip("=") for size in (_SALT, _HASH))
     return f"$argon2id$v=19$m={_MEMORY},t={_PASSES},p={_LANES}${salt}${value}"
 
 
 def check_password(password: bytes) -> str | None:
-    """Tell whether something may be a password (rule 10.3).
+    """Tell whether a new password is acceptable (rule 10.3).
 
     Args:
-        password: as it came.
+        password: the bytes that the user gave.
 
     Returns:
-        What is wrong, in words that do not repeat it, or None if nothing is.
+        What is wrong with it, in words that do not repeat it; None if it is acceptable.
     """
     if len(password) < SHORTEST_PASSWORD:
         return f"the password is too short: it must have at least {SHORTEST_PASSWORD} bytes"
@@ -87,10 +87,10 @@ def check_password(password: bytes) -> str | None:
 
 
 def hash_password(password: bytes) -> str:
-    """Hash a password, to keep the hash. Takes about 30 ms of a core and 19 MiB.
+    """Return the hash of a password, to keep. This takes about 30 ms of a core and 19 MiB.
 
     Args:
-        password: one with which `check_password` finds nothing wrong.
+        password: one that `check_password` accepts.
 
     Returns:
         Algorithm, parameters, salt and hash, in ASCII (the PHC string format).
@@ -98,19 +98,18 @@ def hash_password(password: bytes) -> str:
     return _hasher().hash(password)
 
 
-def verify_password(hash: str, password: bytes) -> bool:  # noqa: A002 # it is what it is called everywhere
-    """Tell whether a password is the right one, and take as long if there is none (rule 10.2).
+def verify_password(hash: str, password: bytes) -> bool:  # noqa: A002 # the usual name
+    """Tell whether a password matches a hash; take as long if there is no such member (rule 10.2).
 
     Args:
-        hash: what `hash_password` returned; empty for a name that is no member's.
-        password: what came, of any length.
+        hash: what `hash_password` returned; empty if no member has the name.
+        password: the bytes that the user gave, of any length.
 
     Returns:
-        True if it is right. Always False for an empty hash.
+        True if the password matches. Always False for an empty hash.
 
     Raises:
-        argon2.exceptions.InvalidHashError, argon2.exceptions.VerificationError: this is no hash: what was kept is
-            damaged.
+        argon2.exceptions.InvalidHashError, argon2.exceptions.VerificationError: the hash is damaged.
     """
     from argon2.exceptions import VerifyMismatchError
 
@@ -122,7 +121,7 @@ def verify_password(hash: str, password: bytes) -> bool:  # noqa: A002 # it is w
 
 
 def needs_rehash(hash: str) -> bool:  # noqa: A002
-    """Tell whether a hash was made with other parameters than today's: the next right password is then hashed anew.
+    """Tell whether a hash has outdated parameters, so that it is to be replaced at the next successful login.
 
     Args:
         hash: what `hash_password` returned, now or years ago.
@@ -131,17 +130,17 @@ def needs_rehash(hash: str) -> bool:  # noqa: A002
 
 
 def new_token() -> str:
-    """Make a token: `tt_` and 43 of the characters A-Z a-z 0-9 `-` `_`, which are 256 bits of chance."""
+    """Return a new token: `tt_` and 43 characters of A-Z a-z 0-9 `-` `_`, which hold 256 random bits."""
     return _TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN)
 
 
 def token_digest(token: str) -> bytes:
-    """Give what is kept of a token, and what it is found by.
+    """Return the digest of a token, which the store keeps and looks up.
 
-    To look for a digest gives nothing away by the time it takes, since nobody can choose what a digest begins with.
+    The time of the lookup reveals nothing, because a client cannot choose how a digest begins.
 
     Args:
-        token: any text that came for one.
+        token: any text that a client sent as a token.
 
     Returns:
         The 32 bytes of its SHA-256.
@@ -150,19 +149,19 @@ def token_digest(token: str) -> bytes:
 
 
 def new_invitation() -> str:
-    """Make an invitation: five groups of five digits and letters, such as `7q0m2-...`, which are 125 bits of chance."""
+    """Return a new invitation: five groups of five digits and letters, such as `7q0m2-...`, with 125 random bits."""
     code = "".join(secrets.choice(_LETTERS) for _ in range(_INVITATION))
     return "-".join(code[start : start + _GROUP] for start in range(0, _INVITATION, _GROUP))
 
 
 def invitation_digest(code: str) -> bytes:
-    """Give what is kept of an invitation, and what it is found by.
+    """Return the digest of an invitation, which the store keeps and looks up.
 
     Args:
-        code: the invitation as somebody wrote it: in any case, with or without dashes and spaces, and with i, l or o
-            for the digits that they look like.
+        code: the invitation as the user typed it: in upper or lower case, with or without dashes and spaces, and
+            possibly with i, l or o for the digits that they look like.
 
     Returns:
-        The 32 bytes of the SHA-256 of what is meant.
+        The 32 bytes of the SHA-256 of the corrected code.
     """
     return token_digest(code.lower().translate(_AS_READ))
