@@ -209,19 +209,18 @@ class HeadCache:
         """Read a head, and remember what may come again.
 
         Args:
-            text: start line and header lines, without the blank line that ends them.
+            text: start line and header lines, each with its line feed, and an empty line.
 
         Returns:
             The head, as from `read_head`.
         """
         lines = text.split(b"\n")
-        line = lines.pop(0)
-        start = self._start_lines.get(line) or self._read_start_line(line)
-        head = read_head(start, lines, self._max_body)
-        if len(lines) <= 1 and head.is_plain and b"id" not in head.headers and self._is_worth_keeping(text, head.verb):
+        start = self._start_lines.get(lines[0]) or self._read_start_line(lines[0])
+        head = read_head(start, lines[1:-2], self._max_body)
+        if head.is_plain and b"id" not in head.headers and self._is_worth_keeping(text, head.verb):
             if len(self.heads) >= self._capacity:
                 self.heads.clear()
-            self.heads[text + b"\n\n"] = head
+            self.heads[text] = head
         return head
 
     def _read_start_line(self, line: bytes) -> StartLine | None:
