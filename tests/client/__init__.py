@@ -1,1 +1,1 @@
-"""Tests of the library, against our own server and servers of other makes."""
+"""Tests of the client library, with our own server and with others."""

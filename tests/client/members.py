@@ -1,4 +1,4 @@
-"""A server with members, those who talk through it, and connections that break on demand."""
+"""A server with members, a proxy whose connections break on demand, and scripted servers."""
 
 import asyncio
 import contextlib
@@ -16,22 +16,22 @@ from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
 from twotick.wire import Frame, HeadCache, Parser, Side, Verb, registered
 
 EAGER = MemberLimits(first_wait=0.001, longest_wait=0.01)
-"""Comes back at once."""
+"""Limits with which a client reconnects at once."""
 
 
-_LOOK = 0.002
-"""Seconds between two looks, in which threads and other processes have the processor for themselves."""
+_POLL = 0.002
+"""Seconds between two checks of a condition. Threads and other processes can run in between."""
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is true."""
+    """Wait until a condition is true."""
     async with asyncio.timeout(PATIENCE):
         while not condition():
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL)
 
 
 class Chat:
-    """A server with members that can be stopped and started again. Its store is in memory unless it has a folder."""
+    """A server with members that can be stopped and restarted. Its store is in memory unless it has a folder."""
 
     def __init__(
         self, folder: Path | None = None, sign_up: SignUp = SignUp.OPEN, limits: ServerLimits | None = None
@@ -46,14 +46,14 @@ class Chat:
         self.port = 0
 
     def token(self, name: str, device: str = "laptop") -> str:
-        """The token of a device; before the server is started, which they are made for if need be."""
+        """Return the token of a device. Before the server starts, create device and member if necessary."""
         if (name, device) not in self._tokens:
             self._tokens[name, device] = token = new_token()
             self._add(name, device, token)
         return self._tokens[name, device]
 
     def adopt(self, other: "Chat") -> None:
-        """Have the members of another server, and take its place."""
+        """Take over the port, members and tokens of another server."""
         self.port = other.port
         self._tokens |= other._tokens
         for (name, device), token in self._tokens.items():
@@ -84,7 +84,7 @@ class Chat:
     def join(
         self, name: str, token_of: str = "laptop", *, at: str | None = None, **options: Any
     ) -> contextlib.AbstractAsyncContextManager[MemberClient]:
-        """Be a member with a device's token, at another address if need be."""
+        """Join with a device's token, at the server's address or another one."""
         options = {"token": self._tokens[name, token_of], "limits": EAGER, **options}
         return join(name, at or self.address, **options)
 
@@ -98,7 +98,7 @@ async def chatting(
     limits: ServerLimits | None = None,
     **options: Any,
 ) -> AsyncGenerator[Chat]:
-    """A server with these members, each with these devices."""
+    """Run a server with these members, each with these devices."""
     chat = Chat(folder, sign_up, limits)
     for name in names:
         for device in devices:
@@ -111,11 +111,11 @@ async def chatting(
 
 
 SHORT_ANSWERS = ServerLimits(exchange=Limits(answer_timeout=0.3))
-"""A server that gives guests little time to take a message."""
+"""The limits of a server that gives guests little time to take a message."""
 
 
 class Connections:
-    """What a client says about its connection."""
+    """Records the calls of `on_connection`."""
 
     def __init__(self) -> None:
         self.told: list[TwotickError | None] = []
@@ -129,7 +129,7 @@ class Connections:
 
 
 async def take(me: MemberClient, count: int) -> list[MemberMessage]:
-    """The next messages, each of which is acknowledged."""
+    """Return the next messages, and acknowledge each."""
     messages: list[MemberMessage] = []
     for _ in range(count):
         messages.append(await me.receive())
@@ -138,7 +138,7 @@ async def take(me: MemberClient, count: int) -> list[MemberMessage]:
 
 
 async def fate(waiting: Coroutine[Any, Any, MemberReceipt]) -> str:
-    """The state that is reached, or why it is not."""
+    """Return the name of the state that a receipt reaches, or the text of the error."""
     try:
         return (await waiting).state.name
     except TwotickError as error:
@@ -149,15 +149,15 @@ async def fate(waiting: Coroutine[Any, Any, MemberReceipt]) -> str:
 
 
 class Proxy:
-    """Stands between clients and a server.
+    """A proxy between clients and a server.
 
     Args:
-        port: the server's.
+        port: the port of the server.
 
     Attributes:
-        budget: the bytes that the next connection carries to the server, and from it, before it breaks.
-        away: whether nobody gets through.
-        connections: how many there were.
+        budget: how many bytes the next connection carries to the server, and from it, before it breaks; None for all.
+        away: whether the proxy closes new connections at once.
+        connections: how many connections there have been.
     """
 
     def __init__(self, port: int) -> None:
@@ -170,7 +170,7 @@ class Proxy:
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncGenerator[str]:
-        """Gives its HOST:PORT."""
+        """Run the proxy, and give its HOST:PORT."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()
         try:
@@ -206,7 +206,7 @@ class Proxy:
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
         except OSError:
-            return  # the client notices
+            return  # the client notices it
         self._writers.add(up_writer)
         ways = [
             asyncio.create_task(self._carry(reader, up_writer, budget, 0)),
@@ -214,7 +214,7 @@ class Proxy:
         ]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for each in (up_writer, writer):
-            each.close()  # what was written goes through
+            each.close()  # after everything is written
         for way in ways:
             way.cancel()
         await asyncio.wait(ways)
@@ -227,7 +227,7 @@ class Proxy:
         budget: list[int | None],
         way: int,
     ) -> None:
-        with contextlib.suppress(ConnectionError):  # both ends notice
+        with contextlib.suppress(ConnectionError):  # both ends notice it
             while (left := budget[way]) != 0 and (data := await reader.read(1 << 16)):
                 data = data[:left]
                 if left is not None:
@@ -236,7 +236,7 @@ class Proxy:
                 await writer.drain()
 
 
-# Servers that say what a test has them say
+# Scripted servers
 
 
 class Spoken:
@@ -249,7 +249,7 @@ class Spoken:
         self._frames: list[Frame] = []
 
     async def frame(self) -> Frame:
-        """The next frame from the client."""
+        """Return the next frame from the client."""
         while not self._frames:
             data = await self._reader.read(1 << 16)
             if not data:
@@ -266,7 +266,7 @@ class Spoken:
         self._writer.write(data)
 
     async def register(self, seq: int = 0, window: int = 64, max_body: int = 1 << 20) -> Frame:
-        """Let a device in, or somebody who only sends."""
+        """Accept the registration of a device, or of a client that only sends."""
         frame = await self.expect(Verb.REGISTER)
         head, _ = frame
         assert head.side is not None
@@ -283,14 +283,14 @@ class Spoken:
 
 
 Script: TypeAlias = Callable[[Spoken], Coroutine[Any, Any, None]]
-"""Serves one connection, which is closed at its end. EOFError means that the client has closed it."""
+"""Serves one connection, which is closed when it returns. EOFError means that the client has closed it."""
 
 
 @contextlib.asynccontextmanager
 async def scripted(*scripts: Script) -> AsyncGenerator[str]:
-    """A server that has each script serve a connection, in this order, and that allows no more and no fewer.
+    """Run a server in which each script serves one connection, in this order, and give its HOST:PORT.
 
-    Gives its HOST:PORT.
+    The test fails if there are more or fewer connections than scripts.
     """
     left = list(scripts)
     tasks: list[asyncio.Task[None]] = []
@@ -317,6 +317,6 @@ async def scripted(*scripts: Script) -> AsyncGenerator[str]:
 
 
 def scripted_join(address: str, **options: Any) -> contextlib.AbstractAsyncContextManager[MemberClient]:
-    """Join a scripted server, as alice."""
+    """Join a scripted server as alice."""
     options = {"token": "t", "limits": EAGER, **options}
     return join("alice", address, **options)

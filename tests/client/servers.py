@@ -1,4 +1,4 @@
-"""Servers of other makes, as students write them: a thread for each connection, blocking sockets."""
+"""Simple classic servers: a thread for each connection, blocking sockets."""
 
 import contextlib
 import socket
@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Talk: TypeAlias = Callable[[socket.socket], None]
-"""Serves one connection. It may leave it open; it is closed at the end."""
+"""Serves one connection. A connection that it leaves open is closed at the end of the test."""
 
 Answer: TypeAlias = Callable[[bytes], bytes | None]
-"""What to write in answer to a frame; None to close the connection."""
+"""Returns the answer to a frame; None to close the connection."""
 
 
 @contextlib.contextmanager
 def serving(talk: Talk) -> Generator[str]:
-    """A server that has `talk` serve each connection; gives its HOST:PORT."""
+    """Run a server in which `talk` serves each connection, and give its HOST:PORT."""
     listener = socket.create_server(("127.0.0.1", 0))
     stopping = threading.Event()
     connections: list[socket.socket] = []
     threads: list[threading.Thread] = []
 
     def serve(connection: socket.socket) -> None:
-        # A peer that breaks off is no fault of the server, and nobody is there to be told.
+        # The peer broke off, which is not an error of the server.
         with contextlib.suppress(ConnectionError):
             talk(connection)
 
@@ -47,7 +47,7 @@ def serving(talk: Talk) -> Generator[str]:
         accepting.join()
         listener.close()
         for connection in connections:
-            with contextlib.suppress(OSError):  # it is closed, or the peer is gone
+            with contextlib.suppress(OSError):  # the connection is closed already
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join()
@@ -55,11 +55,11 @@ def serving(talk: Talk) -> Generator[str]:
             connection.close()
 
 
-# Servers that say what a test has them say
+# Scripted servers
 
 
 def read_frame(connection: socket.socket) -> bytes:
-    """The next frame, head and body; empty when there is none."""
+    """Return the next frame, head and body; empty at the end of the connection."""
     data = b""
     while not data.endswith(b"\n\n"):
         byte = connection.recv(1)
@@ -78,7 +78,7 @@ def read_frame(connection: socket.socket) -> bytes:
 
 
 def answering(answer: Answer) -> Talk:
-    """Answer each frame as `answer` says."""
+    """Return a server that answers each frame with what `answer` returns."""
 
     def talk(connection: socket.socket) -> None:
         while frame := read_frame(connection):
@@ -92,27 +92,27 @@ def answering(answer: Answer) -> Talk:
 
 
 def registered(frame: bytes) -> bytes:
-    """The answer that grants a REGISTER, without a window."""
+    """Return the answer that accepts a REGISTER, without a window."""
     return b"REGISTERED " + frame.removeprefix(b"REGISTER ").partition(b"\n")[0] + b"\n\n"
 
 
 def registering(answer: Answer) -> Talk:
-    """Register whoever comes, and answer every other frame as `answer` says."""
+    """Return a server that accepts every registration, and answers other frames with what `answer` returns."""
     return answering(lambda frame: registered(frame) if frame.startswith(b"REGISTER ") else answer(frame))
 
 
-# A server that behaves
+# A correct classic server
 
 
 @dataclass
 class ClassicServer:
-    """A server of the classic profile. It takes what one `recv` gives it to be one message, whole.
+    """A server of the classic profile. It takes the result of each `recv` as one complete message.
 
     Attributes:
-        to_window: its answer to a registration that asks for a window: an error's number, or None to close.
+        to_window: its answer to a registration that asks for a window: an error number, or None to close.
         newline: how its lines end.
-        texts: what it writes after an error's number, where that is not what others write.
-        glued: what came that was more or less than one message.
+        texts: its texts for error numbers, if they differ from the usual ones.
+        glued: what arrived in one piece and was not exactly one message.
     """
 
     to_window: int | None = 101

@@ -1,4 +1,4 @@
-"""How a server is named."""
+"""Addresses of servers."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from twotick.client import parse_server
         ("[::1]", ("::1", 18000)),
     ],
 )
-def test_a_host_and_a_port_which_is_18000_if_none_is_given(server: str, address: tuple[str, int]) -> None:
+def test_the_port_is_18000_if_none_is_given(server: str, address: tuple[str, int]) -> None:
     assert parse_server(server) == address
 
 
@@ -39,6 +39,6 @@ def test_a_host_and_a_port_which_is_18000_if_none_is_given(server: str, address:
         "[]:1",
     ],
 )
-def test_anything_else_is_refused(server: str) -> None:
+def test_invalid_addresses_are_refused(server: str) -> None:
     with pytest.raises(ValueError, match=r"is not HOST:PORT|is ambiguous"):
         parse_server(server)

@@ -1,4 +1,4 @@
-"""Files with the library: a scripted server that breaks off, and one that lies (docs/protocol.md, section 16)."""
+"""Files, with scripted servers that break off or send wrong data (docs/protocol.md, section 16)."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ HASH = hashlib.sha256(CONTENT).hexdigest()
 
 
 class FileServer:
-    """What a server has of files, over several connections.
+    """The files of a scripted server, over several connections.
 
     Attributes:
         files: what it has, by the Id under which it was announced.
@@ -71,7 +71,7 @@ def file(tmp_path: Path) -> Path:
 
 
 class Seen:
-    """What a program is told of the progress."""
+    """Records the calls of a progress callback."""
 
     def __init__(self) -> None:
         self.done: list[int] = []
@@ -81,7 +81,7 @@ class Seen:
         self.done.append(done)
 
 
-# To the server
+# Uploads
 
 
 async def test_a_file_is_uploaded_in_pieces(file: Path) -> None:  # rules 16.1 and 16.2
@@ -103,7 +103,7 @@ async def test_a_file_is_uploaded_in_pieces(file: Path) -> None:  # rules 16.1 a
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE, PIECE + 1, 4 * PIECE, 4 * PIECE + 1])
-async def test_a_file_of_any_size_goes_up_and_comes_down(tmp_path: Path, size: int) -> None:
+async def test_files_of_any_size_can_be_uploaded_and_downloaded(tmp_path: Path, size: int) -> None:
     server = FileServer()
     content = os.urandom(size)
     (tmp_path / "a").write_bytes(content)
@@ -117,7 +117,7 @@ async def test_a_file_of_any_size_goes_up_and_comes_down(tmp_path: Path, size: i
 
 
 @pytest.mark.parametrize("pieces", [1, 3, 4, 9])
-async def test_an_upload_goes_on_after_the_connection_was_lost(file: Path, pieces: int) -> None:
+async def test_an_upload_resumes_on_the_next_connection(file: Path, pieces: int) -> None:
     server = FileServer()
     server.breaks = pieces
     async with scripted(server, server) as address, scripted_join(address) as me:
@@ -128,7 +128,7 @@ async def test_an_upload_goes_on_after_the_connection_was_lost(file: Path, piece
         assert len(server.asked) <= 10 + 4
 
 
-async def test_an_upload_goes_on_after_a_new_start(file: Path) -> None:
+async def test_an_upload_resumes_after_a_restart(file: Path) -> None:
     server = FileServer()
     server.breaks = 6
     gone = asyncio.Event()
@@ -156,7 +156,7 @@ async def _upload(address: str, file: Path) -> None:
         await me.upload(file)
 
 
-async def test_a_file_that_changed_is_another_one(file: Path) -> None:
+async def test_a_changed_file_is_uploaded_as_another_one(file: Path) -> None:
     server = FileServer()
     async with scripted(server) as address, scripted_join(address) as me:
         await me.upload(file)
@@ -166,7 +166,7 @@ async def test_a_file_that_changed_is_another_one(file: Path) -> None:
     assert first[b"id"] != second[b"id"]
 
 
-async def test_a_file_that_becomes_shorter_while_it_is_read(file: Path) -> None:
+async def test_a_file_that_shrinks_during_the_upload_fails(file: Path) -> None:
     class Truncating(FileServer):
         def piece(self, asked: Frame, offset: int, body: bytes) -> bytes:
             os.truncate(file, 5 * PIECE)
@@ -206,7 +206,7 @@ async def test_the_server_may_refuse_a_file(file: Path) -> None:
         {"piece": PIECE, "key": b"k" * 201},
     ],
 )
-async def test_nonsense_about_a_file(file: Path, answer: dict[str, int | bytes]) -> None:
+async def test_malformed_answers_about_a_file_are_protocol_errors(file: Path, answer: dict[str, int | bytes]) -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         head, _ = await server.expect(Verb.FILE)
@@ -221,7 +221,7 @@ async def test_nonsense_about_a_file(file: Path, answer: dict[str, int | bytes])
 
 
 @pytest.mark.parametrize("have", [0, len(CONTENT) + 1])
-async def test_a_server_that_does_not_go_on_is_given_up(file: Path, have: int) -> None:
+async def test_a_server_that_reports_no_progress_is_a_protocol_error(file: Path, have: int) -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         head, _ = await server.expect(Verb.FILE)
@@ -236,7 +236,7 @@ async def test_a_server_that_does_not_go_on_is_given_up(file: Path, have: int) -
             await me.upload(file)
 
 
-async def test_what_is_no_file_is_not_uploaded(tmp_path: Path) -> None:
+async def test_only_regular_files_with_valid_names_are_uploaded(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "a").write_bytes(b"a")
     server = FileServer()
@@ -250,7 +250,7 @@ async def test_what_is_no_file_is_not_uploaded(tmp_path: Path) -> None:
     assert server.announced == []
 
 
-# From the server
+# Downloads
 
 
 def given(server: FileServer) -> FileInfo:
@@ -273,7 +273,7 @@ async def test_a_file_is_downloaded(tmp_path: Path) -> None:  # rule 16.4
 
 
 @pytest.mark.parametrize("pieces", [1, 4, 7])
-async def test_a_download_goes_on_after_the_connection_was_lost(tmp_path: Path, pieces: int) -> None:
+async def test_a_download_resumes_on_the_next_connection(tmp_path: Path, pieces: int) -> None:
     server = FileServer()
     server.breaks = pieces
     async with scripted(server, server) as address, scripted_join(address) as me:
@@ -281,7 +281,7 @@ async def test_a_download_goes_on_after_the_connection_was_lost(tmp_path: Path, 
         assert (tmp_path / "b").read_bytes() == CONTENT
 
 
-async def test_a_download_goes_on_after_a_new_start(tmp_path: Path) -> None:
+async def test_a_download_resumes_after_a_restart(tmp_path: Path) -> None:
     server = FileServer()
     server.breaks = 5
     gone = asyncio.Event()
@@ -310,7 +310,7 @@ async def test_a_download_goes_on_after_a_new_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [b"x" * PIECE, CONTENT[:-1] + b"x", CONTENT + b"x"])
-async def test_what_is_left_of_another_file_does_no_harm(tmp_path: Path, left: bytes) -> None:
+async def test_a_part_of_another_file_is_detected(tmp_path: Path, left: bytes) -> None:
     server = FileServer()
     (tmp_path / f"b.{HASH[:8]}.part").write_bytes(left)
     async with scripted(server) as address, scripted_join(address) as me:
@@ -326,7 +326,7 @@ async def test_what_is_left_of_another_file_does_no_harm(tmp_path: Path, left: b
 
 
 @pytest.mark.parametrize("damage", ["bit", "short", "long", "offset", "gone"])
-async def test_a_server_that_gives_another_file(tmp_path: Path, damage: str) -> None:
+async def test_a_file_with_another_content_is_refused(tmp_path: Path, damage: str) -> None:
     class Damaging(FileServer):
         def piece(self, asked: Frame, offset: int, body: bytes) -> bytes:
             head, _ = asked
@@ -361,13 +361,13 @@ async def test_a_server_that_gives_another_file(tmp_path: Path, damage: str) -> 
         FileInfo("", "", 0, ""),
     ],
 )
-async def test_a_message_that_does_not_say_which_file(tmp_path: Path, file: FileInfo) -> None:
+async def test_an_incomplete_description_of_a_file_is_refused(tmp_path: Path, file: FileInfo) -> None:
     async with scripted(FileServer()) as address, scripted_join(address) as me:
         with pytest.raises(FileMismatch, match="properly"):
             await me.download(file, tmp_path / "b")
 
 
-async def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
+async def test_existing_files_are_not_overwritten(tmp_path: Path) -> None:
     class Racing(FileServer):
         def piece(self, asked: Frame, offset: int, body: bytes) -> bytes:
             (tmp_path / "late").write_bytes(b"other")
@@ -388,7 +388,7 @@ async def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
-async def test_one_program_at_a_time_fetches_a_file(tmp_path: Path) -> None:
+async def test_one_program_at_a_time_downloads_a_file(tmp_path: Path) -> None:
     go = asyncio.Event()
 
     async def wait(server: Spoken) -> None:

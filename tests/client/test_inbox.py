@@ -1,4 +1,4 @@
-"""Which entries a device acknowledges and shows, whatever is lost on the way (docs/protocol.md, rules 11.2 to 11.5)."""
+"""The entries that a device acknowledges and shows, whatever is lost (docs/protocol.md, rules 11.2 to 11.5)."""
 
 from collections import deque
 
@@ -12,7 +12,7 @@ from twotick.wire import HeadCache, Parser, Verb
 
 
 class Program:
-    """Owns entries whose decisions the test tells the inbox itself."""
+    """Owns entries. The test reports their decisions to the inbox itself."""
 
     async def decided(self, entry: Entry) -> None:
         raise NotImplementedError
@@ -22,14 +22,14 @@ class Program:
 
 
 class Conversation(RuleBasedStateMachine):
-    """A device, its server, and a connection on which anything may be lost."""
+    """A device, its server, and a connection that may lose anything."""
 
     def __init__(self) -> None:
         super().__init__()
         self.inbox = Inbox(b"alice")
         self.program = Program()
         # The server's side: the log without what has expired, the device's cursor, what it has heard of each entry.
-        self.log: dict[int, bool] = {}  # whether the library decides by itself, as it does for its own receipts
+        self.log: dict[int, bool] = {}  # whether the client decides by itself, as for its own receipts
         self.last = 0
         self.cursor = 0
         self.unanswered: list[int] = []
@@ -60,7 +60,7 @@ class Conversation(RuleBasedStateMachine):
     @precondition(lambda self: any(seq > self.cursor for seq in self.log))
     @rule(data=st.data())
     def expire(self, data: st.DataObject) -> None:
-        """Entries expire only as long as the device does not have them."""
+        """Let an entry expire that the device does not have yet."""
         del self.log[data.draw(st.sampled_from([seq for seq in self.log if seq > self.cursor]))]
 
     @precondition(lambda self: self.connected)
@@ -77,7 +77,7 @@ class Conversation(RuleBasedStateMachine):
     def hear(self, data: st.DataObject) -> None:
         frames = Parser(HeadCache(0)).feed(self.to_server)
         self.to_server = b""
-        for head, _ in frames[: data.draw(st.integers(1, len(frames)))]:  # the rest is lost if the connection is
+        for head, _ in frames[: data.draw(st.integers(1, len(frames)))]:  # the rest is lost with the connection
             seq = int(head.headers[b"seq"])
             if seq in self.unanswered:
                 for passed in [each for each in self.unanswered if each <= seq]:
@@ -153,7 +153,7 @@ class Conversation(RuleBasedStateMachine):
                 assert self.decided.get(seq) is told
 
     def teardown(self) -> None:
-        """In the end, all that is left in the log is shown, decided and acknowledged."""
+        """Check that in the end every entry of the log is shown, decided and acknowledged."""
         if not self.connected:
             self.connect()
         for _ in range(4 * len(self.log) + 4):

@@ -1,4 +1,4 @@
-"""The library for members with a real server: what becomes of messages, devices in step, history."""
+"""The client for members with a real server: messages and their states, several devices, history."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ import pytest
 
 import twotick
 from tests.client.members import Chat, chatting, fate, take, until
-from tests.client.test_sending import NOT_NAMES
+from tests.client.test_guest_sending import NOT_NAMES
 from tests.client.users import acknowledging
 from twotick.client import (
     ConnectionLost,
@@ -41,7 +41,7 @@ from twotick.exchange import Limits
 from twotick.server import Server, ServerLimits, SignUp
 from twotick.server.tls import make_certificate, server_context
 
-# Getting in
+# Joining
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ from twotick.server.tls import make_certificate, server_context
         (OutboxError, None, TwotickError),
     ],
 )
-def test_an_exception_carries_the_number_of_the_protocol(
+def test_exceptions_carry_the_error_number_of_the_protocol(
     error: type[TwotickError], code: int | None, base: type[TwotickError]
 ) -> None:
     assert error.code == code
@@ -82,7 +82,7 @@ async def test_a_member_signs_up_and_signs_in() -> None:  # rules 10.2 and 10.3
                 pass
 
 
-async def test_whoever_guesses_has_to_wait() -> None:  # rule 10.4
+async def test_repeated_wrong_passwords_have_to_wait() -> None:  # rule 10.4
     async with chatting() as chat:
         for _ in range(5):
             with pytest.raises(NotAuthenticated):
@@ -97,7 +97,7 @@ async def _guess(chat: Chat) -> None:
         pass
 
 
-async def test_a_server_may_refuse_to_sign_up_and_may_have_no_members(address: str) -> None:
+async def test_a_server_may_refuse_sign_up_or_have_no_members(address: str) -> None:
     async with chatting(sign_up=SignUp.CLOSED) as chat:
         with pytest.raises(NotAuthenticated, match="operator"):
             async with join("alice", chat.address, password="correct horse", sign_up="yes"):
@@ -108,7 +108,7 @@ async def test_a_server_may_refuse_to_sign_up_and_may_have_no_members(address: s
 
 
 @pytest.mark.parametrize("name", [*NOT_NAMES, "all"])
-async def test_a_name_that_nobody_can_have_is_refused_before_anything_is_sent(name: str) -> None:
+async def test_an_invalid_name_is_refused_before_anything_is_sent(name: str) -> None:
     with pytest.raises(MalformedName, match="letters and digits"):
         async with join(name, "127.0.0.1:1", token="t"):
             pass
@@ -130,19 +130,19 @@ async def test_a_name_that_nobody_can_have_is_refused_before_anything_is_sent(na
         {"password": "correct horse", "sign_up": "yes", "wait_for_server": True, "outbox": Path("unused")},
     ],
 )
-async def test_arguments_that_make_no_sense_are_refused_before_anything_is_sent(options: dict[str, object]) -> None:
+async def test_invalid_arguments_are_refused_before_anything_is_sent(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"cannot|give|must"):
         async with join("alice", "127.0.0.1:1", **options):  # type: ignore[arg-type]
             pass
 
 
-async def test_no_server() -> None:
+async def test_a_server_that_does_not_exist_is_unreachable() -> None:
     with pytest.raises(ServerUnreachable):
         async with join("alice", "127.0.0.1:1", token="t"):
             pass
 
 
-async def test_nothing_is_sent_over_a_connection_that_others_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_token_is_sent_over_an_unencrypted_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     came: list[bytes] = []
     gone = asyncio.Event()
 
@@ -167,7 +167,7 @@ async def test_nothing_is_sent_over_a_connection_that_others_can_read(monkeypatc
     assert came == [b""]
 
 
-async def test_a_connection_with_tls(tmp_path: Path) -> None:
+async def test_a_tls_connection(tmp_path: Path) -> None:
     certificate, key, fingerprint = make_certificate(tmp_path, ["localhost"], 1)
     known = KnownServers(tmp_path / "known_servers")
     async with chatting("alice", tls=server_context(certificate, key)) as chat:
@@ -182,7 +182,7 @@ async def test_a_connection_with_tls(tmp_path: Path) -> None:
                 pass
 
 
-# What becomes of messages
+# Messages and their states
 
 
 async def test_a_message_is_accepted_delivered_and_read() -> None:  # rule 11.6
@@ -205,7 +205,7 @@ async def test_a_message_is_accepted_delivered_and_read() -> None:  # rule 11.6
         assert alice.outbox == []
 
 
-async def test_what_the_sender_says_about_a_message_travels() -> None:  # rule 9.7
+async def test_the_senders_headers_reach_the_recipient() -> None:  # rule 9.7
     async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
         before = datetime.now(UTC) - timedelta(milliseconds=1)
         await alice.send(
@@ -245,7 +245,7 @@ async def test_what_the_sender_says_about_a_message_travels() -> None:  # rule 9
         {"expires": float("nan")},
     ],
 )
-async def test_headers_that_cannot_be_written_are_refused(options: dict[str, object]) -> None:
+async def test_invalid_headers_are_refused(options: dict[str, object]) -> None:
     async with chatting("alice") as chat, chat.join("alice") as alice:
         with pytest.raises(ValueError, match="cannot"):
             await alice.send("alice", "hello", **options)  # type: ignore[arg-type]
@@ -253,13 +253,13 @@ async def test_headers_that_cannot_be_written_are_refused(options: dict[str, obj
 
 
 @pytest.mark.parametrize("recipient", NOT_NAMES)
-async def test_nobody_can_be_sent_to_who_cannot_be(recipient: str) -> None:
+async def test_an_invalid_recipient_is_refused(recipient: str) -> None:
     async with chatting("alice") as chat, chat.join("alice") as alice:
         with pytest.raises(NotDelivered, match="is not a valid name"):
             await alice.send(recipient, "hello")
 
 
-async def test_what_a_server_would_not_take_is_refused_at_once() -> None:
+async def test_messages_beyond_the_servers_limits_are_refused_at_once() -> None:
     async with (
         chatting("alice", limits=ServerLimits(exchange=Limits(max_body=100), max_body=100)) as chat,
         chat.join("alice") as alice,
@@ -278,13 +278,13 @@ async def test_a_body_arrives_byte_for_byte(body: bytes) -> None:
         assert (await bob.receive()).body == body
 
 
-async def test_a_message_to_nobody_is_not_delivered() -> None:
+async def test_a_message_to_an_unknown_user_is_not_delivered() -> None:
     async with chatting("alice") as chat, chat.join("alice") as alice:
         with pytest.raises(NotDelivered, match="carol is not connected"):
             await alice.send("carol", "hello")
 
 
-async def test_a_guest_has_a_message_when_it_is_sent() -> None:  # rule 11.11
+async def test_a_message_to_a_guest_is_delivered_when_it_is_accepted() -> None:  # rule 11.11
     async with (
         chatting("alice") as chat,
         chat.join("alice") as alice,
@@ -295,7 +295,7 @@ async def test_a_guest_has_a_message_when_it_is_sent() -> None:  # rule 11.11
         assert [message.text for message in came] == ["hello"]
 
 
-async def test_a_message_to_everyone_is_delivered_to_everyone() -> None:  # rule 11.12
+async def test_a_message_to_all_is_delivered_to_everyone() -> None:  # rule 11.12
     async with (
         chatting("alice", "bob") as chat,
         chat.join("alice") as alice,
@@ -309,7 +309,7 @@ async def test_a_message_to_everyone_is_delivered_to_everyone() -> None:  # rule
         assert [message.text for message in came] == ["hi"]
 
 
-async def test_a_guest_sends_to_a_member() -> None:
+async def test_a_guest_can_send_to_a_member() -> None:
     async with chatting("alice") as chat, chat.join("alice") as alice, connect("carol", chat.address) as carol:
         sending = asyncio.create_task(carol.send("alice", "hello"))
         message = await alice.receive()
@@ -319,11 +319,11 @@ async def test_a_guest_sends_to_a_member() -> None:
         await sending
 
 
-async def test_messages_wait_for_those_who_are_away_and_arrive_once_and_in_order() -> None:
+async def test_messages_wait_for_a_disconnected_member_and_arrive_once_in_order() -> None:
     texts = [str(number) for number in range(300)]
     async with chatting("alice", "bob") as chat, chat.join("alice") as alice:
         async with chat.join("bob"):
-            pass  # a device is known from now on
+            pass  # from now on the server knows a device of the member
         receipts = await asyncio.gather(*(alice.send("bob", text) for text in texts))
         assert [receipt.seq for receipt in receipts] == list(range(1, 301))
         async with chat.join("bob", window=16) as bob:
@@ -374,16 +374,16 @@ async def test_only_the_first_decision_counts() -> None:
 # Acknowledging
 
 
-async def test_nothing_is_acknowledged_before_what_came_before_it() -> None:  # rule 11.3
+async def test_an_entry_is_acknowledged_only_after_all_earlier_ones() -> None:  # rule 11.3
     async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
         receipts = [await alice.send("bob", text) for text in ("one", "two", "three")]
-        own = await bob.send("alice", "in between")  # its receipts come after what bob has not decided on
+        own = await bob.send("alice", "in between")  # its receipts come after an entry that bob has not decided on
         one, two, three = [await bob.receive() for _ in range(3)]
         await take(alice, 1)
         await own.delivered()
         await three.ack()
         await two.ack()
-        await bob.history()  # the server has heard what bob had to say
+        await bob.history()  # the server has received the acknowledgement
         await alice.history()
         assert [receipt.state for receipt in receipts] == [State.ACCEPTED] * 3
         await one.ack()
@@ -429,8 +429,8 @@ async def test_the_loop_ends_when_the_client_is_closed() -> None:
             await receipt.read()
 
 
-async def test_a_program_that_only_sends_gets_all_its_receipts() -> None:
-    """More of them than the window has room for, and nobody looks at entries."""
+async def test_a_device_that_only_sends_gets_all_receipts() -> None:
+    """There are more receipts than the window allows entries, and the program takes none of them."""
     async with chatting("alice", "bob") as chat, chat.join("alice", window=2) as alice, chat.join("bob") as bob:
         receipts = await asyncio.gather(*(alice.send("bob", str(number)) for number in range(20)))
         for _ in range(20):
@@ -441,7 +441,7 @@ async def test_a_program_that_only_sends_gets_all_its_receipts() -> None:
             await receipt.read()
 
 
-async def test_read_stands_for_all_messages_before_it() -> None:  # rule 11.8
+async def test_read_applies_to_all_earlier_messages() -> None:  # rule 11.8
     async with (
         chatting("alice", "bob", "carol", devices=("laptop", "phone")) as chat,
         chat.join("alice") as alice,
@@ -465,14 +465,14 @@ async def test_read_stands_for_all_messages_before_it() -> None:  # rule 11.8
         await alice.history()
         assert (other.state, late.state) == (State.DELIVERED, State.DELIVERED)
         await messages[3].read()
-        await messages[1].read()  # was read already
+        await messages[1].read()  # is marked already
         await late.read()
 
 
 # Several devices
 
 
-async def test_devices_of_a_member_are_in_step() -> None:  # rule 11.1
+async def test_all_devices_of_a_member_receive_the_same_entries() -> None:  # rule 11.1
     async with (
         chatting("alice", "bob", devices=("laptop", "phone")) as chat,
         chat.join("alice") as laptop,
@@ -512,7 +512,7 @@ async def _until_two(me: twotick.MemberClient) -> AsyncIterator[MemberMessage]:
             return
 
 
-async def test_messages_are_all_that_whoever_iterates_over_a_client_sees() -> None:
+async def test_iterating_over_a_client_yields_messages_only() -> None:
     async with (
         chatting("alice", "bob", devices=("laptop", "phone")) as chat,
         chat.join("alice") as laptop,
@@ -530,7 +530,7 @@ async def test_messages_are_all_that_whoever_iterates_over_a_client_sees() -> No
         assert (await phone.receive()).text == "three"
 
 
-async def test_the_same_device_replaces_itself() -> None:  # rule 10.7
+async def test_a_device_that_connects_again_replaces_its_older_connection() -> None:  # rule 10.7
     async with chatting("alice") as chat, chat.join("alice") as old, chat.join("alice") as new:
         waiting = asyncio.create_task(old.receive())
         with pytest.raises(Replaced):
@@ -545,7 +545,7 @@ async def test_the_same_device_replaces_itself() -> None:  # rule 10.7
         await new.send("alice", "hello")
 
 
-async def test_whoever_waits_learns_that_the_client_has_ended() -> None:
+async def test_calls_that_wait_fail_when_the_client_ends() -> None:
     async with (
         chatting("alice", "bob", devices=("laptop", "phone")) as chat,
         chat.join("alice") as laptop,
@@ -587,7 +587,7 @@ async def test_devices_and_tokens() -> None:  # rule 10.8
         for ask in (laptop.new_token, laptop.revoke):
             with pytest.raises(ValueError, match="device"):
                 await ask("my phone")
-        for number in range(29):  # with those three that makes 32
+        for number in range(29):  # with the three above, these are 32
             await laptop.new_token(f"phone{number}")
         with pytest.raises(RequestRefused, match="too many devices"):
             await laptop.new_token("one-too-many")
@@ -599,7 +599,7 @@ async def test_devices_and_tokens() -> None:  # rule 10.8
 # Only sending
 
 
-async def test_any_number_may_only_send() -> None:  # rule 9.1
+async def test_a_member_can_have_many_connections_that_only_send() -> None:  # rule 9.1
     async with (
         chatting("alice", "bob") as chat,
         chat.join("alice") as alice,
@@ -642,7 +642,7 @@ async def test_history() -> None:  # rule 11.9
         with_bob = await alice.history("BOB")
         assert [message.text for message in with_bob] == [*(f"to bob {number}" for number in range(6)), "hello"]
         assert [message.seq for message in everything] == sorted(message.seq for message in everything)
-        assert [message.text for message in everything].count("note to self") == 2  # sent, and come
+        assert [message.text for message in everything].count("note to self") == 2  # once as sent, once as received
         assert [message.state for message in with_bob][:1] == [State.READ]
         assert with_bob[-1].state is None
         assert [(message.outgoing, message.recipient) for message in with_bob[-2:]] == [(True, "bob"), (False, "alice")]
@@ -654,12 +654,12 @@ async def test_history() -> None:  # rule 11.9
         assert [message.text for message in page] == ["to bob 3", "to bob 4"]
         assert await alice.history(since=datetime.now(UTC) + timedelta(days=1)) == []
         assert len(await alice.history(since=datetime.now(UTC) - timedelta(days=1))) == len(everything)
-        await page[0].ack()  # changes nothing
+        await page[0].ack()  # has no effect
         await with_bob[-1].read()
         assert last.text == "to bob 5"
 
 
-async def test_history_with_more_than_goes_into_one_answer() -> None:
+async def test_history_that_needs_several_answers() -> None:
     async with chatting("alice", "bob") as chat, chat.join("alice") as alice:
         large = [str(number) * (1 << 20) for number in range(6)]
         for body in large:
@@ -670,12 +670,12 @@ async def test_history_with_more_than_goes_into_one_answer() -> None:
         assert len(await alice.history("bob", limit=2000)) == 1106
 
 
-async def test_questions_may_overlap_and_be_cancelled() -> None:
+async def test_requests_can_overlap_and_be_cancelled() -> None:
     async with chatting("alice", "bob") as chat, chat.join("alice") as alice:
         for number in range(20):
             await alice.send("bob", str(number))
         cancelled = [asyncio.create_task(alice.history("bob")) for _ in range(5)]
-        await asyncio.sleep(0)  # so that they have begun
+        await asyncio.sleep(0)  # let the requests begin
         for task in cancelled:
             task.cancel()
         history, devices, token = await asyncio.gather(alice.history(), alice.devices(), alice.new_token("phone"))
@@ -685,7 +685,7 @@ async def test_questions_may_overlap_and_be_cancelled() -> None:
 # Restarts
 
 
-async def test_a_restarted_server_is_none_to_wait_for(tmp_path: Path) -> None:
+async def test_a_member_whom_a_new_server_does_not_know_is_not_reconnected(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob", folder=tmp_path / "data") as chat,
         chat.join("alice") as alice,
@@ -707,7 +707,7 @@ async def test_a_restarted_server_is_none_to_wait_for(tmp_path: Path) -> None:
         assert "before" in [message.text for message in await question]
 
 
-async def test_a_server_that_lost_its_log_is_believed() -> None:
+async def test_the_client_accepts_that_the_server_has_lost_its_log() -> None:
     chat = Chat()
     for name in ("alice", "bob"):
         chat.token(name)
@@ -722,10 +722,10 @@ async def test_a_server_that_lost_its_log_is_believed() -> None:
         fresh = Chat()
         fresh.adopt(chat)
         await fresh.start()
-        await until(lambda: bob.connected)  # what comes before is not promised to arrive (docs/guarantees.md)
+        await until(lambda: bob.connected)  # earlier messages are not guaranteed to arrive (docs/guarantees.md)
         await alice.send("bob", "four")
         assert [message.text for message in await take(bob, 1)] == ["four"]
-        await kept.ack()  # means nothing any more
+        await kept.ack()  # has no effect any more
         await kept.read()
         receipt = await alice.send("bob", "five")
         message = await bob.receive()
@@ -735,7 +735,7 @@ async def test_a_server_that_lost_its_log_is_believed() -> None:
     await fresh.stop()
 
 
-async def test_a_server_without_a_store_lets_no_member_in() -> None:
+async def test_a_server_without_a_store_has_no_members() -> None:
     server = Server(ServerLimits())
     _, port = await server.start("127.0.0.1", 0)
     with pytest.raises(TwotickError):
@@ -744,8 +744,8 @@ async def test_a_server_without_a_store_lets_no_member_in() -> None:
     await server.stop()
 
 
-async def test_what_was_read_can_be_told_by_its_number_alone() -> None:
-    """Rule 11.8, by a program that was started anew."""
+async def test_mark_read_needs_only_the_number_of_the_message() -> None:
+    """A program marks messages that it received before a restart (rule 11.8)."""
     async with chatting("alice", "bob") as chat, chat.join("bob") as bob:
         receipt = await bob.send("alice", "hello")
         async with chat.join("alice") as alice:

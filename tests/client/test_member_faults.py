@@ -1,4 +1,4 @@
-"""The library for members when something goes wrong: lost connections, lost answers, servers that misbehave."""
+"""The client for members when something fails: lost connections, lost answers, servers that misbehave."""
 
 import asyncio
 import random
@@ -44,7 +44,7 @@ HELLO = b"FORWARD bob\nContent-length: 5\nId: b1\nSeq: 1\n\nhello"
 
 
 def accepted(sent: Frame, seq: int | None = None) -> bytes:
-    """The answer that a SEND is on disk."""
+    """Return the answer that a SEND is accepted."""
     head, _ = sent
     return frame(Verb.ACCEPTED, head.name, id=head.headers[b"id"], seq=seq)
 
@@ -53,7 +53,7 @@ def accepted(sent: Frame, seq: int | None = None) -> bytes:
 
 
 async def _talk(chat: Chat, alice: MemberClient, partner: str) -> None:
-    """Everything that two members can do, once, and nothing twice."""
+    """Let two members do everything that they can do, and check that each thing happens once."""
     async with chat.join(partner) as bob:
         outgoing = await alice.queue(partner, "to bob")
         await bob.send(alice.name, "to alice")
@@ -77,7 +77,7 @@ async def _talk(chat: Chat, alice: MemberClient, partner: str) -> None:
 
 
 async def _talk_with_a_cut(chat: Chat, way: int, after: int) -> bool:
-    """Two members talk while the first connection of one breaks after some bytes; tells whether it carried as many."""
+    """Let two members talk while a connection breaks after some bytes. Return whether it carried that many."""
     me, partner = f"alice{after}", f"bob{after}"
     proxy = Proxy(chat.port)
     async with proxy.listening() as at:
@@ -88,15 +88,16 @@ async def _talk_with_a_cut(chat: Chat, way: int, after: int) -> bool:
             async with chat.join(me, at=at) as alice:
                 await _talk(chat, alice, partner)
         except ConnectionLost:
-            assert proxy.connections == 1  # it broke before it was registered, which the program is told
+            assert proxy.connections == 1  # it broke before the registration, so the join failed
             async with chat.join(me, at=at) as alice:
                 await _talk(chat, alice, partner)
         return proxy.connections > 1
 
 
+@pytest.mark.parametrize("first", [1, 2], ids=["odd", "even"])  # so that two processes can share the work
 @pytest.mark.parametrize(("way", "most"), [(0, 700), (1, 1500)], ids=["to the server", "from the server"])
-async def test_a_connection_that_breaks_at_any_byte(way: int, most: int) -> None:
-    positions = iter(range(1, most))
+async def test_the_connection_may_break_at_any_byte(way: int, most: int, first: int) -> None:
+    positions = iter(range(first, most, 2))
     over = False
 
     async def work(chat: Chat) -> None:
@@ -104,13 +105,13 @@ async def test_a_connection_that_breaks_at_any_byte(way: int, most: int) -> None
         while not over:
             over |= not await _talk_with_a_cut(chat, way, next(positions))
 
-    async with chatting(*(f"{name}{number}" for number in range(1, most) for name in ("alice", "bob"))) as chat:
+    async with chatting(*(f"{name}{number}" for number in range(first, most, 2) for name in ("alice", "bob"))) as chat:
         await asyncio.gather(*(work(chat) for _ in range(8)))
-    assert next(positions) > most // 2  # that much must be said for all that
+    assert next(positions) > most // 2  # the talk needs at least that many bytes
 
 
 class Everything:
-    """What a device of a program has seen."""
+    """Records what a device receives."""
 
     def __init__(self) -> None:
         self.texts: dict[str, list[str]] = {}
@@ -181,7 +182,7 @@ async def test_everything_arrives_once_and_in_order_on_all_devices_while_connect
                 assert len(each.texts["alice to bob"]) == 2 * count
 
 
-async def test_whoever_has_signed_up_signs_in_from_then_on() -> None:
+async def test_after_sign_up_the_client_reconnects_by_signing_in() -> None:
     async with chatting() as chat:
         proxy = Proxy(chat.port)
         async with (
@@ -193,7 +194,7 @@ async def test_whoever_has_signed_up_signs_in_from_then_on() -> None:
             assert [device.device for device in await alice.devices()] == ["main"]
 
 
-async def test_the_program_is_told_about_connections() -> None:
+async def test_on_connection_reports_connections_and_losses() -> None:
     async with chatting("alice") as chat:
         proxy = Proxy(chat.port)
         told = Connections()
@@ -207,10 +208,10 @@ async def test_the_program_is_told_about_connections() -> None:
             proxy.away = False
             await until(lambda: alice.connected)
             await until(lambda: told.told[-1] is None)
-        assert told.told[-1] is None  # to leave is not to lose
+        assert told.told[-1] is None  # leaving is not a loss
 
 
-async def test_what_the_program_does_about_connections_may_fail() -> None:
+async def test_an_exception_in_on_connection_ends_the_client() -> None:
     def fail(problem: TwotickError | None) -> None:
         if problem is not None:
             raise ValueError("out of order")
@@ -226,14 +227,14 @@ async def test_what_the_program_does_about_connections_may_fail() -> None:
                 await receipt.read()
 
 
-async def test_what_was_not_taken_comes_again() -> None:
+async def test_entries_that_were_not_taken_come_again() -> None:
     async with chatting("alice", "bob") as chat, chat.join("bob") as bob:
         proxy = Proxy(chat.port)
         async with proxy.listening() as at, chat.join("alice", at=at) as alice:
             for text in ("one", "two", "three"):
                 await bob.send("alice", text)
             taken = await alice.receive()
-            await alice.history()  # so all three are here
+            await alice.history()  # so all three have arrived
             proxy.cut()
             await until(lambda: proxy.connections == 2 and alice.connected)
             assert [message.text for message in await take(alice, 2)] == ["two", "three"]
@@ -244,7 +245,7 @@ async def test_what_was_not_taken_comes_again() -> None:
             assert (await alice.receive()).text == "four"
 
 
-async def test_a_message_that_expires_while_the_connection_is_away_is_not_shown() -> None:
+async def test_a_message_that_expires_while_the_connection_is_lost_is_dropped() -> None:
     async def first(server: Spoken) -> None:
         await server.register()
         server.write(HELLO)
@@ -276,7 +277,7 @@ async def test_a_message_that_expires_while_the_connection_is_away_is_not_shown(
 # Lost answers
 
 
-async def test_a_lost_accepted_is_asked_for_with_the_same_id() -> None:  # rule 11.7
+async def test_a_message_without_answer_is_sent_again_with_the_same_id() -> None:  # rule 11.7
     sent: list[Frame] = []
 
     async def first(server: Spoken) -> None:
@@ -312,7 +313,7 @@ async def test_a_lost_accepted_is_asked_for_with_the_same_id() -> None:  # rule 
         ([Verb.ACCEPTED, Verb.SENT, Verb.READ], State.READ),
     ],
 )
-async def test_the_server_knows_a_message_already(known: list[Verb], state: State) -> None:  # rule 11.7
+async def test_a_repeated_message_is_answered_with_what_is_known(known: list[Verb], state: State) -> None:  # rule 11.7
     async def first(server: Spoken) -> None:
         await server.register()
         await server.expect(Verb.SEND)
@@ -334,7 +335,7 @@ async def test_the_server_knows_a_message_already(known: list[Verb], state: Stat
         assert me.outbox == []
 
 
-async def test_read_stands_for_messages_whose_place_in_the_log_is_not_known() -> None:  # rules 11.7 and 11.8
+async def test_read_applies_to_messages_whose_number_is_not_known() -> None:  # rules 11.7 and 11.8
     read = asyncio.Event()
 
     async def first(server: Spoken) -> None:
@@ -360,8 +361,8 @@ async def test_read_stands_for_messages_whose_place_in_the_log_is_not_known() ->
         assert [receipt.state for receipt in receipts] == [State.READ, State.READ, State.DELIVERED]
 
 
-async def test_a_receipt_that_comes_before_its_accepted() -> None:
-    """The entries of the log come first on a new connection, and then the answers to what is sent again."""
+async def test_a_delivery_may_be_reported_before_the_acceptance() -> None:
+    """On a new connection, the entries of the log come before the answers to messages that are sent again."""
 
     async def first(server: Spoken) -> None:
         await server.register()
@@ -390,7 +391,7 @@ async def test_a_receipt_that_comes_before_its_accepted() -> None:
         assert (one.state, two.state) == (State.DELIVERED, State.FAILED)
 
 
-async def test_answers_come_in_any_order() -> None:  # rule 9.6
+async def test_answers_may_come_in_any_order() -> None:  # rule 9.6
     async def serve(server: Spoken) -> None:
         await server.register()
         sent = [await server.expect(Verb.SEND) for _ in range(5)]
@@ -404,7 +405,7 @@ async def test_answers_come_in_any_order() -> None:  # rule 9.6
         assert [receipt.state for receipt in await asyncio.gather(*sends)] == [State.ACCEPTED] * 5
 
 
-async def test_no_more_is_on_its_way_than_allowed() -> None:
+async def test_the_limits_on_unanswered_messages_hold() -> None:
     limits = MemberLimits(pipelined=3, pipelined_bytes=100)
     most: list[int] = []
 
@@ -425,7 +426,7 @@ async def test_no_more_is_on_its_way_than_allowed() -> None:
     assert most == [3, 3, 1, 1, 2]
 
 
-async def test_a_lost_refusal_is_told_again() -> None:  # rules 11.4 and 11.5
+async def test_a_lost_refusal_is_repeated() -> None:  # rules 11.4 and 11.5
     async def first(server: Spoken) -> None:
         await server.register()
         for seq in (1, 2, 3):
@@ -455,7 +456,7 @@ async def test_a_lost_refusal_is_told_again() -> None:  # rules 11.4 and 11.5
 
     async def fourth(server: Spoken) -> None:
         head, _ = await server.register(seq=4)
-        assert head.headers[b"seq"] == b"4"  # now the server has certainly heard of it
+        assert head.headers[b"seq"] == b"4"  # now the server has certainly received it
         await server.end()
 
     async with scripted(first, second, third, fourth) as address:
@@ -466,7 +467,7 @@ async def test_a_lost_refusal_is_told_again() -> None:  # rules 11.4 and 11.5
             await until(lambda: told.kinds.count(type(None)) == 4)
 
 
-async def test_what_was_read_is_told_again() -> None:
+async def test_read_positions_are_repeated_on_the_next_connection() -> None:
     async def first(server: Spoken) -> None:
         await server.register()
         server.write(HELLO)
@@ -484,7 +485,7 @@ async def test_what_was_read_is_told_again() -> None:
         await until(lambda: told.kinds.count(type(None)) == 2)
 
 
-async def test_what_was_read_is_told_once() -> None:
+async def test_a_read_position_is_sent_once() -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         server.write(HELLO + HELLO.replace(b"Seq: 1", b"Seq: 2"))
@@ -500,7 +501,7 @@ async def test_what_was_read_is_told_once() -> None:
         assert await me.devices() == []
 
 
-async def test_in_another_log_the_numbers_mean_something_else() -> None:
+async def test_numbers_of_an_older_log_are_forgotten() -> None:
     async def first(server: Spoken) -> None:
         await server.register()
         head, _ = sent = await server.expect(Verb.SEND)
@@ -529,7 +530,7 @@ async def test_in_another_log_the_numbers_mean_something_else() -> None:
         assert (other.seq, read.seq, receipt.state) == (2, 3, State.DELIVERED)
 
 
-async def test_questions_are_asked_again() -> None:
+async def test_requests_are_repeated_on_the_next_connection() -> None:
     async def first(server: Spoken) -> None:
         await server.register()
         head, _ = await server.expect(Verb.HISTORY)
@@ -561,7 +562,7 @@ async def test_questions_are_asked_again() -> None:
             await me.revoke("phone")
 
 
-async def test_whoever_only_sends_is_not_told_any_more_once_the_connection_is_lost() -> None:
+async def test_a_client_that_only_sends_gives_up_receipts_when_the_connection_is_lost() -> None:
     async def first(server: Spoken) -> None:
         head, _ = await server.register()
         assert head.headers.keys() == {b"authorization"}
@@ -583,7 +584,7 @@ async def test_whoever_only_sends_is_not_told_any_more_once_the_connection_is_lo
         await two.delivered()
 
 
-async def test_expiry_in_the_outbox() -> None:
+async def test_messages_expire_in_the_outbox() -> None:
     async def first(server: Spoken) -> None:
         await server.register()
         head, _ = await server.expect(Verb.SEND)
@@ -592,7 +593,10 @@ async def test_expiry_in_the_outbox() -> None:
     async def second(server: Spoken) -> None:
         await server.register()
         head, body = await server.expect(Verb.SEND)
-        assert (body, int(head.headers[b"expires"])) == (b"sent", 0)  # it may have been sent: only the server knows
+        assert (body, int(head.headers[b"expires"])) == (
+            b"sent",
+            0,
+        )  # it may have been sent before, so only the server knows its state
         server.write(error(102, id=head.headers[b"id"], reason=b"expired"))
         await server.end()
 
@@ -612,7 +616,7 @@ async def test_expiry_in_the_outbox() -> None:
             await sent
 
 
-async def test_a_cancelled_send_is_taken_out_of_the_outbox_unless_it_was_sent() -> None:
+async def test_a_cancelled_send_leaves_the_outbox_unless_it_was_sent() -> None:
     going = asyncio.Event()
 
     async def first(server: Spoken) -> None:
@@ -673,7 +677,7 @@ async def test_a_send_that_is_cancelled_before_its_turn_is_not_sent() -> None:
         await asyncio.gather(sends[0], sends[2])
 
 
-async def test_sends_wait_for_room_in_their_order() -> None:
+async def test_sends_wait_in_order_for_room_in_the_outbox() -> None:
     going = asyncio.Event()
 
     async def serve(server: Spoken) -> None:
@@ -697,7 +701,7 @@ async def test_sends_wait_for_room_in_their_order() -> None:
         assert [receipt.state for receipt in await asyncio.gather(*sends)] == [State.ACCEPTED] * 6
 
 
-async def test_a_client_that_ends_lets_nobody_wait_for_room() -> None:
+async def test_sends_that_wait_for_room_fail_when_the_client_ends() -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         await server.expect(Verb.SEND)
@@ -710,7 +714,7 @@ async def test_a_client_that_ends_lets_nobody_wait_for_room() -> None:
                 await send
 
 
-async def test_what_a_server_no_longer_takes_is_not_sent() -> None:
+async def test_a_message_that_the_server_no_longer_accepts_is_not_sent() -> None:
     async def first(server: Spoken) -> None:
         await server.register(max_body=100)
         await server.expect(Verb.SEND)
@@ -729,7 +733,7 @@ async def test_what_a_server_no_longer_takes_is_not_sent() -> None:
             await long.accepted()
 
 
-# Errors that pass, and errors that do not
+# Temporary and permanent errors
 
 
 async def _refuse(server: Spoken, answer: bytes) -> None:
@@ -763,7 +767,9 @@ def refusing(answer: bytes) -> Script:
         (b"REGISTERED DUPLEX alice\nSeq: 0\n\nERROR 108 x\n\n", Replaced, 108),
     ],
 )
-async def test_the_first_connection_is_refused(answer: bytes, kind: type[TwotickError], code: int | None) -> None:
+async def test_a_refused_first_connection_fails_the_join(
+    answer: bytes, kind: type[TwotickError], code: int | None
+) -> None:
     async with scripted(refusing(answer)) as address:
         with pytest.raises(kind) as refused:
             async with scripted_join(address) as me:
@@ -781,9 +787,7 @@ async def test_the_first_connection_is_refused(answer: bytes, kind: type[Twotick
     ],
 )
 @pytest.mark.parametrize("again", [True, False])
-async def test_errors_that_no_new_connection_would_mend_end_the_client(
-    answer: bytes, kind: type[TwotickError], again: bool
-) -> None:
+async def test_permanent_errors_end_the_client(answer: bytes, kind: type[TwotickError], again: bool) -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         await server.expect(Verb.SEND)
@@ -801,7 +805,7 @@ async def test_errors_that_no_new_connection_would_mend_end_the_client(
 
 
 @pytest.mark.parametrize("problem", [b"", error(107, reason=b"the server stops"), error(105, retry_after=1)])
-async def test_errors_that_pass_do_not_end_the_client(monkeypatch: pytest.MonkeyPatch, problem: bytes) -> None:
+async def test_temporary_errors_do_not_end_the_client(monkeypatch: pytest.MonkeyPatch, problem: bytes) -> None:
     waits = _record_waits(monkeypatch)
 
     async def lose(server: Spoken) -> None:
@@ -819,7 +823,7 @@ async def test_errors_that_pass_do_not_end_the_client(monkeypatch: pytest.Monkey
 
 
 def _record_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let nobody wait, and tell how long they would have."""
+    """Replace the waits of the client by a record of their seconds."""
     waits: list[float] = []
     sleep = asyncio.sleep
 
@@ -832,7 +836,7 @@ def _record_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waits
 
 
-async def test_attempts_to_connect_again_become_rarer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_wait_between_attempts_to_reconnect_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     waits = _record_waits(monkeypatch)
     limits = MemberLimits(first_wait=1.0, longest_wait=30.0)
 
@@ -856,11 +860,11 @@ async def test_attempts_to_connect_again_become_rarer(monkeypatch: pytest.Monkey
     *growing, first, asked = waits
     for wait, most in zip(growing, [1, 2, 4, 8, 16, 30, 30, 30, 30], strict=True):
         assert most / 2 <= wait <= most
-    assert 0.5 <= first <= 1  # the last connection was of use
-    assert 900 <= asked <= 932  # no longer than the protocol's longest
+    assert 0.5 <= first <= 1  # the last connection was useful, so the waits begin anew
+    assert 900 <= asked <= 932  # at most the longest wait of the protocol
 
 
-async def test_a_server_that_does_not_answer_a_registration() -> None:
+async def test_a_server_that_does_not_answer_a_registration_is_unreachable() -> None:
     async with scripted(lambda server: server.end()) as address:
         with pytest.raises(ServerUnreachable, match="does not answer"):
             async with scripted_join(address, limits=MemberLimits(timeout=0.05)):
@@ -868,7 +872,7 @@ async def test_a_server_that_does_not_answer_a_registration() -> None:
 
 
 @pytest.mark.parametrize("what", ["send", "devices"])
-async def test_a_server_that_falls_silent(what: str) -> None:
+async def test_the_client_reconnects_if_the_server_falls_silent(what: str) -> None:
     told = Connections()
 
     async def silent(server: Spoken) -> None:
@@ -916,7 +920,7 @@ async def test_a_server_that_falls_silent(what: str) -> None:
         b"\xff\xfe\n\n",
     ],
 )
-async def test_nonsense_ends_the_client(nonsense: bytes) -> None:
+async def test_malformed_frames_end_the_client(nonsense: bytes) -> None:
     async def serve(server: Spoken) -> None:
         await server.register(window=8)
         server.write(nonsense)
@@ -943,7 +947,7 @@ async def _receive_for_ever(me: MemberClient) -> None:
         b"DEVICES\nContent-length: 3\n\n[1]",
     ],
 )
-async def test_an_answer_that_makes_no_sense(answer: bytes) -> None:
+async def test_a_malformed_answer_is_a_protocol_error(answer: bytes) -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         await server.expect(Verb.DEVICES)
@@ -955,7 +959,7 @@ async def test_an_answer_that_makes_no_sense(answer: bytes) -> None:
             await me.devices()
 
 
-async def test_a_server_that_sends_entries_to_whoever_only_sends() -> None:
+async def test_entries_sent_to_a_client_that_only_sends_end_it() -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         await server.expect(Verb.SEND)
@@ -967,8 +971,8 @@ async def test_a_server_that_sends_entries_to_whoever_only_sends() -> None:
             await me.send("bob", "hello")
 
 
-async def test_what_means_nothing_is_ignored() -> None:
-    """Answers to messages of which nobody knows any more, and times that are none."""
+async def test_frames_without_effect_are_ignored() -> None:
+    """Answers to messages that the client does not know any more, and malformed times."""
 
     async def serve(server: Spoken) -> None:
         await server.register()
@@ -981,7 +985,7 @@ async def test_what_means_nothing_is_ignored() -> None:
         assert (message.time, message.id) == (None, "")
 
 
-async def test_receipts_of_other_devices_are_the_programs_to_acknowledge() -> None:
+async def test_the_program_acknowledges_receipts_of_other_devices() -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         server.write(frame(Verb.SENT, b"bob", id=b"other", seq=1))

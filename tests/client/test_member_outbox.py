@@ -1,4 +1,4 @@
-"""The outbox on disk: what is in it survives the process, and goes out once."""
+"""The outbox on disk: messages survive the process and are sent once."""
 
 import asyncio
 import signal
@@ -37,12 +37,12 @@ def file(tmp_path: Path) -> Path:
 
 
 async def fill(file: Path, *texts: str) -> list[str]:
-    """Put messages to bob into the outbox of alice, who has no connection; gives their Ids."""
+    """Put messages to bob into the outbox of alice, who has no connection, and return their Ids."""
     async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
         return [(await me.queue("bob", text, reply_to=("bob", "m1"))).id for text in texts]
 
 
-async def test_what_is_in_the_outbox_goes_out_with_the_same_ids_in_order(file: Path) -> None:
+async def test_the_outbox_is_sent_in_order_with_the_same_ids(file: Path) -> None:
     texts = [str(number) for number in range(20)]
     ids = await fill(file, *texts[:10])
     ids += await fill(file, *texts[10:])
@@ -69,8 +69,8 @@ async def test_what_is_in_the_outbox_goes_out_with_the_same_ids_in_order(file: P
             assert len(await alice.history("bob")) == 21
 
 
-async def test_what_a_program_sends_again_with_its_own_id_is_sent_once(file: Path) -> None:  # rule 11.7
-    """It keeps messages with their Ids before it sends them, and does not know after a new start what was sent."""
+async def test_a_message_that_is_sent_again_after_a_restart_arrives_once(file: Path) -> None:  # rule 11.7
+    """A program stores messages with their Ids before it sends them, and after a restart sends all of them again."""
     for _ in range(2):
         async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
             receipt = await me.queue("bob", "one", id="kept.1")
@@ -86,7 +86,7 @@ async def test_what_a_program_sends_again_with_its_own_id_is_sent_once(file: Pat
         assert len(await bob.history("alice")) == 2
 
 
-async def test_what_is_queued_survives_a_killed_process(file: Path) -> None:
+async def test_queued_messages_survive_a_killed_process(file: Path) -> None:
     program = """
 import asyncio, sys
 from pathlib import Path
@@ -121,13 +121,13 @@ asyncio.run(main())
     assert [message.text for message in messages] == [*(str(number) for number in range(len(waiting))), "end"]
 
 
-async def test_only_its_owner_can_read_it(file: Path) -> None:
+async def test_only_its_owner_can_read_the_outbox(file: Path) -> None:
     await fill(file, "secret")
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert {stat.S_IMODE(each.stat().st_mode) for each in file.parent.iterdir()} == {0o600}
 
 
-async def test_what_was_accepted_or_failed_is_not_sent_again(file: Path) -> None:
+async def test_accepted_and_failed_messages_are_not_sent_again(file: Path) -> None:
     await fill(file, "accepted", "failed", "lost")
 
     async def serve(server: Spoken) -> None:
@@ -157,7 +157,7 @@ async def test_what_was_accepted_or_failed_is_not_sent_again(file: Path) -> None
 
 async def test_a_cancelled_send_is_not_in_the_outbox(file: Path) -> None:
     async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
-        for turns in range(20):  # cancelled before, while and after it is written
+        for turns in range(20):  # cancelled before, during and after the write
             sending = asyncio.create_task(me.send("bob", "hello"))
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -170,7 +170,7 @@ async def test_a_cancelled_send_is_not_in_the_outbox(file: Path) -> None:
         assert [receipt.id for receipt in me.outbox] == [kept.id]
 
 
-async def test_messages_expire_in_it(file: Path) -> None:
+async def test_messages_expire_in_an_outbox_on_disk(file: Path) -> None:
     async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
         with pytest.raises(NotDelivered, match="expired before it could be sent"):
             await me.send("bob", "now or never", expires=0.01)
@@ -178,7 +178,7 @@ async def test_messages_expire_in_it(file: Path) -> None:
 
 
 @pytest.mark.parametrize("wait", [True, False])
-async def test_waiting_for_the_server(file: Path, wait: bool) -> None:
+async def test_wait_for_server_keeps_trying(file: Path, wait: bool) -> None:
     told = Connections()
     if not wait:
         with pytest.raises(ServerUnreachable):
@@ -200,14 +200,14 @@ async def test_waiting_for_the_server(file: Path, wait: bool) -> None:
             assert told.told[-1] is None
 
 
-async def test_a_wrong_token_is_none_to_wait_for(file: Path) -> None:
+async def test_wait_for_server_does_not_wait_with_a_wrong_token(file: Path) -> None:
     async with scripted(refusing(error(104))) as address:
         with pytest.raises(NotAuthenticated):
             async with scripted_join(address, outbox=file, wait_for_server=True):
                 pass
 
 
-async def test_it_belongs_to_one_program_and_one_member(file: Path) -> None:
+async def test_an_outbox_belongs_to_one_program_and_one_member(file: Path) -> None:
     await fill(file, "hello")
     async with scripted_join(NOBODY, outbox=file, wait_for_server=True) as me:
         with pytest.raises(OutboxError, match="another program uses the outbox"):
@@ -220,7 +220,7 @@ async def test_it_belongs_to_one_program_and_one_member(file: Path) -> None:
                 pass
 
 
-async def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
+async def test_an_outbox_file_that_cannot_be_used(tmp_path: Path) -> None:
     other = tmp_path / "notes.txt"
     other.write_text("something else, and longer than the head of a database " * 10)
     for file in (tmp_path, other, other / "below"):
@@ -229,15 +229,15 @@ async def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
     assert other.read_text().startswith("something else")
 
 
-async def test_a_full_disk(file: Path) -> None:
-    """A message that is not on disk is not queued; the others are, and the client goes on when there is room."""
+async def test_a_full_disk_fails_only_the_message_that_does_not_fit(file: Path) -> None:
+    """A message that cannot be stored is not queued. Others are, and the client continues when there is room."""
 
     def set_pages(me: MemberClient, pages: int) -> None:
-        disk = me._session.outbox._disk  # type: ignore[reportPrivateUsage] # as if the disk were that small
+        disk = me._session.outbox._disk  # type: ignore[reportPrivateUsage] # simulates a small disk
         assert isinstance(disk, sqlite3.Connection)
         disk.execute(f"PRAGMA max_page_count = {pages}")
 
-    limits = MemberLimits(outbox_bytes=250_000)  # what is not queued takes no room
+    limits = MemberLimits(outbox_bytes=250_000)  # messages that are not queued take no room
     async with scripted_join(NOBODY, outbox=file, wait_for_server=True, limits=limits) as me:
         first = await me.queue("bob", "small")
         set_pages(me, 10)
@@ -252,9 +252,9 @@ async def test_a_full_disk(file: Path) -> None:
         assert [receipt.id for receipt in me.outbox] == [first.id, second.id]
 
 
-async def test_what_cannot_be_taken_out_is_told(file: Path) -> None:
+async def test_closing_fails_if_removals_cannot_be_written(file: Path) -> None:
     async def send_and_break(me: MemberClient) -> None:
-        disk = me._session.outbox._disk  # type: ignore[reportPrivateUsage] # as if the disk were gone
+        disk = me._session.outbox._disk  # type: ignore[reportPrivateUsage] # simulates a disk that is gone
         assert disk is not None
         receipt = await me.queue("bob", "two")
         disk.execute("PRAGMA query_only = ON")
@@ -270,7 +270,7 @@ async def test_what_cannot_be_taken_out_is_told(file: Path) -> None:
             assert [message.text for message in await take(bob, 2)] == ["two", "three"]
 
 
-async def test_nothing_is_sent_before_it_is_on_disk(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_message_is_not_sent_before_it_is_on_disk(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_disk = threading.Event()
     apply = Outbox._apply  # type: ignore[reportPrivateUsage]
 

@@ -1,4 +1,4 @@
-"""The library against servers of the classic profile that other people wrote, and servers that make no sense."""
+"""The guest client with classic servers by other authors, and with servers that send malformed frames."""
 
 import asyncio
 import socket
@@ -36,8 +36,8 @@ def classic(request: pytest.FixtureRequest) -> ClassicServer:
 
 
 @pytest.mark.parametrize("window", [1, 16])
-async def test_users_talk_through_any_server_of_the_classic_profile(classic: ClassicServer, window: int) -> None:
-    """Also if they ask for a window, which the server does not know (rule 6.4)."""
+async def test_the_client_works_with_any_classic_server(classic: ClassicServer, window: int) -> None:
+    """The client may ask for a window, which these servers do not know (rule 6.4)."""
     with serving(classic.talk) as address:
         async with (
             connect("alice", address, window=window) as alice,
@@ -52,10 +52,10 @@ async def test_users_talk_through_any_server_of_the_classic_profile(classic: Cla
             assert [message.text for message in bobs] == [f"{n}\n\n" for n in range(40) if n % 4 in (0, 3)]
             assert [message.text for message in carols] == [f"{n}\n\n" for n in range(40) if n % 4 in (2, 3)]
     assert [type(outcome) for outcome in outcomes] == [Receipt, NotDelivered, Receipt, Receipt] * 10
-    assert classic.glued == []  # one SEND at a time, whole
+    assert classic.glued == []  # each SEND came alone and complete
 
 
-async def test_a_message_that_is_rejected_is_not_delivered_through_other_servers_either() -> None:
+async def test_a_rejected_message_is_not_delivered_through_a_classic_server() -> None:
     with serving(ClassicServer().talk) as address:
         async with connect("alice", address, window=4) as alice, connect("bob", address, window=4) as bob:
             sending = asyncio.create_task(alice.send("bob", "no"))
@@ -67,7 +67,7 @@ async def test_a_message_that_is_rejected_is_not_delivered_through_other_servers
             assert (await sending).recipient == "bob"
 
 
-async def test_a_cancelled_send_holds_back_the_next_one_until_it_is_answered() -> None:
+async def test_the_next_send_waits_for_the_answer_to_a_cancelled_one() -> None:
     classic = ClassicServer()
     with serving(classic.talk) as address:
         async with connect("alice", address, window=4) as alice, connect("bob", address) as bob:
@@ -83,8 +83,8 @@ async def test_a_cancelled_send_holds_back_the_next_one_until_it_is_answered() -
     assert classic.glued == []
 
 
-async def test_a_second_error_in_answer_to_a_window_is_not_taken_for_another_answer() -> None:
-    """A server that reads line by line answers the header as if it were a frame."""
+async def test_a_second_error_after_a_window_request_is_ignored() -> None:
+    """A server that reads line by line answers the header as if it were a frame of its own."""
 
     def answer(frame: bytes) -> bytes:
         return b"ERROR 101 x\n\nERROR 103 x\n\n" if b"Window" in frame else registered(frame)
@@ -97,14 +97,14 @@ async def test_a_second_error_in_answer_to_a_window_is_not_taken_for_another_ans
             receiving.cancel()
 
 
-async def test_an_answer_with_a_body_is_an_answer() -> None:  # rule 3.1
+async def test_the_body_of_an_answer_is_ignored() -> None:  # rule 3.1
     with serving(registering(lambda _: b"SEND bob\nContent-length: 5\n\nthere")) as address:
         async with connect("alice", address) as alice:
             assert (await alice.send("bob", "hello")).recipient == "bob"
             assert (await alice.send("bob", "hello")).recipient == "bob"
 
 
-# Nonsense
+# Malformed frames
 
 NONSENSE = {
     "bytes": b"\x00\xff\x1b[2J\n\n",
@@ -118,7 +118,7 @@ NONSENSE = {
 
 
 async def use(address: str, *, window: int, limit: float = 5.0) -> None:
-    """Connect, send, and wait for a message, as one program."""
+    """Connect, send, and wait for a message."""
     async with connect("alice", address, window=window, timeout=limit, answer_timeout=limit) as alice:
         await alice.send("bob", "hello")
         await alice.receive()
@@ -127,7 +127,7 @@ async def use(address: str, *, window: int, limit: float = 5.0) -> None:
 @pytest.mark.parametrize("window", [1, 16])
 @pytest.mark.parametrize("moment", [b"TOSEND", b"TORECV", b"SEND bob"])
 @pytest.mark.parametrize("nonsense", NONSENSE)
-async def test_nonsense_is_a_protocol_error(window: int, moment: bytes, nonsense: str) -> None:
+async def test_a_malformed_frame_is_a_protocol_error(window: int, moment: bytes, nonsense: str) -> None:
     def answer(frame: bytes) -> bytes:
         return NONSENSE[nonsense] if moment in frame else registered(frame)
 
@@ -136,7 +136,7 @@ async def test_nonsense_is_a_protocol_error(window: int, moment: bytes, nonsense
 
 
 @pytest.mark.parametrize("nonsense", [each for each in NONSENSE if "error" not in each])
-async def test_nonsense_in_place_of_a_message_is_answered_103(nonsense: str) -> None:  # rule 2.8
+async def test_a_malformed_frame_in_place_of_a_message_is_answered_103(nonsense: str) -> None:  # rule 2.8
     answers: list[bytes] = []
     answered = threading.Event()
 
@@ -159,7 +159,7 @@ async def test_nonsense_in_place_of_a_message_is_answered_103(nonsense: str) -> 
 
 
 @pytest.mark.parametrize("granted", [b"", b"0", b"1", b"-2", b"x", b"\xb2", b"9" * 5000])
-async def test_a_window_that_makes_no_sense_is_none(granted: bytes) -> None:
+async def test_a_malformed_window_is_ignored(granted: bytes) -> None:
     def answer(frame: bytes) -> bytes:
         return registered(frame).replace(b"\n\n", b"\nWindow: " + granted + b"\n\n")
 
@@ -170,7 +170,7 @@ async def test_a_window_that_makes_no_sense_is_none(granted: bytes) -> None:
 
 @pytest.mark.parametrize("window", [1, 16])
 @pytest.mark.parametrize("moment", [b"TOSEND", b"TORECV", b"SEND bob"])
-async def test_a_server_that_closes_is_a_lost_connection(window: int, moment: bytes) -> None:
+async def test_a_connection_that_the_server_closes_is_lost(window: int, moment: bytes) -> None:
     with (
         serving(answering(lambda frame: None if moment in frame else registered(frame))) as address,
         pytest.raises(ConnectionLost),
@@ -180,7 +180,7 @@ async def test_a_server_that_closes_is_a_lost_connection(window: int, moment: by
 
 @pytest.mark.parametrize("window", [1, 16])
 @pytest.mark.parametrize("moment", [b"TOSEND", b"TORECV", b"SEND bob"])
-async def test_a_server_that_says_nothing_is_given_up(window: int, moment: bytes) -> None:
+async def test_a_server_that_never_answers_is_unreachable(window: int, moment: bytes) -> None:
     with (
         serving(answering(lambda frame: b"" if moment in frame else registered(frame))) as address,
         pytest.raises(ConnectionLost) as lost,
@@ -194,7 +194,7 @@ async def test_a_server_that_says_nothing_is_given_up(window: int, moment: bytes
     "more",
     [b"ERROR 103 x\n\n", b"SEND bob\n\n", b"RECEIVED bob\n\n", b"REGISTERED TOSEND alice\n\n", b"\xff\n\n"],
 )
-async def test_more_than_the_answer_to_a_registration_is_a_protocol_error(moment: bytes, more: bytes) -> None:
+async def test_a_second_answer_to_a_registration_is_a_protocol_error(moment: bytes, more: bytes) -> None:
     def answer(frame: bytes) -> bytes:
         return registered(frame) + (more if moment in frame else b"")
 
@@ -216,9 +216,7 @@ async def test_more_than_the_answer_to_a_registration_is_a_protocol_error(moment
         (b"ERROR 102 Nobody\xff there\n\n", NotDelivered),
     ],
 )
-async def test_only_the_answer_to_a_send_says_that_it_was_delivered(
-    answer: bytes, expected: type[TwotickError]
-) -> None:
+async def test_only_the_answer_to_a_send_confirms_its_delivery(answer: bytes, expected: type[TwotickError]) -> None:
     with serving(registering(lambda _: answer)) as address:
         async with connect("alice", address) as alice:
             with pytest.raises(expected):
@@ -226,7 +224,7 @@ async def test_only_the_answer_to_a_send_says_that_it_was_delivered(
 
 
 @pytest.mark.parametrize("sends", [1, 2])
-async def test_an_answer_that_nobody_asked_for_is_a_protocol_error(sends: int) -> None:
+async def test_an_unexpected_answer_is_a_protocol_error(sends: int) -> None:
     with serving(registering(lambda _: b"SEND bob\n\nSEND bob\n\n")) as address:
         async with connect("alice", address) as alice:
             outcomes = await asyncio.gather(
@@ -239,7 +237,7 @@ async def test_an_answer_that_nobody_asked_for_is_a_protocol_error(sends: int) -
                 await alice.receive()
 
 
-async def test_a_server_that_cuts_a_message_short_is_a_lost_connection() -> None:
+async def test_a_message_that_is_cut_short_is_a_lost_connection() -> None:
     def talk(connection: socket.socket) -> None:
         frame = read_frame(connection)
         connection.sendall(registered(frame))

@@ -1,4 +1,4 @@
-"""Rooms, changes, search, conversations, presence and files: the library with a real server and three devices."""
+"""Rooms, edits, search, conversations, presence and files, with a real server and three devices."""
 
 import hashlib
 import os
@@ -39,7 +39,7 @@ class Talk(NamedTuple):
 
 @pytest.fixture
 async def talk(tmp_path: Path) -> AsyncIterator[Talk]:
-    """A server with a disk, since others take no files and find nothing."""
+    """Start a server with a disk, because a server without one accepts no files and has no search."""
     async with (
         chatting("alice", "bob", "carol", devices=("laptop", "phone"), folder=tmp_path / "data") as chat,
         chat.join("alice") as laptop,
@@ -50,7 +50,7 @@ async def talk(tmp_path: Path) -> AsyncIterator[Talk]:
 
 
 async def in_team(talk: Talk) -> None:
-    """All three are in a room, and have heard so."""
+    """Let all three devices join a room, and wait until each knows of it."""
     await talk.laptop.create_room("#team", public=True)
     await talk.bob.join_room("#team")
     for me, count in ((talk.laptop, 2), (talk.phone, 2), (talk.bob, 1)):
@@ -59,7 +59,7 @@ async def in_team(talk: Talk) -> None:
 
 
 async def next_of(me: MemberClient, *kinds: type[Entry]) -> Entry:
-    """The next entry of a kind; what comes before is acknowledged."""
+    """Return the next entry of a type, and acknowledge the entries before it."""
     entries = me.entries()
     async for entry in entries:
         if isinstance(entry, kinds):
@@ -70,7 +70,7 @@ async def next_of(me: MemberClient, *kinds: type[Entry]) -> Entry:
 
 
 async def message_of(me: MemberClient) -> MemberMessage:
-    """The next message, whatever it does."""
+    """Return the next message, also if it is an edit, a reaction or an event."""
     entry = await next_of(me, MemberMessage)
     assert isinstance(entry, MemberMessage)
     return entry
@@ -83,7 +83,7 @@ def told(message: MemberMessage) -> tuple[str, str, str, bool]:
 # Rooms (section 12)
 
 
-async def test_what_is_said_in_a_room_reaches_all_its_members_on_all_their_devices(talk: Talk) -> None:
+async def test_a_message_to_a_room_reaches_all_members_on_all_devices(talk: Talk) -> None:
     await in_team(talk)
     receipt = await talk.laptop.send("#TEAM", "hello @bob")
     assert (receipt.state, receipt.place, receipt.of, receipt.have) == (State.ACCEPTED, 3, 1, 0)
@@ -110,7 +110,7 @@ async def test_what_is_said_in_a_room_reaches_all_its_members_on_all_their_devic
     await answer.delivered()
 
 
-async def test_reading_a_room_is_told_to_ones_own_devices(talk: Talk) -> None:  # rule 12.9
+async def test_reading_a_room_is_reported_to_the_members_other_devices(talk: Talk) -> None:  # rule 12.9
     await in_team(talk)
     await talk.bob.send("#team", "hello")
     message = await talk.laptop.receive()
@@ -121,7 +121,7 @@ async def test_reading_a_room_is_told_to_ones_own_devices(talk: Talk) -> None:  
     assert (event.sender, event.up_to) == ("#team", message.seq)
 
 
-async def test_progress_is_told_until_all_have_a_message(talk: Talk) -> None:  # rule 12.6
+async def test_progress_is_reported_until_all_members_have_the_message(talk: Talk) -> None:  # rule 12.6
     await in_team(talk)
     async with talk.chat.join("carol") as carol:
         await carol.join_room("#team")
@@ -138,7 +138,7 @@ async def test_progress_is_told_until_all_have_a_message(talk: Talk) -> None:  #
     assert receipt.state is State.DELIVERED
 
 
-async def test_whoever_only_sends_is_told_the_progress_as_well(talk: Talk) -> None:
+async def test_a_client_that_only_sends_receives_progress(talk: Talk) -> None:
     await in_team(talk)
     async with talk.chat.join("alice", send_only=True) as me:
         receipt = await me.send("#team", "hello")
@@ -147,7 +147,7 @@ async def test_whoever_only_sends_is_told_the_progress_as_well(talk: Talk) -> No
         assert (receipt.have, receipt.of) == (1, 1)
 
 
-async def test_what_happens_in_a_room_is_told(talk: Talk) -> None:  # rule 12.8
+async def test_events_in_a_room_reach_its_members(talk: Talk) -> None:  # rule 12.8
     laptop, bob = talk.laptop, talk.bob
     room = await laptop.create_room("#team", topic="oats")
     assert (room.name, room.public, room.role, room.members, room.topic) == ("#team", False, Role.OWNER, 1, "oats")
@@ -196,7 +196,7 @@ async def test_what_happens_in_a_room_is_told(talk: Talk) -> None:  # rule 12.8
     assert await laptop.rooms() == []
 
 
-async def test_only_what_was_said_is_for_programs_that_take_messages(talk: Talk) -> None:
+async def test_receive_skips_edits_reactions_and_events(talk: Talk) -> None:
     await in_team(talk)
     receipt = await talk.laptop.send("#team", "one")
     await talk.laptop.edit("#team", receipt.id, "two")
@@ -212,7 +212,7 @@ async def test_only_what_was_said_is_for_programs_that_take_messages(talk: Talk)
     assert texts == ["one", "three"]
 
 
-async def test_history_of_a_room(talk: Talk) -> None:  # rule 12.10
+async def test_room_history(talk: Talk) -> None:  # rule 12.10
     await in_team(talk)
     for number in range(5):
         await talk.laptop.send("#team", str(number))
@@ -226,11 +226,11 @@ async def test_history_of_a_room(talk: Talk) -> None:  # rule 12.10
         assert await carol.history("#team") == []
 
 
-# Changes (section 13)
+# Edits, reactions and deletions (section 13)
 
 
 @pytest.mark.parametrize("where", ["bob", "#team"])
-async def test_a_message_is_edited_reacted_to_and_deleted(talk: Talk, where: str) -> None:
+async def test_a_message_can_be_edited_reacted_to_and_deleted(talk: Talk, where: str) -> None:
     await in_team(talk)
     receipt = await talk.laptop.send(where, "helo")
     first = await message_of(talk.bob)
@@ -254,7 +254,7 @@ async def test_a_message_is_edited_reacted_to_and_deleted(talk: Talk, where: str
         await talk.laptop.delete(where, "no-such-message")
 
 
-async def test_a_moderator_deletes_what_others_said(talk: Talk) -> None:
+async def test_a_moderator_can_delete_messages_of_others(talk: Talk) -> None:
     await in_team(talk)
     receipt = await talk.bob.send("#team", "spam")
     await talk.laptop.delete("#team", receipt.id, "bob")
@@ -265,7 +265,7 @@ async def test_a_moderator_deletes_what_others_said(talk: Talk) -> None:
 # Conversations and search (section 14)
 
 
-async def test_words_are_found(talk: Talk) -> None:  # rule 14.5
+async def test_search_finds_words(talk: Talk) -> None:  # rule 14.5
     await in_team(talk)
     await talk.laptop.send("#team", "Wild oats are R\u00f6d")
     await talk.laptop.send("bob", "wild red oats")
@@ -286,13 +286,13 @@ async def test_words_are_found(talk: Talk) -> None:  # rule 14.5
 
 
 async def _found(me: MemberClient, query: str, count: int, peer: str | None = None) -> list[MemberMessage]:
-    """What is found, once it is as much as there is to be found: the server may take a few seconds."""
+    """Search until all expected messages are found, because the server may take a few seconds to index them."""
     while len(found := (await me.search(query, peer=peer)).messages) < count:
         pass
     return found
 
 
-async def test_a_blocked_user_is_not_heard(talk: Talk) -> None:  # rules 14.3 and 14.4
+async def test_messages_of_a_blocked_user_do_not_arrive(talk: Talk) -> None:  # rules 14.3 and 14.4
     setting = await talk.laptop.set_conversation("bob", blocked=True)
     assert (setting.muted, setting.blocked) == (False, True)
     event = (await message_of(talk.phone)).event
@@ -305,7 +305,7 @@ async def test_a_blocked_user_is_not_heard(talk: Talk) -> None:  # rules 14.3 an
     assert (stands.name, stands.muted, stands.blocked, stands.unread) == ("bob", True, False, 0)
 
 
-async def test_a_report_is_taken(talk: Talk) -> None:  # rule 17.1
+async def test_the_server_accepts_a_report(talk: Talk) -> None:  # rule 17.1
     receipt = await talk.bob.send("alice", "spam")
     await talk.laptop.report("bob", "unasked for", receipt.id)
     for _ in range(19):
@@ -317,7 +317,7 @@ async def test_a_report_is_taken(talk: Talk) -> None:  # rule 17.1
 # Presence (section 15)
 
 
-async def test_who_is_here_and_who_types(talk: Talk) -> None:
+async def test_presence_and_typing(talk: Talk) -> None:
     await in_team(talk)
     await talk.bob.status(Presence.HERE)
     seen = await talk.laptop.status(Presence.AWAY)
@@ -333,7 +333,7 @@ async def test_who_is_here_and_who_types(talk: Talk) -> None:
     assert (await talk.bob.status(shown=False)).shown is False
 
 
-async def test_presence_comes_back_with_the_connection(talk: Talk) -> None:
+async def test_presence_is_renewed_on_a_new_connection(talk: Talk) -> None:
     await in_team(talk)
     proxy = Proxy(talk.chat.port)
     await talk.laptop.status()
@@ -362,7 +362,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("where", ["bob", "#team"])
-async def test_a_file_goes_with_a_message(talk: Talk, file: Path, where: str) -> None:
+async def test_a_message_with_a_file(talk: Talk, file: Path, where: str) -> None:
     await in_team(talk)
     info = await talk.laptop.upload(file)
     receipt = await talk.laptop.send(where, "a photo", file=info)
@@ -381,7 +381,7 @@ async def test_a_file_goes_with_a_message(talk: Talk, file: Path, where: str) ->
         await talk.bob.download(info, file.with_name("gone"))
 
 
-async def test_a_file_is_sent_twice_as_two_files_and_also_by_who_only_sends(talk: Talk, file: Path) -> None:
+async def test_a_file_can_be_sent_twice_and_by_a_client_that_only_sends(talk: Talk, file: Path) -> None:
     async with talk.chat.join("alice", send_only=True) as me:
         keys = {(await _send_file(me, file)) for _ in range(3)}
     assert len(keys) == 3
@@ -396,7 +396,7 @@ async def _send_file(me: MemberClient, file: Path) -> str:
     return info.key
 
 
-async def test_a_file_is_not_for_guests(talk: Talk, file: Path) -> None:
+async def test_a_file_cannot_be_sent_to_a_guest(talk: Talk, file: Path) -> None:
     info = await talk.laptop.upload(file)
     async with acknowledging("guest", talk.chat.address):
         with pytest.raises(NotDelivered):
@@ -407,7 +407,7 @@ async def test_a_file_is_not_for_guests(talk: Talk, file: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [1000, 70_000, 200_000, 327_000])
-async def test_a_transfer_goes_on_when_connections_break(talk: Talk, file: Path, after: int) -> None:
+async def test_a_transfer_resumes_when_connections_break(talk: Talk, file: Path, after: int) -> None:
     proxy = Proxy(talk.chat.port)
     async with proxy.listening() as address:
         async with talk.chat.join("alice", "phone", at=address) as phone:

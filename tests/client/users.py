@@ -1,4 +1,4 @@
-"""Users that do the usual."""
+"""Users for the tests of the guest client."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from twotick.client import Client, Message, connect
 
 @contextlib.asynccontextmanager
 async def acknowledging(name: str, address: str, *, window: int = 1) -> AsyncGenerator[list[Message]]:
-    """A user who acknowledges all that comes, for a while; gives what came."""
+    """Connect a user who acknowledges every message, and give the list of messages that have come."""
     came: list[Message] = []
 
     async def acknowledge(client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Sending with the library: names, receipts, and what becomes of a send that fails or is cancelled."""
+"""Sending as a guest: names, receipts, sends that fail or are cancelled."""
 
 import asyncio
 import socket
@@ -23,20 +23,20 @@ from twotick.client import (
 )
 
 NOT_NAMES = ["", "al ice", "x" * 33, "send", "\u00e9", "bob\n\nSEND bob", "\x1b[2J", "\ud800", "\udcff"]
-"""Nobody can be called that (rule 4.1)."""
+"""Names that are not valid (rule 4.1)."""
 
 
 # Names
 
 
 @pytest.mark.parametrize("name", [*NOT_NAMES, "all"])
-async def test_a_name_that_nobody_can_have_is_refused_before_anything_is_sent(name: str) -> None:
+async def test_an_invalid_name_is_refused_before_anything_is_sent(name: str) -> None:
     with pytest.raises(MalformedName, match="letters and digits"):
         async with connect(name, "127.0.0.1:1"):
             pass
 
 
-async def test_a_name_that_is_taken_is_refused_until_its_owner_leaves(address: str) -> None:
+async def test_a_taken_name_is_refused_until_its_owner_leaves(address: str) -> None:
     async with connect("alice", address):
         with pytest.raises(NameTaken):
             async with connect("ALICE", address):
@@ -46,7 +46,7 @@ async def test_a_name_that_is_taken_is_refused_until_its_owner_leaves(address: s
 
 
 @pytest.mark.parametrize("window", [1, 16, 1000])
-async def test_a_refused_name_is_told_whatever_the_window(address: str, window: int) -> None:
+async def test_a_refused_name_is_reported_with_any_window(address: str, window: int) -> None:
     async with connect("alice", address):
         with pytest.raises(NameTaken):
             async with connect("alice", address, window=window):
@@ -54,7 +54,9 @@ async def test_a_refused_name_is_told_whatever_the_window(address: str, window: 
 
 
 @pytest.mark.parametrize(("wanted", "granted"), [(1, 1), (2, 2), (256, 256), (1000, 256)])
-async def test_the_window_is_what_the_server_grants(address: str, wanted: int, granted: int) -> None:  # rule 6.2
+async def test_the_client_uses_the_window_that_the_server_grants(
+    address: str, wanted: int, granted: int
+) -> None:  # rule 6.2
     async with connect("alice", address, window=wanted) as alice:
         assert alice.window == granted
 
@@ -71,7 +73,7 @@ async def test_the_window_is_what_the_server_grants(address: str, wanted: int, g
         (ServerUnreachable, None, ConnectionLost),
     ],
 )
-def test_an_exception_carries_the_number_of_the_protocol(
+def test_exceptions_carry_the_error_number_of_the_protocol(
     error: type[TwotickError], code: int | None, base: type[TwotickError]
 ) -> None:
     assert error.code == code
@@ -82,7 +84,7 @@ def test_an_exception_carries_the_number_of_the_protocol(
 
 
 @pytest.mark.parametrize("window", [1, 8])
-async def test_a_receipt_says_that_the_recipient_has_the_message(address: str, window: int) -> None:
+async def test_a_receipt_means_that_the_recipient_has_the_message(address: str, window: int) -> None:
     async with connect("alice", address, window=window) as alice, acknowledging("bob", address, window=window) as came:
         receipt = await alice.send("BOB", "hello")
         assert [(message.sender, message.body) for message in came] == [("alice", b"hello")]
@@ -106,7 +108,7 @@ async def test_text_travels_as_utf_8(address: str) -> None:
         assert [message.text for message in came] == ["gr\u00fc\u00dfe \u2713", "\ufffd?"]
 
 
-async def test_a_message_to_everyone_arrives_at_everyone_else(address: str) -> None:  # rule 5.9
+async def test_a_message_to_all_reaches_everyone_else(address: str) -> None:  # rule 5.9
     async with (
         connect("alice", address) as alice,
         acknowledging("bob", address) as bobs,
@@ -117,14 +119,14 @@ async def test_a_message_to_everyone_arrives_at_everyone_else(address: str) -> N
     assert receipt.recipient == "all"
 
 
-async def test_a_user_may_send_to_himself(address: str) -> None:
+async def test_a_user_can_send_to_their_own_name(address: str) -> None:
     async with connect("alice", address) as alice:
         sending = asyncio.create_task(alice.send("alice", "note"))
         await (await alice.receive()).ack()
         assert (await sending).recipient == "alice"
 
 
-async def test_who_is_not_connected_has_nothing_delivered(address: str) -> None:  # rule 5.7
+async def test_a_message_to_a_user_who_is_not_connected_fails(address: str) -> None:  # rule 5.7
     async with connect("alice", address) as alice, acknowledging("bob", address):
         with pytest.raises(NotDelivered, match="not connected"):
             await alice.send("carol", "hello")
@@ -132,7 +134,7 @@ async def test_who_is_not_connected_has_nothing_delivered(address: str) -> None:
 
 
 @pytest.mark.parametrize("recipient", NOT_NAMES)
-async def test_nothing_is_sent_to_a_name_that_nobody_can_have(address: str, recipient: str) -> None:
+async def test_nothing_is_sent_to_an_invalid_name(address: str, recipient: str) -> None:
     async with connect("alice", address) as alice, acknowledging("bob", address):
         with pytest.raises(NotDelivered, match="is not a valid name"):
             await alice.send(recipient, "hello")
@@ -168,7 +170,7 @@ async def test_many_sends_at_once_each_get_their_own_answer_in_order(address: st
     assert all(isinstance(outcome, NotDelivered) for outcome in outcomes[1::2])
 
 
-async def test_a_program_that_is_not_asynchronous_sends_too(address: str) -> None:
+async def test_send_works_without_asyncio(address: str) -> None:
     async with acknowledging("bob", address) as came:
         receipt = await asyncio.to_thread(twotick.send, "bob", "hello", sender="alice", server=address)
         assert [(message.sender, message.text) for message in came] == [("alice", "hello")]
@@ -181,7 +183,9 @@ async def test_a_program_that_is_not_asynchronous_sends_too(address: str) -> Non
 
 
 @pytest.mark.parametrize("window", [1, 2])
-async def test_a_cancelled_send_leaves_its_answer_to_no_other(address: str, window: int) -> None:  # rule 5.5
+async def test_the_answer_to_a_cancelled_send_is_not_mistaken_for_another(
+    address: str, window: int
+) -> None:  # rule 5.5
     async with connect("alice", address, window=window) as alice, connect("bob", address) as bob:
         first = asyncio.create_task(alice.send("bob", "first"))
         message = await bob.receive()
@@ -203,7 +207,7 @@ async def test_a_send_that_is_cancelled_before_its_turn_is_never_sent(address: s
         message = await bob.receive()
         waiting = asyncio.create_task(alice.send("bob", "never"))
         third = asyncio.create_task(alice.send("bob", "third"))
-        await asyncio.sleep(0)  # lets both begin to wait for their turn
+        await asyncio.sleep(0)  # both calls begin to wait for their turn
         waiting.cancel()
         await message.ack()
         await first
@@ -213,7 +217,7 @@ async def test_a_send_that_is_cancelled_before_its_turn_is_never_sent(address: s
         await third
 
 
-async def test_a_send_that_is_given_up_after_a_while_disturbs_nothing(address: str) -> None:
+async def test_a_send_that_times_out_in_the_program_disturbs_no_other(address: str) -> None:
     async with connect("alice", address) as alice, connect("bob", address) as bob:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(alice.send("bob", "first"), 0.01)
@@ -228,8 +232,8 @@ async def test_a_send_that_is_given_up_after_a_while_disturbs_nothing(address: s
 
 
 @pytest.mark.parametrize("side", [b"TOSEND", b"TORECV"])
-async def test_losing_either_connection_tells_everyone_who_waits(side: bytes) -> None:
-    """The server closes one connection as soon as a SEND has come on the other."""
+async def test_losing_either_connection_fails_every_call_that_waits(side: bytes) -> None:
+    """The server closes one connection as soon as a SEND has arrived on the other."""
     sent = threading.Event()
 
     def talk(connection: socket.socket) -> None:
@@ -258,7 +262,7 @@ async def test_losing_either_connection_tells_everyone_who_waits(side: bytes) ->
                 await alice.receive()
 
 
-async def test_an_answer_that_does_not_come_in_time_is_a_lost_connection() -> None:
+async def test_an_overdue_answer_is_a_lost_connection() -> None:
     with serving(registering(lambda _: b"")) as address:
         async with connect("alice", address, answer_timeout=0.05) as alice:
             with pytest.raises(ConnectionLost, match=r"did not answer within 0\.05 s"):
@@ -267,24 +271,24 @@ async def test_an_answer_that_does_not_come_in_time_is_a_lost_connection() -> No
                 await alice.receive()
 
 
-async def test_time_limits_are_kept_for_every_send() -> None:
+async def test_every_send_has_a_time_limit() -> None:
     answers = iter([b"SEND bob\n\n", b""])
     with serving(registering(lambda _: next(answers))) as address:
         async with connect("alice", address, answer_timeout=0.1) as alice:
             await alice.send("bob", "hello")
-            await asyncio.sleep(0.05)  # some of what the first send had, so that the second one has more left
+            await asyncio.sleep(0.05)  # part of the time of the first send, so that the second one has more left
             with pytest.raises(ConnectionLost):
                 await alice.send("bob", "hello")
 
 
-async def test_time_limits_count_from_each_send(address: str) -> None:
+async def test_the_time_limit_of_each_send_starts_with_it(address: str) -> None:
     async with connect("alice", address, answer_timeout=0.5) as alice, acknowledging("bob", address):
         end = asyncio.get_running_loop().time() + 0.6
         while asyncio.get_running_loop().time() < end:
             await alice.send("bob", "hello")
 
 
-async def test_closing_the_client_ends_what_waits(address: str) -> None:
+async def test_closing_the_client_fails_calls_that_wait(address: str) -> None:
     async with connect("alice", address) as alice, connect("bob", address) as bob:
         sending = asyncio.create_task(alice.send("bob", "hello"))
         await bob.receive()
@@ -295,7 +299,8 @@ async def test_closing_the_client_ends_what_waits(address: str) -> None:
             await alice.send("bob", "hello")
 
 
-async def test_leaving_does_not_wait_for_a_server_that_does_not_read() -> None:
+async def test_closing_does_not_wait_for_a_server_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twotick.client.link._LINGER", 0.05)
     left = threading.Event()
 
     def talk(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""What the library asks about rooms, conversations and presence, and makes of the answers of a scripted server."""
+"""Requests about rooms, conversations and presence, with the answers of a scripted server."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def ident_of(asked: Frame) -> bytes:
 
 
 def listing(asked: Frame, objects: Any, shown: bytes | None = None) -> bytes:
-    """A list in answer to a question."""
+    """Return an answer with a list."""
     head, _ = asked
     return frame(head.verb, head.name, json.dumps(objects).encode(), id=ident_of(asked), shown=shown)
 
@@ -66,7 +66,7 @@ ABOUT_ROOMS: list[tuple[Ask, str, dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("ask", "start", "headers"), ABOUT_ROOMS)
-async def test_what_is_asked_about_a_room(ask: Ask, start: str, headers: dict[str, str]) -> None:  # rule 12.2
+async def test_room_requests(ask: Ask, start: str, headers: dict[str, str]) -> None:  # rule 12.2
     async def serve(server: Spoken) -> None:
         await server.register()
         head, body = await server.expect(Verb.ROOM)
@@ -106,7 +106,7 @@ SENSELESS: list[Ask] = [
 
 
 @pytest.mark.parametrize("ask", SENSELESS)
-async def test_what_makes_no_sense_is_not_asked(ask: Ask) -> None:
+async def test_invalid_arguments_are_not_sent(ask: Ask) -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         with pytest.raises(EOFError):
@@ -117,7 +117,7 @@ async def test_what_makes_no_sense_is_not_asked(ask: Ask) -> None:
             await ask(me)
 
 
-async def test_lists() -> None:  # rules 12.3, 12.7 and 14.1
+async def test_list_requests() -> None:  # rules 12.3, 12.7 and 14.1
     async def serve(server: Spoken) -> None:
         await server.register()
         server.write(listing(await server.expect(Verb.ROOMS), [ROOM, {**ROOM, "name": "#b", "invited": True}]))
@@ -145,7 +145,7 @@ async def test_lists() -> None:  # rules 12.3, 12.7 and 14.1
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[1]", b"[{}]", b"[", b'[{"name": "#a", "role": "king"}]', b"[" * 100_000])
-async def test_a_list_that_makes_no_sense(body: bytes) -> None:
+async def test_a_malformed_list_is_a_protocol_error(body: bytes) -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         for verb in (Verb.ROOMS, Verb.ROOM, Verb.RECEIPTS, Verb.CONVERSATIONS, Verb.STATUS):
@@ -160,7 +160,7 @@ async def test_a_list_that_makes_no_sense(body: bytes) -> None:
                 await asking
 
 
-async def test_a_refused_question_says_why_and_only_its_asker_is_told() -> None:
+async def test_a_refused_request_fails_with_the_reason_and_no_other_does() -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         first = await server.expect(Verb.ROOM)
@@ -177,7 +177,7 @@ async def test_a_refused_question_says_why_and_only_its_asker_is_told() -> None:
         assert await rooms == []
 
 
-async def test_what_changes_something_is_not_asked_twice() -> None:
+async def test_a_request_that_changes_something_is_not_repeated() -> None:
     async def break_off(server: Spoken) -> None:
         await server.register()
         await server.expect(Verb.ROOM)
@@ -197,7 +197,7 @@ async def test_what_changes_something_is_not_asked_twice() -> None:
         assert [room.name for room in await rooms] == ["#team"]
 
 
-async def test_what_changes_something_waits_for_a_connection() -> None:
+async def test_a_request_that_changes_something_waits_for_a_connection() -> None:
     go = asyncio.Event()
 
     async def break_off(server: Spoken) -> None:
@@ -217,7 +217,7 @@ async def test_what_changes_something_waits_for_a_connection() -> None:
         assert (await creating).role is Role.OWNER
 
 
-async def test_search() -> None:  # rule 14.5
+async def test_search_requests() -> None:  # rule 14.5
     async def serve(server: Spoken) -> None:
         await server.register()
         head, body = asked = await server.expect(Verb.SEARCH)
@@ -242,7 +242,7 @@ async def test_search() -> None:  # rule 14.5
         assert (last.messages, last.before) == ([], None)
 
 
-async def test_history_of_a_room_is_by_places() -> None:  # rule 12.10
+async def test_room_history_is_paged_by_place() -> None:  # rule 12.10
     async def serve(server: Spoken) -> None:
         await server.register()
         for before, places in ((None, (4, 5)), (b"4", (1, 2))):
@@ -259,7 +259,7 @@ async def test_history_of_a_room_is_by_places() -> None:  # rule 12.10
         assert [message.place for message in await me.history("#team")] == [1, 2, 4, 5]
 
 
-async def test_settings_of_a_conversation() -> None:  # rule 14.3
+async def test_conversation_settings() -> None:  # rule 14.3
     async def serve(server: Spoken) -> None:
         await server.register()
         head, _ = asked = await server.expect(Verb.CONVERSATION)
@@ -272,7 +272,7 @@ async def test_settings_of_a_conversation() -> None:  # rule 14.3
         assert (setting.muted, setting.blocked) == (True, False)
 
 
-async def test_a_report() -> None:  # rule 17.1
+async def test_a_report_request() -> None:  # rule 17.1
     async def serve(server: Spoken) -> None:
         await server.register()
         head, body = asked = await server.expect(Verb.REPORT)
@@ -291,7 +291,7 @@ async def test_a_report() -> None:  # rule 17.1
 # Presence (section 15)
 
 
-async def test_presence_is_told_and_told_again_on_the_next_connection() -> None:
+async def test_presence_is_repeated_on_the_next_connection() -> None:
     lost = asyncio.Event()
 
     async def first(server: Spoken) -> None:
@@ -330,7 +330,7 @@ async def test_presence_is_told_and_told_again_on_the_next_connection() -> None:
         await entries.aclose()
 
 
-async def test_only_the_last_news_of_somebody_waits_for_the_program_and_not_before_messages() -> None:
+async def test_only_the_latest_event_about_a_user_waits_and_entries_come_first() -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         for state in (b"here", b"gone", b"away"):
@@ -355,7 +355,7 @@ async def test_only_the_last_news_of_somebody_waits_for_the_program_and_not_befo
         await entries.aclose()
 
 
-async def test_nonsense_about_presence_on_a_later_connection_ends_the_client() -> None:
+async def test_a_malformed_presence_list_on_a_later_connection_ends_the_client() -> None:
     async def first(server: Spoken) -> None:
         await server.register()
         server.write(listing(await server.expect(Verb.STATUS), []))
@@ -372,7 +372,7 @@ async def test_nonsense_about_presence_on_a_later_connection_ends_the_client() -
 
 
 @pytest.mark.parametrize("nonsense", [b"STATUS bob\nState: asleep\n\n", b"STATUS bob\n\n"])
-async def test_a_state_that_is_none_ends_the_client(nonsense: bytes) -> None:
+async def test_an_unknown_presence_ends_the_client(nonsense: bytes) -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         server.write(nonsense)
@@ -387,7 +387,7 @@ async def test_a_state_that_is_none_ends_the_client(nonsense: bytes) -> None:
 # Messages to rooms
 
 
-async def test_a_receipt_tells_how_many_have_a_message() -> None:  # rules 12.5 and 12.6
+async def test_a_receipt_reports_how_many_members_have_the_message() -> None:  # rules 12.5 and 12.6
     step = asyncio.Event()
 
     async def serve(server: Spoken) -> None:
@@ -403,7 +403,7 @@ async def test_a_receipt_tells_how_many_have_a_message() -> None:  # rules 12.5 
         await step.wait()
         server.write(frame(Verb.SENT, b"#team", id=ident, seq=13))
         await server.expect(Verb.RECEIVED)
-        server.write(frame(Verb.SENT, b"#team", id=ident, have=1, of=3))  # too late: nobody is misled
+        server.write(frame(Verb.SENT, b"#team", id=ident, have=1, of=3))  # too late, and without effect
         await server.end()
 
     async with scripted(serve) as address, scripted_join(address) as me:
@@ -422,7 +422,7 @@ async def test_a_receipt_tells_how_many_have_a_message() -> None:  # rules 12.5 
         assert [each async for each in receipt.progress()] == [(3, 3)]
 
 
-async def test_the_progress_of_a_message_from_elsewhere_is_told_until_all_have_it() -> None:
+async def test_progress_of_a_message_from_another_device_is_an_event() -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         server.write(frame(Verb.SENT, b"#team", id=b"m1", have=1, of=3))
@@ -445,7 +445,7 @@ async def test_the_progress_of_a_message_from_elsewhere_is_told_until_all_have_i
         await entries.aclose()
 
 
-async def test_nobody_tells_the_progress_when_the_client_has_ended() -> None:
+async def test_progress_fails_when_the_client_ends() -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         head, _ = await server.expect(Verb.SEND)
@@ -459,10 +459,10 @@ async def test_nobody_tells_the_progress_when_the_client_has_ended() -> None:
             _ = [each async for each in receipt.progress()]
 
 
-# Ids that the program makes
+# Ids that the program chooses
 
 
-async def test_a_message_with_an_id_of_the_programs_own_is_sent_once() -> None:
+async def test_a_message_with_an_id_from_the_program_is_sent_once() -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         head, _ = await server.expect(Verb.SEND)
@@ -480,11 +480,11 @@ async def test_a_message_with_an_id_of_the_programs_own_is_sent_once() -> None:
         first = await me.queue("bob", "hello", id="mine.1")
         assert await me.queue("bob", "hello", id="mine.1") is first
         await me.send("bob", "hello", id="mine.2")
-        await first.delivered()  # acknowledged without the program
+        await first.delivered()  # the client acknowledges it without the program
         assert await me.send("bob", "hello", id="mine.1") is first
 
 
-async def test_a_message_that_failed_may_be_sent_again_with_its_id() -> None:
+async def test_a_failed_message_can_be_sent_again_with_its_id() -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
         for answer in (error(102, id=b"m1", reason=b"no"), frame(Verb.ACCEPTED, b"bob", id=b"m1", seq=1)):

@@ -1,4 +1,4 @@
-"""Receiving with the library: when a message is acknowledged, and in which order."""
+"""Receiving as a guest: when messages are acknowledged, and in which order."""
 
 import asyncio
 import socket
@@ -69,7 +69,7 @@ async def test_a_rejected_message_is_not_delivered_and_the_next_one_is(address: 
         taking.cancel()
 
 
-async def test_messages_are_answered_in_their_order_whatever_the_order_of_deciding(address: str) -> None:  # rule 6.3
+async def test_messages_are_answered_in_order_whatever_the_order_of_decisions(address: str) -> None:  # rule 6.3
     async with connect("bob", address, window=4) as bob:
         sends: list[asyncio.Task[Receipt]] = []
         messages: list[Message] = []
@@ -113,7 +113,7 @@ async def test_the_loop_ends_when_the_client_is_closed(address: str) -> None:
         assert await listening == ["one"]
 
 
-async def test_a_message_that_is_answered_when_the_connection_is_lost_is_not_acknowledged() -> None:
+async def test_ack_fails_when_the_connection_is_lost() -> None:
     closing = threading.Event()
 
     def talk(connection: socket.socket) -> None:
@@ -135,8 +135,8 @@ async def test_a_message_that_is_answered_when_the_connection_is_lost_is_not_ack
                     await answer()
 
 
-async def test_a_server_that_keeps_to_no_window_is_read_as_fast_as_messages_are_taken() -> None:
-    """More messages than the client keeps, of which none is lost."""
+async def test_a_server_that_ignores_the_window_is_read_as_fast_as_the_program_takes_messages() -> None:
+    """More messages come than the client keeps, and none is lost."""
     answers: list[bytes] = []
     all_answered = threading.Event()
 
@@ -160,8 +160,8 @@ async def test_a_server_that_keeps_to_no_window_is_read_as_fast_as_messages_are_
     assert answers == [b"RECEIVED bob\n\n"] * 5000
 
 
-async def test_a_sender_is_answered_by_its_name_as_the_server_wrote_it() -> None:
-    """Names in use elsewhere need not be names here; a program sees them as text."""
+async def test_an_acknowledgement_repeats_the_senders_name_byte_for_byte() -> None:
+    """Other servers may allow names that are not valid here. The program sees them as text."""
     answers: list[bytes] = []
     answered = threading.Event()
 

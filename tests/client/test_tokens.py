@@ -1,7 +1,6 @@
-"""Where tokens are kept."""
+"""The storage of tokens."""
 
 import json
-import multiprocessing
 import stat
 import subprocess
 import sys
@@ -27,7 +26,7 @@ ALICE = Credential("chat.example.org:18000", "alice", "laptop", TOKEN)
 
 
 class FakeKeyring(keyring.backend.KeyringBackend):
-    """A keyring that works, until it is locked."""
+    """A keyring that works until it is locked."""
 
     priority = 5  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
 
@@ -58,7 +57,7 @@ class PlainKeyring(FakeKeyring):
 
 
 class Chain(keyring.backends.chainer.ChainerBackend):
-    """Several keyrings at once."""
+    """A chain of keyrings."""
 
     priority = 10  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
     backends: list[keyring.backend.KeyringBackend] = []  # noqa: RUF012 # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
@@ -66,7 +65,7 @@ class Chain(keyring.backends.chainer.ChainerBackend):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of our own for settings, in a session without a screen."""
+    """Use a temporary configuration folder, outside a desktop session."""
 
     def config(name: str) -> Path:
         return tmp_path / name
@@ -99,7 +98,7 @@ def save(credential: Credential) -> str:
 # In the file
 
 
-def test_without_a_keyring_a_token_is_in_a_file_that_only_its_owner_can_read(folder: Path) -> None:
+def test_without_a_keyring_the_token_is_in_a_file_that_only_its_owner_can_read(folder: Path) -> None:
     file = folder / "credentials.json"
     assert save(ALICE) == str(file)
     assert tokens.load("chat.example.org", "alice") == ALICE
@@ -108,14 +107,14 @@ def test_without_a_keyring_a_token_is_in_a_file_that_only_its_owner_can_read(fol
     assert TOKEN in file.read_text("ascii")
 
 
-def test_nothing_is_kept_at_first(folder: Path) -> None:
+def test_there_are_no_tokens_at_first(folder: Path) -> None:
     assert tokens.load("chat.example.org", None) is None
     assert tokens.logins() == []
     assert not tokens.forget("chat.example.org", "alice")
     assert not folder.exists()
 
 
-def test_a_server_and_a_member_may_be_written_in_several_ways() -> None:
+def test_equivalent_spellings_find_the_same_token() -> None:
     tokens.save("Chat.example.org", "Alice", "laptop", TOKEN)
     for server in ("chat.example.org", "CHAT.EXAMPLE.ORG:18000", "chat.example.org."):
         assert tokens.load(server, "ALICE") == Credential(ALICE.server, "Alice", "laptop", TOKEN)
@@ -135,7 +134,7 @@ def test_without_a_name_the_last_login_counts() -> None:
     assert tokens.load(ALICE.server, None) == ALICE
 
 
-def test_what_is_forgotten_is_gone(folder: Path) -> None:
+def test_a_forgotten_token_is_gone(folder: Path) -> None:
     save(ALICE)
     save(Credential(ALICE.server, "bob", "desk", "tt_bob"))
     assert tokens.forget(ALICE.server, "ALICE")
@@ -145,7 +144,7 @@ def test_what_is_forgotten_is_gone(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("server", ["", "a:b", "::1"])
-def test_what_is_no_server(server: str) -> None:
+def test_an_invalid_server_is_refused(server: str) -> None:
     for ask in (
         lambda: tokens.save(server, "alice", "laptop", TOKEN),
         lambda: tokens.load(server, None),
@@ -156,7 +155,7 @@ def test_what_is_no_server(server: str) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o644, 0o602, 0o620, 0o666])
-def test_a_file_that_others_can_read_is_not_used(folder: Path, mode: int) -> None:
+def test_a_file_that_other_users_can_read_is_not_used(folder: Path, mode: int) -> None:
     file = folder / "credentials.json"
     save(ALICE)
     before = file.read_bytes()
@@ -191,7 +190,7 @@ def test_a_file_that_others_can_read_is_not_used(folder: Path, mode: int) -> Non
         "\udcff",
     ],
 )
-def test_a_damaged_file_is_named_and_not_shown(folder: Path, content: str) -> None:
+def test_the_error_for_a_damaged_file_does_not_show_its_content(folder: Path, content: str) -> None:
     folder.mkdir()
     file = folder / "credentials.json"
     file.touch(0o600)
@@ -202,7 +201,7 @@ def test_a_damaged_file_is_named_and_not_shown(folder: Path, content: str) -> No
     assert caught.value.__suppress_context__
 
 
-def test_a_file_that_cannot_be_read_or_written(folder: Path) -> None:
+def test_a_token_file_that_cannot_be_read_or_written(folder: Path) -> None:
     (folder / "credentials.json").mkdir(parents=True)
     with pytest.raises(CredentialError, match=r"cannot read .*: Is a directory"):
         tokens.logins()
@@ -213,35 +212,38 @@ def test_a_file_that_cannot_be_read_or_written(folder: Path) -> None:
     assert TOKEN not in str(caught.value)
 
 
-def test_no_token_is_shown() -> None:
+def test_tokens_do_not_appear_in_representations() -> None:
     assert TOKEN not in repr(ALICE)
     assert TOKEN not in str(ALICE)
 
 
-def _save_some(folder: str, number: int) -> None:
-    """In a process of its own."""
+SAVE_SOME = """
+import sys
+from pathlib import Path
+import platformdirs
+from twotick.client.trust import tokens
 
-    def config(name: str) -> Path:
-        return Path(folder) / name
+folder, number = sys.argv[1:]
+platformdirs.user_config_path = lambda name: Path(folder) / name
+for each in range(5):
+    tokens.save(f"host{each}", f"name{number}", "laptop", f"tt_{number}_{each}")
+"""
 
-    tokens.platformdirs.user_config_path = config  # type: ignore[assignment]
-    for each in range(5):
-        tokens.save(f"host{each}", f"name{number}", "laptop", f"tt_{number}_{each}")
 
-
-def test_programs_that_save_at_once_do_not_lose_each_others_tokens(
+def test_programs_that_save_at_the_same_time_keep_each_others_tokens(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TWOTICK_KEYRING", "no")
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_save_some, args=(str(folder.parent), number)) for number in range(6)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * 6
+    processes = [
+        subprocess.Popen([sys.executable, "-c", SAVE_SOME, str(folder.parent), str(number)]) for number in range(6)
+    ]
+    assert [process.wait() for process in processes] == [0] * 6
     found = {(login.server, login.name) for login in tokens.logins()}
     assert found == {(f"host{each}:18000", f"name{number}") for each in range(5) for number in range(6)}
+
+
+def skip_sync(descriptor: int) -> None:
+    """Take the place of `os.fsync`."""
 
 
 names = st.sampled_from(["alice", "Alice", "bob"])
@@ -250,25 +252,27 @@ servers = st.sampled_from(["a", "a:1", "A:18000", "[::1]"])
 
 @given(st.lists(st.tuples(st.sampled_from(["save", "forget"]), servers, names, st.text(max_size=5))))
 @settings(examples(0.5), suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_was_saved_last_is_loaded(folder: Path, steps: list[tuple[str, str, str, str]]) -> None:
+def test_load_returns_what_was_saved_last(folder: Path, steps: list[tuple[str, str, str, str]]) -> None:
     (folder / "credentials.json").unlink(missing_ok=True)
     model: dict[tuple[str, str], Credential] = {}
     named = {"a": "a:18000", "A:18000": "a:18000", "[::1]": "[::1]:18000"}
-    for step, server, name, token in steps:
-        key = named.get(server, server), name.lower()
-        was = model.pop(key, None)
-        if step == "save":
-            tokens.save(server, name, "laptop", token)
-            model[key] = Credential(key[0], name, "laptop", token)
-        else:
-            assert tokens.forget(server, name) is (was is not None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", skip_sync)  # the disk is slow, and nothing here depends on it
+        for step, server, name, token in steps:
+            key = named.get(server, server), name.lower()
+            was = model.pop(key, None)
+            if step == "save":
+                tokens.save(server, name, "laptop", token)
+                model[key] = Credential(key[0], name, "laptop", token)
+            else:
+                assert tokens.forget(server, name) is (was is not None)
     assert [tokens.load(login.server, login.name) for login in tokens.logins()] == list(model.values())
 
 
 # In the keyring
 
 
-def test_in_a_session_on_a_screen_the_keyring_has_the_token(folder: Path, ring: FakeKeyring) -> None:
+def test_in_a_desktop_session_the_token_is_in_the_keyring(folder: Path, ring: FakeKeyring) -> None:
     assert save(ALICE) == "the keyring"
     assert tokens.load(ALICE.server, None) == tokens.load(ALICE.server, "ALICE") == ALICE
     assert ring.kept == {("twotick", "alice@chat.example.org:18000"): TOKEN}
@@ -278,9 +282,7 @@ def test_in_a_session_on_a_screen_the_keyring_has_the_token(folder: Path, ring: 
     assert (ring.kept, tokens.logins()) == ({}, [])
 
 
-def test_a_token_moves_to_where_it_is_saved_last(
-    folder: Path, ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_saving_a_token_again_moves_it(folder: Path, ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWOTICK_KEYRING", "no")
     assert save(ALICE) == str(folder / "credentials.json")
     assert ring.kept == {}
@@ -290,7 +292,7 @@ def test_a_token_moves_to_where_it_is_saved_last(
     assert TOKEN not in (folder / "credentials.json").read_text("ascii")
 
 
-def test_a_setting_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWOTICK_KEYRING", "perhaps")
     with pytest.raises(CredentialError, match="TWOTICK_KEYRING is 'perhaps': set it to yes or no"):
         save(ALICE)
@@ -308,7 +310,7 @@ def test_a_setting_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
         ("darwin", {"SSH_CONNECTION": "a 1 b 22"}, False),
     ],
 )
-def test_where_a_keyring_is_used(
+def test_when_a_keyring_is_used(
     ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch, platform: str, variables: dict[str, str], used: bool
 ) -> None:
     monkeypatch.delenv("WAYLAND_DISPLAY")
@@ -320,7 +322,7 @@ def test_where_a_keyring_is_used(
     assert bool(ring.kept) is used
 
 
-def test_a_keyring_that_cannot_be_used_from_here(ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keyring_that_cannot_be_used_here(ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
     save(ALICE)
     monkeypatch.delenv("WAYLAND_DISPLAY")
     for ask in (
@@ -346,7 +348,7 @@ def test_a_locked_keyring(folder: Path, ring: FakeKeyring) -> None:
     assert tokens.load(ALICE.server, None) == ALICE
 
 
-def test_a_keyring_that_does_not_forget(ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keyring_that_refuses_to_delete(ring: FakeKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(service: str, username: str) -> None:
         raise keyring.errors.PasswordDeleteError("no")
 
@@ -373,13 +375,15 @@ def bad_keyrings() -> list[keyring.backend.KeyringBackend]:
 
 
 @pytest.mark.parametrize("bad", bad_keyrings(), ids=["fail", "null", "plain", "mixed", "empty"])
-def test_a_keyring_that_is_none(folder: Path, ring: FakeKeyring, bad: keyring.backend.KeyringBackend) -> None:
+def test_a_keyring_that_the_library_does_not_recommend_is_not_used(
+    folder: Path, ring: FakeKeyring, bad: keyring.backend.KeyringBackend
+) -> None:
     keyring.set_keyring(bad)
     assert save(ALICE) == str(folder / "credentials.json")
     assert tokens.load(ALICE.server, None) == ALICE
 
 
-def test_a_chain_of_good_keyrings(ring: FakeKeyring) -> None:
+def test_a_chain_of_recommended_keyrings_is_used(ring: FakeKeyring) -> None:
     chain = Chain()
     chain.backends = [ring]
     keyring.set_keyring(chain)
@@ -388,7 +392,7 @@ def test_a_chain_of_good_keyrings(ring: FakeKeyring) -> None:
     assert ring.kept
 
 
-def test_the_keyring_library_is_not_loaded_without_a_screen(folder: Path) -> None:
+def test_the_keyring_library_is_not_imported_outside_a_desktop_session(folder: Path) -> None:
     program = (
         "import sys; from twotick.client.trust import tokens;"
         "tokens.save('a', 'alice', 'laptop', 'tt_'); assert tokens.load('a', None);"
