@@ -1,1 +1,1 @@
-"""What must stay true whatever breaks."""
+"""Tests of what stays true when processes and disks fail."""

@@ -1,10 +1,10 @@
-"""Kill the server again and again under a load, and look whether it kept its promises.
+"""Kill a server again and again under load, and check that it keeps its promises.
 
     python -m tests.simulation.crash --crashes 200
 
-Two members talk to each other, each from two devices. The server is killed with SIGKILL at random moments and started
-again; the library connects again by itself. At the end every message must have been delivered, to every device once and
-in order, and every sender must know.
+Two members write to each other, each from two devices. The program kills the server with SIGKILL at random moments and
+starts it again; the client library reconnects by itself. At the end every device must have received every message once
+and in order, and every sender must know that it was delivered.
 """
 
 import argparse
@@ -25,33 +25,42 @@ from twotick.client import MemberClient, MemberLimits, MemberReceipt, State, joi
 from twotick.store import SqliteStore, StoreLimits
 
 _LIFE = 0.15
-"""Seconds that the server lives at most after it has come up and has accepted something."""
+"""Longest time, in seconds, between the first message that a new server accepts and its end."""
 
 _IN_FLIGHT = 24
-"""Messages that each device has on their way."""
+"""Unanswered messages of each device."""
 
 _DEVICES = [(member, device) for member in ("alice", "bob") for device in ("laptop", "phone")]
 
 
 @dataclass
-class Seat:
-    """A device: what it has sent, and what it was given."""
+class Device:
+    """A device of a member.
+
+    Attributes:
+        member: the member's name.
+        name: the device's name.
+        client: its connection.
+        sent: bodies and receipts of the messages that it has sent.
+        received: texts of the messages that it has received.
+        numbers: numbers for the next messages.
+    """
 
     member: str
-    device: str
+    name: str
     client: MemberClient
     sent: list[tuple[str, MemberReceipt]] = field(default_factory=list[tuple[str, MemberReceipt]])
-    given: list[str] = field(default_factory=list[str])
+    received: list[str] = field(default_factory=list[str])
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def accepted(self) -> int:
-        """How many of its messages are known to be stored."""
+        """Return how many of its messages the server has accepted."""
         return sum(receipt.state >= State.ACCEPTED for _, receipt in self.sent)
 
 
 class Server:
-    """A server process that can be killed and started again, with the same data on the same port."""
+    """A server process that can be killed and started again with the same data and port."""
 
     def __init__(self, data: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -60,7 +69,7 @@ class Server:
         self.address = f"127.0.0.1:{self._port}"
 
     async def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start the server and wait until it listens."""
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "twotick", "serve", "--data", str(self._data), "--port", str(self._port)),
             stdout=asyncio.subprocess.PIPE,
@@ -70,28 +79,28 @@ class Server:
         assert line.startswith(b"listening on "), line
 
     async def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the server with SIGKILL, which it cannot handle."""
         self._process.kill()
         assert await self._process.wait() == -signal.SIGKILL, "the server ended by itself"
 
     async def stop(self) -> None:
-        """End it in good order."""
+        """Stop the server with SIGTERM, and check that it exits with status 0."""
         self._process.terminate()
         assert await self._process.wait() == 0
 
 
 async def run(crashes: int, seed: int) -> str:
-    """Crash a server, and look whether it kept its promises.
+    """Crash a server under load, and check every message at the end.
 
     Args:
-        crashes: how often.
-        seed: of the random moments.
+        crashes: number of crashes.
+        seed: seed of the random moments.
 
     Returns:
-        What was done, in words.
+        A summary in one line.
 
     Raises:
-        AssertionError: it did not.
+        AssertionError: the server broke a promise.
     """
     moments = random.Random(seed)
     limits = MemberLimits(first_wait=0.01, longest_wait=0.1)
@@ -100,8 +109,8 @@ async def run(crashes: int, seed: int) -> str:
         server = Server(Path(folder))
         await server.start()
         async with AsyncExitStack() as stack:
-            seats = [
-                Seat(
+            devices = [
+                Device(
                     member,
                     device,
                     await stack.enter_async_context(
@@ -111,49 +120,51 @@ async def run(crashes: int, seed: int) -> str:
                 for (member, device), token in tokens.items()
             ]
             stop = asyncio.Event()
-            listening = [asyncio.create_task(_listen(seat)) for seat in seats]
-            sending = [asyncio.create_task(_send(seat, stop)) for seat in seats for _ in range(_IN_FLIGHT)]
+            listening = [asyncio.create_task(_listen(device)) for device in devices]
+            sending = [asyncio.create_task(_send(device, stop)) for device in devices for _ in range(_IN_FLIGHT)]
             for _ in range(crashes):
-                before = sum(seat.accepted for seat in seats)
-                await _until(lambda before=before: sum(seat.accepted for seat in seats) > before, listening + sending)
-                await asyncio.sleep(moments.uniform(0, _LIFE))  # not to wait for anything: any moment may be the one
+                before = sum(device.accepted for device in devices)
+                await _until(
+                    lambda before=before: sum(device.accepted for device in devices) > before, listening + sending
+                )
+                await asyncio.sleep(moments.uniform(0, _LIFE))  # any moment may be the one that matters
                 await server.kill()
                 await server.start()
             stop.set()
             await asyncio.gather(*sending)
-            for seat in seats:
-                for _, receipt in seat.sent:
+            for device in devices:
+                for _, receipt in device.sent:
                     await receipt.delivered()
-            total = sum(len(seat.sent) for seat in seats)
-            await _until(lambda: all(len(seat.given) >= total - len(seat.sent) for seat in seats), listening)
+            total = sum(len(device.sent) for device in devices)
+            await _until(lambda: all(len(device.received) >= total - len(device.sent) for device in devices), listening)
         await asyncio.gather(*listening)
         await server.stop()
         store = SqliteStore(Path(folder), StoreLimits())
         problems = store.check()
         store.close()
     assert not problems, problems
-    for seat in seats:
-        _look(seat, [other for other in seats if other is not seat])
+    for device in devices:
+        _look(device, [other for other in devices if other is not device])
     return f"{crashes} crashes, {total} messages, each delivered once and in order to every device"
 
 
-async def _send(seat: Seat, stop: asyncio.Event) -> None:
-    """Send one message after the other to the other member."""
-    recipient = "bob" if seat.member == "alice" else "alice"
+async def _send(device: Device, stop: asyncio.Event) -> None:
+    """Send messages to the other member, one after the other, until `stop` is set."""
+    recipient = "bob" if device.member == "alice" else "alice"
     while not stop.is_set():
-        body = f"{seat.member} on {seat.device}: {next(seat.numbers)}"
-        receipt = await seat.client.queue(recipient, body)
-        seat.sent.append((body, receipt))
+        body = f"{device.member} on {device.name}: {next(device.numbers)}"
+        receipt = await device.client.queue(recipient, body)
+        device.sent.append((body, receipt))
         await receipt.delivered()
 
 
-async def _listen(seat: Seat) -> None:
-    async for message in seat.client:
-        seat.given.append(message.text)
+async def _listen(device: Device) -> None:
+    async for message in device.client:
+        device.received.append(message.text)
 
 
 async def _until(condition: Callable[[], bool], tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Wait until something is true; an error in a task that is needed for it ends the wait."""
+    """Wait until a condition is true. Raise the error of a task that fails meanwhile."""
     while not condition():
         await asyncio.sleep(0.005)
         for task in tasks:
@@ -161,22 +172,22 @@ async def _until(condition: Callable[[], bool], tasks: Iterable[asyncio.Task[Non
                 task.result()
 
 
-def _look(seat: Seat, others: list[Seat]) -> None:
-    """Whether a device was given all that the others have sent, once and in order."""
+def _look(device: Device, others: list[Device]) -> None:
+    """Check that a device received every message of the other devices once and in order."""
     by_sender = {
         sender: list(bodies)
         for sender, bodies in itertools.groupby(
-            sorted(seat.given, key=lambda body: body.partition(":")[0]), key=lambda body: body.partition(":")[0]
+            sorted(device.received, key=lambda body: body.partition(":")[0]), key=lambda body: body.partition(":")[0]
         )
     }
     for other in others:
         sent = [body for body, _ in other.sent]
-        assert by_sender.pop(f"{other.member} on {other.device}", []) == sent, (seat.member, seat.device, other.device)
-    assert not by_sender, "a device is given what it has sent itself"
+        assert by_sender.pop(f"{other.member} on {other.name}", []) == sent, (device.member, device.name, other.name)
+    assert not by_sender, "a device received its own messages"
 
 
 def main() -> None:
-    """Run it from a command line."""
+    """Run the program with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--crashes", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))

@@ -1,4 +1,4 @@
-"""A server process with members, as the command starts it."""
+"""Start a server process with members, as `twotick serve` does."""
 
 import os
 import resource
@@ -14,7 +14,7 @@ from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
 
 
 def make_members(data: Path, *devices: tuple[str, str]) -> list[str]:
-    """Make members in a data folder that is not in use; returns a token for each member and device."""
+    """Add members to a data folder that no server uses, and return a token for each pair of member and device."""
     store = SqliteStore(data, StoreLimits())
     members: dict[str, Member] = {}
     tokens: list[str] = []
@@ -33,7 +33,7 @@ class ServerProcess:
     """A server process.
 
     Attributes:
-        port: where it listens.
+        port: its port on 127.0.0.1.
         process: the process.
     """
 
@@ -46,7 +46,7 @@ class ServerProcess:
 
     @property
     def memory(self) -> int:
-        """Bytes of memory that it has."""
+        """Return the resident bytes of the process."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
@@ -59,9 +59,9 @@ def serving(
 
     Args:
         data: the folder.
-        longest_file: the bytes that a file of the server may grow to, so that its disk is full then.
-        preload: a library whose functions take the place of the system's.
-        killed: whether it is ended as a power cut would, and not in good order.
+        longest_file: the largest size of a file, in bytes, to simulate a full disk.
+        preload: a library whose functions replace those of the system.
+        killed: whether to end the server with SIGKILL instead of SIGTERM.
     """
 
     def limit() -> None:

@@ -1,4 +1,4 @@
-"""What the server keeps, and what it cannot keep (docs/guarantees.md)."""
+"""Messages that the server can store and messages that it cannot (docs/guarantees.md)."""
 
 import shutil
 import socket
@@ -22,11 +22,11 @@ static int sync_or_fail(void) {
 int fsync(int file) { (void)file; return sync_or_fail(); }
 int fdatasync(int file) { (void)file; return sync_or_fail(); }
 """
-"""A disk that cannot keep what it was given, as soon as the file FLAG is there."""
+"""A library with which fsync fails while the file FLAG exists."""
 
 
 class Wire:
-    """A connection that speaks frames."""
+    """A connection of a member to a server, on the level of frames."""
 
     def __init__(self, port: int, name: bytes, token: str, side: Side, window: int | None = None) -> None:
         self._parser = Parser(HeadCache(1 << 20))
@@ -36,7 +36,7 @@ class Wire:
         assert self.ahead.pop(0)[0].verb is Verb.REGISTERED
 
     def read(self) -> list[Frame]:
-        """At least one frame."""
+        """Wait for frames, and return those that one or more reads brought."""
         frames: list[Frame] = []
         while not frames:
             data = self.socket.recv(1 << 18)
@@ -46,11 +46,13 @@ class Wire:
 
 
 def test_100_000_waiting_messages_are_taken_without_the_server_growing(tmp_path: Path) -> None:
-    """A device with a window of 256 takes them; the server grows by less than 32 MiB meanwhile."""
+    """A device with a window of 256 takes them, and the server grows by less than 32 MiB."""
     messages, together = 100_000, 500
     sender_token, token = make_members(tmp_path, ("alice", "laptop"), ("bob", "phone"))
     with serving(tmp_path) as server:
-        Wire(server.port, b"bob", token, Side.DUPLEX).socket.close()  # from now on it is kept for this device
+        Wire(
+            server.port, b"bob", token, Side.DUPLEX
+        ).socket.close()  # from now on the server keeps messages for this device
         sender = Wire(server.port, b"alice", sender_token, Side.SENDING)
         for start in range(0, messages, together):
             sender.socket.sendall(
@@ -81,7 +83,7 @@ def test_100_000_waiting_messages_are_taken_without_the_server_growing(tmp_path:
 
 
 async def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
-    """No ACCEPTED without the data; what is refused is refused with a reason, and nothing else breaks."""
+    """The server accepts only what it stores, refuses the rest with a reason, and keeps working."""
     alice_token, bob_token = make_members(tmp_path, ("alice", "laptop"), ("bob", "phone"))
     body = b"x" * 20_000
     limits = MemberLimits(first_wait=0.01, longest_wait=0.1)
@@ -114,10 +116,10 @@ async def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("cc") is None,
-    reason="only Linux lets a library be put before the system's like this, and it has to be compiled",
+    reason="needs LD_PRELOAD of Linux and a C compiler",
 )
 async def test_a_disk_that_cannot_sync_refuses_and_keeps_nothing_of_it(tmp_path: Path) -> None:
-    """No ACCEPTED without the data, and after a crash nothing that was refused has come back."""
+    """The server accepts only what it stores, and what it has refused does not come back after a crash."""
     flag, library, data = tmp_path / "flag", tmp_path / "sync.so", tmp_path / "data"
     build = ["cc", "-shared", "-fPIC", f'-DFLAG="{flag}"', "-x", "c", "-o", str(library), "-"]
     subprocess.run(build, input=FAILING_SYNC, text=True, check=True)

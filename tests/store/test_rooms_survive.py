@@ -1,16 +1,12 @@
-"""Random batches of requests in rooms, with failures and restarts of the store on disk, against the one in memory.
+"""Random batches of requests in rooms, with failures and restarts of the store on disk, against the one in memory."""
 
-TWOTICK_STORE_EXAMPLES says how many sequences are tried, 30 if it says nothing.
-"""
-
-import os
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from tests.examples import examples
 from tests.store.faults import Faults
 from tests.store.helpers import NOW
 from tests.store.test_model import kill
@@ -105,10 +101,5 @@ class Machine(RuleBasedStateMachine):
 def test_rooms_survive():
     run_state_machine_as_test(
         Machine,
-        settings=settings(
-            max_examples=int(os.environ.get("TWOTICK_STORE_EXAMPLES", "30")),
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
+        settings=examples(0.25),
     )

@@ -2,11 +2,8 @@
 
 One is on disk and carries out whole batches, so that most rows wait in its journal. The reference is in memory, carries
 out one request at a time and is tidied after each, so that its rows are in their tables at once.
-
-TWOTICK_STORE_EXAMPLES says how many sequences are tried, 40 if it says nothing.
 """
 
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -17,9 +14,9 @@ from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from tests.examples import examples
 from tests.store.helpers import NOW
 from twotick.store import (
     Acknowledge,
@@ -540,10 +537,5 @@ class ManyMessages(RuleBasedStateMachine):
 def test_stores_agree(machine: type[RuleBasedStateMachine]):
     run_state_machine_as_test(
         machine,
-        settings=settings(
-            max_examples=int(os.environ.get("TWOTICK_STORE_EXAMPLES", "40")),
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
+        settings=examples(0.3),
     )
