@@ -35,7 +35,7 @@ async def _talk(folder: Path, theme: str, width: int, name: str) -> None:
             await message.read()
         await receipt.read()
         options = member(chat, folder)
-        options = AppOptions(options.server, options.name, options.who, theme=theme, folder=folder)
+        options = AppOptions(options.server, options.name, options.credential, theme=theme, folder=folder)
         async with person(options, width, 24) as alice:
             await alice.sees("Did the backup run")
             await bob.send("alice", "Nice, twice as fast as last week. So the new disks were worth it.")
@@ -132,7 +132,7 @@ async def _draw_of(alice: Person, name: str) -> None:
 
 
 def _dark(options: AppOptions) -> AppOptions:
-    return AppOptions(options.server, options.name, options.who, theme="dark", folder=options.folder)
+    return AppOptions(options.server, options.name, options.credential, theme="dark", folder=options.folder)
 
 
 async def _draw_all() -> None:

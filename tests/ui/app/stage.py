@@ -219,9 +219,9 @@ class Stage(TwotickApp):
         super().__init__(options)
         self._given = session
 
-    def begin(self) -> None:
-        self._begin(self._given)
-        self._talk()
+    def start(self) -> None:
+        self._start_session(self._given)
+        self._show_main()
 
 
 @contextlib.asynccontextmanager

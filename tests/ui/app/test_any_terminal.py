@@ -32,7 +32,7 @@ def rings(person: Terminal) -> int:
 def test_a_terminal_with_sixteen_colours_gets_no_others(tmp_path: Path, address: str, term: str, theme: str) -> None:
     env = {**home(tmp_path, "alice"), "TERM": term, "TWOTICK_THEME": theme, "COLORTERM": ""}
     with terminal("chat", "alice", "--server", address, columns=40, env=env) as alice:
-        alice.has("Nothing was said yet")
+        alice.has("No conversations yet")
         go_to(alice, "bob")
         alice.type("hello\r")
         alice.has("not delivered")
@@ -44,7 +44,7 @@ def test_a_terminal_with_sixteen_colours_gets_no_others(tmp_path: Path, address:
 def test_with_no_color_there_are_no_colours(tmp_path: Path, address: str, theme: str) -> None:
     env = {**home(tmp_path, "alice"), "NO_COLOR": "1", "COLORTERM": "truecolor", "TWOTICK_THEME": theme}
     with terminal("chat", "alice", "--server", address, columns=80, env=env) as alice:
-        alice.has("Nothing was said yet")
+        alice.has("No conversations yet")
         go_to(alice, "bob")
         alice.type("hello\r")
         alice.has("not delivered")
@@ -53,7 +53,7 @@ def test_with_no_color_there_are_no_colours(tmp_path: Path, address: str, theme:
 
 def test_the_bell_rings_once_for_a_message_elsewhere_whatever_is_in_it(tmp_path: Path, address: str) -> None:
     with terminal("chat", "alice", "--server", address, columns=80, env=home(tmp_path, "alice")) as alice:
-        alice.has("Nothing was said yet", "\u25cf alice@")
+        alice.has("No conversations yet", "\u25cf alice@")
         go_to(alice, "carol")
         assert rings(alice) == 0
         tricks = "\x07\x07 \x1b]9;pwned\x07 \x1b]777;notify;a;pwned\x07 \x1b]52;c;cHduZWQ=\x07 \x9b2J"
@@ -79,7 +79,7 @@ def test_the_desktop_is_told_with_text_alone(tmp_path: Path, address: str) -> No
         "SSH_CONNECTION": "",
     }
     with terminal("chat", "alice", "--server", address, columns=80, env=env) as alice:
-        alice.has("Nothing was said yet", "\u25cf alice@")
+        alice.has("No conversations yet", "\u25cf alice@")
         go_to(alice, "carol")
         twotick.send("alice", "--urgency <b>hi</b> \x1b[2J", sender="bob", server=address)
         alice.has("bob", "1 unread elsewhere")

@@ -20,7 +20,7 @@ async def test_a_guest_begins_with_a_name_and_talks() -> None:
     async with chatting() as chat, connect("bob", chat.address) as bob, person(AppOptions(chat.address)) as alice:
         await alice.sees("Server", chat.address, "Password")
         await alice.type("alice", "enter", "enter")
-        await alice.sees("Nothing was said yet", f"alice@{chat.address}")
+        await alice.sees("No conversations yet", f"alice@{chat.address}")
         await alice.talks_to("bob")
         await alice.sees("Message to bob")
         await alice.type("hello bob", "enter")
@@ -39,22 +39,22 @@ async def test_somebody_new_makes_a_name_theirs_and_is_known_from_then_on(tmp_pa
         async with person(options) as alice:
             await alice.type("alice", "tab")
             await alice.type("correct horse", "tab", "space", "tab", "tab", "enter")
-            await alice.sees("Nothing was said yet", f"\u25cf alice@{chat.address}")
+            await alice.sees("No conversations yet", f"\u25cf alice@{chat.address}")
         async with person(options) as alice:
             await alice.type("alice", "tab")
             await alice.type("wrong horse", "enter")
             await alice.sees("wrong name, password or token")
             await alice.type("correct horse", "enter")
-            await alice.sees("Nothing was said yet")
+            await alice.sees("No conversations yet")
 
 
 async def test_what_is_wrong_with_the_answers_is_said() -> None:
     async with person(AppOptions("127.0.0.1:1")) as alice:
         await alice.type("al ice", "enter", "enter")
-        await alice.sees("A name has 1 to 32 letters and digits")
+        await alice.sees("The name must have 1 to 32 letters and digits")
         await alice.press("up")
         await alice.type("alice", "tab", "enter")
-        await alice.sees("no server at 127.0.0.1:1", "Begin")
+        await alice.sees("no server at 127.0.0.1:1", "Connect")
 
 
 async def test_a_guest_whose_name_is_taken_is_asked_for_another() -> None:
@@ -175,7 +175,7 @@ async def test_the_last_state_is_there_without_a_connection(tmp_path: Path) -> N
 
 async def test_the_keys_are_a_question_mark_away() -> None:
     async with chatting() as chat, person(guest(chat.address)) as alice:
-        await alice.sees("Nothing was said yet")
+        await alice.sees("No conversations yet")
         await alice.press("question_mark")
         await alice.sees("Keys", "Enter", "Go to")
         await alice.press("escape")
@@ -190,11 +190,11 @@ async def test_the_keys_are_a_question_mark_away() -> None:
 
 async def test_everything_that_can_be_done_is_in_the_palette() -> None:
     async with chatting() as chat, person(guest(chat.address), 80, 60) as alice:
-        await alice.sees("Nothing was said yet")
+        await alice.sees("No conversations yet")
         await alice.press("ctrl+p")
         await alice.sees("Go to ...", "Next unread conversation", "Details", "Colours", "Keys", "Quit")
         await alice.type("deta", "enter")
-        await alice.sees("Waiting", "0 to be sent")
+        await alice.sees("Waiting to be sent")
 
 
 async def test_commands_can_be_typed() -> None:
@@ -230,7 +230,7 @@ async def test_what_was_sent_comes_back_with_the_up_key() -> None:
 @pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 24), (200, 60), (20, 6), (1, 1)])
 async def test_it_fits_every_terminal(width: int, height: int) -> None:
     async with chatting() as chat, connect("bob", chat.address) as bob, person(guest(chat.address)) as alice:
-        await alice.sees("Nothing was said yet")
+        await alice.sees("No conversations yet")
         await alice.resize(width, height)
         sending = asyncio.create_task(bob.send("alice", "longer than a narrow line is wide \u4f60\u597d " * 3))
         if width >= 40:
@@ -271,7 +271,7 @@ async def test_a_device_that_connects_elsewhere_can_be_taken_back(tmp_path: Path
     async with chatting("alice") as chat, person(member(chat, tmp_path)) as alice:
         await alice.sees("\u25cf alice")
         async with chat.join("alice", device="laptop/chat"):
-            await alice.sees("No connection", "Ctrl+R connects again")
+            await alice.sees("No connection", "Ctrl+R: connect again")
         await alice.press("ctrl+r")
         await alice.sees("\u25cf alice")
 
@@ -285,7 +285,7 @@ async def test_a_guest_is_asked_before_what_waits_is_lost() -> None:
             proxy.cut()
             await alice.sees("No connection")
             await alice.type("wait", "enter", "ctrl+q")
-            await alice.sees("1 message was not sent yet")
+            await alice.sees("1 message is not sent yet")
             await alice.press("escape")
             await alice.sees("1 waiting to be sent")
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from twotick.ui.app.widgets.completion import CompletionSources, files, proposals
+from twotick.ui.app.widgets.completion import CompletionSources, completions, files
 
 NAMES = ["Bob", "barbara", "carol"]
 KNOWN = CompletionSources(NAMES, ["#team", "#Tea-room", "#hall"], [("theme", "Colours"), ("to", "Go to")])
 
 
 def texts(before: str, first: bool = True) -> list[str]:
-    return [each.text for each in proposals(before, first, KNOWN)]
+    return [each.text for each in completions(before, first, KNOWN)]
 
 
 def test_names_are_completed_after_an_at_sign() -> None:
@@ -31,7 +31,7 @@ def test_emoji_are_completed_after_two_letters() -> None:
 
 
 def test_a_proposal_takes_the_place_of_the_word() -> None:
-    (found,) = proposals("hi @car", True, KNOWN)
+    (found,) = completions("hi @car", True, KNOWN)
     assert "hi @car"[: found.start] + found.text == "hi @carol "
 
 
@@ -48,6 +48,6 @@ def test_paths_are_completed_after_the_command_to_send_a_file(tmp_path: Path, mo
     assert files(f"{tmp_path}/.n") == [f"{tmp_path}/.notes"]
     assert files(f"{tmp_path}/nowhere/x") == files("~nobody-at-all/x") == []
     monkeypatch.setenv("HOME", str(tmp_path))
-    (found,) = proposals("/file ~/nov", True, KNOWN)
+    (found,) = completions("/file ~/nov", True, KNOWN)
     assert (found.text, found.start) == ("~/novels/", 6)
     assert texts("/file ~/nov", first=False) == []

@@ -84,7 +84,7 @@ async def test_only_what_is_different_is_laid_out_again(monkeypatch: pytest.Monk
         monkeypatch.setattr(messages, "height", noted)
         changed = app.conversation.messages[-3]
         changed.text = "two\nlines"
-        app.list.alter(changed)
+        app.list.message_changed(changed)
         app.list.update_messages()
         assert measured == [changed]
         assert "two" in app.shown
@@ -120,7 +120,7 @@ async def test_a_quote_changes_with_what_it_quotes() -> None:
     async with app.run_test(size=(60, 20)):
         await until(lambda: "\u250c bob: message 5" in app.shown)
         quoted[4].text = "something else"
-        app.list.alter(quoted[4])
+        app.list.message_changed(quoted[4])
         app.list.update_messages()
         assert "\u250c bob: something else" in app.shown
 

@@ -74,7 +74,7 @@ def sign_up(person: Terminal, name: str) -> None:
     person.type(" ")
     person.has("Invitation")
     person.type("\t\t\r")
-    person.has("Nothing was said yet", f"\u25cf {name}@")
+    person.has("No conversations yet", f"\u25cf {name}@")
 
 
 def go_to(person: Terminal, name: str) -> None:
@@ -129,7 +129,7 @@ def test_two_people_meet_in_a_room_and_a_cut_connection_loses_nothing(tmp_path: 
             alice.type("garden\twhat grows\t")
             alice.has("garden", "what grows")
             alice.type(" ")
-            alice.has("[x] Everybody")
+            alice.has("[x] Public")
             alice.type("\t\r")
             alice.has("alice created the room", "Message to #garden", "what grows")
             bob.type("\x1b[17~")  # F6
@@ -183,7 +183,7 @@ def search(person: Terminal, words: str) -> None:
         person.type("\x06")
         person.has("Enter: search")
         person.type(f"{words}\r")
-        if person.has_one_of("1 found.", "Nothing was found.") == "1 found.":
+        if person.has_one_of("1 found.", "No messages found.") == "1 found.":
             return
         person.type("\x1b")
         person.has("Message to")
@@ -191,14 +191,14 @@ def search(person: Terminal, words: str) -> None:
 
 def test_a_guest_who_has_given_a_name_begins_at_once(tmp_path: Path, address: str) -> None:
     with terminal("chat", "alice", "--server", address, columns=80, env=home(tmp_path, "alice")) as alice:
-        alice.has("Nothing was said yet", f"\u25cf alice@{address}")
+        alice.has("No conversations yet", f"\u25cf alice@{address}")
         alice.type("\x11")
         assert alice.ends() == 0
 
 
 def test_what_is_pasted_is_one_message_and_what_it_has_for_the_terminal_is_shown(tmp_path: Path, address: str) -> None:
     with terminal("chat", "alice", "--server", address, columns=80, env=home(tmp_path, "alice")) as alice:
-        alice.has("Nothing was said yet")
+        alice.has("No conversations yet")
         go_to(alice, "bob")
         alice.type("\x1b[200~one\rtwo \x07three\x1b[201~")
         alice.has("one", "two \u2407three")

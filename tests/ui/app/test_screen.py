@@ -101,10 +101,10 @@ async def test_nothing_hostile_changes_the_screen_beyond_its_place(width: int, m
         await shows("escape", "ctrl+k", text="Go to")
         await shows("escape", "ctrl+f", text="Search")
         await shows("x", "enter", text="2 found")
-        await shows("escape", "escape", "i", text="Who has it")
+        await shows("escape", "escape", "i", text="Receipts")
         await shows("escape", "up", "r", text="Replying to")
         await shows("escape", "escape", "up", "up", "d", text="Delete this")
-        await shows("escape", "up", "s", text="on its way")
+        await shows("escape", "up", "s", text="already being")
         await shows("escape", "escape", "up", "up", "up", "up", "v")
         await shows("escape", "plus", text="React")
         await shows("escape", "alt+o", text="Report")
@@ -166,9 +166,9 @@ async def test_the_list_says_what_is_new_muted_typed_and_begun() -> None:
 
 async def test_at_the_beginning_it_says_where_to_begin() -> None:
     async with on_stage(Played()) as alice:
-        await alice.sees("Nothing was said yet.", "Ctrl+K", "F6 shows the rooms there are, F7 makes one more.")
+        await alice.sees("No conversations yet.", "Ctrl+K", "F6 lists rooms, F7 creates one.")
     async with on_stage(Played(), 40, 20) as alice:
-        await alice.sees("Nothing was said yet.", "F6 shows the rooms")
+        await alice.sees("No conversations yet.", "F6 lists rooms")
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 24), (20, 6), (1, 1)])

@@ -1,4 +1,4 @@
-"""The terminal app, which `twotick chat` opens on a terminal."""
+"""The terminal app that `twotick chat` opens on a terminal."""
 
 from twotick.ui.app.app import AppOptions, TwotickApp
 
@@ -6,10 +6,10 @@ __all__ = ["AppOptions", "TwotickApp", "run_app"]
 
 
 async def run_app(options: AppOptions) -> None:
-    """Show the app until somebody leaves.
+    """Run the app until the user quits.
 
     Raises:
-        TwotickError: it cannot be shown; for example, it is open already.
+        TwotickError: the app cannot run, for example because it is already open with the same name.
     """
     app = TwotickApp(options)
     await app.run_async()

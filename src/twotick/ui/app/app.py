@@ -1,4 +1,4 @@
-"""The terminal app: which screen there is, and which session."""
+"""The terminal app: it switches between the screens and runs the session."""
 
 import os
 from collections.abc import Iterable
@@ -24,27 +24,27 @@ from twotick.ui.app.session.member import MemberSession
 from twotick.ui.app.session.notifications import Notify, notify, should_notify
 from twotick.ui.app.themes import THEMES
 
-if TYPE_CHECKING:  # what is not needed for the first picture is imported when it is
+if TYPE_CHECKING:  # imports that the first picture does not need are made late
     from twotick.ui.app.screens.sign_in import SignInDetails, SignInScreen
 
 
 @dataclass(frozen=True, slots=True)
 class AppOptions:
-    """How the app is to begin.
+    """The options of the app.
 
     Attributes:
-        server: where.
-        name: as whom; empty to ask.
-        who: the login with that name; None for a guest.
-        max_body: the longest message, in bytes.
-        notify: how to tell somebody who looks elsewhere that a message came.
-        theme: the colours.
-        folder: where all is kept; None for the platform's place for data.
+        server: the address of the server, as `HOST:PORT`.
+        name: the user's name; empty to ask for it.
+        credential: the login of a member; None for a guest.
+        max_body: the maximum size of a message in bytes.
+        notify: how the user is notified of messages.
+        theme: the name of the theme.
+        folder: the folder for the data of all users; None for the platform's default.
     """
 
     server: str
     name: str = ""
-    who: Credential | None = None
+    credential: Credential | None = None
     max_body: int = 1 << 20
     notify: Notify = "bell"
     theme: str = "terminal"
@@ -52,22 +52,25 @@ class AppOptions:
 
 
 def folder_of(name: str, server: str, inside: Path | None = None) -> Path:
-    """Where all is kept of one user at one server.
+    """Return the folder for the data of one user at one server.
 
     Args:
-        name: the user.
-        server: the server.
-        inside: where that folder is; None for the platform's place for data.
+        name: the user's name.
+        server: the address of the server.
+        inside: the folder for the data of all users; None for the platform's default.
     """
     data = inside or platformdirs.user_data_path("twotick") / "chat"
     return data / f"{name.lower()}@{quote(server, safe='')}"
 
 
 class TwotickApp(App[None]):
-    """Chat on a terminal.
+    """The app.
+
+    Args:
+        options: the options.
 
     Attributes:
-        failure: why it has ended; None if somebody has left.
+        failure: why the app has ended; None if the user quit.
     """
 
     ENABLE_COMMAND_PALETTE = True
@@ -93,25 +96,25 @@ class TwotickApp(App[None]):
 
     @property
     def session(self) -> ChatSession | None:
-        """As whom somebody talks; None before that is known."""
+        """The session of the user; None before the user has signed in."""
         return self._session
 
     def on_mount(self) -> None:
-        """Begin."""
-        self.begin()
+        """Show the first screen."""
+        self.start()
 
-    def begin(self) -> None:
-        """Begin to talk, if it is known as whom."""
+    def start(self) -> None:
+        """Start a session, or ask for a name if none is known."""
         options = self._options
-        if options.who is not None:
-            self._begin_as_member(options.who)
+        if options.credential is not None:
+            self._start_member(options.credential)
         elif options.name:
-            self._begin_as_guest(options.name, options.server)
+            self._start_guest(options.name, options.server)
         else:
-            self._ask_who(options.server)
+            self._ask_for_name(options.server)
 
     async def on_unmount(self) -> None:
-        """Let everything go, so that the app can be started again at once."""
+        """Close the session, so that the app can be started again at once."""
         self.workers.cancel_all()
         if self._session is not None:
             await self._session.close()
@@ -122,9 +125,9 @@ class TwotickApp(App[None]):
         self.push_screen(screen)
 
     async def action_quit(self) -> None:
-        """Leave, unless something would be lost."""
+        """Quit. Ask first if messages would be lost."""
         if self._main is not None:
-            self._main.action_quit()
+            self._main.run_command("quit")
         else:
             self.exit()
 
@@ -133,47 +136,49 @@ class TwotickApp(App[None]):
     def _folder(self, name: str, server: str) -> Path:
         return folder_of(name, server, self._options.folder)
 
-    def _begin_as_guest(self, name: str, server: str) -> None:
+    def _start_guest(self, name: str, server: str) -> None:
         from twotick.ui.app.session.guest import GuestSession
 
         try:
-            self._begin(GuestSession(name, server, self._options.max_body, self._folder(name, server)))
+            self._start_session(GuestSession(name, server, self._options.max_body, self._folder(name, server)))
         except TwotickError as error:
-            self._ask_who(server, name, str(error))
+            self._ask_for_name(server, name, str(error))
 
-    def _begin_as_member(self, who: Credential) -> None:
+    def _start_member(self, credential: Credential) -> None:
         try:
-            session = MemberSession(who, self._folder(who.name, who.server), self._options.max_body)
+            session = MemberSession(
+                credential, self._folder(credential.name, credential.server), self._options.max_body
+            )
         except TwotickError as error:
             self.failure = error
             self.exit()
             return
-        self._begin(session)
-        self._talk()
+        self._start_session(session)
+        self._show_main()
 
-    def _begin(self, session: ChatSession) -> None:
+    def _start_session(self, session: ChatSession) -> None:
         self._session = session
         session.on_connection = self._connection_changed
         session.on_message = self._arrived
-        self.call_after_refresh(self._serve, session)  # what is kept here is shown before
+        self.call_after_refresh(self._run_session, session)  # the stored messages are shown first
 
     @work(group="session", exclusive=True)
-    async def _serve(self, session: ChatSession) -> None:
+    async def _run_session(self, session: ChatSession) -> None:
         try:
             await session.run()
         except (NotAuthenticated, NameRefused, ConnectionLost) as error:
-            await self._ask_again(session, error)
+            await self._ask_for_other_name(session, error)
         except TwotickError:
             self._connection_changed()
 
-    async def _ask_again(self, session: ChatSession, error: TwotickError) -> None:
-        """Nobody can be that: ask for something else."""
+    async def _ask_for_other_name(self, session: ChatSession, error: TwotickError) -> None:
+        """Ask for another name or password after the server refused this one."""
         await session.close()
         self._session = self._main = None
-        self._ask_who(session.server, session.name, str(error))
+        self._ask_for_name(session.server, session.name, str(error))
 
-    def _ask_who(self, server: str, name: str = "", problem: str = "") -> None:
-        """Ask for somebody to be, somebody else after a problem."""
+    def _ask_for_name(self, server: str, name: str = "", problem: str = "") -> None:
+        """Ask for server, name and password."""
         from twotick.ui.app.screens.sign_in import SignInDetails, SignInScreen
 
         if isinstance(self.screen, SignInScreen):
@@ -181,7 +186,7 @@ class TwotickApp(App[None]):
         else:
             self._show(SignInScreen(SignInDetails(server, name), problem))
 
-    def _talk(self) -> None:
+    def _show_main(self) -> None:
         assert self._session is not None
         self._main = MainScreen(self._session)
         self._show(self._main)
@@ -190,7 +195,7 @@ class TwotickApp(App[None]):
         if self._main is not None:
             self._main.update_status()
         elif self._session is not None and self._session.connected:
-            self._talk()
+            self._show_main()
 
     def _arrived(self, message: LocalMessage) -> None:
         main = self._main
@@ -202,16 +207,16 @@ class TwotickApp(App[None]):
     @on(MainScreen.ReconnectRequested)
     def _connect(self) -> None:
         if self._session is not None:
-            self._serve(self._session)
+            self._run_session(self._session)
 
     # Signing in
 
     def on_sign_in_screen_confirmed(self, event: "SignInScreen.Confirmed") -> None:
-        """Somebody has said who to be."""
-        self._start(event.start)
+        """Sign in, or start a guest's session."""
+        self._sign_in(event.start)
 
     @work(group="start", exclusive=True)
-    async def _start(self, start: "SignInDetails") -> None:
+    async def _sign_in(self, start: "SignInDetails") -> None:
         from twotick.ui.shell.login import new_login, this_device
 
         try:
@@ -221,17 +226,17 @@ class TwotickApp(App[None]):
                 )
                 for line in trust:
                     self.notify(line, timeout=20)
-            who = tokens.load(start.server, start.name) if start.password else None
+            credential = tokens.load(start.server, start.name) if start.password else None
         except (TwotickError, ValueError) as error:
-            self._ask_who(start.server, start.name, str(error))
+            self._ask_for_name(start.server, start.name, str(error))
             return
-        if who is not None:
-            self._begin_as_member(who)
+        if credential is not None:
+            self._start_member(credential)
         else:
-            self._begin_as_guest(start.name, start.server)
+            self._start_guest(start.name, start.server)
 
     async def on_event(self, event: events.Event) -> None:
-        """Note that somebody is here."""
+        """Record the user's activity."""
         if self._main is not None and isinstance(event, events.Key | events.Paste | events.MouseDown):
             self._main.acted()
         await super().on_event(event)
@@ -239,7 +244,7 @@ class TwotickApp(App[None]):
     # The command palette
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """All that can be done now."""
+        """Return the commands that are available now."""
         main = self._main
         if main is not None:
             for each in COMMANDS + ON_MESSAGES:

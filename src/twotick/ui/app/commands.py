@@ -1,4 +1,4 @@
-"""All that can be done, in one list: keys, the command palette, `/commands` and the page of keys are made from it."""
+"""The list of all commands. Keys, the command palette, typed `/commands` and the page of keys are made from it."""
 
 from typing import NamedTuple
 
@@ -11,111 +11,95 @@ from twotick.ui.app.session.permissions import Permission
 
 
 class Command(NamedTuple):
-    """Something that can be done.
+    """Something that the user can do.
 
     Attributes:
-        word: what is typed after the slash.
-        title: what it is called.
-        help: what it does.
-        action: what Textual is to do, a method `action_...` of the screen; given the argument if there may be one.
-        keys: the keys for it, with commas between them; empty if the widget that has the focus takes them.
-        shown: how the first key is shown.
-        argument: what may come after the word; empty if nothing may.
-        deed: what the session must be able to do; None if it can be done always.
-        with_message: whether it is done with the selected message.
+        word: the word that is typed after the slash. It also finds the action of the command.
+        title: the name of the command.
+        help: a short explanation.
+        keys: its keys, separated by commas; empty if the focused widget handles them.
+        shown: the text for the first key.
+        argument: the name of the argument that may follow the word; empty if there is none.
+        permission: the permission that the command needs; None if it needs none.
+        with_message: whether the command is for the selected message.
     """
 
     word: str
     title: str
     help: str
-    action: str
     keys: str
     shown: str
     argument: str = ""
-    deed: Permission | None = None
+    permission: Permission | None = None
     with_message: bool = False
 
 
-MOVING = (
-    Command("to", "Go to ...", "Find a conversation, or begin one", "go_to", "ctrl+k,ctrl+n", "^K", "NAME"),
-    Command("next", "Next conversation", "The one below", "step(1)", "alt+down,ctrl+down", "Alt+\u2193"),
-    Command("previous", "Previous conversation", "The one above", "step(-1)", "alt+up,ctrl+up", "Alt+\u2191"),
-    Command("unread", "Next unread conversation", "Where something new was said", "unread", "alt+a,f3", "F3"),
-    Command("newest", "Newest message", "Back to the end of the conversation", "newest", "ctrl+end", "^End"),
-    Command("search", "Search", "In all that was said", "search", "ctrl+f", "^F", "WORDS", Permission.SEARCH),
-    Command("messages", "Select a message", "To answer it, copy it, react to it and more", "select", "", "Esc"),
+P = Permission
+
+NAVIGATION = (
+    Command("to", "Go to ...", "Find a conversation, or start one", "ctrl+k,ctrl+n", "^K", "NAME"),
+    Command("next", "Next conversation", "The one below in the list", "alt+down,ctrl+down", "Alt+\u2193"),
+    Command("previous", "Previous conversation", "The one above in the list", "alt+up,ctrl+up", "Alt+\u2191"),
+    Command("unread", "Next unread conversation", "Mentions come first", "alt+a,f3", "F3"),
+    Command("newest", "Newest message", "Go to the end of the conversation", "ctrl+end", "^End"),
+    Command("search", "Search", "Search your messages", "ctrl+f", "^F", "WORDS", P.SEARCH),
+    Command("messages", "Select a message", "To reply, react, copy and more", "", "Esc"),
 )
 
 ROOMS = (
-    Command("rooms", "Rooms", "Browse them, and join one", "rooms", "f6,alt+r", "F6", "", Permission.ROOMS),
-    Command("join", "Join a room", "By its name", "join", "alt+j", "Alt+J", "#ROOM", Permission.ROOMS),
-    Command("new", "New room", "Make a room", "new_room", "f7,alt+n", "F7", "#ROOM", Permission.ROOMS),
-    Command("members", "Members", "Who is in the room", "members", "alt+m", "Alt+M", "", Permission.MEMBERS),
-    Command("topic", "Topic", "Say what the room is about", "topic", "alt+t", "Alt+T", "TEXT", Permission.SET_TOPIC),
-    Command(
-        "access", "Who may join", "Everybody, or who is invited", "access", "alt+w", "Alt+W", "", Permission.SET_ACCESS
-    ),
-    Command("invite", "Invite", "Let somebody join the room", "invite", "alt+i", "Alt+I", "NAME", Permission.INVITE),
-    Command("remove", "Remove", "Somebody from the room", "remove", "alt+x", "Alt+X", "NAME", Permission.REMOVE),
-    Command("appoint", "Appoint", "Make a member a moderator", "appoint", "alt+p", "Alt+P", "NAME", Permission.APPOINT),
-    Command("leave", "Leave the room", "Asks first", "leave_room", "alt+l", "Alt+L", "", Permission.LEAVE),
+    Command("rooms", "Rooms", "Browse rooms, and join one", "f6,alt+r", "F6", "", P.ROOMS),
+    Command("join", "Join a room", "By its name", "alt+j", "Alt+J", "#ROOM", P.ROOMS),
+    Command("new", "New room", "Create a room", "f7,alt+n", "F7", "#ROOM", P.ROOMS),
+    Command("members", "Members", "List the members of the room", "alt+m", "Alt+M", "", P.MEMBERS),
+    Command("topic", "Topic", "Change the topic of the room", "alt+t", "Alt+T", "TEXT", P.SET_TOPIC),
+    Command("access", "Access", "Make the room public or private", "alt+w", "Alt+W", "", P.SET_ACCESS),
+    Command("invite", "Invite", "Invite a user to the room", "alt+i", "Alt+I", "NAME", P.INVITE),
+    Command("remove", "Remove", "Remove a member from the room", "alt+x", "Alt+X", "NAME", P.REMOVE),
+    Command("appoint", "Change role", "Make a member a moderator or the owner", "alt+p", "Alt+P", "NAME", P.APPOINT),
+    Command("leave", "Leave the room", "Asks for confirmation", "alt+l", "Alt+L", "", P.LEAVE),
 )
 
-WITH_OTHERS = (
-    Command("file", "Send a file", "Or a photo", "send_file", "ctrl+o", "^O", "PATH", Permission.SEND_FILE),
-    Command(
-        "mute", "Mute", "Do not ring for this conversation; or do again", "mute", "alt+u", "Alt+U", "", Permission.MUTE
-    ),
-    Command(
-        "block", "Block", "Take nothing from this user; or do again", "block", "alt+b", "Alt+B", "", Permission.BLOCK
-    ),
-    Command("report", "Report", "Tell the operator", "report", "alt+o", "Alt+O", "WHY", Permission.REPORT),
-    Command("status", "Status", "Here, away or hidden", "status", "alt+s", "Alt+S", "STATUS", Permission.PRESENCE),
+PEOPLE = (
+    Command("file", "Send a file", "From this machine", "ctrl+o", "^O", "PATH", P.SEND_FILE),
+    Command("mute", "Mute", "Turn notifications off or on", "alt+u", "Alt+U", "", P.MUTE),
+    Command("block", "Block", "Block or unblock this user", "alt+b", "Alt+B", "", P.BLOCK),
+    Command("report", "Report", "Report a user or a message to the operator", "alt+o", "Alt+O", "WHY", P.REPORT),
+    Command("status", "Status", "Here, away or hidden", "alt+s", "Alt+S", "STATUS", P.PRESENCE),
 )
 
-SCREEN = (
-    Command("details", "Details", "Of the conversation and the selected message", "details", "ctrl+t,f2", "^T"),
-    Command("list", "List of conversations", "Show or hide it", "sidebar", "f4", "F4"),
-    Command("connect", "Connect now", "Without waiting any longer", "connect", "ctrl+r", "^R"),
-    Command("theme", "Colours", "Those of the terminal, dark or light", "theme", "f5", "F5", "NAME"),
-    Command("commands", "Commands", "All that can be done", "commands", "ctrl+p", "^P"),
-    Command("keys", "Keys", "All keys", "keys", "f1", "?"),
-    Command("quit", "Quit", "What is not sent yet is kept", "quit", "ctrl+q", "^Q"),
+APP = (
+    Command("details", "Details", "Of the conversation and the selected message", "ctrl+t,f2", "^T"),
+    Command("list", "List of conversations", "Show or hide it", "f4", "F4"),
+    Command("connect", "Connect now", "Without waiting for the next attempt", "ctrl+r", "^R"),
+    Command("theme", "Colours", "Terminal, dark or light", "f5", "F5", "NAME"),
+    Command("commands", "Commands", "List all commands", "ctrl+p", "^P"),
+    Command("keys", "Keys", "List all keys", "f1", "?"),
+    Command("quit", "Quit", "Asks first if messages would be lost", "ctrl+q", "^Q"),
 )
 
 ON_MESSAGES = (
-    Command("reply", "Reply", "So that it shows to what", "reply", "r", "r", "", Permission.REPLY, True),
-    Command(
-        "react",
-        "React",
-        "With an emoji; the same again takes it back",
-        "react",
-        "plus",
-        "+",
-        "",
-        Permission.REACT,
-        True,
-    ),
-    Command("edit", "Edit", "A message of yours", "edit", "e", "e", "", Permission.EDIT, True),
-    Command("delete", "Delete", "Asks first", "delete", "d,delete", "d", "", Permission.DELETE, True),
-    Command("show", "Show all of it", "A long or hidden message", "show", "v", "v", with_message=True),
-    Command("copy", "Copy the message", "To the clipboard", "copy", "c,y", "c", with_message=True),
-    Command("open", "Open a link", "Shows the address first", "open_link", "o", "o", with_message=True),
-    Command("save", "Save the file", "That came with it", "save_file", "s", "s", "FOLDER", Permission.SAVE_FILE, True),
-    Command("again", "Send again", "What was not delivered", "again", "a", "a", "", Permission.SEND_AGAIN, True),
-    Command("receipts", "Receipts", "Who has it, who has read it", "receipts", "i", "i", "", Permission.RECEIPTS, True),
+    Command("reply", "Reply", "Reply to the message", "r", "r", "", P.REPLY, with_message=True),
+    Command("react", "React", "The same emoji again removes it", "plus", "+", "", P.REACT, with_message=True),
+    Command("edit", "Edit", "Edit your message", "e", "e", "", P.EDIT, with_message=True),
+    Command("delete", "Delete", "Asks for confirmation", "d,delete", "d", "", P.DELETE, with_message=True),
+    Command("show", "Show in full", "A long or hidden message", "v", "v", with_message=True),
+    Command("copy", "Copy the message", "To the clipboard", "c,y", "c", with_message=True),
+    Command("open", "Open a link", "Shows the address first", "o", "o", with_message=True),
+    Command("save", "Save the file", "That is attached to it", "s", "s", "FOLDER", P.SAVE_FILE, with_message=True),
+    Command("again", "Send again", "If it was not delivered", "a", "a", "", P.SEND_AGAIN, with_message=True),
+    Command("receipts", "Receipts", "Who has received and read it", "i", "i", "", P.RECEIPTS, with_message=True),
 )
-"""What can be done with a message that is selected."""
+"""Commands for the selected message."""
 
-COMMANDS = MOVING + ROOMS + WITH_OTHERS + SCREEN
+COMMANDS = NAVIGATION + ROOMS + PEOPLE + APP
 
 
 def bindings(commands: tuple[Command, ...], *, priority: bool) -> list[Binding]:
-    """The keys of commands.
+    """Return the key bindings of commands.
 
     Args:
-        commands: them.
-        priority: whether they go before those of the widget that has the focus.
+        commands: the commands.
+        priority: whether the bindings go before those of the focused widget.
     """
     return [
         Binding(each.keys, f"do({each.word!r})", each.title, key_display=each.shown, show=False, priority=priority)
@@ -125,68 +109,67 @@ def bindings(commands: tuple[Command, ...], *, priority: bool) -> list[Binding]:
 
 
 def find(word: str) -> Command | None:
-    """The command with that word."""
+    """Return the command with a word; None if there is none."""
     return next((each for each in COMMANDS + ON_MESSAGES if each.word == word.lower()), None)
 
 
-_IN_ROOMS = (
-    Permission.MEMBERS,
-    Permission.LEAVE,
-    Permission.INVITE,
-    Permission.REMOVE,
-    Permission.APPOINT,
-    Permission.SET_TOPIC,
-    Permission.SET_ACCESS,
-)
-_OF_THE_OWNER = (Permission.APPOINT, Permission.SET_ACCESS)
-_ABOUT_A_MESSAGE = {
-    Permission.REPLY: "That message cannot be answered.",
-    Permission.REACT: "Nobody can react to that message.",
-    Permission.EDIT: "Only your own messages, to members, can be edited.",
-    Permission.DELETE: "Only your own messages, to members, can be deleted.",
-    Permission.SAVE_FILE: "There is no file with that message.",
-    Permission.SEND_AGAIN: "Only what was not delivered is sent again.",
-    Permission.RECEIPTS: "There are receipts of your own messages only.",
+_ROOM_PERMISSIONS = (P.MEMBERS, P.LEAVE, P.INVITE, P.REMOVE, P.APPOINT, P.SET_TOPIC, P.SET_ACCESS)
+_OWNER_PERMISSIONS = (P.APPOINT, P.SET_ACCESS)
+_DENIED = {
+    P.REPLY: "You cannot reply to this message.",
+    P.REACT: "You cannot react to this message.",
+    P.EDIT: "You can only edit your own messages to members.",
+    P.DELETE: "You can only delete your own messages to members.",
+    P.SAVE_FILE: "This message has no file.",
+    P.SEND_AGAIN: "Only messages that were not delivered can be sent again.",
+    P.RECEIPTS: "Receipts are shown for your own messages only.",
 }
 
 
-def for_user(session: ChatSession, command: Command) -> bool:
-    """Whether somebody like the user can ever do that."""
-    return session.is_member or command.deed is None or command.deed is Permission.SEND_AGAIN
+def is_for(session: ChatSession, command: Command) -> bool:
+    """Return whether a command is available to a user of this kind: member or guest."""
+    return session.is_member or command.permission is None or command.permission is P.SEND_AGAIN
 
 
 def why_not(
     session: ChatSession, command: Command, conversation: LocalConversation | None, message: LocalMessage | None
 ) -> str:
-    """Why something cannot be done now, in one line; empty if it can.
+    """Return why a command is not available now, in one line; empty if it is.
 
     Args:
-        session: whose.
-        command: what.
-        conversation: which is shown.
-        message: with which message.
+        session: the session of the user.
+        command: the command.
+        conversation: the conversation that is shown; None if there is none.
+        message: the message that the command is for; None if there is none.
     """
-    deed = command.deed
-    if not for_user(session, command):
-        return f"{command.title}: guests cannot do that. Members can: sign up at the start."
+    if not is_for(session, command):
+        return f"{command.title}: not available to guests. Members can: sign up when you start the app."
     if command.with_message and message is None:
-        return "There is no message for that. Esc and the arrow keys select one."
-    if deed is None or session.can(deed, conversation, message if command.with_message else None):
+        return "No message is selected. Press Esc, then choose one with the arrow keys."
+    permission = command.permission
+    if permission is None or session.can(permission, conversation, message if command.with_message else None):
         return ""
-    if deed is Permission.REPORT and message is not None and session.can(deed, conversation, message):
+    if permission is P.REPORT and message is not None and session.can(permission, conversation, message):
         return ""
-    if deed in _ABOUT_A_MESSAGE:
-        return _ABOUT_A_MESSAGE[deed]
+    return _DENIED.get(permission) or _why_not_here(command, permission, conversation)
+
+
+def _why_not_here(command: Command, permission: Permission, conversation: LocalConversation | None) -> str:
+    """Return why a command is not available in a conversation."""
     if conversation is None:
-        return "There is no conversation yet: Ctrl+K begins one."
+        return "There is no conversation yet. Press Ctrl+K to start one."
     if conversation.left:
-        return f"You are not in {conversation.title[:33]} any more."
-    if deed in _IN_ROOMS:
+        return f"You are no longer in {conversation.title[:33]}. Join the room again first."
+    if permission in _ROOM_PERMISSIONS:
         if conversation.kind is not ConversationKind.ROOM:
-            return f"{command.title}: this conversation is no room."
-        return "Only the owner can do that." if deed in _OF_THE_OWNER else "Only moderators and the owner can do that."
-    if deed is Permission.REPORT:
-        return "Select a message of somebody else, to report it."
-    if deed is Permission.BLOCK:
-        return "Only somebody else can be blocked, in the conversation with them."
-    return f"{command.title}: that cannot be done here."
+            return f"{command.title}: only available in rooms."
+        return (
+            "Only the owner can do that."
+            if permission in _OWNER_PERMISSIONS
+            else "Only moderators and the owner can do that."
+        )
+    if permission is P.REPORT:
+        return "To report a message, select a message of another user."
+    if permission is P.BLOCK:
+        return "To block a user, go to your conversation with that user."
+    return f"{command.title}: not available in this conversation."

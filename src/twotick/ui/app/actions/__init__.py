@@ -1,1 +1,1 @@
-"""What a user can do on the main screen, grouped by subject."""
+"""The actions behind the commands, grouped by subject. Each group has the main screen that it works on."""

@@ -1,4 +1,4 @@
-"""What the groups of actions work with: the session, what is shown, and ways to ask and to tell."""
+"""The interface of the main screen for actions."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Generator
 from typing import TypeVar, cast
 
 from textual.app import App
+from textual.message import Message as TextualMessage
 from textual.screen import ModalScreen, Screen
 
 from twotick.client import TwotickError
@@ -15,40 +16,47 @@ from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.composer import CompletionList, Composer
+from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.app.widgets.sidebar import Sidebar
 from twotick.ui.text import placed
 
-_PATIENCE = 20.0
-"""Seconds after which an answer is no longer waited for."""
+_TIMEOUT = 20.0
+"""Seconds after which an action stops waiting for an answer of the server."""
 
 _RECENT = 100
-"""Messages among which the newest that fits is looked for."""
+"""Messages among which an action looks for one that it is allowed for."""
 
 Answer = TypeVar("Answer")
 
 
 class ActionScreen(Screen[None]):
-    """A screen on which something can be done.
+    """What actions need of the main screen.
 
     Args:
-        session: who does it.
+        session: the session of the user.
 
     Attributes:
-        session: likewise.
-        shown: the conversation whose messages are shown; None if there is none.
-        messages: the list of them.
-        composer: where one types.
+        session: the session of the user.
+        shown: the conversation that is shown; None if there is none.
+        mode: the reply or edit in progress; None if there is none.
+        messages: the list of messages.
+        composer: the text area for messages.
+        completion_list: the list of completions.
         sidebar: the list of conversations.
     """
+
+    class ReconnectRequested(TextualMessage):
+        """The user wants to connect now."""
 
     def __init__(self, session: ChatSession) -> None:
         super().__init__()
         self.session = session
         self.shown: LocalConversation | None = None
+        self.mode: ComposerMode | None = None
         self.messages = MessageList(session.conversations)
-        self.proposals = CompletionList()
-        self.composer = Composer(self.proposals)
+        self.completion_list = CompletionList()
+        self.composer = Composer(self.completion_list)
         self.sidebar = Sidebar()
 
     @property
@@ -58,46 +66,62 @@ class ActionScreen(Screen[None]):
 
     @abstractmethod
     def open(self, name: str) -> None:
-        """Show a conversation."""
+        """Show the conversation with a user or in a room."""
 
-    def message_for(self, deed: Permission | None) -> LocalMessage | None:
-        """The selected message; if none is, the newest one with which that can be done."""
+    @abstractmethod
+    def run_command(self, word: str, argument: str = "") -> None:
+        """Run the command with a word, or say why it is not available."""
+
+    @abstractmethod
+    def start_mode(self, mode: ComposerMode) -> None:
+        """Start a reply or an edit."""
+
+    @abstractmethod
+    def end_mode(self) -> None:
+        """End the reply or edit in progress."""
+
+    @abstractmethod
+    def set_status(self, status: str) -> None:
+        """Set the user's presence to `here`, `away` or `hidden`."""
+
+    def message_for(self, permission: Permission | None) -> LocalMessage | None:
+        """Return the selected message or, if none is selected, the newest one that the permission allows."""
         if self.messages.selected is not None or self.shown is None:
             return self.messages.selected
         newest = self.shown.messages[: -_RECENT - 1 : -1]
-        if deed is None:
+        if permission is None:
             return next((each for each in newest if each.event is None), None)
-        return next((each for each in newest if self.session.can(deed, self.shown, each)), None)
+        return next((each for each in newest if self.session.can(permission, self.shown, each)), None)
 
     def say(self, text: str, *, problem: bool = False) -> None:
-        """Tell something in a corner of the screen, whatever it holds."""
+        """Show a text, which need not be safe for the terminal, in a corner of the screen."""
         self.notify(placed(text[:300]), severity="warning" if problem else "information", markup=False)
 
     @contextlib.contextmanager
-    def complaining(self) -> Generator[None]:
-        """Say so if something cannot be done; what is typed stays where it is."""
+    def showing_errors(self) -> Generator[None]:
+        """Show an error of the block to the user instead of raising it."""
         try:
             yield
         except TwotickError as error:
             self.say(str(error), problem=True)
         except TimeoutError:
-            self.say("No answer came: there is no connection.", problem=True)
+            self.say("The server did not answer: there is no connection. Try again later.", problem=True)
 
-    async def answer(self, question: Awaitable[Answer]) -> Answer | None:
-        """Wait for what the server is asked; None if that was refused, or no answer came, which is told."""
-        with self.complaining():
-            async with asyncio.timeout(_PATIENCE):
-                return await question
+    async def ask_server(self, request: Awaitable[Answer]) -> Answer | None:
+        """Return the answer to a request. Show the error and return None if it fails or takes too long."""
+        with self.showing_errors():
+            async with asyncio.timeout(_TIMEOUT):
+                return await request
         return None
 
-    async def done(self, deed: Awaitable[object]) -> bool:
-        """Likewise; gives whether it was done."""
-        with self.complaining():
-            async with asyncio.timeout(_PATIENCE):
-                await deed
+    async def succeeds(self, request: Awaitable[object]) -> bool:
+        """Wait for a request and return whether it succeeded. Show the error if it did not."""
+        with self.showing_errors():
+            async with asyncio.timeout(_TIMEOUT):
+                await request
             return True
         return False
 
-    async def ask(self, dialog: ModalScreen[Answer]) -> Answer | None:
-        """Show a dialog, and wait for what it gives."""
+    async def show_dialog(self, dialog: ModalScreen[Answer]) -> Answer | None:
+        """Show a dialog and return its result."""
         return await self.app.push_screen_wait(dialog)

@@ -1,9 +1,7 @@
-"""The details at the right: what the server is asked for them, and when."""
+"""The details pane, and when it requests its data from the server."""
 
 import asyncio
 import contextlib
-
-from textual import work
 
 from twotick.client import State, TwotickError
 from twotick.client.member.results import RecipientState
@@ -11,80 +9,88 @@ from twotick.ui.app.actions.base import ActionScreen
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.rooms import MemberListing
-from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.details import DetailsPane
 
-_PAUSE = 0.2
-"""Seconds for which a message is selected before it is asked for its receipts: one may only be passing by."""
+_DELAY = 0.2
+"""Seconds for which a message is selected before its receipts are requested: the user may only be passing by."""
 
 
-class DetailsActions(ActionScreen):
-    """Shows the details, as long as somebody wants to see them."""
+class DetailsActions:
+    """Shows or hides the details, and keeps them up to date while they are shown.
 
-    def __init__(self, session: ChatSession) -> None:
-        super().__init__(session)
-        self.details = DetailsPane()
+    Attributes:
+        pane: the widget.
+    """
+
+    def __init__(self, screen: ActionScreen) -> None:
+        self.pane = DetailsPane()
+        self._screen = screen
+        self._session = screen.session
         self._members: list[MemberListing] | None = None
         self._members_of: tuple[str, int, int] | None = None
-        self._chosen: LocalMessage | None = None
+        self._selected: LocalMessage | None = None  # when the details were opened
         self._receipts: list[RecipientState] | None = None
         self._receipts_of: tuple[int, State | None, int] | None = None
 
-    def update_details(self) -> None:
-        """Show what is known, and ask for what may be different."""
-        if not self.has_class("-details"):
+    def update(self) -> None:
+        """Show the details, and request what may have changed."""
+        if not self._screen.has_class("-details"):
             return
-        shown, message = self.shown, self._about
-        if shown is None or not self.session.can(Permission.MEMBERS, shown):
+        self._update_members(self._screen.shown)
+        self._update_receipts(self._screen.shown, self._message)
+        self._show()
+
+    def _update_members(self, shown: LocalConversation | None) -> None:
+        if shown is None or not self._session.can(Permission.MEMBERS, shown):
             self._members, self._members_of = None, None
         elif self._members_of != (room := (shown.key, shown.members, _newest_event(shown))):
             if self._members_of is None or self._members_of[0] != shown.key:
                 self._members = None
             self._members_of = room
-            self._ask_members(shown)
-        if shown is None or message is None or not self.session.can(Permission.RECEIPTS, shown, message):
-            self._receipts, self._receipts_of = None, None
-        elif self._receipts_of != (about := (message.number, message.state, message.have)):
-            self._receipts, self._receipts_of = None, about
-            self._ask_receipts(message)
-        self._show_details()
+            self._screen.run_worker(self._request_members(shown), group="members", exclusive=True)
 
-    def _show_details(self) -> None:
+    def _update_receipts(self, shown: LocalConversation | None, message: LocalMessage | None) -> None:
+        if shown is None or message is None or not self._session.can(Permission.RECEIPTS, shown, message):
+            self._receipts, self._receipts_of = None, None
+        elif self._receipts_of != (state := (message.number, message.state, message.have)):
+            self._receipts, self._receipts_of = None, state
+            self._screen.run_worker(self._request_receipts(message), group="receipts", exclusive=True)
+
+    def _show(self) -> None:
         members = self._members
         if members is not None:
-            presence = self.session.conversations.presence
+            presence = self._session.conversations.presence
             members = [each._replace(presence=presence(each.name) or each.presence) for each in members]
-        self.details.update_details(self.session, self.shown, self._about, members, self._receipts)
+        self.pane.update_details(self._session, self._screen.shown, self._message, members, self._receipts)
 
-    @work(group="members", exclusive=True)
-    async def _ask_members(self, room: LocalConversation) -> None:
-        with contextlib.suppress(TwotickError):  # then they are not shown
-            self._members = await self.session.members(room)
-            self._show_details()
+    async def _request_members(self, room: LocalConversation) -> None:
+        with contextlib.suppress(TwotickError):  # the members are not shown then
+            self._members = await self._session.members(room)
+            self._show()
 
-    @work(group="receipts", exclusive=True)
-    async def _ask_receipts(self, message: LocalMessage) -> None:
-        await asyncio.sleep(_PAUSE)
-        with contextlib.suppress(TwotickError):  # likewise
-            self._receipts = await self.session.receipts(message)
-            self._show_details()
+    async def _request_receipts(self, message: LocalMessage) -> None:
+        await asyncio.sleep(_DELAY)
+        with contextlib.suppress(TwotickError):  # the receipts are not shown then
+            self._receipts = await self._session.receipts(message)
+            self._show()
 
-    def action_details(self) -> None:
+    def toggle(self) -> None:
         """Show or hide the details."""
-        self.toggle_class("-details")
+        screen = self._screen
+        screen.toggle_class("-details")
         self._members_of = self._receipts_of = None
-        self._chosen = self.messages.selected
-        if self.has_class("-narrow"):  # there is nothing else to be seen
-            self.set_focus(self.details if self.has_class("-details") else self.composer)
-        self.update_details()
+        self._selected = screen.messages.selected
+        if screen.has_class("-narrow"):  # the details cover the messages
+            screen.set_focus(self.pane if screen.has_class("-details") else screen.composer)
+        self.update()
 
     @property
-    def _about(self) -> LocalMessage | None:
-        """The message that is selected; or was, where the details have the whole screen."""
-        return self.messages.selected or (self._chosen if self.has_class("-narrow") else None)
+    def _message(self) -> LocalMessage | None:
+        """The selected message or, if the details cover the messages, the one that was selected before."""
+        return self._screen.messages.selected or (self._selected if self._screen.has_class("-narrow") else None)
 
 
 def _newest_event(conversation: LocalConversation) -> int:
-    """The number of the newest thing that happened in a room, after which its members may be others."""
+    """Return the number of the newest room event, which may have changed the members."""
     return next((each.number for each in reversed(conversation.messages) if each.event is not None), 0)

@@ -1,62 +1,56 @@
-"""Sending and saving files (docs/protocol.md, section 16)."""
-
-from abc import abstractmethod
+"""Actions on files (docs/protocol.md, section 16)."""
 
 import platformdirs
-from textual import work
 
 from twotick.client import TwotickError
 from twotick.ui.app.actions.base import ActionScreen
 from twotick.ui.app.dialogs.files import FileDialog, FileToSend, FolderDialog, expanded
 from twotick.ui.app.layout.messages import one_line
 from twotick.ui.app.session.permissions import Permission
-from twotick.ui.app.widgets.undertaking import ComposerMode
 from twotick.ui.text import size_text
 
 
-class FileActions(ActionScreen):
-    """Files: send and save them."""
+class FileActions:
+    """Send and save files."""
 
-    undertaking: ComposerMode | None
+    def __init__(self, screen: ActionScreen) -> None:
+        self._screen = screen
+        self._session = screen.session
 
-    @abstractmethod
-    def end_undertaking(self) -> None:
-        """What is typed from now on is a message of its own."""
-
-    @work
-    async def action_send_file(self, argument: str = "") -> None:
-        """Send a file."""
-        conversation = self.shown
+    async def send(self, argument: str) -> None:
+        """Send a file, as a reply if one is in progress."""
+        conversation = self._screen.shown
         if conversation is None:
             return
-        chosen = FileToSend(expanded(argument), "") if argument else await self.ask(FileDialog())
+        chosen = FileToSend(expanded(argument), "") if argument else await self._screen.show_dialog(FileDialog())
         if chosen is None:
             return
-        answered = self.undertaking
-        reply_to = answered.message if answered is not None and answered.kind == "reply" else None
-        with self.complaining():
-            self.session.send_file(conversation, chosen.path, chosen.caption, reply_to)
+        mode = self._screen.mode
+        reply_to = mode.message if mode is not None and mode.kind == "reply" else None
+        with self._screen.showing_errors():
+            self._session.send_file(conversation, chosen.path, chosen.caption, reply_to)
             if reply_to is not None:
-                self.end_undertaking()
-            self.messages.scroll_to_end()
+                self._screen.end_mode()
+            self._screen.messages.scroll_to_end()
 
-    @work
-    async def action_save_file(self, argument: str = "") -> None:
+    async def save(self, argument: str) -> None:
         """Save the file of a message."""
-        message = self.message_for(Permission.SAVE_FILE)
+        message = self._screen.message_for(Permission.SAVE_FILE)
         if message is None or message.file is None:
             return
         if message.transfer is not None:
-            self.say("That file is on its way already.")
+            self._screen.say("This file is already being transferred. Wait until it is done.")
             return
         file = message.file
         title = f"Save {one_line(file.name)[:30]} ({size_text(file.size)}) in"
-        folder = argument or await self.ask(FolderDialog(title, str(platformdirs.user_downloads_path())))
+        folder = argument or await self._screen.show_dialog(
+            FolderDialog(title, str(platformdirs.user_downloads_path()))
+        )
         if not folder:
             return
-        try:  # however long it takes
-            path = await self.session.save_file(message, expanded(folder))
+        try:  # without a time limit
+            path = await self._session.save_file(message, expanded(folder))
         except TwotickError as error:
-            self.say(f"{one_line(file.name)[:60]} was not saved: {error}", problem=True)
+            self._screen.say(f"{one_line(file.name)[:60]} was not saved: {error}", problem=True)
         else:
-            self.say(f"Saved as {path}")
+            self._screen.say(f"Saved as {path}")

@@ -1,81 +1,75 @@
-"""What can be done about others, and what they see of one: mute, block, report, status (protocol, 14, 15 and 17)."""
+"""Actions on other users, and the user's own presence (docs/protocol.md, sections 14, 15 and 17)."""
 
-from abc import abstractmethod
-
-from textual import work
 from textual.content import Content
 
 from twotick.ui.app.actions.base import ActionScreen
-from twotick.ui.app.dialogs.ask import TextDialog
 from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
+from twotick.ui.app.dialogs.text import TextDialog
 from twotick.ui.app.layout.messages import one_line, summary
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.text import placed
 
 _STATUSES = {
-    "here": "Here, or away after 10 minutes without a key",
-    "away": "Away, until you choose something else",
-    "hidden": "Hidden: nobody sees whether you are here",
+    "here": "Here: away after 10 minutes without a key",
+    "away": "Away: until you change it",
+    "hidden": "Hidden: nobody sees your presence",
 }
 
+_MAX_REPORT = 4096
+"""Bytes of a report."""
 
-class PeopleActions(ActionScreen):
-    """Others, and what they see."""
 
-    @abstractmethod
-    def set_status(self, status: str) -> None:
-        """Be here, away or hidden from now on."""
+class PeopleActions:
+    """Mute, block and report; set the own presence."""
 
-    @work
-    async def action_mute(self) -> None:
-        """Do not ring for the conversation; or do again."""
-        shown = self.shown
-        if shown is not None and await self.done(self.session.set_muted(shown, not shown.muted)):
-            self.say(f"{shown.title} is muted." if shown.muted else f"{shown.title} rings again.")
+    def __init__(self, screen: ActionScreen) -> None:
+        self._screen = screen
+        self._session = screen.session
 
-    @work
-    async def action_block(self) -> None:
-        """Take nothing more from the user of the conversation; or do again."""
-        shown = self.shown
+    async def mute(self) -> None:
+        """Turn notifications for the conversation off or on."""
+        shown = self._screen.shown
+        if shown is not None and await self._screen.succeeds(self._session.set_muted(shown, not shown.muted)):
+            self._screen.say(f"Notifications for {shown.title} are {'off' if shown.muted else 'on'}.")
+
+    async def block(self) -> None:
+        """Block the user of the conversation if the user confirms, or unblock."""
+        shown = self._screen.shown
         if shown is None:
             return
         name = placed(shown.title[:33], keep="")
-        if not shown.blocked and not await self.ask(
-            ConfirmDialog("Block?", f"Nothing that {name} writes to you arrives any more. {name} is not told.")
-        ):
+        what = f"You will not receive direct messages from {name}. {name} is not told."
+        if not shown.blocked and not await self._screen.show_dialog(ConfirmDialog(f"Block {name}?", what)):
             return
-        if await self.done(self.session.set_blocked(shown, not shown.blocked)):
-            self.say(f"{shown.title} is blocked." if shown.blocked else f"{shown.title} is not blocked any more.")
+        if await self._screen.succeeds(self._session.set_blocked(shown, not shown.blocked)):
+            self._screen.say(f"{shown.title} is {'blocked' if shown.blocked else 'no longer blocked'}.")
 
-    @work
-    async def action_report(self, argument: str = "") -> None:
-        """Tell the operator about a user, and about the selected message."""
-        shown, message = self.shown, self.messages.selected
+    async def report(self, argument: str) -> None:
+        """Report a user, with the selected message if there is one."""
+        shown, message = self._screen.shown, self._screen.messages.selected
         if shown is None:
             return
-        if message is not None and not self.session.can(Permission.REPORT, shown, message):
+        if message is not None and not self._session.can(Permission.REPORT, shown, message):
             message = None
-        name = shown.title if message is None else message.sender
-        text = argument or await self.ask(
-            TextDialog(f"Report {one_line(name)[:33]}", hint="What is wrong?", longest=4096)
-        )
+        name = one_line(shown.title if message is None else message.sender)[:33]
+        dialog = TextDialog(f"Report {name}", hint="What is wrong?", max_length=_MAX_REPORT)
+        text = argument or await self._screen.show_dialog(dialog)
         if not text:
             return
-        what = f"The operator of the server is told: {one_line(text)}"
+        what = f"The operator of the server receives your report: {one_line(text)}"
         if message is not None:
-            what += f"\n\nand gets a copy of this message: {summary(message)}"
-        if await self.ask(ConfirmDialog(f"Report {one_line(name)[:33]}?", what)) and await self.done(
-            self.session.report(shown, text, message)
+            what += f"\n\nIt includes a copy of this message: {summary(message)}"
+        if await self._screen.show_dialog(ConfirmDialog(f"Report {name}?", what)) and await self._screen.succeeds(
+            self._session.report(shown, text, message)
         ):
-            self.say("The operator is told.")
+            self._screen.say("Report sent to the operator.")
 
-    @work
-    async def action_status(self, argument: str = "") -> None:
-        """Choose what others see."""
+    async def set_status(self, argument: str) -> None:
+        """Set the own presence."""
         status: str | None = argument.strip().lower()
         if status not in _STATUSES:
             choices = [Choice(each, Content(text), text) for each, text in _STATUSES.items()]
-            status = await self.ask(ChooseDialog("Status", choices))
+            status = await self._screen.show_dialog(ChooseDialog("Status", choices))
         if status is not None:
-            self.set_status(status)
+            self._screen.set_status(status)

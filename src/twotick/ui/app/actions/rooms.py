@@ -1,226 +1,212 @@
-"""What can be done with rooms (docs/protocol.md, section 12)."""
+"""Actions on rooms (docs/protocol.md, section 12)."""
 
 from rich.cells import set_cell_size
-from textual import work
 from textual.content import Content
 
 from twotick.ui.app.actions.base import ActionScreen
-from twotick.ui.app.dialogs.ask import TextDialog
 from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.new_room import NewRoomDialog
+from twotick.ui.app.dialogs.text import TextDialog
 from twotick.ui.app.layout.messages import one_line
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
-from twotick.ui.app.widgets.sidebar import dot
+from twotick.ui.app.widgets.sidebar import presence_sign
 from twotick.ui.text import placed
 from twotick.wire import is_name, is_room
 
 _ROLES = {
-    "member": "Member: reads and writes",
-    "moderator": "Moderator: also invites, removes, deletes, sets the topic",
-    "owner": "Owner: you are a moderator then",
+    "member": "Member: can read and write",
+    "moderator": "Moderator: can also invite, remove, delete messages, set the topic",
+    "owner": "Owner: you become a moderator",
 }
 
 
-class RoomActions(ActionScreen):
-    """Rooms: find, make, join and leave them; who is in them, and as what."""
+class RoomActions:
+    """Find, create, join, change and leave rooms."""
 
-    # Finding and making
+    def __init__(self, screen: ActionScreen) -> None:
+        self._screen = screen
+        self._session = screen.session
 
-    @work
-    async def action_rooms(self) -> None:
-        """Browse rooms, and join or open one."""
-        rooms = await self.answer(self.session.rooms())
+    # Finding and creating rooms
+
+    async def browse(self) -> None:
+        """Show the list of rooms; join or open the one that the user chooses."""
+        rooms = await self._screen.ask_server(self._session.rooms())
         if rooms is None:
             return
         rooms.sort(key=lambda each: (not each.invited, each.role != "none", each.name.lower()))
-        chosen = await self.ask(
-            ChooseDialog(
-                "Rooms", [_choice_of_room(each) for each in rooms], "Type to find one, or a new name", _new_room
-            )
+        choices = [_room_choice(each) for each in rooms]
+        chosen = await self._screen.show_dialog(
+            ChooseDialog("Rooms", choices, "Type to find a room or to name a new one", _new_room_choice)
         )
         if chosen is None:
             return
         known = next((each for each in rooms if each.name.lower() == chosen.lower()), None)
         if known is None:
-            await self._make(chosen)
+            await self.create(chosen)
         elif known.role != "none":
-            self.open(known.name)
+            self._screen.open(known.name)
         else:
             await self._join(known.name)
 
-    @work
-    async def action_join(self, argument: str = "") -> None:
+    async def join(self, argument: str) -> None:
         """Join a room by its name."""
-        name = argument or await self.ask(TextDialog("Join a room", "#", "#team", 33))
+        name = argument or await self._screen.show_dialog(TextDialog("Join a room", "#", "#team", 33))
         if name:
             await self._join(name if name.startswith("#") else f"#{name}")
 
     async def _join(self, name: str) -> None:
         if not is_room(name.encode(errors="replace")):
-            self.say(f"No room can have the name {name[:40]}.", problem=True)
+            self._screen.say(f"{name[:40]} is not a valid room name. Use letters, digits, - and _.", problem=True)
             return
-        room = await self.answer(self.session.join(name))
+        room = await self._screen.ask_server(self._session.join(name))
         if room is not None:
-            self.open(room.name)
+            self._screen.open(room.name)
 
-    @work
-    async def action_new_room(self, argument: str = "") -> None:
-        """Make a room."""
-        await self._make(argument)
-
-    async def _make(self, name: str) -> None:
-        wanted = await self.ask(NewRoomDialog(name))
+    async def create(self, name: str) -> None:
+        """Create a room."""
+        wanted = await self._screen.show_dialog(NewRoomDialog(name))
         if wanted is None:
             return
         access = "public" if wanted.public else "private"
-        room = await self.answer(self.session.create_room(wanted.name, access, wanted.topic))
+        room = await self._screen.ask_server(self._session.create_room(wanted.name, access, wanted.topic))
         if room is not None:
-            self.open(room.name)
+            self._screen.open(room.name)
 
     async def accept_invitation(self, name: str) -> None:
-        """Join a room to which one was invited, if one still wants to."""
-        if await self.ask(ConfirmDialog("Join this room?", one_line(name)[:40])):
+        """Join the room of an invitation if the user confirms."""
+        if await self._screen.show_dialog(ConfirmDialog("Join this room?", one_line(name)[:40])):
             await self._join(name)
 
     # The room that is shown
 
-    @work
-    async def action_members(self) -> None:
-        """Show who is in the room, and write to one of them."""
-        chosen = await self._member_of_room("Members", others=False)
-        if chosen is not None and chosen.lower() != self.session.name.lower():
-            self.open(chosen)
+    async def members(self) -> None:
+        """Show the members of the room; open the conversation with the one that the user chooses."""
+        chosen = await self._choose_member("Members", others=False)
+        if chosen is not None and chosen.lower() != self._session.name.lower():
+            self._screen.open(chosen)
 
-    async def _member_of_room(self, title: str, *, others: bool = True) -> str | None:
-        if self.shown is None:
+    async def _choose_member(self, title: str, *, others: bool = True) -> str | None:
+        if self._screen.shown is None:
             return None
-        members = await self.answer(self.session.members(self.shown))
+        members = await self._screen.ask_server(self._session.members(self._screen.shown))
         if members is None:
             return None
-        me = self.session.name.lower()
-        presence = self.session.conversations.presence
+        me = self._session.name.lower()
+        presence = self._session.conversations.presence
         choices = [
-            _choice_of_member(each._replace(presence=presence(each.name) or each.presence))
+            _member_choice(each._replace(presence=presence(each.name) or each.presence))
             for each in members
             if not others or each.name.lower() != me
         ]
-        return await self.ask(ChooseDialog(title, choices))
+        return await self._screen.show_dialog(ChooseDialog(title, choices))
 
-    @work
-    async def action_topic(self, argument: str = "") -> None:
-        """Say what the room is about."""
-        room = self.shown
+    async def set_topic(self, argument: str) -> None:
+        """Change the topic of the room."""
+        room = self._screen.shown
         if room is not None:
-            topic = argument or await self.ask(
-                TextDialog("Topic", room.topic, "What the room is about", 250, empty=True)
-            )
+            dialog = TextDialog("Topic", room.topic, "What the room is about", 250, allow_empty=True)
+            topic = argument or await self._screen.show_dialog(dialog)
             if topic is not None:
-                await self.done(self.session.change(room, topic=topic))
+                await self._screen.succeeds(self._session.change(room, topic=topic))
 
-    @work
-    async def action_access(self) -> None:
-        """Say who may join the room."""
-        room = self.shown
+    async def set_access(self) -> None:
+        """Make the room public or private."""
+        room = self._screen.shown
         if room is None:
             return
         choices = [
-            Choice("public", Content("Everybody may find and join it, and read what is said from now on"), "everybody"),
-            Choice("private", Content("Who is invited; nobody else learns of it"), "private invited"),
+            Choice("public", Content("Public: every member can find and join it"), "public"),
+            Choice("private", Content("Private: only invited members can find and join it"), "private"),
         ]
-        access = await self.ask(ChooseDialog("Who may join", choices))
+        access = await self._screen.show_dialog(ChooseDialog("Access", choices))
         if access is not None and access != room.access:
-            await self.done(self.session.change(room, access=access))
+            await self._screen.succeeds(self._session.change(room, access=access))
 
-    @work
-    async def action_invite(self, argument: str = "") -> None:
-        """Let somebody join the room."""
-        room = self.shown
+    async def invite(self, argument: str) -> None:
+        """Invite a user to the room."""
+        room = self._screen.shown
         if room is None:
             return
-        people = [each for each in self.session.conversations if each.kind is ConversationKind.DIRECT]
-        name = _named(argument) or await self.ask(
-            ChooseDialog(
-                f"Invite to {room.title[:33]}", [_choice_of_person(each) for each in people], "A name", _somebody
-            )
+        people = [each for each in self._session.conversations if each.kind is ConversationKind.DIRECT]
+        choices = [_user_choice(each) for each in people]
+        name = _name(argument) or await self._screen.show_dialog(
+            ChooseDialog(f"Invite to {room.title[:33]}", choices, "A name", _other_user_choice)
         )
-        if name and await self.done(self.session.invite(room, name)):
-            self.say(f"{name[:33]} is invited to {room.title}.")
+        if name and await self._screen.succeeds(self._session.invite(room, name)):
+            self._screen.say(f"{name[:33]} is invited to {room.title}.")
 
-    @work
-    async def action_remove(self, argument: str = "") -> None:
-        """Remove somebody from the room."""
-        room = self.shown
-        name = _named(argument) or await self._member_of_room("Remove")
+    async def remove(self, argument: str) -> None:
+        """Remove a member from the room if the user confirms."""
+        room = self._screen.shown
+        name = _name(argument) or await self._choose_member("Remove")
         if room is None or not name:
             return
-        if await self.ask(
-            ConfirmDialog("Remove from the room?", placed(f"{name[:33]}, from {room.title[:33]}", keep=""))
-        ):
-            await self.done(self.session.remove(room, name))
+        what = placed(f"{name[:33]}, from {room.title[:33]}", keep="")
+        if await self._screen.show_dialog(ConfirmDialog("Remove from the room?", what)):
+            await self._screen.succeeds(self._session.remove(room, name))
 
-    @work
-    async def action_appoint(self, argument: str = "") -> None:
-        """Give somebody in the room a role."""
-        room = self.shown
+    async def change_role(self, argument: str) -> None:
+        """Change the role of a member of the room."""
+        room = self._screen.shown
         name, _, role = argument.partition(" ")
-        name = _named(name) or await self._member_of_room("Appoint")
+        name = _name(name) or await self._choose_member("Change role")
         if room is None or not name:
             return
         if role.strip() not in _ROLES:
             choices = [Choice(each, Content(text), text) for each, text in _ROLES.items()]
-            role = await self.ask(ChooseDialog(f"Appoint {name[:33]}", choices)) or ""
+            role = await self._screen.show_dialog(ChooseDialog(f"Role of {name[:33]}", choices)) or ""
         if role.strip():
-            await self.done(self.session.appoint(room, name, role.strip()))
+            await self._screen.succeeds(self._session.appoint(room, name, role.strip()))
 
-    @work
-    async def action_leave_room(self) -> None:
-        """Leave the room, if that is meant."""
-        room = self.shown
+    async def leave(self) -> None:
+        """Leave the room if the user confirms."""
+        room = self._screen.shown
         if room is None:
             return
-        what = f"{room.title[:33]}: what is said there from now on will not come to you."
+        what = f"You will not receive new messages from {room.title[:33]}."
         if room.access == "private":
-            what += " To come back, somebody must invite you."
-        if await self.ask(ConfirmDialog("Leave the room?", placed(what, keep=""))):
-            await self.done(self.session.leave(room))
+            what += " To join it again, you need an invitation."
+        if await self._screen.show_dialog(ConfirmDialog("Leave the room?", placed(what, keep=""))):
+            await self._screen.succeeds(self._session.leave(room))
 
 
-def _named(argument: str) -> str:
+def _name(argument: str) -> str:
     return argument.strip().removeprefix("@")
 
 
-def _choice_of_room(room: RoomListing) -> Choice:
+def _room_choice(room: RoomListing) -> Choice:
     name = placed(room.name[:33], keep="")
     if room.invited:
-        state = "you are invited"
+        state = "invited"
     elif room.role != "none":
-        state = "you are in it"
+        state = "joined"
     else:
         state = f"{room.members} members" if room.members != 1 else "1 member"
     shown = Content.assemble((name, "bold"), f"  {state}", (f"  {one_line(room.topic)}", "dim"))
     return Choice(room.name, shown, f"{room.name} {room.topic}")
 
 
-def _new_room(typed: str) -> Choice | None:
+def _new_room_choice(typed: str) -> Choice | None:
     name = "#" + typed.removeprefix("#")
     if not is_room(name.encode(errors="replace")):
         return None
-    return Choice(name, Content.assemble(("Make the room ", "dim"), name), name)
+    return Choice(name, Content.assemble(("Create the room ", "dim"), name), name)
 
 
-def _choice_of_member(member: MemberListing) -> Choice:
+def _member_choice(member: MemberListing) -> Choice:
     name = placed(member.name[:33], keep="")
     role = "" if member.role == "member" else placed(member.role[:10], keep="")
-    shown = Content.assemble(dot(member.presence), " ", set_cell_size(name, 34), (role, "dim"))
+    shown = Content.assemble(presence_sign(member.presence), " ", set_cell_size(name, 34), (role, "dim"))
     return Choice(member.name, shown, f"{member.name} {role}")
 
 
-def _choice_of_person(conversation: LocalConversation) -> Choice:
+def _user_choice(conversation: LocalConversation) -> Choice:
     name = placed(conversation.name[:33], keep="")
-    return Choice(conversation.name, Content.assemble(dot(conversation.presence), " ", name), name)
+    return Choice(conversation.name, Content.assemble(presence_sign(conversation.presence), " ", name), name)
 
 
-def _somebody(typed: str) -> Choice | None:
+def _other_user_choice(typed: str) -> Choice | None:
     return Choice(typed, Content(typed), typed) if is_name(typed.encode(errors="replace")) else None

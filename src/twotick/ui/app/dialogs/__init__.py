@@ -1,1 +1,1 @@
-"""Windows that are shown over the main screen."""
+"""Dialogs that are shown over the main screen."""

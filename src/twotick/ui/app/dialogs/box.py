@@ -1,4 +1,4 @@
-"""What all dialogs have in common."""
+"""The style that dialogs share."""
 
 BOX = """
     {0} {{
@@ -35,4 +35,4 @@ BOX = """
         .problem {{ color: $error; height: auto; }}
     }}
     """
-"""How they look; to be formatted with the name of the class."""
+"""The CSS of a dialog, to be formatted with the name of its class."""

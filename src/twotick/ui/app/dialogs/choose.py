@@ -1,4 +1,4 @@
-"""Choose one of many."""
+"""A dialog to choose one of several items."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
@@ -15,17 +15,17 @@ from textual.widgets.option_list import Option
 
 from twotick.ui.app.dialogs.box import BOX
 
-_MOST = 200
-"""Choices that are shown at once; to see others, one types what they have."""
+_MAX_SHOWN = 200
+"""Items that are shown. The user can type to find the others."""
 
 
 class Choice(NamedTuple):
-    """Something to choose.
+    """An item of a `ChooseDialog`.
 
     Attributes:
-        key: what choosing it gives.
-        shown: how it is shown; safe for the terminal, in one line.
-        found_by: what one may type to find it.
+        key: the result of the dialog if the user chooses this item.
+        shown: the line that is shown, safe for the terminal.
+        found_by: the text in which typed text is searched.
     """
 
     key: str
@@ -33,18 +33,18 @@ class Choice(NamedTuple):
     found_by: str
 
 
-def _nothing_else(typed: str) -> Choice | None:
-    """Nothing can be chosen but what is there."""
+def _no_offer(typed: str) -> Choice | None:
+    """Return None: only the given items can be chosen."""
 
 
 class ChooseDialog(ModalScreen[str | None]):
-    """Choose one of many, by typing a part of it. Gives the key of the choice, or None.
+    """Asks the user to choose an item, which typing finds. The result is its key; None if the user cancels.
 
     Args:
-        title: what for.
-        choices: what there is.
-        hint: what may be typed.
-        offer: what can be chosen besides when something is typed that is none of them.
+        title: the title.
+        choices: the items.
+        hint: the text that is shown in the empty input line.
+        offer: returns an additional item for the typed text; None for none.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -58,18 +58,18 @@ class ChooseDialog(ModalScreen[str | None]):
         self,
         title: str,
         choices: Sequence[Choice],
-        hint: str = "Type to find it",
-        offer: Callable[[str], Choice | None] = _nothing_else,
+        hint: str = "Type to search",
+        offer: Callable[[str], Choice | None] = _no_offer,
     ) -> None:
         super().__init__()
         self._title = title
         self._choices = choices
         self._hint = hint
         self._offer = offer
-        self._fitting: list[Choice] = []
+        self._matching: list[Choice] = []
 
     def compose(self) -> ComposeResult:
-        """A line to type in, and what fits."""
+        """Create the input line and the list."""
         with Vertical() as box:
             box.border_title = Text(self._title)
             yield Input(placeholder=self._hint, max_length=64)
@@ -78,7 +78,7 @@ class ChooseDialog(ModalScreen[str | None]):
             yield found
 
     def on_mount(self) -> None:
-        """All fit what is not typed yet."""
+        """Show all items."""
         self._find("")
 
     @on(Input.Changed)
@@ -87,35 +87,35 @@ class ChooseDialog(ModalScreen[str | None]):
 
     def _find(self, typed: str) -> None:
         part = typed.removeprefix("@").lower()
-        fitting = [each for each in self._choices if part in each.found_by.lower()]
+        matching = [each for each in self._choices if part in each.found_by.lower()]
         if part:
-            fitting.sort(
+            matching.sort(
                 key=lambda each: not each.found_by.lower().removeprefix("#").startswith(part.removeprefix("#"))
             )
-        del fitting[_MOST:]
+        del matching[_MAX_SHOWN:]
         offered = self._offer(typed.removeprefix("@")) if typed else None
-        if offered is not None and not any(each.key.lower() == offered.key.lower() for each in fitting):
-            fitting.append(offered)
-        self._fitting = fitting
-        options = [Option(each.shown) for each in fitting]
+        if offered is not None and not any(each.key.lower() == offered.key.lower() for each in matching):
+            matching.append(offered)
+        self._matching = matching
+        options = [Option(each.shown) for each in matching]
         if not options:
-            nothing = "Nothing fits." if typed else "There is nothing to choose."
+            nothing = "No matches." if typed else "The list is empty."
             options.append(Option(Content.styled(nothing, "dim"), disabled=True))
         found = self.query_one(OptionList)
         found.set_options(options)
-        found.highlighted = 0 if fitting else None
+        found.highlighted = 0 if matching else None
 
     def action_move(self, way: str) -> None:
-        """Choose another one."""
+        """Highlight another item."""
         found = self.query_one(OptionList)
         found.action_cursor_up() if way == "up" else found.action_cursor_down()
 
     @on(Input.Submitted)
     def _chosen(self) -> None:
         index = self.query_one(OptionList).highlighted
-        if index is not None and index < len(self._fitting):
-            self.dismiss(self._fitting[index].key)
+        if index is not None and index < len(self._matching):
+            self.dismiss(self._matching[index].key)
 
     @on(OptionList.OptionSelected)
     def _clicked(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self._fitting[event.option_index].key)
+        self.dismiss(self._matching[event.option_index].key)

@@ -1,4 +1,4 @@
-"""A question with yes and no."""
+"""A dialog for a question with yes or no."""
 
 from typing import ClassVar
 
@@ -13,11 +13,11 @@ from twotick.ui.app.dialogs.box import BOX
 
 
 class ConfirmDialog(ModalScreen[bool]):
-    """A question with yes and no.
+    """Asks a question. The result is whether the user answered yes.
 
     Args:
-        question: it.
-        text: what it is about.
+        question: the question.
+        text: the explanation.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -32,7 +32,7 @@ class ConfirmDialog(ModalScreen[bool]):
         self._text = text
 
     def compose(self) -> ComposeResult:
-        """The question."""
+        """Create the text."""
         with Vertical() as box:
             box.border_title = Text(self._question)
             box.border_subtitle = "Enter: yes   Esc: no"

@@ -1,4 +1,4 @@
-"""Ask for a file, or a folder."""
+"""Dialogs for a file or a folder."""
 
 import contextlib
 from pathlib import Path
@@ -18,22 +18,22 @@ from twotick.ui.app.dialogs.box import BOX
 from twotick.ui.app.widgets.completion import file_name, files
 from twotick.ui.text import placed
 
-_MOST = 200
-"""Files of a folder that are shown at once."""
+_MAX_SHOWN = 200
+"""Files of a folder that are shown."""
 
 
 Answer = TypeVar("Answer")
 
 
 class FileToSend(NamedTuple):
-    """A file, and what to say about it."""
+    """A file and the text that is sent with it."""
 
     path: Path
     caption: str
 
 
 class _PathInput(Input):
-    """A path. Its keys are taken in the order in which they are typed, which bindings with priority would not do."""
+    """The input line for a path. It handles its keys in the order of typing; bindings with priority would not."""
 
     async def _on_key(self, event: events.Key) -> None:
         dialog = self.screen
@@ -49,7 +49,7 @@ class _PathInput(Input):
 
 
 class _PathDialog(ModalScreen[Answer]):
-    """Asks for a path, which Tab completes."""
+    """Asks the user for a path, which Tab completes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", show=False),
@@ -61,19 +61,19 @@ class _PathDialog(ModalScreen[Answer]):
         self._proposed: list[str] = []
 
     def _fields(self, value: str = "") -> ComposeResult:
-        yield _PathInput(value, placeholder="A path; ~ is your home", max_length=4096, id="path", select_on_focus=False)
+        yield _PathInput(value, placeholder="Path (~ is your home)", max_length=4096, id="path", select_on_focus=False)
         found = OptionList(markup=False)
         found.can_focus = False
         yield found
 
     def _possible(self, typed: str) -> list[str]:
-        """What the path may be completed to."""
+        """Return the completions of the path."""
         return files(typed)
 
     @on(Input.Changed, "#path")
     def _propose(self) -> None:
         typed = self._path.value
-        proposed = [each for each in self._possible(typed) if each != typed][:_MOST]
+        proposed = [each for each in self._possible(typed) if each != typed][:_MAX_SHOWN]
         if proposed == self._proposed:
             return
         self._proposed = proposed
@@ -86,8 +86,8 @@ class _PathDialog(ModalScreen[Answer]):
         return self.query_one("#path", Input)
 
     def complete(self) -> None:
-        """Complete the path; go on to the next field if it is complete."""
-        self._propose()  # for what was typed right before
+        """Complete the path; go to the next field if it is complete."""
+        self._propose()  # the event for the latest change may not have arrived yet
         if self._proposed:
             self._take(self.query_one(OptionList).highlighted or 0)
         else:
@@ -98,7 +98,7 @@ class _PathDialog(ModalScreen[Answer]):
         self._path.cursor_position = len(self._path.value)
 
     def move(self, steps: int) -> None:
-        """Choose another one."""
+        """Highlight another completion."""
         found = self.query_one(OptionList)
         found.action_cursor_up() if steps < 0 else found.action_cursor_down()
 
@@ -112,17 +112,17 @@ class _PathDialog(ModalScreen[Answer]):
 
 
 class FileDialog(_PathDialog[FileToSend | None]):
-    """Ask which file to send."""
+    """Asks the user which file to send. The result is None if the user cancels."""
 
     DEFAULT_CSS = BOX.format("FileDialog")
 
     def compose(self) -> ComposeResult:
-        """The path, what it may be, and what to say about it."""
+        """Create the fields."""
         with Vertical() as box:
             box.border_title = "Send a file"
-            box.border_subtitle = "Enter: send   Tab: complete   Esc: back"
+            box.border_subtitle = "Enter: send   Tab: complete   Esc: cancel"
             yield from self._fields()
-            yield Label("What to say about it; may be left empty")
+            yield Label("Text (optional)")
             yield Input(max_length=1000, id="caption")
             yield Static("", classes="problem", markup=False)
 
@@ -132,22 +132,22 @@ class FileDialog(_PathDialog[FileToSend | None]):
         path = expanded(typed)
         try:
             is_file = path.is_file()
-        except (OSError, ValueError):  # too long a name, or not one
+        except (OSError, ValueError):  # the name is too long or not valid
             is_file = False
         if not is_file and self._proposed:
             self._take(self.query_one(OptionList).highlighted or 0)
         elif not is_file:
-            self._say("There is no such file.")
+            self._say("This file does not exist. Check the path.")
         else:
             self.dismiss(FileToSend(path, self.query_one("#caption", Input).value.strip()))
 
 
 class FolderDialog(_PathDialog[str | None]):
-    """Ask for a folder, which need not be there.
+    """Asks the user for a folder, which may not exist yet. The result is None if the user cancels.
 
     Args:
-        title: what for.
-        value: what is filled in.
+        title: the title.
+        value: the initial path.
     """
 
     DEFAULT_CSS = BOX.format("FolderDialog")
@@ -158,10 +158,10 @@ class FolderDialog(_PathDialog[str | None]):
         self._value = value
 
     def compose(self) -> ComposeResult:
-        """The path, and what it may be."""
+        """Create the fields."""
         with Vertical() as box:
             box.border_title = Text(self._title)
-            box.border_subtitle = "Enter: save   Tab: complete   Esc: back"
+            box.border_subtitle = "Enter: save   Tab: complete   Esc: cancel"
             yield from self._fields(placed(self._value, keep=""))
             yield Static("", classes="problem", markup=False)
 
@@ -175,7 +175,7 @@ class FolderDialog(_PathDialog[str | None]):
 
 
 def expanded(typed: str) -> Path:
-    """A path, in which `~` is the user's home if there is one."""
+    """Return a path in which `~` is replaced by the user's home, if there is one."""
     with contextlib.suppress(RuntimeError):
         return Path(typed).expanduser()
     return Path(typed)

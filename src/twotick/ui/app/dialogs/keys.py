@@ -1,4 +1,4 @@
-"""The page of keys."""
+"""The page that lists all keys."""
 
 from typing import ClassVar
 
@@ -6,17 +6,17 @@ from rich.table import Table
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
-from twotick.ui.app.commands import COMMANDS, ON_MESSAGES, for_user
+from twotick.ui.app.commands import COMMANDS, ON_MESSAGES, is_for
 from twotick.ui.app.dialogs.box import BOX
 from twotick.ui.app.dialogs.page import TextPage
 from twotick.ui.app.session.base import ChatSession
 
 
 class KeysPage(TextPage):
-    """All keys. Gives whether it was closed by a question mark, which is to be typed then.
+    """Lists the keys. The result is whether the user closed it with a question mark, which is typed then.
 
     Args:
-        session: whose: there are only the keys of what such a user can do.
+        session: the session of the user, who sees only the keys of available commands.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "dismiss(True)", "Type it", show=False)]
@@ -24,17 +24,17 @@ class KeysPage(TextPage):
 
     def __init__(self, session: ChatSession) -> None:
         rows = [
-            ("Enter", "Send; Alt+Enter or Ctrl+J begins another line"),
+            ("Enter", "Send (Alt+Enter or Ctrl+J: new line)"),
             ("Tab", "Complete a @name, #room, /command or :emoji"),
-            ("\u2191", "In the first line: what was sent before"),
+            ("\u2191", "In the first line: the message you sent before"),
             ("PgUp PgDn", "Scroll the messages"),
-            *((each.shown, each.title) for each in COMMANDS if for_user(session, each)),
+            *((each.shown, each.title) for each in COMMANDS if is_for(session, each)),
             ("", ""),
             ("", "With a message selected"),
-            ("\u2191 \u2193", "Another one"),
-            ("Enter", "What it answers; or all of it"),
-            *((each.shown, each.title) for each in ON_MESSAGES if for_user(session, each)),
-            ("Esc", "Back to what is typed"),
+            ("\u2191 \u2193", "Another message"),
+            ("Enter", "The message it replies to, or the full text"),
+            *((each.shown, each.title) for each in ON_MESSAGES if is_for(session, each)),
+            ("Esc", "Back to writing"),
         ]
         table = Table.grid(padding=(0, 1))
         for keys, what in rows:

@@ -1,4 +1,4 @@
-"""Ask what a new room is to be."""
+"""A dialog for a new room."""
 
 from typing import ClassVar, NamedTuple
 
@@ -15,7 +15,7 @@ from twotick.wire import is_room
 
 
 class NewRoom(NamedTuple):
-    """A room that is to be made: name, topic, and whether everybody may join it."""
+    """A room that the user wants to create. Every member may join a public room."""
 
     name: str
     topic: str
@@ -23,15 +23,15 @@ class NewRoom(NamedTuple):
 
 
 class NewRoomDialog(ModalScreen[NewRoom | None]):
-    """Ask what a new room is to be.
+    """Asks the user for the fields of a new room. The result is None if the user cancels.
 
     Args:
-        name: what is filled in as its name.
+        name: the initial name.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", show=False),
-        # with priority: what is typed right after them is for the next field
+        # with priority, so that keys typed right after them go to the next field
         Binding("tab,down", "app.focus_next", "Next", show=False, priority=True),
         Binding("shift+tab,up", "app.focus_previous", "Previous", show=False, priority=True),
     ]
@@ -42,28 +42,28 @@ class NewRoomDialog(ModalScreen[NewRoom | None]):
         self._name = name
 
     def compose(self) -> ComposeResult:
-        """Name, topic and who may join."""
+        """Create the fields."""
         with Vertical() as box:
             box.border_title = "New room"
-            box.border_subtitle = "Enter: make it   Tab: next   Esc: back"
+            box.border_subtitle = "Enter: create   Tab: next   Esc: cancel"
             yield Label("Name")
             yield Input(self._name, placeholder="#team", max_length=33, id="name")
-            yield Label("What it is about; may be left empty")
+            yield Label("Topic (optional)")
             yield Input(max_length=250, id="topic")
-            yield TickBox("Everybody may find and join it", id="public")
-            yield Button("Make it", variant="primary", compact=True)
+            yield TickBox("Public: every member can find and join it", id="public")
+            yield Button("Create", variant="primary", compact=True)
             yield Static("", classes="problem", markup=False)
 
     @on(Input.Submitted)
     @on(Button.Pressed)
     def _make(self) -> None:
-        """Make it, if that is a name."""
+        """Close the dialog with the new room if its fields are valid."""
         name = "#" + self.query_one("#name", Input).value.strip().removeprefix("#")
         topic = self.query_one("#topic", Input).value.strip()
         if not is_room(name.encode(errors="replace")):
-            problem = "A room's name has 1 to 32 letters, digits, - and _ after the #."
+            problem = "The name must have 1 to 32 letters, digits, - or _ after the #."
         elif len(topic.encode("utf-8", "replace")) > 250:
-            problem = "The topic is longer than 250 bytes."
+            problem = "The topic is longer than 250 bytes. Shorten it."
         else:
             self.dismiss(NewRoom(name, topic, self.query_one("#public", Checkbox).value))
             return

@@ -1,4 +1,4 @@
-"""A text to read."""
+"""A dialog that shows a text."""
 
 from typing import ClassVar
 
@@ -15,11 +15,11 @@ from twotick.ui.app.dialogs.box import BOX
 
 
 class TextPage(ModalScreen[bool]):
-    """A text to read.
+    """Shows a text, which can be scrolled.
 
     Args:
-        title: what it is.
-        text: it.
+        title: the title.
+        text: the text.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q,f1", "dismiss(False)", "Back", show=False)]
@@ -31,8 +31,8 @@ class TextPage(ModalScreen[bool]):
         self._text = text
 
     def compose(self) -> ComposeResult:
-        """The text, which scrolls."""
+        """Create the text."""
         with VerticalScroll() as box:
             box.border_title = Text(self._title)
-            box.border_subtitle = "Esc"
+            box.border_subtitle = "Esc: close"
             yield Static(self._text, markup=False)

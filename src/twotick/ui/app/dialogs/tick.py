@@ -6,7 +6,7 @@ from textual.widgets import Checkbox
 
 
 class TickBox(Checkbox):
-    """A box whose tick can be told without colours, and that turns before the next key goes elsewhere."""
+    """A check box that is readable without colours, and that handles a key before the next one moves the focus."""
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key in ("space", "enter"):

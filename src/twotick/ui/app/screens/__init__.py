@@ -1,1 +1,1 @@
-"""Full screens of the app."""
+"""The full screens of the app."""

@@ -1,4 +1,4 @@
-"""The first thing that somebody sees: where, and as whom."""
+"""The screen that asks for server, name and password."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,13 +22,13 @@ _WELCOME = 'Chat where "sent" means "received".'
 
 @dataclass(frozen=True, slots=True)
 class SignInDetails:
-    """As whom to begin.
+    """What the user entered.
 
     Attributes:
-        server: where.
+        server: the address of the server.
         name: the user's name.
-        password: empty for a guest.
-        sign_up: `yes` or an invitation, to make the name a member's; None to sign in.
+        password: the password; empty for a guest.
+        sign_up: `yes` or an invitation code to create an account; None to sign in.
     """
 
     server: str
@@ -38,16 +38,16 @@ class SignInDetails:
 
 
 class SignInScreen(Screen[None]):
-    """Asks for server and name, and signs in or up.
+    """Asks for server, name and password, to sign in or to sign up.
 
     Args:
-        start: what is filled in.
-        problem: what is wrong with it; empty if nothing is.
+        start: the initial values.
+        problem: why the last attempt failed; empty for the first one.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        # With priority, since what is typed right after them, or while the network is slow, must go into the next
-        # field: a password must not be shown in the field of the name.
+        # With priority, because keys that are typed right after them, or while the network is slow, must go to the next
+        # field: a password must not be shown in the field for the name.
         Binding("tab,down", "step(1)", "Next", show=False, priority=True),
         Binding("shift+tab,up", "step(-1)", "Previous", show=False, priority=True),
         Binding("enter", "accept", "Next", show=False, priority=True),
@@ -78,7 +78,7 @@ class SignInScreen(Screen[None]):
     """
 
     class Confirmed(TextualMessage):
-        """Somebody wants to begin."""
+        """The user has filled in the form."""
 
         def __init__(self, start: SignInDetails) -> None:
             super().__init__()
@@ -90,32 +90,32 @@ class SignInScreen(Screen[None]):
         self._problem = problem
 
     def compose(self) -> ComposeResult:
-        """The questions."""
+        """Create the form."""
         with VerticalScroll():
             yield Static(Text.assemble("Twotick ", ("\u2713\u2713", "")), id="name-of-it")
             yield Static(_WELCOME)
             yield Label("Server")
             yield Input(self._start.server, id="server")
-            yield Label("Your name: letters and digits")
+            yield Label("Your name (letters and digits)")
             yield Input(self._start.name, id="name", max_length=32)
-            yield Label("Password; none to be a guest")
+            yield Label("Password (empty: join as a guest)")
             yield Input(password=True, id="password", max_length=256)
-            yield TickBox("New here: make this name mine", id="new")
+            yield TickBox("I am new here: create an account", id="new")
             with Vertical(id="code"):
-                yield Label("Invitation, if you were given one")
+                yield Label("Invitation code, if you have one")
                 yield Input(id="invitation", max_length=64)
             yield Static("", id="problem")
-            yield Button("Begin", variant="primary", id="begin", compact=True)
+            yield Button("Connect", variant="primary", id="begin", compact=True)
 
     def on_mount(self) -> None:
-        """Begin with what is not filled in."""
+        """Focus the first field that is to be filled in."""
         self.query_one("#code", Vertical).styles.height = "auto"
         self.say(self._problem)
         wanted = "#password" if self._start.name and self._problem else "#name" if self._start.server else "#server"
         self.query_one(wanted).focus()
 
     def say(self, problem: str) -> None:
-        """Say what is wrong; the form can be changed again, and another password typed in place of this one."""
+        """Show a problem, and let the user change the form."""
         self.query_one("#problem", Static).update(Text(placed(problem[:300])))
         self.query_one("#password", Input).select_all()
         self.query_one("#begin", Button).disabled = False
@@ -125,17 +125,17 @@ class SignInScreen(Screen[None]):
         self.set_class(event.value, "-sign-up")
 
     def action_step(self, steps: int) -> None:
-        """Go to another field at once."""
+        """Go to another field."""
         fields = [each for each in self.focus_chain if each.can_focus and not isinstance(each, VerticalScroll)]
         if self.focused in fields:
             self.set_focus(fields[(fields.index(self.focused) + steps) % len(fields)])
 
     def action_accept(self) -> None:
-        """Go on to the next field."""
+        """Go to the next field."""
         self.action_step(1)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Enter goes on from the fields that must be filled in; elsewhere it begins."""
+        """Let Enter go to the next field from the fields that are required. In others, it submits the form."""
         first = self.focused is not None and self.focused.id in ("server", "name")
         return first if action == "accept" else super().check_action(action, parameters)
 
@@ -154,7 +154,7 @@ class SignInScreen(Screen[None]):
         return self.query_one(f"#{which}", Input).value
 
     def _filled_in(self) -> SignInDetails | str:
-        """What was filled in; or what is wrong with it."""
+        """Return what the user entered, or what is wrong with it."""
         server, name, password = self._value("server").strip(), self._value("name").strip(), self._value("password")
         sign_up = self.query_one("#new", Checkbox).value
         try:
@@ -162,7 +162,7 @@ class SignInScreen(Screen[None]):
         except ValueError as error:
             return str(error)
         if not is_name(name.encode(errors="replace")):
-            return "A name has 1 to 32 letters and digits, and is no word of the protocol."
+            return "The name must have 1 to 32 letters and digits, and must not be a word of the protocol."
         if sign_up and len(password.encode()) < 8:
-            return "To make the name yours, choose a password of at least 8 characters."
+            return "To create an account, choose a password of at least 8 characters."
         return SignInDetails(server, name, password, (self._value("invitation").strip() or "yes") if sign_up else None)

@@ -1,1 +1,1 @@
-"""The parts of the main screen."""
+"""The widgets of the main screen."""

@@ -1,4 +1,4 @@
-"""What could be meant by a word that is being typed: a name, a room, a command, an emoji, a file."""
+"""Completion of the word that is being typed: a name, a room, a command, an emoji or a file."""
 
 import re
 import unicodedata
@@ -7,23 +7,23 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-_MOST = 8
-"""Proposals at once."""
+_MAX_SHOWN = 8
+"""Completions that are shown at a time."""
 
-_MOST_FILES = 2000
-"""Files of a folder that are looked at."""
+_MAX_FILES = 2000
+"""Files of a folder that are considered."""
 
 _WORD = re.compile(r"(?:^|(?<=\s))([@/:#])([\w-]*)$")
 _FILE = re.compile(r"^/file (.*)$")
 
 
 class Completion(NamedTuple):
-    """What a word may be completed to.
+    """A possible completion of a word.
 
     Attributes:
-        text: what is put in its place.
-        shown: how it is shown.
-        start: where in the line the word begins.
+        text: the text that replaces the word.
+        shown: the text that is shown in the list.
+        start: the column at which the word begins.
     """
 
     text: str
@@ -32,11 +32,11 @@ class Completion(NamedTuple):
 
 
 class CompletionSources(NamedTuple):
-    """What words may be completed to.
+    """The words that can be completed.
 
     Attributes:
-        names: names that are known.
-        rooms: likewise of rooms, each with its `#`.
+        names: names of users.
+        rooms: names of rooms, each with its `#`.
         commands: words of commands, each with its title.
     """
 
@@ -45,17 +45,17 @@ class CompletionSources(NamedTuple):
     commands: Iterable[tuple[str, str]]
 
 
-def proposals(before: str, first: bool, known: CompletionSources) -> list[Completion]:
-    """What the word before the cursor may be completed to.
+def completions(before: str, first: bool, known: CompletionSources) -> list[Completion]:
+    """Return the completions of the word before the cursor.
 
     Args:
         before: the line up to the cursor.
-        first: whether it is the first line.
-        known: what is known.
+        first: whether this is the first line of the text.
+        known: the words that can be completed.
     """
     path = _FILE.search(before) if first else None
     if path is not None:
-        found_files = [each for each in files(path[1])[:_MOST] if each != path[1]]
+        found_files = [each for each in files(path[1])[:_MAX_SHOWN] if each != path[1]]
         return [Completion(each, file_name(each), path.start(1)) for each in found_files]
     found = _WORD.search(before)
     if found is None:
@@ -64,10 +64,10 @@ def proposals(before: str, first: bool, known: CompletionSources) -> list[Comple
     match sign:
         case "@":
             matching = sorted(name for name in set(known.names) if name.lower().startswith(typed))
-            return [Completion(f"@{name} ", f"@{name}", start) for name in matching][:_MOST]
+            return [Completion(f"@{name} ", f"@{name}", start) for name in matching][:_MAX_SHOWN]
         case "#":
             matching = sorted(name for name in set(known.rooms) if name.lower().startswith(f"#{typed}"))
-            return [Completion(f"{name} ", name, start) for name in matching][:_MOST]
+            return [Completion(f"{name} ", name, start) for name in matching][:_MAX_SHOWN]
         case "/":
             if not first or start:
                 return []
@@ -76,19 +76,19 @@ def proposals(before: str, first: bool, known: CompletionSources) -> list[Comple
         case _:
             if len(typed) < 2:
                 return []
-            return [Completion(sign, f"{sign}  {name}", start) for name, sign in emoji_named(typed)[:_MOST]]
+            return [Completion(sign, f"{sign}  {name}", start) for name, sign in emoji_named(typed)[:_MAX_SHOWN]]
 
 
 def emoji_named(part: str) -> list[tuple[str, str]]:
-    """Names with that part in them, in lower case, each with its emoji: first those that begin so, and short ones."""
+    """Return the names of emoji that contain a text in lower case, each with its emoji; the best matches come first."""
     matching = [(name.find(part) > 0, len(name), name, sign) for name, sign in emoji() if part in name]
     return [(name, sign) for *_, name, sign in sorted(matching)]
 
 
 @cache
 def emoji() -> list[tuple[str, str]]:
-    """Emoji of one character that are two columns wide in every terminal, by their names in short."""
-    import emoji  # not earlier: it takes a while
+    """Return the short names of emoji, each with its emoji: those that have the same width in every terminal."""
+    import emoji  # imported late: it is slow
 
     found: list[tuple[str, str]] = []
     for sign, about in emoji.EMOJI_DATA.items():
@@ -99,22 +99,22 @@ def emoji() -> list[tuple[str, str]]:
 
 
 def file_name(path: str) -> str:
-    """The last part of a path, with the `/` at its end."""
+    """Return the last part of a path, with the `/` at its end if there is one."""
     return path[path.rstrip("/").rfind("/") + 1 :]
 
 
 def files(typed: str) -> list[str]:
-    """The files and folders that a path may be completed to, folders with a `/` at their end.
+    """Return the files and folders that a path can be completed to. Folders end with a `/`.
 
     Args:
-        typed: the path as far as it is typed; `~` is the user's home.
+        typed: the beginning of a path; `~` is the user's home.
     """
     folder, _, part = typed.rpartition("/")
     start = f"{folder}/" if "/" in typed else ""
     try:
         inside = Path(start or ".").expanduser()
-        names = [each.name + "/" * each.is_dir() for each, _ in zip(inside.iterdir(), range(_MOST_FILES), strict=False)]
-    except (OSError, RuntimeError):  # there is no such folder, or no such home
+        names = [each.name + "/" * each.is_dir() for each, _ in zip(inside.iterdir(), range(_MAX_FILES), strict=False)]
+    except (OSError, RuntimeError):  # the folder or the home does not exist
         return []
     fitting = [name for name in names if name.lower().startswith(part.lower())]
     return [start + name for name in sorted(fitting, key=str.lower) if part.startswith(".") or not name.startswith(".")]

@@ -1,16 +1,16 @@
-"""Where one types."""
+"""The text area in which the user writes messages."""
 
 from textual import events
 from textual.message import Message as TextualMessage
 from textual.widgets import OptionList, TextArea
 from textual.widgets.option_list import Option
 
-from twotick.ui.app.widgets.completion import Completion, CompletionSources, proposals
+from twotick.ui.app.widgets.completion import Completion, CompletionSources, completions
 from twotick.ui.text import placed, visible
 
 
 class CompletionList(OptionList, can_focus=False):
-    """What the word that is being typed may be completed to."""
+    """The list of possible completions."""
 
     DEFAULT_CSS = """
     CompletionList {
@@ -31,13 +31,17 @@ class CompletionList(OptionList, can_focus=False):
 
 
 class Composer(TextArea):
-    """A text of one or several lines.
+    """The text area in which the user writes messages and commands.
+
+    Args:
+        completion_list: the widget that shows the completions.
 
     Attributes:
-        names: names that may be completed.
-        rooms: likewise of rooms, each with its `#`.
-        given: the text that was put here last; what is different was typed.
-        commands: words of commands that may be completed, each with its title.
+        names: names of users that can be completed.
+        rooms: names of rooms that can be completed, each with its `#`.
+        commands: words of commands that can be completed, each with its title.
+        given: the text that `set_text` set last. A different text was typed by the user.
+        past: the texts that were sent before, oldest first.
     """
 
     DEFAULT_CSS = """
@@ -52,43 +56,43 @@ class Composer(TextArea):
     """
 
     class Submitted(TextualMessage):
-        """A text is to be sent."""
+        """The user wants to send a text."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class HelpRequested(TextualMessage):
-        """A question mark was typed where nothing else is: the keys are asked for."""
+        """The user typed a question mark into an empty composer, to see the keys."""
 
     class PageScrolled(TextualMessage):
-        """The messages are to be scrolled by pages."""
+        """The user wants to scroll the messages by pages; negative numbers mean up."""
 
         def __init__(self, pages: int) -> None:
             super().__init__()
             self.pages = pages
 
     class LeaveRequested(TextualMessage):
-        """The messages are to get the focus."""
+        """The user wants to go to the messages."""
 
     class Cancelled(TextualMessage):
-        """What is being done with the text is to be given up; or else the messages are to get the focus."""
+        """The user wants to cancel a reply or an edit or, if there is none, to go to the messages."""
 
-    def __init__(self, proposed: CompletionList) -> None:
+    def __init__(self, completion_list: CompletionList) -> None:
         super().__init__(highlight_cursor_line=False, tab_behavior="focus", max_checkpoints=200)
         self.names: list[str] = []
         self.rooms: list[str] = []
         self.given = ""
         self.commands: list[tuple[str, str]] = []
         self.past: list[str] = []
-        self._back = 0  # how many texts before the one that is typed is shown
+        self._back = 0  # position in `past`, counted from its end; 0 for the text that is being typed
         self._typed = ""
-        self._proposed = proposed
-        self._proposals: list[Completion] = []
-        self._proposed_for = (0, "")
+        self._list = completion_list
+        self._completions: list[Completion] = []
+        self._completed_for = (0, "")  # the cursor's row and the text before it
 
     def set_text(self, text: str) -> None:
-        """Have this text, with the cursor at its end."""
+        """Set the text, and move the cursor to its end."""
         self._back = 0
         self.given = text
         self._replace_all(text)
@@ -102,10 +106,10 @@ class Composer(TextArea):
     async def _on_key(self, event: events.Key) -> None:
         if self._take_key(event):
             event.stop()
-            event.prevent_default()  # else the text area takes it
+            event.prevent_default()  # otherwise the text area handles it too
 
     def _take_key(self, event: events.Key) -> bool:
-        """Do what a key is for here; not by a binding with priority, which would overtake what was typed before it."""
+        """Handle a key. A binding with priority would be handled before the keys that were typed earlier."""
         match event.key:
             case "enter":
                 self._submit()
@@ -113,10 +117,10 @@ class Composer(TextArea):
                 self.insert("\n")
             case "tab":
                 self.complete()
-            case "up" | "down" if self._proposals:
-                self._proposed.action_cursor_up() if event.key == "up" else self._proposed.action_cursor_down()
-            case "escape" if self._proposals:
-                self._propose([])
+            case "up" | "down" if self._completions:
+                self._list.action_cursor_up() if event.key == "up" else self._list.action_cursor_down()
+            case "escape" if self._completions:
+                self._show_completions([])
             case "escape":
                 self.post_message(self.Cancelled())
             case "pageup" | "pagedown":
@@ -128,34 +132,34 @@ class Composer(TextArea):
         return True
 
     async def _on_paste(self, event: events.Paste) -> None:
-        event.text = visible(event.text.replace("\r\n", "\n").replace("\r", "\n"))  # the text area takes it from here
+        event.text = visible(event.text.replace("\r\n", "\n").replace("\r", "\n"))  # the text area inserts it
 
     def _submit(self) -> None:
-        """Take the proposal; or send the text, if there is one."""
+        """Complete the word if there are completions; otherwise send the text if it is not empty."""
         self._catch_up()
-        if self._proposals and not self._is_whole():
+        if self._completions and not self._is_whole():
             self.complete()
         elif self.text.strip():
             self.post_message(self.Submitted(self.text))
 
     def _is_whole(self) -> bool:
-        """Whether what is proposed is what was typed."""
+        """Return whether the word before the cursor is complete already."""
         row, column = self.cursor_location
         before = self.document.get_line(row)[:column].lower()
-        return any(before[each.start :] == each.text.strip().lower() for each in self._proposals)
+        return any(before[each.start :] == each.text.strip().lower() for each in self._completions)
 
     def complete(self) -> None:
-        """Complete the word before the cursor; or leave."""
+        """Complete the word before the cursor; go to the messages if there is no completion."""
         self._catch_up()
-        if not self._proposals:
+        if not self._completions:
             self.post_message(self.LeaveRequested())
             return
-        chosen = self._proposals[self._proposed.highlighted or 0]
+        chosen = self._completions[self._list.highlighted or 0]
         row, column = self.cursor_location
         self.replace(chosen.text, (row, chosen.start), (row, column))
 
     def action_cursor_up(self, select: bool = False) -> None:
-        """Go up; from the first line to what was sent before."""
+        """Move the cursor up; in the first line, show the text that was sent before."""
         if not select and self.cursor_at_first_line and self._back < len(self.past):
             if self._back == 0:
                 self._typed = self.text
@@ -165,7 +169,7 @@ class Composer(TextArea):
             super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
-        """Go down; from the last line to what was sent after, and to what was typed."""
+        """Move the cursor down; in the last line, show the text that was sent after, or the text that was typed."""
         if not select and self.cursor_at_last_line and self._back:
             self._back -= 1
             self._replace_all(self.past[-self._back] if self._back else self._typed)
@@ -175,14 +179,14 @@ class Composer(TextArea):
     # Completion
 
     def on_text_area_selection_changed(self) -> None:
-        """Another word may be meant."""
-        self._proposed_for = row, before = self._before_cursor()
+        """Update the completions, because the cursor has moved."""
+        self._completed_for = row, before = self._before_cursor()
         known = CompletionSources(self.names, self.rooms, self.commands)
-        self._propose(proposals(before, row == 0, known) if self.has_focus else [])
+        self._show_completions(completions(before, row == 0, known) if self.has_focus else [])
 
     def _catch_up(self) -> None:
-        """Propose for what is there now: a quick typist's key comes before the news of the change that it follows."""
-        if self._before_cursor() != self._proposed_for:
+        """Update the completions if the event for the latest change of the text has not arrived yet."""
+        if self._before_cursor() != self._completed_for:
             self.on_text_area_selection_changed()
 
     def _before_cursor(self) -> tuple[int, str]:
@@ -190,17 +194,17 @@ class Composer(TextArea):
         return row, self.document.get_line(row)[:column]
 
     def on_text_area_changed(self) -> None:
-        """Likewise."""
+        """Update the completions, because the text has changed."""
         self.on_text_area_selection_changed()
 
-    def _propose(self, found: list[Completion]) -> None:
-        if found == self._proposals:
+    def _show_completions(self, found: list[Completion]) -> None:
+        if found == self._completions:
             return
-        self._proposals = found
-        self._proposed.set_options(Option(placed(proposal.shown, keep="")) for proposal in found)
-        self._proposed.highlighted = 0 if found else None
-        self._proposed.display = bool(found)
+        self._completions = found
+        self._list.set_options(Option(placed(each.shown, keep="")) for each in found)
+        self._list.highlighted = 0 if found else None
+        self._list.display = bool(found)
 
     def on_blur(self) -> None:
-        """Nothing is proposed to somebody who is elsewhere."""
-        self._propose([])
+        """Hide the completions when the composer loses the focus."""
+        self._show_completions([])

@@ -1,4 +1,4 @@
-"""The pane with what is known of the conversation, and of the message that is selected."""
+"""The pane with the details of the conversation and of the selected message."""
 
 from typing import TypeAlias
 
@@ -16,29 +16,30 @@ from twotick.ui.app.model.conversations import ConversationKind, LocalConversati
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.rooms import MemberListing
 from twotick.ui.app.session.base import ChatSession
-from twotick.ui.app.widgets.sidebar import dot
+from twotick.ui.app.widgets.sidebar import presence_sign
 from twotick.ui.text import placed, size_text
 
-_MOST = 200
-"""Members, or recipients, that are shown at once."""
+_MAX_SHOWN = 200
+"""Members or recipients that are shown."""
 
-_ROOM = 30
-"""Columns for a line."""
+_COLUMNS = 30
+"""Columns of a line."""
 
 Part: TypeAlias = "str | Content | tuple[str, str]"
 
 _KINDS = {
-    ConversationKind.DIRECT: "one person",
-    ConversationKind.EVERYONE: "everybody who is connected",
+    ConversationKind.DIRECT: "one user",
+    ConversationKind.EVERYONE: "all connected users",
     ConversationKind.ROOM: "a room",
 }
 _STATES = {
-    State.QUEUED: "waits to be sent",
+    State.QUEUED: "waiting to be sent",
     State.ACCEPTED: "\u2713 stored by the server",
-    State.DELIVERED: "\u2713\u2713 a device has it",
+    State.DELIVERED: "\u2713\u2713 delivered",
     State.READ: "\u2713\u2713 read",
     State.FAILED: "\u2717 not delivered",
 }
+_ACCESS = {"public": "public: every member may join", "private": "private: by invitation"}
 _RECEIPTS = {
     State.READ: ("\u2713\u2713", "bold $success"),
     State.DELIVERED: ("\u2713\u2713", "dim"),
@@ -47,7 +48,7 @@ _RECEIPTS = {
 
 
 def presence_text(presence: UserPresence | None) -> str:
-    """Whether somebody is there, and since when, in words; empty if that is not known."""
+    """Return the presence of a user in words, such as `away since 23 Nov 09:30`; empty if it is unknown."""
     if presence is None:
         return ""
     if presence.since is None or presence.state == "here":
@@ -56,7 +57,7 @@ def presence_text(presence: UserPresence | None) -> str:
 
 
 class DetailsPane(VerticalScroll):
-    """What is known of the conversation, and of the message that is selected."""
+    """The pane with the details of the conversation and of the selected message."""
 
     DEFAULT_CSS = """
     DetailsPane {
@@ -75,7 +76,7 @@ class DetailsPane(VerticalScroll):
         self._text = Static(markup=False)
 
     def compose(self) -> ComposeResult:
-        """A text, which scrolls."""
+        """Create the text."""
         yield self._text
 
     def update_details(
@@ -86,21 +87,21 @@ class DetailsPane(VerticalScroll):
         members: list[MemberListing] | None,
         receipts: list[RecipientState] | None,
     ) -> None:
-        """Show it.
+        """Show details.
 
         Args:
-            session: whose.
-            conversation: which is shown.
-            message: which is selected.
-            members: who is in the room; None if that is not known, or it is none.
-            receipts: what became of the message for each recipient; None likewise.
+            session: the session of the user.
+            conversation: the conversation that is shown; None if there is none.
+            message: the selected message; None if there is none.
+            members: the members of the room; None if they are unknown or the conversation is not a room.
+            receipts: the delivery state of the message for each recipient; None if it is unknown.
         """
         parts: list[Part] = []
         if message is not None:
             parts += _about_message(message, receipts)
         if conversation is not None:
             parts += _about_conversation(conversation, members)
-        parts += _pairs([("You", f"{session.name} at {session.server}"), ("Waiting", f"{session.waiting} to be sent")])
+        parts += _pairs([("You", f"{session.name} at {session.server}"), ("Waiting to be sent", str(session.waiting))])
         self._text.update(Content.assemble(*parts))
 
 
@@ -118,7 +119,7 @@ def _about_conversation(conversation: LocalConversation, members: list[MemberLis
         for name, holds in (
             ("muted", conversation.muted),
             ("blocked", conversation.blocked),
-            ("you are not in it any more", conversation.left),
+            ("you left the room", conversation.left),
         )
         if holds
     ]
@@ -128,27 +129,27 @@ def _about_conversation(conversation: LocalConversation, members: list[MemberLis
             ("With", _KINDS[conversation.kind]),
             ("Status", presence_text(conversation.presence)),
             ("Topic", conversation.topic),
-            ("Who may join", {"public": "everybody", "private": "who is invited"}.get(conversation.access, "")),
-            ("You are", conversation.role),
+            ("Access", _ACCESS.get(conversation.access, "")),
+            ("Your role", conversation.role),
             ("Settings", ", ".join(settings)),
             ("Loaded", f"{len(conversation.messages)} messages"),
         ]
     )
     if members is not None:
         found.append((f"Members: {len(members)}\n", "dim"))
-        for each in members[:_MOST]:
-            name = shortened(placed(each.name[:33], keep=""), _ROOM - 12)
+        for each in members[:_MAX_SHOWN]:
+            name = shortened(placed(each.name[:33], keep=""), _COLUMNS - 12)
             role = "" if each.role == "member" else f"  {placed(each.role[:10], keep='')}"
-            found += [dot(each.presence), f" {name}", (f"{role}\n", "dim")]
-        if len(members) > _MOST:
-            found.append((f"and {len(members) - _MOST} more: Alt+M\n", "dim"))
+            found += [presence_sign(each.presence), f" {name}", (f"{role}\n", "dim")]
+        if len(members) > _MAX_SHOWN:
+            found.append((f"and {len(members) - _MAX_SHOWN} more: Alt+M\n", "dim"))
     return [*found, "\n"]
 
 
 def _about_message(message: LocalMessage, receipts: list[RecipientState] | None) -> list[Part]:
     state = "" if message.state is None else _STATES[message.state]
     if message.state is State.ACCEPTED and message.of:
-        state = f"\u2713 {message.have} of {message.of} have it"
+        state = f"\u2713 delivered to {message.have} of {message.of}"
     file = message.file
     found = _pairs(
         [
@@ -159,32 +160,32 @@ def _about_message(message: LocalMessage, receipts: list[RecipientState] | None)
             ("Size", "" if message.event else f"{len(message.text.encode('utf-8', 'replace'))} bytes"),
             ("File", "" if file is None else f"{one_line(file.name)}, {size_text(file.size)}"),
             ("State", state),
-            ("Why", message.reason[:200]),
+            ("Reason", message.reason[:200]),
             *(("Link", each[:200]) for each in links(message.text)[:5]),
             *((one_line(text)[:24], ", ".join(names)[:200]) for text, names in list(message.reactions.items())[:20]),
         ]
     )
     if receipts is not None:
-        found += [("Who has it, who has read it\n", "dim"), receipts_text(receipts[:_MOST])]
-        if len(receipts) > _MOST:
-            found.append((f"and {len(receipts) - _MOST} more: i\n", "dim"))
+        found += [("Receipts\n", "dim"), receipts_text(receipts[:_MAX_SHOWN])]
+        if len(receipts) > _MAX_SHOWN:
+            found.append((f"and {len(receipts) - _MAX_SHOWN} more: i\n", "dim"))
     return [*found, "\n"]
 
 
 def receipts_text(receipts: list[RecipientState]) -> Content:
-    """What became of a message for each recipient, a line for each."""
+    """Return the delivery state of a message for each recipient, one per line."""
     found: list[Part] = []
     for each in receipts:
-        name = shortened(placed(each.name[:33], keep=""), _ROOM - 10)
+        name = shortened(placed(each.name[:33], keep=""), _COLUMNS - 10)
         name = set_cell_size(name, max(cell_len(name), 14))
         found += [_RECEIPTS.get(each.state, ("\u2713 ", "dim")), f" {name}", (f"{_WORDS[each.state]}\n", "dim")]
     return Content.assemble(*found)
 
 
 _WORDS = {
-    State.QUEUED: " waits",
+    State.QUEUED: " waiting",
     State.ACCEPTED: " stored",
-    State.DELIVERED: " has it",
-    State.READ: " has read it",
+    State.DELIVERED: " delivered",
+    State.READ: " read",
     State.FAILED: " not delivered",
 }

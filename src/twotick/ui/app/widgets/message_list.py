@@ -1,4 +1,4 @@
-"""The list of messages: only the lines that are seen are built."""
+"""The list of messages. Only the visible lines are built."""
 
 from bisect import bisect_right
 from itertools import accumulate
@@ -20,22 +20,22 @@ from twotick.ui.app.model.conversations import ConversationKind, LocalConversati
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.registry import ConversationRegistry
 
-_MOST_BUILT = 512
-"""Messages whose lines are kept."""
+_MAX_BUILT = 512
+"""Messages whose lines are cached."""
 
 _NEAR = 20
-"""Lines from the top at which older messages are asked for."""
+"""Lines from the top at which older messages are requested."""
 
 
 class MessageList(ScrollView, can_focus=True):
     """The messages of a conversation.
 
     Args:
-        conversations: all that there are.
+        conversations: all conversations.
 
     Attributes:
-        conversation: which; None for none.
-        selected: the message that is acted on, while the list has the focus.
+        conversation: the conversation that is shown; None if there is none.
+        selected: the selected message; None while the list does not have the focus.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -79,13 +79,13 @@ class MessageList(ScrollView, can_focus=True):
     selected: reactive[LocalMessage | None] = reactive(None)
 
     class TopReached(TextualMessage):
-        """Somebody looks at the oldest message that is loaded."""
+        """The oldest loaded message is about to become visible."""
 
     class EndVisibilityChanged(TextualMessage):
-        """The newest message is, or is no longer, on the screen."""
+        """The newest message has become visible, or is no longer visible."""
 
     class Opened(TextualMessage):
-        """What a message leads to is to be shown."""
+        """The user opens a message: the message it replies to, its invitation, or its full text."""
 
         def __init__(self, message: LocalMessage) -> None:
             super().__init__()
@@ -97,10 +97,10 @@ class MessageList(ScrollView, can_focus=True):
         self._conversations = conversations
         self._messages: list[LocalMessage] = []
         self._new: LocalMessage | None = None
-        self._altered: set[LocalMessage] = set()  # since they were laid out
-        self._blocked: frozenset[str] = frozenset()  # whose messages are hidden
+        self._changed: set[LocalMessage] = set()  # since they were laid out
+        self._blocked: frozenset[str] = frozenset()  # senders whose messages are hidden
         self._heights: list[int] = []  # of each message, in lines
-        self._tops: list[int] = [0]  # line of the beginning of each message, and of the end
+        self._tops: list[int] = [0]  # the first line of each message, and the line after the last message
         self._built: dict[LocalMessage, list[Line]] = {}
         self._width = 0
         self._at_end = True
@@ -108,11 +108,11 @@ class MessageList(ScrollView, can_focus=True):
     # What is shown
 
     def show(self, conversation: LocalConversation | None, new: LocalMessage | None) -> None:
-        """Show a conversation from its end, or nothing.
+        """Show the end of a conversation.
 
         Args:
-            conversation: which.
-            new: the first message in it that was not read.
+            conversation: the conversation; None to show nothing.
+            new: its first unread message; None if there is none.
         """
         self.conversation = conversation
         self._new = new
@@ -121,51 +121,51 @@ class MessageList(ScrollView, can_focus=True):
         self._forget_layout()
         self.update_messages()
 
-    def alter(self, message: LocalMessage) -> None:
-        """A message looks different now, which `update_messages` is to show."""
+    def message_changed(self, message: LocalMessage) -> None:
+        """Record that a message looks different now. `update_messages` will show it."""
         if self.conversation is not None and message.conversation == self.conversation.key:
-            self._altered.add(message)
+            self._changed.add(message)
 
     def update_messages(self) -> None:
-        """Something is different in the conversation; what is looked at stays where it is."""
+        """Show the changes of the conversation. The visible messages keep their position."""
         anchor, offset = self.top_message()
         self._lay_out()
-        if self.selected is not None and self._where(self.selected) < 0:
+        if self.selected is not None and self._index_of(self.selected) < 0:
             self.selected = None
         if self._at_end:
-            self._go(self._tops[-1])
-        elif anchor is not None and (index := self._where(anchor)) >= 0:
-            self._go(self._tops[index] + offset)
+            self._scroll(self._tops[-1])
+        elif anchor is not None and (index := self._index_of(anchor)) >= 0:
+            self._scroll(self._tops[index] + offset)
         self.refresh()
 
     def top_message(self) -> tuple[LocalMessage | None, int]:
-        """The first message that is seen, and how many of its lines are above that."""
+        """Return the first visible message, and how many of its lines are above the visible part."""
         line = self.scroll_offset.y - self._above
-        index = self._index(max(0, line))
+        index = self._index_at(max(0, line))
         return (self._messages[index], max(0, line) - self._tops[index]) if self._messages else (None, 0)
 
     @property
     def at_end(self) -> bool:
-        """Whether the newest message is on the screen."""
+        """Whether the newest message is visible."""
         return self._at_end
 
     @property
     def _above(self) -> int:
-        """Empty lines above a conversation that does not fill the screen."""
+        """The number of empty lines above a conversation that does not fill the list."""
         return max(0, self.size.height - self._tops[-1])
 
-    def _index(self, line: int) -> int:
-        """Which message a line belongs to."""
+    def _index_at(self, line: int) -> int:
+        """Return the index of the message that a line belongs to."""
         return max(0, min(bisect_right(self._tops, line) - 1, len(self._messages) - 1))
 
-    def _where(self, message: LocalMessage) -> int:
-        """Where a message stands; -1 if it is not shown."""
+    def _index_of(self, message: LocalMessage) -> int:
+        """Return the index of a message; -1 if it is not in the list."""
         index = self.conversation.index(message) if self.conversation is not None else -1
         if 0 <= index < len(self._messages) and self._messages[index] is message:
             return index
-        return self._messages.index(message) if message in self._messages else -1  # the conversation is ahead
+        return self._messages.index(message) if message in self._messages else -1  # the list is not up to date
 
-    def _around(self, index: int) -> LayoutContext:
+    def _layout_context(self, index: int) -> LayoutContext:
         message = self._messages[index]
         before = self._messages[index - 1] if index else None
         blocked = message.sender.lower() in self._blocked
@@ -174,10 +174,10 @@ class MessageList(ScrollView, can_focus=True):
     def _forget_layout(self) -> None:
         self._messages, self._heights, self._tops = [], [], [0]
         self._built.clear()
-        self._altered.clear()
+        self._changed.clear()
 
     def _lay_out(self) -> None:
-        """Lay out what is new or different; the rest is only moved. As long as there is no room, nothing is shown."""
+        """Lay out new and changed messages; others only move. Show nothing while the list has no width."""
         conversation = self.conversation if self._width else None
         in_room = conversation is not None and conversation.kind is ConversationKind.ROOM
         blocked = self._conversations.blocked if in_room else frozenset[str]()
@@ -188,44 +188,44 @@ class MessageList(ScrollView, can_focus=True):
         self._messages = conversation.messages.copy() if conversation is not None else []
         same = _common(before, self._messages)
         later = _common(before[same:][::-1], self._messages[same:][::-1])
-        end = len(self._messages) - max(0, later - 1)  # the first after what is new has another one before it
+        end = len(self._messages) - max(0, later - 1)  # the message after the new ones has another predecessor now
         self._heights = heights[:same] + [self._measure(index) for index in range(same, end)]
         self._heights += heights[len(before) - max(0, later - 1) :]
-        for index in [self._where(each) for each in self._altered]:
+        for index in [self._index_of(each) for each in self._changed]:
             if index >= 0:
                 self._heights[index] = self._measure(index)
                 same = min(same, index)
         self._tops[same:] = accumulate(self._heights[same:], initial=self._tops[same])
-        if self._altered:  # messages that quote them may be on the screen
+        if self._changed:  # messages that quote them may be visible
             self._built = {each: built for each, built in self._built.items() if each.reply_to is None}
-            self._altered.clear()
+            self._changed.clear()
         self.virtual_size = Size(self._width, max(self._tops[-1], self.size.height))
 
     def _measure(self, index: int) -> int:
         message = self._messages[index]
         self._built.pop(message, None)
-        return height(message, self._around(index), self._width)
+        return height(message, self._layout_context(index), self._width)
 
     def _lines(self, index: int) -> list[Line]:
         message = self._messages[index]
         if (built := self._built.get(message)) is not None:
             return built
-        around = self._around(index)
+        context = self._layout_context(index)
         if message.reply_to is not None and self.conversation is not None:
-            around = around._replace(quoted=self._conversations.find_message(self.conversation, *message.reply_to))
-        if len(self._built) >= _MOST_BUILT:
+            context = context._replace(quoted=self._conversations.find_message(self.conversation, *message.reply_to))
+        if len(self._built) >= _MAX_BUILT:
             self._built.clear()
-        self._built[message] = built = lines(message, around, self._width)
+        self._built[message] = built = lines(message, context, self._width)
         return built
 
     def render_line(self, y: int) -> Strip:
-        """A line of the screen."""
+        """Return a visible line."""
         line = y + self.scroll_offset.y - self._above
         width = self.size.width
         base = self.rich_style
         if line < 0 or not self._messages or line >= self._tops[-1]:
             return Strip.blank(width, base)
-        index = self._index(line)
+        index = self._index_at(line)
         message = self._messages[index]
         offset = line - self._tops[index]
         built = self._lines(index)
@@ -243,11 +243,11 @@ class MessageList(ScrollView, can_focus=True):
 
     # Moving
 
-    def _go(self, line: int) -> None:
+    def _scroll(self, line: int) -> None:
         self.scroll_to(y=line, animate=False, immediate=True, force=True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Another part is seen."""
+        """Notify the screen when the end or the top comes into view."""
         super().watch_scroll_y(old_value, new_value)
         at_end = new_value >= self.max_scroll_y
         if at_end is not self._at_end:
@@ -257,57 +257,57 @@ class MessageList(ScrollView, can_focus=True):
             self.post_message(self.TopReached())
 
     def on_resize(self, event: events.Resize) -> None:
-        """Lay everything out anew if the width is another; stay where we are."""
+        """Lay out all messages again if the width has changed. The visible messages keep their position."""
         at_end = self._at_end
         if self.size.width != self._width:
             anchor, offset = self.top_message()
             self._width = self.size.width
             self._forget_layout()
             self._lay_out()
-            if anchor is not None and not at_end and (index := self._where(anchor)) >= 0:
-                self._go(self._tops[index] + offset)
+            if anchor is not None and not at_end and (index := self._index_of(anchor)) >= 0:
+                self._scroll(self._tops[index] + offset)
         else:
             self.virtual_size = Size(self._width, max(self._tops[-1], self.size.height))
         if at_end:
-            self._go(self._tops[-1])
+            self._scroll(self._tops[-1])
             self._at_end = True
         self.refresh()
 
     def scroll_to_end(self) -> None:
         """Show the newest message."""
-        self._go(self._tops[-1])
+        self._scroll(self._tops[-1])
 
     def action_page(self, pages: int) -> None:
         """Scroll by pages."""
-        self._go(self.scroll_offset.y + pages * max(1, self.size.height - 2))
+        self._scroll(self.scroll_offset.y + pages * max(1, self.size.height - 2))
         if self.has_focus and self._messages:
-            index = self._index(self.scroll_offset.y - self._above + (self.size.height - 1 if pages > 0 else 0))
+            index = self._index_at(self.scroll_offset.y - self._above + (self.size.height - 1 if pages > 0 else 0))
             self.selected = self._messages[index]
 
     # Selecting
 
     def on_focus(self) -> None:
-        """Something is selected as long as the list has the focus."""
+        """Select the last visible message."""
         if self.selected is None and self._messages:
-            bottom = self._index(self.scroll_offset.y - self._above + self.size.height - 1)
+            bottom = self._index_at(self.scroll_offset.y - self._above + self.size.height - 1)
             self.selected = self._messages[bottom]
 
     def on_blur(self) -> None:
-        """Nothing is."""
+        """Clear the selection."""
         self.selected = None
 
     def watch_selected(self) -> None:
-        """Show what is selected."""
+        """Show the selection."""
         self.refresh()
 
     def action_select(self, steps: int) -> None:
-        """Select another message."""
+        """Select the message so many steps below; negative numbers mean above."""
         if self._messages:
-            index = self._where(self.selected) if self.selected is not None else -1
+            index = self._index_of(self.selected) if self.selected is not None else -1
             self._select((index if index >= 0 else len(self._messages)) + steps)
 
     def action_select_first(self) -> None:
-        """Select the oldest message that is loaded."""
+        """Select the oldest loaded message."""
         self._select(0)
 
     def action_select_last(self) -> None:
@@ -315,16 +315,16 @@ class MessageList(ScrollView, can_focus=True):
         self._select(len(self._messages) - 1)
 
     def go_to(self, message: LocalMessage) -> bool:
-        """Select a message, wherever it stands.
+        """Select a message and scroll to it.
 
         Returns:
-            Whether it is loaded.
+            Whether the message is loaded.
         """
         index = self.conversation.index(message) if self.conversation is not None else -1
         if index < 0:
             return False
         self.update_messages()
-        self._go(max(0, self._tops[index] - self.size.height // 3))
+        self._scroll(max(0, self._tops[index] - self.size.height // 3))
         self._select(index)
         return True
 
@@ -336,14 +336,14 @@ class MessageList(ScrollView, can_focus=True):
         top, bottom = self._tops[index], self._tops[index + 1]
         seen = self.scroll_offset.y
         if bottom > seen + self.size.height:
-            self._go(bottom - self.size.height)
+            self._scroll(bottom - self.size.height)
         elif top < seen:
-            self._go(top)
+            self._scroll(top)
         if index == 0:
             self.post_message(self.TopReached())
 
     def on_click(self, event: events.Click) -> None:
-        """Select what is clicked; show what it leads to when that is clicked, or it is clicked twice."""
+        """Select a message that was clicked; open it after a double click or a click on its quote."""
         index = event.style.meta.get("message")
         if isinstance(index, int) and index < len(self._messages):
             self.selected = self._messages[index]
@@ -351,13 +351,13 @@ class MessageList(ScrollView, can_focus=True):
                 self.post_message(self.Opened(self._messages[index]))
 
     def key_enter(self) -> None:
-        """Show what the selected message leads to."""
+        """Open the selected message."""
         if self.selected is not None:
             self.post_message(self.Opened(self.selected))
 
 
 def _common(some: list[LocalMessage], others: list[LocalMessage]) -> int:
-    """How many messages at the beginning of two lists are the same, found without a look at each."""
+    """Return the length of the common beginning of two lists, found by bisection."""
     least, most = 0, min(len(some), len(others))
     while least < most:
         middle = (least + most + 1) // 2

@@ -12,27 +12,27 @@ from twotick.ui.app.model.conversations import LocalConversation, UserPresence
 from twotick.ui.text import placed
 
 _WIDTH = 24
-"""Columns of the list, with its border."""
+"""Columns of the list including its border."""
 
 _Entry: TypeAlias = tuple[str | tuple[str, str], ...]
-"""The pieces of a line, each with its style if it has one."""
+"""The parts of a line, with or without a style."""
 
-_DOTS = {"here": ("\u25cf", "$success"), "away": ("\u25d0", "$warning"), "gone": ("\u25cb", "dim")}
-
-
-def dot(presence: UserPresence | None) -> tuple[str, str]:
-    """A sign for whether somebody is there, and its style: it can be told without colours."""
-    return (" ", "") if presence is None else _DOTS.get(presence.state, (" ", ""))
+_SIGNS = {"here": ("\u25cf", "$success"), "away": ("\u25d0", "$warning"), "gone": ("\u25cb", "dim")}
 
 
-def counts(conversation: LocalConversation) -> str:
-    """How many messages are unread, in short; with an `@` if one of them names the user."""
+def presence_sign(presence: UserPresence | None) -> tuple[str, str]:
+    """Return the sign for a presence and its style. The signs differ also without colours."""
+    return (" ", "") if presence is None else _SIGNS.get(presence.state, (" ", ""))
+
+
+def unread_text(conversation: LocalConversation) -> str:
+    """Return the number of unread messages in short, with an `@` if one of them mentions the user."""
     unread = "99+" if conversation.unread > 99 else str(conversation.unread or "")
     return f"@{unread}" if conversation.mentions else unread
 
 
 class Sidebar(OptionList):
-    """The conversations, the one where something happened last first."""
+    """The list of conversations. The one with the latest activity comes first."""
 
     _entries: tuple[tuple[str, _Entry], ...] = ()
 
@@ -49,7 +49,7 @@ class Sidebar(OptionList):
     """
 
     def update_conversations(self, conversations: list[LocalConversation], shown: LocalConversation | None) -> None:
-        """Show these, one of which is the one whose messages are shown."""
+        """Show conversations, and mark the one whose messages are shown."""
         chosen = self.highlighted_option
         entries = tuple((each.key, _entry(each, each is shown)) for each in conversations)
         if entries != self._entries:
@@ -60,19 +60,19 @@ class Sidebar(OptionList):
 
 
 def _entry(conversation: LocalConversation, shown: bool) -> _Entry:
-    """A line: who is there, the name, what is typed here and there, and what is unread."""
-    count = counts(conversation)
+    """Return the line of a conversation: presence, name, typing, draft, and number of unread messages."""
+    count = unread_text(conversation)
     signs = ["\u2026"] if conversation.typing else []
     signs += ["\u270e"] if conversation.draft and not shown else []
     right = " ".join([*signs, *([count] if count else [])])
-    room = _WIDTH - 6 - (cell_len(right) + 1 if right else 0)
-    name = shortened(placed(conversation.title[:64], keep=""), room)
+    columns = _WIDTH - 6 - (cell_len(right) + 1 if right else 0)
+    name = shortened(placed(conversation.title[:64], keep=""), columns)
     quiet = conversation.muted or conversation.blocked or conversation.left
     style = "dim" if quiet else "bold" if conversation.unread or shown else ""
     return (
         ("\u258c" if shown else " ", "bold"),
-        dot(conversation.presence),
+        presence_sign(conversation.presence),
         " ",
-        (set_cell_size(name, room), style),
+        (set_cell_size(name, columns), style),
         (" " + right if right else "", "" if quiet or not count else "bold"),
     )

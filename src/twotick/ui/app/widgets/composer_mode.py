@@ -1,4 +1,4 @@
-"""What is done with the text that is typed."""
+"""Replying and editing in the composer."""
 
 from typing import Literal, NamedTuple
 
@@ -6,7 +6,7 @@ from twotick.ui.app.model.messages import LocalMessage
 
 
 class ComposerMode(NamedTuple):
-    """What is done with the text that is typed, besides sending it: it answers a message, or takes its place."""
+    """What the composer does with the text besides sending it: reply to a message, or replace its text."""
 
     kind: Literal["reply", "edit"]
     message: LocalMessage

@@ -1,4 +1,4 @@
-"""Ask for a line of text."""
+"""A dialog for a line of text."""
 
 from typing import ClassVar
 
@@ -15,40 +15,42 @@ from twotick.ui.text import placed
 
 
 class TextDialog(ModalScreen[str | None]):
-    """Ask for a line of text. Gives it, or None.
+    """Asks the user for a line of text. The result is the text; None if the user cancels.
 
     Args:
-        title: what for.
-        value: what is filled in.
-        hint: what it says while nothing is.
-        longest: bytes of UTF-8.
-        empty: whether nothing is an answer.
+        title: the title.
+        value: the initial text.
+        hint: the text that is shown in the empty input line.
+        max_length: the maximum length in bytes of UTF-8.
+        allow_allow_empty: whether the text may be empty.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Back", show=False)]
     DEFAULT_CSS = BOX.format("TextDialog")
 
-    def __init__(self, title: str, value: str = "", hint: str = "", longest: int = 250, *, empty: bool = False) -> None:
+    def __init__(
+        self, title: str, value: str = "", hint: str = "", max_length: int = 250, *, allow_empty: bool = False
+    ) -> None:
         super().__init__()
         self._title = title
         self._value = value
         self._hint = hint
-        self._longest = longest
-        self._empty = empty
+        self._max_length = max_length
+        self._allow_empty = allow_empty
 
     def compose(self) -> ComposeResult:
-        """A line to type in."""
+        """Create the input line."""
         with Vertical() as box:
             box.border_title = Text(self._title)
-            box.border_subtitle = "Enter: done   Esc: back"
+            box.border_subtitle = "Enter: OK   Esc: cancel"
             value = placed(self._value, keep="")
-            yield Input(value, placeholder=self._hint, max_length=self._longest, select_on_focus=False)
+            yield Input(value, placeholder=self._hint, max_length=self._max_length, select_on_focus=False)
             yield Static("", classes="problem", markup=False)
 
     @on(Input.Submitted)
     def _done(self, event: Input.Submitted) -> None:
         text = event.value.strip()
-        if len(text.encode("utf-8", "replace")) > self._longest:
-            self.query_one(".problem", Static).update(f"That is longer than {self._longest} bytes.")
-        elif text or self._empty:
+        if len(text.encode("utf-8", "replace")) > self._max_length:
+            self.query_one(".problem", Static).update(f"The text is longer than {self._max_length} bytes. Shorten it.")
+        elif text or self._allow_empty:
             self.dismiss(text)

@@ -1,0 +1,94 @@
+"""Actions that move between conversations and parts of the screen."""
+
+from textual.content import Content
+
+from twotick.ui.app.actions.base import ActionScreen
+from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.widgets.sidebar import presence_sign, unread_text
+from twotick.ui.text import placed
+from twotick.wire import is_name, is_room
+
+
+class NavigationActions:
+    """Go to conversations, messages and the list of conversations."""
+
+    def __init__(self, screen: ActionScreen) -> None:
+        self._screen = screen
+        self._conversations = screen.session.conversations
+
+    async def go_to(self, argument: str) -> None:
+        """Open a conversation, or start one."""
+        name = argument.removeprefix("@")
+        if not name:
+            choices = [_choice(each) for each in self._conversations]
+            name = await self._screen.show_dialog(
+                ChooseDialog("Go to", choices, "A name, a #room, or ALL for everyone", _new_choice)
+            )
+        if not name:
+            return
+        if is_name(name.encode(errors="replace")) or name.upper() == "ALL" or self._conversations.find(name):
+            self._screen.open(name)
+        elif is_room(name.encode(errors="replace")) and self._screen.session.is_member:
+            self._screen.run_command("join", name)
+        else:
+            self._screen.say(f"{name[:40]} is not a valid name. Use letters and digits.", problem=True)
+
+    def step(self, steps: int) -> None:
+        """Open the conversation so many steps below in the list; negative numbers mean above."""
+        conversations = list(self._conversations)
+        if conversations:
+            shown = self._screen.shown
+            index = conversations.index(shown) if shown in conversations else -1
+            self._screen.open(conversations[(index + steps) % len(conversations)].name)
+
+    def newest(self) -> None:
+        """Scroll to the newest message."""
+        self._screen.messages.scroll_to_end()
+
+    def unread(self) -> None:
+        """Open a conversation with unread messages. Mentions come first, muted conversations last."""
+        unread = [each for each in self._conversations if each.unread and each is not self._screen.shown]
+        if unread:
+            self._screen.open(max(unread, key=lambda each: (each.mentions > 0, not each.muted)).name)
+        else:
+            self._screen.say("No unread messages.")
+
+    def switch_focus(self) -> None:
+        """Move the focus from the composer to the messages, or back to the composer."""
+        screen = self._screen
+        if screen.composer.has_focus:
+            screen.messages.focus()
+        else:
+            screen.remove_class("-list", "-details" if screen.has_class("-narrow") else "-list")
+            screen.composer.focus()
+
+    def toggle_sidebar(self) -> None:
+        """Show or hide the list of conversations."""
+        screen = self._screen
+        if not screen.has_class("-narrow"):
+            screen.toggle_class("-no-list")
+            return
+        screen.toggle_class("-list")
+        if screen.has_class("-list"):
+            screen.sidebar.focus()
+        else:
+            screen.composer.focus()
+
+
+def _choice(conversation: LocalConversation) -> Choice:
+    title = placed(conversation.title[:40], keep="")
+    sign, unread = presence_sign(conversation.presence), unread_text(conversation)
+    shown = Content.assemble(sign, " ", title, (f"  {unread}", "bold"))
+    return Choice(conversation.name, shown, f"{conversation.title} {conversation.key}")
+
+
+def _new_choice(typed: str) -> Choice | None:
+    """Return the typed name as a new conversation; None if it is not a valid name."""
+    if is_room(typed.encode(errors="replace")):
+        return Choice(typed, Content.assemble(("Join ", "dim"), typed), typed)
+    if typed.lower() == "all":
+        return Choice("ALL", Content.assemble(("Write to ", "dim"), "everyone"), typed)
+    if is_name(typed.encode(errors="replace")):
+        return Choice(typed, Content.assemble(("Write to ", "dim"), typed), typed)
+    return None

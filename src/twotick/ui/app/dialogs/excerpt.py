@@ -1,0 +1,61 @@
+"""The screen that shows an old message among those around it."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.messages import LocalMessage
+from twotick.ui.app.model.registry import ConversationRegistry
+from twotick.ui.app.session.base import SearchHit
+from twotick.ui.app.widgets.message_list import MessageList
+from twotick.ui.text import placed
+
+
+class ExcerptScreen(ModalScreen[None]):
+    """Shows a message that is too old to be loaded in its conversation, with the messages around it.
+
+    Args:
+        conversations: all conversations.
+        hit: the message.
+        messages: the message and those before and after it.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss(None)", "Back", show=False)]
+    DEFAULT_CSS = """
+    ExcerptScreen {
+        background: $background;
+        & > Vertical { height: 1fr; background: $background; }
+        #heading { height: 1; padding: 0 1; text-style: bold; }
+        #below { height: 1; padding: 0 1; text-style: dim; }
+    }
+    """
+
+    def __init__(self, conversations: ConversationRegistry, hit: SearchHit, messages: list[LocalMessage]) -> None:
+        super().__init__()
+        self._hit = hit
+        self._said = LocalConversation(hit.conversation.key, hit.conversation.name, messages)
+        self._list = MessageList(conversations)
+
+    def compose(self) -> ComposeResult:
+        """Create the messages."""
+        when = f"{self._hit.message.time.astimezone():%d %b %Y}"
+        with Vertical():
+            yield Static(f"{placed(self._said.title[:33], keep='')}, {when}", id="heading", markup=False)
+            yield self._list
+            yield Static("Esc: back to the newest messages", id="below", markup=False)
+
+    def on_mount(self) -> None:
+        """Go to the message that was found."""
+        self._list.show(self._said, None)
+        self._list.focus()
+        self.call_after_refresh(self._show_found)
+
+    def _show_found(self) -> None:
+        found = next((each for each in self._said.messages if each.place == self._hit.message.place), None)
+        if found is not None:
+            self._list.go_to(found)
