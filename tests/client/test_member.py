@@ -685,7 +685,7 @@ async def test_requests_can_overlap_and_be_cancelled() -> None:
 # Restarts
 
 
-async def test_a_member_whom_a_new_server_does_not_know_is_not_reconnected(tmp_path: Path) -> None:
+async def test_clients_continue_after_a_restart_of_the_server(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob", folder=tmp_path / "data") as chat,
         chat.join("alice") as alice,

@@ -88,7 +88,8 @@ async def _talk_with_a_cut(chat: Chat, way: int, after: int) -> bool:
             async with chat.join(me, at=at) as alice:
                 await _talk(chat, alice, partner)
         except ConnectionLost:
-            assert proxy.connections == 1  # it broke before the registration, so the join failed
+            if proxy.connections != 1:
+                raise  # a join fails only if its first connection breaks before the registration
             async with chat.join(me, at=at) as alice:
                 await _talk(chat, alice, partner)
         return proxy.connections > 1
@@ -579,7 +580,7 @@ async def test_a_client_that_only_sends_gives_up_receipts_when_the_connection_is
         one = await me.send("bob", "one")
         two = await me.send("bob", "two")
         assert await one.accepted() is one
-        with pytest.raises(ConnectionLost, match="told to devices only"):
+        with pytest.raises(ConnectionLost, match="only devices learn its further states"):
             await one.delivered()
         await two.delivered()
 

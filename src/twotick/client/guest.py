@@ -66,7 +66,6 @@ class Message:
     Attributes:
         sender: the name of the user who sent it.
         body: its content.
-        answer: the frame that answers it; None until the program decides. For the client's own use.
     """
 
     __slots__ = ("_answer_due", "_raw_sender", "answer", "body")
@@ -74,7 +73,7 @@ class Message:
     def __init__(self, sender: bytes, body: bytes, answer_due: Callable[[], Awaitable[None]]) -> None:
         self._raw_sender = sender
         self._answer_due = answer_due
-        self.answer: bytes | None = None
+        self.answer: bytes | None = None  # the frame that answers it; None until the program decides
         self.body = body
 
     def __repr__(self) -> str:

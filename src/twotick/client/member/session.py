@@ -220,7 +220,7 @@ class ClientSession:
         self.sender.lost()
         if not self._is_device:
             self.sender.forget_accepted(
-                ConnectionLost(f"{problem}; the message was accepted, but what becomes of it is told to devices only")
+                ConnectionLost(f"{problem}; the message was accepted, but only devices learn its further states")
             )
 
     def ended(self, error: Exception) -> None:
