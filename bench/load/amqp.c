@@ -1,20 +1,20 @@
-// RabbitMQ, over AMQP 0-9-1: persistent messages to durable queues, which are confirmed when they are stored; and a
-// consumer takes what is stored in one queue, as Twotick's device that comes back does.
+// RabbitMQ over AMQP 0-9-1: persistent messages to durable queues, which the server confirms when they are stored; and
+// a consumer that fetches the messages of one queue, as a device of Twotick does that comes back.
 #include "binary.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { METHOD = 1, HEADER = 2, BODY = 3, END = 0xce }; // kinds of frames, and the byte behind each
+enum { METHOD = 1, HEADER = 2, BODY = 3, END = 0xce }; // kinds of frames, and the byte that ends each
 enum { FRAME_START = 7 };                              // bytes before a frame's content: kind, channel and length
 enum { LONGEST_FRAME = 131072, CHANNEL = 1 };
-enum { WINDOW = 256 }; // messages that a consumer is sent before it acknowledges the first
+enum { WINDOW = 256 }; // messages in flight to a consumer
 
 #define CONSUMER "returning"
-// Where DELIVER has the number: behind the method and the consumer's name.
+// Where the number of a DELIVER is: after the method and the consumer's name.
 enum { NUMBER_OF_DELIVERED = FRAME_START + 4 + 1 + sizeof CONSUMER - 1 };
 
-// Methods: the number of the class and that in the class.
+// Methods: the number of the class, and the number within the class.
 enum method {
     START = 10 << 16 | 10,
     START_OK = 10 << 16 | 11,
@@ -106,7 +106,7 @@ static void log_in(struct connection *c)
     write_bytes(c, "AMQP\0\0\11\1", 8); // version 0-9-1
     expect(c, START);
     struct text arguments = {0};
-    put_number(&arguments, 4, 0); // nothing is said of this client
+    put_number(&arguments, 4, 0); // no properties of this client
     put_short_string(&arguments, "PLAIN");
     put_number(&arguments, 4, strlen("?guest?guest"));
     put_bytes(&arguments, "\0guest\0guest", strlen("?guest?guest"));
@@ -147,7 +147,7 @@ static void script(struct connection *sender, struct connection *receiver)
     state->confirmed = allocate((size_t)options.window, sizeof *state->confirmed);
     struct text arguments = {0}, content = {0};
     put_number(&arguments, 2, 0);
-    put_short_string(&arguments, ""); // the exchange that sends to the queue of this name:
+    put_short_string(&arguments, ""); // the default exchange, which routes by the name of the queue
     put_short_string(&arguments, state->queue);
     put_number(&arguments, 1, 0);
     put_method(&sender->writes, CHANNEL, PUBLISH, &arguments);
@@ -161,7 +161,7 @@ static void script(struct connection *sender, struct connection *receiver)
     put_frame(&sender->writes, BODY, CHANNEL, &content);
 }
 
-// Messages are numbered from 1 on, and confirmed in any order. Those behind one that is not confirmed do not count yet.
+// Messages are numbered from 1 on and confirmed in any order. One counts when all before it are confirmed.
 static void confirm(struct connection *c, long number, bool multiple)
 {
     struct state *state = c->state;
@@ -192,7 +192,7 @@ const struct protocol amqp = {
     .take = take_confirmation,
 };
 
-// Coming back: as in stored.c, all messages are in flight from the beginning.
+// Coming back: as in stored.c, all messages are in flight from the start.
 
 static void log_in_consumer(struct connection *c)
 {
@@ -213,7 +213,7 @@ static void script_consumer(struct connection *c, struct connection *receiver)
     put_short_string(&arguments, CONSUMER);
     put_method(&state->consuming, CHANNEL, CONSUME_OK, &arguments);
 
-    // What is read of a message, but for its number: in `delivered` there stands the number of the one that comes next.
+    // The bytes of a message except its number: `delivered` has the number of the next one.
     put_short_string(&arguments, CONSUMER);
     put_number(&arguments, 8, 1);
     put_number(&arguments, 1, 0); // it was not delivered before
@@ -268,7 +268,7 @@ static size_t take_as_consumer(struct connection *c, const char *at, size_t leng
     return (size_t)(r.at - at);
 }
 
-// One stands for all before it. That the queue answers a question afterwards shows that the last one was worked off.
+// One acknowledgement covers all messages before it. The answer to a request that follows shows that it was handled.
 static void acknowledge(struct connection *c)
 {
     struct state *state = c->state;

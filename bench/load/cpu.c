@@ -12,11 +12,11 @@
 
 struct process {
     int pid, parent;
-    unsigned long ticks; // of itself, and of its children that have ended
+    unsigned long ticks; // of the process, and of its children that have ended
     bool counts;
 };
 
-// Returns false if there is no such process, or no longer.
+// Return false if the process does not exist.
 static bool read_process(int pid, struct process *process)
 {
     char path[64], content[1024];
@@ -27,8 +27,8 @@ static bool read_process(int pid, struct process *process)
     fclose(file);
     if (!length) return false;
     content[length] = 0;
-    // The second field is the program's name, in which anything may stand. The fields 14 to 17 are user and system
-    // time, and both of the children that have ended.
+    // The second field is the program's name, which may contain any character. Fields 14 to 17 are the user and system
+    // time, and those of children that have ended.
     const char *after_name = strrchr(content, ')');
     unsigned long user, system;
     long user_of_children, system_of_children;
@@ -59,14 +59,14 @@ static size_t read_processes(struct process **processes)
     return count;
 }
 
-// Some servers are several processes.
+// Sum up all processes of the server: some servers have several.
 double server_cpu(void)
 {
     if (!options.server_pid) return 0;
     struct process *processes = NULL;
     size_t count = read_processes(&processes);
     bool found = true;
-    while (found) { // one generation after the other
+    while (found) { // one generation at a time
         found = false;
         for (size_t i = 0; i < count; i++)
             for (size_t parent = 0; parent < count && !processes[i].counts; parent++)

@@ -12,14 +12,14 @@
 static const char password[] = "for the bench";
 
 struct state {
-    struct text send, forward; // their heads, up to the Id
+    struct text send, forward; // the heads of these frames, up to the Id
     long accepted;             // messages of this sender
-    long seq;                  // of the last entry that came
+    long seq;                  // of the last entry that arrived
     long accepted_seq;         // of the last message of this sender that was accepted
     long acknowledged;
 };
 
-// What all names and Ids of this process have in common: on a server that was loaded before, they must be new.
+// A part of all names and Ids of this process, so that they are new to a server that was loaded before.
 static unsigned long run_number(void)
 {
     static unsigned long number;
@@ -27,7 +27,7 @@ static unsigned long run_number(void)
     return number;
 }
 
-// As long as those of Twotick's own client.
+// Ids are as long as those of Twotick's own client.
 struct text identifier(long number)
 {
     static char bytes[64];
@@ -59,8 +59,8 @@ static void put_base64(const char *bytes, size_t length, char *result)
     *result = 0;
 }
 
-// Members are made by signing up, so the server has to allow that. A sender gets entries of its log as well: what
-// became of its messages. So it needs the same window.
+// Members sign up, which the server must allow. A sender needs a window too, because its log has an entry for what
+// became of each message.
 static void log_in_member(struct connection *c)
 {
     snprintf(c->name, sizeof c->name, "%c%dx%lx", c->sends ? 's' : 'r', c->number, run_number() & 0xffffffff);
@@ -89,7 +89,7 @@ static void script(struct connection *sender, struct connection *receiver)
 static void script_member(struct connection *sender, struct connection *receiver)
 {
     script(sender, receiver);
-    receiver->writes.length = 0; // it has to name the entry
+    receiver->writes.length = 0; // take_forward writes it, since it must name the entry
 }
 
 static void write_message(struct connection *sender)
@@ -155,7 +155,7 @@ static bool take_seq(struct reader *r, long *seq)
     return take_string(r, "\nSeq: ") && take_number(r, seq) && take_string(r, "\n");
 }
 
-// What one read has brought is acknowledged in one frame, as a client may (rule 11.3).
+// Acknowledge all entries of one read in one frame, as a client may (rule 11.3).
 static void acknowledge(struct connection *c)
 {
     struct state *state = c->state;
@@ -171,13 +171,13 @@ static size_t take_forward(struct connection *c, struct reader r)
     bool whole = take_text(&r, state->forward.bytes, state->forward.length) && take_id(&r, c->taken) &&
                  take_seq(&r, &seq) && take_time(&r) && take_body(&r);
     if (!whole) return 0;
-    if (seq != ++state->seq) fail("%s: entry %ld came where %ld should have come", c->name, seq, state->seq);
+    if (seq != ++state->seq) fail("%s: received entry %ld instead of %ld", c->name, seq, state->seq);
     message_came(c);
     return (size_t)(r.at - r.begin);
 }
 
-// ACCEPTED, when the server has stored a message; or SEND, when the receiver has it. Both are entries of the sender's
-// log.
+// Parse an ACCEPTED, which the server writes when it has stored a message, or a SEND, when the receiver has it. Both
+// are entries of the sender's log.
 static size_t take_tick(struct connection *c, struct reader r)
 {
     struct state *state = c->state;
@@ -186,9 +186,9 @@ static size_t take_tick(struct connection *c, struct reader r)
     bool whole = take_string(&r, accepted ? "ACCEPTED " : "SEND ") && take_string(&r, c->other->name) &&
                  take_string(&r, "\nId: ") && take_id(&r, number) && take_seq(&r, &seq) && take_string(&r, "\n");
     if (!whole) return 0;
-    // An answer may come before older entries for which the window has no room yet.
+    // An answer may arrive before older entries that wait for room in the window.
     long *last = accepted ? &state->accepted_seq : &state->seq;
-    if (seq <= *last) fail("%s: entry %ld came after %ld", c->name, seq, *last);
+    if (seq <= *last) fail("%s: received entry %ld after %ld", c->name, seq, *last);
     *last = seq;
     if (accepted) {
         state->accepted++;

@@ -1,4 +1,4 @@
-// IRC: a PRIVMSG, and a PRIVMSG back.
+// IRC: a PRIVMSG, answered by a PRIVMSG.
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -16,8 +16,8 @@ static void read_until(struct connection *c, const char *one, const char *other)
 static void log_in(struct connection *c)
 {
     say(c, "NICK %s\r\nUSER %s 0 * :%s\r\n", c->name, c->name, c->name);
-    read_until(c, " 376 ", " 422 "); // the end of the message of the day, or that there is none
-    // A message to oneself shows under what name and address others see this user.
+    read_until(c, " 376 ", " 422 "); // end of the message of the day, or no such message
+    // A message to oneself shows the name and address under which others see this user.
     say(c, "PRIVMSG %s :x\r\n", c->name);
     read_until(c, " PRIVMSG ", " 401 ");
     char *end = strstr(c->line, " PRIVMSG ");
@@ -36,11 +36,11 @@ static void script(struct connection *sender, struct connection *receiver)
 static void join(struct connection *c)
 {
     say(c, "JOIN #everyone\r\n");
-    read_until(c, " 366 ", " 403 "); // the end of the list of who is there, or that there is no such channel
+    read_until(c, " 366 ", " 403 "); // end of the list of names, or no such channel
     if (strstr(c->line, " 403 ")) fail("%s: the server wrote: %s", c->name, c->line);
 }
 
-// Everybody in the channel is told who joins it, so that has to be read until the last one has.
+// The server tells each member of the channel who joins, so read that until the last one has joined.
 static void script_everyone(struct connection *sender, struct connection *receivers)
 {
     join(sender);
@@ -60,7 +60,7 @@ static void script_everyone(struct connection *sender, struct connection *receiv
     sender->state = receivers;
 }
 
-// With many receivers, the answer of any of them. It begins like ":r12!".
+// With several receivers, parse the answer of any of them. It begins with ":r12!", for example.
 static void take_answer(struct connection *sender, const char *at, size_t length)
 {
     const struct connection *receivers = sender->state;
@@ -90,7 +90,7 @@ static size_t take(struct connection *c, const char *at, size_t length)
     return line;
 }
 
-// A line has at most 512 bytes, of which the server needs some for the sender's name and address.
+// A line has at most 512 bytes, including the sender's name and address, which the server adds.
 const struct protocol irc = {
     .name = "irc",
     .longest_body = 350,

@@ -1,5 +1,5 @@
-// JetStream, the part of nats-server that stores: each message is acknowledged when it is stored; and a consumer takes
-// what is stored for one recipient, as Twotick's device that comes back does.
+// JetStream, the part of nats-server that stores messages: the server acknowledges each message when it is stored; and
+// a consumer fetches the messages of one recipient, as a device of Twotick does that comes back.
 #include "load.h"
 
 #include <stdio.h>
@@ -7,15 +7,15 @@
 
 #define STREAM "messages"
 
-enum { WINDOW = 256 }; // messages that a consumer is sent before it acknowledges the first
+enum { WINDOW = 256 }; // messages in flight to a consumer
 
 struct state {
-    long stored; // the stream's number of the last message that was stored, or taken
+    long stored; // the number in the stream of the last message that was stored, or fetched
 
     // The consumer's.
     struct text delivered, acknowledged_to, last_acknowledged;
     long taken, acknowledged;
-    char to_acknowledge[256]; // the subject to which the last that was taken is acknowledged
+    char to_acknowledge[256]; // the subject that acknowledges the message fetched last
 };
 
 static void log_in(struct connection *c)
@@ -27,7 +27,7 @@ static void log_in(struct connection *c)
     c->state = allocate(1, sizeof(struct state));
 }
 
-// Ask for something to be made that is not there yet. If it is as it is asked for already, the answer is the same.
+// Create a stream or a consumer. The answer is the same if it exists with the same settings.
 static void create(struct connection *c, const char *what, const char *settings)
 {
     say(c, "PUB $JS.API.%s answer.%s.made %zu\r\n%s\r\n", what, c->name, strlen(settings), settings);
@@ -55,7 +55,7 @@ static void log_in_sender(struct connection *c)
 
 static void script(struct connection *c, struct connection *receiver)
 {
-    (void)c, (void)receiver; // every message has a subject of its own for its answer
+    (void)c, (void)receiver; // the answer to each message goes to a subject of its own
 }
 
 static void write_message(struct connection *sender)
@@ -101,8 +101,8 @@ const struct protocol jetstream = {
     .take = take,
 };
 
-// Coming back: as in stored.c, all messages are in flight from the beginning. The server sends them as soon as somebody
-// listens to the consumer's subject.
+// Coming back: as in stored.c, all messages are in flight from the start. The server sends them as soon as a client
+// subscribes to the consumer's subject.
 
 static void log_in_consumer(struct connection *c)
 {
@@ -120,7 +120,7 @@ static void script_consumer(struct connection *c, struct connection *receiver)
     (void)receiver;
     struct state *state = c->state;
     state->delivered = text("MSG to.r%d 2 ", c->number);
-    state->acknowledged_to = text("$JS.ACK." STREAM ".r%d.1.", c->number); // 1: it is delivered for the first time
+    state->acknowledged_to = text("$JS.ACK." STREAM ".r%d.1.", c->number); // 1: the first delivery
     state->last_acknowledged = text("MSG answer.%s.last 1  0\r\n\r\n", c->name);
 }
 
@@ -129,8 +129,8 @@ static void come_back(struct connection *c)
     if (!c->begun) append_format(c, "SUB deliver.r%d 2\r\n", c->number);
 }
 
-// The subject to which it is acknowledged ends in the numbers of the message in the stream and for the consumer, when
-// it was stored, and how many are left.
+// The subject that acknowledges a message ends in its number in the stream, its number for the consumer, the time at
+// which it was stored, and the number of messages that are left.
 static bool take_delivered(struct reader *r)
 {
     struct state *state = r->c->state;
@@ -167,7 +167,7 @@ static size_t take_as_consumer(struct connection *c, const char *at, size_t leng
     return (size_t)(r.at - at);
 }
 
-// One stands for all before it. The last one is answered.
+// One acknowledgement covers all messages before it. The server answers the last one.
 static void acknowledge(struct connection *c)
 {
     struct state *state = c->state;

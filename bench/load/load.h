@@ -1,8 +1,8 @@
-// What the files of the load share. main.c says what the load does.
+// Declarations that the files of the load share. main.c explains what the load does.
 //
-// To add a protocol, fill a struct protocol in a file of its own, and name it at the end of this file and in the table
-// in main.c. What a connection reads over and over is best a constant text (`reads`): it is compared byte for byte,
-// which is strict and costs next to nothing. What differs from one time to the next goes to the protocol's `take`.
+// To add a protocol, define a struct protocol in a file of its own, declare it at the end of this file, and add it to
+// the table in main.c. Where a connection reads the same bytes again and again, set `reads`: the load compares them
+// byte for byte, which is strict and costs almost nothing. Input that differs each time is passed to `take`.
 #ifndef LOAD_H
 #define LOAD_H
 
@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 enum {
-    PATIENCE_SECONDS = 10, // without any delivery, or any answer while logging in
-    LONGEST_LINE = 4096,   // that a server may write besides messages: INFO of NATS is the longest
+    PATIENCE_SECONDS = 10, // longest time without a delivery, or without an answer while logging in
+    LONGEST_LINE = 4096,   // longest line of a server besides messages: the INFO of NATS
 };
 
 struct text {
@@ -21,62 +21,61 @@ struct text {
 };
 
 struct connection {
-    char name[16];            // of the user: s0, s1, ... are senders, and r0, r1, ... receivers
-    int number;               // 0, 1, ...: that in the name
-    bool sends;               // whether it is a sender's, and not a receiver's
-    struct connection *other; // the other one of the pair; NULL if there is none, or not only one
+    char name[16];            // the user: senders are s0, s1, ..., receivers are r0, r1, ...
+    int number;               // the number in the name
+    bool sends;               // true for a sender, false for a receiver
+    struct connection *other; // the other one of the pair; NULL if there is not exactly one
 
-    // Set by `script`, all of them optional.
-    struct text reads;     // what it reads again and again: the answer to a message, or the message
-    struct text writes;    // what it writes again and again: the message, or the answer to it
-    long answers_expected; // senders only: the answers that a message has before it is delivered; 1 if it is not set
+    // Set by `script`; each is optional.
+    struct text reads;     // the bytes that it reads each time: the answer to a message, or the message
+    struct text writes;    // the bytes that it writes each time: the message, or the answer to it
+    long answers_expected; // senders only: the answers after which a message is delivered; 1 if unset
 
-    // Counted by the core since the beginning; senders only, but for `taken`.
-    long begun;   // messages written: when the next one is written it is the number of that one, from 0 on
-    long settled; // messages delivered: it is the number of the one whose answer comes next, from 0 on
-    long answers; // to the oldest message that is not delivered
-    long taken;   // messages that came to a receiver
+    // Counted by the core from the start; for senders only, except `taken`.
+    long begun;   // messages written; also the number of the next message, from 0 on
+    long settled; // messages delivered; also the number of the message that is answered next
+    long answers; // answers so far to the oldest message that is not delivered
+    long taken;   // messages that a receiver has read
 
-    // The core's.
+    // Used by the core only.
     int socket;
-    int64_t *due; // when each message in flight was written, or should have been, in a ring of `window` places
+    int64_t *due; // a ring of `window` times: when each message in flight was written, or was due
     char *input;
     size_t input_size, input_length;
-    char *output; // from output_start to output_end is what the socket has not taken yet
+    char *output; // the bytes from output_start to output_end are not sent yet
     size_t output_size, output_start, output_end;
     bool waits_to_write;
 
-    // For the protocol's own use.
+    // Used by the protocol only.
     void *state;
-    char address[256];       // how others know this user, if not by the name
-    char line[LONGEST_LINE]; // the last line that read_line has read
+    char address[256];       // the address of this user, if it is not the name
+    char line[LONGEST_LINE]; // the line that read_line read last
 };
 
 struct protocol {
-    const char *name;  // as it is given to --protocol
-    bool no_receivers; // there are only senders, whom the server itself answers
-    long longest_body; // in bytes; 0 if it has no limit below that of the load
+    const char *name;  // the argument of --protocol
+    bool no_receivers; // there are senders only, and the server answers their messages
+    long longest_body; // in bytes; 0 if only the load limits it
 
-    // Log in on a connection that is open. The functions for logging in may be used; they block.
+    // Log in on an open connection. This may call the functions for logging in, which block.
     void (*log_in)(struct connection *c);
 
-    // Say what a pair says to each other, when both have logged in: set `reads` and `writes`. The receiver is NULL if
-    // there is none.
+    // Set `reads` and `writes` of a pair when both have logged in. The receiver is NULL if there are no receivers.
     void (*script)(struct connection *sender, struct connection *receiver);
 
-    // Optional: the same for one sender whose messages go to all of options.receivers receivers.
+    // Optional: the same for one sender whose messages go to options.receivers receivers.
     void (*script_everyone)(struct connection *sender, struct connection *receivers);
 
     // Optional: append the message with the number sender->begun. Without it, `writes` is appended.
     void (*write_message)(struct connection *sender);
 
-    // Optional: understand what came and is not `reads`. Returns how many bytes were understood; 0 if they are
-    // incomplete, to be called again with the same and more. It looks at all that can be known in advance, and calls
-    // `unexpected` if it is not that; calls `answer_came` or `message_came` for what it was; and may `append` what has
-    // to be written for it. Without it, `reads` is all that may come.
+    // Optional: parse input that is not `reads`. Return the number of bytes parsed, or 0 if they are incomplete; then
+    // it is called again with the same bytes and more. It must check every byte that is known in advance and call
+    // `unexpected` if one differs, and call `answer_came` or `message_came`. It may `append` a reply. Without it,
+    // nothing but `reads` may arrive.
     size_t (*take)(struct connection *c, const char *at, size_t length);
 
-    // Optional: all that one read has brought is understood. For what is written once for several messages.
+    // Optional: called when all bytes of one read are parsed, to write one reply for several messages.
     void (*read_ended)(struct connection *c);
 };
 
@@ -108,14 +107,14 @@ bool starts_with(const char *text, const char *beginning);
 
 // While it runs (run.c)
 
-void append(struct connection *c, const void *bytes, size_t length); // is written at the end of this turn
+void append(struct connection *c, const void *bytes, size_t length); // written at the end of this turn of the loop
 __attribute__((format(printf, 2, 3))) void append_format(struct connection *c, const char *format, ...);
-void answer_came(struct connection *sender, long count); // count answers, to the oldest messages that wait for any
-void message_came(struct connection *receiver);          // and is answered with `writes`
+void answer_came(struct connection *sender, long count); // count answers, to the oldest messages without one
+void message_came(struct connection *receiver);          // also appends `writes`
 __attribute__((noreturn)) void unexpected(struct connection *c, const char *at, size_t length);
 
-// For `take` (take.c): what has come of one thing, read part by part. Each function returns false if too little has
-// come, and calls `unexpected` if it is something else.
+// For `take` (take.c): reads input part by part. Each function returns false if the input is incomplete, and calls
+// `unexpected` if it is not what was expected.
 struct reader {
     struct connection *c;
     const char *begin, *at, *end;
@@ -123,9 +122,9 @@ struct reader {
 
 bool take_text(struct reader *r, const char *bytes, size_t length);
 bool take_string(struct reader *r, const char *string);
-bool take_number(struct reader *r, long *number); // decimal digits, and something else behind them
+bool take_number(struct reader *r, long *number); // decimal digits, followed by another character
 
-// The length of the first line, with its end; 0 if that has not come yet.
+// Returns the length of the first line, with its line end; 0 if it is incomplete.
 size_t line_length(struct connection *c, const char *at, size_t length);
 
 void prepare(struct connection *c);
@@ -136,12 +135,13 @@ struct result {
     int64_t *latencies; // of each, in nanoseconds
 };
 
-// Deliver so many messages, or for so many seconds if that comes first and is not 0, and wait for the last answer.
+// Deliver messages until `deliveries` are sent, or until `seconds` have passed unless it is 0, and wait for the last
+// answer.
 struct result run(struct connection *senders, int count, long deliveries, double seconds);
 
 // CPU time, in seconds (cpu.c)
 
-double server_cpu(void); // of the server's process and of all that it has started
+double server_cpu(void); // of the server's process and its descendants
 double own_cpu(void);
 
 // Anywhere (main.c)
@@ -154,8 +154,8 @@ __attribute__((format(printf, 1, 2))) struct text text(const char *format, ...);
 
 struct text identifier(long number); // the Id of a message; the bytes are overwritten by the next call
 bool take_id(struct reader *r, long number);
-bool take_id_of_any_run(struct reader *r, long number); // it was sent by another process of the load
-bool take_time(struct reader *r);                       // and the end of the head, before which it stands
+bool take_id_of_any_run(struct reader *r, long number); // of a message that another process of the load sent
+bool take_time(struct reader *r);                       // the Time header and the blank line that follows it
 bool take_body(struct reader *r);
 
 // The protocols

@@ -1,4 +1,4 @@
-// What logging in needs: sockets that block, with a time limit.
+// Functions for logging in: blocking reads and writes, with a time limit.
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -46,7 +46,7 @@ void say(struct connection *c, const char *format, ...)
     write_bytes(c, line, (size_t)length);
 }
 
-// Read some bytes, or only look at them with the flag MSG_PEEK.
+// Read some bytes. With the flag MSG_PEEK, they stay in the socket.
 static size_t receive(struct connection *c, void *bytes, size_t length, int flags)
 {
     ssize_t count = recv(c->socket, bytes, length, flags);
@@ -62,7 +62,7 @@ void read_bytes(struct connection *c, void *bytes, size_t length)
     for (size_t got = 0; got < length;) got += receive(c, (char *)bytes + got, length - got, 0);
 }
 
-// Nothing behind the line is taken away from who reads next: it is looked at before it is read.
+// Peek before reading, so that no bytes after the line are consumed.
 void read_line(struct connection *c)
 {
     char line[LONGEST_LINE];

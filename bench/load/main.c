@@ -1,14 +1,13 @@
-// Load for chat servers: acknowledged deliveries from end to end, the same work over several protocols.
+// Load for chat servers: end-to-end acknowledged deliveries, the same work over several protocols.
 //
-// Pairs of a sender and a receiver are connected to one server on loopback. A sender keeps a number of messages in
-// flight; its receiver answers each of them; and a delivery is counted when the sender has read the answer. Or there
-// are no receivers, and the server itself answers each message when it is stored; or one sender, and every receiver
-// answers each of its messages. What each connection has to read is known in advance, so that everything is compared
-// and nothing is merely counted: any other byte, a closed connection or a standstill ends the program with a message
-// and without figures.
+// The load connects pairs of a sender and a receiver to one server on loopback. A sender keeps a number of messages in
+// flight, its receiver answers each of them, and a delivery is counted when the sender has read the answer. In two
+// variants, the server itself answers each message when it has stored it, without receivers; and all receivers answer
+// the messages of one sender. The load knows in advance what each connection must read, and compares every byte. Any
+// other byte, a closed connection or a standstill ends the program with an error message and without figures.
 //
-// One process, one thread, non-blocking sockets and epoll: it has to be lighter than the servers that it loads. Its
-// output is one JSON object, with the CPU time that the server used for a delivery if it is told the server's process.
+// The load is one process and one thread with non-blocking sockets and epoll, because it must use less CPU than the
+// servers that it loads. It prints one JSON object. With --server-pid, that has the server's CPU time per delivery.
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -113,7 +112,7 @@ static void check_options(void)
         fail("a body has at most %ld bytes over %s", protocol->longest_body, protocol->name);
     if (options.receivers && !protocol->script_everyone)
         fail("--receivers: there is no message to everyone over %s", protocol->name);
-    // Answers to two messages could not be told from each other.
+    // The load could not tell the answers to two messages apart.
     if (options.receivers && options.window > 1) fail("--window is 1 with --receivers");
 }
 
@@ -186,17 +185,17 @@ static void log_in_pair(struct connection *sender, struct connection *receiver, 
     options.protocol->script(sender, receiver);
 }
 
-// Every receiver must have been given what its sender has sent, no more and no less.
+// Check that every receiver got exactly the messages that its sender sent.
 static void check_receivers(const struct connection *senders, const struct connection *receivers, int count)
 {
     for (int i = 0; i < count; i++) {
         const struct connection *sender = receivers[i].other ? receivers[i].other : senders;
         if (receivers[i].taken != sender->begun)
-            fail("%s was given %ld messages, and %ld were sent", receivers[i].name, receivers[i].taken, sender->begun);
+            fail("%s received %ld messages, but %ld were sent", receivers[i].name, receivers[i].taken, sender->begun);
     }
 }
 
-// What came of it
+// Results
 
 static int compare_latencies(const void *a, const void *b)
 {
@@ -210,7 +209,7 @@ static double percentile_microseconds(struct result result, double share)
     return (double)result.latencies[rank < result.deliveries ? rank : result.deliveries - 1] / 1e3;
 }
 
-// With --receivers, a message to n of them is n deliveries, and the latencies are those of the last answers.
+// With --receivers, a message to n receivers counts as n deliveries, and its latency is that of the last answer.
 static void report(struct result result, double server, double own)
 {
     double deliveries = (double)result.deliveries * (options.receivers ? options.receivers : 1);
@@ -241,7 +240,7 @@ int main(int count, char **arguments)
 {
     read_options(count, arguments);
     allow_many_files();
-    prctl(PR_SET_TIMERSLACK, 1); // nanoseconds that a message may be late beyond its time, if there is a rate
+    prctl(PR_SET_TIMERSLACK, 1); // with --rate, send a message at most this many nanoseconds late
     body = (struct text){allocate((size_t)options.bytes + 1, 1), (size_t)options.bytes};
     memset(body.bytes, 'x', body.length);
 

@@ -1,6 +1,7 @@
-// MQTT 3.1.1 with QoS 0: a PUBLISH to the receiver's topic, and one to the sender's. Each user has a topic of its name.
+// MQTT 3.1.1 with QoS 0: a PUBLISH to the receiver's topic, answered by a PUBLISH to the sender's. Each user subscribes
+// to a topic of the same name.
 //
-// A PUBLISH with QoS 0 has no number, so that the one that is sent and the one that is passed on are the same bytes.
+// A PUBLISH with QoS 0 has no number, so the server passes on the same bytes that it received.
 #include "load.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-// MQTT 3.1.1 with QoS 1, and without receivers: each message is to a topic to which a client has subscribed that is
-// away, so that the server has to keep it, and is answered with a PUBACK.
+// MQTT 3.1.1 with QoS 1 and without receivers: a client that is away has subscribed to the topic of each message, so
+// the server must store the message. It answers with a PUBACK.
 #include "binary.h"
 
 #include <string.h>
@@ -15,9 +15,9 @@ enum packet {
     DISCONNECT = 0xe0,
 };
 enum { CLEAN_SESSION = 2 };
-enum { NUMBERS = 0xffff }; // of packets that are not answered: from 1 on, and then again
+enum { NUMBERS = 0xffff }; // numbers of packets: from 1 to this one, then from 1 again
 
-// Its kind; its length, in bytes of 7 bits each; and its content, which is given up.
+// Write a packet: its kind, its length in bytes of 7 bits each, and its content, which is freed.
 static struct text packet(enum packet kind, struct text content)
 {
     struct text result = {0};
@@ -35,7 +35,7 @@ static void put_name(struct text *to, const char *name)
     put_string(to, name);
 }
 
-// Returns the last byte, in which the answer to what was asked stands.
+// Return the last byte, which holds the result.
 static unsigned expect(struct connection *c, enum packet kind, size_t length)
 {
     unsigned char got[8];
@@ -57,13 +57,13 @@ static void introduce(struct connection *c, const char *name, int flags)
     if (expect(c, CONNACK, 2) != 0) fail("%s: the server refuses the connection", name);
 }
 
-// A recipient of this run alone: one to whom messages were sent before would be given them when it connects.
+// Use recipients of this run only: the server would send earlier messages to a recipient that connects.
 static struct text recipient_of(const struct connection *sender)
 {
     return text("r%d-%d", sender->number, getpid());
 }
 
-// The recipient comes, subscribes, and leaves.
+// Have the recipient connect, subscribe and disconnect.
 static void subscribe(const char *name)
 {
     struct connection recipient = {.socket = open_socket()};

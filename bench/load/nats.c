@@ -1,4 +1,4 @@
-// nats-server: a message with a reply subject, and an answer to that subject.
+// nats-server: a message with a reply subject, answered by a message to that subject.
 #include "load.h"
 
 #include <string.h>

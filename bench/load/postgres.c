@@ -1,5 +1,5 @@
-// PostgreSQL: each message is a row, inserted by a prepared statement in a transaction of its own. A sender does not
-// wait for the end of one before it writes the next (pipelining): each has a Sync behind it, which commits it.
+// PostgreSQL: each message is a row, inserted by a prepared statement in a transaction of its own. Senders pipeline: a
+// sender does not wait for one transaction to end before it writes the next. A Sync after each commits it.
 #define _GNU_SOURCE
 #include "binary.h"
 
@@ -13,7 +13,7 @@ static const char table[] = "CREATE TABLE IF NOT EXISTS messages"
                             " (id bigserial PRIMARY KEY, sender text, recipient text, body bytea)";
 static const char insert[] = "INSERT INTO messages (sender, recipient, body) VALUES ($1, $2, $3)";
 
-// A message of the protocol: its kind, its length with that of the length itself, and its content, which is given up.
+// Write a message: its kind, its length including the length field, and its content, which is freed.
 static void put_message(struct text *to, char kind, struct text *content)
 {
     put_bytes(to, &kind, 1);
@@ -32,7 +32,7 @@ static void put_value(struct text *to, const char *bytes, size_t length)
     put_bytes(to, bytes, length);
 }
 
-// Read up to where the server waits for what comes next. Returns false if it is still starting.
+// Read until the server is ready for a query. Return false if the server is still starting.
 static bool read_until_ready(struct connection *c)
 {
     for (;;) {
@@ -109,11 +109,11 @@ static void script(struct connection *sender, struct connection *receiver)
     put_message(&sender->writes, 'S', &content);
     free(recipient.bytes);
 
-    put_message(&sender->reads, '2', &content); // it is bound
+    put_message(&sender->reads, '2', &content); // BindComplete
     put_name(&content, "INSERT 0 1");
-    put_message(&sender->reads, 'C', &content); // and done
+    put_message(&sender->reads, 'C', &content); // CommandComplete
     put_string(&content, "I");
-    put_message(&sender->reads, 'Z', &content); // and committed: outside of any transaction
+    put_message(&sender->reads, 'Z', &content); // ReadyForQuery, outside of a transaction: it is committed
 }
 
 const struct protocol postgres = {

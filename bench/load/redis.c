@@ -1,5 +1,5 @@
-// Redis, publish and subscribe: each user subscribes to a channel of its name. With the third version of its protocol
-// that is possible on the connection on which it publishes.
+// Redis publish and subscribe: each user subscribes to a channel of the same name. Version 3 of the protocol allows
+// that on the connection on which the user publishes.
 #include "load.h"
 
 #include <stdio.h>
@@ -37,7 +37,7 @@ static void script(struct connection *sender, struct connection *receiver)
     sender->reads = published(sender->name, answer);
 }
 
-// A PUBLISH is answered with how many have got it.
+// The server answers a PUBLISH with the number of receivers.
 static size_t take(struct connection *c, const char *at, size_t length)
 {
     struct reader r = {c, at, at, at + length};

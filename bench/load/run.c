@@ -1,4 +1,4 @@
-// The measured part: sockets that do not block, epoll, and what is in flight.
+// The measured part: non-blocking sockets, epoll, and the messages in flight.
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -15,19 +15,19 @@
 #include <unistd.h>
 
 enum {
-    READ_AHEAD = 64 << 10, // bytes that are read at once, beyond one message
-    EVENTS = 256,          // that are taken from epoll at once
+    READ_AHEAD = 64 << 10, // bytes that one read may take beyond one message
+    EVENTS = 256,          // events that one call of epoll_wait may return
     FIRST_OUTPUT = 4096,
     FIRST_LATENCIES = 1 << 20,
-    SHOWN = 200, // bytes of what was not expected
+    SHOWN = 200, // bytes of unexpected input that an error message shows
 };
 #define SECOND INT64_C(1000000000)
 
 static int epoll = -1;
 static long started, finished, target; // messages of this run
-static int64_t *latencies;             // of those that are finished, in nanoseconds
+static int64_t *latencies;             // of the finished messages, in nanoseconds
 static long latencies_size;
-static int64_t now; // when what is looked at was read
+static int64_t now; // the time of the last read
 static int64_t last_delivery;
 
 static int64_t nanoseconds(void)
@@ -87,7 +87,7 @@ void append_format(struct connection *c, const char *format, ...)
     va_start(arguments, format);
     int length = vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    if (length < 0 || (size_t)length >= sizeof line) fail("%s: what is to be written is too long", c->name);
+    if (length < 0 || (size_t)length >= sizeof line) fail("%s: a line to write is too long", c->name);
     append(c, line, (size_t)length);
 }
 
@@ -113,7 +113,7 @@ static void flush(struct connection *c)
 static void begin_delivery(struct connection *sender, int64_t due)
 {
     if (sender->begun - sender->settled == options.window)
-        fail("%s: %d messages are in flight, and that is the most that may be", sender->name, options.window);
+        fail("%s: %d messages are in flight already, the limit", sender->name, options.window);
     sender->due[sender->begun % options.window] = due;
     if (options.protocol->write_message) options.protocol->write_message(sender);
     else append(sender, sender->writes.bytes, sender->writes.length);
@@ -133,7 +133,7 @@ static void add_latency(int64_t latency)
 
 static void end_delivery(struct connection *sender)
 {
-    if (sender->settled == sender->begun) fail("%s: an answer came to nothing that was sent", sender->name);
+    if (sender->settled == sender->begun) fail("%s: received an answer without a message in flight", sender->name);
     add_latency(now - sender->due[sender->settled % options.window]);
     sender->settled++;
     last_delivery = now;
@@ -165,7 +165,7 @@ void unexpected(struct connection *c, const char *at, size_t length)
     fail("%s: after %ld deliveries the server wrote what it should not: %s", c->name, finished, shown);
 }
 
-// Returns how many bytes there are of the one thing at the beginning; 0 if it is incomplete.
+// Return the length of the first item of the input; 0 if it is incomplete.
 static size_t take_one(struct connection *c, const char *at, size_t length)
 {
     size_t compared = length < c->reads.length ? length : c->reads.length;
@@ -198,7 +198,7 @@ static void take_input(struct connection *c)
 
 // Running
 
-// When the message with this number is due if there is a rate.
+// With --rate, return the time at which the message with this number is due.
 static int64_t due(int64_t began, long number)
 {
     return began + (int64_t)((double)number * (double)SECOND / (double)options.rate);

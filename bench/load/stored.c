@@ -1,17 +1,17 @@
-// Twotick's members whose messages are stored while the recipients are away, and a device that comes back and takes
-// them (docs/protocol.md, sections 10 and 11). The members s0, s1, ... and r0, r1, ... exist, with the tokens tt_s0,
-// tt_r0, ...
+// Members of Twotick who send messages to recipients that are away, and a device that comes back and fetches stored
+// messages (docs/protocol.md, sections 10 and 11). The members s0, s1, ... and r0, r1, ... must exist, with the tokens
+// tt_s0, tt_r0, ...
 #include "load.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { WINDOW = 256 }; // entries that a device is sent before it acknowledges the first: the most that a server grants
+enum { WINDOW = 256 }; // entries in flight to a device: the most that a server grants
 
 // Sending
 
 struct heads {
-    struct text send, accepted; // up to the Id
+    struct text send, accepted; // the heads of these frames, up to the Id
 };
 
 static void log_in_sender(struct connection *c)
@@ -62,11 +62,11 @@ const struct protocol stored = {
     .take = take_accepted,
 };
 
-// Coming back. To the load, the device is a sender all of whose messages are in flight from the beginning, and each
-// entry that comes is the answer to one. Registering is measured as well, since entries follow at once.
+// Coming back. To the load, the device is a sender all of whose messages are in flight from the start, and each entry
+// that arrives is the answer to one. Registration is measured too, because entries follow it at once.
 
 struct device {
-    struct text registered, forward; // up to Max-body, and to the Id
+    struct text registered, forward; // the beginnings of these frames, up to Max-body and to the Id
     long taken, acknowledged;        // entries of the log
 };
 
@@ -105,11 +105,11 @@ static bool take_entry(struct reader *r)
                  take_string(r, "\nSeq: ") && take_number(r, &seq) && take_string(r, "\n") && take_time(r) &&
                  take_body(r);
     if (!whole) return false;
-    if (seq != ++device->taken) fail("%s: entry %ld came where %ld should have come", r->c->name, seq, device->taken);
+    if (seq != ++device->taken) fail("%s: received entry %ld instead of %ld", r->c->name, seq, device->taken);
     return true;
 }
 
-// The answer to any request shows that all acknowledgements before it have been worked off.
+// The answer to a request shows that the server has handled all acknowledgements before it.
 static bool take_devices(struct reader *r)
 {
     long length;

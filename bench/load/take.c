@@ -1,4 +1,4 @@
-// What helps protocols to understand what has come.
+// Functions with which protocols parse their input.
 #include "load.h"
 
 #include <ctype.h>

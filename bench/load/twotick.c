@@ -11,8 +11,8 @@ static void register_side(struct connection *c, const char *side, int window)
     expect_line(c, "%s", "");
 }
 
-// A user has two connections. The one that carries nothing here only has to stay open: nobody reads it, since a server
-// that refuses a user closes both.
+// A user has two connections, of which the load uses one. The other must stay open, but need not be read: a server that
+// refuses a user closes both.
 static void log_in(struct connection *c, int window)
 {
     struct connection unused = *c;

@@ -1,4 +1,4 @@
-// XMPP: a message, and a message back. Users are anonymous: the server makes up their addresses.
+// XMPP: a message, answered by a message. Users are anonymous, and the server chooses their addresses.
 //
 // Servers write the attributes of a message in any order and with either quotation mark, and may add the stream's
 // language.
@@ -10,7 +10,7 @@
 
 static const char domain[] = "localhost";
 
-// Read until some text has come, and nothing behind it. Byte by byte, since XML has no lines.
+// Read up to the end of some text, byte by byte, because XML has no lines.
 static void read_until(struct connection *c, const char *text)
 {
     size_t length = 0;
@@ -53,7 +53,7 @@ static struct text message(const struct connection *to, const char *content)
     return text("<message to='%s' type='chat'><body>%s</body></message>", to->address, content);
 }
 
-// What follows the attributes of the messages that a user gets.
+// The part of a message that follows its attributes.
 static struct text *content(const char *content)
 {
     struct text *result = allocate(1, sizeof *result);
@@ -69,7 +69,7 @@ static void script(struct connection *sender, struct connection *receiver)
     sender->state = content("y");
 }
 
-// Read one attribute, in either kind of quotation marks. Returns NULL if it is incomplete.
+// Read one attribute, in either kind of quotation marks. Return NULL if it is incomplete.
 static const char *take_attribute(struct reader *r, struct text *name, struct text *value)
 {
     const char *equals = memchr(r->at, '=', (size_t)(r->end - r->at));
