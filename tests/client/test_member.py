@@ -38,7 +38,7 @@ from twotick.client import (
 )
 from twotick.client.trust.known_servers import Verdict
 from twotick.exchange import Limits
-from twotick.server import Server, ServerLimits, SignUp
+from twotick.server import ServerLimits, SignUp
 from twotick.server.tls import make_certificate, server_context
 
 # Joining
@@ -97,13 +97,17 @@ async def _guess(chat: Chat) -> None:
         pass
 
 
-async def test_a_server_may_refuse_sign_up_or_have_no_members(address: str) -> None:
+async def test_a_server_may_refuse_sign_up() -> None:
     async with chatting(sign_up=SignUp.CLOSED) as chat:
         with pytest.raises(NotAuthenticated, match="operator"):
             async with join("alice", chat.address, password="correct horse", sign_up="yes"):
                 pass
+
+
+@pytest.mark.parametrize("secret", [{"password": "correct horse"}, {"token": "t"}])
+async def test_a_server_without_a_store_has_no_members(address: str, secret: dict[str, str]) -> None:
     with pytest.raises((NotAuthenticated, NotRegistered, NameTaken)):
-        async with join("alice", address, password="correct horse"):
+        async with join("alice", address, **secret):  # type: ignore[arg-type]
             pass
 
 
@@ -733,15 +737,6 @@ async def test_the_client_accepts_that_the_server_has_lost_its_log() -> None:
         await message.ack()
         await receipt.delivered()
     await fresh.stop()
-
-
-async def test_a_server_without_a_store_has_no_members() -> None:
-    server = Server(ServerLimits())
-    _, port = await server.start("127.0.0.1", 0)
-    with pytest.raises(TwotickError):
-        async with join("alice", f"127.0.0.1:{port}", token="t"):
-            pass
-    await server.stop()
 
 
 async def test_mark_read_needs_only_the_number_of_the_message() -> None:

@@ -197,7 +197,7 @@ class RoomMethods(RequestMethods):
             name: the room's name.
 
         Returns:
-            The members, those who joined first first.
+            The members, in the order in which they joined.
 
         Raises:
             RequestRefused: there is no such room, or the member may not know of it.
