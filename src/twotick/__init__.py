@@ -5,7 +5,7 @@ async with twotick.connect("alice") as me:
     async for message in me:
         print(message.sender, message.text)
 
-A guest `connect`s; a member, who owns a name and loses nothing, does a `join`.
+Guests use `connect`. Members, who own their names and lose no message, use `join`.
 """
 
 from typing import TYPE_CHECKING
@@ -129,10 +129,10 @@ __all__ = [
     "send",
 ]
 
-if not TYPE_CHECKING:  # whoever checks types knows all that there is
+if not TYPE_CHECKING:  # type checkers see the imports above
 
     def __getattr__(name: str) -> object:
-        """All of it is imported when it is used: commands need a part of it."""
+        """Import a name at its first use, because most commands need few of them."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from twotick import client

@@ -80,7 +80,7 @@ def test_a_refused_name_is_said_and_another_one_asked_for(address: str) -> None:
     with listening("bob", address), terminal("chat", "--plain", "bob", "--server", address) as chat:
         chat.shows("the name bob is taken or reserved: choose another.", "Name:")
         chat.type("b b\r")
-        chat.shows("'b b' cannot be a name: take 1 to 32 letters and digits, and no word of the protocol.", "Name:")
+        chat.shows("'b b' cannot be a name: use 1 to 32 letters and digits, but no word of the protocol.", "Name:")
         chat.type("alice\r")
         chat.shows(welcome(address), ">")
         chat.type("@bob hello\r")

@@ -451,7 +451,7 @@ async def connect(
         ValueError: `server` is not an address.
     """
     if not is_name(name.encode(errors="replace")):
-        raise MalformedName(f"{name!r} cannot be a name: take 1 to 32 letters and digits, and no word of the protocol")
+        raise MalformedName(f"{name!r} cannot be a name: use 1 to 32 letters and digits, but no word of the protocol")
     async with Client(name, parse_server(server), max_body, answer_timeout) as client:
         try:
             async with asyncio.timeout(timeout):

@@ -68,7 +68,5 @@ def encode_device(name: str) -> bytes:
         ValueError: it cannot be the name of a device.
     """
     if not _DEVICE.fullmatch(name):
-        raise ValueError(
-            f"{name!r} cannot be the name of a device: take 1 to 64 letters, digits, '.', '_', '-' and '/'"
-        )
+        raise ValueError(f"{name!r} cannot be the name of a device: use 1 to 64 letters, digits, '.', '_', '-' and '/'")
     return name.encode()

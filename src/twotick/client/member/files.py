@@ -97,7 +97,7 @@ class FileMethods(RequestMethods):
         """
         name = path.name if name is None else name
         if name in (".", "..") or not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > _LONGEST_NAME:
-            raise ValueError(f"{name!r} cannot be the name of a file: take at most {_LONGEST_NAME} bytes without '/'")
+            raise ValueError(f"{name!r} cannot be the name of a file: use at most {_LONGEST_NAME} bytes without '/'")
         async with self._uploading:
             descriptor = await _run_in_thread(_open_to_read, path)
             try:

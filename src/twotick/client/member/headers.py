@@ -23,7 +23,7 @@ def encode_room(name: str) -> bytes:
     """
     encoded = name.encode(errors="replace")
     if not is_room(encoded):
-        raise ValueError(f"{name!r} cannot be a room: take # and 1 to 32 letters, digits, - and _")
+        raise ValueError(f"{name!r} cannot be a room: use # and 1 to 32 letters, digits, - and _")
     return encoded
 
 
@@ -35,7 +35,7 @@ def encode_user(name: str) -> bytes:
     """
     encoded = name.encode(errors="replace")
     if not is_name(encoded):
-        raise ValueError(f"{name!r} cannot be the name of a user: take 1 to 32 letters and digits")
+        raise ValueError(f"{name!r} cannot be the name of a user: use 1 to 32 letters and digits")
     return encoded
 
 
@@ -56,7 +56,7 @@ def encode_id(ident: str) -> bytes:
     """
     encoded = ident.encode(errors="replace")
     if not is_identifier(encoded):
-        raise ValueError(f"{ident!r} cannot be an Id: take 1 to 64 letters, digits, '.', '_' and '-'")
+        raise ValueError(f"{ident!r} cannot be an Id: use 1 to 64 letters, digits, '.', '_' and '-'")
     return encoded
 
 
@@ -92,7 +92,7 @@ def number(head: Head, header: bytes) -> int:
     if digits is None:
         return 0
     if not digits.isdigit() or len(digits) > _NUMBER_DIGITS:
-        raise ProtocolError(f"the server sent a header {as_text(header)} that is no number")
+        raise ProtocolError(f"the server sent a header {as_text(header)} that is not a number")
     return int(digits)
 
 

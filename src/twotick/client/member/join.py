@@ -82,7 +82,7 @@ async def join(
         ValueError: an argument is not well formed, or arguments do not go together.
     """
     if not is_name(name.encode(errors="replace")):
-        raise MalformedName(f"{name!r} cannot be a name: take 1 to 32 letters and digits, and no word of the protocol")
+        raise MalformedName(f"{name!r} cannot be a name: use 1 to 32 letters and digits, but no word of the protocol")
     authorization = _authorization(name, token, password)
     if sign_up is not None and (password is None or wait_for_server or not _PRINTABLE.fullmatch(sign_up)):
         raise ValueError("to sign up, give a password, and `yes` or an invitation, and do not wait for the server")
