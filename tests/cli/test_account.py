@@ -92,7 +92,7 @@ def test_somebody_signs_up_with_an_invitation(tmp_path: Path) -> None:
         account = f"carol@{carol.server}"
         wrong = carol.run("login", account, "--sign-up", "no-such-code", stdin=f"{PASSWORD}\n".encode())
         assert wrong.returncode == 69
-        assert "You are carol" in carol.log_in("carol", "laptop", "--sign-up", code)
+        assert "logged in as carol" in carol.log_in("carol", "laptop", "--sign-up", code)
         again = carol.run("login", f"dave@{carol.server}", "--sign-up", code, stdin=f"{PASSWORD}\n".encode())
         assert again.returncode == 69
 

@@ -47,7 +47,7 @@ def test_a_command_is_given_each_message_and_its_failure_is_told_to_the_sender(a
         ended = bob.end()
     assert (tmp_path / "got").read_bytes() == READY.encode() + b"no\n\xff\0\n"
     assert (ended.returncode, ended.stdout) == (0, "from prober\nfrom mallory\nfrom alice\n")
-    assert ended.stderr == "the command ended with status 3: the sender is told\n"
+    assert ended.stderr == "the command exited with status 3: the sender is told that it failed\n"
 
 
 @pytest.mark.parametrize("command", ["exec no-such-command 2>&-", "kill -9 $$", "exit 1"])

@@ -176,7 +176,7 @@ def typing(operator: Operator, *passwords: str) -> tuple[str, int | None]:
     )
     with terminal:
         screen = ""
-        for question, password in zip(("Password: ", "The same again: "), passwords, strict=False):
+        for question, password in zip(("Password: ", "Repeat the password: "), passwords, strict=False):
             terminal.expect_exact(question)
             screen += terminal.before + question
             terminal.waitnoecho()

@@ -20,19 +20,23 @@ def two(tmp_path: Path) -> Generator[list[Person]]:
 
 def test_who_is_muted_and_who_is_blocked_is_set_and_listed(two: list[Person]) -> None:
     alice, _ = two
-    assert alice.do("mute") == "Nothing is muted.\n"
-    assert alice.do("block") == "Nobody is blocked.\n"
-    assert alice.do("mute", "bob") == "bob is muted.\n"
+    assert alice.do("mute") == "No conversations are muted.\n"
+    assert alice.do("block") == "No users are blocked.\n"
+    assert alice.do("mute", "bob") == "Notifications for bob are off.\n"
     assert alice.do("block", "eve") == "eve is blocked, and is not told.\n"
     alice.do("room", "create", "team")
-    assert alice.do("mute", "#team") == "#team is muted.\n"
+    assert alice.do("mute", "#team") == "Notifications for #team are off.\n"
     assert sorted(alice.do("mute").splitlines()) == ["#team", "bob"]
     assert [json.loads(line) for line in alice.do("block", "--json").splitlines()] == [
         {"name": "eve", "muted": False, "blocked": True}
     ]
-    assert alice.do("block", "eve", "--off") == "eve is not blocked any more.\n"
-    assert alice.do("mute", "bob", "--off") == "bob is not muted any more.\n"
-    assert (alice.do("mute"), alice.do("block"), alice.do("block", "--json")) == ("#team\n", "Nobody is blocked.\n", "")
+    assert alice.do("block", "eve", "--off") == "eve is no longer blocked.\n"
+    assert alice.do("mute", "bob", "--off") == "Notifications for bob are on.\n"
+    assert (alice.do("mute"), alice.do("block"), alice.do("block", "--json")) == (
+        "#team\n",
+        "No users are blocked.\n",
+        "",
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,10 +63,10 @@ async def test_a_user_and_a_message_are_reported(two: list[Person]) -> None:
     alice, bob = two
     async with join("bob", bob.server, password=PASSWORD, device="phone") as phone:
         await phone.send("alice", "buy this", id="m1")
-    assert alice.do("report", "user", "bob", "spam") == "The operator is told about bob.\n"
+    assert alice.do("report", "user", "bob", "spam") == "bob was reported to the operator.\n"
     (message,) = (json.loads(line) for line in alice.do("history", "bob", "--json").splitlines())
     said = alice.do("report", "user", "bob", "spam again", "--about", message["id"])
-    assert said == "The operator is told about bob, with a copy of the message.\n"
+    assert said == "bob was reported to the operator, with a copy of the message.\n"
 
 
 async def test_a_listener_does_not_print_what_blocked_users_say_in_rooms(two: list[Person]) -> None:

@@ -57,8 +57,8 @@ def test_reports_are_listed_for_a_person(operator: Operator) -> None:
     when = r"2027-01-1\d \d\d:\d\d"
     assert re.fullmatch(rf"1  {when}  alice about bob", lines[0])
     assert lines[1:4] == ["    spam", "    message m1: buy this", "    and that"]
-    assert re.fullmatch(rf"2  {when}  somebody who is no member any more about eve", lines[4])
-    assert lines[5] == "    message m9, which the member does not have"
+    assert re.fullmatch(rf"2  {when}  a former member about eve", lines[4])
+    assert lines[5] == "    message m9, which is not among the reporter's messages"
     assert re.fullmatch(rf"3  {when}  alice about bob", lines[6])
     assert re.fullmatch(rf"4  {when}  alice about bob", lines[-3])
     assert lines[-1] == "    message m3: " + "x" * 1000 + "..."

@@ -24,13 +24,13 @@ def lines(output: str) -> list[dict[str, object]]:
 def test_rooms_are_made_joined_and_left(three: list[Person]) -> None:
     alice, bob, carol = three
     assert alice.do("room", "create", "team", "--public", "--topic", "oats") == (
-        "#team is yours; every member may join.\n"
+        "You created #team. Every member can find and join it.\n"
     )
-    assert alice.do("room", "create", "#cellar") == "#cellar is yours; nobody finds it who is not invited.\n"
-    assert bob.do("room", "join", "#TEAM") == "You are in #TEAM, with one other. oats\n"
+    assert alice.do("room", "create", "#cellar") == "You created #cellar. Only members who are invited can join it.\n"
+    assert bob.do("room", "join", "#TEAM") == "You joined #TEAM, which has 1 other member. Topic: oats\n"
     refused = bob.run("room", "join", "cellar")
     assert (refused.returncode, refused.stdout, refused.stderr) == (69, "", "twotick: there is no such room\n")
-    assert alice.do("room", "invite", "cellar", "bob") == "bob may come to #cellar, and is told so.\n"
+    assert alice.do("room", "invite", "cellar", "bob") == "bob was invited to #cellar.\n"
     assert bob.do("room", "list").splitlines() == [
         f"{'#cellar':<33} private invited       1",
         f"{'#team':<33} public  member        2  oats",
@@ -39,7 +39,7 @@ def test_rooms_are_made_joined_and_left(three: list[Person]) -> None:
         ("#cellar", True, "none"),
         ("#team", False, "member"),
     ]
-    assert alice.do("room", "appoint", "team", "bob", "moderator") == "bob is moderator in #team.\n"
+    assert alice.do("room", "appoint", "team", "bob", "moderator") == "bob is now a moderator of #team.\n"
     assert bob.do("room", "topic", "team", "wild oats") == "wild oats\n"
     assert alice.do("room", "topic", "team") == "wild oats\n"
     carol.do("room", "join", "team")
@@ -49,9 +49,9 @@ def test_rooms_are_made_joined_and_left(three: list[Person]) -> None:
         ("bob", "moderator"),
         ("carol", "member"),
     ]
-    assert bob.do("room", "remove", "team", "carol") == "carol is not in #team any more.\n"
+    assert bob.do("room", "remove", "team", "carol") == "carol was removed from #team.\n"
     assert carol.run("room", "leave", "team").returncode == 69
-    assert alice.do("room", "leave", "team") == "You are no longer in #team.\n"
+    assert alice.do("room", "leave", "team") == "You left #team.\n"
     assert [line.split()[:2] for line in bob.do("room", "members", "team").splitlines()] == [["bob", "owner"]]
 
 
@@ -123,8 +123,8 @@ def test_what_was_said_in_a_room_is_looked_up_and_found(three: list[Person]) -> 
     alice.do("send", "bob", "red wild oats", "--from", "alice", "--until", "accepted")
     history = bob.do("history", "#team").splitlines()
     assert [line.split(" ", 2)[2] for line in history] == [
-        "#team: alice made this room",
-        "#team: bob came in",
+        "#team: alice created this room",
+        "#team: bob joined",
         "#team alice: red oats\u241b[2J",
         "#team alice: wild oats",
         "#team alice: barley",

@@ -115,7 +115,7 @@ def test_the_exit_status_tells_of_the_message_also_if_it_cannot_be_printed(addre
     for output in (">&-", ">/dev/full"):
         ended = run("send", "ALL", "hello", "--from", "alice", "--server", address, redirect=output)
         assert ended.returncode == 0
-        assert ended.stderr.startswith("twotick: delivered, but that cannot be written: ")
+        assert ended.stderr.startswith("twotick: delivered, but standard output cannot be written: ")
 
 
 def test_standard_input_that_cannot_be_read_is_said(address: str) -> None:

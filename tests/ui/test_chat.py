@@ -104,7 +104,7 @@ def test_a_lost_connection_gives_every_send_an_outcome() -> None:
     assert ended.returncode == 68
     assert ended.stderr == "twotick: the server closed the connection\n"
     assert ended.stdout.splitlines()[1:] == [
-        f"\u2717 not delivered to {name}: nobody knows, since the server closed the connection"
+        f"? sent to {name}, but not known whether it arrived: the server closed the connection"
         for name in ("bob", "carol", "dave")
     ]
 

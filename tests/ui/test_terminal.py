@@ -19,7 +19,7 @@ def welcome(address: str) -> str:
 
 def test_the_demo_delivers_what_is_typed_and_a_friend_answers() -> None:
     with terminal("demo") as demo:
-        demo.shows("Two ticks mean that echo has it. Try '@nobody hello' as well. Ctrl-D leaves.", ">")
+        demo.shows("Two ticks mean that echo has received it. Also try '@nobody hello'. Ctrl-D exits.", ">")
         demo.type("@echo hello\r")
         demo.shows("> @echo hello", f"{TICKS} delivered to echo", "echo: you said: hello", ">")
         demo.type("@nobody hello\r")

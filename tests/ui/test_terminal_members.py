@@ -48,11 +48,11 @@ def test_help_fits_a_screen(alice: Terminal) -> None:
 
 def test_a_room(alice: Terminal, bob: Started) -> None:
     alice.type("/create public #team wild oats\r")
-    alice.has("#team is yours. It is public.", "#team: alice made this room")
+    alice.has("You created #team. It is public.", "#team: alice created this room")
     bob.type("/join #team")
-    assert bob.line() == "You are in #team, with one other: '#team hello' says hello."
-    assert bob.line() == "#team: bob came in"
-    alice.has("#team: bob came in")
+    assert bob.line() == "You joined #team, which has 1 other member. Type '#team hello' to write there."
+    assert bob.line() == "#team: bob joined"
+    alice.has("#team: bob joined")
     alice.type("#team hello\r")
     assert bob.line() == "#team alice: hello"
     alice.has(f"{TICK}{TICK} delivered to #team")
@@ -63,15 +63,15 @@ def test_a_room(alice: Terminal, bob: Started) -> None:
     alice.type("/who #team\r")
     alice.has("#team: alice (owner), bob")
     alice.type("/topic #team red oats\r")
-    alice.has("#team: alice made this the topic: red oats", "#team: red oats")
+    alice.has("#team: alice changed the topic to: red oats", "#team: red oats")
     alice.type("/remove #team bob\r")
-    alice.has("#team: alice removed bob", "bob is not in #team any more.")
+    alice.has("#team: alice removed bob", "bob was removed from #team.")
     alice.type("/create #cellar\r")
-    alice.has("#cellar is yours. It is private: '/invite #cellar carol' lets carol join.")
+    alice.has("You created #cellar. It is private: '/invite #cellar carol' invites carol.")
     alice.type("/invite #cellar bob\r")
-    alice.has("bob may come to #cellar.")
+    alice.has("bob was invited to #cellar.")
     alice.type("/leave #team\r")
-    alice.has("You are no longer in #team.")
+    alice.has("You left #team.")
     alice.type("/join #team\r")
     alice.has(f"{CROSS} there is no such room")
     said = bob.end()
@@ -88,41 +88,41 @@ def test_answers_changes_and_reactions(alice: Terminal, bob: Started) -> None:
     alice.type("/react \u2665\r")
     alice.has(f"{TICK} reacted")
     alice.type("/react\r")
-    alice.has(f"{TICK} taken back")
+    alice.has(f"{TICK} reaction removed")
     alice.type("/delete @bob\r")
     alice.has(f"{TICK} deleted")
     alice.type("/delete\r")
-    alice.has(f"{CROSS} you have sent nothing to bob that is known here")
+    alice.has(f"{CROSS} you have sent no message to bob in this session")
     bob.type("/edit @alice red or rye?")
     alice.has("bob: (edited) red or rye?")
     alice.type("/history @bob\r")
     alice.has("bob: red or rye? (edited)", "alice to bob: (deleted)")
     shown = [re.sub(r" \(\d+ m?s\)", "", line) for line in bob.end().stdout.splitlines()]
     assert [line for line in shown if line.startswith("alice: ")] == [
-        "alice: (answers bob) wild",
+        "alice: (replies to bob) wild",
         "alice: (edited) red",
         "alice: (reacted to bob: \u2665)",
-        "alice: (took a reaction to bob back)",
+        "alice: (removed a reaction to bob)",
         "alice: (deleted a message)",
     ]
 
 
 def test_what_there_is_nothing_of_is_said(alice: Terminal) -> None:
     for command, problem in (
-        ("/edit hello", "there was no message yet"),
-        ("/react @bob", "there is no message of bob to react to"),
-        ("/reply #team", "'/reply TEXT' answers"),
-        ("/save @bob", "there is no file of bob to save"),
-        ("/file photo.png", "'/file @bob PATH' sends a file"),
+        ("/edit hello", "there are no messages yet"),
+        ("/react @bob", "there is no message from bob to react to"),
+        ("/reply #team", "the text is missing: '/reply TEXT'"),
+        ("/save @bob", "there is no file from bob to save"),
+        ("/file photo.png", "a name or a path is missing: '/file @bob PATH'"),
         ("/file @bob /nowhere", "No such file or directory"),
-        ("/join", "name the room: #team, for example"),
-        ("/invite #team", "name the room and the member: #team carol, for example"),
+        ("/join", "name a room, such as #team"),
+        ("/invite #team", "name a room and a member, such as #team carol"),
         ("/join te am", "'#te am' cannot be a room"),
     ):
         alice.type(f"{command}\r")
         alice.has(f"{CROSS} {problem}")
     alice.type("/who\r")
-    alice.has("There is nobody whom you may see.")
+    alice.has("No users are online that you may see.")
     alice.type("/rooms\r")
     alice.has("There are no rooms")
     alice.type("/search oats\r")
@@ -158,7 +158,7 @@ async def test_whoever_is_blocked_is_not_shown_in_rooms_either(two: list[Person]
         with started("chat", "alice", env=two[0].environment) as alice:
             alice.line()
             await phone.set_conversation("bob", blocked=True)
-            while "bob is not muted and blocked now" not in alice.line():
+            while "bob is now blocked" not in alice.line():
                 pass
             bob.type("#team one")
             await phone.receive()
@@ -167,32 +167,32 @@ async def test_whoever_is_blocked_is_not_shown_in_rooms_either(two: list[Person]
             bob.type("#team two")
             await phone.receive()
             await phone.set_conversation("bob", blocked=False)
-            assert alice.line() == "bob is not muted and not blocked now"
+            assert alice.line() == "bob is now neither muted nor blocked"
             bob.type("#team three")
             assert alice.line() == "#team bob: three"
 
 
 def test_mute_block_and_report(alice: Terminal, bob: Started) -> None:
     alice.type("/create public #team\r")
-    alice.has("#team is yours.")
+    alice.has("You created #team.")
     bob.type("/join #team")
-    assert bob.line().startswith("You are in #team")
+    assert bob.line().startswith("You joined #team")
     alice.type("/mute #team\r")
     alice.has("Notifications for #team are off.")
     alice.type("/mute\r")
     alice.has("Muted: #team.")
     alice.type("/unmute #team\r")
-    alice.has("#team is not muted any more.")
+    alice.has("Notifications for #team are on.")
     bob.type("#team buy this")
     alice.has("#team bob: buy this")
     alice.type("/report #team spam\r")
-    alice.has("The operator is told about bob, with a copy of the message.")
+    alice.has("bob was reported to the operator, with a copy of the message.")
     alice.type("/report @carol what a name\r")
-    alice.has("The operator is told about carol.")
+    alice.has("carol was reported to the operator.")
     alice.type("/report\r")
-    alice.has(f"{CROSS} say what is wrong: '/report @bob TEXT'")
+    alice.has(f"{CROSS} the text is missing: '/report @bob TEXT'")
     alice.type("/block @bob\r")
-    alice.has("bob is not muted and blocked now", "bob is blocked, and is not told.")
+    alice.has("bob is now blocked", "bob is blocked, and is not told.")
     bob.type("#team buy more")
     bob.type("/history #team")
     while bob.line() != "#team bob: buy more":
@@ -205,9 +205,9 @@ def test_mute_block_and_report(alice: Terminal, bob: Started) -> None:
     alice.type("/block #team\r")
     alice.has(f"{CROSS} a room cannot be blocked")
     alice.type("/unblock bob\r")
-    alice.has("bob is not blocked any more.")
+    alice.has("bob is no longer blocked.")
     alice.type("/unblock\r")
-    alice.has(f"{CROSS} name one: @bob, or #team, for example")
+    alice.has(f"{CROSS} name one user or room, such as @bob or #team")
     bob.type("#team hello")
     alice.has("#team bob: hello")
 

@@ -27,9 +27,9 @@ async def demo() -> None:
                     server=address,
                     max_body=_MAX_BODY,
                     welcome=(
-                        f"A server listens on {address}; you are on it as 'you'.\n"
-                        "A friend called 'echo' is too: type '@echo hello' and Enter.\n"
-                        "Two ticks mean that echo has it. Try '@nobody hello' as well. Ctrl-D leaves."
+                        f"A server listens on {address}, and you are connected to it as 'you'.\n"
+                        "So is a friend called 'echo': type '@echo hello' and press Enter.\n"
+                        "Two ticks mean that echo has received it. Also try '@nobody hello'. Ctrl-D exits."
                     ),
                 )
         else:
@@ -40,11 +40,11 @@ async def demo() -> None:
 
 @contextlib.asynccontextmanager
 async def _friend(address: str) -> AsyncGenerator[None, None]:
-    """A user called echo, who answers every message with what it says."""
+    """Connect a user called echo, who answers every message with its text."""
     async with connect("echo", address) as echo:
 
         async def answer(sender: str, body: bytes) -> None:
-            # Whoever has left in the meantime misses nothing.
+            # A user who has left in the meantime misses nothing.
             with contextlib.suppress(NotDelivered):
                 await echo.send(sender, body)
 
@@ -60,7 +60,7 @@ async def _friend(address: str) -> AsyncGenerator[None, None]:
 
 
 async def _play(address: str) -> None:
-    """Two users talk over real sockets; both sides are printed as they happen."""
+    """Let two users talk over real sockets, and print what each of them types and sees."""
     out = console()
 
     async def show(me: Client) -> None:

@@ -1,4 +1,4 @@
-"""The line client: a person at a terminal, or a program at the other end of a pipe."""
+"""The line client, for a person at a terminal or a program at the other end of a pipe."""
 
 import asyncio
 import contextlib
@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, TypeAlias, TypeVar
 
 from rich.console import Console
+from rich.text import Text
 
 from twotick.client import (
     Client,
@@ -36,53 +37,53 @@ from twotick.ui.tasks import together
 from twotick.ui.text import accepted_line, console, delivered_line, failed_line, message_line, visible
 
 Ask: TypeAlias = Callable[[str], Awaitable[str]]
-"""Asks for a line, showing a prompt; raises EOFError at the end of input."""
+"""Shows a prompt and returns a line; raises EOFError at the end of the input."""
 
 _TO_USER = re.compile(r"@(\S+)(?:\s+(.*))?", re.DOTALL)
 _TO_ROOM = re.compile(r"(#[A-Za-z0-9_-]{1,32}):?(?:\s+(.*))?", re.DOTALL)
 _LINES_AHEAD = 64
-"""Lines of a pipe that are read before they are used."""
+"""Lines of a pipe to read ahead."""
 
 _LONGEST_LINE = 16 << 20
-"""Bytes without a line end, after which a pipe is taken to have ended."""
+"""Bytes without a line end after which the input counts as ended."""
 
 _SENDS_AHEAD = 64
-"""Messages that may wait for the outcome of the ones before; then input waits."""
+"""Messages that may wait to be sent; with more, the input waits."""
 
 
 _RECEIPTS = 1024
-"""Messages of which the second tick is shown when it comes; a member who sends more finds it in the history."""
+"""Messages whose second tick is awaited and shown; those of further messages are in the history."""
 
 _Me = TypeVar("_Me", Client, MemberClient)
 
 
 async def chat_as_member(who: Credential) -> None:
-    """Talk as a member until the end of input.
+    """Talk as a member until the end of the input.
 
     Args:
-        who: the member, and where.
+        who: the member's login.
 
     Raises:
-        TwotickError: the server does not let us in.
+        TwotickError: the server refuses the login.
     """
     out = console()
     async with _asking() as ask, connected(who) as me:
-        out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob; /help says more.")
+        out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob; /help lists the commands.")
         await _MemberChat(me, ask, out).run()
 
 
 async def chat(name: str, *, server: str, max_body: int, welcome: str | None = None) -> None:
-    """Talk as a guest until the end of input.
+    """Talk as a guest until the end of the input.
 
     Args:
-        name: who talks; asked for if it is empty or cannot be had.
+        name: the guest's name; asked for if it is empty or refused.
         server: `HOST:PORT`.
-        max_body: the longest message, in bytes.
-        welcome: what to say at the start; None for the usual.
+        max_body: bytes of the longest message.
+        welcome: the text to begin with; None for the usual one.
 
     Raises:
-        TwotickError: there is no server, or the connection is gone.
-        EOFError: the input ended before there was a name that could be had.
+        TwotickError: the server cannot be reached, or the connection was lost.
+        EOFError: the input ended before a name was accepted.
     """
     out = console()
     async with _asking() as ask, contextlib.AsyncExitStack() as stack:
@@ -99,7 +100,7 @@ async def chat(name: str, *, server: str, max_body: int, welcome: str | None = N
 
 
 class _Chat(ABC, Generic[_Me]):
-    """One conversation: what is typed goes out line by line, and what comes is shown meanwhile."""
+    """A session: sends what is typed line by line, and shows what arrives meanwhile."""
 
     def __init__(self, me: _Me, ask: Ask, out: Console) -> None:
         self._me = me
@@ -119,7 +120,7 @@ class _Chat(ABC, Generic[_Me]):
             showing.cancel()
 
     async def _type(self) -> None:
-        """Take what is typed, until the end of input."""
+        """Read lines until the end of the input."""
         with contextlib.suppress(EOFError):
             while True:
                 line = (await self._ask("")).rstrip("\r\n")
@@ -140,38 +141,38 @@ class _Chat(ABC, Generic[_Me]):
         await self._typed.put(None)
 
     async def _ask_recipient(self) -> str:
-        """The recipient of a line that names none; empty if there is none."""
+        """Ask for the recipient of a line that names none; return an empty string if none is given."""
         try:
             return (await self._ask("To: ")).strip().removeprefix("@")
         except EOFError:
             return ""
 
     def _is_command(self, line: str) -> bool:
-        """Whether a line is a command."""
+        """Tell whether a line is a command."""
         return False
 
     def _to_room(self, line: str) -> re.Match[str] | None:
-        """The room and the text of a line that is for a room."""
+        """Match the room and the text of a line for a room."""
         return None
 
     async def _send(self, recipient: str, text: str) -> None:
-        """Send a message; or carry out a command, which has no recipient."""
+        """Send a message; or run a command, which has no recipient."""
         try:
             await self._send_and_tell(recipient, text.encode("utf-8", "surrogateescape"))
         except NotDelivered as error:
             self._out.print(failed_line(recipient, str(error)))
         except TwotickError as error:
             self._lost = error
-            reason = f"nobody knows, since {error}" if isinstance(error, ConnectionLost) else str(error)
-            self._out.print(failed_line(recipient, reason))
+            lost = isinstance(error, ConnectionLost)
+            self._out.print(_unknown_line(recipient, error) if lost else failed_line(recipient, str(error)))
 
     @abstractmethod
     async def _send_and_tell(self, recipient: str, body: bytes) -> None:
-        """Send a message, and show what becomes of it."""
+        """Send a message, and show its receipt."""
 
     @abstractmethod
     async def _show(self) -> None:
-        """Show what comes."""
+        """Show messages as they arrive."""
 
 
 class _GuestChat(_Chat[Client]):
@@ -186,7 +187,7 @@ class _GuestChat(_Chat[Client]):
 
 
 class _MemberChat(_Chat[MemberClient]):
-    """The first tick when a message is stored, which ends the send; the second when it comes."""
+    """Shows the first tick when a message is stored, and the second one when it is delivered."""
 
     def __init__(self, me: MemberClient, ask: Ask, out: Console) -> None:
         super().__init__(me, ask, out)
@@ -196,7 +197,7 @@ class _MemberChat(_Chat[MemberClient]):
 
     async def run(self) -> None:
         try:
-            self._blocked = await Blocked.by(self._me)
+            self._blocked = await Blocked.of(self._me)
             self._commands.hides = self._blocked.hides
             if on_a_terminal():
                 await self._me.status(Presence.HERE)
@@ -216,13 +217,13 @@ class _MemberChat(_Chat[MemberClient]):
         if recipient:
             await super()._send(recipient, text)
         else:
-            await self._commands.do(text)
+            await self._commands.run(text)
 
     async def _send_and_tell(self, recipient: str, body: bytes) -> None:
         await self._send_more(recipient, body, {})
 
     async def _send_more(self, recipient: str, body: bytes, options: SendOptions) -> None:
-        """Send a message with what else there is to say about it, and show what becomes of it."""
+        """Send a message with options, such as the message it replies to; show its receipt."""
         receipt = await self._me.send(recipient, body, **options)
         self._commands.sent(recipient, receipt.id)
         if receipt.state is State.ACCEPTED:
@@ -233,7 +234,7 @@ class _MemberChat(_Chat[MemberClient]):
             task.add_done_callback(self._receipts.discard)
 
     async def _tell(self, receipt: MemberReceipt) -> None:
-        """Show the second tick, or that there will be none."""
+        """Show the second tick, or why there will be none."""
         try:
             await receipt.delivered()
             self._out.print(delivered_line(receipt.recipient, receipt.seconds))
@@ -246,17 +247,23 @@ class _MemberChat(_Chat[MemberClient]):
                 await self._show_message(entry)
 
     async def _show_message(self, message: MemberMessage) -> None:
-        self._blocked.heed(message)
+        self._blocked.observe(message)
         if not self._blocked.hides(message):
             self._out.print(line_of(message))
-            self._commands.heed(message)
+            self._commands.observe(message)
         await message.ack()
         if not message.outgoing and message.is_news:
             await message.read()
 
 
+def _unknown_line(recipient: str, error: ConnectionLost) -> Text:
+    """Return a line that says that a message may have arrived or not."""
+    shown = visible(recipient, keep="")
+    return Text.assemble(("?", "yellow"), f" sent to {shown}, but not known whether it arrived: {visible(str(error))}")
+
+
 def _read_standard_input() -> bytes:
-    """Some bytes; none at the end, or where nothing can be read."""
+    """Return some bytes; none at the end, or if standard input cannot be read."""
     try:
         return os.read(0, 65536)
     except OSError:
@@ -265,7 +272,7 @@ def _read_standard_input() -> bytes:
 
 @contextlib.asynccontextmanager
 async def _asking() -> AsyncGenerator[Ask, None]:
-    """A way to ask for lines: on a terminal what is typed is not torn by what is printed meanwhile."""
+    """Yield a function that asks for lines. On a terminal, printed messages do not disturb the line being typed."""
     if on_a_terminal():
         from prompt_toolkit import PromptSession
         from prompt_toolkit.patch_stdout import patch_stdout
@@ -282,7 +289,10 @@ async def _asking() -> AsyncGenerator[Ask, None]:
 
 
 def _lines_of_standard_input() -> Ask:
-    """Lines of a pipe or a file, read by a thread, since the event loop cannot wait for every kind of input."""
+    """Return a function that asks for lines of a pipe or a file.
+
+    A thread reads them, because the event loop cannot wait for every kind of input.
+    """
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[str] = asyncio.Queue()
     ahead = threading.Semaphore(_LINES_AHEAD)
@@ -291,12 +301,12 @@ def _lines_of_standard_input() -> Ask:
         ahead.acquire()
         try:
             loop.call_soon_threadsafe(lines.put_nowait, line)
-        except RuntimeError:  # the loop is closed: nobody wants the line
+        except RuntimeError:  # the loop is closed, and the line is not needed
             return False
         return True
 
     def read() -> None:
-        # Not through sys.stdin: Python cannot end while a thread waits there.
+        # Not from sys.stdin: Python cannot exit while a thread waits there.
         rest = b""
         while data := _read_standard_input():
             *whole, rest = (rest + data).split(b"\n")

@@ -1,4 +1,4 @@
-"""What a member can do in the line client besides sending: lines that begin with a slash."""
+"""The commands of the line client: lines that begin with a slash, for members."""
 
 import asyncio
 import re
@@ -18,65 +18,71 @@ from twotick.ui.shell.saving import save
 from twotick.ui.text import visible
 
 Send: TypeAlias = Callable[[str, bytes, SendOptions], Awaitable[None]]
-"""Sends a message, and shows what becomes of it."""
+"""Sends a message, and shows its receipt."""
 
 _CONVERSATIONS = 1000
-"""Conversations of which the last messages are remembered."""
+"""Most conversations whose last messages are remembered."""
 
 _FOUND = 20
-"""Messages that are looked for, and that are shown of the past."""
+"""Most messages that /search and /history show."""
 
 _LARGE = 1 << 20
-"""The bytes from which on it is shown how far a file has come."""
+"""Bytes from which on the progress of a file is shown."""
 
 _WORDS = re.compile(r"/(\S*)\s*(.*)", re.DOTALL)
 _PEER = re.compile(r"(?:@(\S+)|(#\S+))(?:\s+(.*))?", re.DOTALL)
 
 _HELP = (
     ("@bob hello", "send hello to bob; '#team hello' to a room, '@ALL ...' to all"),
-    ("/rooms", "list rooms: yours, public ones, and your invitations"),
-    ("/join #team", "be in a room; /leave #team ends that"),
-    ("/create #team [TOPIC]", "make a room; '/create public #team' lets all join"),
-    ("/invite #team carol", "let carol join; /remove #team carol makes her leave"),
-    ("/topic #team [TEXT]", "show or change what a room is about"),
-    ("/who [#team]", "who is in a room; or who is here"),
-    ("/mute @bob", "ring for bob no more; /unmute @bob; /mute lists them"),
-    ("/block @bob", "take nothing from bob; /unblock @bob; /block lists them"),
-    ("/report TEXT", "tell the operator about the last message that came"),
-    ("/reply TEXT", "answer the last message that came"),
-    ("/react EMOJI", "react to it; without an emoji, take that back"),
-    ("/edit TEXT", "give your last message another text"),
+    ("/rooms", "list your rooms, your invitations and all public rooms"),
+    ("/join #team", "join a room; /leave #team leaves it"),
+    ("/create #team [TOPIC]", "create a room; '/create public #team': all may join"),
+    ("/invite #team carol", "invite carol; /remove #team carol removes her"),
+    ("/topic #team [TEXT]", "show or change the topic of a room"),
+    ("/who [#team]", "list the members of a room, or the users online"),
+    ("/mute @bob", "turn notifications off; /unmute @bob; /mute lists the muted"),
+    ("/block @bob", "block bob; /unblock @bob; /block lists the blocked"),
+    ("/report TEXT", "report the last message you received to the operator"),
+    ("/reply TEXT", "reply to the last message you received"),
+    ("/react EMOJI", "react to it; without an emoji, remove your reaction"),
+    ("/edit TEXT", "change the text of your last message"),
     ("/delete", "delete your last message"),
     ("/file @bob PATH", "send a file"),
-    ("/save [FOLDER]", "save the last file that came"),
-    ("/history [@bob]", "show what was said last"),
-    ("/search WORDS", 'find messages; words in "double quotes" stand together'),
+    ("/save [FOLDER]", "save the last file you received"),
+    ("/history [@bob]", "show the last messages"),
+    ("/search WORDS", 'find messages; put a phrase in "double quotes"'),
 )
 _ABOUT_HELP = "@bob or #team may follow /reply, /react, /edit, /delete, /report and /save."
 
 
-class _Wrong(Exception):
-    """A command cannot be carried out as it stands; the text says why."""
+class _WrongUsage(Exception):
+    """A command is not valid; the text says why, and what to type."""
 
 
 @dataclass(slots=True)
-class _Known:
-    """The last messages of a conversation: what came, the Id of what was sent, and the file that came."""
+class _LastMessages:
+    """The last messages of a conversation.
 
-    came: Reference | None = None
+    Attributes:
+        received: the last message from another user.
+        sent: the Id of the last message from the member; empty if there is none.
+        file: the last file from another user.
+    """
+
+    received: Reference | None = None
     sent: str = ""
     file: FileInfo | None = None
 
 
 class Commands:
-    """Carries out commands, and remembers what they are about.
+    """Runs commands, and remembers the messages that they refer to.
 
     Attributes:
-        hides: whether a message is not to be shown, since its sender is blocked.
+        hides: tells whether a message must not be shown, because its sender is blocked.
 
     Args:
         me: the member.
-        out: where to show what comes of them.
+        out: where to print results.
         send: sends a message.
     """
 
@@ -85,7 +91,7 @@ class Commands:
         self._out = out
         self._send = send
         self.hides: Callable[[MemberMessage], bool] = lambda _: False
-        self._known: OrderedDict[str, _Known] = OrderedDict()  # by conversation, that of the last message last
+        self._known: OrderedDict[str, _LastMessages] = OrderedDict()  # by conversation; the latest one last
         self._commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "help": self._help,
             "rooms": self._rooms,
@@ -111,50 +117,50 @@ class Commands:
             "report": self._report,
         }
 
-    # What there is to know
+    # Remembering messages
 
-    def heed(self, message: MemberMessage) -> None:
-        """A message came, or was sent from another device."""
+    def observe(self, message: MemberMessage) -> None:
+        """Remember a message that was received, or sent from another device."""
         if not message.is_news or not message.id:
             return
         if message.outgoing:
             self.sent(message.recipient, message.id)
             return
         known = self._conversation(message.room or message.sender)
-        known.came = Reference(message.sender, message.id)
+        known.received = Reference(message.sender, message.id)
         known.file = message.file or known.file
 
     def sent(self, peer: str, ident: str) -> None:
-        """A message was sent."""
+        """Remember a message that was sent."""
         self._conversation(peer).sent = ident
 
-    def _conversation(self, peer: str) -> _Known:
-        known = self._known.setdefault(peer.lower(), _Known())
+    def _conversation(self, peer: str) -> _LastMessages:
+        known = self._known.setdefault(peer.lower(), _LastMessages())
         self._known.move_to_end(peer.lower())
         if len(self._known) > _CONVERSATIONS:
             self._known.popitem(last=False)
         return known
 
-    def _about(self, text: str) -> tuple[str, _Known, str]:
-        """The conversation that a command is about, what is known of it, and the rest of the command."""
+    def _about(self, text: str) -> tuple[str, _LastMessages, str]:
+        """Return the conversation that a command refers to, its last messages, and the rest of the command."""
         peer, rest = _peer(text)
         if not peer:
             if not self._known:
-                raise _Wrong("there was no message yet")
+                raise _WrongUsage("there are no messages yet")
             peer = next(reversed(self._known))
-        return peer, self._known.get(peer.lower(), _Known()), rest
+        return peer, self._known.get(peer.lower(), _LastMessages()), rest
 
-    # Doing it
+    # Running commands
 
-    async def do(self, line: str) -> None:
-        """Carry out a command, or say why not."""
+    async def run(self, line: str) -> None:
+        """Run a command, or print why it failed."""
         found = _WORDS.fullmatch(line)
         command = None if found is None else self._commands.get(found[1].lower())
         try:
             if found is None or command is None:
-                raise _Wrong("there is no such command: /help lists them; '@bob /x' sends /x to bob")  # noqa: TRY301
+                raise _WrongUsage("there is no such command: /help lists them; '@bob /x' sends /x to bob")  # noqa: TRY301
             await command(found[2].strip())
-        except (_Wrong, TwotickError, ValueError) as error:
+        except (_WrongUsage, TwotickError, ValueError) as error:
             self._fail(str(error))
         except OSError as error:
             self._fail(error.strerror or str(error))
@@ -177,34 +183,34 @@ class Commands:
         for room in rooms:
             self._out.print(visible(room_line(room), keep=""))
         if not rooms:
-            self._say("There are no rooms: '/create #team' makes one.")
+            self._say("There are no rooms. '/create #team' creates one.")
 
     async def _join(self, text: str) -> None:
         room = await self._me.join_room(_room(text))
-        self._say(f"You are in {room.name}, with {others(room)}: '{room.name} hello' says hello.")
+        self._say(f"You joined {room.name}, which has {others(room)}. Type '{room.name} hello' to write there.")
 
     async def _leave(self, text: str) -> None:
         name = _room(text)
         await self._me.leave_room(name)
-        self._say(f"You are no longer in {name}.")
+        self._say(f"You left {name}.")
 
     async def _create(self, text: str) -> None:
         access, _, rest = text.partition(" ")
         public = access == "public"
         name, _, topic = (rest if public or access == "private" else text).strip().partition(" ")
         room = await self._me.create_room(_room(name), public=public, topic=topic.strip())
-        access = "public" if room.public else "private: '/invite " + room.name + " carol' lets carol join"
-        self._say(f"{room.name} is yours. It is {access}.")
+        access = "public" if room.public else f"private: '/invite {room.name} carol' invites carol"
+        self._say(f"You created {room.name}. It is {access}.")
 
     async def _invite(self, text: str) -> None:
         room, member = _room_and_member(text)
         await self._me.invite(room, member)
-        self._say(f"{member} may come to {room}.")
+        self._say(f"{member} was invited to {room}.")
 
     async def _remove(self, text: str) -> None:
         room, member = _room_and_member(text)
         await self._me.remove(room, member)
-        self._say(f"{member} is not in {room} any more.")
+        self._say(f"{member} was removed from {room}.")
 
     async def _topic(self, text: str) -> None:
         name, _, topic = text.partition(" ")
@@ -217,41 +223,43 @@ class Commands:
             self._say(f"{text}: {await members_text(self._me, _room(text))}")
             return
         users = (await self._me.status()).users
-        self._say(", ".join(f"{each.name} {each.state}" for each in users) or "There is nobody whom you may see.")
+        self._say(", ".join(f"{each.name} {each.state}" for each in users) or "No users are online that you may see.")
 
     # Messages
 
     async def _reply(self, text: str) -> None:
         peer, known, rest = self._about(text)
-        if known.came is None or not rest:
-            raise _Wrong(f"there is no message of {peer} to answer" if rest else "'/reply TEXT' answers")
-        await self._send(peer, rest.encode("utf-8", "surrogateescape"), {"reply_to": known.came})
+        if known.received is None or not rest:
+            raise _WrongUsage(
+                f"there is no message from {peer} to reply to" if rest else "the text is missing: '/reply TEXT'"
+            )
+        await self._send(peer, rest.encode("utf-8", "surrogateescape"), {"reply_to": known.received})
 
     async def _react(self, text: str) -> None:
         peer, known, rest = self._about(text)
-        if known.came is None:
-            raise _Wrong(f"there is no message of {peer} to react to")
-        await self._me.react(peer, known.came.id, rest, known.came.sender)
-        self._say("\u2713 reacted" if rest else "\u2713 taken back")
+        if known.received is None:
+            raise _WrongUsage(f"there is no message from {peer} to react to")
+        await self._me.react(peer, known.received.id, rest, known.received.sender)
+        self._say("\u2713 reacted" if rest else "\u2713 reaction removed")
 
     async def _edit(self, text: str) -> None:
         peer, known, rest = self._about(text)
         if not rest:
-            raise _Wrong("'/edit TEXT' gives your last message another text")
+            raise _WrongUsage("the text is missing: '/edit TEXT'")
         await self._me.edit(peer, self._sent_to(peer, known), rest)
         self._say("\u2713 edited")
 
     async def _delete(self, text: str) -> None:
         peer, known, rest = self._about(text)
         if rest:
-            raise _Wrong("'/delete' takes no text: it deletes your last message")
+            raise _WrongUsage("'/delete' takes no text; it deletes your last message")
         await self._me.delete(peer, self._sent_to(peer, known))
         known.sent = ""
         self._say("\u2713 deleted")
 
-    def _sent_to(self, peer: str, known: _Known) -> str:
+    def _sent_to(self, peer: str, known: _LastMessages) -> str:
         if not known.sent:
-            raise _Wrong(f"you have sent nothing to {peer} that is known here")
+            raise _WrongUsage(f"you have sent no message to {peer} in this session")
         return known.sent
 
     async def _history(self, text: str) -> None:
@@ -262,7 +270,7 @@ class Commands:
         found = (await self._me.search(text, limit=_FOUND)).messages
         self._show(found[::-1])
         if not found:
-            self._say("Nothing was found.")
+            self._say("No messages found.")
 
     def _show(self, messages: list[MemberMessage]) -> None:
         for message in messages:
@@ -276,7 +284,7 @@ class Commands:
             self._say(await muted_line(self._me, _one(text), muted=True))
         else:
             muted = [each.name for each in await self._me.conversations() if each.muted]
-            self._say(f"Muted: {', '.join(muted) or 'nobody'}.")
+            self._say(f"Muted: {', '.join(muted) or 'none'}.")
 
     async def _unmute(self, text: str) -> None:
         self._say(await muted_line(self._me, _one(text), muted=False))
@@ -286,7 +294,7 @@ class Commands:
             self._say(await blocked_line(self._me, _one(text), blocked=True))
         else:
             blocked = [each.name for each in await self._me.conversations() if each.blocked]
-            self._say(f"Blocked: {', '.join(blocked) or 'nobody'}.")
+            self._say(f"Blocked: {', '.join(blocked) or 'none'}.")
 
     async def _unblock(self, text: str) -> None:
         self._say(await blocked_line(self._me, _one(text), blocked=False))
@@ -294,11 +302,11 @@ class Commands:
     async def _report(self, text: str) -> None:
         peer, known, rest = self._about(text)
         if not rest:
-            raise _Wrong("say what is wrong: '/report @bob TEXT'")
-        if known.came is not None:
-            self._say(await reported_line(self._me, known.came.sender, rest, known.came.id))
+            raise _WrongUsage("the text is missing: '/report @bob TEXT'")
+        if known.received is not None:
+            self._say(await reported_line(self._me, known.received.sender, rest, known.received.id))
         elif peer.startswith("#"):
-            raise _Wrong(f"there is no message in {peer} to report: '/report @bob TEXT' reports bob")
+            raise _WrongUsage(f"there is no message in {peer} to report; '/report @bob TEXT' reports bob")
         else:
             self._say(await reported_line(self._me, peer, rest, None))
 
@@ -307,7 +315,7 @@ class Commands:
     async def _file(self, text: str) -> None:
         peer, path = _peer(text)
         if not peer or not path:
-            raise _Wrong("'/file @bob PATH' sends a file")
+            raise _WrongUsage("a name or a path is missing: '/file @bob PATH'")
         file = await asyncio.to_thread(Path(path).expanduser)
         info = await self._me.upload(file, progress=self._quarters(file.name))
         await self._send(peer, b"", {"file": info})
@@ -315,13 +323,13 @@ class Commands:
     async def _save(self, text: str) -> None:
         peer, known, rest = self._about(text)
         if known.file is None:
-            raise _Wrong(f"there is no file of {peer} to save")
+            raise _WrongUsage(f"there is no file from {peer} to save")
         folder = await asyncio.to_thread(Path(rest or ".").expanduser)
         saved = await save(self._me, known.file, folder, self._quarters(file_label(known.file)))
         self._out.print(visible(f"saved as {saved}", keep=""))
 
     def _quarters(self, name: str) -> Callable[[int, int], None]:
-        """Show now and then how far a large file has come."""
+        """Return a function that prints the progress of a large file at each quarter."""
         shown = 0
 
         def tell(done: int, size: int) -> None:
@@ -335,21 +343,21 @@ class Commands:
 
 
 def _peer(text: str) -> tuple[str, str]:
-    """The user or room with which a text begins, and the rest; empty if it begins with neither."""
+    """Split a text that begins with a user or a room into that and the rest; the first is empty if it does not."""
     found = _PEER.fullmatch(text)
     return ("", text) if found is None else (found[1] or found[2], (found[3] or "").strip())
 
 
 def _one(text: str) -> str:
-    """The user or room that is all of a text."""
+    """Return the one user or room that a text names."""
     if not text or len(text.split()) > 1:
-        raise _Wrong("name one: @bob, or #team, for example")
+        raise _WrongUsage("name one user or room, such as @bob or #team")
     return text.removeprefix("@")
 
 
 def _room(text: str) -> str:
     if not text:
-        raise _Wrong("name the room: #team, for example")
+        raise _WrongUsage("name a room, such as #team")
     return text if text.startswith("#") else f"#{text}"
 
 
@@ -358,4 +366,4 @@ def _room_and_member(text: str) -> tuple[str, str]:
         case [room, member]:
             return _room(room), member.removeprefix("@")
         case _:
-            raise _Wrong("name the room and the member: #team carol, for example")
+            raise _WrongUsage("name a room and a member, such as #team carol")

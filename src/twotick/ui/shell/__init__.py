@@ -1,1 +1,1 @@
-"""Commands of the shell that need no screen: send, listen, a member's commands, and how a command ends."""
+"""Shell commands: send, listen and a member's commands; their standard streams and exit statuses."""

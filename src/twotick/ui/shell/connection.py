@@ -1,4 +1,4 @@
-"""A member's connection for a command of the shell."""
+"""A member's connection to a server, for a shell command."""
 
 import contextlib
 from collections.abc import AsyncGenerator
@@ -17,13 +17,22 @@ from twotick.ui.shell.streams import complain
 async def connected(
     who: Credential, *, device: str | None = None, send_only: bool = False
 ) -> AsyncGenerator[MemberClient, None]:
-    """Be a member with the token of a login; says so when the connection is lost and when it is back."""
+    """Connect as a member with the token of a login; report on standard error when the connection is lost or restored.
+
+    Args:
+        who: the login.
+        device: the name of the device; None for the device of the login.
+        send_only: receive no messages.
+
+    Raises:
+        TwotickError: the server refuses the login.
+    """
     away = False
 
     def tell(problem: TwotickError | None) -> None:
         nonlocal away
         if problem is not None and not away:
-            complain(f"{problem}: trying again")
+            complain(f"{problem}: reconnecting")
         elif problem is None and away:
             complain("connected again")
         away = problem is not None
@@ -37,17 +46,17 @@ async def connected(
 
 
 def about_trust(me: MemberClient) -> list[str]:
-    """What a person should know of how the server is trusted, in lines."""
+    """Return lines about the server's certificate that the user should read."""
     trust = me.trust
     if trust is None:
         return []
-    new = f"{trust.server} is new here; its certificate is {trust.fingerprint}, which is remembered from now on"
+    new = f"first connection to {trust.server}: its certificate {trust.fingerprint} is trusted from now on"
     return [line for line in (new if trust.verdict is Verdict.FIRST_USE else "", trust.warning) if line]
 
 
 @contextlib.asynccontextmanager
 async def asking(who: Credential) -> AsyncGenerator[MemberClient, None]:
-    """A connection to ask something on, which leaves no device behind."""
+    """Connect as a member for a few requests; the device for this is removed afterwards."""
     device = f"{who.device}/asking"
     async with connected(who, device=device) as me:
         yield me

@@ -1,4 +1,4 @@
-"""Whom a member has muted and blocked, and reports to the operator (docs/protocol.md, rules 14.3, 14.4 and 17.1)."""
+"""Mute, block and report (docs/protocol.md, rules 14.3, 14.4 and 17.1)."""
 
 import json
 
@@ -9,68 +9,74 @@ from twotick.ui.text import console, visible
 
 
 async def mute(who: Credential, peer: str, *, off: bool) -> None:
-    """Silence a conversation on all devices; or let it ring again.
+    """Turn notifications off for a conversation on all devices, or on again if `off`.
 
     Raises:
-        TwotickError: it is as before.
-        ValueError: nobody can be called that.
+        TwotickError: nothing was changed.
+        ValueError: `peer` is not a valid name.
     """
     async with asking(who) as me:
         _say(await muted_line(me, peer, muted=not off))
 
 
 async def block(who: Credential, name: str, *, off: bool) -> None:
-    """Take nothing more from a user; or do again.
+    """Block a user, or unblock the user if `off`.
 
     Raises:
-        TwotickError: it is as before.
-        ValueError: nobody can be called that.
+        TwotickError: nothing was changed.
+        ValueError: `name` is not a valid name.
     """
     async with asking(who) as me:
         _say(await blocked_line(me, name, blocked=not off))
 
 
 async def show_muted(who: Credential, *, as_json: bool) -> None:
-    """List the conversations that are muted."""
+    """Print the muted conversations."""
     async with asking(who) as me:
-        _show([each for each in await me.conversations() if each.muted], as_json, "Nothing is muted.")
+        _show([each for each in await me.conversations() if each.muted], as_json, "No conversations are muted.")
 
 
 async def show_blocked(who: Credential, *, as_json: bool) -> None:
-    """List the users who are blocked."""
+    """Print the blocked users."""
     async with asking(who) as me:
-        _show([each for each in await me.conversations() if each.blocked], as_json, "Nobody is blocked.")
+        _show([each for each in await me.conversations() if each.blocked], as_json, "No users are blocked.")
 
 
 async def report(who: Credential, name: str, text: str, *, about: str | None) -> None:
-    """Tell the operator about a user, and about a message of that user's.
+    """Report a user to the operator.
+
+    Args:
+        who: the member who reports.
+        name: the user.
+        text: what is wrong.
+        about: the Id of a message from the user; None to report no message.
 
     Raises:
-        TwotickError: the operator is not told.
-        ValueError: nobody can be called that, or the text is too long.
+        TwotickError: the report was not stored.
+        ValueError: `name` is not a valid name, or the text is too long.
     """
     async with asking(who) as me:
         _say(await reported_line(me, name, text, about))
 
 
 async def muted_line(me: MemberClient, peer: str, *, muted: bool) -> str:
-    """Mute a conversation, or do not any more, and say so."""
+    """Mute or unmute a conversation; return a line that says so."""
     await me.set_conversation(peer, muted=muted)
-    return f"{peer} is muted." if muted else f"{peer} is not muted any more."
+    return f"Notifications for {peer} are {'off' if muted else 'on'}."
 
 
 async def blocked_line(me: MemberClient, name: str, *, blocked: bool) -> str:
-    """Block a user, or do not any more, and say so."""
+    """Block or unblock a user; return a line that says so."""
     if name.startswith("#"):
         raise ValueError(f"a room cannot be blocked: mute {name}, or leave it")
     await me.set_conversation(name, blocked=blocked)
-    return f"{name} is blocked, and is not told." if blocked else f"{name} is not blocked any more."
+    return f"{name} is blocked, and is not told." if blocked else f"{name} is no longer blocked."
 
 
 async def reported_line(me: MemberClient, name: str, text: str, about: str | None) -> str:
-    """Tell the operator about a user, and say so."""
+    """Report a user to the operator; return a line that says so."""
     await me.report(name, text, about)
-    return f"The operator is told about {name}" + ("." if about is None else ", with a copy of the message.")
+    return f"{name} was reported to the operator" + ("." if about is None else ", with a copy of the message.")
 
 
 def _show(found: list[Conversation], as_json: bool, nothing: str) -> None:

@@ -1,4 +1,4 @@
-"""Members' messages and what happens in rooms, in words and as JSON. What others wrote is made harmless here."""
+"""Messages and events of rooms as text and as JSON. What other users wrote cannot control the terminal."""
 
 import base64
 from typing import Any
@@ -8,16 +8,17 @@ from rich.text import Text
 from twotick.client import Event, EventKind, FileInfo, MemberMessage, Message, Reference, Role
 from twotick.ui.text import message_line, size_text, visible
 
-_ROLES = {Role.OWNER: "the owner", Role.MODERATOR: "a moderator", Role.MEMBER: "a member", Role.NONE: "nothing"}
+ROLES = {Role.OWNER: "the owner", Role.MODERATOR: "a moderator", Role.MEMBER: "a member", Role.NONE: "a former member"}
+"""Each role in words, for sentences such as: alice made bob a moderator."""
 
 
 def line_of(message: Message | MemberMessage, *, prefix: str = "", suffix: str = "") -> Text:
-    """A message as it is shown: in one line, unless its text has several.
+    """Return a message as it is shown: one line, unless its text has several.
 
     Args:
-        message: a message, a change of an earlier one, or something that happened.
-        prefix: what comes before the sender; a time, for example.
-        suffix: what comes after sender and recipient.
+        message: a message, a change of an earlier message, or an event.
+        prefix: text before the sender, such as a time.
+        suffix: text after sender and recipient, such as ticks.
     """
     if isinstance(message, Message):
         return message_line(prefix + message.sender, message.text)
@@ -29,13 +30,13 @@ def line_of(message: Message | MemberMessage, *, prefix: str = "", suffix: str =
 
 
 def what_was_said(message: MemberMessage) -> str:
-    """The text of a message, and what it does to another one."""
+    """Return the text of a message, and what it does to another message."""
     if message.deletes is not None:
-        whose = _other(message, message.deletes, " of {}'s")
+        whose = _other(message, message.deletes, " from {}")
         return f"(deleted a message{whose})"
     if message.reacts_to is not None:
         whom = _other(message, message.reacts_to, " to {}")
-        return f"(reacted{whom}: {message.text})" if message.body else f"(took a reaction{whom} back)"
+        return f"(reacted{whom}: {message.text})" if message.body else f"(removed a reaction{whom})"
     if message.deleted is not None:
         return "(deleted)"
     text = message.text
@@ -44,54 +45,54 @@ def what_was_said(message: MemberMessage) -> str:
     elif message.edited is not None:
         text += " (edited)"
     if message.reply_to is not None:
-        text = f"(answers {message.reply_to.sender or 'a message'}) {text}"
+        text = f"(replies to {message.reply_to.sender or 'a message'}) {text}"
     if message.file is not None:
         text = f"{text} {file_label(message.file)}" if text else file_label(message.file)
     return text
 
 
 def _other(message: MemberMessage, about: Reference, words: str) -> str:
-    """Words about the sender of another message; none if that is the sender of this one."""
+    """Return words about the sender of another message; empty if that is the sender of this one."""
     return "" if about.sender.lower() == message.sender.lower() else words.format(about.sender)
 
 
 def what_happened(message: MemberMessage, event: Event) -> str:
-    """What happened in a room, or to a conversation."""
+    """Return what happened in a room, or to a conversation."""
     who = message.sender
     where = f"{event.room}: " if event.room else ""
     match event.kind:
         case EventKind.CREATED:
-            return f"{where}{who} made this room"
+            return f"{where}{who} created this room"
         case EventKind.JOINED:
-            return f"{where}{who} came in"
+            return f"{where}{who} joined"
         case EventKind.LEFT:
             return f"{where}{who} left"
         case EventKind.REMOVED:
             return f"{where}{who} removed {event.member}"
         case EventKind.APPOINTED:
-            return f"{where}{who} made {event.member} {_ROLES[event.role or Role.NONE]}"
+            return f"{where}{who} made {event.member} {ROLES[event.role or Role.NONE]}"
         case EventKind.INVITED:
             return f"{who} invites you to {event.room}"
         case EventKind.CHANGED:
             return where + ", ".join(_changes(who, event))
         case EventKind.SET:
-            muted = "muted" if event.muted else "not muted"
-            return f"{event.peer} is {muted} and {'blocked' if event.blocked else 'not blocked'} now"
+            settings = [name for name, on in (("muted", event.muted), ("blocked", event.blocked)) if on]
+            return f"{event.peer} is now {' and '.join(settings) or 'neither muted nor blocked'}"
         case EventKind.OTHER:
-            return f"{where}{who} did something that this version does not know"
+            return f"{where}{who} did something that this version of Twotick does not support"
 
 
 def _changes(who: str, event: Event) -> list[str]:
     changes: list[str] = []
     if event.topic is not None:
-        changes.append(f"{who} made this the topic: {event.topic}" if event.topic else f"{who} removed the topic")
+        changes.append(f"{who} changed the topic to: {event.topic}" if event.topic else f"{who} removed the topic")
     if event.public is not None:
         changes.append(f"{who} made the room {'public' if event.public else 'private'}")
     return changes or [f"{who} changed the room"]
 
 
 def file_label(file: FileInfo) -> str:
-    """A file's name and size."""
+    """Return a file's name and size, in brackets."""
     return f"[{file.name}, {size_text(file.size)}]"
 
 
@@ -99,7 +100,7 @@ def file_label(file: FileInfo) -> str:
 
 
 def body_as_json(body: bytes) -> dict[str, str]:
-    """A body for a JSON object: `text`, or `base64` if it is not UTF-8."""
+    """Return a body for a JSON object: as `text`, or as `base64` if it is not UTF-8."""
     try:
         return {"text": body.decode()}
     except UnicodeDecodeError:
@@ -107,7 +108,7 @@ def body_as_json(body: bytes) -> dict[str, str]:
 
 
 def details_as_json(message: MemberMessage) -> dict[str, Any]:
-    """What a message has besides sender, recipient, time and body; what it does not have is left out."""
+    """Return what a message has besides sender, recipient, time and body, for a JSON object."""
     details: dict[str, Any] = {}
     if message.room:
         details["room"] = message.room

@@ -15,10 +15,10 @@ from twotick.ui.shell.describing import body_as_json, details_as_json, line_of
 from twotick.ui.text import console
 
 _PAGE = 1000
-"""Messages that are asked for at once."""
+"""Messages per request."""
 
 _FOUND = 100
-"""Messages that are searched for at once."""
+"""Search results per request."""
 
 _TICKS = {
     State.QUEUED: "",
@@ -30,7 +30,7 @@ _TICKS = {
 
 
 async def show_history(who: Credential, peer: str | None, *, since: datetime | None, limit: int, as_json: bool) -> None:
-    """Print the last messages, oldest first."""
+    """Print the last `limit` messages, oldest first; only those with a user or in a room if `peer` is one."""
     async with asking(who) as me:
         messages = await me.history(peer, limit=limit, since=since)
     for message in messages:
@@ -38,7 +38,7 @@ async def show_history(who: Credential, peer: str | None, *, since: datetime | N
 
 
 async def search(who: Credential, query: str, *, peer: str | None, limit: int, as_json: bool) -> None:
-    """Print the messages that hold all of these words, newest first."""
+    """Print up to `limit` messages that match a query, newest first."""
     async with asking(who) as me:
         before: int | None = None
         while limit > 0:
@@ -52,9 +52,9 @@ async def search(who: Credential, query: str, *, peer: str | None, limit: int, a
 
 
 async def export(who: Credential) -> None:
-    """Print all messages of the member's log as JSON lines, oldest first."""
+    """Print all messages of the member as JSON lines, oldest first."""
     async with asking(who) as me:
-        # Backwards to find where the pages begin, and then forwards, so that no more than a page is held.
+        # First backwards, to find where the pages begin, and then forwards: so only one page is held at a time.
         starts: list[int | None] = [None]
         while page := await me.history(before=starts[-1], limit=_PAGE):
             starts.append(page[0].seq)

@@ -1,4 +1,4 @@
-"""Listening from a shell."""
+"""Listen as a guest, and handle received messages."""
 
 import asyncio
 import itertools
@@ -14,27 +14,26 @@ from twotick.client import MemberMessage, Message, connect
 from twotick.ui.shell.describing import body_as_json, details_as_json, line_of
 from twotick.ui.text import console, saved_line, visible
 
-_TOLD = ("TWOTICK_FROM", "TWOTICK_ROOM", "TWOTICK_FILE")
-"""Variables that say something about a message."""
+_VARIABLES = ("TWOTICK_FROM", "TWOTICK_ROOM", "TWOTICK_FILE")
+"""Variables that describe a message to a command."""
 
 Handler: TypeAlias = Callable[[Message | MemberMessage, Path | None], Awaitable[bool]]
-"""Does something with a message, and the file that came with it, if that was saved; returns whether it is done, so that
-the sender is told so."""
+"""Handles a message, and its file if that was saved; returns whether the message is to be acknowledged."""
 
 
 async def listen(name: str, handle: Handler, *, server: str, max_body: int, count: int | None) -> None:
-    """Take messages and answer each when it was handled.
+    """Receive messages as a guest, and acknowledge each when it is handled.
 
     Args:
-        name: who listens.
-        handle: what to do with each.
+        name: the guest's name.
+        handle: handles each message.
         server: `HOST:PORT`.
-        max_body: the longest body, in bytes.
-        count: after how many messages to leave; None for never.
+        max_body: bytes of the longest message.
+        count: number of messages after which to return; None for never.
 
     Raises:
-        TwotickError: the name cannot be had, or the connection is gone.
-        OSError: standard output is gone; the sender of the message that was not written is told so.
+        TwotickError: the server refuses the name, or the connection was lost.
+        OSError: standard output cannot be written; the message was rejected.
     """
     async with connect(name, server, max_body=max_body) as me:
         for _ in itertools.count() if count is None else range(count):
@@ -48,7 +47,7 @@ async def listen(name: str, handle: Handler, *, server: str, max_body: int, coun
 
 
 async def print_line(message: Message | MemberMessage, saved: Path | None) -> bool:
-    """Print a message for a person."""
+    """Print a message for people."""
     console().print(line_of(message))
     if saved is not None:
         console().print(saved_line(saved))
@@ -59,8 +58,8 @@ async def print_line(message: Message | MemberMessage, saved: Path | None) -> bo
 async def print_json(message: Message | MemberMessage, saved: Path | None) -> bool:
     """Print a message as one JSON object.
 
-    It has `time`, `from`, `text`, or `base64` if the body is not UTF-8, what else there is to say about it, and `saved`
-    if there is a file that was saved.
+    It has `time`, `from`, `text` (or `base64` if the body is not UTF-8), the details of the message, and `saved` if its
+    file was saved.
     """
     line: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "from": message.sender}
     details = details_as_json(message) if isinstance(message, MemberMessage) else {}
@@ -71,25 +70,27 @@ async def print_json(message: Message | MemberMessage, saved: Path | None) -> bo
 
 
 def run_command(command: str) -> Handler:
-    """Run a shell command for each message; done if it exits 0.
+    """Return a handler that runs a shell command, and acknowledges the message if the command exits with status 0.
 
-    It gets the body on standard input, the sender in `TWOTICK_FROM`, the room, if it was sent to one, in
-    `TWOTICK_ROOM`, and where a file was saved in `TWOTICK_FILE`.
+    The command gets the body on standard input, the sender in `TWOTICK_FROM`, the room of a message to a room in
+    `TWOTICK_ROOM`, and the path of a saved file in `TWOTICK_FILE`.
     """
 
     async def handle(message: Message | MemberMessage, saved: Path | None) -> bool:
-        told = {"TWOTICK_FROM": visible(message.sender, keep="")}
+        described = {"TWOTICK_FROM": visible(message.sender, keep="")}
         if isinstance(message, MemberMessage) and message.room:
-            told["TWOTICK_ROOM"] = visible(message.room, keep="")
+            described["TWOTICK_ROOM"] = visible(message.room, keep="")
         if saved is not None:
-            told["TWOTICK_FILE"] = str(saved)
-        inherited = {name: value for name, value in os.environ.items() if name not in _TOLD}
+            described["TWOTICK_FILE"] = str(saved)
+        inherited = {name: value for name, value in os.environ.items() if name not in _VARIABLES}
         process = await asyncio.create_subprocess_shell(
-            command, stdin=asyncio.subprocess.PIPE, env={**inherited, **told}
+            command, stdin=asyncio.subprocess.PIPE, env={**inherited, **described}
         )
         await process.communicate(message.body)
         if process.returncode:
-            console(stderr=True).print(f"the command ended with status {process.returncode}: the sender is told")
+            console(stderr=True).print(
+                f"the command exited with status {process.returncode}: the sender is told that it failed"
+            )
         return process.returncode == 0
 
     return handle

@@ -1,4 +1,4 @@
-"""Sending and listening as a member."""
+"""Send and listen as a member."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ from twotick.ui.shell.streams import complain
 from twotick.ui.text import accepted_line, console, delivered_line, progress_line, read_line, visible
 
 _LISTEN = "listen"
-"""What is added to the device's name, so that listening and chatting do not take each other's place (rule 10.7)."""
+"""Suffix of the device's name, so that `listen` and `chat` do not replace each other's connection (rule 10.7)."""
 
 
 async def send(
@@ -39,27 +39,27 @@ async def send(
     wait: float,
     expires: float | None,
 ) -> None:
-    """Send one message, and wait for what becomes of it.
+    """Send one message, and wait for its receipt.
 
     Args:
-        who: as whom.
-        recipient: a user's name, a room's, or `ALL`.
+        who: the member who sends.
+        recipient: a user, a room, or `ALL`.
         body: the message.
-        file: a file that goes with it.
-        until: what to wait for.
-        wait: for how many seconds, once it is stored.
-        expires: seconds after which nobody wants it any more.
+        file: a file to attach; None for none.
+        until: the state to wait for.
+        wait: seconds to wait for that state once the message is stored.
+        expires: seconds after which the server drops the message if it is not delivered; None for never.
 
     Raises:
-        NotDelivered: it was refused.
-        NotYet: it is stored, but what was waited for has not happened.
+        NotDelivered: the message was refused.
+        NotYet: the message is stored, but has not reached the state.
         CannotSave: the file cannot be read.
-        TwotickError: it is not stored.
-        ValueError: nobody can tell that.
+        TwotickError: the message was not stored.
+        ValueError: there are no read receipts for the recipient.
     """
     if recipient.startswith("#") and until is State.READ:
-        raise ValueError("of a message to a room, nobody is told that it was read: wait until it is delivered")
-    # A device of its own, so that this one's other programs get a copy (rule 11.3).
+        raise ValueError("rooms have no read receipts: use --until delivered")
+    # A device of its own, so that the other programs on this device get a copy (rule 11.3).
     async with connected(who, device=f"{who.device}/send", send_only=True) as me:
         info = None if file is None else await upload(me, file)
         receipt = await me.send(recipient, body, expires=expires, file=info)
@@ -71,14 +71,16 @@ async def send(
                     await receipt.read()
         except (TimeoutError, ConnectionLost) as error:
             console().print(accepted_line(recipient))
-            why = f"within {wait:g} s" if isinstance(error, TimeoutError) else f"as far as is known: {error}"
+            why = (
+                f"within {wait:g} s" if isinstance(error, TimeoutError) else f"before the connection was lost: {error}"
+            )
             raise NotYet(f"stored, but not {until.name.lower()} {why}") from None
     line = {State.READ: read_line, State.DELIVERED: delivered_line}.get(receipt.state)
     console().print(accepted_line(recipient) if line is None else line(recipient, receipt.seconds))
 
 
 async def _delivered(receipt: MemberReceipt) -> None:
-    """Wait until all recipients have a message, and say how many do."""
+    """Wait until all recipients have a message; print how many have it so far."""
     async for have, of in receipt.progress():
         if 0 < have < of:
             console().print(progress_line(have, of))
@@ -87,11 +89,11 @@ async def _delivered(receipt: MemberReceipt) -> None:
 
 
 async def upload(me: MemberClient, file: Path) -> FileInfo:
-    """Bring a file to the server, showing how far it has come.
+    """Upload a file to the server, and show the progress.
 
     Raises:
-        CannotSave: it cannot be read.
-        TwotickError: the server does not take it, or it has changed meanwhile.
+        CannotSave: the file cannot be read.
+        TwotickError: the server refuses the file, or the file has changed meanwhile.
     """
     try:
         with progress(file.name) as tell:
@@ -101,21 +103,21 @@ async def upload(me: MemberClient, file: Path) -> FileInfo:
 
 
 async def listen(who: Credential, handle: Handler, *, count: int | None, folder: Path | None) -> None:
-    """Take messages and answer each when it was handled; what comes while nobody listens is kept.
+    """Receive messages, and acknowledge each when it is handled. The server keeps what arrives at other times.
 
     Args:
-        who: who listens.
-        handle: what to do with each.
-        count: after how many messages to leave; None for never.
-        folder: where to put files that come; None to leave them on the server.
+        who: the member who listens.
+        handle: handles each message.
+        count: number of messages after which to return; None for never.
+        folder: where to save received files; None to leave them on the server.
 
     Raises:
-        CannotSave: a file cannot be put there; its message comes again.
-        TwotickError: it cannot go on.
-        OSError: standard output is gone; the sender of the message that was not written is told so.
+        CannotSave: a file cannot be saved there; its message will be sent again.
+        TwotickError: the server ends the connection for good.
+        OSError: standard output cannot be written; the message was rejected.
     """
     async with connected(who, device=f"{who.device}/{_LISTEN}") as me:
-        blocked = await Blocked.by(me)
+        blocked = await Blocked.of(me)
         left = itertools.count() if count is None else range(count)
         for _ in left:
             message = await _next_news(me, blocked)
@@ -129,21 +131,21 @@ async def listen(who: Credential, handle: Handler, *, count: int | None, folder:
 
 
 async def _next_news(me: MemberClient, blocked: Blocked) -> MemberMessage:
-    """Wait for what others say, and is to be shown; all before it is acknowledged."""
+    """Return the next message from another user that is to be shown; acknowledge everything before it."""
     async with contextlib.aclosing(me.entries()) as entries:
         async for entry in entries:
             if isinstance(entry, MemberMessage):
-                blocked.heed(entry)
+                blocked.observe(entry)
                 if entry.is_news and not entry.outgoing and not blocked.hides(entry):
                     return entry
     raise ConnectionLost("the connection was closed")
 
 
 async def _fetch(me: MemberClient, file: FileInfo, folder: Path) -> Path | None:
-    """Save a file; None if it cannot be had."""
+    """Save a file and return its path; None if the server does not have it any more."""
     try:
         with progress(file.name) as tell:
             return await save(me, file, folder, tell)
     except (RequestRefused, FileMismatch) as error:
-        complain(f"the file {visible(file.name, keep='')} is not to be had: {visible(str(error), keep='')}")
+        complain(f"cannot fetch the file {visible(file.name, keep='')}: {visible(str(error), keep='')}")
         return None

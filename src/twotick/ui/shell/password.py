@@ -1,26 +1,26 @@
-"""Passwords that are typed, or read by a program."""
+"""Read a password from a terminal, or from standard input."""
 
 import getpass
 import sys
 
 _MOST = 1024
-"""Bytes that are read: a password is shorter, and what is longer is refused for it."""
+"""Most bytes to read: no valid password is that long, and a longer one is refused."""
 
 
 def read_password(*, new: bool = True) -> bytes:
-    """Read a password unseen on a terminal, otherwise one line of standard input.
+    """Return a password, typed unseen on a terminal or read as one line of standard input.
 
     Args:
-        new: whether it is one that is made up now, and so is asked for twice.
+        new: whether it is a new password, which a terminal asks for twice.
 
     Raises:
-        ValueError: the two differ.
-        EOFError: there is none.
+        ValueError: the two passwords differ.
+        EOFError: no password was given.
         OSError: standard input cannot be read.
     """
     if not sys.stdin.isatty():
         return sys.stdin.buffer.readline(_MOST).removesuffix(b"\n").removesuffix(b"\r")
     password = getpass.getpass("Password: ")
-    if new and password != getpass.getpass("The same again: "):
+    if new and password != getpass.getpass("Repeat the password: "):
         raise ValueError("the two passwords differ: nothing was changed")
     return password.encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""Reports, as the operator is shown them."""
+"""Show reports to the operator."""
 
 import json
 from datetime import UTC, datetime
@@ -10,11 +10,11 @@ from twotick.ui.shell.describing import body_as_json
 from twotick.ui.text import console, visible
 
 _SHOWN = 1000
-"""Characters of the message that are shown on a terminal."""
+"""Characters of a reported message to print for people."""
 
 
 def print_report(reported: ReportInfo, as_json: bool) -> None:
-    """Print a report: for a person, or as one JSON object on a line."""
+    """Print a report: for people, or as one JSON object on a line."""
     time = datetime.fromtimestamp(reported.time, UTC)
     about, ident = _text(reported.about), _text(reported.id)
     if as_json:
@@ -29,7 +29,7 @@ def print_report(reported: ReportInfo, as_json: bool) -> None:
         }
         print(json.dumps(line))
         return
-    who = visible(reported.reporter, keep="") or "somebody who is no member any more"
+    who = visible(reported.reporter, keep="") or "a former member"
     when = time.astimezone().strftime("%Y-%m-%d %H:%M")
     lines = Text.assemble((f"{reported.number}", "bold"), f"  {when}  {who} about {visible(about, keep='')}")
     if reported.text:
@@ -39,7 +39,7 @@ def print_report(reported: ReportInfo, as_json: bool) -> None:
         more = "..." if len(message) > _SHOWN else ""
         lines.append(_indented(f"message {ident}: {message[:_SHOWN]}{more}"))
     elif reported.id:
-        lines.append(_indented(f"message {ident}, which the member does not have"))
+        lines.append(_indented(f"message {ident}, which is not among the reporter's messages"))
     console().print(lines)
 
 
@@ -48,5 +48,5 @@ def _text(data: bytes) -> str:
 
 
 def _indented(text: str) -> str:
-    """Further lines of a report; none of them can look like the first one of another."""
+    """Return further lines of a report, indented so that none can look like the first line of a report."""
     return "".join("\n    " + line for line in visible(text).splitlines())

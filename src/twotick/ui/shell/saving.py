@@ -1,4 +1,4 @@
-"""Files that come: names that others have given them, made harmless, and places where nothing is."""
+"""Save received files: under harmless names, and without overwriting other files."""
 
 import asyncio
 import re
@@ -15,25 +15,26 @@ from twotick.ui.shell.errors import CannotSave
 from twotick.ui.text import console, placed, visible
 
 Tell: TypeAlias = Callable[[int, int], None]
-"""Is told how many bytes are done, and how many there are."""
+"""Called with the bytes done so far, and the bytes in total."""
 
 _LONGEST_NAME = 150
-"""Bytes of UTF-8: file systems take 255, and there must be room for a number and for `.part`."""
+"""Bytes of UTF-8: file systems allow 255, and a number and `.part` must fit too."""
 
 _LONGEST_SUFFIX = 20
-"""Bytes at the end of a long name that are kept as they are."""
+"""Most bytes of a suffix that is kept when a long name is shortened."""
 
 _MOST_ALIKE = 1000
-"""Files whose names differ in a number only."""
+"""Most files whose names differ only by a number."""
 
 _NOT_IN_A_NAME = re.compile(r'[/\\:*?"<>|]')
-"""What separates folders somewhere, or means something to a shell or another system."""
+"""Characters that separate folders on some system, or have a meaning in shells or file systems."""
 
 
 def safe_name(name: str) -> str:
-    """A name for a file that somebody else has named: of one file in the same folder, and not hidden.
+    """Return a harmless name for a file that another user has named.
 
-    It is no option of a command either, and nothing in it moves the cursor or turns the direction of the writing.
+    It names a file in the same folder, is not hidden, does not look like an option of a command, and contains nothing
+    that moves the cursor or changes the direction of writing.
     """
     name = _NOT_IN_A_NAME.sub("_", placed(unicodedata.normalize("NFC", name), keep="")).strip()
     if name[:1] in (".", "-", "~"):
@@ -46,13 +47,13 @@ def safe_name(name: str) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """A name without its suffix, and that."""
+    """Split a name into stem and suffix."""
     suffix = PurePath(name).suffix
     return name.removesuffix(suffix), suffix
 
 
 def _places(folder: Path, name: str) -> Generator[Path]:
-    """Where a file may go, best first."""
+    """Yield the paths to try for a file, best first."""
     stem, suffix = _split(name)
     yield folder / name
     for number in range(2, _MOST_ALIKE):
@@ -60,14 +61,14 @@ def _places(folder: Path, name: str) -> Generator[Path]:
 
 
 async def save(me: MemberClient, file: FileInfo, folder: Path, tell: Tell) -> Path:
-    """Fetch a file into a folder, which is made if need be.
+    """Download a file into a folder, which is created if it does not exist.
 
     Returns:
-        Where it is; no other file was overwritten.
+        The path of the file; no other file was overwritten.
 
     Raises:
-        CannotSave: it cannot be written.
-        TwotickError: the server does not give it, or it came damaged.
+        CannotSave: the file cannot be written.
+        TwotickError: the server refuses it, or its content does not match its hash.
     """
     try:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
@@ -82,16 +83,16 @@ async def save(me: MemberClient, file: FileInfo, folder: Path, tell: Tell) -> Pa
     raise CannotSave(f"there are too many files with that name in {visible(str(folder), keep='')}")
 
 
-def _nobody_sees(done: int, size: int) -> None:
-    """In place of a bar."""
+def _ignore(done: int, size: int) -> None:
+    """Show nothing."""
 
 
 @contextmanager
 def progress(name: str) -> Generator[Tell]:
-    """Show on standard error how far something has come, if somebody sees that."""
+    """Show a progress bar on standard error if that is a terminal; yield the function that updates it."""
     shown = console(stderr=True)
     if not shown.is_terminal:
-        yield _nobody_sees
+        yield _ignore
         return
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -1,4 +1,4 @@
-"""Sending from a shell."""
+"""Send one message as a guest."""
 
 import sys
 
@@ -8,11 +8,11 @@ from twotick.ui.text import console, delivered_line
 
 
 def read_body(text: str | None, max_body: int) -> bytes:
-    """The message: the argument, or what comes on standard input, as it is.
+    """Return the message: the argument, or else the bytes of standard input.
 
     Args:
-        text: the argument, or None.
-        max_body: the longest message, in bytes; one more is read, so that it is seen to be too long.
+        text: the argument; None to read standard input.
+        max_body: bytes of the longest message. One more is read, so that a longer message is noticed.
     """
     if text is not None:
         return text.encode("utf-8", "surrogateescape")
@@ -22,16 +22,16 @@ def read_body(text: str | None, max_body: int) -> bytes:
 
 
 async def send(recipient: str, body: bytes, *, name: str, server: str, max_body: int) -> None:
-    """Send one message and print what became of it.
+    """Send one message, and print the receipt.
 
     Raises:
-        TwotickError: it was not delivered.
+        TwotickError: the message was not delivered.
     """
     async with connect(name, server, max_body=max_body) as me:
         receipt = await me.send(recipient, body)
     try:
         console().print(delivered_line(receipt.recipient, receipt.seconds))
     except OSError as error:
-        # It has arrived, and whoever hears of a failure sends it again.
+        # The message has arrived, and a script that saw a failure would send it again.
         abandon(sys.stdout)
-        complain(f"delivered, but that cannot be written: {error.strerror}")
+        complain(f"delivered, but standard output cannot be written: {error.strerror}")

@@ -1,4 +1,4 @@
-"""Standard input, output and error: those of a shell may be closed, full, or a pipe that nobody reads."""
+"""Standard input, output and error, each of which may be closed, full, or a pipe without a reader."""
 
 import os
 import sys
@@ -6,9 +6,9 @@ from typing import TextIO
 
 
 def open_missing() -> None:
-    """Open the streams that the shell has closed, so that no socket gets their numbers.
+    """Open the streams that the shell has closed, so that no socket gets their file descriptors.
 
-    There is nothing to read on such an input, and to write to such an output fails.
+    Such an input is empty, and writing to such an output fails.
     """
     for number, (name, flags) in enumerate((("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY))):
         if getattr(sys, name) is None:
@@ -17,17 +17,17 @@ def open_missing() -> None:
 
 
 def on_a_terminal() -> bool:
-    """Whether somebody types at a terminal, and sees it."""
+    """Tell whether both standard input and standard output are a terminal."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def abandon(stream: TextIO) -> None:
-    """Write nothing more to a stream that cannot be written, also not what Python still holds on its way out."""
+    """Discard everything for a stream that cannot be written, including what Python has buffered."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def complain(problem: str) -> None:
-    """Say on standard error what went wrong, as far as anybody can be told."""
+    """Print a problem on standard error, if that can be written."""
     try:
         print(f"twotick: {problem}", file=sys.stderr)
     except OSError:
