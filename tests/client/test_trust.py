@@ -205,7 +205,8 @@ class Authority:
             builder = builder.add_extension(usage, critical=True)
         else:
             alternative = x509.IPAddress(ipaddress.ip_address(host))
-            builder = builder.add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
+            # Python 3.13 requires it to be critical, because the subject is empty (RFC 5280, section 4.2.1.6).
+            builder = builder.add_extension(x509.SubjectAlternativeName([alternative]), critical=True)
         return builder.sign(self._key, hashes.SHA256())
 
     def vouch(self, host: str = "127.0.0.1", days: int = 10) -> ssl.SSLContext:
