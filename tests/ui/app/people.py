@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
+from textual import events
+from textual.keys import _character_to_key  # pyright: ignore[reportPrivateUsage]
 from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widget import Widget
@@ -48,8 +50,15 @@ class Person:
         await self._pilot.click(widget, offset=(x, y))
 
     async def type(self, text: str, *keys: str) -> None:
-        """Type a text, and then press these keys."""
-        await self._pilot.press(*("space" if each == " " else each for each in text), *keys)
+        """Type a text at once, as a fast typist does, and then press keys."""
+        driver = self.app._driver  # pyright: ignore[reportPrivateUsage]
+        assert driver is not None
+        for character in text:
+            event = events.Key(character if character.isalnum() else _character_to_key(character), character)
+            event.set_sender(self.app)
+            driver.send_message(event)
+        await self._pilot.pause()
+        await self.press(*keys)
 
     async def talks_to(self, name: str) -> None:
         """Go to a conversation."""
