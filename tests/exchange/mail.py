@@ -82,7 +82,6 @@ class Mail:
             (member,) = self.store.apply([AddMember(name.decode(), "", self.now)])
             assert isinstance(member, Member)
             self.members[name] = member
-        self.exchange.know(list(self.members.values()))
 
     def settle(self) -> None:
         """Do what the exchange wishes until it wishes nothing."""

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.exchange.mail import Mail, message, taken, told
+from tests.exchange.mail import Mail, message, reason, taken, told
 from tests.exchange.network import inside
 from twotick.exchange import Limits
-from twotick.store import AddMember, Member, RemoveMember
+from twotick.store import AddMember, FindMember, FindMembers, Member, RemoveMember, StoreError
 from twotick.wire import (
     HEADER_INCOMPLETE,
     Parser,
@@ -389,7 +389,7 @@ def test_a_guest_is_answered_when_the_recipient_is_removed_behind_the_servers_ba
     sending, _ = mail.classic(b"gus")
     sending.write(send(b"bob", b"hi"))
     mail.store.apply([RemoveMember("bob", 0.0)])
-    mail.exchange.know([])
+    mail.exchange.members_changed()
     mail.settle()
     assert bob.closed
     mail.advance(31)
@@ -420,7 +420,7 @@ def test_a_guest_who_has_the_name_of_a_new_member_is_turned_out(extended: bool, 
     assert isinstance(alice, Member)
     mail.members[b"alice"] = alice
     if how == "is added":
-        mail.exchange.know(list(mail.members.values()))
+        mail.exchange.members_changed()
         mail.settle()
     member = mail.device(b"alice", window=9)
     assert all(line.closed for line in guest)
@@ -457,3 +457,85 @@ def test_nothing_is_read_past_a_question_that_waits() -> None:
     assert connection.paused
     answered(*mail.store.apply([devices]))
     assert not connection.paused
+
+
+# Members who are not connected are only in the store
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_guest_cannot_have_a_name_while_the_store_cannot_be_asked_whose_it_is(extended: bool) -> None:
+    """Rules 10.1 and 9.9: a classic client can only be told 100; an extended one is told to come back."""
+    mail = Mail(b"bob")
+    mail.answers[FindMember] = lambda _: StoreError("the disk is full")
+    line = mail.line()
+    asked = register(Side.DUPLEX if extended else Side.SENDING, b"gus")
+    assert told(line.write(asked)) == [
+        ("ERROR", 107, "", 0, "the server cannot look it up now: the disk is full")
+        if extended
+        else ("ERROR", 100, "", 0)
+    ]
+    assert line.closed is extended
+    del mail.answers[FindMember]
+    again = mail.line() if extended else line
+    ((head, _),) = again.write(asked)
+    assert head.verb is Verb.REGISTERED
+
+
+def test_what_a_guest_sends_behind_its_register_waits_for_the_answer() -> None:
+    """Rule 4.4: the client need not wait, whatever the server has to look up."""
+    mail = Mail(b"bob")
+    bob = mail.device(b"bob")
+    line = mail.line()
+    got = told(
+        line.write(register(Side.DUPLEX, b"ann") + message(b"bob", b"hi", b"m1") + message(b"bob", b"ho", b"m2"))
+    )
+    assert [each[0] for each in got] == ["REGISTERED", "ACCEPTED", "ACCEPTED"]
+    assert told(bob.read()) == [("FORWARD", "ann", "m1", 1, "hi")]
+
+
+def test_a_guest_who_leaves_before_the_name_was_looked_up_does_not_have_it() -> None:
+    mail = Mail(b"bob")
+    line = mail.line()
+    mail.exchange.take(line.connection, Parser(mail.heads).feed(register(Side.DUPLEX, b"ann")))
+    line.cut()
+    assert line.read() == []
+    assert mail.guest(b"ann")
+
+
+def test_of_two_guests_who_ask_for_one_name_at_once_the_first_has_it() -> None:
+    """Rule 4.4."""
+    mail = Mail(b"bob")
+    lines = mail.line(), mail.line()
+    for line in lines:
+        mail.exchange.take(line.connection, Parser(mail.heads).feed(register(Side.DUPLEX, b"ann")))
+    mail.settle()
+    assert [told(line.read())[0][:2] for line in lines] == [("REGISTERED", "ann"), ("ERROR", 100)]
+
+
+def test_a_name_that_is_nobodys_is_not_connected() -> None:
+    """Rule 9.5: whether it is looked up in the store or cannot be a name at all."""
+    mail = Mail(b"alice", b"bob")
+    alice, ann = mail.device(b"alice"), mail.guest(b"ann")
+    for sender in (alice, ann):
+        for recipient in (b"nobody", b"Carol", b"a.b"):
+            assert reason(sender.write(message(recipient, b"hi", b"m1"))) == f"{recipient.decode()} is not connected"
+        ((head, _),) = sender.write(message(b"BOB", b"hi", b"m1"))
+        assert (head.verb, head.name) == (Verb.ACCEPTED, b"BOB")
+
+
+def test_who_has_become_a_member_is_asked_again_if_the_store_failed() -> None:
+    """Rule 10.1."""
+    mail = Mail(b"bob")
+    guest, bob = mail.guest(b"alice"), mail.device(b"bob")
+    mail.store.apply([AddMember("alice", "", 0.0), RemoveMember("bob", 0.0)])
+    mail.answers[FindMembers] = lambda _: StoreError("the disk is full")
+    mail.exchange.members_changed()
+    mail.settle()
+    assert not guest.closed
+    assert not bob.closed
+    del mail.answers[FindMembers]
+    mail.advance(0.25)
+    assert told(guest.read()) == [("ERROR", 108, "", 0, "the name is a member's now")]
+    assert told(bob.read()) == [("ERROR", 108, "", 0, "the member was removed")]
+    assert guest.closed
+    assert bob.closed

@@ -429,7 +429,7 @@ def test_who_is_removed_from_the_server_is_gone_for_those_who_saw_it(tmp_path: P
     for line in (alice, bob, carol, dave):
         changes(mail, line)
     mail.store.apply([RemoveMember("bob", mail.now)])
-    mail.exchange.know([member for name, member in mail.members.items() if name != b"bob"])
+    mail.exchange.members_changed()
     mail.settle()
     assert bob.closed
     mail.advance(0.25)

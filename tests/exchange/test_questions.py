@@ -296,7 +296,7 @@ def test_a_member_who_was_removed_is_answered_and_sees_nothing(question: bytes) 
     mail.advance(0.25)
     mail.advance(0.25)
     assert [head for head, _ in bob.read() if head.verb in (Verb.STATUS, Verb.TYPING)] == []
-    mail.exchange.know([mail.members[b"bob"]])
+    mail.exchange.members_changed()
     mail.settle()
     assert alice.closed
     mail.advance(0.25)

@@ -136,6 +136,17 @@ def test_a_message_to_nobody_is_delivered_at_once(asker: Asker):
     assert asker.send("dan", to="ALL").effects.guests[0][1] is MessageState.DELIVERED
 
 
+def test_the_store_finds_the_member_whose_name_the_recipient_is(asker: Asker):
+    """As for a message to somebody who is not connected."""
+    message = asker.append("alice", "bob", id=b"m1")
+    message.members, message.recipient = (), b"BOB"
+    sent = asker.ask(message)
+    assert isinstance(sent, Appended)
+    assert [(entry.member, entry.peer) for entry in sent.effects.entries] == [(1, b"BOB"), (2, b"alice")]
+    message.recipient, message.id = b"Nobody", b"m2"
+    assert asker.refusal(message) == "Nobody is not connected"
+
+
 def test_a_full_mailbox_refuses_and_leaves_no_trace(new_asker: AskerMaker):
     asker = new_asker(StoreLimits(mailbox_entries=2, mailbox_bytes=100))
     asker.add("alice", "bob", "carol")

@@ -7,7 +7,7 @@ file does, and these are all the ways:
                         guest registered on both sides
     REGISTERING ---------------------------------------> CLASSIC_SENDING, CLASSIC_RECEIVING or GUEST
         |   ^
-        |   | not authenticated          authenticated
+        |   | looked up, or not authenticated      authenticated
         +-> WAITING ---------------------------------> MEMBER_SENDING or MEMBER_DEVICE
                                                              |   ^
                                                     question |   | answered
@@ -45,7 +45,7 @@ from twotick.exchange.questions import QUESTIONS, QUESTIONS_OF_SENDERS, Question
 from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.stored import reason_of
-from twotick.store import Member, OpenDevice, OpenedDevice, Refusal, StoreError
+from twotick.store import FindMember, FindMembers, Member, OpenDevice, OpenedDevice, Refusal, StoreError
 from twotick.wire import (
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
@@ -94,6 +94,7 @@ class Connections:
 
     Attributes:
         logins: the connections whose user has to be authenticated, each with its REGISTER.
+        must_check_members: whether `check_members` has failed, and must be called again.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class Connections:
         self._guest_messages = guest_messages
         self._handlers = self._table()
         self.logins: list[tuple[Connection, Head]] = []
+        self.must_check_members = False
 
     def _table(self) -> dict[Stage, dict[Verb, Handler]]:
         """Return the handler of each verb in each stage."""
@@ -265,7 +267,24 @@ class Connections:
                 self._output.write(connection, error(_UNAVAILABLE, reason=b"the server stops"))
             self._close(connection)
 
-    def turn_out(self, key: bytes) -> None:
+    def check_members(self) -> None:
+        """Find out who was added as a member or removed, since another process has changed the store (rule 10.1)."""
+        names = tuple(name.decode("ascii") for name in self._guests.names())
+        numbers = tuple(self._members.by_number)
+        self.must_check_members = False
+        if names or numbers:
+            self._output.ask(FindMembers(names, numbers), partial(self._members_found, numbers))
+
+    def _members_found(self, numbers: tuple[int, ...], found: list[Member] | StoreError) -> None:
+        if isinstance(found, StoreError):
+            self.must_check_members = True
+            return
+        for number in set(numbers).difference(member.number for member in found):
+            self._members.end_all_of(number, b"the member was removed")
+        for member in found:
+            self._turn_out(member.name.lower().encode())
+
+    def _turn_out(self, key: bytes) -> None:
         """Close the connections of a guest whose name has become a member's (rule 10.1)."""
         for connection in self._guests.connections(key):
             if connection.extended:
@@ -324,10 +343,27 @@ class Connections:
             self._break_off(connection, _MALFORMED)
         elif b"authorization" in head.headers:
             self._log_in(connection, head, head.side)
-        elif self._members.find(head.key) is not None or not self._limits.guests:
+        elif head.key in self._members.by_name or not self._limits.guests:
             self._refuse(connection, MALFORMED_USERNAME)
+        elif self._members.exist:
+            self._wait(connection)
+            request = FindMember(head.name.decode("ascii"))
+            self._output.ask(request, partial(self._owner_found, connection, head, head.side))
         else:
             self._register_guest(connection, head, head.side)
+
+    def _owner_found(self, connection: Connection, head: Head, side: Side, owner: Member | StoreError | None) -> None:
+        """Register a guest if no member owns the name that it asks for (rule 10.1)."""
+        if isinstance(owner, StoreError) and side is Side.DUPLEX:
+            self.not_authenticated(connection, _UNAVAILABLE, f"the server cannot look it up now: {owner}")
+            return
+        self._go_on(connection, Stage.REGISTERING)
+        if connection.closing:
+            return
+        if owner is None:
+            self._register_guest(connection, head, side)
+        else:  # also if the store failed: a classic client can only be told that it cannot have the name now
+            self._refuse(connection, MALFORMED_USERNAME)
 
     def _window(self, head: Head) -> int | None:
         """Return the window that a REGISTER is granted (section 6): None if it asks for none, 0 if it is malformed."""
@@ -385,9 +421,8 @@ class Connections:
         """Register a connection for a member; the arguments are those of `Exchange.authenticated`."""
         if connection.closing:
             return
-        self._members.add(member)
         key = member.name.lower().encode()
-        self.turn_out(key)
+        self._turn_out(key)
         device = MemberDevice(member.number, key, name.encode())
         resume = int(seq) if _NUMBER.fullmatch(seq := head.headers.get(b"seq", b"")) else 0
         if head.side is Side.DUPLEX:

@@ -78,7 +78,7 @@ class Exchange:
         guests = Guests()
         relay = Relay(limits, now, output)
         presence = PresenceTracker(output, clock)
-        members = ConnectedMembers(output, clock, effects, presence)
+        members = ConnectedMembers(output, clock, effects, presence, exist=new_token is not None)
         sent_messages = SentMessages(output, members)
         guest_messages = GuestMessages(output, relay)
         feeds = Feeds(output, clock, members=members, effects=effects, sent_messages=sent_messages)
@@ -173,17 +173,16 @@ class Exchange:
         self._feeds.tick()
         self._sent_messages.tick()
         self._presence.tick()
-        if self._members and now >= self._next_expiry:
+        if self._connections.must_check_members:
+            self._connections.check_members()
+        if self._members.exist and now >= self._next_expiry:
             self._next_expiry = now + _EXPIRY
             self._effects.ask(Expire(self._clock()))
         self._guest_messages.tick(now)
 
-    def know(self, members: list[Member]) -> None:
-        """These, and no others, are the members; a guest who has the name of one has it no longer (rule 10.1)."""
-        self._members.know(members)
-        for key in self._guests.names():
-            if self._members.find(key) is not None:
-                self._connections.turn_out(key)
+    def members_changed(self) -> None:
+        """Handle that another process has changed the store, and may have added or removed members (rule 10.1)."""
+        self._connections.check_members()
 
     def authenticated(self, connection: Connection, head: Head, member: Member, device: str) -> None:
         """Register a connection for a member whose login is right.

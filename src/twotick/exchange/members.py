@@ -7,22 +7,29 @@ from twotick.exchange.connection import Connection, DeviceFeed, MemberDevice
 from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
-from twotick.store import Acknowledge, Member, OpenedDevice
+from twotick.store import Acknowledge, OpenedDevice
 from twotick.wire import error
 
 
 class ConnectedMember:
     """A member with at least one connection.
 
+    Args:
+        number: the store's number of the member.
+        key: the member's name in lower case.
+
     Attributes:
+        number, key: see above.
         last: the number of the last entry of the member's log, as far as the exchange knows.
         feeds: the feeds of the member's connected devices, at most one for each device.
         senders: the connections that only send.
     """
 
-    __slots__ = ("feeds", "last", "senders")
+    __slots__ = ("feeds", "key", "last", "number", "senders")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int, key: bytes) -> None:
+        self.number = number
+        self.key = key
         self.last = 0
         # These are lists because most members have one connection, and an empty set takes 200 bytes.
         self.feeds: list[DeviceFeed] = []
@@ -44,48 +51,34 @@ class ConnectedMembers:
         clock: returns the time of day, in seconds since 1970.
         effects: takes what devices acknowledge.
         presence: is told when a device goes.
+        exist: whether the server has members, so that there is a store to ask about the others.
 
     Attributes:
+        exist: see above.
         by_number: the members who are connected, by the store's numbers.
+        by_name: the same, by name in lower case.
     """
 
     def __init__(
-        self, output: Output, clock: Callable[[], float], effects: EffectsPublisher, presence: PresenceTracker
+        self,
+        output: Output,
+        clock: Callable[[], float],
+        effects: EffectsPublisher,
+        presence: PresenceTracker,
+        *,
+        exist: bool,
     ) -> None:
         self._output = output
         self._clock = clock
         self._effects = effects
         self._presence = presence
-        self._known: dict[bytes, Member] = {}
+        self.exist = exist
         self.by_number: dict[int, ConnectedMember] = {}
-
-    def know(self, members: list[Member]) -> None:
-        """These, and no others, are the members."""
-        self._known = {member.name.lower().encode(): member for member in members}
-        numbers = {member.number for member in members}
-        for connection in self.connections():
-            if connection.device is not None and connection.device.member not in numbers:
-                self.end(connection, b"the member was removed")
-
-    def add(self, member: Member) -> None:
-        """There is one more member."""
-        self._known[member.name.lower().encode()] = member
-
-    def __bool__(self) -> bool:
-        return bool(self._known)
-
-    def find(self, key: bytes) -> Member | None:
-        """The member who owns a name, given in lower case."""
-        return self._known.get(key)
+        self.by_name: dict[bytes, ConnectedMember] = {}
 
     def listening(self) -> list[int]:
         """Return the members with a device that is connected."""
         return [number for number, member in self.by_number.items() if member.feeds]
-
-    def listens(self, member: int) -> bool:
-        """Return whether a device of the member is connected."""
-        connected = self.by_number.get(member)
-        return connected is not None and bool(connected.feeds)
 
     def connections(self) -> list[Connection]:
         """Return all connections of members."""
@@ -106,7 +99,10 @@ class ConnectedMembers:
         member = self.by_number.get(device.member)
         if member is not None and opened is not None and (older := member.feed(device.name)):
             self.end(older.connection, b"the device has connected again")
-        member = self.by_number.setdefault(device.member, ConnectedMember())
+            member = self.by_number.get(device.member)  # it is gone if that was its only connection
+        if member is None:
+            member = ConnectedMember(device.member, device.key)
+            self.by_number[member.number] = self.by_name[member.key] = member
         connection.device = device
         if opened is None:
             member.senders.append(connection)
@@ -130,7 +126,8 @@ class ConnectedMembers:
             member.feeds.remove(device.feed)
             self._presence.leave(connection, device)
         if not member.feeds and not member.senders:
-            del self.by_number[device.member]
+            del self.by_number[member.number]
+            del self.by_name[member.key]
 
     def end(self, connection: Connection, reason: bytes, code: int = 108) -> None:
         """Close a connection of a member, with an ERROR that says why (rule 9.9)."""
@@ -145,6 +142,13 @@ class ConnectedMembers:
             self._effects.ask(Acknowledge(device.member, device.name, feed.acknowledged, self._clock()))
             feed.acknowledged = 0
             feed.urgent = False
+
+    def end_all_of(self, number: int, reason: bytes) -> None:
+        """Close all connections of a member, with an ERROR that says why."""
+        member = self.by_number.get(number)
+        if member is not None:
+            for connection in [*member.senders, *(feed.connection for feed in member.feeds)]:
+                self.end(connection, reason)
 
     # Devices (rule 10.8)
 

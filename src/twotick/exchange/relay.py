@@ -287,6 +287,8 @@ class Relay:
             return
         if answers_others(connection) or not (self.draining or self.is_full(connection, 2)):
             connection.paused = False
+            if not (connection.held or connection.extended or connection.finished):
+                connection.held = None  # so an idle connection does not keep an empty dict
             self._output.changed.append(connection)
 
     def is_full(self, sender: Connection, divisor: int = 1) -> bool:

@@ -15,7 +15,7 @@ from twotick.exchange.members import ConnectedMembers
 from twotick.exchange.output import Output
 from twotick.exchange.relay import FULL, STOPPING, Relay
 from twotick.exchange.stored import StoredMessages
-from twotick.wire import Frame, Head, Verb, is_room
+from twotick.wire import Frame, Head, Verb, is_name, is_room
 
 _SEND: Final = Verb.SEND
 
@@ -143,14 +143,14 @@ class Router:
         else:
             self._relay.deliver(receiver, (sender, head, number, self._relay.deadline, None), body)
 
-    # Everything but a classic receiver
+    # To anyone but a classic receiver
 
     def _send_elsewhere(self, sender: Connection, number: int, head: Head, body: bytes) -> None:
-        member = self._members.find(head.key)
+        member = self._members.by_name.get(head.key)
         guest = self._guests.duplex.get(head.key)
         if head.key == b"all":
             self._send_to_all(sender, number, head, body)
-        elif member is not None and (sender.extended or self._members.listens(member.number)):
+        elif member is not None and (sender.extended or member.feeds):
             self._stored.store(sender, number, head, body, members=(member.number,))
         elif guest is not None and sender.device is not None:
             self._stored.store(sender, number, head, body, guests=[guest])
@@ -158,6 +158,8 @@ class Router:
             self._relay.deliver(guest, (sender, head, number, self._relay.deadline, None), body)
         elif head.name.startswith(b"#"):
             self._send_to_room(sender, number, head, body)
+        elif sender.extended and self._members.exist and is_name(head.name):
+            self._stored.store(sender, number, head, body)  # the store knows whether a member has that name
         else:
             self._relay.reply(sender, number, head, f"{head.name.decode('ascii', 'replace')} is not connected")
 

@@ -3,32 +3,29 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
 
 from twotick.server.logs import log
 from twotick.server.storage import Storage
-from twotick.store import ListMembers, Member, Prune, StoreError
+from twotick.store import Prune, StoreError
 
 _LOOK_FOR_CHANGES = 1.0
-"""Seconds between looks whether another process has changed the members."""
+"""Seconds between looks whether another process has changed the database, for example its members."""
 
 _PRUNE = 3600.0
 """Seconds between looks for messages that are too old (rule 11.13)."""
 
 
 class PeriodicJobs:
-    """Prunes old messages, and notices when another process has changed the members.
+    """Prunes old messages, and looks whether another process has changed the database.
 
     Args:
         storage: the store.
         retention: the seconds after which messages that every device has are removed.
-        on_members: called with all members when they may have changed.
     """
 
-    def __init__(self, storage: Storage, retention: float, on_members: Callable[[list[Member]], None]) -> None:
+    def __init__(self, storage: Storage, retention: float) -> None:
         self._storage = storage
         self._retention = retention
-        self._on_members = on_members
         self._loop = asyncio.get_running_loop()
         self._next_look = 0.0
         self._next_prune = 0.0
@@ -41,14 +38,6 @@ class PeriodicJobs:
         if now >= self._next_prune:
             self._next_prune = math.inf
             self._storage.submit([(Prune(time.time(), self._retention), self._pruned)])
-
-    def changed(self) -> None:
-        """Another process has changed the database: read the members again."""
-        self._storage.submit([(ListMembers(), self._know)])
-
-    def _know(self, members: list[Member] | StoreError) -> None:
-        if not isinstance(members, StoreError):  # a store that fails is reported to each connection that needs it
-            self._on_members(members)
 
     def _pruned(self, more: bool | StoreError) -> None:
         if isinstance(more, StoreError):

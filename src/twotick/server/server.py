@@ -23,7 +23,7 @@ from twotick.server.logs import log
 from twotick.server.options import RETENTION, ServerLimits
 from twotick.server.secrets import new_token, token_digest
 from twotick.server.storage import Storage
-from twotick.store import ListMembers, Store
+from twotick.store import Store
 from twotick.wire import HeadCache
 
 _TICK = 0.25
@@ -69,12 +69,12 @@ class Server:
         self._timer: asyncio.TimerHandle | None = None
         self._flushed: asyncio.Event | None = None
         self._turned_away = 0
-        self.exchange = Exchange(limits.exchange, self._loop.time(), new_token=_new_token)
+        self.exchange = Exchange(limits.exchange, self._loop.time(), new_token=None if store is None else _new_token)
         self._storage = None
         self._jobs = None
         if store is not None:
             self._storage = Storage(store, self.flush_soon, self._store_changed)
-            self._jobs = PeriodicJobs(self._storage, retention, self.exchange.know)
+            self._jobs = PeriodicJobs(self._storage, retention)
         authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
         self._logins = Logins(self.exchange, authenticator, self.flush_soon)
         self.heads = HeadCache(limits.max_body)
@@ -94,8 +94,6 @@ class Server:
         Raises:
             OSError: the server cannot listen there.
         """
-        if self._storage is not None and not self._listeners:
-            self.exchange.know(await self._storage.ask(ListMembers()))  # before a guest can ask for one of their names
         listener = await self._loop.create_server(lambda: SocketConnection(self), host, port, backlog=4096, ssl=tls)
         self._listeners.append(listener)
         if self._timer is None:
@@ -126,8 +124,8 @@ class Server:
             await self._storage.close()
 
     def _store_changed(self) -> None:
-        if self._jobs is not None:
-            self._jobs.changed()
+        self.exchange.members_changed()
+        self.flush_soon()
 
     @property
     def _asking(self) -> bool:

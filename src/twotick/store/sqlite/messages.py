@@ -100,6 +100,8 @@ class MessageRepository:
         if request.recipient[:1] == b"#":
             room = rooms.known(None if sender is None else self._rooms.find(request.recipient), sender or 0)
             members = room.others(sender or 0)
+        elif not members and not request.live and request.recipient.lower() != b"all":
+            members = [self._find_recipient(request.recipient)]
         target: Target | None = None
         if request.action is not _PLAIN:
             rooms.check_action(request)
@@ -235,6 +237,18 @@ class MessageRepository:
             raise NotAllowed(to.reason)
         to.waiting = waiting
         return to
+
+    def _find_recipient(self, name: bytes) -> int:
+        """Return the number of the member to whom a message is addressed.
+
+        Raises:
+            NotAllowed: there is no such member.
+        """
+        text = name.decode(errors="replace")
+        row = self._logs.execute("SELECT number FROM member WHERE folded = ?", (text.lower(),)).fetchone()
+        if row is None:
+            raise NotAllowed(f"{text} is not connected")
+        return row[0]
 
     def _known(self, sender: int, request: Append) -> Duplicate | None:
         """The message that the member has sent with this Id, if there is one."""
