@@ -2,6 +2,7 @@
 
 import io
 import re
+from itertools import groupby
 from pathlib import Path
 
 import pyte
@@ -13,7 +14,7 @@ from rich.text import Text
 from tests.ui.terminal import terminal
 
 PICTURE = Path(__file__).parents[2] / "docs" / "demo.svg"
-COLUMNS = 80
+COLUMNS = 84
 COLOURS = {"default": None, "brown": "yellow"}
 """Colours for which pyte has other names."""
 
@@ -37,9 +38,9 @@ def styled(output: str) -> Text:
     pyte.Stream(screen).feed(output)
     text = Text("$ make demo\n")
     for row in range(screen.cursor.y):
-        for column in range(COLUMNS):
-            cell = screen.buffer[row][column]
-            text.append(cell.data, Style(color=COLOURS.get(cell.fg, cell.fg), bold=cell.bold))
+        cells = [screen.buffer[row][column] for column in range(COLUMNS)]
+        for (colour, bold), alike in groupby(cells, lambda cell: (cell.fg, cell.bold)):
+            text.append("".join(cell.data for cell in alike), Style(color=COLOURS.get(colour, colour), bold=bold))
         text.append("\n")
     text.rstrip()
     return text
