@@ -8,10 +8,10 @@ takes one frame after the other:
    other head is read by its rules, which are in `heads.py`.
 3. Take the body, as many bytes as the head says.
 
-Heads that follow each other in one read are often of the same length, so the parser first looks up as many bytes as the
-last head had, and searches for the end only if that is no known head. This takes a third off the cost of a frame. It
-cannot go wrong: the bytes in the dictionary end in a blank line and have none before it, so whatever begins with them
-has that head.
+Heads that follow each other on a connection are often of the same length, so the parser first looks up as many bytes as
+the last head had, and searches for the end only if that is no known head. This takes a third off the cost of a frame.
+It cannot go wrong: the bytes in the dictionary end in a blank line and have none before it, so whatever begins with
+them has that head.
 
 Rule 2.5 allows other spellings: blank lines that contain spaces or a carriage return, and blanks between frames. The
 parser looks for them where two line feeds are not found, or where the lines before them make no head. That is safe
@@ -86,13 +86,14 @@ class Parser:
         cache: reads the heads, and holds the limit on bodies; shared with other parsers.
     """
 
-    __slots__ = ("_begun", "_body", "_broken", "_cache")
+    __slots__ = ("_begun", "_body", "_broken", "_cache", "_length")
 
     def __init__(self, cache: HeadCache) -> None:
         self._cache = cache
         self._begun = b""  # the bytes of a head that has not arrived whole
         self._body: _Body | None = None
         self._broken = False
+        self._length = 0  # of the last head, in bytes with its blank line
 
     @property
     def partial(self) -> bool:
@@ -120,18 +121,17 @@ class Parser:
             self._begun = b""
         find = data.find
         known = self._cache.heads.get
-        read = self._cache.read
         size = len(data)
-        length = 0  # of the head before
+        length = self._length
         while position < size:
             start = position + length
             head = known(data[position:start])
             if head is None or start > size:
                 end = find(b"\n\n", position, position + _SHORT_HEAD)
                 text = data[position : end + 2] if end >= 0 else b""
-                length = len(text)
+                length = self._length = len(text)
                 start = position + length
-                head = known(text) or read(text)
+                head = known(text) or self._cache.read(text)
                 if head.verb is _MALFORMED:
                     head, start = self._read_other_spelling(data, position)
                 if head is None:
