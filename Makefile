@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3
 BIN := .venv/bin
 
 # Tests often wait, so three processes are quicker than two even on two cores.
-PYTEST := $(BIN)/pytest -n 3
+PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 
 QUICK := tests/wire tests/exchange tests/store tests/client
 COVERED := wire exchange store

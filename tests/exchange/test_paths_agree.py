@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.examples import examples
 from tests.exchange.network import End, Network, inside
 from twotick.exchange import Limits
 from twotick.exchange.connection import SETTLED, Broadcast, Pending
@@ -216,7 +215,6 @@ class BothWays(RuleBasedStateMachine):
         assert self.fast.leave() == self.general.leave() == {}
 
 
-BothWays.TestCase.settings = examples(2)
 TestBothWays = BothWays.TestCase
 
 
