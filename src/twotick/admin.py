@@ -155,7 +155,7 @@ def check_free(store: Store, name: str) -> None:
     _check_name(name)
     member = store.ask(FindMember(name))
     if member is not None:
-        raise AdminError(f"{member.name} is a member already")
+        raise AdminError(f"{member.name} is already a member")
 
 
 def add(store: Store, name: str, password: bytes) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from tests.cli.commands import Started, environment, run, started
 from tests.sockets import PATIENCE, Peer, patiently
+from twotick import admin
+from twotick.store import StoreLimits
 from twotick.wire import MALFORMED_USERNAME, Side, register
 
 PASSWORD = "correct horse"
 
 
 class Operator:
-    """Gives commands about one data folder.
+    """An operator who runs commands on one data folder.
 
     Attributes:
         data: the folder.
@@ -34,23 +36,30 @@ class Operator:
         return run(*arguments, stdin=stdin, env=self.environment)
 
     def do(self, *arguments: str, stdin: bytes = b"") -> str:
-        """Run a command that must succeed in silence; returns its output."""
+        """Run a command that must succeed without a word on standard error; return its output."""
         ended = self.run(*arguments, stdin=stdin)
         assert (ended.returncode, ended.stderr) == (0, ""), ended
         return ended.stdout
 
+    def prepare(self, *names: str) -> None:
+        """Make a database with these members, without running a command for each."""
+        with admin.opened(admin.DataFolder(self.data), StoreLimits(), create=True) as store:
+            for name in names:
+                admin.add(store, name, PASSWORD.encode())
+
     def add(self, name: str, password: str = PASSWORD) -> None:
+        """Add a member with `twotick user add`, which prints nothing."""
         assert self.do("user", "add", name, stdin=password.encode() + b"\n") == ""
 
     @contextmanager
     def serving(self, *options: str) -> Generator[tuple[Started, tuple[str, int]]]:
-        """A server with this data, and where it listens."""
+        """Run a server with this data; yield it and its address."""
         with started("serve", "--port", "0", *options, env=self.environment) as server:
             yield server, address(server.line().removeprefix("listening on "))
 
 
 class Person(Operator):
-    """Somebody with a home of their own, who gives commands to a server that runs."""
+    """A user with a home folder of their own, who runs commands against a running server."""
 
     def __init__(self, home: Path, server: tuple[str, int]) -> None:
         super().__init__(home / "data", SERVER=f"{server[0]}:{server[1]}", KEYRING="no")
@@ -63,7 +72,7 @@ class Person(Operator):
 
     @property
     def variables(self) -> dict[str, str]:
-        """What is different in this environment."""
+        """The variables that this environment sets."""
         return {
             name: value for name, value in self.environment.items() if name == "HOME" or name.startswith("TWOTICK_")
         }
@@ -74,10 +83,9 @@ class Person(Operator):
 
 @contextmanager
 def people(folder: Path, *names: str) -> Generator[list[Person]]:
-    """Members of a server that runs, each logged in on a device called desk."""
+    """Run a server with members, each logged in on a device called desk."""
     operator = Operator(folder / "server")
-    for name in names:
-        operator.add(name)
+    operator.prepare(*names)
     with operator.serving() as (_, where):
         found = [Person(folder / name, where) for name in names]
         for person, name in zip(found, names, strict=True):
@@ -106,7 +114,7 @@ def log_in(
     sign_up: str | None = None,
     context: ssl.SSLContext | None = None,
 ) -> tuple[Peer, str]:
-    """A member's connection, and the start line of the answer."""
+    """Connect as a member; return the connection and the start line of the answer."""
     peer = Peer(server, "127.0.0.1")
     if context is not None:
         peer.socket = context.wrap_socket(peer.socket)
@@ -116,7 +124,7 @@ def log_in(
 
 
 def answer(peer: Peer) -> str:
-    """The next frame, which has no body."""
+    """Return the next frame, which has no body."""
     found = b""
     while not found.endswith(b"\n\n"):
         byte = peer.read(1)
@@ -126,7 +134,7 @@ def answer(peer: Peer) -> str:
 
 
 def outcome(server: tuple[str, int], name: str, authorization: bytes, *, sign_up: str | None = None) -> str:
-    """The start line of the answer to a member who then leaves."""
+    """Return the start line of the answer to a member who then disconnects."""
     peer, line = log_in(server, name, authorization, sign_up=sign_up)
     peer.close()
     return line

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import started
+from tests.cli.commands import run, started
 from tests.cli.operating import PASSWORD, Operator, Person
 
 
@@ -16,8 +16,7 @@ def lines(output: str) -> list[dict[str, object]]:
 def test_a_member_sends_listens_and_looks_back(tmp_path: Path) -> None:
     """The life of two members with a device each, from login to logout."""
     operator = Operator(tmp_path / "data")
-    operator.add("alice")
-    operator.add("bob")
+    operator.prepare("alice", "bob")
     with operator.serving() as (_, where):
         alice, bob = Person(tmp_path / "a", where), Person(tmp_path / "b", where)
         wrong = alice.run("login", f"alice@{alice.server}", stdin=b"not this one\n")
@@ -59,8 +58,7 @@ def test_a_member_sends_listens_and_looks_back(tmp_path: Path) -> None:
 def test_a_member_chats_through_a_pipe_on_two_devices(tmp_path: Path) -> None:
     """One tick when it is stored, two when it is there; a copy of one's own on the other device."""
     operator = Operator(tmp_path / "data")
-    operator.add("alice")
-    operator.add("bob")
+    operator.prepare("alice", "bob")
     with operator.serving() as (_, where):
         laptop, phone, bob = (Person(tmp_path / name, where) for name in ("l", "p", "b"))
         laptop.log_in("alice", "laptop")
@@ -103,3 +101,16 @@ def test_an_account_that_makes_no_sense(account: str, tmp_path: Path) -> None:
     ended = person.run("login", account, stdin=b"password\n")
     assert ended.returncode == 64
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("time", ["2026-05-01", "2026-05-01 14:30", "2026-05-01T14:30:00"])
+def test_a_time_is_written_as_people_write_it(time: str) -> None:
+    ended = run("history", "--since", time)
+    assert (ended.returncode, ended.stdout) == (69, "")
+    assert ended.stderr.startswith("twotick: not logged in on ")
+
+
+def test_what_is_not_a_time_is_refused() -> None:
+    ended = run("history", "--since", "yesterday")
+    assert (ended.returncode, ended.stdout) == (64, "")
+    assert "'yesterday' is not a time: write 2026-05-01 or '2026-05-01 14:30'" in ended.stderr

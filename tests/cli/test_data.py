@@ -19,8 +19,7 @@ from twotick.store import AddMember, Append, Fetched, History, Member, SqliteSto
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with alice and bob."""
     operator = Operator(tmp_path_factory.mktemp("made") / "data")
-    operator.add("alice")
-    operator.add("bob")
+    operator.prepare("alice", "bob")
     return operator.data
 
 

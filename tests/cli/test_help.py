@@ -5,9 +5,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.commands import run
 from twotick import __version__
+from twotick.cli import twotick
 from twotick.wire import parser
 
 COMMANDS = (
@@ -44,9 +46,9 @@ REPORT_COMMANDS = ("list", "close", "user")
     ],
 )
 def test_help_fits_one_screen(command: str) -> None:
-    ended = run(*command.split(), "--help")
+    ended = CliRunner().invoke(twotick, [*command.split(), "--help"], prog_name="twotick")
     lines = ended.stdout.splitlines()
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (ended.exit_code, ended.stderr) == (0, "")
     assert lines[0].startswith(f"Usage: twotick {command}".rstrip())
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80

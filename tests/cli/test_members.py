@@ -118,7 +118,7 @@ def test_an_invitation_that_the_server_would_not_take_comes_with_a_word(operator
         (["user", "add", "al ice"], PASSWORD, 64, "'al ice' cannot be a name: "),
         (["user", "add", "SEND"], PASSWORD, 64, "'SEND' cannot be a name: "),
         (["user", "add", "\x1b[2J"], PASSWORD, 64, r"'\\x1b\[2J' cannot be a name: "),
-        (["user", "add", "ALICE"], PASSWORD, 65, "alice is a member already"),
+        (["user", "add", "ALICE"], PASSWORD, 65, "alice is already a member"),
         (["user", "add", "bob"], "", 64, "no password was given"),
         (["user", "add", "bob"], "seven77", 64, "the password is too short: "),
         (["user", "add", "bob"], "x" * 257, 64, "the password is too long: "),
@@ -188,7 +188,7 @@ def typing(operator: Operator, *passwords: str) -> tuple[str, int | None]:
 
 def test_a_password_is_typed_twice_and_not_seen(operator: Operator) -> None:
     screen, status = typing(operator, "battery staple\n", "battery staple\n")
-    assert (screen.split(), status) == (["Password:", "The", "same", "again:"], 0)
+    assert (screen.split(), status) == (["Password:", "Repeat", "the", "password:"], 0)
     with operator.serving() as (_, server):
         assert outcome(server, "bob", basic("bob", "battery staple")) == "REGISTERED DUPLEX bob"
 

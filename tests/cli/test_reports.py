@@ -111,5 +111,5 @@ def test_what_is_no_report_is_refused(operator: Operator, number: str, status: i
 
 def test_without_reports_nothing_is_printed(tmp_path: Path) -> None:
     operator = Operator(tmp_path / "data")
-    operator.add("alice")
+    operator.prepare("alice")
     assert operator.do("report", "list") == ""

@@ -80,7 +80,7 @@ def test_a_log_that_cannot_be_written_stops_nothing() -> None:
 
 def test_no_secret_and_no_message_is_seen_from_outside(tmp_path: Path) -> None:
     operator = Operator(tmp_path / "data")
-    operator.add("alice")
+    operator.prepare("alice")
     token = operator.do("token", "alice", "laptop").removesuffix("\n")
     with operator.serving() as (server, where):
         for authorization, line in (

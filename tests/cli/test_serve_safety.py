@@ -122,7 +122,7 @@ def test_members_talk_over_tls_and_whoever_leaves_leaves_no_line(made: dict[str,
     operator = Operator(
         tmp_path / "data", TLS_PORT="0", **{name: made[name] for name in ("TLS_CERTIFICATE", "TLS_KEY")}
     )
-    operator.add("alice")
+    operator.prepare("alice")
     with started("serve", "--port", "0", env=operator.environment) as server:
         _, encrypted = listening(server, made)
         alice, line = log_in(encrypted, "alice", basic("alice", PASSWORD), context=trusting(made))

@@ -11,6 +11,22 @@ from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE, f
 if TYPE_CHECKING:
     from twotick.client.trust.tokens import Credential
 
+
+class _Time(click.ParamType[datetime]):
+    """A date, or a date and a time."""
+
+    name = "time"
+
+    def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Parse a time in ISO 8601; without an offset it is local."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"'{value}' is not a time: write 2026-05-01 or '2026-05-01 14:30'", param, ctx)
+
+
 _account_argument = click.argument("account", metavar="NAME@HOST[:PORT]", help="Your name and the server.")
 
 
@@ -67,9 +83,7 @@ def devices(*, revoke: str | None, as_json: bool, who: "Credential") -> None:
 
 @click.command
 @click.argument("peer", metavar="[PEER]", required=False, help="A user or a room ('#team') [all conversations].")
-@click.option(
-    "--since", type=click.DateTime(), metavar="TIME", help="Earliest time: 2026-05-01 or '2026-05-01 14:30:00'."
-)
+@click.option("--since", type=_Time(), metavar="TIME", help="Earliest time: 2026-05-01 or '2026-05-01 14:30'.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", default=50, help="Most messages to print [50].")
 @json_option
 @with_member
