@@ -14,7 +14,7 @@ from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
-from twotick.ui.app.session.base import ChatSession, SearchHit, SearchPage
+from twotick.ui.app.session.base import ChatSession, SearchHit, SearchResults
 from twotick.ui.app.session.permissions import Permission
 
 ALL = frozenset(Permission)
@@ -46,7 +46,7 @@ class Played(ChatSession):
         self.asked: list[tuple[Any, ...]] = []
         self.able = able
         self.refusal = ""
-        self.found: list[SearchPage] = []
+        self.found: list[SearchResults] = []
         self.its_past: list[LocalMessage] = []
         self.its_rooms: list[RoomListing] = []
         self.its_members: list[MemberListing] = []
@@ -135,7 +135,7 @@ class Played(ChatSession):
 
     async def search(
         self, query: str, conversation: LocalConversation | None = None, before: int | None = None
-    ) -> SearchPage:
+    ) -> SearchResults:
         self._note("search", query, conversation.name if conversation else None, before)
         return self.found.pop(0)
 

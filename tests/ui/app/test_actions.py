@@ -12,13 +12,14 @@ from tests.ui.app.people import Person, guest, person
 from tests.ui.app.stage import Played, on_stage
 from twotick.client import State
 from twotick.client.member.results import RecipientState
+from twotick.ui.app.actions.details import DetailsActions
 from twotick.ui.app.actions.table import Actions
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
 from twotick.ui.app.model.conversations import UserPresence
-from twotick.ui.app.model.messages import Attachment, RoomEvent, TransferProgress
+from twotick.ui.app.model.messages import Attachment, RoomNotice, TransferProgress
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.screens.main import MainScreen
-from twotick.ui.app.session.base import SearchHit, SearchPage
+from twotick.ui.app.session.base import SearchHit, SearchResults
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.message_list import MessageList
 
@@ -34,7 +35,7 @@ def session() -> Played:
     team.topic, team.members, team.role, team.access = "what we do", 3, "owner", "private"
     put(
         played.all,
-        message("", 2, peer="#team", outgoing=True, event=RoomEvent("created")),
+        message("", 2, peer="#team", outgoing=True, event=RoomNotice("created")),
         message("who comes?", 3, peer="#team", sender="bob", ident="t1"),
         message("I do", 4, peer="#team", outgoing=True, ident="t2", have=1, of=2),
     )
@@ -65,7 +66,8 @@ async def asks(alice: Person, session: Played, *what: Any) -> None:
 
 
 def test_all_that_can_be_done_is_there() -> None:
-    assert set(Actions(MainScreen(Played())).by_word) == {each.word for each in COMMANDS + ON_MESSAGES}
+    screen = MainScreen(Played())
+    assert set(Actions(screen, DetailsActions(screen)).by_word) == {each.word for each in COMMANDS + ON_MESSAGES}
     words = [each.word for each in COMMANDS + ON_MESSAGES]
     assert len(set(words)) == len(words)
     keys = [key for each in COMMANDS for key in each.keys.split(",") if key]
@@ -139,7 +141,7 @@ async def test_why_something_is_refused_is_said(alice: Person, session: Played) 
 
 
 async def test_an_invitation_is_taken_by_enter(alice: Person, session: Played) -> None:
-    put(session.all, message("", 9, event=RoomEvent("invited", "alice", room="#cellar")))
+    put(session.all, message("", 9, event=RoomNotice("invited", "alice", room="#cellar")))
     await alice.talks_to("bob")
     await alice.sees("bob invites you to #cellar: /join #cellar")
     await alice.press("escape", "enter")
@@ -510,8 +512,8 @@ async def test_it_is_searched_and_gone_to_what_was_found(alice: Person, session:
     team, bob = session.all.open("#team"), session.all.open("bob")
     other = message("oats from " + "long ago and " * 30 + "wild [b]oats[/b]", 0, peer="bob", ident="b0")
     session.found = [
-        SearchPage([SearchHit(team, team.messages[1]), SearchHit(bob, bob.messages[0]), SearchHit(bob, other)], 17),
-        SearchPage([], None),
+        SearchResults([SearchHit(team, team.messages[1]), SearchHit(bob, bob.messages[0]), SearchHit(bob, other)], 17),
+        SearchResults([], None),
     ]
     await alice.press("ctrl+f")
     await alice.sees("Search", "Only in #team")
@@ -533,7 +535,7 @@ async def test_what_is_too_old_to_be_loaded_is_shown_with_what_was_said_around_i
     session.its_past = [
         message(f"number {seq}", seq, peer="#team", sender="bob", ident=f"o{seq}") for seq in range(-60, 0)
     ]
-    session.found = [SearchPage([SearchHit(session.all.open("#team"), session.its_past[30])], None)]
+    session.found = [SearchResults([SearchHit(session.all.open("#team"), session.its_past[30])], None)]
     await alice.press("ctrl+f")
     await alice.type("number", "enter")
     await alice.sees("1 found.", "bob: number -31", "bob: number -29")
@@ -557,7 +559,7 @@ async def test_one_key_leads_back_to_the_newest_message(alice: Person, session: 
 
 
 async def test_it_is_searched_in_one_conversation(alice: Person, session: Played) -> None:
-    session.found = [SearchPage([], None), SearchPage([], None)]
+    session.found = [SearchResults([], None), SearchResults([], None)]
     await alice.type("/search wild oats", "enter")
     await asks(alice, session, "search", "wild oats", None, None)
     await alice.sees("No messages found.")
@@ -567,7 +569,7 @@ async def test_it_is_searched_in_one_conversation(alice: Person, session: Played
 
 async def test_a_search_that_is_refused_can_be_tried_again(alice: Person, session: Played) -> None:
     session.refusal = "it has no words"
-    session.found = [SearchPage([], None)]
+    session.found = [SearchResults([], None)]
     await alice.press("ctrl+f")
     await alice.type("*", "enter")
     await alice.sees("it has no words", "The search failed")
@@ -587,7 +589,7 @@ async def test_details_show_members_and_receipts(alice: Person, session: Played)
     await alice.press("escape")
     await alice.sees("\u2713 delivered to 1 of 2", "\u2713\u2713 bob            read", "carol          delivered")
     session.its_members.pop()
-    put(session.all, message("", 6, peer="#team", sender="carol", event=RoomEvent("left")))
+    put(session.all, message("", 6, peer="#team", sender="carol", event=RoomNotice("left")))
     await alice.sees("Members: 2", "carol left")
 
 

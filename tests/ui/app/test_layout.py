@@ -9,7 +9,7 @@ from tests.ui.test_text import anything, obeyed, tricks
 from twotick.client import State
 from twotick.ui.app.layout.messages import MAX_LINES, LayoutContext, height, lines
 from twotick.ui.app.layout.wrapping import Line, links, wrap, wrap_text
-from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomEvent, TransferProgress
+from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomNotice, TransferProgress
 
 BEFORE = message("before", 0)
 widths = st.integers(1, 120)
@@ -58,7 +58,7 @@ def messages(draw: st.DrawFn) -> LocalMessage:
     if draw(st.booleans()):
         each.edited = each.time
     if draw(st.booleans()):
-        each.event = RoomEvent(
+        each.event = RoomNotice(
             draw(kinds | hostile), draw(hostile), draw(hostile), draw(st.none() | hostile), draw(hostile), draw(hostile)
         )
     elif draw(st.booleans()):
@@ -203,18 +203,18 @@ def test_a_file_has_its_name_size_and_how_to_save_it_or_how_much_of_it_is_here()
 
 
 def test_what_happens_is_a_quiet_line_without_a_name_above() -> None:
-    def said(event: RoomEvent) -> str:
+    def said(event: RoomNotice) -> str:
         (line,) = laid_out(message("", peer="#team", sender="bob", event=event))
         return line
 
-    assert said(RoomEvent("joined")) == "  bob joined  09:30"
-    assert said(RoomEvent("removed", "carol")) == "  bob removed carol  09:30"
-    assert said(RoomEvent("appointed", "carol", "moderator")) == "  bob made carol a moderator  09:30"
-    assert said(RoomEvent("changed", topic="wine")) == "  bob changed the topic to: wine  09:30"
-    assert said(RoomEvent("changed", access="public")) == "  bob made the room public  09:30"
-    assert said(RoomEvent("invited", room="#team")) == "  bob invites you to #team: /join #team  09:30"
+    assert said(RoomNotice("joined")) == "  bob joined  09:30"
+    assert said(RoomNotice("removed", "carol")) == "  bob removed carol  09:30"
+    assert said(RoomNotice("appointed", "carol", "moderator")) == "  bob made carol a moderator  09:30"
+    assert said(RoomNotice("changed", topic="wine")) == "  bob changed the topic to: wine  09:30"
+    assert said(RoomNotice("changed", access="public")) == "  bob made the room public  09:30"
+    assert said(RoomNotice("invited", room="#team")) == "  bob invites you to #team: /join #team  09:30"
     after = message("hi", 2, peer="#team", sender="bob")
-    event = message("", peer="#team", sender="bob", event=RoomEvent("joined"))
+    event = message("", peer="#team", sender="bob", event=RoomNotice("joined"))
     assert laid_out(after, event)[1] == "  bob  09:30"
 
 

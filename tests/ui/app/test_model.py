@@ -8,7 +8,7 @@ import pytest
 from tests.ui.app.making import MORNING, message
 from twotick.client import State
 from twotick.ui.app.model.conversations import TYPING, ConversationKind, UserPresence
-from twotick.ui.app.model.messages import WAITING, LocalMessage, RoomEvent
+from twotick.ui.app.model.messages import WAITING, LocalMessage, RoomNotice
 from twotick.ui.app.model.registry import ConversationRegistry
 
 numbers = itertools.count(1)
@@ -127,7 +127,7 @@ def test_only_what_somebody_else_has_said_counts_as_unread_and_not_what_the_serv
     bob = conversations.open("bob")
     bob.counted, bob.unread = 2, 2
     event = message(seq=4)
-    event.event = RoomEvent("joined")
+    event.event = RoomNotice("joined")
     deleted = message(seq=5)
     deleted.mark_deleted(MORNING)
     for each in (message(seq=1), message(seq=2), message(seq=3), event, deleted):

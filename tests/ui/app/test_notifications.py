@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.ui.app.making import message, put
-from twotick.ui.app.model.messages import LocalMessage, RoomEvent
+from twotick.ui.app.model.messages import LocalMessage, RoomNotice
 from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.session.notifications import Notify, notify, should_notify
 
@@ -74,5 +74,5 @@ def test_it_does_not_ring_for_what_is_muted_or_for_those_who_are_blocked() -> No
 
 
 def test_of_what_happens_it_rings_for_invitations_alone() -> None:
-    assert told(message("", event=RoomEvent("invited", room="#team")))
-    assert not told(message("", peer="#team", sender="bob", event=RoomEvent("joined")))
+    assert told(message("", event=RoomNotice("invited", room="#team")))
+    assert not told(message("", peer="#team", sender="bob", event=RoomNotice("joined")))

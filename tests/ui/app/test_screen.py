@@ -13,9 +13,9 @@ from tests.ui.test_text import obeyed
 from twotick.client import State
 from twotick.client.member.results import RecipientState
 from twotick.ui.app.model.conversations import UserPresence
-from twotick.ui.app.model.messages import Attachment, RoomEvent, TransferProgress
+from twotick.ui.app.model.messages import Attachment, RoomNotice, TransferProgress
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
-from twotick.ui.app.session.base import SearchHit, SearchPage
+from twotick.ui.app.session.base import SearchHit, SearchResults
 from twotick.ui.app.widgets.sidebar import Sidebar
 
 HOSTILE = (
@@ -39,9 +39,9 @@ def hostile() -> Played:
     put(
         conversations,
         message(HOSTILE, 1, peer=HOSTILE, ident="m1"),
-        message("", 2, **each, event=RoomEvent("changed", topic=HOSTILE, access=HOSTILE)),
-        message("", 3, **each, event=RoomEvent(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)),
-        message("", 4, **each, event=RoomEvent("appointed", HOSTILE, HOSTILE)),
+        message("", 2, **each, event=RoomNotice("changed", topic=HOSTILE, access=HOSTILE)),
+        message("", 3, **each, event=RoomNotice(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)),
+        message("", 4, **each, event=RoomNotice("appointed", HOSTILE, HOSTILE)),
         message("hi", 5, **each, ident=HOSTILE, reactions={HOSTILE: [HOSTILE] * 9, "ok": ["bob"]}),
         message("", 6, **each, file=Attachment("k", HOSTILE, 1 << 80, HOSTILE), transfer=TransferProgress(1 << 80, 3)),
         message(HOSTILE, 7, peer=peer, outgoing=True, ident="m7", state=State.FAILED, reason=HOSTILE),
@@ -56,7 +56,7 @@ def hostile() -> Played:
     ]
     played.its_receipts = [RecipientState(HOSTILE, State.READ) for _ in range(300)]
     found = SearchHit(room, message(HOSTILE, 10, **each))
-    played.found = [SearchPage([found, found], 1)]
+    played.found = [SearchResults([found, found], 1)]
     return played
 
 
@@ -174,11 +174,13 @@ async def test_at_the_beginning_it_says_where_to_begin() -> None:
 @pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 24), (20, 6), (1, 1)])
 async def test_dialogs_fit_every_terminal(width: int, height: int) -> None:
     played = Played()
-    put(played.all, message("", 1, peer="#team", outgoing=True, event=RoomEvent("created")))
+    put(played.all, message("", 1, peer="#team", outgoing=True, event=RoomNotice("created")))
     played.its_rooms = [
         RoomListing(f"#room{count}", "public", "none", count, "what " * 20, False) for count in range(300)
     ]
-    played.found = [SearchPage([SearchHit(played.all.open("#team"), message("found " * 50)) for _ in range(100)], None)]
+    played.found = [
+        SearchResults([SearchHit(played.all.open("#team"), message("found " * 50)) for _ in range(100)], None)
+    ]
     async with on_stage(played, width, height) as alice:
         for keys in (["f6"], ["f7"], ["ctrl+k"], ["ctrl+o"], ["alt+s"], ["f1"], ["alt+t"], ["ctrl+f", "x", "enter"]):
             await alice.press(*keys)

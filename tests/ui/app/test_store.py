@@ -11,7 +11,7 @@ import pytest
 from tests.ui.app.making import MORNING, message, stored
 from twotick.client import State
 from twotick.ui.app.model.conversations import LocalConversation
-from twotick.ui.app.model.messages import WAITING, Attachment, ChangeKind, MessageChange, RoomEvent
+from twotick.ui.app.model.messages import WAITING, Attachment, ChangeKind, MessageChange, RoomNotice
 from twotick.ui.app.storage.database import LocalStoreError
 from twotick.ui.app.storage.store import LocalStore
 
@@ -54,7 +54,7 @@ def test_all_that_a_message_may_have_is_there_again(file: Path) -> None:
     full.file = Attachment("k", "a.png", 150_000, "9f86")
     full.path = file
     event = message("", 8, peer="#team")
-    event.event = RoomEvent("changed", topic="t", access="public")
+    event.event = RoomNotice("changed", topic="t", access="public")
     stored(store, full, event)
     store.close()
     store = opened(file)

@@ -5,7 +5,7 @@ from twotick.ui.app.actions.messages import MessageActions
 from twotick.ui.app.dialogs.excerpt import ExcerptScreen
 from twotick.ui.app.dialogs.search import SearchScreen
 from twotick.ui.app.model.conversations import LocalConversation
-from twotick.ui.app.session.base import SearchPage
+from twotick.ui.app.session.base import SearchResults
 
 _EXCERPT = 50
 """Messages that are shown before and after a message that is too old to be loaded in its conversation."""
@@ -29,5 +29,7 @@ class SearchActions:
         if around:
             self._screen.app.push_screen(ExcerptScreen(self._session.conversations, hit, around))
 
-    async def _find(self, query: str, conversation: LocalConversation | None, before: int | None) -> SearchPage | None:
+    async def _find(
+        self, query: str, conversation: LocalConversation | None, before: int | None
+    ) -> SearchResults | None:
         return await self._screen.ask_server(self._session.search(query, conversation, before))

@@ -21,17 +21,19 @@ Action: TypeAlias = "Callable[[str], Result]"
 class Actions:
     """All actions on a main screen.
 
+    Args:
+        screen: the main screen.
+        details: the actions on its details pane.
+
     Attributes:
         messages: actions on messages.
-        details: the details pane.
         by_word: the action of each command, by the word of the command.
     """
 
-    def __init__(self, screen: ActionScreen) -> None:
+    def __init__(self, screen: ActionScreen, details: DetailsActions) -> None:
         app, navigation, rooms = AppActions(screen), NavigationActions(screen), RoomActions(screen)
         people, files = PeopleActions(screen), FileActions(screen)
         self.messages = MessageActions(screen, rooms)
-        self.details = DetailsActions(screen)
         self.by_word: dict[str, Action] = {
             # navigation
             "to": navigation.go_to,
@@ -59,7 +61,7 @@ class Actions:
             "report": people.report,
             "status": people.set_status,
             # the app
-            "details": _plain(self.details.toggle),
+            "details": _plain(details.toggle),
             "list": _plain(navigation.toggle_sidebar),
             "connect": _plain(app.connect),
             "theme": app.set_theme,

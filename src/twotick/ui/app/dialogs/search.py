@@ -20,7 +20,7 @@ from twotick.ui.app.layout.messages import summary
 from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
-from twotick.ui.app.session.base import ChatSession, SearchHit, SearchPage
+from twotick.ui.app.session.base import ChatSession, SearchHit, SearchResults
 from twotick.ui.text import placed
 
 _MORE = "more"
@@ -33,8 +33,8 @@ _AROUND = 3
 _LONGEST_QUERY = 200
 
 
-Find: TypeAlias = "Callable[[str, LocalConversation | None, int | None], Awaitable[SearchPage | None]]"
-"""Searches for a query in one (or all) conversations, from a position on (`SearchPage.before`)."""
+Find: TypeAlias = "Callable[[str, LocalConversation | None, int | None], Awaitable[SearchResults | None]]"
+"""Searches for a query in one (or all) conversations, from a position on (`SearchResults.before`)."""
 
 
 class SearchScreen(ModalScreen[SearchHit | None]):

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from twotick.client import State
 from twotick.ui.app.layout.wrapping import Line, Span, cut, put_right, rule, shortened, styled, wrap_text
-from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomEvent, TransferProgress
+from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomNotice, TransferProgress
 from twotick.ui.text import placed, size_text
 
 MAX_LINES = 16
@@ -176,7 +176,7 @@ def summary(message: LocalMessage) -> str:
     return one_line(message.text) or (one_line(message.file.name) if message.file is not None else "")
 
 
-def event_text(event: RoomEvent, who: str) -> str:
+def event_text(event: RoomNotice, who: str) -> str:
     """Return the description of a room event.
 
     Args:

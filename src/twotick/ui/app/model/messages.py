@@ -41,7 +41,7 @@ class MessageChange(NamedTuple):
     id: str
 
 
-class RoomEvent(NamedTuple):
+class RoomNotice(NamedTuple):
     """Something that a member did to a room (rule 12.8).
 
     Attributes:
@@ -136,7 +136,7 @@ class LocalMessage:
     edited: datetime | None = None
     deleted: datetime | None = None
     changing: bool = False
-    event: RoomEvent | None = None
+    event: RoomNotice | None = None
     file: Attachment | None = None
     transfer: TransferProgress | None = None
     have: int = 0

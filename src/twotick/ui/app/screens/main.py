@@ -1,7 +1,8 @@
 """The main screen: conversations, messages, and the composer."""
 
 from collections.abc import Coroutine
-from typing import ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -12,7 +13,7 @@ from textual.widgets import OptionList, Static
 
 from twotick.client import TwotickError
 from twotick.ui.app.actions.base import ActionScreen
-from twotick.ui.app.actions.table import Actions
+from twotick.ui.app.actions.details import DetailsActions
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES, Command, bindings, find, is_for, why_not
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
@@ -24,6 +25,9 @@ from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.app.widgets.status_lines import ResponsiveLine, empty_text, mode_line, status_line, title_line
 from twotick.ui.text import placed
+
+if TYPE_CHECKING:
+    from twotick.ui.app.actions.table import Actions
 
 _FRAME = 1 / 30
 """Seconds in which changes are collected before they are shown."""
@@ -88,12 +92,18 @@ class MainScreen(ActionScreen):
         self._shown_changed = False
         self._loading = False
         self.activity = ActivityMonitor(session.set_presence)
-        self._actions = Actions(self)
+        self._details = DetailsActions(self)
         self._title = ResponsiveLine("title")
         self._below = Static(id="below", markup=False)
         self._mode_line = ResponsiveLine("mode")
         self._status = ResponsiveLine("status")
         self.composer.commands = [(each.word, each.title) for each in COMMANDS + ON_MESSAGES if is_for(session, each)]
+
+    @cached_property
+    def _actions(self) -> "Actions":
+        from twotick.ui.app.actions.table import Actions  # imported late: the first picture does not need the dialogs
+
+        return Actions(self, self._details)
 
     def compose(self) -> ComposeResult:
         """Create the widgets, from left to right."""
@@ -108,7 +118,7 @@ class MainScreen(ActionScreen):
                 with Vertical(id="writing"):
                     yield self._mode_line
                     yield self.composer
-            yield self._actions.details.pane
+            yield self._details.pane
         yield self._status
 
     def on_mount(self) -> None:
@@ -125,7 +135,7 @@ class MainScreen(ActionScreen):
             self.open(self._first)
         self.update_status()
         self.watch(self.app, "app_focus", self._focus_changed, init=False)
-        self.watch(self.messages, "selected", self._actions.details.update, init=False)
+        self.watch(self.messages, "selected", self._details.update, init=False)
         self.set_interval(_ACTIVITY_CHECK, self.activity.look)
 
     def on_unmount(self) -> None:
@@ -183,7 +193,7 @@ class MainScreen(ActionScreen):
         below.update(
             f"\u2193 {self._new_below} new: Ctrl+End" if self._new_below else "\u2193 newer messages: Ctrl+End"
         )
-        self._actions.details.update()
+        self._details.update()
         self.update_status()
 
     def _update_composer(self, conversations: list[LocalConversation]) -> None:

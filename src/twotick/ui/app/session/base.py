@@ -36,7 +36,7 @@ class SearchHit(NamedTuple):
     message: LocalMessage
 
 
-class SearchPage(NamedTuple):
+class SearchResults(NamedTuple):
     """A page of search results.
 
     Attributes:
@@ -227,13 +227,13 @@ class ChatSession(ABC):
 
     async def search(
         self, query: str, conversation: LocalConversation | None = None, before: int | None = None
-    ) -> SearchPage:
+    ) -> SearchResults:
         """Search messages (rule 14.5).
 
         Args:
             query: words; "quoted words" must follow each other; wor* finds all words that begin with `wor`.
             conversation: the conversation to search in; None for all.
-            before: `SearchPage.before` of the previous page; None for the first page.
+            before: `SearchResults.before` of the previous page; None for the first page.
         """
         raise TwotickError(_NOT_FOR_GUESTS)
 

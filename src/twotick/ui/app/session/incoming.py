@@ -10,7 +10,7 @@ from twotick.client.member.messages import EventKind, FileInfo, MemberMessage, R
 from twotick.client.member.results import Conversation as ConversationListing
 from twotick.client.member.results import Role
 from twotick.ui.app.model.conversations import TYPING, ConversationKind, LocalConversation, UserPresence
-from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, RoomEvent, now
+from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, RoomNotice, now
 from twotick.ui.app.session.repository import ChatRepository, DeliveryUpdate
 from twotick.wire import is_identifier, is_name, is_room
 
@@ -313,12 +313,12 @@ def access_of(public: bool) -> str:
     return "public" if public else "private"
 
 
-def _event(entry: MemberMessage) -> RoomEvent | None:
+def _event(entry: MemberMessage) -> RoomNotice | None:
     """Return the room event of a message; None if it has none that is shown."""
     event = entry.event
     if event is None or event.kind in (EventKind.SET, EventKind.OTHER):
         return None
-    return RoomEvent(
+    return RoomNotice(
         event.kind.value,
         event.member[:64],
         "" if event.role is None else event.role.value,

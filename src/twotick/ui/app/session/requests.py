@@ -12,7 +12,7 @@ from twotick.client.member.results import RecipientState, Role, RoomInfo
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage, Place, TransferProgress
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
-from twotick.ui.app.session.base import ChatSession, SearchHit, SearchPage
+from twotick.ui.app.session.base import ChatSession, SearchHit, SearchResults
 from twotick.ui.app.session.incoming import MAX_TOPIC, EntryHandler, access_of, mark_left
 from twotick.ui.app.session.repository import PAGE
 from twotick.wire import is_name, is_room
@@ -47,7 +47,7 @@ class MemberRequests(ChatSession):
 
     async def search(
         self, query: str, conversation: LocalConversation | None = None, before: int | None = None
-    ) -> SearchPage:
+    ) -> SearchResults:
         """See `ChatSession`."""
         peer = None if conversation is None else conversation.name
         with readable_errors():
@@ -58,7 +58,7 @@ class MemberRequests(ChatSession):
                 name, hit = message
                 where = self.conversations.find(name) or LocalConversation(name.lower(), name)
                 hits.append(SearchHit(where, hit))
-        return SearchPage(hits, found.before)
+        return SearchResults(hits, found.before)
 
     async def load_until(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
         """See `ChatSession`."""

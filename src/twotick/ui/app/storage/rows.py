@@ -7,7 +7,7 @@ from typing import Any
 
 from twotick.client.member.events import State
 from twotick.ui.app.model.conversations import LocalConversation
-from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, RoomEvent
+from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, RoomNotice
 
 MESSAGE_COLUMNS = (
     "number, conversation, place, ord, id, sender, body, time, outgoing, state, reason, mention, seq, have, recipients,"
@@ -90,7 +90,7 @@ def to_message(row: tuple[Any, ...]) -> LocalMessage:
     if more:
         found: dict[str, Any] = json.loads(more)
         message.reply_to = tuple(found["reply_to"]) if "reply_to" in found else None
-        message.event = RoomEvent(*found["event"]) if "event" in found else None
+        message.event = RoomNotice(*found["event"]) if "event" in found else None
         message.file = Attachment(*found["file"]) if "file" in found else None
         message.path = Path(found["path"]) if "path" in found else None
         message.everyone = "everyone" in found
