@@ -1,4 +1,4 @@
-"""Where people in front of the app keep their things."""
+"""Fixtures for the tests of the app."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is kept is kept in a folder of the test."""
+def user_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep all data of the app in a folder of the test."""
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv("TWOTICK_KEYRING", "no")

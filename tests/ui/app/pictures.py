@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from tests.client.members import chatting, take
-from tests.ui.app.people import Person, member, person
+from tests.ui.app.users import AppUser, app_user, member
 from twotick.client import Presence
 from twotick.ui.app import AppOptions
 
@@ -13,14 +13,14 @@ TICKS = "\u2713\u2713"
 _DOCS = Path(__file__).parents[3] / "docs"
 
 
-def _draw(alice: Person, name: str) -> None:
+def _draw(alice: AppUser, name: str) -> None:
     picture = alice.app.export_screenshot(title="twotick chat")
     lines = [line.rstrip() for line in picture.splitlines()]
     (_DOCS / f"app-{name}.svg").write_text("\n".join(lines) + "\n", "utf-8")
 
 
 async def _talk(folder: Path, theme: str, width: int, name: str) -> None:
-    """Two people alone."""
+    """Draw a conversation of two users."""
     async with (
         chatting("alice", "bob", "carol", "dave") as chat,
         chat.join("bob") as bob,
@@ -36,7 +36,7 @@ async def _talk(folder: Path, theme: str, width: int, name: str) -> None:
         await receipt.read()
         options = member(chat, folder)
         options = AppOptions(options.server, options.name, options.credential, theme=theme, folder=folder)
-        async with person(options, width, 24) as alice:
+        async with app_user(options, width, 24) as alice:
             await alice.sees("Did the backup run")
             await bob.send("alice", "Nice, twice as fast as last week. So the new disks were worth it.")
             await bob.send("alice", "@alice lunch at 12?")
@@ -60,15 +60,15 @@ async def _talk(folder: Path, theme: str, width: int, name: str) -> None:
 
 
 async def _meet(folder: Path) -> None:
-    """Several people in a room."""
+    """Draw a room, the list of rooms and a search."""
     folder.mkdir()
     photo = folder / "poppies.jpg"
     photo.write_bytes(b"red" * 80_000)
     async with (
         chatting("alice", "bob", "carol", folder=folder / "server") as chat,
-        person(_dark(member(chat, folder / "bob", "bob"))) as bob,
-        person(_dark(member(chat, folder / "carol", "carol"))) as carol,
-        person(_dark(member(chat, folder / "alice"))) as alice,
+        app_user(_dark(member(chat, folder / "bob", "bob"))) as bob,
+        app_user(_dark(member(chat, folder / "carol", "carol"))) as carol,
+        app_user(_dark(member(chat, folder / "alice"))) as alice,
     ):
         for each in (alice, bob, carol):
             await each.sees("\u25cf ")
@@ -111,7 +111,7 @@ async def _meet(folder: Path) -> None:
         await _draw_of(alice, "search")
 
 
-async def _search(alice: Person, word: str) -> None:
+async def _search(alice: AppUser, word: str) -> None:
     while True:  # it may take a few seconds
         await alice.press("ctrl+f")
         await alice.sees("Enter: search")
@@ -123,7 +123,7 @@ async def _search(alice: Person, word: str) -> None:
         await alice.sees("Message to")
 
 
-async def _draw_of(alice: Person, name: str) -> None:
+async def _draw_of(alice: AppUser, name: str) -> None:
     server, alice.session.server = alice.session.server, "chat.lan"
     alice.session.on_connection()
     await alice.finds(lambda: server not in alice.screen)
@@ -140,7 +140,7 @@ async def _draw_all() -> None:
         await _talk(Path(folder) / "1", "dark", 80, "conversation")
         await _talk(Path(folder) / "2", "light", 110, "details")
         await _meet(Path(folder) / "3")
-        async with person(AppOptions("chat.lan", theme="dark")) as alice:
+        async with app_user(AppOptions("chat.lan", theme="dark")) as alice:
             await alice.type("alice", "tab")
             await alice.sees("Password")
             _draw(alice, "first")

@@ -1,4 +1,4 @@
-"""What can be done, through the screen, and what the session is asked for it."""
+"""Commands on the screen, and the requests that they send to the session."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
-from tests.ui.app.making import MORNING, message, put
-from tests.ui.app.people import Person, guest, person
-from tests.ui.app.stage import Played, on_stage
+from tests.ui.app.examples import MORNING, message, put
+from tests.ui.app.fake_session import FakeSession, showing
+from tests.ui.app.users import AppUser, app_user, guest
 from twotick.client import State
 from twotick.client.member.results import RecipientState
 from twotick.ui.app.actions.details import DetailsActions
@@ -27,46 +27,46 @@ DOWN = "\u2193"
 
 
 @pytest.fixture
-def session() -> Played:
-    """In a room, which is shown, with bob and carol; and with bob alone."""
-    played = Played()
-    put(played.all, message("psst", 1, ident="b1"))
-    team = played.all.open("#team")
+def session() -> FakeSession:
+    """A session with a room, which is shown, and a direct conversation."""
+    session = FakeSession()
+    put(session.all, message("psst", 1, ident="b1"))
+    team = session.all.open("#team")
     team.topic, team.members, team.role, team.access = "what we do", 3, "owner", "private"
     put(
-        played.all,
+        session.all,
         message("", 2, peer="#team", outgoing=True, event=RoomNotice("created")),
         message("who comes?", 3, peer="#team", sender="bob", ident="t1"),
         message("I do", 4, peer="#team", outgoing=True, ident="t2", have=1, of=2),
     )
-    played.its_members = [
+    session.its_members = [
         MemberListing("alice", "owner", MORNING, None),
         MemberListing("bob", "moderator", MORNING, None),
         MemberListing("carol", "member", MORNING, None),
     ]
-    return played
+    return session
 
 
 @pytest.fixture
-async def alice(session: Played) -> AsyncGenerator[Person]:
-    """In front of that."""
-    async with on_stage(session, 100, 30) as somebody:
-        await somebody.sees("Message to #team", "I do")
-        yield somebody
+async def alice(session: FakeSession) -> AsyncGenerator[AppUser]:
+    """A user who sees this session."""
+    async with showing(session, 100, 30) as user:
+        await user.sees("Message to #team", "I do")
+        yield user
 
 
-def asked(session: Played) -> list[tuple[Any, ...]]:
-    """What the session was asked, without what it is told all the time."""
+def asked(session: FakeSession) -> list[tuple[Any, ...]]:
+    """Return the requests to the session, without reports of presence and typing."""
     return [each for each in session.asked if each[0] not in ("here", "typing")]
 
 
-async def asks(alice: Person, session: Played, *what: Any) -> None:
-    """Wait until the session was asked that, after all else."""
+async def asks(alice: AppUser, session: FakeSession, *what: Any) -> None:
+    """Wait until the latest request to the session is this one."""
     await alice.finds(lambda: asked(session)[-1:] == [what])
 
 
-def test_all_that_can_be_done_is_there() -> None:
-    screen = MainScreen(Played())
+def test_every_command_has_an_action_and_unique_words_and_keys() -> None:
+    screen = MainScreen(FakeSession())
     assert set(Actions(screen, DetailsActions(screen)).by_word) == {each.word for each in COMMANDS + ON_MESSAGES}
     words = [each.word for each in COMMANDS + ON_MESSAGES]
     assert len(set(words)) == len(words)
@@ -78,7 +78,7 @@ def test_all_that_can_be_done_is_there() -> None:
 
 
 @pytest.mark.parametrize("begin", ["f7", "/new", "palette"])
-async def test_a_room_is_made(alice: Person, session: Played, begin: str) -> None:
+async def test_create_a_room(alice: AppUser, session: FakeSession, begin: str) -> None:
     if begin == "palette":
         await alice.press("ctrl+p")
         await alice.type("new roo", "enter")
@@ -94,7 +94,7 @@ async def test_a_room_is_made(alice: Person, session: Played, begin: str) -> Non
     await alice.sees("Message to #garden")
 
 
-async def test_rooms_are_browsed_joined_and_opened(alice: Person, session: Played) -> None:
+async def test_browse_join_and_open_rooms(alice: AppUser, session: FakeSession) -> None:
     session.its_rooms = [
         RoomListing("#team", "private", "owner", 3, "what we do", False),
         RoomListing("#hall", "public", "none", 230, "for everybody", False),
@@ -113,7 +113,7 @@ async def test_rooms_are_browsed_joined_and_opened(alice: Person, session: Playe
     await alice.sees("New room", "#new-one")
 
 
-async def test_a_room_is_joined_by_its_name(alice: Person, session: Played) -> None:
+async def test_join_a_room_by_name(alice: AppUser, session: FakeSession) -> None:
     await alice.type("/join hall", "enter")
     await asks(alice, session, "join", "#hall")
     await alice.type("/join no room", "enter")
@@ -123,7 +123,7 @@ async def test_a_room_is_joined_by_its_name(alice: Person, session: Played) -> N
     await asks(alice, session, "join", "#barn")
 
 
-async def test_a_word_that_is_whole_is_not_completed_but_sent(alice: Person, session: Played) -> None:
+async def test_enter_sends_a_complete_word_instead_of_completing_it(alice: AppUser, session: FakeSession) -> None:
     await alice.type("/to bob", "enter")
     await alice.sees("Message to bob")
     await alice.type("see #team", "enter")
@@ -134,13 +134,13 @@ async def test_a_word_that_is_whole_is_not_completed_but_sent(alice: Person, ses
     await alice.sees("Message to #team")
 
 
-async def test_why_something_is_refused_is_said(alice: Person, session: Played) -> None:
+async def test_a_refusal_shows_its_reason(alice: AppUser, session: FakeSession) -> None:
     session.refusal = "there is no such room"
     await alice.type("/join hall", "enter")
     await alice.sees("there is no such room", "Message to #team")
 
 
-async def test_an_invitation_is_taken_by_enter(alice: Person, session: Played) -> None:
+async def test_enter_accepts_an_invitation(alice: AppUser, session: FakeSession) -> None:
     put(session.all, message("", 9, event=RoomNotice("invited", "alice", room="#cellar")))
     await alice.talks_to("bob")
     await alice.sees("bob invites you to #cellar: /join #cellar")
@@ -150,7 +150,7 @@ async def test_an_invitation_is_taken_by_enter(alice: Person, session: Played) -
     await asks(alice, session, "join", "#cellar")
 
 
-async def test_a_room_is_left_after_a_question(alice: Person, session: Played) -> None:
+async def test_leave_a_room_after_a_confirmation(alice: AppUser, session: FakeSession) -> None:
     await alice.press("alt+l")
     await alice.sees("Leave the room?", "you need an invitation")
     await alice.press("escape")
@@ -162,7 +162,7 @@ async def test_a_room_is_left_after_a_question(alice: Person, session: Played) -
     await asks(alice, session, "leave", "#team")
 
 
-async def test_somebody_is_invited(alice: Person, session: Played) -> None:
+async def test_invite_users(alice: AppUser, session: FakeSession) -> None:
     await alice.press("alt+i")
     await alice.sees("Invite to #team", "bob")
     await alice.type("dave", "enter")
@@ -172,7 +172,7 @@ async def test_somebody_is_invited(alice: Person, session: Played) -> None:
     await asks(alice, session, "invite", "#team", "erin")
 
 
-async def test_somebody_is_removed_after_a_question(alice: Person, session: Played) -> None:
+async def test_remove_a_member_after_a_confirmation(alice: AppUser, session: FakeSession) -> None:
     await alice.press("alt+x")
     await alice.sees("Remove", "moderator", "carol")
     assert "owner" not in alice.screen
@@ -182,7 +182,7 @@ async def test_somebody_is_removed_after_a_question(alice: Person, session: Play
     await asks(alice, session, "remove", "#team", "carol")
 
 
-async def test_somebody_is_appointed(alice: Person, session: Played) -> None:
+async def test_change_a_role(alice: AppUser, session: FakeSession) -> None:
     await alice.press("alt+p")
     await alice.type("carol", "enter")
     await alice.sees("Role of carol", "Moderator: can also invite")
@@ -192,7 +192,7 @@ async def test_somebody_is_appointed(alice: Person, session: Played) -> None:
     await asks(alice, session, "appoint", "#team", "bob", "owner")
 
 
-async def test_topic_and_access_are_changed(alice: Person, session: Played) -> None:
+async def test_change_topic_and_access(alice: AppUser, session: FakeSession) -> None:
     await alice.press("alt+t")
     await alice.sees("Topic", "what we do")
     await alice.type(" today", "enter")
@@ -205,7 +205,7 @@ async def test_topic_and_access_are_changed(alice: Person, session: Played) -> N
     await asks(alice, session, "change", "#team", None, "public")
 
 
-async def test_a_topic_that_is_too_long_is_not_sent(alice: Person, session: Played) -> None:
+async def test_a_topic_that_is_too_long_is_rejected(alice: AppUser, session: FakeSession) -> None:
     await alice.press("alt+t")
     await alice.sees("Topic")
     alice.app.screen.query_one(Input).value = "\u20ac" * 90
@@ -214,7 +214,7 @@ async def test_a_topic_that_is_too_long_is_not_sent(alice: Person, session: Play
     assert asked(session) == []
 
 
-async def test_members_are_listed_and_written_to(alice: Person, session: Played) -> None:
+async def test_list_members_and_open_a_conversation_with_one(alice: AppUser, session: FakeSession) -> None:
     session.all.set_presence("carol", UserPresence("away", MORNING))
     await alice.press("alt+m")
     await alice.sees("Members", "\u25d0 carol", "moderator", "owner")
@@ -225,7 +225,7 @@ async def test_members_are_listed_and_written_to(alice: Person, session: Played)
 # Others, and what they see
 
 
-async def test_a_conversation_is_muted_and_rings_again(alice: Person, session: Played) -> None:
+async def test_mute_and_unmute_a_conversation(alice: AppUser, session: FakeSession) -> None:
     await alice.press("alt+u")
     await asks(alice, session, "mute", "#team", True)
     await alice.sees("Notifications for #team are off", "muted \u00b7 what we do")
@@ -233,7 +233,7 @@ async def test_a_conversation_is_muted_and_rings_again(alice: Person, session: P
     await asks(alice, session, "mute", "#team", False)
 
 
-async def test_somebody_is_blocked_after_a_question(alice: Person, session: Played) -> None:
+async def test_block_after_a_confirmation_and_unblock(alice: AppUser, session: FakeSession) -> None:
     await alice.talks_to("bob")
     await alice.press("alt+b")
     await alice.sees("Block bob?", "You will not receive direct messages from bob")
@@ -244,7 +244,7 @@ async def test_somebody_is_blocked_after_a_question(alice: Person, session: Play
     await asks(alice, session, "block", "bob", False)
 
 
-async def test_what_blocked_users_say_in_a_room_is_hidden_until_it_is_asked_for(alice: Person, session: Played) -> None:
+async def test_messages_of_blocked_users_in_rooms_are_hidden_until_opened(alice: AppUser, session: FakeSession) -> None:
     session.all.open("bob").blocked = True
     session.all.on_change(session.all.open("#team"))
     await alice.sees("bob is blocked. v: show")
@@ -253,7 +253,7 @@ async def test_what_blocked_users_say_in_a_room_is_hidden_until_it_is_asked_for(
     await alice.sees("who comes?")
 
 
-async def test_a_message_is_reported_with_a_reason(alice: Person, session: Played) -> None:
+async def test_report_a_message_with_a_reason(alice: AppUser, session: FakeSession) -> None:
     await alice.press("escape", "up", "alt+o")
     await alice.sees("Report bob", "What is wrong?")
     await alice.type("spam", "enter")
@@ -263,7 +263,7 @@ async def test_a_message_is_reported_with_a_reason(alice: Person, session: Playe
     await alice.sees("Report sent to the operator.")
 
 
-async def test_the_status_is_chosen(alice: Person, session: Played) -> None:
+async def test_set_the_status(alice: AppUser, session: FakeSession) -> None:
     await alice.press("alt+s")
     await alice.sees("Hidden: nobody sees")
     await alice.type("hid", "enter")
@@ -277,7 +277,7 @@ async def test_the_status_is_chosen(alice: Person, session: Played) -> None:
     await alice.sees("\u25cf alice@chat.lan")
 
 
-async def test_whoever_looks_elsewhere_is_away(alice: Person, session: Played) -> None:
+async def test_a_user_without_focus_is_away(alice: AppUser, session: FakeSession) -> None:
     assert session.asked[0] == ("here", True)
     alice.app.app_focus = False
     await alice.finds(lambda: session.asked[-1] == ("here", False))
@@ -285,9 +285,7 @@ async def test_whoever_looks_elsewhere_is_away(alice: Person, session: Played) -
     await alice.finds(lambda: session.asked[-1] == ("here", True))
 
 
-async def test_others_are_told_that_somebody_types_but_not_of_commands_or_drafts(
-    alice: Person, session: Played
-) -> None:
+async def test_typing_is_reported_but_not_for_commands_and_drafts(alice: AppUser, session: FakeSession) -> None:
     await alice.type("/to", "escape", *["backspace"] * 3)
     await alice.talks_to("bob")
     assert ("typing", "#team") not in session.asked
@@ -300,7 +298,7 @@ async def test_others_are_told_that_somebody_types_but_not_of_commands_or_drafts
     assert session.asked.count(("typing", "bob")) == 2
 
 
-async def test_who_types_is_shown(alice: Person, session: Played) -> None:
+async def test_typing_users_are_shown(alice: AppUser, session: FakeSession) -> None:
     session.all.set_typing(session.all.open("#team"), "bob", True)
     await alice.sees("bob is typing \u2026")
     session.all.set_typing(session.all.open("#team"), "carol", True)
@@ -313,7 +311,7 @@ async def test_who_types_is_shown(alice: Person, session: Played) -> None:
 # Messages
 
 
-async def test_a_message_is_answered(alice: Person, session: Played) -> None:
+async def test_reply_to_a_message(alice: AppUser, session: FakeSession) -> None:
     await alice.press("escape", "up", "r")
     await alice.sees("Replying to bob: who comes?", "Esc: cancel")
     await alice.type("me", "enter")
@@ -321,7 +319,7 @@ async def test_a_message_is_answered(alice: Person, session: Played) -> None:
     await alice.sees_no("Replying to")
 
 
-async def test_an_answer_is_given_up_and_what_was_typed_stays(alice: Person, session: Played) -> None:
+async def test_cancelling_a_reply_keeps_the_typed_text(alice: AppUser, session: FakeSession) -> None:
     await alice.type("well", "escape", "up", "r")
     await alice.sees("Replying to bob")
     await alice.press("escape")
@@ -330,7 +328,7 @@ async def test_an_answer_is_given_up_and_what_was_typed_stays(alice: Person, ses
     await asks(alice, session, "send", "#team", "well then")
 
 
-async def test_a_message_is_edited_and_the_draft_is_there_again(alice: Person, session: Played) -> None:
+async def test_editing_a_message_restores_the_draft_afterwards(alice: AppUser, session: FakeSession) -> None:
     await alice.type("half a", "escape", "e")
     await alice.sees("Editing: I do")
     await alice.type(" not", "enter")
@@ -344,7 +342,7 @@ async def test_a_message_is_edited_and_the_draft_is_there_again(alice: Person, s
     assert "xxx" not in alice.screen
 
 
-async def test_an_edit_that_is_refused_stays_where_it_is(alice: Person, session: Played) -> None:
+async def test_a_refused_edit_stays_in_the_composer(alice: AppUser, session: FakeSession) -> None:
     session.refusal = "it is too late"
     await alice.press("escape", "e")
     await alice.type("!", "enter")
@@ -353,12 +351,12 @@ async def test_an_edit_that_is_refused_stays_where_it_is(alice: Person, session:
     assert asked(session) == [("edit", "t2", "I do!")]
 
 
-async def test_what_the_server_refuses_later_is_said(alice: Person, session: Played) -> None:
+async def test_a_late_refusal_is_shown(alice: AppUser, session: FakeSession) -> None:
     session.on_refusal("[b]not yours[/b] \x1b[2J")
     await alice.sees("[b]not yours[/b] \u241b[2J")
 
 
-async def test_going_elsewhere_ends_an_edit(alice: Person, session: Played) -> None:
+async def test_opening_another_conversation_ends_an_edit(alice: AppUser, session: FakeSession) -> None:
     await alice.press("escape", "e")
     await alice.sees("Editing")
     await alice.talks_to("bob")
@@ -366,7 +364,7 @@ async def test_going_elsewhere_ends_an_edit(alice: Person, session: Played) -> N
     assert session.all.open("#team").draft == session.all.open("bob").draft == ""
 
 
-async def test_a_message_is_deleted_after_a_question(alice: Person, session: Played) -> None:
+async def test_delete_a_message_after_a_confirmation(alice: AppUser, session: FakeSession) -> None:
     await alice.press("escape", "d")
     await alice.sees("Delete this message for everyone?", "I do")
     await alice.press("n")
@@ -378,7 +376,7 @@ async def test_a_message_is_deleted_after_a_question(alice: Person, session: Pla
     await asks(alice, session, "delete", "t2")
 
 
-async def test_one_reacts_with_an_emoji_that_is_found_by_its_name(alice: Person, session: Played) -> None:
+async def test_react_with_an_emoji_found_by_name_and_remove_the_reaction(alice: AppUser, session: FakeSession) -> None:
     await alice.press("escape", "up", "plus")
     await alice.sees("React", "\U0001f44d  thumbs_up")
     await alice.type("tada", "enter")
@@ -393,14 +391,14 @@ async def test_one_reacts_with_an_emoji_that_is_found_by_its_name(alice: Person,
     await asks(alice, session, "react", "t1", "")
 
 
-async def test_one_reacts_with_any_short_text(alice: Person, session: Played) -> None:
+async def test_react_with_a_short_text(alice: AppUser, session: FakeSession) -> None:
     await alice.type("/react", "enter")
     await alice.sees("React")
     await alice.type("qqq", "enter")
     await asks(alice, session, "react", "t2", "qqq")
 
 
-async def test_enter_and_a_click_go_to_what_is_quoted(alice: Person, session: Played) -> None:
+async def test_enter_and_a_click_on_a_quote_go_to_the_quoted_message(alice: AppUser, session: FakeSession) -> None:
     put(session.all, message("told you", 5, peer="#team", sender="carol", ident="t3", reply_to=("bob", "t1")))
     await alice.sees("\u250c bob: who comes?")
     await alice.press("escape", "enter")
@@ -415,20 +413,20 @@ async def test_enter_and_a_click_go_to_what_is_quoted(alice: Person, session: Pl
     await alice.sees("\u258c who comes?")
 
 
-async def test_a_message_that_is_not_here_is_said_to_be_so(alice: Person, session: Played) -> None:
+async def test_an_unavailable_quoted_message_is_reported(alice: AppUser, session: FakeSession) -> None:
     put(session.all, message("told you", 5, peer="#team", sender="carol", ident="t3", reply_to=("bob", "t0")))
     await alice.sees("\u250c bob: message not available")
     await alice.press("escape", "enter")
     await alice.sees("This message is not available")
 
 
-async def test_it_is_shown_who_has_a_message_and_who_has_read_it(alice: Person, session: Played) -> None:
+async def test_receipts_show_the_state_for_each_recipient(alice: AppUser, session: FakeSession) -> None:
     session.its_receipts = [RecipientState("bob", State.READ), RecipientState("carol", State.ACCEPTED)]
     await alice.press("escape", "i")
     await alice.sees("Receipts", "\u2713\u2713 bob            read", "stored")
 
 
-async def test_what_was_not_delivered_is_sent_again(alice: Person, session: Played) -> None:
+async def test_send_an_undelivered_message_again(alice: AppUser, session: FakeSession) -> None:
     put(session.all, message("hello?", 5, peer="#team", outgoing=True, ident="t3", state=State.FAILED, reason="full"))
     await alice.sees("not delivered: full")
     await alice.type("/again", "enter")
@@ -438,7 +436,7 @@ async def test_what_was_not_delivered_is_sent_again(alice: Person, session: Play
 # Files
 
 
-async def test_a_file_is_sent(alice: Person, session: Played, tmp_path: Path) -> None:
+async def test_send_a_file(alice: AppUser, session: FakeSession, tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(b"photo")
     (tmp_path / "photos").mkdir()
     await alice.press("ctrl+o")
@@ -450,7 +448,7 @@ async def test_a_file_is_sent(alice: Person, session: Played, tmp_path: Path) ->
     await asks(alice, session, "file", "#team", tmp_path / "photo.png", "look")
 
 
-async def test_a_file_is_sent_by_a_command_as_an_answer(alice: Person, session: Played, tmp_path: Path) -> None:
+async def test_send_a_file_by_command_as_a_reply(alice: AppUser, session: FakeSession, tmp_path: Path) -> None:
     (tmp_path / "a b.txt").touch()
     await alice.press("escape", "up", "r")
     await alice.sees("Replying to bob")
@@ -459,7 +457,7 @@ async def test_a_file_is_sent_by_a_command_as_an_answer(alice: Person, session: 
     await alice.sees_no("Replying to bob")
 
 
-async def test_a_path_that_is_no_file_is_not_sent(alice: Person, session: Played, tmp_path: Path) -> None:
+async def test_a_path_that_is_not_a_file_is_rejected(alice: AppUser, session: FakeSession, tmp_path: Path) -> None:
     await alice.press("ctrl+o")
     await alice.sees("Send a file")
     await alice.type(f"{tmp_path}/nothing", "enter")
@@ -467,7 +465,7 @@ async def test_a_path_that_is_no_file_is_not_sent(alice: Person, session: Played
     assert asked(session) == []
 
 
-async def test_a_file_is_saved_where_one_says(alice: Person, session: Played, tmp_path: Path) -> None:
+async def test_save_a_file_in_a_chosen_folder(alice: AppUser, session: FakeSession, tmp_path: Path) -> None:
     file = Attachment("k", "../../.bashrc\x1b[2J", 150_000, "")
     put(session.all, message("", 5, peer="#team", sender="bob", ident="t3", file=file))
     await alice.sees("../../.bashrc\u241b[2J  146 KiB  s: save")
@@ -479,7 +477,7 @@ async def test_a_file_is_saved_where_one_says(alice: Person, session: Played, tm
     await alice.sees("Saved as")
 
 
-async def test_the_folder_to_save_in_is_completed(alice: Person, session: Played, tmp_path: Path) -> None:
+async def test_tab_completes_the_folder_for_saving(alice: AppUser, session: FakeSession, tmp_path: Path) -> None:
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers.txt").touch()
     put(session.all, message("", 5, peer="#team", sender="bob", ident="t3", file=Attachment("k", "a.txt", 1, "")))
@@ -494,7 +492,7 @@ async def test_the_folder_to_save_in_is_completed(alice: Person, session: Played
     await asks(alice, session, "save", "t3", tmp_path / "papers")
 
 
-async def test_how_much_of_a_file_is_here_is_shown(alice: Person, session: Played) -> None:
+async def test_the_progress_of_a_transfer_is_shown(alice: AppUser, session: FakeSession) -> None:
     each = message(
         "", 5, peer="#team", outgoing=True, ident="t3", file=Attachment("", "a.txt", 1000, ""), state=State.QUEUED
     )
@@ -508,7 +506,7 @@ async def test_how_much_of_a_file_is_here_is_shown(alice: Person, session: Playe
 # Search
 
 
-async def test_it_is_searched_and_gone_to_what_was_found(alice: Person, session: Played) -> None:
+async def test_search_and_go_to_a_result(alice: AppUser, session: FakeSession) -> None:
     team, bob = session.all.open("#team"), session.all.open("bob")
     other = message("oats from " + "long ago and " * 30 + "wild [b]oats[/b]", 0, peer="bob", ident="b0")
     session.found = [
@@ -529,8 +527,8 @@ async def test_it_is_searched_and_gone_to_what_was_found(alice: Person, session:
     assert asked(session)[-1] == ("reach", "bob", "bob", "b1")
 
 
-async def test_what_is_too_old_to_be_loaded_is_shown_with_what_was_said_around_it(
-    alice: Person, session: Played
+async def test_a_result_that_is_too_old_is_shown_with_the_messages_around_it(
+    alice: AppUser, session: FakeSession
 ) -> None:
     session.its_past = [
         message(f"number {seq}", seq, peer="#team", sender="bob", ident=f"o{seq}") for seq in range(-60, 0)
@@ -547,7 +545,7 @@ async def test_what_is_too_old_to_be_loaded_is_shown_with_what_was_said_around_i
     await alice.sees("who comes?", "Message to #team")
 
 
-async def test_one_key_leads_back_to_the_newest_message(alice: Person, session: Played) -> None:
+async def test_one_key_goes_to_the_newest_message(alice: AppUser, session: FakeSession) -> None:
     for seq in range(10, 100):
         put(session.all, message(f"number {seq}.", seq, peer="#team", sender="bob", ident=f"n{seq}"))
     await alice.sees("number 99.")
@@ -558,7 +556,7 @@ async def test_one_key_leads_back_to_the_newest_message(alice: Person, session: 
     await alice.sees_no("newer messages")
 
 
-async def test_it_is_searched_in_one_conversation(alice: Person, session: Played) -> None:
+async def test_search_in_one_conversation(alice: AppUser, session: FakeSession) -> None:
     session.found = [SearchResults([], None), SearchResults([], None)]
     await alice.type("/search wild oats", "enter")
     await asks(alice, session, "search", "wild oats", None, None)
@@ -567,7 +565,7 @@ async def test_it_is_searched_in_one_conversation(alice: Person, session: Played
     await asks(alice, session, "search", "wild oats", "#team", None)
 
 
-async def test_a_search_that_is_refused_can_be_tried_again(alice: Person, session: Played) -> None:
+async def test_a_failed_search_can_be_repeated(alice: AppUser, session: FakeSession) -> None:
     session.refusal = "it has no words"
     session.found = [SearchResults([], None)]
     await alice.press("ctrl+f")
@@ -581,7 +579,7 @@ async def test_a_search_that_is_refused_can_be_tried_again(alice: Person, sessio
 # Details
 
 
-async def test_details_show_members_and_receipts(alice: Person, session: Played) -> None:
+async def test_details_show_members_and_receipts(alice: AppUser, session: FakeSession) -> None:
     session.its_receipts = [RecipientState("bob", State.READ), RecipientState("carol", State.DELIVERED)]
     session.all.set_presence("bob", UserPresence("here", None))
     await alice.press("ctrl+t")
@@ -594,8 +592,8 @@ async def test_details_show_members_and_receipts(alice: Person, session: Played)
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 24)])
-async def test_details_of_a_message_can_be_seen_on_narrow_screens(session: Played, width: int, height: int) -> None:
-    async with on_stage(session, width, height) as alice:
+async def test_message_details_fit_narrow_screens(session: FakeSession, width: int, height: int) -> None:
+    async with showing(session, width, height) as alice:
         await alice.sees("I do")
         await alice.press("escape", "up", "f2")
         await alice.sees("from bob", "10 bytes")
@@ -616,22 +614,22 @@ async def test_details_of_a_message_can_be_seen_on_narrow_screens(session: Playe
         (["escape", "e"], "Edit: not available to guests"),
     ],
 )
-async def test_guests_are_told_what_only_members_can_do(address: str, keys: list[str], why: str) -> None:
-    async with person(guest(address), 100, 30) as alice:
+async def test_commands_for_members_are_explained_to_guests(address: str, keys: list[str], why: str) -> None:
+    async with app_user(guest(address), 100, 30) as alice:
         await alice.talks_to("bob")
         await alice.press(*keys)
         await alice.sees(why)
 
 
-async def test_why_not_can_be_read_on_narrow_screens(address: str) -> None:
-    async with person(guest(address), 40, 20) as alice:
+async def test_explanations_are_readable_on_narrow_screens(address: str) -> None:
+    async with app_user(guest(address), 40, 20) as alice:
         await alice.sees("No conversations yet")
         await alice.press("alt+s")
         await alice.sees("not available to guests.", "Members can")
 
 
-async def test_guests_see_only_what_they_can_do(address: str) -> None:
-    async with person(guest(address), 100, 60) as alice:
+async def test_guests_see_only_commands_that_are_available_to_them(address: str) -> None:
+    async with app_user(guest(address), 100, 60) as alice:
         await alice.sees("No conversations yet")
         assert "rooms" not in alice.screen
         await alice.talks_to("bob")
@@ -657,10 +655,12 @@ async def test_guests_see_only_what_they_can_do(address: str) -> None:
         ("#team", ["escape", "up", "e"], "You can only edit your own messages to members."),
     ],
 )
-async def test_why_something_cannot_be_done_is_said(session: Played, where: str, keys: list[str], why: str) -> None:
+async def test_an_unavailable_command_shows_the_reason(
+    session: FakeSession, where: str, keys: list[str], why: str
+) -> None:
     session.able -= {Permission.INVITE, Permission.REMOVE, Permission.APPOINT, Permission.SET_TOPIC}
     session.all.open("#team").left = where == "left"
-    async with on_stage(session, 100, 30) as alice:
+    async with showing(session, 100, 30) as alice:
         await alice.sees("Message to #team")
         if where == "bob":
             await alice.talks_to("bob")
@@ -669,10 +669,10 @@ async def test_why_something_cannot_be_done_is_said(session: Played, where: str,
         assert asked(session) == []
 
 
-async def test_nothing_is_sent_to_a_room_that_was_left(session: Played) -> None:
+async def test_messages_to_a_room_that_the_user_left_are_rejected(session: FakeSession) -> None:
     session.able -= {Permission.SEND}
     session.all.open("#team").left = True
-    async with on_stage(session, 100, 30) as alice:
+    async with showing(session, 100, 30) as alice:
         await alice.sees("You are no longer in #team", "you left the room")
         await alice.type("hello", "enter")
         await alice.sees("hello")

@@ -1,12 +1,12 @@
-"""Whether somebody is at the keys."""
+"""Tests of the detection of activity."""
 
 import pytest
 
 from twotick.ui.app.session.activity import IDLE, ActivityMonitor
 
 
-class Somebody:
-    """Somebody at a terminal, and what others are told."""
+class UserAtTerminal:
+    """A user at a terminal, and the reported presence."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -19,46 +19,46 @@ class Somebody:
 
 
 @pytest.fixture
-def somebody() -> Somebody:
-    return Somebody()
+def user() -> UserAtTerminal:
+    return UserAtTerminal()
 
 
-def test_somebody_is_here_at_first(somebody: Somebody) -> None:
-    assert somebody.told == [True]
+def test_the_user_is_here_at_the_start(user: UserAtTerminal) -> None:
+    assert user.told == [True]
 
 
-def test_whoever_does_nothing_for_ten_minutes_is_away_until_a_key(somebody: Somebody) -> None:
-    somebody.waits(IDLE - 1)
-    assert somebody.told == [True]
-    somebody.waits(2)
-    somebody.waits(100)
-    assert somebody.told == [True, False]
-    somebody.attendance.acted()
-    assert somebody.told == [True, False, True]
-    somebody.waits(IDLE - 1)
-    somebody.attendance.acted()
-    somebody.waits(IDLE - 1)
-    assert somebody.told == [True, False, True]
+def test_the_user_is_away_after_ten_minutes_without_a_key(user: UserAtTerminal) -> None:
+    user.waits(IDLE - 1)
+    assert user.told == [True]
+    user.waits(2)
+    user.waits(100)
+    assert user.told == [True, False]
+    user.attendance.acted()
+    assert user.told == [True, False, True]
+    user.waits(IDLE - 1)
+    user.attendance.acted()
+    user.waits(IDLE - 1)
+    assert user.told == [True, False, True]
 
 
-def test_whoever_looks_elsewhere_is_away(somebody: Somebody) -> None:
-    somebody.attendance.focus(False)
-    assert somebody.told == [True, False]
-    somebody.waits(IDLE * 2)
-    somebody.attendance.focus(True)
-    assert somebody.told == [True, False, True]
+def test_a_user_without_focus_is_away(user: UserAtTerminal) -> None:
+    user.attendance.focus(False)
+    assert user.told == [True, False]
+    user.waits(IDLE * 2)
+    user.attendance.focus(True)
+    assert user.told == [True, False, True]
 
 
-def test_whoever_types_is_here_also_where_terminals_do_not_tell_of_their_focus(somebody: Somebody) -> None:
-    somebody.attendance.focus(False)
-    somebody.attendance.acted()
-    assert somebody.told == [True, False, True]
+def test_typing_means_here_even_if_the_terminal_does_not_report_focus(user: UserAtTerminal) -> None:
+    user.attendance.focus(False)
+    user.attendance.acted()
+    assert user.told == [True, False, True]
 
 
-def test_whoever_has_chosen_to_be_away_stays_so(somebody: Somebody) -> None:
-    somebody.attendance.be_away(True)
-    somebody.attendance.acted()
-    somebody.attendance.focus(True)
-    assert somebody.told == [True, False]
-    somebody.attendance.be_away(False)
-    assert somebody.told == [True, False, True]
+def test_a_user_who_chose_away_stays_away(user: UserAtTerminal) -> None:
+    user.attendance.be_away(True)
+    user.attendance.acted()
+    user.attendance.focus(True)
+    assert user.told == [True, False]
+    user.attendance.be_away(False)
+    assert user.told == [True, False, True]

@@ -1,4 +1,4 @@
-"""What comes out on terminals with few colours or none, and how they ring."""
+"""The app on terminals with few colours or none, and its notifications."""
 
 import re
 from pathlib import Path
@@ -10,26 +10,28 @@ from tests.ui.app.test_on_a_terminal import go_to, home
 from tests.ui.terminal import Terminal, terminal
 
 _FEW = set(range(30, 38)) | set(range(40, 48)) | set(range(90, 98)) | set(range(100, 108))
-"""The sixteen colours of letters and of what is behind them."""
+"""The sixteen foreground and background colours."""
 
 _NO_COLOUR = {0, 1, 2, 3, 4, 7, 9, 22, 23, 24, 27, 29, 39, 49}
-"""Bold, dim, reverse and their like, and the colours that the terminal has anyway."""
+"""Attributes such as bold, dim and reverse, and the default colours."""
 
 
 def parameters(person: Terminal) -> set[int]:
-    """What was said of the looks of letters."""
+    """Return the parameters of all style sequences."""
     found = re.findall(r"\x1b\[([0-9;:]*)m", person.output)
     return {int(each) for one in found for each in re.split("[;:]", one) if each}
 
 
 def rings(person: Terminal) -> int:
-    """How often the bell was rung: a BEL that does not end a command for the terminal."""
+    """Return how often the bell rang: the number of BELs that do not end a control sequence."""
     return re.sub(r"\x1b\][^\x07\x1b]*\x07", "", person.output).count("\x07")
 
 
 @pytest.mark.parametrize("term", ["xterm-16color", "linux", "screen", "vt100"])
 @pytest.mark.parametrize("theme", ["terminal", "dark", "light"])
-def test_a_terminal_with_sixteen_colours_gets_no_others(tmp_path: Path, address: str, term: str, theme: str) -> None:
+def test_a_terminal_with_sixteen_colours_gets_no_other_colours(
+    tmp_path: Path, address: str, term: str, theme: str
+) -> None:
     env = {**home(tmp_path, "alice"), "TERM": term, "TWOTICK_THEME": theme, "COLORTERM": ""}
     with terminal("chat", "alice", "--server", address, columns=40, env=env) as alice:
         alice.has("No conversations yet")
@@ -41,7 +43,7 @@ def test_a_terminal_with_sixteen_colours_gets_no_others(tmp_path: Path, address:
 
 
 @pytest.mark.parametrize("theme", ["terminal", "dark", "light"])
-def test_with_no_color_there_are_no_colours(tmp_path: Path, address: str, theme: str) -> None:
+def test_no_color_disables_colours(tmp_path: Path, address: str, theme: str) -> None:
     env = {**home(tmp_path, "alice"), "NO_COLOR": "1", "COLORTERM": "truecolor", "TWOTICK_THEME": theme}
     with terminal("chat", "alice", "--server", address, columns=80, env=env) as alice:
         alice.has("No conversations yet")
@@ -51,7 +53,7 @@ def test_with_no_color_there_are_no_colours(tmp_path: Path, address: str, theme:
         assert parameters(alice) <= _NO_COLOUR
 
 
-def test_the_bell_rings_once_for_a_message_elsewhere_whatever_is_in_it(tmp_path: Path, address: str) -> None:
+def test_the_bell_rings_once_for_a_message_in_another_conversation(tmp_path: Path, address: str) -> None:
     with terminal("chat", "alice", "--server", address, columns=80, env=home(tmp_path, "alice")) as alice:
         alice.has("No conversations yet", "\u25cf alice@")
         go_to(alice, "carol")
@@ -66,7 +68,7 @@ def test_the_bell_rings_once_for_a_message_elsewhere_whatever_is_in_it(tmp_path:
         assert not re.search(r"\x1b\](9|777|52);|\x9b", alice.output)
 
 
-def test_the_desktop_is_told_with_text_alone(tmp_path: Path, address: str) -> None:
+def test_desktop_notifications_are_plain_text(tmp_path: Path, address: str) -> None:
     told = tmp_path / "told"
     program = tmp_path / "notify-send"
     program.write_text(f'#!/bin/sh\nprintf "%s|" "$@" > {told}.part\nmv {told}.part {told}\n')

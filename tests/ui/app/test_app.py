@@ -1,4 +1,4 @@
-"""The app, as people use it."""
+"""The app with a real server."""
 
 import asyncio
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.members import Proxy, chatting, take, until
-from tests.ui.app.people import guest, member, person
+from tests.ui.app.users import app_user, guest, member
 from twotick.client import connect
 from twotick.ui.app import AppOptions
 from twotick.ui.app.storage.database import LocalStoreError
@@ -16,8 +16,8 @@ from twotick.ui.app.widgets.sidebar import Sidebar
 TICKS = "\u2713\u2713"
 
 
-async def test_a_guest_begins_with_a_name_and_talks() -> None:
-    async with chatting() as chat, connect("bob", chat.address) as bob, person(AppOptions(chat.address)) as alice:
+async def test_a_guest_enters_a_name_and_chats() -> None:
+    async with chatting() as chat, connect("bob", chat.address) as bob, app_user(AppOptions(chat.address)) as alice:
         await alice.sees("Server", chat.address, "Password")
         await alice.type("alice", "enter", "enter")
         await alice.sees("No conversations yet", f"alice@{chat.address}")
@@ -33,14 +33,14 @@ async def test_a_guest_begins_with_a_name_and_talks() -> None:
         await alice.sees("bob  ", "hello alice")
 
 
-async def test_somebody_new_makes_a_name_theirs_and_is_known_from_then_on(tmp_path: Path) -> None:
+async def test_a_new_user_signs_up_and_signs_in_again(tmp_path: Path) -> None:
     async with chatting("bob") as chat:
         options = AppOptions(chat.address, folder=tmp_path)
-        async with person(options) as alice:
+        async with app_user(options) as alice:
             await alice.type("alice", "tab")
             await alice.type("correct horse", "tab", "space", "tab", "tab", "enter")
             await alice.sees("No conversations yet", f"\u25cf alice@{chat.address}")
-        async with person(options) as alice:
+        async with app_user(options) as alice:
             await alice.type("alice", "tab")
             await alice.type("wrong horse", "enter")
             await alice.sees("wrong name, password or token")
@@ -48,8 +48,8 @@ async def test_somebody_new_makes_a_name_theirs_and_is_known_from_then_on(tmp_pa
             await alice.sees("No conversations yet")
 
 
-async def test_what_is_wrong_with_the_answers_is_said() -> None:
-    async with person(AppOptions("127.0.0.1:1")) as alice:
+async def test_the_sign_in_form_shows_what_is_wrong() -> None:
+    async with app_user(AppOptions("127.0.0.1:1")) as alice:
         await alice.type("al ice", "enter", "enter")
         await alice.sees("The name must have 1 to 32 letters and digits")
         await alice.press("up")
@@ -57,13 +57,13 @@ async def test_what_is_wrong_with_the_answers_is_said() -> None:
         await alice.sees("no server at 127.0.0.1:1", "Connect")
 
 
-async def test_a_guest_whose_name_is_taken_is_asked_for_another() -> None:
-    async with chatting("alice") as chat, person(guest(chat.address)) as alice:
+async def test_a_guest_with_a_taken_name_is_asked_for_another() -> None:
+    async with chatting("alice") as chat, app_user(guest(chat.address)) as alice:
         await alice.sees("is taken", "Password")
 
 
-async def test_ticks_turn_as_things_happen(tmp_path: Path) -> None:
-    async with chatting("alice", "bob") as chat, person(member(chat, tmp_path)) as alice:
+async def test_ticks_follow_the_delivery_state(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, app_user(member(chat, tmp_path)) as alice:
         await alice.talks_to("bob")
         await alice.type("hello", "enter")
         await alice.sees_at_end("hello", " \u2713")
@@ -76,8 +76,8 @@ async def test_ticks_turn_as_things_happen(tmp_path: Path) -> None:
             await until(lambda: mine.state is not None and mine.state.name == "READ")
 
 
-async def test_what_nobody_can_get_is_not_delivered_and_is_sent_again_on_demand(tmp_path: Path) -> None:
-    async with chatting("alice") as chat, person(member(chat, tmp_path)) as alice:
+async def test_an_undeliverable_message_can_be_sent_again(tmp_path: Path) -> None:
+    async with chatting("alice") as chat, app_user(member(chat, tmp_path)) as alice:
         await alice.talks_to("carol")
         await alice.type("anybody", "enter")
         await alice.sees("\u2717", "not delivered: ")
@@ -89,12 +89,12 @@ async def test_what_nobody_can_get_is_not_delivered_and_is_sent_again_on_demand(
             await alice.sees(TICKS)
 
 
-async def test_unread_messages_are_counted_until_they_are_seen(tmp_path: Path) -> None:
+async def test_unread_messages_are_counted_until_they_are_read(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob", "carol") as chat,
         chat.join("bob") as bob,
         chat.join("carol") as carol,
-        person(member(chat, tmp_path)) as alice,
+        app_user(member(chat, tmp_path)) as alice,
     ):
         await bob.send("alice", "from bob")
         await alice.sees("from bob")
@@ -108,10 +108,10 @@ async def test_unread_messages_are_counted_until_they_are_seen(tmp_path: Path) -
         await alice.sees_no("@2")
 
 
-async def test_a_connection_that_is_lost_is_said_and_what_waits_goes_out_when_it_is_back(tmp_path: Path) -> None:
+async def test_a_lost_connection_is_shown_and_waiting_messages_are_sent_after_reconnecting(tmp_path: Path) -> None:
     async with chatting("alice", "bob") as chat, chat.join("bob") as bob:
         proxy = Proxy(chat.port)
-        async with proxy.listening() as address, person(member(chat, tmp_path, at=address)) as alice:
+        async with proxy.listening() as address, app_user(member(chat, tmp_path, at=address)) as alice:
             await alice.talks_to("bob")
             proxy.away = True
             proxy.cut()
@@ -126,13 +126,13 @@ async def test_a_connection_that_is_lost_is_said_and_what_waits_goes_out_when_it
             await alice.sees_no("waiting to be sent")
 
 
-async def test_drafts_and_what_waits_outlive_the_program(tmp_path: Path) -> None:
+async def test_drafts_and_waiting_messages_survive_a_restart(tmp_path: Path) -> None:
     async with chatting("alice", "bob", "carol") as chat:
         proxy = Proxy(chat.port)
         async with proxy.listening() as address:
             options = member(chat, tmp_path, at=address)
             proxy.away = True
-            async with person(options) as alice:
+            async with app_user(options) as alice:
                 await alice.press("ctrl+k")
                 await alice.type("bob", "enter")
                 await alice.sees("No connection", "Message to bob")
@@ -142,39 +142,39 @@ async def test_drafts_and_what_waits_outlive_the_program(tmp_path: Path) -> None
                 await alice.type("carol", "enter")
                 await alice.sees("Message to carol")
             proxy.away = False
-            async with person(options) as alice, chat.join("bob") as bob:
+            async with app_user(options) as alice, chat.join("bob") as bob:
                 assert [message.text for message in await take(bob, 1)] == ["to be sent"]
                 await alice.sees("half a sent", TICKS)
                 await alice.talks_to("carol")
                 await alice.sees("\u270e")
 
 
-async def test_a_guests_drafts_are_there_again() -> None:
+async def test_drafts_of_a_guest_survive_a_restart() -> None:
     async with chatting() as chat:
-        async with person(guest(chat.address)) as alice:
+        async with app_user(guest(chat.address)) as alice:
             await alice.sees("\u25cf alice")
             await alice.talks_to("bob")
             await alice.type("half a sent")
             await alice.finds(lambda: alice.session.conversations.open("bob").draft == "half a sent")
-        async with person(guest(chat.address)) as alice:
+        async with app_user(guest(chat.address)) as alice:
             await alice.sees("half a sent", "guest")
 
 
-async def test_the_last_state_is_there_without_a_connection(tmp_path: Path) -> None:
+async def test_stored_messages_are_shown_without_a_connection(tmp_path: Path) -> None:
     async with chatting("alice", "bob") as chat:
         proxy = Proxy(chat.port)
         async with proxy.listening() as address, chat.join("bob") as bob:
             options = member(chat, tmp_path, at=address)
-            async with person(options) as alice:
+            async with app_user(options) as alice:
                 await bob.send("alice", "remember me")
                 await alice.sees("remember me")
             proxy.away = True
-            async with person(options) as alice:
+            async with app_user(options) as alice:
                 await alice.sees("remember me")
 
 
-async def test_the_keys_are_a_question_mark_away() -> None:
-    async with chatting() as chat, person(guest(chat.address)) as alice:
+async def test_a_question_mark_shows_the_keys() -> None:
+    async with chatting() as chat, app_user(guest(chat.address)) as alice:
         await alice.sees("No conversations yet")
         await alice.press("question_mark")
         await alice.sees("Keys", "Enter", "Go to")
@@ -188,8 +188,8 @@ async def test_the_keys_are_a_question_mark_away() -> None:
         await alice.sees("? really")
 
 
-async def test_everything_that_can_be_done_is_in_the_palette() -> None:
-    async with chatting() as chat, person(guest(chat.address), 80, 60) as alice:
+async def test_the_palette_lists_all_commands() -> None:
+    async with chatting() as chat, app_user(guest(chat.address), 80, 60) as alice:
         await alice.sees("No conversations yet")
         await alice.press("ctrl+p")
         await alice.sees("Go to ...", "Next unread conversation", "Details", "Colours", "Keys", "Quit")
@@ -198,7 +198,7 @@ async def test_everything_that_can_be_done_is_in_the_palette() -> None:
 
 
 async def test_commands_can_be_typed() -> None:
-    async with chatting() as chat, person(guest(chat.address)) as alice:
+    async with chatting() as chat, app_user(guest(chat.address)) as alice:
         await alice.talks_to("bob")
         await alice.type("/to carol", "enter")
         await alice.sees("Message to carol")
@@ -208,15 +208,15 @@ async def test_commands_can_be_typed() -> None:
 
 
 async def test_names_and_emoji_are_completed() -> None:
-    async with chatting() as chat, person(guest(chat.address)) as alice:
+    async with chatting() as chat, app_user(guest(chat.address)) as alice:
         await alice.talks_to("barbara")
         await alice.type("hi @ba", "tab")
         await alice.type(":tada", "enter")
         await alice.finds(lambda: alice.session.conversations.open("barbara").draft == "hi @barbara \U0001f389")
 
 
-async def test_what_was_sent_comes_back_with_the_up_key() -> None:
-    async with chatting() as chat, person(guest(chat.address)) as alice:
+async def test_the_up_key_recalls_sent_messages() -> None:
+    async with chatting() as chat, app_user(guest(chat.address)) as alice:
         await alice.talks_to("bob")
         await alice.type("one", "enter")
         await alice.type("two", "enter")
@@ -228,8 +228,8 @@ async def test_what_was_sent_comes_back_with_the_up_key() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 24), (200, 60), (20, 6), (1, 1)])
-async def test_it_fits_every_terminal(width: int, height: int) -> None:
-    async with chatting() as chat, connect("bob", chat.address) as bob, person(guest(chat.address)) as alice:
+async def test_the_app_fits_every_terminal(width: int, height: int) -> None:
+    async with chatting() as chat, connect("bob", chat.address) as bob, app_user(guest(chat.address)) as alice:
         await alice.sees("No conversations yet")
         await alice.resize(width, height)
         sending = asyncio.create_task(bob.send("alice", "longer than a narrow line is wide \u4f60\u597d " * 3))
@@ -239,12 +239,12 @@ async def test_it_fits_every_terminal(width: int, height: int) -> None:
         assert len(alice.screen.splitlines()) <= height
 
 
-async def test_nothing_that_others_send_changes_the_screen_beyond_its_place(tmp_path: Path) -> None:
+async def test_hostile_text_stays_within_its_place(tmp_path: Path) -> None:
     hostile = "\x1b]0;owned\x07\x1b[2J\u202eevil [bold]markup[/] \x9b31m" + "e" + "\u0301" * 500 + "\n" * 3000 + "end"
     async with (
         chatting("alice", "bob") as chat,
         chat.join("bob") as bob,
-        person(member(chat, tmp_path), 80, 40) as alice,
+        app_user(member(chat, tmp_path), 80, 40) as alice,
     ):
         await bob.send("alice", hostile)
         await alice.sees("\u241b]0;owned\u2407", "[bold]markup[/]", "<U+202E>evil", "v: show all")
@@ -256,9 +256,9 @@ async def test_nothing_that_others_send_changes_the_screen_beyond_its_place(tmp_
         await alice.sees("xxxxxxxxxx")
 
 
-async def test_without_colours_everything_is_still_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_everything_is_readable_without_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    async with chatting("alice", "bob") as chat, chat.join("bob") as bob, person(member(chat, tmp_path)) as alice:
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob, app_user(member(chat, tmp_path)) as alice:
         await bob.send("alice", "hello")
         await alice.sees("\u258c", " bob", "hello")
         strips = alice.strips
@@ -267,8 +267,8 @@ async def test_without_colours_everything_is_still_told(tmp_path: Path, monkeypa
         assert {each.color.name for each in styles if each.color} <= {"default"}
 
 
-async def test_a_device_that_connects_elsewhere_can_be_taken_back(tmp_path: Path) -> None:
-    async with chatting("alice") as chat, person(member(chat, tmp_path)) as alice:
+async def test_a_session_replaced_by_another_one_can_be_resumed(tmp_path: Path) -> None:
+    async with chatting("alice") as chat, app_user(member(chat, tmp_path)) as alice:
         await alice.sees("\u25cf alice")
         async with chat.join("alice", device="laptop/chat"):
             await alice.sees("No connection", "Ctrl+R: connect again")
@@ -276,10 +276,10 @@ async def test_a_device_that_connects_elsewhere_can_be_taken_back(tmp_path: Path
         await alice.sees("\u25cf alice")
 
 
-async def test_a_guest_is_asked_before_what_waits_is_lost() -> None:
+async def test_a_guest_confirms_before_waiting_messages_are_lost() -> None:
     async with chatting() as chat:
         proxy = Proxy(chat.port)
-        async with proxy.listening() as address, person(guest(address)) as alice:
+        async with proxy.listening() as address, app_user(guest(address)) as alice:
             await alice.talks_to("bob")
             proxy.away = True
             proxy.cut()
@@ -290,8 +290,10 @@ async def test_a_guest_is_asked_before_what_waits_is_lost() -> None:
             await alice.sees("1 waiting to be sent")
 
 
-async def test_a_full_disk_is_said_and_what_is_typed_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with chatting("alice") as chat, person(member(chat, tmp_path)) as alice:
+async def test_a_full_disk_is_reported_and_the_typed_text_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with chatting("alice") as chat, app_user(member(chat, tmp_path)) as alice:
         await alice.talks_to("bob")
 
         def full(*_: object) -> None:
@@ -305,12 +307,12 @@ async def test_a_full_disk_is_said_and_what_is_typed_stays(tmp_path: Path, monke
         await alice.sees("\u2717", "not delivered: ")
 
 
-async def test_the_mouse_chooses_conversations_and_messages(tmp_path: Path) -> None:
+async def test_the_mouse_selects_conversations_and_messages(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob", "carol") as chat,
         chat.join("bob") as bob,
         chat.join("carol") as carol,
-        person(member(chat, tmp_path)) as alice,
+        app_user(member(chat, tmp_path)) as alice,
     ):
         await bob.send("alice", "from bob")
         await alice.sees("from bob")
@@ -323,8 +325,8 @@ async def test_the_mouse_chooses_conversations_and_messages(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("looks", "rings"), [(True, False), (False, True)])
-async def test_the_bell_rings_for_a_message_that_nobody_sees(tmp_path: Path, looks: bool, rings: bool) -> None:
-    async with chatting("alice", "bob") as chat, chat.join("bob") as bob, person(member(chat, tmp_path)) as alice:
+async def test_the_bell_rings_only_for_messages_that_are_not_visible(tmp_path: Path, looks: bool, rings: bool) -> None:
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob, app_user(member(chat, tmp_path)) as alice:
         rung: list[bool] = []
         alice.app.bell = lambda: rung.append(True)  # type: ignore[method-assign]
         await alice.talks_to("bob")
@@ -339,11 +341,11 @@ async def test_the_bell_rings_for_a_message_that_nobody_sees(tmp_path: Path, loo
         await receipt.read()
 
 
-async def test_a_message_that_comes_while_the_app_starts_is_shown(tmp_path: Path) -> None:
+async def test_a_message_that_arrives_during_the_start_is_shown(tmp_path: Path) -> None:
     async with chatting("alice", "bob") as chat, chat.join("bob") as bob:
         for count in range(5):
             sending = asyncio.create_task(bob.send("alice", f"number {count}"))
-            async with person(member(chat, tmp_path)) as alice:
+            async with app_user(member(chat, tmp_path)) as alice:
                 await alice.sees(f"number {count}")
                 assert len(alice.app.screen_stack) == 2
             await sending

@@ -1,4 +1,4 @@
-"""What a word may be completed to."""
+"""Tests of completion."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_emoji_are_completed_after_two_letters() -> None:
     assert texts(":no_such_emoji") == []
 
 
-def test_a_proposal_takes_the_place_of_the_word() -> None:
+def test_a_completion_replaces_the_word() -> None:
     (found,) = completions("hi @car", True, KNOWN)
     assert "hi @car"[: found.start] + found.text == "hi @carol "
 

@@ -1,19 +1,19 @@
-"""Sessions of guests, without a screen."""
+"""Tests of the sessions of guests, without a screen."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.client.members import chatting
-from tests.ui.app.people import guest, person
 from tests.ui.app.sessions import running
+from tests.ui.app.users import app_user, guest
 from twotick.client import TwotickError, connect
 from twotick.ui.app.session.guest import GuestSession
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.storage.database import LocalStoreError
 
 
-async def test_what_was_typed_and_not_sent_is_there_again_and_nothing_else(tmp_path: Path) -> None:
+async def test_only_drafts_of_a_guest_are_stored(tmp_path: Path) -> None:
     async with chatting() as chat, connect("bob", chat.address) as bob:
         session = GuestSession("alice", chat.address, 1 << 20, tmp_path)
         async with running(session):
@@ -31,13 +31,13 @@ async def test_what_was_typed_and_not_sent_is_there_again_and_nothing_else(tmp_p
         await session.close()
 
 
-async def test_a_guest_who_is_there_already_is_asked_for_another_name() -> None:
-    async with chatting() as chat, person(guest(chat.address)) as alice, person(guest(chat.address)) as twin:
+async def test_a_second_app_with_the_same_guest_asks_for_another_name() -> None:
+    async with chatting() as chat, app_user(guest(chat.address)) as alice, app_user(guest(chat.address)) as twin:
         await alice.sees("\u25cf ")
         await twin.sees("already open with this name", "Password")
 
 
-async def test_what_guests_cannot_do_says_so() -> None:
+async def test_guests_get_an_error_for_what_only_members_can_do() -> None:
     session = GuestSession("alice", "127.0.0.1:1", 1 << 20)
     bob = session.open("bob")
     mine = session.send(bob, "hello")

@@ -1,4 +1,4 @@
-"""Sessions with a server that says what it likes."""
+"""Sessions with a server that sends invalid entries."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def forward(sender: str, seq: int, body: bytes = b"", **headers: str) -> bytes:
 
 
 async def answer(spoken: Spoken, lists: dict[Verb, list[Any]]) -> None:
-    """Answer what the session asks; there is no history."""
+    """Answer the requests of the session. The history is empty."""
     while True:
         head, _ = await spoken.frame()
         ident = head.headers.get(b"id")
@@ -56,7 +56,7 @@ NONSENSE = [
 ]
 
 
-async def test_whatever_the_server_says_what_makes_sense_is_shown(tmp_path: Path) -> None:
+async def test_invalid_entries_from_the_server_are_ignored(tmp_path: Path) -> None:
     async def serve(spoken: Spoken) -> None:
         await spoken.register()
         spoken.write(forward("bob", 1, b"good", Id="good"))
@@ -92,7 +92,7 @@ async def test_whatever_the_server_says_what_makes_sense_is_shown(tmp_path: Path
 
 
 @pytest.mark.parametrize("first", [1, 2])
-async def test_what_came_already_is_not_taken_again(tmp_path: Path, first: int) -> None:
+async def test_entries_that_are_sent_again_are_not_added_twice(tmp_path: Path, first: int) -> None:
     messages = [forward("bob", 1, b"one", Id="a"), forward("bob", 2, b"two", Id="b"), forward("bob", 3, b"three")]
 
     async def serve(spoken: Spoken) -> None:

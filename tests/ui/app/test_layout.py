@@ -1,10 +1,10 @@
-"""How messages are laid out."""
+"""Tests of the layout of messages."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tests.ui.app.making import MORNING, message
+from tests.ui.app.examples import MORNING, message
 from tests.ui.test_text import anything, obeyed, tricks
 from twotick.client import State
 from twotick.ui.app.layout.messages import MAX_LINES, LayoutContext, height, lines
@@ -30,7 +30,7 @@ def laid_out(
 
 
 def of_style(each: LocalMessage, style: str, width: int = 60, me: str = "alice") -> list[str]:
-    """What has that style."""
+    """Return the texts with a style."""
     built = lines(each, LayoutContext(BEFORE, me=me), width)
     return [span.text for line in built for span in line if span.style == style]
 
@@ -41,7 +41,7 @@ kinds = st.sampled_from(["created", "joined", "left", "changed", "removed", "app
 
 @st.composite
 def messages(draw: st.DrawFn) -> LocalMessage:
-    """A message with anything, in every field that somebody else fills in."""
+    """Return a message with arbitrary text in every field that other users fill in."""
     each = message(draw(hostile), outgoing=draw(st.booleans()), reason=draw(hostile))
     each.sender = draw(hostile)
     if each.outgoing:
@@ -67,7 +67,7 @@ def messages(draw: st.DrawFn) -> LocalMessage:
 
 
 @given(messages(), messages() | st.none(), messages() | st.none(), st.booleans(), st.booleans(), widths)
-def test_nothing_that_somebody_else_fills_in_leaves_its_place(
+def test_fields_of_other_users_never_leave_their_place(
     each: LocalMessage, before: LocalMessage | None, quoted: LocalMessage | None, new: bool, blocked: bool, width: int
 ) -> None:
     around = LayoutContext(before, new, blocked, quoted, "alice")
@@ -86,7 +86,7 @@ def test_nothing_that_somebody_else_fills_in_leaves_its_place(
 @example("\U0001f469\u200d\U0001f4bb" * 20, 20)
 @example("e" + "\u0301" * 1000, 10)
 @example("\U0001f469\u200d\u200d", 8)
-def test_no_text_leaves_its_place_or_moves_anything(text: str, width: int) -> None:
+def test_text_never_leaves_its_place(text: str, width: int) -> None:
     each = message(text, outgoing=True, state=State.FAILED, reason=text)
     built = lines(each, LayoutContext(BEFORE), width)
     assert len(built) == height(each, LayoutContext(BEFORE), width) <= MAX_LINES + 10
@@ -98,24 +98,24 @@ def test_no_text_leaves_its_place_or_moves_anything(text: str, width: int) -> No
 
 
 @given(st.text("ab \u4f60", max_size=60), st.integers(2, 30))
-def test_wrapping_loses_nothing_but_spaces(text: str, room: int) -> None:
+def test_wrapping_drops_only_spaces(text: str, room: int) -> None:
     found = wrap_text(text, room)
     assert "".join(found).replace(" ", "") == text.replace(" ", "")
     assert all(cell_len(line) <= room for line in found)
 
 
-def test_words_are_kept_together_where_they_fit() -> None:
+def test_words_that_fit_are_not_broken() -> None:
     assert wrap_text("one two three", 8) == ["one two", "three"]
     assert wrap_text("a verylongword", 6) == ["a very", "longwo", "rd"]
 
 
 @given(st.text("\n", max_size=5000) | st.text(min_size=0, max_size=300))
-def test_a_long_message_takes_no_more_than_its_share(text: str) -> None:
+def test_a_long_message_is_cut(text: str) -> None:
     each = message(text * 50)
     assert len(laid_out(each)) == height(each, LayoutContext(BEFORE), 60) <= MAX_LINES + 1
 
 
-def test_messages_of_one_author_stand_together_for_a_while() -> None:
+def test_messages_of_one_sender_are_grouped_for_ten_minutes() -> None:
     first = message("a", minutes=0)
     assert laid_out(first, None) == [
         "\u2500" * 17 + " Monday 23 November 2026 " + "\u2500" * 18,
@@ -127,13 +127,13 @@ def test_messages_of_one_author_stand_together_for_a_while() -> None:
     assert laid_out(message("d", outgoing=True), first)[1] == "  alice  09:30"
 
 
-def test_another_day_and_what_is_new_are_said() -> None:
+def test_new_days_and_new_messages_are_marked() -> None:
     first = message("a")
     assert "Tuesday 24 November 2026" in laid_out(message("b", minutes=60 * 24), first)[1]
     assert " new " in laid_out(message("b"), first, new=True)[1]
 
 
-def test_ticks_stand_at_the_right_of_the_last_line() -> None:
+def test_ticks_are_at_the_right_of_the_last_line() -> None:
     ticks = {
         State.QUEUED: "\u2026",
         State.ACCEPTED: "\u2713",
@@ -146,12 +146,12 @@ def test_ticks_stand_at_the_right_of_the_last_line() -> None:
     assert "\u2713" not in "".join(laid_out(message("hi")))
 
 
-def test_why_a_message_failed_is_said_below_it() -> None:
+def test_the_reason_of_a_failure_is_shown_below_the_message() -> None:
     each = message("hi", outgoing=True, state=State.FAILED, reason="bob is not connected")
     assert laid_out(each, width=60)[-2:] == ["  hi" + "\u2717".rjust(55), "  not delivered: bob is not connected"]
 
 
-def test_in_a_room_it_is_counted_who_has_a_message() -> None:
+def test_deliveries_in_a_room_are_counted() -> None:
     each = message("hi", outgoing=True, peer="#team", have=3, of=7)
     assert laid_out(each)[-1].endswith(" 3/7")
     each.state = State.DELIVERED
@@ -160,19 +160,19 @@ def test_in_a_room_it_is_counted_who_has_a_message() -> None:
     assert laid_out(each)[-1].endswith(" \u2713")
 
 
-def test_marks_that_do_not_fit_have_a_line_of_their_own() -> None:
+def test_ticks_that_do_not_fit_get_a_line_of_their_own() -> None:
     each = message("x" * 14, outgoing=True, state=State.READ)
     assert laid_out(each, width=20)[-1] == "  " + "x" * 14 + " \u2713\u2713"
     each.edited = each.time
     assert laid_out(each, width=20)[-2:] == ["  " + "x" * 14, "edited \u2713\u2713".rjust(19)]
 
 
-def test_what_was_edited_or_deleted_says_so() -> None:
+def test_edited_and_deleted_messages_are_marked() -> None:
     assert laid_out(message("hi", edited=MORNING), width=20)[-1] == "  hi" + "edited".rjust(15)
     assert laid_out(message("", deleted=MORNING, edited=MORNING))[-1] == "  message deleted"
 
 
-def test_a_reply_quotes_what_it_answers_in_one_line() -> None:
+def test_a_reply_quotes_the_message_in_one_line() -> None:
     first = message("one\ntwo " + "and more " * 40, ident="m1")
     each = message("yes", 2, outgoing=True, reply_to=("bob", "m1"))
     quote = laid_out(each, first, quoted=first)[-2]
@@ -184,7 +184,7 @@ def test_a_reply_quotes_what_it_answers_in_one_line() -> None:
     assert laid_out(each, first, quoted=first)[-2] == "  \u250c bob: message deleted"
 
 
-def test_reactions_are_counted_below_the_message_and_ones_own_stand_out() -> None:
+def test_reactions_are_counted_and_own_ones_are_highlighted() -> None:
     each = message("hi", reactions={"\U0001f44d": ["bob", "Alice"], "ok": ["carol"]})
     assert laid_out(each)[-1] == "  \U0001f44d 2  ok 1"
     assert of_style(each, "mine") == ["\U0001f44d 2"]
@@ -193,7 +193,7 @@ def test_reactions_are_counted_below_the_message_and_ones_own_stand_out() -> Non
     assert laid_out(each, width=80)[-1].endswith("r7 1  +3")
 
 
-def test_a_file_has_its_name_size_and_how_to_save_it_or_how_much_of_it_is_here() -> None:
+def test_a_file_shows_name_size_and_progress_or_the_key_to_save_it() -> None:
     each = message("", file=Attachment("k", "a photo.png", 150_000, ""))
     assert laid_out(each)[-1] == "  \u25a4 a photo.png  146 KiB  s: save"
     each.transfer = TransferProgress(75_000, 150_000)
@@ -202,7 +202,7 @@ def test_a_file_has_its_name_size_and_how_to_save_it_or_how_much_of_it_is_here()
     assert laid_out(each)[-2] == "  look"
 
 
-def test_what_happens_is_a_quiet_line_without_a_name_above() -> None:
+def test_a_room_event_is_a_dim_line_without_a_name() -> None:
     def said(event: RoomNotice) -> str:
         (line,) = laid_out(message("", peer="#team", sender="bob", event=event))
         return line
@@ -218,18 +218,18 @@ def test_what_happens_is_a_quiet_line_without_a_name_above() -> None:
     assert laid_out(after, event)[1] == "  bob  09:30"
 
 
-def test_what_blocked_users_say_in_rooms_is_hidden() -> None:
+def test_messages_of_blocked_users_are_hidden() -> None:
     each = message("spam", peer="#team", sender="mallory")
     built = [text_of(line) for line in lines(each, LayoutContext(BEFORE, blocked=True), 60)]
     assert built == ["  mallory is blocked. v: show"]
 
 
-def test_what_went_to_everyone_says_so() -> None:
+def test_messages_to_everyone_are_marked() -> None:
     first = message("psst")
     assert laid_out(message("hello all", 2, everyone=True), first)[1] == "  bob  09:30  to everyone"
 
 
-def test_all_of_a_folded_link_stands_out() -> None:
+def test_all_parts_of_a_wrapped_link_are_highlighted() -> None:
     link = "https://a.example/" + "x" * 60
     assert "".join(of_style(message(f"see {link}, please"), "link", 30)) == link
     assert len(of_style(message(f"see {link}, please"), "link", 30)) == 4
@@ -237,12 +237,12 @@ def test_all_of_a_folded_link_stands_out() -> None:
 
 
 @given(st.text("ab /:hts.@\u4f60", max_size=60), st.integers(2, 30))
-def test_folds_know_where_they_begin(text: str, room: int) -> None:
+def test_wrapped_lines_know_where_they_begin(text: str, room: int) -> None:
     for start, line in wrap(text, room):
         assert text[start : start + len(line)] == line
 
 
-def test_links_are_found_without_what_follows_them() -> None:
+def test_links_are_found_without_the_punctuation_after_them() -> None:
     assert links("see https://a.example/x?y=1, or (http://b.example).") == [
         "https://a.example/x?y=1",
         "http://b.example",

@@ -1,4 +1,4 @@
-"""Ten thousand messages."""
+"""The message list with ten thousand messages."""
 
 import asyncio
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 from textual.app import App, ComposeResult
 
 from tests.client.members import chatting, until
-from tests.ui.app.making import message, put
-from tests.ui.app.people import member, person
+from tests.ui.app.examples import message, put
+from tests.ui.app.users import app_user, member
 from twotick.ui.app.layout import messages as layout
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import Attachment, LocalMessage
@@ -20,7 +20,7 @@ MANY = 10_000
 
 
 class Lone(App[None]):
-    """Nothing but a list of messages."""
+    """An app with only a message list."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Lone(App[None]):
         return "\n".join(self.list.render_line(y).text for y in range(self.list.size.height))
 
 
-async def test_only_what_is_seen_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_visible_messages_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[int] = []
 
     def counted(*arguments: object) -> list[layout.Line]:
@@ -71,7 +71,7 @@ async def test_only_what_is_seen_is_built(monkeypatch: pytest.MonkeyPatch) -> No
         assert len(built) < 1000
 
 
-async def test_only_what_is_different_is_laid_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_changed_messages_are_laid_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[LocalMessage] = []
 
     def noted(each: LocalMessage, around: layout.LayoutContext, width: int) -> int:
@@ -112,7 +112,7 @@ async def test_only_what_is_different_is_laid_out_again(monkeypatch: pytest.Monk
         assert "older -9" in app.shown
 
 
-async def test_a_quote_changes_with_what_it_quotes() -> None:
+async def test_a_quote_changes_with_the_quoted_message() -> None:
     app = Lone(10)
     conversations = app.conversations
     put(conversations, *(quoted := app.conversation.messages))
@@ -125,7 +125,7 @@ async def test_a_quote_changes_with_what_it_quotes() -> None:
         assert "\u250c bob: something else" in app.shown
 
 
-async def test_every_message_is_on_the_lines_that_were_counted_for_it() -> None:
+async def test_every_message_has_as_many_lines_as_were_measured() -> None:
     app = Lone(300)
     async with app.run_test(size=(40, 20)) as pilot:
         app.list.focus()
@@ -138,7 +138,7 @@ async def test_every_message_is_on_the_lines_that_were_counted_for_it() -> None:
         assert all(any(f" message {seq} " in f"{line} " for line in seen) for seq in range(1, 301))
 
 
-async def test_what_is_looked_at_stays_when_messages_come_and_the_width_changes() -> None:
+async def test_visible_messages_stay_in_place_when_messages_arrive_and_the_width_changes() -> None:
     app = Lone(1000)
     async with app.run_test(size=(60, 20)) as pilot:
         await until(lambda: app.list.at_end and "message 1000 " in app.shown)
@@ -160,12 +160,12 @@ async def test_what_is_looked_at_stays_when_messages_come_and_the_width_changes(
         assert app.list.top_message()[0] is first[0]
 
 
-async def test_older_messages_come_as_one_scrolls(tmp_path: Path) -> None:
+async def test_older_messages_are_loaded_while_scrolling(tmp_path: Path) -> None:
     async with chatting("alice", "bob") as chat, chat.join("bob") as bob, chat.join("alice") as elsewhere:
         await asyncio.gather(*(bob.queue("alice", f"number {each}.") for each in range(700)))
         for _ in range(700):
             await (await elsewhere.receive()).ack()
-        async with person(member(chat, tmp_path)) as alice:
+        async with app_user(member(chat, tmp_path)) as alice:
             await alice.sees("number 699.")
             bob_here = alice.session.conversations.open("bob")
             assert len(bob_here.messages) < 700

@@ -1,11 +1,11 @@
-"""The conversations."""
+"""Tests of the conversations in memory."""
 
 import itertools
 import time
 
 import pytest
 
-from tests.ui.app.making import MORNING, message
+from tests.ui.app.examples import MORNING, message
 from twotick.client import State
 from twotick.ui.app.model.conversations import TYPING, ConversationKind, UserPresence
 from twotick.ui.app.model.messages import WAITING, LocalMessage, RoomNotice
@@ -15,7 +15,7 @@ numbers = itertools.count(1)
 
 
 def alice(*messages: LocalMessage) -> ConversationRegistry:
-    """The conversations of alice, in which these are loaded."""
+    """Return the conversations of alice with loaded messages."""
     conversations = ConversationRegistry("alice")
     for each in messages:
         add(conversations, each)
@@ -32,11 +32,11 @@ def texts(conversations: ConversationRegistry, name: str = "bob") -> list[str]:
     return [each.text for each in conversations.open(name).messages]
 
 
-def test_messages_stand_in_the_order_of_the_log_whenever_they_come() -> None:
+def test_messages_are_in_the_order_of_the_log() -> None:
     assert texts(alice(message("b", 2), message("c", 3), message("a", 1))) == ["a", "b", "c"]
 
 
-def test_what_waits_stands_after_all_others_until_it_has_a_place() -> None:
+def test_waiting_messages_come_last_until_they_have_a_place() -> None:
     waiting = message("mine", WAITING, outgoing=True, state=State.QUEUED)
     conversations = alice(waiting, message("a", 1), message("c", 3))
     assert texts(conversations) == ["a", "c", "mine"]
@@ -45,7 +45,7 @@ def test_what_waits_stands_after_all_others_until_it_has_a_place() -> None:
     assert conversations.open("bob").index(waiting) == 1
 
 
-def test_unread_are_those_that_came_after_what_was_read() -> None:
+def test_messages_after_the_last_read_one_are_unread() -> None:
     conversations = alice()
     conversations.open("bob").read = 2
     for each in (message(seq=1), message(seq=3), message(seq=4, outgoing=True), message(seq=5)):
@@ -53,7 +53,7 @@ def test_unread_are_those_that_came_after_what_was_read() -> None:
     assert conversations.open("bob").unread == conversations.unread == 2
 
 
-def test_the_conversation_where_something_happened_last_comes_first() -> None:
+def test_the_conversation_with_the_latest_activity_comes_first() -> None:
     conversations = alice(message(seq=1, peer="bob"), message(seq=2, peer="Carol"), message(seq=3, peer="bob"))
     assert [each.name for each in conversations] == ["bob", "carol"]
     conversations.open("dave")
@@ -72,17 +72,17 @@ def test_the_conversation_where_something_happened_last_comes_first() -> None:
         ("", False),
     ],
 )
-def test_a_message_names_somebody_after_an_at_sign(text: str, named: bool) -> None:
+def test_a_mention_is_a_name_after_an_at_sign(text: str, named: bool) -> None:
     conversations = ConversationRegistry("alice")
     assert [conversations.mentions(text, in_room) for in_room in (True, False)] == [named, named]
 
 
-def test_all_are_named_together_but_for_rooms_where_the_server_counts() -> None:
+def test_all_is_a_mention_outside_of_rooms_only() -> None:
     conversations = ConversationRegistry("alice")
     assert [conversations.mentions("for @all of you", in_room) for in_room in (True, False)] == [False, True]
 
 
-def test_a_tick_never_turns_back() -> None:
+def test_a_delivery_state_never_goes_back() -> None:
     mine = message(outgoing=True, state=State.ACCEPTED)
     conversations = alice(mine)
     assert conversations.advance(mine, State.READ)
@@ -91,12 +91,12 @@ def test_a_tick_never_turns_back() -> None:
     assert (mine.state, mine.reason) == (State.READ, "")
 
 
-def test_what_came_has_no_ticks() -> None:
+def test_received_messages_have_no_ticks() -> None:
     theirs = message()
     assert not alice(theirs).advance(theirs, State.READ)
 
 
-def test_an_older_message_than_those_that_are_loaded_is_not_shown_before_the_gap_is_filled() -> None:
+def test_a_message_older_than_the_loaded_ones_is_not_shown_before_the_gap_is_filled() -> None:
     conversations = alice(message("b", 5), message("c", 6))
     conversations.open("bob").loaded = False
     old = message("a", 1)
@@ -105,7 +105,7 @@ def test_an_older_message_than_those_that_are_loaded_is_not_shown_before_the_gap
     assert texts(conversations) == ["b", "c"]
 
 
-def test_whoever_looks_is_told_what_has_changed() -> None:
+def test_changes_are_reported() -> None:
     told: list[str] = []
     conversations = alice()
     conversations.on_change = lambda each: told.append(each.key)
@@ -113,16 +113,16 @@ def test_whoever_looks_is_told_what_has_changed() -> None:
     assert set(told) == {"bob"}
 
 
-def test_the_conversation_with_everybody_is_called_so() -> None:
+def test_the_conversation_with_everyone_has_its_own_title() -> None:
     everybody = alice().open("ALL")
     assert (everybody.kind, everybody.title) == (ConversationKind.EVERYONE, "everyone")
 
 
-def test_what_begins_with_a_hash_is_a_room() -> None:
+def test_names_that_begin_with_a_hash_are_rooms() -> None:
     assert (alice().open("#Team").kind, alice().open("#Team").title) == (ConversationKind.ROOM, "#Team")
 
 
-def test_only_what_somebody_else_has_said_counts_as_unread_and_not_what_the_server_has_counted() -> None:
+def test_only_messages_of_others_that_the_server_has_not_counted_are_counted_as_unread() -> None:
     conversations = alice()
     bob = conversations.open("bob")
     bob.counted, bob.unread = 2, 2
@@ -137,7 +137,7 @@ def test_only_what_somebody_else_has_said_counts_as_unread_and_not_what_the_serv
     assert bob.first_unread is bob.messages[2]
 
 
-def test_a_message_is_found_by_who_has_sent_it_and_its_id() -> None:
+def test_a_message_is_found_by_sender_and_id() -> None:
     conversations = alice(message("a", 1, ident="x", peer="Bob"), message("b", 2, ident="x", outgoing=True))
     bob = conversations.open("bob")
     assert [conversations.find_message(bob, name, "x") for name in ("BOB", "alice")] == bob.messages
@@ -148,7 +148,7 @@ def test_a_message_is_found_by_who_has_sent_it_and_its_id() -> None:
     assert found.text == "bob  y"
 
 
-def test_somebody_types_until_it_is_too_long_ago_or_the_message_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_typing_ends_after_a_while_or_with_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
     conversations = alice(message(seq=1, peer="Bob"))
     bob = conversations.open("bob")
     conversations.set_typing(bob, "Bob", True)
@@ -162,7 +162,7 @@ def test_somebody_types_until_it_is_too_long_ago_or_the_message_comes(monkeypatc
     assert bob.typing == []
 
 
-def test_of_too_many_who_type_the_first_is_left_out() -> None:
+def test_of_too_many_typing_users_the_first_is_dropped() -> None:
     conversations = alice()
     room = conversations.open("#team")
     for number in range(30):
@@ -170,7 +170,7 @@ def test_of_too_many_who_type_the_first_is_left_out() -> None:
     assert room.typing == [f"user{number}" for number in range(10, 30)]
 
 
-def test_whether_somebody_is_there_is_known_before_anything_is_said() -> None:
+def test_presence_is_known_before_a_conversation_exists() -> None:
     conversations = alice()
     here = UserPresence("here", MORNING)
     conversations.set_presence("Bob", here)
@@ -180,7 +180,7 @@ def test_whether_somebody_is_there_is_known_before_anything_is_said() -> None:
     assert conversations.open("bob").presence == gone
 
 
-def test_a_conversation_lets_go_of_old_messages_when_there_are_too_many() -> None:
+def test_old_messages_are_unloaded_when_there_are_too_many() -> None:
     conversations = alice()
     for seq in range(1, 10_003):
         add(conversations, message(str(seq), seq, ident=str(seq)))

@@ -1,11 +1,11 @@
-"""How somebody who looks elsewhere is told of a message."""
+"""Tests of notifications."""
 
 import subprocess
 import sys
 
 import pytest
 
-from tests.ui.app.making import message, put
+from tests.ui.app.examples import message, put
 from twotick.ui.app.model.messages import LocalMessage, RoomNotice
 from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.session.notifications import Notify, notify, should_notify
@@ -13,7 +13,7 @@ from twotick.ui.app.session.notifications import Notify, notify, should_notify
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that are run."""
+    """Return the commands that are run."""
     commands: list[list[str]] = []
     monkeypatch.setattr(subprocess, "Popen", lambda command, **_: commands.append(command))  # type: ignore[misc]
     monkeypatch.setattr(sys, "platform", "linux")
@@ -35,7 +35,7 @@ def test_the_desktop_shows_a_message_as_text(shown: list[list[str]]) -> None:
     assert command[-3:] == ["--", "bob", "&lt;b&gt;hi&lt;/b&gt; --x\u240a\u241b[2J"]
 
 
-def test_where_there_is_no_desktop_the_bell_rings(shown: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_desktop_the_bell_rings(shown: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSH_CONNECTION", "here there")
     assert rung("desktop")
     assert shown == []
@@ -48,7 +48,7 @@ def test_the_bell_rings_unless_it_is_off(shown: list[list[str]]) -> None:
 
 
 def told(message: LocalMessage, muted: str = "", blocked: str = "") -> bool:
-    """Whether a message makes noise."""
+    """Return whether a message causes a notification."""
     conversations = ConversationRegistry("alice")
     put(conversations, message)
     if muted:
@@ -58,14 +58,14 @@ def told(message: LocalMessage, muted: str = "", blocked: str = "") -> bool:
     return should_notify(conversations, message)
 
 
-def test_it_rings_for_what_is_said_to_one_alone_or_names_one() -> None:
+def test_direct_messages_and_mentions_notify() -> None:
     assert told(message("hi"))
     assert told(message("hi all", everyone=True))
     assert told(message("hi @alice", peer="#team", sender="bob", mention=True))
     assert not told(message("hi", peer="#team", sender="bob"))
 
 
-def test_it_does_not_ring_for_what_is_muted_or_for_those_who_are_blocked() -> None:
+def test_muted_conversations_and_blocked_users_do_not_notify() -> None:
     assert not told(message("hi"), muted="bob")
     assert not told(message("hi"), blocked="bob")
     assert not told(message("hi @alice", peer="#team", sender="bob", mention=True), muted="#team")
@@ -73,6 +73,6 @@ def test_it_does_not_ring_for_what_is_muted_or_for_those_who_are_blocked() -> No
     assert told(message("hi @alice", peer="#team", sender="bob", mention=True), muted="bob")
 
 
-def test_of_what_happens_it_rings_for_invitations_alone() -> None:
+def test_of_all_room_events_only_invitations_notify() -> None:
     assert told(message("", event=RoomNotice("invited", room="#team")))
     assert not told(message("", peer="#team", sender="bob", event=RoomNotice("joined")))

@@ -1,4 +1,4 @@
-"""The app on real terminals, with a real server."""
+"""The app on real terminals with a real server."""
 
 import asyncio
 import contextlib
@@ -16,10 +16,10 @@ TICKS = "\u2713\u2713"
 
 
 class Relay:
-    """A way to a server that can be cut, in a thread of its own.
+    """A proxy to a server that can be interrupted, in a thread of its own.
 
     Attributes:
-        address: where it begins.
+        address: the address of the proxy.
     """
 
     def __init__(self, port: int) -> None:
@@ -44,7 +44,7 @@ class Relay:
         return asyncio.run_coroutine_threadsafe(what, self._loop).result()
 
     def cut(self) -> None:
-        """Break all connections, and let no new ones through."""
+        """Close all connections, and refuse new ones."""
 
         async def cut() -> None:
             self._proxy.away = True
@@ -53,12 +53,12 @@ class Relay:
         self._do(cut())
 
     def mend(self) -> None:
-        """Let connections through again."""
+        """Accept connections again."""
         self._proxy.away = False
 
 
 def home(folder: Path, name: str) -> dict[str, str]:
-    """The variables of somebody whose things are in a folder."""
+    """Return the environment of a user with data in a folder."""
     return {
         "HOME": str(folder / name),
         "XDG_DATA_HOME": str(folder / name / "data"),
@@ -84,7 +84,7 @@ def go_to(person: Terminal, name: str) -> None:
     person.has(f"Message to {name}")
 
 
-def test_two_people_sign_up_and_talk_and_nothing_typed_is_lost_when_a_terminal_dies(tmp_path: Path) -> None:
+def test_two_users_sign_up_and_chat_and_a_draft_survives_a_killed_terminal(tmp_path: Path) -> None:
     operator = Operator(tmp_path / "server", SIGN_UP="open")
     with operator.serving() as (_, (host, port)):
         chat = ("chat", "--server", f"{host}:{port}")
@@ -111,7 +111,7 @@ def test_two_people_sign_up_and_talk_and_nothing_typed_is_lost_when_a_terminal_d
                 alice.has("You are alice on")
 
 
-def test_two_people_meet_in_a_room_and_a_cut_connection_loses_nothing(tmp_path: Path) -> None:
+def test_two_users_meet_in_a_room_and_a_lost_connection_loses_nothing(tmp_path: Path) -> None:
     operator = Operator(tmp_path / "server", SIGN_UP="open")
     (tmp_path / "plan.txt").write_text("wild oats, red poppies")
     (tmp_path / "saved").mkdir()
@@ -178,7 +178,7 @@ def test_two_people_meet_in_a_room_and_a_cut_connection_loses_nothing(tmp_path: 
 
 
 def search(person: Terminal, words: str) -> None:
-    """Search until something is found: that may take the server a few seconds (rule 14.5)."""
+    """Search until something is found: indexing can take a few seconds (rule 14.5)."""
     while True:
         person.type("\x06")
         person.has("Enter: search")
@@ -189,14 +189,14 @@ def search(person: Terminal, words: str) -> None:
         person.has("Message to")
 
 
-def test_a_guest_who_has_given_a_name_begins_at_once(tmp_path: Path, address: str) -> None:
+def test_a_guest_with_a_name_starts_at_once(tmp_path: Path, address: str) -> None:
     with terminal("chat", "alice", "--server", address, columns=80, env=home(tmp_path, "alice")) as alice:
         alice.has("No conversations yet", f"\u25cf alice@{address}")
         alice.type("\x11")
         assert alice.ends() == 0
 
 
-def test_what_is_pasted_is_one_message_and_what_it_has_for_the_terminal_is_shown(tmp_path: Path, address: str) -> None:
+def test_pasted_text_is_one_message_and_its_control_characters_are_visible(tmp_path: Path, address: str) -> None:
     with terminal("chat", "alice", "--server", address, columns=80, env=home(tmp_path, "alice")) as alice:
         alice.has("No conversations yet")
         go_to(alice, "bob")

@@ -1,8 +1,8 @@
-"""The local store and the conversations together."""
+"""Tests of the conversations in memory together with the local store."""
 
 import pytest
 
-from tests.ui.app.making import MORNING, message
+from tests.ui.app.examples import MORNING, message
 from twotick.client import State
 from twotick.ui.app.model.messages import WAITING, ChangeKind, LocalMessage, MessageChange
 from twotick.ui.app.session.repository import ChatRepository, DeliveryUpdate
@@ -11,20 +11,20 @@ from twotick.ui.app.storage.store import LocalStore
 
 @pytest.fixture
 def book() -> ChatRepository:
-    """That of alice."""
+    """Return the repository of alice."""
     return ChatRepository("alice", LocalStore(None))
 
 
 def typed(
     text: str, *, action: ChangeKind | None = None, about: tuple[str, str] = ("alice", "x"), ident: str = ""
 ) -> LocalMessage:
-    """Something that alice has typed to bob."""
+    """Return a message from alice to bob that waits to be sent."""
     each = message(text, WAITING, outgoing=True, state=State.QUEUED, ident=ident or f"{action} {text}")
     each.change = None if action is None else MessageChange(action, *about)
     return each
 
 
-def test_what_waits_to_change_a_message_lies_over_it_until_it_is_refused(book: ChatRepository) -> None:
+def test_waiting_changes_are_shown_until_they_are_refused(book: ChatRepository) -> None:
     mine = message("a", 1, outgoing=True, ident="x", state=State.DELIVERED)
     book.add(mine)
     book.conversation("bob").loaded = True
@@ -60,7 +60,7 @@ def test_what_waits_to_change_a_message_lies_over_it_until_it_is_refused(book: C
     assert book.waiting == book.store.waiting() == []
 
 
-def test_what_others_do_shows_under_what_waits(book: ChatRepository) -> None:
+def test_changes_of_others_are_shown_below_waiting_changes(book: ChatRepository) -> None:
     mine = typed("a", ident="x")
     book.conversation("bob").loaded = True
     book.enqueue(mine)
@@ -71,7 +71,7 @@ def test_what_others_do_shows_under_what_waits(book: ChatRepository) -> None:
     assert (mine.deleted, mine.reactions) == (MORNING, {})
 
 
-def test_a_message_that_has_a_place_now_stands_there(book: ChatRepository) -> None:
+def test_a_message_moves_to_its_place(book: ChatRepository) -> None:
     book.conversation("bob").loaded = True
     mine = typed("mine", ident="x")
     book.enqueue(mine)
@@ -88,7 +88,7 @@ def test_a_message_that_has_a_place_now_stands_there(book: ChatRepository) -> No
     ]
 
 
-def test_to_read_counts_what_came_after(book: ChatRepository) -> None:
+def test_reading_counts_the_messages_after_it(book: ChatRepository) -> None:
     for seq in range(1, 6):
         book.add(message("@alice" if seq == 5 else "hello", seq))
     bob = book.conversation("bob")
@@ -100,7 +100,7 @@ def test_to_read_counts_what_came_after(book: ChatRepository) -> None:
     assert book.store.conversations()[0].unread == 2
 
 
-def test_there_are_never_too_many_conversations(book: ChatRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_conversations_is_limited(book: ChatRepository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twotick.ui.app.session.repository.MAX_CONVERSATIONS", 150)
     book.conversation("draft").draft = "typed"
     book.conversation("shown").loaded = True

@@ -1,4 +1,4 @@
-"""What the screen shows: sizes, colours, and that nothing that others have written changes more than its own place."""
+"""Tests of what the screen shows: sizes, colours, and that hostile text stays within its place."""
 
 import webbrowser
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rich.segment import Segment
 
-from tests.ui.app.making import MORNING, message, put
-from tests.ui.app.people import Person
-from tests.ui.app.stage import Played, on_stage
+from tests.ui.app.examples import MORNING, message, put
+from tests.ui.app.fake_session import FakeSession, showing
+from tests.ui.app.users import AppUser
 from tests.ui.test_text import obeyed
 from twotick.client import State
 from twotick.client.member.results import RecipientState
@@ -23,14 +23,14 @@ HOSTILE = (
     "\u202egnp.exe\u2066 [blink]markup[/blink] [@click=app.quit]x[/] [link=http://evil.example]y[/link]"
     "\r\nnext\ttab\u2028line" + "e" + "\u0301" * 50 + "\U0001f469\u200d\U0001f4bb" + "\u4f60" * 300 + "z" * 3000
 )
-"""Everything that somebody else could wish to do to a terminal."""
+"""Text that would harm a terminal if it were obeyed."""
 
 
-def hostile() -> Played:
-    """A session in which whatever can be hostile is."""
-    played = Played()
-    played.server = "chat.lan"
-    conversations = played.all
+def hostile() -> FakeSession:
+    """Return a session in which every field that others fill in is hostile."""
+    session = FakeSession()
+    session.server = "chat.lan"
+    conversations = session.all
     conversations.set_presence("Mallory", UserPresence(HOSTILE, MORNING))
     room = conversations.open("#" + HOSTILE)
     room.topic, room.role, room.access, room.members = HOSTILE, HOSTILE, HOSTILE, 1 << 70
@@ -49,23 +49,23 @@ def hostile() -> Played:
         message("well", 9, peer=peer, outgoing=True, ident="m9", have=1 << 70, of=1 << 71),
     )
     conversations.set_typing(room, HOSTILE, True)
-    played.its_members = [MemberListing(HOSTILE, HOSTILE, None, UserPresence(HOSTILE, None)) for _ in range(300)]
-    played.its_rooms = [
+    session.its_members = [MemberListing(HOSTILE, HOSTILE, None, UserPresence(HOSTILE, None)) for _ in range(300)]
+    session.its_rooms = [
         RoomListing(HOSTILE, HOSTILE, HOSTILE, -1, HOSTILE, True),
         RoomListing(HOSTILE, "", "none", 1, HOSTILE, False),
     ]
-    played.its_receipts = [RecipientState(HOSTILE, State.READ) for _ in range(300)]
+    session.its_receipts = [RecipientState(HOSTILE, State.READ) for _ in range(300)]
     found = SearchHit(room, message(HOSTILE, 10, **each))
-    played.found = [SearchResults([found, found], 1)]
-    return played
+    session.found = [SearchResults([found, found], 1)]
+    return session
 
 
-def segments(person: Person) -> list[Segment]:
+def segments(person: AppUser) -> list[Segment]:
     return [segment for strip in person.strips for segment in strip]
 
 
-def is_unharmed(person: Person, width: int) -> None:
-    """Nothing but text is where text is, and it has no styles but ours."""
+def is_unharmed(person: AppUser, width: int) -> None:
+    """Check that the screen has only visible text, and only the styles of the app."""
     for strip in person.strips:
         assert strip.cell_length == width
         assert obeyed(strip.text) == set()
@@ -75,10 +75,10 @@ def is_unharmed(person: Person, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 40, 120])
-async def test_nothing_hostile_changes_the_screen_beyond_its_place(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hostile_fields_stay_within_their_place(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
-    async with on_stage(hostile(), width, 40) as alice:
+    async with showing(hostile(), width, 40) as alice:
 
         async def shows(*keys: str, text: str = "") -> None:
             await alice.press(*keys)
@@ -114,15 +114,15 @@ async def test_nothing_hostile_changes_the_screen_beyond_its_place(width: int, m
 
 
 @pytest.mark.parametrize("theme", ["terminal", "dark", "light"])
-async def test_themes_use_the_colours_that_they_say(theme: str) -> None:
-    played = Played()
-    played.all.set_presence("bob", UserPresence("here", None))
+async def test_themes_use_their_own_colours(theme: str) -> None:
+    session = FakeSession()
+    session.all.set_presence("bob", UserPresence("here", None))
     put(
-        played.all,
+        session.all,
         message("@alice see https://a.example", 1, ident="m1", reactions={"ok": ["alice"]}),
         message("yes", 2, outgoing=True, ident="m2", state=State.READ, reply_to=("bob", "m1")),
     )
-    async with on_stage(played, 120, 30, theme) as alice:
+    async with showing(session, 120, 30, theme) as alice:
         await alice.press("ctrl+t", "escape")
         await alice.sees("\u250c bob", "Conversation")
         styles = [segment.style for segment in segments(alice) if segment.style is not None]
@@ -138,22 +138,22 @@ async def test_themes_use_the_colours_that_they_say(theme: str) -> None:
 @pytest.mark.parametrize(
     ("state", "sign"), [("here", "\u25cf"), ("away", "\u25d0"), ("gone", "\u25cb"), ("elsewhere", " ")]
 )
-async def test_who_is_here_can_be_told_without_colours(state: str, sign: str) -> None:
-    played = Played()
-    put(played.all, message("hi", 1))
-    played.all.set_presence("bob", UserPresence(state, None))
-    async with on_stage(played) as alice:
+async def test_presence_is_readable_without_colours(state: str, sign: str) -> None:
+    session = FakeSession()
+    put(session.all, message("hi", 1))
+    session.all.set_presence("bob", UserPresence(state, None))
+    async with showing(session) as alice:
         await alice.sees(f"\u258c{sign} bob", state)
 
 
-async def test_the_list_says_what_is_new_muted_typed_and_begun() -> None:
-    played = Played()
-    put(played.all, message("hi", 1, peer="carol"), message("hi", 2, peer="dave"), message("hi", 3, peer="erin"))
-    put(played.all, message("hi", 4))
-    played.all.open("carol").muted = True
-    played.all.open("dave").draft = "well"
-    played.all.set_typing(played.all.open("erin"), "erin", True)
-    async with on_stage(played) as alice:
+async def test_the_list_shows_unread_muted_typing_and_drafts() -> None:
+    session = FakeSession()
+    put(session.all, message("hi", 1, peer="carol"), message("hi", 2, peer="dave"), message("hi", 3, peer="erin"))
+    put(session.all, message("hi", 4))
+    session.all.open("carol").muted = True
+    session.all.open("dave").draft = "well"
+    session.all.set_typing(session.all.open("erin"), "erin", True)
+    async with showing(session) as alice:
         await alice.sees("Message to bob")
         lines = {line[3:8].strip(): line[:23].split() for line in alice.screen.splitlines()}
         assert lines["carol"] == ["carol", "1"]
@@ -164,24 +164,24 @@ async def test_the_list_says_what_is_new_muted_typed_and_begun() -> None:
         assert carol.style.dim
 
 
-async def test_at_the_beginning_it_says_where_to_begin() -> None:
-    async with on_stage(Played()) as alice:
+async def test_the_empty_screen_explains_how_to_start() -> None:
+    async with showing(FakeSession()) as alice:
         await alice.sees("No conversations yet.", "Ctrl+K", "F6 lists rooms, F7 creates one.")
-    async with on_stage(Played(), 40, 20) as alice:
+    async with showing(FakeSession(), 40, 20) as alice:
         await alice.sees("No conversations yet.", "F6 lists rooms")
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 24), (20, 6), (1, 1)])
 async def test_dialogs_fit_every_terminal(width: int, height: int) -> None:
-    played = Played()
-    put(played.all, message("", 1, peer="#team", outgoing=True, event=RoomNotice("created")))
-    played.its_rooms = [
+    session = FakeSession()
+    put(session.all, message("", 1, peer="#team", outgoing=True, event=RoomNotice("created")))
+    session.its_rooms = [
         RoomListing(f"#room{count}", "public", "none", count, "what " * 20, False) for count in range(300)
     ]
-    played.found = [
-        SearchResults([SearchHit(played.all.open("#team"), message("found " * 50)) for _ in range(100)], None)
+    session.found = [
+        SearchResults([SearchHit(session.all.open("#team"), message("found " * 50)) for _ in range(100)], None)
     ]
-    async with on_stage(played, width, height) as alice:
+    async with showing(session, width, height) as alice:
         for keys in (["f6"], ["f7"], ["ctrl+k"], ["ctrl+o"], ["alt+s"], ["f1"], ["alt+t"], ["ctrl+f", "x", "enter"]):
             await alice.press(*keys)
             assert len(alice.screen.splitlines()) <= height

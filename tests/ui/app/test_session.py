@@ -1,4 +1,4 @@
-"""Sessions of members with a server, and each other."""
+"""Tests of the sessions of members with a real server."""
 
 import asyncio
 from pathlib import Path
@@ -15,7 +15,7 @@ from twotick.ui.app.session.permissions import Permission
 DEVICES = ("laptop", "phone")
 
 
-async def test_a_room_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+async def test_a_room_from_creation_to_leaving(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob", devices=DEVICES) as chat,
         device(chat, tmp_path, "alice") as alice,
@@ -77,7 +77,7 @@ async def test_a_room_from_its_beginning_to_its_end(tmp_path: Path) -> None:
         assert "removed" in kinds
 
 
-async def test_what_is_changed_is_changed_everywhere(tmp_path: Path) -> None:
+async def test_changes_reach_all_devices(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob", devices=DEVICES) as chat,
         device(chat, tmp_path, "alice") as alice,
@@ -118,7 +118,7 @@ async def test_what_is_changed_is_changed_everywhere(tmp_path: Path) -> None:
         assert [each.session.waiting for each in (alice, phone, bob)] == [0, 0, 0]
 
 
-async def test_what_cannot_be_changed_shows_as_it_was(tmp_path: Path) -> None:
+async def test_a_refused_change_is_undone(tmp_path: Path) -> None:
     async with chatting("alice", "bob") as chat, device(chat, tmp_path, "alice") as alice:
         mine = alice.session.send(alice.session.open("bob"), "hello")
         await until(lambda: mine.state is State.ACCEPTED)
@@ -131,7 +131,7 @@ async def test_what_cannot_be_changed_shows_as_it_was(tmp_path: Path) -> None:
         assert (stranger.text, stranger.changing, alice.session.waiting) == ("never sent", False, 0)
 
 
-async def test_reactions_and_edits_of_older_messages_are_there_when_these_are_loaded(tmp_path: Path) -> None:
+async def test_reactions_and_edits_of_older_messages_are_applied_when_these_are_loaded(tmp_path: Path) -> None:
     async with chatting("alice", "bob", devices=DEVICES) as chat:
         async with device(chat, tmp_path, "alice") as alice, device(chat, tmp_path, "bob") as bob:
             mine = alice.session.send(alice.session.open("bob"), "0")
@@ -156,7 +156,7 @@ async def test_reactions_and_edits_of_older_messages_are_there_when_these_are_lo
             assert (after.text, after.deleted is None) == ("", False)
 
 
-async def test_what_was_said_around_an_old_message_can_be_had_however_much_was_said_since(tmp_path: Path) -> None:
+async def test_messages_around_an_old_message_are_found_regardless_of_later_traffic(tmp_path: Path) -> None:
     async with chatting("alice", "bob", "carol", devices=DEVICES) as chat:
         async with device(chat, tmp_path, "alice") as alice:
             bob, carol = alice.session.open("bob"), alice.session.open("carol")
@@ -184,11 +184,11 @@ async def test_what_was_said_around_an_old_message_can_be_had_however_much_was_s
 
 
 def files_with(folder: Path, words: str) -> list[str]:
-    """The names of files that hold words."""
+    """Return the names of the files that contain words."""
     return [each.name for each in folder.rglob("*") if each.is_file() and words.encode() in each.read_bytes()]
 
 
-async def test_no_file_has_what_was_deleted(tmp_path: Path) -> None:
+async def test_deleted_text_is_in_no_file(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob") as chat,
         device(chat, tmp_path, "alice") as alice,
@@ -209,7 +209,7 @@ async def test_no_file_has_what_was_deleted(tmp_path: Path) -> None:
         assert files_with(tmp_path / "bob", "something else")
 
 
-async def test_what_is_unread_is_the_same_on_all_devices(tmp_path: Path) -> None:
+async def test_unread_counts_are_the_same_on_all_devices(tmp_path: Path) -> None:
     async with chatting("alice", "bob", devices=DEVICES) as chat:
         async with (
             device(chat, tmp_path, "alice") as alice,
@@ -251,7 +251,7 @@ async def test_what_is_unread_is_the_same_on_all_devices(tmp_path: Path) -> None
             assert (phone.unread("#team"), phone.unread("bob")) == ((2, 1), (0, 0))
 
 
-async def test_a_message_that_is_deleted_unread_is_unread_on_all_devices(tmp_path: Path) -> None:
+async def test_a_deleted_unread_message_stays_unread_on_all_devices(tmp_path: Path) -> None:
     async with chatting("alice", "bob", devices=DEVICES) as chat:
         async with device(chat, tmp_path, "alice") as alice, device(chat, tmp_path, "bob") as bob:
             sent = bob.session.send(bob.session.open("alice"), "oops")
@@ -266,7 +266,7 @@ async def test_a_message_that_is_deleted_unread_is_unread_on_all_devices(tmp_pat
             assert phone.unread("bob") == (0, 0)
 
 
-async def test_a_new_device_shows_the_conversations_in_the_order_in_which_something_was_said(tmp_path: Path) -> None:
+async def test_a_new_device_sorts_conversations_by_latest_activity(tmp_path: Path) -> None:
     async with chatting("alice", "bob", "carol", devices=DEVICES) as chat:
         async with device(chat, tmp_path, "alice") as alice:
             team = await alice.session.create_room("#team")
@@ -282,7 +282,7 @@ async def test_a_new_device_shows_the_conversations_in_the_order_in_which_someth
                 assert phone.session.open("#team").role == "owner"
 
 
-async def test_all_that_is_typed_while_the_server_is_away_goes_out_once_when_it_is_back(tmp_path: Path) -> None:
+async def test_messages_typed_while_the_server_is_away_are_sent_once_when_it_is_back(tmp_path: Path) -> None:
     async with chatting("alice", "bob") as chat, device(chat, tmp_path, "bob") as bob:
         proxy = Proxy(chat.port)
         async with proxy.listening() as address, device(chat, tmp_path, "alice", at=address) as alice:
@@ -316,7 +316,7 @@ async def test_all_that_is_typed_while_the_server_is_away_goes_out_once_when_it_
         assert len(bob.came) == 3
 
 
-async def test_a_connection_that_is_cut_comes_back_and_nothing_is_lost_or_twice(tmp_path: Path) -> None:
+async def test_after_a_lost_connection_nothing_is_missing_or_duplicated(tmp_path: Path) -> None:
     async with chatting("alice", "bob", devices=DEVICES) as chat, device(chat, tmp_path, "bob") as bob:
         proxy = Proxy(chat.port)
         async with proxy.listening() as address, device(chat, tmp_path, "alice", at=address) as alice:
@@ -335,7 +335,7 @@ async def test_a_connection_that_is_cut_comes_back_and_nothing_is_lost_or_twice(
             assert [each for each in alice.news("#team") if each[0] == "a"] == [f"a{number}" for number in range(60)]
 
 
-async def test_a_message_that_was_sent_and_not_noted_is_not_sent_twice(tmp_path: Path) -> None:
+async def test_a_message_whose_acceptance_was_not_stored_is_not_sent_twice(tmp_path: Path) -> None:
     async with chatting("alice", "bob") as chat, device(chat, tmp_path, "bob") as bob:
         async with device(chat, tmp_path, "alice") as alice:
             sent = alice.session.send(alice.session.open("bob"), "once")
@@ -350,7 +350,7 @@ async def test_a_message_that_was_sent_and_not_noted_is_not_sent_twice(tmp_path:
             assert alice.texts("bob") == ["once", "twice"]
 
 
-async def test_a_file_goes_there_and_back(tmp_path: Path) -> None:
+async def test_files_are_sent_and_saved_in_both_directions(tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     photo.write_bytes(bytes(range(256)) * 2000)
     async with (
@@ -380,7 +380,7 @@ async def test_a_file_goes_there_and_back(tmp_path: Path) -> None:
                 alice.session.send_file(peer, wrong)
 
 
-async def test_a_file_that_is_gone_before_it_is_sent_is_not_delivered_and_can_be_sent_again(tmp_path: Path) -> None:
+async def test_a_file_that_disappears_before_the_upload_fails_and_can_be_sent_again(tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     photo.write_bytes(b"content")
     async with chatting("alice", "bob", folder=tmp_path / "server") as chat:
@@ -402,7 +402,7 @@ async def test_a_file_that_is_gone_before_it_is_sent_is_not_delivered_and_can_be
             assert saved.read_bytes() == b"content"
 
 
-async def test_whoever_sends_a_file_does_not_say_where_it_is_saved(tmp_path: Path) -> None:
+async def test_the_sender_of_a_file_cannot_choose_where_it_is_saved(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob", folder=tmp_path / "server") as chat,
         device(chat, tmp_path, "alice") as alice,
@@ -428,7 +428,7 @@ async def test_whoever_sends_a_file_does_not_say_where_it_is_saved(tmp_path: Pat
             assert (path, path.read_bytes()) == (folder / saved, b"content")
 
 
-async def test_it_is_found_where_it_was_said(tmp_path: Path) -> None:
+async def test_search_finds_messages_with_their_conversation(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob", folder=tmp_path / "server") as chat,
         device(chat, tmp_path, "alice") as alice,
@@ -456,7 +456,7 @@ async def test_it_is_found_where_it_was_said(tmp_path: Path) -> None:
             await alice.session.search("  ")
 
 
-async def test_who_is_here_and_who_types_shows(tmp_path: Path) -> None:
+async def test_presence_and_typing_are_shown(tmp_path: Path) -> None:
     async with chatting("alice", "bob") as chat, device(chat, tmp_path, "alice") as alice:
         peer = alice.session.open("bob")
         async with device(chat, tmp_path, "bob") as bob:
@@ -478,7 +478,7 @@ async def test_who_is_here_and_who_types_shows(tmp_path: Path) -> None:
         await until(lambda: peer.presence is not None and peer.presence.state == "gone")
 
 
-async def test_muted_and_blocked_are_so_on_all_devices(tmp_path: Path) -> None:
+async def test_muting_and_blocking_reach_all_devices(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob", devices=DEVICES) as chat,
         device(chat, tmp_path, "alice") as alice,
@@ -504,7 +504,7 @@ async def test_muted_and_blocked_are_so_on_all_devices(tmp_path: Path) -> None:
         await alice.session.report(peer, "spam", peer.messages[0])
 
 
-async def test_a_message_to_everybody_says_so(tmp_path: Path) -> None:
+async def test_a_message_to_everyone_is_marked(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob") as chat,
         device(chat, tmp_path, "alice") as alice,
@@ -517,7 +517,7 @@ async def test_a_message_to_everybody_says_so(tmp_path: Path) -> None:
         assert alice.texts("ALL") == ["lunch"]
 
 
-async def test_of_another_log_nothing_old_is_left(tmp_path: Path) -> None:
+async def test_a_replaced_log_replaces_all_messages(tmp_path: Path) -> None:
     async with chatting("alice", "bob") as chat, device(chat, tmp_path, "alice") as alice:
         for text in ("a", "b"):
             alice.session.send(alice.session.open("bob"), text)

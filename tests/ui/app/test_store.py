@@ -1,4 +1,4 @@
-"""What is kept on this machine."""
+"""Tests of the local store."""
 
 import dataclasses
 import sqlite3
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.ui.app.making import MORNING, message, stored
+from tests.ui.app.examples import MORNING, message, stored
 from twotick.client import State
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import WAITING, Attachment, ChangeKind, MessageChange, RoomNotice
@@ -16,7 +16,7 @@ from twotick.ui.app.storage.database import LocalStoreError
 from twotick.ui.app.storage.store import LocalStore
 
 HIM = MessageChange(ChangeKind.EDIT, "Bob", "x")
-"""A message of bob's."""
+"""A message of bob."""
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def opened(file: Path) -> LocalStore:
     return store
 
 
-def test_all_is_there_again(file: Path) -> None:
+def test_messages_and_conversations_are_stored(file: Path) -> None:
     store = opened(file)
     (came, _) = stored(store, message("hi \x00\u202e", 3, ident="x"), message("mine", 4, outgoing=True))
     store.set_draft("bob", "what I")
@@ -46,7 +46,7 @@ def test_all_is_there_again(file: Path) -> None:
     assert (second.outgoing, second.state) == (True, State.ACCEPTED)
 
 
-def test_all_that_a_message_may_have_is_there_again(file: Path) -> None:
+def test_all_fields_of_a_message_are_stored(file: Path) -> None:
     store = opened(file)
     full = message("look", 7, outgoing=True, peer="#team", ident="x")
     full.seq, full.have, full.of, full.everyone = 31, 1, 2, True
@@ -61,7 +61,7 @@ def test_all_that_a_message_may_have_is_there_again(file: Path) -> None:
     assert [_fields(each) for each in store.page("#team", None, 10)] == [_fields(full), _fields(event)]
 
 
-def test_how_a_conversation_is_set_is_there_again(file: Path) -> None:
+def test_the_settings_of_a_conversation_are_stored(file: Path) -> None:
     store = opened(file)
     team = LocalConversation("#team", "#Team", unread=3, mentions=1, counted=9, muted=True, blocked=True, topic="t")
     team.role, team.members, team.access, team.left = "owner", 7, "public", True
@@ -77,13 +77,13 @@ def _fields(of: Any) -> dict[str, Any]:
     return {name: getattr(of, name) for name in names if name != "recency"}
 
 
-def test_only_its_owner_may_read_it(file: Path) -> None:
+def test_only_the_owner_can_read_the_file(file: Path) -> None:
     opened(file)
     assert [stat.S_IMODE(each.stat().st_mode) for each in file.parent.iterdir()] == [0o600] * 2
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
-def test_one_process_at_a_time_has_it(file: Path) -> None:
+def test_only_one_process_can_open_the_file(file: Path) -> None:
     store = opened(file)
     with pytest.raises(LocalStoreError, match="already open with this name"):
         LocalStore(file)
@@ -91,7 +91,7 @@ def test_one_process_at_a_time_has_it(file: Path) -> None:
     LocalStore(file).close()
 
 
-def test_what_is_no_database_or_of_another_version_is_left_alone(file: Path) -> None:
+def test_files_that_are_not_a_known_database_are_not_changed(file: Path) -> None:
     file.parent.mkdir()
     file.write_bytes(b"no database" * 100)
     with pytest.raises(LocalStoreError, match="not a database"):
@@ -104,7 +104,7 @@ def test_what_is_no_database_or_of_another_version_is_left_alone(file: Path) -> 
         LocalStore(file)
 
 
-def test_pages_go_backwards_without_gaps(file: Path) -> None:
+def test_pages_go_back_without_gaps(file: Path) -> None:
     store = opened(file)
     stored(store, *(message(str(seq), seq) for seq in range(1, 26)))
     seen: list[str] = []
@@ -115,14 +115,14 @@ def test_pages_go_backwards_without_gaps(file: Path) -> None:
     assert seen == [str(seq) for seq in range(1, 26)]
 
 
-def test_what_is_sent_is_kept_in_order(file: Path) -> None:
+def test_waiting_messages_keep_their_order(file: Path) -> None:
     store = opened(file)
     stored(store, *(message(text, WAITING, outgoing=True, state=State.QUEUED) for text in ("one", "two")))
     assert [each.text for each in store.waiting()] == ["one", "two"]
     assert store.newest_seq() == 0
 
 
-def test_where_something_waits_or_was_said_last_comes_last(file: Path) -> None:
+def test_conversations_are_sorted_by_waiting_messages_and_latest_activity(file: Path) -> None:
     store = opened(file)
     for name, counted in (("carol", 9), ("dave", 0), ("erin", 0)):
         conversation = LocalConversation(name, name, counted=counted)
@@ -132,7 +132,7 @@ def test_where_something_waits_or_was_said_last_comes_last(file: Path) -> None:
     assert [each.key for each in store.conversations()] == ["erin", "dave", "carol", "bob"]
 
 
-def test_a_message_is_found_by_its_id_or_its_place(file: Path) -> None:
+def test_a_message_is_found_by_id_or_place(file: Path) -> None:
     store = opened(file)
     sent, came, guest = stored(
         store, message("a", 1, outgoing=True, ident="x"), message("b", 2, ident="y"), message("c", 3)
@@ -149,7 +149,7 @@ def test_a_message_is_found_by_its_id_or_its_place(file: Path) -> None:
     assert store.find_at("bob", 4) is store.find_by_seq(4) is store.find_by_seq(0) is None
 
 
-def test_what_was_read_and_not_told_is_known(file: Path) -> None:
+def test_unreported_reads_are_stored(file: Path) -> None:
     store = opened(file)
     store.set_read("bob", 7)
     assert store.unreported_reads() == [("Bob", 7)]
@@ -159,7 +159,7 @@ def test_what_was_read_and_not_told_is_known(file: Path) -> None:
     assert store.conversations()[0].read == 7
 
 
-def test_to_forget_what_the_server_has_leaves_what_was_typed(file: Path) -> None:
+def test_forgetting_messages_keeps_drafts_and_waiting_messages(file: Path) -> None:
     store = opened(file)
     stored(store, message(seq=1), message("wait", WAITING, outgoing=True, state=State.QUEUED))
     store.set_draft("bob", "more")
@@ -171,7 +171,7 @@ def test_to_forget_what_the_server_has_leaves_what_was_typed(file: Path) -> None
 # Changes of messages
 
 
-def test_the_edit_that_stands_last_counts_whenever_it_comes(file: Path) -> None:
+def test_the_edit_with_the_highest_place_wins(file: Path) -> None:
     store = opened(file)
     stored(store, message("a", 1, peer="Bob", ident="x"))
     store.edit(HIM, "bob", 3, "c", MORNING)
@@ -182,7 +182,7 @@ def test_the_edit_that_stands_last_counts_whenever_it_comes(file: Path) -> None:
 
 
 @pytest.mark.parametrize("order", [(2, 3), (3, 2)])
-def test_an_edit_of_what_comes_later_waits_for_it(file: Path, order: tuple[int, int]) -> None:
+def test_an_edit_waits_for_its_message(file: Path, order: tuple[int, int]) -> None:
     store = opened(file)
     for place in order:
         store.edit(HIM, "bob", place, f"edit {place}", MORNING)
@@ -196,7 +196,7 @@ def test_an_edit_of_what_comes_later_waits_for_it(file: Path, order: tuple[int, 
     assert [each.text for each in store.page("bob", None, 10)] == ["edit 3"]
 
 
-def test_what_is_deleted_before_it_comes_says_nothing(file: Path) -> None:
+def test_a_message_that_was_deleted_before_it_arrived_is_empty(file: Path) -> None:
     store = opened(file)
     store.delete(HIM, "bob", 2, MORNING)
     store.edit(HIM, "bob", 3, "no", MORNING)
@@ -204,7 +204,7 @@ def test_what_is_deleted_before_it_comes_says_nothing(file: Path) -> None:
     assert (came.text, came.deleted) == ("", MORNING)
 
 
-def test_of_what_is_deleted_nothing_is_left_in_any_file(file: Path) -> None:
+def test_deleted_text_is_erased_from_all_files(file: Path) -> None:
     store = opened(file)
     long = "a long secret " * 1000
     stored(store, message("short secret", 1, peer="Bob", ident="x"), message(long, 2, peer="Bob", ident="y"))
@@ -222,7 +222,7 @@ def test_of_what_is_deleted_nothing_is_left_in_any_file(file: Path) -> None:
     assert [each.text for each in store.page("bob", (3, 0), 10)] == ["", ""]
 
 
-def test_everybody_has_one_reaction_and_may_take_it_back(file: Path) -> None:
+def test_each_user_has_one_reaction_and_can_remove_it(file: Path) -> None:
     store = opened(file)
     for place, name, text in (
         (5, "carol", "+1"),
@@ -243,7 +243,7 @@ def test_everybody_has_one_reaction_and_may_take_it_back(file: Path) -> None:
     assert again.reactions == {"ok": ["carol", "dave"], "x" * 64: ["bob"]}
 
 
-def test_no_message_has_too_many_reactions(file: Path) -> None:
+def test_the_number_of_reactions_is_limited(file: Path) -> None:
     store = opened(file)
     stored(store, message("a", 1, peer="Bob", ident="x"))
     with store.transaction():
@@ -255,7 +255,7 @@ def test_no_message_has_too_many_reactions(file: Path) -> None:
     assert {text: len(names) for text, names in found.reactions.items()} == {"+1": 499, "changed": 1}
 
 
-def test_what_waits_to_change_a_message_is_not_one(file: Path) -> None:
+def test_a_waiting_change_is_not_a_message(file: Path) -> None:
     store = opened(file)
     edit = message("b", WAITING, outgoing=True, state=State.QUEUED, ident="e")
     edit.change = MessageChange(ChangeKind.EDIT, "alice", "x")
@@ -295,7 +295,7 @@ PRAGMA user_version = 1;
 """
 
 
-def test_what_the_first_version_has_kept_is_there(file: Path) -> None:
+def test_a_database_of_version_1_is_migrated(file: Path) -> None:
     file.parent.mkdir()
     with sqlite3.connect(file) as disk:
         disk.executescript(VERSION_1)
@@ -318,7 +318,7 @@ def test_what_the_first_version_has_kept_is_there(file: Path) -> None:
         store.close()
 
 
-def test_of_too_many_messages_the_oldest_of_the_longest_conversation_go(
+def test_the_oldest_messages_of_the_longest_conversation_are_deleted_first(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("twotick.ui.app.storage.store._MAX_MESSAGES", 15)
@@ -334,9 +334,7 @@ def test_of_too_many_messages_the_oldest_of_the_longest_conversation_go(
     assert not store.conversations()[0].complete
 
 
-def test_of_too_many_conversations_those_where_nothing_happens_are_forgotten(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_conversations_with_the_oldest_activity_are_deleted_first(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = opened(file)
     for name in ("carol", "dave", "erin", "frank"):
         store.add_conversation(LocalConversation(name, name))
@@ -349,7 +347,7 @@ def test_of_too_many_conversations_those_where_nothing_happens_are_forgotten(
     assert store.page("bob", None, 10) == []
 
 
-def test_of_a_guest_drafts_stay_and_messages_are_never_in_the_file(tmp_path: Path) -> None:
+def test_messages_of_a_guest_are_never_stored_on_disk(tmp_path: Path) -> None:
     file = tmp_path / "guest.db"
     store = LocalStore(file, keep_messages=False)
     for name in ("bob", "carol"):

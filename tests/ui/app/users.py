@@ -1,4 +1,4 @@
-"""People in front of the app."""
+"""Users of the app: they press keys and read the screen."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable
@@ -17,11 +17,11 @@ from twotick.ui.app import AppOptions, TwotickApp
 from twotick.ui.app.session.base import ChatSession
 
 
-class Person:
-    """Somebody who types and looks.
+class AppUser:
+    """A user who presses keys and reads the screen.
 
     Attributes:
-        app: what is in front of the person.
+        app: the app that the user sees.
     """
 
     def __init__(self, app: TwotickApp, pilot: Pilot[Any]) -> None:
@@ -35,12 +35,12 @@ class Person:
 
     @property
     def screen(self) -> str:
-        """What is on the screen."""
+        """The text on the screen."""
         return "\n".join(strip.text.rstrip() for strip in self.strips)
 
     @property
     def strips(self) -> list[Strip]:
-        """Likewise, with its styles."""
+        """The lines on the screen with their styles."""
         return self.app.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
 
     async def press(self, *keys: str) -> None:
@@ -61,7 +61,7 @@ class Person:
         await self.press(*keys)
 
     async def talks_to(self, name: str) -> None:
-        """Go to a conversation."""
+        """Open a conversation."""
         await self.sees("\u25cf ")
         await self.press("ctrl+k")
         await self.sees("Go to")
@@ -73,18 +73,18 @@ class Person:
         await self._pilot.pause()
 
     async def sees(self, *texts: str) -> None:
-        """Wait until all of these are on the screen."""
+        """Wait until all these texts are on the screen."""
         try:
             await until(lambda: all(text in self.screen for text in texts))
         except TimeoutError:
             raise AssertionError(f"{texts} do not come:\n{self.screen}") from None
 
     async def sees_at_end(self, text: str, end: str) -> None:
-        """Wait until there is a line with this text, and this at its end."""
+        """Wait until the screen has a line with a text and an end."""
         await until(lambda: any(text in line and line.endswith(end) for line in self.screen.splitlines()))
 
     async def sees_no(self, text: str) -> None:
-        """Wait until this is not on the screen."""
+        """Wait until a text is no longer on the screen."""
         await until(lambda: text not in self.screen)
 
     async def finds(self, condition: Callable[[], bool]) -> None:
@@ -92,19 +92,19 @@ class Person:
 
 
 @contextlib.asynccontextmanager
-async def person(options: AppOptions, width: int = 80, height: int = 24) -> AsyncGenerator[Person]:
-    """Somebody who has started the app."""
+async def app_user(options: AppOptions, width: int = 80, height: int = 24) -> AsyncGenerator[AppUser]:
+    """Run the app for a user."""
     app = TwotickApp(options)
     async with app.run_test(size=(width, height), notifications=True) as pilot:
-        yield Person(app, pilot)
+        yield AppUser(app, pilot)
 
 
 def member(chat: Chat, folder: Path, name: str = "alice", at: str | None = None) -> AppOptions:
-    """A member who has logged in, and whose things are kept in a folder."""
+    """Return the options for a member who has logged in, with data in a folder."""
     who = Credential(at or chat.address, name, "laptop", chat.token(name))
     return AppOptions(who.server, name, who, folder=folder)
 
 
 def guest(address: str, name: str = "alice") -> AppOptions:
-    """A guest."""
+    """Return the options for a guest."""
     return AppOptions(address, name)

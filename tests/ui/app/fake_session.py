@@ -1,4 +1,4 @@
-"""The screens, with a session that does nothing but note what it is asked, and shows what a test puts into it."""
+"""The app with a fake session, which records requests and shows what a test puts into it."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
-from tests.ui.app.people import Person
+from tests.ui.app.users import AppUser
 from twotick.client import State, TwotickError
 from twotick.client.member.results import RecipientState
 from twotick.ui.app.app import AppOptions, TwotickApp
@@ -20,13 +20,13 @@ from twotick.ui.app.session.permissions import Permission
 ALL = frozenset(Permission)
 
 
-class Played(ChatSession):
+class FakeSession(ChatSession):
     """A session without a server.
 
     Attributes:
-        asked: what was asked for, each with what it was asked about.
-        able: what can be done.
-        refusal: why whatever is asked is refused; empty if it is not.
+        asked: the requests with their arguments.
+        able: the permissions.
+        refusal: the reason with which all requests are refused; empty to accept them.
     """
 
     is_member = True
@@ -212,8 +212,8 @@ class Played(ChatSession):
         pass
 
 
-class Stage(TwotickApp):
-    """The app, with a session that is there already."""
+class FakeSessionApp(TwotickApp):
+    """The app with a given session."""
 
     def __init__(self, session: ChatSession, options: AppOptions) -> None:
         super().__init__(options)
@@ -225,10 +225,10 @@ class Stage(TwotickApp):
 
 
 @contextlib.asynccontextmanager
-async def on_stage(
+async def showing(
     session: ChatSession, width: int = 80, height: int = 24, theme: str = "terminal", **options: Any
-) -> AsyncGenerator[Person]:
-    """Somebody in front of the app."""
-    app = Stage(session, AppOptions("chat.lan", theme=theme, **options))
+) -> AsyncGenerator[AppUser]:
+    """Run the app with a given session."""
+    app = FakeSessionApp(session, AppOptions("chat.lan", theme=theme, **options))
     async with app.run_test(size=(width, height), notifications=True) as pilot:
-        yield Person(app, pilot)
+        yield AppUser(app, pilot)

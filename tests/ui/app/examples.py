@@ -10,7 +10,7 @@ from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.storage.store import LocalStore
 
 MORNING = datetime(2026, 11, 23, 9, 30).astimezone(UTC)
-"""Half past nine, wherever we are."""
+"""Half past nine in the local time zone."""
 
 
 def message(
@@ -26,7 +26,7 @@ def message(
     reason: str = "",
     **more: Any,
 ) -> LocalMessage:
-    """A message from or to bob; in a room from a sender, with `peer` the room."""
+    """Return a message from or to bob or, if `peer` is a room, from a sender in that room."""
     if outgoing and state is None:
         state = State.ACCEPTED
     return LocalMessage(
@@ -45,7 +45,7 @@ def message(
 
 
 def put(conversations: ConversationRegistry, *messages: LocalMessage) -> None:
-    """Have messages in conversations, all of which are there then."""
+    """Add messages to conversations, which are completely loaded then."""
     for each in messages:
         conversation = conversations.open(each.conversation)
         conversation.loaded = conversation.complete = True
@@ -56,12 +56,12 @@ def put(conversations: ConversationRegistry, *messages: LocalMessage) -> None:
 
 
 def stored(store: LocalStore, *messages: LocalMessage) -> list[LocalMessage]:
-    """Keep messages; gives them back with their numbers."""
+    """Store messages, and return them with their numbers."""
     for each in messages:
         store.add(each)
     return list(messages)
 
 
 def texts(messages: Iterable[LocalMessage]) -> list[str]:
-    """What messages say."""
+    """Return the texts of messages."""
     return [each.text for each in messages]
