@@ -1,4 +1,4 @@
-"""The `twotick` command as a process."""
+"""Run the `twotick` command as a process."""
 
 import asyncio
 import contextlib
@@ -14,14 +14,14 @@ from twotick.client import NotDelivered, connect
 COMMAND = str(Path(sys.executable).with_name("twotick"))
 
 READY = "are you there?"
-"""The first message that a user gets whom `wait_until_there` has waited for."""
+"""The first message that a user receives from `wait_until_there`."""
 
 _LIMIT = 60.0
-"""Seconds after which a command is taken to hang."""
+"""Seconds after which a command counts as stuck."""
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """An environment without settings, but for these variables; a server keeps nothing on the disk."""
+    """Return an environment with no other settings than these variables; a server keeps its data in memory."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TWOTICK_", "XDG_"))}
     return {**kept, "HOME": "/nonexistent", "TWOTICK_MEMORY": "yes", **variables}
 
@@ -32,10 +32,10 @@ def run(
     """Run a command to its end.
 
     Args:
-        arguments: the words of the command line.
-        stdin: what it reads, or a file descriptor.
+        arguments: the arguments of the command.
+        stdin: its standard input, or a file descriptor.
         env: its environment; None for one without settings.
-        redirect: what a shell does with its input and output, such as `>&-`.
+        redirect: redirections by a shell, such as `>&-`.
     """
     command = ["/bin/sh", "-c", f'"$0" "$@" {redirect}', COMMAND, *arguments] if redirect else [COMMAND, *arguments]
     ended = subprocess.run(
@@ -52,14 +52,14 @@ def run(
 
 
 def checked(ended: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    """The same; what a command says when it fails is for people."""
+    """Return what was given, after a check that the errors of the command are written for people."""
     for sign in ("Traceback", "Exception", "Warning", "Assertion"):
         assert sign not in ended.stderr, ended.stderr
     return ended
 
 
 class Started:
-    """A command that runs. Its lines are read one by one."""
+    """A running command, whose output is read line by line."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -71,16 +71,16 @@ class Started:
         self.stderr = process.stderr
 
     def line(self) -> str:
-        """The next line of its output."""
+        """Return the next line of its output."""
         return self.stdout.readline().removesuffix("\n")
 
     def type(self, line: str) -> None:
-        """Give it a line of input."""
+        """Write a line to its input."""
         self.stdin.write(line + "\n")
         self.stdin.flush()
 
     def end(self, number: signal.Signals | None = None) -> subprocess.CompletedProcess[str]:
-        """Wait until it has ended, at the end of its input or after a signal."""
+        """Close its input, or send it a signal, and wait until it has exited."""
         if number is not None:
             self.process.send_signal(number)
         stdout, stderr = self.process.communicate(timeout=_LIMIT)
@@ -89,7 +89,7 @@ class Started:
 
 @contextlib.contextmanager
 def started(*arguments: str, env: dict[str, str] | None = None) -> Generator[Started, None, None]:
-    """Run a command for a while."""
+    """Run a command until the end of the block."""
     with subprocess.Popen(
         [COMMAND, *arguments],
         stdin=subprocess.PIPE,
@@ -106,14 +106,14 @@ def started(*arguments: str, env: dict[str, str] | None = None) -> Generator[Sta
 
 @contextlib.contextmanager
 def listening(name: str, server: str, *options: str) -> Generator[Started, None, None]:
-    """Run `twotick listen`, from when it has taken a first message."""
+    """Run `twotick listen`; the block begins once it has received a message."""
     with started("listen", name, "--server", server, *options) as listener:
         wait_until_there(name, server)
         yield listener
 
 
 def wait_until_there(name: str, server: str) -> None:
-    """Wait until a user has taken a first message."""
+    """Send messages to a user until one is delivered."""
 
     async def probe() -> None:
         async with connect("prober", server) as prober:

@@ -51,8 +51,8 @@ def test_a_member_sends_listens_and_looks_back(tmp_path: Path) -> None:
         assert bob.run("send", "alice", "x", "--from", "bob").returncode == 69
         assert "logged out" in bob.do("logout", f"bob@{bob.server}")
         assert "logged out" in alice.do("logout", f"alice@{alice.server}")
-        nobody = alice.run("history")
-        assert (nobody.returncode, "twotick login" in nobody.stderr) == (69, True)
+        logged_out = alice.run("history")
+        assert (logged_out.returncode, "twotick login" in logged_out.stderr) == (69, True)
 
 
 def test_a_member_chats_through_a_pipe_on_two_devices(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_member_chats_through_a_pipe_on_two_devices(tmp_path: Path) -> None:
                 assert here.line() == there.line() == "bob: hi"
 
 
-def test_somebody_signs_up_with_an_invitation(tmp_path: Path) -> None:
+def test_a_user_signs_up_with_an_invitation(tmp_path: Path) -> None:
     """Rule 10.3."""
     operator = Operator(tmp_path / "data", SIGN_UP="invite")
     with operator.serving() as (_, where):

@@ -161,7 +161,7 @@ def test_a_folder_of_a_newer_version_is_left_alone(operator: Operator) -> None:
     assert ended.stderr.startswith(f"twotick: {file} was written by a newer version of Twotick")
 
 
-def test_a_file_of_somebody_else_is_left_alone(operator: Operator) -> None:
+def test_a_database_of_another_program_is_left_alone(operator: Operator) -> None:
     file = operator.data / "twotick.db"
     file.unlink()
     with sqlite3.connect(file) as database:

@@ -111,6 +111,6 @@ def test_output_that_cannot_be_written_is_one_clear_line(arguments: list[str], o
 
 
 @pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full"])
-def test_the_exit_status_is_the_same_where_nobody_can_be_told(redirect: str) -> None:
+def test_the_exit_status_is_the_same_without_standard_error(redirect: str) -> None:
     ended = run("send", "bob", "hello", "--from", "alice", "--server", "127.0.0.1:1", redirect=redirect)
     assert (ended.returncode, ended.stdout, ended.stderr) == (68, "", "")

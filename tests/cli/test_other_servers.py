@@ -55,7 +55,7 @@ def test_a_server_that_makes_no_sense_has_status_76(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_server_that_knows_nobody_is_told_of(command: str) -> None:
+def test_a_server_without_members_is_named(command: str) -> None:
     ended = use(command, answering(lambda _: b"ERROR 101 No user registered\n\n"))
     assert ended.returncode == 69
     assert ended.stderr.endswith("the server says that this client is not registered: connect again\n")

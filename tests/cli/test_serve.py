@@ -25,7 +25,7 @@ def test_it_says_where_it_listens_and_stops_when_all_that_waits_is_answered(numb
                 message = await bob.receive()
                 server.process.send_signal(number)
                 host, port = address.split(":")
-                while True:  # until it has heard the signal, and accepts no more
+                while True:  # until the server has received the signal, and accepts no connections
                     try:
                         _, writer = await asyncio.open_connection(host, int(port))
                     except (ConnectionRefusedError, ConnectionResetError):

@@ -71,7 +71,7 @@ def listening(server: Started, made: dict[str, str]) -> tuple[tuple[str, int], t
         ("0", {"SIGN_UP": "open", "ALLOW_PLAIN": "yes", "ALLOW_OPEN_SIGN_UP": "yes"}, [GUESTS]),
     ],
 )
-def test_a_server_that_others_can_reach_is_safe_or_meant(
+def test_a_server_that_others_can_reach_is_safe_or_explicitly_allowed(
     host: str, settings: dict[str, str], problems: list[str]
 ) -> None:
     ended = run("serve", "--host", host, "--port", "0", env=variables(**settings))
@@ -80,7 +80,7 @@ def test_a_server_that_others_can_reach_is_safe_or_meant(
     assert ended.stderr.splitlines() == [f"{reached} {problem} = true" for problem in problems]
 
 
-def test_with_tls_guests_and_sign_up_still_have_to_be_meant(made: dict[str, str]) -> None:
+def test_with_tls_guests_and_sign_up_still_need_permission(made: dict[str, str]) -> None:
     env = with_tls(made, SIGN_UP="open") | {"TWOTICK_GUESTS": "yes"}
     ended = run("serve", "--host", "0.0.0.0", "--port", "0", env=env)
     assert ended.returncode == 64
@@ -118,7 +118,7 @@ def test_with_tls_only_encrypted_connections_come_from_elsewhere(made: dict[str,
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
-def test_members_talk_over_tls_and_whoever_leaves_leaves_no_line(made: dict[str, str], tmp_path: Path) -> None:
+def test_members_talk_over_tls_and_a_disconnection_is_not_logged(made: dict[str, str], tmp_path: Path) -> None:
     operator = Operator(
         tmp_path / "data", TLS_PORT="0", **{name: made[name] for name in ("TLS_CERTIFICATE", "TLS_KEY")}
     )

@@ -1,4 +1,4 @@
-"""A person at a terminal: what is typed, and what is on the screen."""
+"""Run a command on a terminal: type on it, and read its screen."""
 
 import contextlib
 import signal
@@ -10,11 +10,11 @@ import pyte
 from tests.cli.commands import COMMAND, environment
 
 _PATIENCE = 30.0
-"""Seconds after which what should be on the screen will not come."""
+"""Seconds to wait for something to appear on the screen."""
 
 
 class _Screen(pyte.Screen):
-    """A screen that answers what programs ask of terminals."""
+    """A screen that replies to the queries that programs send to terminals."""
 
     def __init__(self, columns: int, answer: Callable[[str], object]) -> None:
         super().__init__(columns, 24)
@@ -28,13 +28,13 @@ class Terminal:
     """A command on a terminal of 24 lines.
 
     Args:
-        arguments: the words of the command line.
+        arguments: the arguments of the command.
         columns: how wide the terminal is.
         env: variables.
 
     Attributes:
         title: the window's title.
-        output: all that the command has written, as far as it was looked at.
+        output: all output of the command that was read so far.
     """
 
     def __init__(self, *arguments: str, columns: int = 120, env: dict[str, str] | None = None) -> None:
@@ -53,7 +53,7 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """What is on the screen, without blank lines and times."""
+        """The lines on the screen, without blank lines and times."""
         return [line.rstrip().partition(" (")[0] for line in self._screen.display if line.strip()]
 
     @property
@@ -70,11 +70,11 @@ class Terminal:
             try:
                 self._read(_PATIENCE)
             except (pexpect.EOF, pexpect.TIMEOUT) as error:
-                raise AssertionError(f"{lines} do not come: {self.lines}") from error
+                raise AssertionError(f"{lines} do not appear: {self.lines}") from error
 
     @property
     def screen(self) -> str:
-        """All that is on the screen."""
+        """The text on the screen."""
         return "\n".join(line.rstrip() for line in self._screen.display)
 
     def has(self, *texts: str) -> None:
@@ -82,7 +82,7 @@ class Terminal:
         self._wait(lambda: all(text in self.screen for text in texts), texts)
 
     def has_one_of(self, *texts: str) -> str:
-        """Wait until one of these is on the screen, and give it."""
+        """Wait until one of these is on the screen; return it."""
         self._wait(lambda: any(text in self.screen for text in texts), texts)
         return next(text for text in texts if text in self.screen)
 
@@ -91,7 +91,7 @@ class Terminal:
             try:
                 self._read(_PATIENCE)
             except (pexpect.EOF, pexpect.TIMEOUT) as error:
-                raise AssertionError(f"{texts} do not come:\n{self.screen}") from error
+                raise AssertionError(f"{texts} do not appear:\n{self.screen}") from error
 
     def _read(self, patience: float) -> None:
         written = self._child.read_nonblocking(4096, patience)
@@ -99,7 +99,7 @@ class Terminal:
         self._stream.feed(written)
 
     def kill(self) -> None:
-        """End the command as if the machine had no power."""
+        """Kill the command, as a power failure would."""
         self._child.kill(signal.SIGKILL)
         self._child.wait()
 

@@ -126,7 +126,7 @@ def test_a_lost_connection_ends_it_while_it_waits_for_input() -> None:
 
 
 @pytest.mark.parametrize("sends", [True, False])
-def test_output_that_nobody_reads_ends_it(address: str, sends: bool) -> None:
+def test_a_closed_output_ends_it(address: str, sends: bool) -> None:
     with started("chat", "alice", "--server", address) as alice:
         alice.line()
         alice.stdout.close()

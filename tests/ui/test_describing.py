@@ -13,8 +13,8 @@ from twotick.ui.shell.describing import details_as_json, line_of
 from twotick.wire import Head, StartLine, Verb
 
 
-class Nobody:
-    """Whom messages report to that nobody decides on."""
+class NoInbox:
+    """An inbox of messages that are neither acknowledged nor read."""
 
     async def decided(self, entry: Entry) -> None:
         raise AssertionError
@@ -27,7 +27,7 @@ def message(body: str = "", sender: str = "bob", **headers: str) -> MemberMessag
     """A message to alice, or of hers, with these headers."""
     fields = {name.replace("_", "-").encode(): value.encode(errors="replace") for name, value in headers.items()}
     head = Head(StartLine(Verb.FORWARD, sender.encode(errors="replace")), fields, size=len(body))
-    return MemberMessage(Nobody(), 1, head, body.encode(errors="replace"), "alice")
+    return MemberMessage(NoInbox(), 1, head, body.encode(errors="replace"), "alice")
 
 
 FILE = {"file": "k", "file_name": "a\x1b.png", "file_size": "1234567", "file_hash": "f"}

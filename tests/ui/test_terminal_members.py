@@ -150,7 +150,7 @@ def test_a_message_is_found(bob: Started) -> None:
     assert found == "bob to alice: wild oats"
 
 
-async def test_whoever_is_blocked_is_not_shown_in_rooms_either(two: list[Person], bob: Started) -> None:
+async def test_blocked_users_are_hidden_in_rooms(two: list[Person], bob: Started) -> None:
     """Rule 14.4; from another device, while the line client runs and before it is started."""
     async with join("alice", two[0].server, password=PASSWORD, device="phone") as phone:
         await phone.create_room("#team", public=True)
@@ -212,7 +212,7 @@ def test_mute_block_and_report(alice: Terminal, bob: Started) -> None:
     alice.has("#team bob: hello")
 
 
-def test_whoever_is_here_is_seen(alice: Terminal, bob: Started) -> None:
+def test_users_online_are_listed(alice: Terminal, bob: Started) -> None:
     bob.type("@alice hello")
     alice.has("bob: hello")
     alice.type("@bob hello\r")

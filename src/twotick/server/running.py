@@ -41,7 +41,7 @@ def _folder() -> Path:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether nobody else can have put files there: the parent folder is open to all users."""
+    """Tell whether only this user can write to the folder. Its parent folder is open to all users."""
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
 
@@ -50,7 +50,7 @@ def _is_ours(folder: Path) -> bool:
 def advertised(server: RunningServer) -> Generator[None]:
     """Let `running_servers` in other processes of this user find a server.
 
-    If that is not possible, the log says so, and the server runs all the same.
+    If that fails, the log has a warning, and the server runs all the same.
     """
     folder = _folder()
     content = msgspec.json.encode(server, enc_hook=str)
@@ -98,7 +98,7 @@ def running_servers() -> list[RunningServer]:
 
 
 def _is_locked(number: int) -> bool:
-    """Whether a server holds the lock of a file. Readers share theirs, so that they do not take each other for one."""
+    """Tell whether a server holds the lock of a file. Readers share a lock, so none mistakes another for a server."""
     try:
         fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -64,7 +64,7 @@ def _hasher() -> "PasswordHasher":
     )
 
 
-def _nobodys_hash() -> str:
+def _unmatchable_hash() -> str:
     """Return a hash that takes as long to check as a real one, and that matches no known password."""
     salt, value = (base64.b64encode(bytes(size)).decode("ascii").rstrip("=") for size in (_SALT, _HASH))
     return f"$argon2id$v=19$m={_MEMORY},t={_PASSES},p={_LANES}${salt}${value}"
@@ -114,7 +114,7 @@ def verify_password(hash: str, password: bytes) -> bool:  # noqa: A002 # the usu
     from argon2.exceptions import VerifyMismatchError
 
     try:
-        _hasher().verify(hash or _nobodys_hash(), password)
+        _hasher().verify(hash or _unmatchable_hash(), password)
     except VerifyMismatchError:
         return False
     return bool(hash)
