@@ -1,4 +1,4 @@
-"""Sockets around the exchange: bytes become events, effects become bytes."""
+"""The server: sockets, TLS, time limits and logins around the exchange, and its store in a thread."""
 
 from twotick.server.login import SignUp
 from twotick.server.options import OptionsError, ServerLimits, ServerOptions

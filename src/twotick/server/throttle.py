@@ -1,4 +1,7 @@
-"""How long somebody who failed has to wait before the next attempt (rule 10.4). Sans-I/O: times come from outside."""
+"""How long a client that failed to log in must wait before the next attempt (rule 10.4).
+
+Sans-I/O: the caller passes the time.
+"""
 
 import ipaddress
 from collections import OrderedDict, deque
@@ -6,43 +9,43 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 _FIRST_WAIT = 1.0
-"""Seconds to wait after the last failure that is free; twice as long after each further one."""
+"""Seconds to wait after the first failure that costs a wait. Each further failure doubles the wait."""
 
 _LONGEST_WAIT = 900.0
-"""Seconds that nobody waits longer than, however often they failed."""
+"""The longest wait, in seconds, after any number of failures."""
 
 _DOUBLINGS = 10
-"""Further failures until the longest wait is reached, so that older ones need not be remembered."""
+"""The failures after the free ones until the longest wait is reached; older ones need not be remembered."""
 
 _FREE_FOR_NAME = 5
 _FREE_FOR_ADDRESS = 20
-"""Failures without a wait. More for an address, behind which there may be many people."""
+"""Failures without a wait. An address has more, because many users may share it."""
 
 _NAME_MEMORY = 24 * 3600.0
 """Seconds for which a failure counts against a name. With the longest wait that is about 100 guesses a day."""
 
 _ADDRESS_MEMORY = 3600.0
-"""Seconds for which a failure counts against an address. Shorter, since no success makes up for it: one person's
-says nothing about the others behind the address, and an attacker who is a member as well could always have one."""
+"""Seconds for which a failure counts against an address. It is shorter than for a name because no success clears it:
+the success of one user says nothing about the others at the address, and an attacker may be a member too."""
 
 _REMEMBERED = 16384
-"""Names, and likewise addresses, of which failures or successes are remembered: 80 MB if all of them failed often."""
+"""The most names, and the most addresses, that are remembered. They take 80 MB if all of them have failed often."""
 
 _HOMES = 8
-"""Addresses from which one name succeeded that are remembered."""
+"""The most home addresses of one name: those from which it logged in."""
 
 _HOST_BITS = 64
-"""Bits of an IPv6 address that whoever has the rest of it can choose freely (RFC 4291, section 2.5.1)."""
+"""The low bits of an IPv6 address, which its owner chooses freely (RFC 4291, section 2.5.1)."""
 
 _Key = TypeVar("_Key", bound=Hashable)
 
 
 class _Failures(Generic[_Key]):
-    """When somebody failed, for each who did, the one who did so last at the end.
+    """The times of failures, by who failed; the most recent key is last.
 
     Args:
-        free: how many failures cost nothing.
-        memory: seconds for which a failure counts.
+        free: the number of failures that cost no wait.
+        memory: the seconds for which a failure counts.
     """
 
     def __init__(self, free: int, memory: float) -> None:
@@ -83,31 +86,31 @@ class _Failures(Generic[_Key]):
 
 
 class Throttle:
-    """Who failed to prove who they are, and how long they have to wait (rule 10.4).
+    """Counts failed logins, and makes clients wait after too many (rule 10.4).
 
     What holds:
 
-    - Whoever guesses a name's password from any number of addresses at which the name never succeeded has 5 guesses,
-      and then, with waits of 1 s that double up to 15 minutes, about 100 a day. Whoever guesses any names' passwords
-      from one address has 20, and then about 30 an hour. An IPv6 address stands for its /64, all of which one machine
-      can have.
-    - No wait is longer than 15 minutes, and to try while one has to wait does not make it longer.
-    - A name cannot be locked out from afar where it is at home. The last 8 addresses at which it succeeded are its
-      homes: there, failures for the name count only if they came from the same home. Homes are forgotten when the
-      server stops.
-    - Elsewhere, an attacker who never gives up can keep the name waiting most of the time, since nothing but the right
-      password tells the two apart. A token has no such trouble, if the server does what follows.
-    - Whoever shares an address with somebody who fails too often shares that wait, at home as well.
-    - Success forgets the failures of a name, but at home only those that came from there: otherwise each time that one
-      of the member's programs connects, an attacker elsewhere would have 5 guesses again.
-    - Memory is bounded. When there is no room, whoever has not failed for the longest time is forgotten. Names and
-      addresses do not take each other's room, so an address that fails for ever new names is always remembered.
-    - Whether a name is a member's makes no difference.
+    - An attacker who guesses the password of one name, from any number of addresses at which that name never logged in,
+      has 5 guesses at once, and then about 100 a day: waits begin with 1 s and double up to 15 minutes. An attacker who
+      guesses passwords of any names from one address has 20 guesses, and then about 30 an hour. An IPv6 address counts
+      as its /64, because one machine can have all of that.
+    - No wait is longer than 15 minutes, and an attempt during a wait does not make it longer.
+    - An attacker elsewhere cannot lock a user out at home. The homes of a name are the last 8 addresses from which it
+      logged in. There, only failures from the same home count against the name. Homes are forgotten when the server
+      stops.
+    - Away from home, an attacker who never gives up can keep a name waiting most of the time: without the right
+      password nothing tells the two apart. Tokens do not have this problem if the server does what is described below.
+    - Users who share an address with a client that fails too often share its wait, at home as well.
+    - A success forgets the failures of a name; at home it forgets only those from that home. Otherwise an attacker
+      elsewhere would have 5 new guesses each time a program of the member connects.
+    - Memory is limited. When there is no room, the name or address that has not failed for the longest time is
+      forgotten. Names and addresses have separate room, so an address that fails for ever new names stays remembered.
+    - It makes no difference whether a name is a member's.
 
-    How a server uses it: a token cannot be guessed, so the right one is taken without asking how long to wait; a wrong
-    one is `failed` with an empty name, which counts for the address alone. For a password it asks `wait`, and calls
-    `failed` *before* it looks at the password and `succeeded` with that time if it was right. If it counted
-    afterwards, a thousand attempts at once would all be looked at before the first had failed.
+    How a server uses it: a token cannot be guessed, so the server accepts the right one without calling `wait`; a wrong
+    one is `failed` with an empty name, which counts against the address only. For a password the server calls `wait`,
+    then `failed` *before* it checks the password, and `succeeded` with the same time if the password was right. If it
+    counted afterwards, a thousand simultaneous attempts would all be checked before the first had failed.
     """
 
     def __init__(self) -> None:
@@ -117,15 +120,15 @@ class Throttle:
         self._homes: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()  # of each name, the last one at the end
 
     def wait(self, name: bytes, address: str, now: float) -> float:
-        """Tell how long to wait before another attempt.
+        """Return how long the client must wait before another attempt.
 
         Args:
-            name: whose password it would be, in lower case (rule 4.2); empty if the attempt is for no name.
-            address: where it comes from.
-            now: the time, in seconds, on a clock that never goes back.
+            name: the name that the attempt is for, in lower case (rule 4.2); empty if it is for none.
+            address: the address of the client.
+            now: the time, in seconds on a clock that never goes back.
 
         Returns:
-            Seconds, 0.0 if the attempt may be made now.
+            The seconds to wait; 0.0 if the attempt may be made now.
         """
         network = _network(address)
         wait = self._addresses.wait(network, now)
@@ -136,7 +139,7 @@ class Throttle:
         return max(wait, self._names.wait(name, now))
 
     def failed(self, name: bytes, address: str, now: float) -> None:
-        """Count a failure. Arguments are those of `wait`."""
+        """Count a failure; the arguments are those of `wait`."""
         network = _network(address)
         self._addresses.add(network, now)
         if name:
@@ -145,11 +148,11 @@ class Throttle:
                 self._at_home.add((name, network), now)
 
     def succeeded(self, name: bytes, address: str, counted: float | None = None) -> None:
-        """Forget failures of a name, and remember that it is at home at an address.
+        """Forget failures of a name, and remember the address as one of its homes.
 
         Args:
-            name: whose password or token it was, in lower case.
-            address: where it came from.
+            name: the name that has logged in, in lower case.
+            address: the address of the client.
             counted: the time with which this attempt was counted as `failed` before it was looked at; None if it was
                 not counted.
         """
@@ -172,7 +175,7 @@ class Throttle:
 
 
 def _network(address: str) -> str:
-    """What stands for an address: of IPv6 the part that is not chosen freely; what is no address stands for itself."""
+    """Return the key for an address: an IPv4 address itself, the /64 of an IPv6 address, or anything else as it is."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
