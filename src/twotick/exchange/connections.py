@@ -208,18 +208,22 @@ class Connections:
         """
         if connection.closing or not frames:
             return []
-        taken = 0
-        count = len(frames)
         try:
-            while True:
-                taken = connection.handlers[frames[taken][0].verb](connection, frames, taken)
-                if taken == count or connection.paused or connection.closing:
-                    break
+            taken = connection.handlers[frames[0][0].verb](connection, frames, 0)
+            if taken < len(frames):
+                taken = self._take_others(connection, frames, taken)
         except NotUnderstood:
             self._break_off(connection, _MALFORMED)
+            return []
         if connection.device is not None:
             self._feeds.acknowledge(connection.device)
-        return [] if taken == count or connection.closing else frames[taken:]
+        return [] if taken == len(frames) else frames[taken:]
+
+    def _take_others(self, connection: Connection, frames: list[Frame], taken: int) -> int:
+        """Take the frames of a read that follow its first run; return the index of the first that must wait."""
+        while taken < len(frames) and not (connection.paused or connection.closing):
+            taken = connection.handlers[frames[taken][0].verb](connection, frames, taken)
+        return len(frames) if connection.closing else taken
 
     def finish(self, connection: Connection) -> None:
         """Handle that the peer has closed its half of a connection (rule 4.12)."""

@@ -65,9 +65,9 @@ class Router:
         receivers = self._receivers
         deadline = relay.deadline
         first = sender.next_send
-        room = self._most_unanswered - first + sender.next_answer
-        limited = len(frames) - start >= room
+        limited = first - sender.next_answer + len(frames) >= self._most_unanswered
         if limited or start:
+            room = self._most_unanswered - first + sender.next_answer
             frames = frames[start : start + max(room, 0)]
         for head, body in frames:
             if head.verb is not _SEND:
