@@ -60,8 +60,8 @@ _MARKS = re.compile(
 _TAB = " " * 4
 
 
-def placed(text: str, *, keep: str = "\n") -> str:
-    """Return a text like `visible` does that also has the same width in all terminals.
+def for_screen(text: str, *, keep: str = "\n") -> str:
+    """Return a text made safe like by `visible`, with a width on which all terminals agree.
 
     Args:
         text: any text.

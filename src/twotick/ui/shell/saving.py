@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from twotick.client import FileInfo, MemberClient
 from twotick.ui.shell.errors import CannotSave
-from twotick.ui.text import console, placed, visible
+from twotick.ui.text import console, for_screen, visible
 
 Tell: TypeAlias = Callable[[int, int], None]
 """Called with the bytes done so far, and the bytes in total."""
@@ -36,7 +36,7 @@ def safe_name(name: str) -> str:
     It names a file in the same folder, is not hidden, does not look like an option of a command, and contains nothing
     that moves the cursor or changes the direction of writing.
     """
-    name = _NOT_IN_A_NAME.sub("_", placed(unicodedata.normalize("NFC", name), keep="")).strip()
+    name = _NOT_IN_A_NAME.sub("_", for_screen(unicodedata.normalize("NFC", name), keep="")).strip()
     if name[:1] in (".", "-", "~"):
         name = "_" + name[1:]
     stem, suffix = _split(name.rstrip(". "))

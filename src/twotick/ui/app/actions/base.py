@@ -19,7 +19,7 @@ from twotick.ui.app.widgets.composer import CompletionList, Composer
 from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.app.widgets.sidebar import Sidebar
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 
 _TIMEOUT = 20.0
 """Seconds after which an action stops waiting for an answer of the server."""
@@ -95,7 +95,7 @@ class ActionScreen(Screen[None]):
 
     def say(self, text: str, *, problem: bool = False) -> None:
         """Show a text, which need not be safe for the terminal, in a corner of the screen."""
-        self.notify(placed(text[:300]), severity="warning" if problem else "information", markup=False)
+        self.notify(for_screen(text[:300]), severity="warning" if problem else "information", markup=False)
 
     @contextlib.contextmanager
     def showing_errors(self) -> Generator[None]:

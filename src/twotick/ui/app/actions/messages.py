@@ -20,7 +20,7 @@ from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.completion import emoji
 from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.details import receipts_text
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 
 _MAX_PAGE = 200_000
 """Characters of a message that are shown in full."""
@@ -99,11 +99,11 @@ class MessageActions:
             self._show(message)
 
     def _show(self, message: LocalMessage) -> None:
-        sender = placed(message.sender[:33], keep="")
+        sender = for_screen(message.sender[:33], keep="")
         text = message.text if len(message.text) <= _MAX_PAGE else message.text[:_MAX_PAGE] + "\u2026"
         if message.event is not None:
             text = event_text(message.event, sender)
-        self._screen.app.push_screen(TextPage(sender or "Message", Text(placed(text) or summary(message))))
+        self._screen.app.push_screen(TextPage(sender or "Message", Text(for_screen(text) or summary(message))))
 
     async def go_to(self, conversation: LocalConversation, sender: str, ident: str) -> bool:
         """Show a message in its conversation, and load older messages if needed.
@@ -141,7 +141,7 @@ class MessageActions:
             self._screen.say("This message has no links.")
             return
         for link in found[:_MAX_LINKS]:
-            question = ConfirmDialog("Open this page?", placed(ascii(link)[1:-1][:2000], keep=""))
+            question = ConfirmDialog("Open this page?", for_screen(ascii(link)[1:-1][:2000], keep=""))
             if await self._screen.show_dialog(question):
                 with contextlib.suppress(webbrowser.Error):
                     webbrowser.open(link)
@@ -164,7 +164,9 @@ def _reactions(mine: set[str]) -> list[Choice]:
         names.setdefault(sign, []).append(name)
     first = [sign for sign in _USUAL if sign not in mine]
     rest = sorted((sign for sign in names if sign not in mine and sign not in _USUAL), key=lambda sign: names[sign][0])
-    own = [Choice(text, Content.assemble(placed(text[:12], keep=""), ("  remove", "dim")), "remove") for text in mine]
+    own = [
+        Choice(text, Content.assemble(for_screen(text[:12], keep=""), ("  remove", "dim")), "remove") for text in mine
+    ]
     return own + [Choice(sign, Content(f"{sign}  {names[sign][0]}"), " ".join(names[sign])) for sign in first + rest]
 
 
@@ -172,4 +174,4 @@ def _other_reaction(typed: str) -> Choice | None:
     """Return the typed text as a reaction; None if it is too long or empty."""
     if not 0 < len(typed.encode("utf-8", "replace")) <= _MAX_REACTION:
         return None
-    return Choice(typed, Content.assemble(("React with ", "dim"), placed(typed, keep="")), typed)
+    return Choice(typed, Content.assemble(("React with ", "dim"), for_screen(typed, keep="")), typed)

@@ -6,7 +6,7 @@ from twotick.ui.app.actions.base import ActionScreen
 from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.widgets.sidebar import presence_sign, unread_text
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 from twotick.wire import is_name, is_room
 
 
@@ -77,7 +77,7 @@ class NavigationActions:
 
 
 def _choice(conversation: LocalConversation) -> Choice:
-    title = placed(conversation.title[:40], keep="")
+    title = for_screen(conversation.title[:40], keep="")
     sign, unread = presence_sign(conversation.presence), unread_text(conversation)
     shown = Content.assemble(sign, " ", title, (f"  {unread}", "bold"))
     return Choice(conversation.name, shown, f"{conversation.title} {conversation.key}")

@@ -8,7 +8,7 @@ from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.text import TextDialog
 from twotick.ui.app.layout.messages import one_line, summary
 from twotick.ui.app.session.permissions import Permission
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 
 _STATUSES = {
     "here": "Here: away after 10 minutes without a key",
@@ -38,7 +38,7 @@ class PeopleActions:
         shown = self._screen.shown
         if shown is None:
             return
-        name = placed(shown.title[:33], keep="")
+        name = for_screen(shown.title[:33], keep="")
         what = f"You will not receive direct messages from {name}. {name} is not told."
         if not shown.blocked and not await self._screen.show_dialog(ConfirmDialog(f"Block {name}?", what)):
             return

@@ -12,7 +12,7 @@ from twotick.ui.app.layout.messages import one_line
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.widgets.sidebar import presence_sign
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 from twotick.wire import is_name, is_room
 
 _ROLES = {
@@ -144,7 +144,7 @@ class RoomActions:
         name = _name(argument) or await self._choose_member("Remove")
         if room is None or not name:
             return
-        what = placed(f"{name[:33]}, from {room.title[:33]}", keep="")
+        what = for_screen(f"{name[:33]}, from {room.title[:33]}", keep="")
         if await self._screen.show_dialog(ConfirmDialog("Remove from the room?", what)):
             await self._screen.succeeds(self._session.remove(room, name))
 
@@ -169,7 +169,7 @@ class RoomActions:
         what = f"You will not receive new messages from {room.title[:33]}."
         if room.access == "private":
             what += " To join it again, you need an invitation."
-        if await self._screen.show_dialog(ConfirmDialog("Leave the room?", placed(what, keep=""))):
+        if await self._screen.show_dialog(ConfirmDialog("Leave the room?", for_screen(what, keep=""))):
             await self._screen.succeeds(self._session.leave(room))
 
 
@@ -178,7 +178,7 @@ def _name(argument: str) -> str:
 
 
 def _room_choice(room: RoomListing) -> Choice:
-    name = placed(room.name[:33], keep="")
+    name = for_screen(room.name[:33], keep="")
     if room.invited:
         state = "invited"
     elif room.role != "none":
@@ -197,14 +197,14 @@ def _new_room_choice(typed: str) -> Choice | None:
 
 
 def _member_choice(member: MemberListing) -> Choice:
-    name = placed(member.name[:33], keep="")
-    role = "" if member.role == "member" else placed(member.role[:10], keep="")
+    name = for_screen(member.name[:33], keep="")
+    role = "" if member.role == "member" else for_screen(member.role[:10], keep="")
     shown = Content.assemble(presence_sign(member.presence), " ", set_cell_size(name, 34), (role, "dim"))
     return Choice(member.name, shown, f"{member.name} {role}")
 
 
 def _user_choice(conversation: LocalConversation) -> Choice:
-    name = placed(conversation.name[:33], keep="")
+    name = for_screen(conversation.name[:33], keep="")
     return Choice(conversation.name, Content.assemble(presence_sign(conversation.presence), " ", name), name)
 
 

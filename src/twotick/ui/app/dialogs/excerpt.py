@@ -13,7 +13,7 @@ from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.session.base import SearchHit
 from twotick.ui.app.widgets.message_list import MessageList
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 
 
 class ExcerptScreen(ModalScreen[None]):
@@ -45,7 +45,7 @@ class ExcerptScreen(ModalScreen[None]):
         """Create the messages."""
         when = f"{self._hit.message.time.astimezone():%d %b %Y}"
         with Vertical():
-            yield Static(f"{placed(self._said.title[:33], keep='')}, {when}", id="heading", markup=False)
+            yield Static(f"{for_screen(self._said.title[:33], keep='')}, {when}", id="heading", markup=False)
             yield self._list
             yield Static("Esc: back to the newest messages", id="below", markup=False)
 

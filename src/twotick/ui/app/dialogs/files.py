@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from twotick.ui.app.dialogs.box import BOX
 from twotick.ui.app.widgets.completion import file_name, files
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 
 _MAX_SHOWN = 200
 """Files of a folder that are shown."""
@@ -78,7 +78,7 @@ class _PathDialog(ModalScreen[Answer]):
             return
         self._proposed = proposed
         found = self.query_one(OptionList)
-        found.set_options(Option(Content(placed(file_name(each), keep=""))) for each in self._proposed)
+        found.set_options(Option(Content(for_screen(file_name(each), keep=""))) for each in self._proposed)
         found.highlighted = 0 if self._proposed else None
 
     @property
@@ -108,7 +108,7 @@ class _PathDialog(ModalScreen[Answer]):
         self._path.focus()
 
     def _say(self, problem: str) -> None:
-        self.query_one(".problem", Static).update(placed(problem[:200], keep=""))
+        self.query_one(".problem", Static).update(for_screen(problem[:200], keep=""))
 
 
 class FileDialog(_PathDialog[FileToSend | None]):
@@ -162,7 +162,7 @@ class FolderDialog(_PathDialog[str | None]):
         with Vertical() as box:
             box.border_title = Text(self._title)
             box.border_subtitle = "Enter: save   Tab: complete   Esc: cancel"
-            yield from self._fields(placed(self._value, keep=""))
+            yield from self._fields(for_screen(self._value, keep=""))
             yield Static("", classes="problem", markup=False)
 
     def _possible(self, typed: str) -> list[str]:

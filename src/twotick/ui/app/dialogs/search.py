@@ -21,7 +21,7 @@ from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import ChatSession, SearchHit, SearchResults
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 
 _MORE = "more"
 _BEFORE_WORD = 24
@@ -84,7 +84,7 @@ class SearchScreen(ModalScreen[SearchHit | None]):
         self._input = Input(
             query, placeholder='Words, "exact phrase", begin*', max_length=_LONGEST_QUERY, select_on_focus=False
         )
-        where = placed(shown.title[:33], keep="") if shown is not None else ""
+        where = for_screen(shown.title[:33], keep="") if shown is not None else ""
         self._only_here = TickBox(Content(f"Only in {where}"))
         self._results = OptionList(markup=False)
         self._results.can_focus = False
@@ -116,7 +116,7 @@ class SearchScreen(ModalScreen[SearchHit | None]):
         return self._shown if self._only_here.value else None
 
     def _say(self, text: str) -> None:
-        self._said.update(placed(text[:300], keep=""))
+        self._said.update(for_screen(text[:300], keep=""))
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
@@ -199,7 +199,7 @@ class SearchScreen(ModalScreen[SearchHit | None]):
 def _said(message: LocalMessage) -> str:
     if message.event is not None:
         return summary(message)
-    return f"{placed(message.sender[:33], keep='')}: {summary(message)}"
+    return f"{for_screen(message.sender[:33], keep='')}: {summary(message)}"
 
 
 def words_of(query: str) -> list[str]:
@@ -211,8 +211,8 @@ def words_of(query: str) -> list[str]:
 def result(hit: SearchHit, words: list[str]) -> Content:
     """Return a result in two lines: conversation, sender and time; and the text around the words of the query."""
     message = hit.message
-    where = placed(hit.conversation.title[:33], keep="")
-    who = placed(message.sender[:33], keep="")
+    where = for_screen(hit.conversation.title[:33], keep="")
+    who = for_screen(message.sender[:33], keep="")
     text = excerpt(message.text, words) if message.text else summary(message)
     lower = text.lower()
     content = Content(text)
@@ -231,4 +231,4 @@ def excerpt(text: str, words: list[str]) -> str:
     places = [at for word in words if (at := lower.find(word)) >= 0] if len(lower) == len(text) else []
     start = max(0, min(places, default=0) - _BEFORE_WORD)
     part = " ".join(text[start : start + 200].split())
-    return placed(("\u2026" if start else "") + part, keep="")
+    return for_screen(("\u2026" if start else "") + part, keep="")

@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from twotick.ui.app.dialogs.box import BOX
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 
 
 class TextDialog(ModalScreen[str | None]):
@@ -43,7 +43,7 @@ class TextDialog(ModalScreen[str | None]):
         with Vertical() as box:
             box.border_title = Text(self._title)
             box.border_subtitle = "Enter: OK   Esc: cancel"
-            value = placed(self._value, keep="")
+            value = for_screen(self._value, keep="")
             yield Input(value, placeholder=self._hint, max_length=self._max_length, select_on_focus=False)
             yield Static("", classes="problem", markup=False)
 

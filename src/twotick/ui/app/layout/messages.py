@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from twotick.client import State
 from twotick.ui.app.layout.wrapping import Line, Span, cut, put_right, rule, shortened, styled, wrap_text
 from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomNotice, TransferProgress
-from twotick.ui.text import placed, size_text
+from twotick.ui.text import for_screen, size_text
 
 MAX_LINES = 16
 """Lines of a message that are shown in the conversation. The user can open the message to see the rest."""
@@ -134,12 +134,12 @@ def _indented(*spans: Span) -> Line:
 
 
 def _name(name: str) -> str:
-    return placed(name[:_MAX_NAME], keep="")
+    return for_screen(name[:_MAX_NAME], keep="")
 
 
 def one_line(text: str) -> str:
     """Return the beginning of a text in one line, safe for the terminal."""
-    return placed(" ".join(text[:_MAX_ONE_LINE].split()), keep="")
+    return for_screen(" ".join(text[:_MAX_ONE_LINE].split()), keep="")
 
 
 def _content(message: LocalMessage, context: LayoutContext, columns: int) -> list[Line]:
@@ -314,12 +314,12 @@ def _local(message: LocalMessage) -> datetime:
 
 def _failure(message: LocalMessage, columns: int) -> list[str]:
     """Return the lines that say why a message was not delivered."""
-    return wrap_text(placed(f"not delivered: {message.reason}"[:400], keep=""), columns)[:4]
+    return wrap_text(for_screen(f"not delivered: {message.reason}"[:400], keep=""), columns)[:4]
 
 
 def _body(text: str, columns: int) -> Iterator[Line]:
     """Return the lines of the text of a message: at most `MAX_LINES`, and one more if there are more."""
-    short = placed(text[:_MAX_LAID_OUT].removesuffix("\n"))
+    short = for_screen(text[:_MAX_LAID_OUT].removesuffix("\n"))
     count = 0
     for part in short.split("\n"):
         for line in styled(part, columns):

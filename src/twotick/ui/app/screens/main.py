@@ -24,7 +24,7 @@ from twotick.ui.app.widgets.composer import Composer
 from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.app.widgets.status_lines import ResponsiveLine, empty_text, mode_line, status_line, title_line
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 
 if TYPE_CHECKING:
     from twotick.ui.app.actions.table import Actions
@@ -206,7 +206,7 @@ class MainScreen(ActionScreen):
         if shown.kind is ConversationKind.ROOM:
             self.composer.names += {each.sender for each in shown.messages[-_PAST:] if not each.outgoing}
         writable = self.session.can(Permission.SEND, shown)
-        name = placed(shown.title[:33], keep="")
+        name = for_screen(shown.title[:33], keep="")
         self.composer.placeholder = Content(f"Message to {name}" if writable else f"You are no longer in {name}")
 
     def update_status(self) -> None:

@@ -14,7 +14,7 @@ from textual.widgets import Button, Checkbox, Input, Label, Static
 
 from twotick.client import parse_server
 from twotick.ui.app.dialogs.tick import TickBox
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 from twotick.wire import is_name
 
 _WELCOME = 'Chat where "sent" means "received".'
@@ -116,7 +116,7 @@ class SignInScreen(Screen[None]):
 
     def say(self, problem: str) -> None:
         """Show a problem, and let the user change the form."""
-        self.query_one("#problem", Static).update(Text(placed(problem[:300])))
+        self.query_one("#problem", Static).update(Text(for_screen(problem[:300])))
         self.query_one("#password", Input).select_all()
         self.query_one("#begin", Button).disabled = False
 

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from twotick.ui.app.model.conversations import ConversationKind
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.registry import ConversationRegistry
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 
 Notify: TypeAlias = Literal["bell", "desktop", "off"]
 
@@ -41,7 +41,7 @@ def notify(how: Notify, sender: str, text: str, bell: Callable[[], None]) -> Non
         text: the text of the message.
         bell: rings the terminal's bell.
     """
-    command = _desktop(placed(sender[:32], keep=""), placed(text[:200], keep="")) if how == "desktop" else None
+    command = _desktop(for_screen(sender[:32], keep=""), for_screen(text[:200], keep="")) if how == "desktop" else None
     if command is not None:
         quiet = subprocess.DEVNULL
         subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)  # noqa: S603

@@ -6,7 +6,7 @@ from textual.widgets import OptionList, TextArea
 from textual.widgets.option_list import Option
 
 from twotick.ui.app.widgets.completion import Completion, CompletionSources, completions
-from twotick.ui.text import placed, visible
+from twotick.ui.text import for_screen, visible
 
 
 class CompletionList(OptionList, can_focus=False):
@@ -201,7 +201,7 @@ class Composer(TextArea):
         if found == self._completions:
             return
         self._completions = found
-        self._list.set_options(Option(placed(each.shown, keep="")) for each in found)
+        self._list.set_options(Option(for_screen(each.shown, keep="")) for each in found)
         self._list.highlighted = 0 if found else None
         self._list.display = bool(found)
 

@@ -17,7 +17,7 @@ from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.rooms import MemberListing
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.sidebar import presence_sign
-from twotick.ui.text import placed, size_text
+from twotick.ui.text import for_screen, size_text
 
 _MAX_SHOWN = 200
 """Members or recipients that are shown."""
@@ -109,7 +109,7 @@ def _pairs(pairs: list[tuple[str, str]]) -> list[Part]:
     found: list[Part] = []
     for name, value in pairs:
         if value:
-            found += [(f"{name}\n", "dim"), f"{placed(value[:400], keep='')}\n"]
+            found += [(f"{name}\n", "dim"), f"{for_screen(value[:400], keep='')}\n"]
     return found
 
 
@@ -138,8 +138,8 @@ def _about_conversation(conversation: LocalConversation, members: list[MemberLis
     if members is not None:
         found.append((f"Members: {len(members)}\n", "dim"))
         for each in members[:_MAX_SHOWN]:
-            name = shortened(placed(each.name[:33], keep=""), _COLUMNS - 12)
-            role = "" if each.role == "member" else f"  {placed(each.role[:10], keep='')}"
+            name = shortened(for_screen(each.name[:33], keep=""), _COLUMNS - 12)
+            role = "" if each.role == "member" else f"  {for_screen(each.role[:10], keep='')}"
             found += [presence_sign(each.presence), f" {name}", (f"{role}\n", "dim")]
         if len(members) > _MAX_SHOWN:
             found.append((f"and {len(members) - _MAX_SHOWN} more: Alt+M\n", "dim"))
@@ -153,7 +153,7 @@ def _about_message(message: LocalMessage, receipts: list[RecipientState] | None)
     file = message.file
     found = _pairs(
         [
-            ("Message", f"from {placed(message.sender[:64], keep='')}"),
+            ("Message", f"from {for_screen(message.sender[:64], keep='')}"),
             ("Time", f"{message.time.astimezone():%Y-%m-%d %H:%M:%S}"),
             ("Edited", "" if message.edited is None else f"{message.edited.astimezone():%Y-%m-%d %H:%M:%S}"),
             ("Deleted", "" if message.deleted is None else f"{message.deleted.astimezone():%Y-%m-%d %H:%M:%S}"),
@@ -176,7 +176,7 @@ def receipts_text(receipts: list[RecipientState]) -> Content:
     """Return the delivery state of a message for each recipient, one per line."""
     found: list[Part] = []
     for each in receipts:
-        name = shortened(placed(each.name[:33], keep=""), _COLUMNS - 10)
+        name = shortened(for_screen(each.name[:33], keep=""), _COLUMNS - 10)
         name = set_cell_size(name, max(cell_len(name), 14))
         found += [_RECEIPTS.get(each.state, ("\u2713 ", "dim")), f" {name}", (f"{_WORDS[each.state]}\n", "dim")]
     return Content.assemble(*found)

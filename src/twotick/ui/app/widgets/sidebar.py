@@ -9,7 +9,7 @@ from textual.widgets.option_list import Option
 
 from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import LocalConversation, UserPresence
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 
 _WIDTH = 24
 """Columns of the list including its border."""
@@ -66,7 +66,7 @@ def _entry(conversation: LocalConversation, shown: bool) -> _Entry:
     signs += ["\u270e"] if conversation.draft and not shown else []
     right = " ".join([*signs, *([count] if count else [])])
     columns = _WIDTH - 6 - (cell_len(right) + 1 if right else 0)
-    name = shortened(placed(conversation.title[:64], keep=""), columns)
+    name = shortened(for_screen(conversation.title[:64], keep=""), columns)
     quiet = conversation.muted or conversation.blocked or conversation.left
     style = "dim" if quiet else "bold" if conversation.unread or shown else ""
     return (

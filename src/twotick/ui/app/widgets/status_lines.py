@@ -14,7 +14,7 @@ from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.details import presence_text
 from twotick.ui.app.widgets.sidebar import presence_sign
-from twotick.ui.text import placed
+from twotick.ui.text import for_screen
 
 _WIDE = 50
 """Columns from which on longer texts are shown."""
@@ -54,7 +54,7 @@ def title_line(shown: LocalConversation, unread_elsewhere: int, width: int) -> C
     elsewhere = f"  {unread_elsewhere} unread elsewhere: F3" if width >= _WIDE else f"  +{unread_elsewhere}: F3"
     elsewhere = elsewhere if unread_elsewhere else ""
     columns = width - cell_len(elsewhere)
-    name = shortened(placed(shown.title[:64], keep=""), max(8, columns // 2))
+    name = shortened(for_screen(shown.title[:64], keep=""), max(8, columns // 2))
     sign, style = presence_sign(shown.presence)
     about = _subtitle(shown)
     left = columns - cell_len(name) - 2 * bool(sign.strip()) - 2
@@ -64,7 +64,7 @@ def title_line(shown: LocalConversation, unread_elsewhere: int, width: int) -> C
 
 
 def _subtitle(shown: LocalConversation) -> str:
-    typing = [placed(name[:33], keep="") for name in shown.typing]
+    typing = [for_screen(name[:33], keep="") for name in shown.typing]
     if typing and shown.kind is ConversationKind.DIRECT:
         return "is typing \u2026"
     if typing:
@@ -84,7 +84,7 @@ def mode_line(mode: ComposerMode, width: int) -> Content:
     if mode.kind == "edit":
         what, about = "Editing: ", summary(message)
     else:
-        what, about = f"Replying to {placed(message.sender[:33], keep='')}: ", summary(message)
+        what, about = f"Replying to {for_screen(message.sender[:33], keep='')}: ", summary(message)
     columns = width - cell_len(what) - cell_len(hint)
     return Content.assemble((what, "bold"), shortened(about, columns) if columns > 3 else "", (hint, "dim"))
 
@@ -101,7 +101,7 @@ def status_line(session: ChatSession, away: bool, width: int) -> Content:
     who = f"{session.name}@{session.server}"
     if session.problem is not None:
         again = "Ctrl+R: connect again" if session.ended else "trying again"
-        parts = ["\u2717 No connection", waiting, again, placed(str(session.problem)[:200], keep="")]
+        parts = ["\u2717 No connection", waiting, again, for_screen(str(session.problem)[:200], keep="")]
     elif not session.connected:
         parts = [f"\u2026 {who}", waiting]
     elif not session.is_member:
