@@ -133,18 +133,16 @@ class MemberDevice:
 
     Attributes:
         member: the store's number of the member.
-        key: the member's name in lower case.
         name: the device's name.
         feed: the entries for the device; None on a connection that only sends.
         sent: the messages that were sent on this connection and may still change state, by the store's numbers. None on
             a connection that receives, because there every change is an entry of the log.
     """
 
-    __slots__ = ("feed", "key", "member", "name", "sent")
+    __slots__ = ("feed", "member", "name", "sent")
 
-    def __init__(self, member: int, key: bytes, name: bytes) -> None:
+    def __init__(self, member: int, name: bytes) -> None:
         self.member = member
-        self.key = key
         self.name = name
         self.feed: DeviceFeed | None = None
         self.sent: OrderedDict[int, None] | None = None

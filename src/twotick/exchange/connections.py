@@ -68,6 +68,9 @@ _UNAVAILABLE = 107
 _MALFORMED = 103
 _REASONS = {_MALFORMED: b"the frame cannot be understood", 106: b"the body is longer than Max-body allows"}
 
+_NEVER_HELD: dict[int, bytes] = {}
+"""The `held` of all extended connections, whose answers are never held back but do not take the fast path either."""
+
 _GUEST_STAGES = {
     Side.SENDING: Stage.CLASSIC_SENDING,
     Side.RECEIVING: Stage.CLASSIC_RECEIVING,
@@ -403,7 +406,7 @@ class Connections:
 
     def _extend(self, connection: Connection) -> None:
         connection.extended = True
-        self._relay.leave_fast_path(connection)
+        connection.held = _NEVER_HELD
 
     def _refuse(self, connection: Connection, answer: bytes) -> None:
         """Answer with an error, and close the connection if it was one too many (rule 4.11)."""
@@ -425,9 +428,8 @@ class Connections:
         """Register a connection for a member; the arguments are those of `Exchange.authenticated`."""
         if connection.closing:
             return
-        key = member.name.lower().encode()
-        self._turn_out(key)
-        device = MemberDevice(member.number, key, name.encode())
+        self._turn_out(member.name.lower().encode())
+        device = MemberDevice(member.number, name.encode())
         resume = int(seq) if _NUMBER.fullmatch(seq := head.headers.get(b"seq", b"")) else 0
         if head.side is Side.DUPLEX:
             request = OpenDevice(member.number, name, resume, self._clock())
@@ -494,7 +496,8 @@ def _name(connection: Connection, name: bytes, side: Side, window: int | None) -
     """Note for whom and on which side a connection is registered, and with which window."""
     connection.side = side
     connection.name = name
-    connection.key = name.lower()
+    key = name.lower()
+    connection.key = name if key == name else key  # one object for both takes less memory
     connection.start = forward_start(name)
     connection.window = connection.granted = window or 1
 

@@ -16,20 +16,18 @@ class ConnectedMember:
 
     Args:
         number: the store's number of the member.
-        key: the member's name in lower case.
 
     Attributes:
-        number, key: see above.
+        number: see above.
         last: the number of the last entry of the member's log, as far as the exchange knows.
         feeds: the feeds of the member's connected devices, at most one for each device.
         senders: the connections that only send.
     """
 
-    __slots__ = ("feeds", "key", "last", "number", "senders")
+    __slots__ = ("feeds", "last", "number", "senders")
 
-    def __init__(self, number: int, key: bytes) -> None:
+    def __init__(self, number: int) -> None:
         self.number = number
-        self.key = key
         self.last = 0
         # These are lists because most members have one connection, and an empty set takes 200 bytes.
         self.feeds: list[DeviceFeed] = []
@@ -101,8 +99,8 @@ class ConnectedMembers:
             self.end(older.connection, b"the device has connected again")
             member = self.by_number.get(device.member)  # it is gone if that was its only connection
         if member is None:
-            member = ConnectedMember(device.member, device.key)
-            self.by_number[member.number] = self.by_name[member.key] = member
+            member = ConnectedMember(device.member)
+            self.by_number[member.number] = self.by_name[connection.key] = member
         connection.device = device
         if opened is None:
             member.senders.append(connection)
@@ -127,7 +125,7 @@ class ConnectedMembers:
             self._presence.leave(connection, device)
         if not member.feeds and not member.senders:
             del self.by_number[member.number]
-            del self.by_name[member.key]
+            del self.by_name[connection.key]
 
     def end(self, connection: Connection, reason: bytes, code: int = 108) -> None:
         """Close a connection of a member, with an ERROR that says why (rule 9.9)."""
