@@ -107,7 +107,7 @@ class Server:
             listener.close()
         self._listeners.clear()
         self.exchange.drain()
-        self.flush_soon()
+        self._flush()  # at once: a SEND that is read before reading is paused would still be taken
         await self._until(lambda: self.exchange.idle and not self._asking, self._limits.stop_timeout)
         self.exchange.close()
         for connection in self._connections:
