@@ -23,7 +23,7 @@ from twotick.store.requests.messages import (
     Refuse,
     Settle,
 )
-from twotick.store.sqlite.messages import RESTARTED
+from twotick.store.rules.delivery import RESTARTED
 
 LIVE = 0
 """Stands for the guests among those whom a message waits for."""

@@ -40,6 +40,10 @@ def large(asker: Asker, first: int = 2) -> list[Append]:
     return [asker.append("alice", "bob", id=b"m%d" % i, body=bytes(5000)) for i in range(first, first + 40)]
 
 
+def connection_of(store: SqliteStore) -> sqlite3.Connection:
+    return vars(store)["_database"].connection
+
+
 def check_as_before(asker: Asker) -> None:
     """Nothing is kept but the first message, and the numbers go on from there."""
     assert brief(asker.log("alice")) == [(1, "SENT", b"m1")]
@@ -50,8 +54,7 @@ def check_as_before(asker: Asker) -> None:
 
 
 def test_a_full_disk_keeps_nothing_of_the_batch(kept: Asker):
-    connection = kept.store._connection  # pyright: ignore[reportPrivateUsage]
-    assert connection is not None
+    connection = connection_of(kept.store)
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 5}")
     with pytest.raises(StoreError, match=r"^the disk is full$"):
@@ -131,8 +134,7 @@ def test_a_locked_database_is_said_to_be_locked(kept: Asker):
     assert kept.folder is not None
     other = sqlite3.connect(kept.folder / "twotick.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    connection = kept.store._connection  # pyright: ignore[reportPrivateUsage]
-    assert connection is not None
+    connection = connection_of(kept.store)
     connection.execute("PRAGMA busy_timeout = 1")
     with pytest.raises(StoreError, match=r"^another program has locked the database$"):
         kept.store.apply(large(kept))

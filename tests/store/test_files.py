@@ -150,7 +150,7 @@ def test_an_older_file_is_brought_up_to_date(kept: Asker, monkeypatch: pytest.Mo
     assert kept.folder is not None
     steps = (*schema.STEPS, "CREATE TABLE later (x); -- a comment; with a semicolon\nINSERT INTO later VALUES (';');")
     monkeypatch.setattr("twotick.store.sqlite.schema.STEPS", steps)
-    monkeypatch.setattr("twotick.store.sqlite.store.STEPS", steps)
+    monkeypatch.setattr("twotick.store.sqlite.database.STEPS", steps)
     with pytest.raises(StoreError, match="in use by another server"):
         SqliteStore(kept.folder, LIMITS, exclusive=False)
     kept.reopen()
@@ -167,7 +167,7 @@ def test_a_step_that_fails_changes_nothing(kept: Asker, monkeypatch: pytest.Monk
     steps = (*schema.STEPS, "CREATE TABLE later (x); CREATE TABLE member (x);")
     with monkeypatch.context() as patched:
         patched.setattr("twotick.store.sqlite.schema.STEPS", steps)
-        patched.setattr("twotick.store.sqlite.store.STEPS", steps)
+        patched.setattr("twotick.store.sqlite.database.STEPS", steps)
         with pytest.raises(StoreError, match=r"cannot be brought up to date: .*member already exists"):
             SqliteStore(kept.folder, LIMITS)
     kept.reopen()

@@ -70,7 +70,9 @@ requests = st.one_of(
 
 def kill(store: SqliteStore) -> None:
     """Leave a store as a process does that is killed."""
-    inside = vars(store)
+    inside: dict[str, Any] = dict(vars(store._database))  # pyright: ignore[reportPrivateUsage]
+    if inside["_checkpointer"] is not None:
+        inside["_checkpointer"].close()
     if inside["_connection"] is not None:
         inside["_connection"].close()
     os.close(inside["_lock"])

@@ -4,19 +4,10 @@ import pytest
 
 from tests.store.helpers import NOW
 from twotick.store import Append, MessageAction, RoomRole, StoreLimits
-from twotick.store.rules.rooms import (
-    NO_ROOM,
-    NotAllowed,
-    RoomEvent,
-    RoomState,
-    check_action,
-    check_setting,
-    created,
-    deleted_headers,
-    edited_headers,
-    known,
-    mentioned,
-)
+from twotick.store.rules.conversations import check_setting, mentioned
+from twotick.store.rules.editing import check_action, deleted_headers, edited_headers
+from twotick.store.rules.errors import NO_ROOM, NotAllowed
+from twotick.store.rules.rooms import RoomEvent, RoomState, created, known
 
 LIMITS = StoreLimits(room_members=4, rooms=2)
 ALICE, BOB, CAROL, DAVE = 1, 2, 3, 4

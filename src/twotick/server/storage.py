@@ -105,8 +105,9 @@ class Storage:
     def _next(self) -> list[Asked] | None:
         """Take what was asked next; tidy the store while there is nothing."""
         while True:
+            wait = 0.0 if self._store.has_backlog else max(0.0, self._next_tidying - time.monotonic())
             try:
-                return self._asked.get(timeout=max(0.0, self._next_tidying - time.monotonic()))
+                return self._asked.get(timeout=wait) if wait else self._asked.get_nowait()
             except queue.Empty:
                 self._next_tidying = time.monotonic() + self._tidy()
 

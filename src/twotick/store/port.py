@@ -94,6 +94,11 @@ class Store(Protocol):
         """
         ...
 
+    @property
+    def has_backlog(self) -> bool:
+        """Whether enough waits to be tidied that this should not wait for a quiet second."""
+        ...
+
     def tidy(self) -> bool:
         """Do a small step of the work that nobody waits for, such as moving rows to where reads look for them.
 

@@ -1,6 +1,8 @@
-"""Requests about conversations (docs/protocol.md, rule 12.7 and section 14)."""
+"""Conversations, their settings, and receipts (docs/protocol.md, rule 12.7 and section 14)."""
 
-# ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
+# ruff: noqa: S608 - statements are put together from constants of this package, never from input
+
+from typing import Final
 
 from twotick.store.requests.conversations import (
     ConversationInfo,
@@ -12,11 +14,14 @@ from twotick.store.requests.conversations import (
 )
 from twotick.store.requests.messages import Effects, MessageState
 from twotick.store.requests.rooms import RoomRole
-from twotick.store.rules.rooms import NO_MESSAGE, NotAllowed, RoomEvent, check_setting
-from twotick.store.sqlite.logs import RECEIVED, Logs, Mailbox
+from twotick.store.rules.conversations import check_setting, setting_event
+from twotick.store.rules.delivery import Mailbox, receipt_state
+from twotick.store.rules.errors import NO_MESSAGE, NOT_A_MEMBER, NotAllowed
+from twotick.store.sqlite.handlers import Handlers, refusing
+from twotick.store.sqlite.ledger import RECEIVED, Ledger
 from twotick.store.sqlite.rooms import RoomRepository
 
-_NEWEST = """
+_NEWEST: Final = """
     WITH RECURSIVE with_peer (peer) AS (
         SELECT min(peer) FROM log INDEXED BY log_peer WHERE member = ?1 AND peer IS NOT NULL
         UNION ALL
@@ -26,26 +31,34 @@ _NEWEST = """
     SELECT peer, (SELECT max(seq) FROM log INDEXED BY log_peer WHERE member = ?1 AND log.peer = with_peer.peer)
     FROM with_peer WHERE peer IS NOT NULL
 """
-"""The peers in a member's log, and the newest entry of each: jumps from one to the next in the index."""
-
-_YES_OR_NO = (b"no", b"yes")
+"""The peers in a member's log, and the newest entry of each; it jumps from one peer to the next in the index."""
 
 
 class ConversationRepository:
-    """Carries out requests about conversations. Each method carries out the request that it takes; see there.
+    """Carries out requests about conversations.
 
-    They raise NotAllowed instead of answering with a Refusal.
+    Args:
+        ledger: the logs.
+        rooms: the rooms, some of which are conversations.
     """
 
-    def __init__(self, logs: Logs, rooms: RoomRepository):
-        self._logs = logs
+    def __init__(self, ledger: Ledger, rooms: RoomRepository):
+        self._ledger = ledger
+        self._tables = ledger.tables
         self._rooms = rooms
 
-    def receipts(self, request: ListReceipts) -> list[RecipientState]:
-        """See what became of a message for each recipient."""
-        logs = self._logs
-        logs.flush()
-        row = logs.execute(
+    def handlers(self) -> Handlers:
+        """Return the requests that are carried out here."""
+        return {
+            ListReceipts: refusing(self._list_receipts),
+            ListConversations: self._list,
+            SetConversation: refusing(self._set),
+        }
+
+    # Receipts
+
+    def _list_receipts(self, request: ListReceipts) -> list[RecipientState]:
+        row = self._tables.read(
             "SELECT number, recipient, state FROM message WHERE sender = ? AND id = ? AND id <> x''",
             (request.member, request.id),
         ).fetchone()
@@ -55,133 +68,145 @@ class ConversationRepository:
         to = recipient.lower()
         if to != b"all" and to[:1] != b"#":
             return [RecipientState(self._shown(to) or recipient.decode(), MessageState(state))]
-        found = [
-            (folded, name, _state(seq > mark and not taken, up_to is not None and seq <= up_to and not blocked))
-            for folded, name, mark, seq, taken, up_to, blocked in logs.execute(
-                "SELECT o.folded, o.name, o.mark, l.seq, l.taken, r.up_to, c.blocked FROM log l"
-                " CROSS JOIN member o ON o.number = l.member"
-                " LEFT JOIN reading r ON r.member = l.member AND r.peer = l.peer"
-                " LEFT JOIN conversation c ON c.member = l.member AND c.peer = l.peer"
-                f" WHERE l.message = ? AND l.kind = {RECEIVED}",
-                (number,),
-            )
-        ]
-        found += [
-            (folded, name, MessageState.ACCEPTED if waits else MessageState.FAILED)
-            for folded, name, waits in logs.execute(
-                "SELECT o.folded, o.name, a.waits FROM absent a JOIN member o ON o.number = a.member"
-                " WHERE a.message = ?",
-                (number,),
-            )
-        ]
+        found = [*self._in_logs(number), *self._absent(number)]
         return [RecipientState(name, state) for _, name, state in sorted(found)]
 
-    def conversations(self, request: ListConversations) -> list[ConversationInfo]:
-        """See how the conversations stand."""
-        logs = self._logs
-        logs.flush()
-        member = request.member
+    def _in_logs(self, message: int) -> list[tuple[str, str, MessageState]]:
+        """Return the recipients in whose logs a message is: names in lower case, names, and states."""
+        rows = self._tables.read(
+            "SELECT o.folded, o.name, o.mark, l.seq, l.taken, r.up_to, c.blocked FROM log l"
+            " CROSS JOIN member o ON o.number = l.member"
+            " LEFT JOIN reading r ON r.member = l.member AND r.peer = l.peer"
+            " LEFT JOIN conversation c ON c.member = l.member AND c.peer = l.peer"
+            f" WHERE l.message = ? AND l.kind = {RECEIVED}",
+            (message,),
+        )
+        return [
+            (
+                folded,
+                name,
+                receipt_state(
+                    is_waiting=seq > delivered and not taken,
+                    was_read=up_to is not None and seq <= up_to and not blocked,
+                ),
+            )
+            for folded, name, delivered, seq, taken, up_to, blocked in rows
+        ]
+
+    def _absent(self, message: int) -> list[tuple[str, str, MessageState]]:
+        """Return the recipients in whose logs a message is not."""
+        rows = self._tables.read(
+            "SELECT o.folded, o.name, a.waits FROM absent a JOIN member o ON o.number = a.member WHERE a.message = ?",
+            (message,),
+        )
+        return [(folded, name, MessageState.ACCEPTED if waits else MessageState.FAILED) for folded, name, waits in rows]
+
+    # Listing
+
+    def _list(self, request: ListConversations) -> list[ConversationInfo]:
+        read, member = self._tables.read, request.member
         settings = {
             peer: (name, bool(muted), bool(blocked))
-            for peer, name, muted, blocked in logs.execute(
+            for peer, name, muted, blocked in read(
                 "SELECT peer, name, muted, blocked FROM conversation WHERE member = ?", (member,)
             )
         }
         rooms = {
             folded.encode(): (name, RoomRole(role))
-            for folded, name, role in logs.execute(
+            for folded, name, role in read(
                 "SELECT r.folded, r.name, o.role FROM room_member o JOIN room r ON r.number = o.room"
                 " WHERE o.member = ?",
                 (member,),
             )
         }
         newest = dict.fromkeys([*settings, *rooms], 0)
-        newest.update(logs.execute(_NEWEST, (member,)))
+        newest.update(read(_NEWEST, (member,)))
         peers = [peer for peer in newest if (peer in rooms if peer[:1] == b"#" else peer != b"all")]
         peers.sort(key=lambda peer: (-newest[peer], peer))
         found: list[ConversationInfo] = []
         for peer in peers[: request.most]:
-            row = logs.execute("SELECT up_to FROM reading WHERE member = ? AND peer = ?", (member, peer)).fetchone()
-            read: int = row[0] if row else 0
-            unread, mentions = logs.execute(
-                "SELECT count(*), ifnull(sum(weight = 2), 0) FROM log INDEXED BY log_peer"
-                f" WHERE member = ? AND peer = ? AND seq > ? AND kind = {RECEIVED} AND weight > 0",
-                (member, peer, read),
-            ).fetchone()
+            up_to, unread, mentions = self._unread(member, peer)
             given, muted, blocked = settings.get(peer, ("", False, False))
             name, role = rooms.get(peer, ("", RoomRole.NONE))
             name = name or self._shown(peer) or self._as_written(member, newest[peer]) or given
-            found.append(ConversationInfo(name, unread, mentions, read, newest[peer], muted, blocked, role))
+            found.append(ConversationInfo(name, unread, mentions, up_to, newest[peer], muted, blocked, role))
         return found
 
+    def _unread(self, member: int, peer: bytes) -> tuple[int, int, int]:
+        """Return up to which Seq a member has read a conversation, and how many messages and mentions are unread."""
+        read = self._tables.read
+        row = read("SELECT up_to FROM reading WHERE member = ? AND peer = ?", (member, peer)).fetchone()
+        up_to: int = row[0] if row else 0
+        unread, mentions = read(
+            "SELECT count(*), ifnull(sum(weight = 2), 0) FROM log INDEXED BY log_peer"
+            f" WHERE member = ? AND peer = ? AND seq > ? AND kind = {RECEIVED} AND weight > 0",
+            (member, peer, up_to),
+        ).fetchone()
+        return up_to, unread, mentions
+
     def _shown(self, peer: bytes) -> str | None:
-        """The name of a member, as it is shown; None if there is no such member."""
-        row = self._logs.execute(
+        """Return the name of a member as it is shown; None if there is no such member."""
+        row = self._tables.direct(
             "SELECT name FROM member WHERE folded = ?", (peer.decode(errors="replace"),)
         ).fetchone()
         return row[0] if row else None
 
     def _as_written(self, member: int, seq: int) -> str | None:
-        """The name of the other side of an entry, as the entry has it; None if there is no such entry."""
-        row = self._logs.execute(
+        """Return the name of the other side as an entry has it; None if there is no such entry."""
+        row = self._tables.read(
             f"SELECT iif(l.kind = {RECEIVED}, m.sender_name, m.recipient) FROM log l"
             " JOIN message m ON m.number = l.message WHERE l.member = ? AND l.seq = ?",
             (member, seq),
         ).fetchone()
         return row[0].decode() if row else None
 
-    def set(self, request: SetConversation) -> ConversationSet:
-        """Mute or block."""
-        logs = self._logs
-        box = logs.mailbox(request.member)
+    # Settings
+
+    def _set(self, request: SetConversation) -> ConversationSet:
+        direct = self._tables.direct
+        box = self._ledger.mailbox(request.member)
         if box is None:
-            raise NotAllowed("you are not a member any more")
+            raise NotAllowed(NOT_A_MEMBER)
         peer = request.peer.lower()
-        name: str | None = None
-        if peer[:1] == b"#":
-            room = self._rooms.known(peer.decode(errors="replace"), box.number)
-            room.check_in(box.number)
-            name = room.name.decode()
-        (others,) = logs.execute(
+        name = self._room_name(peer, box)
+        (others,) = direct(
             "SELECT count(*) FROM conversation WHERE member = ? AND peer <> ?", (box.number, peer)
         ).fetchone()
-        check_setting(peer, request.blocked, others, logs.limits)
+        check_setting(peer, request.blocked, others, self._ledger.limits)
         name = name or self._shown(peer) or request.peer.decode()
-        row = logs.execute(
+        row = direct(
             "SELECT muted, blocked FROM conversation WHERE member = ? AND peer = ?", (box.number, peer)
         ).fetchone()
         before = (bool(row[0]), bool(row[1])) if row else (False, False)
         muted = before[0] if request.muted is None else request.muted
         blocked = before[1] if request.blocked is None else request.blocked
-        outcome = Effects()
+        effects = Effects()
         if (muted, blocked) != before:
             self._keep(box, peer, name, muted, blocked)
-            lines = b"Event: set\nOf: %b\nMuted: %b\nBlocked: %b\n"
-            event = RoomEvent(
-                lines % (name.encode(), _YES_OR_NO[muted], _YES_OR_NO[blocked]), [box.number], placed=False
-            )
-            self._rooms.tell(event, box.name, None, request.time, outcome)
-        return ConversationSet(muted, blocked, outcome)
+            event = setting_event(name, box.number, muted=muted, blocked=blocked)
+            self._rooms.tell(event, box, request.time, effects, peer=None)
+        return ConversationSet(muted, blocked, effects)
+
+    def _room_name(self, peer: bytes, box: Mailbox) -> str | None:
+        """Return the name of the room that a peer is, which the member must be in; None for a user."""
+        if peer[:1] != b"#":
+            return None
+        room = self._rooms.known(peer.decode(errors="replace"), box.number)
+        room.check_in(box.number)
+        return room.name.decode()
 
     def _keep(self, box: Mailbox, peer: bytes, name: str, muted: bool, blocked: bool) -> None:
-        """Write down how a conversation is set; what is as it was at first is not kept."""
-        logs = self._logs
+        """Write how a conversation is set; there is no row for the defaults."""
+        direct = self._tables.direct
         if muted or blocked:
-            logs.execute(
+            direct(
                 "INSERT INTO conversation VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (member, peer) DO UPDATE SET muted = excluded.muted, blocked = excluded.blocked",
                 (box.number, peer, name, int(muted), int(blocked)),
             )
         else:
-            logs.execute("DELETE FROM conversation WHERE member = ? AND peer = ?", (box.number, peer))
+            direct("DELETE FROM conversation WHERE member = ? AND peer = ?", (box.number, peer))
         if blocked:
             box.blocked |= {peer}
         else:
             box.blocked -= {peer}
-
-
-def _state(waits: bool, was_read: bool) -> MessageState:
-    """What became of a message for somebody in whose log it is."""
-    if waits:
-        return MessageState.ACCEPTED
-    return MessageState.READ if was_read else MessageState.DELIVERED

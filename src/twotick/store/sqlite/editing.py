@@ -1,108 +1,97 @@
-"""Editing and deleting what was said (docs/protocol.md, section 13)."""
+"""Editing and deleting messages (docs/protocol.md, section 13)."""
+
+from typing import Any, Final
 
 from twotick.store.requests.messages import Append, MessageAction
-from twotick.store.requests.rooms import RoomRole
-from twotick.store.rules import rooms
-from twotick.store.rules.rooms import NO_MESSAGE, NotAllowed, RoomState
-from twotick.store.sqlite.logs import Logs
-from twotick.store.sqlite.texts import Texts
+from twotick.store.rules import editing
+from twotick.store.rules.editing import Candidate
+from twotick.store.rules.rooms import RoomState
+from twotick.store.sqlite.ledger import Ledger
+from twotick.store.sqlite.search import IndexedTexts
 
-_TARGET = (
+_CANDIDATE: Final = (
     "SELECT m.number, m.recipient, m.room, m.about, c.headers FROM message m JOIN content c ON c.message = m.number"
 )
 
 
-class Target:
-    """A message that is edited or deleted: its number, its Id and its header lines."""
+class EditRepository:
+    """Finds and changes the messages that other messages edit or delete.
 
-    __slots__ = ("headers", "id", "number")
+    Args:
+        ledger: the logs.
+        texts: the texts by which messages are found.
+    """
 
-    def __init__(self, number: int, ident: bytes, headers: bytes):
-        self.number = number
-        self.id = ident
-        self.headers = headers
-
-
-class Editing:
-    """Finds and changes what other messages edit or delete."""
-
-    def __init__(self, logs: Logs, texts: Texts):
-        self._logs = logs
+    def __init__(self, ledger: Ledger, texts: IndexedTexts):
+        self._tables = ledger.tables
         self._texts = texts
 
-    def target(self, request: Append, room: RoomState | None) -> Target:
-        """The message that another one edits or deletes.
+    def find(self, request: Append, room: RoomState | None) -> Candidate:
+        """Return the message that another one edits or deletes.
 
         Args:
             request: the other one.
-            room: where it is sent to; None if it is not to a room.
+            room: the room that it is sent to; None for none.
 
         Raises:
             NotAllowed: there is none, or the sender may not change it.
         """
-        logs = self._logs
-        logs.flush()
-        sender = request.sender
-        assert sender is not None, "only members change messages"
-        if request.about_name in (b"", request.sender_name.lower()):
-            rows = logs.execute(
-                f"{_TARGET} WHERE m.sender = ? AND m.id = ? AND m.id <> x''", (sender, request.about)
+        if editing.is_own(request):
+            rows = self._tables.read(
+                f"{_CANDIDATE} WHERE m.sender = ? AND m.id = ? AND m.id <> x''", (request.sender, request.about)
             ).fetchall()
-        elif room is None or room.role(sender) < RoomRole.MODERATOR:
-            raise NotAllowed(NO_MESSAGE)
         else:
-            rows = self._said_in(room, request.about_name.decode(errors="replace"), request.about)
-        for number, recipient, number_of_room, about, headers in rows:
-            if number_of_room != (None if room is None else room.number):
-                continue
-            if (room is None and recipient.lower() != request.recipient.lower()) or about:
-                continue
-            if not headers.startswith(b"Deleted: "):
-                return Target(number, request.about, headers)
-        raise NotAllowed(NO_MESSAGE)
+            rows = self._said_in(editing.check_moderation(request, room), request)
+        return editing.choose_target(request, None if room is None else room.number, [Candidate(*row) for row in rows])
 
-    def _said_in(self, room: RoomState, name: str, ident: bytes) -> list[tuple[int, bytes, int, int, bytes]]:
-        """What a member said under an Id; then, newest first, what those said in a room who were removed."""
-        execute = self._logs.execute
+    def _said_in(self, room: RoomState, request: Append) -> list[tuple[Any, ...]]:
+        """Read what a member said under an Id; then, newest first, what removed members of that name said in a room."""
+        name = request.about_name.decode(errors="replace")
+        read = self._tables.read
         return [
-            *execute(
-                f"{_TARGET} JOIN member a ON a.number = m.sender WHERE a.folded = ? AND m.id = ? AND m.id <> x''",
-                (name, ident),
+            *read(
+                f"{_CANDIDATE} JOIN member a ON a.number = m.sender WHERE a.folded = ? AND m.id = ? AND m.id <> x''",
+                (name, request.about),
             ),
-            *execute(
-                f"{_TARGET} WHERE m.sender IS NULL AND m.room = ? AND m.id = ? AND m.id <> x''"
+            *read(
+                f"{_CANDIDATE} WHERE m.sender IS NULL AND m.room = ? AND m.id = ? AND m.id <> x''"
                 " AND lower(CAST(m.sender_name AS TEXT)) = ? ORDER BY m.number DESC",
-                (room.number, ident, name),
+                (room.number, request.about, name),
             ),
         ]
 
-    def apply(self, target: Target, request: Append, *, is_blocked: bool) -> None:
-        """Change a message as another one says.
+    def apply(self, target: Candidate, request: Append, number: int, *, is_blocked: bool) -> None:
+        """Change a message.
 
         Args:
             target: the message.
-            request: the other one.
-            is_blocked: whether the recipient has blocked the sender: then what is edited stays as it is.
+            request: the message that changes it.
+            number: the store's number of that one.
+            is_blocked: whether the recipient has blocked the sender: then an edit does not change what was said.
         """
-        if request.action is MessageAction.EDIT:
-            if is_blocked:
-                return
+        if request.action is MessageAction.DELETE:
+            self._delete(target, request, number)
+        elif not is_blocked:
             self._texts.forget([target.number])
-            self._replace(target.number, rooms.edited_headers(target.headers, request.time), request.body)
+            self._replace(target.number, editing.edited_headers(target.headers, request.time), request.body)
             self._texts.renew(target.number)
-        else:
-            edits = [
-                number
-                for (number,) in self._logs.execute(
-                    "SELECT number FROM message WHERE about = ? AND about <> 0 ORDER BY number", (target.number,)
-                )
-            ]
-            for follow in self._logs.on_removal:
-                follow([target.number, *edits])
-            self._replace(target.number, rooms.deleted_headers(request.time), b"")
-            for edit in edits:
-                self._replace(edit, rooms.deleted_headers(request.time, target.id), b"")
-        self._logs.erased = True
+            self._tables.erased = True
+
+    def _delete(self, target: Candidate, request: Append, number: int) -> None:
+        """Delete a message and its edits, which came before the message that deletes it."""
+        edits = [
+            edit
+            for (edit,) in self._tables.read(
+                "SELECT number FROM message WHERE about = ? AND about <> 0 AND number < ? ORDER BY number",
+                (target.number, number),
+            )
+        ]
+        for follow in self._tables.on_removal:
+            follow([target.number, *edits])
+        self._replace(target.number, editing.deleted_headers(request.time), b"")
+        for edit in edits:
+            self._replace(edit, editing.deleted_headers(request.time, request.about), b"")
+        self._tables.erased = True
 
     def _replace(self, message: int, headers: bytes, body: bytes) -> None:
-        self._logs.execute("UPDATE content SET headers = ?, body = ? WHERE message = ?", (headers, body, message))
+        self._tables.write("UPDATE content SET headers = ?, body = ? WHERE message = ?", (headers, body, message))

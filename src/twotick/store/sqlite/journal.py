@@ -1,25 +1,28 @@
-"""What was decided but is not in its tables yet.
+"""The journal: rows that are decided and on the disk, but not in their tables yet.
 
-To write one message into its tables touches some ten pages of the file, and each page that a transaction has touched
-is written to the disk as a whole. So a transaction writes its rows as they are, in one piece, into the table `journal`,
-and that is what makes them last. They go into their tables together with those of many transactions after them: as soon
-as somebody wants to read them, or when there are many. Until then they are kept in memory too. Only headers and bodies
-go into their table at once: it grows at its end alone, and large bodies should not be written twice.
+Why. Writing one message into its tables touches some ten pages of the file, and SQLite writes each page that a
+transaction has touched as a whole. So a transaction writes its rows in one piece into the table `journal`, which makes
+them durable. They move to their tables later, together with the rows of many transactions after them.
 
-Whoever opens the database, and whoever finds that another process has written to it, begins with `Logs.reload`, which
-moves what is in the journal to where it belongs. Nobody else has to know that there is one.
+Only the headers and bodies of messages go to their table at once: it grows at its end alone, and large bodies should
+not be written twice.
+
+`Tables` (tables.py) sees to it that no statement misses rows that wait here. A process that opens the database, or
+finds that another process has written to it, first moves everything that is in the table `journal`.
 """
 
-# ruff: noqa: S608 - statements are put together from constants of this package, never from what came from outside
+# ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
 import sqlite3
+from collections import deque
 from typing import Any, TypeAlias
 
-import ormsgpack
+import msgspec
 
 MessageRow: TypeAlias = tuple[Any, ...]
-"""The columns of the table, in order."""
+"""The columns of the table `message`, in order."""
 
+_MESSAGE_COLUMNS = 20
 _WAITING = 10
 _ROOM = 14
 """Columns from the one to before the other are waiting, failed, state and reason."""
@@ -27,69 +30,64 @@ _ROOM = 14
 _TOGETHER = 16
 """Rows that are inserted with one statement."""
 
+_Settled: TypeAlias = tuple[int, int, int, str]
 _Rows: TypeAlias = tuple[list[Any], list[Any], list[Any], list[Any], list[Any], list[Any]]
 
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[list[Any]])
 
-class Changes:
-    """Rows that are to be written.
 
-    Blobs in them are bytearrays: sqlite3 looks for a way to convert each bytes object, and each None, before it takes
-    it as it is.
+class PendingRows:
+    """Rows to be written.
+
+    Blobs in them are bytearrays: for a bytes object, as for None, sqlite3 first looks for an adapter.
 
     Attributes:
         messages: new messages, by number.
         entries: new entries of logs.
         settled: how messages stand now: waiting, failed, state and reason, by number.
-        cursors: where devices stand now, and when they were heard of, by member and name.
-        members: the counters of members, by number: last, mark, entries and bytes.
+        cursors: where devices stand now, and when they were last connected, by member and name.
+        members: the counters of members, by number: last, delivered, entries and bytes.
         rooms: the places of the newest messages in rooms, by the room's number.
-        ids: the messages that members have sent with an Id, by the member and the Id.
     """
 
-    __slots__ = ("cursors", "entries", "ids", "members", "messages", "rooms", "settled")
+    __slots__ = ("cursors", "entries", "members", "messages", "rooms", "settled")
 
     def __init__(self) -> None:
         self.messages: dict[int, MessageRow] = {}
-        self.entries: list[tuple[int, int, int, int, bytearray | None, bytearray, int, int]] = []
-        self.settled: dict[int, tuple[int, int, int, str]] = {}
+        self.entries: list[tuple[Any, ...]] = []
+        self.settled: dict[int, _Settled] = {}
         self.cursors: dict[tuple[int, str], tuple[int, float]] = {}
         self.members: dict[int, tuple[int, int, int, int]] = {}
         self.rooms: dict[int, int] = {}
-        self.ids: dict[tuple[int, bytes], int] = {}
 
     def __len__(self) -> int:
         return len(self.messages) + len(self.entries) + len(self.settled) + len(self.cursors) + len(self.members)
 
-    def add(self, later: "Changes") -> None:
-        """Take over what was decided later."""
+    def add(self, later: "PendingRows") -> None:
+        """Take over rows that were decided later."""
         self.messages.update(later.messages)
         self.entries += later.entries
         self.settled.update(later.settled)
         self.cursors.update(later.cursors)
         self.members.update(later.members)
         self.rooms.update(later.rooms)
-        self.ids.update(later.ids)
-
-    def find(self, key: tuple[int, bytes]) -> MessageRow | None:
-        """The message that a member has sent with an Id, as it stood when it was new."""
-        number = self.ids.get(key)
-        return None if number is None else self.messages[number]
 
     def pack(self) -> bytes:
-        """All of it as one piece of bytes."""
-        return ormsgpack.packb(self._rows(list(self.messages.values()), self.settled))
+        """Return all rows in one piece."""
+        return _encoder.encode(self._rows(list(self.messages.values()), self.settled))
 
     def write(self, connection: sqlite3.Connection) -> None:
-        """Write all of it into the tables."""
+        """Write all rows into their tables."""
         settled = self.settled.copy()
         messages: list[MessageRow] = []
         for number, row in self.messages.items():
             now = settled.pop(number, None)
             messages.append(row if now is None else row[:_WAITING] + now + row[_ROOM:])
-        self.entries.sort()  # rows that go to one page, one after the other
-        write(connection, self._rows(messages, settled))
+        self.entries.sort()  # rows of one page after each other
+        _write(connection, self._rows(messages, settled))
 
-    def _rows(self, messages: list[MessageRow], settled: dict[int, tuple[int, int, int, str]]) -> _Rows:
+    def _rows(self, messages: list[MessageRow], settled: dict[int, _Settled]) -> _Rows:
         return (
             messages,
             self.entries,
@@ -100,18 +98,72 @@ class Changes:
         )
 
 
-def unpack(data: bytes) -> _Rows:
-    """What `Changes.pack` has packed, in this version of the program or when there were no rooms."""
-    messages, entries, settled, cursors, members, *rest = ormsgpack.unpackb(data)
-    if rest:
-        return messages, entries, settled, cursors, members, rest[0]
-    return [[*row, None, 0, 0] for row in messages], [[*row, 1] for row in entries], settled, cursors, members, []
+class Journal:
+    """The rows that are in the table `journal`, oldest first.
+
+    Args:
+        connection: the database.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._batches: deque[tuple[int, PendingRows]] = deque()
+        self.rows = 0
+
+    def append(self, pending: PendingRows) -> None:
+        """Write the rows of a transaction into the journal."""
+        number = self._connection.execute(
+            "INSERT INTO journal (rows) VALUES (?)", (bytearray(pending.pack()),)
+        ).lastrowid
+        assert number is not None
+        self._batches.append((number, pending))
+        self.rows += len(pending)
+
+    def take(self, most: int) -> PendingRows:
+        """Take the oldest batches, with about `most` rows together, out of the journal."""
+        taken = PendingRows()
+        last = 0
+        while self._batches and len(taken) < most:
+            last, pending = self._batches.popleft()
+            self.rows -= len(pending)
+            taken.add(pending)
+        if last:
+            self._connection.execute("DELETE FROM journal WHERE number <= ?", (last,))
+        return taken
+
+    def recover(self) -> None:
+        """Forget what is remembered, and move everything that is in the table to where it belongs."""
+        self.forget()
+        rows = self._connection.execute("SELECT rows FROM journal ORDER BY number").fetchall()
+        for (packed,) in rows:
+            _write(self._connection, _unpack(packed))
+        self._connection.execute("DELETE FROM journal")
+
+    def forget(self) -> None:
+        """Forget what is remembered; `recover` must come before anything else."""
+        self._batches.clear()
+        self.rows = 0
 
 
-def write(connection: sqlite3.Connection, rows: _Rows) -> None:
-    """Write rows into their tables."""
+def _unpack(data: bytes) -> _Rows:
+    """Return the rows in what `pack` returned, in this version of Twotick or an older one."""
+    parts: list[list[Any]] = _decoder.decode(data)
+    messages, entries, settled, cursors, members = parts[:5]
+    rooms = parts[5] if len(parts) > 5 else []
+    if len(parts) == 5:  # before there were rooms
+        messages = [[*row, None, 0, 0] for row in messages]
+        entries = [[*row, 1] for row in entries]
+    return [_complete(row) for row in messages], entries, settled, cursors, members, rooms
+
+
+def _complete(row: list[Any]) -> list[Any]:
+    """Add the columns that a message of an older version does not have."""
+    return row + [0] * (_MESSAGE_COLUMNS - len(row))
+
+
+def _write(connection: sqlite3.Connection, rows: _Rows) -> None:
     messages, entries, settled, cursors, members, rooms = rows
-    insert(connection, "message", 17, messages)
+    insert(connection, "message", _MESSAGE_COLUMNS, messages)
     insert(connection, "log (member, seq, kind, message, peer, device, up_to, weight)", 8, entries)
     connection.executemany(
         "UPDATE message SET waiting = ?, failed = ?, state = ?, reason = ? WHERE number = ?", settled
@@ -119,16 +171,19 @@ def write(connection: sqlite3.Connection, rows: _Rows) -> None:
     connection.executemany("UPDATE device SET cursor = ?, seen = ? WHERE member = ? AND name = ?", cursors)
     connection.executemany("UPDATE member SET last = ?, mark = ?, entries = ?, bytes = ? WHERE number = ?", members)
     connection.executemany("UPDATE room SET last = ? WHERE number = ?", rooms)
+    if messages:
+        newest = max(row[0] for row in messages)
+        connection.execute("UPDATE counter SET value = max(value, ?) WHERE name = 'message'", (newest,))
 
 
 def insert(connection: sqlite3.Connection, table: str, columns: int, rows: list[Any]) -> None:
-    """Insert rows, many with one statement: whenever sqlite3 is done with one, it lets other threads go first.
+    """Insert rows, many with one statement: after each statement sqlite3 lets other threads run first.
 
     Args:
-        connection: where the table is.
-        table: its name, and the columns if they are not all.
-        columns: how many these are.
-        rows: a tuple for each.
+        connection: the database.
+        table: the table's name, and the columns if they are not all.
+        columns: how many columns these are.
+        rows: a tuple for each row.
     """
     row = f"({', '.join('?' * columns)})"
     whole = len(rows) - len(rows) % _TOGETHER

@@ -1,12 +1,13 @@
-"""Requests that read logs (docs/protocol.md, sections 11.2 and 11.9)."""
+"""Reading logs and histories (docs/protocol.md, rules 11.2, 11.9 and 12.10)."""
 
-# ruff: noqa: S608 - queries are put together from constants of this package, never from what came from outside
+# ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from twotick.store.requests.messages import EntryKind, Fetch, Fetched, History, LogEntry, MessageState
-from twotick.store.sqlite.logs import RECEIVED, SENT, Logs
+from twotick.store.sqlite.handlers import Handlers
+from twotick.store.sqlite.ledger import RECEIVED, SENT, Ledger
 from twotick.store.sqlite.rooms import RoomRepository
 
 _COLUMNS = (
@@ -52,22 +53,29 @@ def _entry(row: _Row) -> LogEntry:
 
 
 class LogReader:
-    """Carries out requests that read logs. Each method carries out the request that it takes; see there."""
+    """Reads logs.
 
-    def __init__(self, logs: Logs, rooms: RoomRepository):
-        self._logs = logs
+    Args:
+        ledger: the logs.
+        rooms: the rooms, whose history is read by their members.
+    """
+
+    def __init__(self, ledger: Ledger, rooms: RoomRepository):
+        self._ledger = ledger
+        self._read = ledger.tables.read
         self._rooms = rooms
 
-    def fetch(self, request: Fetch) -> Fetched:
-        """Read a log forwards."""
-        logs = self._logs
-        logs.flush()
-        box = logs.mailbox(request.member)
+    def handlers(self) -> Handlers:
+        """Return the requests that are carried out here."""
+        return {Fetch: self._fetch, History: self._history}
+
+    def _fetch(self, request: Fetch) -> Fetched:
+        box = self._ledger.mailbox(request.member)
         if box is None:
             return Fetched([], 0)
         entries: list[LogEntry] = []
         size = 0
-        for row in logs.execute(
+        for row in self._read(
             f"SELECT {_COLUMNS} FROM log l {_JOINED} WHERE l.member = ? AND l.seq > ? ORDER BY l.seq",
             (request.member, min(request.after, box.last)),
         ):
@@ -78,24 +86,21 @@ class LogReader:
             size += len(entry.body)
         return Fetched(entries, box.last)
 
-    def history(self, request: History) -> Fetched:
-        """Read the messages of a log backwards."""
-        logs = self._logs
-        logs.flush()
-        box = logs.mailbox(request.member)
+    def _history(self, request: History) -> Fetched:
+        box = self._ledger.mailbox(request.member)
         if box is None:
             return Fetched([], 0)
         if request.peer[:1] == b"#":
             return self._history_of_room(request)
         before = min(request.before, box.last + 1) if request.before > 0 else box.last + 1
         if request.peer:
-            rows = logs.execute(
+            rows = self._read(
                 f"SELECT {_COLUMNS} FROM log l INDEXED BY log_peer {_JOINED}"
                 " WHERE l.member = ? AND l.peer = ? AND l.seq < ? ORDER BY l.seq DESC",
                 (request.member, request.peer.lower(), before),
             )
         else:
-            rows = logs.execute(
+            rows = self._read(
                 f"SELECT {_COLUMNS} FROM log l {_JOINED} WHERE l.member = ? AND l.seq < ? AND l.kind <= 2"
                 " ORDER BY l.seq DESC",
                 (request.member, before),
@@ -103,13 +108,12 @@ class LogReader:
         return Fetched(_last(rows, request), before)
 
     def _history_of_room(self, request: History) -> Fetched:
-        """Read what was sent to a room backwards (rule 12.10)."""
         room = self._rooms.find(request.peer)
         membership = room.members.get(request.member) if room is not None else None
         if room is None or membership is None:
             return Fetched([], 0)
         before = min(request.before, room.last + 1) if request.before > 0 else room.last + 1
-        rows = self._logs.execute(
+        rows = self._read(
             f"SELECT ?1, 0, iif(m.sender = ?1, {SENT}, {RECEIVED}), m.number, NULL, NULL, m.sender_name, m.recipient,"
             " m.id, m.reason, m.state, m.time, ?2, m.place, c.headers, c.body"
             " FROM message m INDEXED BY message_place CROSS JOIN content c ON c.message = m.number"
@@ -119,21 +123,23 @@ class LogReader:
         return Fetched(_last(rows, request), before)
 
     def find(self, member: int, message: int, peer: bytes) -> LogEntry | None:
-        """The entry for a message that a member may read; as in `History`, if it is not in the member's log.
+        """Return the entry for a message that a member may read; None if the member may not.
+
+        For a message that is not in the member's log, but in a room, it is as in `History`.
 
         Args:
             member: who asks.
-            message: its number.
-            peer: the conversation that it has to be in, in lower case; empty for any.
+            message: the message's number.
+            peer: the conversation that it must be in, in lower case; empty for any.
         """
-        row = self._logs.execute(
+        row = self._read(
             f"SELECT {_COLUMNS} FROM log l INDEXED BY log_message {_JOINED}"
             " WHERE l.message = ?1 AND l.member = ?2 AND l.kind <= 2 AND (?3 = x'' OR l.peer = ?3)"
             " ORDER BY l.seq LIMIT 1",
             (message, member, peer),
         ).fetchone()
         if row is None:
-            row = self._logs.execute(
+            row = self._read(
                 f"SELECT ?2, 0, iif(m.sender = ?2, {SENT}, {RECEIVED}), m.number, NULL, NULL, m.sender_name,"
                 " m.recipient, m.id, m.reason, m.state, m.time, r.name, m.place, c.headers, c.body"
                 " FROM message m CROSS JOIN room_member o ON o.room = m.room AND o.member = ?2"
@@ -144,10 +150,8 @@ class LogReader:
         return None if row is None else _entry(row)
 
     def may_read(self, member: int, message: int) -> bool:
-        """Whether a member may read a message: it is in the member's log, or a room shows it (rule 12.10)."""
-        logs = self._logs
-        logs.flush()
-        row = logs.execute(
+        """Tell whether a member may read a message: it is in the member's log, or a room shows it (rule 12.10)."""
+        row = self._read(
             f"SELECT 1 FROM log WHERE message = ?1 AND member = ?2 AND kind IN ({RECEIVED}, {SENT})"
             " UNION ALL SELECT 1 FROM message m CROSS JOIN room_member o ON o.room = m.room"
             " WHERE m.number = ?1 AND o.member = ?2 AND m.place >= o.seen_from LIMIT 1",
@@ -157,11 +161,11 @@ class LogReader:
 
 
 def _last(rows: Iterable[_Row], request: History) -> list[LogEntry]:
-    """As many of the newest entries as are asked for, oldest first.
+    """Return as many of the newest entries as a request asks for, oldest first.
 
     Args:
         rows: the entries, newest first.
-        request: says how many.
+        request: the request.
     """
     entries: list[LogEntry] = []
     size = 0

@@ -1,10 +1,8 @@
-"""Requests about rooms, and what is told of them (docs/protocol.md, section 12). The rules are in rooms.py."""
+"""Rooms, and the events that tell of them (docs/protocol.md, section 12). The rules are in rules/rooms.py."""
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final
 
-from twotick.store.port import Refusal
-from twotick.store.requests.messages import Effects, EntryKind, LogEntry, MessageState
+from twotick.store.requests.messages import Effects
 from twotick.store.requests.rooms import (
     ChangeRoom,
     CreateRoom,
@@ -21,35 +19,56 @@ from twotick.store.requests.rooms import (
     RoomRole,
     SetRoomRole,
 )
-from twotick.store.rules.rooms import NO_MEMBER, Membership, NotAllowed, RoomEvent, RoomState, created, known
-from twotick.store.sqlite.logs import Logs, Mailbox
+from twotick.store.rules import delivery
+from twotick.store.rules.delivery import UNREAD_NONE, Mailbox
+from twotick.store.rules.errors import NO_MEMBER, NOT_A_MEMBER, NotAllowed
+from twotick.store.rules.rooms import Membership, RoomEvent, RoomState, created, known
+from twotick.store.sqlite.handlers import Handlers, refusing
+from twotick.store.sqlite.ledger import Ledger, NewMessage
 
-# In Python 3.11 it takes long to find a member of an enumeration.
-_RECEIVED_ENTRY: Final = EntryKind.RECEIVED
-_ACCEPTED: Final = MessageState.ACCEPTED
-
-_T = TypeVar("_T")
+_KEEP_MEMBER: Final = (
+    "INSERT INTO room_member VALUES (?, ?, ?, ?, ?) ON CONFLICT (room, member) DO UPDATE SET role = excluded.role"
+)
 
 
 class RoomRepository:
-    """Carries out requests about rooms. Each method that takes one carries it out; see there.
+    """Carries out requests about rooms.
 
-    Those methods raise NotAllowed instead of answering with a Refusal.
+    Args:
+        ledger: the logs, to which events are appended.
     """
 
-    def __init__(self, logs: Logs):
-        self._logs = logs
+    def __init__(self, ledger: Ledger):
+        self._ledger = ledger
+        self._tables = ledger.tables
+        self._cache = ledger.tables.cache
 
-    # Finding and keeping
+    def handlers(self) -> Handlers:
+        """Return the requests that are carried out here."""
+        return {
+            CreateRoom: refusing(self._create),
+            JoinRoom: refusing(self._join),
+            LeaveRoom: refusing(self._leave),
+            ChangeRoom: refusing(self._change),
+            InviteToRoom: refusing(self._invite),
+            RemoveFromRoom: refusing(self._remove),
+            SetRoomRole: refusing(self._set_role),
+            GetRoom: refusing(self._get),
+            ListRoomMembers: refusing(self._list_members),
+            ListRooms: self._list,
+        }
+
+    # Loading and writing
 
     def find(self, name: bytes) -> RoomState | None:
-        """The room with a name, in any case."""
-        logs = self._logs
+        """Return the room with a name, in any case; None if there is none."""
         key = name.lower()
-        room = logs.rooms.get(key)
+        room = self._cache.rooms.get(key)
         if room is not None:
             return room
-        row = logs.execute(
+        # Nothing of a room that is not in the cache waits: the cache is forgotten only when nothing waits.
+        direct = self._tables.direct
+        row = direct(
             "SELECT number, name, public, topic, last, open_from FROM room WHERE folded = ?",
             (key.decode(errors="replace"),),
         ).fetchone()
@@ -58,18 +77,18 @@ class RoomRepository:
         number, shown, public, topic, last, open_from = row
         room = RoomState(shown.encode(), bool(public), topic, last, open_from)
         room.number = number
-        for member, role, since, seen_from in logs.execute(
+        for member, role, since, seen_from in direct(
             "SELECT member, role, since, seen_from FROM room_member WHERE room = ?", (number,)
         ):
             room.members[member] = Membership(RoomRole(role), since, seen_from)
         room.invited.update(
-            member for (member,) in logs.execute("SELECT member FROM room_invitation WHERE room = ?", (number,))
+            member for (member,) in direct("SELECT member FROM room_invitation WHERE room = ?", (number,))
         )
-        logs.remember(room, len(room.members))
+        self._cache.add_room(room, len(room.members))
         return room
 
     def known(self, name: str, member: int) -> RoomState:
-        """The room with a name, in any case, if a member may know of it.
+        """Return the room with a name, in any case, if a member may know of it.
 
         Raises:
             NotAllowed: there is none, or it must look so.
@@ -77,152 +96,114 @@ class RoomRepository:
         return known(self.find(name.encode(errors="replace")), member)
 
     def _keep(self, room: RoomState) -> None:
-        """Write down what was changed in a room."""
-        logs = self._logs
+        """Write what was changed in a room."""
+        direct = self._tables.direct
         for member in room.touched:
             membership = room.members.get(member)
             if membership is None:
-                logs.execute("DELETE FROM room_member WHERE room = ? AND member = ?", (room.number, member))
+                direct("DELETE FROM room_member WHERE room = ? AND member = ?", (room.number, member))
             else:
-                logs.execute(
-                    "INSERT INTO room_member VALUES (?, ?, ?, ?, ?)"
-                    " ON CONFLICT (room, member) DO UPDATE SET role = excluded.role",
-                    (room.number, member, int(membership.role), membership.since, membership.seen_from),
-                )
+                row = room.number, member, int(membership.role), membership.since, membership.seen_from
+                direct(_KEEP_MEMBER, row)
             if member in room.invited:
-                logs.execute("INSERT OR IGNORE INTO room_invitation VALUES (?, ?)", (room.number, member))
+                direct("INSERT OR IGNORE INTO room_invitation VALUES (?, ?)", (room.number, member))
             else:
-                logs.execute("DELETE FROM room_invitation WHERE room = ? AND member = ?", (room.number, member))
-        logs.remember(room, len(room.touched))
+                direct("DELETE FROM room_invitation WHERE room = ? AND member = ?", (room.number, member))
+        self._cache.add_room(room, len(room.touched))
         room.touched.clear()
-        logs.execute(
+        direct(
             "UPDATE room SET public = ?, topic = ?, open_from = ? WHERE number = ?",
             (int(room.public), room.topic, room.open_from, room.number),
         )
-        if not room.members:  # what was sent to it is still in logs, and shows its name
-            logs.execute("UPDATE room SET folded = NULL WHERE number = ?", (room.number,))
-            logs.execute("DELETE FROM room_invitation WHERE room = ?", (room.number,))
-            del logs.rooms[room.key]
+        if not room.members:  # its messages are still in logs, and show its name
+            direct("UPDATE room SET folded = NULL WHERE number = ?", (room.number,))
+            direct("DELETE FROM room_invitation WHERE room = ?", (room.number,))
+            del self._cache.rooms[room.key]
 
     def _rooms_of(self, member: int) -> int:
-        """How many rooms a member is in."""
-        (count,) = self._logs.execute("SELECT count(*) FROM room_member WHERE member = ?", (member,)).fetchone()
+        """Return how many rooms a member is in."""
+        (count,) = self._tables.direct("SELECT count(*) FROM room_member WHERE member = ?", (member,)).fetchone()
         return int(count)
 
     def _member(self, number: int) -> Mailbox:
-        box = self._logs.mailbox(number)
+        box = self._ledger.mailbox(number)
         if box is None:
-            raise NotAllowed("you are not a member any more")
+            raise NotAllowed(NOT_A_MEMBER)
         return box
 
     def _other(self, name: str) -> Mailbox:
-        row = self._logs.execute("SELECT number FROM member WHERE folded = ?", (name.lower(),)).fetchone()
-        box = self._logs.mailbox(row[0]) if row else None
+        box = self._ledger.mailbox_named(name.encode(errors="replace"))
         if box is None:
             raise NotAllowed(NO_MEMBER)
         return box
 
-    # Telling
+    # Events
 
     def tell(
         self,
         event: RoomEvent,
-        actor: str,
-        peer: bytes | None,
+        actor: Mailbox,
         time: float,
-        outcome: Effects,
+        effects: Effects,
+        *,
+        peer: bytes | None,
         room: RoomState | None = None,
     ) -> None:
-        """Tell members what has happened (rule 12.8).
+        """Append an event to the logs of the members who are told (rule 12.8).
 
         Args:
-            event: what has happened, and to whom it is told.
-            actor: the name of who did it.
-            peer: whose conversation it belongs to; None for nobody's.
+            event: the event.
+            actor: the member who caused it.
             time: now, in seconds since 1970.
-            outcome: takes what they are told.
-            room: where it has happened, if it is told there.
+            effects: takes the entries.
+            peer: the conversation that the event belongs to; None for none.
+            room: the room in which it is told; None if one member alone is told.
         """
-        logs = self._logs
-        boxes: list[Mailbox] = []
-        for member in event.members:
-            box = logs.mailbox(member)
-            if box is not None and not logs.is_full(box, 0):
-                boxes.append(box)
-        number, place, shown = None, 0, b""
-        if room is not None:
-            room.last = place = room.last + 1
-            number, shown = room.number, room.name
-        elif not boxes:
+        ledger = self._ledger
+        found = [ledger.mailbox(member) for member in event.members]
+        boxes = [box for box in found if box is not None and not delivery.is_full(box, 0, ledger.limits)]
+        if room is None and not boxes:
             return
-        headers = event.headers(time)
-        message = logs.new_message(
-            None,
-            actor.encode(),
-            b"",
-            shown or boxes[0].name.encode(),
-            time,
-            None,
-            False,
-            len(boxes),
-            0,
-            "",
-            headers,
-            b"",
-            number,
-            place,
+        new = NewMessage(
+            sender=None,
+            sender_name=actor.name.encode(),
+            recipient=boxes[0].name.encode() if room is None else room.name,
+            headers=event.headers(time),
+            body=b"",
+            time=time,
+            total=len(boxes),
+            waiting=len(boxes),
         )
-        for box in boxes:
-            seq = logs.receive(box, message, peer, 0)
-            outcome.entries.append(
-                LogEntry(
-                    box.number,
-                    seq,
-                    _RECEIVED_ENTRY,
-                    message.number,
-                    actor.encode(),
-                    id=b"",
-                    headers=headers,
-                    body=b"",
-                    device=b"",
-                    up_to=0,
-                    reason="",
-                    state=_ACCEPTED,
-                    time=time,
-                    room=shown,
-                    place=place,
-                )
-            )
+        if room is not None:
+            new.room, new.room_name, new.place = room.number, room.name, room.next_place()
+        message = ledger.add(new)
+        effects.entries += [ledger.receive(box, message, new, peer, UNREAD_NONE) for box in boxes]
         if not message.waiting:
-            logs.conclude(message, outcome)
+            ledger.conclude(message, effects)
 
     def _changed(self, room: RoomState, box: Mailbox, events: list[RoomEvent], time: float) -> RoomChanged:
-        """Write down what somebody has done in a room, and tell it."""
-        outcome = Effects()
-        self._tell_all(room, box, events, time, outcome)
-        return RoomChanged(room.seen_by(box.number), outcome)
+        """Write what a member has done in a room, and tell of it."""
+        effects = Effects()
+        self._tell_all(room, box, events, time, effects)
+        return RoomChanged(room.seen_by(box.number), effects)
 
-    def _tell_all(self, room: RoomState, box: Mailbox, events: list[RoomEvent], time: float, outcome: Effects) -> None:
+    def _tell_all(self, room: RoomState, box: Mailbox, events: list[RoomEvent], time: float, effects: Effects) -> None:
         for event in events:
-            if event.placed:
-                self.tell(event, box.name, room.key, time, outcome, room)
+            if event.is_in_room:
+                self.tell(event, box, time, effects, peer=room.key, room=room)
             else:
-                self.tell(event, box.name, box.folded, time, outcome)
+                self.tell(event, box, time, effects, peer=box.folded)
         self._keep(room)
 
     # Requests
 
-    def create(self, request: CreateRoom) -> RoomChanged:
-        """Make a room."""
-        logs = self._logs
+    def _create(self, request: CreateRoom) -> RoomChanged:
         box = self._member(request.member)
         if self.find(request.room.encode(errors="replace")) is not None:
             raise NotAllowed(f"there is a room {request.room} already")
-        rooms = self._rooms_of(box.number)
-        room, events = created(
-            request.room, request.public, request.topic, box.number, request.time, rooms, logs.limits
-        )
-        number = logs.execute(
+        rooms, limits = self._rooms_of(box.number), self._ledger.limits
+        room, events = created(request.room, request.public, request.topic, box.number, request.time, rooms, limits)
+        number = self._tables.direct(
             "INSERT INTO room (name, folded, public, topic, open_from) VALUES (?, ?, ?, ?, ?)",
             (room.name.decode(), room.key.decode(), int(room.public), room.topic, room.open_from),
         ).lastrowid
@@ -230,73 +211,63 @@ class RoomRepository:
         room.number = number
         return self._changed(room, box, events, request.time)
 
-    def join(self, request: JoinRoom) -> RoomChanged:
-        """Be in a room."""
+    def _join(self, request: JoinRoom) -> RoomChanged:
         box = self._member(request.member)
         room = self.known(request.room, box.number)
-        events = room.join(box.number, request.time, self._rooms_of(box.number), self._logs.limits)
+        events = room.join(box.number, request.time, self._rooms_of(box.number), self._ledger.limits)
         return self._changed(room, box, events, request.time)
 
-    def leave(self, request: LeaveRoom) -> RoomChanged:
-        """Be in a room no longer."""
+    def _leave(self, request: LeaveRoom) -> RoomChanged:
         box = self._member(request.member)
         room = self.known(request.room, box.number)
         return self._changed(room, box, room.leave(box.number), request.time)
 
-    def change(self, request: ChangeRoom) -> RoomChanged:
-        """Change the topic, or who may join."""
+    def _change(self, request: ChangeRoom) -> RoomChanged:
         box = self._member(request.member)
         room = self.known(request.room, box.number)
         events = room.change(box.number, request.public, request.topic)
         return self._changed(room, box, events, request.time)
 
-    def invite(self, request: InviteToRoom) -> RoomChanged:
-        """Let another member join."""
+    def _invite(self, request: InviteToRoom) -> RoomChanged:
         box = self._member(request.member)
         room = self.known(request.room, box.number)
         other = self._other(request.other)
-        events = room.invite(
-            box.number, other.number, other.name.encode(), box.folded in other.blocked, self._logs.limits
-        )
+        is_blocked = box.folded in other.blocked
+        events = room.invite(box.number, other.number, other.name.encode(), is_blocked, self._ledger.limits)
         return self._changed(room, box, events, request.time)
 
-    def remove(self, request: RemoveFromRoom) -> RoomChanged:
-        """Remove another member, or take an invitation back."""
+    def _remove(self, request: RemoveFromRoom) -> RoomChanged:
         box = self._member(request.member)
         room = self.known(request.room, box.number)
         other = self._other(request.other)
         events = room.remove(box.number, other.number, other.name.encode())
         return self._changed(room, box, events, request.time)
 
-    def appoint(self, request: SetRoomRole) -> RoomChanged:
-        """Give another member a role."""
+    def _set_role(self, request: SetRoomRole) -> RoomChanged:
         box = self._member(request.member)
         room = self.known(request.room, box.number)
         other = self._other(request.other)
         events = room.appoint(box.number, other.number, other.name.encode(), request.role)
         return self._changed(room, box, events, request.time)
 
-    def look(self, request: GetRoom) -> RoomChanged:
-        """See what a room is like."""
+    def _get(self, request: GetRoom) -> RoomChanged:
         return RoomChanged(self.known(request.room, request.member).seen_by(request.member), Effects())
 
-    def members(self, request: ListRoomMembers) -> list[RoomMemberInfo]:
-        """See who is in a room."""
+    def _list_members(self, request: ListRoomMembers) -> list[RoomMemberInfo]:
         room = self.known(request.room, request.member)
         names = dict(
-            self._logs.execute(
+            self._tables.direct(
                 "SELECT m.number, m.name FROM room_member r JOIN member m ON m.number = r.member WHERE r.room = ?",
                 (room.number,),
             )
         )
         return [
             RoomMemberInfo(names[member], room.members[member].role, room.members[member].since)
-            for member in room.longest()
+            for member in room.by_seniority()
         ]
 
-    def rooms(self, request: ListRooms) -> list[RoomInfo]:
-        """See which rooms there are."""
-        rows = self._logs.execute(
+    def _list(self, request: ListRooms) -> list[RoomInfo]:
+        rows = self._tables.direct(
             "SELECT name, public, topic, (SELECT count(*) FROM room_member WHERE room = number), role, invited FROM ("
             " SELECT r.number, r.name, r.public, r.topic, r.folded, ifnull(o.role, 0) AS role,"
             " i.member IS NOT NULL AS invited FROM room r"
@@ -312,25 +283,13 @@ class RoomRepository:
             for name, public, topic, members, role, invited in rows
         ]
 
-    def remove_member(self, box: Mailbox, time: float, outcome: Effects) -> None:
-        """Let a member who is removed leave its rooms (rule 12.4)."""
-        for (name,) in self._logs.execute(
+    def remove_member(self, box: Mailbox, time: float, effects: Effects) -> None:
+        """Remove a member who is removed from the server from its rooms (rule 12.4)."""
+        for (name,) in self._tables.direct(
             "SELECT r.folded FROM room r WHERE number IN (SELECT room FROM room_member WHERE member = ?1"
             " UNION SELECT room FROM room_invitation WHERE member = ?1) ORDER BY r.folded",
             (box.number,),
         ).fetchall():
             room = self.find(name.encode())
             assert room is not None, "a room that is gone has no members"
-            self._tell_all(room, box, room.remove_from_server(box.number), time, outcome)
-
-
-def refusing(handler: Callable[[Any], _T]) -> Callable[[Any], _T | Refusal]:
-    """A handler of requests that answers with a Refusal where the other one raises NotAllowed."""
-
-    def handle(request: Any) -> _T | Refusal:
-        try:
-            return handler(request)
-        except NotAllowed as error:
-            return Refusal(str(error))
-
-    return handle
+            self._tell_all(room, box, room.remove_from_server(box.number), time, effects)

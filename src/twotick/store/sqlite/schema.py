@@ -244,6 +244,26 @@ STEPS = (
     UPDATE word_progress SET up_to = 0;           -- all messages get into the index anew
     """
     + INDEX,
+    """
+    -- The server on which guests get a message whose `live` is 1.
+    ALTER TABLE message ADD COLUMN server INTEGER NOT NULL DEFAULT 0;
+    -- 1: the message is in the word index.
+    ALTER TABLE message ADD COLUMN indexed INTEGER NOT NULL DEFAULT 1;
+    UPDATE message SET indexed = 0 WHERE number > (SELECT up_to FROM word_progress);
+    DROP TABLE word_progress;
+    CREATE INDEX message_unindexed ON message (number) WHERE indexed = 0;
+    -- Retention looks at the message once everything older than this time is too old.
+    ALTER TABLE message ADD COLUMN look_at REAL NOT NULL DEFAULT 0;
+    CREATE INDEX message_look_at ON message (look_at);
+
+    CREATE TABLE counter (
+        name TEXT NOT NULL PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    -- The largest number that a message ever had: no number is used twice.
+    INSERT INTO counter SELECT 'message', max(ifnull((SELECT max(number) FROM message), 0),
+        ifnull((SELECT max(message) FROM content), 0));
+    """,
 )
 """What makes a database of version n + 1 from one of version n. Only ever added to."""
 

@@ -1,0 +1,410 @@
+"""The rules of delivery: who gets a message, and what becomes of it (docs/protocol.md, sections 11 and 14).
+
+Theory. A member's log is a list of entries with the numbers 1, 2, 3 ... (Seq). Each device of the member has a cursor:
+the last entry that it has. A message is delivered to the member when the first device has it, so `Mailbox.delivered`,
+up to which everything is delivered, is never below a cursor. It leaves the mailbox, which is what quotas count, when
+the last device has it: `Mailbox.held_after`.
+
+A message waits for each of its recipients (`MessageRecord.waiting`) until that recipient has it or never will. When it
+waits for no recipient any more, it is delivered, or failed if at least one recipient will not get it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from twotick.store.port import StoreLimits
+from twotick.store.requests.messages import Append, MessageState, Progress
+from twotick.store.rules.errors import NotAllowed
+
+EXPIRED: Final = "expired"
+REFUSED: Final = "refused"
+RESTARTED: Final = "the server was restarted: it is not known whether the message arrived"
+
+UNREAD_NONE: Final = 0
+UNREAD: Final = 1
+UNREAD_MENTION: Final = 2
+"""How a message that came counts as unread: not at all, as one, or as one that mentions the member (rule 14.2)."""
+
+_RECENT: Final = 256
+"""The most messages that a mailbox remembers, about 200 bytes each."""
+
+# An empty set takes 200 bytes, and most mailboxes have some.
+_NO_NAMES: Final = frozenset[bytes]()
+_NO_MEMBERS: Final = frozenset[int]()
+
+
+class MessageRecord:
+    """A message, as far as the rules about its outcome need it.
+
+    Attributes:
+        number: the store's number.
+        sender: the member who sent it; None for a guest, or for a member who was removed.
+        id: its Id; empty for none.
+        recipient: the recipient as the sender wrote it.
+        size: the bytes of its body.
+        total: how many recipients it has; all guests together count as one.
+        waiting: recipients who do not have it and still may.
+        failed: recipients who never will.
+        reason: why the last of these will not.
+        room: the number of the room that it was sent to; None for none.
+    """
+
+    __slots__ = ("failed", "id", "number", "reason", "recipient", "room", "sender", "size", "total", "waiting")
+
+    def __init__(
+        self,
+        number: int,
+        sender: int | None,
+        ident: bytes,
+        recipient: bytes,
+        size: int,
+        total: int,
+        waiting: int,
+        failed: int,
+        reason: str,
+        room: int | None,
+    ):
+        self.number = number
+        self.sender = sender
+        self.id = ident
+        self.recipient = recipient
+        self.size = size
+        self.total = total
+        self.waiting = waiting
+        self.failed = failed
+        self.reason = reason
+        self.room = room
+
+    @property
+    def is_removable(self) -> bool:
+        """Whether nothing needs the message once it is in no log: a guest's that was not sent to a room."""
+        return self.sender is None and not self.waiting and self.room is None
+
+
+class Mailbox:
+    """A member and its log, as far as the rules need them.
+
+    Attributes:
+        number: the member's number.
+        name: the member's name.
+        folded: the name in lower case.
+        blocked: the names of blocked users, in lower case.
+        last: the Seq of the newest entry.
+        delivered: the Seq up to which every message is delivered. No cursor is past it.
+        cursors: the Seq that each device has, by device; devices that never received are missing.
+        held_after: the Seq up to which all devices have everything; `delivered` without devices.
+        entries: how many messages are in the mailbox (rule 11.13).
+        size: the bytes of their bodies.
+        recent: messages that came past `recent_after`, each with its Seq. Most messages are acknowledged so soon that
+            reading them from the database again would be a waste.
+        recent_after: the Seq up to which messages are not in `recent`.
+        sizes: the bytes of messages in the mailbox past `sizes_after`, each with its Seq.
+        sizes_after: the Seq up to which messages are not in `sizes`.
+        written_to: some of the members to whom the member has written.
+    """
+
+    __slots__ = (
+        "blocked",
+        "cursors",
+        "delivered",
+        "entries",
+        "folded",
+        "held_after",
+        "last",
+        "name",
+        "number",
+        "recent",
+        "recent_after",
+        "size",
+        "sizes",
+        "sizes_after",
+        "written_to",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        last: int,
+        delivered: int,
+        entries: int,
+        size: int,
+        cursors: dict[str, int],
+        blocked: frozenset[bytes],
+    ):
+        self.number = number
+        self.name = name
+        self.folded = name.lower().encode()
+        self.blocked = blocked or _NO_NAMES
+        self.last = last
+        self.delivered = delivered
+        self.entries = entries
+        self.size = size
+        self.cursors = cursors
+        self.held_after = min(cursors.values()) if cursors else delivered
+        self.recent: list[tuple[int, MessageRecord]] = []
+        self.recent_after = last
+        self.sizes: list[tuple[int, int]] = []
+        self.sizes_after = last
+        self.written_to: frozenset[int] = _NO_MEMBERS
+
+    def append(self) -> int:
+        """Return the Seq of one more entry."""
+        self.last = seq = self.last + 1
+        return seq
+
+    def receive(self, message: MessageRecord) -> int:
+        """Return the Seq of one more message that came, and count it."""
+        self.last = seq = self.last + 1
+        self.entries += 1
+        self.size += message.size
+        if len(self.sizes) == _RECENT:
+            self.forget_recent()
+        else:
+            self.recent.append((seq, message))
+            self.sizes.append((seq, message.size))
+        return seq
+
+    def withdraw(self, message: MessageRecord) -> None:
+        """Uncount a message that leaves the log before any device has it."""
+        self.forget_recent()
+        self.entries -= 1
+        self.size -= message.size
+
+    def forget_recent(self) -> None:
+        """Drop the recent messages; later reads go to the database."""
+        self.recent.clear()
+        self.recent_after = self.last
+        self.sizes.clear()
+        self.sizes_after = self.last
+
+    def take_recent(self, up_to: int) -> list[MessageRecord]:
+        """Take the recent messages up to a Seq out of `recent`."""
+        taken: list[MessageRecord] = []
+        recent = self.recent
+        while recent and recent[0][0] <= up_to:
+            taken.append(recent.pop(0)[1])
+        return taken
+
+    def take_sizes(self, up_to: int) -> tuple[int, int]:
+        """Take what is in the mailbox up to a Seq out of `sizes`. Return the number of messages and their bytes."""
+        entries = size = 0
+        sizes = self.sizes
+        while sizes and sizes[0][0] <= up_to:
+            seq, body = sizes.pop(0)
+            if seq > self.held_after:
+                entries += 1
+                size += body
+        return entries, size
+
+    def release(self, up_to: int, entries: int, size: int) -> None:
+        """Uncount messages up to a Seq, which all devices have."""
+        self.sizes_after = max(self.sizes_after, up_to)
+        self.held_after = up_to
+        self.entries -= entries
+        self.size -= size
+
+    def note_written_to(self, other: int) -> None:
+        """Remember that the member has written to another."""
+        self.written_to = frozenset({other}) if len(self.written_to) == _RECENT else self.written_to | {other}
+
+
+def is_full(box: Mailbox, size: int, limits: StoreLimits) -> bool:
+    """Tell whether a mailbox takes no message with a body of that many bytes (rule 11.13)."""
+    return box.entries >= limits.mailbox_entries or box.size + size > limits.mailbox_bytes
+
+
+@dataclass(slots=True)
+class Recipients:
+    """How a message is distributed.
+
+    Attributes:
+        total: how many recipients it has, including members who were removed; all guests together count as one.
+        boxes: the members who get it.
+        blocking: the members who have blocked its sender.
+        full: the members whose mailbox is full.
+        waiting: how many recipients it waits for.
+        reason: why another recipient does not get it.
+    """
+
+    total: int
+    waiting: int
+    boxes: list[Mailbox] = field(default_factory=list[Mailbox])
+    blocking: list[Mailbox] = field(default_factory=list[Mailbox])
+    full: list[Mailbox] = field(default_factory=list[Mailbox])
+    reason: str = ""
+
+
+def choose_recipients(
+    request: Append, boxes: Sequence[Mailbox | None], limits: StoreLimits, *, is_room: bool
+) -> Recipients:
+    """Decide who gets a message (rules 11.13 and 14.4).
+
+    Args:
+        request: the message.
+        boxes: the members it is for; None for one that was removed.
+        limits: the quotas.
+        is_room: whether it is to a room, where blocking has no effect.
+
+    Raises:
+        NotAllowed: no recipient gets it, and the sender may know why.
+    """
+    size, name = len(request.body), request.sender_name.lower()
+    to = Recipients(len(boxes) + request.live, int(request.live))
+    for box in boxes:
+        if box is None:
+            to.reason = "the recipient is not a member any more"
+        elif box.blocked and not is_room and name in box.blocked:
+            _refuse_blocked(request, box, to)
+        elif is_full(box, size, limits):
+            to.reason = f"the mailbox of {box.name} is full"
+            to.full.append(box)
+        else:
+            to.boxes.append(box)
+    to.waiting += len(to.boxes)
+    if to.reason and not to.waiting:
+        raise NotAllowed(to.reason)
+    return to
+
+
+def _refuse_blocked(request: Append, box: Mailbox, to: Recipients) -> None:
+    """Keep a message from a member who has blocked its sender, so that the sender cannot tell (rule 14.4)."""
+    if request.sender is not None:
+        to.blocking.append(box)
+        to.waiting += 1
+    elif request.recipient.lower() == b"all":
+        to.total -= 1
+    else:
+        raise NotAllowed(not_connected(request.recipient))
+
+
+def not_connected(recipient: bytes) -> str:
+    """Return why a message to a name that no member and no connected guest has is refused."""
+    return f"{recipient.decode('ascii', 'replace')} is not connected"
+
+
+def unread_weight(box: Mailbox, *, is_plain: bool, mentioned: set[bytes] | frozenset[bytes]) -> int:
+    """Return how a message counts as unread for a member (rule 14.2).
+
+    Args:
+        box: the member.
+        is_plain: whether it is a message of its own, and does not change another.
+        mentioned: the names that it mentions, in lower case.
+    """
+    if not is_plain:
+        return UNREAD_NONE
+    return UNREAD_MENTION if box.folded in mentioned else UNREAD
+
+
+def settle(message: MessageRecord, failure: str | None) -> Progress | None:
+    """Note that one recipient has a message, or never will.
+
+    Args:
+        message: the message.
+        failure: why that recipient will not get it; None if it has it.
+
+    Returns:
+        What the sender of a message to a room is told (rule 12.6), while others are waited for.
+    """
+    message.waiting -= 1
+    if failure is not None:
+        message.failed += 1
+        message.reason = failure
+        return None
+    if message.room is None or not message.waiting or message.sender is None:
+        return None
+    have = message.total - message.waiting - message.failed
+    return Progress(message.sender, message.number, message.recipient, message.id, have, message.total)
+
+
+def conclude(message: MessageRecord) -> MessageState:
+    """Return how a message stands; complete its reason if it waits for no recipient any more."""
+    if message.waiting:
+        return MessageState.ACCEPTED
+    if not message.failed:
+        return MessageState.DELIVERED
+    if message.total > 1:
+        message.reason += f"; {message.total - message.failed} of {message.total} have it"
+    return MessageState.FAILED
+
+
+def advance(box: Mailbox, device: str, seq: int) -> tuple[int, int] | None:
+    """Move a device's cursor up to an entry (rule 11.3).
+
+    Returns:
+        The range of entries (after the first Seq, up to the second) that no device had before, which may be empty. None
+        if the device does not receive, or has them all already: then nothing changes.
+    """
+    cursor = box.cursors.get(device)
+    seq = min(seq, box.last)
+    if cursor is None or seq <= cursor:
+        return None
+    box.cursors[device] = seq
+    before = box.delivered
+    box.delivered = max(before, seq)
+    return before, box.delivered
+
+
+def held_after(box: Mailbox) -> int:
+    """Return the Seq up to which all devices of a member have everything."""
+    return min(box.cursors.values()) if box.cursors else box.delivered
+
+
+def add_device(box: Mailbox, device: str, first_waiting: int | None) -> int:
+    """Let a new device receive (rule 11.5).
+
+    Args:
+        box: the member.
+        device: its name.
+        first_waiting: the Seq of the first message that no device has; None if there is none.
+
+    Returns:
+        The device's cursor: at the end of the log, but before that message, which would otherwise never be delivered.
+    """
+    cursor = box.last if first_waiting is None else first_waiting - 1
+    box.delivered = max(box.delivered, cursor)
+    box.cursors[device] = cursor
+    return cursor
+
+
+def remove_devices(box: Mailbox, device: str) -> bool:
+    """Remove a device, and those whose names begin with its name and `/`. Return whether one of them was receiving."""
+    below = device + "/"
+    gone = [name for name in box.cursors if name == device or name.startswith(below)]
+    for name in gone:
+        del box.cursors[name]
+    return bool(gone)
+
+
+def is_needed(box: Mailbox, seq: int, *, came: bool) -> bool:
+    """Tell whether retention must keep an entry: a device does not have it yet, or no device ever came for it.
+
+    Args:
+        box: whose log it is in.
+        seq: its number.
+        came: whether it is a message that came.
+    """
+    return seq > box.held_after and (came or bool(box.cursors))
+
+
+def is_read_now(message: MessageRecord, state: MessageState, peer: bytes, box: Mailbox) -> bool:
+    """Tell whether a message becomes READ when its recipient reads it (rule 11.8).
+
+    A message to several recipients does not, nor does one whose sender the reader has blocked.
+    """
+    return message.total == 1 and message.room is None and state != MessageState.READ and peer not in box.blocked
+
+
+def receipt_state(*, is_waiting: bool, was_read: bool) -> MessageState:
+    """Return what became of a message for a member in whose log it is (rule 12.7)."""
+    if is_waiting:
+        return MessageState.ACCEPTED
+    return MessageState.READ if was_read else MessageState.DELIVERED
+
+
+def refuse_device(devices: Sequence[str], device: str, limits: StoreLimits) -> str | None:
+    """Return why a member cannot have one more device; None if it can, or if it has that device (rule 10.6)."""
+    if device not in devices and len(devices) >= limits.devices:
+        return f"too many devices; a member has at most {limits.devices}"
+    return None

@@ -1,0 +1,102 @@
+"""The rules of editing, deleting and reacting (docs/protocol.md, section 13)."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from twotick.store.requests.messages import Append, MessageAction
+from twotick.store.requests.rooms import RoomRole
+from twotick.store.rules.errors import NO_MESSAGE, NotAllowed
+from twotick.store.rules.rooms import RoomState
+from twotick.wire import time_text
+
+REACTION_BYTES: Final = 64
+_EDITED = re.compile(rb"^Edited: [^\n]*\n", re.MULTILINE)
+
+
+def check_action(request: Append) -> None:
+    """Check what a message does to an earlier one, as far as that does not depend on the earlier one.
+
+    Raises:
+        NotAllowed: it is not allowed.
+    """
+    if request.action is MessageAction.REACT:
+        if len(request.body) > REACTION_BYTES:
+            raise NotAllowed(f"a reaction has at most {REACTION_BYTES} bytes")
+    elif request.action is not MessageAction.NONE:
+        if request.sender is None or request.live or request.recipient.lower() == b"all":
+            raise NotAllowed("only messages between members can be changed")
+        if request.action is MessageAction.DELETE and request.body:
+            raise NotAllowed("what deletes a message has no body")
+        if not is_own(request) and (request.action is MessageAction.EDIT or request.recipient[:1] != b"#"):
+            raise NotAllowed(NO_MESSAGE)
+
+
+def is_own(request: Append) -> bool:
+    """Tell whether a message changes one of the same sender."""
+    return request.about_name in (b"", request.sender_name.lower())
+
+
+def check_moderation(request: Append, room: RoomState | None) -> RoomState:
+    """Check that a member may delete what another one said, which moderators may in their rooms (rule 13.3).
+
+    Raises:
+        NotAllowed: it may not.
+    """
+    assert request.sender is not None, "only members change messages"
+    if room is None or room.role(request.sender) < RoomRole.MODERATOR:
+        raise NotAllowed(NO_MESSAGE)
+    return room
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A message that may be the one to change.
+
+    Attributes:
+        number: the store's number.
+        recipient: the recipient as the sender wrote it.
+        room: the number of its room; None for none.
+        about: the number of the message that it changes itself; 0 for none.
+        headers: its header lines.
+    """
+
+    number: int
+    recipient: bytes
+    room: int | None
+    about: int
+    headers: bytes
+
+
+def choose_target(request: Append, room: int | None, candidates: list[Candidate]) -> Candidate:
+    """Return the message to change: the first one that was sent to the same recipient and is not deleted.
+
+    Args:
+        request: the message that changes it.
+        room: the number of the room that the request is sent to; None for none.
+        candidates: messages with the right Id and sender.
+
+    Raises:
+        NotAllowed: there is none.
+    """
+    for each in candidates:
+        is_same = each.room == room and (room is not None or each.recipient.lower() == request.recipient.lower())
+        if is_same and not each.about and not each.headers.startswith(b"Deleted: "):
+            return each
+    raise NotAllowed(NO_MESSAGE)
+
+
+def edited_headers(headers: bytes, time: float) -> bytes:
+    """Return the header lines of a message after an edit (rule 13.2); `time` is in seconds since 1970."""
+    return b"%bEdited: %b\n" % (_EDITED.sub(b"", headers), time_text(time))
+
+
+def deleted_headers(time: float, edits: bytes = b"") -> bytes:
+    """Return the header lines of a message after its deletion (rule 13.3).
+
+    Args:
+        time: when, in seconds since 1970.
+        edits: for an edit that is deleted with the message that it edited, the Id of that message; empty for the
+            message itself. Without it, the edit would look like another deleted message.
+    """
+    return b"%bDeleted: %b\n" % (b"Edits: %b\n" % edits if edits else b"", time_text(time))

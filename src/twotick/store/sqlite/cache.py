@@ -1,0 +1,81 @@
+"""What the store remembers between batches.
+
+One rule: everything is forgotten when a batch fails, when another process has written, when members or their devices
+change in a way that is not followed here, and at the end of a batch that has made it too large.
+"""
+
+import hashlib
+from typing import Final
+
+from twotick.store.rules.delivery import Mailbox, MessageRecord
+from twotick.store.rules.rooms import RoomState
+
+_MOST: Final = 20_000
+"""The most mailboxes, of about 700 bytes each, and messages with several recipients; the most members of rooms is ten
+times that."""
+
+_FILES: Final = 256
+"""The most files whose hash is computed while they are uploaded; that of others is computed at the end."""
+
+
+class Cache:
+    """Records that were read from the database, or will be what is written to it.
+
+    Attributes:
+        mailboxes: members, by number.
+        names: their numbers, by their names in lower case.
+        shared: messages that several members wait for, by number: one object in all of their mailboxes.
+        rooms: rooms, by their names in lower case.
+        hashes: for files that are being uploaded, by number: how many bytes were hashed, and their hash.
+        next_message: the number of the next message; 0 if it must be looked up.
+        retention_bound: the bound of the round of retention that is under way; None for none (see messages.py).
+    """
+
+    def __init__(self) -> None:
+        self.mailboxes: dict[int, Mailbox] = {}
+        self.names: dict[bytes, int] = {}
+        self.shared: dict[int, MessageRecord] = {}
+        self.rooms: dict[bytes, RoomState] = {}
+        self.hashes: dict[int, tuple[int, hashlib._Hash]] = {}  # pyright: ignore[reportPrivateUsage]
+        self.next_message = 0
+        self.retention_bound: float | None = None
+        self._room_members = 0
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether everything should be forgotten once nothing waits to be written."""
+        return max(len(self.mailboxes), len(self.shared), self._room_members // 10) > _MOST
+
+    def forget(self) -> None:
+        """Forget everything."""
+        self.mailboxes.clear()
+        self.names.clear()
+        self.shared.clear()
+        self.rooms.clear()
+        self.hashes.clear()
+        self.next_message = 0
+        self.retention_bound = None
+        self._room_members = 0
+
+    def add_mailbox(self, box: Mailbox) -> Mailbox:
+        """Remember a member."""
+        self.mailboxes[box.number] = box
+        self.names[box.folded] = box.number
+        return box
+
+    def add_room(self, room: RoomState, members: int) -> None:
+        """Remember a room, of which so many members were not remembered before."""
+        self.rooms[room.key] = room
+        self._room_members += members
+
+    def share(self, message: MessageRecord) -> MessageRecord:
+        """Return the object for a message that all mailboxes use, if several members wait for it."""
+        if message.total == 1 or not message.waiting:
+            return message
+        return self.shared.setdefault(message.number, message)
+
+    def keep_hash(self, file: int, have: int, sha256: "hashlib._Hash") -> None:  # pyright: ignore[reportPrivateUsage]
+        """Remember the hash of the first bytes of a file, in place of the file that has waited longest."""
+        self.hashes[file] = have, sha256
+        if len(self.hashes) > _FILES:
+            del self.hashes[next(iter(self.hashes))]

@@ -1,0 +1,330 @@
+"""The database file: its folder, its lock, transactions, and copies of it."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from twotick.store.port import StoreError
+from twotick.store.sqlite.checkpointer import Checkpointer
+from twotick.store.sqlite.schema import BUSY_MILLISECONDS, STEPS, connect, migrate, reason, version
+
+_DATABASE: Final = "twotick.db"
+_LOCK: Final = "lock"
+
+_UNKNOWN: Final = -1
+"""In place of the database's version: what is remembered must be read again."""
+
+_CHANGES: Final = 4096
+"""Changed rows after which the write-ahead log is copied into the file."""
+
+_T = TypeVar("_T")
+
+
+class Contents(Protocol):
+    """What is written to the database in transactions; see `Tables`."""
+
+    erased: bool
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        ...
+
+    def end(self) -> None:
+        """Write everything that the transaction has decided."""
+        ...
+
+    def recover(self) -> None:
+        """Read everything again: another process may have changed it."""
+        ...
+
+    def forget(self) -> None:
+        """Forget everything: a transaction has failed."""
+        ...
+
+
+class Database:
+    """A database in a folder, or in memory.
+
+    Args:
+        folder: where the file is; created for its owner only if it does not exist. None keeps the database in memory.
+        exclusive: whether this is the server's, of which a folder has only one.
+        open_contents: makes the contents for a new connection.
+
+    Raises:
+        StoreError: it cannot be opened, is in use by another server, or is not Twotick's.
+    """
+
+    def __init__(
+        self, folder: Path | None, open_contents: Callable[[sqlite3.Connection], Contents], *, exclusive: bool
+    ) -> None:
+        self._file = None if folder is None else folder / _DATABASE
+        self._open_contents = open_contents
+        self._lock: int | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._contents: Contents | None = None
+        self._checkpointer: Checkpointer | None = None
+        self._checkpointed = 0  # rows changed when the log was copied last
+        self._left_over = False
+        self._written = self._noticed = _UNKNOWN
+        try:
+            if folder is not None:
+                _make(folder)
+                if exclusive:
+                    self._lock = _lock(folder)
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether no other server uses the file."""
+        return self._lock is not None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection; a new one if the last one failed."""
+        return self._opened()[0]
+
+    def _opened(self) -> tuple[sqlite3.Connection, Contents]:
+        if self._connection is None or self._contents is None:
+            return self._open()
+        return self._connection, self._contents
+
+    def _open(self) -> tuple[sqlite3.Connection, Contents]:
+        connection = connect(self._file)
+        try:
+            if version(connection, self._file) < len(STEPS):
+                # Not while a server runs: it knows the older version.
+                lock = _lock(self._file.parent) if self._file is not None and self._lock is None else None
+                try:
+                    migrate(connection, self._file)
+                finally:
+                    if lock is not None:
+                        os.close(lock)
+            self._noticed = _data_version(connection)
+            if self.is_exclusive:
+                connection.execute("PRAGMA wal_autocheckpoint = 0")
+        except sqlite3.Error as error:
+            connection.close()
+            raise StoreError(f"{self._file} cannot be opened: {reason(error)}") from error
+        except BaseException:
+            connection.close()
+            raise
+        self._written = _UNKNOWN
+        self._checkpointed = 0
+        self._connection = connection
+        self._contents = contents = self._open_contents(connection)
+        contents.erased = self.is_exclusive  # perhaps, by a server that was killed
+        if self.is_exclusive and self._checkpointer is None:
+            self._checkpointer = Checkpointer(lambda: connect(self._file))
+        return connection, contents
+
+    # Transactions
+
+    def within(self, work: Callable[[], _T]) -> _T:
+        """Do something in one transaction; on return it is on the disk.
+
+        Raises:
+            StoreError: the transaction failed, and nothing of it is kept.
+        """
+        connection, contents = self._opened()
+        ending = False
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            now = _data_version(connection)
+            if now != self._written:
+                contents.recover()
+                self._written = now
+            contents.begin()
+            result = work()
+            contents.end()
+            ending = True
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._undo(connection, contents, ending)
+            raise StoreError(reason(error)) from error
+        except BaseException:
+            self._undo(connection, contents, ending)
+            raise
+        self._left_over = False
+        if contents.erased:
+            self._empty_log(connection, contents)
+        elif self._checkpointer is not None and connection.total_changes - self._checkpointed > _CHANGES:
+            self._checkpointed = connection.total_changes
+            self._checkpointer.wake()
+        return result
+
+    def finish_checkpoint(self) -> bool:
+        """Copy the small rest of a long write-ahead log, so that it begins anew. Return whether it was long."""
+        checkpointer = self._checkpointer
+        if checkpointer is None or not checkpointer.is_long or self._connection is None:
+            return False
+        checkpointer.is_long = False
+        with checkpointer.lock, suppress(sqlite3.Error):  # nothing is lost; the next batch reports a failing disk
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return True
+
+    def _empty_log(self, connection: sqlite3.Connection, contents: Contents) -> None:
+        """Empty the write-ahead log, which still has what was erased; if it is in use, the next batch tries again."""
+        copying = nullcontext() if self._checkpointer is None else self._checkpointer.lock
+        with copying, suppress(sqlite3.Error):  # the batch is on the disk even so
+            connection.execute("PRAGMA busy_timeout = 0")  # do not wait for another process that reads
+            try:
+                busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+            contents.erased = bool(busy)
+
+    def _undo(self, connection: sqlite3.Connection, contents: Contents, ending: bool) -> None:
+        """Roll back a transaction that failed; if even that fails, the next one begins with a new connection.
+
+        Args:
+            connection: where it was begun.
+            contents: what it wrote.
+            ending: whether its COMMIT failed.
+        """
+        contents.forget()
+        self._written = _UNKNOWN
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            with suppress(sqlite3.Error):  # it is of no use any more in any case
+                connection.close()
+            self._connection = self._contents = None
+        else:
+            if ending:
+                self._overwrite(connection)
+
+    def _overwrite(self, connection: sqlite3.Connection) -> None:
+        """Write something harmless in the place of a transaction whose COMMIT failed.
+
+        If fsync failed, all of the transaction may be in the write-ahead log, where a process that opens the file after
+        a crash would take it for committed. What is written next takes its place.
+        """
+        try:
+            connection.execute(f"PRAGMA user_version = {len(STEPS)}")
+            self._left_over = False
+        except sqlite3.Error:  # the disk still fails; the next transaction, or `close`, does it
+            self._left_over = True
+
+    # The file
+
+    def changed(self) -> bool:
+        """Tell whether another process has written since the last call, or since the database was opened.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        try:
+            if self._connection is None:
+                self._open()
+                return True
+            now = _data_version(self._connection)
+        except sqlite3.Error as error:
+            raise StoreError(reason(error)) from error
+        before, self._noticed = self._noticed, now
+        return now != before
+
+    def backup(self, file: Path) -> None:
+        """Copy the database as it is now.
+
+        Args:
+            file: the copy, readable by its owner only. An older file is replaced once the copy is complete.
+
+        Raises:
+            StoreError: the copy failed, and an older file is untouched.
+        """
+        part = file.with_name(file.name + ".part")
+        try:
+            connection = self.connection
+            part.unlink(missing_ok=True)
+            copy = connect(part)
+            try:
+                connection.backup(copy)
+                # One file that stands alone, without a write-ahead log beside it.
+                copy.execute("PRAGMA journal_mode = DELETE")
+            finally:
+                copy.close()
+            part.replace(file)
+            _sync(file.parent)
+        except (sqlite3.Error, StoreError, OSError) as error:
+            with suppress(OSError):  # what is wrong with the folder is told already
+                part.unlink(missing_ok=True)
+            match error:
+                case sqlite3.Error():
+                    words = reason(error)
+                case OSError():
+                    words = str(error.strerror)
+                case _:
+                    words = str(error)
+            raise StoreError(f"the backup failed: {words}") from error
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the last transaction ended well."""
+        return self._connection is not None and self._written != _UNKNOWN
+
+    def close(self) -> None:
+        """Close the database, and let another server have it."""
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+            self._checkpointer = None
+        if self._connection is not None:
+            if self._left_over:
+                self._overwrite(self._connection)
+            self._connection.close()
+            self._connection = self._contents = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    """Return a number that changes when another connection has written."""
+    number: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return number
+
+
+def _make(folder: Path) -> None:
+    """Create the folder and an empty file, if they do not exist, so that they survive a power failure."""
+    try:
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True)
+            _sync(folder.parent)
+        file = folder / _DATABASE
+        if not file.exists():
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            _sync(folder)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be used: {error.strerror}") from error
+
+
+def _sync(folder: Path) -> None:
+    """Make what was created or renamed in a folder durable."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _lock(folder: Path) -> int:
+    """Lock a folder for one server. Return the file that holds the lock while it is open."""
+    try:
+        number = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be used: {error.strerror}") from error
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(number)
+        if isinstance(error, BlockingIOError):
+            raise StoreError(f"{folder} is in use by another server") from error
+        raise StoreError(f"{folder} cannot be locked: {error.strerror}") from error
+    return number

@@ -1,0 +1,405 @@
+"""The members' logs: loads mailboxes and messages, applies the rules of delivery, and notes what these decide.
+
+See rules/delivery.py for the rules, and docs/protocol.md, section 11.
+"""
+
+# ruff: noqa: S608 - statements are put together from constants of this package, never from input
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from twotick.store.requests.messages import Append, Duplicate, Effects, EntryKind, LogEntry, MessageState
+from twotick.store.rules import delivery
+from twotick.store.rules.delivery import Mailbox, MessageRecord
+from twotick.store.sqlite.tables import Tables
+
+# SQLite takes a plain int faster than an enumeration's.
+RECEIVED: Final = int(EntryKind.RECEIVED)
+SENT: Final = int(EntryKind.SENT)
+
+# In Python 3.11 it takes long to find a member of an enumeration.
+_RECEIVED_ENTRY: Final = EntryKind.RECEIVED
+_SENT_ENTRY: Final = EntryKind.SENT
+_DELIVERED_ENTRY: Final = EntryKind.DELIVERED
+_FAILED_ENTRY: Final = EntryKind.FAILED
+_ACCEPTED: Final = MessageState.ACCEPTED
+_FAILED: Final = MessageState.FAILED
+
+_AT_ONCE: Final = 32
+_FIND_ID: Final = "SELECT sender, id FROM message WHERE sender = ? AND id = ? AND id <> x''"
+_FIND_IDS: Final = (
+    f"WITH sent (sender, id) AS (VALUES {', '.join(['(?, ?)'] * _AT_ONCE)})"
+    " SELECT m.sender, m.id FROM sent CROSS JOIN message m INDEXED BY message_id"
+    " ON m.sender = sent.sender AND m.id = sent.id AND m.id <> x''"
+)
+"""One query for many Ids takes a third of the time of one for each."""
+
+_NO_DEVICE: Final = bytearray()
+
+MESSAGE: Final = "m.number, m.sender, m.id, m.recipient, m.size, m.total, m.waiting, m.failed, m.reason, m.room"
+"""The columns that make a MessageRecord; see `Ledger.message`."""
+
+
+@dataclass(slots=True, kw_only=True)
+class NewMessage:
+    """A message to be stored.
+
+    Attributes:
+        sender: the member who sends it; None for a guest or an event.
+        sender_name: the sender's name as it is shown.
+        recipient: the recipient as the sender wrote it.
+        headers: its header lines.
+        body: its body.
+        time: when it was accepted, in seconds since 1970.
+        total: how many recipients it has.
+        waiting: how many of them it waits for.
+        id: its Id; empty for none.
+        expires: when it expires; None for never.
+        live: whether guests get it.
+        reason: why a recipient does not get it.
+        room: the number of its room; None for none.
+        room_name: the name of that room as it is shown.
+        place: its place there.
+        about: the number of the message that it edits or deletes; 0 for none.
+    """
+
+    sender: int | None
+    sender_name: bytes
+    recipient: bytes
+    headers: bytes
+    body: bytes
+    time: float
+    total: int
+    waiting: int
+    id: bytes = b""
+    expires: float | None = None
+    live: bool = False
+    reason: str = ""
+    room: int | None = None
+    room_name: bytes = b""
+    place: int = 0
+    about: int = 0
+
+
+class Ledger:
+    """All logs of a database, within a transaction.
+
+    Args:
+        tables: the database.
+    """
+
+    def __init__(self, tables: Tables):
+        self.tables = tables
+        self.limits = tables.limits
+        self._cache = tables.cache
+        self._stored_ids: set[tuple[int, bytes]] = set()  # of this batch's messages, those that are in the table
+
+    # Loading
+
+    def mailbox(self, member: int) -> Mailbox | None:
+        """Return a member's mailbox; None if there is no such member."""
+        box = self._cache.mailboxes.get(member)
+        return box if box is not None else self._load("number = ?", member)
+
+    def mailbox_named(self, name: bytes) -> Mailbox | None:
+        """Return the mailbox of the member with a name, in any case; None if there is no such member."""
+        folded = name.lower()
+        number = self._cache.names.get(folded)
+        if number is not None:
+            return self.mailbox(number)
+        return self._load("folded = ?", folded.decode("ascii", "replace"))
+
+    def _load(self, which: str, key: int | str) -> Mailbox | None:
+        # Nothing of a member that is not in the cache waits: the cache is forgotten only when nothing waits.
+        direct = self.tables.direct
+        row = direct(f"SELECT number, name, last, mark, entries, bytes FROM member WHERE {which}", (key,)).fetchone()
+        if row is None:
+            return None
+        number, name, last, delivered, entries, size = row
+        cursors = dict(direct("SELECT name, cursor FROM device WHERE member = ? AND cursor IS NOT NULL", (number,)))
+        blocked = frozenset(
+            peer for (peer,) in direct("SELECT peer FROM conversation WHERE member = ? AND blocked = 1", (number,))
+        )
+        return self._cache.add_mailbox(Mailbox(number, name, last, delivered, entries, size, cursors, blocked))
+
+    def message(self, columns: Sequence[Any]) -> MessageRecord:
+        """Return the message with these columns (MESSAGE)."""
+        return self._cache.share(MessageRecord(*columns))
+
+    def look_up_ids(self, keys: list[tuple[int, bytes]]) -> None:
+        """Find out which of these members' Ids are in the table; `duplicate` needs to know for each Id of a batch."""
+        found = self._stored_ids
+        found.clear()
+        direct = self.tables.direct  # Ids that wait are known to `Tables.has_new_id`
+        if len(keys) == 1:
+            sender, ident = keys[0]
+            found.update(direct(_FIND_ID, (sender, bytearray(ident))).fetchall())
+            return
+        for start in range(0, len(keys), _AT_ONCE):
+            parameters: list[object] = []
+            for sender, ident in keys[start : start + _AT_ONCE]:
+                parameters += (sender, bytearray(ident))
+            parameters += [0] * (2 * _AT_ONCE - len(parameters))
+            found.update(direct(_FIND_IDS, parameters).fetchall())
+
+    def duplicate(self, sender: int, request: Append) -> Duplicate | None:
+        """Return what became of the message that a member has sent with the same Id (rule 11.7); None for none."""
+        if (sender, request.id) not in self._stored_ids and not self.tables.has_new_id(sender, request.id):
+            return None
+        number, recipient, state, reason = self.tables.read(
+            "SELECT number, recipient, state, reason FROM message WHERE sender = ? AND id = ? AND id <> x''",
+            (sender, request.id),
+        ).fetchone()
+        same = recipient.lower() == request.recipient.lower()
+        return Duplicate(number, same, MessageState(state), reason if state == _FAILED else "")
+
+    # Storing
+
+    def add(self, new: NewMessage) -> MessageRecord:
+        """Store a message."""
+        tables = self.tables
+        number = self._next_number()
+        size = len(new.body)
+        failed = new.total - new.waiting
+        tables.add_content(number, new.headers, new.body)
+        tables.pending.messages[number] = (
+            number,
+            new.sender,
+            bytearray(new.sender_name),
+            bytearray(new.id),
+            bytearray(new.recipient),
+            new.time,
+            new.expires,
+            int(new.live),
+            size,
+            new.total,
+            new.waiting,
+            failed,
+            int(_ACCEPTED),
+            new.reason,
+            new.room,
+            new.place,
+            new.about,
+            tables.server if new.live else 0,
+            0,
+            new.time,
+        )
+        if new.sender is not None and new.id:
+            tables.note_id(new.sender, new.id)
+        if new.room is not None:
+            tables.pending.rooms[new.room] = new.place
+        message = MessageRecord(
+            number, new.sender, new.id, new.recipient, size, new.total, new.waiting, failed, new.reason, new.room
+        )
+        return self._cache.share(message)
+
+    def _next_number(self) -> int:
+        cache = self._cache
+        number = cache.next_message
+        if not number:
+            (newest,) = self.tables.read("SELECT value FROM counter WHERE name = 'message'").fetchone()
+            number = newest + 1
+        cache.next_message = number + 1
+        return number
+
+    def add_entry(
+        self,
+        box: Mailbox,
+        seq: int,
+        kind: int,
+        message: int,
+        *,
+        peer: bytes | None = None,
+        device: bytes = b"",
+        up_to: int = 0,
+        weight: int = 0,
+    ) -> None:
+        """Write an entry of a log. The arguments are columns."""
+        self.tables.pending.entries.append(
+            (
+                box.number,
+                seq,
+                kind,
+                message,
+                None if peer is None else bytearray(peer),
+                bytearray(device) if device else _NO_DEVICE,
+                up_to,
+                weight,
+            )
+        )
+        self.changed(box)
+
+    def changed(self, box: Mailbox) -> None:
+        """Write the counters of a member."""
+        self.tables.pending.members[box.number] = (box.last, box.delivered, box.entries, box.size)
+
+    def send(self, box: Mailbox, message: MessageRecord, new: NewMessage, device: bytes) -> LogEntry:
+        """Append the SENT entry of a message to its sender's log."""
+        seq = box.append()
+        self.add_entry(box, seq, SENT, message.number, peer=new.recipient.lower(), device=device)
+        return LogEntry(
+            box.number,
+            seq,
+            _SENT_ENTRY,
+            message.number,
+            new.recipient,
+            id=new.id,
+            headers=new.headers,
+            body=new.body,
+            device=device,
+            state=_ACCEPTED,
+            time=new.time,
+            place=new.place,
+        )
+
+    def receive(
+        self, box: Mailbox, message: MessageRecord, new: NewMessage, peer: bytes | None, weight: int
+    ) -> LogEntry:
+        """Append the RECEIVED entry of a message to a recipient's log.
+
+        Args:
+            box: the recipient.
+            message: the message.
+            new: what it says.
+            peer: the conversation that it belongs to, in lower case; None for none.
+            weight: how it counts as unread.
+        """
+        seq = box.receive(message)
+        self.add_entry(box, seq, RECEIVED, message.number, peer=peer, weight=weight)
+        return LogEntry(
+            box.number,
+            seq,
+            _RECEIVED_ENTRY,
+            message.number,
+            new.sender_name,
+            id=new.id,
+            headers=new.headers,
+            body=new.body,
+            state=_ACCEPTED,
+            time=new.time,
+            room=new.room_name,
+            place=new.place,
+        )
+
+    # What becomes of a message
+
+    def settle(self, message: MessageRecord, failure: str | None, effects: Effects) -> None:
+        """Note that one recipient has a message, or never will (`failure` says why), and tell its sender."""
+        progress = delivery.settle(message, failure)
+        if progress is not None:
+            effects.progress.append(progress)
+        self.conclude(message, effects)
+
+    def conclude(self, message: MessageRecord, effects: Effects) -> None:
+        """Write how a message stands, and tell its sender if it waits for no recipient any more."""
+        state = delivery.conclude(message)
+        self.tables.pending.settled[message.number] = (message.waiting, message.failed, int(state), message.reason)
+        if message.waiting:
+            return
+        if message.total > 1:
+            self._cache.shared.pop(message.number, None)
+        if message.sender is not None:
+            self.tell_sender(message, _FAILED_ENTRY if state is _FAILED else _DELIVERED_ENTRY, effects)
+        elif message.room is None:
+            effects.guests.append((message.number, state, message.reason))
+
+    def tell_sender(self, message: MessageRecord, kind: EntryKind, effects: Effects) -> None:
+        """Append an entry about a message's outcome to its sender's log."""
+        box = self.mailbox(message.sender) if message.sender is not None else None
+        assert box is not None, "a removed member is no message's sender"
+        seq = box.append()
+        self.add_entry(box, seq, int(kind), message.number)
+        reason = message.reason if kind is _FAILED_ENTRY else ""
+        effects.entries.append(
+            LogEntry(box.number, seq, kind, message.number, message.recipient, id=message.id, reason=reason)
+        )
+
+    def withdraw(self, box: Mailbox, seq: int, message: MessageRecord, reason: str, effects: Effects) -> None:
+        """Take a message that was not delivered to a member out of its log: it fails for this member."""
+        self.tables.write("DELETE FROM log WHERE member = ? AND seq = ?", (box.number, seq))
+        box.withdraw(message)
+        self.changed(box)
+        if message.total > 1:
+            self.note_absent(box, message, waits=False)
+        self.settle(message, reason, effects)
+        self.remove_if_unused(message)
+
+    def note_absent(self, box: Mailbox, message: MessageRecord, *, waits: bool) -> None:
+        """Note that a message for a member is not in that member's log, and whether it is waited for all the same."""
+        self.tables.direct("INSERT INTO absent VALUES (?, ?, ?)", (message.number, box.number, int(waits)))
+
+    def note_contact(self, box: Mailbox, other: Mailbox) -> bool:
+        """Note that a member has written to another (rule 15.2). Return whether that is new."""
+        if other is box or other.number in box.written_to:
+            return False
+        noted = self.tables.direct("INSERT OR IGNORE INTO contact VALUES (?, ?)", (box.number, other.number))
+        box.note_written_to(other.number)
+        return noted.rowcount > 0
+
+    def remove_if_unused(self, message: MessageRecord) -> None:
+        """Remove a message of a guest that is in no log and waits for no recipient."""
+        if message.is_removable:
+            row = self.tables.read("SELECT 1 FROM log WHERE message = ? LIMIT 1", (message.number,)).fetchone()
+            if row is None:
+                self.remove((message.number,))
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Remove messages that are in no log."""
+        removed = list(numbers)
+        for follow in self.tables.on_removal:
+            follow(removed)
+        keys = [(number,) for number in removed]
+        for table, column in (("message", "number"), ("content", "message"), ("absent", "message")):
+            self.tables.write_many(f"DELETE FROM {table} WHERE {column} = ?", keys)
+
+    # Cursors
+
+    def advance(self, box: Mailbox, device: str, seq: int, time: float, effects: Effects) -> None:
+        """Move a device's cursor, and settle the messages that no device had before (rule 11.3)."""
+        moved = delivery.advance(box, device, seq)
+        if moved is None:
+            return
+        before, after = moved
+        if after > before:
+            for message in self._undelivered(box, before, after):
+                self.settle(message, None, effects)
+        self.tables.pending.cursors[box.number, device] = (box.cursors[device], time)
+        held_after = delivery.held_after(box)
+        if held_after > box.held_after:
+            self._release(box, held_after)
+        self.changed(box)
+
+    def _undelivered(self, box: Mailbox, after: int, up_to: int) -> list[MessageRecord]:
+        """Return the messages in a range of entries that were not delivered before their turn, by being read."""
+        if after >= box.recent_after:
+            return box.take_recent(up_to)
+        rows = self.tables.read(
+            f"SELECT {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
+            f" WHERE l.member = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} AND l.taken = 0 ORDER BY l.seq",
+            (box.number, after, up_to),
+        ).fetchall()
+        box.take_recent(up_to)
+        return [self.message(columns) for columns in rows]
+
+    def _release(self, box: Mailbox, up_to: int) -> None:
+        """Uncount messages that all devices have."""
+        entries, size = box.take_sizes(up_to)
+        if box.held_after < box.sizes_after:
+            entries, size = self._held(box.number, box.held_after, up_to)
+        box.release(up_to, entries, size)
+
+    def recount(self, box: Mailbox) -> None:
+        """Count anew what is in a mailbox, after its devices have changed."""
+        box.held_after = delivery.held_after(box)
+        box.entries, box.size = self._held(box.number, box.held_after, box.last)
+        self.changed(box)
+
+    def _held(self, member: int, after: int, up_to: int) -> tuple[int, int]:
+        """Count the messages that came to a member in a range of entries, and the bytes of their bodies."""
+        row: tuple[int, int] = self.tables.read(
+            "SELECT count(*), ifnull(sum(m.size), 0) FROM log l CROSS JOIN message m ON m.number = l.message"
+            f" WHERE l.member = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED}",
+            (member, after, up_to),
+        ).fetchone()
+        return row
