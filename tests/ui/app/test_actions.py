@@ -518,7 +518,7 @@ async def test_search_and_go_to_a_result(alice: AppUser, session: FakeSession) -
     await alice.type("who", "enter")
     await asks(alice, session, "search", "who", None, None)
     await alice.sees("#team  bob  23 Nov 2026 09:30", "who comes?", "3 found, there may be more", "Older messages")
-    await alice.sees("bob: who comes?", "alice: I do")  # what was said around it
+    await alice.sees("bob: who comes?", "alice: I do")  # the messages around the result
     await alice.press("down", "down", "down", "enter")
     await asks(alice, session, "search", "who", None, 17)
     await alice.sees("3 found.")

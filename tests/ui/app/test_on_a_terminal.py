@@ -137,7 +137,7 @@ def test_two_users_meet_in_a_room_and_a_lost_connection_loses_nothing(tmp_path: 
             bob.type("\r")
             bob.has("bob joined", "Message to #garden")
             alice.has("bob joined", "2 members")
-            # a message, its ticks, an answer, a reaction
+            # a message, its ticks, a reply, a reaction
             alice.type("who has seeds?\r")
             bob.has("who has seeds?")
             alice.has(TICKS)
@@ -157,7 +157,7 @@ def test_two_users_meet_in_a_room_and_a_lost_connection_loses_nothing(tmp_path: 
             bob.type(f"/save {tmp_path}/saved\r")
             bob.has("Saved as")
             assert (tmp_path / "saved" / "plan.txt").read_text() == "wild oats, red poppies"
-            # the connection is cut; what is typed meanwhile goes out when it is back
+            # messages typed without a connection are sent when it is back
             relay.cut()
             alice.has("No connection")
             alice.type("are you there?\r")

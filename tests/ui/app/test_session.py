@@ -290,7 +290,7 @@ async def test_messages_typed_while_the_server_is_away_are_sent_once_when_it_is_
             gone = alice.session.send(alice.session.open("bob"), "gone")
             await bob.has("alice", "kept", "gone")
             await until(lambda: gone.state is State.DELIVERED)
-        async with device(chat, tmp_path, "alice", at=address) as alice:  # where nothing listens now
+        async with device(chat, tmp_path, "alice", at=address) as alice:  # the server is away
             peer = alice.session.open("bob")
             kept, gone = peer.messages
             theirs = bob.session.open("alice").messages[0]
@@ -340,7 +340,7 @@ async def test_a_message_whose_acceptance_was_not_stored_is_not_sent_twice(tmp_p
         async with device(chat, tmp_path, "alice") as alice:
             sent = alice.session.send(alice.session.open("bob"), "once")
             await until(lambda: sent.state is State.DELIVERED)
-            sent.state = State.QUEUED  # as if the program had ended before it could note that
+            sent.state = State.QUEUED  # as if the app had ended before it could store that
             alice.session.store.update_state(sent)
         async with device(chat, tmp_path, "alice") as alice:
             assert alice.session.waiting == 1

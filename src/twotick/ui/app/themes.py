@@ -1,4 +1,4 @@
-"""Colours."""
+"""The themes of the app."""
 
 from textual.theme import Theme
 
@@ -37,7 +37,7 @@ def _scrollbar(bar: str, background: str) -> dict[str, str]:
 
 
 THEMES = (
-    Theme(  # the terminal's own sixteen colours, on its own background: fits light and dark ones
+    Theme(  # the sixteen colours of the terminal, which suit its light or dark background
         name="terminal",
         ansi=True,
         primary="ansi_cyan",
