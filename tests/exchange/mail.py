@@ -61,7 +61,7 @@ class Line:
 class Mail:
     """An exchange and a store, in memory unless another is given.
 
-    Whoever registers with `Authorization: NAME` is the member of that name.
+    A connection that registers with `Authorization: NAME` is the member of that name.
 
     Attributes:
         asked: the requests of the types in `answers`.
@@ -84,7 +84,7 @@ class Mail:
             self.members[name] = member
 
     def settle(self) -> None:
-        """Do what the exchange wishes until it wishes nothing."""
+        """Do what the exchange has left to do, until nothing is left."""
         exchange = self.exchange
         while exchange.written or exchange.requests or exchange.logins or exchange.changed:
             for connection in exchange.written:

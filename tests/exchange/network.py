@@ -99,7 +99,7 @@ class Network:
         return parser.feed(data)
 
     def flush(self) -> None:
-        """Do what the exchange wishes, and look whether it has named every connection that it wants something of."""
+        """Do what the exchange has left to do, and check that it has named every connection concerned."""
         while self.exchange.written or self.exchange.changed:
             for connection in self.exchange.written:
                 end = cast(End, connection.port)

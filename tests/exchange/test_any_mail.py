@@ -35,7 +35,7 @@ class AnyMail(RuleBasedStateMachine):
         self.seats = {(name, device): Seat(name, device) for name in NAMES for device in DEVICES}
         self.count = 0
         self.sent: dict[bytes, tuple[bytes, bytes, bytes]] = {}  # Id: sender, recipient, body
-        self.accepted: dict[bytes, tuple[bytes, bytes, bytes]] = {}  # likewise
+        self.accepted: dict[bytes, tuple[bytes, bytes, bytes]] = {}  # Id: sender, recipient, body
         self.failed: set[bytes] = set()
         self.refused: set[bytes] = set()  # at first; if they were accepted when they came again, that was later
         self.bodies: dict[bytes, set[bytes]] = {}  # what a message was and became, by its Id
@@ -179,7 +179,7 @@ class AnyMail(RuleBasedStateMachine):
         self.write(seat, frame(Verb.READ, head.headers.get(b"to", head.name), seq=seq))
 
     def came(self, seat: Seat, seen: Frame) -> bool:
-        """Whether it is a message from somebody: no event, and not a copy of one's own, but perhaps one to oneself."""
+        """Return whether it is a message that was received: no event, and no copy of a message that was sent."""
         head, _ = seen
         own = head.name == seat.name and b"to" in head.headers
         return head.verb is Verb.FORWARD and b"id" in head.headers and not own

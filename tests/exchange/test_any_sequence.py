@@ -47,7 +47,7 @@ class Message:
 
 @dataclass(eq=False)
 class Person:
-    """One connection of somebody, who remembers what they wrote and were given."""
+    """One connection of a client, with what the client wrote and was given."""
 
     end: End
     address: str
@@ -183,7 +183,7 @@ class AnySequence(RuleBasedStateMachine):
         self.look()
 
     @rule(data=st.data(), name=st.sampled_from([*NAMES, b"nobody"]))
-    def answer_somebody_else(self, data: st.DataObject, name: bytes) -> None:
+    def answer_another_sender(self, data: st.DataObject, name: bytes) -> None:
         """Rule 5.3."""
         # What is written to a connection that is not read is an answer to what may be forwarded to it until then.
         if person := self.pick(data, [each for each in self.registered(Side.RECEIVING) if not each.end.paused]):

@@ -413,7 +413,7 @@ def test_nothing_is_kept_for_guests_who_are_gone() -> None:
 @pytest.mark.parametrize("extended", [False, True])
 @pytest.mark.parametrize("how", ["signs up", "is added"])
 def test_a_guest_who_has_the_name_of_a_new_member_is_turned_out(extended: bool, how: str) -> None:
-    """Rule 10.1: nobody gets what is for somebody else."""
+    """Rule 10.1: the guest gets no message for the member."""
     mail = Mail(b"bob")
     guest = [mail.guest(b"Alice")] if extended else list(mail.classic(b"Alice"))
     (alice,) = mail.store.apply([AddMember("alice", "", 0.0)])
@@ -539,3 +539,18 @@ def test_who_has_become_a_member_is_asked_again_if_the_store_failed() -> None:
     assert told(bob.read()) == [("ERROR", 108, "", 0, "the member was removed")]
     assert guest.closed
     assert bob.closed
+
+
+def test_a_member_who_was_removed_and_added_again_is_another_member() -> None:
+    """Rule 10.1: also while the server does not know yet that the first one was removed."""
+    mail = Mail(b"bob")
+    old = mail.device(b"bob")
+    mail.store.apply([RemoveMember("bob", 0.0), AddMember("bob", "", 0.0)])
+    (mail.members[b"bob"],) = mail.store.ask(FindMembers(("bob",)))
+    new = mail.device(b"bob")
+    mail.exchange.members_changed()
+    mail.settle()
+    assert (old.closed, new.closed) == (True, False)
+    sending, _ = mail.classic(b"gus")
+    sending.write(send(b"bob", b"hi"))
+    assert [each[0] for each in told(new.read())] == ["FORWARD"]

@@ -88,7 +88,7 @@ def test_answers_that_nobody_waits_for_are_ignored(answer: bytes) -> None:
 
 
 def test_sends_are_answered_in_their_order() -> None:
-    """Rule 5.5, whatever comes of them and whoever answers first."""
+    """Rule 5.5, with any results and in any order of the answers."""
     network = Network()
     alice, _ = network.user(b"alice")
     _, bob = network.user(b"bob")

@@ -320,7 +320,7 @@ def test_nothing_is_kept_for_those_who_are_gone() -> None:
         assert not getattr(inside(mail.exchange, "_presence"), held), held
 
 
-# Who comes to see somebody (rule 15.5)
+# Members who come to see another (rule 15.5)
 
 
 def test_a_first_message_shows_its_recipient_where_the_sender_is() -> None:
@@ -370,7 +370,7 @@ def test_who_joins_a_room_and_those_who_are_there_are_shown_each_other() -> None
     assert [changes(mail, line) for line in (alice, bob, carol, dave)] == [[], [], [], []]
 
 
-def test_who_is_hidden_or_blocks_somebody_is_not_shown_by_joining_or_writing() -> None:
+def test_a_member_who_is_hidden_or_blocks_another_is_not_shown_by_joining_or_writing() -> None:
     """Rules 14.4 and 15.1: as if that member were gone."""
     mail = Mail(b"alice", b"bob", b"carol")
     alice, bob, carol = (mail.device(name, window=64) for name in mail.members)

@@ -240,7 +240,7 @@ def test_a_sender_that_closes_its_half_is_still_answered() -> None:
 
 
 @pytest.mark.parametrize("side", CLASSIC_SIDES)
-def test_whoever_waits_for_nothing_and_closes_its_half_is_closed(side: Side) -> None:
+def test_a_client_that_waits_for_nothing_and_closes_its_half_is_closed(side: Side) -> None:
     """Rule 4.12."""
     network = Network()
     end = network.connect()

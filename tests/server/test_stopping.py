@@ -89,7 +89,7 @@ def test_peers_that_do_not_go(start_server: StartServer) -> None:
 
 
 def test_a_second_signal_changes_nothing(start_server: StartServer) -> None:
-    """Whoever waits is answered all the same."""
+    """Senders that wait are answered all the same."""
     visitors = start_server(ServerLimits(stop_timeout=1000.0))
     alice, alice_receiving = visitors.user(b"alice")
     alice.write(send(b"alice", b"hi"))

@@ -20,7 +20,7 @@ def elsewhere(number: int) -> str:
 
 
 def attempts(throttle: Throttle, until: float, attempt: Callable[[int], tuple[bytes, str]]) -> list[float]:
-    """When somebody fails who tries whenever it is allowed."""
+    """Return when a client fails that tries whenever it is allowed."""
     times: list[float] = []
     now = 0.0
     while now < until:

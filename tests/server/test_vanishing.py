@@ -19,7 +19,7 @@ ways = pytest.mark.parametrize("vanish", [Peer.close, Peer.reset], ids=["close",
 
 
 def check_still_receives(visitors: Visitors, bob: Peer) -> None:
-    """Bob answers what he is given until a message from somebody else comes, whose sender knows then."""
+    """Bob answers what he is given until a message from another user comes, whose sender knows then."""
     carol, carol_receiving = visitors.user(b"carol")
     carol.write(send(b"bob", b"still here?"))
     verb, sender, body = bob.frame()
@@ -74,7 +74,7 @@ def test_a_sender_whose_message_waits(visitors: Visitors, vanish: Vanish) -> Non
 
 @ways
 def test_a_sender_while_its_answer_comes(visitors: Visitors, vanish: Vanish) -> None:
-    """Rule 4.8: the answer meets nobody, or somebody who read a part of it."""
+    """Rule 4.8: the client has read nothing of the answer, or a part of it."""
     _, bob = visitors.user(b"bob")
     visitors.side(Side.RECEIVING, b"alice")
     for place in range(len(SENT) + 1):
@@ -88,7 +88,7 @@ def test_a_sender_while_its_answer_comes(visitors: Visitors, vanish: Vanish) -> 
 
 @ways
 def test_a_receiver_while_it_reads(visitors: Visitors, vanish: Vanish) -> None:
-    """Rule 4.8: whoever waits is answered at once, and that side of the name is free."""
+    """Rule 4.8: senders that wait are answered at once, and that side of the name is free."""
     alice, _ = visitors.user(b"alice")
     visitors.side(Side.SENDING, b"bob")
     for place in range(len(FORWARD) + 1):
@@ -151,7 +151,7 @@ def test_one_receiver_of_a_message_to_all(visitors: Visitors, vanish: Vanish) ->
     alice.expect(UNABLE_TO_SEND)
 
 
-def test_somebody_who_connects_and_vanishes(visitors: Visitors) -> None:
+def test_a_client_that_connects_and_vanishes(visitors: Visitors) -> None:
     """Before a byte is written."""
     for _ in range(200):
         visitors.connect().reset()

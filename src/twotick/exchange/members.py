@@ -125,7 +125,8 @@ class ConnectedMembers:
             self._presence.leave(connection, device)
         if not member.feeds and not member.senders:
             del self.by_number[member.number]
-            del self.by_name[connection.key]
+            if self.by_name.get(connection.key) is member:  # not if the member was removed and added again
+                del self.by_name[connection.key]
 
     def end(self, connection: Connection, reason: bytes, code: int = 108) -> None:
         """Close a connection of a member, with an ERROR that says why (rule 9.9)."""
