@@ -3,7 +3,7 @@
 import pytest
 
 from tests.exchange.mail import Line, Mail, message, objects, reason, taken, told
-from twotick.store import Acknowledge, Effects, ListRooms, Progress, RoomInfo, RoomRole
+from twotick.store import Acknowledge, Effects, ListRooms, Progress, RoomDescription, RoomRole
 from twotick.wire import Frame, Verb, frame, received, send
 
 
@@ -304,12 +304,12 @@ def test_the_history_of_a_room_has_places_and_no_numbers() -> None:
 def test_a_list_has_so_many_objects_and_bytes_at_most() -> None:
     """Rule 12.3: however many rooms there are."""
     mail = Mail(b"alice")
-    rooms = [RoomInfo(f"#r{number}", True, "t", 1, RoomRole.NONE, False) for number in range(5000)]
+    rooms = [RoomDescription(f"#r{number}", True, "t", 1, RoomRole.NONE, False) for number in range(5000)]
     mail.answers[ListRooms] = lambda _: rooms
     alice = mail.device(b"alice")
     found = objects(alice.write(frame(Verb.ROOMS)))
     assert [each["name"] for each in found] == [each.name for each in rooms[:2000]]
-    long = [RoomInfo(f"#r{number}", True, "ü" * 1000, 1, RoomRole.NONE, False) for number in range(5000)]
+    long = [RoomDescription(f"#r{number}", True, "ü" * 1000, 1, RoomRole.NONE, False) for number in range(5000)]
     mail.answers[ListRooms] = lambda _: long
     ((head, body),) = answer = alice.write(frame(Verb.ROOMS))
     assert 1 << 19 < len(body) <= 1 << 20

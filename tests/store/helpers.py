@@ -43,7 +43,7 @@ from twotick.store.requests.rooms import (
     ListRoomMembers,
     RemoveFromRoom,
     RoomChanged,
-    RoomInfo,
+    RoomDescription,
     RoomRole,
     SetRoomRole,
 )
@@ -191,7 +191,7 @@ class Asker:
         assert isinstance(result, RoomChanged), result
         return result
 
-    def look(self, name: str, room: str = "#team") -> RoomInfo:
+    def look(self, name: str, room: str = "#team") -> RoomDescription:
         return self.change(GetRoom(self.members[name], room)).room
 
     def roles(self, name: str, room: str = "#team") -> dict[str, RoomRole]:

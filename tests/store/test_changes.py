@@ -13,7 +13,7 @@ from tests.store.helpers import NOW, Asker, bodies
 from twotick.store.port import Refusal, StoreLimits
 from twotick.store.requests.messages import MessageAction
 from twotick.store.requests.rooms import RoomRole
-from twotick.store.sqlite.database import Database
+from twotick.store.sqlite.database import DatabaseFile
 from twotick.store.sqlite.store import SqliteStore
 
 
@@ -219,7 +219,7 @@ def test_what_a_server_erased_that_was_killed_then_is_off_the_disk_when_it_is_ba
     """Between the deletion and what empties the write-ahead log."""
     assert kept.folder is not None
     say_twice(kept, "bob")
-    with mock.patch.object(Database, "_empty_log"):
+    with mock.patch.object(DatabaseFile, "_empty_log"):
         kept.ask(kept.correction("alice", MessageAction.DELETE, b"m1", to="bob", id=b"m3"))
     left = tmp_path / "left"
     shutil.copytree(kept.folder, left)

@@ -27,7 +27,7 @@ from twotick.store.requests.rooms import (
     JoinRoom,
     ListRoomMembers,
     ListRooms,
-    RoomInfo,
+    RoomDescription,
     RoomRole,
 )
 
@@ -45,7 +45,7 @@ def team(asker: Asker) -> Asker:
 
 def test_a_room_belongs_to_who_made_it(asker: Asker):
     made = asker.create("alice", "#Team", public=True, topic="what we do")
-    assert made.room == RoomInfo("#Team", True, "what we do", 1, RoomRole.OWNER, invited=False)
+    assert made.room == RoomDescription("#Team", True, "what we do", 1, RoomRole.OWNER, invited=False)
     headers = f"{TIME}Event: created\n".encode()
     entry = LogEntry(
         asker.members["alice"],
@@ -78,11 +78,11 @@ def test_a_private_room_is_there_only_for_those_in_it_and_those_invited(team: As
         assert team.refusal(request) == "there is no such room"
     assert team.ask(ListRooms(dora, 100)) == []
     assert events(team.invite("alice", "Dora").effects.entries) == ["alice Event: invited Room: #Team Member: dora"]
-    assert team.look("dora") == RoomInfo("#Team", False, "", 3, RoomRole.NONE, invited=True)
+    assert team.look("dora") == RoomDescription("#Team", False, "", 3, RoomRole.NONE, invited=True)
     assert list(team.roles("dora")) == ["alice", "bob", "carol"]
     assert team.ask(ListRooms(dora, 100)) == [team.look("dora")]
     assert team.refusal(team.speech("dora")) == "you are not in #Team"
-    assert team.join("dora").room == RoomInfo("#Team", False, "", 4, RoomRole.MEMBER, invited=False)
+    assert team.join("dora").room == RoomDescription("#Team", False, "", 4, RoomRole.MEMBER, invited=False)
 
 
 def test_rooms_of_ones_own_are_listed_before_others(asker: Asker):
@@ -99,7 +99,7 @@ def test_rooms_of_ones_own_are_listed_before_others(asker: Asker):
 def test_a_public_room_is_found_and_joined_by_every_member(asker: Asker):
     asker.create("alice", "#open", public=True)
     assert asker.ask(ListRooms(asker.members["bob"], 100)) == [
-        RoomInfo("#open", True, "", 1, RoomRole.NONE, invited=False)
+        RoomDescription("#open", True, "", 1, RoomRole.NONE, invited=False)
     ]
     joined = asker.join("bob", "#OPEN")
     assert [(entry.member, entry.peer) for entry in joined.effects.entries] == [(1, b"bob"), (2, b"bob")]
@@ -487,7 +487,7 @@ def test_rooms_are_there_after_a_restart(new_asker: AskerMaker):
     asker.appoint("alice", "bob", RoomRole.MODERATOR)
     asker.say("alice", b"one")
     asker.reopen()
-    assert asker.look("carol") == RoomInfo("#Team", False, "plans", 2, RoomRole.NONE, invited=True)
+    assert asker.look("carol") == RoomDescription("#Team", False, "plans", 2, RoomRole.NONE, invited=True)
     assert asker.roles("carol") == {"alice": RoomRole.OWNER, "bob": RoomRole.MODERATOR}
     asker.join("carol")
     assert asker.say("carol", b"two").place == 7

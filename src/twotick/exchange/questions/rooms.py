@@ -14,12 +14,12 @@ from twotick.store import (
     ListRoomMembers,
     ListRooms,
     MessageState,
-    RecipientState,
+    RecipientOutcome,
     Refusal,
     RemoveFromRoom,
     Request,
     RoomChanged,
-    RoomInfo,
+    RoomDescription,
     RoomMemberInfo,
     RoomRole,
     SetRoomRole,
@@ -110,7 +110,7 @@ def _members(question: Question, found: list[RoomMemberInfo]) -> list[bytes]:
     return [question.list_of(objects)]
 
 
-def _rooms(question: Question, found: list[RoomInfo]) -> list[bytes]:
+def _rooms(question: Question, found: list[RoomDescription]) -> list[bytes]:
     objects = [
         {
             "name": room.name,
@@ -125,5 +125,5 @@ def _rooms(question: Question, found: list[RoomInfo]) -> list[bytes]:
     return [question.list_of(objects)]
 
 
-def _receipts(question: Question, found: list[RecipientState]) -> list[bytes]:
+def _receipts(question: Question, found: list[RecipientOutcome]) -> list[bytes]:
     return [question.list_of([{"name": each.name, "state": MessageState(each.state).name.lower()} for each in found])]

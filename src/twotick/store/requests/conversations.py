@@ -8,7 +8,7 @@ from twotick.store.requests.rooms import RoomRole
 
 
 @dataclass(frozen=True, slots=True)
-class RecipientState:
+class RecipientOutcome:
     """What became of a message for one recipient.
 
     Attributes:
@@ -21,7 +21,7 @@ class RecipientState:
 
 
 @dataclass(frozen=True, slots=True)
-class ListReceipts(Request[list[RecipientState] | Refusal]):
+class ListReceipts(Request[list[RecipientOutcome] | Refusal]):
     """List what became of a message that the member has sent, for each recipient by name (rule 12.7).
 
     Recipients that were removed from the server are left out. A message to one user has that message's state. For

@@ -17,7 +17,7 @@ class RoomRole(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class RoomInfo:
+class RoomDescription:
     """A room, as one member sees it (rule 12.2).
 
     Attributes:
@@ -55,7 +55,7 @@ class RoomChanged:
         effects: the entries that tell members of the change (rule 12.8).
     """
 
-    room: RoomInfo
+    room: RoomDescription
     effects: Effects
 
 
@@ -149,7 +149,7 @@ class GetRoom(RoomRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class ListRooms(Request[list[RoomInfo]]):
+class ListRooms(Request[list[RoomDescription]]):
     """List the rooms that a member may know of (rule 12.3), by name.
 
     Attributes:

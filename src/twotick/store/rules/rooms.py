@@ -8,7 +8,7 @@ to the logs of the members who are told.
 from typing import Final
 
 from twotick.store.port import StoreLimits
-from twotick.store.requests.rooms import RoomInfo, RoomRole
+from twotick.store.requests.rooms import RoomDescription, RoomRole
 from twotick.store.rules.errors import NO_ROOM, NotAllowed
 from twotick.wire import is_room, time_text
 
@@ -109,9 +109,9 @@ class RoomState:
         """Tell whether a member may learn that the room exists (rule 12.1)."""
         return self.public or member in self.members or member in self.invited
 
-    def seen_by(self, member: int) -> RoomInfo:
+    def seen_by(self, member: int) -> RoomDescription:
         """Describe the room as a member sees it (rule 12.2)."""
-        return RoomInfo(
+        return RoomDescription(
             self.name.decode(),
             self.public,
             self.topic,

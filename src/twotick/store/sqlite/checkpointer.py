@@ -3,7 +3,7 @@
 SQLite otherwise does this at the end of a commit: it writes thousands of pages all over the file and syncs it, and
 every sender waits for that. A passive checkpoint runs beside the writer. It can copy everything, and so let the log
 begin anew, only if the writer does not write meanwhile. So when the log is long and nearly all of it is copied, the
-writer copies the small rest (`Database.finish_checkpoint`).
+writer copies the small rest (`DatabaseFile.finish_checkpoint`).
 """
 
 import sqlite3

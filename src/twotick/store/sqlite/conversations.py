@@ -9,7 +9,7 @@ from twotick.store.requests.conversations import (
     ConversationSet,
     ListConversations,
     ListReceipts,
-    RecipientState,
+    RecipientOutcome,
     SetConversation,
 )
 from twotick.store.requests.messages import Effects, MessageState
@@ -57,7 +57,7 @@ class ConversationRepository:
 
     # Receipts
 
-    def _list_receipts(self, request: ListReceipts) -> list[RecipientState]:
+    def _list_receipts(self, request: ListReceipts) -> list[RecipientOutcome]:
         row = self._tables.read(
             "SELECT number, recipient, state FROM message WHERE sender = ? AND id = ? AND id <> x''",
             (request.member, request.id),
@@ -67,9 +67,9 @@ class ConversationRepository:
         number, recipient, state = row
         to = recipient.lower()
         if to != b"all" and to[:1] != b"#":
-            return [RecipientState(self._shown(to) or recipient.decode(), MessageState(state))]
+            return [RecipientOutcome(self._shown(to) or recipient.decode(), MessageState(state))]
         found = [*self._in_logs(number), *self._absent(number)]
-        return [RecipientState(name, state) for _, name, state in sorted(found)]
+        return [RecipientOutcome(name, state) for _, name, state in sorted(found)]
 
     def _in_logs(self, message: int) -> list[tuple[str, str, MessageState]]:
         """Return the recipients in whose logs a message is: names in lower case, names, and states."""

@@ -46,7 +46,7 @@ class Contents(Protocol):
         ...
 
 
-class Database:
+class DatabaseFile:
     """A database in a folder, or in memory.
 
     Args:

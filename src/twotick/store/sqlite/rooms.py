@@ -14,7 +14,7 @@ from twotick.store.requests.rooms import (
     ListRooms,
     RemoveFromRoom,
     RoomChanged,
-    RoomInfo,
+    RoomDescription,
     RoomMemberInfo,
     RoomRole,
     SetRoomRole,
@@ -266,7 +266,7 @@ class RoomRepository:
             for member in room.by_seniority()
         ]
 
-    def _list(self, request: ListRooms) -> list[RoomInfo]:
+    def _list(self, request: ListRooms) -> list[RoomDescription]:
         rows = self._tables.direct(
             "SELECT name, public, topic, (SELECT count(*) FROM room_member WHERE room = number), role, invited FROM ("
             " SELECT r.number, r.name, r.public, r.topic, r.folded, ifnull(o.role, 0) AS role,"
@@ -279,7 +279,7 @@ class RoomRepository:
             (request.member, request.most),
         )
         return [
-            RoomInfo(name, bool(public), topic, members, RoomRole(role), bool(invited))
+            RoomDescription(name, bool(public), topic, members, RoomRole(role), bool(invited))
             for name, public, topic, members, role, invited in rows
         ]
 

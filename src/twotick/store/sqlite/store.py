@@ -16,7 +16,7 @@ from twotick.store.requests.messages import Append
 from twotick.store.sqlite.accounts import AccountRepository
 from twotick.store.sqlite.check import problems
 from twotick.store.sqlite.conversations import ConversationRepository
-from twotick.store.sqlite.database import Database
+from twotick.store.sqlite.database import DatabaseFile
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.handlers import Handlers
@@ -48,7 +48,7 @@ class SqliteStore:
     def __init__(self, folder: Path | None, limits: StoreLimits, *, exclusive: bool = True):
         self._limits = limits
         self._server = secrets.randbits(62)
-        self._database = Database(folder, self._open, exclusive=exclusive)
+        self._database = DatabaseFile(folder, self._open, exclusive=exclusive)
         if exclusive:
             try:
                 self._database.within(self._messages.settle_lost)
