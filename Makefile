@@ -28,9 +28,11 @@ help:  ## list the targets
 demo: .venv/.installed  ## start a server and a user who answers, and chat with them
 	@$(BIN)/twotick demo
 
+# PLR0917 limits positional arguments. Ruff has it as a preview rule only.
 check: .venv/.installed  ## check format, lint, types and imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select PLR0917 src
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
