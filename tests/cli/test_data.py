@@ -189,7 +189,7 @@ def test_a_server_removes_messages_that_are_too_old(tmp_path: Path) -> None:
             sender_name=b"alice",
             device=b"main",
             id=b"%d" % age,
-            recipient=b"nobody",
+            recipient=b"ALL",
             members=(),
             live=False,
             headers=b"",
