@@ -157,6 +157,7 @@ class Proxy:
     Attributes:
         budget: how many bytes the next connection carries to the server, and from it, before it breaks; None for all.
         away: whether the proxy closes new connections at once.
+        mute: whether what the server sends is lost.
         connections: how many connections there have been.
     """
 
@@ -166,6 +167,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.budget: list[int | None] = [None, None]
         self.away = False
+        self.mute = False
         self.connections = 0
 
     @contextlib.asynccontextmanager
@@ -229,6 +231,8 @@ class Proxy:
     ) -> None:
         with contextlib.suppress(ConnectionError):  # both ends notice it
             while (left := budget[way]) != 0 and (data := await reader.read(1 << 16)):
+                if self.mute and way == 1:
+                    continue
                 data = data[:left]
                 if left is not None:
                     budget[way] = left - len(data)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.members import Proxy, chatting, until
-from tests.ui.app.sessions import device
+from tests.ui.app.sessions import Device, device
 from twotick.client import State, TwotickError
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import SearchHit
@@ -331,8 +331,41 @@ async def test_after_a_lost_connection_nothing_is_missing_or_duplicated(tmp_path
                 await asyncio.sleep(0)
             for each in (alice, bob):
                 await until(lambda each=each: len(each.news("#team")) == 120 and each.session.waiting == 0)
-            await until(lambda: alice.news("#team") == bob.news("#team"))  # places can arrive after the delivery states
+            await until(lambda: alice.news("#team") == bob.news("#team"))  # places can come from history
             assert [each for each in alice.news("#team") if each[0] == "a"] == [f"a{number}" for number in range(60)]
+
+
+@pytest.mark.parametrize(("name", "alices_name"), [("#team", "#team"), ("bob", "alice")])
+async def test_a_message_whose_acceptance_was_lost_gets_its_place(tmp_path: Path, name: str, alices_name: str) -> None:
+    async with (
+        chatting("alice", "bob", devices=DEVICES) as chat,
+        device(chat, tmp_path, "bob") as bob,
+        device(chat, tmp_path, "alice", "phone") as phone,
+    ):
+        await bob.session.create_room("#team", "public")
+        await phone.session.join("#team")
+        bob.session.send(bob.session.open(alices_name), "0")
+        await phone.has(name, "0")
+        proxy = Proxy(chat.port)
+        async with proxy.listening() as address, device(chat, tmp_path, "alice", at=address) as alice:
+            await alice.has(name, "0")  # from the history: there is no further request for it
+            proxy.mute = True
+            texts = ["0"]
+            for number in range(1, 7):
+                sender, to = (bob, alices_name) if number % 3 == 0 else (alice, name)
+                sender.session.send(sender.session.open(to), str(number))
+                texts.append(str(number))
+                await phone.has(name, *texts)
+            assert alice.session.waiting == 4
+            proxy.mute = False
+            proxy.cut()
+            await alice.has(name, *texts)
+            await until(lambda: alice.session.waiting == 0)
+
+            def places(each: Device) -> list[tuple[int, int]]:
+                return [message.place for message in each.session.open(name).messages]
+
+            await until(lambda: places(alice) == places(phone))
 
 
 async def test_a_message_whose_acceptance_was_not_stored_is_not_sent_twice(tmp_path: Path) -> None:

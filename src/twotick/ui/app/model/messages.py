@@ -145,6 +145,11 @@ class LocalMessage:
     path: Path | None = None
     change: MessageChange | None = None
 
+    @property
+    def has_place(self) -> bool:
+        """Whether the server has given the place of the message."""
+        return self.place[1] == 0
+
     def mark_deleted(self, when: datetime) -> None:
         """Mark the message as deleted and remove its content."""
         self.text, self.deleted = "", when

@@ -8,7 +8,8 @@ the number of unread messages, and the state of conversations and rooms, after e
 
 A message that the user sends goes, with its Id, into the local store and from there to the outbox. After a restart, the
 session queues all messages again that the server has not answered. Because of the Id, the server accepts each of them
-only once (rule 11.7).
+only once (rule 11.7). If it had accepted a message already, but its answer was lost with the connection, the second
+answer gives no place. The session then takes the place from history.
 """
 
 import asyncio
@@ -85,7 +86,9 @@ class MemberSession(MemberRequests):
         self._client: MemberClient | None = None
         self._ready = asyncio.Event()  # set when there is a client, and when the session has ended
         self._tasks: set[asyncio.Task[None]] = set()
-        self._refresh_needed = asyncio.Event()  # for conversations and rooms
+        self._refresh_needed = asyncio.Event()  # for conversations, rooms and places
+        self._resent: set[LocalMessage] = set()  # the server may have accepted them on an earlier connection
+        self._unplaced: set[LocalMessage] = set()  # the server accepted them, but did not give their places
         self._caught_up = False
         self._at_keyboard = True
         self._wanted_visible: bool | None = None
@@ -103,6 +106,7 @@ class MemberSession(MemberRequests):
         self._unsent, self._uploads = asyncio.Queue(), asyncio.Queue()
         for message in self._repository.waiting:
             self._unsent.put_nowait(message)
+        self._resent, self._unplaced = set(self._repository.waiting), set()
         try:
             async with (
                 join(
@@ -134,6 +138,8 @@ class MemberSession(MemberRequests):
     def _connection_changed(self, problem: TwotickError | None) -> None:
         if problem is None:
             self._refresh_needed.set()
+        else:
+            self._resent.update(self._repository.waiting)
         self._set_connection(problem)
 
     async def _server(self) -> "MemberClient":
@@ -264,6 +270,9 @@ class MemberSession(MemberRequests):
             self._settle(message, DeliveryUpdate(receipt.state, receipt.seq, receipt.place))
             if message.change is not None:
                 return
+            if message in self._resent and not message.has_place:
+                self._unplaced.add(message)
+                self._refresh_needed.set()
             async for have, of in receipt.progress():
                 self._repository.progress(message, have, of)
             await receipt.delivered()
@@ -273,19 +282,23 @@ class MemberSession(MemberRequests):
                 self._settle(message, DeliveryUpdate(receipt.state, receipt.seq))
         except NotDelivered as error:
             self._settle(message, DeliveryUpdate(State.FAILED, receipt.seq, receipt.place, str(error)))
+        finally:
+            self._resent.discard(message)
 
     # Synchronizing with the server
 
     async def _synchronize(self, client: "MemberClient") -> None:
-        """Fetch what is missing, and then refresh conversations and rooms whenever they may have changed."""
+        """Fetch what is missing, and then refresh conversations, rooms and places whenever this is needed."""
         await self._refresh(client)
         await self._catch_up(client)
         self._caught_up = True
         self._refresh_needed.clear()
+        await self._find_places(client)
         while True:
             await self._refresh_needed.wait()
             self._refresh_needed.clear()
             await self._refresh(client)
+            await self._find_places(client)
             await asyncio.sleep(_REFRESH_PAUSE)
 
     async def _refresh(self, client: "MemberClient") -> None:
@@ -321,6 +334,26 @@ class MemberSession(MemberRequests):
             self._repository.load(conversation)
         for name, seq in self.store.unreported_reads():
             self._report_read(name, seq)
+
+    async def _find_places(self, client: "MemberClient") -> None:
+        """Take the places of messages from history that the server accepted without giving their places."""
+        wanted = {each.id for each in self._unplaced if not each.has_place}
+        self._unplaced.clear()
+        before: int | None = None
+        for _ in range(_MAX_MISSING // _HISTORY_PAGE):
+            if not wanted:
+                return
+            try:
+                page = await client.history(before=before, limit=_HISTORY_PAGE)
+            except (RequestRefused, TooManyRequests):
+                return  # the messages stay where they are until the next start
+            # Received messages are left out: they come from the log, which also notifies the user of them.
+            found = [each for each in page if each.outgoing and each.id in wanted]
+            self._entries.handle_history(found)
+            wanted.difference_update(each.id for each in found)
+            if not page:
+                return
+            before = page[0].seq
 
     def _contradicts(self, page: Iterable[MemberMessage]) -> bool:
         """Return whether the server's log was replaced, so that a number means another message than in the store."""
