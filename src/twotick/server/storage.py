@@ -13,6 +13,12 @@ from twotick.store import Answer, Request, Store, StoreError
 _BATCH = 512
 """The most requests in one transaction, so that the first of them does not wait for very many others."""
 
+_GATHER = 0.0003
+"""Seconds to wait for more requests after a batch of a few. Each transaction costs as much CPU as several requests."""
+
+_FEW = range(2, 64)
+"""The sizes of batches after which this pays: one request alone has no company, and many form a batch by themselves."""
+
 _IDLE = 1.0
 """Seconds between steps of tidying while there is nothing to tidy."""
 
@@ -98,6 +104,8 @@ class Storage:
                 batch += asked or []
             if batch:
                 self._loop.call_soon_threadsafe(self._answer, batch, self._apply(batch))
+                if len(batch) in _FEW:
+                    time.sleep(_GATHER)
             if look:
                 self._look()
         self._store.close()

@@ -18,7 +18,7 @@ _LOCK: Final = "lock"
 _UNKNOWN: Final = -1
 """In place of the database's version: what is remembered must be read again."""
 
-_CHANGES: Final = 4096
+_CHANGES: Final = 32768
 """Changed rows after which the write-ahead log is copied into the file."""
 
 _T = TypeVar("_T")
@@ -125,6 +125,22 @@ class DatabaseFile:
         return connection, contents
 
     # Transactions
+
+    def within_unsynced(self, work: Callable[[], _T]) -> _T:
+        """Do something in one transaction that a power failure may undo, until the next one is on the disk.
+
+        Raises:
+            StoreError: the transaction failed, and nothing of it is kept.
+        """
+        connection = self.connection
+        try:
+            connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                return self.within(work)
+            finally:
+                connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error as error:
+            raise StoreError(reason(error)) from error
 
     def within(self, work: Callable[[], _T]) -> _T:
         """Do something in one transaction; on return it is on the disk.

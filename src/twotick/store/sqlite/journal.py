@@ -2,27 +2,35 @@
 
 Why. Writing one message into its tables touches some ten pages of the file, and SQLite writes each page that a
 transaction has touched as a whole. So a transaction writes its rows in one piece into the table `journal`, which makes
-them durable. They move to their tables later, together with the rows of many transactions after them.
+them durable. They move to their tables later, together with the rows of many transactions after them, sorted so that
+rows of one page follow each other.
+
+They move in steps, since all of them at once would take tens of milliseconds. The table `journal` is emptied with the
+last step. A process that finds rows in it writes all of them once more, over those that have moved already. Nothing
+else changes these rows meanwhile: a statement that reads or writes the tables first moves everything (`Tables.read`).
 
 Only the headers and bodies of messages go to their table at once: it grows at its end alone, and large bodies should
 not be written twice.
-
-`Tables` (tables.py) sees to it that no statement misses rows that wait here. A process that opens the database, or
-finds that another process has written to it, first moves everything that is in the table `journal`.
 """
 
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
 import sqlite3
-from collections import deque
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import msgspec
 
-MessageRow: TypeAlias = tuple[Any, ...]
-"""The columns of the table `message`, in order."""
+Row: TypeAlias = Sequence[Any]
+"""The columns of a row, in order; for a change those of the key at the end."""
 
 _MESSAGE_COLUMNS = 20
+_INSERT_MESSAGE = f"INSERT INTO message VALUES ({', '.join('?' * _MESSAGE_COLUMNS)})"
+_INSERT_ENTRY = (
+    "INSERT INTO log (member, seq, kind, message, peer, device, up_to, weight) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_KEEP_NUMBER = "UPDATE counter SET value = max(value, ?) WHERE name = 'message'"
+
 _WAITING = 10
 _ROOM = 14
 """Columns from the one to before the other are waiting, failed, state and reason."""
@@ -30,167 +38,193 @@ _ROOM = 14
 _TOGETHER = 16
 """Rows that are inserted with one statement."""
 
-_Settled: TypeAlias = tuple[int, int, int, str]
-_Rows: TypeAlias = tuple[list[Any], list[Any], list[Any], list[Any], list[Any], list[Any]]
-
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[list[Any]])
+_decoder = msgspec.msgpack.Decoder(list[list[list[Any]]])
 
 
 class PendingRows:
     """Rows to be written.
 
-    Blobs in them are bytearrays: for a bytes object, as for None, sqlite3 first looks for an adapter.
-
     Attributes:
         messages: new messages, by number.
         entries: new entries of logs.
-        settled: how messages stand now: waiting, failed, state and reason, by number.
-        cursors: where devices stand now, and when they were last connected, by member and name.
-        members: the counters of members, by number: last, delivered, entries and bytes.
-        rooms: the places of the newest messages in rooms, by the room's number.
+        settled: how messages stand now: waiting, failed, state, reason and number, by number.
+        cursors: where devices stand now: cursor, when last connected, member and name, by member and name.
+        members: the counters of members: last, delivered, entries, bytes and number, by number.
+        rooms: the places of the newest messages in rooms, with the room's number, by that number.
     """
 
     __slots__ = ("cursors", "entries", "members", "messages", "rooms", "settled")
 
     def __init__(self) -> None:
-        self.messages: dict[int, MessageRow] = {}
-        self.entries: list[tuple[Any, ...]] = []
-        self.settled: dict[int, _Settled] = {}
-        self.cursors: dict[tuple[int, str], tuple[int, float]] = {}
-        self.members: dict[int, tuple[int, int, int, int]] = {}
-        self.rooms: dict[int, int] = {}
+        self.messages: dict[int, Row] = {}
+        self.entries: list[Row] = []
+        self.settled: dict[int, Row] = {}
+        self.cursors: dict[tuple[int, str], Row] = {}
+        self.members: dict[int, Row] = {}
+        self.rooms: dict[int, Row] = {}
 
     def __len__(self) -> int:
         return len(self.messages) + len(self.entries) + len(self.settled) + len(self.cursors) + len(self.members)
 
-    def add(self, later: "PendingRows") -> None:
+    def add(self, other: "PendingRows") -> None:
         """Take over rows that were decided later."""
-        self.messages.update(later.messages)
-        self.entries += later.entries
-        self.settled.update(later.settled)
-        self.cursors.update(later.cursors)
-        self.members.update(later.members)
-        self.rooms.update(later.rooms)
+        self.messages.update(other.messages)
+        self.entries += other.entries
+        self.settled.update(other.settled)
+        self.cursors.update(other.cursors)
+        self.members.update(other.members)
+        self.rooms.update(other.rooms)
 
     def pack(self) -> bytes:
         """Return all rows in one piece."""
-        return _encoder.encode(self._rows(list(self.messages.values()), self.settled))
+        tables = (self.messages, self.settled, self.cursors, self.members, self.rooms)
+        messages, settled, cursors, members, rooms = (list(table.values()) for table in tables)
+        return _encoder.encode((messages, self.entries, settled, cursors, members, rooms))
 
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Write all rows into their tables."""
+    def unpack(self, packed: bytes) -> None:
+        """Take over rows in what `pack` returned, in this version of Twotick or an older one."""
+        parts: list[list[list[Any]]] = _decoder.decode(packed)
+        messages, entries, settled, cursors, members = parts[:5]
+        if len(parts) == 5:  # before there were rooms
+            messages = [[*row, None, 0, 0] for row in messages]
+            entries = [[*row, 1] for row in entries]
+        for row in messages:
+            number: int = row[0]
+            self.messages[number] = _complete(row)
+        self.entries += entries
+        self.settled.update((row[-1], row) for row in settled)
+        self.cursors.update(((row[-2], row[-1]), row) for row in cursors)
+        self.members.update((row[-1], row) for row in members)
+        if len(parts) > 5:
+            self.rooms.update((row[-1], row) for row in parts[5])
+
+    def statements(self) -> list[tuple[str, list[Row]]]:
+        """Return the statements that write all rows into their tables, each with its rows in the order of the table."""
         settled = self.settled.copy()
-        messages: list[MessageRow] = []
+        messages: list[Row] = []
         for number, row in self.messages.items():
             now = settled.pop(number, None)
-            messages.append(row if now is None else row[:_WAITING] + now + row[_ROOM:])
-        self.entries.sort()  # rows of one page after each other
-        _write(connection, self._rows(messages, settled))
+            messages.append(row if now is None else [*row[:_WAITING], *now[:-1], *row[_ROOM:]])
+        return [
+            (_INSERT_MESSAGE, messages),
+            (_INSERT_ENTRY, sorted(self.entries, key=_place_in_log)),
+            ("UPDATE message SET waiting = ?, failed = ?, state = ?, reason = ? WHERE number = ?", [*settled.values()]),
+            ("UPDATE device SET cursor = ?, seen = ? WHERE member = ? AND name = ?", [*self.cursors.values()]),
+            ("UPDATE member SET last = ?, mark = ?, entries = ?, bytes = ? WHERE number = ?", [*self.members.values()]),
+            ("UPDATE room SET last = ? WHERE number = ?", [*self.rooms.values()]),
+            (_KEEP_NUMBER, [(max(self.messages),)] if self.messages else []),
+        ]
 
-    def _rows(self, messages: list[MessageRow], settled: dict[int, _Settled]) -> _Rows:
-        return (
-            messages,
-            self.entries,
-            [(*now, number) for number, now in settled.items()],
-            [(*now, *device) for device, now in self.cursors.items()],
-            [(*counters, number) for number, counters in self.members.items()],
-            [(last, number) for number, last in self.rooms.items()],
-        )
+
+def _place_in_log(entry: Row) -> tuple[int, int]:
+    return entry[0], entry[1]
+
+
+def _complete(row: Row) -> Row:
+    """Return a message's row with the columns that it does not have in an older version."""
+    missing = _MESSAGE_COLUMNS - len(row)
+    return [*row, *[0] * missing] if missing else row
 
 
 class Journal:
-    """The rows that are in the table `journal`, oldest first.
+    """The table `journal`: rows of transactions, oldest first.
+
+    They are remembered as they are in the table, in one piece for each transaction. As objects they would keep Python's
+    garbage collector busy for tens of milliseconds at a time.
 
     Args:
         connection: the database.
+
+    Attributes:
+        waiting: how many rows have not begun to move.
+        moving: how many rows are moving.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._batches: deque[tuple[int, PendingRows]] = deque()
-        self.rows = 0
+        self._transactions: list[tuple[int, bytes]] = []
+        self._statements: list[tuple[str, list[Row]]] = []  # that move rows, the next one at the end
+        self._last = 0  # the last transaction whose rows are moving
+        self.waiting = 0
+        self.moving = 0
 
     def append(self, pending: PendingRows) -> None:
         """Write the rows of a transaction into the journal."""
-        number = self._connection.execute(
-            "INSERT INTO journal (rows) VALUES (?)", (bytearray(pending.pack()),)
-        ).lastrowid
+        packed = pending.pack()
+        number = self._connection.execute("INSERT INTO journal (rows) VALUES (?)", (bytearray(packed),)).lastrowid
         assert number is not None
-        self._batches.append((number, pending))
-        self.rows += len(pending)
+        self._transactions.append((number, packed))
+        self.waiting += len(pending)
 
-    def take(self, most: int) -> PendingRows:
-        """Take the oldest batches, with about `most` rows together, out of the journal."""
-        taken = PendingRows()
-        last = 0
-        while self._batches and len(taken) < most:
-            last, pending = self._batches.popleft()
-            self.rows -= len(pending)
-            taken.add(pending)
-        if last:
-            self._connection.execute("DELETE FROM journal WHERE number <= ?", (last,))
-        return taken
+    def begin_move(self) -> None:
+        """Let all rows that wait move; none must be moving."""
+        rows = PendingRows()
+        for _, packed in self._transactions:
+            rows.unpack(packed)
+        self._last = self._transactions[-1][0]
+        self._transactions.clear()
+        self._statements = rows.statements()[::-1]
+        self.waiting = 0
+        self.moving = sum(len(rows) for _, rows in self._statements)
+
+    def step(self, most: int) -> None:
+        """Move at most so many rows; with the last one, delete all that have moved from the journal."""
+        while most > 0 and self._statements:
+            statement, rows = self._statements[-1]
+            write_rows(self._connection, statement, rows[:most])
+            self.moving -= min(most, len(rows))
+            most -= len(rows)
+            if most < 0:
+                del rows[:most]
+            else:
+                self._statements.pop()
+        if not self._statements:
+            self._connection.execute("DELETE FROM journal WHERE number <= ?", (self._last,))
+
+    def move_all(self) -> None:
+        """Move all rows."""
+        if self.moving:
+            self.step(self.moving)
+        if self.waiting:
+            self.begin_move()
+            self.step(self.moving)
 
     def recover(self) -> None:
-        """Forget what is remembered, and move everything that is in the table to where it belongs."""
+        """Forget what is remembered, and move everything that is in the table, also what has moved before."""
         self.forget()
-        rows = self._connection.execute("SELECT rows FROM journal ORDER BY number").fetchall()
-        for (packed,) in rows:
-            _write(self._connection, _unpack(packed))
-        self._connection.execute("DELETE FROM journal")
+        rows = PendingRows()
+        for (packed,) in self._connection.execute("SELECT rows FROM journal ORDER BY number"):
+            rows.unpack(packed)
+        if len(rows):
+            for statement, changed in rows.statements():
+                write_rows(self._connection, statement.replace("INSERT", "INSERT OR REPLACE"), changed)
+            self._connection.execute("DELETE FROM journal")
 
     def forget(self) -> None:
         """Forget what is remembered; `recover` must come before anything else."""
-        self._batches.clear()
-        self.rows = 0
+        self._transactions.clear()
+        self._statements.clear()
+        self.waiting = self.moving = 0
 
 
-def _unpack(data: bytes) -> _Rows:
-    """Return the rows in what `pack` returned, in this version of Twotick or an older one."""
-    parts: list[list[Any]] = _decoder.decode(data)
-    messages, entries, settled, cursors, members = parts[:5]
-    rooms = parts[5] if len(parts) > 5 else []
-    if len(parts) == 5:  # before there were rooms
-        messages = [[*row, None, 0, 0] for row in messages]
-        entries = [[*row, 1] for row in entries]
-    return [_complete(row) for row in messages], entries, settled, cursors, members, rooms
+def write_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:
+    """Run a statement once for each row.
 
-
-def _complete(row: list[Any]) -> list[Any]:
-    """Add the columns that a message of an older version does not have."""
-    return row + [0] * (_MESSAGE_COLUMNS - len(row))
-
-
-def _write(connection: sqlite3.Connection, rows: _Rows) -> None:
-    messages, entries, settled, cursors, members, rooms = rows
-    insert(connection, "message", _MESSAGE_COLUMNS, messages)
-    insert(connection, "log (member, seq, kind, message, peer, device, up_to, weight)", 8, entries)
-    connection.executemany(
-        "UPDATE message SET waiting = ?, failed = ?, state = ?, reason = ? WHERE number = ?", settled
-    )
-    connection.executemany("UPDATE device SET cursor = ?, seen = ? WHERE member = ? AND name = ?", cursors)
-    connection.executemany("UPDATE member SET last = ?, mark = ?, entries = ?, bytes = ? WHERE number = ?", members)
-    connection.executemany("UPDATE room SET last = ? WHERE number = ?", rooms)
-    if messages:
-        newest = max(row[0] for row in messages)
-        connection.execute("UPDATE counter SET value = max(value, ?) WHERE name = 'message'", (newest,))
-
-
-def insert(connection: sqlite3.Connection, table: str, columns: int, rows: list[Any]) -> None:
-    """Insert rows, many with one statement: after each statement sqlite3 lets other threads run first.
+    Rows are inserted many with one statement: after each statement sqlite3 lets other threads run first.
 
     Args:
         connection: the database.
-        table: the table's name, and the columns if they are not all.
-        columns: how many columns these are.
-        rows: a tuple for each row.
+        statement: what to run; an INSERT ends with the parameters for one row, in brackets.
+        rows: the parameters.
     """
-    row = f"({', '.join('?' * columns)})"
-    whole = len(rows) - len(rows) % _TOGETHER
+    head, values, row = statement.rpartition("VALUES ")
+    whole = len(rows) - len(rows) % _TOGETHER if values else 0
     if whole:
         together = [
             [value for each in rows[start : start + _TOGETHER] for value in each]
             for start in range(0, whole, _TOGETHER)
         ]
-        connection.executemany(f"INSERT INTO {table} VALUES {', '.join([row] * _TOGETHER)}", together)
-    connection.executemany(f"INSERT INTO {table} VALUES {row}", rows[whole:])
+        connection.executemany(f"{head}VALUES {', '.join([row] * _TOGETHER)}", together)
+    if whole < len(rows):
+        connection.executemany(statement, rows[whole:])

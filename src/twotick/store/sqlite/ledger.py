@@ -187,8 +187,10 @@ class Ledger:
         )
         if new.sender is not None and new.id:
             tables.note_id(new.sender, new.id)
+        if new.expires is not None:
+            tables.note_expiry(new.expires)
         if new.room is not None:
-            tables.pending.rooms[new.room] = new.place
+            tables.pending.rooms[new.room] = (new.place, new.room)
         message = MessageRecord(
             number, new.sender, new.id, new.recipient, size, new.total, new.waiting, failed, new.reason, new.room
         )
@@ -232,7 +234,8 @@ class Ledger:
 
     def changed(self, box: Mailbox) -> None:
         """Write the counters of a member."""
-        self.tables.pending.members[box.number] = (box.last, box.delivered, box.entries, box.size)
+        number = box.number
+        self.tables.pending.members[number] = (box.last, box.delivered, box.entries, box.size, number)
 
     def send(self, box: Mailbox, message: MessageRecord, new: NewMessage, device: bytes) -> LogEntry:
         """Append the SENT entry of a message to its sender's log."""
@@ -294,7 +297,8 @@ class Ledger:
     def conclude(self, message: MessageRecord, effects: Effects) -> None:
         """Write how a message stands, and tell its sender if it waits for no recipient any more."""
         state = delivery.conclude(message)
-        self.tables.pending.settled[message.number] = (message.waiting, message.failed, int(state), message.reason)
+        number = message.number
+        self.tables.pending.settled[number] = (message.waiting, message.failed, int(state), message.reason, number)
         if message.waiting:
             return
         if message.total > 1:
@@ -364,7 +368,7 @@ class Ledger:
         if after > before:
             for message in self._undelivered(box, before, after):
                 self.settle(message, None, effects)
-        self.tables.pending.cursors[box.number, device] = (box.cursors[device], time)
+        self.tables.pending.cursors[box.number, device] = (box.cursors[device], time, box.number, device)
         held_after = delivery.held_after(box)
         if held_after > box.held_after:
             self._release(box, held_after)

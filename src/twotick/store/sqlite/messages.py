@@ -310,6 +310,9 @@ class MessageRepository:
 
     def _expire(self, request: Expire) -> Effects:
         effects = Effects()
+        self._files.expire(request.time)
+        if not self._tables.has_expired(request.time):  # which is asked every second, and mostly so
+            return effects
         entries = 0
         for columns in self._tables.read(
             f"SELECT {MESSAGE} FROM message m WHERE expires IS NOT NULL AND expires <= ? AND state = 1"
@@ -319,7 +322,6 @@ class MessageRepository:
             entries += self._expire_message(self._ledger.message(columns), effects)
             if entries >= _ENTRIES_AT_ONCE:
                 break
-        self._files.expire(request.time)
         return effects
 
     def _expire_message(self, message: MessageRecord, effects: Effects) -> int:

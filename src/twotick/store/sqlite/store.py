@@ -109,7 +109,7 @@ class SqliteStore:
         def step() -> bool:
             return self._tables.move_some() or self._search.tidy()
 
-        return self._database.within(step)
+        return self._database.within_unsynced(step)
 
     def changed(self) -> bool:
         """See Store."""

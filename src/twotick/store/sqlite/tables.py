@@ -6,22 +6,23 @@ device.seen, the counters in member, and room.last. The hot path appends rows to
 through the cache (ledger.py).
 """
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from twotick.store.port import StoreLimits
 from twotick.store.sqlite.cache import Cache
-from twotick.store.sqlite.journal import Journal, PendingRows, insert
+from twotick.store.sqlite.journal import Journal, PendingRows, write_rows
 
-_JOURNAL_ROWS: Final = 16384
-"""The most rows in the journal: those of some 4,000 messages."""
-
-_BACKLOG: Final = 2048
+_BACKLOG: Final = 8192
 """Rows in the journal that are worth moving as soon as no request waits."""
 
-_STEP_ROWS: Final = 1024
-"""Rows that one step moves, in some 3 ms: a request that arrives meanwhile waits for it."""
+_FULL: Final = 16384
+"""Rows in the journal from which on each transaction moves some. A read may have to wait until all are moved."""
+
+_STEP_ROWS: Final = 256
+"""Rows that one step moves, in about 1 ms: a request that arrives meanwhile waits for it."""
 
 
 class Tables:
@@ -51,7 +52,9 @@ class Tables:
         self._journal = Journal(connection)
         self._contents: list[tuple[int, bytearray, bytearray]] = []
         self._waiting_ids: set[tuple[int, bytes]] = set()
+        self._moving_ids: set[tuple[int, bytes]] = set()
         self._moved_ids: set[tuple[int, bytes]] = set()  # in this transaction
+        self._next_expiry = math.inf  # of messages that wait
 
     # Doors
 
@@ -81,7 +84,20 @@ class Tables:
     def has_new_id(self, sender: int, ident: bytes) -> bool:
         """Tell whether a message with this Id was not in its table when the transaction began."""
         key = sender, ident
-        return key in self._waiting_ids or key in self._moved_ids
+        return key in self._waiting_ids or key in self._moving_ids or key in self._moved_ids
+
+    def note_expiry(self, time: float) -> None:
+        """Note when a message in `pending` expires, in seconds since 1970."""
+        self._next_expiry = min(self._next_expiry, time)
+
+    def has_expired(self, time: float) -> bool:
+        """Tell whether a message may have expired by a time, in seconds since 1970."""
+        if self._next_expiry <= time:
+            return True
+        row = self.direct(
+            "SELECT 1 FROM message WHERE expires IS NOT NULL AND expires <= ? AND state = 1 LIMIT 1", (time,)
+        ).fetchone()
+        return row is not None
 
     # Transactions
 
@@ -92,23 +108,21 @@ class Tables:
     def flush(self) -> None:
         """Move everything that waits to its tables."""
         self.write_contents()
-        if self._journal.rows:
-            rows = self._journal.take(self._journal.rows)
-            rows.add(self.pending)
-            self._move(rows)
-        elif len(self.pending):
-            self._move(self.pending)
-
-    def _move(self, rows: PendingRows) -> None:
-        rows.write(self._connection)
+        if not (self._journal.waiting or self._journal.moving or len(self.pending)):
+            return
+        self._journal.move_all()
+        for statement, rows in self.pending.statements():
+            write_rows(self._connection, statement, rows)
         self.pending = PendingRows()
-        self._moved_ids |= self._waiting_ids
+        self._next_expiry = math.inf
+        self._moved_ids |= self._waiting_ids | self._moving_ids
         self._waiting_ids.clear()
+        self._moving_ids.clear()
 
     def write_contents(self) -> None:
         """Write headers and bodies of this transaction's messages into their table."""
         if self._contents:
-            insert(self._connection, "content", 3, self._contents)
+            write_rows(self._connection, "INSERT INTO content VALUES (?, ?, ?)", self._contents)
             self._contents.clear()
 
     def end(self) -> None:
@@ -118,25 +132,28 @@ class Tables:
             self.flush()
             self.cache.forget()
         elif len(self.pending):
-            if self._journal.rows > _JOURNAL_ROWS:
-                self.move_some(_JOURNAL_ROWS // 4)
+            rows = len(self.pending)
             self._journal.append(self.pending)
             self.pending = PendingRows()
+            if self._journal.moving or self._journal.waiting > _FULL:
+                self.move_some(max(_STEP_ROWS, 2 * rows))
 
     def move_some(self, most: int = _STEP_ROWS) -> bool:
-        """Move about `most` rows from the journal to their tables. Return whether there are more."""
-        rows = self._journal.take(most)
-        if len(rows):
-            rows.write(self._connection)
-            moved = {(message[1], bytes(message[3])) for message in rows.messages.values()}
-            self._moved_ids |= moved
-            self._waiting_ids -= moved
-        return self._journal.rows > 0
+        """Move at most so many rows from the journal to their tables. Return whether there are more."""
+        journal = self._journal
+        if not journal.moving and journal.waiting:
+            journal.begin_move()
+            self._moving_ids, self._waiting_ids = self._waiting_ids, set()
+        if journal.moving:
+            journal.step(most)
+            if not journal.moving:
+                self._moving_ids = set()
+        return bool(journal.moving or journal.waiting)
 
     @property
     def has_backlog(self) -> bool:
         """Whether enough rows wait to move some as soon as no request waits."""
-        return self._journal.rows > _BACKLOG
+        return self._journal.moving > 0 or self._journal.waiting > _BACKLOG
 
     def recover(self) -> None:
         """Forget everything, since the database may say otherwise, and empty the journal."""
@@ -149,5 +166,7 @@ class Tables:
         self.pending = PendingRows()
         self._contents.clear()
         self._waiting_ids.clear()
+        self._moving_ids.clear()
         self._moved_ids.clear()
+        self._next_expiry = math.inf
         self._journal.forget()
