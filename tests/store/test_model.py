@@ -128,6 +128,11 @@ class Machine(RuleBasedStateMachine):
         self._open()
         self.model.restart()
 
+    @rule()
+    def tidy(self) -> None:
+        """Some rows move from the journal to their tables, and others stay."""
+        self.store.tidy()
+
     @rule(look=st.booleans())
     def another_process_comes_by(self, look: bool) -> None:
         """It moves what is in the journal, which the store must notice."""
@@ -152,7 +157,10 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(300)
-def test_a_store_does_what_the_model_does():
+def test_a_store_does_what_the_model_does(monkeypatch: pytest.MonkeyPatch):
+    """Rows move from the journal in steps so small that every step is interrupted by something."""
+    monkeypatch.setattr("twotick.store.sqlite.tables._STEP_ROWS", 3)
+    monkeypatch.setattr("twotick.store.sqlite.tables._FULL", 12)
     run_state_machine_as_test(
         Machine,
         settings=examples(0.4),

@@ -68,6 +68,10 @@ class Machine(RuleBasedStateMachine):
             self.faults.left = None
 
     @rule()
+    def tidy(self) -> None:
+        self.pair.disk.tidy()
+
+    @rule()
     def restart(self) -> None:
         self._settle()
         self.pair.disk.close()
@@ -98,7 +102,9 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
-def test_rooms_survive():
+def test_rooms_survive(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("twotick.store.sqlite.tables._STEP_ROWS", 3)
+    monkeypatch.setattr("twotick.store.sqlite.tables._FULL", 12)
     run_state_machine_as_test(
         Machine,
         settings=examples(0.25),

@@ -39,7 +39,7 @@ _TOGETHER = 16
 """Rows that are inserted with one statement."""
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[list[list[Any]]])
+_decoder = msgspec.msgpack.Decoder(list[list[Row]])
 
 
 class PendingRows:
@@ -84,14 +84,15 @@ class PendingRows:
 
     def unpack(self, packed: bytes) -> None:
         """Take over rows in what `pack` returned, in this version of Twotick or an older one."""
-        parts: list[list[list[Any]]] = _decoder.decode(packed)
-        messages, entries, settled, cursors, members = parts[:5]
+        parts: list[list[Row]] = _decoder.decode(packed)
+        messages: list[Row] = parts[0]
+        entries: list[Row] = parts[1]
+        settled, cursors, members = parts[2:5]
         if len(parts) == 5:  # before there were rooms
             messages = [[*row, None, 0, 0] for row in messages]
             entries = [[*row, 1] for row in entries]
         for row in messages:
-            number: int = row[0]
-            self.messages[number] = _complete(row)
+            self.messages[row[0]] = _complete(row)
         self.entries += entries
         self.settled.update((row[-1], row) for row in settled)
         self.cursors.update(((row[-2], row[-1]), row) for row in cursors)
@@ -164,7 +165,7 @@ class Journal:
             rows.unpack(packed)
         self._last = self._transactions[-1][0]
         self._transactions.clear()
-        self._statements = rows.statements()[::-1]
+        self._statements = [(statement, changed) for statement, changed in rows.statements() if changed][::-1]
         self.waiting = 0
         self.moving = sum(len(rows) for _, rows in self._statements)
 

@@ -136,16 +136,16 @@ class Tables:
             self._journal.append(self.pending)
             self.pending = PendingRows()
             if self._journal.moving or self._journal.waiting > _FULL:
-                self.move_some(max(_STEP_ROWS, 2 * rows))
+                self.move_some(2 * rows)
 
-    def move_some(self, most: int = _STEP_ROWS) -> bool:
-        """Move at most so many rows from the journal to their tables. Return whether there are more."""
+    def move_some(self, rows: int = 0) -> bool:
+        """Move some rows from the journal to their tables: so many, or a step. Return whether there are more."""
         journal = self._journal
         if not journal.moving and journal.waiting:
             journal.begin_move()
             self._moving_ids, self._waiting_ids = self._waiting_ids, set()
         if journal.moving:
-            journal.step(most)
+            journal.step(max(rows, _STEP_ROWS))
             if not journal.moving:
                 self._moving_ids = set()
         return bool(journal.moving or journal.waiting)
