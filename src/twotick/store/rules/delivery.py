@@ -34,6 +34,7 @@ _NO_NAMES: Final = frozenset[bytes]()
 _NO_MEMBERS: Final = frozenset[int]()
 
 
+@dataclass(slots=True, eq=False)
 class MessageRecord:
     """A message, as far as the rules about its outcome need it.
 
@@ -50,31 +51,16 @@ class MessageRecord:
         room: the number of the room that it was sent to; None for none.
     """
 
-    __slots__ = ("failed", "id", "number", "reason", "recipient", "room", "sender", "size", "total", "waiting")
-
-    def __init__(
-        self,
-        number: int,
-        sender: int | None,
-        ident: bytes,
-        recipient: bytes,
-        size: int,
-        total: int,
-        waiting: int,
-        failed: int,
-        reason: str,
-        room: int | None,
-    ):
-        self.number = number
-        self.sender = sender
-        self.id = ident
-        self.recipient = recipient
-        self.size = size
-        self.total = total
-        self.waiting = waiting
-        self.failed = failed
-        self.reason = reason
-        self.room = room
+    number: int
+    sender: int | None
+    id: bytes
+    recipient: bytes
+    size: int
+    total: int
+    waiting: int
+    failed: int
+    reason: str
+    room: int | None
 
     @property
     def is_removable(self) -> bool:
