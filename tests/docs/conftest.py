@@ -59,10 +59,10 @@ def _command(example: str, arguments: tuple[str, ...]) -> list[str]:
     return [interpreter, str(EXAMPLES / example), *arguments]
 
 
-@pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
-    """A server with the members alice, bob and bot."""
-    operator = Operator(tmp_path_factory.mktemp("server"))
+@pytest.fixture
+def place(tmp_path: Path) -> Generator[Server]:
+    """A server with the members alice, bob and bot, who have no messages yet."""
+    operator = Operator(tmp_path / "server")
     for name in ("alice", "bob", "bot"):
         operator.add(name)
     with operator.serving() as (_, (host, port)):
