@@ -15,10 +15,10 @@ from twotick.store.port import StoreLimits
 from twotick.store.sqlite.cache import Cache
 from twotick.store.sqlite.journal import Journal, PendingRows, write_rows
 
-_BACKLOG: Final = 8192
+_BACKLOG: Final = 2048
 """Rows in the journal that are worth moving as soon as no request waits."""
 
-_FULL: Final = 16384
+_FULL: Final = 4096
 """Rows in the journal from which on each transaction moves some. A read may have to wait until all are moved."""
 
 _STEP_ROWS: Final = 256
