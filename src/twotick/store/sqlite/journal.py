@@ -67,15 +67,6 @@ class PendingRows:
     def __len__(self) -> int:
         return len(self.messages) + len(self.entries) + len(self.settled) + len(self.cursors) + len(self.members)
 
-    def add(self, other: "PendingRows") -> None:
-        """Take over rows that were decided later."""
-        self.messages.update(other.messages)
-        self.entries += other.entries
-        self.settled.update(other.settled)
-        self.cursors.update(other.cursors)
-        self.members.update(other.members)
-        self.rooms.update(other.rooms)
-
     def pack(self) -> bytes:
         """Return all rows in one piece."""
         tables = (self.messages, self.settled, self.cursors, self.members, self.rooms)
