@@ -125,7 +125,10 @@ class Storage:
             return 0.0 if self._store.tidy() else _IDLE
         except StoreError as error:
             self._loop.call_soon_threadsafe(self._cannot_tidy, error)
-            return _AFTER_FAILURE
+        except Exception as error:  # a defect must not end the thread, on which all requests wait
+            context = {"message": "the store cannot be tidied", "exception": error}
+            self._loop.call_soon_threadsafe(self._loop.call_exception_handler, context)
+        return _AFTER_FAILURE
 
     def _apply(self, batch: list[Asked]) -> list[Any]:
         try:
