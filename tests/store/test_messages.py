@@ -506,6 +506,18 @@ def test_old_messages_that_all_devices_have_are_removed(asker: Asker):
     assert brief(asker.log("bob")) == [(2, "RECEIVED", b"m2")]
 
 
+def test_the_id_of_a_message_is_free_in_the_batch_that_removes_it(asker: Asker):
+    first = asker.send("alice", "bob", id=b"m1")
+    asker.ack("bob", 1)
+    asker.read("bob", "alice", 1)
+    asker.ack("alice", 9)
+    asker.ack("bob", 9)
+    removed, sent = asker.store.apply([Prune(NOW + 101, 100.0), asker.append("alice", "bob", id=b"m1")])
+    assert removed is False, "one call removed everything"
+    assert isinstance(sent, Appended)
+    assert sent.message > first.message
+
+
 def test_what_a_device_needs_is_not_removed(asker: Asker):
     asker.open("bob", "phone")
     asker.send("alice", "bob", id=b"m1")

@@ -147,10 +147,13 @@ class Ledger:
         """Return what became of the message that a member has sent with the same Id (rule 11.7); None for none."""
         if (sender, request.id) not in self._stored_ids and not self.tables.has_new_id(sender, request.id):
             return None
-        number, recipient, state, reason = self.tables.read(
+        row = self.tables.read(
             "SELECT number, recipient, state, reason FROM message WHERE sender = ? AND id = ? AND id <> x''",
             (sender, request.id),
         ).fetchone()
+        if row is None:  # another request of this batch has removed the message
+            return None
+        number, recipient, state, reason = row
         same = recipient.lower() == request.recipient.lower()
         return Duplicate(number, same, MessageState(state), reason if state == _FAILED else "")
 
