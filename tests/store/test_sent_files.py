@@ -466,7 +466,7 @@ def test_a_removed_file_is_not_left_on_the_disk(asker: Asker):
         ("DELETE FROM piece", "file 1 has 0 bytes, but 7 were counted"),
         ("UPDATE file SET size = 1", "file 1 is larger than was announced"),
         ("UPDATE file SET member = 9", "file 1 belongs to a member who does not exist"),
-        ("UPDATE file SET member = NULL, message = NULL", "file 1 was not sent, and belongs to nobody"),
+        ("UPDATE file SET member = NULL, message = NULL", "file 1 was not sent, and has no owner"),
         ("UPDATE file SET message = 9", "file 1 was sent with message 9, which does not exist"),
         ("UPDATE file SET size = 9", "file 1 was sent with message 1, which does not exist, or before it was complete"),
     ],

@@ -267,6 +267,6 @@ class Connection:
 def answers_others(connection: Connection) -> bool:
     """Return whether other users wait for answers from this connection, so that it must always be read (rule 5.8).
 
-    Nobody waits for a member's device: the store keeps what it has not acknowledged.
+    No user waits for a member's device: the store keeps what it has not acknowledged.
     """
     return connection.device is None and connection.side is not Side.SENDING

@@ -17,7 +17,7 @@ _Answer_co = TypeVar("_Answer_co", covariant=True)
 class Request(Generic[_Answer_co]):
     """What a store can be asked. A subclass names its answer: `class FindMember(Request[Member | None])`.
 
-    Nobody changes a request after it is made.
+    A request is immutable by convention: it is not changed after it is made.
     """
 
     __slots__ = ()
@@ -100,7 +100,7 @@ class Store(Protocol):
         ...
 
     def tidy(self) -> bool:
-        """Do a small step of the work that nobody waits for, such as moving rows to where reads look for them.
+        """Do a small step of work in the background, such as moving rows to where reads look for them.
 
         Returns:
             Whether there is more to do.

@@ -28,7 +28,7 @@ class OfferFile(Request[FileOffer | Refusal]):
     An announcement with an Id that the member has used before resumes that file, if size and hash are the same.
 
     Attributes:
-        key: a key that nobody can guess, for a new file.
+        key: an unguessable key, for a new file.
         name: its name.
         size: in bytes.
         digest: its SHA-256.

@@ -125,7 +125,7 @@ class Appended:
     Attributes:
         message: the store's number for it.
         effects: its entries: first SENT if the sender is a member, then RECEIVED for each recipient; and what became of
-            it, if there was nobody to send it to.
+            it, if it had no recipient.
         place: its number in the room (rule 12.5); 0 outside rooms.
         members: how many other members the room has, those with a full mailbox included.
         is_first: whether it is the sender's first message to this recipient, who may see the sender's presence from now

@@ -149,7 +149,7 @@ class AccountRepository:
         return effects
 
     def _disown(self, box: Mailbox) -> None:
-        """Make a member's messages nobody's: from now on nobody is told what becomes of them."""
+        """Remove the sender from a member's messages, so that their states are no longer reported."""
         self._tables.write(
             "UPDATE message SET sender = NULL WHERE number IN"
             f" (SELECT message FROM log WHERE member = ? AND kind = {SENT})",

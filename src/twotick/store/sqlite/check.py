@@ -119,7 +119,7 @@ _RULES = (
         "SELECT number FROM file WHERE member IS NOT NULL AND member NOT IN (SELECT number FROM member)",
     ),
     (
-        "file {} was not sent, and belongs to nobody",
+        "file {} was not sent, and has no owner",
         "SELECT number FROM file WHERE key IS NOT NULL AND message IS NULL AND member IS NULL",
     ),
     (

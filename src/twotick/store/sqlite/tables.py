@@ -26,7 +26,7 @@ _STEP_ROWS: Final = 256
 
 
 class Tables:
-    """The database within a transaction that somebody else begins and commits.
+    """The database within a transaction, which the caller begins and commits.
 
     Args:
         connection: the database.
