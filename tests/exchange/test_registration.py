@@ -10,6 +10,7 @@ from twotick.wire import (
     MALFORMED_USERNAME,
     NO_USER_REGISTERED,
     UNABLE_TO_SEND,
+    Parser,
     Side,
     register,
     registered,
@@ -289,6 +290,18 @@ def test_a_server_that_stops_waits_for_receivers_and_reads_no_more_sends() -> No
     assert network.exchange.idle
     newcomer, _ = network.user(b"carol")
     assert newcomer.paused
+
+
+def test_a_server_that_stops_leaves_sends_that_were_read_already() -> None:
+    """Rule 4.10: the driver may have read them before it could stop reading."""
+    network = Network()
+    alice, _ = network.user(b"alice")
+    _, bob = network.user(b"bob")
+    frames = network.parse(Parser(network.heads), send(b"bob", b"too late"))
+    network.exchange.drain()
+    assert network.exchange.take(alice.connection, frames) == frames
+    network.flush()
+    assert (alice.read(), bob.read()) == (b"", b"")
 
 
 def test_a_server_that_stops_answers_what_is_unanswered_and_closes_all() -> None:

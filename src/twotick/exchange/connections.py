@@ -211,6 +211,8 @@ class Connections:
         """
         if connection.closing or not frames:
             return []
+        if connection.paused:
+            return frames  # they were read before the driver could stop reading
         try:
             taken = connection.handlers[frames[0][0].verb](connection, frames, 0)
             if taken < len(frames):
