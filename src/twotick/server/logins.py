@@ -44,7 +44,12 @@ class Logins:
             who = Refused(104, "this server has no members")
         else:
             encrypted = connection.port.get_extra_info("ssl_object") is not None
-            who = await self._authenticator.authenticate(head, connection.address, encrypted, time.time())
+            try:
+                who = await self._authenticator.authenticate(head, connection.address, encrypted, time.time())
+            except Exception as error:  # a defect, or damaged data, must not leave the connection without an answer
+                context = {"message": "a login cannot be checked", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+                who = Refused(107, "the server made a mistake, which is in its log")
         if isinstance(who, Refused):
             self._exchange.not_authenticated(connection, who.code, who.reason, who.retry_after)
         else:
