@@ -13,7 +13,7 @@ import resource
 import ssl
 from collections.abc import Callable
 
-from twotick.exchange import Exchange
+from twotick.exchange import Connection, Exchange
 from twotick.server.connection import SocketConnection
 from twotick.server.deadlines import Deadlines
 from twotick.server.jobs import PeriodicJobs
@@ -187,14 +187,7 @@ class Server:
         # Connections are removed one by one, so that one that fails is not met again and the others are.
         written = self.exchange.written
         while written:
-            connection = written.popleft()
-            out = connection.out
-            if out:
-                if len(out[-1]) < _LARGE:
-                    connection.port.write(b"".join(out))
-                else:
-                    connection.port.writelines(out)
-                out.clear()
+            _write(written.popleft())
         changed = self.exchange.changed
         while changed:
             connection = changed.popleft()
@@ -202,6 +195,7 @@ class Server:
             if socket is None:
                 continue  # the connection was lost in the meantime
             if connection.closing:
+                _write(connection)  # frames that had waited may have been taken, and answered, since the loop above
                 self._close(socket)
             elif connection.paused is socket.reading:
                 socket.read(not connection.paused)
@@ -253,6 +247,17 @@ class Server:
         for connection in self._lingering.take_expired(now):
             connection.transport.abort()
         self._flush()
+
+
+def _write(connection: Connection) -> None:
+    """Hand what the exchange has written to a connection to the network, in one piece if it is small."""
+    out = connection.out
+    if out:
+        if len(out[-1]) < _LARGE:
+            connection.port.write(b"".join(out))
+        else:
+            connection.port.writelines(out)
+        out.clear()
 
 
 def _new_token() -> tuple[bytes, bytes]:
