@@ -35,7 +35,10 @@ GONE = -2
 
 
 class NotUnderstood(Exception):
-    """A frame breaks the grammar of its stage; the connection is closed after ERROR 103 (rules 7.4 and 9.9)."""
+    """A frame breaks the grammar of its stage; the connection is closed after ERROR 103 (rules 7.4 and 9.9).
+
+    The text says why, for a user to read; it may be empty.
+    """
 
 
 class Broadcast:

@@ -20,7 +20,6 @@ A handler takes one frame or a run of frames of its verb (see `Handler`). `take`
 read are taken or the connection is paused. A handler that cannot understand its frame raises NotUnderstood.
 """
 
-import re
 from collections.abc import Callable
 from functools import partial
 
@@ -39,6 +38,7 @@ from twotick.exchange.guest_messages import GuestMessages
 from twotick.exchange.guests import Guests
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import ConnectedMembers
+from twotick.exchange.numbers import malformed_number
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.questions import QUESTIONS, QUESTIONS_OF_SENDERS, Questions
@@ -50,6 +50,7 @@ from twotick.wire import (
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
     NO_USER_REGISTERED,
+    SHORT_DIGITS,
     Frame,
     Head,
     Side,
@@ -57,10 +58,9 @@ from twotick.wire import (
     error,
     forward_start,
     is_name,
+    read_number,
     registered,
 )
-
-_NUMBER = re.compile(rb"[0-9]{1,10}")
 
 _UNAVAILABLE = 107
 """The number of the error after which a client may connect again and then be let in (rule 9.9)."""
@@ -217,8 +217,8 @@ class Connections:
             taken = connection.handlers[frames[0][0].verb](connection, frames, 0)
             if taken < len(frames):
                 taken = self._take_others(connection, frames, taken)
-        except NotUnderstood:
-            self._break_off(connection, _MALFORMED)
+        except NotUnderstood as error:
+            self._break_off(connection, _MALFORMED, str(error) or None)
             return []
         if connection.device is not None:
             self._feeds.acknowledge(connection.device)
@@ -310,9 +310,18 @@ class Connections:
         """Take a frame that the stage does not allow, or that the parser could not read."""
         self._break_off(connection, head.code if head.verb is Verb.MALFORMED else _MALFORMED)
 
-    def _break_off(self, connection: Connection, code: int) -> None:
-        """Close a user's connections because a frame cannot be understood or is too large (rules 2.8, 7.4 and 9.9)."""
-        answer = error(code, reason=_REASONS[code]) if connection.extended else HEADER_INCOMPLETE
+    def _break_off(self, connection: Connection, code: int, reason: str | None = None) -> None:
+        """Close a user's connections because a frame cannot be understood or is too large (rules 2.8, 7.4 and 9.9).
+
+        Args:
+            connection: the connection that the frame came on.
+            code: the number of the error.
+            reason: why, for a user to read; None for the usual words. A classic connection is not told.
+        """
+        if connection.extended or reason is not None:
+            answer = error(code, reason=_REASONS[code] if reason is None else reason.encode())
+        else:
+            answer = HEADER_INCOMPLETE
         self._output.write(connection, answer)
         others = [] if connection.guest is None else self._guests.connections(connection.guest.key)
         for each in dict.fromkeys([connection, *others]):
@@ -348,8 +357,8 @@ class Connections:
             self._refuse(connection, NO_USER_REGISTERED)
         elif connection.guest is not None or not is_name(head.name):
             self._refuse(connection, MALFORMED_USERNAME)
-        elif self._window(head) == 0:
-            self._break_off(connection, _MALFORMED)
+        elif malformed := _malformed_number(head):
+            self._break_off(connection, _MALFORMED, None if _is_classic(head) else malformed)
         elif b"authorization" in head.headers:
             self._log_in(connection, head, head.side)
         elif head.key in self._members.by_name or not self._limits.guests:
@@ -375,11 +384,11 @@ class Connections:
             self._refuse(connection, MALFORMED_USERNAME)
 
     def _window(self, head: Head) -> int | None:
-        """Return the window that a REGISTER is granted (section 6): None if it asks for none, 0 if it is malformed."""
+        """Return the window that a REGISTER is granted (section 6); None if it asks for none."""
         window = head.headers.get(b"window")
         if window is None or head.side is Side.SENDING:
             return None
-        return min(int(window), self._limits.window) if _NUMBER.fullmatch(window) else 0
+        return min(int(window), self._limits.window)
 
     def _register_guest(self, connection: Connection, head: Head, side: Side) -> None:
         guest = self._guests.claim(head.key, connection, side)
@@ -432,7 +441,7 @@ class Connections:
             return
         self._turn_out(member.name.lower().encode())
         device = MemberDevice(member.number, name.encode())
-        resume = int(seq) if _NUMBER.fullmatch(seq := head.headers.get(b"seq", b"")) else 0
+        resume = int(head.seq or b"0")
         if head.side is Side.DUPLEX:
             request = OpenDevice(member.number, name, resume, self._clock())
             self._output.ask(request, partial(self._opened, connection, head, member, device))
@@ -502,6 +511,21 @@ def _name(connection: Connection, name: bytes, side: Side, window: int | None) -
     connection.key = name if key == name else key  # one object for both takes less memory
     connection.start = forward_start(name)
     connection.window = connection.granted = window or 1
+
+
+def _is_classic(head: Head) -> bool:
+    """Return whether a REGISTER asks for a classic connection (rule 9.1)."""
+    return head.side is not Side.DUPLEX and b"authorization" not in head.headers
+
+
+def _malformed_number(head: Head) -> str | None:
+    """Return which number of a REGISTER is malformed and why (rule 2.9); None if none is."""
+    headers = head.headers
+    if head.side is not Side.SENDING and not read_number(headers.get(b"window", b"1"), SHORT_DIGITS):
+        return malformed_number(b"window", SHORT_DIGITS, least=1)
+    if not _is_classic(head) and read_number(headers.get(b"seq", b"0")) is None:
+        return malformed_number(b"seq")
+    return None
 
 
 def _each(take: Callable[[Connection, Head, bytes], None]) -> Handler:

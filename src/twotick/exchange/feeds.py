@@ -23,10 +23,11 @@ from twotick.exchange.connection import (
 from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.entries import entry_frame
 from twotick.exchange.members import ConnectedMembers
+from twotick.exchange.numbers import malformed_number
 from twotick.exchange.output import Output
 from twotick.exchange.sent_messages import RESULTS, SentMessages
 from twotick.store import Effects, EntryKind, Fetch, Fetched, LogEntry, MarkRead, Refuse, StoreError
-from twotick.wire import Frame, Head, Verb
+from twotick.wire import Frame, Head, Verb, read_number
 
 # These are looked at for every entry.
 _RECEIVED: Final = EntryKind.RECEIVED
@@ -182,7 +183,7 @@ class Feeds:
         if not head.name:
             raise NotUnderstood
         device = connection.device
-        if device is not None and (seq := _number(head.seq)):
+        if device is not None and (seq := _seq(head)):
             self._effects.ask(MarkRead(device.member, device.name, head.key, seq, self._clock()))
 
 
@@ -195,7 +196,7 @@ def _feed(connection: Connection) -> DeviceFeed:
 
 def _answered(feed: DeviceFeed, head: Head) -> int:
     """Return the number that a device answers, and count the entries up to it as answered; 0 if it was not asked."""
-    seq = _number(head.seq)
+    seq = _seq(head)
     if not feed.unanswered or (seq != feed.unanswered[0] and seq not in feed.unanswered):
         return 0
     _drop(feed.unanswered, seq)
@@ -213,6 +214,13 @@ def _drop(numbers: list[int], up_to: int) -> bool:
     return True
 
 
-def _number(digits: bytes) -> int:
-    """Return the value of a header that is a positive number; 0 if it is missing or anything else."""
-    return int(digits) if digits.isdigit() and len(digits) <= 18 else 0
+def _seq(head: Head) -> int:
+    """Return the Seq of a frame; 0 if it has none.
+
+    Raises:
+        NotUnderstood: it is malformed (rule 2.9).
+    """
+    seq = read_number(head.seq)
+    if seq is None and b"seq" in head.headers:
+        raise NotUnderstood(malformed_number(b"seq"))
+    return seq or 0

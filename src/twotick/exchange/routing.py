@@ -12,10 +12,11 @@ from twotick.exchange.changes import MEMBERS_ONLY, changes
 from twotick.exchange.connection import SETTLED, Broadcast, Connection, NotUnderstood
 from twotick.exchange.guests import Guests
 from twotick.exchange.members import ConnectedMembers
+from twotick.exchange.numbers import malformed_number
 from twotick.exchange.output import Output
 from twotick.exchange.relay import FULL, STOPPING, Relay
 from twotick.exchange.stored import StoredMessages
-from twotick.wire import Frame, Head, Verb, is_name, is_room
+from twotick.wire import SHORT_DIGITS, Frame, Head, Verb, is_name, is_room, read_number
 
 _SEND: Final = Verb.SEND
 
@@ -128,6 +129,8 @@ class Router:
             return "the headers are too long"
         if is_guest and not head.is_plain and changes(head):
             return MEMBERS_ONLY
+        if not head.is_plain and read_number(head.headers.get(b"expires", b"0"), SHORT_DIGITS) is None:
+            return malformed_number(b"expires", SHORT_DIGITS)
         return None
 
     def _send_identified(self, sender: Connection, number: int, head: Head, body: bytes) -> None:

@@ -6,7 +6,6 @@ get it from the relay. What becomes of it later is an entry in the sender's log,
 by guest_messages.py.
 """
 
-import re
 from functools import partial
 
 from twotick.exchange.arrival import ArrivalClock
@@ -21,8 +20,6 @@ from twotick.exchange.relay import LEFT, Relay
 from twotick.exchange.sent_messages import SentMessages
 from twotick.store import Append, Appended, Duplicate, MessageState, Refusal, Settle, StoreError
 from twotick.wire import Head, Verb, accepted, frame
-
-_SECONDS = re.compile(rb"[0-9]{1,10}")
 
 
 class _PendingAppend:
@@ -145,8 +142,8 @@ class StoredMessages:
         """Return when the store drops a message that no recipient has; None for never (rules 5.7, 11.10 and 11.12)."""
         if not sender.extended or head.key == b"all":
             return now + self._limits.answer_timeout
-        if not head.is_plain and (seconds := head.headers.get(b"expires")) is not None and _SECONDS.fullmatch(seconds):
-            return now + int(seconds)
+        if not head.is_plain and (seconds := head.headers.get(b"expires")) is not None:
+            return now + int(seconds)  # the router has refused any that is malformed
         return None
 
     def is_stored(self, asked: _PendingAppend, result: Appended | Duplicate | Refusal | StoreError) -> None:

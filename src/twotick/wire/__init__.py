@@ -28,7 +28,18 @@ from twotick.wire.frames import (
 )
 from twotick.wire.heads import Head, HeadCache, StartLine
 from twotick.wire.parser import MAX_HEAD, Frame, Parser
-from twotick.wire.words import CLASSIC_SIDES, DEVICE, Side, Verb, is_identifier, is_name, is_room
+from twotick.wire.words import (
+    CLASSIC_SIDES,
+    DEVICE,
+    MOST_DIGITS,
+    SHORT_DIGITS,
+    Side,
+    Verb,
+    is_identifier,
+    is_name,
+    is_room,
+    read_number,
+)
 
 __all__ = [
     "CLASSIC_SIDES",
@@ -37,7 +48,9 @@ __all__ = [
     "HEADER_INCOMPLETE",
     "MALFORMED_USERNAME",
     "MAX_HEAD",
+    "MOST_DIGITS",
     "NO_USER_REGISTERED",
+    "SHORT_DIGITS",
     "UNABLE_TO_SEND",
     "Frame",
     "Head",
@@ -55,6 +68,7 @@ __all__ = [
     "is_identifier",
     "is_name",
     "is_room",
+    "read_number",
     "received",
     "register",
     "registered",

@@ -6,10 +6,9 @@ the same heads, and remembers those that come again.
 
 import re
 
-from twotick.wire.words import SIDES, VERBS, Side, Verb, is_identifier
+from twotick.wire.words import SHORT_DIGITS, SIDES, VERBS, Side, Verb, is_identifier, read_number
 
 _BLANKS = b" \t\r"
-_MOST_DIGITS = 10
 _WORD = re.compile(rb"[^ \t\r]+")
 _CODE = re.compile(rb"[0-9]{3}")
 _TRAVELLING = frozenset([b"content-type", b"time", b"reply-to", b"expires", b"edits", b"deletes", b"reacts-to"])
@@ -175,9 +174,9 @@ def read_head(start: StartLine | None, lines: list[bytes], max_body: int) -> Hea
     digits = headers.get(b"content-length")
     if digits is None:
         return Head(start, headers, None, travels)
-    if not digits.isdigit() or len(digits) > _MOST_DIGITS:
+    size = read_number(digits, SHORT_DIGITS)
+    if size is None:
         return _UNCLEAR
-    size = int(digits)
     return Head(start, headers, size, travels) if size <= max_body else _TOO_LARGE
 
 

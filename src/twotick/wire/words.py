@@ -65,6 +65,12 @@ VERBS: dict[bytes, Verb] = {verb.value: verb for verb in Verb if verb.value.isal
 SIDES: dict[bytes, Side] = {side.value: side for side in Side}
 """The sides by the word that is on the wire."""
 
+MOST_DIGITS = 18
+"""The most digits of a number in a header, unless a rule says otherwise (rule 2.9). It fits into 64 bits."""
+
+SHORT_DIGITS = 10
+"""The most digits of Content-length, Window and Expires (rules 2.6, 6.1 and 11.10)."""
+
 DEVICE = re.compile(rb"[A-Za-z0-9._/-]{1,64}")
 """The pattern of a device's name (rule 10.6)."""
 
@@ -88,6 +94,16 @@ def is_name(word: bytes) -> bool:
 def is_room(word: bytes) -> bool:
     """Return whether `word` may be the name of a room (rule 12.1)."""
     return _ROOM.fullmatch(word) is not None
+
+
+def read_number(value: bytes, digits: int = MOST_DIGITS) -> int | None:
+    """Return the value of a header that is a number; None if it is malformed (rule 2.9).
+
+    Args:
+        value: the header's value.
+        digits: the most digits that it may have.
+    """
+    return int(value) if value.isdigit() and len(value) <= digits else None
 
 
 def is_identifier(value: bytes) -> bool:

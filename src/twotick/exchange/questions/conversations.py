@@ -3,7 +3,7 @@
 See docs/protocol.md, rule 11.9 and sections 14 and 17.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from twotick.exchange.entries import entry_frame
@@ -36,15 +36,18 @@ _SEARCH_DEFAULT = 20
 def ask_history(question: Question) -> None:
     """Answer HISTORY: earlier messages (rules 11.9 and 12.10)."""
     most = question.limit(_HISTORY_DEFAULT, _HISTORY_MOST)
-    before = question.number(b"before") or 0
+    before = question.number(b"before", least=1) or 0
     request = History(question.member, question.head.key, before, _since(question), most, _ANSWER_BYTES)
     question.ask(request, partial(_history, question))
 
 
 def _since(question: Question) -> float:
     text = question.head.headers.get(b"since")
+    if text is None:
+        return 0.0
     try:
-        return datetime.fromisoformat(text.decode("ascii")).timestamp() if text else 0.0
+        time = datetime.fromisoformat(text.decode("ascii"))
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as error:
         raise InvalidQuestion("Since is a time such as 2026-11-22T09:30:00Z") from error
 
@@ -102,7 +105,7 @@ def ask_search(question: Question) -> None:
         raise InvalidQuestion("what is searched for is not UTF-8") from error
     peer = question.head.headers.get(b"in", b"").lower()
     most = question.limit(_SEARCH_DEFAULT, _SEARCH_MOST)
-    before = question.number(b"before") or 0
+    before = question.number(b"before", least=1) or 0
     question.ask(SearchMessages(question.member, query, peer, before, most, _ANSWER_BYTES), partial(_found, question))
 
 

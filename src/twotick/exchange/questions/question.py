@@ -7,10 +7,11 @@ from typing import TypeVar
 
 from twotick.exchange.connection import Connection, MemberDevice
 from twotick.exchange.effects import EffectsPublisher
+from twotick.exchange.numbers import malformed_number
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.store import ConversationSet, Refusal, Request, RoomChanged, StoreError
-from twotick.wire import Head, error, frame
+from twotick.wire import Head, error, frame, read_number
 
 _Answer = TypeVar("_Answer")
 
@@ -98,26 +99,31 @@ class Question:
             raise InvalidQuestion(f"{_title(header)} is missing")
         return value
 
-    def number(self, header: bytes) -> int | None:
+    def number(self, header: bytes, least: int = 0) -> int | None:
         """Return the value of a header that is a number; None if it is missing.
 
+        Args:
+            header: the name of the header.
+            least: the smallest number that is allowed.
+
         Raises:
-            InvalidQuestion: it is not a number.
+            InvalidQuestion: it is malformed (rule 2.9), or too small.
         """
         digits = self.head.headers.get(header)
         if digits is None:
             return None
-        if not digits.isdigit() or len(digits) > 18:
-            raise InvalidQuestion(f"{_title(header)} is a number of at most 18 digits")
-        return int(digits)
+        number = read_number(digits)
+        if number is None or number < least:
+            raise InvalidQuestion(malformed_number(header, least=least))
+        return number
 
     def limit(self, default: int, most: int) -> int:
         """Return how many results are asked for, at most the given number.
 
         Raises:
-            InvalidQuestion: Limit is not a number.
+            InvalidQuestion: Limit is malformed, or 0.
         """
-        return min(self.number(b"limit") or default, most)
+        return min(self.number(b"limit", least=1) or default, most)
 
     def text(self, header: bytes) -> str | None:
         """Return the value of a header that is text; None if it is missing.
