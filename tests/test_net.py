@@ -2,7 +2,7 @@
 
 import pytest
 
-from twotick.net import fingerprint, is_loopback, server_name
+from twotick.net import fingerprint, is_loopback, network_of, server_name
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1", "0:0::0:1"])
@@ -17,6 +17,22 @@ def test_this_machine(address: str) -> None:
 )  # fmt: skip
 def test_other_machines(address: str) -> None:
     assert not is_loopback(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1", "20010db800000000"),
+        ("2001:db8::ffff:1", "20010db800000000"),
+        ("2001:db8:0:1::1", "20010db800000001"),
+        ("somewhere", "somewhere"),
+        ("some:where", "some:where"),
+    ],
+)
+def test_what_is_one_address(address: str, network: str) -> None:
+    assert network_of(address) == network
 
 
 @pytest.mark.parametrize(

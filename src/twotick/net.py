@@ -4,6 +4,9 @@ import base64
 import hashlib
 import ipaddress
 
+_HOST_BITS = 64
+"""The low bits of an IPv6 address, which its owner chooses freely."""
+
 
 def is_loopback(address: str) -> bool:
     """Return whether an address is this machine's own, so that no one can read what is sent to it (rule 10.5).
@@ -22,6 +25,30 @@ def is_loopback(address: str) -> bool:
         return False
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
     return (mapped or parsed).is_loopback
+
+
+def network_of(address: str) -> str:
+    """Return what counts as one address where addresses share something or are made to wait.
+
+    One machine can have a whole /64 of IPv6 addresses, because their low 64 bits are its own to choose (RFC 4291,
+    section 2.5.1).
+
+    Args:
+        address: the address of the other end of a connection, as the socket reports it.
+
+    Returns:
+        An IPv4 address itself, also if it is written as IPv6; the /64 of any other IPv6 address; any other text as it
+        is.
+    """
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return f"{int(parsed) >> _HOST_BITS:x}"
 
 
 def server_name(host: str, port: int) -> str:

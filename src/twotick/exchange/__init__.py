@@ -6,5 +6,6 @@ Sans-I/O: the exchange takes frames and the time, and leaves bytes to write and 
 from twotick.exchange.connection import Connection
 from twotick.exchange.exchange import Exchange
 from twotick.exchange.limits import Limits
+from twotick.exchange.shares import Shares
 
-__all__ = ["Connection", "Exchange", "Limits"]
+__all__ = ["Connection", "Exchange", "Limits", "Shares"]

@@ -4,17 +4,26 @@ import asyncio
 import base64
 import binascii
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from twotick.net import is_loopback
+from twotick.exchange import Shares
+from twotick.net import is_loopback, network_of
 from twotick.server import secrets
 from twotick.server.storage import Storage
 from twotick.server.throttle import Throttle
+from twotick.server.turns import Turns
 from twotick.store import AddMember, FindMember, FindToken, Member, Refusal, SetPassword, StoreError
 from twotick.wire import DEVICE, Head
 
 _DEFAULT_DEVICE = "main"
+
+_MOST_WAITING = 1024
+"""The most passwords that wait to be checked. To check so many takes about half a minute."""
+
+_WAIT_FOR_OTHERS = 10
+"""Seconds after which a client may try again if too many others wait."""
 
 
 def is_device(name: bytes) -> bool:
@@ -56,9 +65,12 @@ class Authenticator:
         self._throttle = Throttle()
         self._loop = asyncio.get_running_loop()
         # The check of a password needs a core and much memory for a while, so there is one at a time.
-        self._hashing = asyncio.Semaphore(1)
+        self._turns = Turns(1)
+        self._waiting = Shares(_MOST_WAITING)
 
-    async def authenticate(self, head: Head, address: str, encrypted: bool, now: float) -> tuple[Member, str] | Refused:
+    async def authenticate(
+        self, head: Head, address: str, *, encrypted: bool, now: float, gone: Callable[[], bool]
+    ) -> tuple[Member, str] | Refused:
         """Check a login.
 
         Args:
@@ -66,6 +78,7 @@ class Authenticator:
             address: the address of the client.
             encrypted: whether the connection is encrypted.
             now: the time of day, in seconds since 1970.
+            gone: tells whether the client is gone, so that nothing need be checked.
 
         Returns:
             The member and the name of the device; or why the login failed.
@@ -82,7 +95,7 @@ class Authenticator:
             if scheme.lower() == b"basic":
                 name, colon, password = base64.b64decode(credential, validate=True).partition(b":")
                 if colon and name.lower() == head.key:
-                    who = await self._check_password(head, password, address, now)
+                    who = await self._wait_and_check(head, password, address, now, gone)
                     return who if isinstance(who, Refused) else (who, device.decode() or _DEFAULT_DEVICE)
         except binascii.Error:
             pass  # what is not base64 is no valid password
@@ -107,28 +120,42 @@ class Authenticator:
         self._throttle.failed(b"", address, now)
         return _WRONG
 
-    async def _check_password(self, head: Head, password: bytes, address: str, now: float) -> Member | Refused:
-        tried = self._loop.time()
-        if wait := self._throttle.wait(head.key, address, tried):
+    async def _wait_and_check(
+        self, head: Head, password: bytes, address: str, now: float, gone: Callable[[], bool]
+    ) -> Member | Refused:
+        """Check a password when all that came before it are checked; addresses take turns."""
+        network = network_of(address)
+        if wait := self._throttle.wait(head.key, address, self._loop.time()):
             return _wait(wait)
-        # Counted first, so that of many attempts at once not all are checked before the first has failed.
-        self._throttle.failed(head.key, address, tried)
+        if not self._waiting.take(network, 1):
+            return Refused(105, f"too many others log in now: wait {_WAIT_FOR_OTHERS} s", _WAIT_FOR_OTHERS)
+        try:
+            async with self._turns.turn(network):
+                return _WRONG if gone() else await self._check_password(head, password, address, now)
+        finally:
+            self._waiting.give_back(network, 1)
+
+    async def _check_password(self, head: Head, password: bytes, address: str, now: float) -> Member | Refused:
+        # Again, because an attempt that came before may have failed meanwhile.
+        if wait := self._throttle.wait(head.key, address, self._loop.time()):
+            return _wait(wait)
         if b"sign-up" in head.headers:
             who = await self._add(head, password, now)
         else:
             who = await self._verify(head.name.decode(), password)
         if isinstance(who, Member):
-            self._throttle.succeeded(head.key, address, tried)
+            self._throttle.succeeded(head.key, address)
+        else:
+            self._throttle.failed(head.key, address, self._loop.time())
         return who
 
     async def _verify(self, name: str, password: bytes) -> Member | Refused:
         member: Member | None = await self._storage.ask(FindMember(name))
-        async with self._hashing:
-            right = await asyncio.to_thread(secrets.verify_password, member.password if member else "", password)
-            if member is None or not right:
-                return _WRONG
-            if secrets.needs_rehash(member.password):
-                await self._storage.ask(SetPassword(name, await asyncio.to_thread(secrets.hash_password, password)))
+        right = await asyncio.to_thread(secrets.verify_password, member.password if member else "", password)
+        if member is None or not right:
+            return _WRONG
+        if secrets.needs_rehash(member.password):
+            await self._storage.ask(SetPassword(name, await asyncio.to_thread(secrets.hash_password, password)))
         return member
 
     async def _add(self, head: Head, password: bytes, now: float) -> Member | Refused:
@@ -137,8 +164,7 @@ class Authenticator:
             return Refused(104, "this server does not let people sign up: ask its operator")
         if problem := secrets.check_password(password):
             return Refused(104, problem)
-        async with self._hashing:
-            hashed = await asyncio.to_thread(secrets.hash_password, password)
+        hashed = await asyncio.to_thread(secrets.hash_password, password)
         invitation = secrets.invitation_digest(code) if self._sign_up is SignUp.INVITE else None
         added: Member | Refusal = await self._storage.ask(AddMember(head.name.decode(), hashed, now, invitation))
         return Refused(104, added.reason) if isinstance(added, Refusal) else added

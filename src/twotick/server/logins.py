@@ -45,7 +45,9 @@ class Logins:
         else:
             encrypted = connection.port.get_extra_info("ssl_object") is not None
             try:
-                who = await self._authenticator.authenticate(head, connection.address, encrypted, time.time())
+                who = await self._authenticator.authenticate(
+                    head, connection.address, encrypted=encrypted, now=time.time(), gone=lambda: connection.closing
+                )
             except Exception as error:  # a defect, or damaged data, must not leave the connection without an answer
                 context = {"message": "a login cannot be checked", "exception": error}
                 asyncio.get_running_loop().call_exception_handler(context)

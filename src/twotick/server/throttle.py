@@ -3,10 +3,11 @@
 Sans-I/O: the caller passes the time.
 """
 
-import ipaddress
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
+
+from twotick.net import network_of
 
 _FIRST_WAIT = 1.0
 """Seconds to wait after the first failure that costs a wait. Each further failure doubles the wait."""
@@ -33,9 +34,6 @@ _REMEMBERED = 16384
 
 _HOMES = 8
 """The most home addresses of one name: those from which it logged in."""
-
-_HOST_BITS = 64
-"""The low bits of an IPv6 address, which its owner chooses freely (RFC 4291, section 2.5.1)."""
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -71,13 +69,6 @@ class _Failures(Generic[_Key]):
             self._times.popitem(last=False)
             oldest = next(iter(self._times.values()))
 
-    def take_back(self, key: _Key, time: float) -> None:
-        times = self._times.get(key, deque[float]())
-        if time in times:
-            times.remove(time)
-        if not times:
-            self.forget(key)
-
     def forget(self, key: _Key) -> None:
         self._times.pop(key, None)
 
@@ -109,8 +100,8 @@ class Throttle:
 
     How a server uses it: a token cannot be guessed, so the server accepts the right one without calling `wait`; a wrong
     one is `failed` with an empty name, which counts against the address only. For a password the server calls `wait`,
-    then `failed` *before* it checks the password, and `succeeded` with the same time if the password was right. If it
-    counted afterwards, a thousand simultaneous attempts would all be checked before the first had failed.
+    checks the password, and then calls `failed` or `succeeded`, and does that for one attempt at a time. If it checked
+    a thousand simultaneous attempts together, all would be checked before the first had failed.
     """
 
     def __init__(self) -> None:
@@ -130,7 +121,7 @@ class Throttle:
         Returns:
             The seconds to wait; 0.0 if the attempt may be made now.
         """
-        network = _network(address)
+        network = network_of(address)
         wait = self._addresses.wait(network, now)
         if not name:
             return wait
@@ -140,26 +131,21 @@ class Throttle:
 
     def failed(self, name: bytes, address: str, now: float) -> None:
         """Count a failure; the arguments are those of `wait`."""
-        network = _network(address)
+        network = network_of(address)
         self._addresses.add(network, now)
         if name:
             self._names.add(name, now)
             if self._is_home(name, network):
                 self._at_home.add((name, network), now)
 
-    def succeeded(self, name: bytes, address: str, counted: float | None = None) -> None:
+    def succeeded(self, name: bytes, address: str) -> None:
         """Forget failures of a name, and remember the address as one of its homes.
 
         Args:
             name: the name that has logged in, in lower case.
             address: the address of the client.
-            counted: the time with which this attempt was counted as `failed` before it was looked at; None if it was
-                not counted.
         """
-        network = _network(address)
-        if counted is not None:
-            self._addresses.take_back(network, counted)
-            self._names.take_back(name, counted)
+        network = network_of(address)
         if self._is_home(name, network):
             self._at_home.forget((name, network))
         else:
@@ -172,16 +158,3 @@ class Throttle:
 
     def _is_home(self, name: bytes, network: str) -> bool:
         return network in self._homes.get(name, ())
-
-
-def _network(address: str) -> str:
-    """Return the key for an address: an IPv4 address itself, the /64 of an IPv6 address, or anything else as it is."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return f"{int(parsed) >> _HOST_BITS:x}"
