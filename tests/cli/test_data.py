@@ -159,6 +159,7 @@ def test_a_folder_of_a_newer_version_is_left_alone(operator: Operator) -> None:
     ended = operator.run("user", "list")
     assert (ended.returncode, ended.stdout) == (71, "")
     assert ended.stderr.startswith(f"twotick: {file} was written by a newer version of Twotick")
+    assert operator.run("check").returncode == 71, "nothing is known about damage"
 
 
 def test_a_database_of_another_program_is_left_alone(operator: Operator) -> None:

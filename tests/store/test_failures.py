@@ -136,7 +136,7 @@ def test_a_locked_database_is_said_to_be_locked(kept: Asker):
     other.execute("BEGIN IMMEDIATE")
     connection = connection_of(kept.store)
     connection.execute("PRAGMA busy_timeout = 1")
-    with pytest.raises(StoreError, match=r"^another program has locked the database$"):
+    with pytest.raises(StoreError, match=r"^another program has locked the database: try again"):
         kept.store.apply(large(kept))
     other.execute("ROLLBACK")
     other.close()

@@ -33,16 +33,16 @@ class _ServerData:
     chosen: bool
 
     @contextmanager
-    def opened(self, *, create: bool = False, unusable: int = EX_OSERR) -> Generator["SqliteStore"]:
+    def opened(self, *, create: bool = False, damaged: int = EX_OSERR) -> Generator["SqliteStore"]:
         """Open the database, and exit with a status that tells why something was not done.
 
         Args:
             create: create the database if there is none.
-            unusable: the exit status if the database cannot be used.
+            damaged: the exit status if the database is damaged.
         """
         from twotick import admin
         from twotick.settings import default_data_folder
-        from twotick.store import StoreError
+        from twotick.store import Damaged, StoreError
 
         settings = self.settings
         if settings.memory and not self.chosen:
@@ -60,8 +60,10 @@ class _ServerData:
             fail(EX_USAGE, str(error))
         except admin.AdminError as error:
             fail(EX_DATAERR, str(error))
+        except Damaged as error:
+            fail(damaged, str(error))
         except StoreError as error:
-            fail(unusable, str(error))
+            fail(EX_OSERR, str(error))
         except EOFError:
             fail(EX_USAGE, "no password was given")
         except KeyboardInterrupt:
@@ -230,9 +232,9 @@ def backup(file: Path, *, data: _ServerData) -> None:
 def check(*, data: _ServerData) -> None:
     """Check the server's database for damage.
 
-    The exit status is 0 if there is none, and 65 if there is some.
+    The exit status is 0 if there is none, 65 if there is some, and 71 if it cannot be found out.
     """
-    with data.opened(unusable=EX_DATAERR) as store:
+    with data.opened(damaged=EX_DATAERR) as store:
         problems = store.check()
         for problem in problems:
             print(problem)

@@ -1,6 +1,6 @@
 """Members, their logs, rooms and files, and the database that keeps them (docs/protocol.md, sections 10 to 17)."""
 
-from twotick.store.port import Answer, Refusal, Request, Store, StoreError, StoreLimits
+from twotick.store.port import Answer, Damaged, Refusal, Request, Store, StoreError, StoreLimits
 from twotick.store.requests.conversations import (
     ConversationInfo,
     ConversationSet,
@@ -85,6 +85,7 @@ __all__ = [
     "ConversationInfo",
     "ConversationSet",
     "CreateRoom",
+    "Damaged",
     "Device",
     "Duplicate",
     "Effects",

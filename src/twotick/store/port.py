@@ -38,6 +38,10 @@ class StoreError(Exception):
     """The store could not carry out a batch, and kept nothing of it. The text is a reason for a person to read."""
 
 
+class Damaged(StoreError):
+    """The database file is damaged, or is not one of Twotick's."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
     """The most that a store keeps (rules 10.6, 11.13, 12.11, 16.5 and 17.1).
@@ -136,7 +140,7 @@ class Store(Protocol):
             The problems in words; none if all is well.
 
         Raises:
-            StoreError: the database cannot be opened.
+            StoreError: it could not be looked at, for example because it was locked.
         """
         ...
 

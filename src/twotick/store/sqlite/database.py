@@ -10,7 +10,8 @@ from typing import Final, Protocol, TypeVar
 
 from twotick.store.port import StoreError
 from twotick.store.sqlite.checkpointer import Checkpointer
-from twotick.store.sqlite.schema import BUSY_MILLISECONDS, STEPS, connect, migrate, reason, version
+from twotick.store.sqlite.schema import BUSY_MILLISECONDS, STEPS, connect, migrate, reason, store_error, version
+from twotick.store.sqlite.turn import Turn
 
 _DATABASE: Final = "twotick.db"
 _LOCK: Final = "lock"
@@ -64,6 +65,7 @@ class DatabaseFile:
         self._file = None if folder is None else folder / _DATABASE
         self._open_contents = open_contents
         self._lock: int | None = None
+        self._turn: Turn | None = None
         self._connection: sqlite3.Connection | None = None
         self._contents: Contents | None = None
         self._checkpointer: Checkpointer | None = None
@@ -75,6 +77,7 @@ class DatabaseFile:
                 _make(folder)
                 if exclusive:
                     self._lock = _lock(folder)
+                self._turn = _turn(folder)
             self._open()
         except BaseException:
             self.close()
@@ -111,7 +114,7 @@ class DatabaseFile:
                 connection.execute("PRAGMA wal_autocheckpoint = 0")
         except sqlite3.Error as error:
             connection.close()
-            raise StoreError(f"{self._file} cannot be opened: {reason(error)}") from error
+            raise store_error(error, f"{self._file} cannot be opened") from error
         except BaseException:
             connection.close()
             raise
@@ -140,7 +143,7 @@ class DatabaseFile:
             finally:
                 connection.execute("PRAGMA synchronous = FULL")
         except sqlite3.Error as error:
-            raise StoreError(reason(error)) from error
+            raise store_error(error) from error
 
     def within(self, work: Callable[[], _T]) -> _T:
         """Do something in one transaction; on return it is on the disk.
@@ -151,7 +154,7 @@ class DatabaseFile:
         connection, contents = self._opened()
         ending = False
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection)
             now = _data_version(connection)
             if now != self._written:
                 contents.recover()
@@ -163,7 +166,7 @@ class DatabaseFile:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._undo(connection, contents, ending)
-            raise StoreError(reason(error)) from error
+            raise store_error(error) from error
         except BaseException:
             self._undo(connection, contents, ending)
             raise
@@ -174,6 +177,17 @@ class DatabaseFile:
             self._checkpointed = connection.total_changes
             self._checkpointer.wake()
         return result
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Begin a transaction that may write. Commands wait for it in turn, and the server after them."""
+        if self._turn is None:
+            connection.execute("BEGIN IMMEDIATE")
+        elif self.is_exclusive:
+            self._turn.give_way()
+            connection.execute("BEGIN IMMEDIATE")
+        else:
+            with self._turn.taken():
+                connection.execute("BEGIN IMMEDIATE")
 
     def finish_checkpoint(self) -> bool:
         """Copy the small rest of a long write-ahead log, so that it begins anew. Return whether it was long."""
@@ -243,7 +257,7 @@ class DatabaseFile:
                 return True
             now = _data_version(self._connection)
         except sqlite3.Error as error:
-            raise StoreError(reason(error)) from error
+            raise store_error(error) from error
         before, self._noticed = self._noticed, now
         return now != before
 
@@ -296,6 +310,9 @@ class DatabaseFile:
                 self._overwrite(self._connection)
             self._connection.close()
             self._connection = self._contents = None
+        if self._turn is not None:
+            self._turn.close()
+            self._turn = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -328,6 +345,13 @@ def _sync(folder: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+def _turn(folder: Path) -> Turn:
+    try:
+        return Turn(folder)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be used: {error.strerror}") from error
 
 
 def _lock(folder: Path) -> int:

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from twotick.store.port import StoreError
+from twotick.store.port import Damaged, StoreError
 
 APPLICATION_ID = 0x54776F74
 """Says in the file's header that it is ours ("Twot")."""
@@ -323,7 +323,7 @@ def version(connection: sqlite3.Connection, file: Path | None) -> int:
     except sqlite3.Error as error:
         raise _unusable(file, error) from error
     if not ours and not (empty and found == 0):
-        raise StoreError(f"{file} is not a database of Twotick")
+        raise Damaged(f"{file} is not a database of Twotick")
     if found > len(STEPS):
         raise StoreError(
             f"{file} was written by a newer version of Twotick (format {found}; this one knows {len(STEPS)})"
@@ -333,8 +333,8 @@ def version(connection: sqlite3.Connection, file: Path | None) -> int:
 
 def _unusable(file: Path | None, error: sqlite3.Error) -> StoreError:
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-        return StoreError(f"{file} is not a database of Twotick")
-    return StoreError(f"{file} cannot be opened: {reason(error)}")
+        return Damaged(f"{file} is not a database of Twotick")
+    return store_error(error, f"{file} cannot be opened")
 
 
 def migrate(connection: sqlite3.Connection, file: Path | None) -> None:
@@ -355,7 +355,7 @@ def migrate(connection: sqlite3.Connection, file: Path | None) -> None:
     except sqlite3.Error as error:
         with suppress(sqlite3.Error):  # it is the first error that matters; closing the connection undoes the rest
             connection.execute("ROLLBACK")
-        raise StoreError(f"{file} cannot be brought up to date: {reason(error)}") from error
+        raise store_error(error, f"{file} cannot be brought up to date") from error
 
 
 def _statements(script: str) -> list[str]:
@@ -369,6 +369,21 @@ def _statements(script: str) -> list[str]:
     return statements
 
 
+def store_error(error: sqlite3.Error, what: str = "") -> StoreError:
+    """Return the error that tells users of the store what a database error means.
+
+    Args:
+        error: the database error.
+        what: what could not be done; nothing if the reason says enough.
+    """
+    words = f"{what}: {reason(error)}" if what else reason(error)
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return Damaged(words)
+        case _:
+            return StoreError(words)
+
+
 def reason(error: sqlite3.Error) -> str:
     """What a database error means, for a person."""
     code: int = getattr(error, "sqlite_errorcode", 0)
@@ -378,7 +393,7 @@ def reason(error: sqlite3.Error) -> str:
         case sqlite3.SQLITE_IOERR:
             return f"the disk fails ({error.sqlite_errorname})"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return "another program has locked the database"
+            return "another program has locked the database: try again when that has finished"
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_AUTH:
             return f"the database cannot be opened for writing ({error.sqlite_errorname})"
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:

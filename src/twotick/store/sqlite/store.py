@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from twotick.store.port import Answer, Request, StoreError, StoreLimits
+from twotick.store.port import Answer, Damaged, Request, StoreError, StoreLimits
 from twotick.store.requests.messages import Append
 from twotick.store.sqlite.accounts import AccountRepository
 from twotick.store.sqlite.check import problems
@@ -26,10 +26,13 @@ from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.reading import LogReader
 from twotick.store.sqlite.reports import ReportRepository
 from twotick.store.sqlite.rooms import RoomRepository
-from twotick.store.sqlite.schema import reason
+from twotick.store.sqlite.schema import store_error
 from twotick.store.sqlite.search import IndexedTexts, MessageSearch
 from twotick.store.sqlite.tables import Tables
 from twotick.store.sqlite.word_index import WordIndex
+
+_CHECKS = 100
+"""How often `check` tries to find all rows in their tables, where it looks for them."""
 
 
 class SqliteStore:
@@ -121,14 +124,20 @@ class SqliteStore:
 
     def check(self) -> list[str]:
         """See Store."""
-        connection = self._database.connection
         try:
-            self._database.within(self._tables.flush)
-            return problems(connection)
+            for _ in range(_CHECKS):
+                self._database.within(self._tables.flush)
+                found = problems(self._database.connection)
+                if found is not None:
+                    return found
         except sqlite3.Error as error:
-            return [reason(error)]
-        except StoreError as error:
+            failure = store_error(error)
+            if not isinstance(failure, Damaged):
+                raise failure from error
+            return [str(failure)]
+        except Damaged as error:
             return [str(error)]
+        raise StoreError("the server writes too much to be looked at: try again when it is less busy")
 
     def close(self) -> None:
         """See Store."""

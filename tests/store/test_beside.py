@@ -1,0 +1,119 @@
+"""The operator's commands beside a server that writes without a pause."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.sockets import patiently
+from tests.store.helpers import NOW, Asker
+from twotick.store.port import Damaged, StoreError, StoreLimits
+from twotick.store.requests.members import AddMember, Member
+from twotick.store.sqlite.check import problems
+from twotick.store.sqlite.store import SqliteStore
+from twotick.store.sqlite.turn import Turn
+
+MOST = 20
+"""The most transactions of the server that a command may have to wait for. One that waits at random waits for
+hundreds."""
+
+
+class Busy:
+    """A server's store that a thread writes to without a pause.
+
+    Attributes:
+        folder: where it is.
+        batches: how many transactions it has made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.batches = 0
+        self._asker = Asker(folder)
+        self._asker.add("alice", "bob")
+        self._sent = 0
+        self._stopping = False
+        self._under_way = threading.Event()
+        self._thread = threading.Thread(target=self._write)
+        self._thread.start()
+        self._under_way.wait()
+
+    def _write(self) -> None:
+        while not self._stopping:
+            ids = [b"m%d" % number for number in range(self._sent, self._sent + 100)]
+            self._sent += len(ids)
+            self._asker.store.apply([self._asker.append("alice", "bob", id=each, body=bytes(500)) for each in ids])
+            self.batches += 1
+            self._under_way.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._thread.join()
+        self._asker.store.close()
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Iterator[Busy]:
+    busy = Busy(tmp_path / "data")
+    yield busy
+    busy.stop()
+
+
+@pytest.fixture
+def command(busy: Busy) -> Iterator[SqliteStore]:
+    """The store of a command on the same folder."""
+    store = SqliteStore(busy.folder, StoreLimits(), exclusive=False)
+    yield store
+    store.close()
+
+
+def test_a_command_does_not_wait_for_a_moment_in_which_the_server_is_idle(busy: Busy, command: SqliteStore) -> None:
+    waited: list[int] = []
+    for number in range(5):
+        before = busy.batches
+        assert isinstance(command.ask(AddMember(f"new{number}", "", NOW)), Member)
+        waited.append(busy.batches - before)
+    assert max(waited) <= MOST
+
+
+def test_nothing_that_the_server_writes_meanwhile_is_taken_for_damage(busy: Busy, command: SqliteStore) -> None:
+    for _ in range(3):
+        assert command.check() == []
+
+
+def test_rows_on_their_way_to_their_tables_are_waited_for(tmp_path: Path) -> None:
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    asker.send("alice", "bob", id=b"m1")
+    command = SqliteStore(tmp_path, StoreLimits(), exclusive=False)
+    assert problems(vars(command)["_database"].connection) is None
+    assert command.check() == []
+    command.close()
+    asker.store.close()
+
+
+def test_a_locked_database_is_not_a_damaged_one(tmp_path: Path) -> None:
+    asker = Asker(tmp_path)
+    other = sqlite3.connect(tmp_path / "twotick.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    connection: sqlite3.Connection = vars(asker.store)["_database"].connection
+    connection.execute("PRAGMA busy_timeout = 1")
+    with pytest.raises(StoreError, match="another program has locked the database") as caught:
+        asker.store.check()
+    assert not isinstance(caught.value, Damaged)
+    other.execute("ROLLBACK")
+    other.close()
+    assert asker.store.check() == []
+    asker.store.close()
+
+
+def test_a_command_that_stands_still_does_not_stop_the_server(busy: Busy) -> None:
+    with closing(Turn(busy.folder)) as turn, turn.taken():
+        before = busy.batches
+        for _ in patiently():
+            if busy.batches >= before + 2:
+                return
+        raise TimeoutError("the server waits for the command")
