@@ -1,5 +1,6 @@
 """The data folder: `twotick backup`, `twotick check`, and what a server does with a folder that it cannot use."""
 
+import json
 import re
 import shutil
 import signal
@@ -176,6 +177,28 @@ def test_a_database_of_another_program_is_left_alone(operator: Operator) -> None
 def test_a_folder_that_cannot_be_used_is_named(operator: Operator) -> None:
     operator.settings["DATA"] = "/dev/null/data"
     assert refused(operator) == "/dev/null/data cannot be used: Not a directory"
+
+
+@pytest.mark.parametrize(("file", "mode"), [("", 0o777), ("", 0o1777), ("", 0o702), ("twotick.db", 0o666)])
+def test_data_that_every_user_can_change_is_not_used(operator: Operator, file: str, mode: int) -> None:
+    exposed = operator.data / file
+    exposed.chmod(mode)
+    problem = f"every user of this machine can change {exposed} (its mode is {mode:04o}): run 'chmod o-w {exposed}'"
+    assert refused(operator).startswith(problem)
+    ended = operator.run("user", "add", "carol", stdin=b"correct horse\n")
+    assert (ended.returncode, ended.stdout) == (71, "")
+    assert ended.stderr.startswith(f"twotick: {problem}")
+
+
+@pytest.mark.parametrize(("file", "mode"), [("", 0o770), ("twotick.db", 0o640), ("twotick.db", 0o604)])
+def test_the_operator_is_told_who_else_has_access(operator: Operator, file: str, mode: int) -> None:
+    (operator.data / file).chmod(mode)
+    with operator.serving() as (server, _):
+        ended = server.end(signal.SIGTERM)
+    assert ended.returncode == 0
+    warning = json.loads(ended.stderr)
+    assert warning["event"] == "other users of this machine have access to the data"
+    assert (warning["path"], warning["mode"]) == (str(operator.data / file).rstrip("/"), f"{mode:04o}")
 
 
 def test_a_server_removes_messages_that_are_too_old(tmp_path: Path) -> None:

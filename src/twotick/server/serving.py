@@ -4,11 +4,14 @@ import asyncio
 import gc
 import signal
 import ssl
+import stat
 from collections.abc import Callable
+from pathlib import Path
 
 import uvloop
 
 from twotick.server import logs
+from twotick.server.logs import log
 from twotick.server.options import ServerOptions, check
 from twotick.server.server import Server
 from twotick.server.tls import certificate_fingerprint, server_context
@@ -60,10 +63,25 @@ def serve(options: ServerOptions, announce: Callable[[str, int, str | None], Non
         certificate = context, certificate_fingerprint(options.tls_certificate)
     logs.configure()
     store = SqliteStore(options.data, options.store_limits)
+    if options.data is not None:
+        _warn_of_access(options.data)
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options, plain_host, certificate, store, announce))
+
+
+def _warn_of_access(folder: Path) -> None:
+    """Log what other users of this machine can do with the data. If all of them can change it, the store refuses it."""
+    for file, bits in (folder, stat.S_IWGRP), (folder / "twotick.db", stat.S_IRWXG | stat.S_IRWXO):
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if mode & bits:
+            log.warning(
+                "other users of this machine have access to the data",
+                path=str(file),
+                mode=f"{mode:04o}",
+                remedy=f"chmod go-rwx {file}",
+            )
 
 
 async def _serve(

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import stat
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -325,7 +326,11 @@ def _data_version(connection: sqlite3.Connection) -> int:
 
 
 def _make(folder: Path) -> None:
-    """Create the folder and an empty file, if they do not exist, so that they survive a power failure."""
+    """Create the folder and an empty file, if they do not exist, so that they survive a power failure.
+
+    Raises:
+        StoreError: they cannot be used, or every user of the machine can change them.
+    """
     try:
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True)
@@ -334,8 +339,15 @@ def _make(folder: Path) -> None:
         if not file.exists():
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             _sync(folder)
+        modes = {each: stat.S_IMODE(each.stat().st_mode) for each in (folder, file)}
     except OSError as error:
         raise StoreError(f"{folder} cannot be used: {error.strerror}") from error
+    for each, mode in modes.items():
+        if mode & stat.S_IWOTH:
+            raise StoreError(
+                f"every user of this machine can change {each} (its mode is {mode:04o}): run 'chmod o-w {each}', and"
+                " restore a backup if another user may have changed the data"
+            )
 
 
 def _sync(folder: Path) -> None:
