@@ -41,7 +41,13 @@ def test_only_the_owner_may_read_what_is_there(tmp_path: Path):
         asker.add("alice", "bob")
         asker.send("alice", "bob")
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new" / "data").iterdir()}
-        assert modes == {"twotick.db": 0o600, "twotick.db-wal": 0o600, "twotick.db-shm": 0o600, "lock": 0o600}
+        assert modes == {
+            "twotick.db": 0o600,
+            "twotick.db-wal": 0o600,
+            "twotick.db-shm": 0o600,
+            "lock": 0o600,
+            "turn": 0o600,
+        }
         assert stat.S_IMODE((tmp_path / "new" / "data").stat().st_mode) == 0o700
         asker.store.backup(tmp_path / "copy")
         assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o600

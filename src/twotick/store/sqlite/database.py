@@ -11,7 +11,16 @@ from typing import Final, Protocol, TypeVar
 
 from twotick.store.port import StoreError
 from twotick.store.sqlite.checkpointer import Checkpointer
-from twotick.store.sqlite.schema import BUSY_MILLISECONDS, STEPS, connect, migrate, reason, store_error, version
+from twotick.store.sqlite.schema import (
+    BUSY_MILLISECONDS,
+    STEPS,
+    check_layout,
+    connect,
+    migrate,
+    reason,
+    store_error,
+    version,
+)
 from twotick.store.sqlite.turn import Turn
 
 _DATABASE: Final = "twotick.db"
@@ -102,7 +111,9 @@ class DatabaseFile:
     def _open(self) -> tuple[sqlite3.Connection, Contents]:
         connection = connect(self._file)
         try:
-            if version(connection, self._file) < len(STEPS):
+            found = version(connection, self._file)
+            check_layout(connection, self._file)
+            if found < len(STEPS):
                 # Not while a server runs: it knows the older version.
                 lock = _lock(self._file.parent) if self._file is not None and self._lock is None else None
                 try:

@@ -4,8 +4,10 @@
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from twotick.store.port import Damaged, StoreError
 
@@ -265,7 +267,8 @@ STEPS = (
         ifnull((SELECT max(message) FROM content), 0));
     """,
 )
-"""What makes a database of version n + 1 from one of version n. Only ever added to."""
+"""What makes a database of version n + 1 from one of version n. Only ever added to: no number is used for two layouts,
+not even before a release. `tests/store/test_formats.py` knows the digest of each step."""
 
 BUSY_MILLISECONDS = 10_000
 """How long is waited for another process."""
@@ -329,6 +332,47 @@ def version(connection: sqlite3.Connection, file: Path | None) -> int:
             f"{file} was written by a newer version of Twotick (format {found}; this one knows {len(STEPS)})"
         )
     return found
+
+
+Layout: TypeAlias = dict[str, list[tuple[Any, ...]]]
+"""The columns of each table: name, type, whether they can be NULL, default, and place in the primary key."""
+
+
+def check_layout(connection: sqlite3.Connection, file: Path | None) -> None:
+    """Check that the tables of a database are those of its version.
+
+    A version that was never released may have given the same number to other tables.
+
+    Raises:
+        StoreError: they are not.
+        sqlite3.Error: they cannot be read.
+    """
+    connection.execute("BEGIN")  # another process may be bringing the database up to date
+    try:
+        found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        as_expected = _layout(connection) == _expected(found)
+    finally:
+        connection.execute("ROLLBACK")
+    if not as_expected:
+        raise StoreError(
+            f"{file} was written by an unreleased version of Twotick, whose format {found} is another one: open it with"
+            " that version to export what you need, or restore a backup that a released version made"
+        )
+
+
+def _layout(connection: sqlite3.Connection) -> Layout:
+    names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'word%' AND name NOT LIKE 'sqlite%'"
+    columns = 'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info(?)'
+    return {name: connection.execute(columns, (name,)).fetchall() for (name,) in connection.execute(names).fetchall()}
+
+
+@cache
+def _expected(number: int) -> Layout:
+    """Return the layout of a version."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for step in STEPS[:number]:
+            connection.executescript(step)
+        return _layout(connection)
 
 
 def _unusable(file: Path | None, error: sqlite3.Error) -> StoreError:

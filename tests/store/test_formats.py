@@ -1,0 +1,69 @@
+"""The formats of the database: no number is used twice, and a layout that was never released is named."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.store.helpers import Asker
+from twotick.store.port import StoreError, StoreLimits
+from twotick.store.sqlite.schema import APPLICATION_ID, STEPS
+from twotick.store.sqlite.store import SqliteStore
+
+DIGESTS = [
+    "806aa60d1610d350",
+    "8271aebd5db93b1d",
+    "a5bcc4ab6fc9c3fe",
+    "69b5125eb13d8f1d",
+    "15ae4ce2c5bbe7b8",
+    "e4679817c0022240",
+    "f79e6f6cb1d6fef2",
+    "521ff824f0631d7b",
+]
+"""How the SHA-256 of each step begins. A line is added with its step, and never changed afterwards."""
+
+
+def test_no_number_is_used_for_two_layouts() -> None:
+    """Whoever changes the tables adds a step, even if the last one was not released: a database may have it."""
+    digests = [hashlib.sha256(step.encode()).hexdigest()[:16] for step in STEPS]
+    assert digests[: len(DIGESTS)] == DIGESTS
+
+
+def without_a_table(connection: sqlite3.Connection) -> None:
+    connection.execute("DROP TABLE reading")
+
+
+def with_another_column(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE member ADD COLUMN colour TEXT")
+
+
+@pytest.mark.parametrize("number", [1, 2, len(STEPS) - 1, len(STEPS)])
+@pytest.mark.parametrize("change", [without_a_table, with_another_column])
+def test_a_layout_that_was_never_released_is_named(
+    tmp_path: Path, number: int, change: Callable[[sqlite3.Connection], None]
+) -> None:
+    file = tmp_path / "twotick.db"
+    connection = sqlite3.connect(file)
+    for step in STEPS[:number]:
+        connection.executescript(step)
+    change(connection)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {number}")
+    connection.commit()
+    connection.close()
+    content = file.read_bytes()
+    with pytest.raises(StoreError, match=f"an unreleased version of Twotick, whose format {number} is another one"):
+        SqliteStore(tmp_path, StoreLimits())
+    assert file.read_bytes() == content
+
+
+def test_a_store_that_is_used_keeps_its_layout(tmp_path: Path) -> None:
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    asker.send("alice", "bob", id=b"m1")
+    while asker.store.tidy():
+        pass
+    asker.reopen()
+    asker.store.close()
