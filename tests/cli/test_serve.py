@@ -1,19 +1,24 @@
 """`twotick serve`."""
 
 import asyncio
+import json
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import environment, run, started
+from tests.cli.commands import COMMAND, environment, run, started
+from tests.cli.operating import address as parsed
+from tests.sockets import Peer
 from twotick.client import ProtocolError, connect
+from twotick.wire import Side, register, registered
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_says_where_it_listens_and_stops_when_all_that_waits_is_answered(number: signal.Signals) -> None:
     """Rule 4.10."""
     with started("serve", "--port", "0") as server:
@@ -69,7 +74,8 @@ def test_a_port_in_use_is_one_clear_line_wherever_it_was_set(port_in_use: int, t
     [
         (["--host", "nosuchhost.invalid"], 71, r"cannot listen on nosuchhost.invalid:0: (?!Unknown).*\n"),
         (["--host", "x" * 70], 71, r"cannot listen on x{70}:0: that is not a valid host name\n"),
-        (["--host", ""], 71, r"cannot listen on :0: .*\n"),
+        (["--host", " , "], 64, r"host names no address: .*\n"),
+        (["--host", "127.0.0.1,192.0.2.1"], 71, r"cannot listen on 127.0.0.1, 192.0.2.1:0: .*assign.*\n"),
         (["--host", "192.0.2.1"], 71, r"cannot listen on 192.0.2.1:0: .*assign.*\n"),
         (["--port", "65536"], 64, r"the setting port cannot be 65536: .*\n"),
         (["--port", "http"], 64, r"Usage: (.|\n)*'--port'.* valid int.*\n"),
@@ -96,3 +102,89 @@ def test_a_limit_that_is_set_is_kept() -> None:
         with pytest.raises(ProtocolError):
             asyncio.run(talk())
         assert server.end(signal.SIGTERM).returncode == 0
+
+
+def shell(script: str, *arguments: str) -> subprocess.Popen[str]:
+    """Run a server from a shell that first does something else."""
+    return subprocess.Popen(
+        ["/bin/sh", "-c", f'{script}; exec "$0" "$@"', COMMAND, "serve", "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        text=True,
+    )
+
+
+def where(process: subprocess.Popen[str]) -> tuple[str, int]:
+    assert process.stdout is not None
+    return parsed(process.stdout.readline().removeprefix("listening on "))
+
+
+def test_a_server_that_nohup_runs_outlives_its_terminal() -> None:
+    with shell("trap '' HUP") as process:
+        server = where(process)
+        process.send_signal(signal.SIGHUP)
+        peer = Peer(server, "127.0.0.1")
+        peer.ask(register(Side.SENDING, b"alice"), registered(Side.SENDING, b"alice"))
+        peer.close()
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+def test_few_open_files_are_told_and_bound_the_connections() -> None:
+    with shell("ulimit -n 64") as process:
+        server = where(process)
+        assert process.stderr is not None
+        warning = json.loads(process.stderr.readline())
+        assert (warning["event"], warning["most"], warning["files"]) == ("the system allows few connections", 32, 64)
+        there = [Peer(server, "127.0.0.1") for _ in range(32)]
+        for number, peer in enumerate(there):
+            peer.ask(register(Side.SENDING, b"u%d" % number), registered(Side.SENDING, b"u%d" % number))
+        assert Peer(server, "127.0.0.1").rest() == b""
+        assert json.loads(process.stderr.readline())["event"] == "too many connections"
+        for peer in there:
+            peer.close()
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+def test_too_few_open_files_are_one_clear_line() -> None:
+    with shell("ulimit -n 32") as process:
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (64, "")
+    assert stderr == (
+        "twotick: the system lets the server open only 32 files, and it needs more than 32: allow more, with"
+        " 'ulimit -n' or LimitNOFILE\n"
+    )
+
+
+def test_several_addresses_have_one_port() -> None:
+    with started("serve", "--port", "0", "--host", "127.0.0.2, 127.0.0.1") as server:
+        found = [parsed(server.line().removeprefix("listening on ")) for _ in range(2)]
+        assert [host for host, _ in found] == ["127.0.0.2", "127.0.0.1"]
+        assert len({port for _, port in found}) == 1
+        (sending, receiving) = (Peer(each, "127.0.0.1") for each in found)
+        sending.ask(register(Side.SENDING, b"alice"), registered(Side.SENDING, b"alice"))
+        receiving.ask(register(Side.RECEIVING, b"alice"), registered(Side.RECEIVING, b"alice"))
+        sending.close()
+        receiving.close()
+        ended = server.end(signal.SIGTERM)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_all_addresses_are_those_of_ipv4_too() -> None:
+    allowed = {"TWOTICK_ALLOW_PLAIN": "yes", "TWOTICK_ALLOW_GUESTS": "yes"}
+    with started("serve", "--port", "0", "--host", "::", env=environment(**allowed)) as server:
+        line = server.line()
+        assert line.startswith("listening on [::]:")
+        port = int(line.rpartition(":")[2])
+        for host in ("127.0.0.1", "::1"):
+            with socket.create_connection((host, port)) as peer:
+                peer.sendall(register(Side.SENDING, b"alice"))
+                answer = registered(Side.SENDING, b"alice")
+                assert peer.recv(len(answer), socket.MSG_WAITALL) == answer
+                peer.shutdown(socket.SHUT_WR)
+                assert peer.recv(1) == b""
+        ended = server.end(signal.SIGTERM)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -1,13 +1,20 @@
 """`twotick serve` where others can reach it, and `twotick cert`."""
 
+import json
 import re
 import signal
 import socket
 import ssl
 import tomllib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tests.cli.commands import Started, environment, run, started
 from tests.cli.operating import PASSWORD, Operator, address, basic, log_in
@@ -169,6 +176,46 @@ def test_a_tls_port_in_use_is_one_clear_line(made: dict[str, str]) -> None:
     assert ended.stderr == (
         f"twotick: 127.0.0.1:{port} is in use: stop the program that listens there,"
         " or choose another port with the setting tls_port\n"
+    )
+
+
+def certificate_of_days(folder: Path, first: int, last: int) -> dict[str, str]:
+    """Make a certificate that is valid from one day to another, counted from today; return the settings."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Twotick")])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now + timedelta(days=first))
+        .not_valid_after(now + timedelta(days=last))
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(built.public_bytes(Encoding.PEM))
+    (folder / "key.pem").touch(0o600)
+    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return {"TLS_CERTIFICATE": str(folder / "certificate.pem"), "TLS_KEY": str(folder / "key.pem")}
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "problem"),
+    [
+        (-9, -1, "the certificate has expired"),
+        (1, 400, "the certificate is not valid yet"),
+        (-400, 13, "the certificate expires soon"),
+        (-400, 15, None),
+    ],
+)
+def test_a_certificate_that_clients_do_not_accept_is_told(
+    tmp_path: Path, first: int, last: int, problem: str | None
+) -> None:
+    made = certificate_of_days(tmp_path, first, last)
+    with started("serve", "--port", "0", env=with_tls(made)) as server:
+        assert server.line().startswith("listening on ")
+        assert server.line().startswith("listening with TLS on ")
+        ended = server.end(signal.SIGTERM)
+    found = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert [(line["event"], line["path"]) for line in found] == (
+        [(problem, made["TLS_CERTIFICATE"])] if problem else []
     )
 
 

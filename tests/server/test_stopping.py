@@ -13,7 +13,7 @@ from twotick.wire import UNABLE_TO_SEND, Side, forward_start, received, register
 
 StartServer: TypeAlias = Callable[[ServerLimits], Visitors]
 
-both_signals = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+each_signal = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 
 
 def ask_to_stop(visitors: Visitors, number: signal.Signals) -> None:
@@ -26,7 +26,7 @@ def ask_to_stop(visitors: Visitors, number: signal.Signals) -> None:
     raise TimeoutError("the server accepts connections")
 
 
-@both_signals
+@each_signal
 def test_nobody_is_there(start_server: StartServer, number: signal.Signals) -> None:
     """It ends at once, in good order."""
     visitors = start_server(ServerLimits(stop_timeout=1000.0, linger_timeout=1000.0))
@@ -34,7 +34,7 @@ def test_nobody_is_there(start_server: StartServer, number: signal.Signals) -> N
     visitors.server.wait()
 
 
-@both_signals
+@each_signal
 def test_receivers_may_still_answer(start_server: StartServer, number: signal.Signals) -> None:
     """What they answer is answered to the senders, and it does not wait for longer than for the last of them."""
     visitors = start_server(ServerLimits(stop_timeout=1000.0, linger_timeout=1000.0))
@@ -54,7 +54,7 @@ def test_receivers_may_still_answer(start_server: StartServer, number: signal.Si
     visitors.server.wait()
 
 
-@both_signals
+@each_signal
 def test_what_is_unanswered_in_the_end_is_answered(start_server: StartServer, number: signal.Signals) -> None:
     """102 for what was forwarded, for what waits, and for who has closed that half already."""
     visitors = start_server(ServerLimits(stop_timeout=0.5, linger_timeout=0.25))

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.option("--host", metavar="ADDRESS", help="Address to listen on [127.0.0.1].")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on, or several with commas [127.0.0.1].")
 @click.option("--port", type=int, metavar="PORT", help="Port to listen on; 0 for any free port [18000].")
 @data_option
 @click.option("--memory", is_flag=True, help="Keep everything in memory: it is lost when the server stops.")
 @config_option
 def serve(*, host: str | None, port: int | None, data: Path | None, memory: bool, config: Path | None) -> None:
-    """Run a server until SIGINT (Ctrl-C) or SIGTERM.
+    """Run a server until SIGINT (Ctrl-C), SIGTERM or SIGHUP.
 
     Example: twotick serve --port 18001 --data /srv/chat
 

@@ -10,6 +10,10 @@ _WRITE_BUFFER = 256 << 10
 """The bytes that may wait in a connection's output; what follows waits in the exchange instead."""
 
 
+_IPV4 = "::ffff:"
+"""How the address of an IPv4 client begins if it has reached a socket for IPv6."""
+
+
 class ConnectionHost(Protocol):
     """What a socket connection needs of the server.
 
@@ -67,7 +71,8 @@ class SocketConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(_WRITE_BUFFER)
         peer = transport.get_extra_info("peername")
-        self.connection: Connection = self._host.exchange.connected(peer[0] if peer else "", transport)
+        address = peer[0].removeprefix(_IPV4) if peer else ""
+        self.connection: Connection = self._host.exchange.connected(address, transport)
         self._host.opened(self)
 
     def data_received(self, data: bytes) -> None:

@@ -1,11 +1,11 @@
 """The options of a server, and the check that they are safe."""
 
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from twotick.exchange import Limits
 from twotick.net import is_loopback
+from twotick.server.listening import addresses_of, split_hosts
 from twotick.server.login import SignUp
 from twotick.store import StoreLimits
 
@@ -45,7 +45,7 @@ class ServerOptions:
     """What a server listens on, where it keeps its data, and what it allows.
 
     Attributes:
-        host: the address or name to listen on.
+        host: the addresses or names to listen on, separated by commas.
         port: the port for unencrypted connections; 0 for any free one.
         limits: its limits.
         data: the folder of its database; None to keep everything in memory.
@@ -87,11 +87,11 @@ class OptionsError(Exception):
         self.problems = problems
 
 
-def check(options: ServerOptions) -> str:
+def check(options: ServerOptions) -> list[str]:
     """Check that it is safe to let other machines reach a server, or that you have allowed it explicitly.
 
     Returns:
-        The address or name on which to accept unencrypted connections: the one in the options, or the loopback address
+        The addresses or names on which to accept unencrypted connections: those in the options, or the loopback address
         if unencrypted connections from other machines are not allowed.
 
     Raises:
@@ -102,7 +102,10 @@ def check(options: ServerOptions) -> str:
     if (options.tls_certificate is None) is not (options.tls_key is None):
         problems.append("only one of tls_certificate and tls_key is set: set both, or neither")
     encrypted = options.tls_certificate is not None
-    private = _is_this_machine(options.host)
+    hosts = split_hosts(options.host)
+    if not hosts:
+        problems.append("host names no address: set it to one, for example '127.0.0.1'")
+    private = all(is_loopback(address) for host in hosts for address in addresses_of(host))
     if not private:
         reached = f"host = '{options.host}' can be reached from other machines, and"
         if not encrypted and not options.allow_plain:
@@ -121,13 +124,4 @@ def check(options: ServerOptions) -> str:
             )
     if problems:
         raise OptionsError(problems)
-    return options.host if private or options.allow_plain else LOOPBACK
-
-
-def _is_this_machine(host: str) -> bool:
-    """Tell whether only this machine can reach a server that listens on a host."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except UnicodeError as error:
-        raise OSError("that is not a valid host name") from error
-    return all(is_loopback(str(address[0])) for *_, address in found)
+    return hosts if private or options.allow_plain else [LOOPBACK]

@@ -9,7 +9,7 @@ all time limits.
 
 import asyncio
 import contextlib
-import resource
+import socket
 import ssl
 from collections.abc import Callable
 
@@ -20,6 +20,7 @@ from twotick.server.jobs import PeriodicJobs
 from twotick.server.login import Authenticator, SignUp
 from twotick.server.logins import Logins
 from twotick.server.logs import log
+from twotick.server.open_files import most_connections, raise_file_limit
 from twotick.server.options import RETENTION, ServerLimits
 from twotick.server.secrets import new_token, token_digest
 from twotick.server.storage import Storage
@@ -28,9 +29,6 @@ from twotick.wire import HeadCache
 
 _TICK = 0.25
 """Seconds between looks at the time limits."""
-
-_SPARE_FILES = 64
-"""Open files that are kept for everything but connections."""
 
 _LARGE = 16 << 10
 """Bytes from which on it is cheaper to write a body as it is than to copy it into one piece with its head."""
@@ -44,6 +42,9 @@ class Server:
         store: the members and their messages; without a store the server has only guests.
         sign_up: who may sign up.
         retention: the seconds after which messages that every device has are removed.
+
+    Raises:
+        OptionsError: the system lets this process open too few files.
 
     Attributes:
         exchange: the users who are connected, and the messages between them.
@@ -60,7 +61,7 @@ class Server:
     ) -> None:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._most_connections = min(limits.connections, _raise_file_limit() - _SPARE_FILES)
+        self._most_connections = most_connections(limits.connections, raise_file_limit())
         self._connections: dict[SocketConnection, None] = {}  # for many connections it takes half the memory of a set
         self._registering = Deadlines[SocketConnection](limits.register_timeout)
         self._framing = Deadlines[SocketConnection](limits.frame_timeout)
@@ -95,6 +96,14 @@ class Server:
             OSError: the server cannot listen there.
         """
         listener = await self._loop.create_server(lambda: SocketConnection(self), host, port, backlog=4096, ssl=tls)
+        return self._started(listener)
+
+    async def start_on(self, socket: socket.socket, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+        """Accept connections on a socket that listens; the arguments and the answer are otherwise those of `start`."""
+        listener = await self._loop.create_server(lambda: SocketConnection(self), sock=socket, backlog=4096, ssl=tls)
+        return self._started(listener)
+
+    def _started(self, listener: asyncio.Server) -> tuple[str, int]:
         self._listeners.append(listener)
         if self._timer is None:
             self._tick()
@@ -263,11 +272,3 @@ def _write(connection: Connection) -> None:
 def _new_token() -> tuple[bytes, bytes]:
     token = new_token()
     return token.encode(), token_digest(token)
-
-
-def _raise_file_limit() -> int:
-    """Let this process open as many files as the system allows, and return that number."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard

@@ -6,16 +6,24 @@ import signal
 import ssl
 import stat
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import uvloop
 
 from twotick.server import logs
+from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
 from twotick.server.options import ServerOptions, check
 from twotick.server.server import Server
-from twotick.server.tls import certificate_fingerprint, server_context
+from twotick.server.tls import certificate_fingerprint, server_context, valid_times, validity_problem
 from twotick.store import SqliteStore, Store
+
+Address: TypeAlias = tuple[str, int]
+"""An IP address and a port."""
+
+_DAY = 86400.0
 
 _GARBAGE = (50_000, 10, 10)
 """The thresholds of Python's garbage collector. Each message is a few objects, most of which live for a moment, and
@@ -40,7 +48,7 @@ class CannotListen(Exception):
 
 
 def serve(options: ServerOptions, announce: Callable[[str, int, str | None], None]) -> None:
-    """Run a server until SIGINT or SIGTERM, and then stop it in good order.
+    """Run a server until SIGINT, SIGTERM or SIGHUP, and then stop it in good order.
 
     Args:
         options: its options.
@@ -54,7 +62,7 @@ def serve(options: ServerOptions, announce: Callable[[str, int, str | None], Non
         CannotListen: the server cannot listen on an address.
     """
     try:
-        plain_host = check(options)
+        plain_hosts = check(options)
     except OSError as error:
         raise CannotListen(options.host, options.port, "port") from error
     certificate = None
@@ -68,7 +76,7 @@ def serve(options: ServerOptions, announce: Callable[[str, int, str | None], Non
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(options, plain_host, certificate, store, announce))
+        runner.run(_serve(options, plain_hosts, certificate, store, announce))
 
 
 def _warn_of_access(folder: Path) -> None:
@@ -84,9 +92,17 @@ def _warn_of_access(folder: Path) -> None:
             )
 
 
+def _watch_certificate(file: Path, times: tuple[datetime, datetime]) -> None:
+    """Log now and every day if clients do not accept the certificate at that time, or soon will not."""
+    if problem := validity_problem(times, datetime.now(UTC)):
+        start, end = (each.isoformat() for each in times)
+        log.warning(problem, path=str(file), valid_from=start, expires=end, remedy="renew it, and restart the server")
+    asyncio.get_running_loop().call_later(_DAY, _watch_certificate, file, times)
+
+
 async def _serve(
     options: ServerOptions,
-    plain_host: str,
+    plain_hosts: list[str],
     certificate: tuple[ssl.SSLContext, str] | None,
     store: Store,
     announce: Callable[[str, int, str | None], None],
@@ -94,23 +110,28 @@ async def _serve(
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.report)
     server = Server(options.limits, store, options.sign_up, options.retention)
+    if options.tls_certificate is not None:
+        _watch_certificate(options.tls_certificate, valid_times(options.tls_certificate))
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN or number is not signal.SIGHUP:  # as nohup asks
+            loop.add_signal_handler(number, stop.set)
 
-    async def listen(host: str, port: int, setting: str, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+    async def listen(hosts: list[str], port: int, setting: str, tls: ssl.SSLContext | None = None) -> list[Address]:
         try:
-            return await server.start(host, port, tls)
+            return [await server.start_on(each, tls) for each in open_listeners(hosts, port)]
         except OSError as error:
-            raise CannotListen(host, port, setting) from error
+            raise CannotListen(", ".join(hosts), port, setting) from error
 
     try:
-        addresses: list[tuple[str, int, str | None]] = [(*await listen(plain_host, options.port, "port"), None)]
+        announced: list[tuple[Address, str | None]]
+        announced = [(each, None) for each in await listen(plain_hosts, options.port, "port")]
         if certificate is not None:
             context, fingerprint = certificate
-            addresses.append((*await listen(options.host, options.tls_port, "tls_port", context), fingerprint))
-        for address in addresses:
-            announce(*address)
+            encrypted = await listen(split_hosts(options.host), options.tls_port, "tls_port", context)
+            announced += [(each, fingerprint) for each in encrypted]
+        for address, fingerprint in announced:
+            announce(*address, fingerprint)
         await stop.wait()
     finally:
         await server.stop()

@@ -21,6 +21,9 @@ give a service its key (Debian's group ssl-cert)."""
 _EARLIER = datetime.timedelta(days=1)
 """How far in the past a new certificate becomes valid: the clocks of clients may be slow."""
 
+_SOON = datetime.timedelta(days=14)
+"""How long before a certificate expires the operator is told."""
+
 _LONGEST = 36500
 """Most days that a new certificate may be valid: a certificate cannot name a time after the year 9999."""
 
@@ -87,6 +90,39 @@ def certificate_fingerprint(certificate: Path) -> str:
         return fingerprint(ssl.PEM_cert_to_DER_cert(begin + content + end))
     except (OSError, ValueError) as error:
         raise TlsError(f"the certificate {certificate} cannot be read: {error}") from error
+
+
+def valid_times(certificate: Path) -> tuple[datetime.datetime, datetime.datetime]:
+    """Return when a certificate becomes valid, and when it expires.
+
+    Args:
+        certificate: a file that `server_context` has loaded.
+
+    Raises:
+        TlsError: the file was replaced in the meantime.
+    """
+    from cryptography import x509
+
+    try:
+        loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError) as error:
+        raise TlsError(f"the certificate {certificate} cannot be read: {error}") from error
+    return loaded.not_valid_before_utc, loaded.not_valid_after_utc
+
+
+def validity_problem(times: tuple[datetime.datetime, datetime.datetime], now: datetime.datetime) -> str | None:
+    """Return what is wrong with the time of a certificate, or soon will be; None if nothing is.
+
+    Args:
+        times: when it becomes valid, and when it expires.
+        now: the time.
+    """
+    start, end = times
+    if now < start:
+        return "the certificate is not valid yet"
+    if now >= end:
+        return "the certificate has expired"
+    return "the certificate expires soon" if now >= end - _SOON else None
 
 
 def _check(file: Path, what: str, mark: bytes) -> int:
