@@ -14,6 +14,7 @@ from twotick.store import (
     SqliteStore,
     StoreError,
     StoreLimits,
+    Together,
 )
 from twotick.wire import Frame, HeadCache, Parser, Side, Verb, frame, register
 
@@ -115,6 +116,8 @@ class Mail:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Request[Any]) -> Any:
+        if isinstance(request, Together):
+            return tuple(self._answer(each) for each in request.requests)
         if answer := self.answers.get(type(request)):
             self.asked.append(request)
             return answer(request)

@@ -30,7 +30,7 @@ async def test_the_operator_is_told_when_messages_cannot_be_indexed(
         reported.set()
 
     monkeypatch.setattr(logs.log, "warning", report)
-    storage = Storage(Failing(tmp_path, StoreLimits()), lambda: None, lambda: None)
+    storage = Storage(Failing(tmp_path, StoreLimits()), lambda: None, lambda: None, lambda _: None)
     await reported.wait()
     await storage.close()
     line = json.loads(capfd.readouterr().err)
@@ -48,7 +48,7 @@ class Defective(SqliteStore):
 async def test_a_defect_while_tidying_leaves_nobody_without_an_answer(tmp_path: Path) -> None:
     reported = asyncio.Event()
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: reported.set())
-    storage = Storage(Defective(tmp_path, StoreLimits()), lambda: None, lambda: None)
+    storage = Storage(Defective(tmp_path, StoreLimits()), lambda: None, lambda: None, lambda _: None)
     await reported.wait()
     assert await storage.ask(ListMembers()) == []
     await storage.close()

@@ -12,7 +12,7 @@ Whenever it likes, best after it has handled everything that has arrived, it
 
 - writes the `out` of the connections in `written`; closes the connections in `changed` that are `closing`, and stops or
   starts to read from them as `paused` says;
-- sends `requests` to the store, and calls their callbacks, in order, with the answers;
+- sends `requests` to the store, and calls their callbacks with the answers, in the order in which these were found;
 - authenticates the users in `logins`, and calls `authenticated` or `not_authenticated`;
 
 and removes what it has handled.
@@ -42,7 +42,7 @@ from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.sent_messages import SentMessages
 from twotick.exchange.stored import StoredMessages
-from twotick.store import Expire, Member
+from twotick.store import Effects, Expire, Member
 from twotick.wire import Head
 
 _EXPIRY = 1.0
@@ -183,6 +183,10 @@ class Exchange:
     def members_changed(self) -> None:
         """Handle that another process has changed the store, and may have added or removed members (rule 10.1)."""
         self._connections.check_members()
+
+    def publish(self, effects: Effects) -> None:
+        """Tell users what a part of a request has changed that takes the store several transactions."""
+        self._effects.publish(effects)
 
     def authenticated(self, connection: Connection, head: Head, member: Member, device: str) -> None:
         """Register a connection for a member whose login is right.

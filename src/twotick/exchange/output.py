@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, overload
 
 from twotick.exchange.connection import GONE, Connection
-from twotick.store import Answer, Request, StoreError
+from twotick.store import Answer, Request, StoreError, Together
 
 _First = TypeVar("_First")
 _Second = TypeVar("_Second")
@@ -22,8 +22,9 @@ class Output:
     Attributes:
         written: the connections that have output; one may appear twice.
         changed: the connections that are closing, paused or resumed; one may appear twice.
-        requests: the requests for the store, in order, each with the callback for its answer. The driver must call the
-            callbacks in the order of the requests.
+        requests: the requests for the store, in order, each with the callback for its answer. The driver may let users
+            take turns, but must keep the requests of each user in order. It must call the callbacks in the order in
+            which the requests are carried out.
     """
 
     def __init__(self) -> None:
@@ -74,12 +75,8 @@ class Output:
             requests: the requests.
             callback: called once, with all answers.
         """
-        answers: list[object] = []
 
-        def take(answer: object) -> None:
-            answers.append(answer)
-            if len(answers) == len(requests):
-                callback(*answers)
+        def take(answers: tuple[Any, ...] | StoreError) -> None:
+            callback(*([answers] * len(requests) if isinstance(answers, StoreError) else answers))
 
-        for request in requests:
-            self.ask(request, take)
+        self.ask(Together(requests), take)

@@ -74,7 +74,7 @@ class Server:
         self._storage = None
         self._jobs = None
         if store is not None:
-            self._storage = Storage(store, self.flush_soon, self._store_changed)
+            self._storage = Storage(store, self.flush_soon, self._store_changed, self.exchange.publish)
             self._jobs = PeriodicJobs(self._storage, retention)
         authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
         self._logins = Logins(self.exchange, authenticator, self.flush_soon)

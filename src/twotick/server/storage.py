@@ -5,10 +5,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
+from twotick.server.asking import Asked, RequestQueue
 from twotick.server.logs import log
-from twotick.store import Answer, Request, Store, StoreError
+from twotick.store import Answer, Effects, Request, Store, StoreError, Unfinished, Work
 
 _BATCH = 512
 """The most requests in one transaction, so that the first of them does not wait for very many others."""
@@ -25,29 +26,37 @@ _IDLE = 1.0
 _AFTER_FAILURE = 60.0
 """Seconds until the next step of tidying after one has failed."""
 
-Asked: TypeAlias = tuple[Request[Any], Callable[[Any], None]]
-"""A request, and the callback that takes its answer or the StoreError."""
+_STOPPING = "the server stops"
 
 
 class Storage:
-    """A store in a thread: what arrives while the thread is busy goes into its next transaction.
+    """A store in a thread: what arrives while the thread is busy goes into its next transactions.
 
-    The number of waiting requests is bounded by those who ask: a connection has few requests at a time.
+    Users take turns if that is too much for one (see `RequestQueue`). The number of waiting requests is bounded by
+    those who ask: a connection has few requests at a time.
 
     Args:
         store: the store; from now on only the thread uses it.
         on_answers: called in the event loop after callbacks were called.
         on_change: called in the event loop when another process has changed the database.
+        on_effects: called in the event loop with what a part of a long request has changed.
 
     Attributes:
         waiting: how many requests have no answer yet.
     """
 
-    def __init__(self, store: Store, on_answers: Callable[[], None], on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        on_answers: Callable[[], None],
+        on_change: Callable[[], None],
+        on_effects: Callable[[Effects], None],
+    ) -> None:
         self.waiting = 0
         self._store = store
         self._on_answers = on_answers
         self._on_change = on_change
+        self._on_effects = on_effects
         self._loop = asyncio.get_running_loop()
         self._asked: queue.SimpleQueue[list[Asked] | None] = queue.SimpleQueue()
         self._next_tidying = 0.0
@@ -55,7 +64,11 @@ class Storage:
         self._thread.start()
 
     def submit(self, asked: list[Asked]) -> None:
-        """Carry out requests, and call their callbacks with the answers or with a StoreError, in order."""
+        """Carry out requests, and call their callbacks with the answers or with a StoreError.
+
+        The requests of one user are carried out in their order. All callbacks are called in the order in which the
+        requests were carried out.
+        """
         self.waiting += len(asked)
         self._asked.put(asked)
 
@@ -93,22 +106,43 @@ class Storage:
     # In the thread
 
     def _work(self) -> None:
+        turns = RequestQueue()
         more = True
-        while more:
-            batch: list[Asked] = []
+        while more or turns:
             look = False
-            while more and len(batch) < _BATCH and (not (batch or look) or not self._asked.empty()):
+            while more and (not (turns or look) or not self._asked.empty()):
                 asked = self._next()
                 more = asked is not None
                 look |= asked == []
-                batch += asked or []
+                turns.add(asked or [])
+            batch = turns.take(_BATCH)
             if batch:
-                self._loop.call_soon_threadsafe(self._answer, batch, self._apply(batch))
-                if len(batch) in _FEW:
+                self._carry_out(batch, turns, is_last=not more)
+                if len(batch) in _FEW and not turns:
                     time.sleep(_GATHER)
             if look:
                 self._look()
         self._store.close()
+
+    def _carry_out(self, batch: list[Asked], turns: RequestQueue, *, is_last: bool) -> None:
+        """Carry out some of a batch of requests in one transaction.
+
+        Args:
+            batch: the requests.
+            turns: takes those that are left.
+            is_last: whether no part of a long request is to follow, since the server stops.
+        """
+        work = self._apply(batch)
+        done = len(work.answers)
+        carried_out, left = batch[:done], batch[done:]
+        last = work.answers[-1]
+        if isinstance(last, Unfinished):
+            if is_last:
+                work.answers[-1] = StoreError(_STOPPING)
+            else:
+                left.insert(0, (last.rest, batch[done - 1][1]))
+        turns.done(carried_out, work.costs, left)
+        self._loop.call_soon_threadsafe(self._answer, carried_out, work.answers)
 
     def _next(self) -> list[Asked] | None:
         """Take what was asked next; tidy the store while there is nothing."""
@@ -130,15 +164,16 @@ class Storage:
             self._loop.call_soon_threadsafe(self._loop.call_exception_handler, context)
         return _AFTER_FAILURE
 
-    def _apply(self, batch: list[Asked]) -> list[Any]:
+    def _apply(self, batch: list[Asked]) -> Work:
         try:
-            return list(self._store.apply([request for request, _ in batch]))
+            return self._store.work_on([request for request, _ in batch])
         except StoreError as error:
-            return [error] * len(batch)
+            reason = error
         except Exception as error:  # a defect must not leave the others without an answer
             context = {"message": "the store cannot carry out a request", "exception": error}
             self._loop.call_soon_threadsafe(self._loop.call_exception_handler, context)
-            return [StoreError("the server made a mistake, which is in its log")] * len(batch)
+            reason = StoreError("the server made a mistake, which is in its log")
+        return Work([reason] * len(batch), [1] * len(batch))
 
     def _look(self) -> None:
         try:
@@ -153,8 +188,11 @@ class Storage:
     def _cannot_tidy(self, error: StoreError) -> None:
         log.warning("new messages cannot be found", reason=str(error))  # tidying adds them to the index of words
 
-    def _answer(self, batch: list[Asked], results: list[Any]) -> None:
-        self.waiting -= len(batch)
-        for (_, callback), result in zip(batch, results, strict=True):
-            callback(result)
+    def _answer(self, carried_out: list[Asked], answers: list[Any]) -> None:
+        for (_, callback), answer in zip(carried_out, answers, strict=True):
+            if isinstance(answer, Unfinished):
+                self._on_effects(answer.effects)
+            else:
+                self.waiting -= 1
+                callback(answer)
         self._on_answers()

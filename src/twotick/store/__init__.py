@@ -1,6 +1,6 @@
 """Members, their logs, rooms and files, and the database that keeps them (docs/protocol.md, sections 10 to 17)."""
 
-from twotick.store.port import Answer, Damaged, Refusal, Request, Store, StoreError, StoreLimits
+from twotick.store.port import Answer, Damaged, Refusal, Request, Store, StoreError, StoreLimits, Together, Work
 from twotick.store.requests.conversations import (
     ConversationInfo,
     ConversationSet,
@@ -46,6 +46,7 @@ from twotick.store.requests.messages import (
     Prune,
     Refuse,
     Settle,
+    Unfinished,
 )
 from twotick.store.requests.presence import Contact, ListAudience, ListContacts, SetShown
 from twotick.store.requests.reports import AddReport, CloseReport, ListReports, ReportInfo
@@ -146,5 +147,8 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreLimits",
+    "Together",
+    "Unfinished",
+    "Work",
     "WritePiece",
 ]

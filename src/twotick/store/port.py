@@ -34,12 +34,36 @@ class Refusal:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Together(Request[tuple[Any, ...]]):
+    """Carry out requests in this order, with nothing in between; answered by their answers.
+
+    Attributes:
+        requests: the requests, none of which is long.
+    """
+
+    requests: tuple[Request[Any], ...]
+
+
 class StoreError(Exception):
     """The store could not carry out a batch, and kept nothing of it. The text is a reason for a person to read."""
 
 
 class Damaged(StoreError):
     """The database file is damaged, or is not one of Twotick's."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What a store has done of the requests that it was given (see `Store.work_on`).
+
+    Attributes:
+        answers: the answers to the first of them. The last one may be an `Unfinished`.
+        costs: what each of these has cost, in units of about 5 microseconds: that of an entry of a log.
+    """
+
+    answers: list[Any]
+    costs: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +108,17 @@ class Store(Protocol):
 
         Raises:
             StoreError: nothing was kept. The store can be used again.
+        """
+        ...
+
+    def work_on(self, requests: Sequence[Request[Any]]) -> Work:
+        """Carry out the first of some requests, in one transaction that is not long.
+
+        Returns:
+            What was done: at least one request or a part of it. All that was changed is on the disk.
+
+        Raises:
+            StoreError: as for `apply`.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass, field
 from enum import IntEnum
+from typing import Any
 
 from twotick.store.port import Refusal, Request
 
@@ -116,6 +117,25 @@ class Effects:
     entries: list[LogEntry] = field(default_factory=list[LogEntry])
     guests: list[tuple[int, MessageState, str]] = field(default_factory=list[tuple[int, MessageState, str]])
     progress: list[Progress] = field(default_factory=list[Progress])
+
+    def add(self, later: "Effects") -> None:
+        """Add what was changed after that."""
+        self.entries += later.entries
+        self.guests += later.guests
+        self.progress += later.progress
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The answer to a request that takes several transactions, of which one was carried out.
+
+    Attributes:
+        rest: what to ask next; the last such request is answered with the answer to the first one.
+        effects: what this transaction has changed for others.
+    """
+
+    rest: Request[Any]
+    effects: Effects = field(default_factory=Effects)
 
 
 @dataclass(slots=True)

@@ -13,6 +13,9 @@ _CANDIDATE: Final = (
     "SELECT m.number, m.recipient, m.room, m.about, c.headers FROM message m JOIN content c ON c.message = m.number"
 )
 
+_WORK: Final = 300
+"""What a change of the index of words counts as work (see `Tables.work`)."""
+
 
 class EditRepository:
     """Finds and changes the messages that other messages edit or delete.
@@ -69,6 +72,7 @@ class EditRepository:
             number: the store's number of that one.
             is_blocked: whether the recipient has blocked the sender: then an edit does not change what was said.
         """
+        self._tables.work += _WORK
         if request.action is MessageAction.DELETE:
             self._delete(target, request, number)
         elif not is_blocked:
@@ -86,6 +90,7 @@ class EditRepository:
                 (target.number, number),
             )
         ]
+        self._tables.work += _WORK * len(edits)
         for follow in self._tables.on_removal:
             follow([target.number, *edits])
         self._replace(target.number, editing.deleted_headers(request.time), b"")

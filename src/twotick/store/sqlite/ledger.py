@@ -221,7 +221,9 @@ class Ledger:
         weight: int = 0,
     ) -> None:
         """Write an entry of a log. The arguments are columns."""
-        self.tables.pending.entries.append(
+        tables = self.tables
+        tables.work += 1
+        tables.pending.entries.append(
             (
                 box.number,
                 seq,

@@ -8,11 +8,12 @@ import secrets
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from twotick.store.port import Answer, Damaged, Request, StoreError, StoreLimits
-from twotick.store.requests.messages import Append
+from twotick.store.port import Answer, Damaged, Request, StoreError, StoreLimits, Together, Work
+from twotick.store.requests.messages import Append, Effects, Unfinished
 from twotick.store.sqlite.accounts import AccountRepository
 from twotick.store.sqlite.check import problems
 from twotick.store.sqlite.conversations import ConversationRepository
@@ -33,6 +34,9 @@ from twotick.store.sqlite.word_index import WordIndex
 
 _CHECKS = 100
 """How often `check` tries to find all rows in their tables, where it looks for them."""
+
+_BATCH_WORK: Final = 2048
+"""The work after which `work_on` ends: what others ask meanwhile waits for it."""
 
 
 class SqliteStore:
@@ -81,18 +85,57 @@ class SqliteStore:
             **self._search.handlers(),
             **files.handlers(),
             **ReportRepository(ledger, reader).handlers(),
+            Together: self._carry_out_together,
         }
         return tables
 
     def apply(self, requests: Sequence[Request[Any]]) -> list[Any]:
         """See Store."""
+        return self._database.within(partial(self._complete_all, requests))
 
-        def carry_out() -> list[Any]:
-            keys = [(each.sender, each.id) for each in requests if isinstance(each, Append) and each.sender and each.id]
-            self._ledger.look_up_ids(keys)
-            return [self._handlers[type(request)](request) for request in requests]
+    def work_on(self, requests: Sequence[Request[Any]]) -> Work:
+        """See Store."""
+        return self._database.within(partial(self._begin, requests))
 
-        return self._database.within(carry_out)
+    def _begin(self, requests: Sequence[Request[Any]]) -> Work:
+        """Carry out requests until that was enough for one transaction."""
+        self._look_up_ids(requests)
+        tables = self._tables
+        answers: list[Any] = []
+        costs: list[int] = []
+        first = before = tables.work
+        for request in requests:
+            answer = self._handlers[type(request)](request)
+            answers.append(answer)
+            costs.append(1 + tables.work - before)
+            before = tables.work
+            if before - first >= _BATCH_WORK or type(answer) is Unfinished:
+                break
+        return Work(answers, costs)
+
+    def _complete_all(self, requests: Sequence[Request[Any]]) -> list[Any]:
+        self._look_up_ids(requests)
+        return [self._complete(request) for request in requests]
+
+    def _complete(self, request: Request[Any]) -> Any:
+        """Carry out all of a request, and return its last answer with the effects of all of them."""
+        effects = Effects()
+        answer = self._handlers[type(request)](request)
+        while isinstance(answer, Unfinished):
+            effects.add(answer.effects)
+            answer = self._handlers[type(answer.rest)](answer.rest)
+        last = answer if isinstance(answer, Effects) else getattr(answer, "effects", None)
+        if last is not None:
+            effects.add(last)
+            last.entries, last.guests, last.progress = effects.entries, effects.guests, effects.progress
+        return answer
+
+    def _carry_out_together(self, request: Together) -> tuple[Any, ...]:
+        return tuple(self._complete(each) for each in request.requests)
+
+    def _look_up_ids(self, requests: Sequence[Request[Any]]) -> None:
+        keys = [(each.sender, each.id) for each in requests if isinstance(each, Append) and each.sender and each.id]
+        self._ledger.look_up_ids(keys)
 
     def ask(self, request: Request[Answer]) -> Answer:
         """See Store."""

@@ -24,6 +24,12 @@ _FULL: Final = 4096
 _STEP_ROWS: Final = 256
 """Rows that one step moves, in about 1 ms: a request that arrives meanwhile waits for it."""
 
+_INSTRUCTIONS: Final = 10_000
+"""Instructions of SQLite's virtual machine that count as work."""
+
+_WORK: Final = 50
+"""What they count."""
+
 
 class Tables:
     """The database within a transaction, which the caller begins and commits.
@@ -38,6 +44,7 @@ class Tables:
         cache: what is remembered between transactions.
         erased: whether content was removed that must leave the write-ahead log as well.
         on_removal: called with the numbers of messages that are removed or deleted, while their content still exists.
+        work: how much was done so far, in units of about 5 microseconds. An entry of a log and a KiB are one unit.
     """
 
     def __init__(self, connection: sqlite3.Connection, limits: StoreLimits, server: int):
@@ -48,7 +55,9 @@ class Tables:
         self.pending = PendingRows()
         self.erased = False
         self.on_removal: list[Callable[[list[int]], None]] = []
+        self.work = 0
         self._connection = connection
+        connection.set_progress_handler(self._count_work, _INSTRUCTIONS)
         self._journal = Journal(connection)
         self._contents: list[tuple[int, bytearray, bytearray]] = []
         self._waiting_ids: set[tuple[int, bytes]] = set()
@@ -75,6 +84,7 @@ class Tables:
 
     def add_content(self, message: int, headers: bytes, body: bytes) -> None:
         """Write the headers and the body of a new message."""
+        self.work += len(body) >> 10
         self._contents.append((message, bytearray(headers), bytearray(body)))
 
     def note_id(self, sender: int, ident: bytes) -> None:
@@ -98,6 +108,9 @@ class Tables:
             "SELECT 1 FROM message WHERE expires IS NOT NULL AND expires <= ? AND state = 1 LIMIT 1", (time,)
         ).fetchone()
         return row is not None
+
+    def _count_work(self) -> None:
+        self.work += _WORK
 
     # Transactions
 

@@ -1,0 +1,135 @@
+"""Whose request the store carries out next.
+
+Theory. Users whose requests wait take turns, and each pays for what its requests cost: the request of the user that has
+paid least is next. So a user that asks for little waits for what the store is doing at that moment, however much others
+ask for. A user that has asked for nothing for a while has saved nothing up: it begins with the least that the others
+have paid. The requests of one user stay in their order.
+
+Nobody knows what a request will cost, so a user is expected to go on as before. A request that is likely to be long is
+carried out in a transaction of its own, for whose end no other request has to wait.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from heapq import heapify, heappop, heappush
+from typing import Any, Final, TypeAlias
+
+from twotick.store import Append, Request, Together
+
+Asked: TypeAlias = tuple[Request[Any], Callable[[Any], None]]
+"""A request, and the callback that takes its answer or the StoreError."""
+
+_LONG: Final = 256
+"""The cost (see `Store.work_on`) from which on a request has a transaction of its own."""
+
+_MOST_USERS: Final = 4096
+"""The users that are remembered although none of their requests waits, while those of others do."""
+
+
+class _User:
+    """A user of the store.
+
+    Attributes:
+        waiting: its requests that wait, the next one first.
+        paid: what it has paid.
+        cost: what its last request has cost.
+    """
+
+    __slots__ = ("cost", "paid", "waiting")
+
+    def __init__(self, paid: int) -> None:
+        self.waiting: deque[Asked] = deque()
+        self.paid = paid
+        self.cost = 1
+
+
+class RequestQueue:
+    """The requests that wait for the store."""
+
+    def __init__(self) -> None:
+        self._arrived: list[Asked] = []  # no user has to wait for a turn yet
+        self._users: dict[Hashable, _User] = {}
+        self._least = 0  # that a user has paid whose request was next
+
+    def __bool__(self) -> bool:
+        return bool(self._arrived) or bool(self._users)
+
+    def add(self, asked: list[Asked]) -> None:
+        """Let requests wait."""
+        self._arrived += asked
+
+    def take(self, most: int) -> list[Asked]:
+        """Take the requests for the next transaction: at most so many, at least one if one waits."""
+        if not self._users and len(self._arrived) <= most:  # all of them, in which case their order is nobody's loss
+            taken, self._arrived = self._arrived, []
+            return taken
+        self._sort_by_user()
+        return self._take_turns(most)
+
+    def _sort_by_user(self) -> None:
+        for asked in self._arrived:
+            self._user(asked).waiting.append(asked)
+        self._arrived.clear()
+
+    def _user(self, asked: Asked) -> _User:
+        key = user_of(asked[0])
+        user = self._users.get(key)
+        if user is None:
+            user = self._users[key] = _User(self._least)
+        elif not user.waiting and user.paid < self._least:
+            user.paid = self._least
+        return user
+
+    def _take_turns(self, most: int) -> list[Asked]:
+        taken: list[Asked] = []
+        # The number keeps those apart who have paid the same: first come, first served.
+        order = [(user.paid, number, user) for number, user in enumerate(self._users.values()) if user.waiting]
+        heapify(order)
+        while order and len(taken) < most:
+            paid, number, user = heappop(order)
+            if user.cost >= _LONG and taken:
+                break
+            self._least = paid
+            taken.append(user.waiting.popleft())
+            if user.cost >= _LONG:
+                break
+            if user.waiting:
+                heappush(order, (paid + user.cost, number, user))
+        return taken
+
+    def done(self, carried_out: list[Asked], costs: list[int], left: list[Asked]) -> None:
+        """Let users pay for their requests, and let the other requests wait again.
+
+        Args:
+            carried_out: the requests that were carried out.
+            costs: what each of them has cost.
+            left: what is left of those that `take` has returned; they come before all others of their users.
+        """
+        if not (self._users or left):
+            return
+        for asked, cost in zip(carried_out, costs, strict=True):
+            user = self._user(asked)
+            user.paid += cost
+            user.cost = cost
+        for asked in reversed(left):
+            self._user(asked).waiting.appendleft(asked)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget users who have paid no more than others, and all of them once nobody waits for a turn."""
+        if not any(user.waiting for user in self._users.values()):
+            self._users.clear()
+        elif len(self._users) > _MOST_USERS:
+            least = self._least
+            kept = {key: user for key, user in self._users.items() if user.waiting or user.paid > least}
+            self._users = kept
+
+
+def user_of(request: Request[Any]) -> Hashable:
+    """Return for whom a request is: a member's number, a guest's name, or its type if it is for the server itself."""
+    if isinstance(request, Together):
+        return user_of(request.requests[0])
+    if isinstance(request, Append):
+        return request.sender_name.lower() if request.sender is None else request.sender
+    member: int | None = getattr(request, "member", None)
+    return type(request) if member is None else member

@@ -1,0 +1,150 @@
+"""Whatever one user asks, others are answered after a few turns. Turns and bytes are counted, never time."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twotick.server.storage import Storage
+from twotick.store import (
+    AddMember,
+    Append,
+    Appended,
+    CreateRoom,
+    Effects,
+    JoinRoom,
+    Member,
+    MessageAction,
+    OpenDevice,
+    Request,
+    SqliteStore,
+    Store,
+    StoreLimits,
+    Work,
+)
+
+NOW = 1_800_000_000.0
+CROWD = 300
+MINE = 5
+"""The numbers of members: of a room, and of two who talk."""
+ALICE, BOB, MALLORY = 1, 2, 3
+
+
+class Counting:
+    """A store that counts transactions: how much is done in each."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.transactions: list[Work] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def work_on(self, requests: list[Request[Any]]) -> Work:
+        self.transactions.append(self._store.work_on(requests))
+        return self.transactions[-1]
+
+
+class Place:
+    """The thread of a store with the members alice, bob and mallory, and the room #crowd of mallory's."""
+
+    def __init__(self, folder: Path | None, limits: StoreLimits) -> None:
+        store = SqliteStore(folder, limits)
+        names = ["alice", "bob", "mallory", *(f"m{number}" for number in range(CROWD))]
+        added = store.apply([AddMember(name, "", NOW) for name in names])
+        self.members = [member.number for member in added if isinstance(member, Member)]
+        assert self.members[:3] == [ALICE, BOB, MALLORY]
+        store.apply([OpenDevice(member, "main", 0, NOW) for member in self.members])
+        store.apply([CreateRoom(MALLORY, "#crowd", True, "", NOW)])
+        store.apply([JoinRoom(member, "#crowd", NOW) for member in self.members[3:]])
+        self.store = Counting(store)
+        self.effects: list[Effects] = []
+        self.storage = Storage(self.store, lambda: None, lambda: None, self.effects.append)  # type: ignore[arg-type]
+        self.answers: list[tuple[str, Any]] = []
+        self._left = 0
+        self._all = asyncio.Event()
+
+    def ask(self, *asked: tuple[str, Request[Any]]) -> None:
+        """Ask the store, all at once; answers are noted under their names."""
+
+        def submit(name: str, request: Request[Any]) -> tuple[Request[Any], Any]:
+            def take(answer: object) -> None:
+                self.answers.append((name, answer))
+                self._left -= 1
+                if not self._left:
+                    self._all.set()
+
+            return request, take
+
+        self._left += len(asked)
+        self._all.clear()
+        self.storage.submit([submit(name, request) for name, request in asked])
+
+    async def answered(self) -> list[str]:
+        """Wait for all answers; returns the names in the order of the answers."""
+        await self._all.wait()
+        return [name for name, _ in self.answers]
+
+
+@asynccontextmanager
+async def placed(folder: Path | None, limits: StoreLimits | None = None) -> AsyncGenerator[Place]:
+    place = Place(folder, limits or StoreLimits())
+    yield place
+    await place.storage.close()
+
+
+@pytest.fixture(params=["disk", "memory"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Place]:
+    async with placed(tmp_path if request.param == "disk" else None) as place:
+        yield place
+
+
+def message(sender: int, to: str, number: int, body: bytes = b"hello", **more: Any) -> Append:
+    ident = b"%d" % number
+    name = {ALICE: b"alice", BOB: b"bob", MALLORY: b"mallory"}[sender]
+    return Append(
+        sender=sender, sender_name=name, recipient=to.encode(), headers=b"", body=body, time=NOW, id=ident, **more
+    )
+
+
+async def test_a_flood_in_a_room_costs_others_a_few_turns(place: Place) -> None:
+    flood = [("mallory", message(MALLORY, "#crowd", number)) for number in range(100)]
+    place.ask(*flood, ("alice", message(ALICE, "bob", 1)))
+    names = await place.answered()
+    assert names.count("mallory") == 100
+    assert names.index("alice") < 20
+    most = max(sum(transaction.costs) for transaction in place.store.transactions)
+    assert most < 2048 + 2 * CROWD  # units of work
+
+
+async def test_what_one_user_asks_stays_in_order(place: Place) -> None:
+    mine = [("alice", message(ALICE, "bob", number)) for number in range(600)]
+    place.ask(*[("mallory", message(MALLORY, "#crowd", number)) for number in range(30)], *mine)
+    await place.answered()
+    sent = [answer for name, answer in place.answers if name == "alice"]
+    assert all(isinstance(answer, Appended) for answer in sent)
+    seqs = [entry.seq for answer in sent for entry in answer.effects.entries if entry.member == BOB]
+    assert seqs == sorted(seqs)
+    assert len(seqs) == 600
+
+
+async def test_edits_in_a_loop_cost_others_a_few_turns(place: Place) -> None:
+    place.ask(("mallory", message(MALLORY, "bob", 0)))
+    await place.answered()
+    edits = [
+        message(MALLORY, "bob", number, about=b"0", action=MessageAction.EDIT, body=b"again %d" % number)
+        for number in range(1, 200)
+    ]
+    place.ask(*[("mallory", edit) for edit in edits], ("alice", message(ALICE, "bob", 1)))
+    names = await place.answered()
+    assert names.index("alice") < 20
+
+
+async def test_large_bodies_cost_others_a_few_turns(place: Place) -> None:
+    flood = [("mallory", message(MALLORY, "bob", number, body=bytes(1 << 20))) for number in range(60)]
+    place.ask(*flood, ("alice", message(ALICE, "bob", 1)))
+    names = await place.answered()
+    assert names.index("alice") < 20
