@@ -96,7 +96,7 @@ def test_a_hash_of_other_days_is_made_anew_at_the_next_login(tmp_path: Path) -> 
     store.close()
     assert isinstance(member, Member)
     assert member.password != old
-    assert not needs_rehash(member.password)
+    assert not needs_rehash(member.password, b"secret")
 
 
 def test_tokens_devices_and_revoking(place: Place) -> None:

@@ -30,6 +30,37 @@ def test_a_password_may_be_any_bytes(password: bytes) -> None:
     assert not secrets.verify_password(kept, password[:-1])
 
 
+COMPOSED = "p\u00e4sswort\u00f8".encode()
+DECOMPOSED = "pa\u0308sswort\u00f8".encode()
+
+
+@pytest.mark.parametrize(("kept", "typed"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_a_password_is_the_same_on_every_keyboard(kept: bytes, typed: bytes) -> None:
+    """Rule 10.3."""
+    kept_hash = secrets.hash_password(kept)
+    assert secrets.verify_password(kept_hash, typed)
+    assert not secrets.needs_rehash(kept_hash, typed)
+
+
+def test_every_space_is_a_space() -> None:
+    kept = secrets.hash_password("correct\u00a0horse\u3000".encode())
+    assert secrets.verify_password(kept, b"correct horse ")
+
+
+def test_a_hash_of_what_was_typed_goes_on_working_and_is_made_anew() -> None:
+    """Servers did not prepare passwords before."""
+    old = vars(secrets)["_hasher"]().hash(DECOMPOSED)
+    assert secrets.verify_password(old, DECOMPOSED)
+    assert not secrets.verify_password(old, COMPOSED), "nobody can know yet that it is the same password"
+    assert secrets.needs_rehash(old, DECOMPOSED)
+
+
+@given(st.binary(max_size=40) | st.text(max_size=20).map(str.encode))
+def test_a_prepared_password_is_prepared(password: bytes) -> None:
+    once = secrets.prepared(password)
+    assert secrets.prepared(once) == once
+
+
 def test_equal_passwords_hash_differently() -> None:
     assert secrets.hash_password(PASSWORD) != HASH
 
@@ -57,8 +88,8 @@ def test_the_check_for_nobody_does_the_same_work(monkeypatch: pytest.MonkeyPatch
 def test_a_hash_of_other_days_is_known_and_made_anew() -> None:
     old = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
     assert secrets.verify_password(old, PASSWORD)
-    assert secrets.needs_rehash(old)
-    assert not secrets.needs_rehash(HASH)
+    assert secrets.needs_rehash(old, PASSWORD)
+    assert not secrets.needs_rehash(HASH, PASSWORD)
 
 
 @pytest.mark.parametrize("damaged", ["rubbish", HASH[: HASH.rindex("$")]], ids=["rubbish", "cut off"])
@@ -71,7 +102,7 @@ def test_a_damaged_hash_is_not_a_wrong_password(damaged: str) -> None:
 
 @given(st.binary(max_size=300))
 def test_a_password_has_8_to_256_bytes(password: bytes) -> None:
-    assert (secrets.check_password(password) is None) is (8 <= len(password) <= 256)
+    assert (secrets.check_password(password) is None) is (8 <= len(secrets.prepared(password)) <= 256)
 
 
 @pytest.mark.parametrize("length", [7, 257])

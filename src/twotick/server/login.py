@@ -154,7 +154,7 @@ class Authenticator:
         right = await asyncio.to_thread(secrets.verify_password, member.password if member else "", password)
         if member is None or not right:
             return _WRONG
-        if secrets.needs_rehash(member.password):
+        if await asyncio.to_thread(secrets.needs_rehash, member.password, password):
             await self._storage.ask(SetPassword(name, await asyncio.to_thread(secrets.hash_password, password)))
         return member
 

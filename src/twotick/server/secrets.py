@@ -9,6 +9,7 @@ in a thread without blocking the event loop.
 import base64
 import hashlib
 import secrets
+import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,19 @@ def _unmatchable_hash() -> str:
     return f"$argon2id$v=19$m={_MEMORY},t={_PASSES},p={_LANES}${salt}${value}"
 
 
+def prepared(password: bytes) -> bytes:
+    """Return a password in the form that is hashed, which is the same whatever keyboard it was typed on (rule 10.3).
+
+    This is the profile OpaqueString of RFC 8265, section 4.2, but it refuses nothing: what is not UTF-8 stays as it is.
+    """
+    try:
+        text = password.decode()
+    except UnicodeDecodeError:
+        return password
+    spaced = "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in text)
+    return unicodedata.normalize("NFC", spaced).encode()
+
+
 def check_password(password: bytes) -> str | None:
     """Tell whether a new password is acceptable (rule 10.3).
 
@@ -79,6 +93,7 @@ def check_password(password: bytes) -> str | None:
     Returns:
         What is wrong with it, in words that do not repeat it; None if it is acceptable.
     """
+    password = prepared(password)
     if len(password) < SHORTEST_PASSWORD:
         return f"the password is too short: it must have at least {SHORTEST_PASSWORD} bytes"
     if len(password) > LONGEST_PASSWORD:
@@ -95,7 +110,7 @@ def hash_password(password: bytes) -> str:
     Returns:
         Algorithm, parameters, salt and hash, in ASCII (the PHC string format).
     """
-    return _hasher().hash(password)
+    return _hasher().hash(prepared(password))
 
 
 def verify_password(hash: str, password: bytes) -> bool:  # noqa: A002 # the usual name
@@ -111,6 +126,11 @@ def verify_password(hash: str, password: bytes) -> bool:  # noqa: A002 # the usu
     Raises:
         argon2.exceptions.InvalidHashError, argon2.exceptions.VerificationError: the hash is damaged.
     """
+    # Passwords were not prepared before: then the hash is of what the user typed.
+    return any(_matches(hash, each) for each in dict.fromkeys([prepared(password), password]))
+
+
+def _matches(hash: str, password: bytes) -> bool:  # noqa: A002
     from argon2.exceptions import VerifyMismatchError
 
     try:
@@ -120,13 +140,17 @@ def verify_password(hash: str, password: bytes) -> bool:  # noqa: A002 # the usu
     return bool(hash)
 
 
-def needs_rehash(hash: str) -> bool:  # noqa: A002
-    """Tell whether a hash has outdated parameters, so that it is to be replaced at the next successful login.
+def needs_rehash(hash: str, password: bytes) -> bool:  # noqa: A002
+    """Tell whether a hash is to be replaced: its parameters are outdated, or the password was not prepared then.
 
     Args:
         hash: what `hash_password` returned, now or years ago.
+        password: the password, which matches it.
     """
-    return _hasher().check_needs_rehash(hash)
+    if _hasher().check_needs_rehash(hash):
+        return True
+    form = prepared(password)
+    return form != password and not _matches(hash, form)
 
 
 def new_token() -> str:
