@@ -76,6 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_messages: Count = 4096
     queue_bytes: Count = 16 << 20
     queue_bytes_total: Count = 256 << 20
+    early_bytes_total: Count = 16 << 20
+    held_bytes_total: Count = 256 << 20
     answer_timeout: Seconds = 30.0
     register_timeout: Seconds = 60.0
     frame_timeout: Seconds = 60.0
@@ -108,6 +110,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 linger_timeout=self.linger_timeout,
                 stop_timeout=self.stop_timeout,
                 connections=self.max_connections,
+                early_bytes_total=self.early_bytes_total,
+                held_bytes_total=self.held_bytes_total,
             ),
             data=None if self.memory else self.data,
             store_limits=self.store_limits(),

@@ -87,9 +87,9 @@ class Network:
         self.ends.append(end)
         return end
 
-    def user(self, name: bytes, window: int | None = None) -> tuple[End, End]:
+    def user(self, name: bytes, window: int | None = None, address: str = "127.0.0.1") -> tuple[End, End]:
         """The sending and the receiving connection of a new user."""
-        sending, receiving = self.connect(), self.connect()
+        sending, receiving = self.connect(address), self.connect(address)
         assert sending.ask(register(Side.SENDING, name)) == registered(Side.SENDING, name)
         assert receiving.ask(register(Side.RECEIVING, name, window)) == registered(Side.RECEIVING, name, window)
         return sending, receiving
@@ -134,7 +134,8 @@ class Network:
             end.disconnect()
         self.advance(0.25)
         held = {name: getattr(inside(self.exchange, "_guests"), name) for name in ("_names", "receivers", "duplex")}
-        held |= {name: getattr(inside(self.exchange, "_relay"), name) for name in ("_busy", "_queued_bytes")}
+        held |= {name: getattr(inside(self.exchange, "_relay"), name) for name in ("_busy",)}
+        held["queued_bytes"] = inside(self.exchange, "_relay").queued_bytes.used
         held |= {"written": self.exchange.written, "changed": self.exchange.changed}
         return {name: value for name, value in held.items() if value}
 

@@ -157,14 +157,14 @@ def test_there_is_room_for_so_many_bytes() -> None:
     """Rule 5.6, for one receiver and for all together."""
     network = Network(Limits(queue_bytes=8, queue_bytes_total=12))
     alice, _ = network.user(b"alice")
-    carol, _ = network.user(b"carol")
+    carol, _ = network.user(b"carol", address="127.0.0.2")
     _, bob = network.user(b"bob")
     network.user(b"dave")
     alice.send(b"bob", b"forwarded at once")
     alice.send(b"bob", b"8 bytes.")
     assert carol.send(b"bob", b"1") == UNABLE_TO_SEND
     assert carol.send(b"bob", b"") == b""
-    eve, _ = network.user(b"eve")
+    eve, _ = network.user(b"eve", address="127.0.0.3")
     assert eve.send(b"dave", b"forwarded at once") == b""
     assert eve.send(b"dave", b"4444") == b""
     frank, _ = network.user(b"frank")
@@ -181,12 +181,12 @@ def test_the_bytes_of_all_that_waits_are_bounded_together() -> None:
     """Rule 5.6: messages that were forwarded, failed or abandoned make room."""
     network = Network(Limits(queue_bytes=100, queue_bytes_total=10, answer_timeout=30))
     receivers = [network.user(b"r%d" % number)[1] for number in range(4)]
-    alice, _ = network.user(b"alice")
     carol, _ = network.user(b"carol")
     for number in range(3):
-        alice.send(b"r%d" % number, b"", b"333")
+        sender, _ = network.user(b"s%d" % number, address=f"127.0.0.{number + 2}")
+        sender.send(b"r%d" % number, b"", b"333")
     assert carol.send(b"r0", b"22") == UNABLE_TO_SEND
-    receivers[0].receive(b"alice")
+    receivers[0].receive(b"s0")
     assert carol.send(b"r0", b"333") == b""
     receivers[1].disconnect()
     assert carol.send(b"r2", b"333") == b""
@@ -195,6 +195,20 @@ def test_the_bytes_of_all_that_waits_are_bounded_together() -> None:
     assert carol.read() == UNABLE_TO_SEND * 3
     dave, _ = network.user(b"dave")
     assert dave.send(b"r3", b"", b"0123456789") == b""
+    assert network.leave() == {}
+
+
+def test_one_address_leaves_room_for_others() -> None:
+    """Rules 5.6 and 8.1: it has at most three times what is left."""
+    network = Network(Limits(queue_bytes_total=100))
+    _, bob = network.user(b"bob")
+    alice, _ = network.user(b"alice")
+    carol, _ = network.user(b"carol", address="127.0.0.2")
+    alice.send(b"bob", b"forwarded at once", bytes(60), bytes(30))
+    assert carol.send(b"bob", bytes(40)) == b""
+    assert bob.receive(b"alice", b"alice", b"carol").count(b"FORWARD") == 3
+    assert alice.read() == b"SEND bob\n\n" * 2 + UNABLE_TO_SEND
+    assert carol.read() == b"SEND bob\n\n"
     assert network.leave() == {}
 
 

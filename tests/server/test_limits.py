@@ -43,6 +43,8 @@ def test_the_defaults_are_those_of_the_page() -> None:
         "queue_messages": exchange.queue_messages,
         "queue_bytes": exchange.queue_bytes,
         "queue_bytes_total": exchange.queue_bytes_total,
+        "held_bytes_total": server.held_bytes_total,
+        "early_bytes_total": server.early_bytes_total,
         "max_refusals": exchange.refusals,
         "max_connections": server.connections,
         "answer_timeout": exchange.answer_timeout,
@@ -301,12 +303,15 @@ def test_a_closed_connection_whose_peer_stays(start_server: StartServer) -> None
 
 
 def test_more_connections_than_there_may_be(start_server: StartServer) -> None:
-    """`max_connections`: one more is closed at once, and those that are there notice nothing."""
-    visitors = start_server(ServerLimits(connections=2))
+    """`max_connections`: one more is closed at once, those that are there notice nothing, and addresses share it."""
+    visitors = start_server(ServerLimits(connections=3))
     alice, receiving = visitors.user(b"alice")
     for _ in range(5):
         late = visitors.connect()
         assert late.rest() == b""
+    elsewhere = visitors.connect("127.0.0.2")
+    elsewhere.ask(b"x\n\n", b"ERROR 101 No user registered\n\n")
+    assert visitors.connect("127.0.0.3").rest() == b""
     alice.write(send(b"alice", b""))
     receiving.expect(forward_start(b"alice") + b"0\n\n")
     assert receiving.finish() == b""

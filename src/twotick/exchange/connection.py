@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeAlias
 
+from twotick.net import network_of
 from twotick.store import LogEntry
 from twotick.wire import Frame, Head, Side, Verb
 
@@ -183,6 +184,7 @@ class Connection:
         paused: whether the driver must not read from the connection for now.
 
         address: the address of the other end.
+        network: what counts as one address where addresses share something (rule 8.1).
         stage: what the connection may be used for.
         handlers: the handlers of that stage.
         guest: the guest that it belongs to; None before registration, after the end, and for members.
@@ -221,6 +223,7 @@ class Connection:
         "held",
         "key",
         "name",
+        "network",
         "next_answer",
         "next_send",
         "out",
@@ -244,6 +247,7 @@ class Connection:
         self.closing = False
         self.paused = False
         self.address = address
+        self.network = network_of(address)
         self.stage = stage
         self.handlers = handlers
         self.guest: Guest | None = None

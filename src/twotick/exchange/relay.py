@@ -21,6 +21,7 @@ from typing import Final
 from twotick.exchange.connection import GONE, SETTLED, Connection, Pending, Stage, answers_others
 from twotick.exchange.limits import Limits
 from twotick.exchange.output import Output
+from twotick.exchange.shares import Shares
 from twotick.wire import UNABLE_TO_SEND, Frame, Head, Verb, delivered, error, forward
 
 _RECEIVED: Final = Verb.RECEIVED
@@ -31,6 +32,7 @@ LATE = "the recipient did not answer in time"
 STOPPING = "the server is about to stop"
 FULL = "too much of what this connection has sent is unanswered"
 NO_ROOM = "too much is waiting for the recipient"
+BUSY = "too much is waiting that came from this address: send it again later"
 
 
 class Relay:
@@ -46,6 +48,7 @@ class Relay:
         deadline: the time by which a SEND that arrives now is answered (rule 5.7).
         draining: whether the server takes no more SENDs because it is about to stop (rule 4.10).
         most_unanswered: the most unanswered SENDs of one connection (rule 5.8).
+        queued_bytes: the bytes of bodies that wait for a receiver or for the store, which addresses share (rule 5.6).
     """
 
     def __init__(self, limits: Limits, now: float, output: Output) -> None:
@@ -56,7 +59,7 @@ class Relay:
         # The receivers that something waits for, and some that nothing waits for any more. It is a dict and not a set
         # so that the same events have the same effects in the same order.
         self._busy: dict[Connection, None] = {}
-        self._queued_bytes = 0
+        self.queued_bytes = Shares(limits.queue_bytes_total)
         self.most_unanswered = limits.unanswered
         self.now = now
         self.deadline = now + limits.answer_timeout
@@ -106,23 +109,18 @@ class Relay:
     def queue(self, receiver: Connection, message: Pending, body: bytes) -> None:
         """Let a message wait for a receiver's window, or answer 102 if too much waits (rule 5.6)."""
         limits = self._limits
-        if (
-            receiver.queued >= limits.queue_messages
-            or receiver.queued_bytes + len(body) > limits.queue_bytes
-            or self._queued_bytes + len(body) > limits.queue_bytes_total
-        ):
+        if receiver.queued >= limits.queue_messages or receiver.queued_bytes + len(body) > limits.queue_bytes:
             self.settle(message, NO_ROOM)
+            return
+        if not self.queued_bytes.take(message[0].network, len(body)):
+            self.settle(message, BUSY)
             return
         if receiver.queue is None:
             receiver.queue = OrderedDict()
         receiver.queue.setdefault(message[0], deque()).append((message, body))
-        self._count_queued(receiver, message[0], 1, len(body))
-
-    def _count_queued(self, receiver: Connection, sender: Connection, messages: int, size: int) -> None:
-        receiver.queued += messages
-        receiver.queued_bytes += size
-        sender.unsent_bytes += size
-        self._queued_bytes += size
+        receiver.queued += 1
+        receiver.queued_bytes += len(body)
+        message[0].unsent_bytes += len(body)
 
     def forward_queued(self, receiver: Connection) -> None:
         """Forward queued messages as far as the receiver's window allows; the senders take turns."""
@@ -140,7 +138,10 @@ class Relay:
             self._forward(receiver, message, body)
 
     def _dequeued(self, receiver: Connection, sender: Connection, body: bytes) -> None:
-        self._count_queued(receiver, sender, -1, -len(body))
+        receiver.queued -= 1
+        receiver.queued_bytes -= len(body)
+        sender.unsent_bytes -= len(body)
+        self.queued_bytes.give_back(sender.network, len(body))
         if sender.paused:
             self.resume(sender)
 

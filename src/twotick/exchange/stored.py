@@ -16,7 +16,7 @@ from twotick.exchange.guest_messages import GuestMessages
 from twotick.exchange.limits import Limits
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
-from twotick.exchange.relay import LEFT, Relay
+from twotick.exchange.relay import BUSY, LEFT, Relay
 from twotick.exchange.sent_messages import SentMessages
 from twotick.store import Append, Appended, Duplicate, MessageState, Refusal, Settle, StoreError
 from twotick.wire import Head, Verb, accepted, frame
@@ -135,6 +135,9 @@ class StoredMessages:
             if refused is not None:
                 self._relay.reply(sender, number, head, refused)
                 return
+        if not self._relay.queued_bytes.take(sender.network, len(body)):
+            self._relay.reply(sender, number, head, BUSY)
+            return
         sender.unsent_bytes += len(body)
         self._output.ask(request, _PendingAppend(self, sender, number, head, body, device, guests))
 
@@ -151,6 +154,7 @@ class StoredMessages:
         sender, number, head = asked.sender, asked.number, asked.head
         device, guests = asked.device, asked.guests
         sender.unsent_bytes -= len(asked.body)
+        self._relay.queued_bytes.give_back(sender.network, len(asked.body))
         if not isinstance(result, Appended):  # nearly every answer is an Appended, so that is asked for first
             if isinstance(result, Duplicate):
                 self._answer_again(sender, number, head, result)

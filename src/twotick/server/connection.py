@@ -9,6 +9,9 @@ from twotick.wire import Frame, HeadCache, Parser
 _WRITE_BUFFER = 256 << 10
 """The bytes that may wait in a connection's output; what follows waits in the exchange instead."""
 
+_FRAME = 512
+"""Bytes that a frame takes besides its body, about."""
+
 
 _IPV4 = "::ffff:"
 """How the address of an IPv4 client begins if it has reached a socket for IPv6."""
@@ -32,6 +35,9 @@ class ConnectionHost(Protocol):
 
     def watch_frame(self, connection: "SocketConnection", *, partial: bool, others: bool) -> None:
         """Handle that a frame has begun on a connection, or that one that had begun is complete."""
+
+    def weigh(self, connection: "SocketConnection") -> None:
+        """Handle that a connection holds more or less than before."""
 
     def closed(self, connection: "SocketConnection") -> None:
         """Handle that a connection is gone."""
@@ -82,7 +88,8 @@ class SocketConnection(asyncio.Protocol):
         host = self._host
         parser = self._parser
         frames = parser.feed(data)
-        if parser.partial or self.late:
+        watched = parser.partial or self.late
+        if watched:
             host.watch_frame(self, partial=parser.partial, others=bool(frames))
         if frames:
             connection = self.connection
@@ -91,6 +98,26 @@ class SocketConnection(asyncio.Protocol):
                 self._stop_reading(untaken)
             if not host.flushing:
                 host.flush_soon()
+        if watched:
+            self._weigh()
+
+    @property
+    def held(self) -> int:
+        """The bytes that it holds: a part of a frame, frames that wait, and output that the peer does not read."""
+        waiting = sum(_FRAME + len(body) for _, body in self._untaken)
+        unread = 0 if self.connection.window else self.transport.get_write_buffer_size()
+        return self._parser.held + waiting + unread
+
+    def _weigh(self) -> None:
+        """Drop what will not be looked at, and let the server know how much is left."""
+        if self.connection.side is None and not self.connection.paused:
+            self._parser.drop_body()  # before registration, no frame has a meaning that depends on its body
+        self._host.weigh(self)
+
+    def drop(self) -> None:
+        """Drop what was not handled, because the connection is about to be closed."""
+        self._parser = Parser(self._host.heads)
+        self._untaken = ()
 
     def eof_received(self) -> bool:
         """Handle that the peer has closed its half; answers may still go out (rule 4.12)."""
@@ -104,11 +131,13 @@ class SocketConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Handle that the peer does not read what is written."""
         self._host.exchange.clogged(self.connection)
+        self._host.weigh(self)
         self._host.flush_soon()
 
     def resume_writing(self) -> None:
         """Handle that the peer reads again."""
         self._host.exchange.flowing(self.connection)
+        self._host.weigh(self)
         self._host.flush_soon()
 
     def read(self, on: bool) -> None:
@@ -119,6 +148,7 @@ class SocketConnection(asyncio.Protocol):
         if self._untaken and not self.lingering:
             self._untaken = (*self._host.exchange.take(self.connection, list(self._untaken)),)
             self._host.flush_soon()
+            self._weigh()
             if self.connection.paused:
                 return
         self.reading = True
@@ -133,6 +163,7 @@ class SocketConnection(asyncio.Protocol):
             self.reading = False
             self._host.watch_frame(self, partial=False, others=False)
             self.transport.pause_reading()
+            self._host.weigh(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle that the connection is gone."""

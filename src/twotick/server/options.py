@@ -27,8 +27,10 @@ class ServerLimits:
         frame_timeout: seconds that a frame may take from its first byte to its last.
         linger_timeout: seconds that a peer has to read the last bytes of a connection that the server closes.
         stop_timeout: seconds that receivers have to answer after the server was asked to stop.
-        connections: the most connections; further ones are closed at once. The system's limit on open files
-            applies too.
+        connections: the most connections, which addresses share; further ones are closed at once. The system's limit
+            on open files applies too.
+        early_bytes_total: the most bytes that all connections hold that are not registered.
+        held_bytes_total: the most bytes that all others hold.
     """
 
     exchange: Limits = field(default_factory=Limits)
@@ -38,6 +40,8 @@ class ServerLimits:
     linger_timeout: float = 2.0
     stop_timeout: float = 5.0
     connections: int = 65536
+    early_bytes_total: int = 16 << 20
+    held_bytes_total: int = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,14 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from twotick.exchange import Connection, Exchange
+from twotick.exchange import Connection, Exchange, Shares
 from twotick.server.connection import SocketConnection
 from twotick.server.deadlines import Deadlines
 from twotick.server.jobs import PeriodicJobs
 from twotick.server.login import Authenticator, SignUp
 from twotick.server.logins import Logins
 from twotick.server.logs import log
+from twotick.server.memory import HeldBytes
 from twotick.server.open_files import most_connections, raise_file_limit
 from twotick.server.options import RETENTION, ServerLimits
 from twotick.server.secrets import new_token, token_digest
@@ -69,7 +70,11 @@ class Server:
         self._listeners: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | None = None
         self._flushed: asyncio.Event | None = None
+        self._places = Shares(self._most_connections)
         self._turned_away = 0
+        self._early_bytes = HeldBytes[SocketConnection](limits.early_bytes_total)
+        self._held_bytes = HeldBytes[SocketConnection](limits.held_bytes_total)
+        self._cut_off = 0
         self.exchange = Exchange(limits.exchange, self._loop.time(), new_token=None if store is None else _new_token)
         self._storage = None
         self._jobs = None
@@ -153,12 +158,12 @@ class Server:
 
     def opened(self, connection: SocketConnection) -> None:
         """Handle that a connection was accepted: it has `register_timeout` to register."""
-        self._connections[connection] = None
-        if len(self._connections) > self._most_connections:
+        if self._places.take(connection.connection.network, 1):
+            self._connections[connection] = None
+            self._registering.add(connection, self._loop.time())
+        else:
             self._turned_away += 1
             connection.transport.abort()
-        else:
-            self._registering.add(connection, self._loop.time())
 
     def watch_frame(self, connection: SocketConnection, *, partial: bool, others: bool) -> None:
         """Handle bytes on a connection on which a frame has begun, or had begun before.
@@ -174,9 +179,30 @@ class Server:
             self._framing.add(connection, self._loop.time())
         connection.late = partial
 
+    def weigh(self, connection: SocketConnection) -> None:
+        """Handle that a connection holds more or less: close it if its address holds too much (rule 8.2)."""
+        held = connection.held
+        early = connection.connection.side is None
+        network = connection.connection.network
+        fits = self._early_bytes.set(connection, network, held if early else 0)
+        if fits and self._held_bytes.set(connection, network, 0 if early else held):
+            return
+        self._cut_off += 1
+        connection.drop()
+        if connection.connection.window:
+            self.exchange.disconnected(connection.connection)
+            self.flush_soon()
+        else:
+            self._loop.call_soon(connection.transport.abort)  # the peer does not read: there is nothing to wait for
+
     def closed(self, connection: SocketConnection) -> None:
         """Handle that a connection is gone."""
-        self._connections.pop(connection, None)
+        network = connection.connection.network
+        if connection in self._connections:
+            del self._connections[connection]
+            self._places.give_back(network, 1)
+        for held in (self._early_bytes, self._held_bytes):
+            held.set(connection, network, 0)
         for deadlines in (self._registering, self._framing, self._lingering):
             deadlines.discard(connection)
         self.exchange.disconnected(connection.connection)
@@ -230,6 +256,8 @@ class Server:
         if connection.lingering or transport.is_closing():
             return
         connection.lingering = True
+        connection.drop()
+        self.weigh(connection)
         connection.read(True)
         self._lingering.add(connection, self._loop.time())
         if connection.ended or not transport.can_write_eof():
@@ -249,6 +277,9 @@ class Server:
         if self._turned_away:
             log.warning("too many connections", most=self._most_connections, turned_away=self._turned_away)
             self._turned_away = 0
+        if self._cut_off:
+            log.warning("connections held too much", closed=self._cut_off)
+            self._cut_off = 0
         late = [each for each in self._registering.take_expired(now) if each.connection.side is None]
         late += self._framing.take_expired(now)
         for connection in late:

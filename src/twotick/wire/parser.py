@@ -20,7 +20,7 @@ has.
 
 A frame that has not arrived whole is kept until more bytes come. Of a head the bytes are kept, and searched again. Of a
 body the parts are kept as they came, and joined once when the last of them is there: a body that arrives byte by byte
-costs no more than one that arrives at once.
+costs no more than one that arrives at once. Of a body that nobody will look at, only the length is kept.
 """
 
 import re
@@ -58,19 +58,23 @@ class _Body:
         head: the head of its frame.
         missing: the number of bytes that have not arrived.
         parts: what has arrived. An array holds parts that came in small pieces.
+        dropped: whether nothing of it is kept.
     """
 
-    __slots__ = ("head", "missing", "parts")
+    __slots__ = ("dropped", "head", "missing", "parts")
 
     def __init__(self, head: Head, begin: bytes) -> None:
         self.head = head
         self.missing = head.size
         self.parts: list[bytes | bytearray] = []
+        self.dropped = False
         self.add(begin)
 
     def add(self, data: bytes) -> None:
         """Add a part that has arrived."""
         self.missing -= len(data)
+        if self.dropped:
+            return
         if len(data) >= _LARGE_PART:
             self.parts.append(data)
         elif self.parts and isinstance(last := self.parts[-1], bytearray):
@@ -99,6 +103,20 @@ class Parser:
     def partial(self) -> bool:
         """Whether a frame has begun and has not arrived whole."""
         return self._body is not None or self._begun != b""
+
+    @property
+    def held(self) -> int:
+        """The bytes that are kept of a frame that has not arrived whole."""
+        body = self._body
+        if body is None or body.dropped:
+            return len(self._begun)
+        return body.head.size - body.missing
+
+    def drop_body(self) -> None:
+        """Keep nothing of the body that has not arrived whole, if there is one: its frame will have an empty body."""
+        if self._body is not None:
+            self._body.dropped = True
+            self._body.parts.clear()
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take bytes that have arrived.
