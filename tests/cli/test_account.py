@@ -44,6 +44,8 @@ def test_a_member_sends_listens_and_looks_back(tmp_path: Path) -> None:
             " to bob \u2713\u2713: two",
             " to bob \u2713\u2713: three",
         ]
+        assert len(alice.do("history", "bob", "--since", "0001-01-01").splitlines()) == 3
+        assert alice.do("history", "bob", "--since", "9999-12-31") == ""
         assert [line["text"] for line in lines(bob.do("export"))] == ["one", "two", "three"]
         assert "phone" in bob.do("devices")
 

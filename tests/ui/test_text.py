@@ -1,5 +1,7 @@
 """What other users wrote is shown, and never obeyed by the terminal."""
 
+import contextlib
+import io
 import unicodedata
 from typing import Final
 
@@ -7,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from twotick.ui.shell.streams import complain
 from twotick.ui.text import delivered_line, failed_line, message_line, size_text, visible
 
 OBEYED: Final = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -77,3 +80,14 @@ def test_sizes_are_for_people() -> None:
     assert [size_text(size) for size in (0, 999, 1000, 2048, 150_000, 999_600, 100 << 20, 3 << 30, 5000 << 40)] == [
         "0 bytes", "999 bytes", "1.0 KiB", "2.0 KiB", "146 KiB", "976 KiB", "100 MiB", "3.0 GiB", "5000 TiB",
     ]  # fmt: skip
+
+
+@given(tricks)
+def test_a_problem_from_a_server_does_not_control_the_terminal(text: str) -> None:
+    with contextlib.redirect_stderr(io.StringIO()) as printed:
+        complain(text)
+    assert obeyed(printed.getvalue()) <= {"\n", "\t"}
+
+
+def test_a_long_name_does_not_make_a_message_of_many_lines_large() -> None:
+    assert len(message_line("x" * 8000, "\n" * 1000 + "end").plain) < 200_000

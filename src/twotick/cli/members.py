@@ -94,7 +94,7 @@ def history(peer: str | None, *, since: datetime | None, limit: int, as_json: bo
     """
     from twotick.ui.shell.history import show_history
 
-    run(show_history(who, peer, since=since.astimezone() if since else None, limit=limit, as_json=as_json))
+    run(show_history(who, peer, since=since, limit=limit, as_json=as_json))
 
 
 @click.command

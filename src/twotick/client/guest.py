@@ -40,6 +40,9 @@ _PIPELINED_SENDS = 512
 _WAITING_MESSAGES = 256
 """How many messages may wait for the program before the client stops reading. No server grants a larger window."""
 
+_WAITING_BYTES = 64 << 20
+"""With how many bytes of bodies that wait for the program the client stops reading."""
+
 _WINDOW_DIGITS = 10
 """The most digits of a window (rule 6.1)."""
 
@@ -157,6 +160,7 @@ class Client:
         self._timer: asyncio.TimerHandle | None = None
         self._unsettled: deque[Message] = deque()  # in the order in which they must be answered
         self._untaken: deque[Message] = deque()
+        self._untaken_bytes = 0
         self._arrived = asyncio.Event()
         self._links: list[Link] = []
         self._sending: Link
@@ -327,7 +331,8 @@ class Client:
         while self._error is None:
             if self._untaken:
                 message = self._untaken.popleft()
-                if len(self._untaken) < _WAITING_MESSAGES:
+                self._untaken_bytes -= len(message.body)
+                if len(self._untaken) < _WAITING_MESSAGES and self._untaken_bytes < _WAITING_BYTES:
                     self._receiving.read(True)
                 return message
             self._arrived.clear()
@@ -357,7 +362,8 @@ class Client:
             message = Message(head.name, body, self._answer_messages)
             self._unsettled.append(message)
             self._untaken.append(message)
-            if len(self._untaken) >= _WAITING_MESSAGES:
+            self._untaken_bytes += len(body)
+            if len(self._untaken) >= _WAITING_MESSAGES or self._untaken_bytes >= _WAITING_BYTES:
                 self._receiving.read(False)
             self._arrived.set()
         elif head.verb is Verb.ERROR:

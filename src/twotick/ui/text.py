@@ -1,46 +1,14 @@
 """Text from other users, made safe to show: the terminal does not obey anything in it."""
 
 import re
-import unicodedata
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from twotick.client.visible import code_point, visible
+
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
-
-_JOINERS = "\u200c\u200d"
-"""Format characters that scripts and emoji need and that are harmless."""
-
-
-def visible(text: str, *, keep: str = "\n\t") -> str:
-    """Return a text in which control and format characters are visible instead of effective.
-
-    Args:
-        text: any text.
-        keep: control characters that stay as they are.
-
-    Returns:
-        The text with control pictures for ASCII control characters (ESC becomes U+241B), and with code points such as
-        `<U+202E>` for C1 controls, bidirectional overrides, line separators, private and unassigned characters.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if c in keep or c in _JOINERS or _harmless(c) else _shown(c) for c in text)
-
-
-def _harmless(character: str) -> bool:
-    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-
-
-def _shown(character: str) -> str:
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    return f"<U+{code:04X}>"
-
 
 _UNEVEN = re.compile(
     r"(?<=[\u2600-\u27bf\U0001f000-\U0001faff\ufe0f])\u200d+"  # joiners between emoji
@@ -59,6 +27,9 @@ _MARKS = re.compile(
 
 _TAB = " " * 4
 
+_LONGEST_INDENT = 100
+"""The most columns by which the further lines of a message are indented."""
+
 
 def for_screen(text: str, *, keep: str = "\n") -> str:
     """Return a text made safe like by `visible`, with a width on which all terminals agree.
@@ -72,14 +43,15 @@ def for_screen(text: str, *, keep: str = "\n") -> str:
     text = visible(text.replace("\t", _TAB), keep=keep)
     if text.isascii():
         return text
-    text = _FILLERS.sub(lambda found: _shown(found[0]), _UNEVEN.sub("", text))
+    text = _FILLERS.sub(lambda found: code_point(found[0]), _UNEVEN.sub("", text))
     return _MARKS.sub(r"\1", text)
 
 
 def message_line(sender: str, text: str) -> Text:
     """Return a message for the terminal. Further lines are indented, so that none can look like another message."""
     shown = visible(text.removesuffix("\n"))
-    return Text.assemble((visible(sender, keep=""), "bold"), ": ", shown.replace("\n", "\n" + " " * (len(sender) + 2)))
+    indent = " " * min(len(sender) + 2, _LONGEST_INDENT)
+    return Text.assemble((visible(sender, keep=""), "bold"), ": ", shown.replace("\n", f"\n{indent}"))
 
 
 def _everyone(recipient: str) -> str:
@@ -117,7 +89,9 @@ def progress_line(have: int, of: int) -> str:
 
 def failed_line(recipient: str, reason: str) -> Text:
     """Return the line that says that a message was not delivered, and why."""
-    return Text.assemble(("\u2717", "red"), f" not delivered to {visible(recipient, keep='')}: {visible(reason)}")
+    return Text.assemble(
+        ("\u2717", "red"), f" not delivered to {visible(recipient, keep='')}: {visible(reason, keep='')}"
+    )
 
 
 class _Console(Console):

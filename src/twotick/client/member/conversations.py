@@ -1,13 +1,23 @@
 """Conversations: their settings and unread counts, history and search (docs/protocol.md, 11.9, sections 14 and 17)."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import pairwise
 
+from twotick.client.errors import ProtocolError
 from twotick.client.member.events import Decision, EntryOwner
-from twotick.client.member.headers import encode_flag, encode_id, encode_peer, encode_user, number
+from twotick.client.member.headers import (
+    encode_flag,
+    encode_id,
+    encode_peer,
+    encode_time,
+    encode_user,
+    number,
+    parse_list,
+)
 from twotick.client.member.messages import MemberMessage
 from twotick.client.member.request import RequestMethods
-from twotick.client.member.results import Conversation, ConversationSetting, parse_list
+from twotick.client.member.results import Conversation, ConversationSetting
 from twotick.wire import Frame, Verb, is_name, is_room
 
 _PAGE = 1000
@@ -56,22 +66,26 @@ class ConversationMethods(RequestMethods):
 
         Raises:
             RequestRefused: the server refused the request, for example because the member is not in the room.
+            ProtocolError: the answer is malformed, or not what was asked for.
             TwotickError: the client has ended.
         """
         name = (peer or "").encode(errors="replace")
         in_room = is_room(name)
         if name and not in_room and not is_name(name):
             return []
-        since_text = None if since is None else since.astimezone(UTC).isoformat(timespec="milliseconds").encode()
+        since_text = None if since is None else encode_time(since)
         messages: list[MemberMessage] = []
         while len(messages) < limit:
-            headers = {"Before": before, "Limit": min(limit - len(messages), _PAGE), "Since": since_text}
-            answer = await self._requests.ask(Verb.HISTORY, name, headers)
+            most = min(limit - len(messages), _PAGE)
+            headers = {"Before": before, "Limit": most, "Since": since_text}
+            answer = await self._requests.ask(Verb.HISTORY, name, headers, parts=most)
             page = self._messages(answer.parts)
             messages[:0] = page
-            before = (page[0].place if in_room else page[0].seq) if page else 0
-            if before <= 1:
+            positions = [each.place if in_room else each.seq for each in page]
+            _check_order([0, *positions, *([before] if before else [])])
+            if not page or positions[0] == 1:
                 break
+            before = positions[0]
         return messages
 
     async def search(self, query: str, *, peer: str | None = None, limit: int = 20, before: int | None = None) -> Found:
@@ -89,14 +103,17 @@ class ConversationMethods(RequestMethods):
 
         Raises:
             RequestRefused: the query contains no word, or is too long.
+            ProtocolError: the answer is malformed, or not what was asked for.
             TwotickError: the client has ended.
             ValueError: `peer` cannot be the name of a user or room, or `limit` is out of range.
         """
         if not 1 <= limit <= _MOST_FOUND:
             raise ValueError(f"a search returns 1 to {_MOST_FOUND} messages, not {limit}")
         headers = {"In": None if peer is None else encode_peer(peer), "Limit": limit, "Before": before}
-        answer = await self._requests.ask(Verb.SEARCH, b"", headers, body=query.encode(errors="replace"))
-        return Found(self._messages(answer.parts), number(answer.head, b"before") or None)
+        answer = await self._requests.ask(Verb.SEARCH, b"", headers, body=query.encode(errors="replace"), parts=limit)
+        after = number(answer.head, b"before")
+        _check_order([after, *([before] if before else [])])
+        return Found(self._messages(answer.parts), after or None)
 
     def _messages(self, frames: list[Frame]) -> list[MemberMessage]:
         """Return the messages of an answer, marked so that they need not be acknowledged."""
@@ -160,3 +177,9 @@ class ConversationMethods(RequestMethods):
             raise ValueError(f"the report has {len(body)} bytes, and {_LONGEST_REPORT} is the limit")
         message = None if about is None else encode_id(about)
         await self._requests.ask(Verb.REPORT, encode_user(name), {"About": message}, body=body, once=True)
+
+
+def _check_order(positions: list[int]) -> None:
+    """Check that positions increase, so that each page comes before the last one, and reading pages has an end."""
+    if not all(one < next_one for one, next_one in pairwise(positions)):
+        raise ProtocolError("the server sent a page that does not come before the last one: nothing more can be read")

@@ -2,12 +2,14 @@
 
 import re
 
-from twotick.client.member.headers import text_of
+from twotick.client.errors import ProtocolError
+from twotick.client.member.headers import parse_list, text_of
 from twotick.client.member.request import RequestMethods
-from twotick.client.member.results import DeviceInfo, parse_list
+from twotick.client.member.results import DeviceInfo
 from twotick.wire import Verb
 
 _DEVICE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
+_TOKEN = re.compile(r"[!-~]{1,256}")
 
 
 class DeviceMethods(RequestMethods):
@@ -38,11 +40,15 @@ class DeviceMethods(RequestMethods):
 
         Raises:
             RequestRefused: the server refused the request, for example because there are too many devices.
+            ProtocolError: the answer is malformed.
             TwotickError: the client has ended.
             ValueError: `device` cannot be the name of a device.
         """
         answer = await self._requests.ask(Verb.TOKEN, encode_device(device), ident=b"")
-        return text_of(answer.head, b"token")
+        token = text_of(answer.head, b"token")
+        if not _TOKEN.fullmatch(token):
+            raise ProtocolError("the server sent a malformed token")
+        return token
 
     async def revoke(self, device: str) -> None:
         """Remove a device and the devices below it (rule 10.8).

@@ -14,19 +14,19 @@ from twotick.client.errors import (
     TooManyRequests,
     TwotickError,
 )
-from twotick.client.member.headers import number, text_of
+from twotick.client.member.headers import number, reason_of
 from twotick.wire import Head, Verb
 
 
 def delivery_error(head: Head) -> NotDelivered:
     """Return the exception for an ERROR 102 that answers a message (rule 5.7)."""
-    return NotDelivered(text_of(head, b"reason") or "the recipient did not get the message")
+    return NotDelivered(reason_of(head) or "the recipient did not get the message")
 
 
 def request_error(head: Head) -> TwotickError:
     """Return the exception for an ERROR that answers a request (rules 10.4, 10.8 and 12.2)."""
     if head.code == RequestRefused.code:
-        return RequestRefused(text_of(head, b"reason") or "the server refused the request and gave no reason")
+        return RequestRefused(reason_of(head) or "the server refused the request and gave no reason")
     return connection_error(head)
 
 
@@ -36,7 +36,7 @@ def connection_error(head: Head) -> TwotickError:
     Args:
         head: the head of the frame.
     """
-    reason = text_of(head, b"reason")
+    reason = reason_of(head)
     match head.code if head.verb is Verb.ERROR else 0:
         case 100:
             return NameTaken(reason or "the name is taken, reserved, or not a member's")

@@ -1,12 +1,39 @@
-"""Encode arguments for frames, and decode the values of headers."""
+"""Encode arguments for frames, and decode what the other side has written: headers and lists in JSON.
 
-from datetime import datetime
+A server, and a member whose message the server passes on, can write anything. So every value is converted here, within
+limits: a number has a largest value, a time is one that every time zone can show, and a reason is a line that no
+terminal obeys.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar, cast
 
 from twotick.client.errors import ProtocolError
+from twotick.client.visible import visible
 from twotick.wire import Head, is_identifier, is_name, is_room
+
+_T = TypeVar("_T")
 
 _NUMBER_DIGITS = 18
 """The most digits of a number that the client accepts."""
+
+_LONGEST_REASON = 500
+"""The most characters of a reason that are kept."""
+
+_LONGEST_LIST = 4 << 20
+"""The largest list that the client accepts, in bytes. A list has at most 2,000 objects (rule 12.3)."""
+
+_LONGEST_TEXT = 1024
+"""The most characters of a text in a list."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+_FIRST_TIME = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
+_LAST_TIME = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
+"""Between these, a time can be written in every time zone."""
 
 
 # Encoding
@@ -65,7 +92,20 @@ def encode_flag(value: bool | None) -> bytes | None:
     return None if value is None else b"yes" if value else b"no"
 
 
-# Decoding
+def encode_time(time: datetime) -> bytes:
+    """Return a time as headers hold it. A time that some time zone cannot show becomes the nearest one that all can.
+
+    Args:
+        time: the time; without a time zone it is local.
+    """
+    try:
+        time = time.astimezone(UTC)
+    except (OverflowError, ValueError, OSError):
+        time = time.replace(tzinfo=UTC)
+    return min(max(time, _FIRST_TIME), _LAST_TIME).isoformat(timespec="milliseconds").encode()
+
+
+# Decoding headers
 
 
 def as_text(value: bytes) -> str:
@@ -96,9 +136,106 @@ def number(head: Head, header: bytes) -> int:
     return int(digits)
 
 
+def reason_of(head: Head) -> str:
+    """Return the Reason of an ERROR as one line that is safe to print; empty if there is none (rule 9.6)."""
+    reason = text_of(head, b"reason")
+    shown = visible(reason[:_LONGEST_REASON], keep="")
+    return shown if len(reason) <= _LONGEST_REASON else f"{shown}..."
+
+
 def parse_time(text: str) -> datetime | None:
-    """Parse a time in ISO 8601, as headers hold it; None if the text is not a time."""
+    """Parse a time in ISO 8601, as headers hold it.
+
+    Args:
+        text: the text; without a time zone it is UTC.
+
+    Returns:
+        The time in UTC; None if the text is not a time, or one in the first or last day that a `datetime` can hold,
+        which some time zones cannot show.
+    """
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
+        time = datetime.fromisoformat(text)
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
+    return time if _FIRST_TIME <= time <= _LAST_TIME else None
+
+
+# Decoding lists
+
+
+class JsonObject:
+    """An object in a list from the server. Each method returns a value of it, or raises ValueError.
+
+    Args:
+        fields: the object.
+    """
+
+    def __init__(self, fields: object) -> None:
+        if not isinstance(fields, dict):
+            raise TypeError("not an object")
+        self._fields = cast("dict[str, Any]", fields)
+
+    def text(self, name: str, missing: str | None = None) -> str:
+        """Return a line of at most 1,024 characters without control characters.
+
+        Args:
+            name: the name of the value.
+            missing: the text to return if there is no such value, or it is null; None if there must be one.
+        """
+        value = self._fields.get(name)
+        value = missing if value is None else value
+        if not isinstance(value, str) or len(value) > _LONGEST_TEXT or _CONTROL.search(value):
+            raise ValueError(f"{name} is not a line of text")
+        value.encode()  # fails for half a surrogate pair
+        return value
+
+    def number(self, name: str) -> int:
+        """Return a number that is not negative and has at most 18 digits."""
+        value = self._fields.get(name)
+        if type(value) is not int or not 0 <= value < 10**_NUMBER_DIGITS:
+            raise ValueError(f"{name} is not a number")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Return whether a value is true."""
+        return self._fields.get(name) is True
+
+    def time(self, name: str) -> datetime | None:
+        """Return a time; None if there is none."""
+        value = self._fields.get(name)
+        if value is None:
+            return None
+        time = parse_time(value) if isinstance(value, str) else None
+        if time is None:
+            raise ValueError(f"{name} is not a time")
+        return time
+
+    def known_time(self, name: str) -> datetime:
+        """Return a time that must be there."""
+        time = self.time(name)
+        if time is None:
+            raise ValueError(f"{name} is missing")
+        return time
+
+
+def parse_list(body: bytes, from_json: Callable[[JsonObject], _T]) -> list[_T]:
+    """Parse a body that is a JSON list of objects.
+
+    Args:
+        body: the body of the server's answer.
+        from_json: makes a result of one object. May raise ValueError.
+
+    Returns:
+        A result for each object.
+
+    Raises:
+        ProtocolError: the body is not such a list, or is too long.
+    """
+    try:
+        items: Any = json.loads(body) if len(body) <= _LONGEST_LIST else None
+        if not isinstance(items, list):
+            raise TypeError("not a list")  # noqa: TRY301 # handled below like any other malformed body
+        return [from_json(JsonObject(item)) for item in cast("list[Any]", items)]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ProtocolError("the server sent a malformed list") from error

@@ -140,7 +140,7 @@ class MemberMessage(Entry):
 
     @property
     def time(self) -> datetime | None:
-        """When it was sent; None if the sender gave a value that is not a time."""
+        """When it was sent, in UTC; None if the sender gave a value that is not a time, or that cannot be shown."""
         return parse_time(self.fields.get("time", ""))
 
     @property
@@ -221,7 +221,7 @@ class MemberMessage(Entry):
         """The file that comes with it, for `MemberClient.download`; None if there is none."""
         fields = self.fields
         size = fields.get("file-size", "")
-        if "file" not in fields or not size.isdecimal() or len(size) > _SIZE_DIGITS:
+        if "file" not in fields or not (size.isascii() and size.isdigit()) or len(size) > _SIZE_DIGITS:
             return None
         return FileInfo(fields["file"], fields.get("file-name", ""), int(size), fields.get("file-hash", ""))
 

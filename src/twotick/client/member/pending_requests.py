@@ -32,6 +32,9 @@ ANSWERS = frozenset(_ANSWERS)
 _REQUEST_OF = {verb: verb.value for verb in _ANSWERS} | {Verb.REVOKED: b"REVOKE"}
 """The verb of the request that each answer belongs to."""
 
+_LONGEST_ANSWER = 4 << 20
+"""An answer ends when its bodies reach this size in bytes, so all but one of them are smaller (rule 11.9)."""
+
 _LONGEST_VERB = 32
 """More bytes than any verb has."""
 
@@ -46,7 +49,10 @@ class PendingRequest:
         id: the request's Id; empty if it has none.
         once: whether the request must not be repeated on another connection.
         answer: receives the frames of the answer. The last one completes it.
+        parts: the most frames before the last one.
         frames: the frames that have come so far.
+        size: the bytes of their bodies.
+        largest: the bytes of the largest body.
         sent: when the request was sent on this connection, in seconds on the monotonic clock; 0 if it was not.
     """
 
@@ -55,7 +61,10 @@ class PendingRequest:
     id: bytes
     once: bool
     answer: asyncio.Future[list[Frame]]
+    parts: int = 0
     frames: list[Frame] = field(default_factory=list[Frame])
+    size: int = 0
+    largest: int = 0
     sent: float = 0.0
 
 
@@ -104,19 +113,22 @@ class PendingRequests:
         """Return when the oldest request was sent, in seconds on the monotonic clock; 0 if none waits."""
         return self._waiting[0].sent if self._waiting and self._connected else 0.0
 
-    def add(self, data: bytes, ident: bytes = b"", *, once: bool = False) -> "asyncio.Future[list[Frame]]":
+    def add(
+        self, data: bytes, ident: bytes = b"", *, once: bool = False, parts: int = 0
+    ) -> "asyncio.Future[list[Frame]]":
         """Send a request, now or when the connection is back.
 
         Args:
             data: the frame of the request.
             ident: the Id in it.
             once: whether to fail the request, rather than to repeat it, if the connection is lost before the answer.
+            parts: the most frames before the one that completes the answer.
 
         Returns:
             A future that receives the frames of the answer.
         """
         verb = data[:_LONGEST_VERB].split(None, 1)[0]
-        request = PendingRequest(data, verb, ident, once, asyncio.get_running_loop().create_future())
+        request = PendingRequest(data, verb, ident, once, asyncio.get_running_loop().create_future(), parts)
         self._waiting.append(request)
         if self._connected:
             self._send(request)
@@ -125,6 +137,7 @@ class PendingRequests:
     def _send(self, request: PendingRequest) -> None:
         request.sent = time.monotonic()
         request.frames.clear()
+        request.size = request.largest = 0
         self._write(request.data)
 
     def _request_of(self, head: Head) -> PendingRequest | None:
@@ -143,13 +156,17 @@ class PendingRequests:
             body: the body of the frame.
 
         Raises:
-            ProtocolError: there is no such request.
+            ProtocolError: there is no such request, or its answer is larger than the server may send.
         """
         ident = head.headers[b"history"]
         request = next((request for request in self._waiting if request.id == ident), None)
         if request is None:
             raise ProtocolError("the server sent history without a request for it")
         request.frames.append((head, body))
+        request.size += len(body)
+        request.largest = max(request.largest, len(body))
+        if len(request.frames) > request.parts or request.size - request.largest >= _LONGEST_ANSWER:
+            raise ProtocolError("the server sent more than was asked for")
 
     def take(self, head: Head, body: bytes) -> None:
         """Take in a frame that completes an answer.
@@ -164,8 +181,8 @@ class PendingRequests:
         request = self._request_of(head)
         if request is None:
             raise ProtocolError("the server sent an answer without a request for it")
-        self._waiting.remove(request)
         problem = request_error(head) if head.verb is Verb.ERROR else None
+        self._waiting.remove(request)
         if request.answer.done():
             return  # the call was cancelled
         if problem is None:

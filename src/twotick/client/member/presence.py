@@ -4,9 +4,9 @@ from datetime import datetime
 
 from twotick.client.errors import ProtocolError
 from twotick.client.member.events import Presence
-from twotick.client.member.headers import encode_flag, encode_peer, parse_time, text_of
+from twotick.client.member.headers import encode_flag, encode_peer, parse_list, parse_time, text_of
 from twotick.client.member.request import RequestMethods
-from twotick.client.member.results import Status, StatusList, parse_list
+from twotick.client.member.results import Status, StatusList
 from twotick.wire import Frame, Head, Verb, frame
 
 

@@ -51,6 +51,7 @@ class Requests:
         ident: bytes | None = None,
         once: bool = False,
         device_only: bool = True,
+        parts: int = 0,
     ) -> Answer:
         """Send a request and wait for its answer.
 
@@ -62,6 +63,7 @@ class Requests:
             ident: the Id; None for a new one, empty for none.
             once: whether to fail, rather than to repeat the request, if the connection is lost before the answer.
             device_only: whether only a device may send the request, and not a client that only sends messages.
+            parts: the most frames before the one that completes the answer.
 
         Returns:
             The answer.
@@ -79,10 +81,10 @@ class Requests:
             for header, value in headers.items()
             if value is not None
         )
-        answer = self._pending.add(frame(verb, name, body, lines, id=ident or None), ident, once=once)
+        answer = self._pending.add(frame(verb, name, body, lines, id=ident or None), ident, once=once, parts=parts)
         self._connection.watch()
-        *parts, (head, answer_body) = await answer
-        return Answer(head, answer_body, parts)
+        *before, (head, answer_body) = await answer
+        return Answer(head, answer_body, before)
 
     def tell(self, data: bytes) -> None:
         """Write a frame that has no answer, unless the connection is lost.

@@ -1,16 +1,14 @@
 """The results of requests: rooms, conversations, presence, devices (docs/protocol.md, rule 10.8, sections 12 to 15)."""
 
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self, TypeVar, cast
+from typing import Self
 
-from twotick.client.errors import ProtocolError
 from twotick.client.member.events import Presence, State
+from twotick.client.member.headers import JsonObject
 
-_T = TypeVar("_T")
+_STATES = {state.name.lower(): state for state in State}
 
 
 class Role(StrEnum):
@@ -45,15 +43,15 @@ class RoomInfo:
     invited: bool = False
 
     @classmethod
-    def from_json(cls, item: dict[str, Any]) -> Self:
+    def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of rooms."""
         return cls(
-            str(item["name"]),
-            item["access"] == "public",
-            Role(item["role"]),
-            int(item["members"]),
-            str(item.get("topic") or ""),
-            bool(item["invited"]),
+            item.text("name"),
+            item.text("access") == "public",
+            Role(item.text("role")),
+            item.number("members"),
+            item.text("topic", ""),
+            item.flag("invited"),
         )
 
 
@@ -72,9 +70,9 @@ class RoomMember:
     since: datetime
 
     @classmethod
-    def from_json(cls, item: dict[str, Any]) -> Self:
+    def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of room members."""
-        return cls(str(item["name"]), Role(item["role"]), datetime.fromisoformat(item["since"]))
+        return cls(item.text("name"), Role(item.text("role")), item.known_time("since"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +88,12 @@ class RecipientState:
     state: State
 
     @classmethod
-    def from_json(cls, item: dict[str, Any]) -> Self:
+    def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of receipts."""
-        return cls(str(item["name"]), State[str(item["state"]).upper()])
+        state = item.text("state")
+        if state not in _STATES:
+            raise ValueError("the state is not known")
+        return cls(item.text("name"), _STATES[state])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,11 @@ class Conversation:
     role: Role
 
     @classmethod
-    def from_json(cls, item: dict[str, Any]) -> Self:
+    def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of conversations."""
-        unread, mentions, read, newest = (int(item[key]) for key in ("unread", "mentions", "read", "newest"))
-        role = Role(item.get("role") or Role.NONE)
-        return cls(str(item["name"]), unread, mentions, read, newest, bool(item["muted"]), bool(item["blocked"]), role)
+        unread, mentions, read, newest = (item.number(key) for key in ("unread", "mentions", "read", "newest"))
+        role = Role(item.text("role", Role.NONE.value))
+        return cls(item.text("name"), unread, mentions, read, newest, item.flag("muted"), item.flag("blocked"), role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +156,9 @@ class Status:
     since: datetime | None
 
     @classmethod
-    def from_json(cls, item: dict[str, Any]) -> Self:
+    def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of statuses."""
-        since = item["since"]
-        return cls(str(item["name"]), Presence(item["state"]), None if since is None else datetime.fromisoformat(since))
+        return cls(item.text("name"), Presence(item.text("state")), item.time("since"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,29 +189,6 @@ class DeviceInfo:
     seen: datetime
 
     @classmethod
-    def from_json(cls, item: dict[str, Any]) -> Self:
+    def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of devices."""
-        return cls(str(item["device"]), bool(item["connected"]), datetime.fromisoformat(item["seen"]))
-
-
-def parse_list(body: bytes, from_json: Callable[[dict[str, Any]], _T]) -> list[_T]:
-    """Parse a body that is a JSON list of objects.
-
-    Args:
-        body: the body of the server's answer.
-        from_json: makes a result of one object. May raise ValueError, TypeError or KeyError if a value is missing or
-            wrong.
-
-    Returns:
-        A result for each object.
-
-    Raises:
-        ProtocolError: the body is not such a list.
-    """
-    try:
-        items: Any = json.loads(body)
-        if not isinstance(items, list):
-            raise TypeError("not a list")  # noqa: TRY301 # handled below like any other malformed body
-        return [from_json(cast("dict[str, Any]", item)) for item in cast("list[Any]", items)]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ProtocolError("the server sent a malformed list") from error
+        return cls(item.text("device"), item.flag("connected"), item.known_time("seen"))

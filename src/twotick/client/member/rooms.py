@@ -10,10 +10,11 @@ from twotick.client.member.headers import (
     encode_room,
     encode_user,
     number,
+    parse_list,
     text_of,
 )
 from twotick.client.member.request import Answer, RequestMethods
-from twotick.client.member.results import RecipientState, Role, RoomInfo, RoomMember, parse_list
+from twotick.client.member.results import RecipientState, Role, RoomInfo, RoomMember
 from twotick.wire import Verb
 
 _TOPIC = re.compile(r"[^\x00-\x1f\x7f]*")

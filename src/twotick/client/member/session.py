@@ -189,7 +189,7 @@ class ClientSession:
         """
         if self._is_device and b"seq" not in head.headers:
             raise ProtocolError("the server did not send the number up to which this device has its messages")
-        self.window = number(head, b"window") or 1
+        self.window = min(number(head, b"window") or 1, self._identity.window)
         self.device = text_of(head, b"device")
         self.cursor = number(head, b"seq")
         same_log = self.inbox.opened(self.cursor, self._resumed, self.window)

@@ -4,6 +4,8 @@ import os
 import sys
 from typing import TextIO
 
+from twotick.client.visible import visible
+
 
 def open_missing() -> None:
     """Open the streams that the shell has closed, so that no socket gets their file descriptors.
@@ -27,8 +29,8 @@ def abandon(stream: TextIO) -> None:
 
 
 def complain(problem: str) -> None:
-    """Print a problem on standard error, if that can be written."""
+    """Print a problem on standard error, if that can be written. Nothing in it controls the terminal."""
     try:
-        print(f"twotick: {problem}", file=sys.stderr)
+        print(f"twotick: {visible(problem)}", file=sys.stderr)
     except OSError:
         abandon(sys.stderr)
