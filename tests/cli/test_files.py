@@ -10,7 +10,8 @@ import pytest
 from tests.cli.commands import run, started
 from tests.cli.operating import Person, people
 from tests.ui.terminal import terminal
-from twotick.ui.shell.saving import safe_name
+from twotick.client import FileInfo, FileMismatch
+from twotick.ui.shell.saving import safe_name, save
 
 CONTENT = os.urandom(300_000)
 
@@ -183,3 +184,13 @@ def test_a_guest_has_no_files(address: str, file: Path) -> None:
         ended = run(*arguments, "--server", address)
         assert (ended.returncode, ended.stdout) == (69, "")
         assert "twotick login" in ended.stderr
+
+
+async def test_a_file_that_no_disk_can_hold_is_not_fetched(tmp_path: Path) -> None:
+    class NotAsked:
+        async def download(self, file: FileInfo, path: Path, *, progress: object) -> None:
+            raise AssertionError
+
+    with pytest.raises(FileMismatch, match="more than the disk can hold"):
+        await save(NotAsked(), FileInfo("k", "f", 10**17, "0" * 64), tmp_path, lambda *_: None)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []

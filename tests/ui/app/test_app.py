@@ -1,6 +1,7 @@
 """The app with a real server."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tests.client.members import Proxy, chatting, take, until
 from tests.ui.app.users import app_user, guest, member
 from twotick.client import connect
-from twotick.ui.app import AppOptions
+from twotick.ui.app import AppOptions, TwotickApp, run_app
 from twotick.ui.app.storage.database import LocalStoreError
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.app.widgets.sidebar import Sidebar
@@ -349,3 +350,16 @@ async def test_a_message_that_arrives_during_the_start_is_shown(tmp_path: Path) 
                 await alice.sees(f"number {count}")
                 assert len(alice.app.screen_stack) == 2
             await sending
+
+
+@pytest.mark.parametrize(("status", "exits"), [(1, True), (0, False), (None, False)])
+async def test_an_app_that_has_failed_does_not_exit_with_0(
+    monkeypatch: pytest.MonkeyPatch, status: int | None, exits: bool
+) -> None:
+    async def run(app: TwotickApp) -> None:
+        monkeypatch.setattr(app, "_return_code", status)  # as Textual sets it after an exception
+
+    monkeypatch.setattr(TwotickApp, "run_async", run)
+    with pytest.raises(SystemExit) if exits else contextlib.nullcontext() as ended:
+        await run_app(guest("127.0.0.1:1"))
+    assert getattr(ended, "value", SystemExit(70)).code == 70

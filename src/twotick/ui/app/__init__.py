@@ -1,6 +1,9 @@
 """The terminal app that `twotick chat` opens on a terminal."""
 
+import sys
+
 from twotick.ui.app.app import AppOptions, TwotickApp
+from twotick.ui.shell.leaving import EX_SOFTWARE
 
 __all__ = ["AppOptions", "TwotickApp", "run_app"]
 
@@ -10,8 +13,11 @@ async def run_app(options: AppOptions) -> None:
 
     Raises:
         TwotickError: the app cannot run, for example because it is already open with the same name.
+        SystemExit: the app has failed, with its exit status.
     """
     app = TwotickApp(options)
     await app.run_async()
     if app.failure is not None:
         raise app.failure
+    if app.return_code:
+        sys.exit(EX_SOFTWARE)

@@ -93,7 +93,7 @@ async def chat(name: str, *, server: str, max_body: int, welcome: str | None = N
                 me = await stack.enter_async_context(connect(name, server, max_body=max_body))
                 break
             except NameRefused as error:
-                out.print(f"{visible(str(error))}.")
+                out.print(f"{visible(str(error), keep='')}.")
                 name = (await ask("Name: ")).strip()
         out.print(welcome or f"You are {name} on {server}. '@bob hello' sends to bob, '@ALL hello' to everyone.")
         await _GuestChat(me, ask, out).run()

@@ -166,7 +166,7 @@ class Commands:
             self._fail(error.strerror or str(error))
 
     def _say(self, line: str) -> None:
-        self._out.print(visible(line))
+        self._out.print(visible(line, keep=""))
 
     def _fail(self, problem: str) -> None:
         self._out.print(f"\u2717 {visible(problem, keep='')}")

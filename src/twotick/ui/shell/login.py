@@ -80,7 +80,7 @@ async def show_devices(who: Credential, *, revoke: str | None, as_json: bool) ->
     async with connected(who, device=f"{who.device}/devices") as me:
         if revoke is not None:
             await me.revoke(revoke)
-            console().print(f"{visible(revoke)} is revoked: its token no longer works.")
+            console().print(f"{visible(revoke, keep='')} is revoked: its token no longer works.")
             return
         devices = [device for device in await me.devices() if device.device != f"{who.device}/devices"]
         await me.revoke(f"{who.device}/devices")
@@ -90,4 +90,4 @@ async def show_devices(who: Credential, *, revoke: str | None, as_json: bool) ->
             print(json.dumps({"device": device.device, "connected": device.connected, "seen": seen}))
         else:
             state = "connected" if device.connected else f"last seen {seen}"
-            console().print(f"{visible(device.device):<32} {state}")
+            console().print(f"{visible(device.device, keep=''):<32} {state}")

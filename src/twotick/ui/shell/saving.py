@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import unicodedata
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -10,9 +11,9 @@ from typing import TypeAlias
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from twotick.client import FileInfo, MemberClient
+from twotick.client import FileInfo, FileMismatch, MemberClient
 from twotick.ui.shell.errors import CannotSave
-from twotick.ui.text import console, for_screen, visible
+from twotick.ui.text import console, for_screen, size_text, visible
 
 Tell: TypeAlias = Callable[[int, int], None]
 """Called with the bytes done so far, and the bytes in total."""
@@ -68,10 +69,12 @@ async def save(me: MemberClient, file: FileInfo, folder: Path, tell: Tell) -> Pa
 
     Raises:
         CannotSave: the file cannot be written.
-        TwotickError: the server refuses it, or its content does not match its hash.
+        TwotickError: the server refuses it, its content does not match its hash, or it is larger than the disk.
     """
     try:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        if file.size > (await asyncio.to_thread(shutil.disk_usage, folder)).total:
+            raise FileMismatch(f"it is said to have {size_text(file.size)}, which is more than the disk can hold")
         for path in _places(folder, safe_name(file.name)):
             try:
                 await me.download(file, path, progress=tell)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from twotick.client.member.events import Entry, ProgressEvent, ReadEvent, ReceiptEvent, State, StatusEvent, TypingEvent
 from twotick.client.member.messages import Event as ClientEvent
@@ -82,13 +81,13 @@ class EntryHandler:
             name.lower(),
             entry.sender,
             entry.text,
-            _utc(entry.time) or now(),
+            entry.time or now(),
             entry.outgoing,
             (entry.place or entry.seq, 0),
             entry.id,
             event=event,
             seq=entry.seq,
-            edited=_utc(entry.edited),
+            edited=entry.edited,
         )
         if entry.outgoing and event is None:
             message.state = entry.state or State.ACCEPTED
@@ -99,7 +98,7 @@ class EntryHandler:
             entry.recipient.upper(),
             entry.headers.get(EVERYONE.lower()),
         )
-        if (deleted := _utc(entry.deleted)) is not None:
+        if (deleted := entry.deleted) is not None:
             message.mark_deleted(deleted)
         return name, message
 
@@ -178,7 +177,7 @@ class EntryHandler:
                 self._repository.settle(mine, DeliveryUpdate(State.ACCEPTED, entry.seq, entry.place))
                 return
         place = entry.place or entry.seq
-        self._repository.apply_change(name.lower(), change, entry.sender, place, entry.text, _utc(entry.time) or now())
+        self._repository.apply_change(name.lower(), change, entry.sender, place, entry.text, entry.time or now())
 
     def _handle_receipt(self, event: ReceiptEvent) -> None:
         message = self._repository.store.find_sent(event.id)
@@ -348,11 +347,3 @@ def _change(entry: MemberMessage) -> MessageChange | None:
         return None
     action, (sender, ident) = found
     return MessageChange(action, sender, ident)
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    """Return a time in UTC; None if it is out of range, as senders can choose it."""
-    try:
-        return None if time is None else time.astimezone(UTC)
-    except (OverflowError, ValueError):
-        return None

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from twotick.ui.app.model.messages import LocalMessage, MessageChange
+from twotick.client.member.headers import parse_time
+from twotick.ui.app.model.messages import LocalMessage, MessageChange, now
 from twotick.ui.app.storage.database import Database
 
 _MAX_REACTIONS = 500
@@ -73,10 +74,10 @@ class DeferredChanges:
             return 0
         place, body, edited, deleted = found
         if deleted is not None:
-            message.mark_deleted(datetime.fromisoformat(deleted))
+            message.mark_deleted(parse_time(deleted) or now())
             self._database.mark_erased()
         else:
-            message.text, message.edited = body, datetime.fromisoformat(edited)
+            message.text, message.edited = body, parse_time(edited) or now()
         return place
 
 

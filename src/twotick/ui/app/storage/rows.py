@@ -1,11 +1,12 @@
 """The conversion between the app's objects and rows of the database."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from twotick.client.member.events import State
+from twotick.client.member.headers import parse_time
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, RoomNotice
 
@@ -19,6 +20,10 @@ CONVERSATION_COLUMNS = (
     "key, name, complete, read, draft, unread, mentions, counted, muted, blocked, topic, role, members, access, gone"
 )
 """The columns that `to_conversation` expects."""
+
+
+_NO_TIME = datetime.fromtimestamp(0, UTC)
+"""The time of a message whose stored time cannot be shown: older versions stored whatever a sender wrote."""
 
 
 def message_values(message: LocalMessage) -> tuple[Any, ...]:
@@ -73,7 +78,7 @@ def to_message(row: tuple[Any, ...]) -> LocalMessage:
         conversation,
         sender,
         body,
-        datetime.fromisoformat(time),
+        parse_time(time) or _NO_TIME,
         bool(outgoing),
         (place, order),
         ident,
@@ -84,8 +89,8 @@ def to_message(row: tuple[Any, ...]) -> LocalMessage:
         seq,
         have=have,
         of=recipients,
-        edited=edited and datetime.fromisoformat(edited),
-        deleted=deleted and datetime.fromisoformat(deleted),
+        edited=parse_time(edited or ""),
+        deleted=deleted and (parse_time(deleted) or _NO_TIME),
     )
     if more:
         found: dict[str, Any] = json.loads(more)
