@@ -2,7 +2,9 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -76,6 +78,29 @@ def test_a_log_that_cannot_be_written_stops_nothing() -> None:
             assert first.finish() == b""
         server.terminate()
         assert server.wait(60) == 0
+
+
+def test_a_damaged_page_is_told_to_clients_and_logged(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "data")
+    operator.prepare("alice")
+    file = operator.data / "twotick.db"
+    with closing(sqlite3.connect(file)) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'content'").fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    with file.open("r+b") as opened:
+        opened.seek((page - 1) * size)
+        opened.write(b"\xff" * size)
+    with operator.serving() as (server, where):
+        alice, line = log_in(where, "alice", basic("alice", PASSWORD))
+        assert line == "REGISTERED DUPLEX alice"
+        for number in range(3):
+            alice.write(b"SEND alice\nContent-length: 2\nId: m%d\n\nhi" % number)
+            assert answer(alice).startswith(f"ERROR 102 Unable to send\nId: m{number}\nReason: the database is damaged")
+        alice.close()
+        ended = server.end(signal.SIGTERM)
+    lines = [json.loads(each) for each in ended.stderr.splitlines()]
+    assert [line["event"] for line in lines] == ["the data cannot be read or written"]
+    assert lines[0]["reason"].startswith("the database is damaged: ")
 
 
 def test_no_secret_and_no_message_is_seen_from_outside(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from twotick.server import logs
 from twotick.server.storage import Storage
-from twotick.store import ListMembers, SqliteStore, StoreError, StoreLimits
+from twotick.store import AddMember, Damaged, ListMembers, ListReports, Request, SqliteStore, StoreError, StoreLimits
 
 
 class Failing(SqliteStore):
@@ -52,3 +55,83 @@ async def test_a_defect_while_tidying_leaves_nobody_without_an_answer(tmp_path: 
     await reported.wait()
     assert await storage.ask(ListMembers()) == []
     await storage.close()
+
+
+def damage(folder: Path, table: str) -> None:
+    """Overwrite the first page of a table, as a failing disk does."""
+    file = folder / "twotick.db"
+    with closing(sqlite3.connect(file)) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    with file.open("r+b") as opened:
+        opened.seek((page - 1) * size)
+        opened.write(b"\xff" * size)
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> SqliteStore:
+    """A store with a member, and with a damaged page that only reports are in."""
+    store = SqliteStore(tmp_path, StoreLimits())
+    store.apply([AddMember("alice", "", 0.0)])
+    store.close()
+    damage(tmp_path, "report")
+    return SqliteStore(tmp_path, StoreLimits())
+
+
+async def answers_of(storage: Storage, requests: list[Request[Any]]) -> list[Any]:
+    """Ask for all at once, and return the answers once all are there."""
+    answers: list[Any] = []
+    complete = asyncio.Event()
+
+    def take(answer: Any) -> None:
+        answers.append(answer)
+        if len(answers) == len(requests):
+            complete.set()
+
+    storage.submit([(each, take) for each in requests])
+    await complete.wait()
+    return answers
+
+
+async def test_damage_concerns_only_those_who_meet_it_and_is_logged_once(
+    damaged: SqliteStore, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure()
+    storage = Storage(damaged, lambda: None, lambda: None, lambda _: None)
+    for _ in range(3):
+        answers = await answers_of(storage, [ListMembers(), ListReports(), ListMembers(), ListMembers()])
+        names = [[member.name for member in answer] for answer in answers if not isinstance(answer, StoreError)]
+        assert names == [["alice"]] * 3
+        assert isinstance(answers[1], Damaged)
+    await storage.close()
+    (line,) = map(json.loads, capfd.readouterr().err.splitlines())
+    assert (line["level"], line["event"]) == ("error", "the data cannot be read or written")
+    assert line["reason"].startswith("the database is damaged")
+
+
+class Unknown(Request[None]):
+    """A request that no store knows, as an example of a defect."""
+
+
+async def test_a_defect_concerns_only_those_who_meet_it(tmp_path: Path) -> None:
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+    storage = Storage(SqliteStore(tmp_path, StoreLimits()), lambda: None, lambda: None, lambda _: None)
+    answers = await answers_of(storage, [*[ListMembers()] * 5, Unknown(), *[ListMembers()] * 5])
+    await storage.close()
+    assert [isinstance(answer, StoreError) for answer in answers] == [number == 5 for number in range(11)]
+    assert complaints == ["the store cannot carry out a request"]
+
+
+async def test_a_defect_in_handling_an_answer_concerns_nobody_else(tmp_path: Path) -> None:
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+    storage = Storage(SqliteStore(tmp_path, StoreLimits()), lambda: None, lambda: None, lambda _: None)
+
+    def fail(_answer: object) -> None:
+        raise ValueError("a defect")
+
+    storage.submit([(ListMembers(), fail)])
+    assert await storage.ask(ListMembers()) == []
+    await storage.close()
+    assert complaints == ["an answer of the store cannot be handled"]

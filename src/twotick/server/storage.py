@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from twotick.server.asking import Asked, RequestQueue
+from twotick.server.failures import FailureLog
 from twotick.server.logs import log
-from twotick.store import Answer, Effects, Request, Store, StoreError, Unfinished, Work
+from twotick.store import Answer, Damaged, Effects, Request, Store, StoreError, Unfinished, Work
 
 _BATCH = 512
 """The most requests in one transaction, so that the first of them does not wait for very many others."""
@@ -59,6 +60,7 @@ class Storage:
         self._on_effects = on_effects
         self._loop = asyncio.get_running_loop()
         self._asked: queue.SimpleQueue[list[Asked] | None] = queue.SimpleQueue()
+        self._failures = FailureLog()
         self._next_tidying = 0.0
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
@@ -167,19 +169,27 @@ class Storage:
     def _apply(self, batch: list[Asked]) -> Work:
         try:
             return self._store.work_on([request for request, _ in batch])
-        except StoreError as error:
-            reason = error
-        except Exception as error:  # a defect must not leave the others without an answer
-            context = {"message": "the store cannot carry out a request", "exception": error}
-            self._loop.call_soon_threadsafe(self._loop.call_exception_handler, context)
-            reason = StoreError("the server made a mistake, which is in its log")
+        except Exception as error:
+            if len(batch) > 1 and (isinstance(error, Damaged) or not isinstance(error, StoreError)):
+                return self._apply(batch[: len(batch) // 2])  # the others do not meet the damage, or the defect
+            reason = self._report(error)
         return Work([reason] * len(batch), [1] * len(batch))
+
+    def _report(self, error: Exception) -> StoreError:
+        """Log why requests cannot be carried out, and return what those who asked are told."""
+        if isinstance(error, StoreError):
+            self._loop.call_soon_threadsafe(self._failures.note, error)
+            return error
+        context = {"message": "the store cannot carry out a request", "exception": error}
+        self._loop.call_soon_threadsafe(self._loop.call_exception_handler, context)
+        return StoreError("the server made a mistake, which is in its log")
 
     def _look(self) -> None:
         try:
             changed = self._store.changed()
-        except StoreError:
-            return  # a disk that cannot be read is reported to each connection that asks for something
+        except StoreError as error:
+            self._report(error)
+            return
         if changed:
             self._loop.call_soon_threadsafe(self._on_change)
 
@@ -194,5 +204,9 @@ class Storage:
                 self._on_effects(answer.effects)
             else:
                 self.waiting -= 1
-                callback(answer)
+                try:
+                    callback(answer)
+                except Exception as error:  # a defect must not leave the others without an answer
+                    context = {"message": "an answer of the store cannot be handled", "exception": error}
+                    self._loop.call_exception_handler(context)
         self._on_answers()

@@ -441,6 +441,6 @@ def reason(error: sqlite3.Error) -> str:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_AUTH:
             return f"the database cannot be opened for writing ({error.sqlite_errorname})"
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return "the database is damaged"
+            return "the database is damaged: the server's operator has to restore a backup"
         case _:
             return f"the database says: {error}"
