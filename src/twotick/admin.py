@@ -12,6 +12,7 @@ from twotick.server.running import RunningServer, running_servers
 from twotick.server.secrets import check_password, hash_password, invitation_digest, new_invitation, token_digest
 from twotick.server.secrets import new_token as make_token
 from twotick.store import (
+    AcceptTime,
     AddInvitation,
     AddMember,
     AddToken,
@@ -21,6 +22,7 @@ from twotick.store import (
     ListMembers,
     ListReports,
     Member,
+    ReadTimes,
     Refusal,
     RemoveMember,
     ReportInfo,
@@ -267,6 +269,30 @@ def close_report(store: Store, number: int) -> None:
     """
     if not store.ask(CloseReport(number)):
         raise AdminError(f"there is no report {number}")
+
+
+def compare_clock(store: Store) -> tuple[float, int]:
+    """Return the seconds by which the system's clock is ahead of the time that a server kept last, and that time.
+
+    Raises:
+        AdminError: no server has kept the time.
+        StoreError: the store cannot be read.
+    """
+    kept = store.ask(ReadTimes()).kept
+    if kept is None:
+        raise AdminError("no server has kept the time here: there is nothing to compare the clock with")
+    return time.time() - kept, kept
+
+
+def accept_clock(store: Store) -> None:
+    """Let messages age by the system's clock from now on; nothing is older afterwards than it was before.
+
+    Raises:
+        AdminError: no server has kept the time.
+        StoreError: the time cannot be stored.
+    """
+    compare_clock(store)
+    store.ask(AcceptTime(int(time.time())))
 
 
 def backup(store: Store, data: Path, file: Path) -> None:

@@ -51,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data: Path = msgspec.field(default_factory=default_data_folder)
     memory: bool = False
     retention_days: Count = 400
+    clock_days: Count = 7
+    settling_time: Seconds = 600.0
 
     sign_up: Literal["open", "invite", "closed"] = "closed"
     allow_open_sign_up: bool = False
@@ -116,6 +118,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             data=None if self.memory else self.data,
             store_limits=self.store_limits(),
             retention=self.retention_days * 86400.0,
+            clock_bound=self.clock_days * 86400.0,
+            settling=self.settling_time,
             sign_up=SignUp(self.sign_up),
             tls_port=self.tls_port,
             tls_certificate=self.tls_certificate,

@@ -202,7 +202,7 @@ def test_the_operator_is_told_who_else_has_access(operator: Operator, file: str,
 
 
 def test_a_server_removes_messages_that_are_too_old(tmp_path: Path) -> None:
-    operator = Operator(tmp_path / "data", RETENTION_DAYS="2")
+    operator = Operator(tmp_path / "data", RETENTION_DAYS="2", SETTLING_TIME="0.001")
     store = SqliteStore(operator.data, StoreLimits())
     (member,) = store.apply([AddMember("alice", "", 0)])
     assert isinstance(member, Member)

@@ -27,7 +27,7 @@ COMMANDS = (
     "user",
 )
 MEMBER_COMMANDS = ("logout", "mute", "block", "export")
-OPERATOR_COMMANDS = ("token", "invite", "report", "backup", "check", "cert")
+OPERATOR_COMMANDS = ("token", "invite", "report", "backup", "check", "clock", "cert")
 USER_COMMANDS = ("add", "passwd", "remove", "list")
 ROOM_COMMANDS = ("create", "join", "leave", "invite", "remove", "appoint", "topic", "members", "list")
 REPORT_COMMANDS = ("list", "close", "user")

@@ -66,7 +66,7 @@ SERVER = {
 def test_every_setting_of_a_server_reaches_it() -> None:
     defaults = load(None, {}).server_options()
     for name in NAMES - {"server", "notify", "theme"}:
-        assert load(None, {name: SERVER.get(name, 7)}).server_options() != defaults, name
+        assert load(None, {name: SERVER.get(name, 11)}).server_options() != defaults, name
 
 
 def test_every_limit_of_the_protocol_is_a_setting() -> None:  # section 8

@@ -39,6 +39,7 @@ _SERVER_MORE: dict[str, click.Command] = {
     "report": operating.report,
     "backup": operating.backup,
     "check": operating.check,
+    "clock": operating.clock,
     "cert": operating.cert,
 }
 

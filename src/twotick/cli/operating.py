@@ -244,6 +244,31 @@ def check(*, data: _ServerData) -> None:
 
 
 @click.command
+@click.option("--accept", is_flag=True, help="Say that the system's clock is right.")
+@_with_data
+def clock(*, accept: bool, data: _ServerData) -> None:
+    """Compare the system's clock with the time that the server kept last.
+
+    A server does not remove anything by a clock that differs by days. If it is right, for example after the
+    server was off for weeks, --accept says so. Nothing is removed by that.
+    """
+    from twotick import admin
+    from twotick.server.clock import describe_difference
+    from twotick.wire import time_text
+
+    with data.opened() as store:
+        if accept:
+            admin.accept_clock(store)
+            print("accepted: messages age by the system's clock from now on")
+            return
+        ahead, kept = admin.compare_clock(store)
+        print(f"the server kept the time {time_text(kept).decode()}")
+        print(f"the system's clock is {describe_difference(ahead)} that")
+        believed = abs(ahead) <= data.settings.clock_days * 86400
+        print("it is believed" if believed else "it is not believed: set it right, or run 'twotick clock --accept'")
+
+
+@click.command
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, help="Host names and addresses of the server.")
 @click.option("--days", type=int, metavar="N", default=3650, help="Days until it expires [3650].")
 @click.option("--folder", type=FOLDER, metavar="DIR", help="Where to put it [DATA/tls].")

@@ -9,27 +9,31 @@ class ArrivalClock:
     """The time of day at which the messages that are being handled arrived.
 
     Args:
-        clock: returns the time of day, in seconds since 1970.
+        clock: returns the time by which messages age, in seconds since 1970.
+        time_of_day: returns what the system's clock says, which recipients are told.
 
     Attributes:
-        arrived: that time. It is read once for all messages of one read.
-        now: returns the present time.
+        arrived: the time by which messages age. It is read once for all messages of one read.
+        now: returns that time at present.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], time_of_day: Callable[[], float]) -> None:
         self.now = clock
+        self._time_of_day = time_of_day
+        self._shown = 0.0
         self._written = -1
         self._line = b""
         self.arrived = 0.0
 
     def read(self) -> None:
-        """Set `arrived` to the present time."""
+        """Set the time at which messages arrive to the present."""
         self.arrived = self.now()
+        self._shown = self._time_of_day()
 
     def line(self) -> bytes:
-        """Return the Time header line for `arrived`."""
-        milliseconds = int(self.arrived * 1000)
+        """Return the Time header line for messages that arrive."""
+        milliseconds = int(self._shown * 1000)
         if milliseconds != self._written:
             self._written = milliseconds
-            self._line = b"Time: %b\n" % time_text(self.arrived)
+            self._line = b"Time: %b\n" % time_text(self._shown)
         return self._line

@@ -55,8 +55,10 @@ class Exchange:
     Args:
         limits: its limits.
         now: the time, in seconds on any clock that does not go back.
-        clock: returns the time of day, in seconds since 1970.
+        clock: returns the time by which messages age, in seconds since 1970.
         new_token: makes a token, and the hash of it that the store keeps; None if the server has no members.
+        time_of_day: returns what the system's clock says, which recipients are told; None if `clock` says it.
+        settling: the seconds from now on in which nothing expires that was there before.
 
     Attributes:
         take: handles the frames that came on a connection; see `Connections.take`. It is called for every read, so it
@@ -71,10 +73,13 @@ class Exchange:
         now: float,
         clock: Callable[[], float] = time.time,
         new_token: Callable[[], tuple[bytes, bytes]] | None = None,
+        *,
+        time_of_day: Callable[[], float] | None = None,
+        settling: float = 0.0,
     ) -> None:
         output = Output()
         effects = EffectsPublisher(output)
-        arrival = ArrivalClock(clock)
+        arrival = ArrivalClock(clock, time_of_day or clock)
         guests = Guests()
         relay = Relay(limits, now, output)
         presence = PresenceTracker(output, clock)
@@ -128,6 +133,8 @@ class Exchange:
         self._effects = effects
         self._connections = connections
         self._next_expiry = now
+        self._began = clock()
+        self._settled = now + settling
         self.take = connections.take
         self.written = output.written
         self.changed = output.changed
@@ -177,7 +184,8 @@ class Exchange:
             self._connections.check_members()
         if self._members.exist and now >= self._next_expiry:
             self._next_expiry = now + _EXPIRY
-            self._effects.ask(Expire(self._clock()))
+            # Right after the start nothing expires that was there before: the clock may still be set right.
+            self._effects.ask(Expire(self._clock(), self._began if now < self._settled else 0.0))
         self._guest_messages.tick(now)
 
     def members_changed(self) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from twotick.exchange import Limits
 from twotick.net import is_loopback
+from twotick.server.clock import BOUND, SETTLING
 from twotick.server.listening import addresses_of, split_hosts
 from twotick.server.login import SignUp
 from twotick.store import StoreLimits
@@ -55,6 +56,8 @@ class ServerOptions:
         data: the folder of its database; None to keep everything in memory.
         store_limits: the limits of its store.
         retention: seconds until a message that every device has is removed.
+        clock_bound: seconds by which the system's clock may differ from others before it is not believed.
+        settling: seconds after the start in which nothing is removed that was there before.
         sign_up: who may sign up.
         tls_port: the port for encrypted connections; 0 for any free one.
         tls_certificate: a file with the certificate, in PEM; None for no encrypted connections.
@@ -70,6 +73,8 @@ class ServerOptions:
     data: Path | None = None
     store_limits: StoreLimits = field(default_factory=StoreLimits)
     retention: float = RETENTION
+    clock_bound: float = BOUND
+    settling: float = SETTLING
     sign_up: SignUp = SignUp.CLOSED
     tls_port: int = 18443
     tls_certificate: Path | None = None

@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import Callable
 
 from twotick.exchange import Connection, Exchange, Shares
+from twotick.server.clock import BOUND, SETTLING, StoreClock, starting_time
 from twotick.server.connection import SocketConnection
 from twotick.server.deadlines import Deadlines
 from twotick.server.jobs import PeriodicJobs
@@ -25,7 +27,7 @@ from twotick.server.open_files import most_connections, raise_file_limit
 from twotick.server.options import RETENTION, ServerLimits
 from twotick.server.secrets import new_token, token_digest
 from twotick.server.storage import Storage
-from twotick.store import Store
+from twotick.store import ReadTimes, Store, StoredTimes
 from twotick.wire import HeadCache
 
 _TICK = 0.25
@@ -43,8 +45,11 @@ class Server:
         store: the members and their messages; without a store the server has only guests.
         sign_up: who may sign up.
         retention: the seconds after which messages that every device has are removed.
+        clock_bound: the seconds by which the system's clock may differ from others before it is not believed.
+        settling: the seconds from now on in which nothing is removed that was there before.
 
     Raises:
+        StoreError: the store cannot be read.
         OptionsError: the system lets this process open too few files.
 
     Attributes:
@@ -59,6 +64,9 @@ class Server:
         store: Store | None = None,
         sign_up: SignUp = SignUp.CLOSED,
         retention: float = RETENTION,
+        *,
+        clock_bound: float = BOUND,
+        settling: float = SETTLING,
     ) -> None:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -75,12 +83,21 @@ class Server:
         self._early_bytes = HeldBytes[SocketConnection](limits.early_bytes_total)
         self._held_bytes = HeldBytes[SocketConnection](limits.held_bytes_total)
         self._cut_off = 0
-        self.exchange = Exchange(limits.exchange, self._loop.time(), new_token=None if store is None else _new_token)
+        known = StoredTimes() if store is None else store.ask(ReadTimes())
+        clock = StoreClock(starting_time(time.time(), known, clock_bound), self._loop.time, clock_bound)
+        self.exchange = Exchange(
+            limits.exchange,
+            self._loop.time(),
+            clock,
+            None if store is None else _new_token,
+            time_of_day=time.time,
+            settling=settling,
+        )
         self._storage = None
         self._jobs = None
         if store is not None:
             self._storage = Storage(store, self.flush_soon, self._store_changed, self.exchange.publish)
-            self._jobs = PeriodicJobs(self._storage, retention)
+            self._jobs = PeriodicJobs(self._storage, retention, clock, known.kept, settling)
         authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
         self._logins = Logins(self.exchange, authenticator, self.flush_soon)
         self.heads = HeadCache(limits.max_body)
@@ -139,6 +156,8 @@ class Server:
 
     def _store_changed(self) -> None:
         self.exchange.members_changed()
+        if self._jobs is not None:
+            self._jobs.keep_time()
         self.flush_soon()
 
     @property

@@ -109,7 +109,14 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.report)
-    server = Server(options.limits, store, options.sign_up, options.retention)
+    server = Server(
+        options.limits,
+        store,
+        options.sign_up,
+        options.retention,
+        clock_bound=options.clock_bound,
+        settling=options.settling,
+    )
     if options.tls_certificate is not None:
         _watch_certificate(options.tls_certificate, valid_times(options.tls_certificate))
     stop = asyncio.Event()

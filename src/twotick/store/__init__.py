@@ -68,10 +68,12 @@ from twotick.store.requests.rooms import (
     SetRoomRole,
 )
 from twotick.store.requests.search import SearchMessages, SearchPage
+from twotick.store.requests.times import AcceptTime, KeepTime, ReadTimes, StoredTimes
 from twotick.store.sqlite.store import SqliteStore
 
 __all__ = [
     "PIECE",
+    "AcceptTime",
     "Acknowledge",
     "AddInvitation",
     "AddMember",
@@ -102,6 +104,7 @@ __all__ = [
     "History",
     "InviteToRoom",
     "JoinRoom",
+    "KeepTime",
     "LeaveRoom",
     "ListAudience",
     "ListContacts",
@@ -123,6 +126,7 @@ __all__ = [
     "Progress",
     "Prune",
     "ReadPiece",
+    "ReadTimes",
     "RecipientOutcome",
     "Refusal",
     "Refuse",
@@ -147,6 +151,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreLimits",
+    "StoredTimes",
     "Together",
     "Unfinished",
     "Work",

@@ -1,5 +1,6 @@
 """Messages, the members' logs, and what becomes of messages (docs/protocol.md, section 11)."""
 
+import math
 from dataclasses import KW_ONLY, dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -283,9 +284,14 @@ class Expire(Request[Effects]):
     """Drop expired messages from the logs of members who do not have them (rule 11.10), and expired files (rule 16.5).
 
     One call looks at a few hundred messages at most: ask again while it has effects.
+
+    Attributes:
+        time: now, in seconds since 1970.
+        since: leave alone what was there before this time, in seconds since 1970; 0 for nothing.
     """
 
     time: float
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,10 +299,17 @@ class Prune(Request[bool]):
     """Remove messages older than `age` seconds, unless a device does not have them yet (rule 11.13).
 
     Answered by whether there may be more to remove: one call looks at a few hundred messages at most.
+
+    Attributes:
+        time: now, in seconds since 1970.
+        age: see above.
+        future: messages from after this time, in seconds since 1970, were sent while a clock was wrong. They count as
+            sent now.
     """
 
     time: float
     age: float
+    future: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -336,6 +336,15 @@ def _data_version(connection: sqlite3.Connection) -> int:
     return number
 
 
+def last_written(folder: Path) -> float | None:
+    """Return when a database was written last, as the file system says, in seconds since 1970; None if it is new."""
+    times: list[float] = []
+    for name in (_DATABASE, f"{_DATABASE}-wal"):
+        with suppress(OSError):  # it is missing; opening the database tells what else may be wrong
+            times.append((folder / name).stat().st_mtime)
+    return max(times, default=None)
+
+
 def _make(folder: Path) -> None:
     """Create the folder and an empty file, if they do not exist, so that they survive a power failure.
 

@@ -34,6 +34,8 @@ from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import MESSAGE, RECEIVED, Ledger, NewMessage
 from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.rooms import RoomRepository
+from twotick.store.sqlite.tables import EXPIRED
+from twotick.store.sqlite.times import TimeRepository
 
 _AT_ONCE: Final = 256
 """The messages that `expire` and `prune` look at in one call."""
@@ -57,6 +59,7 @@ class MessageRepository:
         edits: changes earlier messages.
         files: the files that messages bring.
         presence: the audiences of removed members, which retention forgets.
+        times: tells which messages retention keeps because their age is not known.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class MessageRepository:
         rooms: RoomRepository,
         edits: EditRepository,
         files: FileRepository,
+        *,
         presence: PresenceRepository,
+        times: TimeRepository,
     ):
         self._ledger = ledger
         self._tables = ledger.tables
@@ -73,6 +78,7 @@ class MessageRepository:
         self._edits = edits
         self._files = files
         self._presence = presence
+        self._times = times
 
     def handlers(self) -> Handlers:
         """Return the requests that are carried out here."""
@@ -310,14 +316,14 @@ class MessageRepository:
 
     def _expire(self, request: Expire) -> Effects:
         effects = Effects()
-        self._files.expire(request.time)
-        if not self._tables.has_expired(request.time):  # which is asked every second, and mostly so
+        if not request.since:
+            self._files.expire(request.time)
+        if not self._tables.has_expired(request.time, request.since):  # which is asked every second, and mostly so
             return effects
         entries = 0
         for columns in self._tables.read(
-            f"SELECT {MESSAGE} FROM message m WHERE expires IS NOT NULL AND expires <= ? AND state = 1"
-            " ORDER BY expires LIMIT ?",
-            (request.time, _AT_ONCE),
+            f"SELECT {MESSAGE} FROM message m WHERE {EXPIRED} ORDER BY expires LIMIT ?",
+            (request.since, request.time, request.since, _AT_ONCE),
         ).fetchall():
             entries += self._expire_message(self._ledger.message(columns), effects)
             if entries >= _ENTRIES_AT_ONCE:
@@ -351,13 +357,16 @@ class MessageRepository:
         oldest = request.time - request.age
         bound = cache.retention_bound
         if bound is None:
+            if self._bring_back(request):
+                return True
             bound = cache.retention_bound = self._new_bound(oldest)
         rows = tables.read(
             "SELECT number, time, live FROM message WHERE look_at < ? ORDER BY look_at LIMIT ?", (bound, _AT_ONCE)
         ).fetchall()
         removed = 0
         for number, time, live in rows:
-            removed += self._prune_message(number, bound, is_kept=bool(live) or time >= oldest)
+            is_kept = bool(live) or time >= oldest or self._times.is_held(number, oldest)
+            removed += self._prune_message(number, bound, is_kept=is_kept)
             if removed >= _ENTRIES_AT_ONCE:
                 return True
         if len(rows) == _AT_ONCE:
@@ -368,6 +377,15 @@ class MessageRepository:
             "DELETE FROM room WHERE folded IS NULL AND NOT EXISTS (SELECT 1 FROM message m WHERE m.room = room.number)"
         )
         return False
+
+    def _bring_back(self, request: Prune) -> bool:
+        """Let some messages from the future count as sent now. Return whether there were any."""
+        changed = self._tables.write(
+            "UPDATE message SET time = min(time, ?1), look_at = ?1"
+            " WHERE number IN (SELECT number FROM message WHERE look_at > ?2 LIMIT ?3)",
+            (request.time, request.future, _AT_ONCE),
+        )
+        return changed.rowcount > 0
 
     def _new_bound(self, oldest: float) -> float:
         """Return the bound of a new round of retention.

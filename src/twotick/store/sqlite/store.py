@@ -17,7 +17,7 @@ from twotick.store.requests.messages import Append, Effects, Unfinished
 from twotick.store.sqlite.accounts import AccountRepository
 from twotick.store.sqlite.check import problems
 from twotick.store.sqlite.conversations import ConversationRepository
-from twotick.store.sqlite.database import DatabaseFile
+from twotick.store.sqlite.database import DatabaseFile, last_written
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.handlers import Handlers
@@ -30,6 +30,7 @@ from twotick.store.sqlite.rooms import RoomRepository
 from twotick.store.sqlite.schema import store_error
 from twotick.store.sqlite.search import IndexedTexts, MessageSearch
 from twotick.store.sqlite.tables import Tables
+from twotick.store.sqlite.times import TimeRepository
 from twotick.store.sqlite.word_index import WordIndex
 
 _CHECKS = 100
@@ -55,6 +56,7 @@ class SqliteStore:
     def __init__(self, folder: Path | None, limits: StoreLimits, *, exclusive: bool = True):
         self._limits = limits
         self._server = secrets.randbits(62)
+        self._written = None if folder is None else last_written(folder)
         self._database = DatabaseFile(folder, self._open, exclusive=exclusive)
         if exclusive:
             try:
@@ -73,7 +75,10 @@ class SqliteStore:
         texts = IndexedTexts(tables, words)
         self._search = MessageSearch(tables, words, texts, reader)
         presence = PresenceRepository(ledger, rooms)
-        self._messages = MessageRepository(ledger, rooms, EditRepository(ledger, texts), files, presence)
+        times = TimeRepository(tables, lambda: self._written)
+        self._messages = MessageRepository(
+            ledger, rooms, EditRepository(ledger, texts), files, presence=presence, times=times
+        )
         tables.on_removal += [files.remove_with_messages, texts.forget]
         self._handlers: Handlers = {
             **self._messages.handlers(),
@@ -86,6 +91,7 @@ class SqliteStore:
             **files.handlers(),
             **ReportRepository(ledger, reader).handlers(),
             Together: self._carry_out_together,
+            **times.handlers(),
         }
         return tables
 
