@@ -157,6 +157,7 @@ class Proxy:
     Attributes:
         budget: how many bytes the next connection carries to the server, and from it, before it breaks; None for all.
         away: whether the proxy closes new connections at once.
+        instead: what it answers to new connections before it closes them; empty to carry them to the server.
         mute: whether what the server sends is lost.
         connections: how many connections there have been.
     """
@@ -167,6 +168,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.budget: list[int | None] = [None, None]
         self.away = False
+        self.instead = b""
         self.mute = False
         self.connections = 0
 
@@ -195,7 +197,12 @@ class Proxy:
         task.add_done_callback(self._tasks.discard)
         self._writers.add(writer)
         try:
-            if not self.away:
+            if self.instead:
+                await reader.read(1 << 16)
+                writer.write(self.instead)
+                writer.close()
+                await writer.wait_closed()
+            elif not self.away:
                 await self._carry_both(reader, writer)
         finally:
             self._writers.discard(writer)

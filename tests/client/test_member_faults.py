@@ -1,7 +1,10 @@
 """The client for members when something fails: lost connections, lost answers, servers that misbehave."""
 
 import asyncio
+import contextlib
 import random
+import ssl
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +29,7 @@ from twotick.client import (
     MemberMessage,
     NotAuthenticated,
     NotDelivered,
+    NotRegistered,
     ProtocolError,
     ReceiptEvent,
     Replaced,
@@ -38,6 +42,8 @@ from twotick.client import (
     TwotickError,
     join,
 )
+from twotick.client.trust.known_servers import CertificateChanged, KnownServers
+from twotick.server.tls import make_certificate, server_context
 from twotick.wire import Frame, Verb, error, frame
 
 HELLO = b"FORWARD bob\nContent-length: 5\nId: b1\nSeq: 1\n\nhello"
@@ -783,8 +789,6 @@ async def test_a_refused_first_connection_fails_the_join(
     [
         (error(104, reason=b"wrong"), NotAuthenticated),
         (error(108, reason=b"elsewhere"), Replaced),
-        (error(103), ProtocolError),
-        (b"nonsense\n\n", ProtocolError),
     ],
 )
 @pytest.mark.parametrize("again", [True, False])
@@ -803,6 +807,74 @@ async def test_permanent_errors_end_the_client(answer: bytes, kind: type[Twotick
         with pytest.raises(kind):
             await me.receive()
         assert not me.connected
+
+
+UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
+
+
+@pytest.mark.parametrize(
+    "answer", [UNAVAILABLE, error(101), error(103), b"REGISTERED TOSEND alice\n\n", b"REGISTERED DUPLEX alice\n\n"]
+)
+async def test_another_program_in_the_place_of_the_server_does_not_end_the_client(answer: bytes) -> None:
+    told = Connections()
+
+    async def lose(server: Spoken) -> None:
+        await server.register()
+
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        server.write(accepted(await server.expect(Verb.SEND)))
+        await server.end()
+
+    async with (
+        scripted(lose, refusing(answer), refusing(answer), serve) as address,
+        scripted_join(address, on_connection=told) as me,
+    ):
+        await me.send("bob", "hello")
+    kind = NotRegistered if answer == error(101) else ProtocolError
+    assert told.kinds == [type(None), ConnectionLost, kind, kind, type(None)]
+
+
+async def test_a_client_that_waits_for_the_server_waits_for_the_right_one(tmp_path: Path) -> None:
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        server.write(accepted(await server.expect(Verb.SEND)))
+        await server.end()
+
+    async with (
+        scripted(refusing(UNAVAILABLE), serve) as address,
+        scripted_join(address, outbox=tmp_path / "outbox", wait_for_server=True) as me,
+    ):
+        await me.send("bob", "hello")
+
+
+async def test_a_certificate_that_is_wrong_for_a_while_does_not_end_the_client(tmp_path: Path) -> None:
+    told = Connections()
+    contexts: list[ssl.SSLContext] = []
+    for name in ("right", "wrong"):
+        certificate, key, _ = make_certificate(tmp_path / name, ["localhost"], 1)
+        contexts.append(server_context(certificate, key))
+    right, wrong = contexts
+    known = KnownServers(tmp_path / "known_servers")
+    received: list[bytes] = []
+
+    async def attack(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            received.append(await reader.read())
+        writer.close()
+
+    async with (
+        chatting("alice", folder=tmp_path / "data", tls=right) as chat,
+        chat.join("alice", tls=True, known_servers=known, on_connection=told) as alice,
+    ):
+        await chat.stop()
+        attacker = await asyncio.start_server(attack, "127.0.0.1", chat.port, ssl=wrong)
+        await until(lambda: CertificateChanged in told.kinds)
+        attacker.close()
+        await attacker.wait_closed()
+        await chat.start(tls=right)
+        assert (await alice.send("alice", "note to self")).state >= State.ACCEPTED
+    assert b"".join(received) == b""
 
 
 @pytest.mark.parametrize("problem", [b"", error(107, reason=b"the server stops"), error(105, retry_after=1)])
@@ -919,6 +991,8 @@ async def test_the_client_reconnects_if_the_server_falls_silent(what: str) -> No
         b"REGISTERED DUPLEX alice\n\n",
         b"SEND bob\nContent-length: x\n\n",
         b"\xff\xfe\n\n",
+        error(103),
+        b"nonsense\n\n",
     ],
 )
 async def test_malformed_frames_end_the_client(nonsense: bytes) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.members import chatting
+from tests.client.members import Proxy, chatting
 from tests.ui.app.sessions import running
 from tests.ui.app.users import app_user, guest
 from twotick.client import TwotickError, connect
@@ -48,3 +48,15 @@ async def test_guests_get_an_error_for_what_only_members_can_do() -> None:
         session.edit(mine, "x")
     assert [permission for permission in Permission if session.can(permission, bob, mine)] == [Permission.SEND]
     await session.close()
+
+
+async def test_a_guest_comes_back_after_another_program_has_answered_for_a_while() -> None:
+    async with chatting() as chat:
+        proxy = Proxy(chat.port)
+        async with proxy.listening() as at, app_user(guest(at), width=120) as alice:
+            await alice.sees("\u25cf alice@")
+            proxy.instead = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
+            proxy.cut()
+            await alice.sees("trying again", "the server sent something that makes no sense")
+            proxy.instead = b""
+            await alice.sees("\u25cf alice@")

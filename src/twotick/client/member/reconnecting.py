@@ -9,6 +9,7 @@ from typing import Protocol
 from twotick.client.errors import (
     ConnectionLost,
     NotEncrypted,
+    NotRegistered,
     ProtocolError,
     ServerUnreachable,
     TooManyRequests,
@@ -17,12 +18,17 @@ from twotick.client.errors import (
 from twotick.client.link import LONGEST_BODY, Link
 from twotick.client.member.error_frames import connection_error
 from twotick.client.member.limits import MemberLimits
-from twotick.client.trust.known_servers import KnownServers, Trust
+from twotick.client.trust.known_servers import KnownServers, Trust, TrustError
 from twotick.net import is_loopback
 from twotick.wire import Frame, Head, HeadCache, Side, Verb
 
 _LONGEST_RETRY_AFTER = 900
 """The longest time that the client waits because a server asks for it, in seconds (rule 10.4)."""
+
+_PASSING = (ConnectionLost, TooManyRequests, ProtocolError, NotRegistered, TrustError)
+"""Why an attempt to connect may fail and a later one succeed: there is no server, another program answers in its place
+(as a proxy does while the server restarts), or the certificate is wrong for now. The client sends nothing to a server
+that it does not trust. All other errors end the client: the server refuses this member or device, and will again."""
 
 OnConnection = Callable[[TwotickError | None], None]
 """Called with None when there is a connection, and with the reason when it is lost or an attempt fails."""
@@ -175,7 +181,7 @@ class ReconnectingConnection:
         problem: TwotickError | None = None
         try:
             await self._connect()
-        except (ConnectionLost, TooManyRequests) as error:
+        except _PASSING as error:
             if not wait_for_server:
                 raise
             problem = error
@@ -204,7 +210,7 @@ class ReconnectingConnection:
                 try:
                     await self._connect()
                     problem = None
-                except (ConnectionLost, TooManyRequests) as error:
+                except _PASSING as error:
                     problem = error
                 self._on_connection(problem)
         except Exception as error:  # every error ends the client, and every call that waits raises it
@@ -222,9 +228,7 @@ class ReconnectingConnection:
         """Connect and register.
 
         Raises:
-            ConnectionLost: there is no connection; another attempt may succeed.
-            TooManyRequests: the server asks the client to wait before the next attempt.
-            TwotickError: another attempt would not help.
+            TwotickError: there is no connection. Another attempt may succeed if the error is one of `_PASSING`.
         """
         handshake = _Handshake(self._side, self._registered)
         try:

@@ -27,15 +27,16 @@ async def connected(
     Raises:
         TwotickError: the server refuses the login.
     """
-    away = False
+    told: type[TwotickError] | None = None  # the kind of problem that the user knows of
 
     def tell(problem: TwotickError | None) -> None:
-        nonlocal away
-        if problem is not None and not away:
-            complain(f"{problem}: reconnecting")
-        elif problem is None and away:
+        nonlocal told
+        if problem is not None and type(problem) is not told:
+            several = "\n" in str(problem)
+            complain(f"{problem}\nReconnecting until then." if several else f"{problem}: reconnecting")
+        elif problem is None and told is not None:
             complain("connected again")
-        away = problem is not None
+        told = None if problem is None else type(problem)
 
     async with join(
         who.name, who.server, token=who.token, device=device, send_only=send_only, on_connection=tell

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from twotick.client import Client, ConnectionLost, NameTaken, NotDelivered, State, connect
+from twotick.client import Client, ConnectionLost, NameTaken, NotDelivered, NotRegistered, ProtocolError, State, connect
 from twotick.client import Message as Arrival
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage, now
@@ -21,6 +21,11 @@ _FIRST_WAIT = 0.25
 
 _LONGEST_WAIT = 30.0
 """The maximum number of seconds between two attempts."""
+
+
+_PASSING = (ConnectionLost, NameTaken, NotRegistered, ProtocolError)
+"""Why a connection may end and a later attempt succeed: the server may not have noticed the loss yet, so that the name
+is still taken, or another program answers in its place."""
 
 
 class GuestSession(ChatSession):
@@ -53,7 +58,7 @@ class GuestSession(ChatSession):
                     async with together() as group:
                         group.create_task(self._receive_all(me))
                         group.create_task(self._send_all(me, group))
-            except (ConnectionLost, NameTaken) as error:  # the server may not have noticed the loss yet
+            except _PASSING as error:
                 if not self._has_connected:
                     raise
                 lost = str(error)
