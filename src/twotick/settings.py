@@ -75,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_unanswered: Count = 1024
     max_refusals: Count = 16
     max_connections: Count = 65536
+    max_handshakes: Count = 256
     queue_messages: Count = 4096
     queue_bytes: Count = 16 << 20
     queue_bytes_total: Count = 256 << 20
@@ -112,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 linger_timeout=self.linger_timeout,
                 stop_timeout=self.stop_timeout,
                 connections=self.max_connections,
+                handshakes=self.max_handshakes,
                 early_bytes_total=self.early_bytes_total,
                 held_bytes_total=self.held_bytes_total,
             ),

@@ -45,6 +45,7 @@ def test_the_defaults_are_those_of_the_page() -> None:
         "queue_bytes_total": exchange.queue_bytes_total,
         "held_bytes_total": server.held_bytes_total,
         "early_bytes_total": server.early_bytes_total,
+        "max_handshakes": server.handshakes,
         "max_refusals": exchange.refusals,
         "max_connections": server.connections,
         "answer_timeout": exchange.answer_timeout,

@@ -81,6 +81,11 @@ class SocketConnection(asyncio.Protocol):
         self.connection: Connection = self._host.exchange.connected(address, transport)
         self._host.opened(self)
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether it is encrypted."""
+        return self.transport.get_extra_info("ssl_object") is not None
+
     def data_received(self, data: bytes) -> None:
         """Handle bytes that have arrived."""
         if self.lingering:

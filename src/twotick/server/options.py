@@ -30,6 +30,7 @@ class ServerLimits:
         stop_timeout: seconds that receivers have to answer after the server was asked to stop.
         connections: the most connections, which addresses share; further ones are closed at once. The system's limit
             on open files applies too.
+        handshakes: the most TLS handshakes that are under way at once, which addresses share; further ones wait.
         early_bytes_total: the most bytes that all connections hold that are not registered.
         held_bytes_total: the most bytes that all others hold.
     """
@@ -41,6 +42,7 @@ class ServerLimits:
     linger_timeout: float = 2.0
     stop_timeout: float = 5.0
     connections: int = 65536
+    handshakes: int = 256
     early_bytes_total: int = 16 << 20
     held_bytes_total: int = 256 << 20
 

@@ -19,6 +19,7 @@ from twotick.server.clock import BOUND, SETTLING, StoreClock, starting_time
 from twotick.server.connection import SocketConnection
 from twotick.server.deadlines import Deadlines
 from twotick.server.jobs import PeriodicJobs
+from twotick.server.listening import open_listeners
 from twotick.server.login import Authenticator, SignUp
 from twotick.server.logins import Logins
 from twotick.server.logs import log
@@ -27,6 +28,8 @@ from twotick.server.open_files import most_connections, raise_file_limit
 from twotick.server.options import RETENTION, ServerLimits
 from twotick.server.secrets import new_token, token_digest
 from twotick.server.storage import Storage
+from twotick.server.tls_listener import TlsListener
+from twotick.server.turns import Turns
 from twotick.store import ReadTimes, Store, StoredTimes
 from twotick.wire import HeadCache
 
@@ -75,7 +78,8 @@ class Server:
         self._registering = Deadlines[SocketConnection](limits.register_timeout)
         self._framing = Deadlines[SocketConnection](limits.frame_timeout)
         self._lingering = Deadlines[SocketConnection](limits.linger_timeout)
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[asyncio.Server | TlsListener] = []
+        self._handshakes = Turns(limits.handshakes)
         self._timer: asyncio.TimerHandle | None = None
         self._flushed: asyncio.Event | None = None
         self._places = Shares(self._most_connections)
@@ -117,19 +121,24 @@ class Server:
         Raises:
             OSError: the server cannot listen there.
         """
-        listener = await self._loop.create_server(lambda: SocketConnection(self), host, port, backlog=4096, ssl=tls)
-        return self._started(listener)
+        if tls is not None:
+            addresses = [await self.start_on(each, tls) for each in open_listeners([host], port)]
+            return addresses[0]
+        listener = await self._loop.create_server(self.make_protocol, host, port, backlog=4096)
+        return self._started(listener, listener.sockets[0].getsockname())
 
     async def start_on(self, socket: socket.socket, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
         """Accept connections on a socket that listens; the arguments and the answer are otherwise those of `start`."""
-        listener = await self._loop.create_server(lambda: SocketConnection(self), sock=socket, backlog=4096, ssl=tls)
-        return self._started(listener)
+        if tls is None:
+            listener = await self._loop.create_server(self.make_protocol, sock=socket, backlog=4096)
+        else:
+            listener = TlsListener(socket, tls, self._handshakes, self, self._limits.register_timeout)
+        return self._started(listener, socket.getsockname())
 
-    def _started(self, listener: asyncio.Server) -> tuple[str, int]:
+    def _started(self, listener: asyncio.Server | TlsListener, address: tuple[str, int]) -> tuple[str, int]:
         self._listeners.append(listener)
         if self._timer is None:
             self._tick()
-        address = listener.sockets[0].getsockname()
         return address[0], address[1]
 
     async def stop(self) -> None:
@@ -173,15 +182,31 @@ class Server:
                     self._flushed.clear()
                     await self._flushed.wait()
 
+    # What listeners ask
+
+    def make_protocol(self) -> SocketConnection:
+        """Return the protocol of a new connection."""
+        return SocketConnection(self)
+
+    def admit(self, network: str) -> bool:
+        """Return whether an address may have one more connection, and count it if so."""
+        admitted = self._places.take(network, 1)
+        self._turned_away += not admitted
+        return admitted
+
+    def dismiss(self, network: str) -> None:
+        """Count a connection of an address no more."""
+        self._places.give_back(network, 1)
+
     # What connections report
 
     def opened(self, connection: SocketConnection) -> None:
         """Handle that a connection was accepted: it has `register_timeout` to register."""
-        if self._places.take(connection.connection.network, 1):
+        # A connection that is encrypted was admitted before its handshake began.
+        if connection.encrypted or self.admit(connection.connection.network):
             self._connections[connection] = None
             self._registering.add(connection, self._loop.time())
         else:
-            self._turned_away += 1
             connection.transport.abort()
 
     def watch_frame(self, connection: SocketConnection, *, partial: bool, others: bool) -> None:
@@ -219,7 +244,7 @@ class Server:
         network = connection.connection.network
         if connection in self._connections:
             del self._connections[connection]
-            self._places.give_back(network, 1)
+            self.dismiss(network)
         for held in (self._early_bytes, self._held_bytes):
             held.set(connection, network, 0)
         for deadlines in (self._registering, self._framing, self._lingering):

@@ -1,0 +1,119 @@
+"""TLS handshakes that are under way (docs/protocol.md, rule 8.3)."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from twotick.server import Server, ServerLimits
+from twotick.server.tls import make_certificate, server_context
+from twotick.wire import NO_USER_REGISTERED
+
+HERE, THERE = "127.0.0.1", "127.0.0.2"
+
+
+@pytest.fixture(scope="module")
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The contexts of a server and of its clients."""
+    folder: Path = tmp_path_factory.mktemp("tls")
+    certificate, key, _ = make_certificate(folder, [HERE], 10)
+    return server_context(certificate, key), ssl.create_default_context(cafile=certificate)
+
+
+class Clients:
+    """A server that encrypts, and its clients."""
+
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        self._port = port
+        self._context = context
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def connect(self, source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect without a handshake."""
+        reader, writer = await asyncio.open_connection(HERE, self._port, local_addr=(source, 0))
+        self._writers.append(writer)
+        return reader, writer
+
+    async def speak(self, source: str) -> None:
+        """Connect with a handshake, and get an answer from the server."""
+        reader, writer = await asyncio.open_connection(HERE, self._port, local_addr=(source, 0), ssl=self._context)
+        self._writers.append(writer)
+        writer.write(b"x\n\n")
+        assert await reader.readexactly(len(NO_USER_REGISTERED)) == NO_USER_REGISTERED
+
+    def hello(self) -> bytes:
+        """Return what a client writes first."""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = self._context.wrap_bio(incoming, outgoing, server_hostname=HERE)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+        return outgoing.read()
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    limits: ServerLimits, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> AsyncGenerator[Clients, None]:
+    server = Server(limits)
+    _, port = await server.start(HERE, 0, contexts[0])
+    clients = Clients(port, contexts[1])
+    try:
+        yield clients
+    finally:
+        clients.close()
+        await server.stop()
+
+
+async def test_few_handshakes_are_under_way_and_others_wait(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    async with serving(ServerLimits(handshakes=4), contexts) as clients:
+        idle = [(await clients.connect(HERE))[1] for _ in range(3)]
+        reader, writer = await clients.connect(HERE)
+        writer.write(clients.hello())
+        answer = asyncio.create_task(reader.read(1))
+        await clients.speak(THERE)
+        await clients.speak(THERE)
+        assert not answer.done()
+        idle[0].close()
+        assert await answer != b""
+
+
+async def test_a_handshake_that_fails_or_never_ends_frees_its_place(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    limits = ServerLimits(handshakes=1, connections=3, register_timeout=0.25)
+    async with serving(limits, contexts) as clients:
+        for data in (b"no handshake\n\n", b"", clients.hello()[:-1], b"\x16\x03\x01"):
+            reader, writer = await clients.connect(HERE)
+            writer.write(data)
+            assert b"ERROR" not in await reader.read()
+            writer.close()
+        await clients.speak(HERE)
+
+
+async def test_connections_without_a_handshake_are_connections(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    async with serving(ServerLimits(handshakes=1, connections=3), contexts) as clients:
+        readers = [(await clients.connect(HERE))[0] for _ in range(2)]
+        for _ in range(3):
+            reader, _ = await clients.connect(HERE)
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        assert not any(reader.at_eof() for reader in readers)
+
+
+async def test_a_server_stops_although_handshakes_are_under_way(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    async with serving(ServerLimits(handshakes=1), contexts) as clients:
+        ends = [(await clients.connect(HERE))[0] for _ in range(3)]
+    for reader in ends:
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
