@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
 from typing import Protocol
 
 from twotick.net import network_of
@@ -34,6 +33,24 @@ class TlsHost(Protocol):
         ...
 
 
+class _TlsHandshake:
+    """A handshake that is under way or waits.
+
+    Args:
+        protocol: the protocol of the connection.
+    """
+
+    __slots__ = ("protocol",)
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self.protocol = protocol
+
+    @property
+    def complete(self) -> bool:
+        """Whether the connection is encrypted now, and the server counts it."""
+        return hasattr(self.protocol, "transport")
+
+
 class TlsListener:
     """Accepts connections on a socket, and encrypts them.
 
@@ -55,15 +72,16 @@ class TlsListener:
         self._host = host
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._handshakes: dict[asyncio.Task[None], _TlsHandshake] = {}
         self._accepting = self._loop.create_task(self._accept())
         self._accepting.add_done_callback(lambda _: listening.close())
 
     def close(self) -> None:
         """Accept nothing more, and break off the handshakes that are under way."""
         self._accepting.cancel()
-        for each in self._handshakes:
-            each.cancel()
+        for task, handshake in self._handshakes.items():
+            if not handshake.complete:  # the others are connections now, which the server closes
+                task.cancel()
 
     async def _accept(self) -> None:
         while True:
@@ -76,25 +94,19 @@ class TlsListener:
             if not self._host.admit(network):
                 client.close()
                 continue
-            task = self._loop.create_task(self._encrypt(client, network))
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            handshake = _TlsHandshake(self._host.make_protocol())
+            task = self._loop.create_task(self._encrypt(client, network, handshake))
+            self._handshakes[task] = handshake
+            task.add_done_callback(self._handshakes.pop)
 
-    async def _encrypt(self, client: socket.socket, network: str) -> None:
-        made: list[asyncio.Protocol] = []
-
-        def make() -> asyncio.Protocol:
-            made.append(self._host.make_protocol())
-            return made[0]
-
+    async def _encrypt(self, client: socket.socket, network: str, handshake: "_TlsHandshake") -> None:
         try:
             with contextlib.suppress(OSError):  # includes TimeoutError and SSLError: the client is no use to us
                 async with asyncio.timeout(self._timeout), self._turns.turn(network):
-                    await self._shake_hands(client, make)
+                    await self._loop.connect_accepted_socket(
+                        lambda: handshake.protocol, client, ssl=self._context, ssl_handshake_timeout=self._timeout
+                    )
         finally:
-            if not (made and hasattr(made[0], "transport")):
+            if not handshake.complete:
                 client.close()
                 self._host.dismiss(network)
-
-    async def _shake_hands(self, client: socket.socket, make: Callable[[], asyncio.Protocol]) -> None:
-        await self._loop.connect_accepted_socket(make, client, ssl=self._context, ssl_handshake_timeout=self._timeout)
