@@ -134,6 +134,23 @@ def test_a_message_that_is_not_delivered_in_time_expires() -> None:
     assert mail.device(b"bob").read() == []
 
 
+def test_what_is_over_is_not_delivered_before_the_server_comes_to_removing_it() -> None:
+    """Rule 11.10: neither to a device that was busy, nor to one that comes now."""
+    mail = Mail(b"alice", b"bob")
+    mail.advance(1)
+    bob = mail.device(b"bob", window=1)
+    alice = mail.device(b"alice")
+    alice.write(message(b"bob", b"a", b"m1") + message(b"bob", b"b", b"m2", expires=3) + message(b"bob", b"c", b"m3"))
+    assert [line[2] for line in told(bob.read())] == ["m1"]
+    mail.now += 4  # without a tick
+    assert [line[2] for line in told(bob.write(taken(1)))] == ["m3"]
+    alice.read()
+    alice.write(message(b"bob", b"d", b"m4", expires=3))
+    bob.cut()
+    mail.now += 4
+    assert [line[2] for line in told(mail.device(b"bob").read())] == ["m3"]
+
+
 def test_connections_that_only_send_are_told_what_becomes_of_their_messages() -> None:
     """Rules 9.1 and 11.6."""
     mail = Mail(b"alice", b"bob")

@@ -15,6 +15,7 @@ from twotick.store import (
     Appended,
     CreateRoom,
     Effects,
+    Expire,
     JoinRoom,
     Member,
     MessageAction,
@@ -148,3 +149,19 @@ async def test_large_bodies_cost_others_a_few_turns(place: Place) -> None:
     place.ask(*flood, ("alice", message(ALICE, "bob", 1)))
     names = await place.answered()
     assert names.index("alice") < 20
+
+
+async def test_what_expires_at_once_does_not_delay_another_message_that_expires(place: Place) -> None:
+    """Nor a message that is sent meanwhile."""
+    flood = [("mallory", message(MALLORY, "bob", number, expires=NOW + 1)) for number in range(1500)]
+    place.ask(*flood, ("alice", message(ALICE, "bob", 1, expires=NOW + 1.5)))
+    await place.answered()
+    over = next(answer.message for name, answer in place.answers if name == "alice")
+    place.answers.clear()
+    place.store.transactions.clear()
+    place.ask(("expiry", Expire(NOW + 2)), ("alice", message(ALICE, "bob", 2)))
+    assert await place.answered() == ["alice", "expiry"]
+    assert over in [entry.message for entry in place.effects[0].entries if entry.member == ALICE]
+    told = [*place.effects, place.answers[-1][1]]
+    assert sum(entry.member == MALLORY for effects in told for entry in effects.entries) == 1500
+    assert max(sum(transaction.costs) for transaction in place.store.transactions) < 2048

@@ -1,12 +1,13 @@
 """What becomes of messages (rules 11.1 to 11.13)."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker, brief
-from twotick.store.port import Refusal, StoreLimits
+from twotick.store.port import Refusal, Request, StoreLimits
 from twotick.store.requests.members import Revoke
 from twotick.store.requests.messages import (
     Acknowledge,
@@ -15,10 +16,13 @@ from twotick.store.requests.messages import (
     Effects,
     EntryKind,
     Expire,
+    Fetch,
+    History,
     LogEntry,
     MessageState,
     Prune,
     Settle,
+    Unfinished,
 )
 from twotick.store.rules.delivery import RESTARTED
 
@@ -368,10 +372,10 @@ def test_what_is_read_is_delivered(asker: Asker):
 
 
 def test_what_is_read_cannot_be_refused_and_does_not_expire(asker: Asker):
-    asker.send("alice", "bob", "carol", id=b"m1", expires=NOW)
+    asker.send("alice", "bob", "carol", id=b"m1", expires=NOW + 1)
     asker.read("bob", "alice", 1)
     assert asker.refuse("bob", 1) == Effects()
-    assert brief(expire(asker, NOW).entries) == [(2, "FAILED", b"m1")]
+    assert brief(expire(asker, NOW + 1).entries) == [(2, "FAILED", b"m1")]
     assert brief(asker.log("bob")) == [(1, "RECEIVED", b"m1"), (2, "READ_HERE", b"")]
     assert asker.log("carol") == []
 
@@ -461,16 +465,16 @@ def test_an_expired_message_is_gone_and_its_sender_told(asker: Asker):
 
 
 def test_a_delivered_message_does_not_expire(asker: Asker):
-    asker.send("alice", "bob", expires=NOW)
+    asker.send("alice", "bob", expires=NOW + 1)
     asker.ack("bob", 1)
-    assert expire(asker, NOW) == Effects()
+    assert expire(asker, NOW + 1) == Effects()
     assert len(asker.log("bob")) == 1
 
 
 def test_a_message_to_several_expires_for_those_who_do_not_have_it(asker: Asker):
-    sent = asker.send("alice", "bob", "carol", id=b"m1", expires=NOW, live=True)
+    sent = asker.send("alice", "bob", "carol", id=b"m1", expires=NOW + 1, live=True)
     asker.ack("bob", 1)
-    assert expire(asker, NOW) == Effects(), "the guests may still take it"
+    assert expire(asker, NOW + 1) == Effects(), "the guests may still take it"
     assert settle(asker, sent.message, True).entries[0].reason == "expired; 2 of 3 have it"
     assert len(asker.log("bob")) == 1
     assert asker.log("carol") == []
@@ -478,8 +482,67 @@ def test_a_message_to_several_expires_for_those_who_do_not_have_it(asker: Asker)
 
 def test_expiring_takes_a_bounded_number_at_once(asker: Asker):
     asker.store.apply([asker.append("alice", "bob", id=b"%d" % i, expires=NOW) for i in range(600)])
-    counts = [len(expire(asker, NOW).entries) for _ in range(4)]
-    assert counts == [256, 256, 88, 0]
+    other = asker.send("bob", "carol", id=b"m1", expires=NOW + 1)
+    parts: list[Effects] = []
+    request: Request[Any] | None = Expire(NOW + 1)
+    while request is not None:
+        (answer,) = asker.store.work_on([request]).answers
+        request = answer.rest if isinstance(answer, Unfinished) else None
+        parts.append(answer.effects if isinstance(answer, Unfinished) else answer)
+    assert sum(len(part.entries) for part in parts) == 601
+    assert max(len(part.entries) for part in parts) <= 64
+    assert other.message in [entry.message for entry in parts[0].entries], "others need not wait for all of them"
+
+
+@pytest.mark.parametrize("settled", ["recent", "read from the database"])
+def test_what_is_over_is_never_delivered(asker: Asker, settled: str):
+    """Rule 11.10, also before the server comes to removing it."""
+    asker.send("alice", "bob", id=b"m1", expires=NOW)
+    asker.send("alice", "bob", id=b"m2", expires=NOW + 1)
+    if settled != "recent":
+        asker.reopen()
+    expire(asker, NOW - 1)
+    assert brief(asker.ask(Fetch(asker.members["bob"], 0, 10, 1 << 20, NOW)).entries) == [(2, "RECEIVED", b"m2")]
+    assert brief(asker.ask(History(asker.members["bob"], b"", 0, 0, 10, 1 << 20, NOW)).entries) == [
+        (2, "RECEIVED", b"m2")
+    ]
+    outcome = asker.ack("bob", 2)
+    assert brief(outcome.entries) == [(3, "FAILED", b"m1"), (4, "DELIVERED", b"m2")]
+    assert brief(asker.log("bob")) == [(2, "RECEIVED", b"m2")]
+    assert expire(asker, NOW + 1) == Effects()
+    assert asker.store.check() == []
+
+
+def test_until_the_clock_is_believed_nothing_is_over(asker: Asker):
+    asker.send("alice", "bob", id=b"m1", expires=NOW)
+    asker.ask(Expire(NOW + 9, NOW + 1))
+    found = asker.ask(Fetch(asker.members["bob"], 0, 10, 1 << 20, NOW + 9)).entries
+    assert [(entry.id, entry.expires) for entry in found] == [(b"m1", None)]
+    assert brief(asker.ack("bob", 1).entries) == [(2, "DELIVERED", b"m1")]
+
+
+def test_what_is_over_is_not_read(asker: Asker):
+    expire(asker, NOW - 1)
+    asker.send("alice", "bob", id=b"m1", expires=NOW)
+    asker.send("alice", "bob", id=b"m2")
+    outcome = asker.read("bob", "alice", 2)
+    assert brief(outcome.entries) == [
+        (3, "FAILED", b"m1"),
+        (4, "DELIVERED", b"m2"),
+        (3, "READ_HERE", b""),
+        (5, "READ", b"m2"),
+    ]
+    assert brief(asker.log("bob")) == [(2, "RECEIVED", b"m2"), (3, "READ_HERE", b"")]
+
+
+def test_what_one_device_has_the_others_get_although_it_is_over(asker: Asker):
+    asker.send("alice", "bob", id=b"m1", expires=NOW + 1)
+    expire(asker, NOW - 1)
+    asker.open("bob", "phone")
+    asker.ack("bob", 1)
+    result = asker.ask(Fetch(asker.members["bob"], 0, 10, 1 << 20, NOW + 2))
+    assert brief(result.entries) == [(1, "RECEIVED", b"m1")]
+    assert result.entries[0].expires is None
 
 
 # Prune

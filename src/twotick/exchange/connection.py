@@ -126,6 +126,12 @@ class DeviceFeed:
         self.urgent = False
         self.fetching = False
 
+    def drop_entries(self) -> None:
+        """Drop the entries to send, so that the store is asked for them again."""
+        self.covered = self.entries[0].seq - 1
+        self.entries.clear()
+        self.size = 0
+
     @property
     def full(self) -> bool:
         """Whether the feed takes no more entries."""

@@ -79,7 +79,7 @@ class Feeds:
             for feed in member.feeds:
                 if feed.covered == seq - 1 and not feed.full:
                     self._add(feed, entry)
-                if feed.covered < member.last:
+                if feed.entries or feed.covered < member.last:
                     self.pump(feed)
             if entry.kind in RESULTS:
                 self._sent_messages.note_result(member, entry)
@@ -91,7 +91,7 @@ class Feeds:
             device = feed.connection.device
             if device is not None and entry.device == device.name:
                 return  # the device did it, and knows
-        if not feed.entries and len(feed.unanswered) < feed.connection.window:
+        if not feed.entries and entry.expires is None and len(feed.unanswered) < feed.connection.window:
             self._send(feed, entry)
         else:
             feed.entries.append(entry)
@@ -101,7 +101,11 @@ class Feeds:
         """Send a device the entries that its window allows; if the feed is empty then, ask the store for more."""
         connection = feed.connection
         while feed.entries and len(feed.unanswered) < connection.window:
-            entry = feed.entries.pop(0)
+            entry = feed.entries[0]
+            if entry.expires is not None and entry.expires <= self._clock():
+                feed.drop_entries()  # the store knows whether the member has it already
+                break
+            del feed.entries[0]
             feed.size -= len(entry.body)
             self._send(feed, entry)
         device = connection.device
@@ -109,7 +113,7 @@ class Feeds:
             return
         if feed.covered < self._members.by_number[device.member].last:
             feed.fetching = True
-            request = Fetch(device.member, feed.covered, FEED_ENTRIES, FEED_BYTES)
+            request = Fetch(device.member, feed.covered, FEED_ENTRIES, FEED_BYTES, self._clock())
             self._output.ask(request, partial(self._fetched, connection, feed))
 
     def _send(self, feed: DeviceFeed, entry: LogEntry) -> None:

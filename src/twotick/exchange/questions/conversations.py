@@ -37,7 +37,7 @@ def ask_history(question: Question) -> None:
     """Answer HISTORY: earlier messages (rules 11.9 and 12.10)."""
     most = question.limit(_HISTORY_DEFAULT, _HISTORY_MOST)
     before = question.number(b"before", least=1) or 0
-    request = History(question.member, question.head.key, before, _since(question), most, _ANSWER_BYTES)
+    request = History(question.member, question.head.key, before, _since(question), most, _ANSWER_BYTES, question.now)
     question.ask(request, partial(_history, question))
 
 

@@ -62,6 +62,8 @@ class LogEntry:
         reason: why the message failed; FAILED only.
         state: what became of the message so far; RECEIVED and SENT only.
         time: when the message was accepted, in seconds since 1970; RECEIVED and SENT only.
+        expires: from when on it must not be sent to a device without asking the store again, in seconds since 1970;
+            None for never. RECEIVED only.
         room: the room as it is shown; RECEIVED only, empty if the message was sent to the member.
         place: the message's number in its room (rule 12.5); 0 outside rooms. RECEIVED and SENT only.
     """
@@ -80,6 +82,7 @@ class LogEntry:
     reason: str = ""
     state: MessageState = MessageState.ACCEPTED
     time: float = 0.0
+    expires: float | None = field(default=None, compare=False)  # it says nothing about the entry itself
     room: bytes = b""
     place: int = 0
 
@@ -283,7 +286,7 @@ class Settle(Request[Effects]):
 class Expire(Request[Effects]):
     """Drop expired messages from the logs of members who do not have them (rule 11.10), and expired files (rule 16.5).
 
-    One call looks at a few hundred messages at most: ask again while it has effects.
+    From then on, requests do not deliver what is over by these times either.
 
     Attributes:
         time: now, in seconds since 1970.
@@ -328,12 +331,19 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Fetch(Request[Fetched]):
-    """Read the entries past `after`, oldest first: at most `most`, and no more once their bodies have `size` bytes."""
+    """Read the entries past `after`, oldest first: at most `most`, and no more once their bodies have `size` bytes.
+
+    Messages that are over at `time` and were not delivered to the member are left out (rule 11.10).
+
+    Attributes:
+        time: now, in seconds since 1970.
+    """
 
     member: int
     after: int
     most: int
     size: int
+    time: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +359,7 @@ class History(Request[Fetched]):
         since: only messages accepted at this time or later, in seconds since 1970; 0 for no such limit.
         most: how many at most.
         size: bytes of bodies after which no more are added.
+        time: now, in seconds since 1970: messages that are over and were not delivered are left out (rule 11.10).
     """
 
     member: int
@@ -357,3 +368,4 @@ class History(Request[Fetched]):
     since: float
     most: int
     size: int = 1 << 30
+    time: float = 0.0

@@ -49,6 +49,8 @@ class MessageRecord:
         failed: recipients who never will.
         reason: why the last of these will not.
         room: the number of the room that it was sent to; None for none.
+        time: when it was accepted, in seconds since 1970.
+        expires: when it expires, in seconds since 1970, unless it was delivered; None for never.
     """
 
     number: int
@@ -61,6 +63,8 @@ class MessageRecord:
     failed: int
     reason: str
     room: int | None
+    time: float
+    expires: float | None
 
     @property
     def is_removable(self) -> bool:
@@ -165,12 +169,12 @@ class Mailbox:
         self.sizes.clear()
         self.sizes_after = self.last
 
-    def take_recent(self, up_to: int) -> list[MessageRecord]:
-        """Take the recent messages up to a Seq out of `recent`."""
-        taken: list[MessageRecord] = []
+    def take_recent(self, up_to: int) -> list[tuple[int, MessageRecord]]:
+        """Take the recent messages up to a Seq out of `recent`, each with its Seq."""
+        taken: list[tuple[int, MessageRecord]] = []
         recent = self.recent
         while recent and recent[0][0] <= up_to:
-            taken.append(recent.pop(0)[1])
+            taken.append(recent.pop(0))
         return taken
 
     def take_sizes(self, up_to: int) -> tuple[int, int]:
@@ -302,6 +306,18 @@ def settle(message: MessageRecord, failure: str | None) -> Progress | None:
         return None
     have = message.total - message.waiting - message.failed
     return Progress(message.sender, message.number, message.recipient, message.id, have, message.total)
+
+
+def is_over(message: MessageRecord, time: float, since: float) -> bool:
+    """Tell whether the time of a message is over for recipients who do not have it (rule 11.10).
+
+    Args:
+        message: the message.
+        time: now, in seconds since 1970.
+        since: leave alone what was there before this time, in seconds since 1970.
+    """
+    expires = message.expires
+    return expires is not None and since <= expires <= time and message.time >= since
 
 
 def conclude(message: MessageRecord) -> MessageState:

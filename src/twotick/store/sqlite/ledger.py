@@ -37,7 +37,9 @@ _FIND_IDS: Final = (
 
 _NO_DEVICE: Final = bytearray()
 
-MESSAGE: Final = "m.number, m.sender, m.id, m.recipient, m.size, m.total, m.waiting, m.failed, m.reason, m.room"
+MESSAGE: Final = (
+    "m.number, m.sender, m.id, m.recipient, m.size, m.total, m.waiting, m.failed, m.reason, m.room, m.time, m.expires"
+)
 """The columns that make a MessageRecord; see `Ledger.message`."""
 
 
@@ -195,7 +197,18 @@ class Ledger:
         if new.room is not None:
             tables.pending.rooms[new.room] = (new.place, new.room)
         message = MessageRecord(
-            number, new.sender, new.id, new.recipient, size, new.total, new.waiting, failed, new.reason, new.room
+            number,
+            new.sender,
+            new.id,
+            new.recipient,
+            size,
+            new.total,
+            new.waiting,
+            failed,
+            new.reason,
+            new.room,
+            new.time,
+            new.expires,
         )
         return self._cache.share(message)
 
@@ -286,6 +299,7 @@ class Ledger:
             body=new.body,
             state=_ACCEPTED,
             time=new.time,
+            expires=new.expires,
             room=new.room_name,
             place=new.place,
         )
@@ -365,31 +379,38 @@ class Ledger:
     # Cursors
 
     def advance(self, box: Mailbox, device: str, seq: int, time: float, effects: Effects) -> None:
-        """Move a device's cursor, and settle the messages that no device had before (rule 11.3)."""
+        """Move a device's cursor, and settle the messages that no device had before (rules 11.3 and 11.10)."""
         moved = delivery.advance(box, device, seq)
         if moved is None:
             return
         before, after = moved
         if after > before:
-            for message in self._undelivered(box, before, after):
-                self.settle(message, None, effects)
+            for entry, message in self._undelivered(box, before, after):
+                if self.is_over(message, time):
+                    self.withdraw(box, entry, message, delivery.EXPIRED, effects)
+                else:
+                    self.settle(message, None, effects)
         self.tables.pending.cursors[box.number, device] = (box.cursors[device], time, box.number, device)
         held_after = delivery.held_after(box)
         if held_after > box.held_after:
             self._release(box, held_after)
         self.changed(box)
 
-    def _undelivered(self, box: Mailbox, after: int, up_to: int) -> list[MessageRecord]:
-        """Return the messages in a range of entries that were not delivered before their turn, by being read."""
+    def is_over(self, message: MessageRecord, time: float) -> bool:
+        """Tell whether a message is over for recipients who do not have it; `time` is in seconds since 1970."""
+        return delivery.is_over(message, time, self.tables.over_since)
+
+    def _undelivered(self, box: Mailbox, after: int, up_to: int) -> list[tuple[int, MessageRecord]]:
+        """Return the messages in a range of entries that were not delivered before their turn, each with its Seq."""
         if after >= box.recent_after:
             return box.take_recent(up_to)
         rows = self.tables.read(
-            f"SELECT {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
+            f"SELECT l.seq, {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
             f" WHERE l.member = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} AND l.taken = 0 ORDER BY l.seq",
             (box.number, after, up_to),
         ).fetchall()
         box.take_recent(up_to)
-        return [self.message(columns) for columns in rows]
+        return [(seq, self.message(columns)) for seq, *columns in rows]
 
     def _release(self, box: Mailbox, up_to: int) -> None:
         """Uncount messages that all devices have."""

@@ -21,6 +21,7 @@ from twotick.store.requests.messages import (
     Prune,
     Refuse,
     Settle,
+    Unfinished,
 )
 from twotick.store.rules import delivery, editing
 from twotick.store.rules.conversations import mentioned
@@ -38,7 +39,13 @@ from twotick.store.sqlite.tables import EXPIRED
 from twotick.store.sqlite.times import TimeRepository
 
 _AT_ONCE: Final = 256
-"""The messages that `expire` and `prune` look at in one call."""
+"""The messages that `prune` looks at in one call."""
+
+_EXPIRE_AT_ONCE: Final = 32
+"""The messages that `expire` takes from either end of those that are over, in one transaction."""
+
+_EXPIRE_WORK: Final = 16
+"""What that counts as work for each (see `Tables.work`)."""
 
 _ENTRIES_AT_ONCE: Final = 4096
 """The entries after which they stop, once they are done with a message."""
@@ -237,7 +244,7 @@ class MessageRepository:
             return effects
         peer = request.peer.lower()
         seq = min(request.seq, box.last)
-        rows = self._unread(box, peer, seq)
+        rows = self._without_over(box, self._unread(box, peer, seq), request.time, effects)
         if not rows:
             return effects
         newest = self._read(box, peer, rows, effects)
@@ -266,6 +273,20 @@ class MessageRepository:
             f" WHERE l.member = ? AND l.peer = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} ORDER BY l.seq",
             (box.number, peer, row[0] if row else 0, up_to),
         ).fetchall()
+
+    def _without_over(
+        self, box: Mailbox, rows: Sequence[tuple[Any, ...]], time: float, effects: Effects
+    ) -> list[tuple[Any, ...]]:
+        """Take messages that are over out of the log (rule 11.10). Return the others."""
+        kept: list[tuple[Any, ...]] = []
+        for row in rows:
+            seq, taken, _, _, *columns = row
+            message = self._ledger.message(columns)
+            if seq > box.delivered and not taken and self._ledger.is_over(message, time):
+                self._ledger.withdraw(box, seq, message, delivery.EXPIRED, effects)
+            else:
+                kept.append(row)
+        return kept
 
     def _read(
         self, box: Mailbox, peer: bytes, rows: Sequence[tuple[Any, ...]], effects: Effects
@@ -314,21 +335,31 @@ class MessageRepository:
 
     # Expiry and retention
 
-    def _expire(self, request: Expire) -> Effects:
-        effects = Effects()
+    def _expire(self, request: Expire) -> Effects | Unfinished:
+        tables, effects = self._tables, Effects()
+        tables.over_since = request.since
         if not request.since:
             self._files.expire(request.time)
-        if not self._tables.has_expired(request.time, request.since):  # which is asked every second, and mostly so
+        if not tables.has_expired(request.time, request.since):  # which is asked every second, and mostly so
             return effects
-        entries = 0
-        for columns in self._tables.read(
-            f"SELECT {MESSAGE} FROM message m WHERE {EXPIRED} ORDER BY expires LIMIT ?",
-            (request.since, request.time, request.since, _AT_ONCE),
-        ).fetchall():
+        entries = count = 0
+        for columns in self._over(request):
+            count += 1
+            tables.work += _EXPIRE_WORK
             entries += self._expire_message(self._ledger.message(columns), effects)
             if entries >= _ENTRIES_AT_ONCE:
-                break
-        return effects
+                return Unfinished(request, effects)
+        return Unfinished(request, effects) if count >= _EXPIRE_AT_ONCE else effects
+
+    def _over(self, request: Expire) -> list[tuple[Any, ...]]:
+        """Read some messages that are over: the oldest, and the newest, which do not wait until all others are done."""
+        select = f"SELECT {MESSAGE} FROM message m WHERE {EXPIRED}"
+        times = (request.since, request.time, request.since, _EXPIRE_AT_ONCE)
+        found: dict[int, tuple[Any, ...]] = {}
+        for order in ("", " DESC"):
+            rows = self._tables.read(f"{select} ORDER BY expires{order} LIMIT ?", times)
+            found.update((row[0], row) for row in rows.fetchall())
+        return list(found.values())
 
     def _expire_message(self, message: MessageRecord, effects: Effects) -> int:
         """Take a message out of the logs of members who do not have it. Return how many entries were removed."""

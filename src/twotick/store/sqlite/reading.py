@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from twotick.store.requests.messages import EntryKind, Fetch, Fetched, History, LogEntry, MessageState
+from twotick.store.rules.delivery import Mailbox
 from twotick.store.sqlite.handlers import Handlers
 from twotick.store.sqlite.ledger import RECEIVED, SENT, Ledger
 from twotick.store.sqlite.rooms import RoomRepository
@@ -15,6 +16,12 @@ _COLUMNS = (
     " m.sender_name, m.recipient, m.id, m.reason, m.state, m.time, r.name, m.place,"
     " CASE WHEN l.kind <= 2 THEN c.headers END, CASE WHEN l.kind <= 2 THEN c.body END"
 )
+_NOT_OVER = (
+    f" AND NOT (l.kind = {RECEIVED} AND l.seq > ? AND l.taken = 0 AND m.state = 1"
+    " AND m.expires IS NOT NULL AND m.expires BETWEEN ? AND ? AND m.time >= ?)"
+)
+"""What is true of entries, except of messages that are over (rule 11.10). For the parameters see `_over`."""
+
 _JOINED = (
     "CROSS JOIN message m ON m.number = l.message CROSS JOIN content c ON c.message = l.message"
     " LEFT JOIN room r ON r.number = m.room"
@@ -76,15 +83,23 @@ class LogReader:
         entries: list[LogEntry] = []
         size = 0
         for row in self._read(
-            f"SELECT {_COLUMNS} FROM log l {_JOINED} WHERE l.member = ? AND l.seq > ? ORDER BY l.seq",
-            (request.member, min(request.after, box.last)),
+            f"SELECT {_COLUMNS}, iif(l.kind = {RECEIVED} AND l.taken = 0 AND m.state = 1, m.expires, NULL)"
+            f" FROM log l {_JOINED} WHERE l.member = ? AND l.seq > ?{_NOT_OVER} ORDER BY l.seq",
+            (request.member, min(request.after, box.last), *self._over(box, request.time)),
         ):
             if len(entries) >= request.most or size >= request.size:
                 return Fetched(entries, entries[-1].seq if entries else request.after)
-            entry = _entry(row)
+            entry = _entry(row[:-1])
+            if entry.seq > box.delivered and row[-1] is not None and row[-1] > request.time:
+                entry.expires = row[-1]
             entries.append(entry)
             size += len(entry.body)
         return Fetched(entries, box.last)
+
+    def _over(self, box: Mailbox, time: float) -> tuple[int, float, float, float]:
+        """Return the parameters of `_NOT_OVER` for a member's log, at a time in seconds since 1970."""
+        since = self._ledger.tables.over_since
+        return box.delivered, since, time, since
 
     def _history(self, request: History) -> Fetched:
         box = self._ledger.mailbox(request.member)
@@ -96,14 +111,14 @@ class LogReader:
         if request.peer:
             rows = self._read(
                 f"SELECT {_COLUMNS} FROM log l INDEXED BY log_peer {_JOINED}"
-                " WHERE l.member = ? AND l.peer = ? AND l.seq < ? ORDER BY l.seq DESC",
-                (request.member, request.peer.lower(), before),
+                f" WHERE l.member = ? AND l.peer = ? AND l.seq < ?{_NOT_OVER} ORDER BY l.seq DESC",
+                (request.member, request.peer.lower(), before, *self._over(box, request.time)),
             )
         else:
             rows = self._read(
-                f"SELECT {_COLUMNS} FROM log l {_JOINED} WHERE l.member = ? AND l.seq < ? AND l.kind <= 2"
+                f"SELECT {_COLUMNS} FROM log l {_JOINED} WHERE l.member = ? AND l.seq < ? AND l.kind <= 2{_NOT_OVER}"
                 " ORDER BY l.seq DESC",
-                (request.member, before),
+                (request.member, before, *self._over(box, request.time)),
             )
         return Fetched(_last(rows, request), before)
 
