@@ -22,6 +22,7 @@ class Habits:
         after_body: what it writes after a body without counting it.
         order: in which it registers its sides; both at once if it is empty.
         piece: how many bytes it writes at a time; everything at once if it is 0.
+        in_characters: whether it counts characters in place of bytes, as most of them do.
         refusal: what it answers to a message that it does not take.
     """
 
@@ -33,6 +34,7 @@ class Habits:
     after_body: str = ""
     order: tuple[str, ...] = ("TOSEND", "TORECV")
     piece: int = 0
+    in_characters: bool = False
     refusal: str = "ERROR 103 Header incomplete"
 
 
@@ -75,11 +77,14 @@ class StockClient:
         for connection in self.sockets.values():
             connection.close()
 
+    def count(self, body: str) -> int:
+        return len(body) if self.habits.in_characters else len(body.encode())
+
     def write(self, connection: socket.socket, start: str, body: str | None = None) -> None:
         habits = self.habits
         text = start + habits.after_name + habits.line_end
         if body is not None:
-            text += habits.more_headers + habits.header + str(len(body.encode())) + habits.line_end
+            text += habits.more_headers + habits.header + str(self.count(body)) + habits.line_end
         text += habits.blank + (body or "") + (habits.after_body if body is not None else "")
         data = text.encode()
         for place in range(0, len(data), habits.piece or len(data)):
@@ -100,7 +105,10 @@ class StockClient:
             start, length = head.split("\n")
             verb, sender = start.split(" ")
             assert verb == "FORWARD"
-            assert length == f"Content-length: {len(body.encode())}"
+            if self.habits.in_characters and length != f"Content-length: {len(body)}":
+                self.write(connection, self.habits.refusal)
+                continue
+            assert length == f"Content-length: {self.count(body)}"
             if body == self.unwanted:
                 self.write(connection, self.habits.refusal)
             else:

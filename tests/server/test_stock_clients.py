@@ -25,6 +25,8 @@ HABITS = {
     "yet another text of an error": Habits(refusal="ERROR 103 Incomplete Header"),
     "another number of an error": Habits(refusal="ERROR 101 not me"),
     "an error without a text": Habits(refusal="ERROR 102"),
+    "characters in place of bytes": Habits(in_characters=True),
+    "characters, with CR LF": Habits(in_characters=True, line_end="\r\n", blank="\r\n"),
 }
 
 UNABLE = "ERROR 102 Unable to send\n\n"
@@ -40,7 +42,9 @@ def talk(client: StockClient, friend: StockClient) -> list[str]:
     return answers
 
 
-@pytest.mark.parametrize("other", ["by the book", "a newline after the body that is not counted", "CR LF"])
+@pytest.mark.parametrize(
+    "other", ["by the book", "a newline after the body that is not counted", "CR LF", "characters in place of bytes"]
+)
 @pytest.mark.parametrize("one", HABITS)
 def test_clients_of_two_kinds_talk_to_each_other(server: ServerProcess, one: str, other: str) -> None:
     """Both at the same time; each message arrives as it was sent, and each answer is true."""

@@ -18,6 +18,7 @@ on the fast path: more is to be done for its answers than to write them.
 from collections import OrderedDict, deque
 from typing import Final
 
+from twotick.exchange.characters import CharacterCounts
 from twotick.exchange.connection import GONE, SETTLED, Connection, Pending, Stage, answers_others
 from twotick.exchange.limits import Limits
 from twotick.exchange.output import Output
@@ -47,6 +48,7 @@ class Relay:
         now: the time at the last tick.
         deadline: the time by which a SEND that arrives now is answered (rule 5.7).
         draining: whether the server takes no more SENDs because it is about to stop (rule 4.10).
+        length_end: returns the length for a body that is not ASCII; see `CharacterCounts.length_end`.
         most_unanswered: the most unanswered SENDs of one connection (rule 5.8).
         queued_bytes: the bytes of bodies that wait for a receiver or for the store, which addresses share (rule 5.6).
     """
@@ -60,6 +62,8 @@ class Relay:
         # so that the same events have the same effects in the same order.
         self._busy: dict[Connection, None] = {}
         self.queued_bytes = Shares(limits.queue_bytes_total)
+        self._characters = CharacterCounts()
+        self.length_end = self._characters.length_end
         self.most_unanswered = limits.unanswered
         self.now = now
         self.deadline = now + limits.answer_timeout
@@ -104,7 +108,8 @@ class Relay:
         if receiver.extended:
             self._output.write(receiver, forward(sender.name, body, send.id, None, send.travels))
         else:
-            self._output.write(receiver, sender.start, send.length_end, body)
+            length_end = send.length_end if body.isascii() else self.length_end(receiver, message, body)
+            self._output.write(receiver, sender.start, length_end, body)
 
     def queue(self, receiver: Connection, message: Pending, body: bytes) -> None:
         """Let a message wait for a receiver's window, or answer 102 if too much waits (rule 5.6)."""
@@ -170,6 +175,7 @@ class Relay:
                 self._dequeued(receiver, sender, body)
                 messages.append(message)
         receiver.pending = receiver.queue = None
+        self._characters.forget(receiver)
         for message in messages:
             self.settle(message, LEFT)
 
@@ -205,10 +211,17 @@ class Relay:
                 self.forward_queued(receiver)
         return len(frames)
 
-    def take_refusal(self, receiver: Connection, _head: Head, _body: bytes) -> None:
-        """Take an ERROR of a guest in place of RECEIVED: the oldest FORWARD is refused (rule 5.3)."""
-        if receiver.pending:
-            self.settle(receiver.pending.popleft(), REFUSED)
+    def take_refusal(self, receiver: Connection, head: Head, _body: bytes) -> None:
+        """Take an ERROR of a guest in place of RECEIVED: the oldest FORWARD is refused (rule 5.3).
+
+        A classic receiver that may count characters is given it once more instead (rule 5.10).
+        """
+        pending = receiver.pending
+        if pending:
+            if not receiver.extended and (again := self._characters.once_more(receiver, pending[0], head.code)):
+                self._output.write(receiver, pending[0][0].start, *again)
+                return
+            self.settle(pending.popleft(), REFUSED)
         if receiver.queue:
             self.forward_queued(receiver)
 

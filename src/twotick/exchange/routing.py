@@ -83,11 +83,13 @@ class Router:
             if not pending:
                 pending = relay.wake(receiver)
             if len(pending) < receiver.window:
-                pending.append((sender, head, number, deadline, None))
+                message = (sender, head, number, deadline, None)
+                pending.append(message)
                 out = receiver.out
                 if not out:
                     self._written.append(receiver)
-                out += (sender.start, head.length_end, body)
+                length_end = head.length_end if body.isascii() else relay.length_end(receiver, message, body)
+                out += (sender.start, length_end, body)
             else:
                 relay.queue(receiver, (sender, head, number, deadline, None), body)
         if (limited or sender.unsent_bytes) and relay.is_full(sender):

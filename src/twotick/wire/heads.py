@@ -6,7 +6,7 @@ the same heads, and remembers those that come again.
 
 import re
 
-from twotick.wire.words import SHORT_DIGITS, SIDES, VERBS, Side, Verb, is_identifier, read_number
+from twotick.wire.words import SHORT_DIGITS, SIDES, VERBS, Side, Verb, is_identifier
 
 _BLANKS = b" \t\r"
 _WORD = re.compile(rb"[^ \t\r]+")
@@ -17,7 +17,7 @@ _TRAVELLING = frozenset([b"content-type", b"time", b"reply-to", b"expires", b"ed
 _LONGEST_REMEMBERED = 128
 """The longest start line or head that is remembered, in bytes. Names are short, so longer ones are rare."""
 
-_NEVER_AGAIN = (Verb.REGISTER, Verb.REGISTERED, Verb.MALFORMED)
+_NEVER_AGAIN = (Verb.REGISTER, Verb.REGISTERED, Verb.MALFORMED, Verb.UNKNOWN)
 """The verbs that come at most once on a connection."""
 
 
@@ -174,9 +174,9 @@ def read_head(start: StartLine | None, lines: list[bytes], max_body: int) -> Hea
     digits = headers.get(b"content-length")
     if digits is None:
         return Head(start, headers, None, travels)
-    size = read_number(digits, SHORT_DIGITS)
-    if size is None:
+    if not digits.isdigit() or len(digits) > SHORT_DIGITS:  # as `read_number` does, without a call
         return _UNCLEAR
+    size = int(digits)
     return Head(start, headers, size, travels) if size <= max_body else _TOO_LARGE
 
 
@@ -194,12 +194,13 @@ class HeadCache:
 
     Attributes:
         heads: the heads that are remembered, by their bytes, with the blank line that ends them.
+        max_body: see above.
     """
 
-    __slots__ = ("_capacity", "_max_body", "_start_lines", "heads")
+    __slots__ = ("_capacity", "_start_lines", "heads", "max_body")
 
     def __init__(self, max_body: int, capacity: int = 32768) -> None:
-        self._max_body = max_body
+        self.max_body = max_body
         self._capacity = capacity
         self._start_lines: dict[bytes, StartLine] = {}
         self.heads: dict[bytes, Head] = {}
@@ -215,7 +216,7 @@ class HeadCache:
         """
         lines = text.split(b"\n")
         start = self._start_lines.get(lines[0]) or self._read_start_line(lines[0])
-        head = read_head(start, lines[1:-2], self._max_body)
+        head = read_head(start, lines[1:-2], self.max_body)
         if head.is_plain and b"id" not in head.headers and self._is_worth_keeping(text, head.verb):
             if len(self.heads) >= self._capacity:
                 self.heads.clear()

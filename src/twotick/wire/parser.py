@@ -26,6 +26,7 @@ costs no more than one that arrives at once. Of a body that nobody will look at,
 import re
 from typing import Final, TypeAlias
 
+from twotick.wire.characters import read_in_characters
 from twotick.wire.heads import Head, HeadCache, StartLine
 from twotick.wire.words import Verb
 
@@ -42,7 +43,9 @@ frames in other spellings cannot make the parser search all that has arrived for
 _LARGE_PART = 4096
 """The bytes from which on a part of a body is kept as it came, rather than copied to the parts before it."""
 
-_MALFORMED: Final = Verb.MALFORMED  # looked up once: a member of an enum is costly to look up
+# Looked up once: a member of an enum is costly to look up.
+_MALFORMED: Final = Verb.MALFORMED
+_UNKNOWN: Final = Verb.UNKNOWN
 _BETWEEN_FRAMES = re.compile(rb"[ \t\r\n]*")
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 
@@ -150,8 +153,12 @@ class Parser:
                 length = self._length = len(text)
                 start = position + length
                 head = known(text) or self._cache.read(text)
-                if head.verb is _MALFORMED:
-                    head, start = self._read_other_spelling(data, position)
+                verb = head.verb
+                if verb is _MALFORMED or verb is _UNKNOWN:
+                    if frames and self._take_in_characters(data, position, frames):
+                        break
+                    if verb is _MALFORMED:
+                        head, start = self._read_other_spelling(data, position)
                 if head is None:
                     break
             position = start + head.size
@@ -160,6 +167,27 @@ class Parser:
                 break
             frames.append((head, data[start:position]))
         return frames
+
+    def _take_in_characters(self, data: bytes, position: int, frames: list[Frame]) -> bool:
+        """Let the last frame have all that came after its head, if it counts characters (rule 2.10).
+
+        Args:
+            data: what has arrived.
+            position: where the last frame ends if it counts bytes.
+            frames: the frames; the last one may change.
+
+        Returns:
+            Whether it did, so that nothing of `data` is left.
+        """
+        head, body = frames[-1]
+        begin = position - head.size
+        if begin < 0 or len(body) < head.size:  # a part of the body came earlier
+            return False
+        whole = read_in_characters(head, data[begin:], self._cache.max_body)
+        if whole is None:
+            return False
+        frames[-1] = (whole, data[begin:])
+        return True
 
     def _add_to_body(self, body: _Body, data: bytes, frames: list[Frame]) -> int:
         """Add what has arrived to the body that is not whole, and its frame to `frames` if it is whole now.
