@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import twotick
 from tests.cli.commands import COMMAND, READY, listening, run, started
+from tests.cli.operating import people
 from twotick.client import NotDelivered, connect
 
 
@@ -127,6 +129,67 @@ def test_a_listener_that_is_stopped_has_not_taken_the_message(
     with listening("bob", address, "--exec", command) as bob:
         asyncio.run(send())
         assert bob.process.wait() == status
+
+
+JOB = """
+mkdir "$LOCK" || { echo twice >> "$LOG"; exit 1; }
+trap 'echo stopped >> "$LOG"; {trap}' TERM
+sh -c '
+    trap "" TERM
+    echo begun >> "$LOG"
+    while [ ! -e "$LOCK/over" ]; do sleep 0.05; done
+    rm "$LOCK/over"
+    rmdir "$LOCK"
+' &
+while :; do sleep 0.05; done
+"""
+"""A job that must not run twice at the same time. A process that it has started ignores SIGTERM."""
+
+
+def log_of(folder: Path, count: int) -> list[str]:
+    """Wait until the jobs have written so many lines, and return them."""
+    log = folder / "log"
+    while not log.exists() or len(log.read_text().splitlines()) < count:
+        os.sched_yield()
+    return log.read_text().splitlines()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("succeeds", [False, True])
+def test_a_job_has_ended_when_its_message_is_handed_out_again(
+    tmp_path: Path, number: signal.Signals, succeeds: bool
+) -> None:
+    job = JOB.replace("{trap}", f'touch "$LOCK/over"; exit {int(not succeeds)}')
+    with people(tmp_path, "alice", "bob") as (alice, bob):
+        environment = {**bob.environment, "LOCK": str(tmp_path / "lock"), "LOG": str(tmp_path / "log")}
+        alice.run("send", "bob", "work", "--from", "alice", "--until", "accepted")
+        alice.run("send", "bob", "more work", "--from", "alice", "--until", "accepted")
+        with started("listen", "bob", "--exec", job, env=environment) as first:
+            assert log_of(tmp_path, 1) == ["begun"]
+            ended = first.end(number)
+            assert ended.returncode == (130 if number == signal.SIGINT else -number)
+        assert log_of(tmp_path, 2) == ["begun", "stopped"]
+        assert not (tmp_path / "lock").exists()
+        with started("listen", "bob", "--exec", 'cat > "$LOG"', "--count", "1", env=environment) as second:
+            assert second.end().returncode == 0
+        assert (tmp_path / "log").read_text() == ("more work" if succeeds else "work")
+
+
+def test_a_job_that_does_not_end_is_killed_at_the_second_signal(tmp_path: Path) -> None:
+    job = JOB.replace("{trap}", ":")
+    with people(tmp_path, "alice", "bob") as (alice, bob):
+        environment = {**bob.environment, "LOCK": str(tmp_path / "lock"), "LOG": str(tmp_path / "log")}
+        alice.run("send", "bob", "work", "--from", "alice", "--until", "accepted")
+        with started("listen", "bob", "--exec", job, env=environment) as first:
+            log_of(tmp_path, 1)
+            first.process.send_signal(signal.SIGTERM)
+            assert log_of(tmp_path, 2) == ["begun", "stopped"]
+            assert first.end(signal.SIGTERM).returncode == -signal.SIGTERM
+        (tmp_path / "lock" / "over").touch()
+        with started("listen", "bob", "--exec", 'cat > "$LOG"', "--count", "1", env=environment) as second:
+            assert second.end().returncode == 0
+        assert (tmp_path / "log").read_text() == "work"
+        assert (tmp_path / "lock" / "over").exists()  # no process is left that would have removed it
 
 
 def test_wrong_usage_has_status_64() -> None:

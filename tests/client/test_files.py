@@ -178,6 +178,27 @@ async def test_a_file_that_shrinks_during_the_upload_fails(file: Path) -> None:
             await me.upload(file)
 
 
+@pytest.mark.parametrize("size", [0, 1, PIECE, 9 * PIECE + 5])
+async def test_a_file_that_grows_during_the_upload_is_sent_as_it_was(file: Path, size: int) -> None:
+    class Appending(FileServer):
+        def _announce(self, server: Spoken, asked: Frame) -> None:
+            with file.open("ab") as opened:
+                opened.write(CONTENT)
+            super()._announce(server, asked)
+
+        def piece(self, asked: Frame, offset: int, body: bytes) -> bytes:
+            with file.open("ab") as opened:
+                opened.write(b"more")
+            return super().piece(asked, offset, body)
+
+    file.write_bytes(CONTENT[:size])
+    server = Appending()
+    async with scripted(server) as address, scripted_join(address) as me:
+        sent = await me.upload(file)
+    assert (sent.size, sent.hash) == (size, hashlib.sha256(CONTENT[:size]).hexdigest())
+    assert [bytes(each) for each in server.files.values()] == [CONTENT[:size]]
+
+
 async def test_the_server_may_refuse_a_file(file: Path) -> None:
     async def serve(server: Spoken) -> None:
         await server.register()

@@ -98,6 +98,10 @@ class Terminal:
         self.output += written
         self._stream.feed(written)
 
+    def terminate(self) -> None:
+        """Ask the command to end."""
+        self._child.kill(signal.SIGTERM)
+
     def kill(self) -> None:
         """Kill the command, as a power failure would."""
         self._child.kill(signal.SIGKILL)

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.cli.operating import Operator
+from tests.cli.operating import Operator, people
 from tests.client.members import Proxy
 from tests.ui.terminal import Terminal, terminal
 
@@ -205,3 +205,11 @@ def test_pasted_text_is_one_message_and_its_control_characters_are_visible(tmp_p
         alice.type("\r")
         alice.has("alice  ", "not delivered: ")
         assert alice.screen.count("two \u2407three") == 1
+
+
+def test_the_terminal_is_as_before_when_the_app_was_asked_to_end(tmp_path: Path) -> None:
+    with people(tmp_path, "alice") as (alice,), terminal("chat", "alice", env=alice.variables) as app:
+        app.has("No conversations yet", "\u25cf alice@")
+        app.terminate()
+        assert app.ends() is None  # ended by the signal
+        assert "\x1b[?1049l" in app.output

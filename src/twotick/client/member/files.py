@@ -78,7 +78,8 @@ class FileMethods(RequestMethods):
         """Upload a file, to send it with `send(..., file=...)` (rules 16.1 and 16.2).
 
         The file is read and sent in pieces. Pieces that the server has already, from before the connection was lost or
-        the program was restarted, are not sent again. Only one file is uploaded at a time; further calls wait.
+        the program was restarted, are not sent again. If the file grows meanwhile, as a log does, what it had at first
+        is sent. Only one file is uploaded at a time; further calls wait.
 
         Args:
             path: the path of the file.
@@ -124,8 +125,9 @@ class FileMethods(RequestMethods):
         progress(have, file.size)
         while have < file.size:
             offsets = range(have, min(have + _PIECES * piece, file.size), piece)
-            data = await _run_in_thread(os.pread, descriptor, _PIECES * piece, have)
-            if len(data) < min(_PIECES * piece, file.size - have):
+            wanted = min(_PIECES * piece, file.size - have)  # the file may have grown since it was announced
+            data = await _run_in_thread(os.pread, descriptor, wanted, have)
+            if len(data) < wanted:
                 raise FileMismatch("the file became shorter while it was read: send it again when it does not change")
             pieces = [data[offset - have : offset - have + piece] for offset in offsets]
             answers = await _all([self._put(key, offset, each) for offset, each in zip(offsets, pieces, strict=True)])

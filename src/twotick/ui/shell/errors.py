@@ -1,10 +1,24 @@
 """Errors of commands, besides those of the client library."""
 
+import signal
+
 from twotick.client import TwotickError
 
 
 class Interrupted(Exception):
     """Ctrl-C was pressed at a prompt. A KeyboardInterrupt would stop the event loop without ending its tasks."""
+
+
+class Stopped(Exception):
+    """A signal has asked the command to end, and it has put everything in order.
+
+    Attributes:
+        number: the signal.
+    """
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number.name)
+        self.number = number
 
 
 class NotYet(TwotickError):

@@ -1,6 +1,9 @@
 """How a command ends: what it prints, and its exit status."""
 
 import asyncio
+import contextlib
+import os
+import signal
 import sys
 from collections.abc import Coroutine
 from typing import Any, NoReturn
@@ -13,7 +16,7 @@ from twotick.client import (
     ServerUnreachable,
     TwotickError,
 )
-from twotick.ui.shell.errors import CannotSave, Interrupted, NotYet
+from twotick.ui.shell.errors import CannotSave, Interrupted, NotYet, Stopped
 from twotick.ui.shell.streams import abandon, complain
 
 # From sysexits.h, whose values scripts know.
@@ -56,16 +59,53 @@ def run(work: Coroutine[Any, Any, None], *, fast: bool = False) -> None:
         factory = uvloop.new_event_loop
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(work)
+            runner.run(_until_stopped(work))
     except (TwotickError, ValueError) as error:
         status, text = next((status, text) for kind, status, text in _STATUS if isinstance(error, kind))
         fail(status, text.format(error))
     except (KeyboardInterrupt, Interrupted):
         sys.exit(EX_INTERRUPTED)
+    except Stopped as stopped:
+        _end_by(stopped.number)
     except EOFError:
         fail(EX_UNAVAILABLE, "the input ended before a name was given")
     except OSError as error:
         sys.exit(output_lost(error))
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine, and cancel it at SIGTERM and SIGHUP, so that it can put things in order.
+
+    Raises:
+        Stopped: a signal came, and the coroutine has ended.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    came: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        came.append(number)
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` lets commands ignore SIGHUP
+            loop.add_signal_handler(number, stop, number)
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not came:
+            raise
+    if came:
+        raise Stopped(came[0])
+
+
+def _end_by(number: signal.Signals) -> NoReturn:
+    """End this process as the signal would have ended it, so that whoever started it sees why."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    sys.exit(128 + number)  # not reached unless the signal is blocked
 
 
 def fail(status: int, *problems: str) -> NoReturn:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -16,6 +17,12 @@ from twotick.ui.text import console, saved_line, visible
 
 _VARIABLES = ("TWOTICK_FROM", "TWOTICK_ROOM", "TWOTICK_FILE")
 """Variables that describe a message to a command."""
+
+_PATIENCE = 10.0
+"""Seconds that a command has to end when `listen` is stopped."""
+
+_LOOK = 0.05
+"""Seconds between two looks whether the processes of a command have ended."""
 
 Handler: TypeAlias = Callable[[Message | MemberMessage, Path | None], Awaitable[bool]]
 """Handles a message, and its file if that was saved; returns whether the message is to be acknowledged."""
@@ -44,6 +51,7 @@ async def listen(name: str, handle: Handler, *, server: str, max_body: int, coun
                 await message.reject()
                 raise
             await (message.ack() if done else message.reject())
+            await asyncio.sleep(0)  # a listener that is being stopped takes no further message
 
 
 async def print_line(message: Message | MemberMessage, saved: Path | None) -> bool:
@@ -72,6 +80,10 @@ async def print_json(message: Message | MemberMessage, saved: Path | None) -> bo
 def run_command(command: str) -> Handler:
     """Return a handler that runs a shell command, and acknowledges the message if the command exits with status 0.
 
+    If `listen` is stopped meanwhile, the command and all processes that it has started are ended first: a message is
+    handed out again only if nothing works on it any more. If the command succeeds nevertheless, the message is
+    acknowledged.
+
     The command gets the body on standard input, the sender in `TWOTICK_FROM`, the room of a message to a room in
     `TWOTICK_ROOM`, and the path of a saved file in `TWOTICK_FILE`.
     """
@@ -83,10 +95,20 @@ def run_command(command: str) -> Handler:
         if saved is not None:
             described["TWOTICK_FILE"] = str(saved)
         inherited = {name: value for name, value in os.environ.items() if name not in _VARIABLES}
-        process = await asyncio.create_subprocess_shell(
-            command, stdin=asyncio.subprocess.PIPE, env={**inherited, **described}
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_shell(
+                command, stdin=asyncio.subprocess.PIPE, env={**inherited, **described}, start_new_session=True
+            )
         )
-        await process.communicate(message.body)
+        try:
+            process = await asyncio.shield(starting)
+            await process.communicate(message.body)
+        except asyncio.CancelledError as stopped:  # the message must not be handed out again while the command runs
+            process = await starting
+            await _end(process)
+            if process.returncode:
+                raise
+            _cancel_again(stopped)
         if process.returncode:
             console(stderr=True).print(
                 f"the command exited with status {process.returncode}: the sender is told that it failed"
@@ -94,3 +116,36 @@ def run_command(command: str) -> Handler:
         return process.returncode == 0
 
     return handle
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a command and all processes that it has started, and wait until there are none of them.
+
+    They get SIGTERM, and SIGKILL after 10 s or when the caller is cancelled again.
+    """
+    try:
+        _signal(process, signal.SIGTERM)
+        async with asyncio.timeout(_PATIENCE):
+            await process.wait()
+            while _signal(process, 0):  # noqa: ASYNC110 # the system does not tell when a group has ended
+                await asyncio.sleep(_LOOK)
+    except (asyncio.CancelledError, TimeoutError):
+        _signal(process, signal.SIGKILL)
+        await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, number: int) -> bool:
+    """Send a signal to the processes of a command; return whether there are any."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _cancel_again(stopped: asyncio.CancelledError) -> None:
+    """Let the next wait of the current task end, after the message that is being handled is acknowledged."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.uncancel()
+    task.cancel(*stopped.args)

@@ -128,6 +128,7 @@ async def listen(who: Credential, handle: Handler, *, count: int | None, folder:
                 await message.reject()
                 raise
             await (message.ack() if done else message.reject())
+            await asyncio.sleep(0)  # a listener that is being stopped takes no further message
 
 
 async def _next_news(me: MemberClient, blocked: Blocked) -> MemberMessage:
