@@ -69,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     file_days: Count = 30
     offer_hours: Count = 24
     max_reports: Count = 20
+    reserve_bytes: Annotated[int, msgspec.Meta(ge=0)] = 16 << 20
 
     max_body: Annotated[int, msgspec.Meta(ge=1, lt=10**10)] = 1 << 20
     max_window: Count = 256
@@ -146,6 +147,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             file_age=self.file_days * 86400.0,
             offer_age=self.offer_hours * 3600.0,
             reports=self.max_reports,
+            reserve_bytes=self.reserve_bytes,
         )
 
 

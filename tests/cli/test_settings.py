@@ -24,8 +24,9 @@ def test_without_any_the_defaults_are_those_of_a_server(tmp_path: Path, monkeypa
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     settings = load(None, {})
     assert settings.server == "127.0.0.1:18000"
-    assert settings.server_options() == ServerOptions(data=tmp_path / "twotick")
-    assert settings.store_limits() == StoreLimits()
+    limits = StoreLimits(reserve_bytes=16 << 20)
+    assert settings.server_options() == ServerOptions(data=tmp_path / "twotick", store_limits=limits)
+    assert settings.store_limits() == limits
 
 
 def test_the_command_line_beats_a_variable_which_beats_the_file_which_beats_the_default(

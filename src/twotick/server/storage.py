@@ -61,6 +61,7 @@ class Storage:
         self._loop = asyncio.get_running_loop()
         self._asked: queue.SimpleQueue[list[Asked] | None] = queue.SimpleQueue()
         self._failures = FailureLog()
+        self._was_full = False
         self._next_tidying = 0.0
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
@@ -135,6 +136,10 @@ class Storage:
             is_last: whether no part of a long request is to follow, since the server stops.
         """
         work = self._apply(batch)
+        self._note_room()
+        failures = [answer for answer in work.answers if isinstance(answer, StoreError)]
+        if failures:
+            self._loop.call_soon_threadsafe(self._failures.note, failures[0])
         done = len(work.answers)
         carried_out, left = batch[:done], batch[done:]
         last = work.answers[-1]
@@ -154,6 +159,7 @@ class Storage:
                 return self._asked.get(timeout=wait) if wait else self._asked.get_nowait()
             except queue.Empty:
                 self._next_tidying = time.monotonic() + self._tidy()
+                self._note_room()
 
     def _tidy(self) -> float:
         """Tidy a little. Return after how many seconds to go on."""
@@ -176,19 +182,25 @@ class Storage:
         return Work([reason] * len(batch), [1] * len(batch))
 
     def _report(self, error: Exception) -> StoreError:
-        """Log why requests cannot be carried out, and return what those who asked are told."""
+        """Return what those who asked are told; a defect is logged."""
         if isinstance(error, StoreError):
-            self._loop.call_soon_threadsafe(self._failures.note, error)
             return error
         context = {"message": "the store cannot carry out a request", "exception": error}
         self._loop.call_soon_threadsafe(self._loop.call_exception_handler, context)
         return StoreError("the server made a mistake, which is in its log")
 
+    def _note_room(self) -> None:
+        """Log if the disk has become full, or has room again."""
+        is_full = self._store.is_full
+        if is_full is not self._was_full:
+            self._was_full = is_full
+            self._loop.call_soon_threadsafe(self._failures.note_room, is_full)
+
     def _look(self) -> None:
         try:
             changed = self._store.changed()
         except StoreError as error:
-            self._report(error)
+            self._loop.call_soon_threadsafe(self._failures.note, error)
             return
         if changed:
             self._loop.call_soon_threadsafe(self._on_change)

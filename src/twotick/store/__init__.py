@@ -1,6 +1,17 @@
 """Members, their logs, rooms and files, and the database that keeps them (docs/protocol.md, sections 10 to 17)."""
 
-from twotick.store.port import Answer, Damaged, Refusal, Request, Store, StoreError, StoreLimits, Together, Work
+from twotick.store.port import (
+    Answer,
+    Damaged,
+    DiskFull,
+    Refusal,
+    Request,
+    Store,
+    StoreError,
+    StoreLimits,
+    Together,
+    Work,
+)
 from twotick.store.requests.conversations import (
     ConversationInfo,
     ConversationSet,
@@ -90,6 +101,7 @@ __all__ = [
     "CreateRoom",
     "Damaged",
     "Device",
+    "DiskFull",
     "Duplicate",
     "Effects",
     "EntryKind",

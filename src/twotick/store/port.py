@@ -53,6 +53,10 @@ class Damaged(StoreError):
     """The database file is damaged, or is not one of Twotick's."""
 
 
+class DiskFull(StoreError):
+    """The disk is full. Requests that only read, or that delete, may still be carried out."""
+
+
 @dataclass(slots=True)
 class Work:
     """What a store has done of the requests that it was given (see `Store.work_on`).
@@ -82,6 +86,7 @@ class StoreLimits:
         file_age: seconds after which a file that was sent expires.
         offer_age: seconds after which a file that was not sent expires.
         reports: open reports of a member.
+        reserve_bytes: bytes of the disk that are kept for what must still work when it is full; 0 for none.
     """
 
     mailbox_bytes: int = 1 << 30
@@ -95,6 +100,7 @@ class StoreLimits:
     file_age: float = 30 * 86400
     offer_age: float = 86400
     reports: int = 20
+    reserve_bytes: int = 0
 
 
 class Store(Protocol):
@@ -136,6 +142,11 @@ class Store(Protocol):
     @property
     def has_backlog(self) -> bool:
         """Whether enough waits to be tidied that this should not wait for a quiet second."""
+        ...
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk is so full that requests that add much are refused."""
         ...
 
     def tidy(self) -> bool:

@@ -32,6 +32,10 @@ _UNKNOWN: Final = -1
 _CHANGES: Final = 32768
 """Changed rows after which the write-ahead log is copied into the file."""
 
+_GROWTH: Final = 8 << 20
+"""Bytes by which the write-ahead log has grown, after which it is copied too: on a full disk there is no room for long
+logs twice. The file does not grow while its beginning is used again."""
+
 _T = TypeVar("_T")
 
 
@@ -65,6 +69,9 @@ class DatabaseFile:
         exclusive: whether this is the server's, of which a folder has only one.
         open_contents: makes the contents for a new connection.
 
+    Attributes:
+        is_log_short: whether the write-ahead log is emptied after each transaction, since it needs room on the disk.
+
     Raises:
         StoreError: it cannot be opened, is in use by another server, or is not Twotick's.
     """
@@ -79,8 +86,11 @@ class DatabaseFile:
         self._connection: sqlite3.Connection | None = None
         self._contents: Contents | None = None
         self._checkpointer: Checkpointer | None = None
+        self._log = None if folder is None else folder / f"{_DATABASE}-wal"
         self._checkpointed = 0  # rows changed when the log was copied last
+        self._log_size = 0  # then
         self._left_over = False
+        self.is_log_short = False
         self._written = self._noticed = _UNKNOWN
         try:
             if folder is not None:
@@ -131,7 +141,7 @@ class DatabaseFile:
             connection.close()
             raise
         self._written = _UNKNOWN
-        self._checkpointed = 0
+        self._checkpointed = self._log_size = 0
         self._connection = connection
         self._contents = contents = self._open_contents(connection)
         contents.erased = self.is_exclusive  # perhaps, by a server that was killed
@@ -183,12 +193,45 @@ class DatabaseFile:
             self._undo(connection, contents, ending)
             raise
         self._left_over = False
-        if contents.erased:
+        if contents.erased or self.is_log_short:
             self._empty_log(connection, contents)
-        elif self._checkpointer is not None and connection.total_changes - self._checkpointed > _CHANGES:
-            self._checkpointed = connection.total_changes
+        elif self._checkpointer is not None and self._is_log_long(connection):
             self._checkpointer.wake()
         return result
+
+    def _is_log_long(self, connection: sqlite3.Connection) -> bool:
+        """Tell whether much was written to the write-ahead log since this was last so."""
+        size = 0 if self._log is None else os.stat(self._log).st_size  # noqa: PTH116 # for each transaction
+        if connection.total_changes - self._checkpointed <= _CHANGES and size - self._log_size <= _GROWTH:
+            return False
+        self._checkpointed = connection.total_changes
+        self._log_size = size
+        return True
+
+    def shorten_log(self) -> None:
+        """Copy the write-ahead log into the file, and give back the room that it takes."""
+        with suppress(sqlite3.Error, StoreError):  # nothing is lost; the next transaction reports a failing disk
+            self._empty_log(*self._opened())
+
+    def look(self, work: Callable[[], _T]) -> _T:
+        """Do something in one transaction that is undone, so that it needs no room on the disk.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        connection, contents = self._opened()
+        try:
+            connection.execute("PRAGMA cache_spill = OFF")
+            self._begin(connection)
+            contents.recover()
+            contents.begin()
+            return work()
+        except sqlite3.Error as error:
+            raise store_error(error) from error
+        finally:
+            self._undo(connection, contents, ending=False)
+            with suppress(sqlite3.Error):  # then memory is all that this costs
+                connection.execute("PRAGMA cache_spill = ON")
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction that may write. Commands wait for it in turn, and the server after them."""
@@ -200,6 +243,16 @@ class DatabaseFile:
         else:
             with self._turn.taken():
                 connection.execute("BEGIN IMMEDIATE")
+
+    def reusable_bytes(self) -> int:
+        """Return how many bytes of the file hold nothing, so that something can be stored without more room."""
+        try:
+            (pages,), (size,) = (
+                self.connection.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_size")
+            )
+        except (sqlite3.Error, StoreError):
+            return 0  # the next transaction reports what is wrong
+        return pages * size
 
     def finish_checkpoint(self) -> bool:
         """Copy the small rest of a long write-ahead log, so that it begins anew. Return whether it was long."""

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from twotick.store.port import Damaged, StoreError
+from twotick.store.port import Damaged, DiskFull, StoreError
 
 APPLICATION_ID = 0x54776F74
 """Says in the file's header that it is ours ("Twot")."""
@@ -424,16 +424,24 @@ def store_error(error: sqlite3.Error, what: str = "") -> StoreError:
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return Damaged(words)
+        case _ if _is_full(error):
+            return DiskFull(words)
         case _:
             return StoreError(words)
 
 
+def _is_full(error: sqlite3.Error) -> bool:
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    # The latter is a disk without room for the file that SQLite's processes share.
+    return code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
+
+
 def reason(error: sqlite3.Error) -> str:
     """What a database error means, for a person."""
+    if _is_full(error):
+        return "the disk is full"
     code: int = getattr(error, "sqlite_errorcode", 0)
     match code & 0xFF:
-        case sqlite3.SQLITE_FULL:
-            return "the disk is full"
         case sqlite3.SQLITE_IOERR:
             return f"the disk fails ({error.sqlite_errorname})"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:

@@ -9,10 +9,11 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
-from twotick.store.port import Answer, Damaged, Request, StoreError, StoreLimits, Together, Work
+from twotick.store.port import Answer, Damaged, DiskFull, Request, StoreError, StoreLimits, Together, Work
 from twotick.store.requests.messages import Append, Effects, Unfinished
 from twotick.store.sqlite.accounts import AccountRepository
 from twotick.store.sqlite.check import problems
@@ -26,6 +27,7 @@ from twotick.store.sqlite.messages import MessageRepository
 from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.reading import LogReader
 from twotick.store.sqlite.reports import ReportRepository
+from twotick.store.sqlite.reserve import Reserve, adds, reads
 from twotick.store.sqlite.rooms import RoomRepository
 from twotick.store.sqlite.schema import store_error
 from twotick.store.sqlite.search import IndexedTexts, MessageSearch
@@ -35,6 +37,11 @@ from twotick.store.sqlite.word_index import WordIndex
 
 _CHECKS = 100
 """How often `check` tries to find all rows in their tables, where it looks for them."""
+
+_FULL: Final = "the disk is full, and the server's operator has to make room"
+
+_TRIES: Final = 2
+"""How often requests are tried while the disk seems to have room: shortening the write-ahead log may make some."""
 
 _BATCH_WORK: Final = 2048
 """The work after which `work_on` ends: what others ask meanwhile waits for it."""
@@ -57,13 +64,25 @@ class SqliteStore:
         self._limits = limits
         self._server = secrets.randbits(62)
         self._written = None if folder is None else last_written(folder)
-        self._database = DatabaseFile(folder, self._open, exclusive=exclusive)
+        self._reserve = Reserve(folder, limits.reserve_bytes)
+        try:
+            self._database = self._open_file(folder, exclusive=exclusive)
+        except DiskFull:
+            if not self._reserve.free():
+                raise
+            self._database = self._open_file(folder, exclusive=exclusive)
+        if exclusive:
+            self._look_for_room()
+
+    def _open_file(self, folder: Path | None, *, exclusive: bool) -> DatabaseFile:
+        database = DatabaseFile(folder, self._open, exclusive=exclusive)
         if exclusive:
             try:
-                self._database.within(self._messages.settle_lost)
+                database.within(self._messages.settle_lost)
             except BaseException:
-                self._database.close()
+                database.close()
                 raise
+        return database
 
     def _open(self, connection: sqlite3.Connection) -> Tables:
         self._tables = tables = Tables(connection, self._limits, self._server)
@@ -97,11 +116,55 @@ class SqliteStore:
 
     def apply(self, requests: Sequence[Request[Any]]) -> list[Any]:
         """See Store."""
-        return self._database.within(partial(self._complete_all, requests))
+        work = partial(self._complete_all, requests)
+        try:
+            return self._database.within(work)
+        except DiskFull:
+            if not self._free_reserve():
+                raise
+            return self._database.within(work)
 
     def work_on(self, requests: Sequence[Request[Any]]) -> Work:
         """See Store."""
-        return self._database.within(partial(self._begin, requests))
+        self._look_for_room()
+        for _ in range(_TRIES):
+            if self.is_full:
+                break
+            try:
+                return self._database.within(partial(self._begin, requests))
+            except DiskFull:
+                self._free_reserve()
+                self._look_for_room()
+        return self._work_without_room(requests)
+
+    def _work_without_room(self, requests: Sequence[Request[Any]]) -> Work:
+        """Carry out the first of some requests: those that add much are refused, and those that read need no room."""
+        refused = [*takewhile(adds, requests)]
+        if refused:
+            return Work([DiskFull(_FULL)] * len(refused), [1] * len(refused))
+        reading = [*takewhile(reads, requests)]
+        if reading:
+            return self._database.look(partial(self._begin, reading))
+        try:
+            return self._database.within(partial(self._begin, requests[:1]))
+        except DiskFull as error:
+            return Work([error], [1])
+
+    def _free_reserve(self) -> bool:
+        """Use the reserve. Return whether there was one."""
+        is_there = self._reserve.free()
+        self._database.shorten_log()
+        return is_there
+
+    def _look_for_room(self) -> None:
+        """Find out whether the disk has room, and do with less if it has not."""
+        self._reserve.look(self._database.reusable_bytes)
+        self._database.is_log_short = self.is_full
+
+    @property
+    def is_full(self) -> bool:
+        """See Store."""
+        return self._reserve.is_short
 
     def _begin(self, requests: Sequence[Request[Any]]) -> Work:
         """Carry out requests until that was enough for one transaction."""
@@ -155,13 +218,21 @@ class SqliteStore:
 
     def tidy(self) -> bool:
         """See Store. Moves rows from the journal to their tables, indexes messages, and ends checkpoints."""
+        self._look_for_room()
+        if self.is_full:
+            return False
         if self._database.finish_checkpoint():
             return True
 
         def step() -> bool:
             return self._tables.move_some() or self._search.tidy()
 
-        return self._database.within_unsynced(step)
+        try:
+            return self._database.within_unsynced(step)
+        except DiskFull:
+            if not self._free_reserve():
+                raise
+            return False
 
     def changed(self) -> bool:
         """See Store."""

@@ -1,0 +1,125 @@
+"""The reserve: room on the disk for what must still work when it is full (docs/operations.md, "A full disk")."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.store.helpers import NOW, Asker
+from twotick.store.port import DiskFull, Request, StoreLimits, Together
+from twotick.store.requests.members import AddMember, FindMember, ListMembers, RemoveMember
+from twotick.store.requests.messages import Acknowledge, Appended, Fetch, Fetched
+from twotick.store.sqlite import reserve
+from twotick.store.sqlite.reserve import Reserve, adds, reads
+
+SIZE = 1 << 20
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes that the disk has left, as the reserve sees it; there is plenty at first."""
+    room = [1 << 40]
+
+    def left(_folder: Path) -> int:
+        return room[0]
+
+    monkeypatch.setattr(reserve, "_left", left)
+    return room
+
+
+def nothing() -> int:
+    return 0
+
+
+def test_it_is_made_if_there_is_room_for_twice_its_size(tmp_path: Path, room: list[int]) -> None:
+    kept = Reserve(tmp_path, SIZE)
+    room[0] = 2 * SIZE - 1
+    kept.look(nothing)
+    assert list(tmp_path.iterdir()) == []
+    room[0] = 2 * SIZE
+    kept.look(nothing)
+    assert (tmp_path / "reserve").stat().st_size == SIZE
+    assert not kept.is_short
+
+
+def test_there_is_little_room_from_its_size_down_to_nothing_and_enough_from_twice_its_size_on(
+    tmp_path: Path, room: list[int]
+) -> None:
+    kept = Reserve(tmp_path, SIZE)
+    seen: list[bool] = []
+    for left in (SIZE, SIZE - 1, 2 * SIZE - 1):
+        room[0] = left
+        kept.look(nothing)
+        seen.append(kept.is_short)
+    kept.look(lambda: 1)  # a byte in the database can be used again
+    assert [*seen, kept.is_short] == [False, True, True, False]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_made_anew_after_it_was_used(tmp_path: Path, room: list[int]) -> None:
+    kept = Reserve(tmp_path, SIZE)
+    kept.look(nothing)
+    assert kept.free()
+    assert kept.is_short
+    assert not kept.free()
+    kept.look(nothing)
+    assert not kept.is_short
+    assert (tmp_path / "reserve").exists()
+
+
+def test_without_one_nothing_is_made(tmp_path: Path, room: list[int]) -> None:
+    for kept in (Reserve(tmp_path, 0), Reserve(None, SIZE)):
+        kept.look(nothing)
+        assert not kept.free()
+        assert not kept.is_short
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_answers_each_request_as_far_as_it_can(tmp_path: Path, room: list[int]) -> None:
+    asker = Asker(tmp_path, StoreLimits(reserve_bytes=SIZE))
+    asker.add("alice", "bob")
+    asker.send("alice", "bob", id=b"m1")
+    connection: sqlite3.Connection = vars(asker.store)["_database"].connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    room[0] = 0
+    large = asker.append("alice", "bob", id=b"m2", body=bytes(100_000))
+    reading = Fetch(asker.members["bob"], 0, 100, 1 << 20)
+    acknowledging = Acknowledge(asker.members["bob"], b"main", 1, NOW)
+    requests: list[Request[Any]] = [large, large, reading, reading, acknowledging, large]
+    answers: list[Any] = []
+    while len(answers) < len(requests):
+        answers += asker.store.work_on(requests[len(answers) :]).answers
+    assert not (tmp_path / "reserve").exists()
+    assert asker.store.is_full
+    assert [isinstance(answer, DiskFull) for answer in answers] == [True, True, False, False, False, True]
+    assert [[entry.id for entry in answer.entries] for answer in answers if isinstance(answer, Fetched)] == [
+        [b"m1"]
+    ] * 2
+
+    room[0] = 1 << 40
+    connection.execute("PRAGMA max_page_count = 1000000")
+    (answer,) = asker.store.work_on([large]).answers
+    assert isinstance(answer, Appended)
+    assert not asker.store.is_full
+    assert (tmp_path / "reserve").stat().st_size == SIZE
+    assert asker.store.check() == []
+    asker.store.close()
+
+
+def test_every_request_adds_much_or_reads_or_neither(tmp_path: Path) -> None:
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    sent = asker.append("alice", "bob")
+    kinds: list[tuple[Request[Any], bool, bool]] = [
+        (sent, True, False),
+        (AddMember("carol", "", NOW), True, False),
+        (FindMember("alice"), False, True),
+        (RemoveMember("alice", NOW), False, False),
+        (Together((FindMember("alice"), ListMembers())), False, True),
+        (Together((FindMember("alice"), sent)), True, False),
+    ]
+    for request, adding, reading in kinds:
+        assert (adds(request), reads(request)) == (adding, reading), request
+    asker.store.close()
