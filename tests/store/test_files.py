@@ -233,6 +233,7 @@ def test_a_backup_is_a_store_of_that_moment(kept: Asker, tmp_path: Path):
     copy.members = kept.members
     assert brief(copy.log("bob")) == [(1, "RECEIVED", b"m1")]
     assert copy.store.check() == []
+    assert (file.parent / "twotick.db-wal").exists(), "what is served has a write-ahead log"
     copy.store.close()
 
 

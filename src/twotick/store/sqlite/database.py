@@ -133,6 +133,7 @@ class DatabaseFile:
                         os.close(lock)
             self._noticed = _data_version(connection)
             if self.is_exclusive:
+                connection.execute("PRAGMA journal_mode = WAL")  # a backup has none
                 connection.execute("PRAGMA wal_autocheckpoint = 0")
         except sqlite3.Error as error:
             connection.close()
@@ -201,7 +202,7 @@ class DatabaseFile:
 
     def _is_log_long(self, connection: sqlite3.Connection) -> bool:
         """Tell whether much was written to the write-ahead log since this was last so."""
-        size = 0 if self._log is None else os.stat(self._log).st_size  # noqa: PTH116 # for each transaction
+        size = _size(self._log)
         if connection.total_changes - self._checkpointed <= _CHANGES and size - self._log_size <= _GROWTH:
             return False
         self._checkpointed = connection.total_changes
@@ -381,6 +382,14 @@ class DatabaseFile:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _size(file: Path | None) -> int:
+    """Return the size of a file; 0 if there is none."""
+    try:
+        return 0 if file is None else os.stat(file).st_size  # noqa: PTH116 # asked after each transaction
+    except OSError:
+        return 0
 
 
 def _data_version(connection: sqlite3.Connection) -> int:
