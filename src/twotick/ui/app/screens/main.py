@@ -91,6 +91,7 @@ class MainScreen(ActionScreen):
         self._update_scheduled = False
         self._shown_changed = False
         self._loading = False
+        self._draft_problem = ""  # why the draft could not be stored last
         self.activity = ActivityMonitor(session.set_presence)
         self._details = DetailsActions(self)
         self._title = ResponsiveLine("title")
@@ -319,10 +320,20 @@ class MainScreen(ActionScreen):
             return
         editing = self.mode is not None and self.mode.kind == "edit"
         if not editing and text != shown.draft:
-            with self.showing_errors():
-                self.session.save_draft(shown, text)
+            self._save_draft(shown, text)
         if text and text != self.composer.given and not text.startswith("/"):
             self.session.typing(shown)
+
+    def _save_draft(self, conversation: LocalConversation, text: str) -> None:
+        """Store what is being typed. If that fails, say so once, and not for each key."""
+        problem = ""
+        try:
+            self.session.save_draft(conversation, text)
+        except TwotickError as error:
+            problem = str(error)
+        if problem and problem != self._draft_problem:
+            self.say(problem, problem=True)
+        self._draft_problem = problem
 
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:

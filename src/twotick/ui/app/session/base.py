@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from twotick.client.errors import TwotickError
+from twotick.client.errors import OutboxError, TwotickError
 from twotick.client.member.events import State
 from twotick.client.member.results import RecipientState
 from twotick.ui.app.model.conversations import LocalConversation
@@ -19,7 +19,10 @@ from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.session.repository import ChatRepository, DeliveryUpdate, new_id
+from twotick.ui.app.storage.database import LocalStoreError
 from twotick.ui.app.storage.store import LocalStore
+
+_STORING_AGAIN = 10.0
 
 _NOT_FOR_GUESTS = "guests cannot do that; sign up to become a member"
 
@@ -67,6 +70,7 @@ class ChatSession(ABC):
         on_refusal: called with the reason when the server refused an edit, a deletion or a reaction. The conversation
             no longer shows the change then.
         visible: whether other users may see the user's presence (rule 15.1).
+        storing_again: how many seconds the session waits when nothing can be stored on this machine.
     """
 
     is_member: ClassVar[bool]
@@ -79,6 +83,7 @@ class ChatSession(ABC):
         self.problem: TwotickError | None = None
         self.ended = False
         self.visible = True
+        self.storing_again = _STORING_AGAIN
         self.on_connection: Callable[[], None] = lambda: None
         self.on_message: Callable[[LocalMessage], None] = lambda _: None
         self.on_refusal: Callable[[str], None] = lambda _: None
@@ -107,11 +112,24 @@ class ChatSession(ABC):
             self.ended = False
             self.problem = None
             try:
-                await self._run()
+                while True:
+                    await self._run_while_storing()
             except TwotickError as error:
                 self.ended = True
                 self._set_connection(error)
                 raise
+
+    async def _run_while_storing(self) -> None:
+        """Connect, and stay connected until nothing can be stored here, such as on a full disk. Wait then."""
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            await self._run()
+        except (LocalStoreError, OutboxError) as error:
+            if task.cancelling():
+                raise
+            self._set_connection(error)
+            await asyncio.sleep(self.storing_again)
 
     @abstractmethod
     async def _run(self) -> None:
@@ -330,7 +348,7 @@ class ChatSession(ABC):
     # Sending
 
     def send(self, conversation: LocalConversation, text: str, reply_to: LocalMessage | None = None) -> LocalMessage:
-        """Send a message. It is stored and the draft is deleted when this returns.
+        """Send a message. It is stored and the draft is deleted when this returns; if it raises, nothing has changed.
 
         Args:
             conversation: the recipient.
@@ -339,11 +357,12 @@ class ChatSession(ABC):
 
         Returns:
             The message.
+
+        Raises:
+            LocalStoreError: the message cannot be stored, and is not sent.
         """
         message = self._compose(conversation.key, text, reply_to)
-        with self.store.transaction():
-            self._repository.enqueue(message)
-            self.store.set_draft(conversation.key, "")
+        self._repository.enqueue(message, in_place_of_draft=True)
         conversation.draft = ""
         self._unsent.put_nowait(message)
         return message

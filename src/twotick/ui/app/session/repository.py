@@ -61,6 +61,7 @@ class ChatRepository:
         self.conversations.add_in_order(store.conversations())
         self.conversations.find_stored = self._find_stored
         self.waiting = store.waiting()
+        store.on_rollback = self._read_again
         self.on_refusal: Callable[[str], None] = lambda _: None
         self._added = 0
         for each in self.waiting:
@@ -69,6 +70,19 @@ class ChatRepository:
                 store.update_attachment(each)
             if each.change is None:
                 self._apply_waiting(each)
+
+    def _read_again(self) -> None:
+        """Show what is stored, because changes that are shown already could not be stored."""
+        known = {each.number: each for each in self.waiting}
+        self.waiting = [known.get(each.number) or each for each in self.store.waiting()]
+        stored = {each.key: each for each in self.store.conversations()}
+        for each in self.conversations:
+            if (fields := stored.get(each.key)) is not None:
+                each.unread, each.mentions, each.read = fields.unread, fields.mentions, fields.read
+                each.counted, each.complete = fields.counted, fields.complete
+            if each.messages:
+                self.conversations.unload(each, (WAITING + 1, 0))
+                self.load(each)
 
     # Conversations
 
@@ -157,9 +171,17 @@ class ChatRepository:
                     found.complete = False
                     self.conversations.unload(found, place)
 
-    def enqueue(self, message: LocalMessage) -> None:
-        """Add a message or change that the user sends, which waits until the server accepts it."""
-        self.store.add(message)
+    def enqueue(self, message: LocalMessage, *, in_place_of_draft: bool = False) -> None:
+        """Add a message or change that the user sends, which waits until the server accepts it.
+
+        Args:
+            message: the message. If it cannot be stored, it is not shown either: it would be lost with the app.
+            in_place_of_draft: whether to delete the draft of its conversation.
+        """
+        with self.store.transaction():
+            self.store.add(message)
+            if in_place_of_draft:
+                self.store.set_draft(message.conversation, "")
         self.waiting.append(message)
         if message.change is None:
             self.conversations.add(message)

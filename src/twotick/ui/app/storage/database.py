@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ class Database:
         file: the path of the database, which is created if it does not exist; None for a database in memory.
         keep_messages: whether messages are stored in the file, and not only in memory.
 
+    Attributes:
+        on_rollback: called after a transaction has failed, so that the file is as it was before.
+
     Raises:
         LocalStoreError: the database cannot be opened.
     """
@@ -28,6 +31,7 @@ class Database:
     def __init__(self, file: Path | None, keep_messages: bool) -> None:
         self._file = file
         self._has_erased = False
+        self.on_rollback: Callable[[], None] = lambda: None
         try:
             self._connection = open_database(file, keep_messages and file is not None)
         except (OSError, sqlite3.Error) as error:
@@ -36,6 +40,8 @@ class Database:
             raise self._unusable(error) from error
 
     def _unusable(self, error: Exception) -> LocalStoreError:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return LocalStoreError(f"the disk is full, so nothing more is stored: make room ({self._file})")
         return LocalStoreError(f"{self._file} cannot be used: {error}")
 
     def close(self) -> None:
@@ -66,6 +72,7 @@ class Database:
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            self.on_rollback()
             raise
         self._truncate_log()
 

@@ -10,6 +10,7 @@ A change of a message is applied at once if the message is here. Otherwise it is
 example when older messages are loaded after newer ones. Of two changes, the one with the higher place wins.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -64,6 +65,15 @@ class LocalStore:
     def close(self) -> None:
         """Close the file, so that another process can open it."""
         self._database.close()
+
+    @property
+    def on_rollback(self) -> Callable[[], None]:
+        """Called after a transaction has failed, so that the file is as it was before."""
+        return self._database.on_rollback
+
+    @on_rollback.setter
+    def on_rollback(self, call: Callable[[], None]) -> None:
+        self._database.on_rollback = call
 
     def transaction(self) -> AbstractContextManager[None]:
         """Return a context manager that applies all calls of its block or, if it raises, none."""
