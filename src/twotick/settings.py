@@ -139,6 +139,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return StoreLimits(
             mailbox_bytes=self.mailbox_bytes,
             mailbox_entries=self.mailbox_messages,
+            sender_bytes=-(-self.mailbox_bytes // 4),
+            sender_entries=-(-self.mailbox_messages // 4),
             devices=self.max_devices,
             room_members=self.max_room_members,
             rooms=self.max_rooms,

@@ -189,11 +189,11 @@ def test_what_is_sent_to_all_does_not_reach_who_has_blocked_its_sender(asker: As
 
 def test_a_full_mailbox_does_not_tell_that_somebody_is_blocked(new_asker: AskerMaker):
     asker = new_asker(StoreLimits(mailbox_entries=1))
-    asker.add("alice", "bob")
+    asker.add("alice", "bob", "carol")
     asker.set("bob", "alice", blocked=True)
-    for _ in range(3):
-        asker.send("alice", "bob")
     assert brief(asker.log("bob")) == [(1, "RECEIVED", b"")], "that it was set"
+    for name in ("alice", "carol"):
+        assert asker.refusal(asker.append(name, "bob")) == "the mailbox of bob is full"
 
 
 def test_a_blocked_guest_is_told_that_nobody_is_there(asker: Asker):

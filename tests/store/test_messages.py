@@ -8,6 +8,7 @@ import pytest
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker, brief
 from twotick.store.port import Refusal, Request, StoreLimits
+from twotick.store.requests.conversations import SetConversation
 from twotick.store.requests.members import Revoke
 from twotick.store.requests.messages import (
     Acknowledge,
@@ -24,6 +25,7 @@ from twotick.store.requests.messages import (
     Settle,
     Unfinished,
 )
+from twotick.store.requests.rooms import CreateRoom, JoinRoom
 from twotick.store.rules.delivery import RESTARTED
 
 
@@ -443,6 +445,75 @@ def test_what_a_stopped_server_left_unsettled_has_failed(tmp_path_factory: pytes
     assert asker.ack("bob", 1).entries[0].reason == RESTARTED + "; 1 of 2 have it"
     assert asker.store.check() == []
     asker.store.close()
+
+
+# The shares of senders (rule 11.13)
+
+
+def is_taken(asker: Asker, sender: str, body: bytes = b"") -> bool:
+    """Whether a message to bob is taken; if not, it is for the sender's share."""
+    answer = asker.ask(asker.append(sender, "bob", body=body))
+    whose = "you have sent" if sender in asker.members else "guests have sent"
+    assert isinstance(answer, Appended) or answer == Refusal(f"too much of what {whose} waits in the mailbox of bob")
+    return isinstance(answer, Appended)
+
+
+def test_no_sender_fills_a_mailbox_alone(new_asker: AskerMaker):
+    asker = new_asker(StoreLimits(mailbox_entries=20, sender_entries=3, sender_bytes=20))
+    asker.add("alice", "bob", "carol")
+    assert [is_taken(asker, "alice") for _ in range(4)] == [True, True, True, False]
+    assert [is_taken(asker, "carol", b"0123456789") for _ in range(3)] == [True, True, False]
+    asker.ack("bob", 1)
+    assert [is_taken(asker, "alice") for _ in range(2)] == [True, False]
+    asker.refuse("bob", 2)
+    assert [is_taken(asker, "alice") for _ in range(2)] == [True, False]
+    asker.ack("bob", 4)
+    assert [is_taken(asker, "carol", b"0123456789") for _ in range(2)] == [True, False]
+    if asker.folder is not None:
+        asker.reopen()
+        assert [is_taken(asker, name, b"0123456789") for name in ("alice", "carol")] == [True, False]
+
+
+def test_guests_fill_a_mailbox_neither_alone_nor_together(new_asker: AskerMaker):
+    asker = new_asker(StoreLimits(mailbox_entries=20, sender_entries=3))
+    asker.add("alice", "bob")
+    assert [is_taken(asker, name) for name in ("dan", "dan", "eve", "eve")] == [True, True, True, False]
+    assert is_taken(asker, "alice")
+    asker.ack("bob", 3)
+    assert is_taken(asker, "dan")
+
+
+def test_a_sender_in_a_room_does_not_fill_mailboxes_either(new_asker: AskerMaker):
+    asker = new_asker(StoreLimits(mailbox_entries=20, sender_entries=3))
+    asker.add("alice", "bob", "carol")
+    asker.ask(CreateRoom(asker.members["alice"], "#team", True, "", NOW))
+    asker.ask(JoinRoom(asker.members["bob"], "#team", NOW))
+    asker.ask(JoinRoom(asker.members["carol"], "#team", NOW))
+    asker.ack("carol", 99)
+    for number in range(3):
+        asker.send("alice", "bob", id=b"m%d" % number)
+    assert not is_taken(asker, "alice")
+    sent = asker.ask(asker.append("alice", to="#team", id=b"r1"))
+    assert isinstance(sent, Appended)
+    assert {entry.member for entry in sent.effects.entries} == {asker.members["alice"], asker.members["carol"]}
+
+
+@pytest.mark.parametrize("limits", [StoreLimits(mailbox_entries=5), StoreLimits(sender_entries=3, sender_bytes=12)])
+@pytest.mark.parametrize("expires", [None, NOW + 1])
+def test_quotas_do_not_tell_that_somebody_is_blocked(new_asker: AskerMaker, limits: StoreLimits, expires: float | None):
+    """Rule 14.4: who is blocked is answered as who is not, and as much is stored for either."""
+    answers: dict[str, list[object]] = {}
+    for name in ("carol", "alice"):  # bob blocks alice, and so gets an entry in either case
+        asker = new_asker(limits)
+        asker.add("alice", "bob", "carol")
+        asker.ask(SetConversation(asker.members["bob"], b"alice", None, True, NOW))
+        requests = [asker.append(name, "bob", body=b"x" * size, expires=expires) for size in (1, 2, 7, 3, 9, 0, 4)]
+        found = [asker.ask(request) for request in requests]
+        expire(asker, NOW + 1)
+        found += [asker.ask(request) for request in requests]
+        answers[name] = [answer if isinstance(answer, Refusal) else "" for answer in found]
+    assert answers["alice"] == answers["carol"]
+    assert any(answers["alice"]), "the limit was reached"
 
 
 # Expire

@@ -77,6 +77,8 @@ class StoreLimits:
     Attributes:
         mailbox_bytes: bytes of the bodies of a member's messages that some device of the member does not have yet.
         mailbox_entries: the number of such messages.
+        sender_bytes: those of the bytes that one member, or all guests together, have sent.
+        sender_entries: those of the messages that one member, or all guests together, have sent.
         devices: devices of a member.
         room_members: members of a room.
         rooms: rooms of a member.
@@ -91,6 +93,8 @@ class StoreLimits:
 
     mailbox_bytes: int = 1 << 30
     mailbox_entries: int = 100_000
+    sender_bytes: int = 1 << 28
+    sender_entries: int = 25_000
     devices: int = 32
     room_members: int = 2000
     rooms: int = 200

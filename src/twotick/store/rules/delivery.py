@@ -29,6 +29,9 @@ UNREAD_MENTION: Final = 2
 _RECENT: Final = 256
 """The most messages that a mailbox remembers, about 200 bytes each."""
 
+NO_MEMBER: Final = 0
+"""In place of a member's number: all guests, and members who were removed."""
+
 # An empty set takes 200 bytes, and most mailboxes have some.
 _NO_NAMES: Final = frozenset[bytes]()
 _NO_MEMBERS: Final = frozenset[int]()
@@ -72,6 +75,14 @@ class MessageRecord:
         return self.sender is None and not self.waiting and self.room is None
 
 
+@dataclass(slots=True)
+class Held:
+    """Messages: how many, and the bytes of their bodies."""
+
+    entries: int = 0
+    size: int = 0
+
+
 class Mailbox:
     """A member and its log, as far as the rules need them.
 
@@ -92,6 +103,9 @@ class Mailbox:
         sizes: the bytes of messages in the mailbox past `sizes_after`, each with its Seq.
         sizes_after: the Seq up to which messages are not in `sizes`.
         written_to: some of the members to whom the member has written.
+        shares: what is in the mailbox of each sender, by number (NO_MEMBER for guests); None if it was not counted.
+        withheld: what waits for the member of senders whom the member has blocked, by number; None if it was not
+            counted. It is not in the mailbox.
     """
 
     __slots__ = (
@@ -106,9 +120,11 @@ class Mailbox:
         "number",
         "recent",
         "recent_after",
+        "shares",
         "size",
         "sizes",
         "sizes_after",
+        "withheld",
         "written_to",
     )
 
@@ -138,6 +154,8 @@ class Mailbox:
         self.sizes: list[tuple[int, int]] = []
         self.sizes_after = last
         self.written_to: frozenset[int] = _NO_MEMBERS
+        self.shares: dict[int, Held] | None = None
+        self.withheld: dict[int, Held] | None = None
 
     def append(self) -> int:
         """Return the Seq of one more entry."""
@@ -149,6 +167,8 @@ class Mailbox:
         self.last = seq = self.last + 1
         self.entries += 1
         self.size += message.size
+        if self.shares is not None:
+            _count(self.shares, message, 1)
         if len(self.sizes) == _RECENT:
             self.forget_recent()
         else:
@@ -161,6 +181,13 @@ class Mailbox:
         self.forget_recent()
         self.entries -= 1
         self.size -= message.size
+        if self.shares is not None:
+            _count(self.shares, message, -1)
+
+    def withhold(self, message: MessageRecord, change: int) -> None:
+        """Count a message of a sender whom the member has blocked (1), or uncount it (-1)."""
+        if self.withheld is not None:
+            _count(self.withheld, message, change)
 
     def forget_recent(self) -> None:
         """Drop the recent messages; later reads go to the database."""
@@ -201,8 +228,46 @@ class Mailbox:
 
 
 def is_full(box: Mailbox, size: int, limits: StoreLimits) -> bool:
-    """Tell whether a mailbox takes no message with a body of that many bytes (rule 11.13)."""
+    """Tell whether a mailbox takes no message with a body of that many bytes from anyone (rule 11.13)."""
     return box.entries >= limits.mailbox_entries or box.size + size > limits.mailbox_bytes
+
+
+def _count(held: dict[int, Held], message: MessageRecord, change: int) -> None:
+    """Count a message of its sender once more (1) or less (-1)."""
+    own = held.setdefault(message.sender or NO_MEMBER, Held())
+    own.entries += change
+    own.size += change * message.size
+
+
+def may_exceed_share(box: Mailbox, request: Append, limits: StoreLimits) -> bool:
+    """Tell whether what is in a mailbox must be counted by sender before one more message comes (rule 11.13)."""
+    if box.shares is not None and box.withheld is not None:
+        return False
+    return (
+        box.entries >= limits.sender_entries
+        or box.size + len(request.body) > limits.sender_bytes
+        or (bool(box.blocked) and request.sender_name.lower() in box.blocked)
+    )
+
+
+def _full(box: Mailbox, request: Append, limits: StoreLimits, *, is_blocked: bool) -> str:
+    """Return why a mailbox takes no more of a sender; empty if it does (rule 11.13).
+
+    What a blocked sender has sent counts as if it were in the mailbox, so that the sender cannot tell (rule 14.4).
+    """
+    size, sender = len(request.body), request.sender or NO_MEMBER
+    entries, stored = box.entries, box.size
+    own = None if box.shares is None else box.shares.get(sender)
+    own_entries, own_size = (0, 0) if own is None else (own.entries, own.size)
+    if is_blocked and box.withheld is not None and (withheld := box.withheld.get(sender)):
+        entries, stored = entries + withheld.entries, stored + withheld.size
+        own_entries, own_size = own_entries + withheld.entries, own_size + withheld.size
+    if entries >= limits.mailbox_entries or stored + size > limits.mailbox_bytes:
+        return f"the mailbox of {box.name} is full"
+    if own_entries >= limits.sender_entries or own_size + size > limits.sender_bytes:
+        whose = "you have sent" if request.sender else "guests have sent"
+        return f"too much of what {whose} waits in the mailbox of {box.name}"
+    return ""
 
 
 @dataclass(slots=True)
@@ -240,33 +305,33 @@ def choose_recipients(
     Raises:
         NotAllowed: no recipient gets it, and the sender may know why.
     """
-    size, name = len(request.body), request.sender_name.lower()
+    name = request.sender_name.lower()
     to = Recipients(len(boxes) + request.live, int(request.live))
     for box in boxes:
         if box is None:
             to.reason = "the recipient is not a member any more"
-        elif box.blocked and not is_room and name in box.blocked:
-            _refuse_blocked(request, box, to)
-        elif is_full(box, size, limits):
-            to.reason = f"the mailbox of {box.name} is full"
+            continue
+        is_blocked = bool(box.blocked) and not is_room and name in box.blocked
+        if is_blocked and request.sender is None:
+            _refuse_guest(request, to)
+        elif full := _full(box, request, limits, is_blocked=is_blocked):
+            to.reason = full
             to.full.append(box)
+        elif is_blocked:
+            to.blocking.append(box)
         else:
             to.boxes.append(box)
-    to.waiting += len(to.boxes)
+    to.waiting += len(to.boxes) + len(to.blocking)
     if to.reason and not to.waiting:
         raise NotAllowed(to.reason)
     return to
 
 
-def _refuse_blocked(request: Append, box: Mailbox, to: Recipients) -> None:
-    """Keep a message from a member who has blocked its sender, so that the sender cannot tell (rule 14.4)."""
-    if request.sender is not None:
-        to.blocking.append(box)
-        to.waiting += 1
-    elif request.recipient.lower() == b"all":
-        to.total -= 1
-    else:
+def _refuse_guest(request: Append, to: Recipients) -> None:
+    """Keep a message of a guest from a member who has blocked the guest (rule 14.4)."""
+    if request.recipient.lower() != b"all":
         raise NotAllowed(not_connected(request.recipient))
+    to.total -= 1
 
 
 def not_connected(recipient: bytes) -> str:

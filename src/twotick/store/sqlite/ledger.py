@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from twotick.store.requests.messages import Append, Duplicate, Effects, EntryKind, LogEntry, MessageState
 from twotick.store.rules import delivery
-from twotick.store.rules.delivery import Mailbox, MessageRecord
+from twotick.store.rules.delivery import NO_MEMBER, Held, Mailbox, MessageRecord
 from twotick.store.sqlite.tables import Tables
 
 # SQLite takes a plain int faster than an enumeration's.
@@ -351,6 +351,8 @@ class Ledger:
     def note_absent(self, box: Mailbox, message: MessageRecord, *, waits: bool) -> None:
         """Note that a message for a member is not in that member's log, and whether it is waited for all the same."""
         self.tables.direct("INSERT INTO absent VALUES (?, ?, ?)", (message.number, box.number, int(waits)))
+        if waits:
+            box.withhold(message, 1)
 
     def note_contact(self, box: Mailbox, other: Mailbox) -> bool:
         """Note that a member has written to another (rule 15.2). Return whether that is new."""
@@ -414,6 +416,8 @@ class Ledger:
 
     def _release(self, box: Mailbox, up_to: int) -> None:
         """Uncount messages that all devices have."""
+        if box.shares is not None:
+            self._release_shares(box, box.shares, up_to)
         entries, size = box.take_sizes(up_to)
         if box.held_after < box.sizes_after:
             entries, size = self._held(box.number, box.held_after, up_to)
@@ -423,7 +427,38 @@ class Ledger:
         """Count anew what is in a mailbox, after its devices have changed."""
         box.held_after = delivery.held_after(box)
         box.entries, box.size = self._held(box.number, box.held_after, box.last)
+        box.shares = None
         self.changed(box)
+
+    # The shares of senders (rule 11.13)
+
+    def count_shares(self, box: Mailbox) -> None:
+        """Count by senders what is in a mailbox, and what waits for a member of senders whom it has blocked."""
+        if box.shares is None:
+            box.shares = self._held_by_sender(box, box.held_after, box.last)
+        if box.withheld is None:
+            rows = self.tables.read(
+                "SELECT m.sender, count(*), sum(m.size) FROM absent a CROSS JOIN message m ON m.number = a.message"
+                " WHERE a.member = ? AND a.waits = 1 AND m.sender IS NOT NULL GROUP BY m.sender",
+                (box.number,),
+            )
+            box.withheld = {sender: Held(entries, size) for sender, entries, size in rows}
+
+    def _release_shares(self, box: Mailbox, shares: dict[int, Held], up_to: int) -> None:
+        for sender, held in self._held_by_sender(box, box.held_after, up_to).items():
+            if own := shares.get(sender):
+                own.entries -= held.entries
+                own.size -= held.size
+
+    def _held_by_sender(self, box: Mailbox, after: int, up_to: int) -> dict[int, Held]:
+        """Count the messages that came to a member in a range of entries, by sender."""
+        rows = self.tables.read(
+            f"SELECT ifnull(m.sender, {NO_MEMBER}) AS sender, count(*), sum(m.size)"
+            " FROM log l CROSS JOIN message m ON m.number = l.message"
+            f" WHERE l.member = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} GROUP BY 1",
+            (box.number, after, up_to),
+        )
+        return {sender: Held(entries, size) for sender, entries, size in rows}
 
     def _held(self, member: int, after: int, up_to: int) -> tuple[int, int]:
         """Count the messages that came to a member in a range of entries, and the bytes of their bodies."""

@@ -117,7 +117,7 @@ class MessageRepository:
             editing.check_action(request)
             if request.action is not MessageAction.REACT:
                 target = self._edits.find(request, room)
-        to = delivery.choose_recipients(request, boxes, ledger.limits, is_room=room is not None)
+        to = self._recipients(request, boxes, room)
         new = self._new_message(request, room, to)
         if target is not None:
             new.about = target.number
@@ -154,6 +154,14 @@ class MessageRepository:
         if box is None:
             raise NotAllowed(delivery.not_connected(request.recipient))
         return [box]
+
+    def _recipients(self, request: Append, boxes: Sequence[Mailbox | None], room: RoomState | None) -> Recipients:
+        """Decide who gets a message."""
+        limits = self._ledger.limits
+        for box in boxes:
+            if box is not None and delivery.may_exceed_share(box, request, limits):
+                self._ledger.count_shares(box)
+        return delivery.choose_recipients(request, boxes, limits, is_room=room is not None)
 
     def _new_message(self, request: Append, room: RoomState | None, to: Recipients) -> NewMessage:
         headers = request.headers
@@ -379,6 +387,9 @@ class MessageRepository:
             "SELECT member FROM absent WHERE message = ? AND waits = 1", (message.number,)
         ).fetchall():
             tables.write("UPDATE absent SET waits = 0 WHERE message = ? AND member = ?", (message.number, member))
+            box = ledger.mailbox(member)
+            assert box is not None, "a removed member is in no list"
+            box.withhold(message, -1)
             ledger.settle(message, delivery.EXPIRED, effects)
             ledger.remove_if_unused(message)
         return entries
@@ -403,6 +414,8 @@ class MessageRepository:
         if len(rows) == _AT_ONCE:
             return True
         cache.retention_bound = None
+        for box in cache.mailboxes.values():
+            box.withheld = None  # some of that may have been removed
         self._presence.prune(request.time)
         tables.write(
             "DELETE FROM room WHERE folded IS NULL AND NOT EXISTS (SELECT 1 FROM message m WHERE m.room = room.number)"
