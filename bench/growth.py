@@ -11,7 +11,7 @@ from servers import raise_file_limit, running
 from stored_peers import PEERS, SENDERS
 
 RUNS = 3
-USERS = (10, 1_000, 9_000)
+USERS = (10, 1_000, 7_000)
 STORED = (10_000, 100_000, 1_000_000)
 
 _RATE = 20_000

@@ -20,7 +20,7 @@ from servers import MeasurementError, Program, RunningServer, cores, pinned, rai
 from twotick.server.secrets import token_digest
 from twotick.store import AddMember, AddToken, Member, Request, SqliteStore, StoreLimits
 
-USERS = (9000,)
+USERS = (7000,)
 RUNS = 1
 _FIRST_USERS = 100
 """Users who are connected before memory is first measured, so that one-time allocations do not count."""

@@ -71,7 +71,7 @@ def relay(measured: Sequence[turns.Measured]) -> str:
         panels[f"{_size(size)}, µs"] = [
             Row(contender.label, [_cpu(runs[number].get(name)) if number in runs else None for number in in_flight])
             for name, contender in turns.CONTENDERS.items()
-            if any(name in by_name for by_name in runs.values())
+            if any(name in each.runs for each in measured)
         ]
     return _dots("relay", "Server CPU for each delivery, by server", panels, [f"{n} in flight" for n in in_flight])
 
