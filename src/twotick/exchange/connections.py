@@ -242,9 +242,9 @@ class Connections:
 
     def disconnected(self, connection: Connection) -> None:
         """Handle that a connection is gone: answer all who wait for it (rule 4.8)."""
-        connection.out.clear()
         self._close(connection)
         self._guest_messages.forget(connection)
+        connection.out.clear()  # last: the answers to what a user has sent to itself come here
 
     def clogged(self, connection: Connection) -> None:
         """Handle that a connection takes no output: let what comes for it wait in its queue."""
