@@ -6,13 +6,15 @@ BIN := .venv/bin
 # Tests often wait, so three processes are quicker than two even on two cores.
 PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 
+SECONDS := 600
+
 QUICK := tests/wire tests/exchange tests/store tests/client
 COVERED := wire exchange store
 LEAST_COVERAGE := 97
 
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: help demo quick test check cover compiled pythons deep docs fuzz crash bench wheel clean
+.PHONY: help demo quick test check cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash bench wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -96,10 +98,15 @@ docs: .venv/.docs  ## build the documentation as a site in build/site/; a broken
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --group docs
 	@touch $@
 
-fuzz: .venv/.installed  ## fuzz the parser for a minute
+fuzz: fuzz-parser fuzz-server  ## fuzz the parser for a minute, and a server for 10 minutes or SECONDS=60
+
+fuzz-parser: .venv/.installed
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --group fuzz
 	@mkdir -p build/fuzz/corpus
 	$(BIN)/python fuzz/fuzz_parser.py -max_total_time=60 -max_len=4096 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+
+fuzz-server: .venv/.installed
+	$(BIN)/python -m tests.simulation.fuzz --seconds $(SECONDS)
 
 bench: .venv/.installed  ## measure every figure of docs/performance.md again, or only those of PART=relay; takes 25 minutes
 	@$(BIN)/python bench/install.py
