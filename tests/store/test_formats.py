@@ -21,6 +21,7 @@ DIGESTS = [
     "e4679817c0022240",
     "f79e6f6cb1d6fef2",
     "521ff824f0631d7b",
+    "3fa33484c4d8eac0",
 ]
 """How the SHA-256 of each step begins. A line is added with its step, and never changed afterwards."""
 

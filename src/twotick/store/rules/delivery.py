@@ -334,6 +334,14 @@ def _refuse_guest(request: Append, to: Recipients) -> None:
     to.total -= 1
 
 
+def readers_of(sender: int | None, to: Recipients) -> bytes:
+    """Return the members in whose logs a message is put, as numbers with spaces between them."""
+    readers = {box.number for box in to.boxes}
+    if sender is not None:
+        readers.add(sender)
+    return b" ".join(b"%d" % reader for reader in readers)
+
+
 def not_connected(recipient: bytes) -> str:
     """Return why a message to a name that no member and no connected guest has is refused."""
     return f"{recipient.decode('ascii', 'replace')} is not connected"

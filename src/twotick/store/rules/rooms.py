@@ -14,6 +14,9 @@ from twotick.wire import is_room, time_text
 
 TOPIC_BYTES: Final = 250
 
+STAYS: Final = 16
+"""The stays of a member in a room that are told apart; the oldest ones count as one."""
+
 _NONE: Final = RoomRole.NONE
 _MEMBER: Final = RoomRole.MEMBER
 _MODERATOR: Final = RoomRole.MODERATOR
@@ -331,6 +334,22 @@ def known(room: RoomState | None, member: int) -> RoomState:
     if room is None or not room.is_known_to(member):
         raise NotAllowed(NO_ROOM)
     return room
+
+
+def joined_stays(stays: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the stays of a member in a room, without those that overlap, and the last few alone where they are many.
+
+    Args:
+        stays: the places of the first and the last message of each.
+    """
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(stays):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = joined[-1][0], max(last, joined[-1][1])
+        else:
+            joined.append((first, last))
+    many = joined[:-STAYS]
+    return [(many[0][0], joined[-STAYS][1]), *joined[-STAYS + 1 :]] if many else joined
 
 
 def _check_rooms(rooms: int, limits: StoreLimits) -> None:

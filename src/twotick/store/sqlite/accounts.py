@@ -32,7 +32,7 @@ from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.rooms import RoomRepository
 
 _MEMBER: Final = "SELECT number, name, password FROM member"
-_OWN_TABLES: Final = ("log", "device", "reading", "conversation", "absent", "contact")
+_OWN_TABLES: Final = ("log", "device", "reading", "conversation", "absent", "contact", "room_stay")
 """The tables with rows of a member that go with the member."""
 
 

@@ -24,12 +24,15 @@ import msgspec
 Row: TypeAlias = Sequence[Any]
 """The columns of a row, in order; for a change those of the key at the end."""
 
-_MESSAGE_COLUMNS = 20
+_MESSAGE_COLUMNS = 21
 _INSERT_MESSAGE = f"INSERT INTO message VALUES ({', '.join('?' * _MESSAGE_COLUMNS)})"
 _INSERT_ENTRY = (
     "INSERT INTO log (member, seq, kind, message, peer, device, up_to, weight) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _KEEP_NUMBER = "UPDATE counter SET value = max(value, ?) WHERE name = 'message'"
+
+_ADDED: Row = (0, 0, 0, None)
+"""The last columns of a message, in place of those that an older version did not have."""
 
 _WAITING = 10
 _ROOM = 14
@@ -115,8 +118,7 @@ def _place_in_log(entry: Row) -> tuple[int, int]:
 
 def _complete(row: Row) -> Row:
     """Return a message's row with the columns that it does not have in an older version."""
-    missing = _MESSAGE_COLUMNS - len(row)
-    return [*row, *[0] * missing] if missing else row
+    return [*row, *_ADDED[len(row) - _MESSAGE_COLUMNS :]] if len(row) < _MESSAGE_COLUMNS else row
 
 
 class Journal:
@@ -131,6 +133,7 @@ class Journal:
     Attributes:
         waiting: how many rows have not begun to move.
         moving: how many rows are moving.
+        first_moving: the number of the first message among them; None for none.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -140,6 +143,7 @@ class Journal:
         self._last = 0  # the last transaction whose rows are moving
         self.waiting = 0
         self.moving = 0
+        self.first_moving: int | None = None
 
     def append(self, pending: PendingRows) -> None:
         """Write the rows of a transaction into the journal."""
@@ -159,6 +163,7 @@ class Journal:
         self._statements = [(statement, changed) for statement, changed in rows.statements() if changed][::-1]
         self.waiting = 0
         self.moving = sum(len(rows) for _, rows in self._statements)
+        self.first_moving = min(rows.messages, default=None)
 
     def step(self, most: int) -> None:
         """Move at most so many rows; with the last one, delete all that have moved from the journal."""
@@ -173,6 +178,7 @@ class Journal:
                 self._statements.pop()
         if not self._statements:
             self._connection.execute("DELETE FROM journal WHERE number <= ?", (self._last,))
+            self.first_moving = None
 
     def move_all(self) -> None:
         """Move all rows."""
@@ -198,6 +204,7 @@ class Journal:
         self._transactions.clear()
         self._statements.clear()
         self.waiting = self.moving = 0
+        self.first_moving = None
 
 
 def write_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:

@@ -64,6 +64,7 @@ class NewMessage:
         room_name: the name of that room as it is shown.
         place: its place there.
         about: the number of the message that it edits or deletes; 0 for none.
+        readers: the numbers of the members in whose logs it is put; None for a message to a room, or an event.
     """
 
     sender: int | None
@@ -82,6 +83,7 @@ class NewMessage:
     room_name: bytes = b""
     place: int = 0
     about: int = 0
+    readers: bytes | None = None
 
 
 class Ledger:
@@ -189,6 +191,7 @@ class Ledger:
             tables.server if new.live else 0,
             0,
             new.time,
+            None if new.readers is None else bytearray(new.readers),
         )
         if new.sender is not None and new.id:
             tables.note_id(new.sender, new.id)

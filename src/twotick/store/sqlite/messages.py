@@ -183,6 +183,8 @@ class MessageRepository:
         )
         if room is not None:
             new.room, new.room_name, new.place = room.number, room.name, room.next_place()
+        else:
+            new.readers = delivery.readers_of(request.sender, to)
         return new
 
     def _note_contact(
@@ -420,6 +422,7 @@ class MessageRepository:
         tables.write(
             "DELETE FROM room WHERE folded IS NULL AND NOT EXISTS (SELECT 1 FROM message m WHERE m.room = room.number)"
         )
+        tables.direct("DELETE FROM room_stay WHERE room NOT IN (SELECT number FROM room)")
         return False
 
     def _bring_back(self, request: Prune) -> bool:

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from twotick.store.requests.messages import EntryKind, Fetch, Fetched, History, LogEntry, MessageState
@@ -26,6 +27,14 @@ _JOINED = (
     "CROSS JOIN message m ON m.number = l.message CROSS JOIN content c ON c.message = l.message"
     " LEFT JOIN room r ON r.number = m.room"
 )
+
+_NO_PLACE = 1 << 62
+"""Greater than any number of a message, of an entry or of a place."""
+
+_ROOMS = 1 << 16
+"""More than the rooms of a member."""
+
+_NEAREST = "(SELECT number FROM message m WHERE m.room = s.room AND m.place {} LIMIT 1)"
 
 _Row: TypeAlias = tuple[Any, ...]
 
@@ -57,6 +66,26 @@ def _entry(row: _Row) -> LogEntry:
     return LogEntry(
         member, seq, EntryKind(kind), message, recipient, id=ident, reason=reason if kind == EntryKind.FAILED else ""
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ShownInRoom:
+    """Messages in a room that a member may read.
+
+    Between them are some that the member may not read, if the member's mailbox was full, or if the member was not in
+    the room for a while.
+
+    Attributes:
+        room: the room's number.
+        first: the number of the first message.
+        last: the number of the last one.
+        last_place: the place of the last one, or a greater one.
+    """
+
+    room: int
+    first: int
+    last: int
+    last_place: int
 
 
 class LogReader:
@@ -163,6 +192,54 @@ class LogReader:
                 (message, member, peer),
             ).fetchone()
         return None if row is None else _entry(row)
+
+    def shown_in_rooms(self, member: int, name: bytes) -> list[ShownInRoom]:
+        """Return which messages of rooms a member may read.
+
+        Args:
+            member: the member.
+            name: only rooms of this name, in lower case; empty for all.
+        """
+        rows = self._read(
+            f"SELECT s.room, {_NEAREST.format('>= s.first ORDER BY m.place')} AS oldest,"
+            f" {_NEAREST.format('<= s.last ORDER BY m.place DESC')} AS newest, min(s.last, r.last)"
+            f" FROM (SELECT room, seen_from AS first, {_NO_PLACE} AS last FROM room_member WHERE member = ?1"
+            " UNION ALL SELECT room, first, last FROM room_stay WHERE member = ?1) s JOIN room r ON r.number = s.room"
+            " WHERE (?2 = '' OR lower(r.name) = ?2) AND oldest <= newest ORDER BY s.room, s.first",
+            (member, name.decode(errors="replace")),
+        )
+        return [ShownInRoom(*row) for row in rows]
+
+    # Where a search goes on: at a Seq of the member's log, or at a place in one of the member's rooms. It must not be
+    # the number of a message, which says how much the whole server has stored.
+
+    def position(self, member: int, message: int) -> int:
+        """Return where a message is that a member may read, as a number for `message_before`."""
+        row = self._read(
+            "SELECT seq FROM log WHERE message = ? AND member = ? AND kind <= 2 ORDER BY seq LIMIT 1", (message, member)
+        ).fetchone()
+        if row is not None:
+            return row[0] << 1
+        room, place = self._read("SELECT room, place FROM message WHERE number = ?", (message,)).fetchone()
+        return (place * _ROOMS + self._rooms_of(member).index(room)) << 1 | 1
+
+    def message_before(self, member: int, position: int) -> int:
+        """Return the number of the message at a position, or one above that of the next older one."""
+        if not position & 1:
+            query = "SELECT seq, message FROM log WHERE member = ? AND seq <= ? AND kind <= 2 ORDER BY seq DESC LIMIT 1"
+            key, at = member, position >> 1
+        else:
+            rooms = self._rooms_of(member)
+            at, index = divmod(position >> 1, _ROOMS)
+            query = "SELECT place, number FROM message WHERE room = ? AND place <= ? ORDER BY place DESC LIMIT 1"
+            key = rooms[index] if index < len(rooms) else 0
+        row = self._read(query, (key, min(at, _NO_PLACE))).fetchone()
+        return 0 if row is None else row[1] + (row[0] < at)
+
+    def _rooms_of(self, member: int) -> list[int]:
+        """Return the rooms that a member is in, by number, in the order in which the member has joined them."""
+        rows = self._read("SELECT room FROM room_member WHERE member = ? ORDER BY since, room", (member,))
+        return [room for (room,) in rows]
 
     def may_read(self, member: int, message: int) -> bool:
         """Tell whether a member may read a message: it is in the member's log, or a room shows it (rule 12.10)."""

@@ -22,7 +22,7 @@ from twotick.store.requests.rooms import (
 from twotick.store.rules import delivery
 from twotick.store.rules.delivery import UNREAD_NONE, Mailbox
 from twotick.store.rules.errors import NO_MEMBER, NOT_A_MEMBER, NotAllowed
-from twotick.store.rules.rooms import Membership, RoomEvent, RoomState, created, known
+from twotick.store.rules.rooms import Membership, RoomEvent, RoomState, created, joined_stays, known
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import Ledger, NewMessage
 
@@ -101,6 +101,7 @@ class RoomRepository:
         for member in room.touched:
             membership = room.members.get(member)
             if membership is None:
+                self._note_stay(room, member)
                 direct("DELETE FROM room_member WHERE room = ? AND member = ?", (room.number, member))
             else:
                 row = room.number, member, int(membership.role), membership.since, membership.seen_from
@@ -119,6 +120,22 @@ class RoomRepository:
             direct("UPDATE room SET folded = NULL WHERE number = ?", (room.number,))
             direct("DELETE FROM room_invitation WHERE room = ?", (room.number,))
             del self._cache.rooms[room.key]
+
+    def _note_stay(self, room: RoomState, member: int) -> None:
+        """Note when a member was in a room that it leaves: what was sent meanwhile stays in its log."""
+        direct = self._tables.direct
+        row = direct(
+            "SELECT seen_from FROM room_member WHERE room = ? AND member = ?", (room.number, member)
+        ).fetchone()
+        if row is None:
+            return
+        first, last = row[0], room.last
+        stays = direct(
+            "SELECT first, last FROM room_stay WHERE member = ? AND room = ? ORDER BY first", (member, room.number)
+        ).fetchall()
+        direct("DELETE FROM room_stay WHERE member = ? AND room = ?", (member, room.number))
+        for stay in joined_stays([*stays, (first, last)]):
+            direct("INSERT INTO room_stay VALUES (?, ?, ?, ?)", (member, room.number, *stay))
 
     def _rooms_of(self, member: int) -> int:
         """Return how many rooms a member is in."""

@@ -266,9 +266,32 @@ STEPS = (
     INSERT INTO counter SELECT 'message', max(ifnull((SELECT max(number) FROM message), 0),
         ifnull((SELECT max(message) FROM content), 0));
     """,
+    """
+    -- All messages get into the index anew: each word with the key of the audience that may read it.
+    SELECT 'DROP TABLE word_' || number FROM word_part;
+    DELETE FROM word_part;
+    UPDATE message SET indexed = 0;
+    -- In whose logs the message was put, as numbers; NULL: to a room, or the log says it.
+    ALTER TABLE message ADD COLUMN readers BLOB;
+
+    -- When members were in rooms that they have left since: what they were sent is still in their logs.
+    CREATE TABLE room_stay (
+        member INTEGER NOT NULL,
+        room INTEGER NOT NULL,
+        first INTEGER NOT NULL,                   -- the places of the first and the last message
+        last INTEGER NOT NULL,
+        PRIMARY KEY (member, room, first)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO room_stay SELECT l.member, m.room, min(m.place), max(m.place)
+        FROM log l JOIN message m ON m.number = l.message
+        LEFT JOIN room_member o ON o.room = m.room AND o.member = l.member
+        WHERE m.room IS NOT NULL AND l.kind <= 2 AND (o.member IS NULL OR m.place < o.seen_from)
+        GROUP BY l.member, m.room;
+    """,
 )
-"""What makes a database of version n + 1 from one of version n. Only ever added to: no number is used for two layouts,
-not even before a release. `tests/store/test_formats.py` knows the digest of each step."""
+"""What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
+to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each
+step."""
 
 BUSY_MILLISECONDS = 10_000
 """How long is waited for another process."""
@@ -392,7 +415,8 @@ def migrate(connection: sqlite3.Connection, file: Path | None) -> None:
         connection.execute("BEGIN IMMEDIATE")
         for step in STEPS[version(connection, file) :]:
             for statement in _statements(step):
-                connection.execute(statement)
+                for (further,) in connection.execute(statement).fetchall():
+                    connection.execute(further)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(STEPS)}")
         connection.execute("COMMIT")

@@ -3,16 +3,26 @@
 Messages are indexed some time after they were stored, so that their senders do not wait for that.
 """
 
-# ruff: noqa: S608 - statements are put together from constants of this module, never from input
-
-from typing import Final
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from typing import Any, Final
 
 from twotick.store.requests.messages import LogEntry
 from twotick.store.requests.search import SearchMessages, SearchPage
-from twotick.store.rules.search import TEXT_BYTES, indexed_text, match_expression
-from twotick.store.sqlite import word_index
+from twotick.store.rules.search import (
+    TEXT_BYTES,
+    TO_ALL,
+    IndexedText,
+    Term,
+    expression,
+    indexed,
+    indexed_text,
+    member_key,
+    parse_query,
+    room_key,
+)
 from twotick.store.sqlite.handlers import Handlers, refusing
-from twotick.store.sqlite.reading import LogReader
+from twotick.store.sqlite.reading import LogReader, ShownInRoom
 from twotick.store.sqlite.tables import Tables
 from twotick.store.sqlite.word_index import Cleaning, WordIndex
 
@@ -22,11 +32,29 @@ AT_ONCE: Final = 32
 BYTES_AT_ONCE: Final = 128 << 10
 """The bytes of bodies after which a step ends."""
 
-_STEPS_BEFORE_A_SEARCH: Final = 64
-"""The most steps of indexing that a search does first, so that it finds what was just said."""
+READABLE_AT_ONCE: Final = 2048
+"""The most messages that a search indexes first, of those that the member may read: it finds what was just said."""
 
-_BODY: Final = "ifnull(substr(c.body, 1, ?), x'')"
-"""The part of a body that counts; SQLite returns NULL for a part of an empty body."""
+_READABLE_BYTES: Final = 8 << 20
+"""The bytes of bodies after which that ends."""
+
+LOOKED_AT: Final = 1000
+"""The messages of other conversations, which the member may read, that are looked at for one page."""
+
+BEHIND: Final = 16384
+"""How far the index may lag behind, in messages, before each transaction indexes some."""
+
+_TURNS: Final = 32
+"""The transactions after which one does a step of removing words, if no quiet moment came."""
+
+_END: Final = 1 << 62
+"""Greater than the number of any message."""
+
+_TEXT: Final = (
+    "SELECT m.number, m.recipient, m.room, m.readers, c.headers, ifnull(substr(c.body, 1, ?), x'')"
+    " FROM message m {} JOIN content c ON c.message = m.number WHERE {}"
+)
+"""SQLite returns NULL for a part of an empty body."""
 
 
 class IndexedTexts:
@@ -41,45 +69,97 @@ class IndexedTexts:
         self._tables = tables
         self._words = words
 
-    def index_some(self) -> bool:
-        """Index some of the messages that are not indexed yet. Return whether there may be more."""
-        tables = self._tables
-        texts: list[tuple[int, str]] = []
-        size = 0
+    def index_some(self, most: int = AT_ONCE) -> bool:
+        """Index some of the messages that are not indexed yet, at most so many. Return whether there may be more."""
+        end = self._tables.first_moving
         # Rows that wait in the journal have their turn later.
-        for number, headers, body in tables.direct(
-            f"SELECT m.number, c.headers, {_BODY} FROM message m INDEXED BY message_unindexed"
-            " JOIN content c ON c.message = m.number WHERE m.indexed = 0 ORDER BY m.number LIMIT ?",
-            (TEXT_BYTES + 1, AT_ONCE),
-        ):
-            texts.append((number, indexed_text(headers, body)))
-            size += len(body)
-            if size >= BYTES_AT_ONCE:
+        rows = self._tables.direct(
+            _TEXT.format("INDEXED BY message_unindexed", "m.indexed = 0 AND m.number < ? ORDER BY m.number LIMIT ?"),
+            (TEXT_BYTES + 1, _END if end is None else end, most),
+        )
+        return self._index(rows, BYTES_AT_ONCE) > 0
+
+    def index_readable(self, member: int, rooms: list[ShownInRoom]) -> None:
+        """Index the newest messages that a member may read, after everything that waits was moved to its table.
+
+        Args:
+            member: the member.
+            rooms: what the member may read in rooms.
+        """
+        (first,) = self._tables.direct("SELECT min(number) FROM message WHERE indexed = 0").fetchone()
+        if first is None:
+            return
+        numbers = self._unindexed(
+            "l.message, m.indexed FROM log l CROSS JOIN message m ON m.number = l.message"
+            " WHERE l.member = ? AND l.kind <= 2 AND l.seq < ? ORDER BY l.seq DESC",
+            (member, _END),
+            first,
+        )
+        for shown in rooms:
+            if shown.last >= first:
+                numbers += self._unindexed(
+                    "number, indexed FROM message m INDEXED BY message_place"
+                    " WHERE room = ? AND place <= ? ORDER BY place DESC",
+                    (shown.room, shown.last_place),
+                    first,
+                )
+        newest = sorted(set(numbers), reverse=True)[:READABLE_AT_ONCE]
+        self._index((row for number in newest for row in self._rows(number, is_indexed=0)), _READABLE_BYTES)
+
+    def _unindexed(self, query: str, parameters: tuple[int, int], first: int) -> list[int]:
+        """Return the messages from a number on that a query finds, newest first, and that are not indexed."""
+        numbers: list[int] = []
+        for number, is_indexed in self._tables.direct(f"SELECT {query} LIMIT {2 * READABLE_AT_ONCE}", parameters):
+            if number < first:
                 break
-        if not texts:
-            return False
-        self._words.add(texts)
-        tables.direct("UPDATE message SET indexed = 1 WHERE indexed = 0 AND number <= ?", (texts[-1][0],))
-        return True
+            if not is_indexed:
+                numbers.append(number)
+        return numbers
+
+    def _index(self, rows: Iterable[tuple[Any, ...]], size: int) -> int:
+        """Index messages, until their bodies are so long. Return how many."""
+        texts: list[tuple[int, IndexedText]] = []
+        for row in rows:
+            texts.append((row[0], self._text(*row)))
+            size -= len(row[-1])
+            if size <= 0:
+                break
+        self._words.add(sorted(texts, key=lambda each: each[0]))
+        for number, _ in texts:
+            self._tables.direct("UPDATE message SET indexed = 1 WHERE number = ?", (number,))
+        return len(texts)
 
     def forget(self, messages: list[int]) -> None:
         """Take messages that are about to be removed or changed out of the index."""
         for message in sorted(messages, reverse=True):
-            for text in self._indexed(message):
-                self._words.remove(message, text)
+            for row in self._rows(message, is_indexed=1):
+                self._words.remove(message, self._text(*row))
 
     def renew(self, message: int) -> None:
         """Index a message that was changed, if it was indexed before."""
-        self._words.add((message, text) for text in self._indexed(message))
+        self._words.add((message, self._text(*row)) for row in self._rows(message, is_indexed=1))
 
-    def _indexed(self, message: int) -> list[str]:
-        """Return the text by which a message is found; nothing if it is not indexed yet."""
-        rows = self._tables.read(
-            f"SELECT c.headers, {_BODY} FROM message m JOIN content c ON c.message = m.number"
-            " WHERE m.number = ? AND m.indexed = 1",
-            (TEXT_BYTES + 1, message),
+    def _rows(self, message: int, *, is_indexed: int) -> list[tuple[Any, ...]]:
+        return self._tables.read(
+            _TEXT.format("", "m.number = ? AND m.indexed = ?"), (TEXT_BYTES + 1, message, is_indexed)
         ).fetchall()
-        return [indexed_text(headers, body) for headers, body in rows]
+
+    def _text(
+        self, number: int, recipient: bytes, room: int | None, readers: bytes | None, headers: bytes, body: bytes
+    ) -> IndexedText:
+        """Return what the index is told about a message."""
+        text = indexed_text(headers, body)
+        if text and room is None and readers is None:
+            readers = self._note_readers(number)
+        return indexed(text, recipient, room, [int(reader) for reader in (readers or b"").split()])
+
+    def _note_readers(self, number: int) -> bytes:
+        """Note in whose logs a message of an older database is: it is taken out of the index by the same words."""
+        direct = self._tables.direct
+        found = direct("SELECT DISTINCT member FROM log WHERE message = ? AND kind <= 2 ORDER BY member", (number,))
+        readers = b" ".join(b"%d" % member for (member,) in found)
+        direct("UPDATE message SET readers = ? WHERE number = ?", (readers, number))
+        return readers
 
 
 class MessageSearch:
@@ -97,37 +177,96 @@ class MessageSearch:
         self._words = words
         self._texts = texts
         self._reader = reader
+        self._is_cleaning_next = False
+        self._turns = 0
 
     def handlers(self) -> Handlers:
         """Return the requests that are carried out here."""
         return {SearchMessages: refusing(self._search)}
 
+    # The index
+
     def tidy(self) -> bool:
-        """Index some messages, or do a step of removing words. Return whether there is more to do."""
-        if self._texts.index_some():
-            return True
+        """Index some messages, or do a step of removing words, by turns. Return whether there is more to do."""
+        self._turns = 0
+        self._is_cleaning_next = not self._is_cleaning_next
+        if self._is_cleaning_next:
+            return self._clean() or self._texts.index_some()
+        return self._texts.index_some() or self._clean()
+
+    def keep_up(self, messages: int) -> None:
+        """Do some of that also while there is no quiet moment, if it must not wait any longer.
+
+        Args:
+            messages: how many messages the transaction has stored.
+        """
+        self._turns += 1
+        if self._turns >= _TURNS:
+            self._turns = 0
+            self._clean()
+        newest = self._tables.cache.next_message
+        if messages and newest > BEHIND:
+            (first,) = self._tables.direct("SELECT min(number) FROM message WHERE indexed = 0").fetchone()
+            if first is not None and newest - first > BEHIND:
+                self._texts.index_some(2 * messages)
+
+    def _clean(self) -> bool:
         cleaning = self._words.clean()
         if cleaning is Cleaning.CLEANED:
             self._tables.erased = True
         return cleaning is not Cleaning.NOTHING
 
+    # Searching
+
     def _search(self, request: SearchMessages) -> SearchPage:
-        match = match_expression(request.query)
+        terms = parse_query(request.query)
         self._tables.flush()
-        for _ in range(_STEPS_BEFORE_A_SEARCH):
-            if not self._texts.index_some():
-                break
-        candidates = self._words.find(match, request.before if 0 < request.before < 1 << 62 else 1 << 62)
-        peer = request.peer.lower()
+        reader, member, peer = self._reader, request.member, request.peer.lower()
+        rooms = reader.shown_in_rooms(member, peer) if not peer or peer[:1] == b"#" else []
+        self._texts.index_readable(member, rooms)
+        before = reader.message_before(member, request.before) if request.before > 0 else _END
         entries: list[LogEntry] = []
-        size = 0
-        before = 0
-        for number in candidates:
-            if len(entries) >= request.most or size >= request.size:
-                return SearchPage(entries, before)
-            before = number
-            entry = self._reader.find(request.member, number, peer)
-            if entry is not None:
-                entries.append(entry)
-                size += len(entry.body)
-        return SearchPage(entries, before if len(candidates) == word_index.CANDIDATES else 0)
+        size = looked_at = 0
+        last = 0  # the number of the last message that the member may read
+        for number in self._found(terms, member, peer, rooms, before):
+            is_full = last > 0 and (len(entries) >= request.most or size >= request.size or looked_at >= LOOKED_AT)
+            entry = reader.find(member, number, peer)
+            if entry is None:
+                if peer and reader.may_read(member, number):
+                    if looked_at >= LOOKED_AT:
+                        return SearchPage(entries, reader.position(member, last))
+                    looked_at += 1
+                    last = number
+                continue
+            if is_full:
+                return SearchPage(entries, reader.position(member, last))
+            last = number
+            entries.append(entry)
+            size += len(entry.body)
+        return SearchPage(entries, 0)
+
+    def _found(
+        self, terms: list[Term], member: int, peer: bytes, rooms: list[ShownInRoom], before: int
+    ) -> Iterator[int]:
+        """Yield the messages before a number that have the words and were for the member, newest first.
+
+        Args:
+            terms: the words.
+            member: the member.
+            peer: the conversation, in lower case; empty for all.
+            rooms: what the member may read in rooms.
+            before: the number.
+        """
+        found: list[Iterator[int]] = []
+        if peer[:1] != b"#":
+            found.append(self._words.find(expression(terms, TO_ALL, member), 0, before - 1))
+            if peer != b"all":
+                found.append(self._words.find(expression(terms, member_key(member)), 0, before - 1))
+        for shown in rooms:
+            words = expression(terms, room_key(shown.room))
+            found.append(self._words.find(words, shown.first, min(shown.last, before - 1)))
+        previous = 0
+        for number in merge(*found, reverse=True):
+            if number != previous:
+                yield number
+            previous = number

@@ -180,11 +180,18 @@ class SqliteStore:
             before = tables.work
             if before - first >= _BATCH_WORK or type(answer) is Unfinished:
                 break
+        self._keep_up(requests[: len(answers)])
         return Work(answers, costs)
 
     def _complete_all(self, requests: Sequence[Request[Any]]) -> list[Any]:
         self._look_up_ids(requests)
-        return [self._complete(request) for request in requests]
+        answers = [self._complete(request) for request in requests]
+        self._keep_up(requests)
+        return answers
+
+    def _keep_up(self, requests: Sequence[Request[Any]]) -> None:
+        if not self.is_full:
+            self._search.keep_up(sum(type(request) is Append for request in requests))
 
     def _complete(self, request: Request[Any]) -> Any:
         """Carry out all of a request, and return its last answer with the effects of all of them."""

@@ -170,6 +170,11 @@ class Tables:
         return bool(journal.moving or journal.waiting)
 
     @property
+    def first_moving(self) -> int | None:
+        """The number of the first message that is moving to its table; None for none. Its row may move once more."""
+        return self._journal.first_moving
+
+    @property
     def has_backlog(self) -> bool:
         """Whether enough rows wait to move some as soon as no request waits."""
         return self._journal.moving > 0 or self._journal.waiting > _BACKLOG

@@ -1,7 +1,7 @@
 """The word index: full-text indexes of SQLite, under the numbers of the messages (docs/protocol.md, rule 14.5).
 
-The texts are not stored a second time, and the index does not know who may read what: a caller checks each message that
-the index names.
+The texts are not stored a second time. Each word has the key of the audience that may read it in front of it
+(rules/search.py); a caller still checks each message that the index names.
 
 To take a message out of an index, SQLite is told its text once more, and then hides it. The words themselves are gone
 only when all of that index was merged. So the index consists of parts, one for so many messages in a row that merging a
@@ -11,15 +11,17 @@ part is soon done. `clean` merges a part in small steps. A part without texts is
 # ruff: noqa: S608 - names of tables are made from numbers of parts
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from itertools import groupby
+
+from twotick.store.rules.search import IndexedText
 
 PART = 1 << 16
 """Messages in a row whose words are in one part. Never changed: databases have such parts."""
 
-CANDIDATES = 1000
-"""The messages with the words of a query that are looked at for one page."""
+AT_ONCE = 128
+"""The messages that `find` asks a part for at once."""
 
 _PAGES = 64
 """Pages of 4 KiB that a step of merging writes, more or less."""
@@ -46,40 +48,51 @@ class WordIndex:
     def __init__(self, execute: Callable[..., sqlite3.Cursor]):
         self._execute = execute
 
-    def add(self, texts: Iterable[tuple[int, str]]) -> None:
-        """Let messages, given by number, be found by their texts; an empty text is not indexed."""
+    def add(self, texts: Iterable[tuple[int, IndexedText]]) -> None:
+        """Let messages, given by number, be found by their texts; a text without words is not indexed."""
         for part, of_part in groupby(texts, lambda each: each[0] // PART):
-            rows = [(number, text) for number, text in of_part if text]
+            rows = [(number, text.words, text.readers) for number, text in of_part if text.words]
             if not rows:
                 continue
             if self._execute("INSERT OR IGNORE INTO word_part VALUES (?, 0, 0, 0)", (part,)).rowcount > 0:
                 self._execute(
                     f"CREATE VIRTUAL TABLE word_{part} USING fts5 ("
-                    "text, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2')"
+                    "text, readers, content = '', columnsize = 0, tokenize = 'ascii')"
                 )
             for row in rows:
-                self._execute(f"INSERT INTO word_{part} (rowid, text) VALUES (?, ?)", row)
+                self._execute(f"INSERT INTO word_{part} (rowid, text, readers) VALUES (?, ?, ?)", row)
             self._execute("UPDATE word_part SET texts = texts + ? WHERE number = ?", (len(rows), part))
 
-    def remove(self, number: int, text: str) -> None:
+    def remove(self, number: int, text: IndexedText) -> None:
         """Stop finding a message by the text under which it was added."""
-        if text:
+        if text.words:
             part = number // PART
-            self._execute(f"INSERT INTO word_{part} (word_{part}, rowid, text) VALUES ('delete', ?, ?)", (number, text))
-            self._execute("UPDATE word_part SET texts = texts - 1, wanted = 1 WHERE number = ?", (part,))
-
-    def find(self, match: str, before: int) -> list[int]:
-        """Return the newest messages before a number that match an expression, newest first."""
-        found: list[int] = []
-        for part in self._parts("WHERE number <= ? ORDER BY number DESC", before // PART):
-            rows = self._execute(
-                f"SELECT rowid FROM word_{part} WHERE word_{part} MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?",
-                (match, before, CANDIDATES - len(found)),
+            self._execute(
+                f"INSERT INTO word_{part} (word_{part}, rowid, text, readers) VALUES ('delete', ?, ?, ?)",
+                (number, text.words, text.readers),
             )
-            found += [number for (number,) in rows]
-            if len(found) == CANDIDATES:
-                break
-        return found
+            self._execute(
+                "UPDATE word_part SET texts = texts - 1,"
+                " wanted = iif(wanted, wanted, (SELECT max(wanted) FROM word_part) + 1) WHERE number = ?",
+                (part,),
+            )
+
+    def find(self, match: str, first: int, last: int) -> Iterator[int]:
+        """Yield the messages from the number `first` to `last` that match an expression, newest first."""
+        parts = self._parts("WHERE number BETWEEN ? AND ? ORDER BY number DESC", first // PART, last // PART)
+        for part in parts:
+            before = last + 1
+            while True:
+                rows = self._execute(
+                    f"SELECT rowid FROM word_{part} WHERE word_{part} MATCH ? AND rowid >= ? AND rowid < ?"
+                    " ORDER BY rowid DESC LIMIT ?",
+                    (match, first, before, AT_ONCE),
+                ).fetchall()
+                for (number,) in rows:
+                    yield number
+                if len(rows) < AT_ONCE:
+                    break
+                before = rows[-1][0]
 
     def is_sound(self) -> bool:
         """Tell whether the index is undamaged.
@@ -100,10 +113,13 @@ class WordIndex:
         return [number for (number,) in self._execute(f"SELECT number FROM word_part {which}", parameters)]
 
     def clean(self) -> Cleaning:
-        """Do a step of removing the words of removed messages."""
+        """Do a step of removing the words of removed messages, from the part that has waited longest.
+
+        The parts that wait have numbers in `wanted`, in the order in which they began to wait.
+        """
         row = self._execute(
-            "SELECT number, texts, stage FROM word_part WHERE wanted = 1 OR stage > 0"
-            " ORDER BY stage DESC, number DESC LIMIT 1"
+            "SELECT number, texts, stage FROM word_part WHERE wanted > 0 OR stage > 0"
+            " ORDER BY stage DESC, wanted LIMIT 1"
         ).fetchone()
         if row is None:
             return Cleaning.NOTHING

@@ -1,0 +1,272 @@
+"""Pairs of worlds: what a member may not see makes no difference to what the member sees, nor to the work for it.
+
+Two servers get the same from dan, and the same from others as far as dan may see it. In the one, others also do what
+dan may not see. Every byte that dan is sent must be the same in both, after each step.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.examples import examples
+from tests.exchange.mail import Line, Mail, message
+from tests.exchange.test_any_question import BODIES, HEADERS, NAMES, VALUES, VERBS
+from twotick.store import SqliteStore, StoreLimits
+
+LIMITS = StoreLimits(devices=3, room_members=4, rooms=4, settings=3, reports=2, files_bytes=1 << 20)
+PEOPLE = (b"alice", b"bob", b"carol", b"dan", b"eve")
+
+BODIES_OF_MESSAGES = [b"oats", b"wild oats", b"rye", b"oats and rye", b"@dan oats", b"@carol", b"x", b""]
+QUERIES = [b"oats", b"rye", b'"wild oats"', b"oa*", b"xx*", b"carol"]
+OTHERS = [b"alice", b"bob", b"carol"]
+ROOMS = [b"#den", b"#vault", b"#attic"]
+
+
+class World:
+    """A server with five members, each with one device; dan is the one who looks, and eve does nothing.
+
+    Attributes:
+        seen: all that dan was sent.
+    """
+
+    def __init__(self, limits: StoreLimits = LIMITS) -> None:
+        self.mail = Mail(*PEOPLE, store=SqliteStore(None, limits))
+        self.lines: dict[bytes, Line] = {}
+        self.seen = b""
+        for name in PEOPLE:
+            self.connect(name)
+
+    def connect(self, name: bytes) -> None:
+        """Open a connection of a member's device, which acknowledges nothing by itself."""
+        self.lines[name] = line = self.mail.device(name, window=250)
+        if name == b"dan":
+            self._listen(line)
+
+    def _listen(self, line: Line) -> None:
+        take = line.take
+
+        def listen(data: bytes) -> None:
+            self.seen += data
+            take(data)
+
+        line.take = listen  # type: ignore[method-assign]
+
+    def write(self, name: bytes, data: bytes) -> None:
+        line = self.lines[name]
+        line.write(data)
+        if line.closed:
+            self.connect(name)
+
+    def settle(self) -> None:
+        """Let all that waits to be tidied be tidied."""
+        while self.mail.store.tidy():
+            pass
+
+    def close(self) -> None:
+        assert self.mail.store.check() == []
+        self.mail.store.close()
+
+
+@dataclass(frozen=True)
+class Step:
+    """What somebody does: a frame of a member's, time that passes, or tidying."""
+
+    name: bytes
+    data: bytes
+    is_hidden: bool = False
+    seconds: float = 0.0
+
+    def take(self, world: World) -> None:
+        if self.data:
+            world.write(self.name, self.data)
+        elif self.seconds:
+            world.mail.advance(self.seconds)
+        else:
+            world.settle()
+
+
+LOOKS = [
+    *(b"SEARCH\nId: q\nContent-length: %d\n\n%b" % (len(query), query) for query in QUERIES),
+    *(b"SEARCH\nId: q\nLimit: 1\nContent-length: %d\n\n%b" % (len(query), query) for query in QUERIES),
+    *(b"SEARCH\nId: q\nIn: #team\nContent-length: %d\n\n%b" % (len(query), query) for query in QUERIES[:2]),
+    *(b"SEARCH\nId: q\nIn: bob\nContent-length: %d\n\n%b" % (len(query), query) for query in QUERIES[:2]),
+    b"CONVERSATIONS\nId: q\n\n",
+    b"ROOMS\nId: q\n\n",
+    b"STATUS\nId: q\n\n",
+    b"DEVICES\nId: q\n\n",
+    b"HISTORY\nId: q\n\n",
+    b"HISTORY #team\nId: q\n\n",
+    b"HISTORY #den\nId: q\n\n",
+    b"HISTORY bob\nId: q\n\n",
+    b"ROOM #den\nId: q\n\n",
+    b"ROOM #team\nDo: members\nId: q\n\n",
+    b"RECEIPTS bob\nId: i1\n\n",
+    *(b"ROOM %b\nDo: join\n\n" % room for room in ROOMS),
+    *(b"ROOM %b\nDo: leave\n\n" % room for room in ROOMS),
+    *(b"ROOM %b\nDo: invite\nMember: eve\n\n" % room for room in ROOMS),
+    *(b"ROOM %b\nDo: remove\nMember: eve\n\n" % room for room in ROOMS),
+]
+"""What dan may ask, besides any question."""
+
+
+def any_question(random: Random) -> bytes:
+    """A question or a message with headers of any kind."""
+    verb = random.choice(VERBS)
+    name = random.choice(NAMES[1:-5] if verb == b"SEND" else NAMES)
+    lines = b"".join(b"%b: %b\n" % (random.choice(HEADERS), random.choice(VALUES)) for _ in range(random.randint(0, 4)))
+    body = random.choice(BODIES if verb == b"SEND" else [None, *BODIES])
+    length = b"" if body is None else b"Content-length: %d\n" % len(body)
+    return b"%b %b\nId: i%d\n%b%b\n%b" % (verb, name, random.randint(1, 6), length, lines, body or b"")
+
+
+def of_dan(random: Random) -> Step:
+    """A question or a message of dan's."""
+    if random.random() < 0.5:
+        return Step(b"dan", random.choice(LOOKS))
+    if random.random() < 0.5:
+        return Step(b"dan", any_question(random))
+    to, ident = random.choice([b"bob", b"carol", b"#team", b"dan", b"ALL"]), b"i%d" % random.randint(1, 6)
+    return Step(b"dan", message(to, random.choice(BODIES_OF_MESSAGES), ident))
+
+
+def hidden(random: Random) -> Step:
+    """What the others do among themselves: to each other, or in rooms of their own."""
+    name, other, body = random.choice(OTHERS), random.choice(OTHERS), random.choice(BODIES_OF_MESSAGES)
+    room, to = random.choice(ROOMS), random.choice([*OTHERS, b"#den", b"#den", b"#den"])
+    guest = random.choice([*OTHERS, b"eve", b"eve"])
+    ident, about, seq = b"h%d" % random.randint(1, 30), b"h%d" % random.randint(1, 30), random.randint(1, 30)
+    data = random.choice(
+        [
+            *[message(to, body, ident)] * 5,
+            *[message(to, body, ident, edits=about)] * 2,
+            *[message(to, b"", ident, deletes=about)] * 2,
+            message(to, b"x", ident, reacts_to=about),
+            message(to, body, ident, expires=1),
+            b"READ %b\nSeq: %d\n\n" % (to, seq),
+            b"SEARCH\nId: q\nContent-length: 4\n\noats",
+            b"CONVERSATIONS\n\n",
+            b"FILE\nId: f1\nName: a\nSize: 3\nHash: %b\n\n" % (b"ab" * 32),
+            b"CONVERSATION %b\nMuted: yes\n\n" % other,
+            b"REPORT %b\nId: r1\nAbout: h1\n\n" % other,
+            *[b"ROOM %b\nDo: create\nTopic: oats\n\n" % room] * 2,
+            b"ROOM %b\nDo: join\n\n" % room,
+            b"ROOM %b\nDo: leave\n\n" % room,
+            *[b"ROOM %b\nDo: invite\nMember: %b\n\n" % (room, guest)] * 2,
+            b"ROOM %b\nDo: change\nTopic: rye\n\n" % room,
+            b"ROOM %b\nDo: members\n\n" % room,
+            b"",
+        ]
+    )
+    if not data:  # what the others acknowledge, dan may see, but alice has nothing of dan's
+        name, data = b"alice", random.choice([b"RECEIVED x\nSeq: %d\n\n", b"ERROR 103 x\nSeq: %d\n\n"]) % seq
+    return Step(name, data, is_hidden=True)
+
+
+def shown(random: Random) -> Step:
+    """What the others do in the sight of dan, and what happens to all."""
+    kind, name = random.randint(0, 5), random.choice([b"bob", b"carol"])
+    if kind == 0:
+        return Step(b"", b"", seconds=random.choice([0.25, 1.0]))
+    if kind == 1:
+        return Step(b"", b"")
+    if kind == 2:
+        return Step(name, b"STATUS\nState: %b\n\n" % random.choice([b"here", b"away"]))
+    to, ident = random.choice([b"dan", b"#team"]), b"s%d" % random.randint(1, 12)
+    return Step(name, message(to, random.choice(BODIES_OF_MESSAGES), ident))
+
+
+def steps_of(*kinds: Callable[[Random], Step]) -> st.SearchStrategy[list[Step]]:
+    """Lists of such steps; each comes from a number of its own, so that drawing and shrinking take little time."""
+
+    def step(number: int) -> Step:
+        random = Random(number)
+        return random.choice(kinds)(random)
+
+    return st.lists(st.integers(0, 1 << 32).map(step), min_size=20, max_size=80)
+
+
+def begin(world: World) -> None:
+    """Bob, carol and dan are in a room; alice is known to nobody but bob and carol."""
+    world.write(b"bob", b"ROOM #team\nDo: create\nAccess: public\n\n")
+    for name in (b"carol", b"dan"):
+        world.write(name, b"ROOM #team\nDo: join\n\n")
+    world.write(b"alice", b"ROOM #den\nDo: create\n\n")
+    world.write(b"alice", b"ROOM #den\nDo: invite\nMember: bob\n\n")
+    world.write(b"bob", b"ROOM #den\nDo: join\n\n")
+    world.write(b"dan", message(b"bob", b"oats", b"i1"))
+
+
+def take(step: Step, number: int, *worlds: World) -> None:
+    """Do a step in worlds, where the key of a file, which is random, is the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        keys = SimpleNamespace(token_urlsafe=f"{step.name.decode()}-{number}-{{}}".format)
+        patch.setattr("twotick.exchange.questions.files.secrets", keys)
+        for world in worlds:
+            step.take(world)
+
+
+@examples(1)
+@given(steps_of(of_dan, hidden, hidden, shown))
+def test_what_others_do_among_themselves_makes_no_difference(steps: list[Step]) -> None:
+    worlds = World(), World()
+    for world in worlds:
+        begin(world)
+    for number, step in enumerate(steps):
+        take(step, number, *(worlds[1:] if step.is_hidden else worlds))
+        assert worlds[0].seen == worlds[1].seen, step
+    for world in worlds:
+        world.close()
+
+
+def connection_of(world: World) -> sqlite3.Connection:
+    connection = vars(world.mail.store)["_database"].connection
+    assert isinstance(connection, sqlite3.Connection)
+    return connection
+
+
+def work_for(world: World, data: bytes) -> int:
+    """How many instructions of SQLite it takes to answer a question of dan's."""
+    connection = connection_of(world)
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    connection.set_progress_handler(step, 1)
+    world.write(b"dan", data)
+    connection.set_progress_handler(None, 1)
+    return steps
+
+
+@pytest.mark.parametrize("question", [look for look in LOOKS if b"Do: " not in look])
+def test_what_others_do_among_themselves_makes_no_work(question: bytes, worlds_with_much: tuple[World, World]) -> None:
+    few, many = (work_for(world, question) for world in worlds_with_much)
+    assert few == many > 0
+
+
+@pytest.fixture(scope="module")
+def worlds_with_much() -> Iterator[tuple[World, World]]:
+    """A world in which dan has a few messages, and one in which the others have thousands with the same words too."""
+    worlds = World(StoreLimits()), World(StoreLimits())
+    for world, many in zip(worlds, (0, 60), strict=True):
+        begin(world)
+        world.write(b"alice", b"ROOM #den\nDo: create\n\nROOM #den\nDo: invite\nMember: bob\n\n")
+        world.write(b"bob", b"ROOM #den\nDo: join\n\n")
+        for at in range(many):
+            for name, to in (b"alice", b"bob"), (b"bob", b"#den"), (b"alice", b"#den"):
+                frames = [message(to, b"wild oats and rye w%d" % at, b"h%d-%d-%b" % (at, one, to)) for one in range(20)]
+                world.write(name, b"".join(frames))
+        world.settle()
+        # The index has a bounded number of segments, each of which takes some work.
+        connection_of(world).execute("INSERT INTO word_0 (word_0) VALUES ('optimize')")
+    yield worlds
+    for world in worlds:
+        world.close()
