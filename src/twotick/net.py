@@ -1,8 +1,9 @@
-"""Rules about addresses and certificates that the client and the server share."""
+"""Rules about addresses, sockets and certificates that the client and the server share."""
 
 import base64
 import hashlib
 import ipaddress
+import socket
 
 _HOST_BITS = 64
 """The low bits of an IPv6 address, which its owner chooses freely."""
@@ -25,6 +26,28 @@ def is_loopback(address: str) -> bool:
         return False
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
     return (mapped or parsed).is_loopback
+
+
+def keep_alive(endpoint: socket.socket, timeout: float) -> None:
+    """Let the system break connections whose other end has vanished, for example because its machine lost power.
+
+    Args:
+        endpoint: the socket of a connection, or one that listens, for the connections that it accepts.
+        timeout: the seconds of silence after which a connection is broken. Options that the system does not have are
+            left out.
+    """
+    endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    quiet, between, probes = max(1, int(timeout / 2)), max(1, int(timeout / 8)), 4
+    options = {
+        "TCP_KEEPIDLE": quiet,
+        "TCP_KEEPALIVE": quiet,  # another name for the same on macOS
+        "TCP_KEEPINTVL": between,
+        "TCP_KEEPCNT": probes,
+        "TCP_USER_TIMEOUT": max(1, int(timeout * 1000)),  # while something is on its way, there are no probes
+    }
+    for option, value in options.items():
+        if hasattr(socket, option):
+            endpoint.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def network_of(address: str) -> str:

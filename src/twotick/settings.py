@@ -83,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     early_bytes_total: Count = 16 << 20
     held_bytes_total: Count = 256 << 20
     answer_timeout: Seconds = 30.0
+    peer_timeout: Seconds = 120.0
     register_timeout: Seconds = 60.0
     frame_timeout: Seconds = 60.0
     linger_timeout: Seconds = 2.0
@@ -107,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                     max_body=self.max_body,
                     guests=self.guests,
                     refusals=self.max_refusals,
+                    peer_timeout=self.peer_timeout,
                 ),
                 max_body=self.max_body,
                 register_timeout=self.register_timeout,

@@ -49,6 +49,7 @@ def test_the_defaults_are_those_of_the_page() -> None:
         "max_refusals": exchange.refusals,
         "max_connections": server.connections,
         "answer_timeout": exchange.answer_timeout,
+        "peer_timeout": exchange.peer_timeout,
         "register_timeout": server.register_timeout,
         "frame_timeout": server.frame_timeout,
         "linger_timeout": server.linger_timeout,

@@ -25,7 +25,7 @@ from twotick.wire import (
 )
 
 RESERVED = [
-    *(verb.value for verb in Verb if verb.value.isalpha()),
+    *(verb.value for verb in Verb if verb.value.isalpha() and verb not in (Verb.PING, Verb.PONG)),
     *(side.value for side in CLASSIC_SIDES),
     *(b"ALL", b"DUPLEX", b"ACCEPTED", b"READ"),
 ]

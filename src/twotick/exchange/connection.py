@@ -35,6 +35,10 @@ GONE = -2
 """Stands in for `Connection.next_answer` when the connection takes no more answers."""
 
 
+PINGLESS = -1
+"""Stands in for `Connection.silent` when the client has not promised to ping."""
+
+
 class NotUnderstood(Exception):
     """A frame breaks the grammar of its stage; the connection is closed after ERROR 103 (rules 7.4 and 9.9).
 
@@ -202,6 +206,7 @@ class Connection:
         refusals: the number of errors before its user was registered.
         window: how many FORWARDs may be unanswered; 0 while the connection takes no output.
         granted: the value of `window` while the connection takes output.
+        silent: how many quarters of `peer_timeout` have begun since the client's last PING; PINGLESS if it does not ping.
         unsent_bytes: the bytes of the bodies from this sender that wait for a receiver's window or for the store.
 
         start: sending: the beginning of the FORWARDs of its user.
@@ -241,6 +246,7 @@ class Connection:
         "queued_bytes",
         "refusals",
         "side",
+        "silent",
         "stage",
         "start",
         "unsent_bytes",
@@ -265,6 +271,7 @@ class Connection:
         self.refusals = 0
         self.window = 1
         self.granted = 1
+        self.silent = PINGLESS
         self.unsent_bytes = 0
         self.start = b""
         self.next_send = 0

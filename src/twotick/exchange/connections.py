@@ -24,6 +24,7 @@ from collections.abc import Callable
 from functools import partial
 
 from twotick.exchange.connection import (
+    PINGLESS,
     Connection,
     Guest,
     Handler,
@@ -50,6 +51,7 @@ from twotick.wire import (
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
     NO_USER_REGISTERED,
+    PONG,
     SHORT_DIGITS,
     Frame,
     Head,
@@ -61,6 +63,9 @@ from twotick.wire import (
     read_number,
     registered,
 )
+
+_ROUNDS = 4
+"""How often in `peer_timeout` connections are looked at that may be silent, and how often a client pings."""
 
 _UNAVAILABLE = 107
 """The number of the error after which a client may connect again and then be let in (rule 9.9)."""
@@ -85,6 +90,7 @@ class Connections:
         limits: the limits of the exchange.
         clock: returns the time of day, in seconds since 1970.
         output: takes what is written and the requests.
+        now: the time, in seconds on any clock that does not go back.
         guests: the guests who are registered.
         members: the members who are connected.
         relay: takes the answers of guests.
@@ -106,6 +112,7 @@ class Connections:
         clock: Callable[[], float],
         output: Output,
         *,
+        now: float,
         guests: Guests,
         members: ConnectedMembers,
         relay: Relay,
@@ -128,6 +135,8 @@ class Connections:
         self._questions = questions
         self._effects = effects
         self._guest_messages = guest_messages
+        self._round = limits.peer_timeout / _ROUNDS
+        self._next_round = now + self._round
         self._handlers = self._table()
         self.logins: list[tuple[Connection, Head]] = []
         self.must_check_members = False
@@ -137,10 +146,12 @@ class Connections:
         anything_else = dict.fromkeys(Verb, _each(self._take_malformed))
         register_again = _each(self._take_register_again)
         ask = _each(self._ask)
+        ping = _each(self._take_ping)
         return {
             Stage.REGISTERING: {
                 **dict.fromkeys(Verb, _each(self._take_early)),
                 Verb.REGISTER: _each(self._take_register),
+                Verb.PING: ping,
                 Verb.MALFORMED: _each(self._take_malformed),
             },
             Stage.WAITING: dict.fromkeys(Verb, _keep),
@@ -148,12 +159,14 @@ class Connections:
                 **anything_else,
                 Verb.SEND: self._router.take_classic,
                 Verb.REGISTER: register_again,
+                Verb.PING: ping,
             },
             Stage.CLASSIC_RECEIVING: {
                 **anything_else,
                 Verb.RECEIVED: self._relay.take_received,
                 Verb.ERROR: _each(self._relay.take_refusal),
                 Verb.REGISTER: register_again,
+                Verb.PING: ping,
             },
             Stage.GUEST: {
                 **anything_else,
@@ -161,11 +174,13 @@ class Connections:
                 Verb.RECEIVED: self._relay.take_received,
                 Verb.ERROR: _each(self._relay.take_refusal),
                 Verb.REGISTER: register_again,
+                Verb.PING: ping,
             },
             Stage.MEMBER_SENDING: {
                 **anything_else,
                 Verb.SEND: self._router.take_identified,
                 Verb.REGISTER: register_again,
+                Verb.PING: ping,
                 **dict.fromkeys(QUESTIONS_OF_SENDERS, ask),
             },
             Stage.MEMBER_DEVICE: {
@@ -176,6 +191,7 @@ class Connections:
                 Verb.READ: _each(self._feeds.take_read),
                 Verb.TYPING: _each(self._presence.take_typing),
                 Verb.REGISTER: register_again,
+                Verb.PING: ping,
                 **dict.fromkeys(QUESTIONS, ask),
             },
         }
@@ -261,6 +277,19 @@ class Connections:
         if connection.device is not None and connection.device.feed is not None:
             self._feeds.pump(connection.device.feed)
 
+    def tick(self, now: float) -> None:
+        """Close the connections whose clients have promised to ping, and have not done so in time (rule 9.10)."""
+        if now < self._next_round:
+            return
+        self._next_round = now + self._round
+        for connection in self._all():
+            if connection.silent == PINGLESS:
+                continue
+            # The pings of a connection that is not read arrive later.
+            connection.silent = 0 if connection.paused else connection.silent + 1
+            if connection.silent >= _ROUNDS:
+                self.disconnected(connection)
+
     def drain(self) -> None:
         """Take no more SENDs (rule 4.10)."""
         self._relay.draining = True
@@ -340,6 +369,27 @@ class Connections:
         if connection.side is not Side.SENDING:
             self._relay.abandon(connection)
 
+    # Keep-alive (rule 9.10)
+
+    def _take_ping(self, connection: Connection, _head: Head, _body: bytes) -> None:
+        """Answer a PING, if the client has said that it pings."""
+        if connection.silent != PINGLESS:
+            connection.silent = 0
+            self._output.write(connection, PONG)
+            if not connection.window:
+                self._relay.pause(connection)
+        elif connection.stage is Stage.REGISTERING:
+            self._refuse(connection, NO_USER_REGISTERED)
+        else:
+            raise NotUnderstood
+
+    def _keep_alive(self, connection: Connection, head: Head) -> int | None:
+        """Return the seconds of silence that a REGISTER is granted; None if its client does not ping."""
+        if head.headers.get(b"keep-alive") != b"yes":
+            return None
+        connection.silent = 0
+        return max(1, int(self._limits.peer_timeout))
+
     # Registration (section 4)
 
     def _take_early(self, connection: Connection, _head: Head, _body: bytes) -> None:
@@ -396,11 +446,14 @@ class Connections:
             self._refuse(connection, MALFORMED_USERNAME)
             return
         window = self._window(head)
+        keep_alive = self._keep_alive(connection, head)
         _name(connection, head.name, side, window)
         if side is Side.DUPLEX:
-            answer = registered(side, head.name, connection.granted, max_body=self._limits.max_body)
+            answer = registered(
+                side, head.name, connection.granted, max_body=self._limits.max_body, keep_alive=keep_alive
+            )
         else:
-            answer = registered(side, head.name, window)
+            answer = registered(side, head.name, window, keep_alive=keep_alive)
         self._output.write(connection, answer)
         if guest.complete:
             for each in self._guests.connections(guest.key):
@@ -474,6 +527,7 @@ class Connections:
             window=connection.granted if opened else None,
             seq=opened.cursor if opened else None,
             max_body=self._limits.max_body,
+            keep_alive=self._keep_alive(connection, head),
         )
         self._output.write(connection, answer)
         self._extend(connection)

@@ -112,6 +112,7 @@ class Exchange:
             limits,
             clock,
             output,
+            now=now,
             guests=guests,
             members=members,
             relay=relay,
@@ -180,6 +181,7 @@ class Exchange:
         self._feeds.tick()
         self._sent_messages.tick()
         self._presence.tick()
+        self._connections.tick(now)
         if self._connections.must_check_members:
             self._connections.check_members()
         if self._members.exist and now >= self._next_expiry:

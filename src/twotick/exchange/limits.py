@@ -16,6 +16,7 @@ class Limits:
         queue_bytes_total: the most bytes of bodies that wait for all receivers together.
         max_body: the longest body, in bytes, as extended connections are told.
         guests: whether users who are not members may register a name.
+        peer_timeout: the seconds of silence after which a client that has promised to ping is gone (rule 9.10).
         refusals: the errors after which a connection that is not registered is closed.
     """
 
@@ -28,3 +29,4 @@ class Limits:
     max_body: int = 1 << 20
     guests: bool = True
     refusals: int = 16
+    peer_timeout: float = 120.0

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from twotick.exchange import Connection, Exchange, Shares
 from twotick.server.clock import BOUND, SETTLING, StoreClock, starting_time
+from twotick.net import keep_alive
 from twotick.server.connection import SocketConnection
 from twotick.server.deadlines import Deadlines
 from twotick.server.jobs import PeriodicJobs
@@ -125,10 +126,13 @@ class Server:
             addresses = [await self.start_on(each, tls) for each in open_listeners([host], port)]
             return addresses[0]
         listener = await self._loop.create_server(self.make_protocol, host, port, backlog=4096)
+        for each in listener.sockets:
+            keep_alive(each, self._limits.exchange.peer_timeout)
         return self._started(listener, listener.sockets[0].getsockname())
 
     async def start_on(self, socket: socket.socket, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
         """Accept connections on a socket that listens; the arguments and the answer are otherwise those of `start`."""
+        keep_alive(socket, self._limits.exchange.peer_timeout)
         if tls is None:
             listener = await self._loop.create_server(self.make_protocol, sock=socket, backlog=4096)
         else:

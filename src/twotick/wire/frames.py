@@ -6,6 +6,11 @@ from functools import cache
 from twotick.wire.words import Side, Verb
 
 
+PING = b"PING\n\n"
+PONG = b"PONG\n\n"
+"""By which a client finds out whether the server is still there, and the answer (rule 9.10)."""
+
+
 def register(
     side: Side,
     name: bytes,
@@ -15,6 +20,7 @@ def register(
     device: bytes | None = None,
     seq: int | None = None,
     sign_up: bytes | None = None,
+    keep_alive: bytes | None = None,
 ) -> bytes:
     """Return the REGISTER by which a client registers a connection (rules 4.3, 6.1 and 9.1; section 10).
 
@@ -26,8 +32,11 @@ def register(
         device: the name of the device; None for the default.
         seq: the last entry of its log that the device has; None for a new device.
         sign_up: the value of Sign-up, which asks for a new account; None to use one that exists.
+        keep_alive: `yes` if the client pings the server (rule 9.10); None if it does not.
     """
-    asked = header_lines(authorization=authorization, device=device, window=window, seq=seq, sign_up=sign_up)
+    asked = header_lines(
+        authorization=authorization, device=device, window=window, seq=seq, sign_up=sign_up, keep_alive=keep_alive
+    )
     return b"REGISTER %b %b\n%b\n" % (side.value, name, asked)
 
 
@@ -39,6 +48,7 @@ def registered(
     device: bytes | None = None,
     seq: int | None = None,
     max_body: int | None = None,
+    keep_alive: int | None = None,
 ) -> bytes:
     """Return the REGISTERED that grants a registration (rules 4.4, 6.2 and 9.2).
 
@@ -49,8 +59,10 @@ def registered(
         device: the name of the device; None if there is none.
         seq: the entry of the log from which on the device is sent entries; None if it is sent none.
         max_body: the longest body that the server accepts, in bytes; None on a classic connection.
+        keep_alive: the seconds of silence after which one side may take the other as gone (rule 9.10); None if the
+            client has not asked for it.
     """
-    granted = header_lines(device=device, window=window, seq=seq, max_body=max_body)
+    granted = header_lines(device=device, window=window, seq=seq, max_body=max_body, keep_alive=keep_alive)
     return b"REGISTERED %b %b\n%b\n" % (side.value, name, granted)
 
 

@@ -32,6 +32,8 @@ class Verb(Enum):
     FILE = b"FILE"
     PIECE = b"PIECE"
     REPORT = b"REPORT"
+    PING = b"PING"
+    PONG = b"PONG"
     ERROR = b"ERROR"
     UNKNOWN = b""
     """Any other word, or a SEND or FORWARD that lacks what rule 3.2 requires."""
@@ -79,7 +81,10 @@ _WAYS = {
     Side.RECEIVING: frozenset([Side.RECEIVING]),
     Side.DUPLEX: frozenset([Side.SENDING, Side.RECEIVING]),
 }
-_RESERVED = frozenset([b"all", *(verb.lower() for verb in VERBS), *(side.lower() for side in SIDES)])
+_NOT_RESERVED = frozenset([b"PING", b"PONG"])
+"""Verbs that are also names, because users had them before there were such verbs."""
+
+_RESERVED = frozenset([b"all", *(verb.lower() for verb in VERBS.keys() - _NOT_RESERVED), *map(bytes.lower, SIDES)])
 _NAME = re.compile(rb"[A-Za-z0-9]{1,32}")
 _ROOM = re.compile(rb"#[A-Za-z0-9_-]{1,32}")
 _LONGEST_IDENTIFIER = 64
