@@ -159,6 +159,7 @@ class Proxy:
         away: whether the proxy closes new connections at once.
         instead: what it answers to new connections before it closes them; empty to carry them to the server.
         mute: whether what the server sends is lost.
+        deaf: whether what clients send is lost.
         connections: how many connections there have been.
     """
 
@@ -170,6 +171,7 @@ class Proxy:
         self.away = False
         self.instead = b""
         self.mute = False
+        self.deaf = False
         self.connections = 0
 
     @contextlib.asynccontextmanager
@@ -238,7 +240,7 @@ class Proxy:
     ) -> None:
         with contextlib.suppress(ConnectionError):  # both ends notice it
             while (left := budget[way]) != 0 and (data := await reader.read(1 << 16)):
-                if self.mute and way == 1:
+                if self.mute if way else self.deaf:
                     continue
                 data = data[:left]
                 if left is not None:

@@ -572,7 +572,7 @@ async def test_requests_are_repeated_on_the_next_connection() -> None:
 async def test_a_client_that_only_sends_gives_up_receipts_when_the_connection_is_lost() -> None:
     async def first(server: Spoken) -> None:
         head, _ = await server.register()
-        assert head.headers.keys() == {b"authorization"}
+        assert head.headers.keys() == {b"authorization", b"keep-alive"}
         server.write(accepted(await server.expect(Verb.SEND)))
         await server.expect(Verb.SEND)
 

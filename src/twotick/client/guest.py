@@ -218,7 +218,7 @@ class Client:
             self._sending = link
         else:
             self._receiving = link
-        link.write(register(side, self.name.encode(), window))
+        link.write(register(side, self.name.encode(), window, keep_alive=None if window is None else b"yes"))
         head = await answer
         if head.verb is not Verb.REGISTERED or head.side is not side:
             link.shut()
@@ -226,6 +226,7 @@ class Client:
         granted = head.headers.get(b"window", b"")
         if window is not None and len(granted) <= _WINDOW_DIGITS and granted.isdigit() and int(granted) > 1:
             self.window = int(granted)
+        link.keep_alive(head)
 
     def _error_of(self, head: Head) -> TwotickError:
         """Return the exception for an ERROR frame, or for any other frame that does not belong where it came."""

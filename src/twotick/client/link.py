@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -10,7 +9,8 @@ from twotick.client.address import reason
 from twotick.client.errors import ServerUnreachable
 from twotick.client.trust.known_servers import KnownServers, Trust
 from twotick.client.trust.tls import open_tls
-from twotick.wire import Frame, HeadCache, Parser
+from twotick.net import keep_alive
+from twotick.wire import PING, SHORT_DIGITS, Frame, Head, HeadCache, Parser, Verb, read_number
 
 LONGEST_BODY = 64 << 20
 """The largest body that the client accepts from a server, in bytes."""
@@ -18,9 +18,11 @@ LONGEST_BODY = 64 << 20
 _LINGER = 2.0
 """Seconds that a server has to read the last bytes of a connection that the client closes."""
 
-_KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-"""TCP keepalive: seconds of silence before the first probe, seconds between probes, and how many may go unanswered.
-Options that the system does not have are left out."""
+_SILENCE = 120
+"""Seconds of silence after which a server has vanished."""
+
+_PINGS = 4
+"""How often the client pings in that time (rule 9.10)."""
 
 
 class Link(asyncio.Protocol):
@@ -45,6 +47,10 @@ class Link(asyncio.Protocol):
         self.lost: str | None = None
         self.trust: Trust | None = None
         self._abort_timer: asyncio.TimerHandle | None = None
+        self._ping_timer: asyncio.TimerHandle | None = None
+        self._unanswered_pings = 0  # since the server has written anything
+        self._reading = True
+        self._vanished = ""
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -93,14 +99,26 @@ class Link(asyncio.Protocol):
         peer = self._transport.get_extra_info("peername")
         return None if peer is None else peer[0]
 
-    def keep_alive(self) -> None:
-        """Turn on TCP keepalive, so that a server that vanishes is noticed although the client writes nothing."""
-        connection: socket.socket = self._transport.get_extra_info("socket")
-        with contextlib.suppress(OSError):  # the connection is gone already
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option, value in _KEEPALIVE:
-                if hasattr(socket, option):
-                    connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    def keep_alive(self, registered: Head) -> None:
+        """Ping the server from now on if it has agreed to that, and lose the connection if it vanishes (rule 9.10).
+
+        Args:
+            registered: the server's answer to a REGISTER that had `Keep-alive: yes`.
+        """
+        if seconds := read_number(registered.headers.get(b"keep-alive", b""), SHORT_DIGITS):
+            self._watch(min(seconds, _SILENCE) / _PINGS)
+
+    def _watch(self, seconds: float) -> None:
+        """Ping now and every so many seconds, unless so many pings were not answered that the server has vanished."""
+        if self._transport.is_closing():
+            return
+        if self._unanswered_pings >= _PINGS - 1:
+            self._vanished = "the server has vanished: it answers nothing"
+            self._transport.abort()
+            return
+        self._unanswered_pings += self._reading  # an answer that is not read may be there
+        self._transport.write(PING)
+        self._ping_timer = asyncio.get_running_loop().call_later(seconds, self._watch, seconds)
 
     def write(self, data: bytes) -> None:
         """Write `data`. Does nothing if the connection is gone."""
@@ -117,6 +135,8 @@ class Link(asyncio.Protocol):
         Args:
             on: True to read; False to leave the data in the socket, so that the server has to wait.
         """
+        self._reading = on
+        self._unanswered_pings = 0
         if on:
             self._transport.resume_reading()
         else:
@@ -141,13 +161,18 @@ class Link(asyncio.Protocol):
     # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Store the transport of the new connection."""
+        """Store the transport of the new connection, and let the system break it if the server's machine vanishes."""
         self._transport = cast(asyncio.Transport, transport)
+        endpoint = transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):  # the connection is gone already
+            keep_alive(endpoint, _SILENCE)
 
     def data_received(self, data: bytes) -> None:
         """Parse the data and pass each complete frame to `on_frame`."""
+        self._unanswered_pings = 0
         for frame in self._parser.feed(data):
-            self.on_frame(frame)
+            if frame[0].verb is not Verb.PONG:
+                self.on_frame(frame)
 
     def pause_writing(self) -> None:
         """Make `drain` wait: the server does not read what was written."""
@@ -160,9 +185,15 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Record why the connection is gone and call `on_lost`."""
         self._writable.set()
-        if self._abort_timer is not None:
-            self._abort_timer.cancel()
-        self.lost = "the server closed the connection" if exc is None else f"the connection to the server broke: {exc}"
+        for timer in (self._abort_timer, self._ping_timer):
+            if timer is not None:
+                timer.cancel()
+        if self._vanished:
+            self.lost = self._vanished
+        elif exc is None:
+            self.lost = "the server closed the connection"
+        else:
+            self.lost = f"the connection to the server broke: {exc}"
         self._gone.set_result(None)
         self.on_lost(self.lost)
 

@@ -206,7 +206,7 @@ class Connection:
         refusals: the number of errors before its user was registered.
         window: how many FORWARDs may be unanswered; 0 while the connection takes no output.
         granted: the value of `window` while the connection takes output.
-        silent: how many quarters of `peer_timeout` have begun since the client's last PING; PINGLESS if it does not ping.
+        silent: how many quarters of `peer_timeout` have begun since the client's last PING; PINGLESS if it sends none.
         unsent_bytes: the bytes of the bodies from this sender that wait for a receiver's window or for the store.
 
         start: sending: the beginning of the FORWARDs of its user.

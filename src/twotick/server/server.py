@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 
 from twotick.exchange import Connection, Exchange, Shares
-from twotick.server.clock import BOUND, SETTLING, StoreClock, starting_time
 from twotick.net import keep_alive
+from twotick.server.clock import BOUND, SETTLING, StoreClock, starting_time
 from twotick.server.connection import SocketConnection
 from twotick.server.deadlines import Deadlines
 from twotick.server.jobs import PeriodicJobs

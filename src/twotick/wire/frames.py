@@ -5,7 +5,6 @@ from functools import cache
 
 from twotick.wire.words import Side, Verb
 
-
 PING = b"PING\n\n"
 PONG = b"PONG\n\n"
 """By which a client finds out whether the server is still there, and the answer (rule 9.10)."""

@@ -252,7 +252,6 @@ class ReconnectingConnection:
                 f"the connection to {link.peer} is not encrypted, and others could read the password or token:"
                 " it was not sent. Connect with TLS."
             )
-        link.keep_alive()
         link.write(self._handler.registration())
         if (problem := await handshake.answer) is not None:
             raise problem
@@ -271,6 +270,7 @@ class ReconnectingConnection:
         self.trust = link.trust
         link.on_frame = self._take
         link.on_lost = self._on_lost
+        link.keep_alive(head)
         self._handler.registered(head)
 
     # Losing it

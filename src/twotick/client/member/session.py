@@ -176,6 +176,7 @@ class ClientSession:
             device=who.device,
             seq=self._resumed if self._is_device and self._joined else None,
             sign_up=None if self._joined else who.sign_up,
+            keep_alive=b"yes",
         )
 
     def registered(self, head: Head) -> None:
