@@ -12,7 +12,7 @@ from servers import MeasurementError, RunningServer, running
 from stored_peers import PEERS, StoredPeer
 from syncs import count_syncs
 
-MESSAGES = 100_000
+MESSAGES = 20_000
 BYTES = 64
 RUNS = 3
 _OBSERVED = 10_000
@@ -123,7 +123,7 @@ def report(peers: Sequence[str] = COMPARED, messages: int = MESSAGES, runs: int 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", nargs="+", choices=COMPARED, default=COMPARED)
-    parser.add_argument("--messages", type=int, default=MESSAGES, help="no more than a mailbox holds")
+    parser.add_argument("--messages", type=int, default=MESSAGES, help="no more than a mailbox takes from one sender")
     parser.add_argument("--runs", type=int, default=RUNS)
     options = parser.parse_args()
     print(machine(), report(options.peers, options.messages, options.runs), sep="\n\n")
