@@ -62,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mailbox_messages: Count = 100_000
     mailbox_bytes: Count = 1 << 30
     max_devices: Count = 32
+    device_days: Count = 90
     max_room_members: Count = 2000
     max_rooms: Count = 200
     file_bytes: Count = 100 << 20
@@ -125,6 +126,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             retention=self.retention_days * 86400.0,
             clock_bound=self.clock_days * 86400.0,
             settling=self.settling_time,
+            device_age=self.device_days * 86400.0,
             sign_up=SignUp(self.sign_up),
             tls_port=self.tls_port,
             tls_certificate=self.tls_certificate,

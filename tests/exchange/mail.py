@@ -1,6 +1,7 @@
 """An exchange with a real store, and clients that write frames and read frames."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -70,14 +71,22 @@ class Mail:
         broken: whether the store cannot keep messages.
     """
 
-    def __init__(self, *names: bytes, limits: Limits | None = None, store: SqliteStore | None = None) -> None:
+    def __init__(
+        self,
+        *names: bytes,
+        limits: Limits | None = None,
+        store: SqliteStore | None = None,
+        device_age: float = math.inf,
+    ) -> None:
         self.now = 1000.0
         self.heads = HeadCache(1 << 20)
         self.store = store or SqliteStore(None, StoreLimits())
         self.broken = False
         self.asked: list[Request[Any]] = []
         self.answers: dict[type, Callable[[Any], Any]] = {}
-        self.exchange = Exchange(limits or Limits(), self.now, lambda: self.now, lambda: (b"tt_x", b"digest"))
+        self.exchange = Exchange(
+            limits or Limits(), self.now, lambda: self.now, lambda: (b"tt_x", b"digest"), device_age=device_age
+        )
         self.members: dict[bytes, Member] = {}
         for name in names:
             (member,) = self.store.apply([AddMember(name.decode(), "", self.now)])

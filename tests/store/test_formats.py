@@ -22,6 +22,7 @@ DIGESTS = [
     "f79e6f6cb1d6fef2",
     "521ff824f0631d7b",
     "3fa33484c4d8eac0",
+    "0590e3844ff0540f",
 ]
 """How the SHA-256 of each step begins. A line is added with its step, and never changed afterwards."""
 

@@ -57,6 +57,16 @@ FILE = {"file": "k", "file_name": "a\x1b.png", "file_size": "1234567", "file_has
         (message(event="removed", member="carol", to="#team"), "#team: bob removed carol"),
         (message(event="appointed", member="carol", role="owner", to="#team"), "#team: bob made carol the owner"),
         (message(event="invited", room="#team", member="alice"), "bob invites you to #team"),
+        (
+            message(event="absent", device="ph\x1bone", since="2026-08-01T00:00:00Z", until="2026-11-22T00:00:00Z"),
+            "your device ph\u241bone has not been connected since 2026-08-01: connect it by 2026-11-22, or it will be"
+            " given only what comes after it connects again (the history stays)",
+        ),
+        (
+            message(event="absent", device="phone", since="x"),
+            "your device phone has not been connected for long: connect it, or it will be given only what comes after"
+            " it connects again (the history stays)",
+        ),
         (message(event="changed", topic="a\nb\x1b", to="#team"), "#team: bob changed the topic to: a\u240ab\u241b"),
         (message(event="changed", topic="", to="#team"), "#team: bob removed the topic"),
         (message(event="changed", access="public", to="#team"), "#team: bob made the room public"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from twotick.exchange.output import Output
-from twotick.store import Acknowledge, Effects, Expire, MarkRead, Refuse, Settle, StoreError
+from twotick.store import Acknowledge, Effects, Expire, MarkRead, Refuse, Settle, StoreError, TellOfAbsence
 
 
 class EffectsPublisher:
@@ -25,7 +25,7 @@ class EffectsPublisher:
         for listener in self.listeners:
             listener(effects)
 
-    def ask(self, request: Acknowledge | Refuse | MarkRead | Settle | Expire) -> None:
+    def ask(self, request: Acknowledge | Refuse | MarkRead | Settle | Expire | TellOfAbsence) -> None:
         """Send a request whose only answer is its effects, and publish these.
 
         A StoreError is dropped: no user waits for the answer, and the exchange or the device repeats the request later.

@@ -23,9 +23,11 @@ the store says has changed goes through `EffectsPublisher` to the parts that tel
 and `GuestMessages`. Imports between the parts go in one direction only (see pyproject.toml).
 """
 
+import math
 import time
 from collections.abc import Callable
 
+from twotick.exchange.absence import AbsenceWatch
 from twotick.exchange.arrival import ArrivalClock
 from twotick.exchange.connection import Connection
 from twotick.exchange.connections import Connections
@@ -42,11 +44,15 @@ from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.sent_messages import SentMessages
 from twotick.exchange.stored import StoredMessages
-from twotick.store import Effects, Expire, Member
+from twotick.store import Absence, Effects, Expire, Member
 from twotick.wire import Head
 
 _EXPIRY = 1.0
 """Seconds between looks for messages that expire."""
+
+
+_NOTICE = 14 * 86400.0
+"""Seconds before a device lapses in which its owner is told (rule 10.9)."""
 
 
 class Exchange:
@@ -59,6 +65,7 @@ class Exchange:
         new_token: makes a token, and the hash of it that the store keeps; None if the server has no members.
         time_of_day: returns what the system's clock says, which recipients are told; None if `clock` says it.
         settling: the seconds from now on in which nothing expires that was there before.
+        device_age: the seconds after which a device that stays away lapses.
 
     Attributes:
         take: handles the frames that came on a connection; see `Connections.take`. It is called for every read, so it
@@ -76,6 +83,7 @@ class Exchange:
         *,
         time_of_day: Callable[[], float] | None = None,
         settling: float = 0.0,
+        device_age: float = math.inf,
     ) -> None:
         output = Output()
         effects = EffectsPublisher(output)
@@ -122,6 +130,14 @@ class Exchange:
             questions=questions,
             effects=effects,
             guest_messages=guest_messages,
+        )
+        self._absences = AbsenceWatch(
+            output,
+            clock,
+            members=members,
+            effects=effects,
+            absence=Absence(device_age, min(_NOTICE, device_age / 2)),
+            first=now + settling,
         )
         self._clock = clock
         self._guests = guests
@@ -189,6 +205,7 @@ class Exchange:
             # Right after the start nothing expires that was there before: the clock may still be set right.
             self._effects.ask(Expire(self._clock(), self._began if now < self._settled else 0.0))
         self._guest_messages.tick(now)
+        self._absences.tick(now)
 
     def members_changed(self) -> None:
         """Handle that another process has changed the store, and may have added or removed members (rule 10.1)."""

@@ -16,6 +16,9 @@ LOOPBACK = "127.0.0.1"
 RETENTION = 400 * 86400.0
 """Default seconds until a message that every device has is removed (rule 11.13)."""
 
+DEVICE_AGE = 90 * 86400.0
+"""Default seconds until a device that stays away lapses (rule 10.9)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
@@ -59,6 +62,7 @@ class ServerOptions:
         store_limits: the limits of its store.
         retention: seconds until a message that every device has is removed.
         clock_bound: seconds by which the system's clock may differ from others before it is not believed.
+        device_age: seconds after which a device that stays away lapses.
         settling: seconds after the start in which nothing is removed that was there before.
         sign_up: who may sign up.
         tls_port: the port for encrypted connections; 0 for any free one.
@@ -77,6 +81,7 @@ class ServerOptions:
     retention: float = RETENTION
     clock_bound: float = BOUND
     settling: float = SETTLING
+    device_age: float = DEVICE_AGE
     sign_up: SignUp = SignUp.CLOSED
     tls_port: int = 18443
     tls_certificate: Path | None = None

@@ -26,7 +26,7 @@ from twotick.server.logins import Logins
 from twotick.server.logs import log
 from twotick.server.memory import HeldBytes
 from twotick.server.open_files import most_connections, raise_file_limit
-from twotick.server.options import RETENTION, ServerLimits
+from twotick.server.options import DEVICE_AGE, RETENTION, ServerLimits
 from twotick.server.secrets import new_token, token_digest
 from twotick.server.storage import Storage
 from twotick.server.tls_listener import TlsListener
@@ -51,6 +51,7 @@ class Server:
         retention: the seconds after which messages that every device has are removed.
         clock_bound: the seconds by which the system's clock may differ from others before it is not believed.
         settling: the seconds from now on in which nothing is removed that was there before.
+        device_age: the seconds after which a device that stays away lapses.
 
     Raises:
         StoreError: the store cannot be read.
@@ -71,6 +72,7 @@ class Server:
         *,
         clock_bound: float = BOUND,
         settling: float = SETTLING,
+        device_age: float = DEVICE_AGE,
     ) -> None:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -97,6 +99,7 @@ class Server:
             None if store is None else _new_token,
             time_of_day=time.time,
             settling=settling,
+            device_age=device_age,
         )
         self._storage = None
         self._jobs = None

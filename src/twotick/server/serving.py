@@ -116,6 +116,7 @@ async def _serve(
         options.retention,
         clock_bound=options.clock_bound,
         settling=options.settling,
+        device_age=options.device_age,
     )
     if options.tls_certificate is not None:
         _watch_certificate(options.tls_certificate, valid_times(options.tls_certificate))

@@ -20,6 +20,15 @@ from twotick.store.requests.conversations import (
     RecipientOutcome,
     SetConversation,
 )
+from twotick.store.requests.devices import (
+    Absence,
+    AbsentDevice,
+    AbsentDevices,
+    FindAbsent,
+    LapseDevice,
+    NoteDevice,
+    TellOfAbsence,
+)
 from twotick.store.requests.files import PIECE, FileOffer, OfferFile, ReadPiece, WritePiece
 from twotick.store.requests.members import (
     AddInvitation,
@@ -84,6 +93,9 @@ from twotick.store.sqlite.store import SqliteStore
 
 __all__ = [
     "PIECE",
+    "Absence",
+    "AbsentDevice",
+    "AbsentDevices",
     "AcceptTime",
     "Acknowledge",
     "AddInvitation",
@@ -109,6 +121,7 @@ __all__ = [
     "Fetch",
     "Fetched",
     "FileOffer",
+    "FindAbsent",
     "FindMember",
     "FindMembers",
     "FindToken",
@@ -117,6 +130,7 @@ __all__ = [
     "InviteToRoom",
     "JoinRoom",
     "KeepTime",
+    "LapseDevice",
     "LeaveRoom",
     "ListAudience",
     "ListContacts",
@@ -132,6 +146,7 @@ __all__ = [
     "Member",
     "MessageAction",
     "MessageState",
+    "NoteDevice",
     "OfferFile",
     "OpenDevice",
     "OpenedDevice",
@@ -164,6 +179,7 @@ __all__ = [
     "StoreError",
     "StoreLimits",
     "StoredTimes",
+    "TellOfAbsence",
     "Together",
     "Unfinished",
     "Work",

@@ -36,7 +36,7 @@ def of_style(each: LocalMessage, style: str, width: int = 60, me: str = "alice")
 
 
 hostile = anything | tricks | st.text("ab \U0001f469\u200d\U0001f4bb\u4f60e\u0301\ufe0f[/]")
-kinds = st.sampled_from(["created", "joined", "left", "changed", "removed", "appointed", "invited"])
+kinds = st.sampled_from(["created", "joined", "left", "changed", "removed", "appointed", "invited", "absent"])
 
 
 @st.composite
@@ -213,6 +213,8 @@ def test_a_room_event_is_a_dim_line_without_a_name() -> None:
     assert said(RoomNotice("changed", topic="wine")) == "  bob changed the topic to: wine  09:30"
     assert said(RoomNotice("changed", access="public")) == "  bob made the room public  09:30"
     assert said(RoomNotice("invited", room="#team")) == "  bob invites you to #team: /join #team  09:30"
+    absent = said(RoomNotice("absent", "phone", topic="2026-11-22"))
+    assert absent == "  connect your device phone by 2026-11-22  09:30"
     after = message("hi", 2, peer="#team", sender="bob")
     event = message("", peer="#team", sender="bob", event=RoomNotice("joined"))
     assert laid_out(after, event)[1] == "  bob  09:30"

@@ -75,4 +75,5 @@ def test_muted_conversations_and_blocked_users_do_not_notify() -> None:
 
 def test_of_all_room_events_only_invitations_notify() -> None:
     assert told(message("", event=RoomNotice("invited", room="#team")))
+    assert told(message("", event=RoomNotice("absent", "phone")))
     assert not told(message("", peer="#team", sender="bob", event=RoomNotice("joined")))

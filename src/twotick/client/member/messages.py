@@ -48,7 +48,7 @@ class FileInfo:
 
 
 class EventKind(StrEnum):
-    """The kind of an event (rules 12.8 and 14.3)."""
+    """The kind of an event (rules 10.9, 12.8 and 14.3)."""
 
     CREATED = "created"
     JOINED = "joined"
@@ -59,6 +59,8 @@ class EventKind(StrEnum):
     INVITED = "invited"
     SET = "set"
     """The member changed the settings of a conversation: muted, blocked."""
+    ABSENT = "absent"
+    """One of the member's devices has not been connected for long, and will lapse."""
     OTHER = ""
     """A kind that this version of the library does not know."""
 
@@ -68,11 +70,11 @@ _KINDS = {kind.value: kind for kind in EventKind}
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event in a room (rule 12.8), or a change of a conversation's settings (rule 14.3).
+    """An event in a room (rule 12.8), a change of a conversation's settings (rule 14.3), or an absent device (10.9).
 
     Attributes:
         kind: the kind of event.
-        room: the room. For INVITED, the room that the invitation is for. Empty for SET.
+        room: the room. For INVITED, the room that the invitation is for. Empty for SET and ABSENT.
         member: the member who was removed, appointed or invited; empty for other kinds.
         role: for APPOINTED, the new role; None for other kinds.
         topic: for CHANGED, the new topic; None if the topic did not change.
@@ -80,6 +82,9 @@ class Event:
         peer: for SET, the conversation; empty for other kinds.
         muted: for SET, whether notifications are off now.
         blocked: for SET, whether the user is blocked now.
+        device: for ABSENT, the device; empty for other kinds.
+        since: for ABSENT, when it was last connected; None for other kinds.
+        until: for ABSENT, when it lapses at the earliest; None for other kinds.
     """
 
     kind: EventKind
@@ -91,6 +96,9 @@ class Event:
     peer: str = ""
     muted: bool = False
     blocked: bool = False
+    device: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class MemberMessage(Entry):
@@ -214,6 +222,9 @@ class MemberMessage(Entry):
             fields.get("of", ""),
             fields.get("muted") == "yes",
             fields.get("blocked") == "yes",
+            fields.get("device", ""),
+            parse_time(fields.get("since", "")),
+            parse_time(fields.get("until", "")),
         )
 
     @property

@@ -270,6 +270,11 @@ def _full(box: Mailbox, request: Append, limits: StoreLimits, *, is_blocked: boo
     return ""
 
 
+def is_nearly_full(entries: int, size: int, limits: StoreLimits) -> bool:
+    """Tell whether a mailbox with so many messages and bytes is three quarters full."""
+    return entries * 4 > limits.mailbox_entries * 3 or size * 4 > limits.mailbox_bytes * 3
+
+
 @dataclass(slots=True)
 class Recipients:
     """How a message is distributed.

@@ -288,6 +288,10 @@ STEPS = (
         WHERE m.room IS NOT NULL AND l.kind <= 2 AND (o.member IS NULL OR m.place < o.seen_from)
         GROUP BY l.member, m.room;
     """,
+    """
+    -- When its owner was told that it stays away; 0 for never. Before seen, it has no meaning.
+    ALTER TABLE device ADD COLUMN told REAL NOT NULL DEFAULT 0;
+    """,
 )
 """What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
 to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each

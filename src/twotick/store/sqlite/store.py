@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from twotick.store.port import Answer, Damaged, DiskFull, Request, StoreError, StoreLimits, Together, Work
 from twotick.store.requests.messages import Append, Effects, Unfinished
+from twotick.store.sqlite.absence import AbsenceRepository
 from twotick.store.sqlite.accounts import AccountRepository
 from twotick.store.sqlite.check import problems
 from twotick.store.sqlite.conversations import ConversationRepository
@@ -111,6 +112,7 @@ class SqliteStore:
             **ReportRepository(ledger, reader).handlers(),
             Together: self._carry_out_together,
             **times.handlers(),
+            **AbsenceRepository(ledger).handlers(),
         }
         return tables
 

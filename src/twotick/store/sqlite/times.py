@@ -16,7 +16,7 @@ _DEADLINES: Final = (
     "UPDATE file SET expires = expires + ?1 WHERE key IS NOT NULL",
     "UPDATE invitation SET expires = expires + ?1",
     "UPDATE farewell SET time = time + ?1",
-    "UPDATE device SET seen = seen + ?1",
+    "UPDATE device SET seen = seen + ?1, told = CASE WHEN told > 0 THEN told + ?1 ELSE 0 END",
 )
 """What moves all times after which something is removed. They are few, compared with the messages."""
 

@@ -78,8 +78,20 @@ def what_happened(message: MemberMessage, event: Event) -> str:
         case EventKind.SET:
             settings = [name for name, on in (("muted", event.muted), ("blocked", event.blocked)) if on]
             return f"{event.peer} is now {' and '.join(settings) or 'neither muted nor blocked'}"
+        case EventKind.ABSENT:
+            return describe_absence(event)
         case EventKind.OTHER:
             return f"{where}{who} did something that this version of Twotick does not support"
+
+
+def describe_absence(event: Event) -> str:
+    """Return what to do about a device of the member that has not been connected for long."""
+    since = "for long" if event.since is None else f"since {event.since:%Y-%m-%d}"
+    until = "" if event.until is None else f" by {event.until:%Y-%m-%d}"
+    return (
+        f"your device {event.device} has not been connected {since}: connect it{until}, or it will be given only what"
+        " comes after it connects again (the history stays)"
+    )
 
 
 def _changes(who: str, event: Event) -> list[str]:
@@ -135,6 +147,9 @@ def _event_as_json(event: Event) -> dict[str, Any]:
     for name in ("role", "topic", "public"):
         if (value := getattr(event, name)) is not None:
             shown[name] = value
+    if event.kind is EventKind.ABSENT:
+        times = {"since": event.since, "until": event.until}
+        shown |= {"device": event.device} | {name: time.isoformat() for name, time in times.items() if time is not None}
     if event.kind is EventKind.SET:
         shown |= {"muted": event.muted, "blocked": event.blocked}
     return shown

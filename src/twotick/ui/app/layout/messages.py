@@ -198,6 +198,9 @@ def event_text(event: RoomNotice, who: str) -> str:
         case "invited":
             room = _name(event.room)
             return f"{who} invites you to {room}: /join {room}"
+        case "absent":
+            until = f" by {one_line(event.topic)}" if event.topic else ""
+            return f"connect your device {member}{until}"
         case "changed":
             topic = [] if event.topic is None else [f"changed the topic to: {one_line(event.topic)}"]
             if event.topic == "":

@@ -42,13 +42,13 @@ class MessageChange(NamedTuple):
 
 
 class RoomNotice(NamedTuple):
-    """Something that a member did to a room (rule 12.8).
+    """Something that a member did to a room (rule 12.8), or a device of the user's that stays away (rule 10.9).
 
     Attributes:
-        kind: `created`, `joined`, `left`, `changed`, `removed`, `appointed` or `invited`.
-        member: the member that was removed, appointed or invited; otherwise empty.
+        kind: `created`, `joined`, `left`, `changed`, `removed`, `appointed`, `invited` or `absent`.
+        member: the member that was removed, appointed or invited, or the device; otherwise empty.
         role: the role of a member that was appointed.
-        topic: the new topic; None if it did not change.
+        topic: the new topic, or the day by which the device must be connected; None for none.
         access: the new access, `public` or `private`; empty if it did not change.
         room: the room of an invitation, which the server sends outside of that room.
     """

@@ -121,7 +121,9 @@ class EntryHandler:
             return
         if event is not None and message.conversation.startswith("#"):
             self._handle_room_event(message.conversation, entry.sender, event)
-        elif not (message.outgoing or message.deleted or self._conversations.is_blocked(message.sender)):
+        elif _is_absence(event) or not (
+            message.outgoing or message.deleted or self._conversations.is_blocked(message.sender)
+        ):
             self._on_message(message)
 
     def _add_message(self, entry: MemberMessage) -> LocalMessage | None:
@@ -312,6 +314,11 @@ def access_of(public: bool) -> str:
     return "public" if public else "private"
 
 
+def _is_absence(event: ClientEvent | None) -> bool:
+    """Return whether an event says that a device of the user's stays away."""
+    return event is not None and event.kind is EventKind.ABSENT
+
+
 def _event(entry: MemberMessage) -> RoomNotice | None:
     """Return the room event of a message; None if it has none that is shown."""
     event = entry.event
@@ -319,9 +326,9 @@ def _event(entry: MemberMessage) -> RoomNotice | None:
         return None
     return RoomNotice(
         event.kind.value,
-        event.member[:64],
+        (event.member or event.device)[:64],
         "" if event.role is None else event.role.value,
-        None if event.topic is None else event.topic[:MAX_TOPIC],
+        f"{event.until:%Y-%m-%d}" if event.until is not None else event.topic and event.topic[:MAX_TOPIC],
         "" if event.public is None else access_of(event.public),
         event.room[:64] if event.kind is EventKind.INVITED else "",
     )

@@ -18,7 +18,9 @@ _APPLE_SCRIPT = "on run argv\ndisplay notification (item 2 of argv) with title (
 
 
 def should_notify(conversations: ConversationRegistry, message: LocalMessage) -> bool:
-    """Return whether the user is notified of a message: a message outside of rooms, a mention, or an invitation.
+    """Return whether the user is notified of a message: a message outside of rooms, a mention or an invitation.
+
+    A device of the user's that stays away counts as well.
 
     Args:
         conversations: all conversations.
@@ -28,7 +30,7 @@ def should_notify(conversations: ConversationRegistry, message: LocalMessage) ->
     if conversation is None or conversation.muted or conversations.is_blocked(message.sender):
         return False
     if message.event is not None:
-        return message.event.kind == "invited"
+        return message.event.kind in ("invited", "absent")
     return message.mention or conversation.kind is not ConversationKind.ROOM
 
 
