@@ -41,7 +41,9 @@ def _members_command(port: int, folder: Path) -> list[str]:
 
 
 def _open_sign_up(_folder: Path) -> dict[str, str]:
-    return {"TWOTICK_SIGN_UP": "open"}
+    # All senders have one address, and send as fast as they can.
+    limits = dict.fromkeys(("TWOTICK_SENT_BYTES_MEMBER", "TWOTICK_SENT_BYTES_ADDRESS"), str(1 << 40))
+    return {"TWOTICK_SIGN_UP": "open", **limits}
 
 
 _TWOTICK_WITH_MEMBERS = dataclasses.replace(TWOTICK, command=_members_command, environment=_open_sign_up)

@@ -82,6 +82,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_bytes: Count = 16 << 20
     queue_bytes_total: Count = 256 << 20
     early_bytes_total: Count = 16 << 20
+    sent_bytes_member: Count = 64 << 20
+    sent_bytes_address: Count = 512 << 20
     held_bytes_total: Count = 256 << 20
     answer_timeout: Seconds = 30.0
     peer_timeout: Seconds = 120.0
@@ -106,6 +108,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                     queue_messages=self.queue_messages,
                     queue_bytes=self.queue_bytes,
                     queue_bytes_total=self.queue_bytes_total,
+                    sent_bytes_member=self.sent_bytes_member,
+                    sent_bytes_address=self.sent_bytes_address,
                     max_body=self.max_body,
                     guests=self.guests,
                     refusals=self.max_refusals,

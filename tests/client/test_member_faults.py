@@ -433,6 +433,28 @@ async def test_the_limits_on_unanswered_messages_hold() -> None:
     assert most == [3, 3, 1, 1, 2]
 
 
+async def test_what_comes_too_early_is_sent_again_in_its_order() -> None:  # rule 8.5
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        first = [await server.expect(Verb.SEND) for _ in range(3)]
+        server.write(accepted(first[0]))
+        first.append(await server.expect(Verb.SEND))  # on its way before the client knows
+        for head, _ in first[1:]:
+            server.write(error(105, id=head.headers[b"id"], reason=b"wait", retry_after=1))
+        again = [await server.expect(Verb.SEND) for _ in range(3)]
+        assert [head.headers[b"id"] for head, _ in again] == [head.headers[b"id"] for head, _ in first[1:]]
+        assert [body for _, body in again] == [b"1", b"2", b"3"]
+        for each in again:
+            server.write(accepted(each))
+        await server.end()
+
+    limits = MemberLimits(pipelined=3)
+    async with scripted(serve) as address, scripted_join(address, limits=limits) as me:
+        receipts = [await me.queue("bob", str(number)) for number in range(4)]
+        for receipt in receipts:
+            await receipt.accepted()
+
+
 async def test_a_lost_refusal_is_repeated() -> None:  # rules 11.4 and 11.5
     async def first(server: Spoken) -> None:
         await server.register()

@@ -48,13 +48,15 @@ class Wire:
 def test_100_000_waiting_messages_are_taken_without_the_server_growing(tmp_path: Path) -> None:
     """A device with a window of 256 takes them, and the server grows by less than 32 MiB."""
     messages, together = 100_000, 500
-    sender_token, token = make_members(tmp_path, ("alice", "laptop"), ("bob", "phone"))
+    senders = [b"alice", b"carol", b"dave", b"eve"]  # of whom each may fill a quarter of the mailbox
+    *tokens, token = make_members(tmp_path, *((name.decode(), "laptop") for name in senders), ("bob", "phone"))
     with serving(tmp_path) as server:
         Wire(
             server.port, b"bob", token, Side.DUPLEX
         ).socket.close()  # from now on the server keeps messages for this device
-        sender = Wire(server.port, b"alice", sender_token, Side.SENDING)
+        wires = [Wire(server.port, name, token, Side.SENDING) for name, token in zip(senders, tokens, strict=True)]
         for start in range(0, messages, together):
+            sender = wires[start // together % len(wires)]
             sender.socket.sendall(
                 b"".join(
                     frame(Verb.SEND, b"bob", b"%d" % number, id=b"m%d" % number)
@@ -65,7 +67,8 @@ def test_100_000_waiting_messages_are_taken_without_the_server_growing(tmp_path:
             while len(answers) < together:
                 answers += sender.read()
             assert {head.verb for head, _ in answers} == {Verb.ACCEPTED}
-        sender.socket.close()
+        for sender in wires:
+            sender.socket.close()
         before = server.memory
         bob = Wire(server.port, b"bob", token, Side.DUPLEX, 256)
         taken, most = 0, before

@@ -98,6 +98,7 @@ class Exchange:
         effects.listeners += [sent_messages.note_effects, feeds.note_effects, guest_messages.note_effects]
         stored = StoredMessages(
             limits,
+            now,
             output,
             arrival,
             relay=relay,
@@ -142,6 +143,7 @@ class Exchange:
         self._clock = clock
         self._guests = guests
         self._relay = relay
+        self._stored = stored
         self._presence = presence
         self._members = members
         self._sent_messages = sent_messages
@@ -194,6 +196,7 @@ class Exchange:
         told what the parts announce at ticks.
         """
         self._relay.tick(now)
+        self._stored.tick(now)
         self._feeds.tick()
         self._sent_messages.tick()
         self._presence.tick()

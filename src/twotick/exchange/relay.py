@@ -254,6 +254,15 @@ class Relay:
             self._output.write(sender, error(102, id=send.id, reason=failure.encode()))
         self.count_answer(sender)
 
+    def postpone(self, sender: Connection, number: int, send: Head, seconds: int) -> None:
+        """Answer a SEND that comes too early, and say how long to wait (rule 8.5)."""
+        if not sender.extended:
+            self._answer(sender, number, UNABLE_TO_SEND)
+            return
+        reason = b"the server has stored much of this user or address: try again in %d s" % seconds
+        self._output.write(sender, error(105, id=send.id, reason=reason, retry_after=seconds))
+        self.count_answer(sender)
+
     def count_answer(self, sender: Connection) -> None:
         """Note that a SEND of an extended connection has its first answer."""
         if sender.next_answer == GONE:

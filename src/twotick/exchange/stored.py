@@ -7,6 +7,7 @@ by guest_messages.py.
 """
 
 from functools import partial
+from typing import Final
 
 from twotick.exchange.arrival import ArrivalClock
 from twotick.exchange.changes import MEMBERS_ONLY, add_change, changes
@@ -16,10 +17,17 @@ from twotick.exchange.guest_messages import GuestMessages
 from twotick.exchange.limits import Limits
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
+from twotick.exchange.rates import ByteRate
 from twotick.exchange.relay import BUSY, LEFT, Relay
 from twotick.exchange.sent_messages import SentMessages
 from twotick.store import Append, Appended, Duplicate, MessageState, Refusal, Settle, StoreError
 from twotick.wire import Head, Verb, accepted, frame
+
+_MESSAGE_BYTES: Final = 256
+"""What a message takes besides its body."""
+
+_ENTRY_BYTES: Final = 128
+"""What a message to a room takes for each member."""
 
 
 class _PendingAppend:
@@ -62,6 +70,7 @@ class StoredMessages:
 
     Args:
         limits: the limits of the exchange.
+        now: the time, in seconds on any clock that does not go back.
         output: takes what is written and the requests.
         arrival: when messages arrive.
         relay: answers senders and delivers to guests.
@@ -74,6 +83,7 @@ class StoredMessages:
     def __init__(
         self,
         limits: Limits,
+        now: float,
         output: Output,
         arrival: ArrivalClock,
         *,
@@ -84,6 +94,8 @@ class StoredMessages:
         guest_messages: GuestMessages,
     ) -> None:
         self._limits = limits
+        self._of_members = ByteRate(limits.sent_bytes_member, now)
+        self._of_addresses = ByteRate(limits.sent_bytes_address, now)
         self._output = output
         self._arrival = arrival
         self._relay = relay
@@ -135,11 +147,31 @@ class StoredMessages:
             if refused is not None:
                 self._relay.reply(sender, number, head, refused)
                 return
+        if seconds := self._wait(sender):
+            self._relay.postpone(sender, number, head, seconds)
+            return
         if not self._relay.queued_bytes.take(sender.network, len(body)):
             self._relay.reply(sender, number, head, BUSY)
             return
+        self._count(sender, len(body) + _MESSAGE_BYTES)
         sender.unsent_bytes += len(body)
         self._output.ask(request, _PendingAppend(self, sender, number, head, body, device, guests))
+
+    def tick(self, now: float) -> None:
+        """Set the time, in seconds."""
+        self._of_members.tick(now)
+        self._of_addresses.tick(now)
+
+    def _wait(self, sender: Connection) -> int:
+        """Return the seconds for which a user must wait before more is stored; 0 for none (rule 8.5)."""
+        own = 0 if sender.device is None else self._of_members.wait(sender.device.member)
+        return max(own, self._of_addresses.wait(sender.network))
+
+    def _count(self, sender: Connection, size: int) -> None:
+        """Count bytes that are stored for a user."""
+        if sender.device is not None:
+            self._of_members.use(sender.device.member, size)
+        self._of_addresses.use(sender.network, size)
 
     def _expiry(self, sender: Connection, head: Head, now: float) -> float | None:
         """Return when the store drops a message that no recipient has; None for never (rules 5.7, 11.10 and 11.12)."""
@@ -161,6 +193,8 @@ class StoredMessages:
             else:
                 self._relay.reply(sender, number, head, reason_of(result))
             return
+        if result.members:
+            self._count(sender, result.members * _ENTRY_BYTES)
         if device is None:
             self._guest_messages.add(sender, number, head, result.message)
         else:

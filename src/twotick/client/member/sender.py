@@ -23,6 +23,12 @@ from twotick.wire import Verb, frame
 _DEFAULT_MAX_BODY = 1 << 20
 """The largest body, in bytes, until a server has said what it accepts."""
 
+_LONGEST_PAUSE = 900
+"""The longest time, in seconds, that a server can make us wait before we send again."""
+
+_SHORT = 0.01
+"""Seconds by which a timer may be early."""
+
 _POSITIONS = 16384
 """How many messages' positions are remembered, to know which of them a READ applies to."""
 
@@ -58,6 +64,7 @@ class Sender:
         self._report = report
         self._id_prefix = secrets.token_hex(6)  # all Ids that this client makes begin with it
         self._connected = False
+        self._may_send_at = 0.0  # on the monotonic clock
         self._error: TwotickError | None = None
         self._unsent: deque[QueuedMessage] = deque()
         self._unanswered: dict[str, QueuedMessage] = {}
@@ -189,6 +196,8 @@ class Sender:
 
     def _pump(self) -> None:
         """Send what waits, up to the limits on unanswered messages."""
+        if self._may_send_at > time.monotonic():
+            return  # `postpone` has set a timer
         while self._unsent and len(self._unanswered) < self._limits.pipelined:
             message = self._unsent[0]
             ident = message.receipt.id
@@ -216,6 +225,25 @@ class Sender:
                 )
             )
         self._watch()
+
+    def postpone(self, ident: str, seconds: int) -> None:
+        """Send a message again later, with all that follow it: the server takes none for so long (rule 8.5).
+
+        Args:
+            ident: the message's Id.
+            seconds: how long to wait.
+        """
+        message = self._unanswered.pop(ident, None)
+        if message is None:
+            return
+        self._unanswered_bytes -= len(message.body)
+        message.written = False
+        self._unsent = deque(
+            each for each in self._outbox.messages.values() if each.stored and each.receipt.id not in self._unanswered
+        )
+        pause = min(max(seconds, 1), _LONGEST_PAUSE)
+        self._may_send_at = time.monotonic() + pause
+        asyncio.get_running_loop().call_at(asyncio.get_running_loop().time() + pause + _SHORT, self._pump)
 
     # Outcomes
 

@@ -259,6 +259,8 @@ class ClientSession:
                 self._pending.take(head, body)
             case Verb.ERROR if head.code in _REFUSALS and not seq and self._pending.expects(head):
                 self._pending.take(head, body)
+            case Verb.ERROR if head.code == TooManyRequests.code and b"id" in head.headers:
+                self.sender.postpone(as_text(head.headers[b"id"]), number(head, b"retry-after"))
             case Verb.SENT if b"have" in head.headers and b"id" in head.headers:
                 self._take_progress(head)
             case Verb.ACCEPTED | Verb.SENT | Verb.READ | Verb.ERROR if b"id" in head.headers:

@@ -1,0 +1,66 @@
+"""How much users have stored (docs/protocol.md, rule 8.5)."""
+
+from tests.exchange.mail import Line, Mail, message, told
+from twotick.exchange import Limits
+from twotick.wire import Frame, Side, Verb, frame, register, send
+
+LIMITS = Limits(sent_bytes_member=4096, sent_bytes_address=16384)
+
+
+def verbs(frames: list[Frame]) -> list[object]:
+    return [line[0] if line[0] != "ERROR" else line[1] for line in told(frames)]
+
+
+def sends(line: Line, *identifiers: bytes, size: int = 1000, to: bytes = b"bob") -> list[object]:
+    """How messages are answered."""
+    return verbs(line.write(b"".join(message(to, bytes(size), identifier) for identifier in identifiers)))
+
+
+def test_a_member_who_has_much_stored_waits_and_then_goes_on() -> None:
+    mail = Mail(b"alice", b"bob", b"carol", limits=LIMITS)
+    alice = mail.sender(b"alice")
+    assert sends(alice, b"m1", b"m2", b"m3", b"m4") == ["ACCEPTED"] * 4
+    ((head, _),) = alice.write(message(b"bob", b"", b"m5"))
+    assert (head.code, head.headers[b"id"]) == (105, b"m5")
+    seconds = int(head.headers[b"retry-after"])
+    assert head.headers[b"reason"] == b"the server has stored much of this user or address: try again in %d s" % seconds
+    assert sends(mail.sender(b"alice"), b"m5") == [105], "on other connections, too"
+    assert sends(mail.sender(b"carol"), b"c1") == ["ACCEPTED"]
+    mail.advance(seconds - 1)
+    assert sends(alice, b"m5") == [105]
+    mail.advance(1)
+    assert sends(alice, b"m5", size=1) == ["ACCEPTED"]
+
+
+def test_members_of_rooms_count() -> None:
+    mail = Mail(b"alice", b"bob", b"carol", limits=Limits(sent_bytes_member=1024))
+    alice = mail.device(b"alice", window=99)
+    alice.write(frame(Verb.ROOM, b"#team", do=b"create", access=b"public"))
+    for name in (b"bob", b"carol"):
+        mail.device(name, window=99).write(frame(Verb.ROOM, b"#team", do=b"join"))
+    alice.read()
+    answers = [sends(alice, b"m%d" % number, size=0, to=b"#team")[:1] for number in range(3)]
+    assert answers == [["ACCEPTED"], ["ACCEPTED"], [105]], "256 bytes each, and 128 for each of two members"
+
+
+def test_users_of_one_address_share_a_limit_and_others_have_their_own() -> None:
+    mail = Mail(b"alice", b"bob", limits=Limits(sent_bytes_member=1 << 20, sent_bytes_address=4096))
+    mail.device(b"bob")
+    dan = mail.guest(b"dan")
+    assert sends(dan, b"m1", b"m2", b"m3", b"m4") == ["ACCEPTED"] * 4
+    assert sends(dan, b"m5") == sends(mail.guest(b"eve"), b"e1") == sends(mail.sender(b"alice"), b"a1") == [105]
+    classic, _ = mail.classic(b"fay")
+    assert verbs(classic.write(send(b"bob", b"x"))) == [102]
+    elsewhere = Line(mail, "192.0.2.7")
+    elsewhere.write(register(Side.SENDING, b"alice", authorization=b"alice"))
+    assert sends(elsewhere, b"a1") == ["ACCEPTED"]
+
+
+def test_nobody_is_remembered_for_ever() -> None:
+    mail = Mail(b"alice", b"bob", limits=LIMITS)
+    alice = mail.sender(b"alice")
+    for number in range(100):
+        assert sends(alice, b"m%d" % number)
+    for _ in range(300):
+        mail.advance(1)
+    assert sends(alice, b"n1", b"n2", b"n3", b"n4") == ["ACCEPTED"] * 4
