@@ -11,6 +11,7 @@ import platformdirs
 from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, TwotickError
 from twotick.client.trust import tokens
@@ -23,6 +24,7 @@ from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.member import MemberSession
 from twotick.ui.app.session.notifications import Notify, notify, should_notify
 from twotick.ui.app.themes import THEMES
+from twotick.ui.text import for_screen
 
 if TYPE_CHECKING:  # imports that the first picture does not need are made late
     from twotick.ui.app.screens.sign_in import SignInDetails, SignInScreen
@@ -131,6 +133,15 @@ class TwotickApp(App[None]):
         else:
             self.exit()
 
+    def _handle_exception(self, error: Exception) -> None:
+        """End with one line instead of a traceback if the error is one that users understand."""
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if isinstance(cause, TwotickError):
+            self.failure = self.failure or cause
+            self.exit()
+        else:
+            super()._handle_exception(error)
+
     # Sessions
 
     def _folder(self, name: str, server: str) -> Path:
@@ -160,6 +171,16 @@ class TwotickApp(App[None]):
         self._session = session
         session.on_connection = self._connection_changed
         session.on_message = self._arrived
+        if (aside := session.store.set_aside) is not None:
+            self.notify(
+                for_screen(
+                    f"The copy of your messages on this machine was damaged. It is set aside as {aside}, and the"
+                    " messages are fetched from the server again."
+                ),
+                severity="warning",
+                timeout=30,
+                markup=False,
+            )
         self.call_after_refresh(self._run_session, session)  # the stored messages are shown first
 
     @work(group="session", exclusive=True)

@@ -19,7 +19,7 @@ from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.session.repository import ChatRepository, DeliveryUpdate, new_id
-from twotick.ui.app.storage.database import LocalStoreError
+from twotick.ui.app.storage.database import DamagedStoreError, LocalStoreError
 from twotick.ui.app.storage.store import LocalStore
 
 _STORING_AGAIN = 10.0
@@ -126,7 +126,7 @@ class ChatSession(ABC):
         try:
             await self._run()
         except (LocalStoreError, OutboxError) as error:
-            if task.cancelling():
+            if task.cancelling() or isinstance(error, DamagedStoreError):
                 raise
             self._set_connection(error)
             await asyncio.sleep(self.storing_again)

@@ -14,6 +14,7 @@ answer gives no place. The session then takes the place from history.
 
 import asyncio
 import contextlib
+import sqlite3
 import time
 from collections.abc import Coroutine, Iterable
 from pathlib import Path
@@ -38,6 +39,7 @@ from twotick.ui.app.session.incoming import EVERYONE, EntryHandler
 from twotick.ui.app.session.permissions import Permission, is_allowed
 from twotick.ui.app.session.repository import DeliveryUpdate
 from twotick.ui.app.session.requests import MemberRequests, readable_errors
+from twotick.ui.app.storage.salvage import set_aside
 from twotick.ui.app.storage.store import LocalStore
 from twotick.ui.tasks import together
 from twotick.wire import is_name
@@ -128,12 +130,22 @@ class MemberSession(MemberRequests):
                 group.create_task(self._upload_all(client, group))
                 async for entry in client.entries():
                     self._entries.handle(entry)
+        except OutboxError as error:
+            self._set_damaged_outbox_aside(error)
+            raise
         finally:
             self._client = None
             self._ready.set()
             self._entries.close()
             for task in self._tasks:
                 task.cancel()
+
+    def _set_damaged_outbox_aside(self, error: OutboxError) -> None:
+        """Let the next attempt make a new outbox if it is damaged. All that waits is in the local store too."""
+        code = getattr(error.__cause__, "sqlite_errorcode", None)
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            with readable_errors():
+                set_aside(self._outbox)
 
     def _connection_changed(self, problem: TwotickError | None) -> None:
         if problem is None:

@@ -20,7 +20,7 @@ from twotick.client.member.events import State
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import WAITING, LocalMessage, MessageChange, Place
 from twotick.ui.app.storage.changes import DeferredChanges, Reactions
-from twotick.ui.app.storage.database import Database
+from twotick.ui.app.storage.database import DamagedStoreError, Database, LocalStoreError, mark_of
 from twotick.ui.app.storage.rows import (
     CONVERSATION_COLUMNS,
     MESSAGE_COLUMNS,
@@ -29,6 +29,7 @@ from twotick.ui.app.storage.rows import (
     to_conversation,
     to_message,
 )
+from twotick.ui.app.storage.salvage import salvage, set_aside
 
 _MAX_MESSAGES = 100_000
 """Messages that are stored. Beyond this, the oldest ones of the longest conversations go; the server still has them."""
@@ -50,17 +51,54 @@ class LocalStore:
             keep all data in memory.
         keep_messages: whether messages are stored in the file, and not only in memory.
 
+    Attributes:
+        set_aside: where a damaged database is now, in whose place this one was made; None if it was not damaged.
+
     Raises:
         LocalStoreError: the database cannot be used.
     """
 
     def __init__(self, file: Path | None, keep_messages: bool = True) -> None:
+        self.set_aside: Path | None = None
+        try:
+            self._open(file, keep_messages)
+        except DamagedStoreError:
+            if file is None:
+                raise
+            self._rebuild(file, keep_messages)
+
+    def _open(self, file: Path | None, keep_messages: bool) -> None:
         self._database = Database(file, keep_messages)
         self._do = self._database.execute
         self._deferred = DeferredChanges(self._database)
         self._reactions = Reactions(self._database)
-        self._trim_conversations()
-        self.trim()
+        try:
+            self._trim_conversations()
+            self.trim()
+            self.conversations()
+            self.waiting()
+        except LocalStoreError:
+            self._database.close()
+            raise
+
+    def _rebuild(self, file: Path, keep_messages: bool) -> None:
+        """Put a new database in the place of a damaged one, with what exists nowhere else."""
+        try:
+            self.set_aside = set_aside(file)
+            mark_of(file).unlink(missing_ok=True)
+        except OSError as error:
+            raise LocalStoreError(
+                f"{file} is damaged and cannot be set aside ({error.strerror}): remove it, and start the app again"
+            ) from error
+        saved = salvage(self.set_aside)
+        self._open(file, keep_messages)
+        with self.transaction():
+            for name, draft in saved.drafts:
+                self.add_conversation(LocalConversation(name.lower(), name))
+                self.set_draft(name.lower(), draft)
+            for message in saved.waiting:
+                self.add_conversation(LocalConversation(message.conversation, message.conversation))
+                self.add(message)
 
     def close(self) -> None:
         """Close the file, so that another process can open it."""
@@ -92,7 +130,8 @@ class LocalStore:
             " max(counted, coalesce((SELECT max(seq) FROM message WHERE conversation = key), 0))",
             WAITING,
         )
-        return [to_conversation(row) for row in rows]
+        with self._database.reading():
+            return [to_conversation(row) for row in rows]
 
     def add_conversation(self, conversation: LocalConversation) -> None:
         """Store a conversation if it is not stored yet."""
@@ -187,7 +226,7 @@ class LocalStore:
                 f" VALUES ({', '.join('?' * len(row))})",
                 *row,
             )
-            message.number = cursor.lastrowid or 0
+            message.number = cursor.last_number
             if message.place[0] == WAITING:
                 message.place = (WAITING, message.number)
                 self._do("UPDATE message SET ord = number WHERE number = ?", message.number)
@@ -304,7 +343,8 @@ class LocalStore:
             self._do("UPDATE conversation SET complete = 0, read = 0, told = 0, unread = 0, mentions = 0, counted = 0")
 
     def _messages(self, rows: list[tuple[Any, ...]]) -> list[LocalMessage]:
-        messages = [to_message(row) for row in rows]
+        with self._database.reading():
+            messages = [to_message(row) for row in rows]
         for each in messages:
             self._reactions.load_into(each)
         return messages
@@ -397,7 +437,7 @@ class LocalStore:
         ).fetchone()
         deleted = self._do(
             "DELETE FROM message WHERE conversation = ? AND (place, ord) < (?, ?) AND place < ?", key, *place, WAITING
-        ).rowcount
+        ).changed
         if deleted:
             self._do("UPDATE conversation SET complete = 0 WHERE key = ?", key)
         return key, place, deleted
