@@ -32,7 +32,7 @@ _account_argument = click.argument("account", metavar="NAME@HOST[:PORT]", help="
 
 @click.command
 @_account_argument
-@click.option("--device", metavar="DEVICE", default="", help="Name for this device [the host's name].")
+@click.option("--device", metavar="DEVICE", default="", help="Name for this device [the host's name and more].")
 @click.option("--sign-up", metavar="CODE", help="Sign up with an invitation, or 'yes' where sign-up is open.")
 def login(account: str, *, device: str, sign_up: str | None) -> None:
     """Log in as a member on this device, or sign up.
@@ -42,7 +42,7 @@ def login(account: str, *, device: str, sign_up: str | None) -> None:
 
     Example: twotick login alice@chat.example --sign-up yes
     """
-    from twotick.ui.shell.login import log_in, this_device
+    from twotick.ui.shell.login import log_in
     from twotick.ui.shell.password import read_password
 
     name, server = _account(account)
@@ -52,7 +52,7 @@ def login(account: str, *, device: str, sign_up: str | None) -> None:
         fail(EX_USAGE, str(error) or "no password was given")
     except KeyboardInterrupt:
         raise SystemExit(EX_INTERRUPTED) from None
-    run(log_in(name, server, password=password, device=device or this_device(), sign_up=sign_up))
+    run(log_in(name, server, password=password, device=device or None, sign_up=sign_up))
 
 
 @click.command

@@ -42,18 +42,43 @@ def replace(file: Path, content: str) -> None:
         OSError: the file cannot be written; it is unchanged.
     """
     target = file.resolve()
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # readable by its owner only
+    name = _write_beside(target, content)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as new:
-            new.write(content)
-            new.flush()
-            os.fsync(new.fileno())
-        Path(name).replace(target)
+        name.replace(target)
     except BaseException:
-        Path(name).unlink()
+        name.unlink()
         raise
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def rehearse(file: Path, more: int) -> None:
+    """Check that `replace` can replace the content of a file now.
+
+    Args:
+        file: the file, which need not exist, in a folder that exists. It is not changed.
+        more: how many bytes the new content may be longer than the present one.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target = file.resolve()
+    size = target.stat().st_size if target.exists() else 0
+    _write_beside(target, " " * (size + more)).unlink()
+
+
+def _write_beside(target: Path, content: str) -> Path:
+    """Write a new file in the folder of another one, which only its owner can read, and return its path."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as new:
+            new.write(content)
+            new.flush()
+            os.fsync(new.fileno())
+    except BaseException:
+        Path(name).unlink()
+        raise
+    return Path(name)

@@ -31,6 +31,9 @@ _RECOMMENDED = 1
 """The lowest priority of a backend that the keyring library recommends. Backends below it always fail, forget the
 secrets, store them as plain text, or ask for a password on the terminal."""
 
+_ROOM = 1024
+"""Bytes that an entry of the file takes at most, about."""
+
 _OTHERS = 0o077
 """The permissions that the file must not have."""
 
@@ -89,10 +92,32 @@ def save(server: str, name: str, device: str, token: str) -> str:
     """
     login = Login(_server_name(server), name, device)
     keyring = _keyring()
+    before = None if keyring is None else _found(keyring, login)
     in_keyring = keyring is not None and _put(keyring, _user(login), token)
     entry = login if in_keyring else Credential(login.server, name, device, token)
-    _change(lambda entries: [*(each for each in entries if not _is_for(each, login.server, name)), entry])
+    try:
+        _change(lambda entries: [*(each for each in entries if not _is_for(each, login.server, name)), entry])
+    except CredentialError:
+        if keyring is not None and before is not None:
+            _put(keyring, _user(login), before)  # the file still speaks of the earlier token
+        raise
     return "the keyring" if in_keyring else str(_file())
+
+
+def check_room() -> None:
+    """Check that the file can be written, before a token is asked for that must be kept.
+
+    Raises:
+        CredentialError: the file cannot be read or written, for example because the disk is full, or other users can
+            read it.
+    """
+    _read()
+    file = _file()
+    try:
+        with private_files.locked(file):
+            private_files.rehearse(file, _ROOM)
+    except OSError as error:
+        raise CredentialError(f"cannot write {file}, where tokens are stored: {error.strerror}") from error
 
 
 def load(server: str, name: str | None) -> Credential | None:
@@ -272,6 +297,14 @@ def _put(keyring: _Keyring, user: str, token: str) -> bool:
     except KeyringError:
         return False
     return True
+
+
+def _found(keyring: _Keyring, login: Login) -> str | None:
+    """Return the token that a keyring has of a login; None if it has none, or cannot be asked."""
+    try:
+        return _get(keyring, login)
+    except CredentialError:
+        return None
 
 
 def _get(keyring: _Keyring, login: Login) -> str | None:

@@ -238,12 +238,12 @@ class TwotickApp(App[None]):
 
     @work(group="start", exclusive=True)
     async def _sign_in(self, start: "SignInDetails") -> None:
-        from twotick.ui.shell.login import new_login, this_device
+        from twotick.ui.shell.login import new_login
 
         try:
             if start.password:
-                trust, _ = await new_login(
-                    start.name, start.server, password=start.password, device=this_device(), sign_up=start.sign_up
+                trust, _, _ = await new_login(
+                    start.name, start.server, password=start.password, device=None, sign_up=start.sign_up
                 )
                 for line in trust:
                     self.notify(line, timeout=20)
