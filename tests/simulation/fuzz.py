@@ -306,6 +306,8 @@ class Session:
         if head.verb is Verb.FILE:
             self.pool.keys.append(head.name)
             self.pool.contents[head.name] = self.offered.get(head.headers.get(b"id", b""), b"")
+        if head.code == 101 and self.waiting:
+            del self.waiting[next(iter(self.waiting))]  # without an Id, since the user is not registered
         self.waiting.pop(head.headers.get(b"id", b""), None)
 
     def _answer(self, name: bytes, seq: bytes | None) -> None:
@@ -531,7 +533,18 @@ class FuzzedServer:
         certificate, key, _ = make_certificate(folder / "tls", ["127.0.0.1"], 365)
         self.context = ssl.create_default_context(cafile=str(certificate))
         settings = {**SETTINGS, "TWOTICK_TLS_CERTIFICATE": str(certificate), "TWOTICK_TLS_KEY": str(key)}
-        command = [sys.executable, "-m", "twotick", "serve", "--data", str(self.data), "--port", "0"]
+        command = [
+            sys.executable,
+            "-X",
+            "faulthandler",
+            "-m",
+            "twotick",
+            "serve",
+            "--data",
+            str(self.data),
+            "--port",
+            "0",
+        ]
         self._log = folder / "log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -561,6 +574,12 @@ class FuzzedServer:
         for line in self._log.read_text().splitlines():
             if not line.startswith("{") or json.loads(line)["level"] != "warning":
                 raise FuzzFailure(f"the server logs {line}")
+
+    def last_words(self) -> str:
+        """Kill it, and return its log, in which Python then says what each thread was doing."""
+        self.process.send_signal(signal.SIGABRT)
+        self.process.wait()
+        return self._log.read_text()
 
     def stop(self) -> None:
         """Stop it, and check its end, its log and its data."""
@@ -662,7 +681,7 @@ def main() -> None:
             memory = server.memory
             server.stop()
         except* FuzzFailure as failures:
-            raise SystemExit("\n\n".join(map(str, _flat(failures)))) from None
+            raise SystemExit("\n\n".join([*map(str, _flat(failures)), server.last_words()])) from None
         finally:
             server.process.kill()
             server.process.wait()

@@ -8,12 +8,14 @@ import secrets
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
 from twotick.store.port import Answer, Damaged, DiskFull, Request, StoreError, StoreLimits, Together, Work
+from twotick.store.requests.members import OpenDevice, OpenedDevice
 from twotick.store.requests.messages import Append, Effects, Unfinished
 from twotick.store.sqlite.absence import AbsenceRepository
 from twotick.store.sqlite.accounts import AccountRepository
@@ -150,7 +152,18 @@ class SqliteStore:
         try:
             return self._database.within(partial(self._begin, requests[:1]))
         except DiskFull as error:
-            return Work([error], [1])
+            return self._open_to_read(requests[0]) or Work([error], [1])
+
+    def _open_to_read(self, request: Request[Any]) -> Work | None:
+        """Let a device in that only reads: what it has already is not noted, and it gets that again."""
+        if not isinstance(request, OpenDevice):
+            return None
+        work = self._database.look(partial(self._begin, [request]))
+        work.answers = [
+            replace(answer, effects=Effects()) if isinstance(answer, OpenedDevice) else answer
+            for answer in work.answers
+        ]
+        return work
 
     def _free_reserve(self) -> bool:
         """Use the reserve. Return whether there was one."""
