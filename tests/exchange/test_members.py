@@ -5,7 +5,18 @@ import pytest
 from tests.exchange.mail import Mail, message, reason, taken, told
 from tests.exchange.network import inside
 from twotick.exchange import Limits
-from twotick.store import AddMember, FindMember, FindMembers, Member, RemoveMember, StoreError
+from twotick.store import (
+    Acknowledge,
+    AddMember,
+    FindMember,
+    FindMembers,
+    MarkRead,
+    Member,
+    Refuse,
+    RemoveMember,
+    Settle,
+    StoreError,
+)
 from twotick.wire import (
     HEADER_INCOMPLETE,
     Parser,
@@ -474,6 +485,56 @@ def test_nothing_is_read_past_a_question_that_waits() -> None:
     assert connection.paused
     answered(*mail.store.apply([devices]))
     assert not connection.paused
+
+
+def test_a_late_login_does_not_replace_a_connection_that_was_accepted_after_it() -> None:
+    """Rule 10.7: the client has given that connection up, or another program has taken over."""
+    mail = Mail(b"alice", b"bob")
+    slow = mail.line()
+    device = mail.device(b"bob", b"phone")
+    asked = register(Side.DUPLEX, b"bob", authorization=b"bob", device=b"phone")
+    assert told(slow.write(asked)) == [("ERROR", 108, "", 0, "the device has connected again")]
+    assert (slow.closed, device.closed) == (True, False)
+    mail.device(b"alice").write(message(b"bob", b"hello", b"m1"))
+    assert told(device.read()) == [("FORWARD", "alice", "m1", 1, "hello")]
+
+
+def test_what_devices_say_while_the_store_fails_is_stored_later_and_in_order() -> None:
+    """Rules 11.3, 11.4 and 11.8: the sender learns of it although the device stays connected and says no more."""
+    mail = Mail(b"alice", b"bob")
+    alice, bob = mail.device(b"alice", window=16), mail.device(b"bob", window=16)
+    for number in range(3):
+        alice.write(message(b"bob", b"hello", b"m%d" % number))
+    alice.read()
+    for kind in (Acknowledge, Refuse, MarkRead):
+        mail.answers[kind] = lambda _: StoreError("the disk is full")
+    bob.write(taken(1) + error(103, seq=2) + taken(3) + frame(Verb.READ, b"alice", seq=3))
+    for _ in range(100):
+        mail.advance(60.0)
+    assert len(mail.asked) < 500
+    assert alice.read() == []
+    mail.answers.clear()
+    mail.advance(60.0)
+    assert told(alice.read()) == [
+        ("SEND", "bob", "m0", 4),
+        ("ERROR", 102, "m1", 5, "refused"),
+        ("SEND", "bob", "m2", 6),
+        ("READ", "bob", "m2", 7),
+    ]
+
+
+def test_what_a_guest_answers_while_the_store_fails_is_stored_later() -> None:
+    """Rule 11.11."""
+    mail = Mail(b"alice")
+    alice, guest = mail.device(b"alice", window=16), mail.guest(b"gus")
+    alice.write(message(b"gus", b"hello", b"m1"))
+    guest.read()
+    mail.answers[Settle] = lambda _: StoreError("the disk is full")
+    guest.write(received(b"alice"))
+    assert alice.read() == []
+    mail.answers.clear()
+    mail.advance(60.0)
+    assert told(alice.read()) == [("SEND", "gus", "m1", 2)]
 
 
 # Members who are not connected are only in the store

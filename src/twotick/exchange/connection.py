@@ -193,6 +193,7 @@ class Connection:
         closing: whether the driver must close the connection after it has written `out`.
         paused: whether the driver must not read from the connection for now.
 
+        number: how many connections were accepted before it.
         address: the address of the other end.
         network: what counts as one address where addresses share something (rule 8.1).
         stage: what the connection may be used for.
@@ -237,6 +238,7 @@ class Connection:
         "network",
         "next_answer",
         "next_send",
+        "number",
         "out",
         "paused",
         "pending",
@@ -253,7 +255,8 @@ class Connection:
         "window",
     )
 
-    def __init__(self, address: str, port: Any, stage: Stage, handlers: dict[Verb, Handler]) -> None:
+    def __init__(self, number: int, address: str, port: Any, stage: Stage, handlers: dict[Verb, Handler]) -> None:
+        self.number = number
         self.port = port
         self.out: list[bytes] = []
         self.closing = False

@@ -67,6 +67,7 @@ from twotick.wire import (
 _ROUNDS = 4
 """How often in `peer_timeout` connections are looked at that may be silent, and how often a client pings."""
 
+_REPLACED = 108
 _UNAVAILABLE = 107
 """The number of the error after which a client may connect again and then be let in (rule 9.9)."""
 
@@ -128,6 +129,7 @@ class Connections:
         self._output = output
         self._guests = guests
         self._members = members
+        self._accepted = 0
         self._relay = relay
         self._router = router
         self._feeds = feeds
@@ -217,7 +219,8 @@ class Connections:
 
     def connected(self, address: str, port: object) -> Connection:
         """Return a new connection; the arguments are those of `Exchange.connected`."""
-        return Connection(address, port, Stage.REGISTERING, self._handlers[Stage.REGISTERING])
+        self._accepted += 1
+        return Connection(self._accepted, address, port, Stage.REGISTERING, self._handlers[Stage.REGISTERING])
 
     def take(self, connection: Connection, frames: list[Frame]) -> list[Frame]:
         """Handle the frames that came on a connection, in this order.
@@ -518,6 +521,10 @@ class Connections:
         self, connection: Connection, head: Head, member: Member, device: MemberDevice, opened: OpenedDevice | None
     ) -> None:
         if connection.closing or head.side is None:
+            return
+        if opened is not None and self._members.has_newer(connection, device):
+            self._output.write(connection, error(_REPLACED, reason=b"the device has connected again"))
+            self._output.close(connection)
             return
         _name(connection, member.name.encode(), head.side, self._window(head))
         answer = registered(

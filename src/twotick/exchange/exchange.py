@@ -201,6 +201,7 @@ class Exchange:
         self._sent_messages.tick()
         self._presence.tick()
         self._connections.tick(now)
+        self._effects.tick(now)
         if self._connections.must_check_members:
             self._connections.check_members()
         if self._members.exist and now >= self._next_expiry:

@@ -86,6 +86,15 @@ class ConnectedMembers:
             for connection in (*member.senders, *(feed.connection for feed in member.feeds))
         ]
 
+    def has_newer(self, connection: Connection, device: MemberDevice) -> bool:
+        """Tell whether a device has a connection that was accepted after another one (rule 10.7).
+
+        The login on the other one has come late. Its client has given it up, or another program has taken over.
+        """
+        member = self.by_number.get(device.member)
+        feed = None if member is None else member.feed(device.name)
+        return feed is not None and feed.connection.number > connection.number
+
     def join(self, connection: Connection, device: MemberDevice, opened: OpenedDevice | None) -> None:
         """Add a connection of a member, and close an older one of the same device (rule 11.2).
 
