@@ -14,7 +14,7 @@ LEAST_COVERAGE := 97
 
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: help demo quick test check cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash bench wheel clean
+.PHONY: help demo quick test check cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash simulate bench wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -118,6 +118,9 @@ bench/build/load: $(wildcard bench/load/*.c bench/load/*.h)
 
 crash: .venv/.installed  ## kill a server 200 times under load, and check that no message is lost or doubled
 	$(BIN)/python -m tests.simulation.crash --crashes 200
+
+simulate: .venv/.installed  ## run 1000 schedules of a simulated world, or SEEDS=n; with SEED=n print what happens in one
+	$(BIN)/python -m tests.simulation.simulate $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
 
 clean:  ## remove everything that the other targets created
 	rm -rf .venv .cache build dist bench/build

@@ -1,0 +1,211 @@
+"""Faults that are planted in the program, each to test that the simulation finds it."""
+
+# pyright: reportPrivateUsage=false, reportUnknownLambdaType=false, reportUnknownMemberType=false
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.simulation.disk import Disk
+from twotick.client.member.inbox import Inbox
+from twotick.client.member.outbox import QueuedMessage
+from twotick.client.member.sender import Sender
+from twotick.exchange.feeds import Feeds
+from twotick.store import EntryKind
+from twotick.store.sqlite import database
+from twotick.store.sqlite.journal import PendingRows
+from twotick.store.sqlite.ledger import Ledger
+from twotick.store.sqlite.messages import MessageRepository
+from twotick.store.sqlite.tables import Tables
+from twotick.wire import Parser
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A fault.
+
+    Attributes:
+        plant: changes the program of this process so that it has the fault.
+        within: by how many schedules it must be found.
+        symptom: a regular expression for how it shows.
+    """
+
+    plant: Callable[[], None]
+    within: int
+    symptom: str
+
+
+def _replace(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    """Put a function in the place of one of a class or module; `make` returns it, given the old one."""
+    setattr(owner, name, make(getattr(owner, name)))
+
+
+def _disk_lies() -> None:
+    _replace(Disk, "sync", lambda sync: lambda disk, file: None)
+
+
+def _nothing_is_synced() -> None:
+    def connect(opened: Any) -> Any:
+        def connect(*args: Any) -> sqlite3.Connection:
+            connection = opened(*args)
+            connection.execute("PRAGMA synchronous = OFF")
+            return connection
+
+        return connect
+
+    _replace(database, "connect", connect)
+    _replace(database.DatabaseFile, "within_unsynced", lambda _: database.DatabaseFile.within)
+
+
+def _answered_before_the_commit() -> None:
+    """Let the next transaction commit what this one has answered."""
+
+    class Late(sqlite3.Connection):
+        waits = False
+
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if sql == "COMMIT":
+                self.waits = True
+                sql = "SELECT 1"
+            elif self.waits and sql.startswith(("BEGIN", "PRAGMA")):
+                self.waits = False
+                super().execute("COMMIT")
+            return super().execute(sql, *parameters)
+
+    connect = sqlite3.connect
+    sqlite3.connect = lambda *args, **options: connect(*args, **options, factory=Late)  # type: ignore[misc]
+
+
+def _ids_are_not_looked_up() -> None:
+    _replace(Ledger, "look_up_ids", lambda _: lambda ledger, keys: ledger._stored_ids.clear())
+    _replace(Tables, "has_new_id", lambda _: lambda tables, sender, ident: False)
+
+
+def _numbers_are_ignored() -> None:
+    def arrive(arrived: Any) -> Any:
+        def arrive(inbox: Inbox, entry: Any) -> bytes:
+            inbox.acknowledged = 0
+            return arrived(inbox, entry)
+
+        return arrive
+
+    _replace(Inbox, "arrive", arrive)
+    _replace(Inbox, "resume", lambda _: lambda inbox: 0)
+
+
+def _cursors_are_lost() -> None:
+    def pack(packed: Any) -> Any:
+        def pack(rows: PendingRows) -> bytes:
+            rows.cursors.clear()
+            return packed(rows)
+
+        return pack
+
+    _replace(PendingRows, "pack", pack)
+
+
+def _receipts_come_twice() -> None:
+    def tell(told: Any) -> Any:
+        def tell(ledger: Ledger, message: Any, kind: EntryKind, effects: Any) -> None:
+            told(ledger, message, kind, effects)
+            if message.number % 7 == 0:
+                told(ledger, message, kind, effects)
+
+        return tell
+
+    _replace(Ledger, "tell_sender", tell)
+
+
+def _receipts_are_lost() -> None:
+    _replace(
+        Ledger,
+        "tell_sender",
+        lambda told: lambda ledger, message, *rest: message.number % 11 and told(ledger, message, *rest),
+    )
+
+
+def _what_was_written_counts_as_received() -> None:
+    def send(sent: Any) -> Any:
+        def send(feeds: Feeds, feed: Any, entry: Any) -> None:
+            sent(feeds, feed, entry)
+            feed.acknowledged = entry.seq
+            feeds._members.send_acknowledgement(feed.connection.device)
+
+        return send
+
+    _replace(Feeds, "_send", send)
+
+
+def _the_outbox_is_sent_backwards() -> None:
+    def opened(was: Any) -> Any:
+        def opened(sender: Sender, *args: Any) -> None:
+            messages = sender._outbox.messages
+            backwards: dict[str, QueuedMessage] = dict(reversed(messages.items()))
+            messages.clear()
+            messages.update(backwards)
+            was(sender, *args)
+
+        return opened
+
+    _replace(Sender, "opened", opened)
+
+
+def _rows_are_lost() -> None:
+    def unpack(unpacked: Any) -> Any:
+        def unpack(rows: PendingRows, packed: bytes) -> None:
+            unpacked(rows, packed)
+            if len(rows.entries) > 20:
+                del rows.entries[10]
+
+        return unpack
+
+    _replace(PendingRows, "unpack", unpack)
+
+
+def _another_member_gets_it() -> None:
+    def boxes(found: Any) -> Any:
+        def boxes(repository: MessageRepository, request: Any, room: Any) -> list[Any]:
+            boxes: list[Any] = found(repository, request, room)
+            if len(boxes) == 1 and len(request.body) % 5 == 0:
+                return [repository._ledger.mailbox(boxes[0].number % 2 + 1)]
+            return boxes
+
+        return boxes
+
+    _replace(MessageRepository, "_boxes", boxes)
+
+
+def _bytes_between_reads_are_lost() -> None:
+    _replace(Parser, "feed", lambda fed: lambda parser, data: [] if data == b"\n" else fed(parser, data))
+
+
+def _feeds_lose_their_place() -> None:
+    def fetched(was: Any) -> Any:
+        def fetched(feeds: Feeds, connection: Any, feed: Any, result: Any) -> None:
+            if getattr(result, "entries", None):
+                del result.entries[-1:]
+            was(feeds, connection, feed, result)
+
+        return fetched
+
+    _replace(Feeds, "_fetched", fetched)
+
+
+PLANTED: dict[str, Planted] = {
+    "disk-lies": Planted(_disk_lies, 40, "malformed|not in the log|is not a member"),
+    "nothing-is-synced": Planted(_nothing_is_synced, 40, "malformed|not in the log|is not a member"),
+    "answered-before-the-commit": Planted(_answered_before_the_commit, 20, "was accepted, but is not in the log"),
+    "ids-not-looked-up": Planted(_ids_are_not_looked_up, 60, "UNIQUE constraint|has a message twice"),
+    "numbers-ignored": Planted(_numbers_are_ignored, 20, "was given entry"),
+    "cursors-lost": Planted(_cursors_are_lost, 20, "was given what it had acknowledged"),
+    "receipts-twice": Planted(_receipts_come_twice, 5, "DELIVERED', 'DELIVERED"),
+    "receipts-lost": Planted(_receipts_are_lost, 5, "is still ACCEPTED"),
+    "written-is-received": Planted(_what_was_written_counts_as_received, 20, "is said to be delivered"),
+    "outbox-backwards": Planted(_the_outbox_is_sent_backwards, 20, "after a later message"),
+    "rows-lost": Planted(_rows_are_lost, 60, "does not have|not in the log|has the entries"),
+    "another-member": Planted(_another_member_gets_it, 5, "does not have|a message for|was not sent|is said to be"),
+    "bytes-lost": Planted(_bytes_between_reads_are_lost, 20, "ProtocolError"),
+    "feeds-lose-their-place": Planted(_feeds_lose_their_place, 20, "does not have entry"),
+}
+"""The faults, by name."""

@@ -1,0 +1,144 @@
+"""Run schedules of a simulated world, each from a seed.
+
+    python -m tests.simulation.simulate --seeds 100
+    python -m tests.simulation.simulate --seed 7            prints what happens
+
+Each schedule runs in a process of its own, forked from this one.
+"""
+
+import argparse
+import faulthandler
+import os
+import random
+import re
+import shutil
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from tests.simulation import disk, scheduler
+from tests.simulation.planted import PLANTED
+from tests.simulation.story import Story
+
+_FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+_TIME_LIMIT = 60
+"""The seconds after which a schedule is ended that does not end by itself."""
+
+
+def run(seed: str, planted: str = "", print_it: bool = False) -> tuple[str, list[str]]:
+    """Run one schedule in a process of its own.
+
+    Args:
+        seed: decides everything in it.
+        planted: the name of a fault that the program is to have; empty for none.
+        print_it: whether to print what happens.
+
+    Returns:
+        The hash of what happened, and the promises that were broken.
+    """
+    folder = tempfile.mkdtemp(prefix="twotick-", dir=_FOLDER)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        answer = ""
+        try:
+            os.close(reading)
+            faulthandler.dump_traceback_later(_TIME_LIMIT, exit=True)
+            os.chdir(folder)
+            if planted:
+                PLANTED[planted].plant()
+            story = Story(seed, print_it)
+            story.run()
+            answer = "\n".join([story.world.trace.digest, *story.problems])
+        except BaseException:
+            answer = "-\n" + traceback.format_exc()
+        finally:
+            os.write(writing, answer.encode("utf-8", "replace")[: 1 << 16])
+            sys.stdout.flush()
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answers:
+        digest, *problems = answers.read().decode("utf-8", "replace").split("\n")
+    _, status = os.waitpid(child, 0)
+    shutil.rmtree(folder, ignore_errors=True)
+    if status:
+        problems.append(f"the schedule ended with status {status}")
+    return digest, problems
+
+
+def prepare() -> None:
+    """Prepare this process for schedules: replace the clocks and the file system of SQLite."""
+    library = disk.sqlite_library()
+    if library is None:
+        raise SystemExit("the simulation needs a Python whose sqlite3 loads a shared library of SQLite")
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        arguments = [sys.executable, "-m", "tests.simulation.simulate", *sys.argv[1:]]
+        os.execve(sys.executable, arguments, os.environ | {"PYTHONHASHSEED": "0"})
+    scheduler.replace_clocks()
+    disk.install(library)
+
+
+def run_many(first: int, seeds: int, seconds: float, planted: str, digests: bool) -> int:
+    """Run schedules of one seed after the other, and print which broke a promise.
+
+    Args:
+        first: the first seed.
+        seeds: how many to run at most.
+        seconds: how many seconds of CPU to use at most.
+        planted: see `run`.
+        digests: whether to print the hash of each.
+
+    Returns:
+        How many broke a promise.
+    """
+    number, failed = first, 0
+    for number in range(first, first + seeds):
+        digest, problems = run(str(number), planted)
+        if digests:
+            print(number, digest)
+        if planted:
+            problems = [problem for problem in problems if re.search(PLANTED[planted].symptom, problem)]
+        if problems:
+            failed += 1
+            print(f"seed {number}:", *problems[:8], sep="\n    ", flush=True)
+            if planted:
+                break
+        if _cpu() > seconds:
+            break
+    print(f"seeds {first} to {number}: {failed} failed, {_cpu():.1f} s of CPU", flush=True)
+    return failed
+
+
+def _cpu() -> float:
+    used = os.times()
+    return used.children_user + used.children_system
+
+
+def main() -> None:
+    """Run the program with the options of the command line."""
+    parser = argparse.ArgumentParser(description="Run schedules of a simulated world.")
+    parser.add_argument("--seeds", type=int, default=1 << 40, help="how many schedules to run at most")
+    parser.add_argument("--seconds", type=float, default=1e9, help="how many seconds of CPU to use at most")
+    parser.add_argument("--first", type=int, help="the first seed; any if it is left out")
+    parser.add_argument("--seed", nargs="+", default=[], help="run these; print what happens if it is one")
+    parser.add_argument("--planted", default="", choices=["", *PLANTED], help="give the program this fault")
+    parser.add_argument("--digests", action="store_true", help="print a hash of what happened for each seed")
+    options = parser.parse_args()
+    prepare()
+    if len(options.seed) == 1:
+        digest, problems = run(options.seed[0], options.planted, print_it=not options.digests)
+        print(*([options.seed[0], digest] if options.digests else [digest]))
+        print(*problems, sep="\n")
+        raise SystemExit(bool(problems))
+    if options.seed:
+        raise SystemExit(
+            bool(sum(run_many(int(seed), 1, 1e9, options.planted, options.digests) for seed in options.seed))
+        )
+    first = random.randrange(1 << 32) if options.first is None else options.first
+    raise SystemExit(bool(run_many(first, options.seeds, options.seconds, options.planted, options.digests)))
+
+
+if __name__ == "__main__":
+    main()

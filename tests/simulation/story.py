@@ -1,0 +1,381 @@
+"""One schedule: a world is set up, used and hurt for a while, left to heal, and checked."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.simulation import checks
+from tests.simulation.network import Weather
+from tests.simulation.programs import Device, GuestUser, Sent
+from tests.simulation.scheduler import Process
+from tests.simulation.world import World
+from twotick.client import MemberClient, State
+from twotick.server import Server, ServerLimits
+from twotick.server.secrets import token_digest
+from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
+
+_MEMBERS = ("alice", "bob", "carol")
+_DEVICES = ("laptop", "phone")
+_HEALING = 300.0
+"""The most seconds until everything must have settled after the last fault."""
+
+_QUIET = 4.0
+"""The seconds without an entry after which a device is said to have all."""
+
+
+class Story:
+    """One schedule.
+
+    Args:
+        seed: decides everything in it.
+        print_it: whether to print the trace.
+
+    Attributes:
+        world: the world in which it happens.
+        devices: the members' devices.
+        guests: the guests.
+        problems: the promises that were broken.
+        disturbed: whether the server's disk was full or failed.
+    """
+
+    def __init__(self, seed: str, print_it: bool = False) -> None:
+        self.world = World(seed, print_it)
+        self.devices: list[Device] = []
+        self.guests: list[GuestUser] = []
+        self.problems: list[str] = []
+        self.disturbed = False
+        self._random = self.world.chance("story")
+        self._server: Process | None = None
+        self._stop: asyncio.Event | None = None
+        self._serving: asyncio.Future[Any] | None = None
+        self._healing = False
+        self._orders: dict[str, int] = {}
+        self._done: set[str] = set()
+
+    def run(self) -> None:
+        """Let it happen, and check it."""
+        self.machine = self.world.machine("server", "127.0.0.1")
+        self._prepare()
+        self.world.run(self._main)
+        self.problems += self.world.loop.failures
+
+    # Setting up
+
+    def _prepare(self) -> None:
+        random = self._random
+        members = _MEMBERS[: random.choice((2, 2, 3))]
+        address = 2
+        for member in members:
+            for name in _DEVICES[: random.choice((1, 2, 2))]:
+                machine = self.world.machine(f"{member}-{name}", f"127.0.0.{address}")
+                address += 1
+                device = Device(
+                    self.world,
+                    machine,
+                    member,
+                    name,
+                    f"tt_{member}-{name}",
+                    self.world.chance(f"{member}/{name}"),
+                    random.random() < 0.3,
+                )
+                device.pause = random.choice((0.05, 0.5, 2.0))
+                device.slowness = random.choice((0.0, 0.0, 0.2))
+                device.refuse_chance = random.choice((0.0, 0.0, 0.1))
+                self.devices.append(device)
+        for device in self.devices:
+            for _ in range(random.randint(2, 12)):
+                device.acts.append(self._any_act())
+        if random.random() < 0.5:
+            for name in ("guest1", "guest2"):
+                machine = self.world.machine(name, f"127.0.0.{address}")
+                address += 1
+                guest = GuestUser(self.world, machine, name, self.world.chance(name), random.choice((1, 1, 16)))
+                for _ in range(random.randint(2, 8)):
+                    guest.acts.append(self._guest_act())
+                self.guests.append(guest)
+
+    def _any_act(self) -> Callable[[Device, MemberClient], Any]:
+        kind = self._random.choices(("send", "edits", "deletes", "reacts_to"), (10, 1, 1, 1))[0]
+        return getattr(self, f"_{kind}")
+
+    def _text(self, sender: str, order: int, random: Random) -> str:
+        size = int(10 ** random.uniform(0, random.choice((1, 2, 4.3))))
+        return f"{sender}:{order}:" + random.choice(("x", "\u00e9", "\n")) * size
+
+    def _new(self, device: Device, recipient: str, **options: Any) -> Sent:
+        order = self._orders[device.title] = self._orders.get(device.title, 0) + 1
+        ident = f"{device.member}-{device.name}-{order}"
+        text = options.pop("text", None)
+        if text is None:
+            text = self._text(device.title, order, device._random)  # pyright: ignore[reportPrivateUsage]
+        return Sent(order, ident, device.member, device.name, recipient, text, **options)
+
+    def _others(self, device: Device) -> list[str]:
+        names = sorted({other.member for other in self.devices} - {device.member})
+        return names + [guest.name for guest in self.guests]
+
+    async def _send(self, device: Device, client: MemberClient) -> None:
+        random = device._random  # pyright: ignore[reportPrivateUsage]
+        recipient = random.choice(self._others(device))
+        expires = random.choice((None, None, None, 50.0))
+        await device.send(client, self._new(device, recipient, expires=expires))
+
+    async def _change(self, device: Device, client: MemberClient, change: str) -> None:
+        random = device._random  # pyright: ignore[reportPrivateUsage]
+        own = [sent for sent in device.sent if not sent.change and sent.recipient in _MEMBERS]
+        if own:
+            target = random.choice(own)
+            text = {"deletes": "", "reacts_to": "+1"}.get(change)
+            await device.send(client, self._new(device, target.recipient, change=change, target=target, text=text))
+
+    async def _edits(self, device: Device, client: MemberClient) -> None:
+        await self._change(device, client, "edits")
+
+    async def _deletes(self, device: Device, client: MemberClient) -> None:
+        await self._change(device, client, "deletes")
+
+    async def _reacts_to(self, device: Device, client: MemberClient) -> None:
+        await self._change(device, client, "reacts_to")
+
+    def _guest_act(self) -> Callable[[GuestUser, Any], Any]:
+        return self._guest_sends
+
+    async def _guest_sends(self, guest: GuestUser, client: Any) -> None:
+        random = guest._random  # pyright: ignore[reportPrivateUsage]
+        others = [other.name for other in self.guests if other is not guest]
+        recipient = random.choice(others + sorted({device.member for device in self.devices}))
+        order = self._orders[guest.name] = self._orders.get(guest.name, 0) + 1
+        await guest.send(client, recipient, self._text(guest.name, order, random))
+
+    # The server
+
+    def _open(self) -> SqliteStore:
+        return SqliteStore(Path("server"), StoreLimits())
+
+    def start_server(self) -> None:
+        """Start the server."""
+        process = self._server = self.machine.start("server")
+        self._stop = asyncio.Event()
+        process.on_death.append(self._server_ended)
+        self._serving = self.world.spawn(process, self._serve)
+        self._serving.add_done_callback(lambda done: self._server_finished(process, done))
+
+    async def _serve(self) -> None:
+        assert self._stop is not None
+        store = await asyncio.get_running_loop().run_in_executor(None, self._open)
+        server = Server(ServerLimits(), store)
+        await server.start("127.0.0.1", 18000)
+        await self._stop.wait()
+        await server.stop()
+
+    def _server_finished(self, process: Process, done: "asyncio.Future[Any]") -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self.world.trace(f"the server cannot go on: {error!r}")
+        if error is not None and (self._healing or not self.disturbed):
+            self.problems.append(f"the server ended with {error!r}")
+        if process.alive:
+            left = [task for task in process.tasks if not task.done()]
+            ends = [end for end in self.world.network.ends if end.process is process]
+            if left or ends:
+                self.problems.append(f"the server has stopped, but has {left} {ends}")
+            process.kill()
+
+    def _server_ended(self) -> None:
+        if not self._healing:
+            self.world.loop.outside(self._random.choice((0.0, 0.5, 5.0)), self._restart_server)
+
+    def _restart_server(self) -> None:
+        if self._server is None or not self._server.alive:
+            self.machine.boot()
+            self.start_server()
+
+    # Faults
+
+    def _plan_faults(self) -> None:
+        random, world = self._random, self.world
+        world.network.weather = Weather(
+            latency=random.choice((0.0002, 0.005, 0.1)),
+            jitter=random.choice((0.0, 0.01, 0.5)),
+            grid=random.choice((0.0, 0.001, 0.01)),
+            cut=random.choice((0.0, 0.1, 0.7)),
+            broken=random.choice((0.0, 0.3, 0.7)),
+            silent=random.choice((0.0, 0.5)),
+            slow=random.choice((0.0, 0.0, 0.3)),
+            refused=random.choice((0.0, 0.0, 0.2)),
+        )
+        disk = self.machine.disk
+        disk.slowest = random.choice((0.0, 0.01, 0.2))
+        disk.sector = random.choice((512, 4096))
+        disk.on_cut = self._power_fails
+        span = self._span = random.choice((3.0, 10.0, 30.0))
+        for chance, fault in (
+            (0.4, self._kill_server),
+            (0.4, self._cut_power),
+            (0.4, self._kill_device),
+            (0.3, self._cut_off),
+            (0.15, self._fill_disk),
+            (0.15, self._break_disk),
+            (0.2, self._stop_server),
+        ):
+            while random.random() < chance:
+                world.loop.outside(random.random() * span, fault)
+
+    def _kill_server(self) -> None:
+        if self._server is not None and self._server.alive and not self._healing:
+            self._server.kill_at = self._server.steps + self._random.randint(1, 300)
+
+    def _cut_power(self) -> None:
+        if not self._healing:
+            self.machine.disk.cut_at = self.machine.disk.operations + self._random.randint(1, 30)
+
+    def _power_fails(self) -> None:
+        if not self._healing:
+            self.machine.fail()
+
+    def _stop_server(self) -> None:
+        if self._server is not None and self._server.alive and self._stop is not None and not self._healing:
+            self._server.context.run(self._stop.set)
+
+    def _kill_device(self) -> None:
+        if self._healing:
+            return
+        device = self._random.choice(self.devices)
+        if device.alive:
+            assert device.process is not None
+            device.process.kill()
+            self.world.loop.outside(self._random.random() * 3, self._restart_device, device)
+
+    def _restart_device(self, device: Device) -> None:
+        if not device.alive:
+            device.start()
+
+    def _cut_off(self) -> None:
+        if not self._healing:
+            address = self._random.choice([machine.address for machine in self.world.machines.values()])
+            self.world.network.cut_off[address] = self.world.loop.now + self._random.choice((0.5, 5.0, 20.0))
+
+    def _fill_disk(self) -> None:
+        if not self._healing:
+            self.disturbed = True
+            disk = self.machine.disk
+            disk.capacity = disk.used() + self._random.choice((0, 5000, 100_000))
+            self.world.loop.outside(self._random.random() * 5, self._empty_disk)
+
+    def _empty_disk(self) -> None:
+        self.machine.disk.capacity = 0
+
+    def _break_disk(self) -> None:
+        if not self._healing:
+            self.disturbed = True
+            self.machine.disk.fails = True
+            self.world.loop.outside(self._random.random() * 5, self._mend_disk)
+
+    def _mend_disk(self) -> None:
+        self.machine.disk.fails = False
+
+    # The course of it
+
+    async def _main(self) -> None:
+        setup = self.machine.start("setup")
+        await self.world.command(setup, self._add_members)
+        setup.kill()
+        self._plan_faults()
+        self.start_server()
+        for device in self.devices:
+            self.world.loop.outside(self._random.random() * 0.2, device.start)
+        for guest in self.guests:
+            self.world.loop.outside(self._random.random() * 0.2, guest.start)
+        await asyncio.sleep(self._span)
+        await self._heal()
+        await self._close()
+        if self._random.random() < 0.3:
+            await self._again()
+        auditor = self.machine.start("auditor")
+        await self.world.command(auditor, lambda: checks.check_store(self, self._open()))
+        auditor.kill()
+        checks.check_notes(self)
+
+    def _add_members(self) -> None:
+        store = self._open()
+        for device in self.devices:
+            if device.member not in self._done:
+                self._done.add(device.member)
+                store.ask(AddMember(device.member, "", 0.0))
+        numbers: dict[str, int] = {}
+        for device in self.devices:
+            if device.member not in numbers:
+                found = store.ask(checks.find(device.member))
+                assert isinstance(found, Member)
+                numbers[device.member] = found.number
+            store.ask(AddToken(numbers[device.member], device.name, token_digest(device.token), 0.0))
+        store.close()
+
+    async def _heal(self) -> None:
+        """End all faults, and wait until everything has settled."""
+        world = self.world
+        self._healing = True
+        world.trace("healing")
+        world.network.weather = Weather()
+        world.network.cut_off.clear()
+        self._empty_disk()
+        self._mend_disk()
+        if self._server is not None:
+            self._server.kill_at = 0
+        self.machine.disk.slowest = 0.0
+        for end in [*world.network.ends]:
+            end.pace = 0.0
+        end = world.loop.now + _HEALING
+        while world.loop.now < end:
+            self._restart_server()
+            for device in self.devices:
+                self._restart_device(device)
+            for guest in self.guests:
+                if not guest.alive:
+                    guest.start()
+            await asyncio.sleep(1.0)
+            if self._settled():
+                break
+        await asyncio.sleep(2.0)
+        world.trace("settled" if self._settled() else "not settled")
+
+    def _settled(self) -> bool:
+        """Tell whether every send is answered, and nothing has come for some seconds on connections that work."""
+        now = self.world.loop.now
+        if any(end.silent or end.peer.gone or end.under_way for end in self.world.network.ends):
+            return False
+        if any(device.seen_at + _QUIET > now for device in self.devices):
+            return False
+        for device in self.devices:
+            if device.client is None or not device.client.connected or device.acts:
+                return False
+            for sent in device.sent:
+                sent.note()
+                if sent.state in (State.QUEUED, State.ACCEPTED):
+                    return False
+        return not any(guest.acts for guest in self.guests)
+
+    async def _close(self) -> None:
+        """Let all programs end in good order."""
+        for device in self.devices:
+            await device.leave()
+        for guest in self.guests:
+            await guest.leave()
+        await asyncio.sleep(1.0)
+        if self._stop is not None and self._serving is not None and self._server is not None and self._server.alive:
+            self._server.context.run(self._stop.set)
+            await asyncio.wait([self._serving])
+
+    async def _again(self) -> None:
+        """Start everything once more: nothing may be handed out that was acknowledged."""
+        self.start_server()
+        for device in self.devices:
+            device.start()
+        await asyncio.sleep(5.0)
+        for device in self.devices:
+            if device.lives[-1].seen:
+                again = [seen.meaning for seen in device.lives[-1].seen]
+                self.problems.append(f"{device.title} was given what it had acknowledged: {again}")
+        await self._close()
