@@ -6,6 +6,7 @@ writes, or by keep-alive.
 """
 
 import asyncio
+import copy
 import socket
 import zlib
 from collections import deque
@@ -49,9 +50,14 @@ class Weather:
 
 
 class _Socket:
-    """What programs may do to the socket of a simulated connection: ask for keep-alive."""
+    """What programs may do to the socket of a simulated connection: ask for keep-alive.
 
-    def __init__(self) -> None:
+    Args:
+        name: its own address and port.
+    """
+
+    def __init__(self, name: tuple[str, int]) -> None:
+        self._name = name
         self.keep_alive = False
         self.idle, self.interval, self.count = 7200, 75, 9
         self.user_timeout = 0.0
@@ -70,6 +76,9 @@ class _Socket:
 
     def getsockopt(self, level: int, option: int) -> int:
         return 0
+
+    def getsockname(self) -> tuple[str, int]:
+        return self._name
 
     @property
     def patience(self) -> float:
@@ -96,7 +105,7 @@ class End(asyncio.Transport):
         self.peer: End
         self.gone = False
         self.silent = False
-        self.socket = _Socket()
+        self.socket = _Socket((address, number))
         self._extra_info = {"peername": (peer_address, number), "sockname": (address, 0), "socket": self.socket}
         self._protocol: Any = None
         self._loop = network.loop
@@ -119,6 +128,10 @@ class End(asyncio.Transport):
         self.pace = 0.0  # seconds between pieces that a slow reader takes; 0 for at once
         self.bite = 1 << 18
         self.break_after = -1  # bytes that may still be sent
+
+    def inherit(self, listening: _Socket) -> None:
+        """Take over the options of the listening socket."""
+        self._extra_info["socket"] = self.socket = copy.copy(listening)
 
     # What programs call
 
@@ -335,10 +348,8 @@ class Listener:
         self.process = process
         self.factory = factory
         self.address = host, port
-        self.sockets = [self]
-
-    def getsockname(self) -> tuple[str, int]:
-        return self.address
+        self.socket = _Socket(self.address)
+        self.sockets = [self.socket]
 
     def is_serving(self) -> bool:
         return self.network.listeners.get(self.address[1]) is self
@@ -440,6 +451,7 @@ class Network:
         return ours, theirs
 
     def _accept(self, listener: Listener, end: End) -> None:
+        end.inherit(listener.socket)
         protocol = listener.factory()
         end.set_protocol(protocol)
         protocol.connection_made(end)
