@@ -28,6 +28,7 @@ from twotick.server.memory import HeldBytes
 from twotick.server.open_files import most_connections, raise_file_limit
 from twotick.server.options import DEVICE_AGE, RETENTION, ServerLimits
 from twotick.server.secrets import new_token, token_digest
+from twotick.server.spare_memory import SpareMemory
 from twotick.server.storage import Storage
 from twotick.server.tls_listener import TlsListener
 from twotick.server.turns import Turns
@@ -90,6 +91,7 @@ class Server:
         self._early_bytes = HeldBytes[SocketConnection](limits.early_bytes_total)
         self._held_bytes = HeldBytes[SocketConnection](limits.held_bytes_total)
         self._cut_off = 0
+        self._spare_memory = SpareMemory()
         known = StoredTimes() if store is None else store.ask(ReadTimes())
         clock = StoreClock(starting_time(time.time(), known, clock_bound), self._loop.time, clock_bound)
         self.exchange = Exchange(
@@ -323,6 +325,7 @@ class Server:
         now = self._loop.time()
         self._timer = self._loop.call_at(now + _TICK, self._tick)
         self.exchange.tick(now)
+        self._spare_memory.tick(now)
         if self._jobs is not None:
             self._jobs.tick(now)
         if self._turned_away:
