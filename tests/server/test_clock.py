@@ -1,6 +1,7 @@
 """Clocks that are wrong (docs/operations.md, "Clocks"): what a server removes is gone for good."""
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
@@ -11,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twotick.server import Server, ServerLimits, logs
+from twotick.server import Server, ServerLimits, SignUp, logs
 from twotick.server.clock import SETTLING, starting_time
+from twotick.server.secrets import invitation_digest, new_invitation
 from twotick.store import (
     AcceptTime,
     Acknowledge,
+    AddInvitation,
     AddMember,
     Append,
     Appended,
@@ -30,7 +33,7 @@ from twotick.store import (
     StoredTimes,
     StoreLimits,
 )
-from twotick.wire import time_text
+from twotick.wire import Side, register, time_text
 
 DAY = 86400.0
 RIGHT = 1_790_000_000.0
@@ -56,9 +59,9 @@ class World:
 
     async def start(self) -> None:
         self.store = SqliteStore(self.folder, StoreLimits())
-        self.server = Server(ServerLimits(stop_timeout=0.0), self.store)
+        self.server = Server(ServerLimits(stop_timeout=0.0), self.store, SignUp.INVITE)
         self.storage = self.server._storage  # pyright: ignore[reportPrivateUsage]
-        await self.server.start("127.0.0.1", 0)
+        self.address = await self.server.start("127.0.0.1", 0)
 
     async def stop(self) -> None:
         await self.server.stop()
@@ -295,3 +298,15 @@ def test_the_time_is_kept_by_one_process_at_a_time(tmp_path: Path) -> None:
         assert store.ask(KeepTime(7, 5)) == 7
         assert store.ask(KeepTime(9, 5)) == 7, "another process has kept 7 since"
         assert store.ask(ReadTimes()).kept == 7
+
+
+async def test_an_invitation_does_not_expire_by_a_wrong_clock(world: World) -> None:
+    """An operator invites somebody; then the server's clock jumps."""
+    code = new_invitation()
+    await world.ask(AddInvitation(invitation_digest(code), time.time() + 7 * DAY))
+    world.wrong = 500 * DAY
+    reader, writer = await asyncio.open_connection(*world.address)
+    password = b"Basic " + base64.b64encode(b"dave:correct horse")
+    writer.write(register(Side.DUPLEX, b"dave", authorization=password, sign_up=code.encode()))
+    assert (await reader.readline()).startswith(b"REGISTERED DUPLEX dave")
+    writer.close()

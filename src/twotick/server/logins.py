@@ -1,7 +1,6 @@
 """Logins that are being checked (docs/protocol.md, section 10)."""
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from twotick.exchange import Connection, Exchange
@@ -16,10 +15,18 @@ class Logins:
         exchange: is told the results.
         authenticator: checks logins; None if the server has no members.
         on_result: called after the exchange was told a result.
+        clock: returns the time by which invitations age, in seconds since 1970.
     """
 
-    def __init__(self, exchange: Exchange, authenticator: Authenticator | None, on_result: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        authenticator: Authenticator | None,
+        on_result: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
         self._exchange = exchange
+        self._clock = clock
         self._authenticator = authenticator
         self._on_result = on_result
         self._tasks: set[asyncio.Task[None]] = set()
@@ -46,7 +53,7 @@ class Logins:
             encrypted = connection.port.get_extra_info("ssl_object") is not None
             try:
                 who = await self._authenticator.authenticate(
-                    head, connection.address, encrypted=encrypted, now=time.time(), gone=lambda: connection.closing
+                    head, connection.address, encrypted=encrypted, now=self._clock(), gone=lambda: connection.closing
                 )
             except Exception as error:  # a defect, or damaged data, must not leave the connection without an answer
                 context = {"message": "a login cannot be checked", "exception": error}

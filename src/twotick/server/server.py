@@ -109,7 +109,7 @@ class Server:
             self._storage = Storage(store, self.flush_soon, self._store_changed, self.exchange.publish)
             self._jobs = PeriodicJobs(self._storage, retention, clock, known.kept, settling)
         authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
-        self._logins = Logins(self.exchange, authenticator, self.flush_soon)
+        self._logins = Logins(self.exchange, authenticator, self.flush_soon, clock)
         self.heads = HeadCache(limits.max_body)
         self.flushing = False
 
