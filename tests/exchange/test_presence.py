@@ -212,6 +212,16 @@ def test_typing_is_told_to_a_user_or_a_room() -> None:
     assert alice.read() == bob.read() == []
 
 
+def test_typing_is_told_when_the_clock_was_set_back() -> None:
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    bob.write(status())
+    alice.write(b"TYPING bob\n\n")
+    assert len(bob.read()) == 1
+    mail.now -= 3600
+    alice.write(b"TYPING bob\n\n")
+    assert len(bob.read()) == 1
+
+
 def test_typing_is_told_once_in_two_seconds_and_not_for_very_many_conversations() -> None:
     """Rule 15.3."""
     mail, (alice, bob) = friends(b"alice", b"bob")

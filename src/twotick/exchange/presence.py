@@ -94,7 +94,7 @@ class PresenceTracker:
         self._changed.clear()
         now = self._clock()
         for member, typed in list(self._typed.items()):
-            while typed and next(iter(typed.values())) <= now - _TYPING:
+            while typed and not _is_recent(next(iter(typed.values())), now):
                 del typed[next(iter(typed))]
             if not typed:
                 del self._typed[member]
@@ -211,7 +211,7 @@ class PresenceTracker:
             return
         typed = self._typed.setdefault(device.member, {})
         now = self._clock()
-        if head.key in typed and typed[head.key] > now - _TYPING:
+        if head.key in typed and _is_recent(typed[head.key], now):
             return
         typed.pop(head.key, None)
         if len(typed) >= _TYPING_AT_ONCE or not self._watchers or not (is_name(head.name) or is_room(head.name)):
@@ -231,3 +231,8 @@ class PresenceTracker:
 
 def _news(name: bytes, state: bytes, since: float) -> bytes:
     return frame(Verb.STATUS, name, state=state, since=time_text(since))
+
+
+def _is_recent(typed: float, now: float) -> bool:
+    """Return whether a member has typed so recently that it is not told again. The clock may have been set back."""
+    return now - _TYPING < typed <= now
