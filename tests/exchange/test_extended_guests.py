@@ -60,3 +60,49 @@ def test_what_a_guest_must_not_write_is_answered_103(frame: bytes) -> None:
     assert told(ann.write(frame)) == [("ERROR", 103, "", 0, "the frame cannot be understood")]
     assert ann.closed
     mail.guest(b"ann")  # the name is free
+
+
+@pytest.mark.parametrize("sender", ["guest", "device", "sender"])
+@pytest.mark.parametrize("receiver", ["guest", "classic"])
+@pytest.mark.parametrize("recipient", [b"bob", b"ALL"])
+def test_a_guest_is_not_given_what_is_over(sender: str, receiver: str, recipient: bytes) -> None:
+    """Rule 11.10: it waited behind another message, and its own time was shorter."""
+    mail = Mail(b"alice")
+    bob = mail.guest(b"bob") if receiver == "guest" else mail.classic(b"bob")[1]
+    senders = {
+        "guest": lambda: mail.guest(b"ann"),
+        "device": lambda: mail.device(b"alice", window=9),
+        "sender": lambda: mail.sender(b"alice"),
+    }
+    ann = senders[sender]()
+    ann.write(message(recipient, b"first", b"m1") + message(recipient, b"second", b"m2", expires=3))
+    assert [body for _, body in bob.read()] == [b"first"]
+    mail.advance(4)
+    name = ann.connection.name
+    assert [body for _, body in bob.write(received(name))] == []
+    outcomes = {(line[0], line[2]) for line in told(ann.read()) if line[0] in ("SEND", "ERROR")}
+    assert outcomes == {("SEND", "m1"), ("ERROR", "m2")}
+
+
+@pytest.mark.parametrize("sender", ["guest", "device"])
+def test_a_message_without_any_time_is_not_delivered_to_a_guest(sender: str) -> None:
+    mail = Mail(b"alice")
+    bob = mail.guest(b"bob")
+    ann = mail.guest(b"ann") if sender == "guest" else mail.device(b"alice")
+    answers = told(ann.write(message(b"bob", b"x", b"m1", expires=0)))
+    assert [line[2] for line in answers if line[0] == "ERROR"] == ["m1"]
+    assert bob.read() == []
+
+
+def test_a_guest_has_as_long_as_the_sender_says_and_no_longer() -> None:
+    mail = Mail()
+    ann, bob = mail.guest(b"ann"), mail.guest(b"bob")
+    ann.write(message(b"bob", b"x", b"m1", expires=3) + message(b"bob", b"x", b"m2", expires=10**9))
+    mail.advance(2)
+    assert ann.read() == []
+    mail.advance(1)
+    assert [line[2] for line in told(ann.read())] == ["m1"]
+    mail.advance(27)
+    assert [line[2] for line in told(ann.read())] == ["m2"], "the limit of the server"
+    bob.write(received(b"ann") * 2)
+    assert ann.read() == []

@@ -86,6 +86,11 @@ class Relay:
 
     # To a receiver
 
+    def deadline_of(self, sender: Connection, head: Head) -> float:
+        """Return the time by which a SEND to guests is answered (rules 5.7 and 11.10)."""
+        seconds = time_to_live(sender, head)
+        return self.deadline if seconds is None else min(self.deadline, self.now + seconds)
+
     def wake(self, receiver: Connection) -> deque[Pending]:
         """Return the `pending` of a receiver, and look at it at every tick from now on."""
         self._busy[receiver] = None
@@ -96,7 +101,9 @@ class Relay:
     def deliver(self, receiver: Connection, message: Pending, body: bytes) -> None:
         """Forward a message to a receiver, now or when the receiver's window has room."""
         pending = self.wake(receiver)
-        if len(pending) < receiver.window:
+        if message[3] <= self.now:  # its Expires is 0
+            self.settle(message, LATE)
+        elif len(pending) < receiver.window:
             pending.append(message)
             self._forward(receiver, message, body)
         else:
@@ -139,6 +146,9 @@ class Relay:
             else:
                 del queue[sender]
             self._dequeued(receiver, sender, body)
+            if message[3] <= self.now:  # it has less time than one before it
+                self.settle(message, LATE)
+                continue
             pending.append(message)
             self._forward(receiver, message, body)
 
@@ -320,6 +330,14 @@ class Relay:
             sender.next_send - sender.next_answer >= self.most_unanswered // divisor
             or sender.unsent_bytes >= self._most_unsent // divisor
         )
+
+
+def time_to_live(sender: Connection, head: Head) -> int | None:
+    """Return the seconds that a message has to arrive by its Expires, which is well formed; None without one."""
+    if head.is_plain or not sender.extended:
+        return None
+    seconds = head.headers.get(b"expires")
+    return None if seconds is None else int(seconds)
 
 
 def _unsettled(message: Pending) -> bool:

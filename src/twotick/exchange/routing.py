@@ -146,7 +146,8 @@ class Router:
         elif sender.device is not None:
             self._stored.store(sender, number, head, body, guests=[receiver])
         else:
-            self._relay.deliver(receiver, (sender, head, number, self._relay.deadline, None), body)
+            deadline = self._relay.deadline_of(sender, head)
+            self._relay.deliver(receiver, (sender, head, number, deadline, None), body)
 
     # To anyone but a classic receiver
 
@@ -160,7 +161,8 @@ class Router:
         elif guest is not None and sender.device is not None:
             self._stored.store(sender, number, head, body, guests=[guest])
         elif guest is not None:
-            self._relay.deliver(guest, (sender, head, number, self._relay.deadline, None), body)
+            deadline = self._relay.deadline_of(sender, head)
+            self._relay.deliver(guest, (sender, head, number, deadline, None), body)
         elif head.name.startswith(b"#"):
             self._send_to_room(sender, number, head, body)
         elif sender.extended and self._members.exist and is_name(head.name):
@@ -188,5 +190,6 @@ class Router:
             self._stored.store(sender, number, head, body, members=members, guests=guests)
         else:
             broadcast = Broadcast(len(guests), partial(self._relay.reply, sender, number, head))
+            deadline = self._relay.deadline_of(sender, head)
             for guest in guests:
-                self._relay.deliver(guest, (sender, head, SETTLED, self._relay.deadline, broadcast), body)
+                self._relay.deliver(guest, (sender, head, SETTLED, deadline, broadcast), body)

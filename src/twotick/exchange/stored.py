@@ -18,7 +18,7 @@ from twotick.exchange.limits import Limits
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.rates import ByteRate
-from twotick.exchange.relay import BUSY, LEFT, Relay
+from twotick.exchange.relay import BUSY, LEFT, Relay, time_to_live
 from twotick.exchange.sent_messages import SentMessages
 from twotick.store import Append, Appended, Duplicate, MessageState, Refusal, Settle, StoreError
 from twotick.wire import Head, Verb, accepted, frame
@@ -175,11 +175,11 @@ class StoredMessages:
 
     def _expiry(self, sender: Connection, head: Head, now: float) -> float | None:
         """Return when the store drops a message that no recipient has; None for never (rules 5.7, 11.10 and 11.12)."""
+        seconds: float | None = time_to_live(sender, head)
         if not sender.extended or head.key == b"all":
-            return now + self._limits.answer_timeout
-        if not head.is_plain and (seconds := head.headers.get(b"expires")) is not None:
-            return now + int(seconds)  # the router has refused any that is malformed
-        return None
+            most = self._limits.answer_timeout
+            seconds = most if seconds is None else min(seconds, most)
+        return None if seconds is None else now + seconds
 
     def is_stored(self, asked: _PendingAppend, result: Appended | Duplicate | Refusal | StoreError) -> None:
         """Take the store's answer to a message."""
@@ -220,7 +220,13 @@ class StoredMessages:
 
     def _deliver_to_guests(self, asked: _PendingAppend, guests: list[Connection], number: int) -> None:
         broadcast = Broadcast(len(guests), partial(self._settle, number))
-        message: Pending = (asked.sender, asked.head, SETTLED, self._relay.deadline, broadcast)
+        message: Pending = (
+            asked.sender,
+            asked.head,
+            SETTLED,
+            self._relay.deadline_of(asked.sender, asked.head),
+            broadcast,
+        )
         for guest in guests:
             if guest.guest is None:
                 self._relay.settle(message, LEFT)
