@@ -48,9 +48,11 @@ def find_absent(
         away = time - device.seen
         if device.told <= device.seen:
             if away > absence.age - absence.notice or (is_filling and away > _FILLING):
-                until = max(device.seen + absence.age, time + absence.notice)
+                until = time + absence.notice
+                if not is_filling:
+                    until = max(until, device.seen + absence.age)
                 found.append(AbsentDevice(device.member, device.name, lapses=False, until=until))
-        elif away > absence.age and time - device.told > absence.notice:
+        elif (away > absence.age or is_filling) and time - device.told > absence.notice:
             found.append(AbsentDevice(device.member, device.name, lapses=True, until=time))
     return found
 
