@@ -295,7 +295,7 @@ def test_what_a_device_may_be_told_at_once_is_bounded() -> None:
 def test_a_list_of_members_is_bounded_and_says_what_is_not_known() -> None:
     """Rules 12.3 and 15.1."""
     mail = Mail(b"alice")
-    contacts = [Contact(number, f"u{number}", True, 0.0) for number in range(5, 5000)]
+    contacts = [Contact(number, f"u{number}", True) for number in range(5, 5000)]
     mail.answers[ListContacts] = lambda _: contacts
     found = objects(mail.device(b"alice").write(status()))
     assert len(found) == 2000

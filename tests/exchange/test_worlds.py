@@ -18,6 +18,7 @@ from tests.examples import examples
 from tests.exchange.mail import Line, Mail, message
 from tests.exchange.test_any_question import BODIES, HEADERS, NAMES, VALUES, VERBS
 from twotick.store import SqliteStore, StoreLimits
+from twotick.wire import send
 
 LIMITS = StoreLimits(devices=3, room_members=4, rooms=4, settings=3, reports=2, files_bytes=1 << 20)
 PEOPLE = (b"alice", b"bob", b"carol", b"dan", b"eve")
@@ -62,6 +63,12 @@ class World:
         line.write(data)
         if line.closed:
             self.connect(name)
+
+    def acknowledge(self, name: bytes) -> None:
+        """Let a member's device have all that it was sent."""
+        device = self.lines[name].connection.device
+        if device is not None and device.feed is not None and device.feed.unanswered:
+            self.write(name, b"RECEIVED x\nSeq: %d\n\n" % device.feed.unanswered[-1])
 
     def settle(self) -> None:
         """Let all that waits to be tidied be tidied."""
@@ -268,5 +275,127 @@ def worlds_with_much() -> Iterator[tuple[World, World]]:
         # The index has a bounded number of segments, each of which takes some work.
         connection_of(world).execute("INSERT INTO word_0 (word_0) VALUES ('optimize')")
     yield worlds
+    for world in worlds:
+        world.close()
+
+
+# A member who has blocked others, and one who is away (rule 14.4)
+
+FEW = StoreLimits(
+    mailbox_bytes=300,
+    mailbox_entries=8,
+    sender_bytes=200,
+    sender_entries=6,
+    devices=3,
+    room_members=2,
+    rooms=4,
+    settings=3,
+)
+BLOCKED = (b"dan", b"gus", b"cal")
+
+
+class WorldOfThree(World):
+    """A server with bob, and with three who write to him: dan, a guest (gus) and a classic guest (cal)."""
+
+    def connect(self, name: bytes) -> None:
+        super().connect(name)
+        if name == PEOPLE[-1]:
+            self.connect_guests()
+
+    def connect_guests(self) -> None:
+        """Open the connections of the guests."""
+        self.lines[b"gus"] = self.mail.guest(b"gus", window=250)
+        self.lines[b"cal"], _ = self.mail.classic(b"cal")
+        for name in (b"gus", b"cal"):
+            self._listen(self.lines[name])
+
+
+def to_bob(random: Random) -> Step:
+    """What one of the blocked does."""
+    name, body = random.choice(BLOCKED), random.choice(BODIES_OF_MESSAGES)
+    to = random.choice([b"bob", b"bob", b"BOB", b"ALL", b"carol"])
+    ident, about = b"i%d" % random.randint(1, 12), b"i%d" % random.randint(1, 4)
+    if name == b"cal":
+        return Step(name, send(to, body))
+    if name == b"gus":
+        expires = random.choice([None, None, 1, 3])
+        return Step(name, message(to, body, b"g%d" % random.randint(1, 10**9), expires=expires))
+    room, other = random.choice(ROOMS), random.choice([b"bob", b"bob", b"carol", b"eve", b"alice"])
+    data = random.choice(
+        [
+            *[message(to, body, ident)] * 4,
+            *[message(to, body, ident, edits=about)] * 2,
+            message(to, b"", ident, deletes=about),
+            message(to, b"x", ident, reacts_to=about),
+            message(to, body, ident, expires=random.choice([1, 3])),
+            b"RECEIPTS %b\nId: %b\n\n" % (to, ident),
+            b"HISTORY bob\nId: q\n\n",
+            b"SEARCH\nIn: bob\nContent-length: 4\n\noats",
+            b"TYPING bob\n\n",
+            b"STATUS\n\n",
+            b"STATUS\nState: here\n\n",
+            b"CONVERSATION bob\nMuted: yes\n\n",
+            b"READ bob\nSeq: 5\n\n",
+            b"REPORT bob\nId: r1\n\n",
+            b"ROOM %b\nDo: create\n\n" % room,
+            *[b"ROOM %b\nDo: invite\nMember: %b\n\n" % (room, other)] * 3,
+            b"ROOM %b\nDo: remove\nMember: %b\n\n" % (room, other),
+            b"ROOM %b\nDo: members\n\n" % room,
+        ]
+    )
+    return Step(name, data)
+
+
+def of_bob(random: Random) -> Step:
+    """What bob does, of which those whom he has blocked see nothing."""
+    data = random.choice(
+        [
+            b"STATUS\nState: here\n\n",
+            b"STATUS\nState: away\n\n",
+            b"TYPING dan\n\n",
+            b"READ dan\nSeq: %d\n\n" % random.randint(1, 20),
+            b"READ gus\nSeq: %d\n\n" % random.randint(1, 20),
+            b"RECEIVED x\nSeq: %d\n\n" % random.randint(1, 20),
+            b"ERROR 103 x\nSeq: %d\n\n" % random.randint(1, 20),
+            b"HISTORY dan\n\n",
+            message(b"alice", b"oats", b"b%d" % random.randint(1, 99)),
+            b"CONVERSATION dan\nMuted: yes\n\n",
+            b"ROOM #vault\nDo: join\n\n",
+            b"ROOMS\n\n",
+        ]
+    )
+    return Step(b"bob", data, is_hidden=True)
+
+
+def of_time(random: Random) -> Step:
+    """Time passes."""
+    return Step(b"", b"", seconds=random.choice([0.25, 1.0, 4.0, 31.0]))
+
+
+@examples(1)
+@given(steps_of(to_bob, to_bob, to_bob, of_bob, of_time))
+def test_who_is_blocked_cannot_tell_that_from_an_absence(steps: list[Step]) -> None:
+    worlds = blocking, away = WorldOfThree(FEW), WorldOfThree(FEW)
+    for world in worlds:
+        world.write(b"bob", message(b"dan", b"hello", b"b0") + b"STATUS\nState: here\n\n")
+        world.write(b"dan", b"".join(message(b"bob", b"oats %d" % at, b"i%d" % at) for at in range(1, 4)))
+        world.write(b"gus", message(b"bob", b"oats", b"g0"))
+        world.acknowledge(b"bob")
+        world.write(b"bob", b"READ dan\nSeq: 4\n\nREAD gus\nSeq: 5\n\n")
+        world.write(b"dan", b"STATUS\nState: here\n\n")
+        world.mail.advance(0.25)
+        world.mail.advance(0.25)
+    for name in BLOCKED:
+        blocking.write(b"bob", b"CONVERSATION %b\nBlocked: yes\n\n" % name)
+        blocking.acknowledge(b"bob")
+    away.lines[b"bob"].cut()
+    for world in worlds:
+        for _ in range(3):
+            world.mail.advance(0.25)
+    assert blocking.seen == away.seen
+    for number, step in enumerate(steps):
+        take(step, number, *([blocking] if step.is_hidden else worlds))
+        blocking.acknowledge(b"bob")
+        assert blocking.seen == away.seen, step
     for world in worlds:
         world.close()

@@ -23,6 +23,7 @@ DIGESTS = [
     "521ff824f0631d7b",
     "3fa33484c4d8eac0",
     "0590e3844ff0540f",
+    "dd44e62979fa4857",
 ]
 """How the SHA-256 of each step begins. A line is added with its step, and never changed afterwards."""
 

@@ -179,9 +179,23 @@ def test_so_many_are_invited_at_most():
 
 def test_to_invite_who_has_blocked_one_looks_the_same_and_does_nothing():
     room = make()
-    room.touched.clear()
-    assert room.invite(ALICE, BOB, b"bob", True, LIMITS) == room.remove(ALICE, BOB, b"bob") == []
-    assert (room.invited, room.touched) == (set(), set())
+    assert room.invite(ALICE, BOB, b"bob", True, LIMITS) == room.invite(ALICE, BOB, b"bob", True, LIMITS) == []
+    assert room.invited == set()
+    assert room.remove(ALICE, BOB, b"bob") == []
+    assert (room.invited, room.unaware) == (set(), set())
+
+
+def test_an_invitation_that_nobody_sees_counts_until_it_is_withdrawn_or_made_anew():
+    room = make()
+    most = LIMITS.room_members
+    for member in range(10, 9 + most):
+        room.invite(ALICE, member, b"x", False, LIMITS)
+    room.invite(ALICE, BOB, b"bob", True, LIMITS)
+    for is_blocked in (False, True):
+        with pytest.raises(NotAllowed, match="too many are invited"):
+            room.invite(ALICE, CAROL, b"carol", is_blocked, LIMITS)
+    assert len(room.invite(ALICE, BOB, b"bob", False, LIMITS)) == 1
+    assert (BOB in room.invited, room.unaware) == (True, set())
 
 
 def test_who_may_remove_whom():

@@ -266,6 +266,22 @@ def test_what_a_blocked_user_edits_stays_as_it_is(asker: Asker):
     asker.send("alice", "bob", id=b"m3", body=b"new oats")
     assert ids(asker, "bob", "oats") == [b"m1"]
     assert ids(asker, "bob", "red") == [b"m1"]
+    assert ids(asker, "bob", "blue") == []
+    assert found(asker, "bob", "red")[0].body == b"red oats"
+    assert ids(asker, "alice", "red") == []
+    assert found(asker, "alice", "blue")[0].body == b"blue oats"
+    change(asker, "alice", "bob", action=MessageAction.EDIT, about=b"m1", id=b"m4", body=b"green oats")
+    assert (ids(asker, "bob", "red"), ids(asker, "alice", "green")) == ([b"m1"], [b"m1"])
+    asker.set("bob", "alice", blocked=False)
+    assert ids(asker, "bob", "red") == [b"m1"]
+    change(asker, "alice", "bob", action=MessageAction.EDIT, about=b"m1", id=b"m5", body=b"black oats")
+    assert ids(asker, "bob", "black") == ids(asker, "alice", "black") == [b"m1"]
+    asker.set("bob", "alice", blocked=True)
+    change(asker, "alice", "bob", action=MessageAction.EDIT, about=b"m1", id=b"m6", body=b"white oats")
+    change(asker, "alice", "bob", action=MessageAction.DELETE, about=b"m1", id=b"m7", body=b"")
+    assert ids(asker, "bob", "oats") == []
+    assert [entry.body for entry in asker.history("bob", "alice") if entry.id == b"m1"] == [b""]
+    assert asker.store.check() == []
 
 
 def test_a_pruned_message_is_not_found(asker: Asker):

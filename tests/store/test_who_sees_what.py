@@ -364,10 +364,14 @@ class Machine(RuleBasedStateMachine):
         if said is not None and action is MessageAction.DELETE:
             for gone in (target, *target.edits):
                 gone.header = gone.body = ""
+                gone.unedited.clear()
         elif said is not None:
             target.edits.append(said)
-            if not said.is_blocked:
-                target.body = said.body
+            if said.is_blocked:
+                target.unedited.setdefault(self.number(said.to), target.body)
+            else:
+                target.unedited.clear()
+            target.body = said.body
 
     def role(self, name: str, room: str) -> RoomRole:
         answer = self.asker.ask(GetRoom(self.number(name), room))
@@ -464,11 +468,13 @@ class Machine(RuleBasedStateMachine):
     def _look_at_messages(self, name: str) -> None:
         world, member = self.world, self.number(name)
         held = world.held_by(member)
-        everything = {secret for said in held for secret in said.secrets}
+        everything = {secret for said in held for secret in said.secrets(member)}
         assert set(secrets(self.asker.ask(Fetch(member, 0, EVERYTHING, EVERYTHING)))) == everything
         assert set(secrets(self.asker.ask(History(member, b"", 0, 0, EVERYTHING)))) == everything
         for peer in (*PEOPLE, "gus"):
-            with_peer = {secret for said in held if world.conversation(said, member) == peer for secret in said.secrets}
+            with_peer = {
+                secret for said in held if world.conversation(said, member) == peer for secret in said.secrets(member)
+            }
             assert set(secrets(self.asker.history(name, peer.upper()))) == with_peer, peer
         for room in ("#team", "#den"):
             said = secrets(self.asker.history(name, room.upper()))

@@ -25,11 +25,12 @@ class Said:
     action: MessageAction = MessageAction.NONE
     edits: "list[Said]" = field(default_factory=list["Said"])
     is_blocked: bool = False
+    unedited: dict[int, str] = field(default_factory=dict[int, str])
+    """The body for members who had blocked who said it when it was edited."""
 
-    @property
-    def secrets(self) -> list[str]:
-        """What is to be seen of it: nothing if it was deleted."""
-        return [secret for secret in (self.header, self.body) if secret]
+    def secrets(self, member: int) -> list[str]:
+        """What is to be seen of it by a member who may read it: nothing if it was deleted."""
+        return [secret for secret in (self.header, self.unedited.get(member, self.body)) if secret]
 
 
 @dataclass(eq=False)
@@ -52,7 +53,7 @@ class Chat:
 
     def readable_by(self, member: int) -> list[str]:
         """The secrets in that."""
-        return [secret for said in self.open_to(member) for secret in said.secrets]
+        return [secret for said in self.open_to(member) for secret in said.secrets(member)]
 
 
 class World:
@@ -97,7 +98,7 @@ class World:
         with_words = [
             said for said in self.held_by(member) + open_rooms if said.body and said.action is MessageAction.NONE
         ]
-        return {secret for said in with_words for secret in said.secrets}
+        return {secret for said in with_words for secret in said.secrets(member)}
 
     def conversation(self, said: Said, member: int) -> str:
         return said.to if said.sender == member or said.to.startswith("#") else said.name
@@ -106,4 +107,4 @@ class World:
         """All secrets that may be in an answer to a member."""
         read = {secret for chat in self.chats.values() for secret in chat.readable_by(member)}
         topics = {chat.topic for chat in self.chats.values() if chat.is_known_to(member)}
-        return {secret for said in self.held_by(member) for secret in said.secrets} | read | topics
+        return {secret for said in self.held_by(member) for secret in said.secrets(member)} | read | topics

@@ -126,9 +126,12 @@ class PresenceTracker:
             watchers.append(connection)
 
     def state(self, contact: Contact) -> tuple[bytes, float]:
-        """Return the state of a member as others see it, and since when; 0 if that is not known."""
+        """Return the state of a member as others see it, and since when; 0 for a member who is gone.
+
+        It is not told since when a member is gone: of those who hide, it could not be told either (rule 15.1).
+        """
         presence = self._members.get(contact.member) if contact.shown else None
-        return (GONE, contact.seen) if presence is None else (presence.state, presence.since)
+        return (GONE, 0.0) if presence is None or presence.state == GONE else (presence.state, presence.since)
 
     def _update(self, member: int, presence: _MemberPresence) -> None:
         state = GONE

@@ -184,7 +184,7 @@ class Router:
         guests = self._guests.others(sender.guest)
         own = sender.device.member if sender.device else None
         members = tuple(member for member in self._members.listening() if member != own)
-        if not guests and not members:
+        if not guests and not members and sender.device is None:
             self._relay.reply(sender, number, head, None)
         elif members or sender.device is not None:
             self._stored.store(sender, number, head, body, members=members, guests=guests)

@@ -189,7 +189,8 @@ class Append(Request[Appended | Duplicate | Refusal]):
 
     A member with a full mailbox, or one that was removed, does not get it. If that leaves no recipient, the message is
     refused. A member who has blocked the sender (rule 14.4) does not get it either, unless it was sent to a room; the
-    sender sees a message that is waiting until it expires. A blocked guest sees a member who is not connected.
+    sender sees a message that is waiting until it expires. A classic guest, and who sends to ALL, sees a member who is
+    not connected.
 
     Attributes:
         sender: the member who sends; None for a guest.

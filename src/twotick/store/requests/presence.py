@@ -32,14 +32,11 @@ class Contact:
         member: the store's number.
         name: the name as it is shown.
         shown: whether the presence may be shown; if not, the member appears to be gone.
-        seen: when a device of this member was last connected, in seconds since 1970; 0 if none ever was, or if the
-            presence is not shown.
     """
 
     member: int
     name: str
     shown: bool
-    seen: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,14 +253,16 @@ def may_exceed_share(box: Mailbox, request: Append, limits: StoreLimits) -> bool
 def _full(box: Mailbox, request: Append, limits: StoreLimits, *, is_blocked: bool) -> str:
     """Return why a mailbox takes no more of a sender; empty if it does (rule 11.13).
 
-    What a blocked sender has sent counts as if it were in the mailbox, so that the sender cannot tell (rule 14.4).
+    What blocked senders have sent counts as if it were in the mailbox, so that none of them can tell (rule 14.4).
     """
     size, sender = len(request.body), request.sender or NO_MEMBER
     entries, stored = box.entries, box.size
     own = None if box.shares is None else box.shares.get(sender)
     own_entries, own_size = (0, 0) if own is None else (own.entries, own.size)
-    if is_blocked and box.withheld is not None and (withheld := box.withheld.get(sender)):
-        entries, stored = entries + withheld.entries, stored + withheld.size
+    if is_blocked and box.withheld is not None:
+        entries += sum(each.entries for each in box.withheld.values())
+        stored += sum(each.size for each in box.withheld.values())
+        withheld = box.withheld.get(sender, Held())
         own_entries, own_size = own_entries + withheld.entries, own_size + withheld.size
     if entries >= limits.mailbox_entries or stored + size > limits.mailbox_bytes:
         return f"the mailbox of {box.name} is full"
@@ -317,8 +319,10 @@ def choose_recipients(
             to.reason = "the recipient is not a member any more"
             continue
         is_blocked = bool(box.blocked) and not is_room and name in box.blocked
-        if is_blocked and request.sender is None:
-            _refuse_guest(request, to)
+        if is_blocked and request.recipient.lower() == b"all":
+            to.total -= 1  # as if the member were not connected
+        elif is_blocked and request.sender is None and not request.id:
+            raise NotAllowed(not_connected(request.recipient))  # a classic guest's
         elif full := _full(box, request, limits, is_blocked=is_blocked):
             to.reason = full
             to.full.append(box)
@@ -330,13 +334,6 @@ def choose_recipients(
     if to.reason and not to.waiting:
         raise NotAllowed(to.reason)
     return to
-
-
-def _refuse_guest(request: Append, to: Recipients) -> None:
-    """Keep a message of a guest from a member who has blocked the guest (rule 14.4)."""
-    if request.recipient.lower() != b"all":
-        raise NotAllowed(not_connected(request.recipient))
-    to.total -= 1
 
 
 def readers_of(sender: int | None, to: Recipients) -> bytes:

@@ -72,6 +72,7 @@ class RoomState:
         topic: its topic; empty if it has none.
         members: its members, by number.
         invited: the members who may join it although it is private, or were asked to.
+        unaware: members who have blocked those who invited them: they may not join, but to the inviters it looks so.
         last: the place of the newest message; 0 for none.
         open_from: the place of the first message that a new member may read: the first one since the room became public
             (rule 12.10). Without meaning while it is private.
@@ -80,7 +81,7 @@ class RoomState:
             without members is gone.
     """
 
-    __slots__ = ("invited", "last", "members", "name", "number", "open_from", "public", "topic", "touched")
+    __slots__ = ("invited", "last", "members", "name", "number", "open_from", "public", "topic", "touched", "unaware")
 
     def __init__(self, name: bytes, public: bool, topic: str, last: int = 0, open_from: int = 1) -> None:
         self.name = name
@@ -91,6 +92,7 @@ class RoomState:
         self.number = 0
         self.members: dict[int, Membership] = {}
         self.invited: set[int] = set()
+        self.unaware: set[int] = set()
         self.touched: set[int] = set()
 
     @property
@@ -145,7 +147,7 @@ class RoomState:
             raise NotAllowed(f"the room is full; it has at most {limits.room_members} members")
         _check_rooms(rooms, limits)
         self.members[member] = Membership(_MEMBER, time, self.open_from if self.public else self.last + 1)
-        self.invited.discard(member)
+        self._uninvite(member)
         self.touched.add(member)
         return [self.event(b"joined")]
 
@@ -165,9 +167,7 @@ class RoomState:
         if member in self.members:
             self._drop(member)
             return [self.event(b"left")] if self.members else []
-        if member in self.invited:
-            self.invited.remove(member)
-            self.touched.add(member)
+        self._uninvite(member)
         return []
 
     def change(self, member: int, public: bool | None, topic: str | None) -> list[RoomEvent]:
@@ -209,12 +209,16 @@ class RoomState:
         self._check_role(member, _MEMBER if self.public else _MODERATOR)
         if other in self.members:
             raise NotAllowed(f"{other_name.decode()} is in {self.name.decode()} already")
-        if other in self.invited or is_blocked:
+        if other in self.invited or (is_blocked and other in self.unaware):
             return []
-        if len(self.invited) >= limits.room_members:
+        if len(self.invited) + len(self.unaware - {other}) >= limits.room_members:
             raise NotAllowed(f"too many are invited; at most {limits.room_members} can be")
-        self.invited.add(other)
         self.touched.add(other)
+        if is_blocked:
+            self.unaware.add(other)
+            return []
+        self.unaware.discard(other)
+        self.invited.add(other)
         lines = b"Event: invited\nRoom: %b\nMember: %b\n" % (self.name, other_name)
         return [RoomEvent(lines, [other], is_in_room=False)]
 
@@ -229,9 +233,7 @@ class RoomState:
         self._check_role(member, _MODERATOR)
         if other == member:
             raise NotAllowed("leave the room instead of removing yourself")
-        if other in self.invited:
-            self.invited.remove(other)
-            self.touched.add(other)
+        self._uninvite(other)
         if other not in self.members:
             return []
         if self.role(other) >= self.role(member):
@@ -288,6 +290,12 @@ class RoomState:
     def _set_role(self, member: int, role: RoomRole) -> None:
         self.members[member].role = role
         self.touched.add(member)
+
+    def _uninvite(self, member: int) -> None:
+        if member in self.invited or member in self.unaware:
+            self.invited.discard(member)
+            self.unaware.discard(member)
+            self.touched.add(member)
 
     def _drop(self, member: int) -> None:
         role = self.members.pop(member).role

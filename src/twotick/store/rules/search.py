@@ -138,22 +138,21 @@ class IndexedText:
     readers: str
 
 
-def indexed(text: str, recipient: bytes, room: int | None, readers: list[int]) -> IndexedText:
+def indexed(text: str, recipient: bytes, room: int | None, readers: dict[int, str]) -> IndexedText:
     """Return what the index is told about a message.
 
     Args:
         text: the text by which it is found.
         recipient: the recipient as the sender wrote it.
         room: the number of the room that it was sent to; None for none.
-        readers: the members in whose logs it is; not needed for a room.
+        readers: the members in whose logs it is, each with the text by which that one finds it; not needed for a room.
     """
-    words = words_of(text)
     if room is not None:
-        return IndexedText(_with_keys(words, [room_key(room)]), "")
+        return IndexedText(_with_key(text, room_key(room)), "")
     if recipient.lower() == b"all":
-        return IndexedText(_with_keys(words, [TO_ALL]), " ".join(map(reader_word, readers)))
-    return IndexedText(_with_keys(words, [member_key(reader) for reader in readers]), "")
+        return IndexedText(_with_key(text, TO_ALL), " ".join(map(reader_word, readers)))
+    return IndexedText(" ".join(_with_key(own, member_key(reader)) for reader, own in readers.items()).strip(), "")
 
 
-def _with_keys(words: list[str], keys: list[str]) -> str:
-    return " ".join(key + word for key in keys for word in words)
+def _with_key(text: str, key: str) -> str:
+    return " ".join([key + word for word in words_of(text)])

@@ -1,9 +1,11 @@
 """Editing and deleting messages (docs/protocol.md, section 13)."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from twotick.store.requests.messages import Append, MessageAction
 from twotick.store.rules import editing
+from twotick.store.rules.delivery import Mailbox
 from twotick.store.rules.editing import Candidate
 from twotick.store.rules.rooms import RoomState
 from twotick.store.sqlite.ledger import Ledger
@@ -63,23 +65,33 @@ class EditRepository:
             ),
         ]
 
-    def apply(self, target: Candidate, request: Append, number: int, *, is_blocked: bool) -> None:
+    def apply(self, target: Candidate, request: Append, number: int, blocking: Sequence[Mailbox]) -> None:
         """Change a message.
 
         Args:
             target: the message.
             request: the message that changes it.
             number: the store's number of that one.
-            is_blocked: whether the recipient has blocked the sender: then an edit does not change what was said.
+            blocking: who has blocked the sender: to them, an edit does not change what was said (rule 14.4).
         """
         self._tables.work += _WORK
         if request.action is MessageAction.DELETE:
             self._delete(target, request, number)
-        elif not is_blocked:
-            self._texts.forget([target.number])
-            self._replace(target.number, editing.edited_headers(target.headers, request.time), request.body)
-            self._texts.renew(target.number)
-            self._tables.erased = True
+            return
+        self._texts.forget([target.number])
+        if not blocking:
+            self._forget_unedited(target.number)
+        for box in blocking:
+            self._tables.write(
+                "INSERT OR IGNORE INTO unedited SELECT message, ?, headers, body FROM content WHERE message = ?",
+                (box.number, target.number),
+            )
+        self._replace(target.number, editing.edited_headers(target.headers, request.time), request.body)
+        self._texts.renew(target.number)
+        self._tables.erased = True
+
+    def _forget_unedited(self, message: int) -> None:
+        self._tables.write("DELETE FROM unedited WHERE message = ?", (message,))
 
     def _delete(self, target: Candidate, request: Append, number: int) -> None:
         """Delete a message and its edits, which came before the message that deletes it."""
@@ -93,6 +105,7 @@ class EditRepository:
         self._tables.work += _WORK * len(edits)
         for follow in self._tables.on_removal:
             follow([target.number, *edits])
+        self._forget_unedited(target.number)
         self._replace(target.number, editing.deleted_headers(request.time), b"")
         for edit in edits:
             self._replace(edit, editing.deleted_headers(request.time, request.about), b"")

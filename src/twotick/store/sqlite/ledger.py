@@ -378,7 +378,12 @@ class Ledger:
         for follow in self.tables.on_removal:
             follow(removed)
         keys = [(number,) for number in removed]
-        for table, column in (("message", "number"), ("content", "message"), ("absent", "message")):
+        for table, column in (
+            ("message", "number"),
+            ("content", "message"),
+            ("absent", "message"),
+            ("unedited", "message"),
+        ):
             self.tables.write_many(f"DELETE FROM {table} WHERE {column} = ?", keys)
 
     # Cursors

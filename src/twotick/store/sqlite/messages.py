@@ -130,7 +130,7 @@ class MessageRepository:
             is_first = self._note_contact(request, own, boxes, room)
         self._give(request, message, new, to, room, effects)
         if target is not None:
-            self._edits.apply(target, request, message.number, is_blocked=bool(to.blocking))
+            self._edits.apply(target, request, message.number, to.blocking)
         if not message.waiting:
             ledger.conclude(message, effects)
             ledger.remove_if_unused(message)

@@ -83,13 +83,12 @@ class PresenceRepository:
             return []
         found: list[tuple[str, Contact]] = []
         for number in self._contacts(box.number, request.room.lower()):
-            folded, name, shown, seen = self._tables.read(
+            folded, name, shown = self._tables.read(
                 "SELECT folded, name, shown AND NOT EXISTS (SELECT 1 FROM conversation"
-                " WHERE member = o.number AND peer = ? AND blocked = 1),"
-                " (SELECT max(seen) FROM device WHERE member = o.number) FROM member o WHERE number = ?",
+                " WHERE member = o.number AND peer = ? AND blocked = 1) FROM member o WHERE number = ?",
                 (box.folded, number),
             ).fetchone()
-            found.append((folded, Contact(number, name, bool(shown), (seen or 0.0) if shown else 0.0)))
+            found.append((folded, Contact(number, name, bool(shown))))
         return [contact for _, contact in sorted(found, key=lambda each: each[0])]
 
     def _contacts(self, member: int, room_name: bytes) -> list[int]:

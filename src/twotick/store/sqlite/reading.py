@@ -15,7 +15,8 @@ from twotick.store.sqlite.rooms import RoomRepository
 _COLUMNS = (
     "l.member, l.seq, l.kind, l.message, l.device, l.up_to,"
     " m.sender_name, m.recipient, m.id, m.reason, m.state, m.time, r.name, m.place,"
-    " CASE WHEN l.kind <= 2 THEN c.headers END, CASE WHEN l.kind <= 2 THEN c.body END"
+    " CASE WHEN l.kind <= 2 THEN ifnull(u.headers, c.headers) END,"
+    " CASE WHEN l.kind <= 2 THEN ifnull(u.body, c.body) END"
 )
 _NOT_OVER = (
     f" AND NOT (l.kind = {RECEIVED} AND l.seq > ? AND l.taken = 0 AND m.state = 1"
@@ -25,7 +26,7 @@ _NOT_OVER = (
 
 _JOINED = (
     "CROSS JOIN message m ON m.number = l.message CROSS JOIN content c ON c.message = l.message"
-    " LEFT JOIN room r ON r.number = m.room"
+    " LEFT JOIN room r ON r.number = m.room LEFT JOIN unedited u ON u.message = l.message AND u.member = l.member"
 )
 
 _NO_PLACE = 1 << 62

@@ -59,7 +59,11 @@ class ReportRepository:
             ).fetchone()
         if row is None or not self._reader.may_read(member, row[0]):
             return None
-        (body,) = read("SELECT substr(body, 1, ?) FROM content WHERE message = ?", (COPY_BYTES, *row)).fetchone()
+        (body,) = read(
+            "SELECT substr(ifnull(u.body, c.body), 1, ?) FROM content c"
+            " LEFT JOIN unedited u ON u.message = c.message AND u.member = ? WHERE c.message = ?",
+            (COPY_BYTES, member, *row),
+        ).fetchone()
         return body or b""  # SQLite returns NULL for a part of an empty body
 
     def _list(self, request: ListReports) -> list[ReportInfo]:

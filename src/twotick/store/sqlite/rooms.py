@@ -81,9 +81,8 @@ class RoomRepository:
             "SELECT member, role, since, seen_from FROM room_member WHERE room = ?", (number,)
         ):
             room.members[member] = Membership(RoomRole(role), since, seen_from)
-        room.invited.update(
-            member for (member,) in direct("SELECT member FROM room_invitation WHERE room = ?", (number,))
-        )
+        for member, is_hidden in direct("SELECT member, hidden FROM room_invitation WHERE room = ?", (number,)):
+            (room.unaware if is_hidden else room.invited).add(member)
         self._cache.add_room(room, len(room.members))
         return room
 
@@ -106,8 +105,9 @@ class RoomRepository:
             else:
                 row = room.number, member, int(membership.role), membership.since, membership.seen_from
                 direct(_KEEP_MEMBER, row)
-            if member in room.invited:
-                direct("INSERT OR IGNORE INTO room_invitation VALUES (?, ?)", (room.number, member))
+            if member in room.invited or member in room.unaware:
+                row = room.number, member, int(member in room.unaware)
+                direct("INSERT OR REPLACE INTO room_invitation VALUES (?, ?, ?)", row)
             else:
                 direct("DELETE FROM room_invitation WHERE room = ? AND member = ?", (room.number, member))
         self._cache.add_room(room, len(room.touched))
@@ -289,7 +289,7 @@ class RoomRepository:
             " SELECT r.number, r.name, r.public, r.topic, r.folded, ifnull(o.role, 0) AS role,"
             " i.member IS NOT NULL AS invited FROM room r"
             " LEFT JOIN room_member o ON o.room = r.number AND o.member = ?1"
-            " LEFT JOIN room_invitation i ON i.room = r.number AND i.member = ?1"
+            " LEFT JOIN room_invitation i ON i.room = r.number AND i.member = ?1 AND i.hidden = 0"
             " WHERE r.folded IS NOT NULL AND (r.public OR o.member IS NOT NULL OR i.member IS NOT NULL)"
             " ORDER BY o.member IS NULL AND i.member IS NULL, r.folded LIMIT ?2)"
             " ORDER BY role = 0 AND NOT invited, folded",

@@ -292,6 +292,19 @@ STEPS = (
     -- When its owner was told that it stays away; 0 for never. Before seen, it has no meaning.
     ALTER TABLE device ADD COLUMN told REAL NOT NULL DEFAULT 0;
     """,
+    """
+    -- Messages as they were before their senders edited them, for members who had blocked these by then.
+    CREATE TABLE unedited (
+        message INTEGER NOT NULL,
+        member INTEGER NOT NULL,
+        headers BLOB NOT NULL,
+        body BLOB NOT NULL,
+        PRIMARY KEY (message, member)
+    ) STRICT, WITHOUT ROWID;
+
+    -- 1: the member has blocked who invited it, and does not know of the invitation.
+    ALTER TABLE room_invitation ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
 to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each

@@ -149,9 +149,16 @@ class IndexedTexts:
     ) -> IndexedText:
         """Return what the index is told about a message."""
         text = indexed_text(headers, body)
-        if text and room is None and readers is None:
+        if room is not None:
+            return indexed(text, recipient, room, {})
+        if text and readers is None:
             readers = self._note_readers(number)
-        return indexed(text, recipient, room, [int(reader) for reader in (readers or b"").split()])
+        texts = dict.fromkeys(map(int, (readers or b"").split()), text)
+        for member, old_headers, old_body in self._tables.direct(
+            "SELECT member, headers, substr(body, 1, ?) FROM unedited WHERE message = ?", (TEXT_BYTES + 1, number)
+        ):
+            texts[member] = indexed_text(old_headers, old_body or b"")
+        return indexed(text, recipient, room, texts)
 
     def _note_readers(self, number: int) -> bytes:
         """Note in whose logs a message of an older database is: it is taken out of the index by the same words."""
