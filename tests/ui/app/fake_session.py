@@ -58,6 +58,10 @@ class FakeSession(ChatSession):
         return self.all
 
     @property
+    def set_aside(self) -> None:
+        return None
+
+    @property
     def waiting(self) -> int:
         return 0
 

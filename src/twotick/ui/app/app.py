@@ -171,7 +171,7 @@ class TwotickApp(App[None]):
         self._session = session
         session.on_connection = self._connection_changed
         session.on_message = self._arrived
-        if (aside := session.store.set_aside) is not None:
+        if (aside := session.set_aside) is not None:
             self.notify(
                 for_screen(
                     f"The copy of your messages on this machine was damaged. It is set aside as {aside}, and the"

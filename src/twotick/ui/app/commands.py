@@ -62,7 +62,7 @@ ROOMS = (
 PEOPLE = (
     Command("file", "Send a file", "From this machine", "ctrl+o", "^O", "PATH", P.SEND_FILE),
     Command("mute", "Mute", "Turn notifications off or on", "alt+u", "Alt+U", "", P.MUTE),
-    Command("block", "Block", "Block or unblock this user", "alt+b", "Alt+B", "", P.BLOCK),
+    Command("block", "Block", "Block or unblock this user", "alt+k", "Alt+K", "", P.BLOCK),
     Command("report", "Report", "Report a user or a message to the operator", "alt+o", "Alt+O", "WHY", P.REPORT),
     Command("status", "Status", "Here, away or hidden", "alt+s", "Alt+S", "STATUS", P.PRESENCE),
 )

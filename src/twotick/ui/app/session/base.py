@@ -102,6 +102,11 @@ class ChatSession(ABC):
         """The user's data on this machine."""
         return self._repository.store
 
+    @property
+    def set_aside(self) -> Path | None:
+        """Where a damaged database of this user is now; None if it was not damaged."""
+        return self.store.set_aside
+
     async def run(self) -> None:
         """Connect, and stay connected until cancelled.
 
