@@ -20,7 +20,10 @@ from twotick.store import (
     Member,
     MessageAction,
     OpenDevice,
+    Refusal,
     Request,
+    SearchMessages,
+    SearchPage,
     SqliteStore,
     Store,
     StoreLimits,
@@ -165,3 +168,33 @@ async def test_what_expires_at_once_does_not_delay_another_message_that_expires(
     told = [*place.effects, place.answers[-1][1]]
     assert sum(entry.member == MALLORY for effects in told for entry in effects.entries) == 1500
     assert max(sum(transaction.costs) for transaction in place.store.transactions) < 2048
+
+
+async def test_a_search_ends_after_a_while_and_prepares_itself_in_turns(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 14.5: what it has found by then is its answer; otherwise it is refused, and the others go on."""
+    planted = [("mallory", message(MALLORY, "bob", number, body=b"a " * (30 << 10))) for number in range(20)]
+    place.ask(*planted)
+    await place.answered()
+    place.answers.clear()
+    search = SearchMessages(MALLORY, '"a a a"', b"", 0, 100, 1 << 30)
+    place.ask(("search", search), ("alice", message(ALICE, "bob", 100)))
+    assert await place.answered() == ["alice", "search"]
+    page = place.answers[1][1]
+    monkeypatch.setattr("twotick.store.sqlite.search.SEARCH_SECONDS", 0.0)
+    place.answers.clear()
+    place.ask(("search", search), ("alice", message(ALICE, "bob", 101)))
+    await place.answered()
+    answers = dict(place.answers)
+    assert answers["search"] == Refusal(
+        "the search takes too long: ask for fewer words, or for words that fewer messages have"
+    )
+    assert isinstance(answers["alice"], Appended)
+    assert isinstance(page, SearchPage)
+    assert {entry.member for entry in page.entries} == {MALLORY}
+    monkeypatch.undo()
+    place.answers.clear()
+    place.ask(("search", SearchMessages(MALLORY, "a", b"", 0, 5, 1 << 30)))
+    await place.answered()
+    assert len(place.answers[0][1].entries) == 5, "the next one is as before"

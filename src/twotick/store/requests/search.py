@@ -30,6 +30,7 @@ class SearchMessages(Request[SearchPage | Refusal]):
         before: `SearchPage.before` of the page before; 0 for the newest.
         most: how many at most.
         size: bytes of bodies after which no more are added.
+        steps: how many transactions have prepared the search.
     """
 
     member: int
@@ -38,3 +39,4 @@ class SearchMessages(Request[SearchPage | Refusal]):
     before: int
     most: int
     size: int
+    steps: int = 0

@@ -4,11 +4,13 @@ Messages are indexed some time after they were stored, so that their senders do 
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from heapq import merge
 from typing import Any, Final
 
-from twotick.store.requests.messages import LogEntry
+from twotick.store.requests.messages import LogEntry, Unfinished
 from twotick.store.requests.search import SearchMessages, SearchPage
+from twotick.store.rules.errors import NotAllowed
 from twotick.store.rules.search import (
     TEXT_BYTES,
     TO_ALL,
@@ -23,7 +25,7 @@ from twotick.store.rules.search import (
 )
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.reading import LogReader, ShownInRoom
-from twotick.store.sqlite.tables import Tables
+from twotick.store.sqlite.tables import Tables, TakesTooLongError
 from twotick.store.sqlite.word_index import Cleaning, WordIndex
 
 AT_ONCE: Final = 32
@@ -35,8 +37,13 @@ BYTES_AT_ONCE: Final = 128 << 10
 READABLE_AT_ONCE: Final = 2048
 """The most messages that a search indexes first, of those that the member may read: it finds what was just said."""
 
-_READABLE_BYTES: Final = 8 << 20
-"""The bytes of bodies after which that ends."""
+_READABLE_STEPS: Final = 64
+"""The most transactions in which it does that."""
+
+SEARCH_SECONDS: Final = 0.05
+"""The processor's time after which a search ends with what it has found: the next request waits for it."""
+
+TOO_LONG: Final = "the search takes too long: ask for fewer words, or for words that fewer messages have"
 
 LOOKED_AT: Final = 1000
 """The messages of other conversations, which the member may read, that are looked at for one page."""
@@ -79,16 +86,19 @@ class IndexedTexts:
         )
         return self._index(rows, BYTES_AT_ONCE) > 0
 
-    def index_readable(self, member: int, rooms: list[ShownInRoom]) -> None:
-        """Index the newest messages that a member may read, after everything that waits was moved to its table.
+    def index_readable(self, member: int, rooms: list[ShownInRoom]) -> bool:
+        """Index some of the newest messages that a member may read, after all that waits was moved to its table.
 
         Args:
             member: the member.
             rooms: what the member may read in rooms.
+
+        Returns:
+            Whether there may be more.
         """
         (first,) = self._tables.direct("SELECT min(number) FROM message WHERE indexed = 0").fetchone()
         if first is None:
-            return
+            return False
         numbers = self._unindexed(
             "l.message, m.indexed FROM log l CROSS JOIN message m ON m.number = l.message"
             " WHERE l.member = ? AND l.kind <= 2 AND l.seq < ? ORDER BY l.seq DESC",
@@ -104,7 +114,8 @@ class IndexedTexts:
                     first,
                 )
         newest = sorted(set(numbers), reverse=True)[:READABLE_AT_ONCE]
-        self._index((row for number in newest for row in self._rows(number, is_indexed=0)), _READABLE_BYTES)
+        rows = (row for number in newest for row in self._rows(number, is_indexed=0))
+        return 0 < self._index(rows, BYTES_AT_ONCE) < len(newest)
 
     def _unindexed(self, query: str, parameters: tuple[int, int], first: int) -> list[int]:
         """Return the messages from a number on that a query finds, newest first, and that are not indexed."""
@@ -122,6 +133,7 @@ class IndexedTexts:
         for row in rows:
             texts.append((row[0], self._text(*row)))
             size -= len(row[-1])
+            self._tables.work += len(row[-1]) >> 6
             if size <= 0:
                 break
         self._words.add(sorted(texts, key=lambda each: each[0]))
@@ -225,32 +237,51 @@ class MessageSearch:
 
     # Searching
 
-    def _search(self, request: SearchMessages) -> SearchPage:
+    def _search(self, request: SearchMessages) -> SearchPage | Unfinished:
         terms = parse_query(request.query)
         self._tables.flush()
         reader, member, peer = self._reader, request.member, request.peer.lower()
         rooms = reader.shown_in_rooms(member, peer) if not peer or peer[:1] == b"#" else []
-        self._texts.index_readable(member, rooms)
-        before = reader.message_before(member, request.before) if request.before > 0 else _END
+        if self._texts.index_readable(member, rooms) and request.steps < _READABLE_STEPS:
+            return Unfinished(replace(request, steps=request.steps + 1))
+        return self._page(request, terms, rooms)
+
+    def _page(self, request: SearchMessages, terms: list[Term], rooms: list[ShownInRoom]) -> SearchPage:
+        """Find messages, until the page is full or that has taken long."""
         entries: list[LogEntry] = []
         size = looked_at = 0
         last = 0  # the number of the last message that the member may read
-        for number in self._found(terms, member, peer, rooms, before):
-            is_full = last > 0 and (len(entries) >= request.most or size >= request.size or looked_at >= LOOKED_AT)
-            entry = reader.find(member, number, peer)
-            if entry is None:
-                if peer and reader.may_read(member, number):
-                    if looked_at >= LOOKED_AT:
-                        return SearchPage(entries, reader.position(member, last))
-                    looked_at += 1
+        try:
+            with self._tables.bounded(SEARCH_SECONDS):
+                for number, entry in self._readable(request, terms, rooms):
+                    if looked_at >= LOOKED_AT or (entry and last and _is_full(request, entries, size)):
+                        break
                     last = number
-                continue
-            if is_full:
-                return SearchPage(entries, reader.position(member, last))
-            last = number
-            entries.append(entry)
-            size += len(entry.body)
-        return SearchPage(entries, 0)
+                    if entry is None:
+                        looked_at += 1
+                    else:
+                        entries.append(entry)
+                        size += len(entry.body)
+                else:
+                    return SearchPage(entries, 0)
+        except TakesTooLongError as error:
+            if not last:
+                raise NotAllowed(TOO_LONG) from error
+        return SearchPage(entries, self._reader.position(request.member, last))
+
+    def _readable(
+        self, request: SearchMessages, terms: list[Term], rooms: list[ShownInRoom]
+    ) -> Iterator[tuple[int, LogEntry | None]]:
+        """Yield the messages that have the words and that the member may read, newest first, with their numbers.
+
+        Those of other conversations than the one that is asked for come without their entries.
+        """
+        reader, member, peer = self._reader, request.member, request.peer.lower()
+        before = reader.message_before(member, request.before) if request.before > 0 else _END
+        for number in self._found(terms, member, peer, rooms, before):
+            entry = reader.find(member, number, peer)
+            if entry is not None or (peer and reader.may_read(member, number)):
+                yield number, entry
 
     def _found(
         self, terms: list[Term], member: int, peer: bytes, rooms: list[ShownInRoom], before: int
@@ -277,3 +308,8 @@ class MessageSearch:
             if number != previous:
                 yield number
             previous = number
+
+
+def _is_full(request: SearchMessages, entries: list[LogEntry], size: int) -> bool:
+    """Tell whether a page takes no more messages."""
+    return len(entries) >= request.most or size >= request.size

@@ -10,7 +10,9 @@ through the cache (ledger.py).
 
 import math
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from time import thread_time
 from typing import Any, Final
 
 from twotick.store.port import StoreLimits
@@ -32,9 +34,19 @@ _INSTRUCTIONS: Final = 10_000
 _WORK: Final = 50
 """What they count."""
 
+_UNIT: Final = 5e-6
+"""The seconds that one unit of work takes, more or less."""
+
+_LOOKS: Final = 200
+"""Instructions between two looks at the time that a query has taken."""
+
 
 EXPIRED: Final = "expires IS NOT NULL AND expires >= ? AND expires <= ? AND state = 1 AND time >= ?"
 """A message that was sent, and has expired, since a time: that time, now, and that time again."""
+
+
+class TakesTooLongError(Exception):
+    """A query was ended because it had used up its time."""
 
 
 class Tables:
@@ -117,6 +129,28 @@ class Tables:
 
     def _count_work(self) -> None:
         self.work += _WORK
+
+    @contextmanager
+    def bounded(self, seconds: float) -> Generator[None]:
+        """End the queries of a block when they have taken long. What the block writes must be written before.
+
+        Args:
+            seconds: of the processor's time.
+
+        Raises:
+            TakesTooLongError: they were ended.
+        """
+        began = thread_time()
+        self._connection.set_progress_handler(lambda: thread_time() - began > seconds, _LOOKS)
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            raise TakesTooLongError from error
+        finally:
+            self._connection.set_progress_handler(self._count_work, _INSTRUCTIONS)
+            self.work += int((thread_time() - began) / _UNIT)
 
     # Transactions
 
