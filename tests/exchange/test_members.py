@@ -12,6 +12,7 @@ from twotick.store import (
     FindMembers,
     MarkRead,
     Member,
+    OpenDevice,
     Refuse,
     RemoveMember,
     Settle,
@@ -497,6 +498,24 @@ def test_a_late_login_does_not_replace_a_connection_that_was_accepted_after_it()
     assert (slow.closed, device.closed) == (True, False)
     mail.device(b"alice").write(message(b"bob", b"hello", b"m1"))
     assert told(device.read()) == [("FORWARD", "alice", "m1", 1, "hello")]
+
+
+@pytest.mark.parametrize("sender", ["alice", "guest"])
+def test_what_a_device_says_that_it_has_is_told_even_if_it_is_gone_by_then(sender: str) -> None:
+    """Rule 11.5: its cursor has moved, and nobody else would tell the sender."""
+    mail = Mail(b"alice", b"bob")
+    mail.device(b"bob").cut()
+    alice = mail.sender(b"alice") if sender == "alice" else mail.guest(b"guest")
+    assert told(alice.write(message(b"bob", b"hello", b"m1"))) == [("ACCEPTED", "bob", "m1", 0)]
+    line = mail.line()
+
+    def open_while_it_vanishes(request: OpenDevice) -> object:
+        mail.exchange.disconnected(line.connection)
+        return mail.store.ask(request)
+
+    mail.answers[OpenDevice] = open_while_it_vanishes
+    line.write(register(Side.DUPLEX, b"bob", authorization=b"bob", seq=1))
+    assert told(alice.read()) == [("SEND", "bob", "m1", 0)]
 
 
 def test_what_devices_say_while_the_store_fails_is_stored_later_and_in_order() -> None:

@@ -512,19 +512,21 @@ class Connections:
         device: MemberDevice,
         result: OpenedDevice | Refusal | StoreError,
     ) -> None:
-        if isinstance(result, OpenedDevice):
-            self._register_member(connection, head, member, device, result)
-        else:
+        if not isinstance(result, OpenedDevice):
             self.not_authenticated(connection, 104 if isinstance(result, Refusal) else 107, reason_of(result))
+        elif connection.closing:
+            self._effects.publish(result.effects)  # the device's cursor has moved all the same
+        elif self._members.has_newer(connection, device):
+            self._effects.publish(result.effects)
+            self._output.write(connection, error(_REPLACED, reason=b"the device has connected again"))
+            self._output.close(connection)
+        else:
+            self._register_member(connection, head, member, device, result)
 
     def _register_member(
         self, connection: Connection, head: Head, member: Member, device: MemberDevice, opened: OpenedDevice | None
     ) -> None:
-        if connection.closing or head.side is None:
-            return
-        if opened is not None and self._members.has_newer(connection, device):
-            self._output.write(connection, error(_REPLACED, reason=b"the device has connected again"))
-            self._output.close(connection)
+        if head.side is None:
             return
         _name(connection, member.name.encode(), head.side, self._window(head))
         answer = registered(
