@@ -1,9 +1,11 @@
 """The examples of sections 9 to 11 of docs/protocol.md, byte for byte, with a real server and a real store."""
 
+import re
 from pathlib import Path
 
 import argon2
 
+from tests.exchange.mail import Mail
 from tests.server.place import LOG_IN, Place
 from tests.server.test_conversation import EXAMPLES
 from tests.simulation.serving import serving
@@ -57,6 +59,25 @@ def test_a_wrong_password(place: Place) -> None:
     peer.write(register(Side.DUPLEX, b"alice", authorization=b"Basic YWxpY2U6d3Jvbmc="))
     play("10.2", peer)
     peer.ask(*LOG_IN)
+
+
+def test_the_owner_of_an_absent_device_is_told() -> None:
+    """With an exchange whose clock is moved by hand: the device is absent for months."""
+    mail = Mail(b"alice", device_age=90 * 86400.0)
+    mail.device(b"alice", b"phone").cut()
+    mail.advance(1)
+    laptop = mail.device(b"alice", b"laptop", window=9)
+    written: list[bytes] = []
+
+    def take(data: bytes) -> None:
+        written.append(data)
+
+    laptop.take = take
+    for _ in range(80):
+        mail.advance(86400.0)
+    ((_, _, told),) = EXAMPLES["10.9"]
+    pattern = re.escape(told).replace(rb"\.\.\.", rb"\S+").replace(b"Seq:\\ 9", rb"Seq: \d+")
+    assert any(re.fullmatch(pattern, each) for each in written), written
 
 
 def test_ticks(place: Place) -> None:
