@@ -2,12 +2,14 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.client.members import Proxy, chatting, until
 from tests.ui.app.sessions import Device, device
 from twotick.client import State, TwotickError
+from twotick.client.member.sender import Sender
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import SearchHit
 from twotick.ui.app.session.permissions import Permission
@@ -368,6 +370,51 @@ async def test_a_message_whose_acceptance_was_lost_gets_its_place(tmp_path: Path
             await until(lambda: places(alice) == places(phone))
 
 
+@pytest.mark.parametrize("name", ["#team", "bob"])
+async def test_a_change_whose_acceptance_was_lost_does_not_replace_a_later_one(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        chatting("alice", "bob", devices=DEVICES) as chat,
+        device(chat, tmp_path, "alice", "phone") as phone,
+    ):
+        await phone.session.create_room("#team", "public")
+        async with chat.join("bob") as bob:  # who is away later: there are no receipts that tell more
+            await bob.join_room("#team")
+        proxy = Proxy(chat.port)
+        async with proxy.listening() as address, device(chat, tmp_path, "alice", at=address) as alice:
+            phone.session.send(phone.session.open(name), "first")
+            mine = await alice.message(name, "first")
+            await until(lambda: phone.session.waiting == 0)
+            proxy.mute = True
+            alice.session.edit(mine, "second")
+            alice.session.react(mine, "1")
+            theirs = await phone.message(name, "second")
+            await until(lambda: "1" in theirs.reactions)
+            phone.session.edit(theirs, "third")
+            phone.session.react(theirs, "2")
+            phone.session.send(phone.session.open(name), "last")
+            await until(lambda: phone.session.waiting == 0)
+            resend = Sender.opened
+            resending: list[asyncio.Task[None]] = []
+
+            async def after_the_entries(sender: Sender, *arguments: Any) -> None:
+                await alice.has(name, "second", "last")  # the change that waits is laid over the later one
+                resend(sender, *arguments)
+
+            def opened(sender: Sender, *arguments: Any) -> None:
+                resending.append(asyncio.create_task(after_the_entries(sender, *arguments)))
+
+            monkeypatch.setattr(Sender, "opened", opened)
+            proxy.mute = False
+            proxy.cut()
+            await until(lambda: bool(resending) and alice.session.waiting == 0)
+            await alice.has(name, "third", "last")
+            await until(lambda: mine.reactions == {"2": ["alice"]})
+        async with device(chat, tmp_path, "alice") as alice:
+            await alice.has(name, "third", "last")
+
+
 async def test_a_message_whose_acceptance_was_not_stored_is_not_sent_twice(tmp_path: Path) -> None:
     async with chatting("alice", "bob") as chat, device(chat, tmp_path, "bob") as bob:
         async with device(chat, tmp_path, "alice") as alice:
@@ -487,6 +534,16 @@ async def test_search_finds_messages_with_their_conversation(tmp_path: Path) -> 
         assert [hit.message.text for hit in in_room.found] == ["wild oats"]
         with pytest.raises(TwotickError):
             await alice.session.search("  ")
+
+
+async def test_the_presence_of_a_new_partner_is_shown_although_it_does_not_change(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, device(chat, tmp_path, "alice") as alice:
+        await until(lambda: alice.session.connected)
+        async with chat.join("bob") as bob:  # whose program does not say that bob is here
+            await bob.send("alice", "hello")
+            await alice.has("bob", "hello")
+            peer = alice.session.open("bob")
+            await until(lambda: peer.presence is not None and peer.presence.state == "gone")
 
 
 async def test_presence_and_typing_are_shown(tmp_path: Path) -> None:

@@ -95,11 +95,10 @@ class MemberSession(MemberRequests):
         self._at_keyboard = True
         self._wanted_visible: bool | None = None
         self._presence_task: asyncio.Task[None] | None = None
+        self._met: set[str] = set()  # whose presence was requested when they wrote
         self._typing_reported: dict[str, float] = {}  # by conversation, on the monotonic clock
         self._uploads: asyncio.Queue[LocalMessage] = asyncio.Queue()
-        self._entries = EntryHandler(
-            self._repository, lambda message: self.on_message(message), self._refresh_needed.set
-        )
+        self._entries = EntryHandler(self._repository, self._message_arrived, self._refresh_needed.set)
 
     async def _run(self) -> None:
         from twotick.client import join  # imported late: the stored messages are shown first
@@ -139,6 +138,14 @@ class MemberSession(MemberRequests):
             self._entries.close()
             for task in self._tasks:
                 task.cancel()
+
+    def _message_arrived(self, message: LocalMessage) -> None:
+        """Report a message, and request the sender's presence if it is not known: the server tells only of changes."""
+        key = message.conversation
+        if not key.startswith("#") and key not in self._met and self.conversations.presence(key) is None:
+            self._met.add(key)
+            self._update_presence()
+        self.on_message(message)
 
     def _set_damaged_outbox_aside(self, error: OutboxError) -> None:
         """Let the next attempt make a new outbox if it is damaged. All that waits is in the local store too."""
@@ -279,6 +286,10 @@ class MemberSession(MemberRequests):
         """Record the delivery states of a message as they arrive."""
         try:
             await receipt.accepted()
+            if message.change is not None and message in self._resent and not (receipt.seq or receipt.place):
+                self._unplaced.add(message)  # of two edits, the one with the higher place counts
+                self._refresh_needed.set()
+                return
             self._settle(message, DeliveryUpdate(receipt.state, receipt.seq, receipt.place))
             if message.change is not None:
                 return
@@ -348,9 +359,18 @@ class MemberSession(MemberRequests):
             self._report_read(name, seq)
 
     async def _find_places(self, client: "MemberClient") -> None:
-        """Take the places of messages from history that the server accepted without giving their places."""
-        wanted = {each.id for each in self._unplaced if not each.has_place}
+        """Take the places of messages and changes from history that the server accepted without giving their places."""
+        unplaced = list(self._unplaced)
         self._unplaced.clear()
+        await self._find_in_history(client, {each.id for each in unplaced if not each.has_place})
+        for each in unplaced:
+            if each.change is not None and each in self._repository.waiting:  # it is too far back
+                self._settle(each, DeliveryUpdate(State.ACCEPTED))
+        if unplaced:
+            self.on_connection()  # fewer may be waiting
+
+    async def _find_in_history(self, client: "MemberClient", wanted: set[str]) -> None:
+        """Handle the messages and changes of the user with these Ids, as far as history has them."""
         before: int | None = None
         for _ in range(_MAX_MISSING // _HISTORY_PAGE):
             if not wanted:
