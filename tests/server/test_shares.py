@@ -1,5 +1,6 @@
 """What one address can take of what all share (docs/protocol.md, rules 8.1 and 8.2). Bytes are counted, never time."""
 
+import socket
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -119,14 +120,20 @@ def is_open(peer: Peer) -> bool:
 
 
 def test_output_that_nobody_reads_is_counted(start_server: StartServer) -> None:
-    """A receiver that does not read is disconnected if that takes more than it may, and its senders are told."""
-    exchange = Limits(answer_timeout=1000.0)
-    visitors = start_server(ServerLimits(held_bytes_total=200 << 10, exchange=exchange))
-    _, bob = visitors.user(b"bob", window=256)
+    """A receiver that does not read is disconnected if its address has too much unread, and its senders are told."""
+    exchange = Limits(answer_timeout=1000.0, queue_bytes=64 * MEBIBYTE)
+    visitors = start_server(ServerLimits(held_bytes_total=2 * MEBIBYTE, exchange=exchange))
+    names = [b"r%d" % number for number in range(8)]
+    receivers = [visitors.user(name, window=256)[1] for name in names]
     alice, _ = user(visitors, b"alice", THERE)
-    alice.write(send(b"bob", bytes(64 << 10)) * 256)
-    alice.expect(UNABLE_TO_SEND * 256)
-    bob.reset()
+    carol, _ = user(visitors, b"carol", THERE)
+    for name, receiver in zip(names, receivers, strict=True):
+        receiver.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        alice.write(send(name, bytes(64 << 10)) * 96)
+    carol.ask(send(names[-1], b""), UNABLE_TO_SEND)
+    alice.reset()
+    for receiver in receivers:
+        receiver.reset()
 
 
 def test_one_address_cannot_take_the_queue(start_server: StartServer) -> None:

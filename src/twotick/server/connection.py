@@ -4,10 +4,14 @@ import asyncio
 from typing import Protocol, cast
 
 from twotick.exchange import Connection, Exchange
+from twotick.server.reading_turns import MOST_OF_A_TURN, ReadingTurns
 from twotick.wire import Frame, HeadCache, Parser
 
 _WRITE_BUFFER = 256 << 10
 """The bytes that may wait in a connection's output; what follows waits in the exchange instead."""
+
+_EARLY_PIECE = 4096
+"""Bytes that are handled at a time before registration."""
 
 _FRAME = 512
 """Bytes that a frame takes besides its body, about."""
@@ -24,11 +28,13 @@ class ConnectionHost(Protocol):
         exchange: takes the frames.
         heads: the heads that the parsers know.
         flushing: whether `flush_soon` was called and the flush has not happened yet.
+        turns: how much is handled of each address in this turn of the event loop.
     """
 
     exchange: Exchange
     heads: HeadCache
     flushing: bool
+    turns: ReadingTurns
 
     def opened(self, connection: "SocketConnection") -> None:
         """Handle that a connection was accepted."""
@@ -61,11 +67,23 @@ class SocketConnection(asyncio.Protocol):
         lingering: whether our half is closed, and what still arrives is dropped.
     """
 
-    __slots__ = ("_host", "_parser", "_untaken", "connection", "ended", "late", "lingering", "reading", "transport")
+    __slots__ = (
+        "_host",
+        "_parser",
+        "_unhandled",
+        "_untaken",
+        "connection",
+        "ended",
+        "late",
+        "lingering",
+        "reading",
+        "transport",
+    )
 
     def __init__(self, host: ConnectionHost) -> None:
         self._host = host
         self._parser = Parser(host.heads)
+        self._unhandled = b""
         self._untaken: tuple[Frame, ...] = ()
         self.reading = True
         self.late = False
@@ -87,9 +105,25 @@ class SocketConnection(asyncio.Protocol):
         return self.transport.get_extra_info("ssl_object") is not None
 
     def data_received(self, data: bytes) -> None:
-        """Handle bytes that have arrived."""
+        """Handle bytes that have arrived, unless their address has had its turn."""
         if self.lingering:
             return
+        host = self._host
+        if not host.flushing:
+            host.flush_soon()
+        if self.connection.side is None and not self._unhandled:
+            self._handle_early(data)
+            return
+        handled = host.turns.handled
+        network = self.connection.network
+        so_far = handled.get(network, 0)
+        if so_far >= MOST_OF_A_TURN or self._unhandled:
+            self._wait_for_turn(data)
+        else:
+            handled[network] = so_far + len(data)
+            self._handle(data)
+
+    def _handle(self, data: bytes) -> None:
         host = self._host
         parser = self._parser
         frames = parser.feed(data)
@@ -101,17 +135,57 @@ class SocketConnection(asyncio.Protocol):
             untaken = host.exchange.take(connection, frames)
             if connection.paused:
                 self._stop_reading(untaken)
-            if not host.flushing:
-                host.flush_soon()
         if watched:
             self._weigh()
+
+    def _handle_early(self, data: bytes) -> None:
+        """Handle bytes that have arrived before registration: in pieces, because a few errors end the connection.
+
+        So they need not wait for a turn. What follows a REGISTER does.
+        """
+        connection = self.connection
+        for position in range(0, len(data), _EARLY_PIECE):
+            if connection.closing:
+                return
+            if connection.side is not None or connection.paused:
+                self._wait_for_turn(data[position:])
+                return
+            self._handle(data[position : position + _EARLY_PIECE])
+
+    def _wait_for_turn(self, data: bytes) -> None:
+        if not self._unhandled:
+            self._host.turns.wait(self)
+            self.transport.pause_reading()
+        self._unhandled += data
+        self._host.weigh(self)
+
+    @property
+    def network(self) -> str:
+        """What counts as its address where addresses share something."""
+        return self.connection.network
+
+    @property
+    def unhandled(self) -> int:
+        """How many bytes have been read from it that wait for a turn of its address."""
+        return len(self._unhandled)
+
+    def go_on(self) -> None:
+        """Handle what has waited for a turn of its address, and read again; not while it is paused."""
+        if not self.reading or self.transport.is_closing():
+            return
+        data, self._unhandled = self._unhandled, b""
+        if data:
+            self._handle(data)
+            self._host.weigh(self)
+        if self.reading:
+            self.transport.resume_reading()
 
     @property
     def held(self) -> int:
         """The bytes that it holds: a part of a frame, frames that wait, and output that the peer does not read."""
         waiting = sum(_FRAME + len(body) for _, body in self._untaken)
         unread = 0 if self.connection.window else self.transport.get_write_buffer_size()
-        return self._parser.held + waiting + unread
+        return self._parser.held + len(self._unhandled) + waiting + unread
 
     def _weigh(self) -> None:
         """Drop what will not be looked at, and let the server know how much is left."""
@@ -123,6 +197,7 @@ class SocketConnection(asyncio.Protocol):
         """Drop what was not handled, because the connection is about to be closed."""
         self._parser = Parser(self._host.heads)
         self._untaken = ()
+        self._unhandled = b""
 
     def eof_received(self) -> bool:
         """Handle that the peer has closed its half; answers may still go out (rule 4.12)."""
@@ -159,7 +234,11 @@ class SocketConnection(asyncio.Protocol):
         self.reading = True
         if self._parser.partial:
             self._host.watch_frame(self, partial=True, others=False)
-        self.transport.resume_reading()
+        if self._unhandled:
+            self._host.turns.wait(self)
+            self._host.flush_soon()
+        else:
+            self.transport.resume_reading()
 
     def _stop_reading(self, untaken: list[Frame]) -> None:
         """Stop reading; the time until it goes on does not count for a frame that has begun."""

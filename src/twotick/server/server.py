@@ -27,6 +27,7 @@ from twotick.server.logs import log
 from twotick.server.memory import HeldBytes
 from twotick.server.open_files import most_connections, raise_file_limit
 from twotick.server.options import DEVICE_AGE, RETENTION, ServerLimits
+from twotick.server.reading_turns import ReadingTurns
 from twotick.server.secrets import new_token, token_digest
 from twotick.server.spare_memory import SpareMemory
 from twotick.server.storage import Storage
@@ -62,6 +63,7 @@ class Server:
         exchange: the users who are connected, and the messages between them.
         heads: the heads that its parsers know.
         flushing: whether a flush is scheduled.
+        turns: how much is handled of each address in this turn of the event loop.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Server:
         self._logins = Logins(self.exchange, authenticator, self.flush_soon, clock)
         self.heads = HeadCache(limits.max_body)
         self.flushing = False
+        self.turns = ReadingTurns()
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
         """Listen on an address; may be called for several addresses.
@@ -287,6 +290,8 @@ class Server:
                 self._close(socket)
             elif connection.paused is socket.reading:
                 socket.read(not connection.paused)
+        if self.turns.next():
+            self.flush_soon()
         if self._flushed is not None:
             self._flushed.set()
 
