@@ -51,12 +51,53 @@ def test_what_only_changes_and_what_happens_does_not_count_as_unread(asker: Aske
     asker.send("bob", "alice", id=b"m1")
     asker.ask(asker.correction("bob", MessageAction.EDIT, b"m1", b"x", to="alice", id=b"m2"))
     asker.ask(asker.correction("bob", MessageAction.REACT, b"m1", b"+1", to="alice", id=b"m3"))
-    asker.ask(asker.correction("bob", MessageAction.DELETE, b"m1", to="alice", id=b"m4"))
-    assert asker.conversation("alice", "bob") == told("bob", 1, 0, 0, 6)
+    assert asker.conversation("alice", "bob") == told("bob", 1, 0, 0, 5)
     assert asker.conversation("alice", "#Team") == told("#Team", 0, 0, 0, 2, RoomRole.OWNER)
     asker.create("carol", "#other")
     asker.invite("carol", "alice", "#other")
-    assert asker.conversation("alice", "carol") == told("carol", 0, 0, 0, 7)
+    assert asker.conversation("alice", "carol") == told("carol", 0, 0, 0, 6)
+
+
+def test_a_deleted_message_is_neither_unread_nor_a_mention(asker: Asker):
+    asker.gather("alice", "bob", "carol")
+    asker.send("bob", "alice", id=b"m1")
+    asker.say("bob", b"@alice and @carol", id=b"m2")
+    assert asker.conversation("alice", "bob").unread == 1
+    asker.ask(asker.correction("bob", MessageAction.DELETE, b"m1", to="alice", id=b"d1"))
+    assert asker.conversation("alice", "bob").unread == 0
+    asker.ask(asker.correction("alice", MessageAction.DELETE, b"m2", about_name=b"bob", to="#team", id=b"d2"))
+    for name in ("alice", "carol"):
+        found = asker.conversation(name, "#Team")
+        assert (found.unread, found.mentions) == (0, 0)
+    assert asker.store.check() == []
+
+
+def test_an_edit_changes_who_is_mentioned(asker: Asker):
+    asker.gather("alice", "bob", "carol")
+    asker.say("bob", b"hello @ALICE and @nobody", id=b"m1")
+    asker.say("bob", b"hello @carol", id=b"m2")
+    asker.read("carol", "#team", 99)
+
+    def mentions() -> list[tuple[int, int]]:
+        each = [asker.conversation(name, "#Team") for name in ("alice", "bob", "carol")]
+        return [(found.unread, found.mentions) for found in each]
+
+    assert mentions() == [(2, 1), (0, 0), (0, 0)]
+    asker.ask(asker.correction("bob", MessageAction.EDIT, b"m1", b"hello @bob and @Carol", to="#team", id=b"e1"))
+    assert mentions() == [(2, 0), (0, 0), (0, 0)], "what was read is not unread again, nor is what one says oneself"
+    asker.ask(asker.correction("bob", MessageAction.EDIT, b"m2", b"hello @alice", to="#team", id=b"e2"))
+    asker.ask(asker.correction("bob", MessageAction.EDIT, b"m2", b"hello @alice!", to="#team", id=b"e3"))
+    assert mentions() == [(2, 1), (0, 0), (0, 0)]
+    assert asker.store.check() == []
+
+
+def test_a_note_to_oneself_is_read_and_in_the_history_once(asker: Asker):
+    asker.send("alice", "bob", id=b"m1")
+    asker.send("alice", "alice", id=b"m2", body=b"buy oats")
+    assert asker.conversation("alice", "alice").unread == 0
+    assert brief(asker.history("alice", "alice")) == [(2, "SENT", b"m2")]
+    assert brief(asker.history("alice")) == [(1, "SENT", b"m1"), (2, "SENT", b"m2")]
+    assert brief(asker.log("alice")) == [(1, "SENT", b"m1"), (2, "SENT", b"m2"), (3, "RECEIVED", b"m2")]
 
 
 def test_mentions_are_counted_in_rooms(asker: Asker):

@@ -365,6 +365,7 @@ class Machine(RuleBasedStateMachine):
             for gone in (target, *target.edits):
                 gone.header = gone.body = ""
                 gone.unedited.clear()
+            self.world.unread = {each for each in self.world.unread if each[1] is not target}
         elif said is not None:
             target.edits.append(said)
             if said.is_blocked:

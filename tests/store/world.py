@@ -74,8 +74,7 @@ class World:
         if said.to in self.chats:
             self.chats[said.to].said.append(said)
         if said.action is MessageAction.NONE and said.name:
-            to_oneself = said.name == said.to
-            self.unread.update((holder, said) for holder in said.holders if holder != said.sender or to_oneself)
+            self.unread.update((holder, said) for holder in said.holders if holder != said.sender)
 
     def tell(self, room: str, secret: str) -> None:
         """Something happens in a room, which all its members are told."""

@@ -253,19 +253,40 @@ async def test_unread_counts_are_the_same_on_all_devices(tmp_path: Path) -> None
             assert (phone.unread("#team"), phone.unread("bob")) == ((2, 1), (0, 0))
 
 
-async def test_a_deleted_unread_message_stays_unread_on_all_devices(tmp_path: Path) -> None:
+async def test_a_deleted_message_is_unread_on_no_device(tmp_path: Path) -> None:
     async with chatting("alice", "bob", devices=DEVICES) as chat:
         async with device(chat, tmp_path, "alice") as alice, device(chat, tmp_path, "bob") as bob:
-            sent = bob.session.send(bob.session.open("alice"), "oops")
-            await until(lambda: alice.unread("bob") == (1, 0))
+            kept, sent = (bob.session.send(bob.session.open("alice"), text) for text in ("hello", "oops"))
+            await until(lambda: alice.unread("bob") == (2, 0))
             bob.session.delete(sent)
-            await until(lambda: alice.session.open("bob").messages[0].deleted is not None)
-            assert alice.unread("bob") == (1, 0)
+            await until(lambda: alice.unread("bob") == (1, 0))
+            assert alice.session.open("bob").messages[1].deleted is not None
         async with device(chat, tmp_path, "alice", "phone") as phone:
-            await until(lambda: len(phone.session.open("bob").messages) == 1)
+            await until(lambda: phone.unread("bob") == (1, 0))
+            await until(lambda: len(phone.session.open("bob").messages) == 2)
             assert phone.unread("bob") == (1, 0)
-            phone.session.mark_read(phone.session.open("bob"))
-            assert phone.unread("bob") == (0, 0)
+        async with device(chat, tmp_path, "bob") as bob:
+            bob.session.delete(bob.session.open("alice").messages[0])
+            assert bob.session.open("alice").messages[0].id == kept.id
+            await until(lambda: bob.session.waiting == 0)
+        async with device(chat, tmp_path, "alice") as alice, device(chat, tmp_path, "alice", "phone") as phone:
+            for each in alice, phone:
+                await until(lambda each=each: each.unread("bob") == (0, 0))
+
+
+async def test_an_edit_changes_whom_a_message_mentions(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", devices=DEVICES) as chat, device(chat, tmp_path, "bob") as bob:
+        async with device(chat, tmp_path, "alice") as alice:
+            await alice.session.create_room("#team", "public")
+            await bob.session.join("#team")
+            sent = bob.session.send(bob.session.open("#team"), "hello @alice")
+            await until(lambda: alice.unread("#team") == (1, 1))
+            bob.session.edit(sent, "hello")
+            await until(lambda: alice.unread("#team") == (1, 0))
+            bob.session.edit(sent, "hello @alice!")
+            await until(lambda: alice.unread("#team") == (1, 1))
+        async with device(chat, tmp_path, "alice", "phone") as phone:
+            await until(lambda: phone.unread("#team") == (1, 1))
 
 
 async def test_a_new_device_sorts_conversations_by_latest_activity(tmp_path: Path) -> None:

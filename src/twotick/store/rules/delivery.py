@@ -349,15 +349,16 @@ def not_connected(recipient: bytes) -> str:
     return f"{recipient.decode('ascii', 'replace')} is not connected"
 
 
-def unread_weight(box: Mailbox, *, is_plain: bool, mentioned: set[bytes] | frozenset[bytes]) -> int:
-    """Return how a message counts as unread for a member (rule 14.2).
+def unread_weight(box: Mailbox, *, sender: int | None, is_plain: bool, mentioned: set[bytes] | frozenset[bytes]) -> int:
+    """Return how a message counts as unread for a member (rules 14.1 and 14.2).
 
     Args:
         box: the member.
+        sender: the member who sent it; None for a guest.
         is_plain: whether it is a message of its own, and does not change another.
         mentioned: the names that it mentions, in lower case.
     """
-    if not is_plain:
+    if not is_plain or sender == box.number:
         return UNREAD_NONE
     return UNREAD_MENTION if box.folded in mentioned else UNREAD
 

@@ -1,14 +1,17 @@
 """Editing and deleting messages (docs/protocol.md, section 13)."""
 
+# ruff: noqa: S608 - statements are put together from constants of this package, never from input
+
 from collections.abc import Sequence
 from typing import Any, Final
 
 from twotick.store.requests.messages import Append, MessageAction
 from twotick.store.rules import editing
-from twotick.store.rules.delivery import Mailbox
+from twotick.store.rules.conversations import mentioned
+from twotick.store.rules.delivery import UNREAD, UNREAD_MENTION, UNREAD_NONE, Mailbox
 from twotick.store.rules.editing import Candidate
 from twotick.store.rules.rooms import RoomState
-from twotick.store.sqlite.ledger import Ledger
+from twotick.store.sqlite.ledger import RECEIVED, Ledger
 from twotick.store.sqlite.search import IndexedTexts
 
 _CANDIDATE: Final = (
@@ -28,6 +31,7 @@ class EditRepository:
     """
 
     def __init__(self, ledger: Ledger, texts: IndexedTexts):
+        self._ledger = ledger
         self._tables = ledger.tables
         self._texts = texts
 
@@ -86,9 +90,23 @@ class EditRepository:
                 "INSERT OR IGNORE INTO unedited SELECT message, ?, headers, body FROM content WHERE message = ?",
                 (box.number, target.number),
             )
+        if target.room is not None:
+            self._change_mentions(target.number, request.body)
         self._replace(target.number, editing.edited_headers(target.headers, request.time), request.body)
         self._texts.renew(target.number)
         self._tables.erased = True
+
+    def _change_mentions(self, message: int, body: bytes) -> None:
+        """Count a message to a room that is edited as a mention of those whom it mentions now (rule 14.2)."""
+        (before,) = self._tables.read("SELECT body FROM content WHERE message = ?", (message,)).fetchone()
+        now = mentioned(body)
+        for name in now ^ mentioned(before):
+            box = self._ledger.mailbox_named(name)
+            if box is not None:
+                self._tables.write(
+                    f"UPDATE log SET weight = ? WHERE message = ? AND member = ? AND kind = {RECEIVED} AND weight > 0",
+                    (UNREAD_MENTION if name in now else UNREAD, message, box.number),
+                )
 
     def _forget_unedited(self, message: int) -> None:
         self._tables.write("DELETE FROM unedited WHERE message = ?", (message,))
@@ -106,6 +124,11 @@ class EditRepository:
         for follow in self._tables.on_removal:
             follow([target.number, *edits])
         self._forget_unedited(target.number)
+        uncounted = self._tables.write(
+            f"UPDATE log SET weight = {UNREAD_NONE} WHERE message = ? AND kind = {RECEIVED} AND weight > 0",
+            (target.number,),
+        )
+        self._tables.work += uncounted.rowcount
         self._replace(target.number, editing.deleted_headers(request.time), b"")
         for edit in edits:
             self._replace(edit, editing.deleted_headers(request.time, request.about), b"")

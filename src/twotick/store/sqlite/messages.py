@@ -210,7 +210,7 @@ class MessageRepository:
         names = mentioned(request.body) if is_plain and room is not None else _NO_NAMES
         peer = request.sender_name.lower() if room is None else room.key
         for box in to.boxes:
-            weight = delivery.unread_weight(box, is_plain=is_plain, mentioned=names)
+            weight = delivery.unread_weight(box, sender=request.sender, is_plain=is_plain, mentioned=names)
             effects.entries.append(ledger.receive(box, message, new, peer, weight))
         for box in to.blocking:
             ledger.note_absent(box, message, waits=True)

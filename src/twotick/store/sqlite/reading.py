@@ -18,6 +18,9 @@ _COLUMNS = (
     " CASE WHEN l.kind <= 2 THEN ifnull(u.headers, c.headers) END,"
     " CASE WHEN l.kind <= 2 THEN ifnull(u.body, c.body) END"
 )
+_NO_NOTE = f" AND NOT (l.kind = {RECEIVED} AND l.peer IS ?)"
+"""A message to oneself is in the log as one that was sent, too; its parameter is the member's own name."""
+
 _NOT_OVER = (
     f" AND NOT (l.kind = {RECEIVED} AND l.seq > ? AND l.taken = 0 AND m.state = 1"
     " AND m.expires IS NOT NULL AND m.expires BETWEEN ? AND ? AND m.time >= ?)"
@@ -141,14 +144,14 @@ class LogReader:
         if request.peer:
             rows = self._read(
                 f"SELECT {_COLUMNS} FROM log l INDEXED BY log_peer {_JOINED}"
-                f" WHERE l.member = ? AND l.peer = ? AND l.seq < ?{_NOT_OVER} ORDER BY l.seq DESC",
-                (request.member, request.peer.lower(), before, *self._over(box, request.time)),
+                f" WHERE l.member = ? AND l.peer = ? AND l.seq < ?{_NO_NOTE}{_NOT_OVER} ORDER BY l.seq DESC",
+                (request.member, request.peer.lower(), before, box.folded, *self._over(box, request.time)),
             )
         else:
             rows = self._read(
-                f"SELECT {_COLUMNS} FROM log l {_JOINED} WHERE l.member = ? AND l.seq < ? AND l.kind <= 2{_NOT_OVER}"
-                " ORDER BY l.seq DESC",
-                (request.member, before, *self._over(box, request.time)),
+                f"SELECT {_COLUMNS} FROM log l {_JOINED} WHERE l.member = ? AND l.seq < ? AND l.kind <= 2"
+                f"{_NO_NOTE}{_NOT_OVER} ORDER BY l.seq DESC",
+                (request.member, before, box.folded, *self._over(box, request.time)),
             )
         return Fetched(_last(rows, request), before)
 

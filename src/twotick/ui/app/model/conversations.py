@@ -129,8 +129,9 @@ class LocalConversation:
         return next((each for each in self.messages if self.is_unread(each)), None)
 
     def is_unread(self, message: LocalMessage) -> bool:
-        """Return whether a message is unread. Deleted messages count too, as on the server (rule 14.1)."""
-        return not message.outgoing and message.event is None and message.seq > self.read
+        """Return whether a message is unread (rules 14.1 and 14.2)."""
+        is_news = not message.outgoing and message.event is None and message.deleted is None
+        return is_news and message.seq > self.read
 
     def index(self, message: LocalMessage) -> int:
         """Return the index of a message in `messages`; -1 if it is not loaded."""

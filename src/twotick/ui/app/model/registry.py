@@ -190,6 +190,19 @@ class ConversationRegistry:
         conversation.unread, conversation.mentions = unread, mentions
         self.on_change(conversation)
 
+    def recount(self, before: LocalMessage, now: LocalMessage) -> None:
+        """Count an unread message as it is now, after it was edited or deleted.
+
+        Args:
+            before: the message as it was.
+            now: the message as it is.
+        """
+        conversation = self._all[now.conversation]
+        if conversation.is_unread(before):
+            unread = conversation.unread - (not conversation.is_unread(now))
+            mentions = conversation.mentions + now.mention - before.mention
+            self.set_unread(conversation, max(0, unread), max(0, mentions))
+
     def forget_messages(self) -> None:
         """Remove all messages, after the local store removed them."""
         self._messages.clear()

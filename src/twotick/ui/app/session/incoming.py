@@ -178,8 +178,14 @@ class EntryHandler:
             if mine is not None:
                 self._repository.settle(mine, DeliveryUpdate(State.ACCEPTED, entry.seq, entry.place))
                 return
-        place = entry.place or entry.seq
-        self._repository.apply_change(name.lower(), change, entry.sender, place, entry.text, entry.time or now())
+        place, key, store = entry.place or entry.seq, name.lower(), self._repository.store
+        before = store.find(key, change.sender, change.id)
+        self._repository.apply_change(key, change, entry.sender, place, entry.text, entry.time or now())
+        after = store.find(key, change.sender, change.id)
+        conversation = self._conversations.find(key)
+        # The counts that the server has given know of the changes up to then.
+        if before is not None and after is not None and conversation is not None and entry.seq > conversation.counted:
+            self._conversations.recount(before, after)
 
     def _handle_receipt(self, event: ReceiptEvent) -> None:
         message = self._repository.store.find_sent(event.id)

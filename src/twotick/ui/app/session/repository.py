@@ -241,7 +241,8 @@ class ChatRepository:
         """
         match change.kind:
             case ChangeKind.EDIT:
-                self.store.edit(change, key, place, text, when)
+                mention = self.conversations.mentions(text, in_room=key.startswith("#"))
+                self.store.edit(change, key, place, text, when, mention=mention)
             case ChangeKind.DELETE:
                 self.store.delete(change, key, place, when)
             case ChangeKind.REACT:

@@ -185,7 +185,8 @@ class LocalStore:
     def count_unread(self, key: str, after: int) -> tuple[int, int]:
         """Return how many received messages of a conversation are after a number of the log, and their mentions."""
         return self._do(
-            "SELECT count(*), coalesce(sum(mention), 0) FROM message WHERE conversation = ? AND seq > ? AND news",
+            "SELECT count(*), coalesce(sum(mention), 0) FROM message"
+            " WHERE conversation = ? AND seq > ? AND news AND deleted IS NULL",
             key,
             after,
         ).fetchone()
@@ -351,7 +352,9 @@ class LocalStore:
 
     # Changes of messages
 
-    def edit(self, change: MessageChange, key: str, place: int, text: str, when: datetime) -> None:
+    def edit(
+        self, change: MessageChange, key: str, place: int, text: str, when: datetime, *, mention: bool = False
+    ) -> None:
         """Replace the text of a message, unless it has a later edit.
 
         Args:
@@ -360,6 +363,7 @@ class LocalStore:
             place: the place of the edit.
             text: the new text.
             when: the time of the edit.
+            mention: whether the new text mentions the user.
         """
         with self.transaction():
             found = self.find(key, change.sender, change.id)
@@ -367,12 +371,13 @@ class LocalStore:
                 self._deferred.add(change, key, place, text=text, edited=when)
                 return
             self._do(
-                "UPDATE message SET (body, edited, edit_place) = (?1, ?2, ?3)"
+                "UPDATE message SET (body, edited, edit_place, mention) = (?1, ?2, ?3, ?5 AND news)"
                 " WHERE number = ?4 AND edit_place < ?3 AND deleted IS NULL",
                 text,
                 when.isoformat(),
                 place,
                 found.number,
+                mention,
             )
 
     def delete(self, change: MessageChange, key: str, place: int, when: datetime) -> None:
@@ -384,7 +389,8 @@ class LocalStore:
                 self._deferred.add(change, key, place, deleted=when)
             else:
                 self._do(
-                    "UPDATE message SET (body, more, deleted) = ('', '', ?) WHERE number = ? AND deleted IS NULL",
+                    "UPDATE message SET (body, more, mention, deleted) = ('', '', 0, ?)"
+                    " WHERE number = ? AND deleted IS NULL",
                     when.isoformat(),
                     found.number,
                 )
