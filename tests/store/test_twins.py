@@ -423,8 +423,7 @@ class Pair:
             case Fetched():
                 return replace(result, entries=self._entries(result.entries))
             case SearchPage():
-                before = self.on_disk[result.before] if result.before else 0
-                return SearchPage(self._entries(result.entries), before)
+                return replace(result, entries=self._entries(result.entries))
             case _:
                 return result
 
