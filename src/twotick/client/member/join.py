@@ -43,8 +43,9 @@ async def join(
 ) -> AsyncGenerator[MemberClient, None]:
     """Connect as a member, on a device: `async with twotick.join("alice", token=...) as me:`.
 
-    If the connection is lost, the client reconnects by itself. Messages that are sent meanwhile wait in the outbox, and
-    the program receives nothing twice.
+    If the connection is lost, the client reconnects by itself. It tries again until the server refuses the member or
+    the device: also if another program answers in the server's place, or if the certificate is wrong for now. Messages
+    that are sent meanwhile wait in the outbox, and the program receives nothing twice.
 
     Args:
         name: the member's name.
@@ -58,7 +59,7 @@ async def join(
             If the connection is lost, the states of the messages that were accepted on it will not be known.
         outbox: a file that keeps messages until the server has accepted them, so that they survive the end of the
             program; None to keep them in memory.
-        wait_for_server: do not fail if the server cannot be reached at first. Needs `outbox`.
+        wait_for_server: do not fail if the first attempt fails for a reason that may pass. Needs `outbox`.
         tls: whether to connect with TLS; None for TLS unless the server is on this machine.
         known_servers: the servers whose certificates are known; None for those of the user.
         on_connection: called with None when there is a connection, and with the reason when the connection is lost or
