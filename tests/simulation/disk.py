@@ -167,6 +167,14 @@ class Disk:
         self._random = random
         self._trace = trace
 
+    def load(self, files: dict[str, bytes]) -> None:
+        """Put files on the disk, durably."""
+        for name, content in files.items():
+            file = self.files[name] = File()
+            file.data += content
+            file.size = len(content)
+            file.durable = True
+
     def begin(self, what: str, name: str, *details: int) -> bool:
         """Begin an operation that changes the disk. Return whether it fails."""
         self.operations += 1

@@ -9,12 +9,14 @@ Each schedule runs in a process of its own, forked from this one.
 import argparse
 import faulthandler
 import os
+import pickle
 import random
 import re
 import shutil
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.simulation import disk, scheduler
@@ -25,6 +27,37 @@ _FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 _TIME_LIMIT = 60
 """The seconds after which a schedule is ended that does not end by itself."""
+
+
+_template: dict[str, bytes] = {}
+"""The files of a database with members, made once."""
+
+
+def _in_a_child(work: Callable[[], bytes]) -> tuple[bytes, int]:
+    """Do something in a process of its own, in a new folder. Return its answer, and how the process ended."""
+    folder = tempfile.mkdtemp(prefix="twotick-", dir=_FOLDER)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        answer = b""
+        try:
+            os.close(reading)
+            faulthandler.dump_traceback_later(_TIME_LIMIT, exit=True)
+            os.chdir(folder)
+            answer = work()
+        except BaseException:
+            answer = ("-\n" + traceback.format_exc()).encode()
+        finally:
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(answer)
+            sys.stdout.flush()
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        answer = pipe.read()
+    _, status = os.waitpid(child, 0)
+    shutil.rmtree(folder, ignore_errors=True)
+    return answer, status
 
 
 def run(seed: str, planted: str = "", print_it: bool = False) -> tuple[str, list[str]]:
@@ -38,31 +71,16 @@ def run(seed: str, planted: str = "", print_it: bool = False) -> tuple[str, list
     Returns:
         The hash of what happened, and the promises that were broken.
     """
-    folder = tempfile.mkdtemp(prefix="twotick-", dir=_FOLDER)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        answer = ""
-        try:
-            os.close(reading)
-            faulthandler.dump_traceback_later(_TIME_LIMIT, exit=True)
-            os.chdir(folder)
-            if planted:
-                PLANTED[planted].plant()
-            story = Story(seed, print_it)
-            story.run()
-            answer = "\n".join([story.world.trace.digest, *story.problems])
-        except BaseException:
-            answer = "-\n" + traceback.format_exc()
-        finally:
-            os.write(writing, answer.encode("utf-8", "replace")[: 1 << 16])
-            sys.stdout.flush()
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as answers:
-        digest, *problems = answers.read().decode("utf-8", "replace").split("\n")
-    _, status = os.waitpid(child, 0)
-    shutil.rmtree(folder, ignore_errors=True)
+
+    def work() -> bytes:
+        if planted:
+            PLANTED[planted].plant()
+        story = Story(seed, _template, print_it)
+        story.run()
+        return "\n".join([story.world.trace.digest, *story.problems]).encode("utf-8", "replace")
+
+    answer, status = _in_a_child(work)
+    digest, *problems = answer.decode("utf-8", "replace").split("\n")
     if status:
         problems.append(f"the schedule ended with status {status}")
     return digest, problems
@@ -78,6 +96,8 @@ def prepare() -> None:
         os.execve(sys.executable, arguments, os.environ | {"PYTHONHASHSEED": "0"})
     scheduler.replace_clocks()
     disk.install(library)
+    answer, _ = _in_a_child(lambda: pickle.dumps(Story("template").make_template()))
+    _template.update(pickle.loads(answer))
 
 
 def run_many(first: int, seeds: int, seconds: float, planted: str, digests: bool) -> int:

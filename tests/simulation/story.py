@@ -30,6 +30,7 @@ class Story:
 
     Args:
         seed: decides everything in it.
+        template: the files of a database with all members; None to make one.
         print_it: whether to print the trace.
 
     Attributes:
@@ -40,8 +41,9 @@ class Story:
         disturbed: whether the server's disk was full or failed.
     """
 
-    def __init__(self, seed: str, print_it: bool = False) -> None:
+    def __init__(self, seed: str, template: dict[str, bytes] | None = None, print_it: bool = False) -> None:
         self.world = World(seed, print_it)
+        self._template = template
         self.devices: list[Device] = []
         self.guests: list[GuestUser] = []
         self.problems: list[str] = []
@@ -52,7 +54,6 @@ class Story:
         self._serving: asyncio.Future[Any] | None = None
         self._healing = False
         self._orders: dict[str, int] = {}
-        self._done: set[str] = set()
 
     def run(self) -> None:
         """Let it happen, and check it."""
@@ -60,6 +61,17 @@ class Story:
         self._prepare()
         self.world.run(self._main)
         self.problems += self.world.loop.failures
+
+    def make_template(self) -> dict[str, bytes]:
+        """Return the files of a database with all members, which is the same for all seeds."""
+
+        async def make() -> None:
+            setup = self.machine.start("setup")
+            await self.world.command(setup, self._add_members)
+
+        self.machine = self.world.machine("server", "127.0.0.1")
+        self.world.run(make)
+        return {name: bytes(file.data) for name, file in self.machine.disk.files.items()}
 
     # Setting up
 
@@ -279,9 +291,7 @@ class Story:
     # The course of it
 
     async def _main(self) -> None:
-        setup = self.machine.start("setup")
-        await self.world.command(setup, self._add_members)
-        setup.kill()
+        self.machine.disk.load(self._template or {})
         self._plan_faults()
         self.start_server()
         for device in self.devices:
@@ -300,17 +310,11 @@ class Story:
 
     def _add_members(self) -> None:
         store = self._open()
-        for device in self.devices:
-            if device.member not in self._done:
-                self._done.add(device.member)
-                store.ask(AddMember(device.member, "", 0.0))
-        numbers: dict[str, int] = {}
-        for device in self.devices:
-            if device.member not in numbers:
-                found = store.ask(checks.find(device.member))
-                assert isinstance(found, Member)
-                numbers[device.member] = found.number
-            store.ask(AddToken(numbers[device.member], device.name, token_digest(device.token), 0.0))
+        for name in _MEMBERS:
+            member = store.ask(AddMember(name, "", 0.0))
+            assert isinstance(member, Member)
+            for device in _DEVICES:
+                store.ask(AddToken(member.number, device, token_digest(f"tt_{name}-{device}"), 0.0))
         store.close()
 
     async def _heal(self) -> None:
