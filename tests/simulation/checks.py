@@ -1,9 +1,10 @@
 """What must be true after a schedule: the promises of docs/guarantees.md, one function for each."""
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.simulation.programs import Device, Sent
+from tests.simulation.programs import Device, Sent, content_of
 from twotick.client import State
 from twotick.store import EntryKind, Fetch, FindMember, LogEntry, Member, SqliteStore
 
@@ -30,12 +31,131 @@ def check_store(story: "Story", store: SqliteStore) -> None:
         fetched = store.ask(Fetch(member.number, 0, 1 << 30, 1 << 30))
         logs[device.member] = {entry.seq: entry for entry in fetched.entries}
     store.close()
+    _rooms_are_seen_by_their_members(story, logs)
+    _changes_are_made(story, logs)
+    _history_is_the_log(story, logs)
     for device in story.devices:
         if device.member in logs:
             _nothing_is_missing(story, device, logs[device.member])
     _accepted_is_kept(story, logs)
     _outcomes_are_told_once(story, logs)
     _order_is_kept(story, logs)
+
+
+def check_backup(story: "Story", store: SqliteStore, before: list[Sent]) -> None:
+    """Check that a copy of the database is sound, and has what was accepted before it was made."""
+    story.problems += [f"check of a backup: {problem}" for problem in store.check()]
+    for sent in before:
+        member = store.ask(FindMember(sent.sender))
+        assert member is not None
+        log = store.ask(Fetch(member.number, 0, 1 << 30, 1 << 30)).entries
+        if not any(entry.kind is EntryKind.SENT and entry.id.decode() == sent.id for entry in log):
+            story.problems.append(f"{sent.id} was accepted, but is not in the backup")
+    store.close()
+
+
+@dataclass(frozen=True)
+class _InRoom:
+    """A message to the room, or what happened there.
+
+    Attributes:
+        sender: who wrote or did it.
+        event: what happened; empty for a message.
+        member: to whom.
+        removable: whether it may be removed from logs.
+    """
+
+    sender: str
+    event: str
+    member: str
+    removable: bool
+
+    @classmethod
+    def of(cls, story: "Story", owner: str, entry: LogEntry) -> "_InRoom":
+        """Return what an entry in a member's log says."""
+        fields = dict(line.split(b": ", 1) for line in entry.headers.splitlines())
+        refused = {each for device in story.devices for each in device.refused}
+        sender = owner if entry.kind is EntryKind.SENT else entry.peer.decode().lower()
+        return cls(
+            sender,
+            fields.get(b"Event", b"").decode(),
+            fields.get(b"Member", b"").decode().lower(),
+            b"Expires" in fields or f"{sender} {entry.id.decode()}" in refused,
+        )
+
+
+def _rooms_are_seen_by_their_members(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> None:
+    """Check that each member has the messages to the room from joining it to leaving it, and no others."""
+    by_place = {
+        entry.place: _InRoom.of(story, name, entry)
+        for name, log in logs.items()
+        for entry in log.values()
+        if entry.place
+    }
+    if sorted(by_place) != list(range(1, len(by_place) + 1)):
+        story.problems.append(f"the room has only the places {sorted(by_place)}")
+    removable = {place for place, found in by_place.items() if found.removable}
+    for name, log in logs.items():
+        places = {entry.place for entry in log.values() if entry.place}
+        expected: set[int] = set()
+        inside = False
+        for place, found in sorted(by_place.items(), key=lambda each: each[0]):
+            if found.event in ("created", "joined") and found.sender == name:
+                inside = True
+            if inside:
+                expected.add(place)
+            if (found.event == "left" and found.sender == name) or (found.event == "removed" and found.member == name):
+                inside = False
+        if (places - expected) or (expected - places - removable):
+            story.problems.append(f"{name} has the places {sorted(places)} of the room, not {sorted(expected)}")
+
+
+def _changes_are_made(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> None:
+    """Check that messages are stored as they were edited last, and that nothing of deleted ones is on the disk."""
+    files = story.machine.disk.files
+    content = b"".join(bytes(files[name].data) for name in files if name.startswith("server/twotick.db"))
+    sent_by_id = _all_sent(story)
+    expected = {key: sent.text for key, sent in sent_by_id.items()}
+    gone: set[str] = set()
+    edits: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for name, log in logs.items():
+        for seq in sorted(log):
+            change = sent_by_id.get((name, log[seq].id.decode()))
+            if log[seq].kind is not EntryKind.SENT or change is None or change.target is None:
+                continue
+            key = change.target.sender, change.target.id
+            if change.change == "edits" and expected[key]:
+                gone.add(change.target.text)
+                expected[key] = change.text
+                edits[key].add(change.text)
+            elif change.change == "deletes":
+                gone |= {change.target.text} | edits[key]
+                expected[key] = ""
+    for log in logs.values():
+        for entry in log.values():
+            key = entry.peer.decode().lower(), entry.id.decode()
+            if entry.kind is not EntryKind.RECEIVED or key not in expected or sent_by_id[key].change:
+                continue
+            if entry.body.decode() != expected[key]:
+                story.problems.append(f"{entry.id!r} has the body {entry.body[:40]!r}, not {expected[key][:40]!r}")
+    for text in gone - set(expected.values()) - {""}:
+        if text.encode() in content:
+            story.problems.append(f"{text[:40]!r} was edited or deleted, but is on the disk")
+
+
+def _history_is_the_log(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> None:
+    """Check that a device is given the whole history of its member."""
+    for device in story.devices:
+        if device.history is None or device.member not in logs:
+            continue
+        kinds = (EntryKind.RECEIVED, EntryKind.SENT)
+        entries = [entry for _, entry in sorted(logs[device.member].items()) if entry.kind in kinds]
+        expected = [
+            (device.member if entry.kind is EntryKind.SENT else entry.peer.decode(), entry.id.decode())
+            for entry in entries
+        ]
+        if [(sender, ident) for sender, ident, _ in device.history] != expected:
+            story.problems.append(f"{device.title} was given another history than its log: {device.history}")
 
 
 def _all_sent(story: "Story") -> dict[tuple[str, str], Sent]:
@@ -52,7 +172,7 @@ def _nothing_is_missing(story: "Story", device: Device, log: dict[int, LogEntry]
             continue
         if entry.kind in (EntryKind.DELIVERED, EntryKind.READ, EntryKind.FAILED) and entry.id.decode() in own:
             continue
-        if cursors and seq > min(cursors):
+        if cursors and seq > (max(cursors) if story.filled else min(cursors)):
             story.problems.append(
                 f"{device.title} does not have entry {seq} of the log: {entry.kind.name} {entry.peer!r} {entry.id!r}"
             )
@@ -93,7 +213,7 @@ def _outcomes_are_told_once(story: "Story", logs: dict[str, dict[int, LogEntry]]
         if len(received) != len(set(received)):
             story.problems.append(f"the log of {name} has a message twice")
     for (name, ident), found in outcomes.items():
-        if found.count("SENT") != 1 or len(found) != 2:
+        if found.count("SENT") != 1 or len(found) != (2 if not story.filled else len(set(found))):
             story.problems.append(f"{ident} of {name} has the entries {found}")
 
 
@@ -103,7 +223,7 @@ def _order_is_kept(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> None
         return
     orders = {(sent.sender, sent.id): sent for sent in _all_sent(story).values()}
     for name, log in logs.items():
-        last: dict[tuple[str, str], int] = {}
+        last: dict[tuple[str, str, str], int] = {}
         for seq in sorted(log):
             entry = log[seq]
             if entry.kind is not EntryKind.RECEIVED:
@@ -111,7 +231,7 @@ def _order_is_kept(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> None
             sent = orders.get((entry.peer.decode().lower(), entry.id.decode()))
             if sent is None:
                 continue
-            key = sent.sender, sent.device
+            key = sent.sender, sent.device, sent.recipient.lower()
             if sent.order < last.get(key, 0):
                 story.problems.append(f"{sent.id} is in the log of {name} after a later message")
             last[key] = sent.order
@@ -157,7 +277,7 @@ def _bodies_are_those_that_were_sent(story: "Story", sent_by_id: dict[tuple[str,
                     story.problems.append(f"{device.title} has a message that was not sent: {seen.meaning}")
                 continue
             sent = sent_by_id[key]
-            if device.member not in (sent.sender, sent.recipient):
+            if device.member not in (sent.sender, sent.recipient) and not seen.place:
                 story.problems.append(f"{device.title} has a message for {sent.recipient}: {sent.id}")
             if not seen.deleted and seen.text not in versions[key]:
                 story.problems.append(f"{device.title} has {sent.id} with another body: {seen.text[:60]!r}")
@@ -180,6 +300,15 @@ def _receipts_are_true(story: "Story", sent_by_id: dict[tuple[str, str], Sent]) 
                     numbers[device.member, seen.sender, seen.id] = seen.seq
                     if seen.seq in acknowledged or f"{seen.sender} {seen.id}" not in device.refused:
                         taken[device.member].add((seen.sender, seen.id))
+    deleted = {sent.target.id for sent in sent_by_id.values() if sent.target and sent.change == "deletes"}
+    for device in story.devices:
+        for ident in device.missing_files:
+            removed = ident in deleted or any(each.endswith(f" {ident}") for each in _refused(story, device.member))
+            if not removed and not story.clocks_jumped:
+                story.problems.append(f"{device.title} cannot download the file of {ident}")
+        for (sender, ident), content in device.files.items():
+            if content != content_of(ident):
+                story.problems.append(f"the file of {ident} of {sender} has changed on its way to {device.title}")
     members = {device.member for device in story.devices}
     guests = {guest.name: guest.acknowledged for guest in story.guests}
     for key, sent in sent_by_id.items():
@@ -198,6 +327,8 @@ def _receipts_are_true(story: "Story", sent_by_id: dict[tuple[str, str], Sent]) 
 
 
 def _may_fail(story: "Story", sent: Sent) -> bool:
+    if sent.recipient.startswith("#"):  # the sender may not be in the room, or one of many may have refused
+        return True
     if sent.expires is not None or f"{sent.sender} {sent.id}" in _refused(story, sent.recipient):
         return True
     return sent.target is not None  # the target may have failed, or be deleted
@@ -206,7 +337,7 @@ def _may_fail(story: "Story", sent: Sent) -> bool:
 def _every_send_is_answered(story: "Story", sent_by_id: dict[tuple[str, str], Sent]) -> None:
     """Check that every sender knows what became of each message."""
     for sent in sent_by_id.values():
-        if sent.state in (State.QUEUED, State.ACCEPTED):
+        if sent.state is State.QUEUED or (sent.state is State.ACCEPTED and not story.filled):
             story.problems.append(f"{sent.id} to {sent.recipient} is still {sent.state.name}")
 
 

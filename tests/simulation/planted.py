@@ -11,12 +11,16 @@ from tests.simulation.disk import Disk
 from twotick.client.member.inbox import Inbox
 from twotick.client.member.outbox import QueuedMessage
 from twotick.client.member.sender import Sender
+from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.feeds import Feeds
 from twotick.store import EntryKind
 from twotick.store.sqlite import database
+from twotick.store.sqlite.editing import EditRepository
+from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.journal import PendingRows
 from twotick.store.sqlite.ledger import Ledger
 from twotick.store.sqlite.messages import MessageRepository
+from twotick.store.sqlite.reading import LogReader
 from twotick.store.sqlite.tables import Tables
 from twotick.wire import Parser
 
@@ -192,6 +196,50 @@ def _feeds_lose_their_place() -> None:
     _replace(Feeds, "_fetched", fetched)
 
 
+def _edits_are_forgotten() -> None:
+    _replace(EditRepository, "_replace", lambda _: lambda *args: None)
+
+
+def _rooms_leak() -> None:
+    def boxes(found: Any) -> Any:
+        def boxes(repository: MessageRepository, request: Any, room: Any) -> list[Any]:
+            boxes: list[Any] = found(repository, request, room)
+            if room is not None and request.sender != 3 and all(box.number != 3 for box in boxes):
+                boxes.append(repository._ledger.mailbox(3))
+            return boxes
+
+        return boxes
+
+    _replace(MessageRepository, "_boxes", boxes)
+
+
+def _history_is_cut() -> None:
+    def read(history: Any) -> Any:
+        def read(reader: LogReader, request: Any) -> Any:
+            found = history(reader, request)
+            del found.entries[:1]
+            return found
+
+        return read
+
+    _replace(LogReader, "_history", read)
+
+
+def _failed_acknowledgements_are_dropped() -> None:
+    _replace(EffectsPublisher, "_fail", lambda _: lambda publisher, request: None)
+
+
+def _files_are_mixed_up() -> None:
+    def read(piece: Any) -> Any:
+        def read(files: FileRepository, request: Any) -> Any:
+            found = piece(files, request)
+            return bytes(len(found)) if isinstance(found, bytes) else found
+
+        return read
+
+    _replace(FileRepository, "_read_piece", read)
+
+
 PLANTED: dict[str, Planted] = {
     "disk-lies": Planted(_disk_lies, 40, "malformed|not in the log|is not a member"),
     "nothing-is-synced": Planted(_nothing_is_synced, 40, "malformed|not in the log|is not a member"),
@@ -207,5 +255,10 @@ PLANTED: dict[str, Planted] = {
     "another-member": Planted(_another_member_gets_it, 5, "does not have|a message for|was not sent|is said to be"),
     "bytes-lost": Planted(_bytes_between_reads_are_lost, 20, "ProtocolError"),
     "feeds-lose-their-place": Planted(_feeds_lose_their_place, 20, "does not have entry"),
+    "edits-forgotten": Planted(_edits_are_forgotten, 20, "has the body|is on the disk|another body"),
+    "rooms-leak": Planted(_rooms_leak, 20, "of the room, not"),
+    "history-cut": Planted(_history_is_cut, 20, "another history"),
+    "acknowledgements-dropped": Planted(_failed_acknowledgements_are_dropped, 150, "is still|was given what"),
+    "files-mixed-up": Planted(_files_are_mixed_up, 20, "has changed on its way|FileMismatch"),
 }
 """The faults, by name."""

@@ -17,6 +17,8 @@ from twotick.client import (
     Client,
     ConnectionLost,
     Entry,
+    FileInfo,
+    FileMismatch,
     MemberClient,
     MemberLimits,
     MemberMessage,
@@ -54,6 +56,7 @@ class Sent:
         state: how far it has got, as far as its sender was told.
         reason: why it failed, as its sender was told.
         at: when it was first sent, in seconds.
+        file: a file that goes with it.
     """
 
     order: int
@@ -69,6 +72,7 @@ class Sent:
     reason: str = ""
     at: float = 0.0
     receipt: MemberReceipt | None = None
+    file: FileInfo | None = None
 
     def note(self) -> None:
         """Write down what the sender was told."""
@@ -147,6 +151,9 @@ class Device:
         process: its process; None while it has none.
         acting: whether its user is still to do something.
         seen_at: when it received something last.
+        history: what its program was given as the member's history; None if it did not ask.
+        missing_files: the Ids of messages whose files the server did not have.
+        files: the files that it has downloaded, by the sender and Id of their messages.
         problems: what must not happen, and has.
     """
 
@@ -168,8 +175,11 @@ class Device:
         self.outbox = outbox
         self.problems: list[str] = []
         self.seen_at = 0.0
+        self.history: list[tuple[str, str, str]] | None = None
+        self.missing_files: list[str] = []
+        self.files: dict[tuple[str, str], bytes] = {}
         self._world = world
-        self._random = random
+        self.random = random
         self._done: asyncio.Future[Any] | None = None
         self._leave: asyncio.Event | None = None
 
@@ -231,10 +241,13 @@ class Device:
                     limits=_LIMITS,
                 ) as client:
                     await self._use(client, life)
-            except ConnectionLost:
+            except ConnectionLost as error:
+                self._world.trace(f"{self.title} is disconnected: {error}")
                 if self._leave.is_set():
                     return
                 await asyncio.sleep(1.0)
+                life = Life()
+                self.lives.append(life)
             else:
                 return
 
@@ -276,13 +289,29 @@ class Device:
                     if sent.id == entry.id:
                         sent.learn(entry.state, entry.reason)
             if self.slowness:
-                await asyncio.sleep(self._random.random() * self.slowness)
+                await asyncio.sleep(self.random.random() * self.slowness)
             if isinstance(entry, MemberMessage) and not entry.outgoing:
+                await self._fetch(client, entry)
                 await self._decide(entry)
             life.acknowledged.append(seen.seq)
 
+    async def _fetch(self, client: MemberClient, message: MemberMessage) -> None:
+        """Download the file of a message, unless it is there already."""
+        file, path = message.file, Path(self.machine.name, f"from-{message.id}")
+        if file is None or path.exists():
+            return
+        try:
+            await client.download(file, path)
+        except RequestRefused as error:
+            self._world.trace(f"{self.title} cannot download the file of {message.id}: {error}")
+            self.missing_files.append(message.id)
+        except (FileMismatch, OSError) as error:
+            self.problems.append(f"{self.title} cannot download the file of {message.id}: {error!r}")
+        else:
+            self.files[message.sender, message.id] = path.read_bytes()
+
     async def _decide(self, message: MemberMessage) -> None:
-        chance = self._random.random()
+        chance = self.random.random()
         if chance < self.refuse_chance and not message.event:
             self.refused.add(f"{message.sender} {message.id}")
             await message.reject()
@@ -293,7 +322,7 @@ class Device:
 
     async def _act(self, client: MemberClient) -> None:
         while self.acts:
-            await asyncio.sleep(self._random.random() * self.pause)
+            await asyncio.sleep(self.random.random() * self.pause)
             act = self.acts.pop(0)
             try:
                 await act(self, client)
@@ -313,15 +342,23 @@ class Device:
             change[sent.change] = target.id if sent.change == "edits" else (target.sender, target.id)
         self._world.trace(f"{self.title} sends {sent.id} to {sent.recipient} {change}")
         try:
-            sent.receipt = await client.queue(sent.recipient, sent.text, id=sent.id, expires=sent.expires, **change)
+            sent.receipt = await client.queue(
+                sent.recipient, sent.text, id=sent.id, expires=sent.expires, file=sent.file, **change
+            )
         except NotDelivered as error:
             sent.state, sent.reason = State.FAILED, str(error)
+
+
+def content_of(ident: str) -> bytes:
+    """Return the content of the file that is sent with a message."""
+    random = Random(ident)
+    return random.randbytes(int(10 ** random.uniform(0, 5.3)))
 
 
 def _seen(entry: Entry, member: str) -> Seen:
     match entry:
         case MemberMessage():
-            event = entry.fields.get("event", "")
+            event = " ".join(entry.fields[name] for name in ("event", "member") if name in entry.fields)
             return Seen(
                 entry.seq,
                 "message",
@@ -362,7 +399,7 @@ class GuestUser:
         self.problems: list[str] = []
         self.process: Process | None = None
         self._world = world
-        self._random = random
+        self.random = random
         self._done: asyncio.Future[Any] | None = None
         self._leave: asyncio.Event | None = None
 
@@ -432,7 +469,7 @@ class GuestUser:
         sending: list[asyncio.Task[None]] = []
         try:
             while self.acts:
-                await asyncio.sleep(self._random.random() * self.pause)
+                await asyncio.sleep(self.random.random() * self.pause)
                 sending.append(asyncio.create_task(self.acts.pop(0)(self, client)))
             await asyncio.gather(*sending)
         finally:

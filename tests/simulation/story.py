@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.simulation import checks
 from tests.simulation.network import Weather
-from tests.simulation.programs import Device, GuestUser, Sent
+from tests.simulation.programs import Device, GuestUser, Sent, content_of
 from tests.simulation.scheduler import Process
 from tests.simulation.world import World
 from twotick.client import MemberClient, State
@@ -18,6 +18,8 @@ from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
 
 _MEMBERS = ("alice", "bob", "carol")
 _DEVICES = ("laptop", "phone")
+ROOM = "#team"
+
 _HEALING = 300.0
 """The most seconds until everything must have settled after the last fault."""
 
@@ -39,6 +41,10 @@ class Story:
         guests: the guests.
         problems: the promises that were broken.
         disturbed: whether the server's disk was full or failed.
+        filled: whether the server's disk was full, so that devices were let in that only read: what they acknowledge
+            does not count until they connect again.
+        clocks_jumped: whether a clock was wrong.
+        backups: copies of the database, each with the messages that had been accepted before it began.
     """
 
     def __init__(self, seed: str, template: dict[str, bytes] | None = None, print_it: bool = False) -> None:
@@ -48,6 +54,9 @@ class Story:
         self.guests: list[GuestUser] = []
         self.problems: list[str] = []
         self.disturbed = False
+        self.filled = False
+        self.clocks_jumped = False
+        self.backups: list[tuple[bytes, list[Sent]]] = []
         self._random = self.world.chance("story")
         self._server: Process | None = None
         self._stop: asyncio.Event | None = None
@@ -96,7 +105,10 @@ class Story:
                 device.slowness = random.choice((0.0, 0.0, 0.2))
                 device.refuse_chance = random.choice((0.0, 0.0, 0.1))
                 self.devices.append(device)
+        self._has_room = random.random() < 0.5
         for device in self.devices:
+            if self._has_room:
+                device.acts.append(self._make_room if device is self.devices[0] else self._join)
             for _ in range(random.randint(2, 12)):
                 device.acts.append(self._any_act())
         if random.random() < 0.5:
@@ -109,8 +121,47 @@ class Story:
                 self.guests.append(guest)
 
     def _any_act(self) -> Callable[[Device, MemberClient], Any]:
-        kind = self._random.choices(("send", "edits", "deletes", "reacts_to"), (10, 1, 1, 1))[0]
-        return getattr(self, f"_{kind}")
+        acts = [
+            self._send,
+            self._edits,
+            self._deletes,
+            self._reacts_to,
+            self._join,
+            self._leave,
+            self._ask,
+            self._send_file,
+        ]
+        weights = [20, 2, 2, 2, *((3, 1) if self._has_room else (0, 0)), 1, 1]
+        return self._random.choices(acts, weights)[0]
+
+    # Rooms: the first member makes one and never leaves it, so that its log has all of it
+
+    async def _make_room(self, device: Device, client: MemberClient) -> None:
+        await client.create_room(ROOM, public=True)
+
+    async def _join(self, device: Device, client: MemberClient) -> None:
+        await client.join_room(ROOM)
+
+    async def _leave(self, device: Device, client: MemberClient) -> None:
+        if device.member != _MEMBERS[0]:
+            await client.leave_room(ROOM)
+        elif (others := self._others(device)) and others[0] in _MEMBERS:
+            await client.remove(ROOM, others[0])
+
+    # Questions and files
+
+    async def _ask(self, device: Device, client: MemberClient) -> None:
+        ask = device.random.choice((client.conversations, client.devices, client.rooms, client.status))
+        await ask()
+        await client.search("alice")
+
+    async def _send_file(self, device: Device, client: MemberClient) -> None:
+        recipient = device.random.choice([name for name in self._others(device) if name in _MEMBERS])
+        sent = self._new(device, recipient)
+        path = Path(device.machine.name, f"file-{sent.order}")
+        path.write_bytes(content_of(sent.id))
+        sent.file = await client.upload(path)
+        await device.send(client, sent)
 
     def _text(self, sender: str, order: int, random: Random) -> str:
         size = int(10 ** random.uniform(0, random.choice((1, 2, 4.3))))
@@ -121,22 +172,24 @@ class Story:
         ident = f"{device.member}-{device.name}-{order}"
         text = options.pop("text", None)
         if text is None:
-            text = self._text(device.title, order, device._random)  # pyright: ignore[reportPrivateUsage]
+            text = self._text(device.title, order, device.random)
         return Sent(order, ident, device.member, device.name, recipient, text, **options)
 
     def _others(self, device: Device) -> list[str]:
         names = sorted({other.member for other in self.devices} - {device.member})
-        return names + [guest.name for guest in self.guests]
+        return names + [guest.name for guest in self.guests] + [ROOM] * self._has_room
 
     async def _send(self, device: Device, client: MemberClient) -> None:
-        random = device._random  # pyright: ignore[reportPrivateUsage]
+        random = device.random
         recipient = random.choice(self._others(device))
+        if recipient == ROOM and random.random() < 0.5:
+            recipient = ROOM.upper()
         expires = random.choice((None, None, None, 50.0))
         await device.send(client, self._new(device, recipient, expires=expires))
 
     async def _change(self, device: Device, client: MemberClient, change: str) -> None:
-        random = device._random  # pyright: ignore[reportPrivateUsage]
-        own = [sent for sent in device.sent if not sent.change and sent.recipient in _MEMBERS]
+        random = device.random
+        own = [sent for sent in device.sent if not sent.change and sent.recipient in (*_MEMBERS, ROOM)]
         if own:
             target = random.choice(own)
             text = {"deletes": "", "reacts_to": "+1"}.get(change)
@@ -155,7 +208,7 @@ class Story:
         return self._guest_sends
 
     async def _guest_sends(self, guest: GuestUser, client: Any) -> None:
-        random = guest._random  # pyright: ignore[reportPrivateUsage]
+        random = guest.random
         others = [other.name for other in self.guests if other is not guest]
         recipient = random.choice(others + sorted({device.member for device in self.devices}))
         order = self._orders[guest.name] = self._orders.get(guest.name, 0) + 1
@@ -165,6 +218,9 @@ class Story:
 
     def _open(self) -> SqliteStore:
         return SqliteStore(Path("server"), StoreLimits())
+
+    def _restored(self) -> SqliteStore:
+        return SqliteStore(Path("server/restored"), StoreLimits())
 
     def start_server(self) -> None:
         """Start the server."""
@@ -231,6 +287,8 @@ class Story:
             (0.15, self._fill_disk),
             (0.15, self._break_disk),
             (0.2, self._stop_server),
+            (0.2, self._set_clock),
+            (0.1, self._back_up),
         ):
             while random.random() < chance:
                 world.loop.outside(random.random() * span, fault)
@@ -271,7 +329,7 @@ class Story:
 
     def _fill_disk(self) -> None:
         if not self._healing:
-            self.disturbed = True
+            self.disturbed = self.filled = True
             disk = self.machine.disk
             disk.capacity = disk.used() + self._random.choice((0, 5000, 100_000))
             self.world.loop.outside(self._random.random() * 5, self._empty_disk)
@@ -287,6 +345,34 @@ class Story:
 
     def _mend_disk(self) -> None:
         self.machine.disk.fails = False
+
+    def _set_clock(self) -> None:
+        if not self._healing:
+            machine = self._random.choice([*self.world.machines.values()])
+            self.clocks_jumped = True
+            machine.clock_error += self._random.choice((-1, 1)) * 10 ** self._random.uniform(-1, 8)
+            self.world.trace(f"the clock of {machine.name} is wrong by {machine.clock_error} s")
+
+    def _back_up(self) -> None:
+        """Let the operator copy the database beside the server."""
+        if self._healing or self.machine.address in self.world.network.down:
+            return
+        process = self.machine.start("backup")
+        before = [sent for device in self.devices for sent in device.sent if _is_accepted(sent)]
+
+        def copy() -> None:
+            store = SqliteStore(Path("server"), StoreLimits(), exclusive=False)
+            store.backup(Path("server/backup.db"))
+            store.close()
+
+        def finished(done: "asyncio.Future[Any]") -> None:
+            if not done.cancelled() and done.exception() is None:
+                self.backups.append((bytes(self.machine.disk.files["server/backup.db"].data), before))
+            elif not done.cancelled() and not self.disturbed:
+                self.problems.append(f"the backup failed: {done.exception()!r}")
+            process.kill()
+
+        self.world.command(process, copy).add_done_callback(finished)
 
     # The course of it
 
@@ -305,6 +391,9 @@ class Story:
             await self._again()
         auditor = self.machine.start("auditor")
         await self.world.command(auditor, lambda: checks.check_store(self, self._open()))
+        for content, before in self.backups:
+            self.machine.disk.load({"server/restored/twotick.db": content})
+            await self.world.command(auditor, lambda before=before: checks.check_backup(self, self._restored(), before))
         auditor.kill()
         checks.check_notes(self)
 
@@ -376,10 +465,20 @@ class Story:
         """Start everything once more: nothing may be handed out that was acknowledged."""
         self.start_server()
         for device in self.devices:
+            device.acts.append(_note_history)
             device.start()
         await asyncio.sleep(5.0)
         for device in self.devices:
-            if device.lives[-1].seen:
+            if device.lives[-1].seen and not self.filled:
                 again = [seen.meaning for seen in device.lives[-1].seen]
                 self.problems.append(f"{device.title} was given what it had acknowledged: {again}")
         await self._close()
+
+
+async def _note_history(device: Device, client: MemberClient) -> None:
+    device.history = [(message.sender, message.id, message.text) for message in await client.history(limit=1000)]
+
+
+def _is_accepted(sent: Sent) -> bool:
+    sent.note()
+    return State.ACCEPTED <= sent.state <= State.READ

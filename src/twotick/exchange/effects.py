@@ -72,6 +72,10 @@ class EffectsPublisher:
             return
         self._wait = min(self._wait * 2 or 1.0, _LONGEST_WAIT)
         self._next = now + self._wait
+        self.ask_again()
+
+    def ask_again(self) -> None:
+        """Ask again now what the store could not do."""
         failed, self._failed = self._failed, deque()
         for request in failed:
             self.ask(request)

@@ -244,6 +244,7 @@ class Exchange:
     def drain(self) -> None:
         """Take no more SENDs, because the server is about to stop (rule 4.10)."""
         self._connections.drain()
+        self._effects.ask_again()
 
     @property
     def idle(self) -> bool:
