@@ -11,7 +11,6 @@ from tests.simulation.disk import Disk
 from twotick.client.member.inbox import Inbox
 from twotick.client.member.outbox import QueuedMessage
 from twotick.client.member.sender import Sender
-from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.feeds import Feeds
 from twotick.store import EntryKind
 from twotick.store.sqlite import database
@@ -159,8 +158,8 @@ def _rows_are_lost() -> None:
     def unpack(unpacked: Any) -> Any:
         def unpack(rows: PendingRows, packed: bytes) -> None:
             unpacked(rows, packed)
-            if len(rows.entries) > 20:
-                del rows.entries[10]
+            if len(rows.entries) > 8:
+                del rows.entries[4]
 
         return unpack
 
@@ -225,10 +224,6 @@ def _history_is_cut() -> None:
     _replace(LogReader, "_history", read)
 
 
-def _failed_acknowledgements_are_dropped() -> None:
-    _replace(EffectsPublisher, "_fail", lambda _: lambda publisher, request: None)
-
-
 def _files_are_mixed_up() -> None:
     def read(piece: Any) -> Any:
         def read(files: FileRepository, request: Any) -> Any:
@@ -258,7 +253,6 @@ PLANTED: dict[str, Planted] = {
     "edits-forgotten": Planted(_edits_are_forgotten, 20, "has the body|is on the disk|another body"),
     "rooms-leak": Planted(_rooms_leak, 20, "of the room, not"),
     "history-cut": Planted(_history_is_cut, 20, "another history"),
-    "acknowledgements-dropped": Planted(_failed_acknowledgements_are_dropped, 150, "is still|was given what"),
     "files-mixed-up": Planted(_files_are_mixed_up, 20, "has changed on its way|FileMismatch"),
 }
 """The faults, by name."""
