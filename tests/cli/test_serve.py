@@ -1,12 +1,13 @@
 """`twotick serve`."""
 
 import asyncio
+import contextlib
 import json
 import re
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -104,15 +105,20 @@ def test_a_limit_that_is_set_is_kept() -> None:
         assert server.end(signal.SIGTERM).returncode == 0
 
 
-def shell(script: str, *arguments: str) -> subprocess.Popen[str]:
-    """Run a server from a shell that first does something else."""
-    return subprocess.Popen(
-        ["/bin/sh", "-c", f'{script}; exec "$0" "$@"', COMMAND, "serve", "--port", "0", *arguments],
+@contextlib.contextmanager
+def shell(script: str, *arguments: str) -> Generator[subprocess.Popen[str]]:
+    """Run a command, which is a server if no other is given, from a shell that first does something else."""
+    with subprocess.Popen(
+        ["/bin/sh", "-c", f'{script}; exec "$0" "$@"', COMMAND, *(arguments or ("serve", "--port", "0"))],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(),
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def where(process: subprocess.Popen[str]) -> tuple[str, int]:
@@ -137,10 +143,14 @@ def test_few_open_files_are_told_and_bound_the_connections() -> None:
         assert process.stderr is not None
         warning = json.loads(process.stderr.readline())
         assert (warning["event"], warning["most"], warning["files"]) == ("the system allows few connections", 32, 64)
-        there = [Peer(server, "127.0.0.1") for _ in range(32)]
+        there = [Peer(server, f"127.0.0.{number + 1}") for number in range(33)]
+        served = 0
         for number, peer in enumerate(there):
-            peer.ask(register(Side.SENDING, b"u%d" % number), registered(Side.SENDING, b"u%d" % number))
-        assert Peer(server, "127.0.0.1").rest() == b""
+            answer = registered(Side.SENDING, b"u%d" % number)
+            with contextlib.suppress(ConnectionError):
+                peer.write(register(Side.SENDING, b"u%d" % number))
+                served += peer.read(len(answer)) == answer
+        assert 16 <= served <= 32  # addresses share them, and so not all of them may be taken
         assert json.loads(process.stderr.readline())["event"] == "too many connections"
         for peer in there:
             peer.close()
@@ -148,8 +158,9 @@ def test_few_open_files_are_told_and_bound_the_connections() -> None:
         assert process.wait(60) == 0
 
 
-def test_too_few_open_files_are_one_clear_line() -> None:
-    with shell("ulimit -n 32") as process:
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["demo"]])
+def test_too_few_open_files_are_one_clear_line(command: list[str]) -> None:
+    with shell("ulimit -n 32", *command) as process:
         stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (64, "")
     assert stderr == (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from twotick.cli.common import FILE, FOLDER, json_option, login_of, member_of, with_server
-from twotick.ui.shell.leaving import EX_IOERR, fail, run
+from twotick.ui.shell.leaving import EX_IOERR, EX_USAGE, fail, run
 from twotick.ui.shell.streams import on_a_terminal
 
 if TYPE_CHECKING:
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 @click.command
 def demo() -> None:
     """Try it: a server, a friend called echo, and you."""
+    from twotick.server import OptionsError
     from twotick.ui.demo import demo
 
-    run(demo())
+    try:
+        run(demo())
+    except OptionsError as error:
+        fail(EX_USAGE, *error.problems)
 
 
 @click.command
