@@ -162,6 +162,24 @@ def test_one_address_cannot_take_the_queue(start_server: StartServer) -> None:
     receiver.reset()
 
 
+def test_headers_of_messages_that_wait_take_no_memory(start_server: StartServer) -> None:
+    """A classic receiver is told none of them (rule 5.2), so none is kept while it does not answer."""
+    visitors = start_server(ServerLimits(exchange=Limits(answer_timeout=1000.0)))
+    _, bob = visitors.user(b"bob")
+    senders = [visitors.user(b"u%d" % number)[0] for number in range(10)]
+    before = visitors.server.memory
+    for sender in senders:
+        for number in range(1000):
+            sender.write(b"SEND bob\nContent-length: 0\nX-junk: %b%d\n\n" % (b"x" * 7000, number))
+        sender.write(send(b"bob", b"") * 24)  # more than may be unanswered is not read
+    carol, _ = visitors.user(b"carol")
+    carol.ask(send(b"nobody", b""), UNABLE_TO_SEND)
+    assert visitors.server.memory - before < 24 * MEBIBYTE
+    bob.reset()
+    for sender in senders:
+        sender.expect(UNABLE_TO_SEND * 1024)
+
+
 def duplex(visitors: Visitors, name: bytes) -> Peer:
     """An extended guest."""
     peer = visitors.connect(HERE)

@@ -121,18 +121,19 @@ class Relay:
     def queue(self, receiver: Connection, message: Pending, body: bytes) -> None:
         """Let a message wait for a receiver's window, or answer 102 if too much waits (rule 5.6)."""
         limits = self._limits
-        if receiver.queued >= limits.queue_messages or receiver.queued_bytes + len(body) > limits.queue_bytes:
+        size = _size(message, body)
+        if receiver.queued >= limits.queue_messages or receiver.queued_bytes + size > limits.queue_bytes:
             self.settle(message, NO_ROOM)
             return
-        if not self.queued_bytes.take(message[0].network, len(body)):
+        if not self.queued_bytes.take(message[0].network, size):
             self.settle(message, BUSY)
             return
         if receiver.queue is None:
             receiver.queue = OrderedDict()
         receiver.queue.setdefault(message[0], deque()).append((message, body))
         receiver.queued += 1
-        receiver.queued_bytes += len(body)
-        message[0].unsent_bytes += len(body)
+        receiver.queued_bytes += size
+        message[0].unsent_bytes += size
 
     def forward_queued(self, receiver: Connection) -> None:
         """Forward queued messages as far as the receiver's window allows; the senders take turns."""
@@ -145,18 +146,20 @@ class Relay:
                 queue.move_to_end(sender)
             else:
                 del queue[sender]
-            self._dequeued(receiver, sender, body)
+            self._dequeued(receiver, message, body)
             if message[3] <= self.now:  # it has less time than one before it
                 self.settle(message, LATE)
                 continue
             pending.append(message)
             self._forward(receiver, message, body)
 
-    def _dequeued(self, receiver: Connection, sender: Connection, body: bytes) -> None:
+    def _dequeued(self, receiver: Connection, message: Pending, body: bytes) -> None:
+        sender = message[0]
+        size = _size(message, body)
         receiver.queued -= 1
-        receiver.queued_bytes -= len(body)
-        sender.unsent_bytes -= len(body)
-        self.queued_bytes.give_back(sender.network, len(body))
+        receiver.queued_bytes -= size
+        sender.unsent_bytes -= size
+        self.queued_bytes.give_back(sender.network, size)
         if sender.paused:
             self.resume(sender)
 
@@ -172,7 +175,7 @@ class Relay:
             for sender, waiting in list(queue.items()):
                 while waiting and waiting[0][0][3] <= self.now:
                     message, body = waiting.popleft()
-                    self._dequeued(receiver, sender, body)
+                    self._dequeued(receiver, message, body)
                     self.settle(message, LATE)
                 if not waiting:
                     del queue[sender]
@@ -180,9 +183,9 @@ class Relay:
     def abandon(self, receiver: Connection) -> None:
         """Answer 102 for every message to a receiver that is gone (rule 4.8)."""
         messages = list(receiver.pending or ())
-        for sender, waiting in (receiver.queue or {}).items():
+        for waiting in (receiver.queue or {}).values():
             for message, body in waiting:
-                self._dequeued(receiver, sender, body)
+                self._dequeued(receiver, message, body)
                 messages.append(message)
         receiver.pending = receiver.queue = None
         self._characters.forget(receiver)
@@ -343,3 +346,8 @@ def time_to_live(sender: Connection, head: Head) -> int | None:
 def _unsettled(message: Pending) -> bool:
     """Return whether an answer depends on this message's receiver."""
     return message[2] != SETTLED or message[4] is not None
+
+
+def _size(message: Pending, body: bytes) -> int:
+    """Return the bytes of a message that waits: its body, and the headers that go with it."""
+    return len(body) + len(message[1].travels)

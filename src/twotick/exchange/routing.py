@@ -79,6 +79,8 @@ class Router:
             if receiver is None:
                 self._send_elsewhere(sender, number, head, body)
                 continue
+            if len(head.headers) > 1:
+                head.forget()  # a classic receiver is told none of them (rule 5.2)
             pending = receiver.pending
             if not pending:
                 pending = relay.wake(receiver)

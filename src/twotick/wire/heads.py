@@ -117,6 +117,14 @@ class Head:
         self.seq = headers.get(b"seq", b"")
         self.is_plain = len(headers) == (size is not None) + (identifier is not None)
 
+    def forget(self) -> None:
+        """Keep no headers, because they may be long, and the message may wait long for its answer.
+
+        Only for a head of one frame alone: the caller has seen that it has more headers than Content-length.
+        """
+        self.headers = {}
+        self.travels = b""
+
 
 _UNCLEAR = Head(StartLine(Verb.MALFORMED, code=103), {})
 _TOO_LARGE = Head(StartLine(Verb.MALFORMED, code=106), {})
