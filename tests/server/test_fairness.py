@@ -15,11 +15,14 @@ from twotick.store import (
     Appended,
     CreateRoom,
     Effects,
+    EntryKind,
     Expire,
     JoinRoom,
+    MarkRead,
     Member,
     MessageAction,
     OpenDevice,
+    OpenedDevice,
     Refusal,
     Request,
     SearchMessages,
@@ -198,3 +201,36 @@ async def test_a_search_ends_after_a_while_and_prepares_itself_in_turns(
     place.ask(("search", SearchMessages(MALLORY, "a", b"", 0, 5, 1 << 30)))
     await place.answered()
     assert len(place.answers[0][1].entries) == 5, "the next one is as before"
+
+
+async def test_reading_much_at_once_goes_by_turns(place: Place) -> None:
+    """Rule 11.8: one entry, and one READ for the newest message."""
+    await fill(place, 1500)
+    place.ask(("bob", MarkRead(BOB, b"main", b"mallory", 1500, NOW)), ("alice", message(ALICE, "bob", 1)))
+    assert await place.answered() == ["alice", "bob"]
+    told = [entry for effects in (*place.effects, place.answers[1][1]) for entry in effects.entries]
+    kinds = [entry.kind for entry in told]
+    assert kinds.count(EntryKind.DELIVERED) == 1500
+    assert [entry.id for entry in told if entry.kind is EntryKind.READ] == [b"1499"]
+    assert [entry.up_to for entry in told if entry.kind is EntryKind.READ_HERE] == [1500]
+    assert len(place.effects) > 1
+
+
+async def test_a_device_that_has_much_already_is_opened_by_turns(place: Place) -> None:
+    """Rule 11.5."""
+    await fill(place, 1500)
+    place.ask(("bob", OpenDevice(BOB, "main", 1500, NOW)), ("alice", message(ALICE, "bob", 1)))
+    assert await place.answered() == ["alice", "bob"]
+    opened = place.answers[1][1]
+    assert isinstance(opened, OpenedDevice)
+    assert opened.cursor == 1500
+    told = [entry for effects in (*place.effects, opened.effects) for entry in effects.entries]
+    assert [entry.kind for entry in told] == [EntryKind.DELIVERED] * 1500
+    assert len(place.effects) > 1
+
+
+async def fill(place: Place, count: int) -> None:
+    """Let many messages of mallory's wait for bob."""
+    place.ask(*[("mallory", message(MALLORY, "bob", number)) for number in range(count)])
+    await place.answered()
+    place.answers.clear()

@@ -256,6 +256,21 @@ class Refuse(Request[Effects]):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadSoFar:
+    """What the transactions before this one have noted of many messages that were read.
+
+    Attributes:
+        peer: the other side as it is shown.
+        newest: the store's number of the newest message that was read.
+        told: that of the newest one whose sender is told; 0 for none.
+    """
+
+    peer: bytes
+    newest: int
+    told: int
+
+
+@dataclass(frozen=True, slots=True)
 class MarkRead(Request[Effects]):
     """Note that the member has read the messages from `peer` up to the entry `seq` (rule 11.8).
 
@@ -264,6 +279,7 @@ class MarkRead(Request[Effects]):
 
     Attributes:
         peer: the sender of those messages, or the room, in any case.
+        so_far: what was read in earlier transactions of the same request; None for nothing.
     """
 
     member: int
@@ -271,6 +287,7 @@ class MarkRead(Request[Effects]):
     peer: bytes
     seq: int
     time: float
+    so_far: ReadSoFar | None = None
 
 
 @dataclass(frozen=True, slots=True)

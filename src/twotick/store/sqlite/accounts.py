@@ -21,7 +21,7 @@ from twotick.store.requests.members import (
     Revoke,
     SetPassword,
 )
-from twotick.store.requests.messages import Effects
+from twotick.store.requests.messages import Effects, Unfinished
 from twotick.store.rules import delivery
 from twotick.store.rules.delivery import Mailbox
 from twotick.store.rules.errors import NotAllowed
@@ -32,6 +32,9 @@ from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.rooms import RoomRepository
 
 _MEMBER: Final = "SELECT number, name, password FROM member"
+_RESUME_AT_ONCE: Final = 512
+"""The entries that a device says it has, of those that no device had, after which a transaction ends."""
+
 _OWN_TABLES: Final = ("log", "device", "reading", "conversation", "absent", "contact", "room_stay")
 """The tables with rows of a member that go with the member."""
 
@@ -206,7 +209,7 @@ class AccountRepository:
             (*key, request.digest, request.time),
         )
 
-    def _open_device(self, request: OpenDevice) -> OpenedDevice:
+    def _open_device(self, request: OpenDevice) -> OpenedDevice | Unfinished:
         ledger, tables = self._ledger, self._tables
         box = self._check_device(request.member, request.device)
         cursor = box.cursors.get(request.device)
@@ -226,7 +229,10 @@ class AccountRepository:
         if is_new:
             ledger.recount(box)
         effects = Effects()
-        ledger.advance(box, request.device, request.resume, request.time, effects)
+        end = max(box.delivered, cursor) + _RESUME_AT_ONCE
+        ledger.advance(box, request.device, min(request.resume, end), request.time, effects)
+        if end < min(request.resume, box.last):
+            return Unfinished(request, effects)
         return OpenedDevice(box.cursors[request.device], box.last, effects)
 
     def _list_devices(self, request: ListDevices) -> list[Device]:

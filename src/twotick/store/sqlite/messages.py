@@ -4,6 +4,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from twotick.store.requests.messages import (
@@ -19,6 +20,7 @@ from twotick.store.requests.messages import (
     MessageAction,
     MessageState,
     Prune,
+    ReadSoFar,
     Refuse,
     Settle,
     Unfinished,
@@ -45,6 +47,12 @@ _EXPIRE_AT_ONCE: Final = 32
 """The messages that `expire` takes from either end of those that are over, in one transaction."""
 
 _EXPIRE_WORK: Final = 16
+"""What that counts as work for each (see `Tables.work`)."""
+
+_READ_AT_ONCE: Final = 512
+"""The messages that a READ looks at in one transaction."""
+
+_READ_WORK: Final = 4
 """What that counts as work for each (see `Tables.work`)."""
 
 _ENTRIES_AT_ONCE: Final = 4096
@@ -246,42 +254,62 @@ class MessageRepository:
         ledger.advance(box, device, request.seq, request.time, effects)
         return effects
 
-    def _mark_read(self, request: MarkRead) -> Effects:
-        ledger, tables = self._ledger, self._tables
-        effects = Effects()
+    def _mark_read(self, request: MarkRead) -> Effects | Unfinished:
+        ledger = self._ledger
+        effects, so_far = Effects(), request.so_far
         box = ledger.mailbox(request.member)
         if box is None:
             return effects
         peer = request.peer.lower()
         seq = min(request.seq, box.last)
-        rows = self._without_over(box, self._unread(box, peer, seq), request.time, effects)
-        if not rows:
+        found = self._unread(box, peer, seq)
+        rows = self._without_over(box, found[:_READ_AT_ONCE], request.time, effects)
+        if rows:
+            newest = self._read(box, peer, rows, effects)
+            told = newest.number if newest is not None else so_far.told if so_far is not None else 0
+            so_far = ReadSoFar(rows[-1][3], rows[-1][4], told)
+        if len(found) > _READ_AT_ONCE:
+            self._keep_reading(box, peer, found[_READ_AT_ONCE - 1][0])
+            return Unfinished(replace(request, so_far=so_far), effects)
+        if so_far is None:
             return effects
-        newest = self._read(box, peer, rows, effects)
-        _, _, _, name, last_read, *_ = rows[-1]
-        tables.write(
-            "INSERT INTO reading VALUES (?, ?, ?) ON CONFLICT (member, peer) DO UPDATE SET up_to = excluded.up_to",
-            (box.number, peer, seq),
-        )
+        self._keep_reading(box, peer, seq)
         here = box.append()
-        ledger.add_entry(box, here, int(EntryKind.READ_HERE), last_read, device=request.device, up_to=seq)
+        ledger.add_entry(box, here, int(EntryKind.READ_HERE), so_far.newest, device=request.device, up_to=seq)
         effects.entries.append(
-            LogEntry(box.number, here, EntryKind.READ_HERE, last_read, name, device=request.device, up_to=seq)
+            LogEntry(
+                box.number, here, EntryKind.READ_HERE, so_far.newest, so_far.peer, device=request.device, up_to=seq
+            )
         )
-        if newest is not None:
-            ledger.tell_sender(newest, EntryKind.READ, effects)
+        self._tell_read(so_far.told, effects)
         return effects
 
+    def _keep_reading(self, box: Mailbox, peer: bytes, up_to: int) -> None:
+        """Note up to which entry a member has read a conversation."""
+        self._tables.write(
+            "INSERT INTO reading VALUES (?, ?, ?) ON CONFLICT (member, peer) DO UPDATE SET up_to = excluded.up_to",
+            (box.number, peer, up_to),
+        )
+
+    def _tell_read(self, number: int, effects: Effects) -> None:
+        """Tell the sender of a message that it was read; 0 for none."""
+        row = self._tables.read(f"SELECT {MESSAGE} FROM message m WHERE number = ?", (number,)).fetchone()
+        if row is not None:
+            message = self._ledger.message(row)
+            if message.sender is not None:  # who may have been removed between two transactions
+                self._ledger.tell_sender(message, EntryKind.READ, effects)
+
     def _unread(self, box: Mailbox, peer: bytes, up_to: int) -> list[tuple[Any, ...]]:
-        """Read the messages of a conversation that came up to an entry and were not read."""
+        """Read some messages of a conversation that came up to an entry and were not read, and one more if there is."""
         read = self._tables.read
         row = read("SELECT up_to FROM reading WHERE member = ? AND peer = ?", (box.number, peer)).fetchone()
         return read(
             f"SELECT l.seq, l.taken, m.state, ifnull(CAST(r.name AS BLOB), m.sender_name), {MESSAGE}"
             " FROM log l INDEXED BY log_peer CROSS JOIN message m ON m.number = l.message"
             " LEFT JOIN room r ON r.number = m.room"
-            f" WHERE l.member = ? AND l.peer = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} ORDER BY l.seq",
-            (box.number, peer, row[0] if row else 0, up_to),
+            f" WHERE l.member = ? AND l.peer = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED}"
+            " ORDER BY l.seq LIMIT ?",
+            (box.number, peer, row[0] if row else 0, up_to, _READ_AT_ONCE + 1),
         ).fetchall()
 
     def _without_over(
@@ -305,6 +333,7 @@ class MessageRepository:
         ledger, tables = self._ledger, self._tables
         newest: MessageRecord | None = None
         read: list[int] = []
+        tables.work += _READ_WORK * len(rows)
         for seq, taken, state, _, *columns in rows:
             message = ledger.message(columns)
             if seq > box.delivered and not taken:

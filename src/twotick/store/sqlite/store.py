@@ -46,6 +46,9 @@ _FULL: Final = "the disk is full, and the server's operator has to make room"
 _TRIES: Final = 2
 """How often requests are tried while the disk seems to have room: shortening the write-ahead log may make some."""
 
+_REQUEST_WORK: Final = 4
+"""What every request counts as work (see `Tables.work`)."""
+
 _BATCH_WORK: Final = 2048
 """The work after which `work_on` ends: what others ask meanwhile waits for it."""
 
@@ -191,7 +194,8 @@ class SqliteStore:
         for request in requests:
             answer = self._handlers[type(request)](request)
             answers.append(answer)
-            costs.append(1 + tables.work - before)
+            tables.work += _REQUEST_WORK
+            costs.append(tables.work - before)
             before = tables.work
             if before - first >= _BATCH_WORK or type(answer) is Unfinished:
                 break
