@@ -114,6 +114,8 @@ LOOKS = [
     b"ROOM #den\nId: q\n\n",
     b"ROOM #team\nDo: members\nId: q\n\n",
     b"RECEIPTS bob\nId: i1\n\n",
+    *(b"ROOM %b\nDo: create\n\n" % room for room in ROOMS),
+    *(b"ROOM %b\nDo: change\nTopic: mine\n\n" % room for room in ROOMS),
     *(b"ROOM %b\nDo: join\n\n" % room for room in ROOMS),
     *(b"ROOM %b\nDo: leave\n\n" % room for room in ROOMS),
     *(b"ROOM %b\nDo: invite\nMember: eve\n\n" % room for room in ROOMS),
@@ -134,11 +136,11 @@ def any_question(random: Random) -> bytes:
 
 def of_dan(random: Random) -> Step:
     """A question or a message of dan's."""
-    if random.random() < 0.5:
+    if random.random() < 0.6:
         return Step(b"dan", random.choice(LOOKS))
     if random.random() < 0.5:
         return Step(b"dan", any_question(random))
-    to, ident = random.choice([b"bob", b"carol", b"#team", b"dan", b"ALL"]), b"i%d" % random.randint(1, 6)
+    to, ident = random.choice([b"bob", b"carol", b"#team", b"dan", b"ALL", b"#vault"]), b"i%d" % random.randint(1, 6)
     return Step(b"dan", message(to, random.choice(BODIES_OF_MESSAGES), ident))
 
 

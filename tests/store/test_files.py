@@ -312,10 +312,13 @@ def test_a_backup_that_cannot_be_made_says_so(kept: Asker, tmp_path: Path):
         ("UPDATE room_member SET role = 2", "the room #Team has 0 owners"),
         ("UPDATE room_member SET role = 7", "member 1 of room 1 does not exist, has no known role"),
         (
-            "INSERT INTO room_invitation VALUES (1, 1)",
+            "INSERT INTO room_invitation VALUES (1, 1, 0)",
             "member 1 of room 1 does not exist, has no known role, or is invit",
         ),
-        ("INSERT INTO room_invitation VALUES (1, 9)", "member 9 is invited to room 1, and one of them does not exist"),
+        (
+            "INSERT INTO room_invitation VALUES (1, 9, 0)",
+            "member 9 is invited to room 1, and one of them does not exist",
+        ),
         ("INSERT INTO contact VALUES (1, 9)", "member 1 has written to member 9, and one of them does not exist"),
         ("INSERT INTO conversation VALUES (9, x'61', 'a', 1, 0)", "a conversation of member 9 is set, who does not"),
     ],

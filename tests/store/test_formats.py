@@ -24,6 +24,7 @@ DIGESTS = [
     "3fa33484c4d8eac0",
     "0590e3844ff0540f",
     "dd44e62979fa4857",
+    "d409b32f4e1e241b",
 ]
 """How the SHA-256 of each step begins. A line is added with its step, and never changed afterwards."""
 

@@ -493,3 +493,46 @@ def test_rooms_are_there_after_a_restart(new_asker: AskerMaker):
     assert asker.say("carol", b"two").place == 7
     assert bodies(asker.history("carol", "#team")) == [b"two"]
     assert bodies(asker.history("bob", "#team")) == [b"one", b"two"]
+
+
+# Rooms of one name (rule 12.1)
+
+
+def test_a_private_room_does_not_keep_others_from_its_name(asker: Asker):
+    asker.create("alice", "#Den", topic="hers")
+    asker.say("alice", b"oats", id=b"m1", room="#den")
+    asker.create("bob", "#den", topic="his")
+    asker.say("bob", b"rye", id=b"m2", room="#DEN")
+    assert (asker.look("alice", "#den").topic, asker.look("bob", "#den").topic) == ("hers", "his")
+    assert [entry.body for entry in asker.history("alice", "#den")][1:] == [b"oats"]
+    assert [entry.body for entry in asker.history("bob", "#den")][1:] == [b"rye"]
+    assert asker.refusal(CreateRoom(asker.members["bob"], "#DEN", False, "", NOW)) == "there is a room #DEN already"
+    asker.invite("alice", "carol", "#den")
+    assert asker.invite("bob", "carol", "#den").effects.entries == []
+    assert asker.look("carol", "#den").topic == "hers"
+    asker.join("carol", "#den")
+    assert asker.roles("alice", "#den") == {"alice": RoomRole.OWNER, "carol": RoomRole.MEMBER}
+    assert asker.roles("bob", "#den") == {"bob": RoomRole.OWNER}
+    asker.leave("carol", "#den")
+    assert asker.refusal(GetRoom(asker.members["carol"], "#den")) == "there is no such room"
+    asker.remove("alice")
+    assert asker.look("bob", "#den").topic == "his"
+    assert asker.store.check() == []
+
+
+def test_one_room_of_a_name_is_public(asker: Asker):
+    asker.create("alice", "#den", topic="hers")
+    asker.create("bob", "#den", topic="his", public=True)
+    for name, topic in ("alice", "hers"), ("bob", "his"), ("carol", "his"):
+        assert asker.look(name, "#den").topic == topic
+        assert [room.topic for room in asker.ask(ListRooms(asker.members[name], 10))] == [topic]
+    publish = ChangeRoom(asker.members["alice"], "#den", True, None, NOW)
+    assert asker.refusal(publish) == "there is a public room #den already"
+    assert not asker.look("alice", "#den").public
+    asker.change(ChangeRoom(asker.members["bob"], "#den", False, None, NOW))
+    assert asker.change(publish).room.public
+    assert asker.look("carol", "#den").topic == "hers"
+    asker.leave("alice", "#den")
+    assert asker.refusal(GetRoom(asker.members["carol"], "#den")) == "there is no such room"
+    assert asker.look("bob", "#den").topic == "his"
+    assert asker.store.check() == []

@@ -148,7 +148,10 @@ class Machine(RuleBasedStateMachine):
     # Rooms
 
     def creates(self, data: st.DataObject) -> None:
-        self.create(data.draw(people), data.draw(rooms), data.draw(st.booleans()))
+        name, room = data.draw(people), data.draw(rooms)
+        chat = self.world.chats.get(room)
+        if chat is None or chat.is_known_to(self.number(name)):  # else it would be another room of that name
+            self.create(name, room, data.draw(st.booleans()))
 
     def create(self, name: str, room: str, public: bool) -> None:
         member, topic = self.number(name), self.secret()

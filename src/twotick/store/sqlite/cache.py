@@ -25,7 +25,8 @@ class Cache:
         mailboxes: members, by number.
         names: their numbers, by their names in lower case.
         shared: messages that several members wait for, by number: one object in all of their mailboxes.
-        rooms: rooms, by their names in lower case.
+        rooms: rooms, by number.
+        room_names: the numbers of the rooms that names in lower case mean to members, by name and member.
         hashes: for files that are being uploaded, by number: how many bytes were hashed, and their hash.
         next_message: the number of the next message; 0 if it must be looked up.
         retention_bound: the bound of the round of retention that is under way; None for none (see messages.py).
@@ -35,7 +36,8 @@ class Cache:
         self.mailboxes: dict[int, Mailbox] = {}
         self.names: dict[bytes, int] = {}
         self.shared: dict[int, MessageRecord] = {}
-        self.rooms: dict[bytes, RoomState] = {}
+        self.rooms: dict[int, RoomState] = {}
+        self.room_names: dict[bytes, dict[int, int]] = {}
         self.hashes: dict[int, tuple[int, hashlib._Hash]] = {}  # pyright: ignore[reportPrivateUsage]
         self.next_message = 0
         self.retention_bound: float | None = None
@@ -52,6 +54,7 @@ class Cache:
         self.names.clear()
         self.shared.clear()
         self.rooms.clear()
+        self.room_names.clear()
         self.hashes.clear()
         self.next_message = 0
         self.retention_bound = None
@@ -65,8 +68,15 @@ class Cache:
 
     def add_room(self, room: RoomState, members: int) -> None:
         """Remember a room, of which so many members were not remembered before."""
-        self.rooms[room.key] = room
+        self.rooms[room.number] = room
         self._room_members += members
+
+    def note_room_name(self, name: bytes, member: int, number: int) -> None:
+        """Remember which room a name means to a member."""
+        meanings = self.room_names.setdefault(name, {})
+        if member not in meanings:
+            meanings[member] = number
+            self._room_members += 1
 
     def share(self, message: MessageRecord) -> MessageRecord:
         """Return the object for a message that all mailboxes use, if several members wait for it."""

@@ -178,6 +178,13 @@ _RULES = (
         """,
     ),
     (
+        "member {} is in several rooms with the name {}",
+        """
+        SELECT o.member, r.folded FROM room_member o JOIN room r ON r.number = o.room
+        GROUP BY o.member, r.folded HAVING count(*) > 1
+        """,
+    ),
+    (
         "member {1} is invited to room {0}, and one of them does not exist",
         """
         SELECT room, member FROM room_invitation WHERE member NOT IN (SELECT number FROM member)

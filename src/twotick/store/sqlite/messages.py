@@ -149,7 +149,7 @@ class MessageRepository:
         if request.recipient[:1] != b"#":
             return None
         sender = request.sender
-        return known(None if sender is None else self._rooms.find(request.recipient), sender or 0)
+        return known(None if sender is None else self._rooms.find(request.recipient, sender), sender or 0)
 
     def _boxes(self, request: Append, room: RoomState | None) -> list[Mailbox | None]:
         """Return the members that a message is for; None for one who was removed."""

@@ -49,7 +49,7 @@ class PresenceRepository:
                 return []
             return self._numbers("SELECT other FROM farewell WHERE member = ? ORDER BY other", member)
         if peer[:1] == b"#":
-            room = self._rooms.find(peer)
+            room = self._rooms.find(peer, member)
             if room is None or member not in room.members:
                 return []
             return self._numbers(
@@ -99,7 +99,7 @@ class PresenceRepository:
                 f"SELECT DISTINCT member FROM ({_ROOMMATES}) ORDER BY member",
                 member,
             )
-        room = self._rooms.find(room_name)
+        room = self._rooms.find(room_name, member)
         if room is None or member not in room.members:
             return []
         return sorted(room.others(member))[:SEEN_MOST]

@@ -156,7 +156,7 @@ class LogReader:
         return Fetched(_last(rows, request), before)
 
     def _history_of_room(self, request: History) -> Fetched:
-        room = self._rooms.find(request.peer)
+        room = self._rooms.find(request.peer, request.member)
         membership = room.members.get(request.member) if room is not None else None
         if room is None or membership is None:
             return Fetched([], 0)

@@ -1,5 +1,7 @@
 """Rooms, and the events that tell of them (docs/protocol.md, section 12). The rules are in rules/rooms.py."""
 
+# ruff: noqa: S608 - statements are put together from constants of this module, never from input
+
 from typing import Final
 
 from twotick.store.requests.messages import Effects
@@ -29,6 +31,21 @@ from twotick.store.sqlite.ledger import Ledger, NewMessage
 _KEEP_MEMBER: Final = (
     "INSERT INTO room_member VALUES (?, ?, ?, ?, ?) ON CONFLICT (room, member) DO UPDATE SET role = excluded.role"
 )
+
+_MEANINGS: Final = (
+    "SELECT r.number FROM room_member o CROSS JOIN room r ON r.number = o.room"
+    " WHERE o.member = :member AND r.folded = :name",
+    "SELECT r.number FROM room_invitation i CROSS JOIN room r ON r.number = i.room"
+    " WHERE i.member = :member AND i.hidden = 0 AND r.folded = :name",
+    "SELECT number FROM room WHERE folded = :name AND public = 1",
+)
+"""How the number of the room is found that a name means to a member, in the order of the meanings."""
+
+_OWN_NAMES: Final = (
+    "SELECT folded FROM room WHERE folded IS NOT NULL AND number IN (SELECT room FROM room_member WHERE member = ?1"
+    " UNION SELECT room FROM room_invitation WHERE member = ?1 AND hidden = 0)"
+)
+"""The names of the rooms that a member is in or invited to."""
 
 
 class RoomRepository:
@@ -60,21 +77,36 @@ class RoomRepository:
 
     # Loading and writing
 
-    def find(self, name: bytes) -> RoomState | None:
-        """Return the room with a name, in any case; None if there is none."""
+    def find(self, name: bytes, member: int) -> RoomState | None:
+        """Return the room that a name means to a member, in any case; None if the member knows of none.
+
+        Several rooms may have one name, of which only one is public (rule 12.1). To a member the name means the room
+        that the member is in, else the one that the member is invited to, else the public one.
+        """
         key = name.lower()
-        room = self._cache.rooms.get(key)
+        number = self._cache.room_names.get(key, {}).get(member) or self._number(key, member)
+        if number is None:
+            return None
+        self._cache.note_room_name(key, member, number)
+        return self._load(number)
+
+    def _number(self, key: bytes, member: int) -> int | None:
+        folded = key.decode(errors="replace")
+        for query in _MEANINGS:
+            row = self._tables.direct(query, {"name": folded, "member": member}).fetchone()
+            if row is not None:
+                return int(row[0])
+        return None
+
+    def _load(self, number: int) -> RoomState:
+        room = self._cache.rooms.get(number)
         if room is not None:
             return room
         # Nothing of a room that is not in the cache waits: the cache is forgotten only when nothing waits.
         direct = self._tables.direct
-        row = direct(
-            "SELECT number, name, public, topic, last, open_from FROM room WHERE folded = ?",
-            (key.decode(errors="replace"),),
+        shown, public, topic, last, open_from = direct(
+            "SELECT name, public, topic, last, open_from FROM room WHERE number = ?", (number,)
         ).fetchone()
-        if row is None:
-            return None
-        number, shown, public, topic, last, open_from = row
         room = RoomState(shown.encode(), bool(public), topic, last, open_from)
         room.number = number
         for member, role, since, seen_from in direct(
@@ -92,7 +124,7 @@ class RoomRepository:
         Raises:
             NotAllowed: there is none, or it must look so.
         """
-        return known(self.find(name.encode(errors="replace")), member)
+        return known(self.find(name.encode(errors="replace"), member), member)
 
     def _keep(self, room: RoomState) -> None:
         """Write what was changed in a room."""
@@ -111,6 +143,7 @@ class RoomRepository:
             else:
                 direct("DELETE FROM room_invitation WHERE room = ? AND member = ?", (room.number, member))
         self._cache.add_room(room, len(room.touched))
+        self._cache.room_names.pop(room.key, None)
         room.touched.clear()
         direct(
             "UPDATE room SET public = ?, topic = ?, open_from = ? WHERE number = ?",
@@ -119,7 +152,7 @@ class RoomRepository:
         if not room.members:  # its messages are still in logs, and show its name
             direct("UPDATE room SET folded = NULL WHERE number = ?", (room.number,))
             direct("DELETE FROM room_invitation WHERE room = ?", (room.number,))
-            del self._cache.rooms[room.key]
+            del self._cache.rooms[room.number]
 
     def _note_stay(self, room: RoomState, member: int) -> None:
         """Note when a member was in a room that it leaves: what was sent meanwhile stays in its log."""
@@ -136,6 +169,18 @@ class RoomRepository:
         direct("DELETE FROM room_stay WHERE member = ? AND room = ?", (member, room.number))
         for stay in joined_stays([*stays, (first, last)]):
             direct("INSERT INTO room_stay VALUES (?, ?, ?, ?)", (member, room.number, *stay))
+
+    def _is_other_public(self, room: RoomState) -> bool:
+        """Tell whether another room of the same name is public."""
+        row = self._tables.direct(
+            "SELECT 1 FROM room WHERE folded = ? AND public = 1 AND number <> ?", (room.key.decode(), room.number)
+        ).fetchone()
+        return row is not None
+
+    def _is_in_another(self, room: RoomState, member: int) -> bool:
+        """Tell whether a member is in another room of the same name, or invited to one, of which others do not know."""
+        found = self.find(room.key, member)
+        return found is not None and found is not room and (member in found.members or member in found.invited)
 
     def _rooms_of(self, member: int) -> int:
         """Return how many rooms a member is in."""
@@ -216,7 +261,7 @@ class RoomRepository:
 
     def _create(self, request: CreateRoom) -> RoomChanged:
         box = self._member(request.member)
-        if self.find(request.room.encode(errors="replace")) is not None:
+        if self.find(request.room.encode(errors="replace"), box.number) is not None:
             raise NotAllowed(f"there is a room {request.room} already")
         rooms, limits = self._rooms_of(box.number), self._ledger.limits
         room, events = created(request.room, request.public, request.topic, box.number, request.time, rooms, limits)
@@ -242,6 +287,8 @@ class RoomRepository:
     def _change(self, request: ChangeRoom) -> RoomChanged:
         box = self._member(request.member)
         room = self.known(request.room, box.number)
+        if request.public and room.role(box.number) is RoomRole.OWNER and self._is_other_public(room):
+            raise NotAllowed(f"there is a public room {room.name.decode()} already")
         events = room.change(box.number, request.public, request.topic)
         return self._changed(room, box, events, request.time)
 
@@ -249,8 +296,8 @@ class RoomRepository:
         box = self._member(request.member)
         room = self.known(request.room, box.number)
         other = self._other(request.other)
-        is_blocked = box.folded in other.blocked
-        events = room.invite(box.number, other.number, other.name.encode(), is_blocked, self._ledger.limits)
+        is_kept_from = box.folded in other.blocked or self._is_in_another(room, other.number)
+        events = room.invite(box.number, other.number, other.name.encode(), is_kept_from, self._ledger.limits)
         return self._changed(room, box, events, request.time)
 
     def _remove(self, request: RemoveFromRoom) -> RoomChanged:
@@ -290,7 +337,8 @@ class RoomRepository:
             " i.member IS NOT NULL AS invited FROM room r"
             " LEFT JOIN room_member o ON o.room = r.number AND o.member = ?1"
             " LEFT JOIN room_invitation i ON i.room = r.number AND i.member = ?1 AND i.hidden = 0"
-            " WHERE r.folded IS NOT NULL AND (r.public OR o.member IS NOT NULL OR i.member IS NOT NULL)"
+            " WHERE r.folded IS NOT NULL AND (o.member IS NOT NULL OR i.member IS NOT NULL"
+            f" OR r.public AND r.folded NOT IN ({_OWN_NAMES}))"
             " ORDER BY o.member IS NULL AND i.member IS NULL, r.folded LIMIT ?2)"
             " ORDER BY role = 0 AND NOT invited, folded",
             (request.member, request.most),
@@ -302,11 +350,10 @@ class RoomRepository:
 
     def remove_member(self, box: Mailbox, time: float, effects: Effects) -> None:
         """Remove a member who is removed from the server from its rooms (rule 12.4)."""
-        for (name,) in self._tables.direct(
-            "SELECT r.folded FROM room r WHERE number IN (SELECT room FROM room_member WHERE member = ?1"
-            " UNION SELECT room FROM room_invitation WHERE member = ?1) ORDER BY r.folded",
+        for (number,) in self._tables.direct(
+            "SELECT number FROM room WHERE number IN (SELECT room FROM room_member WHERE member = ?1"
+            " UNION SELECT room FROM room_invitation WHERE member = ?1) ORDER BY folded, number",
             (box.number,),
         ).fetchall():
-            room = self.find(name.encode())
-            assert room is not None, "a room that is gone has no members"
+            room = self._load(number)
             self._tell_all(room, box, room.remove_from_server(box.number), time, effects)

@@ -305,6 +305,25 @@ STEPS = (
     -- 1: the member has blocked who invited it, and does not know of the invitation.
     ALTER TABLE room_invitation ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- Rooms that do not know of each other may have one name; at most one of them is public.
+    CREATE TABLE new_room (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: a room of the same name is another room
+        name TEXT NOT NULL,
+        folded TEXT,                              -- the name in lower case; NULL when the room is gone
+        public INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        last INTEGER NOT NULL DEFAULT 0,          -- the place of the newest message, which may be gone
+        open_from INTEGER NOT NULL                -- see rooms.RoomState
+    ) STRICT;
+    INSERT INTO new_room SELECT number, name, folded, public, topic, last, open_from FROM room;
+    DELETE FROM sqlite_sequence WHERE name = 'new_room';
+    INSERT INTO sqlite_sequence SELECT 'new_room', seq FROM sqlite_sequence WHERE name = 'room';
+    DROP TABLE room;
+    ALTER TABLE new_room RENAME TO room;
+    CREATE INDEX room_name ON room (folded) WHERE folded IS NOT NULL;
+    CREATE UNIQUE INDEX room_public ON room (folded) WHERE public = 1;
+    """,
 )
 """What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
 to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each
