@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.widgets import Static
 
-from tests.client.members import Spoken, until
+from tests.client.members import Spoken, scripted, until
 from tests.sockets import PATIENCE
 from tests.ui.app.users import app_user
 from tests.ui.test_text import obeyed
@@ -295,3 +295,19 @@ async def test_the_app_shows_any_field(tmp_path: Path) -> None:
             await alice.press("escape", "home", "down", "end", "up", "i")
             check(alice.screen)
         assert not alice.app.return_code
+
+
+async def test_a_search_ends_although_the_server_sends_empty_pages_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        for before in range(10**9, 0, -1):
+            head, _ = await server.frame()
+            if head.verb is Verb.REVOKE:
+                server.write(frame(Verb.REVOKED, head.name))
+            else:
+                server.write(frame(Verb.SEARCH, id=head.headers[b"id"], count=0, before=before))
+
+    async with asyncio.timeout(PATIENCE), scripted(serve) as address:
+        who = Credential(address, "alice", "laptop", "t")
+        await history.search(who, "oats", peer=None, limit=10, as_json=False)
+    assert capsys.readouterr().err.startswith("twotick: stopped after 1000 pages")

@@ -12,6 +12,7 @@ from twotick.client import (
 from twotick.client.trust.tokens import Credential
 from twotick.ui.shell.connection import asking
 from twotick.ui.shell.describing import body_as_json, details_as_json, line_of
+from twotick.ui.shell.streams import complain
 from twotick.ui.text import console
 
 _PAGE = 1000
@@ -19,6 +20,9 @@ _PAGE = 1000
 
 _FOUND = 100
 """Search results per request."""
+
+_MOST_PAGES = 1000
+"""Pages of search results that are requested: a server may send empty pages for ever."""
 
 _TICKS = {
     State.QUEUED: "",
@@ -41,14 +45,15 @@ async def search(who: Credential, query: str, *, peer: str | None, limit: int, a
     """Print up to `limit` messages that match a query, newest first."""
     async with asking(who) as me:
         before: int | None = None
-        while limit > 0:
+        for _ in range(_MOST_PAGES):
             found = await me.search(query, peer=peer, limit=min(limit, _FOUND), before=before)
             for message in found.messages:
                 _print_message(message, as_json)
             limit -= len(found.messages)
             before = found.before
-            if before is None:
-                break
+            if before is None or limit <= 0:
+                return
+    complain(f"stopped after {_MOST_PAGES} pages of results, most of them empty: search with more or other words")
 
 
 async def export(who: Credential) -> None:
