@@ -8,7 +8,7 @@ import pytest
 
 from tests.store.helpers import NOW, Asker
 from twotick.store.port import DiskFull, Request, StoreLimits, Together
-from twotick.store.requests.members import AddMember, FindMember, ListMembers, RemoveMember
+from twotick.store.requests.members import AddMember, FindMember, ListMembers, OpenDevice, OpenedDevice, RemoveMember
 from twotick.store.requests.messages import Acknowledge, Appended, Fetch, Fetched
 from twotick.store.sqlite import reserve
 from twotick.store.sqlite.reserve import Reserve, adds, reads
@@ -104,6 +104,32 @@ def test_a_full_disk_answers_each_request_as_far_as_it_can(tmp_path: Path, room:
     assert isinstance(answer, Appended)
     assert not asker.store.is_full
     assert (tmp_path / "reserve").stat().st_size == SIZE
+    assert asker.store.check() == []
+    asker.store.close()
+
+
+def test_a_disk_that_takes_nothing_lets_in_devices_that_have_a_place_in_the_log(
+    tmp_path: Path, room: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a new device has could not be noted later, and it would lose its place."""
+    asker = Asker(tmp_path, StoreLimits())
+    asker.add("alice", "bob")
+    member = asker.members["bob"]
+    asker.store.apply([OpenDevice(member, "laptop", 0, NOW)])
+    asker.send("alice", "bob", id=b"m1")
+
+    def full(work: object) -> None:
+        raise DiskFull("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(vars(asker.store)["_database"], "within", full)
+        (known,) = asker.store.work_on([OpenDevice(member, "laptop", 0, NOW)]).answers
+        (new,) = asker.store.work_on([OpenDevice(member, "phone", 0, NOW)]).answers
+    assert isinstance(known, OpenedDevice)
+    assert (known.cursor, known.last) == (0, 1)
+    assert isinstance(new, DiskFull)
+    (new,) = asker.store.apply([OpenDevice(member, "phone", 0, NOW)])
+    assert isinstance(new, OpenedDevice)
     assert asker.store.check() == []
     asker.store.close()
 

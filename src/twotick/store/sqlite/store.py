@@ -158,10 +158,20 @@ class SqliteStore:
             return self._open_to_read(requests[0]) or Work([error], [1])
 
     def _open_to_read(self, request: Request[Any]) -> Work | None:
-        """Let a device in that only reads: what it has already is not noted, and it gets that again."""
+        """Let a device in that only reads: what it has already is not noted, and it gets that again.
+
+        A new device is not let in: it cannot be given a place in the log, from which its entries would follow.
+        """
         if not isinstance(request, OpenDevice):
             return None
-        work = self._database.look(partial(self._begin, [request]))
+
+        def begin() -> Work | None:
+            box = self._ledger.mailbox(request.member)
+            return self._begin([request]) if box is not None and request.device in box.cursors else None
+
+        work = self._database.look(begin)
+        if work is None:
+            return None
         work.answers = [
             replace(answer, effects=Effects()) if isinstance(answer, OpenedDevice) else answer
             for answer in work.answers
