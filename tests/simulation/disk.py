@@ -13,6 +13,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -514,7 +515,7 @@ class RealFiles:
     """
 
     def __init__(self) -> None:
-        self._owned: dict[int, Process | None] = {}
+        self._owned: dict[int, tuple[Process | None, tuple[int, int]]] = {}
         self._open, self._close = os.open, os.close
         self._replace, self._unlink, self._stat = os.replace, os.unlink, os.stat
         os.open, os.close = self._opened, self._closed
@@ -522,7 +523,7 @@ class RealFiles:
 
     def _opened(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         number = self._open(path, flags, mode, dir_fd=dir_fd)
-        self._owned[number] = CURRENT.get()
+        self._owned[number] = CURRENT.get(), _identity(number)
         return number
 
     def _closed(self, number: int) -> None:
@@ -551,5 +552,14 @@ class RealFiles:
 
     def release(self, process: Process) -> None:
         """Close the files of a process that has ended, and so release its locks."""
-        for number in [number for number, owner in self._owned.items() if owner is process]:
-            self._closed(number)
+        for number, (owner, identity) in [*self._owned.items()]:
+            if owner is process:
+                del self._owned[number]
+                with suppress(OSError):  # a file object has closed it
+                    if _identity(number) == identity:
+                        self._close(number)
+
+
+def _identity(number: int) -> tuple[int, int]:
+    status = os.fstat(number)
+    return status.st_dev, status.st_ino

@@ -305,6 +305,8 @@ class Device:
         except RequestRefused as error:
             self._world.trace(f"{self.title} cannot download the file of {message.id}: {error}")
             self.missing_files.append(message.id)
+        except BlockingIOError as error:  # the lock of a program that was killed is not released by this one process
+            self._world.trace(f"{self.title} cannot download the file of {message.id}: {error}")
         except (FileMismatch, OSError) as error:
             self.problems.append(f"{self.title} cannot download the file of {message.id}: {error!r}")
         else:

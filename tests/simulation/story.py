@@ -41,8 +41,6 @@ class Story:
         guests: the guests.
         problems: the promises that were broken.
         disturbed: whether the server's disk was full or failed.
-        filled: whether the server's disk was full, so that devices were let in that only read: what they acknowledge
-            does not count until they connect again.
         clocks_jumped: whether a clock was wrong.
         backups: copies of the database, each with the messages that had been accepted before it began.
     """
@@ -54,7 +52,6 @@ class Story:
         self.guests: list[GuestUser] = []
         self.problems: list[str] = []
         self.disturbed = False
-        self.filled = False
         self.clocks_jumped = False
         self.backups: list[tuple[bytes, list[Sent]]] = []
         self._random = self.world.chance("story")
@@ -329,7 +326,7 @@ class Story:
 
     def _fill_disk(self) -> None:
         if not self._healing:
-            self.disturbed = self.filled = True
+            self.disturbed = True
             disk = self.machine.disk
             disk.capacity = disk.used() + self._random.choice((0, 5000, 100_000))
             self.world.loop.outside(self._random.random() * 5, self._empty_disk)
@@ -469,7 +466,7 @@ class Story:
             device.start()
         await asyncio.sleep(5.0)
         for device in self.devices:
-            if device.lives[-1].seen and not self.filled:
+            if device.lives[-1].seen:
                 again = [seen.meaning for seen in device.lives[-1].seen]
                 self.problems.append(f"{device.title} was given what it had acknowledged: {again}")
         await self._close()
