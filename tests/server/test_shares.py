@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from tests.sockets import Peer, Visitors
 from twotick.exchange import Limits
+from twotick.exchange.changes import MEMBERS_ONLY
 from twotick.exchange.relay import BUSY
 from twotick.server import ServerLimits
 from twotick.wire import (
@@ -160,6 +161,22 @@ def test_one_address_cannot_take_the_queue(start_server: StartServer) -> None:
         bob.write(received(b"alice"))
     alice.expect(b"SEND bob\n\n" * 300)
     receiver.reset()
+
+
+def test_headers_of_extended_messages_that_wait_take_no_memory(start_server: StartServer) -> None:
+    """Those that do not travel (rule 9.7) are not kept either."""
+    visitors = start_server(ServerLimits(exchange=Limits(answer_timeout=1000.0, queue_messages=20_000)))
+    bob = duplex(visitors, b"bob")
+    senders = [duplex(visitors, b"u%d" % number) for number in range(10)]
+    before = visitors.server.memory
+    for sender in senders:
+        for number in range(1000):
+            sender.write(frame(Verb.SEND, b"bob", b"", id=b"m%d" % number, junk=b"x" * 7000))
+        sender.ask(
+            frame(Verb.SEND, b"bob", b"", id=b"last", edits=b"m1"), error(102, id=b"last", reason=MEMBERS_ONLY.encode())
+        )
+    assert visitors.server.memory - before < 24 * MEBIBYTE
+    bob.reset()
 
 
 def test_headers_of_messages_that_wait_take_no_memory(start_server: StartServer) -> None:

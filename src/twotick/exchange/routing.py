@@ -114,6 +114,8 @@ class Router:
             sender.next_send = number + 1
             if refusal is None:
                 self._send_identified(sender, number, head, body)
+                if not head.is_plain:
+                    head.trim()
             else:
                 relay.reply(sender, number, head, refusal)
             if sender.device is not None and relay.is_full(sender):

@@ -125,6 +125,11 @@ class Head:
         self.headers = {}
         self.travels = b""
 
+    def trim(self) -> None:
+        """Keep only the headers that go to the recipient, and Expires; otherwise like `forget`."""
+        expires = self.headers.get(b"expires")
+        self.headers = {} if expires is None else {b"expires": expires}
+
 
 _UNCLEAR = Head(StartLine(Verb.MALFORMED, code=103), {})
 _TOO_LARGE = Head(StartLine(Verb.MALFORMED, code=106), {})
