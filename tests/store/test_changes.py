@@ -227,3 +227,21 @@ def test_what_a_server_erased_that_was_killed_then_is_off_the_disk_when_it_is_ba
     back = SqliteStore(left, kept.limits)
     assert SECOND not in stored(left)
     back.close()
+
+
+def test_a_moderator_does_not_learn_which_ids_there_were_before(asker: Asker):
+    asker.gather("alice", "bob")
+    asker.say("alice", b"oats", id=b"m1")
+    asker.invite("alice", "carol")
+    asker.join("carol")
+    asker.appoint("alice", "carol", RoomRole.MODERATOR)
+    asker.say("alice", b"rye", id=b"m2")
+    refused = [
+        asker.refusal(asker.correction("carol", MessageAction.DELETE, about, about_name=b"alice", id=b"d1"))
+        for about in (b"m1", b"none")
+    ]
+    assert refused[0] == refused[1]
+    asker.ask(asker.correction("carol", MessageAction.DELETE, b"m2", about_name=b"alice", id=b"d2"))
+    asker.ask(asker.correction("alice", MessageAction.DELETE, b"m1", id=b"d3"))
+    bodies_left = [entry.body for entry in asker.history("alice", "#team") if entry.id in (b"m1", b"m2")]
+    assert bodies_left == [b"", b""]

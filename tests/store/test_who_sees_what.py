@@ -354,6 +354,7 @@ class Machine(RuleBasedStateMachine):
             is_moderator = self.role(name, target.to) >= RoomRole.MODERATOR
             # Who has the name of somebody who was removed can only mean messages of its own by that name.
             may_delete = is_moderator and action is MessageAction.DELETE and name != target.name
+            may_delete = may_delete and target in chat.open_to(member)
             may = member in chat.members and target in chat.said and (is_author or may_delete)
         elif not target.to.startswith("#"):
             may = is_author and target.to in self.asker.members

@@ -59,6 +59,7 @@ class Candidate:
         room: the number of its room; None for none.
         about: the number of the message that it changes itself; 0 for none.
         headers: its header lines.
+        place: its place in the room; 0 outside rooms.
     """
 
     number: int
@@ -66,21 +67,28 @@ class Candidate:
     room: int | None
     about: int
     headers: bytes
+    place: int
 
 
-def choose_target(request: Append, room: int | None, candidates: list[Candidate]) -> Candidate:
+def choose_target(request: Append, room: RoomState | None, candidates: list[Candidate]) -> Candidate:
     """Return the message to change: the first one that was sent to the same recipient and is not deleted.
+
+    Moderators can delete only what they may read: otherwise an answer would tell them which Ids there are.
 
     Args:
         request: the message that changes it.
-        room: the number of the room that the request is sent to; None for none.
+        room: the room that the request is sent to; None for none.
         candidates: messages with the right Id and sender.
 
     Raises:
         NotAllowed: there is none.
     """
+    first = 0 if room is None or is_own(request) else room.members[request.sender or 0].seen_from
     for each in candidates:
-        is_same = each.room == room and (room is not None or each.recipient.lower() == request.recipient.lower())
+        if room is None:
+            is_same = each.room is None and each.recipient.lower() == request.recipient.lower()
+        else:
+            is_same = each.room == room.number and each.place >= first
         if is_same and not each.about and not each.headers.startswith(b"Deleted: "):
             return each
     raise NotAllowed(NO_MESSAGE)

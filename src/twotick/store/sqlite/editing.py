@@ -15,7 +15,8 @@ from twotick.store.sqlite.ledger import RECEIVED, Ledger
 from twotick.store.sqlite.search import IndexedTexts
 
 _CANDIDATE: Final = (
-    "SELECT m.number, m.recipient, m.room, m.about, c.headers FROM message m JOIN content c ON c.message = m.number"
+    "SELECT m.number, m.recipient, m.room, m.about, c.headers, m.place FROM message m"
+    " JOIN content c ON c.message = m.number"
 )
 
 _WORK: Final = 300
@@ -51,7 +52,7 @@ class EditRepository:
             ).fetchall()
         else:
             rows = self._said_in(editing.check_moderation(request, room), request)
-        return editing.choose_target(request, None if room is None else room.number, [Candidate(*row) for row in rows])
+        return editing.choose_target(request, room, [Candidate(*row) for row in rows])
 
     def _said_in(self, room: RoomState, request: Append) -> list[tuple[Any, ...]]:
         """Read what a member said under an Id; then, newest first, what removed members of that name said in a room."""
