@@ -279,13 +279,16 @@ class Model:
         return Fetched(entries, len(log))
 
     def _history(self, request: History) -> Fetched:
-        log = self.people[request.member].log
+        person = self.people[request.member]
+        log, own = person.log, person.name.lower().encode()
         before = min(request.before or len(log) + 1, len(log) + 1)
         entries: list[LogEntry] = []
         for seq in range(1, before):
             line = log[seq - 1]
             if line is not None and line.kind in (EntryKind.RECEIVED, EntryKind.SENT):
                 entry = self._entry(request.member, seq, line)
+                if line.kind is EntryKind.RECEIVED and entry.peer.lower() == own:
+                    continue  # a note to oneself comes once, as one that was sent
                 if request.peer.lower() in (b"", entry.peer.lower()) and entry.time >= request.since:
                     entries.append(entry)
         return Fetched(entries[-request.most :], before)
