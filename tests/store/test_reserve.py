@@ -10,7 +10,7 @@ from tests.store.helpers import NOW, Asker
 from twotick.store.port import DiskFull, Request, StoreLimits, Together
 from twotick.store.requests.members import AddMember, FindMember, ListMembers, OpenDevice, OpenedDevice, RemoveMember
 from twotick.store.requests.messages import Acknowledge, Appended, Fetch, Fetched
-from twotick.store.sqlite import reserve
+from twotick.store.sqlite import accounts, reserve
 from twotick.store.sqlite.reserve import Reserve, adds, reads
 
 SIZE = 1 << 20
@@ -131,6 +131,34 @@ def test_a_disk_that_takes_nothing_lets_in_devices_that_have_a_place_in_the_log(
     (new,) = asker.store.apply([OpenDevice(member, "phone", 0, NOW)])
     assert isinstance(new, OpenedDevice)
     assert asker.store.check() == []
+    asker.store.close()
+
+
+def test_a_device_that_says_how_much_it_has_is_let_in_to_read(
+    tmp_path: Path, room: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one step, however much that is; and nobody is told of what could not be stored."""
+    monkeypatch.setattr(accounts, "_RESUME_AT_ONCE", 2)
+    asker = Asker(tmp_path, StoreLimits(reserve_bytes=SIZE))
+    asker.add("alice", "bob")
+    for number in range(5):
+        asker.send("alice", "bob", id=b"m%d" % number)
+    connection: sqlite3.Connection = vars(asker.store)["_database"].connection
+    asker.store.apply([ListMembers()])
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    room[0] = 0
+    large = asker.append("alice", "bob", id=b"m9", body=bytes(100_000))
+    assert isinstance(asker.store.work_on([large]).answers[0], DiskFull)
+
+    def fail(*_arguments: object) -> object:
+        raise DiskFull("the disk is full")
+
+    monkeypatch.setattr(vars(asker.store)["_database"], "within", fail)
+    (opened,) = asker.store.work_on([OpenDevice(asker.members["bob"], "main", 10**9, NOW)]).answers
+    assert isinstance(opened, OpenedDevice)
+    assert (opened.cursor, opened.last, opened.effects.entries) == (0, 5, [])
+    monkeypatch.undo()
     asker.store.close()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twotick.store.port import Answer, Damaged, DiskFull, Request, StoreError, StoreLimits, Together, Work
-from twotick.store.requests.members import OpenDevice, OpenedDevice
+from twotick.store.requests.members import OpenDevice
 from twotick.store.requests.messages import Append, Effects, Unfinished
 from twotick.store.sqlite.absence import AbsenceRepository
 from twotick.store.sqlite.accounts import AccountRepository
@@ -48,6 +48,9 @@ _TRIES: Final = 2
 
 _REQUEST_WORK: Final = 4
 """What every request counts as work (see `Tables.work`)."""
+
+_LOOKS: Final = 16
+"""The most requests that are carried out at once on a disk that takes nothing more."""
 
 _BATCH_WORK: Final = 2048
 """The work after which `work_on` ends: what others ask meanwhile waits for it."""
@@ -149,34 +152,34 @@ class SqliteStore:
         refused = [*takewhile(adds, requests)]
         if refused:
             return Work([DiskFull(_FULL)] * len(refused), [1] * len(refused))
-        reading = [*takewhile(reads, requests)]
+        reading = [*takewhile(reads, requests[:_LOOKS])]
         if reading:
-            return self._database.look(partial(self._begin, reading))
+            return self._look(reading)
         try:
             return self._database.within(partial(self._begin, requests[:1]))
         except DiskFull as error:
             return self._open_to_read(requests[0]) or Work([error], [1])
 
     def _open_to_read(self, request: Request[Any]) -> Work | None:
-        """Let a device in that only reads: what it has already is not noted, and it gets that again.
+        """Let a device in that only reads: what it says that it has is not noted, and it gets that again.
 
         A new device is not let in: it cannot be given a place in the log, from which its entries would follow.
         """
         if not isinstance(request, OpenDevice):
             return None
 
-        def begin() -> Work | None:
+        def look() -> list[Any] | None:
             box = self._ledger.mailbox(request.member)
-            return self._begin([request]) if box is not None and request.device in box.cursors else None
+            known = box is not None and request.device in box.cursors
+            return self._complete_all([replace(request, resume=0)]) if known else None
 
-        work = self._database.look(begin)
-        if work is None:
-            return None
-        work.answers = [
-            replace(answer, effects=Effects()) if isinstance(answer, OpenedDevice) else answer
-            for answer in work.answers
-        ]
-        return work
+        answers = self._database.look(look)
+        return None if answers is None else Work(answers, [1])
+
+    def _look(self, requests: Sequence[Request[Any]]) -> Work:
+        """Carry out requests without keeping anything; each to its end, since a part would be of no use."""
+        answers = self._database.look(partial(self._complete_all, requests))
+        return Work(answers, [1] * len(answers))
 
     def _free_reserve(self) -> bool:
         """Use the reserve. Return whether there was one."""
