@@ -12,6 +12,7 @@ import everyone
 import frames
 import growth
 import idle
+import neighbours
 import peers
 import plots
 import relay
@@ -62,6 +63,7 @@ PARTS = {
     "steady": Part(steady.report, (peers.NATS, peers.MOSQUITTO, stored_peers.PEERS["postgres"].program)),
     "everyone": Part(everyone.report, (peers.NATS, peers.NGIRCD, peers.MOSQUITTO)),
     "waiting": Part(waiting.report, [stored_peers.PEERS[name].program for name in waiting.COMPARED[1:]]),
+    "neighbours": Part(neighbours.report),
     "idle": Part(_idle, peers.PEERS),
     "growth": Part(growth.report),
     "frames": Part(frames.report),

@@ -37,7 +37,7 @@ _WORK: Final = 50
 _UNIT: Final = 5e-6
 """The seconds that one unit of work takes, more or less."""
 
-_LOOKS: Final = 200
+_LOOKS: Final = 1000
 """Instructions between two looks at the time that a query has taken."""
 
 
