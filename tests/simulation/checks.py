@@ -1,5 +1,6 @@
 """What must be true after a schedule: the promises of docs/guarantees.md, one function for each."""
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -136,7 +137,7 @@ def _changes_are_made(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> N
             key = entry.peer.decode().lower(), entry.id.decode()
             if entry.kind is not EntryKind.RECEIVED or key not in expected or sent_by_id[key].change:
                 continue
-            if entry.body.decode() != expected[key]:
+            if entry.body.decode() != expected[key] and not any(pair[1] == key[0] for pair in story.blocks):
                 story.problems.append(f"{entry.id!r} has the body {entry.body[:40]!r}, not {expected[key][:40]!r}")
     for text in gone - set(expected.values()) - {""}:
         if text.encode() in content:
@@ -191,6 +192,7 @@ def _accepted_is_kept(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> N
             if (sender, EntryKind.SENT, recipient, ident) not in kept:
                 story.problems.append(f"{ident} was accepted, but is not in the log of {sender}")
             removed = sent.expires is not None or f"{sender} {ident}" in _refused(story, recipient)
+            removed = removed or (recipient, sender) in story.blocks
             if (recipient, EntryKind.RECEIVED, sender, ident) not in kept and not removed:
                 story.problems.append(f"{ident} was accepted, but is not in the log of {recipient}")
 
@@ -213,7 +215,9 @@ def _outcomes_are_told_once(story: "Story", logs: dict[str, dict[int, LogEntry]]
         if len(received) != len(set(received)):
             story.problems.append(f"the log of {name} has a message twice")
     for (name, ident), found in outcomes.items():
-        if found.count("SENT") != 1 or len(found) != 2:
+        sent = _all_sent(story).get((name, ident))
+        waits = sent is not None and (sent.recipient, name) in story.blocks and found == ["SENT"]
+        if not waits and (found.count("SENT") != 1 or len(found) != 2):
             story.problems.append(f"{ident} of {name} has the entries {found}")
 
 
@@ -243,10 +247,22 @@ def check_notes(story: "Story") -> None:
         story.problems += program.problems
     sent_by_id = _all_sent(story)
     _entries_agree(story)
+    _blocked_users_are_not_heard(story, sent_by_id)
     _bodies_are_those_that_were_sent(story, sent_by_id)
     _receipts_are_true(story, sent_by_id)
     _every_send_is_answered(story, sent_by_id)
     _guests_are_told_the_truth(story)
+
+
+def _blocked_users_are_not_heard(story: "Story", sent_by_id: dict[tuple[str, str], Sent]) -> None:
+    """Check that nothing arrives that was written after a block."""
+    for device in story.devices:
+        for seen in (seen for life in device.lives for seen in life.seen if seen.kind == "message"):
+            sent = sent_by_id.get((seen.sender, seen.id))
+            if sent is None or seen.place or sent.recipient != device.member:
+                continue
+            if sent.at > story.blocks.get((device.member, sent.sender), math.inf):
+                story.problems.append(f"{device.title} has {sent.id}, although its sender was blocked")
 
 
 def _entries_agree(story: "Story") -> None:
@@ -337,7 +353,8 @@ def _may_fail(story: "Story", sent: Sent) -> bool:
 def _every_send_is_answered(story: "Story", sent_by_id: dict[tuple[str, str], Sent]) -> None:
     """Check that every sender knows what became of each message."""
     for sent in sent_by_id.values():
-        if sent.state in (State.QUEUED, State.ACCEPTED):
+        waits = sent.state is State.ACCEPTED and (sent.recipient, sent.sender) in story.blocks
+        if sent.state in (State.QUEUED, State.ACCEPTED) and not waits:
             story.problems.append(f"{sent.id} to {sent.recipient} is still {sent.state.name}")
 
 

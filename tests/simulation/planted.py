@@ -13,6 +13,7 @@ from twotick.client.member.outbox import QueuedMessage
 from twotick.client.member.sender import Sender
 from twotick.exchange.feeds import Feeds
 from twotick.store import EntryKind
+from twotick.store.rules import delivery
 from twotick.store.sqlite import database
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
@@ -212,6 +213,16 @@ def _rooms_leak() -> None:
     _replace(MessageRepository, "_boxes", boxes)
 
 
+def _blocks_are_ignored() -> None:
+    def blocked(self: Any) -> frozenset[bytes]:
+        return frozenset()
+
+    def forget(self: Any, names: frozenset[bytes]) -> None:
+        pass
+
+    delivery.Mailbox.blocked = property(blocked, forget)  # type: ignore[assignment]
+
+
 def _history_is_cut() -> None:
     def read(history: Any) -> Any:
         def read(reader: LogReader, request: Any) -> Any:
@@ -252,6 +263,7 @@ PLANTED: dict[str, Planted] = {
     "feeds-lose-their-place": Planted(_feeds_lose_their_place, 20, "does not have entry"),
     "edits-forgotten": Planted(_edits_are_forgotten, 20, "has the body|is on the disk|another body"),
     "rooms-leak": Planted(_rooms_leak, 20, "of the room, not"),
+    "blocks-ignored": Planted(_blocks_are_ignored, 60, "although its sender was blocked"),
     "history-cut": Planted(_history_is_cut, 20, "another history"),
     "files-mixed-up": Planted(_files_are_mixed_up, 20, "has changed on its way|FileMismatch"),
 }

@@ -1,6 +1,7 @@
 """One schedule: a world is set up, used and hurt for a while, left to heal, and checked."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -42,6 +43,8 @@ class Story:
         problems: the promises that were broken.
         disturbed: whether the server's disk was full or failed.
         clocks_jumped: whether a clock was wrong.
+        blocks: the pairs of a member and a user who was ever blocked, each with the time since when the block is
+            certain.
         backups: copies of the database, each with the messages that had been accepted before it began.
     """
 
@@ -53,6 +56,7 @@ class Story:
         self.problems: list[str] = []
         self.disturbed = False
         self.clocks_jumped = False
+        self.blocks: dict[tuple[str, str], float] = {}
         self.backups: list[tuple[bytes, list[Sent]]] = []
         self._random = self.world.chance("story")
         self._server: Process | None = None
@@ -103,6 +107,7 @@ class Story:
                 device.refuse_chance = random.choice((0.0, 0.0, 0.1))
                 self.devices.append(device)
         self._has_room = random.random() < 0.5
+        self._blocking = random.choice((0, 0, 0, 1))
         for device in self.devices:
             if self._has_room:
                 device.acts.append(self._make_room if device is self.devices[0] else self._join)
@@ -127,8 +132,9 @@ class Story:
             self._leave,
             self._ask,
             self._send_file,
+            self._block,
         ]
-        weights = [20, 2, 2, 2, *((3, 1) if self._has_room else (0, 0)), 1, 1]
+        weights = [20, 2, 2, 2, *((3, 1) if self._has_room else (0, 0)), 1, 1, self._blocking]
         return self._random.choices(acts, weights)[0]
 
     # Rooms: the first member makes one and never leaves it, so that its log has all of it
@@ -145,7 +151,16 @@ class Story:
         elif (others := self._others(device)) and others[0] in _MEMBERS:
             await client.remove(ROOM, others[0])
 
-    # Questions and files
+    # Questions, files and blocks
+
+    async def _block(self, device: Device, client: MemberClient) -> None:
+        """Block or unblock another user, and write down since when the block is certain."""
+        peer = device.random.choice([name for name in self._others(device) if name in _MEMBERS])
+        self.blocks[device.member, peer] = math.inf
+        blocked = device.random.random() < 0.7
+        await client.set_conversation(peer, blocked=blocked)
+        if blocked:
+            self.blocks[device.member, peer] = self.world.loop.now
 
     async def _ask(self, device: Device, client: MemberClient) -> None:
         ask = device.random.choice((client.conversations, client.devices, client.rooms, client.status))
@@ -443,7 +458,9 @@ class Story:
                 return False
             for sent in device.sent:
                 sent.note()
-                if sent.state in (State.QUEUED, State.ACCEPTED):
+                if sent.state is State.QUEUED:
+                    return False
+                if sent.state is State.ACCEPTED and (sent.recipient, sent.sender) not in self.blocks:
                     return False
         return not any(guest.acts for guest in self.guests)
 
