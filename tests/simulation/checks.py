@@ -125,6 +125,8 @@ def _changes_are_made(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> N
             if log[seq].kind is not EntryKind.SENT or change is None or change.target is None:
                 continue
             key = change.target.sender, change.target.id
+            if change.change == "edits" and any(pair[1] == name for pair in story.blocks):
+                continue  # it stays as it was for those who have blocked its sender
             if change.change == "edits" and expected[key]:
                 gone.add(change.target.text)
                 expected[key] = change.text
