@@ -285,10 +285,7 @@ class Model:
         entries: list[LogEntry] = []
         for seq in range(1, before):
             line = log[seq - 1]
-            is_note = (
-                line is not None and line.sent.request.sender == request.member
-            )  # there once, as one that was sent
-            if line is not None and line.kind in (EntryKind.SENT, *([] if is_note else [EntryKind.RECEIVED])):
+            if line is not None and line.kind in (EntryKind.RECEIVED, EntryKind.SENT):
                 entry = self._entry(request.member, seq, line)
                 if line.kind is EntryKind.RECEIVED and entry.peer.lower() == own:
                     continue  # a note to oneself comes once, as one that was sent
