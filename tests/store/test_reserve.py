@@ -124,9 +124,12 @@ def test_a_disk_that_takes_nothing_lets_in_devices_that_have_a_place_in_the_log(
     with monkeypatch.context() as patched:
         patched.setattr(vars(asker.store)["_database"], "within", full)
         (known,) = asker.store.work_on([OpenDevice(member, "laptop", 0, NOW)]).answers
+        (resumed,) = asker.store.work_on([OpenDevice(member, "laptop", 7, NOW)]).answers
         (new,) = asker.store.work_on([OpenDevice(member, "phone", 0, NOW)]).answers
     assert isinstance(known, OpenedDevice)
     assert (known.cursor, known.last) == (0, 1)
+    assert isinstance(resumed, OpenedDevice)
+    assert (resumed.cursor, resumed.last) == (1, 1)
     assert isinstance(new, DiskFull)
     (new,) = asker.store.apply([OpenDevice(member, "phone", 0, NOW)])
     assert isinstance(new, OpenedDevice)
@@ -157,7 +160,7 @@ def test_a_device_that_says_how_much_it_has_is_let_in_to_read(
     monkeypatch.setattr(vars(asker.store)["_database"], "within", fail)
     (opened,) = asker.store.work_on([OpenDevice(asker.members["bob"], "main", 10**9, NOW)]).answers
     assert isinstance(opened, OpenedDevice)
-    assert (opened.cursor, opened.last, opened.effects.entries) == (0, 5, [])
+    assert (opened.cursor, opened.last, opened.effects.entries) == (5, 5, [])
     monkeypatch.undo()
     asker.store.close()
 

@@ -14,8 +14,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
-from twotick.store.port import Answer, Damaged, DiskFull, Request, StoreError, StoreLimits, Together, Work
-from twotick.store.requests.members import OpenDevice
+from twotick.store.port import Answer, Damaged, DiskFull, Refusal, Request, StoreError, StoreLimits, Together, Work
+from twotick.store.requests.members import OpenDevice, OpenedDevice
 from twotick.store.requests.messages import Append, Effects, Unfinished
 from twotick.store.sqlite.absence import AbsenceRepository
 from twotick.store.sqlite.accounts import AccountRepository
@@ -161,7 +161,7 @@ class SqliteStore:
             return self._open_to_read(requests[0]) or Work([error], [1])
 
     def _open_to_read(self, request: Request[Any]) -> Work | None:
-        """Let a device in that only reads: what it says that it has is not noted, and it gets that again.
+        """Let a device in that only reads. What it says that it has is not noted, but it does not get that again.
 
         A new device is not let in: it cannot be given a place in the log, from which its entries would follow.
         """
@@ -174,7 +174,13 @@ class SqliteStore:
             return self._complete_all([replace(request, resume=0)]) if known else None
 
         answers = self._database.look(look)
-        return None if answers is None else Work(answers, [1])
+        if answers is None:
+            return None
+        opened: OpenedDevice | Refusal = answers[0]
+        if isinstance(opened, OpenedDevice):
+            # With a cursor before the number that it gave, the device would take the log for another one (rule 11.5).
+            opened = replace(opened, cursor=max(opened.cursor, min(request.resume, opened.last)))
+        return Work([opened], [1])
 
     def _look(self, requests: Sequence[Request[Any]]) -> Work:
         """Carry out requests without keeping anything; each to its end, since a part would be of no use."""
