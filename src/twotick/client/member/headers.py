@@ -177,7 +177,7 @@ class JsonObject:
         self._fields = cast("dict[str, Any]", fields)
 
     def text(self, name: str, missing: str | None = None) -> str:
-        """Return a line of at most 1,024 characters without control characters.
+        """Return a line without control characters, cut to 1,024 characters.
 
         Args:
             name: the name of the value.
@@ -185,10 +185,10 @@ class JsonObject:
         """
         value = self._fields.get(name)
         value = missing if value is None else value
-        if not isinstance(value, str) or len(value) > _LONGEST_TEXT or _CONTROL.search(value):
+        if not isinstance(value, str) or _CONTROL.search(value):
             raise ValueError(f"{name} is not a line of text")
         value.encode()  # fails for half a surrogate pair
-        return value
+        return value[:_LONGEST_TEXT]
 
     def number(self, name: str) -> int:
         """Return a number that is not negative and has at most 18 digits."""
