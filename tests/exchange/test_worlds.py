@@ -11,7 +11,7 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.examples import examples
@@ -200,6 +200,16 @@ def steps_of(*kinds: Callable[[Random], Step]) -> st.SearchStrategy[list[Step]]:
     return st.lists(st.integers(0, 1 << 32).map(step), min_size=20, max_size=80)
 
 
+def steps_with_invitation(count: int) -> list[Step]:
+    """Invitations of somebody who is blocked, and messages of a guest, as many as a mailbox takes or more."""
+    frames = [(b"dan", b"ROOM #vault\nDo: create\n\n"), (b"dan", b"ROOM #vault\nDo: invite\nMember: bob\n\n")]
+    withdrawn = (b"dan", b"ROOM #vault\nDo: remove\nMember: bob\n\n")
+    frames += [withdrawn, frames[-1]] * (count - 1)
+    frames += [(b"gus", message(b"bob", b"x", b"g%d" % at, expires=1)) for at in range(10)]
+    frames += [(b"dan", message(b"bob", b"x", b"d%d" % at)) for at in range(10)]
+    return [Step(name, data) for name, data in frames]
+
+
 def begin(world: World) -> None:
     """Bob, carol and dan are in a room; alice is known to nobody but bob and carol."""
     world.write(b"bob", b"ROOM #team\nDo: create\nAccess: public\n\n")
@@ -374,6 +384,9 @@ def of_time(random: Random) -> Step:
     return Step(b"", b"", seconds=random.choice([0.25, 1.0, 4.0, 31.0]))
 
 
+@example(steps_with_invitation(1))
+@example(steps_with_invitation(3))
+@example(steps_with_invitation(10))
 @examples(1)
 @given(steps_of(to_bob, to_bob, to_bob, of_bob, of_time))
 def test_who_is_blocked_cannot_tell_that_from_an_absence(steps: list[Step]) -> None:

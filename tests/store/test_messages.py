@@ -450,9 +450,9 @@ def test_what_a_stopped_server_left_unsettled_has_failed(tmp_path_factory: pytes
 # The shares of senders (rule 11.13)
 
 
-def is_taken(asker: Asker, sender: str, body: bytes = b"") -> bool:
+def is_taken(asker: Asker, sender: str, body: bytes = b"", *, ident: bytes = b"") -> bool:
     """Whether a message to bob is taken; if not, it is for the sender's share."""
-    answer = asker.ask(asker.append(sender, "bob", body=body))
+    answer = asker.ask(asker.append(sender, "bob", body=body, id=ident))
     whose = "you have sent" if sender in asker.members else "guests have sent"
     assert isinstance(answer, Appended) or answer == Refusal(f"too much of what {whose} waits in the mailbox of bob")
     return isinstance(answer, Appended)
@@ -514,6 +514,27 @@ def test_quotas_do_not_tell_that_somebody_is_blocked(new_asker: AskerMaker, limi
         answers[name] = [answer if isinstance(answer, Refusal) else "" for answer in found]
     assert answers["alice"] == answers["carol"]
     assert any(answers["alice"]), "the limit was reached"
+
+
+@pytest.mark.parametrize("blocked", [b"alice", b"carol"])
+def test_quotas_do_not_tell_that_a_guest_or_who_invites_is_blocked(new_asker: AskerMaker, blocked: bytes):
+    """Rule 14.4: guests' messages and invitations that are kept from a member count as if they had come."""
+    asker = new_asker(StoreLimits(mailbox_entries=6, sender_entries=4))
+    asker.add("alice", "bob", "carol")
+    asker.ask(SetConversation(asker.members["bob"], b"dan" if blocked == b"alice" else b"carol", None, True, NOW))
+    asker.ask(SetConversation(asker.members["bob"], blocked, None, True, NOW))
+    asker.ack("bob", 99)
+    asker.create("alice")
+    asker.invite("alice", "bob")
+    assert [is_taken(asker, "dan", ident=b"x") for _ in range(2)] == [True, True]
+    if asker.folder is not None:
+        asker.reopen()
+    assert [is_taken(asker, "dan", ident=b"x") for _ in range(2)] == [True, False]
+    assert [is_taken(asker, "alice") for _ in range(2)] == [True, True]
+    full = Refusal("the mailbox of bob is full")
+    assert [asker.ask(asker.append(name, "bob", id=b"y")) for name in ("alice", "dan")] == [full, full]
+    asker.create("alice", "#den")
+    assert asker.invite("alice", "bob", "#den").effects == Effects(), "which is not told to a full mailbox"
 
 
 # Expire

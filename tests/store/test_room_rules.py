@@ -177,9 +177,11 @@ def test_so_many_are_invited_at_most():
         room.invite(ALICE, 14, b"x", False, LIMITS)
 
 
-def test_to_invite_who_has_blocked_one_looks_the_same_and_does_nothing():
+def test_to_invite_who_has_blocked_one_looks_the_same_and_is_not_told():
     room = make()
-    assert room.invite(ALICE, BOB, b"bob", True, LIMITS) == room.invite(ALICE, BOB, b"bob", True, LIMITS) == []
+    (event,) = room.invite(ALICE, BOB, b"bob", True, LIMITS)
+    assert (event.is_withheld, event.members) == (True, [BOB])
+    assert room.invite(ALICE, BOB, b"bob", True, LIMITS) == [], "and waits once"
     assert room.invited == set()
     assert room.remove(ALICE, BOB, b"bob") == []
     assert (room.invited, room.unaware) == (set(), set())

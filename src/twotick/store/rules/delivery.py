@@ -104,8 +104,8 @@ class Mailbox:
         sizes_after: the Seq up to which messages are not in `sizes`.
         written_to: some of the members to whom the member has written.
         shares: what is in the mailbox of each sender, by number (NO_MEMBER for guests); None if it was not counted.
-        withheld: what waits for the member of senders whom the member has blocked, by number; None if it was not
-            counted. It is not in the mailbox.
+        withheld: what waits for the member of senders whom the member has blocked, by number, and invitations that are
+            kept from the member; None if it was not counted. It is not in the mailbox.
     """
 
     __slots__ = (
@@ -227,9 +227,17 @@ class Mailbox:
         self.written_to = frozenset({other}) if len(self.written_to) == _RECENT else self.written_to | {other}
 
 
-def is_full(box: Mailbox, size: int, limits: StoreLimits) -> bool:
-    """Tell whether a mailbox takes no message with a body of that many bytes from anyone (rule 11.13)."""
-    return box.entries >= limits.mailbox_entries or box.size + size > limits.mailbox_bytes
+def is_full(box: Mailbox, size: int, limits: StoreLimits, *, is_blocked: bool = False) -> bool:
+    """Tell whether a mailbox takes no message with a body of that many bytes from anyone (rule 11.13).
+
+    To blocked senders, what all of them have sent counts as if it were in the mailbox, so that none of them can tell
+    (rule 14.4).
+    """
+    entries, stored = box.entries, box.size
+    if is_blocked and box.withheld is not None:
+        entries += sum(each.entries for each in box.withheld.values())
+        stored += sum(each.size for each in box.withheld.values())
+    return entries >= limits.mailbox_entries or stored + size > limits.mailbox_bytes
 
 
 def _count(held: dict[int, Held], message: MessageRecord, change: int) -> None:
@@ -251,20 +259,14 @@ def may_exceed_share(box: Mailbox, request: Append, limits: StoreLimits) -> bool
 
 
 def _full(box: Mailbox, request: Append, limits: StoreLimits, *, is_blocked: bool) -> str:
-    """Return why a mailbox takes no more of a sender; empty if it does (rule 11.13).
-
-    What blocked senders have sent counts as if it were in the mailbox, so that none of them can tell (rule 14.4).
-    """
+    """Return why a mailbox takes no more of a sender; empty if it does (rules 11.13 and 14.4)."""
     size, sender = len(request.body), request.sender or NO_MEMBER
-    entries, stored = box.entries, box.size
     own = None if box.shares is None else box.shares.get(sender)
     own_entries, own_size = (0, 0) if own is None else (own.entries, own.size)
     if is_blocked and box.withheld is not None:
-        entries += sum(each.entries for each in box.withheld.values())
-        stored += sum(each.size for each in box.withheld.values())
         withheld = box.withheld.get(sender, Held())
         own_entries, own_size = own_entries + withheld.entries, own_size + withheld.size
-    if entries >= limits.mailbox_entries or stored + size > limits.mailbox_bytes:
+    if is_full(box, size, limits, is_blocked=is_blocked):
         return f"the mailbox of {box.name} is full"
     if own_entries >= limits.sender_entries or own_size + size > limits.sender_bytes:
         whose = "you have sent" if request.sender else "guests have sent"

@@ -49,14 +49,16 @@ class RoomEvent:
         lines: its header lines, except the Time.
         members: the numbers of the members who are told.
         is_in_room: whether it is told in the room and has a place there; if not, one member alone is told.
+        is_withheld: whether that member is not told, but the event waits as if the member were away (rule 14.4).
     """
 
-    __slots__ = ("is_in_room", "lines", "members")
+    __slots__ = ("is_in_room", "is_withheld", "lines", "members")
 
-    def __init__(self, lines: bytes, members: list[int], is_in_room: bool = True) -> None:
+    def __init__(self, lines: bytes, members: list[int], is_in_room: bool = True, is_withheld: bool = False) -> None:
         self.lines = lines
         self.members = members
         self.is_in_room = is_in_room
+        self.is_withheld = is_withheld
 
     def headers(self, time: float) -> bytes:
         """Return all header lines of the event if it happens at a time, in seconds since 1970."""
@@ -199,7 +201,7 @@ class RoomState:
             member: who invites.
             other: who is invited.
             other_name: the name of that member, as it is shown.
-            is_blocked: whether `other` has blocked `member`: then nothing happens, but it looks as if it had.
+            is_blocked: whether `other` has blocked `member`: then `other` is not told, but to `member` it looks so.
             limits: the most invitations.
 
         Raises:
@@ -216,11 +218,11 @@ class RoomState:
         self.touched.add(other)
         if is_blocked:
             self.unaware.add(other)
-            return []
-        self.unaware.discard(other)
-        self.invited.add(other)
+        else:
+            self.unaware.discard(other)
+            self.invited.add(other)
         lines = b"Event: invited\nRoom: %b\nMember: %b\n" % (self.name, other_name)
-        return [RoomEvent(lines, [other], is_in_room=False)]
+        return [RoomEvent(lines, [other], is_in_room=False, is_withheld=is_blocked)]
 
     def remove(self, member: int, other: int, other_name: bytes) -> list[RoomEvent]:
         """Remove another member, or withdraw an invitation.

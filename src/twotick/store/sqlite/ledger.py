@@ -446,8 +446,9 @@ class Ledger:
             box.shares = self._held_by_sender(box, box.held_after, box.last)
         if box.withheld is None:
             rows = self.tables.read(
-                "SELECT m.sender, count(*), sum(m.size) FROM absent a CROSS JOIN message m ON m.number = a.message"
-                " WHERE a.member = ? AND a.waits = 1 AND m.sender IS NOT NULL GROUP BY m.sender",
+                f"SELECT ifnull(m.sender, {NO_MEMBER}) AS sender, count(*), sum(m.size)"
+                " FROM absent a CROSS JOIN message m ON m.number = a.message"
+                " WHERE a.member = ? AND a.waits = 1 GROUP BY 1",
                 (box.number,),
             )
             box.withheld = {sender: Held(entries, size) for sender, entries, size in rows}

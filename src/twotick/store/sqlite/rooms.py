@@ -222,8 +222,7 @@ class RoomRepository:
             room: the room in which it is told; None if one member alone is told.
         """
         ledger = self._ledger
-        found = [ledger.mailbox(member) for member in event.members]
-        boxes = [box for box in found if box is not None and not delivery.is_full(box, 0, ledger.limits)]
+        boxes = [box for member in event.members if (box := self._box_for(member, event)) is not None]
         if room is None and not boxes:
             return
         new = NewMessage(
@@ -239,9 +238,22 @@ class RoomRepository:
         if room is not None:
             new.room, new.room_name, new.place = room.number, room.name, room.next_place()
         message = ledger.add(new)
-        effects.entries += [ledger.receive(box, message, new, peer, UNREAD_NONE) for box in boxes]
+        if event.is_withheld:
+            ledger.note_absent(boxes[0], message, waits=True)
+        else:
+            effects.entries += [ledger.receive(box, message, new, peer, UNREAD_NONE) for box in boxes]
         if not message.waiting:
             ledger.conclude(message, effects)
+
+    def _box_for(self, member: int, event: RoomEvent) -> Mailbox | None:
+        """Return the mailbox of a member who is told an event; None if there is none, or it is full."""
+        ledger = self._ledger
+        box = ledger.mailbox(member)
+        if box is not None and event.is_withheld:
+            ledger.count_shares(box)
+        if box is None or delivery.is_full(box, 0, ledger.limits, is_blocked=event.is_withheld):
+            return None
+        return box
 
     def _changed(self, room: RoomState, box: Mailbox, events: list[RoomEvent], time: float) -> RoomChanged:
         """Write what a member has done in a room, and tell of it."""
