@@ -138,8 +138,8 @@ class RoomRepository:
                 row = room.number, member, int(membership.role), membership.since, membership.seen_from
                 direct(_KEEP_MEMBER, row)
             if member in room.invited or member in room.unaware:
-                row = room.number, member, int(member in room.unaware)
-                direct("INSERT OR REPLACE INTO room_invitation VALUES (?, ?, ?)", row)
+                invitation = room.number, member, int(member in room.unaware)
+                direct("INSERT OR REPLACE INTO room_invitation VALUES (?, ?, ?)", invitation)
             else:
                 direct("DELETE FROM room_invitation WHERE room = ? AND member = ?", (room.number, member))
         self._cache.add_room(room, len(room.touched))
