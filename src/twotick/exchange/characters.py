@@ -54,10 +54,10 @@ class CharacterCounts:
         Returns:
             See above; None if the refusal counts.
         """
-        if self._given_again.pop(receiver, None) is message:
+        if self._given_again.pop(receiver, None) == message:  # compiled, a tuple has no identity
             self._in_characters[receiver] = False
         kept, body = self._kept.pop(receiver, (None, b""))
-        if kept is not message or code != _MALFORMED or (message[2] == SETTLED and message[4] is None):
+        if kept != message or code != _MALFORMED or (message[2] == SETTLED and message[4] is None):
             return None
         length = _length_in_characters(body)
         if length is None:
