@@ -140,6 +140,6 @@ class Network:
         return {name: value for name, value in held.items() if value}
 
 
-def inside(exchange: Exchange, part: str) -> Any:
-    """Return a part of an exchange that it keeps to itself."""
-    return getattr(exchange, part)
+def inside(whole: object, part: str) -> Any:
+    """Return a part that an exchange, or a part of it, keeps to itself."""
+    return getattr(whole, part)

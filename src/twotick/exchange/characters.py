@@ -54,7 +54,7 @@ class CharacterCounts:
         Returns:
             See above; None if the refusal counts.
         """
-        if self._given_again.pop(receiver, None) == message:  # compiled, a tuple has no identity
+        if self._given_again.pop(receiver, None) == message:  # mypyc copies tuples: "is" says nothing
             self._in_characters[receiver] = False
         kept, body = self._kept.pop(receiver, (None, b""))
         if kept != message or code != _MALFORMED or (message[2] == SETTLED and message[4] is None):
