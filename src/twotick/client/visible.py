@@ -1,4 +1,4 @@
-"""Text from others, made visible: no terminal obeys anything in it, whoever prints it."""
+"""Text from others, made visible: no terminal obeys anything in it."""
 
 import unicodedata
 

@@ -5,7 +5,7 @@ paid least is next. So a user that asks for little waits for what the store is d
 ask for. A user that has asked for nothing for a while has saved nothing up: it begins with the least that the others
 have paid. The requests of one user stay in their order.
 
-Nobody knows what a request will cost, so a user is expected to go on as before. A request that is likely to be long is
+The cost of a request is known only afterwards, so a user is expected to go on as before. A request that is likely to be long is
 carried out in a transaction of its own, for whose end no other request has to wait.
 """
 
@@ -60,7 +60,7 @@ class RequestQueue:
 
     def take(self, most: int) -> list[Asked]:
         """Take the requests for the next transaction: at most so many, at least one if one waits."""
-        if not self._users and len(self._arrived) <= most:  # all of them, in which case their order is nobody's loss
+        if not self._users and len(self._arrived) <= most:  # all of them fit, so no turns are needed
             taken, self._arrived = self._arrived, []
             return taken
         self._sort_by_user()
@@ -116,7 +116,7 @@ class RequestQueue:
         self._forget()
 
     def _forget(self) -> None:
-        """Forget users who have paid no more than others, and all of them once nobody waits for a turn."""
+        """Forget users who have paid no more than others, and all of them once no user waits for a turn."""
         if not any(user.waiting for user in self._users.values()):
             self._users.clear()
         elif len(self._users) > _MOST_USERS:

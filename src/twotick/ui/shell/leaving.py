@@ -100,7 +100,7 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _end_by(number: signal.Signals) -> NoReturn:
-    """End this process as the signal would have ended it, so that whoever started it sees why."""
+    """End this process as the signal would have ended it, so that the process that started it sees why."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     signal.signal(number, signal.SIG_DFL)
