@@ -5,8 +5,8 @@ paid least is next. So a user that asks for little waits for what the store is d
 ask for. A user that has asked for nothing for a while has saved nothing up: it begins with the least that the others
 have paid. The requests of one user stay in their order.
 
-The cost of a request is known only afterwards, so a user is expected to go on as before. A request that is likely to be long is
-carried out in a transaction of its own, for whose end no other request has to wait.
+The cost of a request is known only afterwards, so a user is expected to go on as before. A request that is likely to be
+long has a transaction of its own, so no other request waits for its end.
 """
 
 from collections import deque
