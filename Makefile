@@ -46,7 +46,7 @@ test: check  ## run every check and every test
 
 cover: .venv/.installed  ## measure the coverage of wire, exchange and store, and fail below 97 %
 	@rm -f build/coverage*
-	$(PYTEST) --hypothesis-profile=quick --cov --cov-report= tests/wire tests/exchange tests/store tests/server
+	$(PYTEST) --hypothesis-profile=quick --cov --cov-report= tests/wire tests/exchange tests/store
 	@for floor in $(COVERED); do \
 		echo "coverage of src/twotick/$$floor:"; \
 		$(BIN)/coverage report --include="src/twotick/$$floor/*" --fail-under=$(LEAST_COVERAGE) || exit 1; done
