@@ -317,7 +317,7 @@ class Session:
         if self._writer is None or self._writer.is_closing() or self.is_damaged or (number is None and kind < 0.05):
             return
         if kind < 0.1:
-            answer = frame(Verb.ERROR, b"103 no", seq=number)
+            answer = frame(Verb.ERROR, b"102 no", seq=number)  # after a 103, the server counts characters (rule 5.10)
         else:
             answer = received(name) if number is None else frame(Verb.RECEIVED, name, seq=number)
         if self._answers is None:
