@@ -82,7 +82,7 @@ class World:
 
 @dataclass(frozen=True)
 class Step:
-    """What somebody does: a frame of a member's, time that passes, or tidying."""
+    """What a user does: a frame of a member's, time that passes, or tidying."""
 
     name: bytes
     data: bytes
@@ -201,7 +201,7 @@ def steps_of(*kinds: Callable[[Random], Step]) -> st.SearchStrategy[list[Step]]:
 
 
 def steps_with_invitation(count: int) -> list[Step]:
-    """Invitations of somebody who is blocked, and messages of a guest, as many as a mailbox takes or more."""
+    """Invitations of a user who is blocked, and messages of a guest, as many as a mailbox takes or more."""
     frames = [(b"dan", b"ROOM #vault\nDo: create\n\n"), (b"dan", b"ROOM #vault\nDo: invite\nMember: bob\n\n")]
     withdrawn = (b"dan", b"ROOM #vault\nDo: remove\nMember: bob\n\n")
     frames += [withdrawn, frames[-1]] * (count - 1)

@@ -301,7 +301,7 @@ def test_the_time_is_kept_by_one_process_at_a_time(tmp_path: Path) -> None:
 
 
 async def test_an_invitation_does_not_expire_by_a_wrong_clock(world: World) -> None:
-    """An operator invites somebody; then the server's clock jumps."""
+    """An operator invites a user; then the server's clock jumps."""
     code = new_invitation()
     await world.ask(AddInvitation(invitation_digest(code), time.time() + 7 * DAY))
     world.wrong = 500 * DAY

@@ -20,7 +20,7 @@ has.
 
 A frame that has not arrived whole is kept until more bytes come. Of a head the bytes are kept, and searched again. Of a
 body the parts are kept as they came, and joined once when the last of them is there: a body that arrives byte by byte
-costs no more than one that arrives at once. Of a body that nobody will look at, only the length is kept.
+costs no more than one that arrives at once. Of a body that is not needed, only the length is kept.
 """
 
 import re
