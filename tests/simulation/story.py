@@ -196,7 +196,7 @@ class Story:
         recipient = random.choice(self._others(device))
         if recipient == ROOM and random.random() < 0.5:
             recipient = ROOM.upper()
-        expires = random.choice((None, None, None, 50.0))
+        expires = random.choice((None, None, None, 0.5, 5.0, 50.0))
         await device.send(client, self._new(device, recipient, expires=expires))
 
     async def _change(self, device: Device, client: MemberClient, change: str) -> None:

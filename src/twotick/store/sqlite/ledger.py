@@ -35,6 +35,9 @@ _FIND_IDS: Final = (
 )
 """One query for many Ids takes a third of the time of one for each."""
 
+OVER_WORK: Final = 16
+"""What the removal of a message that is over counts as work (see `Tables.work`)."""
+
 _NO_DEVICE: Final = bytearray()
 
 MESSAGE: Final = (
@@ -350,6 +353,23 @@ class Ledger:
             self.note_absent(box, message, waits=False)
         self.settle(message, reason, effects)
         self.remove_if_unused(message)
+
+    def remove_over(self, box: Mailbox, over: Iterable[tuple[int, int]]) -> Effects:
+        """Take messages that are over out of a member's log.
+
+        Args:
+            box: the member, who has none of them.
+            over: their entries and numbers.
+
+        Returns:
+            What that has changed.
+        """
+        effects = Effects()
+        for seq, number in over:
+            row = self.tables.read(f"SELECT {MESSAGE} FROM message m WHERE number = ?", (number,)).fetchone()
+            self.tables.work += OVER_WORK
+            self.withdraw(box, seq, self.message(row), delivery.EXPIRED, effects)
+        return effects
 
     def note_absent(self, box: Mailbox, message: MessageRecord, *, waits: bool) -> None:
         """Note that a message for a member is not in that member's log, and whether it is waited for all the same."""

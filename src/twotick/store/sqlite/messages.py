@@ -34,7 +34,7 @@ from twotick.store.rules.rooms import RoomState, known
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.handlers import Handlers, refusing
-from twotick.store.sqlite.ledger import MESSAGE, RECEIVED, Ledger, NewMessage
+from twotick.store.sqlite.ledger import MESSAGE, OVER_WORK, RECEIVED, Ledger, NewMessage
 from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.rooms import RoomRepository
 from twotick.store.sqlite.tables import EXPIRED
@@ -45,9 +45,6 @@ _AT_ONCE: Final = 256
 
 _EXPIRE_AT_ONCE: Final = 32
 """The messages that `expire` takes from either end of those that are over, in one transaction."""
-
-_EXPIRE_WORK: Final = 16
-"""What that counts as work for each (see `Tables.work`)."""
 
 _READ_AT_ONCE: Final = 512
 """The messages that a READ looks at in one transaction."""
@@ -384,7 +381,7 @@ class MessageRepository:
         entries = count = 0
         for columns in self._over(request):
             count += 1
-            tables.work += _EXPIRE_WORK
+            tables.work += OVER_WORK
             entries += self._expire_message(self._ledger.message(columns), effects)
             if entries >= _ENTRIES_AT_ONCE:
                 return Unfinished(request, effects)

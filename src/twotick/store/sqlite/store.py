@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from twotick.store.port import Answer, Damaged, DiskFull, Refusal, Request, StoreError, StoreLimits, Together, Work
 from twotick.store.requests.members import OpenDevice, OpenedDevice
-from twotick.store.requests.messages import Append, Effects, Unfinished
+from twotick.store.requests.messages import Append, Effects, Fetched, Unfinished
 from twotick.store.sqlite.absence import AbsenceRepository
 from twotick.store.sqlite.accounts import AccountRepository
 from twotick.store.sqlite.check import problems
@@ -152,9 +152,9 @@ class SqliteStore:
         refused = [*takewhile(adds, requests)]
         if refused:
             return Work([DiskFull(_FULL)] * len(refused), [1] * len(refused))
-        reading = [*takewhile(reads, requests[:_LOOKS])]
-        if reading:
-            return self._look(reading)
+        answers = self._look([*takewhile(reads, requests[:_LOOKS])])
+        if answers:
+            return Work(answers, [1] * len(answers))
         try:
             return self._database.within(partial(self._begin, requests[:1]))
         except DiskFull as error:
@@ -182,10 +182,16 @@ class SqliteStore:
             opened = replace(opened, cursor=max(opened.cursor, min(request.resume, opened.last)))
         return Work([opened], [1])
 
-    def _look(self, requests: Sequence[Request[Any]]) -> Work:
-        """Carry out requests without keeping anything; each to its end, since a part would be of no use."""
+    def _look(self, requests: Sequence[Request[Any]]) -> list[Any]:
+        """Carry out requests without keeping anything; each to its end, since a part would be of no use.
+
+        Returns:
+            Their answers, up to the first one that is true only if what it has changed is kept.
+        """
+        if not requests:
+            return []
         answers = self._database.look(partial(self._complete_all, requests))
-        return Work(answers, [1] * len(answers))
+        return [*takewhile(lambda answer: not isinstance(answer, Fetched) or answer.effects is None, answers)]
 
     def _free_reserve(self) -> bool:
         """Use the reserve. Return whether there was one."""
