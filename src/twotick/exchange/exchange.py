@@ -44,12 +44,14 @@ from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.sent_messages import SentMessages
 from twotick.exchange.stored import StoredMessages
-from twotick.store import Absence, Effects, Expire, Member
+from twotick.store import Absence, ContinueRemoval, Effects, Expire, Member
 from twotick.wire import Head
 
 _EXPIRY = 1.0
 """Seconds between looks for messages that expire."""
 
+_REMOVAL = 60.0
+"""Seconds between looks for a removal of a member that was interrupted."""
 
 _NOTICE = 14 * 86400.0
 """Seconds before a device lapses in which its owner is told (rule 10.9)."""
@@ -152,6 +154,7 @@ class Exchange:
         self._effects = effects
         self._connections = connections
         self._next_expiry = now
+        self._next_removal = now
         self._began = clock()
         self._settled = now + settling
         self.take = connections.take
@@ -208,6 +211,9 @@ class Exchange:
             self._next_expiry = now + _EXPIRY
             # Right after the start nothing expires that was there before: the clock may still be set right.
             self._effects.ask(Expire(self._clock(), self._began if now < self._settled else 0.0))
+        if self._members.exist and now >= self._next_removal:
+            self._next_removal = now + _REMOVAL
+            self._effects.ask(ContinueRemoval(self._clock()))
         self._guest_messages.tick(now)
         self._absences.tick(now)
 

@@ -93,9 +93,22 @@ class RemoveMember(Request[Effects | None]):
 
     Messages that the member sent stay in the logs of others. Messages that wait for the member fail. The member leaves
     its rooms (rule 12.4).
+
+    The first transaction takes away the name and the devices: to all requests the member is gone, and the name is free.
     """
 
     name: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueRemoval(Request[Effects]):
+    """Go on with removing members, which takes many transactions and may have been interrupted.
+
+    Attributes:
+        time: now, in seconds since 1970.
+    """
+
     time: float
 
 

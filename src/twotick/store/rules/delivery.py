@@ -69,11 +69,6 @@ class MessageRecord:
     time: float
     expires: float | None
 
-    @property
-    def is_removable(self) -> bool:
-        """Whether nothing needs the message once it is in no log: a guest's that was not sent to a room."""
-        return self.sender is None and not self.waiting and self.room is None
-
 
 @dataclass(slots=True)
 class Held:
