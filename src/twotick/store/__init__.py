@@ -46,6 +46,7 @@ from twotick.store.requests.members import (
     OpenedDevice,
     RemoveMember,
     Revoke,
+    RevokeOthers,
     SetPassword,
 )
 from twotick.store.requests.messages import (
@@ -164,6 +165,7 @@ __all__ = [
     "ReportInfo",
     "Request",
     "Revoke",
+    "RevokeOthers",
     "RoomChanged",
     "RoomDescription",
     "RoomMemberInfo",

@@ -88,6 +88,18 @@ class SetPassword(Request[bool]):
 
 
 @dataclass(frozen=True, slots=True)
+class RevokeOthers(Request[None]):
+    """Remove the tokens and cursors of a member's devices on other machines (rule 10.10).
+
+    Attributes:
+        device: the device that stays, with all whose names have the same part before the first `/`.
+    """
+
+    member: int
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveMember(Request[Effects | None]):
     """Remove a member with its log, devices and tokens. Answered by None if there is no such member.
 

@@ -443,6 +443,11 @@ def add_device(box: Mailbox, device: str, first_waiting: int | None) -> int:
     return cursor
 
 
+def machine_of(device: str) -> str:
+    """Return the first part of a device's name, which all devices on one machine have (rule 10.10)."""
+    return device.partition("/")[0]
+
+
 def remove_devices(box: Mailbox, device: str) -> bool:
     """Remove a device, and those whose names begin with its name and `/`. Return whether one of them was receiving."""
     below = device + "/"

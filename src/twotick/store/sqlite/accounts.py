@@ -18,6 +18,7 @@ from twotick.store.requests.members import (
     OpenDevice,
     OpenedDevice,
     Revoke,
+    RevokeOthers,
     SetPassword,
 )
 from twotick.store.requests.messages import Effects, Unfinished
@@ -57,6 +58,7 @@ class AccountRepository:
             OpenDevice: refusing(self._open_device),
             ListDevices: self._list_devices,
             Revoke: self._revoke,
+            RevokeOthers: self._revoke_others,
         }
 
     # Members
@@ -171,6 +173,12 @@ class AccountRepository:
         if box is not None and delivery.remove_devices(box, request.device):
             self._ledger.recount(box)
         return removed.rowcount > 0
+
+    def _revoke_others(self, request: RevokeOthers) -> None:
+        names = [name for (name,) in self._tables.direct("SELECT name FROM device WHERE member = ?", (request.member,))]
+        machines = {delivery.machine_of(name) for name in names}
+        for machine in sorted(machines - {delivery.machine_of(request.device)}):
+            self._revoke(Revoke(request.member, machine))
 
     def _check_device(self, member: int, device: str) -> Mailbox:
         """Return a member's mailbox, if the member has or may have a device (rule 10.6).
