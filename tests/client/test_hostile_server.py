@@ -4,15 +4,34 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.client.members import Spoken, scripted, scripted_join
+from tests.client.members import Connections, Spoken, scripted, scripted_join
 from tests.sockets import PATIENCE
-from twotick.client import MemberClient, ProtocolError, RequestRefused, TwotickError
+from twotick.client import (
+    MemberClient,
+    MemberLimits,
+    Presence,
+    ProtocolError,
+    RecipientState,
+    RequestRefused,
+    Role,
+    RoomInfo,
+    RoomMember,
+    State,
+    Status,
+    StatusList,
+    TwotickError,
+)
 from twotick.client.member.headers import encode_time, parse_time
 from twotick.wire import Verb, error, frame
+
+PATIENT = MemberLimits(first_wait=4 * PATIENCE)
+"""Limits with which a client does not connect again during a test."""
 
 ESCAPES = b"\x1b]0;you are mine\x07\x1b[2J\x9b31m \xe2\x80\xae\rroot"
 
@@ -26,7 +45,7 @@ async def answered(answer: Callable[[bytes], bytes], ask: Callable[[MemberClient
             head, _ = await server.frame()
             server.write(answer(head.headers.get(b"id", b"")))
 
-    async with asyncio.timeout(PATIENCE), scripted(serve) as address, scripted_join(address) as me:
+    async with asyncio.timeout(PATIENCE), scripted(serve) as address, scripted_join(address, limits=PATIENT) as me:
         return await ask(me)
 
 
@@ -106,6 +125,68 @@ async def test_an_extreme_value_in_a_list_is_a_protocol_error_and_no_other_kind(
     assert refused >= len(EXTREME) - 3
 
 
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["owner", "king", "here", "asleep", "read", "forgotten", "2026-11-22T09:30:00.123Z", "public"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3,
+)
+changed = st.dictionaries(
+    st.sampled_from(sorted({field for _, _, usual in LISTS for field in usual})) | st.just("new"), values, max_size=3
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(LISTS), changed), min_size=1, max_size=10))
+def test_any_list_is_understood_or_a_protocol_error_and_the_connection_stays(
+    asked: list[tuple[tuple[Ask, Verb, dict[str, Any]], dict[str, Any]]],
+) -> None:  # rule 9.11
+    told = Connections()
+
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        for (_, verb, usual), changes in asked:
+            head, _ = await server.expect(verb)
+            body = json.dumps([{**usual, **changes}, usual]).encode()
+            server.write(frame(verb, head.name, body, id=head.headers.get(b"id")))
+        await server.end()
+
+    async def ask_all() -> None:
+        async with scripted(serve) as address, scripted_join(address, on_connection=told) as me:
+            for (ask, _, _), changes in asked:
+                try:
+                    await ask(me)
+                except ProtocolError as problem:
+                    assert str(problem) == "the server sent a malformed list"  # noqa: PT017
+                    assert any(not is_word(value) for value in changes.values())
+
+    asyncio.run(ask_all())
+    assert told.told == [None]
+
+
+def is_word(value: object) -> bool:
+    """Return whether a newer server may write this for a role, a state or an access."""
+    return isinstance(value, str) and value.isprintable()
+
+
+@pytest.mark.parametrize(("ask", "verb", "usual"), LISTS)
+async def test_a_word_that_a_newer_server_knows_is_unknown(ask: Ask, verb: Verb, usual: dict[str, Any]) -> None:
+    newer = {**usual, "new": [1], **{field: "newer" for field in ("role", "state", "access") if field in usual}}
+    body = json.dumps([newer]).encode()
+    found = await answered(lambda ident: frame(verb, body=body, id=ident or None), ask)
+    (item,) = found.users if isinstance(found, StatusList) else cast("list[object]", found)
+    if "role" in usual:
+        assert isinstance(item, RoomInfo | RoomMember)
+        assert item.role is Role.UNKNOWN
+    if isinstance(item, Status):
+        assert item.state is Presence.UNKNOWN
+    if isinstance(item, RecipientState):
+        assert item.state is State.ACCEPTED
+
+
 async def test_a_list_without_end_is_refused() -> None:
     body = b"[" + b"[]," * (2 << 20) + b"[]]"
     with pytest.raises(ProtocolError):
@@ -154,7 +235,7 @@ async def test_the_same_page_again_ends_a_search() -> None:
 
 
 @pytest.mark.parametrize(("count", "size"), [(11, 0), (10, 1 << 20)])
-async def test_more_messages_than_were_asked_for_end_the_client(count: int, size: int) -> None:
+async def test_more_messages_than_were_asked_for_are_a_protocol_error(count: int, size: int) -> None:
     def answer(ident: bytes) -> bytes:
         return b"".join(
             frame(Verb.FORWARD, b"bob", b"x" * size, b"History: %b\n" % ident, seq=seq) for seq in range(1, count + 1)
@@ -164,7 +245,7 @@ async def test_more_messages_than_were_asked_for_end_the_client(count: int, size
         await answered(answer, lambda me: me.history(limit=10))
 
 
-async def test_messages_that_no_request_asks_for_end_the_client() -> None:
+async def test_messages_that_no_request_asks_for_are_a_protocol_error() -> None:
     with pytest.raises(ProtocolError, match="more than was asked for"):
         await answered(
             lambda ident: frame(Verb.FORWARD, b"bob", b"x", b"History: %b\n" % ident, seq=1), lambda me: me.rooms()
@@ -178,7 +259,7 @@ async def test_a_server_cannot_grant_a_larger_window_than_was_asked_for() -> Non
         server.write(b"".join(frame(Verb.FORWARD, b"bob", b"hi", seq=seq) for seq in range(1, 4)))
         await server.end()
 
-    async with scripted(serve) as address, scripted_join(address, window=2) as me:
+    async with scripted(serve) as address, scripted_join(address, window=2, limits=PATIENT) as me:
         assert me.window == 2
         with pytest.raises(ProtocolError, match="more entries than its window"):
             await me.rooms()

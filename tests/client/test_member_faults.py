@@ -792,7 +792,6 @@ def refusing(answer: bytes) -> Script:
         (b"REGISTERED TOSEND alice\n\n", ProtocolError, 103),
         (b"REGISTERED DUPLEX alice\nWindow: 64\n\n", ProtocolError, 103),
         (b"REGISTERED DUPLEX alice\nSeq: x\n\n", ProtocolError, 103),
-        (b"REGISTERED DUPLEX alice\nSeq: 0\n\nERROR 103 x\n\n", ProtocolError, 103),
         (b"REGISTERED DUPLEX alice\nSeq: 0\n\nERROR 108 x\n\n", Replaced, 108),
     ],
 )
@@ -1017,21 +1016,57 @@ async def test_the_client_reconnects_if_the_server_falls_silent(what: str) -> No
         b"nonsense\n\n",
     ],
 )
-async def test_malformed_frames_end_the_client(nonsense: bytes) -> None:
-    async def serve(server: Spoken) -> None:
+async def test_a_malformed_frame_breaks_the_connection_and_the_next_one_is_used(nonsense: bytes) -> None:  # rule 9.11
+    told = Connections()
+
+    async def broken(server: Spoken) -> None:
         await server.register(window=8)
+        await server.expect(Verb.ROOMS)
+        await server.expect(Verb.SEND)
         server.write(nonsense)
         await server.end()
 
-    async with scripted(serve) as address:
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        sent = await server.expect(Verb.SEND)  # and no request: its answer might be malformed again
+        server.write(accepted(sent) + HELLO)
+        await server.end()
+
+    async with scripted(broken, serve) as address, scripted_join(address, on_connection=told) as me:
+        asking = asyncio.create_task(me.rooms())
+        await asyncio.sleep(0)
+        sending = asyncio.create_task(me.send("bob", "hello"))
         with pytest.raises(ProtocolError):
-            async with scripted_join(address) as me:
-                await _receive_for_ever(me)
+            await asking
+        await sending
+        while (await me.receive()).text != "hello":
+            pass
+    assert told.kinds == [type(None), ProtocolError, type(None)]
 
 
 async def _receive_for_ever(me: MemberClient) -> None:
     while True:
         await me.receive()
+
+
+async def test_the_waits_grow_while_the_server_sends_malformed_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = _record_waits(monkeypatch)
+
+    async def broken(server: Spoken) -> None:
+        await server.register()
+        server.write(frame(Verb.SENT, b"bob", id=b"other", seq=1) + b"nonsense\n\n")
+        await server.end()
+
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        server.write(accepted(await server.expect(Verb.SEND)))
+        await server.end()
+
+    limits = MemberLimits(first_wait=1.0, longest_wait=30.0)
+    async with scripted(*[broken] * 7, serve) as address, scripted_join(address, limits=limits) as me:
+        await me.send("bob", "hello")
+    for wait, most in zip(waits, [1, 2, 4, 8, 16, 30, 30], strict=True):
+        assert most / 2 <= wait <= most
 
 
 @pytest.mark.parametrize(
@@ -1056,16 +1091,26 @@ async def test_a_malformed_answer_is_a_protocol_error(answer: bytes) -> None:
             await me.devices()
 
 
-async def test_entries_sent_to_a_client_that_only_sends_end_it() -> None:
-    async def serve(server: Spoken) -> None:
+async def test_entries_sent_to_a_client_that_only_sends_break_its_connection() -> None:
+    told = Connections()
+
+    async def broken(server: Spoken) -> None:
         await server.register()
         await server.expect(Verb.SEND)
         server.write(HELLO)
         await server.end()
 
-    async with scripted(serve) as address, scripted_join(address, send_only=True) as me:
-        with pytest.raises(ProtocolError):
-            await me.send("bob", "hello")
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        server.write(accepted(await server.expect(Verb.SEND)))
+        await server.end()
+
+    async with (
+        scripted(broken, serve) as address,
+        scripted_join(address, send_only=True, on_connection=told) as me,
+    ):
+        await me.send("bob", "hello")
+    assert told.kinds == [type(None), ProtocolError, type(None)]
 
 
 async def test_frames_without_effect_are_ignored() -> None:

@@ -1,6 +1,7 @@
 """Requests about rooms, conversations and presence, with the answers of a scripted server."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -8,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.client.members import Spoken, scripted, scripted_join, until
+from tests.client.members import Connections, Spoken, scripted, scripted_join, until
 from twotick.client import (
     ConnectionLost,
+    EventKind,
     MemberClient,
     MemberMessage,
     Presence,
@@ -144,7 +146,7 @@ async def test_list_requests() -> None:  # rules 12.3, 12.7 and 14.1
         assert (room.muted, room.blocked, room.role, user.role) == (True, False, Role.MEMBER, Role.NONE)
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[1]", b"[{}]", b"[", b'[{"name": "#a", "role": "king"}]', b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"{}", b"[1]", b"[{}]", b"[", b'[{"name": "#a", "role": 7}]', b"[" * 100_000])
 async def test_a_malformed_list_is_a_protocol_error(body: bytes) -> None:
     async def serve(server: Spoken) -> None:
         await server.register()
@@ -355,7 +357,9 @@ async def test_only_the_latest_event_about_a_user_waits_and_entries_come_first()
         await entries.aclose()
 
 
-async def test_a_malformed_presence_list_on_a_later_connection_ends_the_client() -> None:
+async def test_a_malformed_presence_list_on_a_later_connection_breaks_it() -> None:  # rule 9.11
+    told = Connections()
+
     async def first(server: Spoken) -> None:
         await server.register()
         server.write(listing(await server.expect(Verb.STATUS), []))
@@ -365,23 +369,57 @@ async def test_a_malformed_presence_list_on_a_later_connection_ends_the_client()
         server.write(listing(await server.expect(Verb.STATUS), [{}]))
         await server.end()
 
-    async with scripted(first, second) as address, scripted_join(address) as me:
-        await me.status()
-        with pytest.raises(ProtocolError):
-            await me.receive()
-
-
-@pytest.mark.parametrize("nonsense", [b"STATUS bob\nState: asleep\n\n", b"STATUS bob\n\n"])
-async def test_an_unknown_presence_ends_the_client(nonsense: bytes) -> None:
-    async def serve(server: Spoken) -> None:
+    async def third(server: Spoken) -> None:
         await server.register()
-        server.write(nonsense)
+        bob = {"name": "bob", "state": "asleep", "since": SINCE}
+        server.write(listing(await server.expect(Verb.STATUS), [bob]))
         await server.end()
 
-    async with scripted(serve) as address:
-        with pytest.raises(ProtocolError):
-            async with scripted_join(address) as me:
-                await me.receive()
+    async with scripted(first, second, third) as address, scripted_join(address, on_connection=told) as me:
+        await me.status()
+        async with contextlib.aclosing(me.entries()) as entries:
+            status = await anext(entries)
+        assert isinstance(status, StatusEvent)
+        assert (status.user, status.state, status.since) == ("bob", Presence.UNKNOWN, THEN)
+    assert told.kinds == [type(None), ConnectionLost, type(None), ProtocolError, type(None)]
+
+
+@pytest.mark.parametrize("state", [b"State: asleep\n", b"State: \x1b[2J\n", b""])
+async def test_a_presence_that_the_client_does_not_know_is_unknown(state: bytes) -> None:  # rule 9.11
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        server.write(b"STATUS bob\n%b\n" % state)
+        await server.end()
+
+    async with scripted(serve) as address, scripted_join(address) as me:
+        async with contextlib.aclosing(me.entries()) as entries:
+            status = await anext(entries)
+        assert isinstance(status, StatusEvent)
+        assert (status.user, status.state) == ("bob", Presence.UNKNOWN)
+
+
+async def test_a_role_that_the_client_does_not_know_is_unknown() -> None:  # rule 9.11
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        asked = await server.expect(Verb.ROOM)
+        server.write(b"ROOM #team\nId: %b\nAccess: secret\nRole: king\nMembers: 2\n\n" % ident_of(asked))
+        server.write(
+            b"FORWARD bob\nContent-length: 0\nTo: #team\nPlace: 2\nSeq: 1\nEvent: appointed\nMember: carol\n"
+            b"Role: king\n\n"
+        )
+        await server.end()
+
+    async with scripted(serve) as address, scripted_join(address) as me:
+        room = await me.room("#team")
+        assert (room.role, room.public, room.members) == (Role.UNKNOWN, False, 2)
+        async with contextlib.aclosing(me.entries()) as entries:
+            entry = await anext(entries)
+        assert isinstance(entry, MemberMessage)
+        event = entry.event
+        assert event is not None
+        assert (event.kind, event.role) == (EventKind.APPOINTED, Role.UNKNOWN)
+        with pytest.raises(ValueError, match="UNKNOWN is not a role that can be given"):
+            await me.appoint("#team", "carol", Role.UNKNOWN)
 
 
 # Messages to rooms

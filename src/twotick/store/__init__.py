@@ -34,7 +34,6 @@ from twotick.store.requests.members import (
     AddInvitation,
     AddMember,
     AddToken,
-    ContinueRemoval,
     Device,
     FindMember,
     FindMembers,
@@ -46,7 +45,6 @@ from twotick.store.requests.members import (
     OpenedDevice,
     RemoveMember,
     Revoke,
-    RevokeOthers,
     SetPassword,
 )
 from twotick.store.requests.messages import (
@@ -110,7 +108,6 @@ __all__ = [
     "ChangeRoom",
     "CloseReport",
     "Contact",
-    "ContinueRemoval",
     "ConversationInfo",
     "ConversationSet",
     "CreateRoom",
@@ -165,7 +162,6 @@ __all__ = [
     "ReportInfo",
     "Request",
     "Revoke",
-    "RevokeOthers",
     "RoomChanged",
     "RoomDescription",
     "RoomMemberInfo",

@@ -30,6 +30,8 @@ class Presence(StrEnum):
     """Connected, but not at the keyboard."""
     GONE = "gone"
     """Not connected, or not visible to this member."""
+    UNKNOWN = "unknown"
+    """A presence that this version of the library does not know (rule 9.11)."""
 
 
 class Decision(Enum):

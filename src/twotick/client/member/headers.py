@@ -2,12 +2,13 @@
 
 A server, and a member whose message the server passes on, can write anything. So every value is converted here, within
 limits: a number has a largest value, a time is one that every time zone can show, and a reason is a line that no
-terminal obeys.
+terminal obeys. A word that the client does not know is a value like any other, because a newer server may know more; a
+malformed value is an error (rule 9.11).
 """
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
@@ -189,6 +190,17 @@ class JsonObject:
             raise ValueError(f"{name} is not a line of text")
         value.encode()  # fails for half a surrogate pair
         return value[:_LONGEST_TEXT]
+
+    def choice(self, name: str, known: Mapping[str, _T], other: _T, missing: str | None = None) -> _T:
+        """Return the value that a text stands for (rule 9.11).
+
+        Args:
+            name: the name of the value.
+            known: the values, by their texts.
+            other: the value for a text that is not among them: a newer server may know more.
+            missing: see `text`.
+        """
+        return known.get(self.text(name, missing), other)
 
     def number(self, name: str) -> int:
         """Return a number that is not negative and has at most 18 digits."""

@@ -44,8 +44,9 @@ async def join(
     """Connect as a member, on a device: `async with twotick.join("alice", token=...) as me:`.
 
     If the connection is lost, the client reconnects by itself. It tries again until the server refuses the member or
-    the device: also if another program answers in the server's place, or if the certificate is wrong for now. Messages
-    that are sent meanwhile wait in the outbox, and the program receives nothing twice.
+    the device: also if another program answers in the server's place, if the server sends something malformed (rule
+    9.11), or if the certificate is wrong for now. Messages that are sent meanwhile wait in the outbox, and the program
+    receives nothing twice.
 
     Args:
         name: the member's name.

@@ -6,13 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from twotick.client.member.events import Decision, Entry, EntryOwner, State
+from twotick.client.member.events import Decision, Entry, EntryOwner
 from twotick.client.member.headers import as_text, number, parse_time
-from twotick.client.member.results import Role
+from twotick.client.member.results import ROLES, STATES, Role
 from twotick.wire import Head
-
-_STATES = {state.name.lower(): state for state in State}
-_ROLES = {role.value: role for role in Role}
 
 _SIZE_DIGITS = 18
 """The most digits of a file's size that the client accepts."""
@@ -131,7 +128,7 @@ class MemberMessage(Entry):
         self.outgoing = by_me and ("to" in self.fields or "event" in self.fields)
         self.body = body
         self.id = self.fields.get("id", "")
-        self.state = _STATES.get(self.fields.get("state", ""))
+        self.state = STATES.get(self.fields.get("state", ""))
 
     def __repr__(self) -> str:
         return f"MemberMessage(seq={self.seq}, {self.sender!r} to {self.recipient!r}, body={self.body!r})"
@@ -216,7 +213,7 @@ class MemberMessage(Entry):
             _KINDS.get(fields["event"], EventKind.OTHER),
             fields.get("room", self.room),
             fields.get("member", ""),
-            _ROLES.get(fields.get("role", "")),
+            ROLES.get(fields["role"], Role.UNKNOWN) if "role" in fields else None,
             fields.get("topic"),
             fields["access"] == "public" if "access" in fields else None,
             fields.get("of", ""),

@@ -25,7 +25,6 @@ _ANSWERS = (
     Verb.FILE,
     Verb.PIECE,
     Verb.REPORT,
-    Verb.PASSWORD,
 )
 ANSWERS = frozenset(_ANSWERS)
 """The verbs of frames that answer requests. A STATUS with a name is an event instead."""
@@ -94,14 +93,20 @@ class PendingRequests:
     def lost(self, problem: TwotickError) -> None:
         """Fail the requests that were sent and must not be repeated: the connection is lost.
 
+        If the server has sent something malformed, no request is repeated, because its answer may be malformed again
+        (rule 9.11).
+
         Args:
             problem: why the connection is lost.
         """
         self._connected = False
+        malformed = isinstance(problem, ProtocolError)
         for request in self._waiting:
-            if request.once and request.sent and not request.answer.done():
+            if request.sent and (request.once or malformed) and not request.answer.done():
                 request.answer.set_exception(
-                    ConnectionLost(f"{problem}; the server may or may not have carried out the request")
+                    problem
+                    if malformed
+                    else ConnectionLost(f"{problem}; the server may or may not have carried out the request")
                 )
 
     def end(self, error: Exception) -> None:

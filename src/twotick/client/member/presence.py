@@ -2,11 +2,10 @@
 
 from datetime import datetime
 
-from twotick.client.errors import ProtocolError
 from twotick.client.member.events import Presence
 from twotick.client.member.headers import encode_flag, encode_peer, parse_list, parse_time, text_of
 from twotick.client.member.request import RequestMethods
-from twotick.client.member.results import Status, StatusList
+from twotick.client.member.results import PRESENCES, Status, StatusList
 from twotick.wire import Frame, Head, Verb, frame
 
 
@@ -53,9 +52,9 @@ class PresenceMethods(RequestMethods):
         Raises:
             RequestRefused: the server refused the request.
             TwotickError: the client has ended.
-            ValueError: `state` is `Presence.GONE`, which only the server sets.
+            ValueError: `state` is neither `Presence.HERE` nor `Presence.AWAY`.
         """
-        if state is Presence.GONE:
+        if state not in (None, Presence.HERE, Presence.AWAY):
             raise ValueError("a member can be set to HERE or AWAY; the server sets GONE when the device disconnects")
         self._subscription.state = state or self._subscription.state
         self._subscription.active = True
@@ -87,15 +86,8 @@ def parse_status(head: Head) -> tuple[Presence, datetime | None]:
 
     Returns:
         The member's presence, and since when; None if the server does not know.
-
-    Raises:
-        ProtocolError: the server sent an unknown presence.
     """
-    try:
-        state = Presence(text_of(head, b"state"))
-    except ValueError as error:
-        raise ProtocolError("the server sent an unknown presence") from error
-    return state, parse_time(text_of(head, b"since"))
+    return PRESENCES.get(text_of(head, b"state"), Presence.UNKNOWN), parse_time(text_of(head, b"since"))
 
 
 def parse_statuses(answer: Frame) -> StatusList:

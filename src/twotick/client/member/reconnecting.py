@@ -26,9 +26,10 @@ _LONGEST_RETRY_AFTER = 900
 """The longest time that the client waits because a server asks for it, in seconds (rule 10.4)."""
 
 _PASSING = (ConnectionLost, TooManyRequests, ProtocolError, NotRegistered, TrustError)
-"""Why an attempt to connect may fail and a later one succeed: there is no server, another program answers in its place
-(as a proxy does while the server restarts), or the certificate is wrong for now. The client sends nothing to a server
-that it does not trust. All other errors end the client: the server refuses this member or device, and will again."""
+"""Why a connection may fail or break and a later one succeed: there is no server, another program answers in its place
+(as a proxy does while the server restarts), the server sends something malformed, or the certificate is wrong for now.
+The client sends nothing to a server that it does not trust. All other errors end the client: the server refuses this
+member or device, and will again."""
 
 OnConnection = Callable[[TwotickError | None], None]
 """Called with None when there is a connection, and with the reason when it is lost or an attempt fails."""
@@ -61,6 +62,7 @@ class ConnectionHandler(Protocol):
 
         Raises:
             ConnectionLost: the connection is of no use any more; reconnect.
+            ProtocolError: the same, because the frame is malformed (rule 9.11).
             TooManyRequests: the same, but wait as long as the server asks.
             TwotickError: no connection will help; end.
         """
@@ -202,7 +204,8 @@ class ReconnectingConnection:
                 if problem is None:
                     since = time.monotonic()
                     problem = await self._lost
-                    if self._proven or time.monotonic() - since > self._limits.longest_wait:
+                    useful = self._proven and not isinstance(problem, ProtocolError)
+                    if useful or time.monotonic() - since > self._limits.longest_wait:
                         failures = 0
                     self._on_connection(problem)
                 await asyncio.sleep(self._wait(problem, failures))
@@ -261,7 +264,7 @@ class ReconnectingConnection:
         if link is not None:
             link.abandon()
         if link is self._link:
-            self._lose(ConnectionLost("the connection was given up"))
+            self.lose(ConnectionLost("the connection was given up"))
 
     def _registered(self, link: Link, head: Head) -> None:
         self._link = link
@@ -280,16 +283,20 @@ class ReconnectingConnection:
         self._proven = True
         try:
             self._handler.take(head, body)
-        except (ConnectionLost, TooManyRequests) as error:
-            self._lose(error)
+        except _PASSING as error:
+            self.lose(error)
         except TwotickError as error:
             self.end(error)
 
     def _on_lost(self, reason: str) -> None:
-        self._lose(ConnectionLost(reason))
+        self.lose(ConnectionLost(reason))
 
-    def _lose(self, problem: TwotickError) -> None:
-        """Abandon the connection, if there is one, and let `_stay_connected` open another."""
+    def lose(self, problem: TwotickError) -> None:
+        """Abandon the connection, if there is one, and let `_stay_connected` open another.
+
+        Args:
+            problem: why the connection is of no use.
+        """
         if self._link is None:
             return
         self._link.abandon()
@@ -359,7 +366,7 @@ class ReconnectingConnection:
         self._timer = None
         since = self._handler.waiting_since()
         if since and since + self._limits.answer_timeout <= time.monotonic():
-            self._lose(ConnectionLost(f"the server did not answer within {self._limits.answer_timeout:g} s"))
+            self.lose(ConnectionLost(f"the server did not answer within {self._limits.answer_timeout:g} s"))
         else:
             self.watch()
 

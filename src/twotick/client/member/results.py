@@ -8,7 +8,11 @@ from typing import Self
 from twotick.client.member.events import Presence, State
 from twotick.client.member.headers import JsonObject
 
-_STATES = {state.name.lower(): state for state in State}
+STATES = {state.name.lower(): state for state in State}
+"""The states of a message by their words on the wire."""
+
+PRESENCES = {presence.value: presence for presence in Presence}
+"""The presences by their words on the wire."""
 
 
 class Role(StrEnum):
@@ -19,6 +23,12 @@ class Role(StrEnum):
     MEMBER = "member"
     NONE = "none"
     """Not a member of the room."""
+    UNKNOWN = "unknown"
+    """A member of the room, with a role that this version of the library does not know (rule 9.11)."""
+
+
+ROLES = {role.value: role for role in Role}
+"""The roles by their words on the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,7 @@ class RoomInfo:
         return cls(
             item.text("name"),
             item.text("access") == "public",
-            Role(item.text("role")),
+            item.choice("role", ROLES, Role.UNKNOWN),
             item.number("members"),
             item.text("topic", ""),
             item.flag("invited"),
@@ -72,7 +82,7 @@ class RoomMember:
     @classmethod
     def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of room members."""
-        return cls(item.text("name"), Role(item.text("role")), item.known_time("since"))
+        return cls(item.text("name"), item.choice("role", ROLES, Role.UNKNOWN), item.known_time("since"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,8 @@ class RecipientState:
 
     Attributes:
         name: the recipient's name.
-        state: how far the message has got.
+        state: how far the message has got; ACCEPTED if the server gives a state that this version of the library does
+            not know.
     """
 
     name: str
@@ -90,10 +101,7 @@ class RecipientState:
     @classmethod
     def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of receipts."""
-        state = item.text("state")
-        if state not in _STATES:
-            raise ValueError("the state is not known")
-        return cls(item.text("name"), _STATES[state])
+        return cls(item.text("name"), item.choice("state", STATES, State.ACCEPTED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +132,7 @@ class Conversation:
     def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of conversations."""
         unread, mentions, read, newest = (item.number(key) for key in ("unread", "mentions", "read", "newest"))
-        role = Role(item.text("role", Role.NONE.value))
+        role = item.choice("role", ROLES, Role.UNKNOWN, Role.NONE.value)
         return cls(item.text("name"), unread, mentions, read, newest, item.flag("muted"), item.flag("blocked"), role)
 
 
@@ -158,7 +166,7 @@ class Status:
     @classmethod
     def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of statuses."""
-        return cls(item.text("name"), Presence(item.text("state")), item.time("since"))
+        return cls(item.text("name"), item.choice("state", PRESENCES, Presence.UNKNOWN), item.time("since"))
 
 
 @dataclass(frozen=True, slots=True)

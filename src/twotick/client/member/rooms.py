@@ -2,7 +2,6 @@
 
 import re
 
-from twotick.client.errors import ProtocolError
 from twotick.client.member.headers import (
     as_text,
     encode_id,
@@ -14,7 +13,7 @@ from twotick.client.member.headers import (
     text_of,
 )
 from twotick.client.member.request import Answer, RequestMethods
-from twotick.client.member.results import RecipientState, Role, RoomInfo, RoomMember
+from twotick.client.member.results import ROLES, RecipientState, Role, RoomInfo, RoomMember
 from twotick.wire import Verb
 
 _TOPIC = re.compile(r"[^\x00-\x1f\x7f]*")
@@ -157,10 +156,12 @@ class RoomMethods(RequestMethods):
             RequestRefused: this member is not the owner, or the other one is not in the room.
             ConnectionLost: the server may or may not have carried out the request.
             TwotickError: the client has ended.
-            ValueError: `room` or `member` is not well formed, or `role` is `Role.NONE`.
+            ValueError: `room` or `member` is not well formed, or `role` is `Role.NONE` or `Role.UNKNOWN`.
         """
-        if role is Role.NONE:
-            raise ValueError("NONE is not a role that can be given: use `remove` to remove a member from the room")
+        if role in (Role.NONE, Role.UNKNOWN):
+            raise ValueError(
+                f"{role.name} is not a role that can be given: use `remove` to remove a member from the room"
+            )
         return await self._change_room(room, b"appoint", {"Member": encode_user(member), "Role": role.value.encode()})
 
     async def room(self, name: str) -> RoomInfo:
@@ -244,9 +245,6 @@ def _encode_topic(topic: str) -> bytes:
 
 def _parse_room(answer: Answer) -> RoomInfo:
     head = answer.head
-    try:
-        role = Role(text_of(head, b"role"))
-    except ValueError as error:
-        raise ProtocolError("the server sent an unknown role in a room") from error
+    role = ROLES.get(text_of(head, b"role"), Role.UNKNOWN)
     public = head.headers.get(b"access") == b"public"
     return RoomInfo(as_text(head.name), public, role, number(head, b"members"), text_of(head, b"topic"))

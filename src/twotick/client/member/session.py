@@ -17,7 +17,6 @@ from pathlib import Path
 
 from twotick.client.errors import (
     ConnectionLost,
-    NotAuthenticated,
     NotDelivered,
     ProtocolError,
     RequestRefused,
@@ -57,7 +56,7 @@ _STATES = {Verb.ACCEPTED: State.ACCEPTED, Verb.SENT: State.DELIVERED, Verb.READ:
 _RENEWAL = b"look"
 """The Id of the request that renews the presence subscription."""
 
-_REFUSALS = (RequestRefused.code, NotAuthenticated.code, TooManyRequests.code)
+_REFUSALS = (RequestRefused.code, TooManyRequests.code)
 """The errors that may answer a request. Other errors concern the connection."""
 
 
@@ -336,7 +335,7 @@ class ClientSession:
         try:
             users = parse_statuses(reply).users
         except ProtocolError as error:
-            self.connection.end(error)
+            self.connection.lose(error)
             return
         for each in users:
             name = each.name.encode()

@@ -29,7 +29,7 @@ from twotick.client import (
 from twotick.client.trust.tokens import Credential
 from twotick.ui.line.commands import Commands
 from twotick.ui.shell.blocked import Blocked
-from twotick.ui.shell.connection import connected
+from twotick.ui.shell.connection import connected, patiently
 from twotick.ui.shell.describing import line_of
 from twotick.ui.shell.errors import Interrupted
 from twotick.ui.shell.streams import on_a_terminal
@@ -67,7 +67,7 @@ async def chat_as_member(who: Credential) -> None:
         TwotickError: the server refuses the login.
     """
     out = console()
-    async with _asking() as ask, connected(who) as me:
+    async with _asking() as ask, connected(who, patient=True) as me:
         out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob; /help lists the commands.")
         await _MemberChat(me, ask, out).run()
 
@@ -197,10 +197,10 @@ class _MemberChat(_Chat[MemberClient]):
 
     async def run(self) -> None:
         try:
-            self._blocked = await Blocked.of(self._me)
+            self._blocked = await patiently(lambda: Blocked.of(self._me))
             self._commands.hides = self._blocked.hides
             if on_a_terminal():
-                await self._me.status(Presence.HERE)
+                await patiently(lambda: self._me.status(Presence.HERE))
             await super().run()
         finally:
             for task in self._receipts:

@@ -1,21 +1,26 @@
 """A member's connection to a server, for a shell command."""
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeVar
 
 from twotick.client import (
     MemberClient,
+    ProtocolError,
     TwotickError,
     join,
 )
 from twotick.client.trust.known_servers import Verdict
 from twotick.client.trust.tokens import Credential
 from twotick.ui.shell.streams import complain
+from twotick.ui.tasks import until_well_formed
+
+_T = TypeVar("_T")
 
 
 @contextlib.asynccontextmanager
 async def connected(
-    who: Credential, *, device: str | None = None, send_only: bool = False
+    who: Credential, *, device: str | None = None, send_only: bool = False, patient: bool = False
 ) -> AsyncGenerator[MemberClient, None]:
     """Connect as a member with the token of a login; report on standard error when the connection is lost or restored.
 
@@ -23,6 +28,8 @@ async def connected(
         who: the login.
         device: the name of the device; None for the device of the login.
         send_only: receive no messages.
+        patient: whether to connect again after the server has sent something malformed on a connection (rule 9.11).
+            Otherwise the command ends, so that no script waits for an answer that would be malformed again.
 
     Raises:
         TwotickError: the server refuses the login.
@@ -31,6 +38,8 @@ async def connected(
 
     def tell(problem: TwotickError | None) -> None:
         nonlocal told
+        if isinstance(problem, ProtocolError) and told is None and not patient:
+            raise problem  # which ends the client
         if problem is not None and type(problem) is not told:
             several = "\n" in str(problem)
             complain(f"{problem}\nReconnecting until then." if several else f"{problem}: reconnecting")
@@ -44,6 +53,21 @@ async def connected(
         for line in about_trust(me):
             complain(line)
         yield me
+
+
+async def patiently(ask: Callable[[], Awaitable[_T]]) -> _T:
+    """Repeat a request until its answer is not malformed, and report that on standard error.
+
+    Args:
+        ask: sends the request.
+
+    Returns:
+        What `ask` returns.
+
+    Raises:
+        TwotickError: the request failed for another reason.
+    """
+    return await until_well_formed(ask, lambda problem: complain(f"{problem}: asking again until it is well formed"))
 
 
 def about_trust(me: MemberClient) -> list[str]:

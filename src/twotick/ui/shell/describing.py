@@ -8,7 +8,13 @@ from rich.text import Text
 from twotick.client import Event, EventKind, FileInfo, MemberMessage, Message, Reference, Role
 from twotick.ui.text import message_line, size_text, visible
 
-ROLES = {Role.OWNER: "the owner", Role.MODERATOR: "a moderator", Role.MEMBER: "a member", Role.NONE: "a former member"}
+ROLES = {
+    Role.OWNER: "the owner",
+    Role.MODERATOR: "a moderator",
+    Role.MEMBER: "a member",
+    Role.NONE: "a former member",
+    Role.UNKNOWN: "a member with a role that this version of Twotick does not know",
+}
 """Each role in words, for sentences such as: alice made bob a moderator."""
 
 

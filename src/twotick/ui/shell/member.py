@@ -18,7 +18,7 @@ from twotick.client import (
 )
 from twotick.client.trust.tokens import Credential
 from twotick.ui.shell.blocked import Blocked
-from twotick.ui.shell.connection import connected
+from twotick.ui.shell.connection import connected, patiently
 from twotick.ui.shell.errors import CannotSave, NotYet
 from twotick.ui.shell.listen import Handler
 from twotick.ui.shell.saving import progress, save
@@ -116,8 +116,8 @@ async def listen(who: Credential, handle: Handler, *, count: int | None, folder:
         TwotickError: the server ends the connection for good.
         OSError: standard output cannot be written; the message was rejected.
     """
-    async with connected(who, device=f"{who.device}/{_LISTEN}") as me:
-        blocked = await Blocked.of(me)
+    async with connected(who, device=f"{who.device}/{_LISTEN}", patient=True) as me:
+        blocked = await patiently(lambda: Blocked.of(me))
         left = itertools.count() if count is None else range(count)
         for _ in left:
             message = await _next_news(me, blocked)
@@ -146,7 +146,7 @@ async def _fetch(me: MemberClient, file: FileInfo, folder: Path) -> Path | None:
     """Save a file and return its path; None if the server does not have it any more."""
     try:
         with progress(file.name) as tell:
-            return await save(me, file, folder, tell)
+            return await patiently(lambda: save(me, file, folder, tell))
     except (RequestRefused, FileMismatch) as error:
         complain(f"cannot fetch the file {visible(file.name, keep='')}: {visible(str(error), keep='')}")
         return None

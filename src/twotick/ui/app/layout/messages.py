@@ -211,7 +211,12 @@ def event_text(event: RoomNotice, who: str) -> str:
             return f"{who}: {_name(event.kind)}"
 
 
-_ROLES = {"owner": "the owner", "moderator": "a moderator", "member": "a member"}
+_ROLES = {
+    "owner": "the owner",
+    "moderator": "a moderator",
+    "member": "a member",
+    "unknown": "a member with a role that this version of Twotick does not know",
+}
 
 
 def file_line(file: Attachment, transfer: TransferProgress | None, columns: int) -> Line:

@@ -16,9 +16,10 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twotick.client import (
     ConnectionLost,
@@ -41,11 +42,13 @@ from twotick.ui.app.session.repository import DeliveryUpdate
 from twotick.ui.app.session.requests import MemberRequests, readable_errors
 from twotick.ui.app.storage.salvage import set_aside
 from twotick.ui.app.storage.store import LocalStore
-from twotick.ui.tasks import together
+from twotick.ui.tasks import together, until_well_formed
 from twotick.wire import is_name
 
 if TYPE_CHECKING:
     from twotick.client import MemberClient, MemberReceipt, SendOptions
+
+_T = TypeVar("_T")
 
 _DEVICE = "chat"
 """The suffix of the device's name."""
@@ -324,12 +327,17 @@ class MemberSession(MemberRequests):
             await self._find_places(client)
             await asyncio.sleep(_REFRESH_PAUSE)
 
+    async def _patiently(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Repeat a request until its answer is not malformed (rule 9.11), and let the user know."""
+        return await until_well_formed(ask, lambda problem: self.on_refusal(f"{problem}; the app asks again"))
+
     async def _refresh(self, client: "MemberClient") -> None:
         """Request the state of conversations and rooms, and the number of unread messages."""
         with contextlib.suppress(RequestRefused, TooManyRequests):  # the known state stays
-            self._entries.update_conversations(await client.conversations(), reorder=not self._caught_up)
+            listed = await self._patiently(client.conversations)
+            self._entries.update_conversations(listed, reorder=not self._caught_up)
             self.max_body = client.max_body
-            for each in await client.rooms():
+            for each in await self._patiently(client.rooms):
                 self._update_room(each)
 
     async def _catch_up(self, client: "MemberClient") -> None:
@@ -340,7 +348,7 @@ class MemberSession(MemberRequests):
         shown: list[LocalConversation] = []
         while True:
             try:
-                page = await client.history(before=before, limit=_HISTORY_PAGE)
+                page = await self._patiently(partial(client.history, before=before, limit=_HISTORY_PAGE))
             except RequestRefused:
                 return  # the server has no history; only new messages will be shown
             missing += len(page)
@@ -376,7 +384,7 @@ class MemberSession(MemberRequests):
             if not wanted:
                 return
             try:
-                page = await client.history(before=before, limit=_HISTORY_PAGE)
+                page = await self._patiently(partial(client.history, before=before, limit=_HISTORY_PAGE))
             except (RequestRefused, TooManyRequests):
                 return  # the messages stay where they are until the next start
             # Received messages are left out: they come from the log, which also notifies the user of them.
@@ -430,7 +438,7 @@ class MemberSession(MemberRequests):
     async def _report_presence(self, client: "MemberClient") -> None:
         state = ClientPresence.HERE if self._at_keyboard else ClientPresence.AWAY
         with contextlib.suppress(RequestRefused, TooManyRequests):
-            found = await client.status(state, shown=self._wanted_visible)
+            found = await self._patiently(partial(client.status, state, shown=self._wanted_visible))
             self.visible = found.shown
             for each in found.users:
                 if is_name(each.name.encode(errors="replace")):
