@@ -116,3 +116,27 @@ def test_what_is_not_a_time_is_refused() -> None:
     ended = run("history", "--since", "yesterday")
     assert (ended.returncode, ended.stdout) == (64, "")
     assert "'yesterday' is not a time: write 2026-05-01 or '2026-05-01 14:30'" in ended.stderr
+
+
+def test_a_member_changes_the_password(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "data")
+    operator.prepare("alice")
+    with operator.serving() as (_, where):
+        alice, other = Person(tmp_path / "a", where), Person(tmp_path / "b", where)
+        alice.log_in("alice", "laptop")
+        other.log_in("alice", "phone")
+        passwords = f"{PASSWORD}\nbattery staple\n".encode()
+        assert alice.do("password", stdin=passwords) == (
+            "The password of alice is changed. Your devices stay logged in.\n"
+        )
+        again = alice.run("password", stdin=passwords)
+        assert (again.returncode, again.stderr) == (69, "twotick: the old password is wrong: nothing was changed\n")
+        short = alice.run("password", stdin=b"battery staple\nshort\n")
+        assert (short.returncode, short.stderr.partition(":")[0]) == (69, "twotick")
+        assert "the new password cannot be used: the password is too short" in short.stderr
+        missing = alice.run("password", stdin=b"battery staple\n")
+        assert (missing.returncode, "standard input has two lines" in missing.stderr) == (64, True)
+        assert other.do("devices", "--json")
+        alice.do("password", "--revoke-others", stdin=b"battery staple\nhay and barley\n")
+        assert other.run("devices").returncode == 69
+        assert [line["device"] for line in lines(alice.do("devices", "--json"))] == ["laptop"]

@@ -26,7 +26,7 @@ COMMANDS = (
     "room",
     "user",
 )
-MEMBER_COMMANDS = ("logout", "mute", "block", "export")
+MEMBER_COMMANDS = ("logout", "password", "mute", "block", "export")
 OPERATOR_COMMANDS = ("token", "invite", "report", "backup", "check", "clock", "cert")
 USER_COMMANDS = ("add", "passwd", "remove", "list")
 ROOM_COMMANDS = ("create", "join", "leave", "invite", "remove", "appoint", "topic", "members", "list")

@@ -96,7 +96,7 @@ class Mail:
     def settle(self) -> None:
         """Do what the exchange has left to do, until nothing is left."""
         exchange = self.exchange
-        while exchange.written or exchange.requests or exchange.logins or exchange.changed:
+        while any((exchange.written, exchange.requests, exchange.logins, exchange.password_changes, exchange.changed)):
             for connection in exchange.written:
                 connection.port.take(b"".join(connection.out))
                 connection.out.clear()
@@ -113,6 +113,10 @@ class Mail:
                     exchange.not_authenticated(connection, 104, "wrong")
                 else:
                     exchange.authenticated(connection, head, member, head.headers.get(b"device", b"main").decode())
+            password_changes = exchange.password_changes.copy()
+            exchange.password_changes.clear()
+            for connection, device, head in password_changes:
+                exchange.password_changed(connection, device, head, others_revoked=b"revoke-others" in head.headers)
             changed = exchange.changed.copy()
             exchange.changed.clear()
             for connection in changed:

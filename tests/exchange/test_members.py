@@ -151,12 +151,12 @@ def test_what_is_over_is_not_delivered_before_the_server_comes_to_removing_it() 
     mail = Mail(b"alice", b"bob")
     mail.advance(1)
     bob = mail.device(b"bob", window=1)
-    alice = mail.device(b"alice")
+    alice = mail.device(b"alice", window=9)
     alice.write(message(b"bob", b"a", b"m1") + message(b"bob", b"b", b"m2", expires=3) + message(b"bob", b"c", b"m3"))
     assert [line[2] for line in told(bob.read())] == ["m1"]
     mail.now += 4  # without a tick
     assert [line[2] for line in told(bob.write(taken(1)))] == ["m3"]
-    alice.read()
+    assert [line[:3] for line in told(alice.read()) if line[0] == "ERROR"] == [("ERROR", 102, "m2")], "told at once"
     alice.write(message(b"bob", b"d", b"m4", expires=3))
     bob.cut()
     mail.now += 4

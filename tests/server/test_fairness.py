@@ -24,6 +24,7 @@ from twotick.store import (
     OpenDevice,
     OpenedDevice,
     Refusal,
+    RemoveMember,
     Request,
     SearchMessages,
     SearchPage,
@@ -227,6 +228,17 @@ async def test_a_device_that_has_much_already_is_opened_by_turns(place: Place) -
     told = [entry for effects in (*place.effects, opened.effects) for entry in effects.entries]
     assert [entry.kind for entry in told] == [EntryKind.DELIVERED] * 1500
     assert len(place.effects) > 1
+
+
+async def test_the_removal_of_a_member_goes_by_turns(place: Place) -> None:
+    """Rule 12.4: and each step is small."""
+    await fill(place, 1500)
+    place.store.transactions.clear()
+    place.ask(("removal", RemoveMember("bob", NOW)), ("alice", message(ALICE, "mallory", 1)))
+    assert await place.answered() == ["alice", "removal"]
+    told = [entry for effects in (*place.effects, place.answers[1][1]) for entry in effects.entries]
+    assert [entry.kind for entry in told] == [EntryKind.FAILED] * 1500
+    assert max(sum(transaction.costs) for transaction in place.store.transactions) < 2048
 
 
 async def fill(place: Place, count: int) -> None:

@@ -77,11 +77,12 @@ class _InRoom:
         fields = dict(line.split(b": ", 1) for line in entry.headers.splitlines())
         refused = {each for device in story.devices for each in device.refused}
         sender = owner if entry.kind is EntryKind.SENT else entry.peer.decode().lower()
+        sent = _all_sent(story).get((sender, entry.id.decode()))
         return cls(
             sender,
             fields.get(b"Event", b"").decode(),
             fields.get(b"Member", b"").decode().lower(),
-            b"Expires" in fields or f"{sender} {entry.id.decode()}" in refused,
+            (sent is not None and sent.expires is not None) or f"{sender} {entry.id.decode()}" in refused,
         )
 
 

@@ -101,6 +101,8 @@ class File:
         data: what a reader sees.
         undo: for each sector written since the last sync, what it held before.
         size: how long the file was at the last sync.
+        uncut: the file as it was before it was made shorter since then; None if it was not. On file systems with a
+            journal, a power failure undoes that as a whole or not at all.
         durable: whether its name survives a power failure.
         time: when it was written last, by the clock of the machine.
         handles: those who have it open.
@@ -111,6 +113,7 @@ class File:
         self.data = bytearray()
         self.undo: dict[int, bytes] = {}
         self.size = 0
+        self.uncut: File | None = None
         self.durable = False
         self.time = time.time()
         self.handles: list[_Handle] = []
@@ -207,17 +210,25 @@ class Disk:
 
     def truncate(self, file: File, size: int) -> None:
         """Cut a file off, or extend it with zeros."""
-        for number in range(size // self.sector, (len(file.data) - 1) // self.sector + 1):
-            file.undo.setdefault(number, bytes(file.data[number * self.sector : (number + 1) * self.sector]))
-        if size < len(file.data):
-            del file.data[size:]
-        else:
+        if size >= len(file.data):
             file.data.extend(bytes(size - len(file.data)))
+            return
+        if file.uncut is None:
+            file.uncut = uncut = File()
+            uncut.data, uncut.undo, uncut.size = bytearray(file.data), file.undo, file.size
+        del file.data[size:]
+        file.undo = {
+            number: before[: size - number * self.sector]
+            for number, before in file.undo.items()
+            if number * self.sector < size
+        }
+        file.size = min(file.size, size)
 
     def sync(self, file: File) -> None:
         """Make a file durable."""
         if not self.lies:
-            file.undo.clear()
+            file.undo = {}
+            file.uncut = None
             file.size = len(file.data)
             file.durable = True
             self._deleted.clear()
@@ -250,6 +261,9 @@ class Disk:
             if not file.durable and self._random.random() < 0.5:
                 del self.files[name]
                 continue
+            if file.uncut is not None and self._random.random() < 0.5:
+                file.data, file.undo, file.size = file.uncut.data, file.uncut.undo, file.uncut.size
+            file.uncut = None
             self._lose_sectors(file)
             self._trace(f"disk {name} after the power failure: {len(file.data)} {zlib.crc32(file.data)}")
 
@@ -268,7 +282,7 @@ class Disk:
                 del file.data[size:]
             else:
                 file.data.extend(bytes(size - len(file.data)))
-        file.undo.clear()
+        file.undo = {}
         file.size = len(file.data)
         file.durable = True
 
@@ -518,13 +532,22 @@ class RealFiles:
         self._owned: dict[int, tuple[Process | None, tuple[int, int]]] = {}
         self._open, self._close = os.open, os.close
         self._replace, self._unlink, self._stat = os.replace, os.unlink, os.stat
-        os.open, os.close = self._opened, self._closed
+        self._names: dict[int, str] = {}
+        self._truncate = os.ftruncate
+        os.open, os.close, os.ftruncate = self._opened, self._closed, self._truncated
         os.replace, os.unlink, os.stat = self._replaced, self._unlinked, self._looked_at
 
     def _opened(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         number = self._open(path, flags, mode, dir_fd=dir_fd)
         self._owned[number] = CURRENT.get(), _identity(number)
+        self._names[number] = str(path)
         return number
+
+    def _truncated(self, number: int, size: int) -> None:
+        self._truncate(number, size)
+        name = self._names.get(number, "")
+        if (disk := _system.disks.get(name.partition("/")[0])) and name in disk.files:
+            disk.truncate(disk.files[name], size)
 
     def _closed(self, number: int) -> None:
         self._owned.pop(number, None)

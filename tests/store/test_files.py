@@ -266,6 +266,40 @@ def test_a_backup_is_made_while_a_server_writes(kept: Asker, tmp_path: Path):
     kept.reopen()
 
 
+def test_two_backups_to_one_file_do_not_mix(kept: Asker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A backup that begins while another one is under way changes nothing."""
+    file, replace = tmp_path / "copy", Path.replace
+    second = SqliteStore(tmp_path / "data", LIMITS, exclusive=False)
+    refused: list[str] = []
+
+    def late(part: Path, target: Path) -> Path:
+        with pytest.raises(StoreError) as error:
+            second.backup(file)
+        refused.append(str(error.value))
+        return replace(part, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", late)
+        kept.store.backup(file)
+    assert refused == [f"the backup failed: another backup is writing {file}.part; try again when it is done"]
+    second.backup(file)
+    second.close()
+    folder = tmp_path / "restored"
+    folder.mkdir()
+    file.rename(folder / "twotick.db")
+    assert Asker(folder).exists("alice")
+
+
+def test_what_a_killed_backup_has_left_is_no_part_of_the_next(kept: Asker, tmp_path: Path):
+    (tmp_path / "copy.part").write_bytes(bytes(100_000))
+    kept.store.backup(tmp_path / "copy")
+    folder = tmp_path / "restored"
+    folder.mkdir()
+    (tmp_path / "copy").rename(folder / "twotick.db")
+    assert Asker(folder).exists("alice")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["data", "restored"]
+
+
 def test_a_backup_that_cannot_be_made_says_so(kept: Asker, tmp_path: Path):
     with pytest.raises(StoreError, match=r"the backup failed: .*"):
         kept.store.backup(tmp_path / "nowhere" / "copy")

@@ -594,7 +594,6 @@ def test_what_is_over_is_never_delivered(asker: Asker, settled: str):
     if settled != "recent":
         asker.reopen()
     expire(asker, NOW - 1)
-    assert brief(asker.ask(Fetch(asker.members["bob"], 0, 10, 1 << 20, NOW)).entries) == [(2, "RECEIVED", b"m2")]
     assert brief(asker.ask(History(asker.members["bob"], b"", 0, 0, 10, 1 << 20, NOW)).entries) == [
         (2, "RECEIVED", b"m2")
     ]
@@ -603,6 +602,55 @@ def test_what_is_over_is_never_delivered(asker: Asker, settled: str):
     assert brief(asker.log("bob")) == [(2, "RECEIVED", b"m2")]
     assert expire(asker, NOW + 1) == Effects()
     assert asker.store.check() == []
+
+
+@pytest.mark.parametrize("after", ["acknowledged", "resumed", "read"])
+def test_what_a_device_was_not_given_is_never_delivered_after_a_restart(asker: Asker, after: str):
+    """Rule 11.10: a server that has begun anew does not know yet what is over."""
+    expire(asker, NOW - 1)
+    guest = asker.send("dan", "bob", expires=NOW)
+    asker.send("alice", "bob", "carol", id=b"m1", expires=NOW)
+    asker.send("alice", "bob", id=b"m2")
+    found = asker.ask(Fetch(asker.members["bob"], 0, 10, 1 << 20, NOW))
+    assert (brief(found.entries), found.up_to) == ([(3, "RECEIVED", b"m2")], 3)
+    assert found.effects is not None
+    assert found.effects.guests == [(guest.message, MessageState.FAILED, "expired")]
+    asker.reopen()
+    if after == "acknowledged":
+        asker.ack("bob", 3)
+    elif after == "resumed":
+        asker.open("bob", resume=3)
+    else:
+        asker.read("bob", "alice", 3)
+    asker.ack("carol", 1)
+    outcomes = [(entry.kind.name, entry.id, entry.reason) for entry in asker.log("alice") if entry.id == b"m1"]
+    assert outcomes == [("SENT", b"m1", ""), ("FAILED", b"m1", "expired; 1 of 2 have it")]
+
+
+def test_a_page_takes_a_bounded_number_of_messages_out_of_the_log(asker: Asker):
+    expire(asker, NOW - 1)
+    asker.store.apply([asker.append("alice", "bob", id=b"%d" % i, expires=NOW) for i in range(150)])
+    asker.send("alice", "bob", id=b"last")
+    at = 0
+    removed: list[int] = []
+    entries: list[LogEntry] = []
+    while at < 151:
+        found = asker.ask(Fetch(asker.members["bob"], at, 1000, 1 << 20, NOW))
+        at = found.up_to
+        removed.append(len(found.effects.entries) if found.effects else 0)
+        entries += found.entries
+    assert brief(entries) == [(151, "RECEIVED", b"last")]
+    assert removed == [64, 64, 22]
+
+
+def test_what_goes_to_oneself_and_is_over_comes_after_the_page(asker: Asker):
+    """The entry that tells of it has a number past those of the page, so the next page has it."""
+    expire(asker, NOW - 1)
+    asker.send("alice", "alice", id=b"m1", expires=NOW)
+    found = asker.ask(Fetch(asker.members["alice"], 0, 10, 1 << 20, NOW))
+    assert (brief(found.entries), found.up_to) == ([(1, "SENT", b"m1")], 2)
+    found = asker.ask(Fetch(asker.members["alice"], 2, 10, 1 << 20, NOW))
+    assert brief(found.entries) == [(3, "FAILED", b"m1")]
 
 
 def test_until_the_clock_is_believed_nothing_is_over(asker: Asker):

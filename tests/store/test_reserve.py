@@ -9,7 +9,7 @@ import pytest
 from tests.store.helpers import NOW, Asker
 from twotick.store.port import DiskFull, Request, StoreLimits, Together
 from twotick.store.requests.members import AddMember, FindMember, ListMembers, OpenDevice, OpenedDevice, RemoveMember
-from twotick.store.requests.messages import Acknowledge, Appended, Fetch, Fetched
+from twotick.store.requests.messages import Acknowledge, Appended, Expire, Fetch, Fetched
 from twotick.store.sqlite import accounts, reserve
 from twotick.store.sqlite.reserve import Reserve, adds, reads
 
@@ -104,6 +104,33 @@ def test_a_full_disk_answers_each_request_as_far_as_it_can(tmp_path: Path, room:
     assert isinstance(answer, Appended)
     assert not asker.store.is_full
     assert (tmp_path / "reserve").stat().st_size == SIZE
+    assert asker.store.check() == []
+    asker.store.close()
+
+
+def test_a_disk_that_takes_nothing_does_not_read_past_what_it_cannot_remove(
+    tmp_path: Path, room: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 11.10: a device that was given what follows a message that is over would count as having it."""
+    asker = Asker(tmp_path, StoreLimits())
+    asker.add("alice", "bob", "carol")
+    asker.ask(Expire(NOW - 1, 0.0))
+    asker.send("alice", "bob", "carol", id=b"m1", expires=NOW)
+    asker.send("alice", "bob", id=b"m2")
+    before, after = (Fetch(asker.members["bob"], 0, 10, 1 << 20, time) for time in (NOW - 1, NOW))
+
+    def full(work: object) -> None:
+        raise DiskFull("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(vars(asker.store)["_database"], "within", full)
+        (found,) = asker.store.work_on([before, after]).answers
+        (failure,) = asker.store.work_on([after, before]).answers
+    assert isinstance(found, Fetched)
+    assert [entry.id for entry in found.entries] == [b"m1", b"m2"]
+    assert isinstance(failure, DiskFull)
+    (found,) = asker.store.work_on([after]).answers
+    assert [entry.id for entry in found.entries] == [b"m2"]
     assert asker.store.check() == []
     asker.store.close()
 

@@ -62,6 +62,7 @@ from twotick.store import (
     RemoveMember,
     Request,
     Revoke,
+    RevokeOthers,
     RoomChanged,
     RoomRole,
     SearchMessages,
@@ -182,6 +183,7 @@ about_messages: st.SearchStrategy[Request[Any]] = st.one_of(
     st.builds(Settle, st.integers(0, 3), st.booleans(), st.just("dan is gone"), times),
     st.builds(OpenDevice, members, devices, st.one_of(st.just(99), back), times),
     st.builds(Revoke, members, devices),
+    st.builds(RevokeOthers, members, devices),
     st.builds(Expire, st.sampled_from([NOW, NOW + 1, NOW + 2, NOW + 12])),
     st.builds(Prune, times, st.integers(0, 6).map(float)),
     st.builds(Fetch, members, back, st.integers(0, 6), st.integers(0, 60)),
@@ -389,7 +391,16 @@ class Pair:
                 return replace(request, member=number(request.member))
             case History():
                 return replace(request, member=number(request.member), before=seq(request.before, request.member))
-            case AddToken() | Revoke() | CreateRoom() | JoinRoom() | LeaveRoom() | ChangeRoom() | InviteToRoom():
+            case (
+                AddToken()
+                | Revoke()
+                | RevokeOthers()
+                | CreateRoom()
+                | JoinRoom()
+                | LeaveRoom()
+                | ChangeRoom()
+                | InviteToRoom()
+            ):
                 return replace(request, member=number(request.member))
             case (
                 RemoveFromRoom()

@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 
 from twotick import __version__
-from twotick.cli import conversations, members, operating, rooms, serving, talking
+from twotick.cli import conversations, members, operating, profile, rooms, serving, talking
 from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_USAGE, output_lost
 from twotick.ui.shell.streams import open_missing
 
@@ -23,6 +23,7 @@ _TALKING: dict[str, click.Command] = {
 _ACCOUNT: dict[str, click.Command] = {"login": members.login, "devices": members.devices}
 _ACCOUNT_MORE: dict[str, click.Command] = {
     "logout": members.logout,
+    "password": profile.password,
     "mute": conversations.mute,
     "block": conversations.block,
     "export": members.export,

@@ -3,9 +3,9 @@
 Sans-I/O: the exchange takes frames and the time, and leaves bytes to write and requests for the store.
 """
 
-from twotick.exchange.connection import Connection
+from twotick.exchange.connection import Connection, MemberDevice
 from twotick.exchange.exchange import Exchange
 from twotick.exchange.limits import Limits
 from twotick.exchange.shares import Shares
 
-__all__ = ["Connection", "Exchange", "Limits", "Shares"]
+__all__ = ["Connection", "Exchange", "Limits", "MemberDevice", "Shares"]

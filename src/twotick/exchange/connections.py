@@ -59,6 +59,7 @@ from twotick.wire import (
     Verb,
     error,
     forward_start,
+    frame,
     is_name,
     read_number,
     registered,
@@ -104,6 +105,7 @@ class Connections:
 
     Attributes:
         logins: the connections whose user has to be authenticated, each with its REGISTER.
+        password_changes: the connections on which members change their passwords, each with its device and PASSWORD.
         must_check_members: whether `check_members` has failed, and must be called again.
     """
 
@@ -141,6 +143,7 @@ class Connections:
         self._next_round = now + self._round
         self._handlers = self._table()
         self.logins: list[tuple[Connection, Head]] = []
+        self.password_changes: list[tuple[Connection, MemberDevice, Head]] = []
         self.must_check_members = False
 
     def _table(self) -> dict[Stage, dict[Verb, Handler]]:
@@ -192,6 +195,7 @@ class Connections:
                 Verb.ERROR: _each(self._feeds.take_refusal),
                 Verb.READ: _each(self._feeds.take_read),
                 Verb.TYPING: _each(self._presence.take_typing),
+                Verb.PASSWORD: _each(self._take_password),
                 Verb.REGISTER: register_again,
                 Verb.PING: ping,
                 **dict.fromkeys(QUESTIONS, ask),
@@ -554,6 +558,31 @@ class Connections:
         if code == _UNAVAILABLE:
             self._output.close(connection)
         self._go_on(connection, Stage.REGISTERING)
+
+    # Passwords (rule 10.10)
+
+    def _take_password(self, connection: Connection, head: Head, _body: bytes) -> None:
+        """Take a PASSWORD; the connection waits until the driver has checked it."""
+        if connection.device is not None:
+            self._wait(connection)
+            self.password_changes.append((connection, connection.device, head))
+
+    def password_changed(
+        self, connection: Connection, device: MemberDevice, head: Head, *, others_revoked: bool
+    ) -> None:
+        """Answer a PASSWORD; the arguments are those of `Exchange.password_changed`."""
+        self._output.write(connection, frame(Verb.PASSWORD, id=head.headers.get(b"id")))
+        if others_revoked:
+            self._members.end_other_machines(device)
+        self._go_on(connection, Stage.MEMBER_DEVICE)
+
+    def password_kept(
+        self, connection: Connection, head: Head, code: int, reason: str, retry_after: int | None
+    ) -> None:
+        """Refuse a PASSWORD; the arguments are those of `Exchange.password_kept`."""
+        answer = error(code, id=head.headers.get(b"id"), reason=reason.encode(), retry_after=retry_after)
+        self._output.write(connection, answer)
+        self._go_on(connection, Stage.MEMBER_DEVICE)
 
     # Questions
 

@@ -6,11 +6,21 @@ from functools import partial
 from typing import TypeAlias
 
 from twotick.exchange.output import Output
-from twotick.store import Acknowledge, Effects, Expire, MarkRead, Refuse, Settle, StoreError, TellOfAbsence
+from twotick.store import (
+    Acknowledge,
+    ContinueRemoval,
+    Effects,
+    Expire,
+    MarkRead,
+    Refuse,
+    Settle,
+    StoreError,
+    TellOfAbsence,
+)
 
-_Request: TypeAlias = Acknowledge | Refuse | MarkRead | Settle | Expire | TellOfAbsence
+_Request: TypeAlias = Acknowledge | Refuse | MarkRead | Settle | Expire | TellOfAbsence | ContinueRemoval
 
-_PERIODIC = (Expire, TellOfAbsence)
+_PERIODIC = (Expire, TellOfAbsence, ContinueRemoval)
 """Requests that are asked from time to time, and need not be repeated."""
 
 _MOST_FAILED = 4096

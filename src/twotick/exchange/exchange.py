@@ -14,6 +14,7 @@ Whenever it likes, best after it has handled everything that has arrived, it
   starts to read from them as `paused` says;
 - sends `requests` to the store, and calls their callbacks with the answers, in the order in which these were found;
 - authenticates the users in `logins`, and calls `authenticated` or `not_authenticated`;
+- changes the passwords in `password_changes`, and calls `password_changed` or `password_kept`;
 
 and removes what it has handled.
 
@@ -29,7 +30,7 @@ from collections.abc import Callable
 
 from twotick.exchange.absence import AbsenceWatch
 from twotick.exchange.arrival import ArrivalClock
-from twotick.exchange.connection import Connection
+from twotick.exchange.connection import Connection, MemberDevice
 from twotick.exchange.connections import Connections
 from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.feeds import Feeds
@@ -44,12 +45,14 @@ from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.sent_messages import SentMessages
 from twotick.exchange.stored import StoredMessages
-from twotick.store import Absence, Effects, Expire, Member
+from twotick.store import Absence, ContinueRemoval, Effects, Expire, Member
 from twotick.wire import Head
 
 _EXPIRY = 1.0
 """Seconds between looks for messages that expire."""
 
+_REMOVAL = 60.0
+"""Seconds between looks for a removal of a member that was interrupted."""
 
 _NOTICE = 14 * 86400.0
 """Seconds before a device lapses in which its owner is told (rule 10.9)."""
@@ -72,6 +75,7 @@ class Exchange:
             is no method here that only passes them on.
         written, changed, requests: see `Output`.
         logins: the connections whose user has to be authenticated, each with its REGISTER.
+        password_changes: the connections on which members change their passwords, each with its device and PASSWORD.
     """
 
     def __init__(
@@ -152,6 +156,7 @@ class Exchange:
         self._effects = effects
         self._connections = connections
         self._next_expiry = now
+        self._next_removal = now
         self._began = clock()
         self._settled = now + settling
         self.take = connections.take
@@ -159,6 +164,7 @@ class Exchange:
         self.changed = output.changed
         self.requests = output.requests
         self.logins = connections.logins
+        self.password_changes = connections.password_changes
 
     def connected(self, address: str, port: object) -> Connection:
         """Add a connection.
@@ -208,6 +214,9 @@ class Exchange:
             self._next_expiry = now + _EXPIRY
             # Right after the start nothing expires that was there before: the clock may still be set right.
             self._effects.ask(Expire(self._clock(), self._began if now < self._settled else 0.0))
+        if self._members.exist and now >= self._next_removal:
+            self._next_removal = now + _REMOVAL
+            self._effects.ask(ContinueRemoval(self._clock()))
         self._guest_messages.tick(now)
         self._absences.tick(now)
 
@@ -240,6 +249,33 @@ class Exchange:
             retry_after: the seconds after which the user may try again.
         """
         self._connections.not_authenticated(connection, code, reason, retry_after)
+
+    def password_changed(
+        self, connection: Connection, device: MemberDevice, head: Head, *, others_revoked: bool
+    ) -> None:
+        """Tell a device that its owner's password is changed (rule 10.10).
+
+        Args:
+            connection: the connection.
+            device: the device.
+            head: its PASSWORD.
+            others_revoked: whether the devices on other machines were revoked: they are disconnected.
+        """
+        self._connections.password_changed(connection, device, head, others_revoked=others_revoked)
+
+    def password_kept(
+        self, connection: Connection, head: Head, code: int, reason: str, retry_after: int | None = None
+    ) -> None:
+        """Tell a device that its owner's password is not changed (rule 10.10).
+
+        Args:
+            connection: the connection.
+            head: its PASSWORD.
+            code: the number of the error.
+            reason: why, for a user to read.
+            retry_after: the seconds after which the user may try again.
+        """
+        self._connections.password_kept(connection, head, code, reason, retry_after)
 
     def drain(self) -> None:
         """Take no more SENDs, because the server is about to stop (rule 4.10)."""

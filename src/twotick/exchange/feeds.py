@@ -123,6 +123,8 @@ class Feeds:
         self._output.write(feed.connection, entry_frame(entry, feed.connection.name))
 
     def _fetched(self, connection: Connection, feed: DeviceFeed, result: Fetched | StoreError) -> None:
+        if isinstance(result, Fetched) and result.effects is not None:
+            self._effects.publish(result.effects)  # while this feed takes nothing: its entries come before these
         feed.fetching = False
         if connection.device is None or connection.device.feed is not feed:
             return

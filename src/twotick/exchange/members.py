@@ -172,3 +172,11 @@ class ConnectedMembers:
             device = connection.device
             if device and device.member == member and (device.name + b"/").startswith(name + b"/"):
                 self.end(connection, b"the device was revoked")
+
+    def end_other_machines(self, device: MemberDevice) -> None:
+        """Close the connections of a member's devices on other machines, which were revoked (rule 10.10)."""
+        machine = device.name.partition(b"/")[0]
+        for connection in self.connections():
+            other = connection.device
+            if other and other.member == device.member and other.name.partition(b"/")[0] != machine:
+                self.end(connection, b"the password was changed, and the device was revoked")

@@ -4,9 +4,10 @@ import asyncio
 import base64
 import binascii
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, TypeVar
 
 from twotick.exchange import Shares
 from twotick.net import is_loopback, network_of
@@ -14,8 +15,20 @@ from twotick.server import secrets
 from twotick.server.storage import Storage
 from twotick.server.throttle import Throttle
 from twotick.server.turns import Turns
-from twotick.store import AddMember, FindMember, FindToken, Member, Refusal, SetPassword, StoreError
+from twotick.store import (
+    AddMember,
+    FindMember,
+    FindToken,
+    Member,
+    Refusal,
+    RevokeOthers,
+    SetPassword,
+    StoreError,
+    Together,
+)
 from twotick.wire import DEVICE, Head
+
+_Result = TypeVar("_Result")
 
 _DEFAULT_DEVICE = "main"
 
@@ -124,30 +137,87 @@ class Authenticator:
         self, head: Head, password: bytes, address: str, now: float, gone: Callable[[], bool]
     ) -> Member | Refused:
         """Check a password when all that came before it are checked; addresses take turns."""
+
+        def check() -> Coroutine[Any, Any, Member | Refused]:
+            is_new = b"sign-up" in head.headers
+            return self._add(head, password, now) if is_new else self._verify(head.name.decode(), password)
+
+        return await self._in_turn(head.key, address, gone, check)
+
+    async def _in_turn(
+        self,
+        key: bytes,
+        address: str,
+        gone: Callable[[], bool],
+        check: Callable[[], Coroutine[Any, Any, _Result | Refused]],
+    ) -> _Result | Refused:
+        """Check a password when all that came before it are checked.
+
+        Args:
+            key: the name, in lower case.
+            address: the address of the client.
+            gone: tells whether the client is gone.
+            check: checks the password; a Refused counts as a failed login.
+        """
         network = network_of(address)
-        if wait := self._throttle.wait(head.key, address, self._loop.time()):
+        if wait := self._throttle.wait(key, address, self._loop.time()):
             return _wait(wait)
         if not self._waiting.take(network, 1):
             return Refused(105, f"too many others log in now: wait {_WAIT_FOR_OTHERS} s", _WAIT_FOR_OTHERS)
         try:
             async with self._turns.turn(network):
-                return _WRONG if gone() else await self._check_password(head, password, address, now)
+                return _WRONG if gone() else await self._check_once(key, address, check)
         finally:
             self._waiting.give_back(network, 1)
 
-    async def _check_password(self, head: Head, password: bytes, address: str, now: float) -> Member | Refused:
+    async def _check_once(
+        self, key: bytes, address: str, check: Callable[[], Coroutine[Any, Any, _Result | Refused]]
+    ) -> _Result | Refused:
         # Again, because an attempt that came before may have failed meanwhile.
-        if wait := self._throttle.wait(head.key, address, self._loop.time()):
+        if wait := self._throttle.wait(key, address, self._loop.time()):
             return _wait(wait)
-        if b"sign-up" in head.headers:
-            who = await self._add(head, password, now)
+        result = await check()
+        if isinstance(result, Refused):
+            self._throttle.failed(key, address, self._loop.time())
         else:
-            who = await self._verify(head.name.decode(), password)
-        if isinstance(who, Member):
-            self._throttle.succeeded(head.key, address)
-        else:
-            self._throttle.failed(head.key, address, self._loop.time())
-        return who
+            self._throttle.succeeded(key, address)
+        return result
+
+    async def change_password(
+        self, head: Head, key: bytes, address: str, *, revoke_others: str | None, gone: Callable[[], bool]
+    ) -> Refused | None:
+        """Change the password of a member who is logged in (rule 10.10).
+
+        Args:
+            head: the PASSWORD.
+            key: the member's name, in lower case.
+            address: the address of the client.
+            revoke_others: the device that asks, if all devices on other machines are to be revoked; otherwise None.
+            gone: tells whether the client is gone, so that nothing need be checked.
+
+        Returns:
+            Why the password was not changed; None if it was.
+        """
+        try:
+            old, new = (base64.b64decode(head.headers.get(name, b""), validate=True) for name in (b"old", b"new"))
+        except binascii.Error:
+            return Refused(102, "Old and New are base64")
+        if problem := secrets.check_password(new):
+            return Refused(102, f"the new password cannot be used: {problem}")
+
+        async def change() -> Refused | None:
+            member = await self._verify(key.decode("ascii"), old)
+            if isinstance(member, Refused):
+                return Refused(104, "the old password is wrong: nothing was changed")
+            hashed = await asyncio.to_thread(secrets.hash_password, new)
+            revoking = () if revoke_others is None else (RevokeOthers(member.number, revoke_others),)
+            await self._storage.ask(Together((SetPassword(member.name, hashed), *revoking)))
+            return None
+
+        try:
+            return await self._in_turn(key, address, gone, change)
+        except StoreError as error:
+            return Refused(102, f"the password was not changed: {error}")
 
     async def _verify(self, name: str, password: bytes) -> Member | Refused:
         member: Member | None = await self._storage.ask(FindMember(name))

@@ -1,11 +1,14 @@
-"""Logins that are being checked (docs/protocol.md, section 10)."""
+"""Logins and changes of passwords that are being checked (docs/protocol.md, section 10)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
-from twotick.exchange import Connection, Exchange
+from twotick.exchange import Connection, Exchange, MemberDevice
 from twotick.server.login import Authenticator, Refused
 from twotick.wire import Head
+
+_Result = TypeVar("_Result")
 
 
 class Logins:
@@ -32,16 +35,21 @@ class Logins:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Start to authenticate the users that the exchange asks for."""
-        logins = self._exchange.logins
-        for connection, head in logins:
-            task = asyncio.get_running_loop().create_task(self._log_in(connection, head))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        logins.clear()
+        """Start to check what the exchange asks for."""
+        for connection, head in self._exchange.logins:
+            self._begin(self._log_in(connection, head))
+        self._exchange.logins.clear()
+        for connection, device, head in self._exchange.password_changes:
+            self._begin(self._change_password(connection, device, head))
+        self._exchange.password_changes.clear()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def cancel(self) -> None:
-        """Cancel the logins that are being checked, and wait until they are."""
+        """Cancel what is being checked, and wait until it is."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -51,16 +59,49 @@ class Logins:
             who = Refused(104, "this server has no members")
         else:
             encrypted = connection.port.get_extra_info("ssl_object") is not None
-            try:
-                who = await self._authenticator.authenticate(
+            who = await _checked(
+                self._authenticator.authenticate(
                     head, connection.address, encrypted=encrypted, now=self._clock(), gone=lambda: connection.closing
-                )
-            except Exception as error:  # a defect, or damaged data, must not leave the connection without an answer
-                context = {"message": "a login cannot be checked", "exception": error}
-                asyncio.get_running_loop().call_exception_handler(context)
-                who = Refused(107, "the server made a mistake, which is in its log")
+                ),
+                107,
+            )
         if isinstance(who, Refused):
             self._exchange.not_authenticated(connection, who.code, who.reason, who.retry_after)
         else:
             self._exchange.authenticated(connection, head, *who)
         self._on_result()
+
+    async def _change_password(self, connection: Connection, device: MemberDevice, head: Head) -> None:
+        assert self._authenticator is not None, "only members have devices"
+        revoking = head.headers.get(b"revoke-others")
+        if revoking not in (None, b"yes", b"no"):
+            refused: Refused | None = Refused(102, "Revoke-others is yes or no")
+        else:
+            refused = await _checked(
+                self._authenticator.change_password(
+                    head,
+                    connection.key,
+                    connection.address,
+                    revoke_others=None if revoking != b"yes" else device.name.decode("ascii"),
+                    gone=lambda: connection.closing,
+                ),
+                102,
+            )
+        if refused is None:
+            self._exchange.password_changed(connection, device, head, others_revoked=revoking == b"yes")
+        else:
+            self._exchange.password_kept(connection, head, refused.code, refused.reason, refused.retry_after)
+        self._on_result()
+
+
+async def _checked(check: Coroutine[Any, Any, _Result], code: int) -> _Result | Refused:
+    """Return the result of a check; a Refused with this code if it fails.
+
+    A defect, or damaged data, must not leave the connection without an answer.
+    """
+    try:
+        return await check
+    except Exception as error:
+        context = {"message": "a login cannot be checked", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
+        return Refused(code, "the server made a mistake, which is in its log")

@@ -301,7 +301,7 @@ class Server:
             asked = requests.copy()
             requests.clear()
             self._storage.submit(asked)
-        if self.exchange.logins:
+        if self.exchange.logins or self.exchange.password_changes:
             self._logins.start()
 
     def _close(self, connection: SocketConnection) -> None:

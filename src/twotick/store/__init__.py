@@ -34,6 +34,7 @@ from twotick.store.requests.members import (
     AddInvitation,
     AddMember,
     AddToken,
+    ContinueRemoval,
     Device,
     FindMember,
     FindMembers,
@@ -45,6 +46,7 @@ from twotick.store.requests.members import (
     OpenedDevice,
     RemoveMember,
     Revoke,
+    RevokeOthers,
     SetPassword,
 )
 from twotick.store.requests.messages import (
@@ -108,6 +110,7 @@ __all__ = [
     "ChangeRoom",
     "CloseReport",
     "Contact",
+    "ContinueRemoval",
     "ConversationInfo",
     "ConversationSet",
     "CreateRoom",
@@ -162,6 +165,7 @@ __all__ = [
     "ReportInfo",
     "Request",
     "Revoke",
+    "RevokeOthers",
     "RoomChanged",
     "RoomDescription",
     "RoomMemberInfo",

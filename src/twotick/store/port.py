@@ -133,13 +133,13 @@ class Store(Protocol):
         ...
 
     def ask(self, request: Request[Answer]) -> Answer:
-        """Carry out one request.
+        """Carry out one request; a long one in several transactions, between which others have their turn.
 
         Returns:
             Its answer.
 
         Raises:
-            StoreError: as for `apply`.
+            StoreError: the store could not carry it out. Parts of a long request may have been carried out.
         """
         ...
 

@@ -32,6 +32,7 @@ class Verb(Enum):
     FILE = b"FILE"
     PIECE = b"PIECE"
     REPORT = b"REPORT"
+    PASSWORD = b"PASSWORD"
     PING = b"PING"
     PONG = b"PONG"
     ERROR = b"ERROR"
@@ -81,7 +82,7 @@ _WAYS = {
     Side.RECEIVING: frozenset([Side.RECEIVING]),
     Side.DUPLEX: frozenset([Side.SENDING, Side.RECEIVING]),
 }
-_NOT_RESERVED = frozenset([b"PING", b"PONG"])
+_NOT_RESERVED = frozenset([b"PING", b"PONG", b"PASSWORD"])
 """Verbs that are also names, because users had them before there were such verbs."""
 
 _RESERVED = frozenset([b"all", *(verb.lower() for verb in VERBS.keys() - _NOT_RESERVED), *map(bytes.lower, SIDES)])

@@ -1,5 +1,6 @@
 """The member's devices (docs/protocol.md, rule 10.8)."""
 
+import base64
 import re
 
 from twotick.client.errors import ProtocolError
@@ -9,6 +10,9 @@ from twotick.client.member.results import DeviceInfo
 from twotick.wire import Verb
 
 _DEVICE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
+_LONGEST_PASSWORD = 1024
+"""The most bytes of a password that are sent. Servers accept 256, but count them in another form (rule 10.3)."""
+
 _TOKEN = re.compile(r"[!-~]{1,256}")
 
 
@@ -65,6 +69,41 @@ class DeviceMethods(RequestMethods):
             ValueError: `device` cannot be the name of a device.
         """
         await self._requests.ask(Verb.REVOKE, encode_device(device), ident=b"")
+
+    async def change_password(self, old: str, new: str, *, revoke_others: bool = False) -> None:
+        """Change the member's password (rule 10.10). All devices stay logged in, unless others are revoked.
+
+        If the connection is lost before the answer, the call fails: the password may or may not be changed.
+
+        Args:
+            old: the password as it is.
+            new: the new one, of 8 to 256 bytes in UTF-8.
+            revoke_others: whether to revoke all devices except those on this machine, whose names have the same part
+                before the first `/`.
+
+        Raises:
+            NotAuthenticated: the old password is wrong.
+            TooManyRequests: it was wrong too often; try again later.
+            RequestRefused: the new password cannot be used, or the server could not keep it.
+            ConnectionLost: see above.
+            TwotickError: the client has ended.
+            ValueError: a password is longer than any that a server accepts.
+        """
+        passwords = {"Old": _base64(old), "New": _base64(new)}
+        headers = {**passwords, "Revoke-others": b"yes"} if revoke_others else passwords
+        await self._requests.ask(Verb.PASSWORD, headers=headers, once=True)
+
+
+def _base64(text: str) -> bytes:
+    """Return a password as a header can hold it.
+
+    Raises:
+        ValueError: it is too long for a header.
+    """
+    content = text.encode(errors="surrogateescape")
+    if len(content) > _LONGEST_PASSWORD:
+        raise ValueError(f"the password has {len(content)} bytes, which is longer than any server accepts")
+    return base64.b64encode(content)
 
 
 def encode_device(name: str) -> bytes:

@@ -25,6 +25,7 @@ _ANSWERS = (
     Verb.FILE,
     Verb.PIECE,
     Verb.REPORT,
+    Verb.PASSWORD,
 )
 ANSWERS = frozenset(_ANSWERS)
 """The verbs of frames that answer requests. A STATUS with a name is an event instead."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from twotick.client.errors import (
     ConnectionLost,
+    NotAuthenticated,
     NotDelivered,
     ProtocolError,
     RequestRefused,
@@ -56,7 +57,7 @@ _STATES = {Verb.ACCEPTED: State.ACCEPTED, Verb.SENT: State.DELIVERED, Verb.READ:
 _RENEWAL = b"look"
 """The Id of the request that renews the presence subscription."""
 
-_REFUSALS = (RequestRefused.code, TooManyRequests.code)
+_REFUSALS = (RequestRefused.code, NotAuthenticated.code, TooManyRequests.code)
 """The errors that may answer a request. Other errors concern the connection."""
 
 

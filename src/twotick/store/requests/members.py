@@ -88,14 +88,39 @@ class SetPassword(Request[bool]):
 
 
 @dataclass(frozen=True, slots=True)
+class RevokeOthers(Request[None]):
+    """Remove the tokens and cursors of a member's devices on other machines (rule 10.10).
+
+    Attributes:
+        device: the device that stays, with all whose names have the same part before the first `/`.
+    """
+
+    member: int
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveMember(Request[Effects | None]):
     """Remove a member with its log, devices and tokens. Answered by None if there is no such member.
 
     Messages that the member sent stay in the logs of others. Messages that wait for the member fail. The member leaves
     its rooms (rule 12.4).
+
+    The first transaction takes away the name and the devices: to all requests the member is gone, and the name is free.
     """
 
     name: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueRemoval(Request[Effects]):
+    """Go on with removing members, which takes many transactions and may have been interrupted.
+
+    Attributes:
+        time: now, in seconds since 1970.
+    """
+
     time: float
 
 

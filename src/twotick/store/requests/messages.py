@@ -341,17 +341,20 @@ class Fetched:
         entries: the entries.
         up_to: for Fetch, the Seq up to which the log was read; entries that are missing below it are gone. For History,
             the number before which messages were looked for.
+        effects: for Fetch, what the removal of messages that were over has changed; None if there were none.
     """
 
     entries: list[LogEntry]
     up_to: int
+    effects: Effects | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch(Request[Fetched]):
     """Read the entries past `after`, oldest first: at most `most`, and no more once their bodies have `size` bytes.
 
-    Messages that are over at `time` and were not delivered to the member are left out (rule 11.10).
+    Messages that are over at `time` and were not delivered to the member are taken out of the log (rule 11.10), so that
+    nothing that the device says later can count them as delivered.
 
     Attributes:
         time: now, in seconds since 1970.

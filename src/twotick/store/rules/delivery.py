@@ -69,11 +69,6 @@ class MessageRecord:
     time: float
     expires: float | None
 
-    @property
-    def is_removable(self) -> bool:
-        """Whether nothing needs the message once it is in no log: a guest's that was not sent to a room."""
-        return self.sender is None and not self.waiting and self.room is None
-
 
 @dataclass(slots=True)
 class Held:
@@ -446,6 +441,11 @@ def add_device(box: Mailbox, device: str, first_waiting: int | None) -> int:
     box.delivered = max(box.delivered, cursor)
     box.cursors[device] = cursor
     return cursor
+
+
+def machine_of(device: str) -> str:
+    """Return the first part of a device's name, which all devices on one machine have (rule 10.10)."""
+    return device.partition("/")[0]
 
 
 def remove_devices(box: Mailbox, device: str) -> bool:

@@ -17,26 +17,20 @@ from twotick.store.requests.members import (
     Member,
     OpenDevice,
     OpenedDevice,
-    RemoveMember,
     Revoke,
+    RevokeOthers,
     SetPassword,
 )
 from twotick.store.requests.messages import Effects, Unfinished
 from twotick.store.rules import delivery
 from twotick.store.rules.delivery import Mailbox
 from twotick.store.rules.errors import NotAllowed
-from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.handlers import Handlers, refusing
-from twotick.store.sqlite.ledger import MESSAGE, RECEIVED, SENT, Ledger
-from twotick.store.sqlite.presence import PresenceRepository
-from twotick.store.sqlite.rooms import RoomRepository
+from twotick.store.sqlite.ledger import MEMBERS, RECEIVED, Ledger
 
-_MEMBER: Final = "SELECT number, name, password FROM member"
+_MEMBER: Final = f"SELECT number, name, password FROM member WHERE {MEMBERS}"
 _RESUME_AT_ONCE: Final = 512
 """The entries that a device says it has, of those that no device had, after which a transaction ends."""
-
-_OWN_TABLES: Final = ("log", "device", "reading", "conversation", "absent", "contact", "room_stay")
-"""The tables with rows of a member that go with the member."""
 
 
 class AccountRepository:
@@ -44,17 +38,11 @@ class AccountRepository:
 
     Args:
         ledger: the logs.
-        rooms: what a member leaves when it is removed.
-        files: what remains of its files.
-        presence: remembers who could see it.
     """
 
-    def __init__(self, ledger: Ledger, rooms: RoomRepository, files: FileRepository, presence: PresenceRepository):
+    def __init__(self, ledger: Ledger):
         self._ledger = ledger
         self._tables = ledger.tables
-        self._rooms = rooms
-        self._files = files
-        self._presence = presence
 
     def handlers(self) -> Handlers:
         """Return the requests that are carried out here."""
@@ -65,12 +53,12 @@ class AccountRepository:
             FindToken: self._find_token,
             AddMember: refusing(self._add_member),
             SetPassword: self._set_password,
-            RemoveMember: self._remove_member,
             AddInvitation: self._add_invitation,
             AddToken: refusing(self._add_token),
             OpenDevice: refusing(self._open_device),
             ListDevices: self._list_devices,
             Revoke: self._revoke,
+            RevokeOthers: self._revoke_others,
         }
 
     # Members
@@ -87,7 +75,7 @@ class AccountRepository:
         return [member for member in found if member is not None]
 
     def _one(self, which: str, key: str | int) -> Member | None:
-        row = self._tables.direct(f"{_MEMBER} WHERE {which}", (key,)).fetchone()
+        row = self._tables.direct(f"{_MEMBER} AND {which}", (key,)).fetchone()
         return Member(*row) if row else None
 
     def _find_token(self, request: FindToken) -> tuple[Member, str] | None:
@@ -127,72 +115,6 @@ class AccountRepository:
             "INSERT INTO invitation VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET expires = excluded.expires",
             (request.digest, request.expires),
         )
-
-    # Removing a member
-
-    def _remove_member(self, request: RemoveMember) -> Effects | None:
-        member = self._one("folded = ?", request.name.lower())
-        if member is None:
-            return None
-        effects = Effects()
-        box = self._ledger.mailbox(member.number)
-        assert box is not None, "the member was just found"
-        self._presence.keep_audience(box.number, request.time)
-        self._rooms.remove_member(box, request.time, effects)
-        self._disown(box)
-        self._fail_waiting(box, effects)
-        self._remove_unused(box)
-        tables = self._tables
-        for table in _OWN_TABLES:
-            tables.write(f"DELETE FROM {table} WHERE member = ?", (box.number,))
-        tables.write("DELETE FROM contact WHERE other = ?", (box.number,))
-        self._files.remove_member(box.number)
-        tables.write("DELETE FROM member WHERE number = ?", (box.number,))
-        self._forget()
-        return effects
-
-    def _disown(self, box: Mailbox) -> None:
-        """Remove the sender from a member's messages, so that their states are no longer reported."""
-        self._tables.write(
-            "UPDATE message SET sender = NULL WHERE number IN"
-            f" (SELECT message FROM log WHERE member = ? AND kind = {SENT})",
-            (box.number,),
-        )
-        self._forget()
-
-    def _fail_waiting(self, box: Mailbox, effects: Effects) -> None:
-        """Let messages that wait for a member fail."""
-        ledger, tables = self._ledger, self._tables
-        failure = f"{box.name} is not a member any more"
-        for row in tables.read(
-            f"SELECT {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
-            f" WHERE l.member = ? AND l.seq > ? AND l.kind = {RECEIVED} AND l.taken = 0 ORDER BY l.seq",
-            (box.number, box.delivered),
-        ).fetchall():
-            ledger.settle(ledger.message(row), failure, effects)
-        for row in tables.read(
-            f"SELECT {MESSAGE} FROM absent a CROSS JOIN message m ON m.number = a.message"
-            " WHERE a.member = ? AND a.waits = 1 ORDER BY m.number",
-            (box.number,),
-        ).fetchall():
-            message = ledger.message(row)
-            ledger.settle(message, failure, effects)
-            ledger.remove_if_unused(message)
-
-    def _remove_unused(self, box: Mailbox) -> None:
-        """Remove messages that are in no other log and in no room."""
-        unused = self._tables.read(
-            "SELECT message.number FROM message LEFT JOIN room ON room.number = message.room"
-            " WHERE waiting = 0 AND folded IS NULL AND message.number IN (SELECT message FROM log WHERE member = ?1)"
-            " AND NOT EXISTS (SELECT 1 FROM log WHERE log.message = message.number AND member <> ?1)",
-            (box.number,),
-        ).fetchall()
-        self._ledger.remove(number for (number,) in unused)
-
-    def _forget(self) -> None:
-        """Forget what is remembered, which changed in the database, once nothing waits."""
-        self._tables.flush()
-        self._tables.cache.forget()
 
     # Devices
 
@@ -251,6 +173,12 @@ class AccountRepository:
         if box is not None and delivery.remove_devices(box, request.device):
             self._ledger.recount(box)
         return removed.rowcount > 0
+
+    def _revoke_others(self, request: RevokeOthers) -> None:
+        names = [name for (name,) in self._tables.direct("SELECT name FROM device WHERE member = ?", (request.member,))]
+        machines = {delivery.machine_of(name) for name in names}
+        for machine in sorted(machines - {delivery.machine_of(request.device)}):
+            self._revoke(Revoke(request.member, machine))
 
     def _check_device(self, member: int, device: str) -> Mailbox:
         """Return a member's mailbox, if the member has or may have a device (rule 10.6).

@@ -15,7 +15,7 @@ _RULES = (
     ),
     (
         "the name of {} and how it is looked up differ",
-        "SELECT name FROM member WHERE folded <> lower(name)",
+        "SELECT name FROM member WHERE folded <> lower(name) AND folded <> '*' || number",
     ),
     (
         "entry {1} in the log of {0} has a number that was not given out",
@@ -93,6 +93,7 @@ _RULES = (
                 (SELECT min(cursor) FROM device WHERE member = m.number AND cursor IS NOT NULL), m.mark
             )
             LEFT JOIN message s ON s.number = l.message
+            WHERE m.folded > '+' -- not of members that are being removed
             GROUP BY m.number
         ) WHERE held <> entries OR bytes_held <> bytes
         """,

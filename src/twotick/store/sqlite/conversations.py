@@ -18,7 +18,7 @@ from twotick.store.rules.conversations import check_setting, setting_event
 from twotick.store.rules.delivery import Mailbox, receipt_state
 from twotick.store.rules.errors import NO_MESSAGE, NOT_A_MEMBER, NotAllowed
 from twotick.store.sqlite.handlers import Handlers, refusing
-from twotick.store.sqlite.ledger import RECEIVED, Ledger
+from twotick.store.sqlite.ledger import MEMBERS, RECEIVED, Ledger
 from twotick.store.sqlite.rooms import RoomRepository
 
 _NEWEST: Final = """
@@ -75,7 +75,7 @@ class ConversationRepository:
         """Return the recipients in whose logs a message is: names in lower case, names, and states."""
         rows = self._tables.read(
             "SELECT o.folded, o.name, o.mark, l.seq, l.taken, r.up_to, c.blocked FROM log l"
-            " CROSS JOIN member o ON o.number = l.member"
+            f" CROSS JOIN member o ON o.number = l.member AND o.{MEMBERS}"
             " LEFT JOIN reading r ON r.member = l.member AND r.peer = l.peer"
             " LEFT JOIN conversation c ON c.member = l.member AND c.peer = l.peer"
             f" WHERE l.message = ? AND l.kind = {RECEIVED}",
@@ -96,7 +96,8 @@ class ConversationRepository:
     def _absent(self, message: int) -> list[tuple[str, str, MessageState]]:
         """Return the recipients in whose logs a message is not."""
         rows = self._tables.read(
-            "SELECT o.folded, o.name, a.waits FROM absent a JOIN member o ON o.number = a.member WHERE a.message = ?",
+            "SELECT o.folded, o.name, a.waits FROM absent a JOIN member o ON o.number = a.member"
+            f" WHERE a.message = ? AND o.{MEMBERS}",
             (message,),
         )
         return [(folded, name, MessageState.ACCEPTED if waits else MessageState.FAILED) for folded, name, waits in rows]
@@ -147,7 +148,7 @@ class ConversationRepository:
     def _shown(self, peer: bytes) -> str | None:
         """Return the name of a member as it is shown; None if there is no such member."""
         row = self._tables.direct(
-            "SELECT name FROM member WHERE folded = ?", (peer.decode(errors="replace"),)
+            f"SELECT name FROM member WHERE folded = ? AND {MEMBERS}", (peer.decode(errors="replace"),)
         ).fetchone()
         return row[0] if row else None
 

@@ -337,9 +337,10 @@ class DatabaseFile:
             StoreError: the copy failed, and an older file is untouched.
         """
         part = file.with_name(file.name + ".part")
+        held: int | None = None
         try:
             connection = self.connection
-            part.unlink(missing_ok=True)
+            held = _hold(part)
             copy = connect(part)
             try:
                 connection.backup(copy)
@@ -350,16 +351,22 @@ class DatabaseFile:
             part.replace(file)
             _sync(file.parent)
         except (sqlite3.Error, StoreError, OSError) as error:
-            with suppress(OSError):  # what is wrong with the folder is told already
-                part.unlink(missing_ok=True)
+            if held is not None:
+                with suppress(OSError):  # what is wrong with the folder is told already
+                    part.unlink(missing_ok=True)
             match error:
                 case sqlite3.Error():
                     words = reason(error)
+                case BlockingIOError():
+                    words = f"another backup is writing {part}; try again when it is done"
                 case OSError():
                     words = str(error.strerror)
                 case _:
                     words = str(error)
             raise StoreError(f"the backup failed: {words}") from error
+        finally:
+            if held is not None:
+                os.close(held)
 
     @property
     def is_healthy(self) -> bool:
@@ -439,6 +446,34 @@ def _sync(folder: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+def _hold(part: Path) -> int:
+    """Make an empty file for one backup. Return a file that keeps other backups from it while it is open.
+
+    Raises:
+        BlockingIOError: another backup has it.
+        OSError: it cannot be made.
+    """
+    while True:
+        number = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(part, number):  # otherwise another backup has renamed it just before
+                os.ftruncate(number, 0)
+                return number
+        except BaseException:
+            os.close(number)
+            raise
+        os.close(number)
+
+
+def _is_at(path: Path, number: int) -> bool:
+    """Tell whether an open file is the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(number), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _turn(folder: Path) -> Turn:

@@ -11,7 +11,7 @@ from twotick.store.rules.conversations import mentioned
 from twotick.store.rules.delivery import UNREAD, UNREAD_MENTION, UNREAD_NONE, Mailbox
 from twotick.store.rules.editing import Candidate
 from twotick.store.rules.rooms import RoomState
-from twotick.store.sqlite.ledger import RECEIVED, Ledger
+from twotick.store.sqlite.ledger import LEAVING, RECEIVED, Ledger
 from twotick.store.sqlite.search import IndexedTexts
 
 _CANDIDATE: Final = (
@@ -61,6 +61,11 @@ class EditRepository:
         return [
             *read(
                 f"{_CANDIDATE} JOIN member a ON a.number = m.sender WHERE a.folded = ? AND m.id = ? AND m.id <> x''",
+                (name, request.about),
+            ),
+            *read(
+                f"{_CANDIDATE} JOIN member a ON a.number = m.sender WHERE a.{LEAVING} AND lower(a.name) = ?"
+                " AND m.id = ? AND m.id <> x'' ORDER BY m.number DESC",
                 (name, request.about),
             ),
             *read(

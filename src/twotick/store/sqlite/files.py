@@ -148,10 +148,23 @@ class FileRepository:
         for message in messages:
             self._discard("message = ?", message)
 
-    def remove_member(self, member: int) -> None:
-        """Remove the files of a member that were not sent; a file that was sent stays with its message."""
-        self._discard("message IS NULL AND member = ?", member)
-        self._tables.direct("UPDATE file SET member = NULL WHERE member = ?", (member,))
+    def leave_some(self, member: int, most: int) -> bool:
+        """Remove files of a member who is removed; a file that was sent stays with its message.
+
+        Args:
+            member: the member.
+            most: how many files to look at.
+
+        Returns:
+            Whether there were any.
+        """
+        direct = self._tables.direct
+        rows = direct("SELECT number, message FROM file WHERE member = ? LIMIT ?", (member, most)).fetchall()
+        for number, message in rows:
+            if message is None:
+                self._discard("number = ?", number)
+            direct("UPDATE file SET member = NULL WHERE number = ?", (number,))
+        return bool(rows)
 
     def expire(self, time: float) -> None:
         """Remove expired files, and some pieces of removed ones (rule 16.5); `time` is in seconds since 1970."""

@@ -35,7 +35,14 @@ _FIND_IDS: Final = (
 )
 """One query for many Ids takes a third of the time of one for each."""
 
+OVER_WORK: Final = 16
+"""What the removal of a message that is over counts as work (see `Tables.work`)."""
+
 _NO_DEVICE: Final = bytearray()
+
+MEMBERS: Final = "folded > '+'"
+LEAVING: Final = "folded < '+'"
+"""Which rows of the table `member` are members, and which are being removed: these have a `*` in place of a name."""
 
 MESSAGE: Final = (
     "m.number, m.sender, m.id, m.recipient, m.size, m.total, m.waiting, m.failed, m.reason, m.room, m.time, m.expires"
@@ -117,7 +124,9 @@ class Ledger:
     def _load(self, which: str, key: int | str) -> Mailbox | None:
         # Nothing of a member that is not in the cache waits: the cache is forgotten only when nothing waits.
         direct = self.tables.direct
-        row = direct(f"SELECT number, name, last, mark, entries, bytes FROM member WHERE {which}", (key,)).fetchone()
+        row = direct(
+            f"SELECT number, name, last, mark, entries, bytes FROM member WHERE {which} AND {MEMBERS}", (key,)
+        ).fetchone()
         if row is None:
             return None
         number, name, last, delivered, entries, size = row
@@ -333,7 +342,8 @@ class Ledger:
     def tell_sender(self, message: MessageRecord, kind: EntryKind, effects: Effects) -> None:
         """Append an entry about a message's outcome to its sender's log."""
         box = self.mailbox(message.sender) if message.sender is not None else None
-        assert box is not None, "a removed member is no message's sender"
+        if box is None:
+            return  # the sender is being removed
         seq = box.append()
         self.add_entry(box, seq, int(kind), message.number)
         reason = message.reason if kind is _FAILED_ENTRY else ""
@@ -351,6 +361,23 @@ class Ledger:
         self.settle(message, reason, effects)
         self.remove_if_unused(message)
 
+    def remove_over(self, box: Mailbox, over: Iterable[tuple[int, int]]) -> Effects:
+        """Take messages that are over out of a member's log.
+
+        Args:
+            box: the member, who has none of them.
+            over: their entries and numbers.
+
+        Returns:
+            What that has changed.
+        """
+        effects = Effects()
+        for seq, number in over:
+            row = self.tables.read(f"SELECT {MESSAGE} FROM message m WHERE number = ?", (number,)).fetchone()
+            self.tables.work += OVER_WORK
+            self.withdraw(box, seq, self.message(row), delivery.EXPIRED, effects)
+        return effects
+
     def note_absent(self, box: Mailbox, message: MessageRecord, *, waits: bool) -> None:
         """Note that a message for a member is not in that member's log, and whether it is waited for all the same."""
         self.tables.direct("INSERT INTO absent VALUES (?, ?, ?)", (message.number, box.number, int(waits)))
@@ -366,11 +393,14 @@ class Ledger:
         return noted.rowcount > 0
 
     def remove_if_unused(self, message: MessageRecord) -> None:
-        """Remove a message of a guest that is in no log and waits for no recipient."""
-        if message.is_removable:
+        """Remove a message that waits for no recipient and is in no log: a guest's, or one of a removed member."""
+        if not message.waiting and message.room is None and self._has_no_log(message.sender):
             row = self.tables.read("SELECT 1 FROM log WHERE message = ? LIMIT 1", (message.number,)).fetchone()
             if row is None:
                 self.remove((message.number,))
+
+    def _has_no_log(self, sender: int | None) -> bool:
+        return sender is None or self.mailbox(sender) is None
 
     def remove(self, numbers: Iterable[int]) -> None:
         """Remove messages that are in no log."""

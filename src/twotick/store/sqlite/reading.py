@@ -2,9 +2,9 @@
 
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from twotick.store.requests.messages import EntryKind, Fetch, Fetched, History, LogEntry, MessageState
 from twotick.store.rules.delivery import Mailbox
@@ -21,16 +21,19 @@ _COLUMNS = (
 _NO_NOTE = f" AND NOT (l.kind = {RECEIVED} AND l.peer IS ?)"
 """A message to oneself is in the log as one that was sent, too; its parameter is the member's own name."""
 
-_NOT_OVER = (
-    f" AND NOT (l.kind = {RECEIVED} AND l.seq > ? AND l.taken = 0 AND m.state = 1"
+_IS_OVER = (
+    f"(l.kind = {RECEIVED} AND l.seq > ? AND l.taken = 0 AND m.state = 1"
     " AND m.expires IS NOT NULL AND m.expires BETWEEN ? AND ? AND m.time >= ?)"
 )
-"""What is true of entries, except of messages that are over (rule 11.10). For the parameters see `_over`."""
+"""What is true of entries with messages that are over (rule 11.10). For the parameters see `_over`."""
 
 _JOINED = (
     "CROSS JOIN message m ON m.number = l.message CROSS JOIN content c ON c.message = l.message"
     " LEFT JOIN room r ON r.number = m.room LEFT JOIN unedited u ON u.message = l.message AND u.member = l.member"
 )
+
+_OVER_AT_ONCE: Final = 64
+"""The messages that are over and that `Fetch` takes out of the log in one transaction."""
 
 _NO_PLACE = 1 << 62
 """Greater than any number of a message, of an entry or of a place."""
@@ -40,7 +43,7 @@ _ROOMS = 1 << 16
 
 _NEAREST = "(SELECT number FROM message m WHERE m.room = s.room AND m.place {} LIMIT 1)"
 
-_Row: TypeAlias = tuple[Any, ...]
+_Row: TypeAlias = Sequence[Any]
 
 
 def _entry(row: _Row) -> LogEntry:
@@ -114,23 +117,29 @@ class LogReader:
         if box is None:
             return Fetched([], 0)
         entries: list[LogEntry] = []
-        size = 0
-        for row in self._read(
-            f"SELECT {_COLUMNS}, iif(l.kind = {RECEIVED} AND l.taken = 0 AND m.state = 1, m.expires, NULL)"
-            f" FROM log l {_JOINED} WHERE l.member = ? AND l.seq > ?{_NOT_OVER} ORDER BY l.seq",
-            (request.member, min(request.after, box.last), *self._over(box, request.time)),
+        over: list[tuple[int, int]] = []
+        size, seq, up_to = 0, request.after, box.last
+        for *row, is_over, expires in self._read(
+            f"SELECT {_COLUMNS}, {_IS_OVER}, iif(l.kind = {RECEIVED} AND l.taken = 0 AND m.state = 1, m.expires, NULL)"
+            f" FROM log l {_JOINED} WHERE l.member = ? AND l.seq > ? ORDER BY l.seq",
+            (*self._over(box, request.time), request.member, min(request.after, box.last)),
         ):
-            if len(entries) >= request.most or size >= request.size:
-                return Fetched(entries, entries[-1].seq if entries else request.after)
-            entry = _entry(row[:-1])
-            if entry.seq > box.delivered and row[-1] is not None and row[-1] > request.time:
-                entry.expires = row[-1]
+            if len(entries) >= request.most or size >= request.size or len(over) >= _OVER_AT_ONCE:
+                up_to = seq
+                break
+            entry = _entry(row)
+            seq = entry.seq
+            if is_over:
+                over.append((seq, entry.message))
+                continue
+            if seq > box.delivered and expires is not None and expires > request.time:
+                entry.expires = expires
             entries.append(entry)
             size += len(entry.body)
-        return Fetched(entries, box.last)
+        return Fetched(entries, up_to, self._ledger.remove_over(box, over) if over else None)
 
     def _over(self, box: Mailbox, time: float) -> tuple[int, float, float, float]:
-        """Return the parameters of `_NOT_OVER` for a member's log, at a time in seconds since 1970."""
+        """Return the parameters of `_IS_OVER` for a member's log, at a time in seconds since 1970."""
         since = self._ledger.tables.over_since
         return box.delivered, since, time, since
 
@@ -144,13 +153,13 @@ class LogReader:
         if request.peer:
             rows = self._read(
                 f"SELECT {_COLUMNS} FROM log l INDEXED BY log_peer {_JOINED}"
-                f" WHERE l.member = ? AND l.peer = ? AND l.seq < ?{_NO_NOTE}{_NOT_OVER} ORDER BY l.seq DESC",
+                f" WHERE l.member = ? AND l.peer = ? AND l.seq < ?{_NO_NOTE} AND NOT {_IS_OVER} ORDER BY l.seq DESC",
                 (request.member, request.peer.lower(), before, box.folded, *self._over(box, request.time)),
             )
         else:
             rows = self._read(
                 f"SELECT {_COLUMNS} FROM log l {_JOINED} WHERE l.member = ? AND l.seq < ? AND l.kind <= 2"
-                f"{_NO_NOTE}{_NOT_OVER} ORDER BY l.seq DESC",
+                f"{_NO_NOTE} AND NOT {_IS_OVER} ORDER BY l.seq DESC",
                 (request.member, before, box.folded, *self._over(box, request.time)),
             )
         return Fetched(_last(rows, request), before)

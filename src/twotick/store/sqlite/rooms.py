@@ -360,12 +360,14 @@ class RoomRepository:
             for name, public, topic, members, role, invited in rows
         ]
 
-    def remove_member(self, box: Mailbox, time: float, effects: Effects) -> None:
-        """Remove a member who is removed from the server from its rooms (rule 12.4)."""
-        for (number,) in self._tables.direct(
+    def leave_one(self, box: Mailbox, time: float, effects: Effects) -> bool:
+        """Let a member who is removed from the server leave a room (rule 12.4). Return whether there was one."""
+        row = self._tables.direct(
             "SELECT number FROM room WHERE number IN (SELECT room FROM room_member WHERE member = ?1"
-            " UNION SELECT room FROM room_invitation WHERE member = ?1) ORDER BY folded, number",
+            " UNION SELECT room FROM room_invitation WHERE member = ?1) ORDER BY folded, number LIMIT 1",
             (box.number,),
-        ).fetchall():
-            room = self._load(number)
+        ).fetchone()
+        if row is not None:
+            room = self._load(row[0])
             self._tell_all(room, box, room.remove_from_server(box.number), time, effects)
+        return row is not None

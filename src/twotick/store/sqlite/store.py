@@ -6,17 +6,18 @@ lets the rules (twotick.store.rules) decide, and writes what they decided.
 
 import secrets
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from twotick.store.port import Answer, Damaged, DiskFull, Refusal, Request, StoreError, StoreLimits, Together, Work
 from twotick.store.requests.members import OpenDevice, OpenedDevice
-from twotick.store.requests.messages import Append, Effects, Unfinished
+from twotick.store.requests.messages import Append, Effects, Fetched, Unfinished
 from twotick.store.sqlite.absence import AbsenceRepository
 from twotick.store.sqlite.accounts import AccountRepository
 from twotick.store.sqlite.check import problems
@@ -29,6 +30,7 @@ from twotick.store.sqlite.ledger import Ledger
 from twotick.store.sqlite.messages import MessageRepository
 from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.reading import LogReader
+from twotick.store.sqlite.removal import RemovalRepository
 from twotick.store.sqlite.reports import ReportRepository
 from twotick.store.sqlite.reserve import Reserve, adds, reads
 from twotick.store.sqlite.rooms import RoomRepository
@@ -52,8 +54,14 @@ _REQUEST_WORK: Final = 4
 _LOOKS: Final = 16
 """The most requests that are carried out at once on a disk that takes nothing more."""
 
+_GAP: Final = 0.002
+"""The least seconds between two parts of a command's request. They are as long as a part: that is the server's half."""
+
 _BATCH_WORK: Final = 2048
 """The work after which `work_on` ends: what others ask meanwhile waits for it."""
+
+
+_T = TypeVar("_T")
 
 
 class SqliteStore:
@@ -111,7 +119,8 @@ class SqliteStore:
         self._handlers: Handlers = {
             **self._messages.handlers(),
             **reader.handlers(),
-            **AccountRepository(ledger, rooms, files, presence).handlers(),
+            **AccountRepository(ledger).handlers(),
+            **RemovalRepository(ledger, rooms, files, presence).handlers(),
             **rooms.handlers(),
             **ConversationRepository(ledger, rooms).handlers(),
             **presence.handlers(),
@@ -126,7 +135,10 @@ class SqliteStore:
 
     def apply(self, requests: Sequence[Request[Any]]) -> list[Any]:
         """See Store."""
-        work = partial(self._complete_all, requests)
+        return self._within(partial(self._complete_all, requests))
+
+    def _within(self, work: Callable[[], _T]) -> _T:
+        """Do something in one transaction; on a full disk, with the reserve."""
         try:
             return self._database.within(work)
         except DiskFull:
@@ -152,9 +164,9 @@ class SqliteStore:
         refused = [*takewhile(adds, requests)]
         if refused:
             return Work([DiskFull(_FULL)] * len(refused), [1] * len(refused))
-        reading = [*takewhile(reads, requests[:_LOOKS])]
-        if reading:
-            return self._look(reading)
+        answers = self._look([*takewhile(reads, requests[:_LOOKS])])
+        if answers:
+            return Work(answers, [1] * len(answers))
         try:
             return self._database.within(partial(self._begin, requests[:1]))
         except DiskFull as error:
@@ -182,10 +194,16 @@ class SqliteStore:
             opened = replace(opened, cursor=max(opened.cursor, min(request.resume, opened.last)))
         return Work([opened], [1])
 
-    def _look(self, requests: Sequence[Request[Any]]) -> Work:
-        """Carry out requests without keeping anything; each to its end, since a part would be of no use."""
+    def _look(self, requests: Sequence[Request[Any]]) -> list[Any]:
+        """Carry out requests without keeping anything; each to its end, since a part would be of no use.
+
+        Returns:
+            Their answers, up to the first one that is true only if what it has changed is kept.
+        """
+        if not requests:
+            return []
         answers = self._database.look(partial(self._complete_all, requests))
-        return Work(answers, [1] * len(answers))
+        return [*takewhile(lambda answer: not isinstance(answer, Fetched) or answer.effects is None, answers)]
 
     def _free_reserve(self) -> bool:
         """Use the reserve. Return whether there was one."""
@@ -238,11 +256,7 @@ class SqliteStore:
         while isinstance(answer, Unfinished):
             effects.add(answer.effects)
             answer = self._handlers[type(answer.rest)](answer.rest)
-        last = answer if isinstance(answer, Effects) else getattr(answer, "effects", None)
-        if last is not None:
-            effects.add(last)
-            last.entries, last.guests, last.progress = effects.entries, effects.guests, effects.progress
-        return answer
+        return _with_all(effects, answer)
 
     def _carry_out_together(self, request: Together) -> tuple[Any, ...]:
         return tuple(self._complete(each) for each in request.requests)
@@ -253,8 +267,16 @@ class SqliteStore:
 
     def ask(self, request: Request[Answer]) -> Answer:
         """See Store."""
-        (answer,) = self.apply([request])
-        return answer
+        effects, rest = Effects(), cast("Request[Any]", request)
+        while True:
+            began = time.monotonic()
+            answer = self._within(partial(self._begin, [rest])).answers[0]
+            if not isinstance(answer, Unfinished):
+                return _with_all(effects, answer)
+            effects.add(answer.effects)
+            rest = answer.rest
+            if not self._database.is_exclusive:
+                time.sleep(max(_GAP, time.monotonic() - began))
 
     @property
     def has_backlog(self) -> bool:
@@ -310,3 +332,12 @@ class SqliteStore:
             with suppress(StoreError):  # what is in the journal is not lost
                 self._database.within(self._tables.flush)
         self._database.close()
+
+
+def _with_all(effects: Effects, answer: Any) -> Any:
+    """Return the last answer to a request, with the effects of all of its parts."""
+    last = answer if isinstance(answer, Effects) else getattr(answer, "effects", None)
+    if last is not None:
+        effects.add(last)
+        last.entries, last.guests, last.progress = effects.entries, effects.guests, effects.progress
+    return answer
