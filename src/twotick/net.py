@@ -74,12 +74,12 @@ def network_of(address: str) -> str:
     return f"{int(parsed) >> _HOST_BITS:x}"
 
 
-def server_name(host: str, port: int) -> str:
+def server_name(host: str, port: int | None) -> str:
     """Return the canonical name of a server, as it is written to files and messages.
 
     Args:
         host: the server's name or address, as the user typed it.
-        port: the server's port.
+        port: the server's port; None to leave it out.
 
     Returns:
         `host:port` in lower case, without a trailing dot after the host; `[address]:port` for an IPv6 address.
@@ -88,8 +88,10 @@ def server_name(host: str, port: int) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return f"{host}:{port}"
-    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+        pass
+    else:
+        host = f"[{address}]" if address.version == 6 else str(address)
+    return host if port is None else f"{host}:{port}"
 
 
 def fingerprint(der: bytes) -> str:

@@ -181,7 +181,7 @@ async def test_a_tls_connection(tmp_path: Path) -> None:
                 assert (await me.receive()).text == "note to self"
                 assert me.trust is not None
                 assert (me.trust.verdict, me.trust.fingerprint) == (verdict, fingerprint)
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(ProtocolError, match="this port speaks TLS"):
             async with chat.join("alice"):
                 pass
 

@@ -116,12 +116,43 @@ def test_there_are_no_tokens_at_first(folder: Path) -> None:
 
 def test_equivalent_spellings_find_the_same_token() -> None:
     tokens.save("Chat.example.org", "Alice", "laptop", TOKEN)
-    for server in ("chat.example.org", "CHAT.EXAMPLE.ORG:18000", "chat.example.org."):
-        assert tokens.load(server, "ALICE") == Credential(ALICE.server, "Alice", "laptop", TOKEN)
+    for server in ("chat.example.org", "CHAT.EXAMPLE.ORG:18443", "chat.example.org."):
+        assert tokens.load(server, "ALICE") == Credential("chat.example.org", "Alice", "laptop", TOKEN)
     assert tokens.load("chat.example.org:18001", "alice") is None
     assert tokens.load("chat.example.org", "alic") is None
+    tokens.save("chat.example.org:18443", "alice", "laptop", TOKEN)
+    assert tokens.logins() == [Login("chat.example.org:18443", "alice", "laptop")]
+
+
+def test_a_host_without_a_port_is_any_server_there_but_first_the_usual_one() -> None:
     save(ALICE)
-    assert tokens.logins() == [Login(ALICE.server, "alice", "laptop")]
+    tokens.save("chat.example.org:7", "alice", "laptop", "tt_7")
+    found = tokens.load("chat.example.org", "alice")
+    assert found is not None
+    assert found.server == "chat.example.org:7"
+    tokens.save("chat.example.org", "alice", "laptop", "tt_usual")
+    save(ALICE)
+    found = tokens.load("chat.example.org", "alice")
+    assert found is not None
+    assert found.server == "chat.example.org"
+    assert tokens.load("chat.example.org:8", "alice") is None
+
+
+def test_the_default_is_the_last_login_or_the_one_that_was_chosen() -> None:
+    assert tokens.find(None, None) is None
+    save(ALICE)
+    save(Credential("elsewhere:1", "bob", "desk", "tt_bob"))
+    save(Credential("elsewhere:1", "alice", "desk", "tt_alice"))
+    bob = tokens.find("elsewhere", "BOB")
+    assert bob is not None
+    assert bob == Credential("elsewhere:1", "bob", "desk", "tt_bob")
+    tokens.choose(bob)
+    assert tokens.load(None, None) == bob
+    found = tokens.find(None, "alice")
+    assert found is not None
+    assert found.server == "elsewhere:1"
+    tokens.choose(Login(ALICE.server, "alice", "laptop"))
+    assert tokens.load(None, None) == tokens.load(None, "alice") == ALICE
 
 
 def test_without_a_name_the_last_login_counts() -> None:
@@ -239,7 +270,7 @@ def test_programs_that_save_at_the_same_time_keep_each_others_tokens(
     ]
     assert [process.wait() for process in processes] == [0] * 6
     found = {(login.server, login.name) for login in tokens.logins()}
-    assert found == {(f"host{each}:18000", f"name{number}") for each in range(5) for number in range(6)}
+    assert found == {(f"host{each}", f"name{number}") for each in range(5) for number in range(6)}
 
 
 def skip_sync(descriptor: int) -> None:
@@ -247,7 +278,7 @@ def skip_sync(descriptor: int) -> None:
 
 
 names = st.sampled_from(["alice", "Alice", "bob"])
-servers = st.sampled_from(["a", "a:1", "A:18000", "[::1]"])
+servers = st.sampled_from(["a", "a:1", "A:18443", "[::1]"])
 
 
 @given(st.lists(st.tuples(st.sampled_from(["save", "forget"]), servers, names, st.text(max_size=5))))
@@ -255,15 +286,15 @@ servers = st.sampled_from(["a", "a:1", "A:18000", "[::1]"])
 def test_load_returns_what_was_saved_last(folder: Path, steps: list[tuple[str, str, str, str]]) -> None:
     (folder / "credentials.json").unlink(missing_ok=True)
     model: dict[tuple[str, str], Credential] = {}
-    named = {"a": "a:18000", "A:18000": "a:18000", "[::1]": "[::1]:18000"}
+    named = {"A:18443": "a:18443", "[::1]": "[::1]:18000"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", skip_sync)  # the disk is slow, and nothing here depends on it
         for step, server, name, token in steps:
-            key = named.get(server, server), name.lower()
+            key = server.lower().removesuffix(":18443"), name.lower()  # the same server, however it is written
             was = model.pop(key, None)
             if step == "save":
                 tokens.save(server, name, "laptop", token)
-                model[key] = Credential(key[0], name, "laptop", token)
+                model[key] = Credential(named.get(server, server), name, "laptop", token)
             else:
                 assert tokens.forget(server, name) is (was is not None)
     assert [tokens.load(login.server, login.name) for login in tokens.logins()] == list(model.values())

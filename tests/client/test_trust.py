@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twotick.client import parse_server
 from twotick.client.trust import private_files
 from twotick.client.trust.known_servers import CertificateChanged, KnownServers, Trust, TrustError, Verdict
 from twotick.client.trust.tls import open_tls
@@ -140,9 +141,14 @@ async def serving(context: ssl.SSLContext | None, port: int = 0) -> AsyncGenerat
         await listener.wait_closed()
 
 
+async def reach(host: str, port: int, known: KnownServers) -> tuple[asyncio.Transport, Eager, Trust]:
+    address = parse_server(f"{host}:{port}")
+    return await open_tls(Eager, address.host, address.known_as, known, (address.host, port))
+
+
 async def visit(port: int, known: KnownServers, host: str = "127.0.0.1") -> Trust:
     """Connect, send something, receive it back, and leave."""
-    transport, protocol, trust = await open_tls(Eager, host, port, known)
+    transport, protocol, trust = await reach(host, port, known)
     assert await protocol.answer == b"token"
     transport.close()
     await protocol.gone
@@ -159,7 +165,7 @@ async def refused(context: ssl.SSLContext | None, known: KnownServers, port: int
     made = Eager.made
     async with serving(context, port) as place:
         with pytest.raises(TrustError) as caught:
-            await open_tls(Eager, "127.0.0.1", place.port, known)
+            await reach("127.0.0.1", place.port, known)
         await place.empty()
         assert place.told == b""
     assert Eager.made == made
@@ -395,11 +401,11 @@ def test_a_server_without_tls_is_refused(run: Run[Any], known: KnownServers, fil
         async with serving(None) as place:
             place.answer = b"ERROR 103 Header incomplete\n\n"
             with pytest.raises(TrustError) as caught:
-                await open_tls(Eager, "127.0.0.1", place.port, known)
+                await reach("127.0.0.1", place.port, known)
         assert b"token" not in place.told
         return str(caught.value)
 
-    assert "perhaps the server does not speak TLS" in run(conversation())
+    assert "does not speak TLS, and nothing was sent. Check the port" in run(conversation())
     assert not file.exists()
 
 
@@ -407,7 +413,7 @@ def test_a_server_that_does_not_exist_is_unreachable(run: Run[Any], known: Known
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(ConnectionRefusedError):
-        run(open_tls(Eager, "127.0.0.1", port, known))
+        run(reach("127.0.0.1", port, known))
 
 
 def test_an_error_during_the_decision_is_raised(run: Run[Any], tmp_path: Path) -> None:
@@ -418,7 +424,7 @@ def test_an_error_during_the_decision_is_raised(run: Run[Any], tmp_path: Path) -
     async def conversation() -> bytes:
         async with serving(self_signed(tmp_path)[0]) as place:
             with pytest.raises(RuntimeError, match="broken"):
-                await open_tls(Eager, "127.0.0.1", place.port, Broken(tmp_path / "known_servers"))
+                await reach("127.0.0.1", place.port, Broken(tmp_path / "known_servers"))
             await place.empty()
             return place.told
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from twotick.client.address import DEFAULT_SERVER, parse_server
+from twotick.client.address import DEFAULT_SERVER, ServerAddress, parse_server
 from twotick.client.errors import (
     NOT_THIS_PROTOCOL,
     ConnectionLost,
@@ -30,7 +30,10 @@ from twotick.client.errors import (
     ServerUnreachable,
     TwotickError,
 )
+from twotick.client.finding import Route
 from twotick.client.link import LONGEST_BODY, Link
+from twotick.client.trust.known_servers import KnownServers, Trust
+from twotick.client.visible import visible
 from twotick.wire import HEADER_INCOMPLETE, Frame, Head, HeadCache, Side, Verb, is_name, is_room, received, register
 from twotick.wire import send as send_frame
 
@@ -42,6 +45,9 @@ _WAITING_MESSAGES = 256
 
 _WAITING_BYTES = 64 << 20
 """With how many bytes of bodies that wait for the program the client stops reading."""
+
+_LONGEST_REASON = 300
+"""Bytes of a reason that are shown."""
 
 _WINDOW_DIGITS = 10
 """The most digits of a window (rule 6.1)."""
@@ -145,10 +151,14 @@ class Client:
         window: how many messages the server sends before it waits for the answer to the first.
     """
 
-    def __init__(self, name: str, server: tuple[str, int], max_body: int, answer_timeout: float) -> None:
+    def __init__(
+        self, name: str, server: ServerAddress, max_body: int, answer_timeout: float, known: KnownServers
+    ) -> None:
         self.name = name
         self.window = 1
         self._server = server
+        self._known = known
+        self._route: Route | None = None  # how the first connection reached the server
         self._max_body = max_body
         self._answer_timeout = answer_timeout
         self._loop = asyncio.get_running_loop()
@@ -165,6 +175,11 @@ class Client:
         self._links: list[Link] = []
         self._sending: Link
         self._receiving: Link
+
+    @property
+    def trust(self) -> Trust | None:
+        """Why the server is trusted; None if the connection is not encrypted."""
+        return self._sending.trust
 
     # Connecting
 
@@ -212,7 +227,8 @@ class Client:
             if not answer.done():
                 answer.set_exception(ConnectionLost(reason))
 
-        link = await Link.open(self._server, self._cache, on_frame, on_lost)
+        link = await Link.open(self._server, self._cache, on_frame, on_lost, self._known, route=self._route)
+        self._route = link.route
         self._links.append(link)
         if side is Side.SENDING:
             self._sending = link
@@ -238,7 +254,9 @@ class Client:
             case 102:
                 return NotDelivered("not connected, or did not take the message in time")
             case 103:
-                return ProtocolError("the server did not understand what we sent (is the message too large for it?)")
+                why = head.headers.get(b"reason", b"")[:_LONGEST_REASON].decode("utf-8", "replace")
+                why = why or "the server did not understand what we sent (is the message too large for it?)"
+                return ProtocolError(visible(why, keep=""))
             case _:
                 return ProtocolError(NOT_THIS_PROTOCOL)
 
@@ -433,12 +451,14 @@ async def connect(
     max_body: int = 1 << 20,
     timeout: float = 10.0,
     answer_timeout: float = 60.0,
+    tls: bool | None = None,
+    known_servers: KnownServers | None = None,
 ) -> AsyncGenerator[Client, None]:
     """Connect as a guest: `async with twotick.connect("alice") as me:`.
 
     Args:
         name: the user's name, 1 to 32 letters and digits (rule 4.1).
-        server: the server's address, as `HOST:PORT`.
+        server: the server's address, as `HOST:PORT`, or as `HOST` to find the port (rule 1.5).
         window: how many messages the server may send before it waits for the answer to the first (section 6). With more
             than one, the client also sends without waiting for earlier answers. Servers other than Twotick have no
             windows; with them the window is 1.
@@ -446,6 +466,9 @@ async def connect(
         timeout: how many seconds the server has to accept the registration.
         answer_timeout: how many seconds the server has to answer a send. It gives the recipient 30 s (rule 5.7), so
             this must be longer.
+        tls: True to connect with TLS; False to allow connections without TLS, which others can read; None for TLS
+            unless the server is on this machine.
+        known_servers: the servers whose certificates are known; None for those of the user.
 
     Returns:
         An asynchronous context manager. It gives the registered client, and closes it at the end.
@@ -454,12 +477,14 @@ async def connect(
         MalformedName: the name is not well formed.
         NameTaken: another user has the name, or the server reserves it.
         ServerUnreachable: no server accepts connections at the address, or it does not answer.
+        TrustError: the server's certificate is not trusted, or it does not speak TLS.
         ProtocolError: the server does not speak the Twotick protocol.
         ValueError: `server` is not an address.
     """
     if not is_name(name.encode(errors="replace")):
         raise MalformedName(f"{name!r} cannot be a name: use 1 to 32 letters and digits, but no word of the protocol")
-    async with Client(name, parse_server(server), max_body, answer_timeout) as client:
+    address = parse_server(server).with_tls(tls)
+    async with Client(name, address, max_body, answer_timeout, known_servers or KnownServers()) as client:
         try:
             async with asyncio.timeout(timeout):
                 await client.open(window)
@@ -468,14 +493,18 @@ async def connect(
         yield client
 
 
-def send(recipient: str, body: str | bytes, *, sender: str, server: str = DEFAULT_SERVER) -> Receipt:
+def send(
+    recipient: str, body: str | bytes, *, sender: str, server: str = DEFAULT_SERVER, tls: bool | None = None
+) -> Receipt:
     """Connect as a guest, send one message, wait for the answer, and leave. For programs without asyncio.
 
     Args:
         recipient: a user's name, or `ALL` for every user.
         body: the message. Text is sent as UTF-8.
         sender: the name under which to send.
-        server: the server's address, as `HOST:PORT`.
+        server: the server's address, as `HOST:PORT`, or as `HOST` to find the port (rule 1.5).
+        tls: True to connect with TLS; False to allow a connection without TLS, which others can read; None for TLS
+            unless the server is on this machine.
 
     Returns:
         The receipt: the recipient has acknowledged the message.
@@ -484,6 +513,7 @@ def send(recipient: str, body: str | bytes, *, sender: str, server: str = DEFAUL
         MalformedName: the sender's name is not well formed.
         NameTaken: another user has the sender's name, or the server reserves it.
         ServerUnreachable: no server accepts connections at the address, or it does not answer.
+        TrustError: the server's certificate is not trusted, or it does not speak TLS.
         NotDelivered: the recipient did not get the message.
         ConnectionLost: the connection was lost; the message may or may not have arrived.
         ProtocolError: the server and the client do not understand each other.
@@ -491,7 +521,7 @@ def send(recipient: str, body: str | bytes, *, sender: str, server: str = DEFAUL
     """
 
     async def connect_and_send() -> Receipt:
-        async with connect(sender, server) as me:
+        async with connect(sender, server, tls=tls) as me:
             return await me.send(recipient, body)
 
     return asyncio.run(connect_and_send())

@@ -5,11 +5,12 @@ import contextlib
 from collections.abc import Callable
 from typing import cast
 
-from twotick.client.address import reason
+from twotick.client.address import ServerAddress, reason
 from twotick.client.errors import ServerUnreachable
+from twotick.client.finding import Route, routes
 from twotick.client.trust.known_servers import KnownServers, Trust
 from twotick.client.trust.tls import open_tls
-from twotick.net import keep_alive
+from twotick.net import keep_alive, server_name
 from twotick.wire import PING, SHORT_DIGITS, Frame, Head, HeadCache, Parser, Verb, read_number
 
 LONGEST_BODY = 64 << 20
@@ -24,6 +25,12 @@ _SILENCE = 120
 _PINGS = 4
 """How often the client pings in that time (rule 9.10)."""
 
+_ALERT = b"\x15\x03"
+"""How a server that speaks TLS answers what is not TLS, if it answers at all."""
+
+_PATIENCE = 4.0
+"""Seconds after which the next way to reach a server is tried."""
+
 
 class Link(asyncio.Protocol):
     """A connection to a server.
@@ -35,6 +42,7 @@ class Link(asyncio.Protocol):
 
     Attributes:
         lost: why the connection is gone, as a text; None as long as it is open.
+        route: how the server was reached.
         trust: why the server is trusted; None if the connection is not encrypted.
     """
 
@@ -46,30 +54,35 @@ class Link(asyncio.Protocol):
         self._writable.set()
         self.lost: str | None = None
         self.trust: Trust | None = None
+        self.route: Route
         self._abort_timer: asyncio.TimerHandle | None = None
         self._ping_timer: asyncio.TimerHandle | None = None
         self._unanswered_pings = 0  # since the server has written anything
         self._reading = True
+        self._heard = False  # whether the server has written anything
         self._vanished = ""
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
     async def open(
         cls,
-        server: tuple[str, int],
+        server: ServerAddress,
         cache: HeadCache,
         on_frame: Callable[[Frame], None],
         on_lost: Callable[[str], None],
-        known: KnownServers | None = None,
+        known: KnownServers,
+        *,
+        route: Route | None = None,
     ) -> "Link":
         """Connect to a server.
 
         Args:
-            server: its host and port.
+            server: its address.
             cache: see `Link`.
             on_frame: see `Link`.
             on_lost: see `Link`.
-            known: the servers whose certificates are known, to connect with TLS; None for a connection without TLS.
+            known: the servers whose certificates are known.
+            route: how to reach the server; None to find out (rule 1.5).
 
         Returns:
             The open connection.
@@ -78,19 +91,31 @@ class Link(asyncio.Protocol):
             ServerUnreachable: no server accepts connections at this address.
             TrustError: the server's certificate is not trusted.
         """
-        host, port = server
 
         def make() -> "Link":
             return cls(cache, on_frame, on_lost)
 
+        *others, last = await routes(server) if route is None else [route]
+        for each in others:
+            with contextlib.suppress(ServerUnreachable, TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    return await cls._open_at(each, make, server, known)
+        return await cls._open_at(last, make, server, known)
+
+    @classmethod
+    async def _open_at(
+        cls, route: Route, make: Callable[[], "Link"], server: ServerAddress, known: KnownServers
+    ) -> "Link":
         try:
-            if known is None:
-                _, link = await asyncio.get_running_loop().create_connection(make, host, port)
-            else:
-                _, link, trust = await open_tls(make, host, port, known)
+            if route.tls:
+                _, link, trust = await open_tls(make, server.host, server.known_as, known, (route.host, route.port))
                 link.trust = trust
+            else:
+                _, link = await asyncio.get_running_loop().create_connection(make, route.host, route.port)
         except OSError as error:
-            raise ServerUnreachable(f"no server at {host}:{port}: {reason(error)}") from error
+            where = server_name(route.host, route.port)
+            raise ServerUnreachable(f"no server at {where}: {reason(error)}") from error
+        link.route = route
         return link
 
     @property
@@ -170,6 +195,11 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse the data and pass each complete frame to `on_frame`."""
         self._unanswered_pings = 0
+        if not self._heard and data.startswith(_ALERT):
+            self._vanished = "this port speaks TLS, and the connection is without"
+            self._transport.abort()
+            return
+        self._heard = True
         for frame in self._parser.feed(data):
             if frame[0].verb is not Verb.PONG:
                 self.on_frame(frame)

@@ -17,6 +17,12 @@ _FRAME = 512
 """Bytes that a frame takes besides its body, about."""
 
 
+_TLS = b"\x16"
+"""How a TLS handshake begins. No frame begins so."""
+
+_NO_FRAME = b"\x16\n\n"
+"""Stands for a TLS handshake on a connection without TLS: it is answered like any other text that is no frame."""
+
 _IPV4 = "::ffff:"
 """How the address of an IPv4 client begins if it has reached a socket for IPv6."""
 
@@ -144,6 +150,8 @@ class SocketConnection(asyncio.Protocol):
         So they need not wait for a turn. What follows a REGISTER does.
         """
         connection = self.connection
+        if data.startswith(_TLS) and not self._parser.partial:
+            data = _NO_FRAME  # otherwise the client would wait for an answer until it gives up (rule 1.5)
         for position in range(0, len(data), _EARLY_PIECE):
             if connection.closing:
                 return

@@ -13,6 +13,15 @@ from typing import Protocol
 from twotick.net import network_of
 from twotick.server.turns import Turns
 
+_HANDSHAKE = b"\x16"
+"""How a TLS handshake begins."""
+
+_NOT_TLS = b"ERROR 103 Header incomplete\nReason: this port speaks TLS, and the connection is without\n\n"
+"""The answer to a client that does not begin a TLS handshake (rule 1.5)."""
+
+_MOST_READ = 1 << 16
+"""Bytes that are read and dropped of what a client says without TLS."""
+
 _PAUSE = 1.0
 """Seconds to wait after the system has refused to accept a connection, because too many files are open."""
 
@@ -103,6 +112,10 @@ class TlsListener:
         try:
             with contextlib.suppress(OSError):  # includes TimeoutError and SSLError: the client is no use to us
                 async with asyncio.timeout(self._timeout), self._turns.turn(network):
+                    if not await self._begins_handshake(client):
+                        client.recv(_MOST_READ)  # a socket that is closed with unread input discards the answer
+                        client.send(_NOT_TLS)
+                        return
                     await self._loop.connect_accepted_socket(
                         lambda: handshake.protocol, client, ssl=self._context, ssl_handshake_timeout=self._timeout
                     )
@@ -110,3 +123,13 @@ class TlsListener:
             if not handshake.complete:
                 client.close()
                 self._host.dismiss(network)
+
+    async def _begins_handshake(self, client: socket.socket) -> bool:
+        """Wait for the first byte of a client; return False if it is no TLS handshake."""
+        readable: asyncio.Future[None] = self._loop.create_future()
+        self._loop.add_reader(client, lambda: None if readable.done() else readable.set_result(None))
+        try:
+            await readable
+        finally:
+            self._loop.remove_reader(client)
+        return client.recv(1, socket.MSG_PEEK) in (_HANDSHAKE, b"")

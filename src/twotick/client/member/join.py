@@ -13,7 +13,6 @@ from twotick.client.member.devices import encode_device
 from twotick.client.member.limits import MemberLimits
 from twotick.client.member.session import ClientSession, Registration
 from twotick.client.trust.known_servers import KnownServers
-from twotick.net import is_loopback
 from twotick.wire import Side, is_name
 
 _PRINTABLE = re.compile(r"[!-~]{1,256}")
@@ -50,7 +49,7 @@ async def join(
 
     Args:
         name: the member's name.
-        server: the server's address, as `HOST:PORT`.
+        server: the server's address, as `HOST:PORT`, or as `HOST` to find the port (rule 1.5).
         token: the device's token. Give a token or a password.
         password: the member's password.
         device: the device's name; None for the device of the token, or for `main` with a password (rule 10.6).
@@ -61,7 +60,8 @@ async def join(
         outbox: a file that keeps messages until the server has accepted them, so that they survive the end of the
             program; None to keep them in memory.
         wait_for_server: do not fail if the first attempt fails for a reason that may pass. Needs `outbox`.
-        tls: whether to connect with TLS; None for TLS unless the server is on this machine.
+        tls: True to connect with TLS; False to allow connections without TLS, on which password and token are sent only
+            within this machine; None for TLS unless the server is on this machine.
         known_servers: the servers whose certificates are known; None for those of the user.
         on_connection: called with None when there is a connection, and with the reason when the connection is lost or
             an attempt to reconnect fails. An exception that it raises ends the client.
@@ -92,9 +92,6 @@ async def join(
         raise ValueError("to wait for the server, give a file for the outbox")
     if window < 1:
         raise ValueError("the window must be at least 1")
-    host, port = parse_server(server)
-    if tls is None:
-        tls = host.lower() != "localhost" and not is_loopback(host)
     registration = Registration(
         name,
         Side.SENDING if send_only else Side.DUPLEX,
@@ -105,8 +102,8 @@ async def join(
     )
     session = ClientSession(
         registration,
-        (host, port),
-        (known_servers or KnownServers()) if tls else None,
+        parse_server(server).with_tls(tls),
+        known_servers or KnownServers(),
         limits or MemberLimits(),
         on_connection or _ignore_connection,
     )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from twotick.client.address import ServerAddress
 from twotick.client.errors import (
     ConnectionLost,
     NotEncrypted,
@@ -132,9 +133,9 @@ class ReconnectingConnection:
     """A connection that is registered, or about to be registered again.
 
     Args:
-        server: the server's host and port.
+        server: the server's address.
         side: the side to register.
-        known: the servers whose certificates are known, to connect with TLS; None for connections without TLS.
+        known: the servers whose certificates are known.
         limits: the times to wait.
         handler: the user of the connection.
         on_connection: called with None when there is a connection, and with the reason when there is none.
@@ -146,9 +147,9 @@ class ReconnectingConnection:
 
     def __init__(
         self,
-        server: tuple[str, int],
+        server: ServerAddress,
         side: Side,
-        known: KnownServers | None,
+        known: KnownServers,
         limits: MemberLimits,
         handler: ConnectionHandler,
         on_connection: OnConnection,
@@ -239,8 +240,7 @@ class ReconnectingConnection:
                 await self._register(handshake)
         except TimeoutError as error:
             self._give_up(handshake.link)
-            host, port = self._server
-            raise ServerUnreachable(f"the server at {host}:{port} does not answer") from error
+            raise ServerUnreachable(f"the server at {self._server} does not answer") from error
         except BaseException:
             self._give_up(handshake.link)
             raise
@@ -250,7 +250,7 @@ class ReconnectingConnection:
         handshake.link = link
         if link.peer is None:
             raise ConnectionLost("the server closed the connection")
-        if self._known is None and not is_loopback(link.peer):
+        if link.trust is None and not is_loopback(link.peer):
             raise NotEncrypted(
                 f"the connection to {link.peer} is not encrypted, and others could read the password or token:"
                 " it was not sent. Connect with TLS."

@@ -15,6 +15,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+from twotick.client.address import ServerAddress
 from twotick.client.errors import (
     ConnectionLost,
     NotAuthenticated,
@@ -89,8 +90,8 @@ class ClientSession:
 
     Args:
         identity: what to register as.
-        server: the server's host and port.
-        known: the servers whose certificates are known, to connect with TLS; None for connections without TLS.
+        server: the server's address.
+        known: the servers whose certificates are known.
         limits: the limits of the client.
         on_connection: called with None when there is a connection, and with the reason when there is none.
 
@@ -110,8 +111,8 @@ class ClientSession:
     def __init__(
         self,
         identity: Registration,
-        server: tuple[str, int],
-        known: KnownServers | None,
+        server: ServerAddress,
+        known: KnownServers,
         limits: MemberLimits,
         on_connection: OnConnection,
     ) -> None:

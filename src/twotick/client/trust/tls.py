@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
+from twotick.client.address import TLS_PORT
 from twotick.client.trust.known_servers import AUTHORITY, CertificateChanged, KnownServers, Trust, TrustError
 from twotick.net import fingerprint, server_name
 
@@ -16,6 +17,9 @@ found an authority."""
 
 _HANDSHAKE = 10.0
 """Seconds for the TLS handshake. A server that does not speak TLS may wait for more data and never answer."""
+
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE")
+"""What OpenSSL calls an answer that is not TLS."""
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 
@@ -66,7 +70,7 @@ class _Guard(asyncio.Protocol, Generic[_Protocol]):
 
 
 async def open_tls(
-    factory: Callable[[], _Protocol], host: str, port: int, known: KnownServers
+    factory: Callable[[], _Protocol], host: str, server: str, known: KnownServers, at: tuple[str, int]
 ) -> tuple[asyncio.Transport, _Protocol, Trust]:
     """Connect with TLS 1.2 or later to a server whose certificate is trusted.
 
@@ -74,9 +78,10 @@ async def open_tls(
 
     Args:
         factory: makes the protocol for the connection.
-        host: the server's name or address.
-        port: the server's port.
+        host: the name or address of the server, for which its certificate must be valid.
+        server: the server, as `server_name` writes it, under which its certificate is remembered.
         known: the servers whose certificates are known.
+        at: where the server listens: the name or address of the machine, and the port.
 
     Returns:
         The transport, the protocol, and why the server is trusted. After the first connection, show the fingerprint to
@@ -86,16 +91,13 @@ async def open_tls(
         TrustError: the server's certificate is not trusted, or it does not speak TLS. Another attempt would not help.
         OSError: no connection can be made.
     """
-    host = host.removesuffix(".")
-    server = server_name(host, port)
 
     async def connect(
         context: ssl.SSLContext, judge: Callable[[str, str], Trust]
     ) -> tuple[asyncio.Transport, _Protocol, Trust]:
         transport, guard = await asyncio.get_running_loop().create_connection(
             lambda: _Guard(lambda presented: judge(server, presented), factory),
-            host,
-            port,
+            *at,
             ssl=context,
             server_hostname=host,
             ssl_handshake_timeout=_HANDSHAKE,
@@ -122,9 +124,14 @@ async def open_tls(
                 ) from error
         return await connect(_unverified(), known.decide)
     except ssl.SSLError as error:
+        if error.reason in _NOT_TLS:
+            raise TrustError(
+                f"{server_name(*at)} does not speak TLS, and nothing was sent. Check the port: the port for TLS is"
+                f" {TLS_PORT}, unless the server's operator has chosen another."
+            ) from error
         raise TrustError(
-            f"no encrypted connection to {server} ({error.reason or error}): perhaps the server does not speak TLS."
-            " Nothing was sent."
+            f"no encrypted connection to {server_name(*at)} ({error.reason or error}): perhaps the server does not"
+            " speak TLS. Nothing was sent."
         ) from error
 
 

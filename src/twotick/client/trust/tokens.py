@@ -19,10 +19,9 @@ from typing import Any, Protocol, cast
 
 import platformdirs
 
-from twotick.client.address import parse_server
+from twotick.client.address import ServerAddress, parse_server
 from twotick.client.errors import TwotickError
 from twotick.client.trust import private_files
-from twotick.net import server_name
 
 _SERVICE = "twotick"
 """The name of the service under which the keyring stores the tokens."""
@@ -90,13 +89,14 @@ def save(server: str, name: str, device: str, token: str) -> str:
         ValueError: `server` is not an address.
         CredentialError: the file cannot be read or written, or other users can read it.
     """
-    login = Login(_server_name(server), name, device)
+    address = parse_server(server)
+    login = Login(str(address), name, device)
     keyring = _keyring()
     before = None if keyring is None else _found(keyring, login)
     in_keyring = keyring is not None and _put(keyring, _user(login), token)
     entry = login if in_keyring else Credential(login.server, name, device, token)
     try:
-        _change(lambda entries: [*(each for each in entries if not _is_for(each, login.server, name)), entry])
+        _change(lambda entries: [*(each for each in entries if not _is(each, address, name)), entry])
     except CredentialError:
         if keyring is not None and before is not None:
             _put(keyring, _user(login), before)  # the file still speaks of the earlier token
@@ -120,12 +120,30 @@ def check_room() -> None:
         raise CredentialError(f"cannot write {file}, where tokens are stored: {error.strerror}") from error
 
 
-def load(server: str, name: str | None) -> Credential | None:
+def find(server: str | None, name: str | None) -> Login | None:
+    """Return a login, without its token. The last login, or the one that was chosen last, is the default.
+
+    Args:
+        server: the server's address, as `parse_server` accepts it; without a port, any server on that host. None for
+            any server.
+        name: the member's name; None for any member.
+
+    Returns:
+        The last of the logins that fit; None if there is none.
+
+    Raises:
+        ValueError: `server` is not an address.
+        CredentialError: the file cannot be read, or other users can read it.
+    """
+    return _find(None if server is None else parse_server(server), name)
+
+
+def load(server: str | None, name: str | None) -> Credential | None:
     """Return a stored token.
 
     Args:
-        server: the server's address, as `parse_server` accepts it.
-        name: the member's name; None for the member who logged in last at this server.
+        server: see `find`.
+        name: see `find`.
 
     Returns:
         The login with its token; None if there is none.
@@ -135,8 +153,7 @@ def load(server: str, name: str | None) -> Credential | None:
         CredentialError: the file cannot be read, or other users can read it; or the token is in the keyring, and the
             keyring cannot be used here or does not have the token any more.
     """
-    server = _server_name(server)
-    found = next((each for each in reversed(_read()) if _is_for(each, server, name)), None)
+    found = _find(None if server is None else parse_server(server), name)
     if found is None or isinstance(found, Credential):
         return found
     token = _get(_reachable(found), found)
@@ -160,18 +177,34 @@ def forget(server: str, name: str) -> bool:
         CredentialError: the file cannot be read or written, or other users can read it; or the token is in the keyring,
             and the keyring cannot be used here. Nothing was deleted.
     """
-    server = _server_name(server)
-    found = [each for each in _read() if _is_for(each, server, name)]
+    address = parse_server(server)
+    found = [each for each in _read() if _is(each, address, name)]
     for login in found:
         if not isinstance(login, Credential):
             _delete(_reachable(login), login)
     if found:
-        _change(lambda entries: [each for each in entries if not _is_for(each, server, name)])
+        _change(lambda entries: [each for each in entries if not _is(each, address, name)])
     return bool(found)
 
 
+def choose(login: Login) -> None:
+    """Make a login the default.
+
+    Args:
+        login: a login that `find` or `logins` has returned.
+
+    Raises:
+        CredentialError: the file cannot be read or written, or other users can read it.
+    """
+
+    def chosen(entries: _Entries) -> _Entries:
+        return sorted(entries, key=lambda each: (each.server, each.name) == (login.server, login.name))
+
+    _change(chosen)
+
+
 def logins() -> list[Login]:
-    """Return all logins, oldest first, without their tokens.
+    """Return all logins, without their tokens; the default one is the last.
 
     Raises:
         CredentialError: the file cannot be read, or other users can read it.
@@ -179,12 +212,19 @@ def logins() -> list[Login]:
     return [Login(each.server, each.name, each.device) for each in _read()]
 
 
-def _server_name(server: str) -> str:
-    return server_name(*parse_server(server))
+def _is(login: Login, server: ServerAddress, name: str) -> bool:
+    """Return whether a login is that of a member at a server, however the address of the server is written."""
+    return login.name.lower() == name.lower() and parse_server(login.server).is_same(server)
 
 
-def _is_for(login: Login, server: str, name: str | None) -> bool:
-    return login.server == server and (name is None or login.name.lower() == name.lower())
+def _find(server: ServerAddress | None, name: str | None) -> Login | Credential | None:
+    """Return the last login that fits; one at exactly this server before one at another port of its host."""
+    named = [each for each in reversed(_read()) if name is None or each.name.lower() == name.lower()]
+    if server is None:
+        return next(iter(named), None)
+    exact = [each for each in named if parse_server(each.server).is_same(server)]
+    loose = [each for each in named if parse_server(each.server).is_meant_by(server)]
+    return next(iter(exact + loose), None)
 
 
 def _user(login: Login) -> str:
