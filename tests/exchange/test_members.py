@@ -8,11 +8,14 @@ from twotick.exchange import Limits
 from twotick.store import (
     Acknowledge,
     AddMember,
+    Effects,
     FindMember,
     FindMembers,
+    ListDevices,
     MarkRead,
     Member,
     OpenDevice,
+    OpenedDevice,
     Refuse,
     RemoveMember,
     Settle,
@@ -161,6 +164,21 @@ def test_what_is_over_is_not_delivered_before_the_server_comes_to_removing_it() 
     bob.cut()
     mail.now += 4
     assert [line[2] for line in told(mail.device(b"bob").read())] == ["m3"]
+
+
+def test_what_a_full_disk_did_not_note_is_noted_later() -> None:
+    """Rule 11.5: a device that says what it has does not say it again, and must not get it again after a restart."""
+    mail = Mail(b"alice", b"bob")
+    mail.device(b"bob").cut()
+    mail.device(b"alice").write(message(b"bob", b"a", b"m1"))
+    mail.answers[OpenDevice] = lambda _: OpenedDevice(1, 1, Effects(), unnoted=1)
+    mail.answers[Acknowledge] = lambda _: StoreError("the disk is full")
+    mail.device(b"bob", seq=1)
+    mail.answers.clear()
+    assert [device.cursor for device in mail.store.ask(ListDevices(mail.members[b"bob"].number))] == [0]
+    mail.advance(2)
+    mail.advance(2)
+    assert [device.cursor for device in mail.store.ask(ListDevices(mail.members[b"bob"].number))] == [1]
 
 
 def test_connections_that_only_send_are_told_what_becomes_of_their_messages() -> None:

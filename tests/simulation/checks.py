@@ -350,6 +350,8 @@ def _may_fail(story: "Story", sent: Sent) -> bool:
         return True
     if sent.expires is not None or f"{sent.sender} {sent.id}" in _refused(story, sent.recipient):
         return True
+    if sent.file is not None and story.clocks_jumped:  # an upload that no message has named for a day is removed
+        return True
     return sent.target is not None  # the target may have failed, or be deleted
 
 

@@ -8,6 +8,7 @@ Each schedule runs in a process of its own, forked from this one.
 
 import argparse
 import faulthandler
+import gc
 import os
 import pickle
 import random
@@ -98,6 +99,7 @@ def prepare() -> None:
     disk.install(library)
     answer, _ = _in_a_child(lambda: pickle.dumps(Story("template").make_template()))
     _template.update(pickle.loads(answer))
+    gc.freeze()  # so that collections in the children touch, and copy, nothing of this process
 
 
 def run_many(first: int, seeds: int, seconds: float, planted: str, digests: bool) -> int:

@@ -154,9 +154,9 @@ def test_a_disk_that_takes_nothing_lets_in_devices_that_have_a_place_in_the_log(
         (resumed,) = asker.store.work_on([OpenDevice(member, "laptop", 7, NOW)]).answers
         (new,) = asker.store.work_on([OpenDevice(member, "phone", 0, NOW)]).answers
     assert isinstance(known, OpenedDevice)
-    assert (known.cursor, known.last) == (0, 1)
+    assert (known.cursor, known.last, known.unnoted) == (0, 1, 0)
     assert isinstance(resumed, OpenedDevice)
-    assert (resumed.cursor, resumed.last) == (1, 1)
+    assert (resumed.cursor, resumed.last, resumed.unnoted) == (1, 1, 1)
     assert isinstance(new, DiskFull)
     (new,) = asker.store.apply([OpenDevice(member, "phone", 0, NOW)])
     assert isinstance(new, OpenedDevice)

@@ -46,7 +46,7 @@ from twotick.exchange.questions import QUESTIONS, QUESTIONS_OF_SENDERS, Question
 from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.stored import reason_of
-from twotick.store import FindMember, FindMembers, Member, OpenDevice, OpenedDevice, Refusal, StoreError
+from twotick.store import Acknowledge, FindMember, FindMembers, Member, OpenDevice, OpenedDevice, Refusal, StoreError
 from twotick.wire import (
     HEADER_INCOMPLETE,
     MALFORMED_USERNAME,
@@ -516,6 +516,8 @@ class Connections:
         device: MemberDevice,
         result: OpenedDevice | Refusal | StoreError,
     ) -> None:
+        if isinstance(result, OpenedDevice) and result.unnoted:
+            self._effects.ask(Acknowledge(device.member, device.name, result.unnoted, self._clock()))
         if not isinstance(result, OpenedDevice):
             self.not_authenticated(connection, 104 if isinstance(result, Refusal) else 107, reason_of(result))
         elif connection.closing:

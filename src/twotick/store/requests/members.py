@@ -153,11 +153,14 @@ class OpenedDevice:
         cursor: the Seq of the last entry that it has.
         last: the Seq of the newest entry of the log.
         effects: what moving the cursor to `OpenDevice.resume` changed.
+        unnoted: the Seq up to which the device has all entries, if the disk is so full that this could not be noted; an
+            `Acknowledge` must follow. 0 if it was noted.
     """
 
     cursor: int
     last: int
     effects: Effects
+    unnoted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ class SqliteStore:
             return self._open_to_read(requests[0]) or Work([error], [1])
 
     def _open_to_read(self, request: Request[Any]) -> Work | None:
-        """Let a device in that only reads. What it says that it has is not noted, but it does not get that again.
+        """Let a device in that only reads. What it says that it has must be noted later; it does not get that again.
 
         A new device is not let in: it cannot be given a place in the log, from which its entries would follow.
         """
@@ -191,7 +191,9 @@ class SqliteStore:
         opened: OpenedDevice | Refusal = answers[0]
         if isinstance(opened, OpenedDevice):
             # With a cursor before the number that it gave, the device would take the log for another one (rule 11.5).
-            opened = replace(opened, cursor=max(opened.cursor, min(request.resume, opened.last)))
+            resume = min(request.resume, opened.last)
+            if resume > opened.cursor:
+                opened = replace(opened, cursor=resume, unnoted=resume)
         return Work([opened], [1])
 
     def _look(self, requests: Sequence[Request[Any]]) -> list[Any]:
