@@ -40,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: str = DEFAULT_SERVER
     notify: Literal["bell", "desktop", "off"] = "bell"
     theme: Literal["terminal", "dark", "light"] = "terminal"
+    formatting: bool = True
 
     host: str = "127.0.0.1"
     port: Port = 18000

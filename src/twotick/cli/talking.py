@@ -46,7 +46,19 @@ def chat(name: str | None, *, plain: bool, settings: "Settings") -> None:
 
         gc.freeze()
         gc.enable()
-        run(run_app(AppOptions(settings.server, name or "", who, settings.max_body, settings.notify, settings.theme)))
+        run(
+            run_app(
+                AppOptions(
+                    settings.server,
+                    name or "",
+                    who,
+                    max_body=settings.max_body,
+                    notify=settings.notify,
+                    theme=settings.theme,
+                    formatting=settings.formatting,
+                )
+            )
+        )
         return
     from twotick.ui.line.chat import chat, chat_as_member
 

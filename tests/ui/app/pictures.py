@@ -1,6 +1,7 @@
 """The pictures of docs/guide.md: `python -m tests.ui.app.pictures`."""
 
 import asyncio
+import os
 import tempfile
 from pathlib import Path
 
@@ -147,4 +148,5 @@ async def _draw_all() -> None:
 
 
 if __name__ == "__main__":
+    os.environ["COLORTERM"] = "truecolor"
     asyncio.run(_draw_all())

@@ -8,8 +8,9 @@ from tests.ui.app.examples import MORNING, message
 from tests.ui.test_text import anything, obeyed, tricks
 from twotick.client import State
 from twotick.ui.app.layout.messages import MAX_LINES, LayoutContext, height, lines
-from twotick.ui.app.layout.wrapping import Line, links, wrap, wrap_text
+from twotick.ui.app.layout.wrapping import Line, wrap, wrap_text
 from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomNotice, TransferProgress
+from twotick.ui.names import colour_of
 
 BEFORE = message("before", 0)
 widths = st.integers(1, 120)
@@ -31,11 +32,11 @@ def laid_out(
 
 def of_style(each: LocalMessage, style: str, width: int = 60, me: str = "alice") -> list[str]:
     """Return the texts with a style."""
-    built = lines(each, LayoutContext(BEFORE, me=me), width)
+    built = lines(each, LayoutContext(BEFORE, me=me), width)[-MAX_LINES:]
     return [span.text for line in built for span in line if span.style == style]
 
 
-hostile = anything | tricks | st.text("ab \U0001f469\u200d\U0001f4bb\u4f60e\u0301\ufe0f[/]")
+hostile = anything | tricks | st.text("ab *_`>\n@ \U0001f469\u200d\U0001f4bb\u4f60e\u0301\ufe0f[/]")
 kinds = st.sampled_from(["created", "joined", "left", "changed", "removed", "appointed", "invited", "absent"])
 
 
@@ -238,15 +239,30 @@ def test_all_parts_of_a_wrapped_link_are_highlighted() -> None:
     assert "".join(of_style(message(f"{link} @alice"), "mention", 30)) == "@alice"
 
 
+def test_marks_are_not_shown_and_count_no_columns() -> None:
+    assert laid_out(message("*12345* _678_ `90`"), width=10 + 6)[-2:] == ["  12345 678", "  90"]
+    assert of_style(message("*12345 67890*"), "strong", 8 + 6) == ["12345", "67890"]
+    assert of_style(message("*see https://a.example*"), "strong link") == ["https://a.example"]
+
+
+def test_quotes_and_code_stand_behind_a_bar_on_every_line() -> None:
+    assert laid_out(message("> one two\nthree"), width=5 + 6)[-3:] == ["  \u258e one", "  \u258e two", "  three"]
+    assert laid_out(message("```\n  x\n\n```"), width=60)[-2:] == ["  \u2502   x", "  \u2502"]
+
+
+def test_text_without_formatting_stays_as_it_was_typed() -> None:
+    each = message("> *a* `b`\n```\nc\n```")
+    built = lines(each, LayoutContext(BEFORE, formatted=False), 60)
+    assert [text_of(line).strip() for line in built[-4:]] == each.text.split("\n")
+
+
+def test_a_mention_has_the_colour_of_its_name_and_one_of_the_user_stands_out() -> None:
+    each = message("@bob @Alice @carol")
+    assert of_style(each, "mention", me="alice") == ["@Alice"]
+    assert of_style(each, f"name-{colour_of('carol')}") == ["@carol"]
+
+
 @given(st.text("ab /:hts.@\u4f60", max_size=60), st.integers(2, 30))
 def test_wrapped_lines_know_where_they_begin(text: str, room: int) -> None:
     for start, line in wrap(text, room):
         assert text[start : start + len(line)] == line
-
-
-def test_links_are_found_without_the_punctuation_after_them() -> None:
-    assert links("see https://a.example/x?y=1, or (http://b.example).") == [
-        "https://a.example/x?y=1",
-        "http://b.example",
-    ]
-    assert links("file:///etc/passwd javascript:alert(1)") == []

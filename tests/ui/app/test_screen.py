@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from rich.segment import Segment
+from rich.style import Style
 
 from tests.ui.app.examples import MORNING, message, put
 from tests.ui.app.fake_session import FakeSession, showing
@@ -17,6 +18,7 @@ from twotick.ui.app.model.messages import Attachment, RoomNotice, TransferProgre
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.base import SearchHit, SearchResults
 from twotick.ui.app.widgets.sidebar import Sidebar
+from twotick.ui.names import ON_ANY, ON_DARK, ON_LIGHT, colour_of
 
 HOSTILE = (
     "\x1b]0;owned\x07\x1b[2J\x1b]8;;http://evil.example\x07link\x9b31m"
@@ -114,7 +116,8 @@ async def test_hostile_fields_stay_within_their_place(width: int, monkeypatch: p
 
 
 @pytest.mark.parametrize("theme", ["terminal", "dark", "light"])
-async def test_themes_use_their_own_colours(theme: str) -> None:
+async def test_themes_use_their_own_colours(theme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLORTERM", "truecolor")
     session = FakeSession()
     session.all.set_presence("bob", UserPresence("here", None))
     put(
@@ -129,10 +132,57 @@ async def test_themes_use_their_own_colours(theme: str) -> None:
         colours = {each.number for style in styles for each in (style.color, style.bgcolor) if each is not None}
         if theme == "terminal":
             assert all(number is None or number < 16 for number in colours)
-            assert {each.color.type.name for each in styles if each.color} <= {"STANDARD", "DEFAULT"}
+            others = {each.color.name for each in styles if each.color and each.color.triplet is not None}
+            assert others == {ON_ANY[colour_of("alice")], ON_ANY[colour_of("bob")]}
         backgrounds = [style.bgcolor.triplet for style in styles if style.bgcolor and style.bgcolor.triplet]
         bright = [sum(each) > 3 * 128 for each in backgrounds]
         assert all(bright) if theme == "light" else not any(bright) or theme == "terminal"
+
+
+def styles_of(person: AppUser, text: str) -> list[Style]:
+    """Return the styles in which a text stands on the screen as a piece of its own."""
+    return [each.style for each in segments(person) if each.text.strip() == text and each.style is not None]
+
+
+@pytest.mark.parametrize(("theme", "colours"), [("terminal", ON_ANY), ("dark", ON_DARK), ("light", ON_LIGHT)])
+async def test_every_name_has_its_own_colour(
+    theme: str, colours: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    session = FakeSession()
+    put(
+        session.all,
+        message("hello", 1, peer="#team", sender="bob", ident="m1"),
+        message("hello @bob, @alice", 2, peer="#team", sender="carol", ident="m2", reply_to=("bob", "m1")),
+        message("hello all", 3, peer="#team", outgoing=True),
+    )
+    async with showing(session, 80, 24, theme) as alice:
+        await alice.sees("hello all")
+        for name in ("alice", "bob", "carol", "@bob"):
+            expected = colours[colour_of(name.removeprefix("@"))]
+            found = [style.color.name for style in styles_of(alice, name) if style.color]
+            assert set(found) == {expected}, name
+        assert len(styles_of(alice, "bob")) == 2  # above the message, and in the quote
+        assert [style.color.name for style in styles_of(alice, "@alice") if style.color] != [colours[1]]
+
+
+async def test_marks_are_hidden_and_show_their_effect_unless_the_user_turned_that_off() -> None:
+    text = "*now* or _never_: `make`\n> she said\n```\nx = *y*\n```\n**end**"
+    for formatting in (True, False):
+        session = FakeSession()
+        put(session.all, message(text, 1, ident="m1"))
+        async with showing(session, 80, 24, formatting=formatting) as alice:
+            await alice.sees("**end**")
+            lines = [line[26:].rstrip() for line in alice.screen.splitlines() if line[26:].strip()]
+            at = next(index for index, line in enumerate(lines) if "or" in line and "never" in line)
+            if formatting:
+                assert lines[at : at + 4] == ["now or never: make", "\u258e she said", "\u2502 x = *y*", "**end**"]
+                assert [style.bold for style in styles_of(alice, "now")] == [True]
+                assert [style.italic for style in styles_of(alice, "never")] == [True]
+            else:
+                assert lines[at : at + 6] == text.split("\n")
+            await alice.press("escape", "v")
+            await alice.sees("*now* or _never_")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from twotick.ui.app.screens.main import MainScreen
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.member import MemberSession
 from twotick.ui.app.session.notifications import Notify, notify, should_notify
-from twotick.ui.app.themes import THEMES
+from twotick.ui.app.themes import NAMES, THEMES, of_sixteen
 from twotick.ui.text import for_screen
 
 if TYPE_CHECKING:  # imports that the first picture does not need are made late
@@ -41,6 +41,7 @@ class AppOptions:
         max_body: the maximum size of a message in bytes.
         notify: how the user is notified of messages.
         theme: the name of the theme.
+        formatting: whether the marks of messages show their effect (docs/formatting.md).
         folder: the folder for the data of all users; None for the platform's default.
     """
 
@@ -50,6 +51,7 @@ class AppOptions:
     max_body: int = 1 << 20
     notify: Notify = "bell"
     theme: str = "terminal"
+    formatting: bool = True
     folder: Path | None = None
 
 
@@ -92,9 +94,14 @@ class TwotickApp(App[None]):
         self._session: ChatSession | None = None
         self._main: MainScreen | None = None
         self.failure: TwotickError | None = None
+        few = self.console.color_system == "standard"
         for theme in THEMES:
-            self.register_theme(theme)
+            self.register_theme(of_sixteen(theme) if few else theme)
         self.theme = "terminal" if no_color else options.theme
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Return the colours that a theme need not have."""
+        return NAMES
 
     @property
     def session(self) -> ChatSession | None:
@@ -210,6 +217,7 @@ class TwotickApp(App[None]):
     def _show_main(self) -> None:
         assert self._session is not None
         self._main = MainScreen(self._session)
+        self._main.messages.formatted = self._options.formatting
         self._show(self._main)
 
     def _connection_changed(self) -> None:

@@ -1,6 +1,10 @@
 """The themes of the app."""
 
+from dataclasses import replace
+
 from textual.theme import Theme
+
+from twotick.ui.names import OF_SIXTEEN, ON_ANY, ON_DARK, ON_LIGHT
 
 _ANSI = {
     "block-cursor-foreground": "ansi_black",
@@ -27,6 +31,20 @@ _ANSI = {
 }
 
 
+def _names(colours: tuple[str, ...]) -> dict[str, str]:
+    return {f"name-{number}": colour for number, colour in enumerate(colours)}
+
+
+NAMES = _names(ON_ANY)
+"""The colours of names in themes that have none of their own."""
+
+
+def of_sixteen(theme: Theme) -> Theme:
+    """Return a theme for a terminal that has sixteen colours."""
+    names = _names(tuple(f"ansi_{colour}" for colour in OF_SIXTEEN))
+    return replace(theme, variables={**theme.variables, **names})
+
+
 def _scrollbar(bar: str, background: str) -> dict[str, str]:
     return {
         "scrollbar": bar,
@@ -51,7 +69,7 @@ THEMES = (
         surface="ansi_default",
         panel="ansi_default",
         boost="ansi_default",
-        variables={"ansi-background": "ansi_default", "ansi-foreground": "ansi_default", **_ANSI},
+        variables={"ansi-background": "ansi_default", "ansi-foreground": "ansi_default", **_ANSI, **NAMES},
     ),
     Theme(
         name="dark",
@@ -66,7 +84,12 @@ THEMES = (
         surface="#16181d",
         panel="#2a2e37",
         boost="#1e2128",
-        variables={"border-blurred": "#343943", "border": "#6ea8fe", **_scrollbar("#2a2e37", "#16181d")},
+        variables={
+            "border-blurred": "#343943",
+            "border": "#6ea8fe",
+            **_scrollbar("#2a2e37", "#16181d"),
+            **_names(ON_DARK),
+        },
     ),
     Theme(
         name="light",
@@ -82,6 +105,11 @@ THEMES = (
         surface="#fcfcfa",
         panel="#dcdcd6",
         boost="#f1f1ed",
-        variables={"border-blurred": "#d0d0ca", "border": "#2f6fde", **_scrollbar("#dcdcd6", "#fcfcfa")},
+        variables={
+            "border-blurred": "#d0d0ca",
+            "border": "#2f6fde",
+            **_scrollbar("#dcdcd6", "#fcfcfa"),
+            **_names(ON_LIGHT),
+        },
     ),
 )

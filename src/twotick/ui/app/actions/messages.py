@@ -13,13 +13,14 @@ from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.page import TextPage
 from twotick.ui.app.layout.messages import event_text, summary
-from twotick.ui.app.layout.wrapping import links, shortened
+from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.completion import emoji
 from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.details import receipts_text
+from twotick.ui.formatting import links
 from twotick.ui.text import for_screen
 
 _MAX_PAGE = 200_000

@@ -27,7 +27,8 @@ class SearchActions:
             return
         around = await self._screen.ask_server(self._session.around(hit, _EXCERPT))
         if around:
-            self._screen.app.push_screen(ExcerptScreen(self._session.conversations, hit, around))
+            formatted = self._screen.messages.formatted
+            self._screen.app.push_screen(ExcerptScreen(self._session.conversations, hit, around, formatted=formatted))
 
     async def _find(
         self, query: str, conversation: LocalConversation | None, before: int | None

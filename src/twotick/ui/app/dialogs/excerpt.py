@@ -23,6 +23,7 @@ class ExcerptScreen(ModalScreen[None]):
         conversations: all conversations.
         hit: the message.
         messages: the message and those before and after it.
+        formatted: whether the marks of messages show their effect.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss(None)", "Back", show=False)]
@@ -35,11 +36,14 @@ class ExcerptScreen(ModalScreen[None]):
     }
     """
 
-    def __init__(self, conversations: ConversationRegistry, hit: SearchHit, messages: list[LocalMessage]) -> None:
+    def __init__(
+        self, conversations: ConversationRegistry, hit: SearchHit, messages: list[LocalMessage], *, formatted: bool
+    ) -> None:
         super().__init__()
         self._hit = hit
         self._said = LocalConversation(hit.conversation.key, hit.conversation.name, messages)
         self._list = MessageList(conversations)
+        self._list.formatted = formatted
 
     def compose(self) -> ComposeResult:
         """Create the messages."""

@@ -11,8 +11,10 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 from twotick.client import State
-from twotick.ui.app.layout.wrapping import Line, Span, cut, put_right, rule, shortened, styled, wrap_text
+from twotick.ui.app.layout.wrapping import Line, Span, cut, put_right, rule, shortened, wrap_pieces, wrap_text
 from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomNotice, TransferProgress
+from twotick.ui.formatting import FormattedLine, LineKind, Piece, format_text
+from twotick.ui.names import colour_of
 from twotick.ui.text import for_screen, size_text
 
 MAX_LINES = 16
@@ -63,6 +65,7 @@ class LayoutContext(NamedTuple):
         blocked: whether the message is hidden because its sender is blocked.
         quoted: the message that it replies to; None if that message is not available.
         me: the user's name.
+        formatted: whether the marks of `docs/formatting.md` mean something.
     """
 
     before: LocalMessage | None
@@ -70,6 +73,12 @@ class LayoutContext(NamedTuple):
     blocked: bool = False
     quoted: LocalMessage | None = None
     me: str = ""
+    formatted: bool = True
+
+
+def name_style(name: str) -> str:
+    """Return the style of a name: its colour."""
+    return f"name-{colour_of(name)}"
 
 
 def height(message: LocalMessage, context: LayoutContext, width: int) -> int:
@@ -146,9 +155,9 @@ def _content(message: LocalMessage, context: LayoutContext, columns: int) -> lis
     """Return the lines with the quote, the text, the file and the reactions of a message."""
     shown: list[Line] = []
     if message.reply_to is not None:
-        shown.append(_indented(Span(shortened(f"\u250c {_quote(message, context.quoted)}", columns), "quote")))
+        shown.append(_indented(*cut(_quote(message, context.quoted, columns), columns)))
     if message.text or message.file is None:
-        body = list(_body(message.text, columns))
+        body = list(_body(message.text, context, columns))
         shown += [_indented(*line) for line in body[:MAX_LINES]]
         if len(body) > MAX_LINES:
             shown.append(_indented(Span("\u2026 v: show all"[:columns], "quiet")))
@@ -159,12 +168,14 @@ def _content(message: LocalMessage, context: LayoutContext, columns: int) -> lis
     return shown
 
 
-def _quote(message: LocalMessage, quoted: LocalMessage | None) -> str:
-    """Return the message that a message replies to, in one line."""
-    if quoted is None:
-        sender = message.reply_to[0] if message.reply_to is not None else ""
-        return f"{_name(sender)}: message not available" if sender else "message not available"
-    return f"{_name(quoted.sender)}: {summary(quoted)}"
+def _quote(message: LocalMessage, quoted: LocalMessage | None, columns: int) -> Line:
+    """Return the line with the message that a message replies to."""
+    sender = quoted.sender if quoted is not None else message.reply_to[0] if message.reply_to is not None else ""
+    about = summary(quoted) if quoted is not None else "message not available"
+    start = [Span("\u250c ", "quote")]
+    if sender:
+        start += [Span(_name(sender), f"quote {name_style(sender)}"), Span(": ", "quote")]
+    return [*start, Span(shortened(about, max(1, columns - sum(cell_len(each.text) for each in start))), "quote")]
 
 
 def summary(message: LocalMessage) -> str:
@@ -295,8 +306,9 @@ def _above(message: LocalMessage, context: LayoutContext, width: int) -> list[Li
         return above
     if before is not None and not above:
         above.append([])
-    style = "me" if message.outgoing else "sender"
-    header = _indented(Span(_name(message.sender), style), Span(f"  {_local(message):%H:%M}", "quiet"))
+    header = _indented(
+        Span(_name(message.sender), name_style(message.sender)), Span(f"  {_local(message):%H:%M}", "quiet")
+    )
     if message.everyone:
         header.append(Span("  to everyone", "quiet"))
     return [*above, cut(header, width)]
@@ -322,12 +334,12 @@ def _failure(message: LocalMessage, columns: int) -> list[str]:
     return wrap_text(for_screen(f"not delivered: {message.reason}"[:400], keep=""), columns)[:4]
 
 
-def _body(text: str, columns: int) -> Iterator[Line]:
+def _body(text: str, context: LayoutContext, columns: int) -> Iterator[Line]:
     """Return the lines of the text of a message: at most `MAX_LINES`, and one more if there are more."""
     short = for_screen(text[:_MAX_LAID_OUT].removesuffix("\n"))
     count = 0
-    for part in short.split("\n"):
-        for line in styled(part, columns):
+    for part in format_text(short, formatted=context.formatted):
+        for line in _formatted(part, context.me, columns):
             yield line
             count += 1
             if count > MAX_LINES:
@@ -335,3 +347,23 @@ def _body(text: str, columns: int) -> Iterator[Line]:
     if len(text) > _MAX_LAID_OUT:
         for _ in range(MAX_LINES + 1 - count):
             yield []
+
+
+_BARS = {LineKind.QUOTE: Span("\u258e ", "bar"), LineKind.CODE: Span("\u2502 ", "bar")}
+"""What stands before a line instead of its marks."""
+
+
+def _formatted(line: FormattedLine, me: str, columns: int) -> Iterator[Line]:
+    """Return a line of a text, without its marks, in one or more lines."""
+    if line.kind is LineKind.FENCE:
+        return
+    bar = [_BARS[line.kind]] if line.kind in _BARS else []
+    spans = [Span(piece.text, _style(piece, me)) for piece in line.pieces if piece.style != "mark"]
+    for wrapped in wrap_pieces(spans, max(1, columns - 2 * len(bar))):
+        yield [*bar, *wrapped]
+
+
+def _style(piece: Piece, me: str) -> str:
+    """Return the style of a piece. A mention of another user has the colour of that user's name."""
+    name = piece.text.removeprefix("@")
+    return piece.style if name.lower() == me.lower() else piece.style.replace("mention", name_style(name))

@@ -2,13 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
 from rich.cells import cell_len, set_cell_size
-
-_LINK = re.compile(r"https?://[!-~\u00a1-\uffff]+")
-_AFTER_LINK = ".,:;!?'\")]}>"
-_STANDS_OUT = re.compile(rf"(?P<link>{_LINK.pattern})|(?<!\w)(?P<mention>@[A-Za-z0-9]+)")
 
 
 class Span(NamedTuple):
@@ -36,11 +33,6 @@ class WrappedLine(NamedTuple):
 
     start: int
     text: str
-
-
-def links(text: str) -> list[str]:
-    """Return the web addresses in a text."""
-    return [found.rstrip(_AFTER_LINK) for found in _LINK.findall(text)]
 
 
 def wrap(text: str, columns: int) -> list[WrappedLine]:
@@ -81,26 +73,24 @@ def wrap_text(text: str, columns: int) -> list[str]:
     return [line.text for line in wrap(text, columns)]
 
 
-def styled(text: str, columns: int) -> Iterator[Line]:
-    """Wrap a line of text, and give links and mentions a style of their own. See `wrap` for the arguments.
+def wrap_pieces(pieces: list[Span], columns: int) -> Iterator[Line]:
+    """Wrap a line of spans, which keep their styles. See `wrap` for the arguments.
 
     Args:
-        text: one line.
+        pieces: one line.
         columns: the available columns.
     """
-    standing_out = [
-        (found.start(), found.start() + len(found[0].rstrip(_AFTER_LINK)), found.lastgroup or "")
-        for found in _STANDS_OUT.finditer(text)
-    ]
+    text = "".join(piece.text for piece in pieces)
+    ends = list(accumulate(len(piece.text) for piece in pieces))
     for line in wrap(text, columns):
+        end = line.start + len(line.text)
         spans: Line = []
-        done = 0
-        for start, end, style in standing_out:
-            start, end = max(start - line.start, 0), min(end - line.start, len(line.text))
-            if start < end:
-                spans += [Span(line.text[done:start]), Span(line.text[start:end], style)]
-                done = end
-        yield [*(span for span in spans if span.text), Span(line.text[done:])]
+        for piece, after in zip(pieces, ends, strict=True):
+            start = max(line.start, after - len(piece.text))
+            if start < min(after, end):
+                shown = line.text[start - line.start : after - line.start]
+                spans.append(Span(shown, piece.style))
+        yield spans
 
 
 def cut(line: Line, width: int) -> Line:

@@ -11,12 +11,13 @@ from textual.widgets import Static
 from twotick.client import State
 from twotick.client.member.results import RecipientState
 from twotick.ui.app.layout.messages import one_line
-from twotick.ui.app.layout.wrapping import links, shortened
+from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.rooms import MemberListing
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.sidebar import presence_sign
+from twotick.ui.formatting import links
 from twotick.ui.text import for_screen, size_text
 
 _MAX_SHOWN = 200

@@ -19,6 +19,7 @@ from twotick.ui.app.layout.wrapping import Line
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.registry import ConversationRegistry
+from twotick.ui.names import COLOURS
 
 _MAX_BUILT = 512
 """Messages whose lines are cached."""
@@ -36,6 +37,7 @@ class MessageList(ScrollView, can_focus=True):
     Attributes:
         conversation: the conversation that is shown; None if there is none.
         selected: the selected message; None while the list does not have the focus.
+        formatted: whether the marks of messages show their effect (docs/formatting.md).
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -49,18 +51,18 @@ class MessageList(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"messages--{name}"
         for name in (
-            "sender", "me", "quiet", "link", "mention", "day", "rule", "new", "selected",
+            "quiet", "link", "mention", "day", "rule", "new", "selected", "strong", "emphasis", "code", "bar",
             "waiting", "accepted", "delivered", "read", "failed", "quote", "file", "reaction", "mine",
+            *(f"name-{number}" for number in range(COLOURS)),
         )
     }  # fmt: skip
-    DEFAULT_CSS = """
+    DEFAULT_CSS = (
+        """
     MessageList {
         height: 1fr;
         overflow-x: hidden;
         overflow-y: scroll;
         scrollbar-size-vertical: 1;
-        & > .messages--sender { color: $secondary; text-style: bold; }
-        & > .messages--me { color: $success; text-style: bold; }
         & > .messages--quiet, & > .messages--day { text-style: dim; }
         & > .messages--rule { text-style: dim; }
         & > .messages--quote { color: $primary; text-style: italic; }
@@ -73,10 +75,17 @@ class MessageList(ScrollView, can_focus=True):
         & > .messages--waiting, & > .messages--accepted, & > .messages--delivered { text-style: dim; }
         & > .messages--read { color: $success; text-style: bold; }
         & > .messages--failed { color: $error; }
-    }
+        & > .messages--strong { text-style: bold; }
+        & > .messages--emphasis { text-style: italic; }
+        & > .messages--code { color: $secondary; background: $boost; }
+        & > .messages--bar { text-style: dim; }
     """
+        + "".join(f"& > .messages--name-{each} {{ color: $name-{each}; text-style: bold; }}" for each in range(COLOURS))
+        + "}"
+    )
 
     selected: reactive[LocalMessage | None] = reactive(None)
+    formatted: reactive[bool] = reactive(True)
 
     class TopReached(TextualMessage):
         """The oldest loaded message is about to become visible."""
@@ -118,6 +127,11 @@ class MessageList(ScrollView, can_focus=True):
         self._new = new
         self.selected = None
         self._at_end = True
+        self._forget_layout()
+        self.update_messages()
+
+    def watch_formatted(self) -> None:
+        """Lay out all messages again."""
         self._forget_layout()
         self.update_messages()
 
@@ -169,7 +183,9 @@ class MessageList(ScrollView, can_focus=True):
         message = self._messages[index]
         before = self._messages[index - 1] if index else None
         blocked = message.sender.lower() in self._blocked
-        return LayoutContext(before, message is self._new, blocked, None, self._conversations.name)
+        return LayoutContext(
+            before, message is self._new, blocked, None, self._conversations.name, formatted=self.formatted
+        )
 
     def _forget_layout(self) -> None:
         self._messages, self._heights, self._tops = [], [], [0]
@@ -238,8 +254,9 @@ class MessageList(ScrollView, can_focus=True):
         quote = any(span.style == "quote" for span in spans)
         return Strip(segments).adjust_cell_length(width, base).apply_meta({"message": index, "quote": quote})
 
-    def _style(self, name: str, base: Style) -> Style:
-        return self.get_component_rich_style(f"messages--{name}") if name else base
+    def _style(self, names: str, base: Style) -> Style:
+        """Return the style with some names, separated by spaces."""
+        return self.get_component_rich_style(*(f"messages--{name}" for name in names.split())) if names else base
 
     # Moving
 
