@@ -14,6 +14,7 @@ from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import Attachment, LocalMessage
 from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.widgets import message_list as messages
+from twotick.ui.app.themes import NAMES
 from twotick.ui.app.widgets.message_list import MessageList
 
 MANY = 10_000
@@ -38,6 +39,9 @@ class Lone(App[None]):
             if seq % 11 == 0:
                 each.file = Attachment("k", f"file {seq}.txt", seq, "")
             self.conversation.messages.append(each)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return NAMES
 
     def compose(self) -> ComposeResult:
         yield self.list

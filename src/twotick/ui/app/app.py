@@ -80,8 +80,10 @@ class TwotickApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     TITLE = "Twotick"
     CSS = """
-    ToastRack { align: right top; dock: top; }
-    Toast { width: 60; max-width: 100%; }
+    ToastRack { layer: default; dock: bottom; align: left bottom; margin: 0; max-height: 50%; scrollbar-size: 0 0; }
+    Toast { width: 100%; max-width: 100%; margin: 0; padding: 0 1; background: $panel; }
+    Toast.-information { border: none; border-left: outer $success; }
+    Toast.-warning { border: none; border-left: outer $warning; }
     OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
     ToggleButton:nocolor:focus > .toggle--label { text-style: bold underline; }
     """

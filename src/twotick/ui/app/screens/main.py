@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import OptionList, Static
+from textual.widgets._toast import ToastRack
 
 from twotick.client import TwotickError
 from twotick.ui.app.actions.base import ActionScreen
@@ -124,6 +125,7 @@ class MainScreen(ActionScreen):
 
     def on_mount(self) -> None:
         """Show the first conversation, and follow changes from now on."""
+        self.move_child(self.query_one(ToastRack), after=self._status)  # what is said is shown over the status line
         self._conversations.on_change = self._changed
         self._conversations.on_message_change = self.messages.message_changed
         self.session.on_refusal = lambda reason: self.say(reason, problem=True)

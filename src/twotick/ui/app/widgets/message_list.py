@@ -65,11 +65,11 @@ class MessageList(ScrollView, can_focus=True):
         scrollbar-size-vertical: 1;
         & > .messages--quiet, & > .messages--day { text-style: dim; }
         & > .messages--rule { text-style: dim; }
-        & > .messages--quote { color: $primary; text-style: italic; }
+        & > .messages--quote { text-style: dim; }
         & > .messages--file { text-style: bold; }
         & > .messages--mine { color: $primary; text-style: bold; }
         & > .messages--link { text-style: underline; }
-        & > .messages--mention { color: $warning; text-style: bold; }
+        & > .messages--mention { color: $warning; text-style: bold reverse; }
         & > .messages--new { color: $warning; text-style: bold; }
         & > .messages--selected { color: $primary; text-style: bold; }
         & > .messages--waiting, & > .messages--accepted, & > .messages--delivered { text-style: dim; }
@@ -77,7 +77,7 @@ class MessageList(ScrollView, can_focus=True):
         & > .messages--failed { color: $error; }
         & > .messages--strong { text-style: bold; }
         & > .messages--emphasis { text-style: italic; }
-        & > .messages--code { color: $secondary; background: $boost; }
+        & > .messages--code { color: $secondary; background: $panel; }
         & > .messages--bar { text-style: dim; }
     """
         + "".join(f"& > .messages--name-{each} {{ color: $name-{each}; text-style: bold; }}" for each in range(COLOURS))
@@ -276,9 +276,10 @@ class MessageList(ScrollView, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         """Lay out all messages again if the width has changed. The visible messages keep their position."""
         at_end = self._at_end
-        if self.size.width != self._width:
+        width = self.scrollable_content_region.width
+        if width != self._width:
             anchor, offset = self.top_message()
-            self._width = self.size.width
+            self._width = width
             self._forget_layout()
             self._lay_out()
             if anchor is not None and not at_end and (index := self._index_of(anchor)) >= 0:
