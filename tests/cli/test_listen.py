@@ -192,6 +192,60 @@ def test_a_job_that_does_not_end_is_killed_at_the_second_signal(tmp_path: Path) 
         assert (tmp_path / "lock" / "over").exists()  # no process is left that would have removed it
 
 
+LASTING_JOB = """
+exec > /dev/null 2>&1
+echo begun >> "$LOG"
+sh -c 'while [ ! -e "$OVER" ]; do sleep 0.05; done; echo over >> "$LOG"' &
+wait
+"""
+"""A job whose work ends when there is a file."""
+
+
+def test_a_listener_waits_for_the_job_of_one_that_was_killed(tmp_path: Path) -> None:
+    with people(tmp_path, "alice", "bob") as (alice, bob):
+        environment = {**bob.environment, "OVER": str(tmp_path / "over"), "LOG": str(tmp_path / "log")}
+        alice.run("send", "bob", "work", "--from", "alice", "--until", "accepted")
+        with started("listen", "bob", "--exec", LASTING_JOB, env=environment) as first:
+            assert log_of(tmp_path, 1) == ["begun"]
+            assert first.end(signal.SIGKILL).returncode == -signal.SIGKILL
+        with started("listen", "bob", "--exec", 'cat >> "$LOG"', "--count", "1", env=environment) as second:
+            assert "still runs: waiting until it has ended" in second.stderr.readline()
+            assert log_of(tmp_path, 1) == ["begun"]
+            (tmp_path / "over").touch()
+            assert second.end().returncode == 0
+        assert (tmp_path / "log").read_text() == "begun\nover\nwork"
+
+
+def test_what_a_job_leaves_running_does_not_delay_the_next_message(tmp_path: Path) -> None:
+    with people(tmp_path, "alice", "bob") as (alice, bob):
+        environment = {**bob.environment, "LOG": str(tmp_path / "log")}
+        alice.run("send", "bob", "work", "--from", "alice", "--until", "accepted")
+        alice.run("send", "bob", "more work", "--from", "alice", "--until", "accepted")
+        job = 'sleep 60 > /dev/null 2>&1 & echo $! >> "$LOG"'
+        with started("listen", "bob", "--exec", job, "--count", "2", env=environment) as listener:
+            pids = log_of(tmp_path, 2)
+            for pid in pids:
+                os.kill(int(pid), signal.SIGKILL)  # fails if one of them does not run any more
+            assert listener.end().returncode == 0
+
+
+def test_a_command_does_not_run_if_nothing_can_keep_it_from_running_twice(tmp_path: Path) -> None:
+    with people(tmp_path, "alice", "bob") as (alice, bob):
+        alice.run("send", "bob", "work", "--from", "alice", "--until", "accepted")
+        state = tmp_path / "state"
+        state.write_text("not a folder")
+        environment = {**bob.environment, "XDG_STATE_HOME": str(state), "LOG": str(tmp_path / "log")}
+        with started("listen", "bob", "--exec", 'cat > "$LOG"', env=environment) as listener:
+            ended = listener.end()
+        assert ended.returncode == 74
+        assert "a command could run twice" in ended.stderr
+        with started(
+            "listen", "bob", "--exec", 'cat > "$LOG"', "--count", "1", env={**environment, "XDG_STATE_HOME": ""}
+        ) as second:
+            assert second.end().returncode == 0
+        assert (tmp_path / "log").read_text() == "work"
+
+
 def test_wrong_usage_has_status_64() -> None:
     for arguments in (["bob", "--json", "--exec", "true"], ["bob", "--count", "0"], ["b b"], []):
         ended = run("listen", *arguments)

@@ -138,11 +138,14 @@ def listen(
     TWOTICK_FILE. If it fails, the sender is told that the message was not delivered.
     """
     from twotick.ui.shell import listen as shell
+    from twotick.ui.shell.job_lock import job_lock
 
     if as_json and command is not None:
         raise click.UsageError("--json and --exec exclude each other: give only one of them")
-    handle = shell.run_command(command) if command is not None else shell.print_json if as_json else shell.print_line
     who = login_of(settings, name) if files is None else member_of(settings, name)
+    handle = shell.print_json if as_json else shell.print_line
+    if command is not None:
+        handle = shell.run_command(command, None if who is None else job_lock(who))
     if who is None:
         run(shell.listen(name, handle, server=settings.server, max_body=settings.max_body, count=count))
         return

@@ -1,6 +1,7 @@
 """Listen as a guest, and handle received messages."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any, TypeAlias
 
 from twotick.client import MemberMessage, Message, connect
 from twotick.ui.shell.describing import body_as_json, details_as_json, line_of
+from twotick.ui.shell.job_lock import alone
 from twotick.ui.text import console, saved_line, visible
 
 _VARIABLES = ("TWOTICK_FROM", "TWOTICK_ROOM", "TWOTICK_FILE")
@@ -77,27 +79,40 @@ async def print_json(message: Message | MemberMessage, saved: Path | None) -> bo
     return True
 
 
-def run_command(command: str) -> Handler:
+def run_command(command: str, lock: Path | None) -> Handler:
     """Return a handler that runs a shell command, and acknowledges the message if the command exits with status 0.
 
     If `listen` is stopped meanwhile, the command and all processes that it has started are ended first: a message is
     handed out again only if nothing works on it any more. If the command succeeds nevertheless, the message is
-    acknowledged.
+    acknowledged. If `listen` is killed, the next one waits for the command (see `job_lock.py`).
 
     The command gets the body on standard input, the sender in `TWOTICK_FROM`, the room of a message to a room in
     `TWOTICK_ROOM`, and the path of a saved file in `TWOTICK_FILE`.
+
+    Args:
+        command: the shell command.
+        lock: the file of the lock for the commands of this device; None for a guest, whose messages are handed out
+            once.
     """
 
     async def handle(message: Message | MemberMessage, saved: Path | None) -> bool:
+        async with contextlib.nullcontext() if lock is None else alone(lock) as held:
+            return await run(message, saved, () if held is None else (held,))
+
+    async def run(message: Message | MemberMessage, saved: Path | None, inherited: tuple[int, ...]) -> bool:
         described = {"TWOTICK_FROM": visible(message.sender, keep="")}
         if isinstance(message, MemberMessage) and message.room:
             described["TWOTICK_ROOM"] = visible(message.room, keep="")
         if saved is not None:
             described["TWOTICK_FILE"] = str(saved)
-        inherited = {name: value for name, value in os.environ.items() if name not in _VARIABLES}
+        others = {name: value for name, value in os.environ.items() if name not in _VARIABLES}
         starting = asyncio.ensure_future(
             asyncio.create_subprocess_shell(
-                command, stdin=asyncio.subprocess.PIPE, env={**inherited, **described}, start_new_session=True
+                command,
+                stdin=asyncio.subprocess.PIPE,
+                env={**others, **described},
+                start_new_session=True,
+                pass_fds=inherited,
             )
         )
         try:
