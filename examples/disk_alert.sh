@@ -27,7 +27,7 @@ twotick send "$to" "$warning" --from cron > /dev/null  # cron mails what a job p
 case $? in
     0) ;;   # a device of the recipient has the warning
     75) ;;  # the server has stored it, and the recipient's devices get it when they connect
-    *)      # 69 not delivered, 68 server not reachable, or any other error
+    *)      # not delivered: docs/shell.md lists the statuses
         echo "$warning" | sh -c "${ALERT_FALLBACK:-logger -t disk-alert}"
         ;;
 esac

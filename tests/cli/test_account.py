@@ -20,7 +20,7 @@ def test_a_member_sends_listens_and_looks_back(tmp_path: Path) -> None:
     with operator.serving() as (_, where):
         alice, bob = Person(tmp_path / "a", where), Person(tmp_path / "b", where)
         wrong = alice.run("login", f"alice@{alice.server}", stdin=b"not this one\n")
-        assert (wrong.returncode, wrong.stderr) == (69, "twotick: wrong name, password or token\n")
+        assert (wrong.returncode, wrong.stderr) == (77, "twotick: wrong name, password or token\n")
         assert "on the device laptop" in alice.log_in("alice", "laptop")
         bob.log_in("bob", "phone")
 
@@ -30,7 +30,7 @@ def test_a_member_sends_listens_and_looks_back(tmp_path: Path) -> None:
             alice.do("send", "bob", "--from", "alice", "--until", "accepted", stdin=b"two") == "\u2713 stored for bob\n"
         )
         refused = alice.run("send", "nobody", "x", "--from", "alice")
-        assert (refused.returncode, refused.stdout) == (69, "")
+        assert (refused.returncode, refused.stdout) == (67, "")
 
         got = lines(bob.do("listen", "bob", "--json", "--count", "2"))
         assert [(line["from"], line["text"]) for line in got] == [("alice", "one"), ("alice", "two")]
@@ -50,11 +50,11 @@ def test_a_member_sends_listens_and_looks_back(tmp_path: Path) -> None:
         assert "phone" in bob.do("devices")
 
         bob.do("devices", "--revoke", "phone")
-        assert bob.run("send", "alice", "x", "--from", "bob").returncode == 69
+        assert bob.run("send", "alice", "x", "--from", "bob").returncode == 77
         assert "logged out" in bob.do("logout", f"bob@{bob.server}")
         assert "logged out" in alice.do("logout", f"alice@{alice.server}")
         logged_out = alice.run("history")
-        assert (logged_out.returncode, "twotick login" in logged_out.stderr) == (69, True)
+        assert (logged_out.returncode, "twotick login" in logged_out.stderr) == (77, True)
 
 
 def test_a_member_chats_through_a_pipe_on_two_devices(tmp_path: Path) -> None:
@@ -91,10 +91,10 @@ def test_a_user_signs_up_with_an_invitation(tmp_path: Path) -> None:
         code = operator.do("invite").strip()
         account = f"carol@{carol.server}"
         wrong = carol.run("login", account, "--sign-up", "no-such-code", stdin=f"{PASSWORD}\n".encode())
-        assert wrong.returncode == 69
+        assert wrong.returncode == 77
         assert "logged in as carol" in carol.log_in("carol", "laptop", "--sign-up", code)
         again = carol.run("login", f"dave@{carol.server}", "--sign-up", code, stdin=f"{PASSWORD}\n".encode())
-        assert again.returncode == 69
+        assert again.returncode == 77
 
 
 @pytest.mark.parametrize("account", ["alice", "@host", "alice@", "alice@host:port", "al ice@127.0.0.1", "alice@a:b:c"])
@@ -108,7 +108,7 @@ def test_an_account_that_makes_no_sense(account: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("time", ["2026-05-01", "2026-05-01 14:30", "2026-05-01T14:30:00"])
 def test_a_time_is_written_as_people_write_it(time: str) -> None:
     ended = run("history", "--since", time)
-    assert (ended.returncode, ended.stdout) == (69, "")
+    assert (ended.returncode, ended.stdout) == (77, "")
     assert ended.stderr.startswith("twotick: not logged in on ")
 
 

@@ -103,7 +103,7 @@ def test_a_hostile_name_is_saved_in_the_folder(two: list[Person], tmp_path: Path
     assert "\u202e" not in shown
 
 
-@pytest.mark.parametrize(("what", "status"), [("nothing", 74), (".", 64), ("pipe", 74), ("guest", 69), ("large", 69)])
+@pytest.mark.parametrize(("what", "status"), [("nothing", 74), (".", 64), ("pipe", 74), ("guest", 77), ("large", 69)])
 def test_a_file_that_cannot_be_sent(two: list[Person], tmp_path: Path, what: str, status: int) -> None:
     alice, _ = two
     path = tmp_path / what
@@ -182,7 +182,7 @@ def test_progress_is_shown_on_a_terminal(two: list[Person], tmp_path: Path) -> N
 def test_a_guest_has_no_files(address: str, file: Path) -> None:
     for arguments in (["send", "bob", "--file", str(file), "--from", "carol"], ["listen", "carol", "--files", "."]):
         ended = run(*arguments, "--server", address)
-        assert (ended.returncode, ended.stdout) == (69, "")
+        assert (ended.returncode, ended.stdout) == (77, "")
         assert "twotick login" in ended.stderr
 
 

@@ -11,7 +11,6 @@ from tests.cli.commands import environment, listening, run
 
 BODIES = {
     "text": b"disk full\n",
-    "nothing": b"",
     "all bytes": bytes(range(256)),
     "a frame": b"\n\nSEND bob\nContent-length: 5\n\nhello",
     "much": b"x" * 50_000,
@@ -52,12 +51,12 @@ def test_an_argument_that_is_not_text_is_sent_as_it_is(address: str) -> None:
         assert base64.b64decode(json.loads(bob.line())["base64"]) == b"\xff\x1b"
 
 
-def test_a_message_that_is_not_delivered_has_status_69(address: str) -> None:
+def test_a_message_that_is_not_delivered_says_why(address: str) -> None:
     with listening("bob", address, "--exec", "[ $TWOTICK_FROM = prober ]"):
-        for recipient in ("bob", "nobody", "\x1b[2J"):
+        for recipient, status in (("bob", 79), ("nobody", 67), ("\x1b[2J", 69)):
             ended = run("send", recipient, "hello", "--from", "alice", "--server", address)
-            assert (ended.returncode, ended.stdout) == (69, "")
-            assert ended.stderr.startswith("twotick: not delivered: ")
+            assert (ended.returncode, ended.stdout) == (status, "")
+            assert ended.stderr.startswith("twotick: not delivered to ")
             assert ended.stderr.strip("\n").isprintable()
 
 
@@ -67,11 +66,11 @@ def test_a_message_that_is_too_long_has_status_69(address: str) -> None:
     assert "1048576 is the limit" in ended.stderr
 
 
-def test_a_message_from_a_name_that_is_taken_has_status_69(address: str) -> None:
+def test_a_message_from_a_name_that_is_taken_has_status_77(address: str) -> None:
     with listening("bob", address):
         ended = run("send", "bob", "hello", "--from", "bob", "--server", address)
-    assert (ended.returncode, ended.stdout) == (69, "")
-    assert ended.stderr == "twotick: the name bob is taken or reserved: choose another\n"
+    assert (ended.returncode, ended.stdout) == (77, "")
+    assert ended.stderr == "twotick: the name bob cannot be used: another user has it\n"
 
 
 def test_a_server_that_is_not_there_has_status_68() -> None:
@@ -115,14 +114,14 @@ def test_the_exit_status_tells_of_the_message_also_if_it_cannot_be_printed(addre
     for output in (">&-", ">/dev/full"):
         ended = run("send", "ALL", "hello", "--from", "alice", "--server", address, redirect=output)
         assert ended.returncode == 0
-        assert ended.stderr.startswith("twotick: delivered, but standard output cannot be written: ")
+        assert "delivered to everyone" in ended.stderr
+        assert "(standard output cannot be written: " in ended.stderr
 
 
 def test_standard_input_that_cannot_be_read_is_said(address: str) -> None:
-    """Nothing there is an empty message."""
     writing = os.open(os.devnull, os.O_WRONLY)
     ended = run("send", "ALL", "--from", "alice", "--server", address, stdin=writing)
     os.close(writing)
     assert (ended.returncode, ended.stdout) == (74, "")
     assert ended.stderr == "twotick: cannot read standard input: Bad file descriptor\n"
-    assert run("send", "ALL", "--from", "alice", "--server", address, redirect="<&-").returncode == 0
+    assert run("send", "ALL", "--from", "alice", "--server", address, redirect="<&-").returncode == 66

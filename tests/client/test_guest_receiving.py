@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tests.client.servers import read_frame, registered, serving
-from twotick.client import ConnectionLost, Message, NotDelivered, Receipt, connect
+from twotick.client import ConnectionLost, Message, MessageRefused, NotDelivered, Receipt, connect
 
 
 async def test_taking_the_next_message_acknowledges_the_one_before(address: str) -> None:
@@ -84,7 +84,7 @@ async def test_messages_are_answered_in_order_whatever_the_order_of_decisions(ad
             assert [send.done() for send in sends] == [False, False, False]
             await messages[0].ack()
             outcomes = await asyncio.gather(*sends, return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [Receipt, NotDelivered, Receipt]
+    assert [type(outcome) for outcome in outcomes] == [Receipt, MessageRefused, Receipt]
 
 
 @pytest.mark.parametrize("first", ["ack", "reject"])

@@ -677,7 +677,7 @@ async def test_a_cancelled_send_leaves_the_outbox_unless_it_was_sent() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
         assert [each.id for each in me.outbox] == [receipt.id]
-        assert await fate(cancelled.delivered()) == "the call that sent it was cancelled before it was sent"
+        assert await fate(cancelled.delivered()) == "it was cancelled before it was sent"
         going.set()
         await receipt.accepted()
         await me.send("bob", "last")

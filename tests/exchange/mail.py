@@ -164,11 +164,11 @@ class Mail:
         assert answer.verb is Verb.REGISTERED
         return line
 
-    def classic(self, name: bytes) -> tuple[Line, Line]:
-        """The two connections of a classic guest: to send on, to receive on."""
+    def classic(self, name: bytes, *, reasons: bool = False) -> tuple[Line, Line]:
+        """The two connections of a classic guest: to send on, to receive on. It may ask for reasons (rule 7.5)."""
         lines = Line(self), Line(self)
         for line, side in zip(lines, (Side.SENDING, Side.RECEIVING), strict=True):
-            ((answer, _),) = line.write(register(side, name))
+            ((answer, _),) = line.write(register(side, name, reasons=b"yes" if reasons else None))
             assert answer.verb is Verb.REGISTERED
         return lines
 

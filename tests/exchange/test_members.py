@@ -254,6 +254,40 @@ def test_a_member_reaches_guests_and_the_log_tells_what_became_of_it() -> None:
     assert reason == "zed is not connected"
 
 
+def test_a_classic_guest_that_asks_is_told_why() -> None:
+    """Rule 7.5; without the header, nothing changes."""
+    mail = Mail(b"alice")
+    cal, _ = mail.classic(b"cal", reasons=True)
+    old, _ = mail.classic(b"old")
+    _, receiving = mail.classic(b"gus")
+    for sender, why in ((cal, "the recipient refused the message"), (old, "")):
+        sender.write(send(b"gus", b"hi"))
+        receiving.write(HEADER_INCOMPLETE)
+        assert told(sender.read()) == [("ERROR", 102, "", 0, why) if why else ("ERROR", 102, "", 0)]
+    for recipient in (b"alice", b"zed"):  # a member who is away, and a name that no user has
+        assert reason(cal.write(send(recipient, b"hi"))) == f"{recipient.decode()} is not connected"
+    assert reason(cal.write(send(b"#team", b"hi"))) == "rooms are for members"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (b"alice", b"the name is a member's"),
+        (b"gus", b"another user has it"),
+        (b"all", b"it is not a valid name"),
+    ],
+)
+def test_a_guest_that_asks_is_told_why_it_cannot_have_a_name(name: bytes, why: bytes) -> None:
+    """Rule 7.5."""
+    mail = Mail(b"alice")
+    mail.classic(b"gus")
+    for side in Side:
+        ((head, _),) = mail.line().write(register(side, name, reasons=b"yes"))
+        assert (head.code, head.headers.get(b"reason")) == (100, why)
+        ((head, _),) = mail.line().write(register(side, name))
+        assert (head.code, head.headers.get(b"reason")) == (100, None)
+
+
 def test_everyone_is_members_and_guests_who_are_connected() -> None:
     """Rule 11.12."""
     mail = Mail(b"alice", b"bob", b"away")

@@ -317,7 +317,7 @@ class WorldOfThree(World):
     def connect_guests(self) -> None:
         """Open the connections of the guests."""
         self.lines[b"gus"] = self.mail.guest(b"gus", window=250)
-        self.lines[b"cal"], _ = self.mail.classic(b"cal")
+        self.lines[b"cal"], _ = self.mail.classic(b"cal", reasons=True)
         for name in (b"gus", b"cal"):
             self._listen(self.lines[name])
 

@@ -45,6 +45,10 @@ def test_a_guest_sends_with_ids(place: Place) -> None:
     ann.ask(*(text.replace(b"carol", b"cy") for _, _, text in refused))
 
 
+def test_a_guest_asks_for_reasons(place: Place) -> None:
+    play("7.5", place.connect())
+
+
 def test_headers_travel(place: Place) -> None:
     gus, ann = place.guest(b"gus"), place.guest(b"ann")
     ann.write(frame(Verb.SEND, b"gus", b"hello", b"Time: " + TIME + b"\n", id=b"m1"))

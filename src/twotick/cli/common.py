@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from twotick.ui.shell.leaving import EX_OSERR, EX_UNAVAILABLE, EX_USAGE, fail
+from twotick.ui.shell.leaving import EX_NOPERM, EX_OSERR, EX_USAGE, fail
 
 if TYPE_CHECKING:
     from twotick.client.trust.tokens import Credential
@@ -97,5 +97,5 @@ def member_of(settings: "Settings", name: str | None) -> "Credential":
     who = login_of(settings, name)
     if who is None:
         as_whom = f" as {name}" if name else ""
-        fail(EX_UNAVAILABLE, f"not logged in{as_whom} on {settings.server}: run 'twotick login NAME@HOST'")
+        fail(EX_NOPERM, f"not logged in{as_whom} on {settings.server}: run 'twotick login NAME@HOST'")
     return who

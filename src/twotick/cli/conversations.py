@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from twotick.cli.common import json_option, with_member
+from twotick.cli.free_text import TextCommand
 from twotick.ui.shell.leaving import EX_USAGE, fail, run
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def block(user: str | None, *, off: bool, as_json: bool, who: "Credential") -> N
     run(conversations.show_blocked(who, as_json=as_json) if not user else conversations.block(who, user, off=off))
 
 
-@click.command
+@click.command(cls=TextCommand)
 @click.argument("user", metavar="NAME", help="The user.")
 @click.argument("text", metavar="TEXT", help="What is wrong, in at most 4 KiB.")
 @click.option("--about", metavar="ID", help="A message from that user: its 'id' in 'history --json'.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from twotick.cli.common import json_option, reading_credentials, with_member
+from twotick.cli.free_text import TextCommand
 from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE, fail, run
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def history(peer: str | None, *, since: datetime | None, limit: int, as_json: bo
     run(show_history(who, peer, since=since, limit=limit, as_json=as_json))
 
 
-@click.command
+@click.command(cls=TextCommand)
 @click.argument(
     "words", metavar="WORDS...", nargs=-1, required=True, help="Words that the message has; 'oat*' is a prefix."
 )

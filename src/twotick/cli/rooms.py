@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from twotick.cli.common import json_option, with_member
+from twotick.cli.free_text import TextCommand
 from twotick.ui.shell.leaving import run
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def appoint(room: str, other: str, role: str, *, who: "Credential") -> None:
     run(rooms.appoint(who, room, other, Role(role)))
 
 
-@room.command("topic")
+@room.command("topic", cls=TextCommand)
 @_room_argument
 @click.argument("text", metavar="[TEXT]", required=False, help="The new topic, '' for none [show the current one].")
 @with_member

@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING
 import click
 
 from twotick.cli.common import FILE, FOLDER, json_option, login_of, member_of, with_server
-from twotick.ui.shell.leaving import EX_IOERR, EX_USAGE, fail, run
+from twotick.cli.free_text import TextCommand
+from twotick.ui.shell.leaving import EX_IOERR, EX_NOINPUT, EX_USAGE, fail, run
 from twotick.ui.shell.streams import on_a_terminal
 
 if TYPE_CHECKING:
     from twotick.settings import Settings
+
+
+_FOR_MEMBERS = (
+    "--until, --wait and --expires are for members, and you are not logged in as {name} on {server}: run"
+    " 'twotick login {name}@{server}', or leave them out (a guest's message is delivered within 30 s, or not at all)"
+)
 
 
 @click.command
@@ -68,7 +75,7 @@ def chat(name: str | None, *, plain: bool, settings: "Settings") -> None:
         run(chat(name or "", server=settings.server, max_body=settings.max_body))
 
 
-@click.command
+@click.command(cls=TextCommand)
 @click.argument("recipient", metavar="RECIPIENT", help="A user, a room ('#team'), or ALL for everyone.")
 @click.argument("text", metavar="[TEXT]", required=False, help="The message [standard input].")
 @click.option("--from", "sender", metavar="NAME", required=True, help="Name to send as.")
@@ -77,12 +84,9 @@ def chat(name: str | None, *, plain: bool, settings: "Settings") -> None:
     "--until",
     type=click.Choice(["accepted", "delivered", "read"]),
     metavar="STATE",
-    default="delivered",
     help="Wait until accepted, delivered or read [delivered].",
 )
-@click.option(
-    "--wait", type=click.FloatRange(min=0), metavar="SECONDS", default=30, help="How long to wait for that [30]."
-)
+@click.option("--wait", type=click.FloatRange(min=0), metavar="SECONDS", help="How long to wait for that [30].")
 @click.option("--expires", type=click.IntRange(min=1), metavar="SECONDS", help="Drop it if not delivered by then.")
 @with_server
 def send(
@@ -91,18 +95,19 @@ def send(
     *,
     sender: str,
     file: Path | None,
-    until: str,
-    wait: float,
+    until: str | None,
+    wait: float | None,
     expires: int | None,
     settings: "Settings",
 ) -> None:
     """Send one message; the exit status tells what happened to it.
 
     \b
-    0  delivered, or the state of --until    68  no connection to the server
-    75 stored, not delivered within --wait   74  a file cannot be read
-    69 not sent, or not delivered            76  protocol error
-    64 wrong usage
+    0  delivered, or the state of --until      79 refused by the recipient
+    75 stored, but not delivered within --wait 80 delivered, but not read
+    67 no such user or room, or not connected  68 no connection: not sent
+    77 not logged in, or not your name         81 not known if it arrived
+    69 not delivered for another reason        64 wrong usage; 66 empty
     Example: twotick send oncall "disk full" --from cron
     """  # noqa: D301
     from twotick.ui.shell.send import read_body, send
@@ -112,13 +117,20 @@ def send(
         body = b"" if file is not None and text is None else read_body(text, settings.max_body)
     except OSError as error:
         fail(EX_IOERR, f"cannot read standard input: {error.strerror}")
+    if not body and file is None:
+        where = "the text" if text not in (None, "-") else "standard input"
+        fail(EX_NOINPUT, f"{where} is empty: nothing was sent")
     if who is None:
-        run(send(recipient, body, name=sender, server=settings.server, max_body=settings.max_body))
+        if until in ("accepted", "read") or wait is not None or expires is not None:
+            fail(EX_USAGE, _FOR_MEMBERS.format(name=sender, server=settings.server))
+        run(send(recipient, body, name=sender, server=settings.server, max_body=settings.max_body), recipient=recipient)
         return
     from twotick.client import State
     from twotick.ui.shell import member
 
-    run(member.send(who, recipient, body, file=file, until=State[until.upper()], wait=wait, expires=expires))
+    state = State[(until or "delivered").upper()]
+    work = member.send(who, recipient, body, file=file, until=state, wait=30 if wait is None else wait, expires=expires)
+    run(work, recipient=recipient)
 
 
 @click.command

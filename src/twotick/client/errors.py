@@ -1,5 +1,6 @@
 """The exceptions of the library, each with its error number in the protocol (docs/protocol.md, sections 7 and 9)."""
 
+import re
 from typing import ClassVar
 
 NOT_THIS_PROTOCOL = "the server sent something that makes no sense: check that a Twotick server runs at this address"
@@ -26,6 +27,10 @@ class NameTaken(NameRefused):
     """Another user has the name, or the server reserves it."""
 
 
+class NameOfMember(NameTaken):
+    """The name belongs to a member: only that member can use it, after logging in (rule 10.1)."""
+
+
 class MalformedName(NameRefused):
     """The name does not have the form of a user name (rule 4.1)."""
 
@@ -40,6 +45,18 @@ class NotDelivered(TwotickError):
     """The recipient did not get the message (rule 5.7)."""
 
     code = 102
+
+
+class NoRecipient(NotDelivered):
+    """There is no such room, or nobody with this name: no member, and no guest who is connected (rule 9.6)."""
+
+
+class MessageRefused(NotDelivered):
+    """The recipient's program refused the message (rules 5.3 and 11.4)."""
+
+
+class OutcomeUnknown(NotDelivered):
+    """It is not known whether the recipient has the message: the server was restarted meanwhile (rule 11.11)."""
 
 
 class ProtocolError(TwotickError):
@@ -113,3 +130,40 @@ class OutboxError(TwotickError):
 
 class FileMismatch(TwotickError):
     """A file differs from its description: it changed during the upload, or was damaged on its way (section 16)."""
+
+
+# Errors by their Reasons
+
+_NO_RECIPIENT = re.compile(r"\S+ is not connected|there is no such room")
+_REASONS_OF_REFUSALS = ("the recipient refused the message", "refused")
+_REASON_OF_UNKNOWN = "the server was restarted: it is not known whether the message arrived"
+_REASON_OF_MEMBER = "the name is a member's"
+
+
+def delivery_failure(reason: str) -> NotDelivered:
+    """Return the exception for an ERROR 102 that answers a message.
+
+    Args:
+        reason: the server's Reason, which has the same words for the same case (rule 9.6); empty if it gave none.
+    """
+    if _NO_RECIPIENT.fullmatch(reason):
+        return NoRecipient(reason)
+    if reason in _REASONS_OF_REFUSALS:
+        return MessageRefused(reason)
+    if reason == _REASON_OF_UNKNOWN:
+        return OutcomeUnknown(reason)
+    return NotDelivered(reason or "the recipient is not connected, refused the message, or did not answer in time")
+
+
+def name_failure(name: str, reason: str) -> NameTaken:
+    """Return the exception for an ERROR 100 that answers a guest's registration.
+
+    Args:
+        name: the name.
+        reason: the server's Reason (rule 9.6); empty if it gave none.
+    """
+    if reason == _REASON_OF_MEMBER:
+        return NameOfMember(f"the name {name} is a member's: log in as {name}, or choose another")
+    if reason:
+        return NameTaken(f"the name {name} cannot be used: {reason}")
+    return NameTaken(f"the name {name} is taken or reserved: choose another")

@@ -29,6 +29,8 @@ from twotick.client.errors import (
     ProtocolError,
     ServerUnreachable,
     TwotickError,
+    delivery_failure,
+    name_failure,
 )
 from twotick.client.finding import Route
 from twotick.client.link import LONGEST_BODY, Link
@@ -173,6 +175,7 @@ class Client:
         self._untaken_bytes = 0
         self._arrived = asyncio.Event()
         self._links: list[Link] = []
+        self._knows_reasons = False  # whether the server has given a Reason
         self._sending: Link
         self._receiving: Link
 
@@ -192,7 +195,7 @@ class Client:
         Raises:
             TwotickError: the server cannot be reached, or refuses the registration.
         """
-        await self._register(Side.SENDING, None)
+        await self._register_sending()
         await self._register_receiving(window)
         for link in (self._sending, self._receiving):
             link.on_lost = self._on_lost
@@ -203,6 +206,15 @@ class Client:
         if self.window > 1:
             self._slots = asyncio.Semaphore(_PIPELINED_SENDS)
 
+    async def _register_sending(self) -> None:
+        """Register the sending side, without asking for reasons if the server does not know them (rule 7.5)."""
+        try:
+            await self._register(Side.SENDING, None, reasons=True)
+        except (NameTaken, NotRegistered, ProtocolError, ConnectionLost) as error:
+            if isinstance(error, ServerUnreachable) or self._knows_reasons:
+                raise
+            await self._register(Side.SENDING, None)
+
     async def _register_receiving(self, window: int) -> None:
         """Register the receiving side, without a window if the server does not know windows (rule 6.4)."""
         if window > 1:
@@ -211,7 +223,7 @@ class Client:
                 return
         await self._register(Side.RECEIVING, None)
 
-    async def _register(self, side: Side, window: int | None) -> None:
+    async def _register(self, side: Side, window: int | None, *, reasons: bool = False) -> None:
         """Open a link and register one side on it."""
         answer: asyncio.Future[Head] = self._loop.create_future()
 
@@ -234,9 +246,11 @@ class Client:
             self._sending = link
         else:
             self._receiving = link
-        link.write(register(side, self.name.encode(), window, keep_alive=None if window is None else b"yes"))
+        keep_alive, asked = None if window is None else b"yes", b"yes" if reasons else None
+        link.write(register(side, self.name.encode(), window, keep_alive=keep_alive, reasons=asked))
         head = await answer
-        if head.verb is not Verb.REGISTERED or head.side is not side:
+        echoed = b"reasons" in head.headers  # a server that takes the header for a part of the name
+        if head.verb is not Verb.REGISTERED or head.side is not side or echoed:
             link.shut()
             raise self._error_of(head)
         granted = head.headers.get(b"window", b"")
@@ -246,17 +260,18 @@ class Client:
 
     def _error_of(self, head: Head) -> TwotickError:
         """Return the exception for an ERROR frame, or for any other frame that does not belong where it came."""
+        reason = visible(head.headers.get(b"reason", b"")[:_LONGEST_REASON].decode(errors="replace"), keep="")
+        self._knows_reasons = self._knows_reasons or bool(reason)
         match head.code:
             case 100:
-                return NameTaken(f"the name {self.name} is taken or reserved: choose another")
+                return name_failure(self.name, reason)
             case 101:
                 return NotRegistered("the server says that this client is not registered: connect again")
             case 102:
-                return NotDelivered("not connected, or did not take the message in time")
+                return delivery_failure(reason)
             case 103:
-                why = head.headers.get(b"reason", b"")[:_LONGEST_REASON].decode("utf-8", "replace")
-                why = why or "the server did not understand what we sent (is the message too large for it?)"
-                return ProtocolError(visible(why, keep=""))
+                why = "the server did not understand what we sent (is the message too large for it?)"
+                return ProtocolError(reason or why)
             case _:
                 return ProtocolError(NOT_THIS_PROTOCOL)
 

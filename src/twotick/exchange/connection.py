@@ -204,6 +204,7 @@ class Connection:
         name: the name of its user as it is shown.
         key: the same in lower case.
         extended: whether it is an extended connection (rule 9.1).
+        reasons: whether its client has asked for a Reason in errors 100 and 102 (rule 7.5).
         refusals: the number of errors before its user was registered.
         window: how many FORWARDs may be unanswered; 0 while the connection takes no output.
         granted: the value of `window` while the connection takes output.
@@ -246,6 +247,7 @@ class Connection:
         "queue",
         "queued",
         "queued_bytes",
+        "reasons",
         "refusals",
         "side",
         "silent",
@@ -271,6 +273,7 @@ class Connection:
         self.name = b""
         self.key = b""
         self.extended = False
+        self.reasons = False
         self.refusals = 0
         self.window = 1
         self.granted = 1

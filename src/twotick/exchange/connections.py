@@ -75,6 +75,9 @@ _UNAVAILABLE = 107
 _MALFORMED = 103
 _REASONS = {_MALFORMED: b"the frame cannot be understood", 106: b"the body is longer than Max-body allows"}
 
+_OF_A_MEMBER = b"the name is a member's"
+"""The Reason of ERROR 100 for a name that a member owns; clients know these words (rule 7.5)."""
+
 _NEVER_HELD: dict[int, bytes] = {}
 """The `held` of all extended connections, whose answers are never held back but do not take the fast path either."""
 
@@ -410,16 +413,19 @@ class Connections:
             self._relay.pause(connection)
 
     def _take_register(self, connection: Connection, head: Head, _body: bytes) -> None:
+        connection.reasons = head.headers.get(b"reasons") == b"yes"
         if head.side is None:
             self._refuse(connection, NO_USER_REGISTERED)
         elif connection.guest is not None or not is_name(head.name):
-            self._refuse(connection, MALFORMED_USERNAME)
+            self._refuse_name(connection, b"it is not a valid name")
         elif malformed := _malformed_number(head):
             self._break_off(connection, _MALFORMED, None if _is_classic(head) else malformed)
         elif b"authorization" in head.headers:
             self._log_in(connection, head, head.side)
-        elif head.key in self._members.by_name or not self._limits.guests:
-            self._refuse(connection, MALFORMED_USERNAME)
+        elif head.key in self._members.by_name:
+            self._refuse_name(connection, _OF_A_MEMBER)
+        elif not self._limits.guests:
+            self._refuse_name(connection, b"this server is for members only")
         elif self._members.exist:
             self._wait(connection)
             request = FindMember(head.name.decode("ascii"))
@@ -437,8 +443,10 @@ class Connections:
             return
         if owner is None:
             self._register_guest(connection, head, side)
-        else:  # also if the store failed: a classic client can only be told that it cannot have the name now
-            self._refuse(connection, MALFORMED_USERNAME)
+        elif isinstance(owner, StoreError):
+            self._refuse_name(connection, b"the server cannot look it up now")
+        else:
+            self._refuse_name(connection, _OF_A_MEMBER)
 
     def _window(self, head: Head) -> int | None:
         """Return the window that a REGISTER is granted (section 6); None if it asks for none."""
@@ -450,7 +458,7 @@ class Connections:
     def _register_guest(self, connection: Connection, head: Head, side: Side) -> None:
         guest = self._guests.claim(head.key, connection, side)
         if guest is None:
-            self._refuse(connection, MALFORMED_USERNAME)
+            self._refuse_name(connection, b"another user has it")
             return
         window = self._window(head)
         keep_alive = self._keep_alive(connection, head)
@@ -478,6 +486,10 @@ class Connections:
     def _extend(self, connection: Connection) -> None:
         connection.extended = True
         connection.held = _NEVER_HELD
+
+    def _refuse_name(self, connection: Connection, reason: bytes) -> None:
+        """Say that a name is not available, and why if the client asks for it (rule 7.5)."""
+        self._refuse(connection, error(100, reason=reason) if connection.reasons else MALFORMED_USERNAME)
 
     def _refuse(self, connection: Connection, answer: bytes) -> None:
         """Answer with an error, and close the connection if it was one too many (rule 4.11)."""

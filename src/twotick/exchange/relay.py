@@ -259,7 +259,7 @@ class Relay:
     def reply(self, sender: Connection, number: int, send: Head, failure: str | None) -> None:
         """Answer a SEND: it was delivered (rule 5.4), or it failed for this reason."""
         if not sender.extended:
-            self._answer(sender, number, send.delivered if failure is None else UNABLE_TO_SEND)
+            self._answer(sender, number, send.delivered if failure is None else _unable(sender, failure))
             return
         if failure is None:
             self._output.write(sender, delivered(send.name, send.id, None))
@@ -269,11 +269,11 @@ class Relay:
 
     def postpone(self, sender: Connection, number: int, send: Head, seconds: int) -> None:
         """Answer a SEND that comes too early, and say how long to wait (rule 8.5)."""
+        reason = f"the server has stored much of this user or address: try again in {seconds} s"
         if not sender.extended:
-            self._answer(sender, number, UNABLE_TO_SEND)
+            self._answer(sender, number, _unable(sender, reason))
             return
-        reason = b"the server has stored much of this user or address: try again in %d s" % seconds
-        self._output.write(sender, error(105, id=send.id, reason=reason, retry_after=seconds))
+        self._output.write(sender, error(105, id=send.id, reason=reason.encode(), retry_after=seconds))
         self.count_answer(sender)
 
     def count_answer(self, sender: Connection) -> None:
@@ -351,3 +351,8 @@ def _unsettled(message: Pending) -> bool:
 def _size(message: Pending, body: bytes) -> int:
     """Return the bytes of a message that waits: its body, and the headers that go with it."""
     return len(body) + len(message[1].travels)
+
+
+def _unable(sender: Connection, failure: str) -> bytes:
+    """Return the answer to a SEND of a classic connection that failed, with the reason if its client asks for it."""
+    return error(102, reason=failure.encode()) if sender.reasons else UNABLE_TO_SEND

@@ -20,6 +20,7 @@ def register(
     seq: int | None = None,
     sign_up: bytes | None = None,
     keep_alive: bytes | None = None,
+    reasons: bytes | None = None,
 ) -> bytes:
     """Return the REGISTER by which a client registers a connection (rules 4.3, 6.1 and 9.1; section 10).
 
@@ -32,9 +33,16 @@ def register(
         seq: the last entry of its log that the device has; None for a new device.
         sign_up: the value of Sign-up, which asks for a new account; None to use one that exists.
         keep_alive: `yes` if the client pings the server (rule 9.10); None if it does not.
+        reasons: `yes` to ask for the Reason of errors on a classic connection (rule 7.5); None not to ask.
     """
     asked = header_lines(
-        authorization=authorization, device=device, window=window, seq=seq, sign_up=sign_up, keep_alive=keep_alive
+        authorization=authorization,
+        device=device,
+        window=window,
+        seq=seq,
+        sign_up=sign_up,
+        keep_alive=keep_alive,
+        reasons=reasons,
     )
     return b"REGISTER %b %b\n%b\n" % (side.value, name, asked)
 

@@ -139,6 +139,17 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, FileMethod
         content = body.encode() if isinstance(body, str) else body
         return await self._session.sender.queue(recipient, content, lines, expires, ident)
 
+    def withdraw(self, receipt: MemberReceipt) -> bool:
+        """Take a message out of the outbox, unless it may have been sent already.
+
+        Args:
+            receipt: the receipt that `queue` returned.
+
+        Returns:
+            Whether the message will not be sent. If so, callers that wait for the receipt get a `NotDelivered`.
+        """
+        return self._session.sender.withdraw(receipt)
+
     async def edit(self, recipient: str, ident: str, text: str) -> MemberReceipt:
         """Replace the text of one of the member's own messages, and wait as `send` does (rule 13.1).
 

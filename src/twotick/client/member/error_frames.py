@@ -13,6 +13,7 @@ from twotick.client.errors import (
     TooLarge,
     TooManyRequests,
     TwotickError,
+    delivery_failure,
 )
 from twotick.client.member.headers import number, reason_of
 from twotick.wire import Head, Verb
@@ -20,7 +21,7 @@ from twotick.wire import Head, Verb
 
 def delivery_error(head: Head) -> NotDelivered:
     """Return the exception for an ERROR 102 that answers a message (rule 5.7)."""
-    return NotDelivered(reason_of(head) or "the recipient did not get the message")
+    return delivery_failure(reason_of(head) or "the recipient did not get the message")
 
 
 def request_error(head: Head) -> TwotickError:

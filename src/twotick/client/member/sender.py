@@ -151,15 +151,20 @@ class Sender:
         ident = ident or f"{self._id_prefix}-{secrets.token_hex(8)}"
         return (await self._outbox.add(ident, recipient, headers, body, until)).receipt
 
-    def withdraw(self, receipt: MemberReceipt) -> None:
+    def withdraw(self, receipt: MemberReceipt) -> bool:
         """Take a message out of the outbox, unless it may have been sent already.
 
         Args:
             receipt: the message's receipt.
+
+        Returns:
+            Whether it was taken out.
         """
         message = self._outbox.messages.get(receipt.id)
-        if message is not None and not message.written:
-            self._fail(message, NotDelivered("the call that sent it was cancelled before it was sent"))
+        if message is None or message.written:
+            return False
+        self._fail(message, NotDelivered("it was cancelled before it was sent"))
+        return True
 
     def loaded(self) -> None:
         """Take in the messages that were in the outbox when it was opened."""

@@ -237,7 +237,10 @@ class _MemberChat(_Chat[MemberClient]):
         """Show the second tick, or why there will be none."""
         try:
             await receipt.delivered()
-            self._out.print(delivered_line(receipt.recipient, receipt.seconds))
+            if receipt.recipient.startswith("#") and not receipt.of:
+                self._out.print(accepted_line(receipt.recipient).append("; there is no one else in it"))
+            else:
+                self._out.print(delivered_line(receipt.recipient, receipt.seconds))
         except TwotickError as error:
             self._out.print(failed_line(receipt.recipient, str(error)))
 

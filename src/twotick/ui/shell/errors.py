@@ -25,5 +25,17 @@ class NotYet(TwotickError):
     """The message is stored and will arrive, but has not yet reached the state that the command waits for."""
 
 
+class NotReadYet(NotYet):
+    """The recipient has the message, but has not read it yet."""
+
+
+class NobodyElse(TwotickError):
+    """The message is stored in a room in which there is no other member."""
+
+
+class NothingFound(TwotickError):
+    """There are no messages like those that were asked for."""
+
+
 class CannotSave(TwotickError):
     """A file cannot be read or written."""

@@ -12,6 +12,7 @@ from twotick.client import (
 from twotick.client.trust.tokens import Credential
 from twotick.ui.shell.connection import asking
 from twotick.ui.shell.describing import body_as_json, details_as_json, line_of
+from twotick.ui.shell.errors import NothingFound
 from twotick.ui.shell.streams import complain
 from twotick.ui.text import console
 
@@ -37,6 +38,8 @@ async def show_history(who: Credential, peer: str | None, *, since: datetime | N
     """Print the last `limit` messages, oldest first; only those with a user or in a room if `peer` is one."""
     async with asking(who) as me:
         messages = await me.history(peer, limit=limit, since=since)
+    if peer is not None and not messages:
+        raise NothingFound(f"there are no messages with {peer}" + (" since then" if since else ""))
     for message in messages:
         _print_message(message, as_json)
 
@@ -45,13 +48,16 @@ async def search(who: Credential, query: str, *, peer: str | None, limit: int, a
     """Print up to `limit` messages that match a query, newest first."""
     async with asking(who) as me:
         before: int | None = None
+        shown = 0
         for _ in range(_MOST_PAGES):
-            found = await me.search(query, peer=peer, limit=min(limit, _FOUND), before=before)
+            found = await me.search(query, peer=peer, limit=min(limit - shown, _FOUND), before=before)
             for message in found.messages:
                 _print_message(message, as_json)
-            limit -= len(found.messages)
+            shown += len(found.messages)
             before = found.before
-            if before is None or limit <= 0:
+            if before is None and not shown:
+                raise NothingFound("no message has these words")
+            if before is None or shown >= limit:
                 return
     complain(f"stopped after {_MOST_PAGES} pages of results, most of them empty: search with more or other words")
 

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import itertools
-import sys
 from pathlib import Path
+
+from rich.text import Text
 
 from twotick.client import (
     ConnectionLost,
@@ -13,17 +14,22 @@ from twotick.client import (
     MemberClient,
     MemberMessage,
     MemberReceipt,
+    OutcomeUnknown,
     RequestRefused,
+    SendOptions,
     State,
 )
 from twotick.client.trust.tokens import Credential
 from twotick.ui.shell.blocked import Blocked
 from twotick.ui.shell.connection import connected, patiently
-from twotick.ui.shell.errors import CannotSave, NotYet
+from twotick.ui.shell.errors import CannotSave, NobodyElse, NotReadYet, NotYet
 from twotick.ui.shell.listen import Handler
 from twotick.ui.shell.saving import progress, save
-from twotick.ui.shell.streams import complain
-from twotick.ui.text import accepted_line, console, delivered_line, progress_line, read_line, visible
+from twotick.ui.shell.streams import complain, tell
+from twotick.ui.text import accepted_line, delivered_line, progress_line, read_line, visible
+
+_LEAST_WAIT = 60.0
+"""The least seconds that the server has to answer: it gives a guest 30 s (rule 5.7)."""
 
 _LISTEN = "listen"
 """Suffix of the device's name, so that `listen` and `chat` do not replace each other's connection (rule 10.7)."""
@@ -53,6 +59,8 @@ async def send(
     Raises:
         NotDelivered: the message was refused.
         NotYet: the message is stored, but has not reached the state.
+        NobodyElse: the message is stored in a room in which there is no other member.
+        OutcomeUnknown: the server did not say within the time whether it has stored the message.
         CannotSave: the file cannot be read.
         TwotickError: the message was not stored.
         ValueError: there are no read receipts for the recipient.
@@ -62,7 +70,7 @@ async def send(
     # A device of its own, so that the other programs on this device get a copy (rule 11.3).
     async with connected(who, device=f"{who.device}/send", send_only=True) as me:
         info = None if file is None else await upload(me, file)
-        receipt = await me.send(recipient, body, expires=expires, file=info)
+        receipt = await _accepted(me, recipient, body, {"expires": expires, "file": info}, max(wait, _LEAST_WAIT))
         try:
             async with asyncio.timeout(wait):
                 if until >= State.DELIVERED:
@@ -70,21 +78,57 @@ async def send(
                 if until >= State.READ:
                     await receipt.read()
         except (TimeoutError, ConnectionLost) as error:
-            console().print(accepted_line(recipient))
+            tell(_outcome_line(receipt))
             why = (
                 f"within {wait:g} s" if isinstance(error, TimeoutError) else f"before the connection was lost: {error}"
             )
-            raise NotYet(f"stored, but not {until.name.lower()} {why}") from None
-    line = {State.READ: read_line, State.DELIVERED: delivered_line}.get(receipt.state)
-    console().print(accepted_line(recipient) if line is None else line(recipient, receipt.seconds))
+            if receipt.state is State.DELIVERED:
+                raise NotReadYet(f"{recipient} has the message, but has not read it {why}") from None
+            raise NotYet(f"stored for {recipient}, but not {until.name.lower()} {why}") from None
+    tell(_outcome_line(receipt))
+    if until >= State.DELIVERED and _is_alone(receipt):
+        raise NobodyElse(f"there is no one else in {recipient} who could get it")
+
+
+async def _accepted(
+    me: MemberClient, recipient: str, body: bytes, options: SendOptions, patience: float
+) -> MemberReceipt:
+    """Send a message, and wait until the server has stored it.
+
+    Raises:
+        OutcomeUnknown: the server did not say so within the time, in seconds.
+        ConnectionLost: it was not sent within the time.
+        TwotickError: the message was not stored.
+    """
+    receipt = await me.queue(recipient, body, **options)
+    try:
+        async with asyncio.timeout(patience):
+            return await receipt.accepted()
+    except TimeoutError:
+        if me.withdraw(receipt):
+            raise ConnectionLost(f"nothing was sent: there was no connection for {patience:g} s") from None
+        raise OutcomeUnknown(f"the server has not answered within {patience:g} s") from None
+
+
+def _is_alone(receipt: MemberReceipt) -> bool:
+    """Tell whether a message went to a room that has no other member."""
+    return receipt.recipient.startswith("#") and receipt.state is State.DELIVERED and not receipt.of
+
+
+def _outcome_line(receipt: MemberReceipt) -> Text:
+    """Return the line that says how far a message has got."""
+    if receipt.state is State.READ:
+        return read_line(receipt.recipient, receipt.seconds)
+    if receipt.state is State.DELIVERED and not _is_alone(receipt):
+        return delivered_line(receipt.recipient, receipt.seconds)
+    return accepted_line(receipt.recipient)
 
 
 async def _delivered(receipt: MemberReceipt) -> None:
     """Wait until all recipients have a message; print how many have it so far."""
     async for have, of in receipt.progress():
         if 0 < have < of:
-            console().print(progress_line(have, of))
-            sys.stdout.flush()
+            tell(progress_line(have, of))
     await receipt.delivered()
 
 

@@ -2,8 +2,8 @@
 
 import sys
 
-from twotick.client import connect
-from twotick.ui.shell.streams import abandon, complain
+from twotick.client import ConnectionLost, OutcomeUnknown, connect
+from twotick.ui.shell.streams import tell
 from twotick.ui.text import console, delivered_line
 
 
@@ -11,10 +11,10 @@ def read_body(text: str | None, max_body: int) -> bytes:
     """Return the message: the argument, or else the bytes of standard input.
 
     Args:
-        text: the argument; None to read standard input.
+        text: the argument; None or `-` to read standard input.
         max_body: bytes of the longest message. One more is read, so that a longer message is noticed.
     """
-    if text is not None:
+    if text not in (None, "-"):
         return text.encode("utf-8", "surrogateescape")
     if sys.stdin.isatty():
         console(stderr=True).print("Type the message; Ctrl-D on a line of its own sends it.")
@@ -25,13 +25,12 @@ async def send(recipient: str, body: bytes, *, name: str, server: str, max_body:
     """Send one message, and print the receipt.
 
     Raises:
+        OutcomeUnknown: the connection was lost before the server answered.
         TwotickError: the message was not delivered.
     """
     async with connect(name, server, max_body=max_body) as me:
-        receipt = await me.send(recipient, body)
-    try:
-        console().print(delivered_line(receipt.recipient, receipt.seconds))
-    except OSError as error:
-        # The message has arrived, and a script that saw a failure would send it again.
-        abandon(sys.stdout)
-        complain(f"delivered, but standard output cannot be written: {error.strerror}")
+        try:
+            receipt = await me.send(recipient, body)
+        except ConnectionLost as error:
+            raise OutcomeUnknown(str(error)) from error
+        tell(delivered_line(receipt.recipient, receipt.seconds))

@@ -2,9 +2,12 @@
 
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from twotick.client.visible import visible
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 def open_missing() -> None:
@@ -26,6 +29,22 @@ def on_a_terminal() -> bool:
 def abandon(stream: TextIO) -> None:
     """Discard everything for a stream that cannot be written, including what Python has buffered."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def tell(line: "str | Text") -> None:
+    """Print what became of a message.
+
+    If standard output cannot be written, the line goes to standard error: a script that took this for a failure of the
+    message would send it again.
+    """
+    from twotick.ui.text import console
+
+    try:
+        console().print(line)
+        sys.stdout.flush()
+    except OSError as error:
+        abandon(sys.stdout)
+        complain(f"{line} (standard output cannot be written: {error.strerror})")
 
 
 def complain(problem: str) -> None:
