@@ -13,8 +13,8 @@ from twotick.ui.app.layout import messages as layout
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import Attachment, LocalMessage
 from twotick.ui.app.model.registry import ConversationRegistry
-from twotick.ui.app.widgets import message_list as messages
 from twotick.ui.app.themes import NAMES
+from twotick.ui.app.widgets import message_list as messages
 from twotick.ui.app.widgets.message_list import MessageList
 
 MANY = 10_000
