@@ -27,7 +27,7 @@ help:  ## list the targets
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable . --group dev
 	@touch $@
 
-demo: .venv/.installed  ## start a server and a user who answers, and chat with them
+demo: .venv/.installed  ## try it: a server, a friend who answers and you, in the terminal app
 	@$(BIN)/twotick demo
 
 # PLR0917 limits positional arguments. Ruff has it as a preview rule only.

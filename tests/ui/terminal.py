@@ -79,14 +79,15 @@ class Terminal:
 
     def has(self, *texts: str) -> None:
         """Wait until all of these are on the screen."""
-        self._wait(lambda: all(text in self.screen for text in texts), texts)
+        self.wait(lambda: all(text in self.screen for text in texts), texts)
 
     def has_one_of(self, *texts: str) -> str:
         """Wait until one of these is on the screen; return it."""
-        self._wait(lambda: any(text in self.screen for text in texts), texts)
+        self.wait(lambda: any(text in self.screen for text in texts), texts)
         return next(text for text in texts if text in self.screen)
 
-    def _wait(self, condition: Callable[[], bool], texts: tuple[str, ...]) -> None:
+    def wait(self, condition: Callable[[], bool], texts: tuple[str, ...]) -> None:
+        """Wait until a condition is true of the screen. The texts are named if it does not become true."""
         while not condition():
             try:
                 self._read(_PATIENCE)

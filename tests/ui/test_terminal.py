@@ -17,19 +17,6 @@ def welcome(address: str) -> str:
     return f"You are alice on {address}. '@bob hello' sends to bob, '@ALL hello' to everyone."
 
 
-def test_the_demo_delivers_what_is_typed_and_a_friend_answers() -> None:
-    with terminal("demo") as demo:
-        demo.shows("Two ticks mean that echo has received it. Also try '@nobody hello'. Ctrl-D exits.", ">")
-        demo.type("@echo hello\r")
-        demo.shows("> @echo hello", f"{TICKS} delivered to echo", "echo: you said: hello", ">")
-        demo.type("@nobody hello\r")
-        demo.shows(f"{CROSS} not delivered to nobody: not connected, or did not take the message in time", ">")
-        demo.type("@ALL hi\r")
-        demo.shows(f"{TICKS} delivered to everyone", "echo: you said: hi", ">")
-        demo.type("\x04")
-        assert demo.ends() == 0
-
-
 def test_a_message_does_not_tear_the_line_that_is_being_typed(address: str) -> None:
     with listening("bob", address) as bob, terminal("chat", "--plain", "alice", "--server", address) as alice:
         bob.line()
@@ -116,7 +103,6 @@ def test_a_lost_connection_ends_it_while_a_line_is_being_typed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "shown", "key", "status"),
     [
-        (["demo"], ">", "\x03", 130),
         (["chat", "--plain", "alice"], ">", "\x03", 130),
         (["chat", "--plain", "alice"], ">", "\x04", 0),
         (["chat", "--plain", "b b"], "Name:", "\x03", 130),
@@ -124,8 +110,7 @@ def test_a_lost_connection_ends_it_while_a_line_is_being_typed() -> None:
     ],
 )
 def test_it_can_be_left_at_any_time(address: str, arguments: list[str], shown: str, key: str, status: int) -> None:
-    server = [] if arguments == ["demo"] else ["--server", address]
-    with terminal(*arguments, *server) as command:
+    with terminal(*arguments, "--server", address) as command:
         command.shows(shown)
         command.type(key)
         assert command.ends() == status

@@ -8,14 +8,18 @@ from twotick.ui.shell.leaving import EX_SOFTWARE
 __all__ = ["AppOptions", "TwotickApp", "run_app"]
 
 
-async def run_app(options: AppOptions) -> None:
+async def run_app(options: AppOptions, kind: type[TwotickApp] = TwotickApp) -> None:
     """Run the app until the user quits.
+
+    Args:
+        options: its options.
+        kind: the class of the app.
 
     Raises:
         TwotickError: the app cannot run, for example because it is already open with the same name.
         SystemExit: the app has failed, with its exit status.
     """
-    app = TwotickApp(options)
+    app = kind(options)
     await app.run_async()
     if app.failure is not None:
         raise app.failure

@@ -43,6 +43,7 @@ class AppOptions:
         theme: the name of the theme.
         formatting: whether the marks of messages show their effect (docs/formatting.md).
         folder: the folder for the data of all users; None for the platform's default.
+        first: the name of the conversation that is shown first; empty to leave that to the app.
     """
 
     server: str
@@ -53,6 +54,7 @@ class AppOptions:
     theme: str = "terminal"
     formatting: bool = True
     folder: Path | None = None
+    first: str = ""
 
 
 def folder_of(name: str, server: str, inside: Path | None = None) -> Path:
@@ -218,7 +220,7 @@ class TwotickApp(App[None]):
 
     def _show_main(self) -> None:
         assert self._session is not None
-        self._main = MainScreen(self._session)
+        self._main = MainScreen(self._session, self._options.first or None)
         self._main.messages.formatted = self._options.formatting
         self._show(self._main)
 

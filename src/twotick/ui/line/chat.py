@@ -72,14 +72,13 @@ async def chat_as_member(who: Credential) -> None:
         await _MemberChat(me, ask, out).run()
 
 
-async def chat(name: str, *, server: str, max_body: int, welcome: str | None = None) -> None:
+async def chat(name: str, *, server: str, max_body: int) -> None:
     """Talk as a guest until the end of the input.
 
     Args:
         name: the guest's name; asked for if it is empty or refused.
         server: `HOST:PORT`.
         max_body: bytes of the longest message.
-        welcome: the text to begin with; None for the usual one.
 
     Raises:
         TwotickError: the server cannot be reached, or the connection was lost.
@@ -95,7 +94,7 @@ async def chat(name: str, *, server: str, max_body: int, welcome: str | None = N
             except NameRefused as error:
                 out.print(f"{visible(str(error), keep='')}.")
                 name = (await ask("Name: ")).strip()
-        out.print(welcome or f"You are {name} on {server}. '@bob hello' sends to bob, '@ALL hello' to everyone.")
+        out.print(f"You are {name} on {server}. '@bob hello' sends to bob, '@ALL hello' to everyone.")
         await _GuestChat(me, ask, out).run()
 
 

@@ -171,11 +171,16 @@ def _content(message: LocalMessage, context: LayoutContext, columns: int) -> lis
 def _quote(message: LocalMessage, quoted: LocalMessage | None, columns: int) -> Line:
     """Return the line with the message that a message replies to."""
     sender = quoted.sender if quoted is not None else message.reply_to[0] if message.reply_to is not None else ""
-    about = summary(quoted) if quoted is not None else "message not available"
+    about = _without_marks(summary(quoted)) if quoted is not None else "message not available"
     start = [Span("\u250c ", "quote")]
     if sender:
         start += [Span(_name(sender), f"quote {name_style(sender)}"), Span(": ", "quote")]
     return [*start, Span(shortened(about, max(1, columns - sum(cell_len(each.text) for each in start))), "quote")]
+
+
+def _without_marks(text: str) -> str:
+    """Return a line of text without the marks of its formatting."""
+    return "".join(piece.text for line in format_text(text) for piece in line.pieces if piece.style != "mark")
 
 
 def summary(message: LocalMessage) -> str:
