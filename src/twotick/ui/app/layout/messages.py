@@ -155,7 +155,7 @@ def _content(message: LocalMessage, context: LayoutContext, columns: int) -> lis
     """Return the lines with the quote, the text, the file and the reactions of a message."""
     shown: list[Line] = []
     if message.reply_to is not None:
-        shown.append(_indented(*cut(_quote(message, context.quoted, columns), columns)))
+        shown.append(_indented(*cut(_quote(message, context, columns), columns)))
     if message.text or message.file is None:
         body = list(_body(message.text, context, columns))
         shown += [_indented(*line) for line in body[:MAX_LINES]]
@@ -168,19 +168,22 @@ def _content(message: LocalMessage, context: LayoutContext, columns: int) -> lis
     return shown
 
 
-def _quote(message: LocalMessage, quoted: LocalMessage | None, columns: int) -> Line:
+def _quote(message: LocalMessage, context: LayoutContext, columns: int) -> Line:
     """Return the line with the message that a message replies to."""
+    quoted = context.quoted
     sender = quoted.sender if quoted is not None else message.reply_to[0] if message.reply_to is not None else ""
-    about = _without_marks(summary(quoted)) if quoted is not None else "message not available"
+    about = _without_marks(summary(quoted), context.formatted) if quoted is not None else "message not available"
     start = [Span("\u250c ", "quote")]
     if sender:
         start += [Span(_name(sender), f"quote {name_style(sender)}"), Span(": ", "quote")]
     return [*start, Span(shortened(about, max(1, columns - sum(cell_len(each.text) for each in start))), "quote")]
 
 
-def _without_marks(text: str) -> str:
+def _without_marks(text: str, formatted: bool) -> str:
     """Return a line of text without the marks of its formatting."""
-    return "".join(piece.text for line in format_text(text) for piece in line.pieces if piece.style != "mark")
+    return "".join(
+        piece.text for line in format_text(text, formatted=formatted) for piece in line.pieces if piece.style != "mark"
+    )
 
 
 def summary(message: LocalMessage) -> str:
