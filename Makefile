@@ -79,7 +79,7 @@ build/wheel/.made: .venv/.installed $(SOURCES)
 	@command -v cc >/dev/null || { echo "install a C compiler (cc): mypyc needs one"; exit 1; }
 	@echo "compiling wire and exchange ..."
 	@rm -rf build/wheel build/source && mkdir -p build/source
-	@cp -R src pyproject.toml README.md LICENSE build/source
+	@cp -R src pyproject.toml hatch_build.py README.md LICENSE build/source
 	@HATCH_BUILD_HOOK_ENABLE_MYPYC=1 $(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps \
 		--wheel-dir build/wheel ./build/source
 	@touch $@

@@ -88,7 +88,7 @@ def test_a_user_signs_up_with_an_invitation(tmp_path: Path) -> None:
     operator = Operator(tmp_path / "data", SIGN_UP="invite")
     with operator.serving() as (_, where):
         carol = Person(tmp_path / "c", where)
-        code = operator.do("invite").strip()
+        code = operator.do("user", "invite").strip()
         account = f"carol@{carol.server}"
         wrong = carol.run("login", account, "--sign-up", "no-such-code", stdin=f"{PASSWORD}\n".encode())
         assert wrong.returncode == 77

@@ -1,4 +1,4 @@
-"""`twotick user`, `twotick token` and `twotick invite`."""
+"""`twotick user` and `twotick token`."""
 
 import json
 import re
@@ -68,7 +68,7 @@ def test_a_running_server_notices_a_new_member(operator: Operator, server: tuple
 def test_a_removed_member_is_disconnected_and_the_name_is_free(operator: Operator, server: tuple[str, int]) -> None:
     alice, line = log_in(server, "alice", basic("alice", PASSWORD))
     assert line == IN
-    assert operator.do("user", "remove", "ALICE") == ""
+    assert operator.do("user", "remove", "ALICE", "--yes") == ""
     assert answer(alice).splitlines()[:2] == ["ERROR 108 Replaced", "Reason: the member was removed"]
     assert alice.rest() == b""
     until_owned(server, "alice", owned=False)
@@ -93,7 +93,7 @@ def test_a_new_token_takes_the_place_of_the_older_one(operator: Operator, server
 
 def test_an_invitation_lets_one_person_sign_up(operator: Operator) -> None:
     operator.settings["SIGN_UP"] = "invite"
-    code = operator.do("invite", "--days", "2").removesuffix("\n")
+    code = operator.do("user", "invite", "--days", "2").removesuffix("\n")
     assert re.fullmatch(r"([0-9a-z]{5}-){4}[0-9a-z]{5}", code)
     with operator.serving() as (_, server):
         assert outcome(server, "alice", basic("alice", PASSWORD), sign_up="12345") == OUT
@@ -105,7 +105,7 @@ def test_an_invitation_lets_one_person_sign_up(operator: Operator) -> None:
 @pytest.mark.parametrize("sign_up", ["open", "closed"])
 def test_an_invitation_that_the_server_would_not_take_comes_with_a_word(operator: Operator, sign_up: str) -> None:
     operator.settings["SIGN_UP"] = sign_up
-    ended = operator.run("invite")
+    ended = operator.run("user", "invite")
     assert (ended.returncode, len(ended.stdout)) == (0, 30)
     assert ended.stderr == (
         f"twotick: the server accepts this code only with sign_up = 'invite'; these settings say '{sign_up}'\n"
@@ -146,13 +146,13 @@ def test_what_cannot_be_done_is_said(
     "arguments",
     [
         ["user", "passwd", "a"],
-        ["user", "remove", "a"],
+        ["user", "remove", "a", "--yes"],
         ["user", "list"],
         ["token", "a", "b"],
         ["check"],
         ["backup", "f"],
-        ["report", "list"],
-        ["report", "close", "1"],
+        ["user", "reports"],
+        ["user", "reports", "--close", "1"],
     ],
 )
 def test_where_there_is_no_data_none_is_made(operator: Operator, arguments: list[str]) -> None:

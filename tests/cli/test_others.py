@@ -1,4 +1,4 @@
-"""`twotick mute`, `twotick block` and `twotick report user`; and what is hidden of who is blocked."""
+"""`twotick mute`, `twotick block` and `twotick report`; and what is hidden of who is blocked."""
 
 import asyncio
 import json
@@ -48,8 +48,8 @@ def test_who_is_muted_and_who_is_blocked_is_set_and_listed(two: list[Person]) ->
         (["mute", ""], 64, "a name is missing"),
         (["mute", "bob", "--json"], 64, "--json is for the list"),
         (["mute", "#cellar"], 69, "there is no such room"),
-        (["report", "user", "bob", "x" * 5000], 64, "4096 is the limit"),
-        (["report", "user", "#team", "x"], 64, "#team"),
+        (["report", "bob", "x" * 5000], 64, "4096 is the limit"),
+        (["report", "#team", "x"], 64, "#team"),
     ],
 )
 def test_what_cannot_be_done_is_said(two: list[Person], arguments: list[str], status: int, said: str) -> None:
@@ -63,9 +63,9 @@ async def test_a_user_and_a_message_are_reported(two: list[Person]) -> None:
     alice, bob = two
     async with join("bob", bob.server, password=PASSWORD, device="phone") as phone:
         await phone.send("alice", "buy this", id="m1")
-    assert alice.do("report", "user", "bob", "spam") == "bob was reported to the operator.\n"
+    assert alice.do("report", "bob", "spam") == "bob was reported to the operator.\n"
     (message,) = (json.loads(line) for line in alice.do("history", "bob", "--json").splitlines())
-    said = alice.do("report", "user", "bob", "spam again", "--about", message["id"])
+    said = alice.do("report", "bob", "spam again", "--about", message["id"])
     assert said == "bob was reported to the operator, with a copy of the message.\n"
 
 

@@ -190,7 +190,7 @@ def test_a_reader_that_leaves_is_no_error(two: list[Person]) -> None:
         reading.close()
         with writing:
             ended = subprocess.run(
-                [COMMAND, *command], stdout=writing, stderr=subprocess.PIPE, env=alice.environment, check=False
+                [COMMAND, *command], stdout=writing.fileno(), stderr=subprocess.PIPE, env=alice.environment, check=False
             )
         assert (ended.returncode, ended.stderr) == (-signal.SIGPIPE, b"")
 

@@ -56,7 +56,13 @@ def user(tmp_path: Path) -> User:
 
 def test_a_server_in_memory_is_out_of_reach_until_it_is_gone(user: User) -> None:
     with user.server("--memory") as (server, where):
-        for arguments in (["user", "add", "alice"], ["user", "list"], ["invite"], ["check"], ["backup", "copy"]):
+        for arguments in (
+            ["user", "add", "alice"],
+            ["user", "list"],
+            ["user", "invite"],
+            ["check"],
+            ["backup", "copy"],
+        ):
             assert user.refused(*arguments).startswith(
                 f"the server on {where} (process {server.process.pid}) keeps its data in memory, "
             )
@@ -91,7 +97,7 @@ def test_settings_that_keep_everything_in_memory_name_no_database(user: User) ->
 def test_no_database_is_made_that_the_server_that_runs_would_not_read(user: User, tmp_path: Path) -> None:
     other = tmp_path / "other"
     with user.server("--data", str(other)) as (_, where):
-        for arguments in (["user", "add", "alice"], ["invite"]):
+        for arguments in (["user", "add", "alice"], ["user", "invite"]):
             assert user.refused(*arguments) == (
                 f"there is no database in {user.data}, and the server on {where} has its data in {other}:"
                 f" name that folder with --data, or name {user.data} to create a database there"

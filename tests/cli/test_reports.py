@@ -53,7 +53,7 @@ def operator(tmp_path: Path) -> Operator:
 
 
 def test_reports_are_listed_for_a_person(operator: Operator) -> None:
-    lines = operator.do("report", "list").splitlines()
+    lines = operator.do("user", "reports").splitlines()
     when = r"2027-01-1\d \d\d:\d\d"
     assert re.fullmatch(rf"1  {when}  alice about bob", lines[0])
     assert lines[1:4] == ["    spam", "    message m1: buy this", "    and that"]
@@ -66,13 +66,13 @@ def test_reports_are_listed_for_a_person(operator: Operator) -> None:
 
 
 def test_the_terminal_obeys_nothing_in_them(operator: Operator) -> None:
-    shown = operator.do("report", "list")
+    shown = operator.do("user", "reports")
     assert "\u241b[2J\u2407<U+009B>31m<U+202E>\u240d\n    9  2027-01-15  you about me\ufffd\n" in shown
-    assert all(letter == "\n" or letter.isprintable() for letter in shown + operator.do("report", "list", "--json"))
+    assert all(letter == "\n" or letter.isprintable() for letter in shown + operator.do("user", "reports", "--json"))
 
 
 def test_reports_are_listed_as_json(operator: Operator) -> None:
-    first, second, third, _ = (json.loads(line) for line in operator.do("report", "list", "--json").splitlines())
+    first, second, third, _ = (json.loads(line) for line in operator.do("user", "reports", "--json").splitlines())
     assert first == {
         "number": 1,
         "time": "2027-01-15T08:00:00+00:00",
@@ -88,9 +88,9 @@ def test_reports_are_listed_as_json(operator: Operator) -> None:
 
 def test_a_report_is_closed_beside_a_running_server(operator: Operator) -> None:
     with operator.serving():
-        assert operator.do("report", "close", "3") == ""
-        assert operator.do("report", "close", "1") == ""
-    assert [json.loads(line)["number"] for line in operator.do("report", "list", "--json").splitlines()] == [2, 4]
+        assert operator.do("user", "reports", "--close", "3") == ""
+        assert operator.do("user", "reports", "--close", "1") == ""
+    assert [json.loads(line)["number"] for line in operator.do("user", "reports", "--json").splitlines()] == [2, 4]
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_a_report_is_closed_beside_a_running_server(operator: Operator) -> None:
     ],
 )
 def test_what_is_no_report_is_refused(operator: Operator, number: str, status: int, problem: str) -> None:
-    ended = operator.run("report", "close", number)
+    ended = operator.run("user", "reports", "--close", number)
     assert (ended.returncode, ended.stdout) == (status, "")
     assert problem in ended.stderr
-    assert len(operator.do("report", "list", "--json").splitlines()) == 4
+    assert len(operator.do("user", "reports", "--json").splitlines()) == 4
 
 
 def test_without_reports_nothing_is_printed(tmp_path: Path) -> None:
     operator = Operator(tmp_path / "data")
     operator.prepare("alice")
-    assert operator.do("report", "list") == ""
+    assert operator.do("user", "reports") == ""

@@ -168,7 +168,7 @@ def test_a_full_disk_refuses_what_adds_and_nothing_else(disk: SmallDisk) -> None
         alice.close()
         alice = entered(where, "alice")
         assert delete(alice, 0).startswith("ACCEPTED bob\n")
-        removed = disk.run("user", "remove", "bob")
+        removed = disk.run("user", "remove", "bob", "--yes")
         assert (removed.returncode, removed.stderr) == (0, "")
         alice.close()
     assert disk.log[0] == "the disk is full"

@@ -1,73 +1,53 @@
 """The `twotick` command: parses the command line, calls, prints, and exits with a status that scripts can rely on."""
 
 import io
+import os
 import sys
-from collections.abc import Collection
 from typing import NoReturn
 
 import click
 
 from twotick import __version__
 from twotick.cli import conversations, members, operating, profile, rooms, serving, talking
+from twotick.cli.helping import COMPLETION, Section, Twotick, completion, show_help
 from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_USAGE, output_lost
 from twotick.ui.shell.streams import open_missing
 
-_TALKING: dict[str, click.Command] = {
-    "chat": talking.chat,
-    "send": talking.send,
-    "listen": talking.listen,
-    "history": members.history,
-    "search": members.search,
-    "room": rooms.room,
+_SECTIONS: dict[str, Section] = {
+    "Talk": {
+        "chat": (talking.chat, "talk, in the app or by line"),
+        "send": (talking.send, "send one message"),
+        "listen": (talking.listen, "print what arrives"),
+        "history": (members.history, "print your last messages"),
+        "search": (members.search, "find messages"),
+        "room": (rooms.room, "create, join, manage rooms"),
+        "mute": (conversations.mute, "turn notifications off"),
+        "block": (conversations.block, "refuse a user's messages"),
+        "report": (conversations.report_user, "report a user"),
+        "export": (members.export, "print all your messages"),
+    },
+    "Account": {
+        "login": (members.login, "log in, or sign up"),
+        "logout": (members.logout, "log out"),
+        "devices": (members.devices, "list or revoke your devices"),
+        "password": (profile.password, "change your password"),
+    },
+    "Server": {
+        "serve": (serving.serve, "run a server"),
+        "user": (operating.user, "add, remove, invite users"),
+        "token": (operating.token, "print a token for a bot"),
+        "backup": (operating.backup, "copy the database"),
+        "check": (operating.check, "check the database"),
+        "clock": (operating.clock, "compare the clocks"),
+        "cert": (operating.cert, "make a certificate for TLS"),
+        "bench": (talking.bench, "measure a server"),
+    },
+    "Try and learn": {
+        "demo": (talking.demo, "a server and a friend"),
+        "help": (show_help, "describe a command"),
+        "completion": (completion, "complete words in a shell"),
+    },
 }
-_ACCOUNT: dict[str, click.Command] = {"login": members.login, "devices": members.devices}
-_ACCOUNT_MORE: dict[str, click.Command] = {
-    "logout": members.logout,
-    "password": profile.password,
-    "mute": conversations.mute,
-    "block": conversations.block,
-    "export": members.export,
-}
-_SERVER: dict[str, click.Command] = {
-    "demo": talking.demo,
-    "serve": serving.serve,
-    "bench": talking.bench,
-    "user": operating.user,
-}
-_SERVER_MORE: dict[str, click.Command] = {
-    "token": operating.token,
-    "invite": operating.invite,
-    "report": operating.report,
-    "backup": operating.backup,
-    "check": operating.check,
-    "clock": operating.clock,
-    "cert": operating.cert,
-}
-
-
-class _Twotick(click.Group):
-    """The command with its subcommands in sections, so that its help fits on one screen."""
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help: the commands that most people need with a line each, the rest by name."""
-        self.format_usage(ctx, formatter)
-        self.format_help_text(ctx, formatter)
-        formatter.write("\n")
-        _write_section(formatter, "Talk", _TALKING)
-        _write_section(formatter, "Account", _ACCOUNT, [*_ACCOUNT_MORE, "report user"])
-        _write_section(formatter, "Server", _SERVER, _SERVER_MORE)
-        formatter.write("\nOptions: --version, -h, --help; for a command: twotick send --help\n")
-        formatter.write("Settings: --option, TWOTICK_OPTION, or twotick.toml.\n")
-
-
-def _write_section(
-    formatter: click.HelpFormatter, title: str, commands: dict[str, click.Command], more: Collection[str] = ()
-) -> None:
-    formatter.write_heading(title)
-    with formatter.indentation():
-        formatter.write_dl([(f"{name:<7}", command.get_short_help_str(66)) for name, command in commands.items()])
-        if more:
-            formatter.write_text(", ".join(more))
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -83,14 +63,19 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
     context.exit()
 
 
-@click.group(cls=_Twotick, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Twotick, sections=_SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version)
 def twotick() -> None:
     """Chat where "sent" means "received". To see it work, run: twotick demo"""  # noqa: D415  # a command to copy
 
 
-for _name, _command in (_TALKING | _ACCOUNT | _ACCOUNT_MORE | _SERVER | _SERVER_MORE).items():
-    twotick.add_command(_command, _name)
+def manual() -> dict[str, str]:
+    """Return the manual pages by the names of their files; called when the package is built."""
+    from twotick.cli.manual import manual_pages
+
+    return manual_pages(
+        twotick, {name: words for section in _SECTIONS.values() for name, (_, words) in section.items()}
+    )
 
 
 def _run(arguments: list[str]) -> int:
@@ -108,6 +93,13 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
+def _complete(instruction: str) -> int:
+    """Print what completes the words that a shell has put into its variables; return the exit status."""
+    from click.shell_completion import shell_complete
+
+    return shell_complete(twotick, {}, "twotick", COMPLETION, instruction)
+
+
 def main() -> NoReturn:
     """Run the command and exit."""
     open_missing()
@@ -117,7 +109,7 @@ def main() -> NoReturn:
     status: str | int | None
     try:
         try:
-            status = _run(sys.argv[1:])
+            status = _run(sys.argv[1:]) if COMPLETION not in os.environ else _complete(os.environ[COMPLETION])
         except SystemExit as leaving:
             status = leaving.code
         sys.stdout.flush()

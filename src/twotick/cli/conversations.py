@@ -53,7 +53,7 @@ def block(user: str | None, *, off: bool, as_json: bool, who: "Credential") -> N
 def report_user(user: str, text: str, *, about: str | None, who: "Credential") -> None:
     """Report a user to the server's operator; the user is not told.
 
-    Example: twotick report user mallory "sends spam"
+    Example: twotick report mallory "sends spam"
     """
     from twotick.ui.shell import conversations
 

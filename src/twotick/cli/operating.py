@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from twotick.cli.common import FOLDER, Function, config_option, data_option, json_option, settings_of
-from twotick.cli.conversations import report_user
 from twotick.ui.shell.leaving import EX_DATAERR, EX_INTERRUPTED, EX_OSERR, EX_UNAVAILABLE, EX_USAGE, fail
-from twotick.ui.shell.streams import complain
+from twotick.ui.shell.streams import complain, on_a_terminal
 
 if TYPE_CHECKING:
     from twotick.settings import Settings
@@ -83,9 +82,9 @@ def _with_data(command: Function) -> Function:
 _name_argument = click.argument("name", metavar="NAME", help="The member's name.")
 
 
-@click.group
+@click.group(options_metavar="", subcommand_metavar="COMMAND [OPTIONS] [ARGUMENTS]")
 def user() -> None:
-    """Add, list and remove members, as the operator."""
+    """Add, list, remove and invite members, and read reports, as the operator."""
 
 
 @user.command("add")
@@ -124,13 +123,28 @@ def user_passwd(name: str, *, data: _ServerData) -> None:
 
 @user.command("remove")
 @_name_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @_with_data
-def user_remove(name: str, *, data: _ServerData) -> None:
-    """Remove a member with all messages, devices and tokens."""
+def user_remove(name: str, *, yes: bool, data: _ServerData) -> None:
+    """Remove a member with all messages, devices and tokens.
+
+    It asks first. Without a terminal, it needs --yes.
+    """
     from twotick import admin
 
     with data.opened() as store:
+        admin.find(store, name)
+        if not yes:
+            _confirm(f"Remove {name} with all messages, devices and tokens? This cannot be undone.")
         admin.remove(store, name)
+
+
+def _confirm(question: str) -> None:
+    """Ask whether to go on, and exit if the answer is not yes."""
+    if not on_a_terminal():
+        fail(EX_USAGE, "there is no terminal to ask on: --yes removes without asking")
+    if input(f"{question} Type yes: ").strip().lower() not in ("y", "yes"):
+        fail(EX_INTERRUPTED, "nothing was changed")
 
 
 @user.command("list")
@@ -163,10 +177,10 @@ def token(name: str, device: str, *, data: _ServerData) -> None:
         print(admin.new_token(store, name, device))
 
 
-@click.command
+@user.command("invite")
 @click.option("--days", type=click.IntRange(1, 3650), metavar="N", default=7, help="Days until it expires [7].")
 @_with_data
-def invite(*, days: int, data: _ServerData) -> None:
+def user_invite(*, days: int, data: _ServerData) -> None:
     """Print an invitation: a code with which one person can sign up.
 
     The server accepts invitations if its setting sign_up is 'invite'.
@@ -181,36 +195,24 @@ def invite(*, days: int, data: _ServerData) -> None:
         )
 
 
-@click.group
-def report() -> None:
-    """List and close reports as the operator, or report a user as a member."""
-
-
-report.add_command(report_user, "user")
-
-
-@report.command("list")
+@user.command("reports")
+@click.option("--close", "number", metavar="NUMBER", type=click.IntRange(1, 10**15), help="Remove this report.")
 @json_option
 @_with_data
-def report_list(*, as_json: bool, data: _ServerData) -> None:
-    """List the open reports, oldest first."""
+def user_reports(*, number: int | None, as_json: bool, data: _ServerData) -> None:
+    """List what members have reported, oldest first, or close a report.
+
+    Example: twotick user reports --close 3
+    """
     from twotick import admin
     from twotick.ui.shell.reports import print_report
 
     with data.opened() as store:
+        if number is not None:
+            admin.close_report(store, number)
+            return
         for each in admin.reports(store):
             print_report(each, as_json)
-
-
-@report.command("close")
-@click.argument("number", metavar="NUMBER", type=click.IntRange(1, 10**15), help="The report's number in the list.")
-@_with_data
-def report_close(number: int, *, data: _ServerData) -> None:
-    """Close a report: remove it from the list."""
-    from twotick import admin
-
-    with data.opened() as store:
-        admin.close_report(store, number)
 
 
 @click.command

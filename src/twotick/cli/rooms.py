@@ -15,7 +15,11 @@ _room_argument = click.argument("room", metavar="ROOM", help="The room: letters,
 _other_argument = click.argument("other", metavar="MEMBER", help="The other member.")
 
 
-@click.group(epilog="The '#' of a room's name may be left out here.")
+@click.group(
+    options_metavar="",
+    subcommand_metavar="COMMAND [OPTIONS] [ARGUMENTS]",
+    epilog="The '#' of a room's name may be left out here.",
+)
 def room() -> None:
     """Create, join, leave and manage rooms."""
 
