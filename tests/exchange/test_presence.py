@@ -126,6 +126,42 @@ def test_what_changes_back_within_a_tick_is_not_told() -> None:
     assert changes(mail, alice) == []
 
 
+def test_who_was_listed_as_here_and_left_before_that_was_announced_is_gone() -> None:
+    """Rule 15.4: only the device that has the list is told, since it alone knew of the change."""
+    mail, (alice, bob, carol) = friends(b"alice", b"bob", b"carol")
+    alice.write(status())
+    carol.write(status())
+    bob.write(status(state=b"here"))
+    assert states(alice.write(status()))["bob"] == "here"
+    bob.cut()
+    assert changes(mail, alice) == [(b"bob", b"gone")]
+    assert changes(mail, carol) == []
+    assert changes(mail, alice) == []
+
+
+def test_a_device_that_saw_an_unannounced_change_and_left_is_forgotten() -> None:
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    bob.write(status(state=b"here"))
+    assert states(alice.write(status())) == {"bob": "here"}
+    alice.cut()
+    bob.cut()
+    mail.advance(0.25)
+    assert not inside(mail.exchange, "_presence")._untold
+
+
+def test_who_showed_themselves_and_left_at_once_is_gone_for_those_who_saw_it() -> None:
+    """Rule 15.4, for news that is under way to some when the member changes back."""
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    alice.write(status())
+    bob.write(status(shown=b"no"))
+    changes(mail, alice)
+    bob.write(status(state=b"here") + status(shown=b"yes"))
+    bob.cut()
+    told_last = changes(mail, alice) + changes(mail, alice)
+    assert told_last[-1:] in ([], [(b"bob", b"gone")])
+    assert states(alice.write(status())) == {"bob": "gone"}
+
+
 def test_only_those_are_told_who_may_see_it() -> None:
     """Rule 15.2."""
     mail = Mail(b"alice", b"bob", b"carol", b"dave")
@@ -326,7 +362,7 @@ def test_nothing_is_kept_for_those_who_are_gone() -> None:
         line.cut()
     mail.advance(2)
     mail.advance(0.25)
-    for held in ("_members", "_watchers", "_untold", "_typed", "_changed"):
+    for held in ("_members", "_watchers", "_untold", "_typed", "_changed", "_early"):
         assert not getattr(inside(mail.exchange, "_presence"), held), held
 
 

@@ -74,6 +74,9 @@ class PresenceTracker:
         # about.
         self._watchers: dict[int, list[Connection]] = {}
         self._untold: dict[Connection, dict[int, bytes]] = {}
+        # The devices that know a state of a member before it is announced, by member. If the member changes back by the
+        # next tick, only they are told.
+        self._early: dict[int, dict[Connection, bytes]] = {}
         # When members have said in which conversation they type, soonest first.
         self._typed: dict[int, dict[bytes, float]] = {}
 
@@ -85,13 +88,16 @@ class PresenceTracker:
                 del self._untold[connection]
         for member in self._changed:
             presence = self._members[member]
-            if presence.state != presence.told:
+            if presence.state == presence.told:
+                self._correct(member, presence)
+            else:
                 presence.told = presence.state
                 audience = ListAudience(member, b"", presence.state == GONE)
                 self._output.ask(audience, partial(self._tell, member, presence.news()))
             if not presence.said:
                 del self._members[member]
         self._changed.clear()
+        self._early.clear()
         now = self._clock()
         for member, typed in list(self._typed.items()):
             while typed and not _is_recent(next(iter(typed.values())), now):
@@ -102,6 +108,8 @@ class PresenceTracker:
     def leave(self, connection: Connection, device: MemberDevice) -> None:
         """Forget what a device has said, and that it has sent STATUS: it is gone."""
         self._untold.pop(connection, None)
+        for early in self._early.values():
+            early.pop(connection, None)
         if watchers := self._watchers.get(device.member):
             if connection in watchers:
                 watchers.remove(connection)
@@ -125,13 +133,31 @@ class PresenceTracker:
         if connection not in watchers:
             watchers.append(connection)
 
-    def state(self, contact: Contact) -> tuple[bytes, float]:
+    def state(self, contact: Contact, connection: Connection) -> tuple[bytes, float]:
         """Return the state of a member as others see it, and since when; 0 for a member who is gone.
 
         It is not told since when a member is gone: of those who hide, it could not be told either (rule 15.1).
+
+        Args:
+            contact: the member.
+            connection: the device that is told.
         """
         presence = self._members.get(contact.member) if contact.shown else None
-        return (GONE, 0.0) if presence is None or presence.state == GONE else (presence.state, presence.since)
+        if presence is None:
+            return GONE, 0.0
+        self._know_early(contact.member, presence, connection)
+        return (GONE, 0.0) if presence.state == GONE else (presence.state, presence.since)
+
+    def _know_early(self, member: int, presence: _MemberPresence, connection: Connection) -> None:
+        """Note that a device is told a member's state, which may not be announced yet."""
+        if presence.state != presence.told:
+            self._early.setdefault(member, {})[connection] = presence.state
+
+    def _correct(self, member: int, presence: _MemberPresence) -> None:
+        """Let the devices that know a state of a member that was never announced be told that it is over."""
+        for connection, known in self._early.get(member, {}).items():
+            if known != presence.state:
+                self._tell_device(connection, member, presence.news())
 
     def _update(self, member: int, presence: _MemberPresence) -> None:
         state = GONE
@@ -164,8 +190,11 @@ class PresenceTracker:
             if presence is None or isinstance(before, StoreError) or isinstance(after, StoreError):
                 return
             gone = _news(presence.name, GONE, self._clock())
+            new = list(set(after).difference(before))
             self._tell(member, gone, list(set(before).difference(after)))
-            self._tell(member, presence.news(), list(set(after).difference(before)))
+            self._tell(member, presence.news(), new)
+            for connection in (each for peer in new for each in self._watchers.get(peer, ())):
+                self._know_early(member, presence, connection)
 
         audience = ListAudience(member, peer)
         self._output.ask_together((audience, request, audience), answered)
@@ -199,9 +228,13 @@ class PresenceTracker:
             return
         for each in audience:
             for connection in self._watchers.get(each, ()):
-                untold = self._untold.setdefault(connection, {})
-                if member in untold or len(untold) < _MOST_NEWS:
-                    untold[member] = news
+                self._tell_device(connection, member, news)
+
+    def _tell_device(self, connection: Connection, member: int, news: bytes) -> None:
+        """Let a device be told of a member at the next tick."""
+        untold = self._untold.setdefault(connection, {})
+        if member in untold or len(untold) < _MOST_NEWS:
+            untold[member] = news
 
     # TYPING (rule 15.3)
 

@@ -38,5 +38,5 @@ def _contacts(question: Question, shown: bool, found: list[Contact]) -> list[byt
 
 
 def _contact(question: Question, contact: Contact) -> dict[str, object]:
-    state, since = question.context.presence.state(contact)
+    state, since = question.context.presence.state(contact, question.connection)
     return {"name": contact.name, "state": state.decode(), "since": time_text(since).decode() if since else None}
