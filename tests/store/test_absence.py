@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.store.helpers import NOW, Asker
 from twotick.store.port import StoreLimits
 from twotick.store.requests.devices import Absence, FindAbsent, LapseDevice, NoteDevice, TellOfAbsence
-from twotick.store.requests.members import Revoke
+from twotick.store.requests.members import AddToken, FindToken, OpenDevice, Revoke
 
 DAY = 86400.0
 ABSENCE = Absence(90 * DAY, 14 * DAY)
@@ -74,6 +74,32 @@ def test_its_owner_is_told_once_even_if_the_mailbox_is_full() -> None:
     effects = asker.ask(TellOfAbsence(bob, "main", NOW + 1, NOW + 2))
     assert [b"Event: absent\nDevice: main\n" in entry.headers for entry in effects.entries] == [True]
     assert asker.ask(TellOfAbsence(bob, "main", NOW + 2, NOW + 3)).entries == []
+    assert asker.store.check() == []
+
+
+def test_devices_that_have_lapsed_do_not_count() -> None:
+    """Rules 10.6 and 10.9, with and without a token."""
+    asker = Asker(limits=LIMITS)
+    asker.add("bob")
+    bob = asker.members["bob"]
+    asker.ask(AddToken(bob, "phone", b"token", NOW))
+    for device in ("phone", "phone/chat"):
+        asker.open("bob", device)
+    full = "too many devices; a member has at most 3"
+    assert asker.refusal(OpenDevice(bob, "tablet", 0, NOW)) == full
+    for device in ("phone", "phone/chat"):
+        asker.ask(TellOfAbsence(bob, device, NOW + 1, NOW + 2))
+        asker.ask(LapseDevice(bob, device))
+    assert asker.cursors("bob") == {"main": 0, "phone": None, "phone/chat": None}
+    assert asker.store.check() == []
+    for device in ("tablet", "watch"):
+        asker.open("bob", device)
+    assert asker.refusal(OpenDevice(bob, "other", 0, NOW)) == full
+    assert asker.refusal(OpenDevice(bob, "phone", 0, NOW)) == full
+    assert asker.ask(FindToken(b"token")) is not None
+    asker.ask(Revoke(bob, "watch"))
+    asker.open("bob", "phone")
+    assert asker.refusal(OpenDevice(bob, "other", 0, NOW)) == full
     assert asker.store.check() == []
 
 

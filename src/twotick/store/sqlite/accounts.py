@@ -30,6 +30,7 @@ from twotick.store.sqlite.ledger import MEMBERS, RECEIVED, Ledger
 
 _MEMBER: Final = f"SELECT number, name, password FROM member WHERE {MEMBERS}"
 _RESUME_AT_ONCE: Final = 512
+_HAS_LAPSED: Final = "cursor IS NULL AND told > seen"
 """The entries that a device says it has, of those that no device had, after which a transaction ends."""
 
 
@@ -189,7 +190,11 @@ class AccountRepository:
         box = self._ledger.mailbox(member)
         if box is None:
             raise NotAllowed("there is no such member any more")
-        names = [name for (name,) in self._tables.direct("SELECT name FROM device WHERE member = ?", (member,))]
+        devices = self._tables.direct(
+            f"SELECT name FROM device WHERE member = ? AND NOT ({_HAS_LAPSED})",
+            (member,),
+        )
+        names = [name for (name,) in devices]
         refusal = delivery.refuse_device(names, device, self._ledger.limits)
         if refusal is not None:
             raise NotAllowed(refusal)
