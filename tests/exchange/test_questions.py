@@ -105,7 +105,7 @@ def test_what_is_found_comes_as_history_does() -> None:
     question = frame(Verb.SEARCH, b"", b'red "wild oats"', b"In: #Team\n", id=b"s1", limit=500, before=77)
     (first, body), (second, _), (end, _) = alice.write(question)
     assert mail.asked[-1] == SearchMessages(
-        mail.members[b"alice"].number, 'red "wild oats"', b"#team", 77, 100, 4 << 20
+        mail.members[b"alice"].number, 'red "wild oats"', b"#team", 77, 100, 4 << 20, mail.now
     )
     assert (first.name, body) == (b"bob", b"red oats")
     assert list(first.headers) == [b"content-length", b"to", b"place", b"id", b"history", b"x-a"]
@@ -113,7 +113,7 @@ def test_what_is_found_comes_as_history_does() -> None:
     assert (end.verb, end.headers) == (Verb.SEARCH, {b"id": b"s1", b"count": b"2", b"before": b"5312"})
     mail.answers[SearchMessages] = lambda _: SearchPage([], 0)
     ((end, _),) = alice.write(frame(Verb.SEARCH, b"", b"oats"))
-    assert mail.asked[-1] == SearchMessages(mail.members[b"alice"].number, "oats", b"", 0, 20, 4 << 20)
+    assert mail.asked[-1] == SearchMessages(mail.members[b"alice"].number, "oats", b"", 0, 20, 4 << 20, mail.now)
     assert end.headers == {b"count": b"0"}
 
 

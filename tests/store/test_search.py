@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.store.helpers import NOW, Asker
-from twotick.store.requests.messages import Append, EntryKind, LogEntry, MessageAction, Prune
+from twotick.store.requests.messages import Append, EntryKind, Expire, LogEntry, MessageAction, Prune
 from twotick.store.requests.rooms import ChangeRoom
 from twotick.store.requests.search import SearchMessages, SearchPage
+from twotick.store.rules.search import expression, member_key, parse_query
 from twotick.store.sqlite import schema
 from twotick.store.sqlite import word_index as search
 
@@ -281,6 +282,68 @@ def test_what_a_blocked_user_edits_stays_as_it_is(asker: Asker):
     change(asker, "alice", "bob", action=MessageAction.DELETE, about=b"m1", id=b"m7", body=b"")
     assert ids(asker, "bob", "oats") == []
     assert [entry.body for entry in asker.history("bob", "alice") if entry.id == b"m1"] == [b""]
+    assert asker.store.check() == []
+
+
+def is_indexed_for(asker: Asker, name: str, word: str) -> bool:
+    """Whether the index has a word with the key of a member."""
+    words = asker.store._search._words  # pyright: ignore[reportPrivateUsage]
+    term = expression(parse_query(word), member_key(asker.members[name]))
+    return asker.store._database.within(  # pyright: ignore[reportPrivateUsage]
+        lambda: bool(list(words.find(term, 0, 1 << 62)))
+    )
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_message_that_is_over_is_not_found_even_before_it_is_removed(asker: Asker, indexed: bool):  # rule 11.10
+    asker.ask(Expire(NOW))
+    asker.send("alice", "bob", id=b"m1", body=b"red oats", expires=NOW + 5)
+    asker.send("alice", "bob", id=b"m2", body=b"blue oats", expires=NOW + 9)
+    if indexed:
+        index(asker)
+    assert ids(asker, "bob", "oats") == [b"m2", b"m1"]
+    later = replace(question(asker, "bob", "oats"), time=NOW + 6)
+    for asked in (later, replace(later, peer=b"alice")):
+        page = asker.ask(asked)
+        assert isinstance(page, SearchPage)
+        assert [entry.id for entry in page.entries] == [b"m2"]
+    of_alice = asker.ask(replace(later, member=asker.members["alice"]))
+    assert isinstance(of_alice, SearchPage)
+    assert [entry.id for entry in of_alice.entries] == [b"m2", b"m1"]
+    asker.ack("bob", 2)
+    assert ids(asker, "bob", "oats") == [b"m2", b"m1"], "what came in time stays"
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+@pytest.mark.parametrize("how", ["refused", "expired"])
+def test_what_a_member_does_not_get_has_no_words_for_that_member(asker: Asker, how: str, indexed: bool):
+    asker.ask(Expire(NOW))
+    asker.send("alice", "bob", id=b"m1", body=b"red oats", expires=NOW + 5)
+    asker.send("alice", "bob", "carol", to="ALL", id=b"m2", body=b"blue oats", expires=NOW + 5)
+    asker.send("alice", "bob", id=b"m3", body=b"green oats")
+    if indexed:
+        index(asker)
+    if how == "refused":
+        asker.refuse("bob", 1)
+        asker.refuse("bob", 2)
+    else:
+        asker.ack("carol", 1)
+        asker.ask(Expire(NOW + 6))
+    index(asker)
+    assert ids(asker, "bob", "oats") == [b"m3"]
+    assert not is_indexed_for(asker, "bob", "red")
+    assert is_indexed_for(asker, "bob", "green")
+    assert ids(asker, "alice", "oats") == [b"m3", b"m2", b"m1"]
+    assert ids(asker, "carol", "oats") == [b"m2"]
+    assert asker.store.check() == []
+
+
+def test_a_note_to_oneself_that_is_over_is_still_found_as_sent(asker: Asker):
+    asker.ask(Expire(NOW))
+    asker.send("alice", "alice", id=b"m1", body=b"red oats", expires=NOW + 5)
+    index(asker)
+    asker.ask(Expire(NOW + 6))
+    assert ids(asker, "alice", "oats") == [b"m1"]
     assert asker.store.check() == []
 
 

@@ -106,7 +106,8 @@ def ask_search(question: Question) -> None:
     peer = question.head.headers.get(b"in", b"").lower()
     most = question.limit(_SEARCH_DEFAULT, _SEARCH_MOST)
     before = question.number(b"before", least=1) or 0
-    question.ask(SearchMessages(question.member, query, peer, before, most, _ANSWER_BYTES), partial(_found, question))
+    request = SearchMessages(question.member, query, peer, before, most, _ANSWER_BYTES, question.now)
+    question.ask(request, partial(_found, question))
 
 
 def _found(question: Question, found: SearchPage) -> list[bytes]:

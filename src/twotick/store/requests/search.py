@@ -30,6 +30,7 @@ class SearchMessages(Request[SearchPage | Refusal]):
         before: `SearchPage.before` of the page before; 0 for the newest.
         most: how many at most.
         size: bytes of bodies after which no more are added.
+        time: now, in seconds since 1970: messages that are over and were not delivered are left out (rule 11.10).
         steps: how many transactions have prepared the search.
     """
 
@@ -39,4 +40,5 @@ class SearchMessages(Request[SearchPage | Refusal]):
     before: int
     most: int
     size: int
+    time: float = 0.0
     steps: int = 0

@@ -354,6 +354,9 @@ class Ledger:
     def withdraw(self, box: Mailbox, seq: int, message: MessageRecord, reason: str, effects: Effects) -> None:
         """Take a message that was not delivered to a member out of its log: it fails for this member."""
         self.tables.write("DELETE FROM log WHERE member = ? AND seq = ?", (box.number, seq))
+        if message.sender != box.number:  # else it stays in the log as a message that was sent
+            for follow in self.tables.on_withdrawal:
+                follow(message.number, box.number)
         box.withdraw(message)
         self.changed(box)
         if message.total > 1:

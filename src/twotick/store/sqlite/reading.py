@@ -179,8 +179,8 @@ class LogReader:
         )
         return Fetched(_last(rows, request), before)
 
-    def find(self, member: int, message: int, peer: bytes) -> LogEntry | None:
-        """Return the entry for a message that a member may read; None if the member may not.
+    def find(self, member: int, message: int, peer: bytes, time: float) -> LogEntry | None:
+        """Return the entry for a message that a member may read; None if the member may not, or if it is over.
 
         For a message that is not in the member's log, but in a room, it is as in `History`.
 
@@ -188,12 +188,15 @@ class LogReader:
             member: who asks.
             message: the message's number.
             peer: the conversation that it must be in, in lower case; empty for any.
+            time: now, in seconds since 1970.
         """
+        box = self._ledger.mailbox(member)
+        if box is None:
+            return None
         row = self._read(
-            f"SELECT {_COLUMNS} FROM log l INDEXED BY log_message {_JOINED}"
-            " WHERE l.message = ?1 AND l.member = ?2 AND l.kind <= 2 AND (?3 = x'' OR l.peer = ?3)"
-            " ORDER BY l.seq LIMIT 1",
-            (message, member, peer),
+            f"SELECT {_COLUMNS} FROM log l INDEXED BY log_message {_JOINED} WHERE l.message = ? AND l.member = ?"
+            f" AND l.kind <= 2 AND (? = x'' OR l.peer = ?) AND NOT {_IS_OVER} ORDER BY l.seq LIMIT 1",
+            (message, member, peer, peer, *self._over(box, time)),
         ).fetchone()
         if row is None:
             row = self._read(

@@ -147,6 +147,19 @@ class IndexedTexts:
             for row in self._rows(message, is_indexed=1):
                 self._words.remove(message, self._text(*row))
 
+    def withdraw(self, message: int, member: int) -> None:
+        """Note that a message was taken out of a member's log, so that it has no words there any more."""
+        rows = self._rows(message, is_indexed=1)
+        for row in rows:
+            self._words.remove(message, self._text(*row))
+            self._tables.work += len(row[-1]) >> 6
+        (readers,) = self._tables.read("SELECT readers FROM message WHERE number = ?", (message,)).fetchone()
+        if readers is not None:
+            left = b" ".join(reader for reader in readers.split() if int(reader) != member)
+            self._tables.write("UPDATE message SET readers = ? WHERE number = ?", (left, message))
+        if rows:
+            self.renew(message)
+
     def renew(self, message: int) -> None:
         """Index a message that was changed, if it was indexed before."""
         self._words.add((message, self._text(*row)) for row in self._rows(message, is_indexed=1))
@@ -169,7 +182,8 @@ class IndexedTexts:
         for member, old_headers, old_body in self._tables.direct(
             "SELECT member, headers, substr(body, 1, ?) FROM unedited WHERE message = ?", (TEXT_BYTES + 1, number)
         ):
-            texts[member] = indexed_text(old_headers, old_body or b"")
+            if member in texts:  # else it was taken out of the member's log
+                texts[member] = indexed_text(old_headers, old_body or b"")
         return indexed(text, recipient, room, texts)
 
     def _note_readers(self, number: int) -> bytes:
@@ -279,7 +293,7 @@ class MessageSearch:
         reader, member, peer = self._reader, request.member, request.peer.lower()
         before = reader.message_before(member, request.before) if request.before > 0 else _END
         for number in self._found(terms, member, peer, rooms, before):
-            entry = reader.find(member, number, peer)
+            entry = reader.find(member, number, peer, request.time)
             if entry is not None or (peer and reader.may_read(member, number)):
                 yield number, entry
 

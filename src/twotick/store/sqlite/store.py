@@ -116,6 +116,7 @@ class SqliteStore:
             ledger, rooms, EditRepository(ledger, texts), files, presence=presence, times=times
         )
         tables.on_removal += [files.remove_with_messages, texts.forget]
+        tables.on_withdrawal.append(texts.withdraw)
         self._handlers: Handlers = {
             **self._messages.handlers(),
             **reader.handlers(),

@@ -62,6 +62,7 @@ class Tables:
         cache: what is remembered between transactions.
         erased: whether content was removed that must leave the write-ahead log as well.
         on_removal: called with the numbers of messages that are removed or deleted, while their content still exists.
+        on_withdrawal: called with the number of a message that was taken out of a log, and with the log's member.
         over_since: messages that were there before this time, in seconds since 1970, do not expire.
         work: how much was done so far, in units of about 5 microseconds. An entry of a log and a KiB are one unit.
     """
@@ -74,6 +75,7 @@ class Tables:
         self.pending = PendingRows()
         self.erased = False
         self.on_removal: list[Callable[[list[int]], None]] = []
+        self.on_withdrawal: list[Callable[[int, int], None]] = []
         self.over_since = math.inf  # until the server says when it began
         self.work = 0
         self._connection = connection
