@@ -140,3 +140,29 @@ def test_a_member_changes_the_password(tmp_path: Path) -> None:
         alice.do("password", "--revoke-others", stdin=b"battery staple\nhay and barley\n")
         assert other.run("devices").returncode == 69
         assert [line["device"] for line in lines(alice.do("devices", "--json"))] == ["laptop"]
+
+
+def test_a_member_shows_and_changes_profiles(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "data")
+    operator.prepare("alice", "bob")
+    with operator.serving() as (_, where):
+        alice, bob = Person(tmp_path / "a", where), Person(tmp_path / "b", where)
+        alice.log_in("alice", "laptop")
+        bob.log_in("bob", "phone")
+        assert alice.do("profile") == "alice has no display name\n"
+        assert alice.do("profile", "--display", "Alice Miller", "--status", "back at noon") == (
+            "alice (Alice Miller)\nback at noon\n"
+        )
+        assert bob.do("profile", "alice") == "alice has no display name\n"
+        alice.do("send", "bob", "hi", "--from", "alice", "--until", "accepted")
+        assert lines(bob.do("profile", "alice", "--json")) == [
+            {"name": "alice", "display": "Alice Miller", "status": "back at noon"}
+        ]
+        assert alice.do("profile", "--display", "") == "alice has no display name\nback at noon\n"
+        wrong = alice.run("profile", "bob", "--status", "x")
+        assert (wrong.returncode, wrong.stderr) == (
+            64,
+            "twotick: only your own profile can be changed: leave out bob\n",
+        )
+        long = alice.run("profile", "--status", "x" * 251)
+        assert (long.returncode, long.stderr) == (69, "twotick: a status text has at most 250 bytes\n")

@@ -1,6 +1,7 @@
 """Who is here and who types, through the exchange and a real store (docs/protocol.md, section 15)."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -22,9 +23,12 @@ def status(**headers: bytes) -> bytes:
     return frame(Verb.STATUS, b"", None, b"", **headers)
 
 
-def friends(*names: bytes) -> tuple[Mail, list[Line]]:
-    """A device of each of these, who have all written to each other; they have not asked for STATUS."""
-    mail = Mail(*names)
+def friends(*names: bytes, others: Sequence[bytes] = ()) -> tuple[Mail, list[Line]]:
+    """A device of each of these, who have all written to each other; they have not asked for STATUS.
+
+    Others are members whom they do not know.
+    """
+    mail = Mail(*names, *others)
     lines = [mail.device(name, window=64) for name in names]
     for line in lines:
         for name in names:
@@ -362,7 +366,8 @@ def test_nothing_is_kept_for_those_who_are_gone() -> None:
         line.cut()
     mail.advance(2)
     mail.advance(0.25)
-    for held in ("_members", "_watchers", "_untold", "_typed", "_changed", "_early"):
+    assert not inside(inside(inside(mail.exchange, "_presence"), "_watchers"), "_untold")
+    for held in ("_members", "_watchers", "_typed", "_changed", "_early"):
         assert not getattr(inside(mail.exchange, "_presence"), held), held
 
 

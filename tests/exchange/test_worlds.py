@@ -106,6 +106,8 @@ LOOKS = [
     b"CONVERSATIONS\nId: q\n\n",
     b"ROOMS\nId: q\n\n",
     b"STATUS\nId: q\n\n",
+    b"PROFILE\nId: q\n\n",
+    *(b"PROFILE %b\nId: q\n\n" % name for name in (b"alice", b"bob", b"dan", b"nobody")),
     b"DEVICES\nId: q\n\n",
     b"HISTORY\nId: q\n\n",
     b"HISTORY #team\nId: q\n\n",
@@ -162,6 +164,7 @@ def hidden(random: Random) -> Step:
             b"CONVERSATIONS\n\n",
             b"FILE\nId: f1\nName: a\nSize: 3\nHash: %b\n\n" % (b"ab" * 32),
             b"CONVERSATION %b\nMuted: yes\n\n" % other,
+            b"PROFILE\nDisplay: %b\nStatus: %b\n\n" % (body, ident) if name == b"alice" else b"PROFILE\n\n",
             b"REPORT %b\nId: r1\nAbout: h1\n\n" % other,
             *[b"ROOM %b\nDo: create\nTopic: oats\n\n" % room] * 2,
             b"ROOM %b\nDo: join\n\n" % room,
@@ -184,6 +187,8 @@ def shown(random: Random) -> Step:
         return Step(b"", b"", seconds=random.choice([0.25, 1.0]))
     if kind == 1:
         return Step(b"", b"")
+    if kind == 2 and random.random() < 0.3:
+        return Step(name, b"PROFILE\nDisplay: %b\n\n" % random.choice([b"", b"Oats", b"Rye"]))
     if kind == 2:
         return Step(name, b"STATUS\nState: %b\n\n" % random.choice([b"here", b"away"]))
     to, ident = random.choice([b"dan", b"#team"]), b"s%d" % random.randint(1, 12)

@@ -172,3 +172,8 @@ def test_a_file_is_sent_and_read(place: Place) -> None:
 def test_a_report(place: Place) -> None:
     """Rule 17.1."""
     Script(place, b"alice").play("17.1")
+
+
+def test_a_profile_is_changed(place: Place) -> None:
+    """Rule 18.3."""
+    room_of(place, b"alice", b"bob").play("18.3")

@@ -25,6 +25,7 @@ DIGESTS = [
     "0590e3844ff0540f",
     "dd44e62979fa4857",
     "d409b32f4e1e241b",
+    "34950646aa3c79b0",
 ]
 """How the SHA-256 of each step begins. A line is added with its step, and never changed afterwards."""
 

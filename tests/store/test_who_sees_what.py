@@ -28,6 +28,7 @@ from twotick.store import (
     Effects,
     EntryKind,
     Fetch,
+    GetProfile,
     GetRoom,
     History,
     InviteToRoom,
@@ -36,6 +37,7 @@ from twotick.store import (
     ListAudience,
     ListContacts,
     ListConversations,
+    ListProfiles,
     ListReceipts,
     ListRoomMembers,
     ListRooms,
@@ -51,6 +53,7 @@ from twotick.store import (
     SearchMessages,
     SearchPage,
     SetConversation,
+    SetProfile,
     SetRoomRole,
     SetShown,
 )
@@ -66,7 +69,7 @@ rooms = st.sampled_from(["#team", "#team", "#team", "#den"])
 DOINGS = (
     *("says_in_room", "says_in_room", "says_in_room", "edits", "edits", "deletes", "deletes", "reacts"),
     *("brings", "brings", "changes", "changes", "appoints", "appoints", "removes", "joins", "invites", "leaves"),
-    *("creates", "says", "guest_says", "says_and_is_blocked", "blocks", "hides", "acknowledges", "reads"),
+    *("creates", "says", "guest_says", "says_and_is_blocked", "blocks", "hides", "describes", "acknowledges", "reads"),
     "goes_or_comes",
 )
 """What somebody may do; more often what stands here more often."""
@@ -435,6 +438,15 @@ class Machine(RuleBasedStateMachine):
         else:
             self.world.hidden.add(self.number(name))
 
+    def describes(self, data: st.DataObject) -> None:
+        """Somebody takes a display name, or takes it back."""
+        name, display = data.draw(people), data.draw(st.sampled_from(["", "Number One", "Two"]))
+        self.ask(SetProfile(self.number(name), display, None))
+        if display and name in self.asker.members:
+            self.world.profiles[name] = display
+        else:
+            self.world.profiles.pop(name, None)
+
     def goes_or_comes(self, data: st.DataObject) -> None:
         """Somebody is removed from the server, or somebody new comes with that name."""
         name = data.draw(people)
@@ -444,6 +456,7 @@ class Machine(RuleBasedStateMachine):
         else:
             assert isinstance(self.ask(RemoveMember(name, self.now())), Effects)
             del self.asker.members[name]
+            self.world.profiles.pop(name, None)
             for room in list(world.chats):
                 was_in = member in world.chats[room].members
                 world.leave(member, room)
@@ -549,6 +562,13 @@ class Machine(RuleBasedStateMachine):
         blocked = {self.number(other) for each, other in world.blocked if each == member}
         audience = (mates | {to for writer, to in world.wrote if writer == member}) - blocked - {member}
         assert self.asker.ask(ListAudience(member, b"")) == ([] if member in world.hidden else sorted(audience))
+        assert self.asker.ask(ListAudience(member, b"", is_for_profile=True)) == sorted(audience)
+        shown = {other for other in seen if (other, name) not in world.blocked}
+        profiles = {each.name: each.display for each in self.asker.ask(ListProfiles(member))}
+        assert profiles == {each: world.profiles[each] for each in self.names(shown) if each in world.profiles}
+        for each in PEOPLE:
+            display = world.profiles.get(each, "") if self.number(each) in {member, *shown} else ""
+            assert self.asker.ask(GetProfile(member, each)).display == display, "a profile is seen"
 
 
 class OnDisk(Machine):

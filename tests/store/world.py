@@ -64,6 +64,7 @@ class World:
         self.chats: dict[str, Chat] = {}
         self.blocked: set[tuple[int, str]] = set()
         self.hidden: set[int] = set()
+        self.profiles: dict[str, str] = {}
         self.wrote: set[tuple[int, int]] = set()
         self.talked: set[tuple[int, str]] = set()
         self.unread: set[tuple[int, Said]] = set()

@@ -31,6 +31,7 @@ _SECTIONS: dict[str, Section] = {
         "logout": (members.logout, "log out"),
         "devices": (members.devices, "list or revoke your devices"),
         "password": (profile.password, "change your password"),
+        "profile": (profile.profile, "show or change a profile"),
     },
     "Server": {
         "serve": (serving.serve, "run a server"),

@@ -1,10 +1,10 @@
-"""A member's commands for the own account: the password."""
+"""A member's commands for the own account: the password, and the profile."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from twotick.cli.common import with_member
+from twotick.cli.common import json_option, with_member
 from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_USAGE, fail, run
 
 if TYPE_CHECKING:
@@ -32,3 +32,26 @@ def password(*, revoke_others: bool, who: "Credential") -> None:
     except KeyboardInterrupt:
         raise SystemExit(EX_INTERRUPTED) from None
     run(change_password(who, old, new, revoke_others=revoke_others))
+
+
+@click.command
+@click.argument("user", metavar="[NAME]", required=False, help="A member [your own profile].")
+@click.option("--display", metavar="TEXT", help="Change your display name; '' removes it.")
+@click.option("--status", metavar="TEXT", help="Change your status text; '' removes it.")
+@json_option
+@with_member
+def profile(user: str | None, *, display: str | None, status: str | None, as_json: bool, who: "Credential") -> None:
+    """Show a profile, or change your own.
+
+    Others see your display name beside your name, and your status text.
+
+    Example: twotick profile --display 'Alice Miller' --status 'back at noon'
+    """
+    from twotick.ui.shell import profile
+
+    if user is not None and (display is not None or status is not None):
+        fail(EX_USAGE, f"only your own profile can be changed: leave out {user}")
+    if user is not None:
+        run(profile.show_profile(who, user, as_json=as_json))
+    else:
+        run(profile.own_profile(who, display=display, status=status, as_json=as_json))

@@ -40,6 +40,7 @@ from twotick.exchange.limits import Limits
 from twotick.exchange.members import ConnectedMembers
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
+from twotick.exchange.profiles import ProfileNews
 from twotick.exchange.questions import Questions
 from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
@@ -95,7 +96,8 @@ class Exchange:
         guests = Guests()
         relay = Relay(limits, now, output)
         presence = PresenceTracker(output, clock)
-        members = ConnectedMembers(output, clock, effects, presence, exist=new_token is not None)
+        profiles = ProfileNews(output)
+        members = ConnectedMembers(output, clock, effects, (presence, profiles), exist=new_token is not None)
         sent_messages = SentMessages(output, members)
         guest_messages = GuestMessages(output, relay)
         feeds = Feeds(output, clock, members=members, effects=effects, sent_messages=sent_messages)
@@ -117,6 +119,7 @@ class Exchange:
             clock,
             members=members,
             presence=presence,
+            profiles=profiles,
             effects=effects,
             new_token=new_token,
             most_bytes=limits.max_body,
@@ -149,6 +152,7 @@ class Exchange:
         self._relay = relay
         self._stored = stored
         self._presence = presence
+        self._profiles = profiles
         self._members = members
         self._sent_messages = sent_messages
         self._guest_messages = guest_messages
@@ -206,6 +210,7 @@ class Exchange:
         self._feeds.tick()
         self._sent_messages.tick()
         self._presence.tick()
+        self._profiles.tick()
         self._connections.tick(now)
         self._effects.tick(now)
         if self._connections.must_check_members:

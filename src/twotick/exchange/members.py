@@ -7,6 +7,7 @@ from twotick.exchange.connection import Connection, DeviceFeed, MemberDevice
 from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
+from twotick.exchange.profiles import ProfileNews
 from twotick.store import Acknowledge, OpenedDevice
 from twotick.wire import error
 
@@ -48,7 +49,7 @@ class ConnectedMembers:
         output: takes what is written.
         clock: returns the time of day, in seconds since 1970.
         effects: takes what devices acknowledge.
-        presence: is told when a device goes.
+        watched: they are told when a device goes.
         exist: whether the server has members, so that there is a store to ask about the others.
 
     Attributes:
@@ -62,14 +63,14 @@ class ConnectedMembers:
         output: Output,
         clock: Callable[[], float],
         effects: EffectsPublisher,
-        presence: PresenceTracker,
+        watched: tuple[PresenceTracker, ProfileNews],
         *,
         exist: bool,
     ) -> None:
         self._output = output
         self._clock = clock
         self._effects = effects
-        self._presence = presence
+        self._watched = watched
         self.exist = exist
         self.by_number: dict[int, ConnectedMember] = {}
         self.by_name: dict[bytes, ConnectedMember] = {}
@@ -131,7 +132,8 @@ class ConnectedMembers:
             member.senders.remove(connection)
         else:
             member.feeds.remove(device.feed)
-            self._presence.leave(connection, device)
+            for each in self._watched:
+                each.leave(connection, device)
         if not member.feeds and not member.senders:
             del self.by_number[member.number]
             if self.by_name.get(connection.key) is member:  # not if the member was removed and added again

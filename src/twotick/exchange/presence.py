@@ -2,9 +2,7 @@
 
 Theory of operation. Devices say whether their owners are here or away; a device that disconnects says nothing any more.
 What changes is announced at ticks. At one tick the exchange asks the store who may see each member whose state has
-changed; for the devices of those that have sent STATUS, the news waits for the next tick, and only the last news of
-each member is kept. So a device is told of a member at most once in a tick, and for a device that does not read, the
-exchange keeps at most one frame for each member that it may see.
+changed; the devices of those that have sent STATUS are told at the next tick (watchers.py).
 
 A user who comes to see a member later, for example by joining a room, is told in the same way, unless the member is
 gone.
@@ -15,15 +13,13 @@ from functools import partial
 
 from twotick.exchange.connection import Connection, MemberDevice, NotUnderstood
 from twotick.exchange.output import Output
+from twotick.exchange.watchers import Watchers
 from twotick.store import Answer, Contact, ListAudience, ListContacts, Request, StoreError
 from twotick.wire import Head, Verb, frame, is_name, is_room, time_text
 
 HERE = b"here"
 AWAY = b"away"
 GONE = b"gone"
-
-_MOST_NEWS = 2000
-"""The most members of whom a device is told at one tick: as many as a list has objects (rule 12.3)."""
 
 _TYPING = 2.0
 """The seconds in which a member can say once that it types in a conversation (rule 15.3)."""
@@ -70,10 +66,7 @@ class PresenceTracker:
         self._clock = clock
         self._members: dict[int, _MemberPresence] = {}
         self._changed: dict[int, None] = {}
-        # The devices that have sent STATUS, by member; and the news for each at the next tick, by the member it is
-        # about.
-        self._watchers: dict[int, list[Connection]] = {}
-        self._untold: dict[Connection, dict[int, bytes]] = {}
+        self._watchers = Watchers(output)  # the devices that have sent STATUS
         # The devices that know a state of a member before it is announced, by member. If the member changes back by the
         # next tick, only they are told.
         self._early: dict[int, dict[Connection, bytes]] = {}
@@ -82,10 +75,7 @@ class PresenceTracker:
 
     def tick(self) -> None:
         """Tell devices what has changed, and forget who has typed a while ago."""
-        for connection, news in list(self._untold.items()):
-            if connection.window:
-                self._output.write(connection, *news.values())
-                del self._untold[connection]
+        self._watchers.tick()
         for member in self._changed:
             presence = self._members[member]
             if presence.state == presence.told:
@@ -107,14 +97,9 @@ class PresenceTracker:
 
     def leave(self, connection: Connection, device: MemberDevice) -> None:
         """Forget what a device has said, and that it has sent STATUS: it is gone."""
-        self._untold.pop(connection, None)
         for early in self._early.values():
             early.pop(connection, None)
-        if watchers := self._watchers.get(device.member):
-            if connection in watchers:
-                watchers.remove(connection)
-            if not watchers:
-                del self._watchers[device.member]
+        self._watchers.remove(connection, device)
         presence = self._members.get(device.member)
         if presence is not None and presence.said.pop(device.name, None) is not None:
             self._update(device.member, presence)
@@ -129,9 +114,7 @@ class PresenceTracker:
 
     def watch(self, connection: Connection, device: MemberDevice) -> None:
         """Tell a device of others from now on."""
-        watchers = self._watchers.setdefault(device.member, [])
-        if connection not in watchers:
-            watchers.append(connection)
+        self._watchers.add(connection, device)
 
     def state(self, contact: Contact, connection: Connection) -> tuple[bytes, float]:
         """Return the state of a member as others see it, and since when; 0 for a member who is gone.
@@ -157,7 +140,7 @@ class PresenceTracker:
         """Let the devices that know a state of a member that was never announced be told that it is over."""
         for connection, known in self._early.get(member, {}).items():
             if known != presence.state:
-                self._tell_device(connection, member, presence.news())
+                self._watchers.tell_device(connection, member, presence.news())
 
     def _update(self, member: int, presence: _MemberPresence) -> None:
         state = GONE
@@ -193,7 +176,7 @@ class PresenceTracker:
             new = list(set(after).difference(before))
             self._tell(member, gone, list(set(before).difference(after)))
             self._tell(member, presence.news(), new)
-            for connection in (each for peer in new for each in self._watchers.get(peer, ())):
+            for connection in (each for peer in new for each in self._watchers.of(peer)):
                 self._know_early(member, presence, connection)
 
         audience = ListAudience(member, peer)
@@ -224,17 +207,8 @@ class PresenceTracker:
 
     def _tell(self, member: int, news: bytes, audience: list[int] | StoreError) -> None:
         """Let the devices of those who may see a member, and have sent STATUS, be told of it at the next tick."""
-        if isinstance(audience, StoreError):
-            return
-        for each in audience:
-            for connection in self._watchers.get(each, ()):
-                self._tell_device(connection, member, news)
-
-    def _tell_device(self, connection: Connection, member: int, news: bytes) -> None:
-        """Let a device be told of a member at the next tick."""
-        untold = self._untold.setdefault(connection, {})
-        if member in untold or len(untold) < _MOST_NEWS:
-            untold[member] = news
+        if not isinstance(audience, StoreError):
+            self._watchers.tell(member, news, audience)
 
     # TYPING (rule 15.3)
 
@@ -260,7 +234,7 @@ class PresenceTracker:
         if isinstance(audience, StoreError):
             return
         for each in audience:
-            for connection in self._watchers.get(each, ()):
+            for connection in self._watchers.of(each):
                 if connection.window:
                     self._output.write(connection, news)
 

@@ -71,6 +71,7 @@ from twotick.store.requests.messages import (
     Unfinished,
 )
 from twotick.store.requests.presence import Contact, ListAudience, ListContacts, SetShown
+from twotick.store.requests.profiles import GetProfile, ListProfiles, MemberProfile, SetProfile
 from twotick.store.requests.reports import AddReport, CloseReport, ListReports, ReportInfo
 from twotick.store.requests.rooms import (
     ChangeRoom,
@@ -128,6 +129,7 @@ __all__ = [
     "FindMember",
     "FindMembers",
     "FindToken",
+    "GetProfile",
     "GetRoom",
     "History",
     "InviteToRoom",
@@ -140,6 +142,7 @@ __all__ = [
     "ListConversations",
     "ListDevices",
     "ListMembers",
+    "ListProfiles",
     "ListReceipts",
     "ListReports",
     "ListRoomMembers",
@@ -147,6 +150,7 @@ __all__ = [
     "LogEntry",
     "MarkRead",
     "Member",
+    "MemberProfile",
     "MessageAction",
     "MessageState",
     "NoteDevice",
@@ -175,6 +179,7 @@ __all__ = [
     "SearchPage",
     "SetConversation",
     "SetPassword",
+    "SetProfile",
     "SetRoomRole",
     "SetShown",
     "Settle",

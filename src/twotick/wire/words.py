@@ -33,6 +33,7 @@ class Verb(Enum):
     PIECE = b"PIECE"
     REPORT = b"REPORT"
     PASSWORD = b"PASSWORD"
+    PROFILE = b"PROFILE"
     PING = b"PING"
     PONG = b"PONG"
     ERROR = b"ERROR"
@@ -82,7 +83,7 @@ _WAYS = {
     Side.RECEIVING: frozenset([Side.RECEIVING]),
     Side.DUPLEX: frozenset([Side.SENDING, Side.RECEIVING]),
 }
-_NOT_RESERVED = frozenset([b"PING", b"PONG", b"PASSWORD"])
+_NOT_RESERVED = frozenset([b"PING", b"PONG", b"PASSWORD", b"PROFILE"])
 """Verbs that are also names, because users had them before there were such verbs."""
 
 _RESERVED = frozenset([b"all", *(verb.lower() for verb in VERBS.keys() - _NOT_RESERVED), *map(bytes.lower, SIDES)])

@@ -14,6 +14,7 @@ from twotick.client.member.files import FileMethods
 from twotick.client.member.headers import encode_id
 from twotick.client.member.messages import MemberMessage
 from twotick.client.member.presence import PresenceMethods
+from twotick.client.member.profiles import ProfileMethods
 from twotick.client.member.receipts import MemberReceipt
 from twotick.client.member.rooms import RoomMethods
 from twotick.client.member.send_headers import SendOptions, header_lines
@@ -28,7 +29,7 @@ _LONGEST_EXPIRY = 1e10
 """The time after which a message expires is shorter, in seconds (rule 11.10)."""
 
 
-class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, FileMethods, DeviceMethods):
+class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, ProfileMethods, FileMethods, DeviceMethods):
     """A member's device, connected to a server. Use `join` to make one.
 
     Iterate over it to receive messages: each is acknowledged when the program takes the next one. If the connection is
@@ -44,6 +45,7 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, FileMethod
         self._session = session
         self._requests = session.requests
         self._subscription = session.subscription
+        self._profile_subscription = session.profile_subscription
         self._entry_owner = session
         self._closed = False
 
@@ -248,7 +250,8 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, FileMethod
         These are messages, messages from the member's other devices (`MemberMessage.outgoing`), edits, deletions and
         reactions, what happens in rooms (`MemberMessage.event`), the states of messages that this client has not sent
         (`ReceiptEvent`, `ProgressEvent`), and what the member has read on other devices (`ReadEvent`). After a call of
-        `status`, they are also the presence of others (`StatusEvent`) and who is typing (`TypingEvent`).
+        `status`, they are also the presence of others (`StatusEvent`) and who is typing (`TypingEvent`); after one of
+        `profiles` or `set_profile`, changed profiles (`ProfileEvent`).
 
         The iteration ends when the client is closed.
 

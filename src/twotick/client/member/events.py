@@ -161,6 +161,29 @@ class StatusEvent(Entry):
         return f"StatusEvent({self.user!r}, {self.state})"
 
 
+class ProfileEvent(Entry):
+    """A member has changed its profile (rule 18.3). Comes only after `MemberClient.profiles` or `set_profile`.
+
+    The member may be this one, on another device.
+
+    Attributes:
+        user: the member's name.
+        display: the display name; empty if there is none.
+        status: the status text; empty if there is none.
+    """
+
+    __slots__ = ("display", "status", "user")
+
+    def __init__(self, owner: EntryOwner, name: bytes, display: str, status: str) -> None:
+        super().__init__(owner, 0, name)
+        self.user = as_text(name)
+        self.display = display
+        self.status = status
+
+    def __repr__(self) -> str:
+        return f"ProfileEvent({self.user!r}, {self.display!r}, {self.status!r})"
+
+
 class TypingEvent(Entry):
     """Another member is typing (rule 15.3). Comes only after a call of `MemberClient.status`.
 

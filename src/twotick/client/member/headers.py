@@ -119,6 +119,11 @@ def text_of(head: Head, header: bytes) -> str:
     return as_text(head.headers.get(header, b""))
 
 
+def line_of(head: Head, header: bytes) -> str:
+    """Return the value of a header as a line without control characters, cut to 1,024 characters."""
+    return _CONTROL.sub("\ufffd", text_of(head, header)[:_LONGEST_TEXT])
+
+
 def number(head: Head, header: bytes) -> int:
     """Return the value of a header that holds a number; 0 if the header is missing.
 

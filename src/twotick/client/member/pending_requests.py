@@ -26,9 +26,11 @@ _ANSWERS = (
     Verb.PIECE,
     Verb.REPORT,
     Verb.PASSWORD,
+    Verb.PROFILE,
 )
 ANSWERS = frozenset(_ANSWERS)
-"""The verbs of frames that answer requests. A STATUS with a name is an event instead."""
+"""The verbs of frames that answer requests. A STATUS with a name is an event instead, and so is a PROFILE with a
+name and without an Id."""
 
 _REQUEST_OF = {verb: verb.value for verb in _ANSWERS} | {Verb.REVOKED: b"REVOKE"}
 """The verb of the request that each answer belongs to."""

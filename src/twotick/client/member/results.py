@@ -1,4 +1,4 @@
-"""The results of requests: rooms, conversations, presence, devices (docs/protocol.md, rule 10.8, sections 12 to 15)."""
+"""The results of requests: rooms, conversations, presence, devices, profiles (docs/protocol.md)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -200,3 +200,38 @@ class DeviceInfo:
     def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of devices."""
         return cls(item.text("device"), item.flag("connected"), item.known_time("seen"))
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a member says of itself (rule 18.1). The texts are as the member wrote them: make them visible to show them.
+
+    Attributes:
+        name: the member's name.
+        display: the display name; empty if there is none.
+        status: the status text; empty if there is none.
+    """
+
+    name: str
+    display: str
+    status: str
+
+    @classmethod
+    def from_json(cls, item: JsonObject) -> Self:
+        """Make one of an object in the server's list of profiles."""
+        return cls(item.text("name"), item.text("display", ""), item.text("status", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileList:
+    """The member's own profile, and those of all members whom it may see and who have one (rule 18.2).
+
+    Attributes:
+        display: the member's own display name; empty if there is none.
+        status: the member's own status text; empty if there is none.
+        users: the profiles of the others.
+    """
+
+    display: str
+    status: str
+    users: list[Profile]

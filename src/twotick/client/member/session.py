@@ -12,6 +12,7 @@ because all Ids that one client makes begin alike. The program receives the stat
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from twotick.client.member.error_frames import connection_error, delivery_error
 from twotick.client.member.events import (
     Decision,
     Entry,
+    EntryOwner,
+    ProfileEvent,
     ProgressEvent,
     ReadEvent,
     ReceiptEvent,
@@ -43,9 +46,11 @@ from twotick.client.member.messages import MemberMessage
 from twotick.client.member.outbox import Outbox
 from twotick.client.member.pending_requests import ANSWERS, PendingRequests
 from twotick.client.member.presence import PresenceSubscription, parse_status, parse_statuses
+from twotick.client.member.profiles import ProfileSubscription, parse_profile, parse_profiles
 from twotick.client.member.receipts import MemberReceipt, Outcome
 from twotick.client.member.reconnecting import OnConnection, ReconnectingConnection
 from twotick.client.member.request import Requests
+from twotick.client.member.results import Profile
 from twotick.client.member.sender import Sender, end_error
 from twotick.client.trust.known_servers import KnownServers
 from twotick.wire import Frame, Head, Side, Verb, frame, is_name, is_room, register
@@ -56,7 +61,8 @@ _READ_POSITIONS = 1024
 _STATES = {Verb.ACCEPTED: State.ACCEPTED, Verb.SENT: State.DELIVERED, Verb.READ: State.READ, Verb.ERROR: State.FAILED}
 
 _RENEWAL = b"look"
-"""The Id of the request that renews the presence subscription."""
+_PROFILES = b"profiles"
+"""The Ids of the requests that renew the subscriptions of presence and profiles."""
 
 _REFUSALS = (RequestRefused.code, NotAuthenticated.code, TooManyRequests.code)
 """The errors that may answer a request. Other errors concern the connection."""
@@ -106,6 +112,7 @@ class ClientSession:
         sender: the messages that this client has sent.
         requests: sends requests.
         subscription: the presence subscription.
+        profile_subscription: the subscription of profiles.
     """
 
     def __init__(
@@ -127,6 +134,7 @@ class ClientSession:
         self._pending = PendingRequests(self.connection.write)
         self.requests = Requests(self.connection, self._pending, self.check)
         self.subscription = PresenceSubscription()
+        self.profile_subscription = ProfileSubscription()
         self._identity = identity
         self._is_device = identity.side is Side.DUPLEX
         self._read: OrderedDict[bytes, int] = OrderedDict()  # the last number that was read, by user or room
@@ -203,7 +211,9 @@ class ClientSession:
             self.connection.write(frame(Verb.READ, name, seq=seq))
         self._pending.opened()
         if self.subscription.active:
-            self._renew_subscription()
+            self._renew(self.subscription.request(_RENEWAL), _RENEWAL, self._statuses)
+        if self.profile_subscription.active:
+            self._renew(self.profile_subscription.request(_PROFILES), _PROFILES, self._profiles)
         self.sender.opened(number(head, b"max-body"), same_log)
 
     def waiting_since(self) -> float:
@@ -253,10 +263,8 @@ class ClientSession:
                 self._take_entry(message)
             case Verb.READ if seq and b"up-to" in head.headers:
                 self._take_entry(ReadEvent(self, seq, head.name, number(head, b"up-to")))
-            case Verb.STATUS if head.name:
-                self._take_event(StatusEvent(self, head.name, *parse_status(head)), head)
-            case Verb.TYPING if head.name:
-                self._take_event(TypingEvent(self, head.name, text_of(head, b"to")), head)
+            case Verb.STATUS | Verb.PROFILE | Verb.TYPING if head.name and b"id" not in head.headers:
+                self._take_event(self._event(head), head)
             case verb if verb in ANSWERS:
                 self._pending.take(head, body)
             case Verb.ERROR if head.code in _REFUSALS and not seq and self._pending.expects(head):
@@ -305,6 +313,16 @@ class ClientSession:
         if not self.sender.is_ours(ident) and self._is_device:
             self.inbox.notify(ProgressEvent(self, head.name, ident, have, of), (Verb.SENT, ident))
 
+    def _event(self, head: Head) -> Entry:
+        """Return the event that a frame tells of another member."""
+        match head.verb:
+            case Verb.STATUS:
+                return StatusEvent(self, head.name, *parse_status(head))
+            case Verb.PROFILE:
+                return _profile_event(self, parse_profile(head))
+            case _:
+                return TypingEvent(self, head.name, text_of(head, b"to"))
+
     def _take_event(self, event: Entry, head: Head) -> None:
         """Handle an event that is not in the log."""
         if not self._is_device:
@@ -323,25 +341,39 @@ class ClientSession:
             name = receipt.recipient.encode()
             self.inbox.arrive(ReceiptEvent(self, 0, name, receipt.id, receipt.state, str(error or "")))
 
-    # Presence
+    # Presence and profiles
 
-    def _renew_subscription(self) -> None:
-        """Repeat the presence subscription, and let the program receive what has changed."""
-        answer = self._pending.add(self.subscription.request(_RENEWAL), _RENEWAL)
-        answer.add_done_callback(self._subscription_renewed)
+    def _renew(self, request: bytes, ident: bytes, events: Callable[[Frame], list[Entry]]) -> None:
+        """Repeat a subscription, and let the program receive what has changed.
 
-    def _subscription_renewed(self, answer: "asyncio.Future[list[Frame]]") -> None:
-        if answer.cancelled() or answer.exception() is not None:
-            return  # the client has ended, or the server refused, as it will when the program asks
-        (reply,) = answer.result()
-        try:
-            users = parse_statuses(reply).users
-        except ProtocolError as error:
-            self.connection.lose(error)
-            return
-        for each in users:
-            name = each.name.encode()
-            self.inbox.notify(StatusEvent(self, name, each.state, each.since), (Verb.STATUS, name, None))
+        Args:
+            request: the frame that repeats it.
+            ident: its Id.
+            events: returns the events for the answer. May raise ProtocolError.
+        """
+
+        def renewed(answer: "asyncio.Future[list[Frame]]") -> None:
+            if answer.cancelled() or answer.exception() is not None:
+                return  # the client has ended, or the server refused, as it will when the program asks
+            (reply,) = answer.result()
+            try:
+                found = events(reply)
+            except ProtocolError as error:
+                self.connection.lose(error)
+                return
+            for event in found:
+                self.inbox.notify(event, (reply[0].verb, event.name, None))
+
+        self._pending.add(request, ident).add_done_callback(renewed)
+
+    def _statuses(self, reply: Frame) -> list[Entry]:
+        users = parse_statuses(reply).users
+        return [StatusEvent(self, each.name.encode(), each.state, each.since) for each in users]
+
+    def _profiles(self, reply: Frame) -> list[Entry]:
+        found = parse_profiles(reply)
+        own = Profile(self.name, found.display, found.status)
+        return [_profile_event(self, each) for each in (own, *found.users)]
 
     # EntryOwner
 
@@ -373,3 +405,7 @@ class ClientSession:
             self._read.popitem(last=False)
         self.connection.write(frame(Verb.READ, name, seq=seq))
         await self.connection.drain()
+
+
+def _profile_event(owner: EntryOwner, profile: Profile) -> ProfileEvent:
+    return ProfileEvent(owner, profile.name.encode(), profile.display, profile.status)

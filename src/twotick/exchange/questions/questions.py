@@ -12,6 +12,7 @@ from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.members import ConnectedMembers
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
+from twotick.exchange.profiles import ProfileNews
 from twotick.exchange.questions.conversations import (
     ask_conversation,
     ask_conversations,
@@ -21,6 +22,7 @@ from twotick.exchange.questions.conversations import (
 )
 from twotick.exchange.questions.devices import DeviceQuestions
 from twotick.exchange.questions.files import ask_file, ask_piece
+from twotick.exchange.questions.profiles import ProfileQuestions
 from twotick.exchange.questions.question import InvalidQuestion, Question, QuestionContext
 from twotick.exchange.questions.rooms import ask_receipts, ask_room, ask_rooms
 from twotick.exchange.questions.status import ask_status
@@ -41,6 +43,7 @@ QUESTIONS = (
     Verb.FILE,
     Verb.PIECE,
     Verb.REPORT,
+    Verb.PROFILE,
 )
 """The verbs that a member's device can ask."""
 
@@ -56,6 +59,7 @@ class Questions:
         clock: returns the time of day, in seconds since 1970.
         members: the members who are connected.
         presence: the presence of members.
+        profiles: tells devices of changed profiles.
         effects: takes what a request has changed.
         new_token: makes a token, and the hash of it that the store keeps; None if the server has no members.
         most_bytes: the longest body of an answer that is a list.
@@ -68,6 +72,7 @@ class Questions:
         *,
         members: ConnectedMembers,
         presence: PresenceTracker,
+        profiles: ProfileNews,
         effects: EffectsPublisher,
         new_token: Callable[[], tuple[bytes, bytes]] | None,
         most_bytes: int,
@@ -90,6 +95,7 @@ class Questions:
             Verb.FILE: ask_file,
             Verb.PIECE: ask_piece,
             Verb.REPORT: ask_report,
+            Verb.PROFILE: ProfileQuestions(profiles).ask_profile,
         }
 
     def ask(

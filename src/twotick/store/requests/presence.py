@@ -17,11 +17,14 @@ class ListAudience(Request[list[int]]):
         peer: only this user, or those in this room, in any case; empty for all.
         is_gone: whether they are to be told that the member is gone. The audience of a member that was removed is known
             for an hour; otherwise a removed member has none.
+        is_for_profile: whether they are to be told of the member's profile, which does not depend on whether the member
+            hides its presence (rule 18.2).
     """
 
     member: int
     peer: bytes
     is_gone: bool = False
+    is_for_profile: bool = False
 
 
 @dataclass(frozen=True, slots=True)

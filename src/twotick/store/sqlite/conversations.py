@@ -201,7 +201,7 @@ class ConversationRepository:
         direct = self._tables.direct
         if muted or blocked:
             direct(
-                "INSERT INTO conversation VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO conversation (member, peer, name, muted, blocked) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (member, peer) DO UPDATE SET muted = excluded.muted, blocked = excluded.blocked",
                 (box.number, peer, name, int(muted), int(blocked)),
             )

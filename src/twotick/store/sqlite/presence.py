@@ -44,7 +44,7 @@ class PresenceRepository:
     def _list_audience(self, request: ListAudience) -> list[int]:
         member = request.member
         peer = request.peer.lower()
-        if not self._set_shown(SetShown(member, None)):
+        if not request.is_for_profile and not self._set_shown(SetShown(member, None)):
             if not request.is_gone:
                 return []
             return self._numbers("SELECT other FROM farewell WHERE member = ? ORDER BY other", member)
@@ -82,7 +82,7 @@ class PresenceRepository:
         if box is None:
             return []
         found: list[tuple[str, Contact]] = []
-        for number in self._contacts(box.number, request.room.lower()):
+        for number in self.contacts(box.number, request.room.lower()):
             folded, name, shown = self._tables.read(
                 "SELECT folded, name, shown AND NOT EXISTS (SELECT 1 FROM conversation"
                 " WHERE member = o.number AND peer = ? AND blocked = 1) FROM member o WHERE number = ?",
@@ -91,8 +91,25 @@ class PresenceRepository:
             found.append((folded, Contact(number, name, bool(shown))))
         return [contact for _, contact in sorted(found, key=lambda each: each[0])]
 
-    def _contacts(self, member: int, room_name: bytes) -> list[int]:
-        """Return the numbers of the members whose presence a member may see: all, or those in a room."""
+    def is_contact(self, member: int, other: int) -> bool:
+        """Tell whether another member is one of `contacts`, or would be if these were not limited."""
+        row = self._tables.direct(
+            "SELECT 1 FROM contact WHERE member = ?2 AND other = ?1"
+            " UNION ALL SELECT 1 FROM room_member own CROSS JOIN room_member o ON o.room = own.room AND o.member = ?2"
+            " WHERE own.member = ?1 LIMIT 1",
+            (member, other),
+        ).fetchone()
+        return row is not None
+
+    def contacts(self, member: int, room_name: bytes = b"") -> list[int]:
+        """Return the numbers of the members in a room with a member and those who have written to it.
+
+        There are 2,000 at most. Some of them may have blocked the member, or hide their presence.
+
+        Args:
+            member: the member.
+            room_name: only those in this room, in lower case; empty for all.
+        """
         if not room_name:
             return self._first(
                 "SELECT member FROM contact WHERE other = ?1 ORDER BY member",

@@ -32,6 +32,7 @@ _OWN_TABLES: Final = (
     ("contact", "member", "other"),
     ("contact", "other", "member"),
     ("room_stay", "member", "room"),
+    ("pin", "member", "message"),
 )
 """The tables with rows that go with a member: the column with the member, and what tells its rows apart."""
 
@@ -67,7 +68,11 @@ class RemovalRepository:
         number: int = row[0]
         self._presence.keep_audience(number, request.time)
         tables.write("DELETE FROM device WHERE member = ?", (number,))
-        tables.write("UPDATE member SET folded = '*' || number, password = '', shown = 0 WHERE number = ?", (number,))
+        tables.write(
+            "UPDATE member SET folded = '*' || number, password = '', shown = 0, display = '', status = ''"
+            " WHERE number = ?",
+            (number,),
+        )
         self._forget()
         return Unfinished(ContinueRemoval(request.time))
 

@@ -18,6 +18,7 @@ from twotick.store.requests.files import OfferFile, ReadPiece, WritePiece
 from twotick.store.requests.members import AddMember, FindMember, FindMembers, FindToken, ListDevices, ListMembers
 from twotick.store.requests.messages import Append, Fetch, History, MessageAction
 from twotick.store.requests.presence import ListAudience, ListContacts
+from twotick.store.requests.profiles import GetProfile, ListProfiles
 from twotick.store.requests.reports import AddReport, ListReports
 from twotick.store.requests.rooms import CreateRoom, GetRoom, ListRoomMembers, ListRooms
 from twotick.store.requests.search import SearchMessages
@@ -30,7 +31,7 @@ ADDING: Final = (Append, OfferFile, WritePiece, AddMember, AddReport, CreateRoom
 READING: Final = (
     *(FindMember, FindMembers, FindToken, ListDevices, ListMembers, ListReports),
     *(Fetch, History, SearchMessages, ReadPiece, ListReceipts, ListConversations),
-    *(GetRoom, ListRoomMembers, ListRooms, ListAudience, ListContacts),
+    *(GetRoom, ListRoomMembers, ListRooms, ListAudience, ListContacts, GetProfile, ListProfiles),
 )
 """The requests that only read."""
 

@@ -324,6 +324,40 @@ STEPS = (
     CREATE INDEX room_name ON room (folded) WHERE folded IS NOT NULL;
     CREATE UNIQUE INDEX room_public ON room (folded) WHERE public = 1;
     """,
+    """
+    -- What members say of themselves.
+    ALTER TABLE member ADD COLUMN display TEXT NOT NULL DEFAULT '';
+    ALTER TABLE member ADD COLUMN status TEXT NOT NULL DEFAULT '';
+
+    -- How conversations are shown.
+    ALTER TABLE conversation ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE conversation ADD COLUMN closed_at INTEGER NOT NULL DEFAULT 0; -- a later entry opens it; 0: it is open
+    ALTER TABLE conversation ADD COLUMN muted_until REAL NOT NULL DEFAULT 0; -- while it is muted; 0: for ever
+
+    -- Answers to other messages, and the message with which their thread begins.
+    CREATE TABLE reply (
+        message INTEGER PRIMARY KEY,
+        root INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX reply_root ON reply (root, message);
+
+    CREATE TABLE pin (
+        room INTEGER NOT NULL,                    -- 0: it is pinned in a member's conversation with a user
+        member INTEGER NOT NULL,                  -- that member; 0 in a room
+        peer BLOB NOT NULL,                       -- that user, in lower case; empty in a room
+        message INTEGER NOT NULL,
+        pinned_by BLOB NOT NULL,                  -- the name as it is shown
+        time REAL NOT NULL,
+        PRIMARY KEY (room, member, peer, message)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX pin_message ON pin (message);
+    CREATE INDEX pin_member ON pin (member) WHERE member <> 0;
+    ALTER TABLE room ADD COLUMN all_pin INTEGER NOT NULL DEFAULT 0; -- 1: all members may pin messages
+
+    -- Whose pieces a file has, which was sent on without another upload; 0: its own.
+    ALTER TABLE file ADD COLUMN source INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX file_source ON file (source) WHERE source <> 0;
+    """,
 )
 """What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
 to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each

@@ -29,6 +29,7 @@ from twotick.store.sqlite.handlers import Handlers
 from twotick.store.sqlite.ledger import Ledger
 from twotick.store.sqlite.messages import MessageRepository
 from twotick.store.sqlite.presence import PresenceRepository
+from twotick.store.sqlite.profiles import ProfileRepository
 from twotick.store.sqlite.reading import LogReader
 from twotick.store.sqlite.removal import RemovalRepository
 from twotick.store.sqlite.reports import ReportRepository
@@ -125,6 +126,7 @@ class SqliteStore:
             **rooms.handlers(),
             **ConversationRepository(ledger, rooms).handlers(),
             **presence.handlers(),
+            **ProfileRepository(ledger, presence).handlers(),
             **self._search.handlers(),
             **files.handlers(),
             **ReportRepository(ledger, reader).handlers(),

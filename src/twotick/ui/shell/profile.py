@@ -1,8 +1,11 @@
-"""A member's own account: the password."""
+"""A member's own account: the password, and the profile."""
 
+import json
+
+from twotick.client import Profile
 from twotick.client.trust.tokens import Credential
 from twotick.ui.shell.connection import asking
-from twotick.ui.text import console
+from twotick.ui.text import console, visible
 
 
 async def change_password(who: Credential, old: str, new: str, *, revoke_others: bool) -> None:
@@ -16,3 +19,41 @@ async def change_password(who: Credential, old: str, new: str, *, revoke_others:
         await me.change_password(old, new, revoke_others=revoke_others)
     devices = "Your devices on other machines are logged out." if revoke_others else "Your devices stay logged in."
     console().print(f"The password of {who.name} is changed. {devices}")
+
+
+async def show_profile(who: Credential, name: str, *, as_json: bool) -> None:
+    """Print the profile of a member.
+
+    Raises:
+        TwotickError: the server does not say.
+        ValueError: `name` is not a valid name.
+    """
+    async with asking(who) as me:
+        _print(await me.profile(name), as_json=as_json)
+
+
+async def own_profile(who: Credential, *, display: str | None, status: str | None, as_json: bool) -> None:
+    """Change the member's own profile where a text is given, and print it.
+
+    Raises:
+        TwotickError: nothing was changed.
+        ValueError: a text cannot be in a profile.
+    """
+    async with asking(who) as me:
+        own = await me.set_profile(display=display, status=status)
+    _print(Profile(who.name, own.display, own.status), as_json=as_json)
+
+
+def _print(profile: Profile, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"name": profile.name, "display": profile.display, "status": profile.status}))
+        return
+    for line in profile_lines(profile):
+        console().print(line)
+
+
+def profile_lines(profile: Profile) -> list[str]:
+    """Return the lines that show a profile. What the member wrote cannot control the terminal."""
+    display, status = (visible(text, keep="") for text in (profile.display, profile.status))
+    name = visible(profile.name, keep="")
+    return [f"{name} ({display})" if display else f"{name} has no display name", *([status] if status else [])]

@@ -1,0 +1,117 @@
+"""What members say of themselves: display names and status texts (docs/protocol.md, section 18)."""
+
+from twotick.client.errors import ProtocolError
+from twotick.client.member.headers import as_text, encode_user, line_of, parse_list
+from twotick.client.member.request import RequestMethods
+from twotick.client.member.results import Profile, ProfileList
+from twotick.wire import Frame, Head, Verb, frame
+
+_LONGEST = 1024
+"""The most characters that are sent; the server accepts fewer."""
+
+
+class ProfileSubscription:
+    """Whether the server tells this client of changed profiles, to repeat the request on every new connection.
+
+    Attributes:
+        active: whether it does.
+    """
+
+    def __init__(self) -> None:
+        self.active = False
+
+    def request(self, ident: bytes) -> bytes:
+        """Return the frame that repeats the subscription.
+
+        Args:
+            ident: the Id of the request.
+        """
+        return frame(Verb.PROFILE, id=ident)
+
+
+class ProfileMethods(RequestMethods):
+    """The methods of `MemberClient` for profiles. While the connection is lost, they wait for the next."""
+
+    _profile_subscription: ProfileSubscription
+
+    async def profiles(self) -> ProfileList:
+        """Return the member's own profile, and those of all members whom this member may see (rule 18.2).
+
+        From then on, the client receives a `ProfileEvent` for each change. If the connection is lost, the client
+        receives all profiles as events on the next one.
+
+        Raises:
+            RequestRefused: the server refused the request.
+            ProtocolError: the answer is malformed.
+            TwotickError: the client has ended.
+        """
+        return await self._ask_profiles({})
+
+    async def set_profile(self, *, display: str | None = None, status: str | None = None) -> ProfileList:
+        """Change the member's own profile, on all devices, and do what `profiles` does (rule 18.1).
+
+        Args:
+            display: the display name, of at most 128 bytes in UTF-8; empty to remove it; None to leave it as it is.
+            status: the status text, of at most 250 bytes in UTF-8; empty to remove it; None to leave it as it is.
+
+        Returns:
+            The profiles, among them the own one as the server has stored it.
+
+        Raises:
+            RequestRefused: a text is too long, or has characters that are not allowed.
+            ProtocolError: the answer is malformed.
+            TwotickError: the client has ended.
+            ValueError: a text has more than one line, or is not valid Unicode.
+        """
+        return await self._ask_profiles({"Display": _line(display), "Status": _line(status)})
+
+    async def _ask_profiles(self, headers: dict[str, bytes | int | None]) -> ProfileList:
+        self._profile_subscription.active = True
+        answer = await self._requests.ask(Verb.PROFILE, b"", headers)
+        return parse_profiles((answer.head, answer.body))
+
+    async def profile(self, name: str) -> Profile:
+        """Return the profile of a user (rule 18.2).
+
+        Args:
+            name: the user. The profile has no texts if there is no such member, or if this member may not see it.
+
+        Raises:
+            RequestRefused: the server refused the request.
+            TwotickError: the client has ended.
+            ValueError: `name` cannot be the name of a user.
+        """
+        answer = await self._requests.ask(Verb.PROFILE, encode_user(name))
+        return parse_profile(answer.head)
+
+
+def _line(text: str | None) -> bytes | None:
+    """Return a text as a header can hold it; None if there is none.
+
+    Raises:
+        ValueError: it cannot be in a header.
+    """
+    if text is None:
+        return None
+    if len(text.splitlines()) > 1 or "\n" in text or "\r" in text:
+        raise ValueError("a display name or a status text has one line")
+    if len(text) > _LONGEST:
+        raise ValueError(f"a display name or a status text has at most {_LONGEST} characters")
+    return text.encode()
+
+
+def parse_profile(head: Head) -> Profile:
+    """Parse a PROFILE about one member."""
+    return Profile(as_text(head.name), line_of(head, b"display"), line_of(head, b"status"))
+
+
+def parse_profiles(answer: Frame) -> ProfileList:
+    """Parse the answer to a PROFILE without a name.
+
+    Raises:
+        ProtocolError: the body is malformed.
+    """
+    head, body = answer
+    if head.name:
+        raise ProtocolError("the server sent the profile of a user in answer to a request for all")
+    return ProfileList(line_of(head, b"display"), line_of(head, b"status"), parse_list(body, Profile.from_json))

@@ -1,0 +1,51 @@
+"""Devices are told of changed profiles (docs/protocol.md, rule 18.3)."""
+
+from functools import partial
+
+from twotick.exchange.connection import Connection, MemberDevice
+from twotick.exchange.output import Output
+from twotick.exchange.watchers import Watchers
+from twotick.store import ListAudience, MemberProfile, StoreError
+from twotick.wire import Verb, frame
+
+
+class ProfileNews:
+    """The profiles that have changed, and the devices that are told of it.
+
+    Args:
+        output: takes what is written and the requests.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._watchers = Watchers(output)
+        self._changed: dict[int, bytes] = {}
+
+    def tick(self) -> None:
+        """Tell devices what has changed."""
+        self._watchers.tick()
+        for member, news in self._changed.items():
+            self._output.ask(ListAudience(member, b"", is_for_profile=True), partial(self._tell, member, news))
+        self._changed.clear()
+
+    def watch(self, connection: Connection, device: MemberDevice) -> None:
+        """Tell a device of changes from now on."""
+        self._watchers.add(connection, device)
+
+    def leave(self, connection: Connection, device: MemberDevice) -> None:
+        """Forget a device, which is gone."""
+        self._watchers.remove(connection, device)
+
+    def changed(self, member: int, profile: MemberProfile) -> None:
+        """Note that a member has changed its profile: those who may see it, and its own devices, are told."""
+        if self._watchers:
+            self._changed[member] = frame(
+                Verb.PROFILE,
+                profile.name.encode(),
+                display=profile.display.encode() or None,
+                status=profile.status.encode() or None,
+            )
+
+    def _tell(self, member: int, news: bytes, audience: list[int] | StoreError) -> None:
+        if not isinstance(audience, StoreError):
+            self._watchers.tell(member, news, [member, *audience])

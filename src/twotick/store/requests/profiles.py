@@ -1,0 +1,52 @@
+"""What members say of themselves (docs/protocol.md, section 18)."""
+
+from dataclasses import dataclass
+
+from twotick.store.port import Refusal, Request
+
+
+@dataclass(frozen=True, slots=True)
+class MemberProfile:
+    """What a member says of itself; all of it is empty if others may not see it.
+
+    Attributes:
+        name: the member's name as it is shown.
+        display: the display name; empty for none.
+        status: the status text; empty for none.
+    """
+
+    name: str
+    display: str = ""
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetProfile(Request[MemberProfile | Refusal]):
+    """Change a member's profile (rule 18.1), or ask for it; None leaves a text as it is.
+
+    Answered by the whole profile. Refused if a text is not valid.
+    """
+
+    member: int
+    display: str | None
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GetProfile(Request[MemberProfile]):
+    """Ask for the profile of a user, as a member may see it (rule 18.2).
+
+    Attributes:
+        name: the user, in any case. A profile without texts is answered if there is no such member, or if this one may
+            not see it.
+    """
+
+    member: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListProfiles(Request[list[MemberProfile]]):
+    """List the profiles that a member may see and that have a text, by name; of 2,000 members at most (rule 18.2)."""
+
+    member: int
