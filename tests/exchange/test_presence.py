@@ -150,7 +150,7 @@ def test_a_device_that_saw_an_unannounced_change_and_left_is_forgotten() -> None
     alice.cut()
     bob.cut()
     mail.advance(0.25)
-    assert not inside(mail.exchange, "_presence")._untold
+    assert not inside(inside(inside(mail.exchange, "_presence"), "_watchers"), "_untold")
 
 
 def test_who_showed_themselves_and_left_at_once_is_gone_for_those_who_saw_it() -> None:
