@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.store import older
 from tests.store.helpers import Asker
 from twotick.store.port import StoreError, StoreLimits
 from twotick.store.sqlite.schema import APPLICATION_ID, STEPS
@@ -72,3 +73,23 @@ def test_a_store_that_is_used_keeps_its_layout(tmp_path: Path) -> None:
         pass
     asker.reopen()
     asker.store.close()
+
+
+@pytest.mark.parametrize("number", [11, 12])
+def test_a_database_of_an_older_format_opens_with_everything_in_it(tmp_path: Path, number: int) -> None:
+    (tmp_path / "old").mkdir()
+    asker, new = older.opened(tmp_path / "old", number), Asker(tmp_path / "new")
+    older.fill(new)
+    assert older.everything(asker) == older.everything(new)
+    assert asker.store.check() == []
+    asker.reopen()
+    sent = [each.send("Bob", "alice", id=b"b9", body=b"an apple again") for each in (asker, new)]
+    assert sent[0] == sent[1], "the numbers go on"
+    for each in (asker, new):
+        each.ack("Bob", 99, b"phone")
+        while each.store.tidy():
+            pass
+    assert older.everything(asker) == older.everything(new)
+    for each in (asker, new):
+        assert each.store.check() == []
+        each.store.close()
