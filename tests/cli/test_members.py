@@ -43,6 +43,22 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Generator[Operator]:
     assert operator.do("user", "list", "--json") == '{"name": "alice", "devices": 1}\n'
 
 
+def test_a_member_is_removed_only_after_a_yes(operator: Operator) -> None:
+    operator.prepare("alice")
+    ended = operator.run("user", "remove", "alice", stdin=b"yes\n")
+    assert (ended.returncode, ended.stdout) == (64, "")
+    assert ended.stderr == "twotick: there is no terminal to ask on: --yes removes without asking\n"
+    for answer, status in (("no", 130), ("", 130), ("yes", 0)):
+        assert operator.do("user", "list").startswith("alice ")
+        terminal = pexpect.spawn(COMMAND, ["user", "remove", "alice"], env=cast(Any, operator.environment), timeout=20)
+        terminal.expect("This cannot be undone. Type yes: ")
+        terminal.sendline(answer)
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        assert terminal.exitstatus == status
+    assert operator.do("user", "list") == ""
+
+
 def test_members_are_added_and_listed_before_there_is_a_server(operator: Operator) -> None:
     operator.add("Bob")
     operator.add("alice")

@@ -97,8 +97,8 @@ def test_a_report_is_closed_beside_a_running_server(operator: Operator) -> None:
     ("number", "status", "problem"),
     [
         ("9", 65, "twotick: there is no report 9\n"),
-        ("x", 64, "NUMBER"),
-        ("0", 64, "NUMBER"),
+        ("x", 64, "--close"),
+        ("0", 64, "--close"),
         ("9" * 30, 64, "1000000000000000"),
     ],
 )
