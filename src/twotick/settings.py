@@ -1,7 +1,9 @@
 """Settings: from the command line, else `TWOTICK_...` variables, else a TOML file, else the default."""
 
 import os
+import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
@@ -9,6 +11,7 @@ import msgspec
 import platformdirs
 
 from twotick.client.address import DEFAULT_SERVER
+from twotick.ui.quantities import SIZE_EXAMPLE, parse_size, parse_time
 
 if TYPE_CHECKING:
     from twotick.server import ServerOptions  # imported only by commands that need it: they start faster without
@@ -19,14 +22,25 @@ class SettingsError(Exception):
     """A setting is not valid; the message names it and says what is accepted."""
 
 
-Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535, description="a number from 0 to 65535")]
 """A TCP port; 0 for any free one."""
 
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description="a whole number from 1")]
 """A number of things, at least one."""
 
-Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]
+Seconds: TypeAlias = Annotated[
+    float, msgspec.Meta(gt=0, description="a time above 0, such as 30 (seconds), '10 min' or '12h'")
+]
 """A time in seconds."""
+
+Days: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description="a whole number of days, such as 90 or '90d'")]
+"""A time in days."""
+
+Hours: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description="a whole number of hours, such as 24 or '24h'")]
+"""A time in hours."""
+
+Size: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description=SIZE_EXAMPLE)]
+"""A number of bytes."""
 
 
 def default_data_folder() -> Path:
@@ -51,8 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data: Path = msgspec.field(default_factory=default_data_folder)
     memory: bool = False
-    retention_days: Count = 400
-    clock_days: Count = 7
+    retention_days: Days = 400
+    clock_days: Days = 7
     settling_time: Seconds = 600.0
 
     sign_up: Literal["open", "invite", "closed"] = "closed"
@@ -61,31 +75,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_guests: bool = False
 
     mailbox_messages: Count = 100_000
-    mailbox_bytes: Count = 1 << 30
+    mailbox_bytes: Size = 1 << 30
     max_devices: Count = 32
-    device_days: Count = 90
+    device_days: Days = 90
     max_room_members: Count = 2000
     max_rooms: Count = 200
-    file_bytes: Count = 100 << 20
-    files_bytes: Count = 1 << 30
-    file_days: Count = 30
-    offer_hours: Count = 24
+    file_bytes: Size = 100 << 20
+    files_bytes: Size = 1 << 30
+    file_days: Days = 30
+    offer_hours: Hours = 24
     max_reports: Count = 20
-    reserve_bytes: Annotated[int, msgspec.Meta(ge=0)] = 16 << 20
+    reserve_bytes: Annotated[int, msgspec.Meta(ge=0, description=SIZE_EXAMPLE)] = 16 << 20
 
-    max_body: Annotated[int, msgspec.Meta(ge=1, lt=10**10)] = 1 << 20
+    max_body: Annotated[int, msgspec.Meta(ge=1, lt=10**10, description=f"{SIZE_EXAMPLE}, but below 10 GB")] = 1 << 20
     max_window: Count = 256
     max_unanswered: Count = 1024
     max_refusals: Count = 16
     max_connections: Count = 65536
     max_handshakes: Count = 256
     queue_messages: Count = 4096
-    queue_bytes: Count = 16 << 20
-    queue_bytes_total: Count = 256 << 20
-    early_bytes_total: Count = 16 << 20
-    sent_bytes_member: Count = 64 << 20
-    sent_bytes_address: Count = 512 << 20
-    held_bytes_total: Count = 256 << 20
+    queue_bytes: Size = 16 << 20
+    queue_bytes_total: Size = 256 << 20
+    early_bytes_total: Size = 16 << 20
+    sent_bytes_member: Size = 64 << 20
+    sent_bytes_address: Size = 512 << 20
+    held_bytes_total: Size = 256 << 20
     answer_timeout: Seconds = 30.0
     peer_timeout: Seconds = 120.0
     register_timeout: Seconds = 60.0
@@ -178,14 +192,25 @@ def load(file: Path | None, given: dict[str, Any]) -> Settings:
         SettingsError: the file cannot be read, or a setting is unknown or not valid.
     """
     path = file or default_file()
-    content: dict[str, Any] = {}
+    text = ""
     try:
         if file is not None or path.exists():
-            content = tomllib.loads(path.read_text("utf-8"))
+            text = path.read_text("utf-8")
+        content = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"cannot read the settings in {path}: {error}") from error
+    places = {name: f"{path}, line {_line_of(name, text)}: " for name in content}
+    variables = _variables()
+    places |= {name: f"the variable TWOTICK_{name.upper()}: " for name in variables}
     named = {key: value for key, value in given.items() if value is not None}
-    return _converted({**content, **_variables(), **named})
+    places |= dict.fromkeys(named, "")
+    return _converted({**content, **variables, **named}, places)
+
+
+def _line_of(name: str, text: str) -> int:
+    """Return the number of the line of a TOML file that sets a name; 1 if it cannot be found."""
+    setting = re.compile(rf"""\s*\[?["']?{re.escape(name)}\b""")
+    return next((number for number, line in enumerate(text.splitlines(), 1) if setting.match(line)), 1)
 
 
 def _variables() -> dict[str, str]:
@@ -194,29 +219,59 @@ def _variables() -> dict[str, str]:
     return {name: given[f"twotick_{name}"] for name in TYPES if f"twotick_{name}" in given}
 
 
-def _converted(given: dict[str, Any]) -> Settings:
-    """Convert and check the settings. A text may spell a number or a boolean, because variables hold only text."""
+def _converted(given: dict[str, Any], places: dict[str, str]) -> Settings:
+    """Convert and check the settings. A text may spell a number or a boolean, because variables hold only text.
+
+    Args:
+        given: the settings.
+        places: where each is set, for errors.
+    """
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, value in given.items():
+        if name not in TYPES:
+            problems.append(f"{places[name]}there is no setting {name}{_similar(name, TYPES)}")
+            continue
         try:
-            if TYPES[name] is bool and isinstance(value, str):
-                value = _BOOLEANS.get(value.lower(), value)
-            values[name] = msgspec.convert(value, TYPES[name], strict=False, dec_hook=_path)
-        except KeyError:
-            problems.append(f"there is no setting {name}{_similar(name)}")
-        except msgspec.ValidationError as error:
-            problems.append(f"the setting {name} cannot be {value!r}: {_expected(TYPES[name]) or error}")
+            values[name] = msgspec.convert(_spelled(value, TYPES[name]), TYPES[name], strict=False, dec_hook=_path)
+        except (msgspec.ValidationError, ValueError):
+            problems.append(f"{places[name]}the setting {name} cannot be {value!r}: {_expected(TYPES[name], value)}")
     if problems:
-        raise SettingsError("; ".join(problems))
+        raise SettingsError("\n".join(problems))
     return Settings(**values)
 
 
-def _similar(name: str) -> str:
-    """Return a question that names the setting that was probably meant; empty if none is similar."""
+def _spelled(value: object, of: Any) -> object:
+    """Return a value that was written as people do, such as `yes` or `10 min`, as the value that is meant.
+
+    Raises:
+        ValueError: the text is not a size or a time.
+    """
+    if not isinstance(value, str):
+        return value
+    if of is bool:
+        return _BOOLEANS.get(value.lower(), value)
+    if of in (Days, Hours):
+        unit, seconds = ("d", 86400) if of == Days else ("h", 3600)
+        time = parse_time(value, unit) / seconds
+        return int(time) if time.is_integer() else time
+    if of == Seconds:
+        return parse_time(value)
+    if _description(of).startswith(SIZE_EXAMPLE):
+        return parse_size(value)
+    return value
+
+
+def _description(of: Any) -> str:
+    """Return what a setting accepts, in words; empty if its type does not say."""
+    return next((each.description or "" for each in get_args(of)[1:] if isinstance(each, msgspec.Meta)), "")
+
+
+def _similar(name: str, names: Iterable[str]) -> str:
+    """Return a question that names what was probably meant; empty if nothing is similar."""
     import difflib
 
-    found = difflib.get_close_matches(name, TYPES, n=1)
+    found = difflib.get_close_matches(name, list(names), n=1)
     return f" (did you mean {found[0]}?)" if found else ""
 
 
@@ -230,10 +285,12 @@ def _path(of: type, value: object) -> Path:
     raise TypeError("Expected a path")
 
 
-def _expected(of: Any) -> str:
-    """Return which words a setting accepts; empty if it is not limited to some words."""
+def _expected(of: Any, value: object) -> str:
+    """Return what a setting accepts, in words, and what was probably meant."""
     words = ("true", "false") if of is bool else get_args(of) if get_origin(of) is Literal else ()
-    return f"Expected one of {', '.join(map(repr, words))}" if words else ""
+    if words:
+        return f"it is one of {', '.join(map(repr, words))}{_similar(str(value), words)}"
+    return f"it is {_description(of) or 'a text in quotes'}"
 
 
 TYPES = {each.name: each.type for each in msgspec.structs.fields(Settings)}

@@ -48,11 +48,11 @@ def test_a_member_is_removed_only_after_a_yes(operator: Operator) -> None:
     ended = operator.run("user", "remove", "alice", stdin=b"yes\n")
     assert (ended.returncode, ended.stdout) == (64, "")
     assert ended.stderr == "twotick: there is no terminal to ask on: --yes removes without asking\n"
-    for answer, status in (("no", 130), ("", 130), ("yes", 0)):
+    for typed, status in (("no", 130), ("", 130), ("yes", 0)):
         assert operator.do("user", "list").startswith("alice ")
         terminal = pexpect.spawn(COMMAND, ["user", "remove", "alice"], env=cast(Any, operator.environment), timeout=20)
         terminal.expect("This cannot be undone. Type yes: ")
-        terminal.sendline(answer)
+        terminal.sendline(typed)
         terminal.expect(pexpect.EOF)
         terminal.close()
         assert terminal.exitstatus == status

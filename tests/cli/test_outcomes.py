@@ -120,7 +120,7 @@ async def test_a_message_that_is_stored_delivered_or_read(two: list[Person]) -> 
 
 
 def test_what_a_guest_cannot_have_is_refused_before_anything_is_sent(stranger: Person) -> None:
-    for option in (["--until", "read"], ["--until", "accepted"], ["--wait", "5"], ["--expires", "5"]):
+    for option in (["--until", "read"], ["--until", "accepted"], ["--wait", "5"], ["--expires", "5 min"]):
         ended = stranger.run("send", "bob", "hi", "--from", "gus", *option)
         assert (ended.returncode, ended.stdout) == (64, "")
         assert f"'twotick login gus@{stranger.server}'" in ended.stderr

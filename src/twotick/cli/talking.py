@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from twotick.cli.common import FILE, FOLDER, json_option, login_of, member_of, with_server
+from twotick.cli.duration import Duration
 from twotick.cli.free_text import TextCommand
 from twotick.ui.shell.leaving import EX_IOERR, EX_NOINPUT, EX_USAGE, fail, run
 from twotick.ui.shell.streams import on_a_terminal
@@ -86,8 +87,10 @@ def chat(name: str | None, *, plain: bool, settings: "Settings") -> None:
     metavar="STATE",
     help="Wait until accepted, delivered or read [delivered].",
 )
-@click.option("--wait", type=click.FloatRange(min=0), metavar="SECONDS", help="How long to wait for that [30].")
-@click.option("--expires", type=click.IntRange(min=1), metavar="SECONDS", help="Drop it if not delivered by then.")
+@click.option(
+    "--wait", type=Duration(), metavar="TIME", help="How long to wait for that, such as 90s or '5 min' [30s]."
+)
+@click.option("--expires", type=Duration(1), metavar="TIME", help="Drop it if not delivered by then: 2h.")
 @with_server
 def send(
     recipient: str,
@@ -97,7 +100,7 @@ def send(
     file: Path | None,
     until: str | None,
     wait: float | None,
-    expires: int | None,
+    expires: float | None,
     settings: "Settings",
 ) -> None:
     """Send one message; the exit status tells what happened to it.
