@@ -750,3 +750,23 @@ async def test_mark_read_needs_only_the_number_of_the_message() -> None:
             await alice.mark_read("Bob", message.seq)
             await receipt.read()
             await alice.mark_read("no name", 7)
+
+
+async def test_answers_are_followed_as_a_thread() -> None:  # rules 13.5 and 13.6
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
+        first = await alice.send("bob", "tea?")
+        await alice.send("bob", "by the way")
+        (asked, _) = await take(bob, 2)
+        assert (asked.thread, asked.reply_to) == (None, None)
+        answer = await bob.send("alice", "yes", reply_to=(asked.sender, asked.id))
+        (answered,) = await take(alice, 1)
+        assert answered.thread == answered.reply_to == ("alice", first.id)
+        for named in (("alice", first.id), ("bob", answer.id)):
+            found = await alice.history("bob", thread=named)
+            assert [(each.text, each.outgoing) for each in found] == [("tea?", True), ("yes", False)]
+        assert [each.text for each in await bob.history("alice", thread=("", answer.id), limit=1)] == ["yes"]
+        assert await bob.history("alice", thread=("alice", "nothing")) == []
+        with pytest.raises(RequestRefused, match="give its name"):
+            await bob.history(thread=("alice", first.id))
+        with pytest.raises(ValueError, match="cannot be an Id"):
+            await bob.history("alice", thread=("alice", "a b"))

@@ -29,7 +29,7 @@ NAMES = [
 HEADERS = [
     *(b"Do", b"Access", b"Topic", b"Member", b"Role", b"Muted", b"Blocked", b"In", b"Limit", b"Before", b"Since"),
     *(b"State", b"Shown", b"Name", b"Size", b"Hash", b"Offset", b"Length", b"About", b"Edits", b"Deletes"),
-    *(b"Reacts-to", b"File", b"Expires", b"Time", b"Event", b"X-a", b"Display", b"Status"),
+    *(b"Reacts-to", b"File", b"Expires", b"Time", b"Event", b"X-a", b"Display", b"Status", b"Thread", b"Reply-to"),
 ]
 VALUES = [
     *(b"create", b"join", b"leave", b"change", b"invite", b"remove", b"appoint", b"members", b"public", b"private"),

@@ -113,6 +113,8 @@ LOOKS = [
     b"HISTORY #team\nId: q\n\n",
     b"HISTORY #den\nId: q\n\n",
     b"HISTORY bob\nId: q\n\n",
+    *(b"HISTORY bob\nId: q\nThread: %b\n\n" % each for each in (b"i1", b"bob s1", b"alice h1", b"bob h1")),
+    *(b"HISTORY #team\nId: q\nThread: %b\n\n" % each for each in (b"i1", b"bob s1", b"alice h1", b"bob h1")),
     b"ROOM #den\nId: q\n\n",
     b"ROOM #team\nDo: members\nId: q\n\n",
     b"RECEIPTS bob\nId: i1\n\n",
@@ -143,7 +145,9 @@ def of_dan(random: Random) -> Step:
     if random.random() < 0.5:
         return Step(b"dan", any_question(random))
     to, ident = random.choice([b"bob", b"carol", b"#team", b"dan", b"ALL", b"#vault"]), b"i%d" % random.randint(1, 6)
-    return Step(b"dan", message(to, random.choice(BODIES_OF_MESSAGES), ident))
+    about = random.choice([b"i1", b"bob s1", b"carol s2", b"alice h1", b"bob h1", b"bob h2"])
+    answered = {"reply_to": about} if random.random() < 0.3 else {}
+    return Step(b"dan", message(to, random.choice(BODIES_OF_MESSAGES), ident, **answered))
 
 
 def hidden(random: Random) -> Step:
@@ -158,6 +162,7 @@ def hidden(random: Random) -> Step:
             *[message(to, body, ident, edits=about)] * 2,
             *[message(to, b"", ident, deletes=about)] * 2,
             message(to, b"x", ident, reacts_to=about),
+            message(to, body, ident, reply_to=random.choice([b"%b %b" % (other, about), b"dan i1", b"bob s1"])),
             message(to, body, ident, expires=1),
             b"READ %b\nSeq: %d\n\n" % (to, seq),
             b"SEARCH\nId: q\nContent-length: 4\n\noats",
@@ -192,7 +197,9 @@ def shown(random: Random) -> Step:
     if kind == 2:
         return Step(name, b"STATUS\nState: %b\n\n" % random.choice([b"here", b"away"]))
     to, ident = random.choice([b"dan", b"#team"]), b"s%d" % random.randint(1, 12)
-    return Step(name, message(to, random.choice(BODIES_OF_MESSAGES), ident))
+    about = random.choice([b"dan i1", b"dan i2", b"bob s1", b"s2", b"carol s3"])
+    answered = {"reply_to": about} if random.random() < 0.3 else {}
+    return Step(name, message(to, random.choice(BODIES_OF_MESSAGES), ident, **answered))
 
 
 def steps_of(*kinds: Callable[[Random], Step]) -> st.SearchStrategy[list[Step]]:
@@ -284,6 +291,7 @@ def worlds_with_much() -> Iterator[tuple[World, World]]:
         begin(world)
         world.write(b"alice", b"ROOM #den\nDo: create\n\nROOM #den\nDo: invite\nMember: bob\n\n")
         world.write(b"bob", b"ROOM #den\nDo: join\n\n")
+        world.write(b"alice", message(b"bob", b"x", b"h0"))  # at the end of an index, a look takes a step less
         for at in range(many):
             for name, to in (b"alice", b"bob"), (b"bob", b"#den"), (b"alice", b"#den"):
                 frames = [message(to, b"wild oats and rye w%d" % at, b"h%d-%d-%b" % (at, one, to)) for one in range(20)]

@@ -177,3 +177,8 @@ def test_a_report(place: Place) -> None:
 def test_a_profile_is_changed(place: Place) -> None:
     """Rule 18.3."""
     room_of(place, b"alice", b"bob").play("18.3")
+
+
+def test_a_message_is_answered(place: Place) -> None:
+    """Rule 13.6."""
+    Script(place, b"alice", b"bob").play("13.6")

@@ -33,10 +33,27 @@ def add_change(request: Append, head: Head) -> str | None:
     if header == b"file":
         request.file = value
         return None if 0 < len(value) <= _KEY else "File is the key of a file"
-    name, _, identifier = value.rpartition(b" ")
-    request.action = _ACTIONS[header]
-    request.about = identifier
-    request.about_name = name = name.rstrip().lower()
-    if not is_identifier(identifier) or (name and not is_name(name)):
+    about = reference(value)
+    if about is None:
         return f"{header.decode().capitalize()} is an Id, or a name and an Id"
+    request.action = _ACTIONS[header]
+    request.about_name, request.about = about
     return None
+
+
+def reference(value: bytes) -> tuple[bytes, bytes] | None:
+    """Return the sender, in lower case, and the Id that a header names; the sender is empty if it names none.
+
+    Returns:
+        Both; None if that is no reference (rule 13.1).
+    """
+    name, _, identifier = value.rpartition(b" ")
+    name = name.rstrip().lower()
+    return None if not is_identifier(identifier) or (name and not is_name(name)) else (name, identifier)
+
+
+def add_reply(request: Append, head: Head) -> None:
+    """Add to a request to store a message which message it answers (rule 13.5)."""
+    answered = reference(head.headers.get(b"reply-to", b""))
+    if answered is not None:
+        request.reply_name, request.reply_to = answered

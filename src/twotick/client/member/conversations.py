@@ -10,6 +10,7 @@ from twotick.client.member.headers import (
     encode_flag,
     encode_id,
     encode_peer,
+    encode_reference,
     encode_time,
     encode_user,
     number,
@@ -50,7 +51,13 @@ class ConversationMethods(RequestMethods):
     _entry_owner: EntryOwner
 
     async def history(
-        self, peer: str | None = None, *, before: int | None = None, limit: int = 50, since: datetime | None = None
+        self,
+        peer: str | None = None,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+        since: datetime | None = None,
+        thread: tuple[str, str] | None = None,
     ) -> list[MemberMessage]:
         """Return earlier messages (rules 11.9 and 12.10).
 
@@ -60,6 +67,8 @@ class ConversationMethods(RequestMethods):
                 `MemberMessage.seq`. None for the newest messages.
             limit: the most messages to return.
             since: return only messages from this time on; None for no limit.
+            thread: return only the thread of this message (rule 13.6), as its sender and Id: a `Reference` will do. The
+                sender may be empty for the member. None for all messages.
 
         Returns:
             The messages, oldest first. They need not be acknowledged.
@@ -73,11 +82,12 @@ class ConversationMethods(RequestMethods):
         in_room = is_room(name)
         if name and not in_room and not is_name(name):
             return []
+        thread_text = None if thread is None else encode_reference(*thread)
         since_text = None if since is None else encode_time(since)
         messages: list[MemberMessage] = []
         while len(messages) < limit:
             most = min(limit - len(messages), _PAGE)
-            headers = {"Before": before, "Limit": most, "Since": since_text}
+            headers = {"Before": before, "Limit": most, "Since": since_text, "Thread": thread_text}
             answer = await self._requests.ask(Verb.HISTORY, name, headers, parts=most)
             page = self._messages(answer.parts)
             messages[:0] = page

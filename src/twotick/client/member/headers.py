@@ -88,6 +88,19 @@ def encode_id(ident: str) -> bytes:
     return encoded
 
 
+def encode_reference(sender: str, ident: str) -> bytes:
+    """Return a reference to a message (rule 13.1).
+
+    Args:
+        sender: the user who sent it; empty for the one who refers to it.
+        ident: its Id.
+
+    Raises:
+        ValueError: they cannot be the name of a user and an Id.
+    """
+    return b"%b %b" % (encode_user(sender), encode_id(ident)) if sender else encode_id(ident)
+
+
 def encode_flag(value: bool | None) -> bytes | None:
     """Return `yes` or `no`; None, for a header that is left out, if the value is None."""
     return None if value is None else b"yes" if value else b"no"

@@ -161,6 +161,11 @@ class MemberMessage(Entry):
         return self._reference("reply-to", "")
 
     @property
+    def thread(self) -> Reference | None:
+        """The message with which its thread begins, for an answer in a thread (rule 13.5); None for other messages."""
+        return self._reference("thread", "")
+
+    @property
     def edits(self) -> Reference | None:
         """The message that this one replaces; None if it is not an edit."""
         return self._reference("edits", self.sender)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from twotick.client.errors import NotDelivered
-from twotick.client.member.headers import encode_id, encode_user
+from twotick.client.member.headers import encode_id, encode_reference
 from twotick.client.member.messages import FileInfo
 
 _LONGEST_HEADERS = 2048
@@ -85,10 +85,7 @@ def header_lines(options: SendOptions) -> bytes:
 
 
 def _reference(message: tuple[str, str] | None) -> str | None:
-    if message is None:
-        return None
-    sender, ident = message
-    return f"{encode_user(sender).decode()} {encode_id(ident).decode()}" if sender else encode_id(ident).decode()
+    return None if message is None else encode_reference(*message).decode()
 
 
 def _key(file: FileInfo) -> str:

@@ -3,9 +3,11 @@
 See docs/protocol.md, rule 11.9 and sections 14 and 17.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+from twotick.exchange.changes import reference
 from twotick.exchange.entries import entry_frame
 from twotick.exchange.questions.question import InvalidQuestion, Question, yes_or_no
 from twotick.exchange.questions.rooms import role_name
@@ -38,6 +40,13 @@ def ask_history(question: Question) -> None:
     most = question.limit(_HISTORY_DEFAULT, _HISTORY_MOST)
     before = question.number(b"before", least=1) or 0
     request = History(question.member, question.head.key, before, _since(question), most, _ANSWER_BYTES, question.now)
+    if b"thread" in question.head.headers:
+        thread = reference(question.head.headers[b"thread"])
+        if thread is None:
+            raise InvalidQuestion("Thread is an Id, or a name and an Id")
+        if not question.head.name:
+            raise InvalidQuestion("a thread is in one conversation: give its name")
+        request = replace(request, thread_name=thread[0], thread=thread[1])
     question.ask(request, partial(_history, question))
 
 

@@ -209,6 +209,9 @@ class Append(Request[Appended | Duplicate | Refusal]):
         about_name: the sender of that earlier message, in lower case; empty for the sender of this one.
         file: the key of the file that it brings (rule 16.3); empty for none. The store adds the file's description to
             the headers.
+        reply_to: the Id of the message that it answers (rule 13.5); empty for none. The store adds the thread to the
+            headers.
+        reply_name: the sender of that message, in lower case; empty for the sender of this one.
     """
 
     sender: int | None
@@ -226,6 +229,8 @@ class Append(Request[Appended | Duplicate | Refusal]):
     about: bytes = b""
     about_name: bytes = b""
     file: bytes = b""
+    reply_to: bytes = b""
+    reply_name: bytes = b""
 
 
 @dataclass(slots=True)
@@ -381,6 +386,8 @@ class History(Request[Fetched]):
         most: how many at most.
         size: bytes of bodies after which no more are added.
         time: now, in seconds since 1970: messages that are over and were not delivered are left out (rule 11.10).
+        thread: only the message with this Id, and the others of its thread (rule 13.6); empty for all.
+        thread_name: the sender of that message, in lower case; empty for the member.
     """
 
     member: int
@@ -390,3 +397,5 @@ class History(Request[Fetched]):
     most: int
     size: int = 1 << 30
     time: float = 0.0
+    thread: bytes = b""
+    thread_name: bytes = b""

@@ -99,6 +99,11 @@ _RULES = (
         """,
     ),
     (
+        "message {} is in a thread, but does not exist",
+        "SELECT message FROM reply WHERE message NOT IN (SELECT number FROM message)"
+        " UNION SELECT root FROM reply WHERE root NOT IN (SELECT number FROM message)",
+    ),
+    (
         "there is a piece of file {}, which does not exist",
         "SELECT DISTINCT file FROM piece WHERE file NOT IN (SELECT number FROM file)",
     ),

@@ -416,6 +416,8 @@ class Ledger:
             ("content", "message"),
             ("absent", "message"),
             ("unedited", "message"),
+            ("reply", "message"),
+            ("reply", "root"),
         ):
             self.tables.write_many(f"DELETE FROM {table} WHERE {column} = ?", keys)
 

@@ -38,6 +38,7 @@ from twotick.store.sqlite.ledger import MESSAGE, OVER_WORK, RECEIVED, Ledger, Ne
 from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.rooms import RoomRepository
 from twotick.store.sqlite.tables import EXPIRED
+from twotick.store.sqlite.threads import ThreadRepository
 from twotick.store.sqlite.times import TimeRepository
 
 _AT_ONCE: Final = 256
@@ -70,6 +71,7 @@ class MessageRepository:
         rooms: the rooms that messages are sent to.
         edits: changes earlier messages.
         files: the files that messages bring.
+        threads: the threads that they belong to.
         presence: the audiences of removed members, which retention forgets.
         times: tells which messages retention keeps because their age is not known.
     """
@@ -80,6 +82,7 @@ class MessageRepository:
         rooms: RoomRepository,
         edits: EditRepository,
         files: FileRepository,
+        threads: ThreadRepository,
         *,
         presence: PresenceRepository,
         times: TimeRepository,
@@ -89,6 +92,7 @@ class MessageRepository:
         self._rooms = rooms
         self._edits = edits
         self._files = files
+        self._threads = threads
         self._presence = presence
         self._times = times
 
@@ -122,11 +126,14 @@ class MessageRepository:
             editing.check_action(request)
             if request.action is not MessageAction.REACT:
                 target = self._edits.find(request, room)
+        root = self._threads.find(request, own, room)
         to = self._recipients(request, boxes, room)
         new = self._new_message(request, room, to)
+        new.headers += self._threads.header(root)
         if target is not None:
             new.about = target.number
         message = ledger.add(new)
+        self._threads.add(root, message.number)
         if request.file:
             self._files.sent(request.file, message.number, request.time)
         effects, is_first = Effects(), False

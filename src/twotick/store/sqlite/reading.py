@@ -11,6 +11,7 @@ from twotick.store.rules.delivery import Mailbox
 from twotick.store.sqlite.handlers import Handlers
 from twotick.store.sqlite.ledger import RECEIVED, SENT, Ledger
 from twotick.store.sqlite.rooms import RoomRepository
+from twotick.store.sqlite.threads import ThreadRepository
 
 _COLUMNS = (
     "l.member, l.seq, l.kind, l.message, l.device, l.up_to,"
@@ -101,12 +102,14 @@ class LogReader:
     Args:
         ledger: the logs.
         rooms: the rooms, whose history is read by their members.
+        threads: the threads of messages.
     """
 
-    def __init__(self, ledger: Ledger, rooms: RoomRepository):
+    def __init__(self, ledger: Ledger, rooms: RoomRepository, threads: ThreadRepository):
         self._ledger = ledger
         self._read = ledger.tables.read
         self._rooms = rooms
+        self._threads = threads
 
     def handlers(self) -> Handlers:
         """Return the requests that are carried out here."""
@@ -150,6 +153,8 @@ class LogReader:
         if request.peer[:1] == b"#":
             return self._history_of_room(request)
         before = min(request.before, box.last + 1) if request.before > 0 else box.last + 1
+        if request.thread:
+            return self._thread(request, box, before)
         if request.peer:
             rows = self._read(
                 f"SELECT {_COLUMNS} FROM log l INDEXED BY log_peer {_JOINED}"
@@ -170,14 +175,47 @@ class LogReader:
         if room is None or membership is None:
             return Fetched([], 0)
         before = min(request.before, room.last + 1) if request.before > 0 else room.last + 1
+        source, parameters = "message m INDEXED BY message_place", tuple[int, ...]()
+        if request.thread:
+            name = request.thread_name or self._name(request.member)
+            root = self._threads.root_in_room(name, request.thread, room, membership.seen_from)
+            if root is None:
+                return Fetched([], before)
+            source, parameters = f"{self._in_thread(root, '?6')} CROSS JOIN message m ON m.number = t.message", (root,)
+        order = "t.message" if request.thread else "m.place"
         rows = self._read(
             f"SELECT ?1, 0, iif(m.sender = ?1, {SENT}, {RECEIVED}), m.number, NULL, NULL, m.sender_name, m.recipient,"
             " m.id, m.reason, m.state, m.time, ?2, m.place, c.headers, c.body"
-            " FROM message m INDEXED BY message_place CROSS JOIN content c ON c.message = m.number"
-            " WHERE m.room = ?3 AND m.place >= ?4 AND m.place < ?5 ORDER BY m.place DESC",
-            (request.member, room.name.decode(), room.number, membership.seen_from, before),
+            f" FROM {source} CROSS JOIN content c ON c.message = m.number"
+            f" WHERE m.room = ?3 AND m.place >= ?4 AND m.place < ?5 ORDER BY {order} DESC",
+            (request.member, room.name.decode(), room.number, membership.seen_from, before, *parameters),
         )
         return Fetched(_last(rows, request), before)
+
+    def _thread(self, request: History, box: Mailbox, before: int) -> Fetched:
+        """Read the last messages of a thread in a conversation with a user (rule 13.6)."""
+        peer = request.peer.lower()
+        root = self._threads.root_in_log(request.thread_name or box.folded, request.thread, box.number, peer)
+        if root is None:
+            return Fetched([], before)
+        rows = self._read(
+            f"SELECT {_COLUMNS} FROM {self._in_thread(root, '?')}"
+            " CROSS JOIN log l INDEXED BY log_message ON l.message = t.message AND l.member = ? AND l.kind <= 2"
+            f" {_JOINED} WHERE l.peer = ? AND l.seq < ?{_NO_NOTE} AND NOT {_IS_OVER} ORDER BY t.message DESC",
+            (root, box.number, peer, before, box.folded, *self._over(box, request.time)),
+        )
+        return Fetched(_last(rows, request), before)
+
+    def _in_thread(self, root: int, mark: str) -> str:
+        """Return a table `t` of the messages of a thread; `mark` stands for the parameter with its first message."""
+        if self._threads.has_answers(root):
+            return f"(SELECT message FROM reply INDEXED BY reply_root WHERE root = {mark}) t"
+        return f"(SELECT {mark} AS message) t"
+
+    def _name(self, member: int) -> bytes:
+        """Return the name of a member in lower case; empty if there is none."""
+        box = self._ledger.mailbox(member)
+        return b"" if box is None else box.folded
 
     def find(self, member: int, message: int, peer: bytes, time: float) -> LogEntry | None:
         """Return the entry for a message that a member may read; None if the member may not, or if it is over.

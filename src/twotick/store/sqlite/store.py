@@ -38,6 +38,7 @@ from twotick.store.sqlite.rooms import RoomRepository
 from twotick.store.sqlite.schema import store_error
 from twotick.store.sqlite.search import IndexedTexts, MessageSearch
 from twotick.store.sqlite.tables import Tables
+from twotick.store.sqlite.threads import ThreadRepository
 from twotick.store.sqlite.times import TimeRepository
 from twotick.store.sqlite.word_index import WordIndex
 
@@ -106,7 +107,8 @@ class SqliteStore:
         self._tables = tables = Tables(connection, self._limits, self._server)
         self._ledger = ledger = Ledger(tables)
         rooms = RoomRepository(ledger)
-        reader = LogReader(ledger, rooms)
+        threads = ThreadRepository(ledger)
+        reader = LogReader(ledger, rooms, threads)
         files = FileRepository(ledger, reader)
         words = WordIndex(tables.direct)
         texts = IndexedTexts(tables, words)
@@ -114,7 +116,7 @@ class SqliteStore:
         presence = PresenceRepository(ledger, rooms)
         times = TimeRepository(tables, lambda: self._written)
         self._messages = MessageRepository(
-            ledger, rooms, EditRepository(ledger, texts), files, presence=presence, times=times
+            ledger, rooms, EditRepository(ledger, texts), files, threads, presence=presence, times=times
         )
         tables.on_removal += [files.remove_with_messages, texts.forget]
         tables.on_withdrawal.append(texts.withdraw)
