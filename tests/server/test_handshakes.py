@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from twotick.server import Server, ServerLimits
 from twotick.server.tls import make_certificate, server_context
-from twotick.wire import NO_USER_REGISTERED
+from twotick.wire import NO_USER_REGISTERED, Side, register
 
 HERE, THERE = "127.0.0.1", "127.0.0.2"
 
@@ -26,7 +27,8 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
 class Clients:
     """A server that encrypts, and its clients."""
 
-    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+    def __init__(self, server: Server, port: int, context: ssl.SSLContext) -> None:
+        self.server = server
         self._port = port
         self._context = context
         self._writers: list[asyncio.StreamWriter] = []
@@ -37,12 +39,13 @@ class Clients:
         self._writers.append(writer)
         return reader, writer
 
-    async def speak(self, source: str) -> None:
+    async def speak(self, source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect with a handshake, and get an answer from the server."""
         reader, writer = await asyncio.open_connection(HERE, self._port, local_addr=(source, 0), ssl=self._context)
         self._writers.append(writer)
         writer.write(b"x\n\n")
         assert await reader.readexactly(len(NO_USER_REGISTERED)) == NO_USER_REGISTERED
+        return reader, writer
 
     def hello(self) -> bytes:
         """Return what a client writes first."""
@@ -63,7 +66,7 @@ async def serving(
 ) -> AsyncGenerator[Clients, None]:
     server = Server(limits)
     _, port = await server.start(HERE, 0, contexts[0])
-    clients = Clients(port, contexts[1])
+    clients = Clients(server, port, contexts[1])
     try:
         yield clients
     finally:
@@ -82,6 +85,25 @@ async def test_few_handshakes_are_under_way_and_others_wait(contexts: tuple[ssl.
         assert not answer.done()
         idle[0].close()
         assert await answer != b""
+
+
+async def test_only_a_registered_connection_gets_much_room_for_what_arrives(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    """Rule 8.2."""
+    async with serving(ServerLimits(), contexts) as clients:
+
+        def room() -> list[int]:
+            return [
+                each.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+                for each in clients.server._connections  # pyright: ignore[reportPrivateUsage]
+            ]
+
+        reader, writer = await clients.speak(HERE)
+        assert room() == [32 << 10], "Linux doubles it"
+        writer.write(register(Side.DUPLEX, b"alice"))
+        await reader.readuntil(b"\n\n")
+        assert room()[0] > 128 << 10
 
 
 async def test_a_handshake_that_fails_or_never_ends_frees_its_place(

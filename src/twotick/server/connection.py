@@ -1,6 +1,7 @@
 """One socket: its bytes go through a parser into the exchange."""
 
 import asyncio
+import socket
 from typing import Protocol, cast
 
 from twotick.exchange import Connection, Exchange
@@ -12,6 +13,9 @@ _WRITE_BUFFER = 256 << 10
 
 _EARLY_PIECE = 4096
 """Bytes that are handled at a time before registration."""
+
+_WIDE = 1 << 20
+"""The bytes for which the system makes room, as far as it allows, on a TLS connection that is registered."""
 
 _FRAME = 512
 """Bytes that a frame takes besides its body, about."""
@@ -75,6 +79,7 @@ class SocketConnection(asyncio.Protocol):
 
     __slots__ = (
         "_host",
+        "_narrow",
         "_parser",
         "_unhandled",
         "_untaken",
@@ -91,6 +96,7 @@ class SocketConnection(asyncio.Protocol):
         self._parser = Parser(host.heads)
         self._unhandled = b""
         self._untaken: tuple[Frame, ...] = ()
+        self._narrow = False  # whether the system makes little room for what arrives
         self.reading = True
         self.late = False
         self.ended = False
@@ -103,6 +109,7 @@ class SocketConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         address = peer[0].removeprefix(_IPV4) if peer else ""
         self.connection: Connection = self._host.exchange.connected(address, transport)
+        self._narrow = self.encrypted
         self._host.opened(self)
 
     @property
@@ -159,6 +166,13 @@ class SocketConnection(asyncio.Protocol):
                 self._wait_for_turn(data[position:])
                 return
             self._handle(data[position : position + _EARLY_PIECE])
+        self._widen()
+
+    def _widen(self) -> None:
+        """Let the system take more at a time of a TLS connection that is registered now (see `tls_listener.py`)."""
+        if self._narrow and self.connection.side is not None and not self.transport.is_closing():
+            self._narrow = False
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WIDE)
 
     def _wait_for_turn(self, data: bytes) -> None:
         if not self._unhandled:
@@ -240,6 +254,7 @@ class SocketConnection(asyncio.Protocol):
             if self.connection.paused:
                 return
         self.reading = True
+        self._widen()
         if self._parser.partial:
             self._host.watch_frame(self, partial=True, others=False)
         if self._unhandled:
