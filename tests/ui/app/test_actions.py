@@ -586,12 +586,12 @@ async def test_details_show_members_and_receipts(alice: AppUser, session: FakeSe
     session.its_receipts = [RecipientState("bob", State.READ), RecipientState("carol", State.DELIVERED)]
     session.all.set_presence("bob", UserPresence("here", None))
     await alice.press("ctrl+t")
-    await alice.sees("Members: 3", "\u25cf bob  moderator", "Topic", "what we do", "private: by")
+    await alice.sees("Members  3", "\u25cf bob  moderator", "Topic", "what we do", "private: by")
     await alice.press("escape")
     await alice.sees("\u2713 delivered to 1 of 2", "\u2713\u2713 bob            read", "carol          delivered")
     session.its_members.pop()
     put(session.all, message("", 6, peer="#team", sender="carol", event=RoomNotice("left")))
-    await alice.sees("Members: 2", "carol left")
+    await alice.sees("Members  2", "carol left")
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 20), (80, 24)])
@@ -599,7 +599,7 @@ async def test_message_details_fit_narrow_screens(session: FakeSession, width: i
     async with showing(session, width, height) as alice:
         await alice.sees("I do")
         await alice.press("escape", "up", "f2")
-        await alice.sees("from bob", "10 bytes")
+        await alice.sees("From     bob", "10 bytes")
         await alice.press("f2")
         await alice.sees_no("10 bytes")
 

@@ -95,7 +95,7 @@ async def test_hostile_fields_stay_within_their_place(width: int, monkeypatch: p
             assert {line[border] for line in alice.screen.splitlines()[:-1]} == {"\u2502"}
         await shows("f4")
         await shows("f4")
-        await shows("ctrl+t", text="You")
+        await shows("ctrl+t", text="Loaded")
         await shows("ctrl+t")
         await shows("alt+m", text="Members")
         await shows("escape", "f6", text="Rooms")

@@ -61,16 +61,20 @@ class MainScreen(ActionScreen):
     DEFAULT_CSS = """
     MainScreen {
         background: $background;
-        #title { height: 1; padding: 0 1; text-style: bold; text-wrap: nowrap; text-overflow: ellipsis; }
+        #title {
+            height: 1; padding: 0 1; background: $panel 50%; text-style: bold;
+            text-wrap: nowrap; text-overflow: ellipsis;
+        }
         #middle { width: 1fr; }
-        #empty { height: 1fr; padding: 1 2; display: none; }
+        #empty { height: 1fr; padding: 1 2; content-align: center middle; display: none; }
         &.-empty #empty { display: block; }
         &.-empty MessageList, &.-empty #writing, &.-empty #title { display: none; }
         #below { height: 1; padding: 0 1; text-align: right; color: $primary; text-style: bold; display: none; }
         #writing { height: auto; border-top: solid $border-blurred; }
         #writing:focus-within { border-top: solid $primary; }
         #mode { height: 1; padding: 0 1; display: none; text-wrap: nowrap; text-overflow: ellipsis; }
-        #status { dock: bottom; height: 1; padding: 0 1; text-style: dim; }
+        #status { dock: bottom; height: 1; padding: 0 1; background: $panel 50%; color: $foreground 60%; }
+        &:ansi #status { color: ansi_default; text-style: dim; }
         #status.-away { background: $error; color: $background; text-style: bold; }
         &:ansi #status.-away { background: ansi_default; color: ansi_red; text-style: bold reverse; }
         &.-narrow Sidebar { display: none; }

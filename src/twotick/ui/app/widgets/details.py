@@ -11,13 +11,14 @@ from textual.widgets import Static
 from twotick.client import State
 from twotick.client.member.results import RecipientState
 from twotick.ui.app.layout.messages import one_line
-from twotick.ui.app.layout.wrapping import shortened
+from twotick.ui.app.layout.wrapping import shortened, wrap_text
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.rooms import MemberListing
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.sidebar import presence_sign
 from twotick.ui.formatting import links
+from twotick.ui.names import colour_of
 from twotick.ui.text import for_screen, size_text
 
 _MAX_SHOWN = 200
@@ -25,6 +26,12 @@ _MAX_SHOWN = 200
 
 _COLUMNS = 30
 """Columns of a line."""
+
+_LABEL = 9
+"""Columns for what a value is."""
+
+_MAX_LINES = 4
+"""Lines of a value after its first one."""
 
 Part: TypeAlias = "str | Content | tuple[str, str]"
 
@@ -102,16 +109,30 @@ class DetailsPane(VerticalScroll):
             parts += _about_message(message, receipts)
         if conversation is not None:
             parts += _about_conversation(conversation, members)
-        parts += _pairs([("You", f"{session.name} at {session.server}"), ("Waiting to be sent", str(session.waiting))])
+        waiting = f"{session.waiting} messages" if session.waiting else ""
+        parts += [
+            ("You\n", "bold"),
+            *_pairs([("Name", session.name), ("Server", session.server), ("Waiting", waiting)]),
+        ]
         self._text.update(Content.assemble(*parts))
 
 
 def _pairs(pairs: list[tuple[str, str]]) -> list[Part]:
+    """Return values below each other, each after what it is. Those that are empty are left out."""
     found: list[Part] = []
     for name, value in pairs:
         if value:
-            found += [(f"{name}\n", "dim"), f"{for_screen(value[:400], keep='')}\n"]
+            first, *more = wrap_text(for_screen(value[:400], keep=""), _COLUMNS - _LABEL)
+            if len(more) >= _MAX_LINES:
+                more[_MAX_LINES - 1 :] = ["\u2026"]
+            found += [(set_cell_size(shortened(name, _LABEL - 1), _LABEL), "dim"), f"{first}\n"]
+            found += [f"{' ' * _LABEL}{line}\n" for line in more]
     return found
+
+
+def _colour(name: str) -> str:
+    """Return the style of a name."""
+    return f"$name-{colour_of(name)}"
 
 
 def _about_conversation(conversation: LocalConversation, members: list[MemberListing] | None) -> list[Part]:
@@ -124,24 +145,25 @@ def _about_conversation(conversation: LocalConversation, members: list[MemberLis
         )
         if holds
     ]
-    found = _pairs(
+    found: list[Part] = [("Conversation\n", "bold")]
+    found += _pairs(
         [
-            ("Conversation", conversation.title[:64]),
+            ("Name", conversation.title[:64]),
             ("With", _KINDS[conversation.kind]),
             ("Status", presence_text(conversation.presence)),
             ("Topic", conversation.topic),
             ("Access", _ACCESS.get(conversation.access, "")),
-            ("Your role", conversation.role),
+            ("Role", conversation.role),
             ("Settings", ", ".join(settings)),
             ("Loaded", f"{len(conversation.messages)} messages"),
         ]
     )
     if members is not None:
-        found.append((f"Members: {len(members)}\n", "dim"))
+        found += ["\n", ("Members", "bold"), (f"  {len(members)}\n", "dim")]
         for each in members[:_MAX_SHOWN]:
             name = shortened(for_screen(each.name[:33], keep=""), _COLUMNS - 12)
             role = "" if each.role == "member" else f"  {for_screen(each.role[:10], keep='')}"
-            found += [presence_sign(each.presence), f" {name}", (f"{role}\n", "dim")]
+            found += [presence_sign(each.presence), (f" {name}", _colour(each.name)), (f"{role}\n", "dim")]
         if len(members) > _MAX_SHOWN:
             found.append((f"and {len(members) - _MAX_SHOWN} more: Alt+M\n", "dim"))
     return [*found, "\n"]
@@ -152,9 +174,10 @@ def _about_message(message: LocalMessage, receipts: list[RecipientState] | None)
     if message.state is State.ACCEPTED and message.of:
         state = f"\u2713 delivered to {message.have} of {message.of}"
     file = message.file
-    found = _pairs(
+    found: list[Part] = [("Message\n", "bold")]
+    found += _pairs(
         [
-            ("Message", f"from {for_screen(message.sender[:64], keep='')}"),
+            ("From", message.sender[:64]),
             ("Time", f"{message.time.astimezone():%Y-%m-%d %H:%M:%S}"),
             ("Edited", "" if message.edited is None else f"{message.edited.astimezone():%Y-%m-%d %H:%M:%S}"),
             ("Deleted", "" if message.deleted is None else f"{message.deleted.astimezone():%Y-%m-%d %H:%M:%S}"),
@@ -163,11 +186,11 @@ def _about_message(message: LocalMessage, receipts: list[RecipientState] | None)
             ("State", state),
             ("Reason", message.reason[:200]),
             *(("Link", each[:200]) for each in links(message.text)[:5]),
-            *((one_line(text)[:24], ", ".join(names)[:200]) for text, names in list(message.reactions.items())[:20]),
+            *((one_line(text), ", ".join(names)[:200]) for text, names in list(message.reactions.items())[:20]),
         ]
     )
-    if receipts is not None:
-        found += [("Receipts\n", "dim"), receipts_text(receipts[:_MAX_SHOWN])]
+    if receipts:
+        found += ["\n", ("Receipts\n", "bold"), receipts_text(receipts[:_MAX_SHOWN])]
         if len(receipts) > _MAX_SHOWN:
             found.append((f"and {len(receipts) - _MAX_SHOWN} more: i\n", "dim"))
     return [*found, "\n"]
@@ -179,7 +202,11 @@ def receipts_text(receipts: list[RecipientState]) -> Content:
     for each in receipts:
         name = shortened(for_screen(each.name[:33], keep=""), _COLUMNS - 10)
         name = set_cell_size(name, max(cell_len(name), 14))
-        found += [_RECEIPTS.get(each.state, ("\u2713 ", "dim")), f" {name}", (f"{_WORDS[each.state]}\n", "dim")]
+        found += [
+            _RECEIPTS.get(each.state, ("\u2713 ", "dim")),
+            (f" {name}", _colour(each.name)),
+            (f"{_WORDS[each.state]}\n", "dim"),
+        ]
     return Content.assemble(*found)
 
 

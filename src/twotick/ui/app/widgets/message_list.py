@@ -15,7 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from twotick.ui.app.layout.messages import LayoutContext, height, lines
-from twotick.ui.app.layout.wrapping import Line
+from twotick.ui.app.layout.wrapping import Line, shortened
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.registry import ConversationRegistry
@@ -239,7 +239,9 @@ class MessageList(ScrollView, can_focus=True):
         line = y + self.scroll_offset.y - self._above
         width = self.size.width
         base = self.rich_style
-        if line < 0 or not self._messages or line >= self._tops[-1]:
+        if not self._messages:
+            return self._empty_line(y)
+        if line < 0 or line >= self._tops[-1]:
             return Strip.blank(width, base)
         index = self._index_at(line)
         message = self._messages[index]
@@ -253,6 +255,16 @@ class MessageList(ScrollView, can_focus=True):
             segments[:1] = [mark, Segment(first.text[1:], first.style)]
         quote = any(span.style == "quote" for span in spans)
         return Strip(segments).adjust_cell_length(width, base).apply_meta({"message": index, "quote": quote})
+
+    def _empty_line(self, y: int) -> Strip:
+        """Return a line of a conversation that has no messages: what it is for, in the middle."""
+        text = ""
+        if self.conversation is not None and self.conversation.complete:
+            text = {0: "No messages yet", 1: "Write the first one below."}.get(y - self.size.height // 2 + 1, "")
+        shown = shortened(text, self._width).center(self._width)
+        return Strip([Segment(shown, self._style("quiet", self.rich_style))]).adjust_cell_length(
+            self.size.width, self.rich_style
+        )
 
     def _style(self, names: str, base: Style) -> Style:
         """Return the style with some names, separated by spaces."""

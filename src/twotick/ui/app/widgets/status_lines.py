@@ -14,6 +14,7 @@ from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.details import presence_text
 from twotick.ui.app.widgets.sidebar import presence_sign
+from twotick.ui.names import colour_of
 from twotick.ui.text import for_screen
 
 _WIDE = 50
@@ -59,7 +60,10 @@ def title_line(shown: LocalConversation, unread_elsewhere: int, width: int) -> C
     about = _subtitle(shown)
     left = columns - cell_len(name) - 2 * bool(sign.strip()) - 2
     parts: list[str | tuple[str, str]] = [(f"{sign} ", f"not bold {style}")] if sign.strip() else []
-    parts += [name, (f"  {shortened(about, left)}" if about and left > 4 else "", "not bold"), (elsewhere, "not bold")]
+    about = f"  {shortened(about, left)}" if about and left > 4 else ""
+    gap = " " * max(0, left + 2 - cell_len(about))
+    shade = f"$name-{colour_of(shown.name)}" if shown.kind is ConversationKind.DIRECT else ""
+    parts += [(name, shade), (about, "not bold dim"), gap, (elsewhere, "not bold")]
     return Content.assemble(*parts)
 
 
