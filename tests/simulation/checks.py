@@ -6,16 +6,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.simulation.programs import Device, Sent, content_of
+from tests.simulation.scheduler import EPOCH
 from twotick.client import State
+from twotick.server.clock import SETTLING
 from twotick.store import EntryKind, Fetch, FindMember, LogEntry, Member, SqliteStore
 
 if TYPE_CHECKING:
     from tests.simulation.story import Story
 
 
-def find(name: str) -> FindMember:
-    """Return the request for a member."""
-    return FindMember(name)
+_LATE = 20.0
+"""The seconds within which a server that is asked to by its options removes what is too old."""
+
+
+def check_connections(story: "Story") -> None:
+    """Check that devices are connected for which a machine may be, and no others."""
+    connected: defaultdict[str, int] = defaultdict(int)
+    for device in story.devices:
+        connected[device.token] += device.client is not None and device.client.connected
+    for device in story.devices:
+        may = not (device.is_revoked or device.member in story.operator.removed)
+        if connected[device.token] > may:
+            number = connected[device.token]
+            story.problems.append(f"{device.title} was {device.may_end}, but {number} machines with its token work")
 
 
 def check_store(story: "Story", store: SqliteStore) -> None:
@@ -27,14 +40,20 @@ def check_store(story: "Story", store: SqliteStore) -> None:
             continue
         member = store.ask(FindMember(device.member))
         if not isinstance(member, Member):
-            story.problems.append(f"{device.member} is not a member any more")
+            if device.member not in story.operator.leaving:
+                story.problems.append(f"{device.member} is not a member any more")
             continue
+        if device.member in story.operator.removed:
+            story.problems.append(f"{device.member} is still a member")
         fetched = store.ask(Fetch(member.number, 0, 1 << 30, 1 << 30))
         logs[device.member] = {entry.seq: entry for entry in fetched.entries}
     store.close()
     _rooms_are_seen_by_their_members(story, logs)
     _changes_are_made(story, logs)
-    _history_is_the_log(story, logs)
+    if story.forgets:
+        _old_messages_are_removed(story, logs)
+    else:
+        _history_is_the_log(story, logs)
     for device in story.devices:
         if device.member in logs:
             _nothing_is_missing(story, device, logs[device.member])
@@ -48,6 +67,8 @@ def check_backup(story: "Story", store: SqliteStore, before: list[Sent]) -> None
     story.problems += [f"check of a backup: {problem}" for problem in store.check()]
     for sent in before:
         member = store.ask(FindMember(sent.sender))
+        if member is None and sent.sender in story.operator.leaving:
+            continue
         assert member is not None
         log = store.ask(Fetch(member.number, 0, 1 << 30, 1 << 30)).entries
         if not any(entry.kind is EntryKind.SENT and entry.id.decode() == sent.id for entry in log):
@@ -94,6 +115,8 @@ def _rooms_are_seen_by_their_members(story: "Story", logs: dict[str, dict[int, L
         for entry in log.values()
         if entry.place
     }
+    if story.forgets:
+        return
     if sorted(by_place) != list(range(1, len(by_place) + 1)):
         story.problems.append(f"the room has only the places {sorted(by_place)}")
     removable = {place for place, found in by_place.items() if found.removable}
@@ -140,6 +163,8 @@ def _changes_are_made(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> N
             key = entry.peer.decode().lower(), entry.id.decode()
             if entry.kind is not EntryKind.RECEIVED or key not in expected or sent_by_id[key].change:
                 continue
+            if key[0] not in logs or story.forgets:  # the changes are in no log any more
+                continue
             if entry.body.decode() != expected[key] and not any(pair[1] == key[0] for pair in story.blocks):
                 story.problems.append(f"{entry.id!r} has the body {entry.body[:40]!r}, not {expected[key][:40]!r}")
     for text in gone - set(expected.values()) - {""}:
@@ -162,15 +187,44 @@ def _history_is_the_log(story: "Story", logs: dict[str, dict[int, LogEntry]]) ->
             story.problems.append(f"{device.title} was given another history than its log: {device.history}")
 
 
+def _old_messages_are_removed(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> None:
+    """Check that messages are gone that are too old. That others are there is checked with all that was accepted."""
+    if story.settling == SETTLING or story.disturbed:
+        return
+    oldest = EPOCH + story.ended - story.retention - _LATE
+    own = (EntryKind.SENT, EntryKind.READ_HERE)
+    tails = {
+        entry.message
+        for log in logs.values()
+        for seq, entry in log.items()
+        if entry.kind in own and all(log[later].kind in own for later in log if later > seq)
+    }
+    for name, log in logs.items():
+        for entry in log.values():
+            if entry.message in tails:  # a device has no later entry to acknowledge, since it has caused these itself
+                continue
+            if entry.kind in (EntryKind.RECEIVED, EntryKind.SENT) and entry.time < oldest:
+                story.problems.append(f"{entry.id!r} is still in the log of {name}, but is too old")
+
+
 def _all_sent(story: "Story") -> dict[tuple[str, str], Sent]:
     return {(sent.sender, sent.id): sent for device in story.devices for sent in device.sent}
 
 
 def _nothing_is_missing(story: "Story", device: Device, log: dict[int, LogEntry]) -> None:
-    """Check that a device has every entry of its member's log, except what it has caused itself."""
-    seen = {each.seq for life in device.lives for each in life.seen}
-    cursors = [life.cursor for life in device.lives if life.cursor >= 0]
-    own = {sent.id for sent in device.sent}
+    """Check that a device has every entry of its member's log, except what it has caused itself.
+
+    If several machines have used its token, they have it together.
+    """
+    group = [other for other in story.devices if other.token == device.token]
+    if all(other.over for other in group) and device.may_end == "replaced":
+        story.problems.append(f"each machine with the token of {device.title} was replaced by another")
+    if any(other.over and other.may_end == "revoked" for other in group):
+        return
+    lives = [life for other in group for life in other.lives]
+    seen = {each.seq for life in lives for each in life.seen}
+    cursors = [life.cursor for life in lives if life.cursor >= 0]
+    own = {sent.id for other in group for sent in other.sent}
     for seq, entry in log.items():
         if seq in seen or entry.device.decode() == device.name:
             continue
@@ -192,7 +246,9 @@ def _accepted_is_kept(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> N
     for (sender, ident), sent in _all_sent(story).items():
         recipient = sent.recipient
         if State.ACCEPTED <= sent.state <= State.READ and recipient in logs:
-            if (sender, EntryKind.SENT, recipient, ident) not in kept:
+            if sent.at + story.retention < story.ended:
+                continue
+            if sender in logs and (sender, EntryKind.SENT, recipient, ident) not in kept:
                 story.problems.append(f"{ident} was accepted, but is not in the log of {sender}")
             removed = sent.expires is not None or f"{sender} {ident}" in _refused(story, recipient)
             removed = removed or (recipient, sender) in story.blocks
@@ -323,7 +379,7 @@ def _receipts_are_true(story: "Story", sent_by_id: dict[tuple[str, str], Sent]) 
     for device in story.devices:
         for ident in device.missing_files:
             removed = ident in deleted or any(each.endswith(f" {ident}") for each in _refused(story, device.member))
-            if not (removed or story.clocks_jumped or story.disturbed):
+            if not (removed or story.clocks_jumped or story.disturbed or story.forgets):
                 story.problems.append(f"{device.title} cannot download the file of {ident}")
         for (sender, ident), content in device.files.items():
             if content != content_of(ident):
@@ -346,6 +402,8 @@ def _receipts_are_true(story: "Story", sent_by_id: dict[tuple[str, str], Sent]) 
 
 
 def _may_fail(story: "Story", sent: Sent) -> bool:
+    if story.operator.leaving & {sent.sender, sent.recipient}:
+        return True
     if sent.recipient.startswith("#"):  # the sender may not be in the room, or one of many may have refused
         return True
     if sent.expires is not None or f"{sent.sender} {sent.id}" in _refused(story, sent.recipient):
@@ -357,9 +415,11 @@ def _may_fail(story: "Story", sent: Sent) -> bool:
 
 def _every_send_is_answered(story: "Story", sent_by_id: dict[tuple[str, str], Sent]) -> None:
     """Check that every sender knows what became of each message."""
+    shared = {device.title for device in story.devices if device.may_end == "replaced"}
     for sent in sent_by_id.values():
-        waits = sent.state is State.ACCEPTED and (sent.recipient, sent.sender) in story.blocks
-        if sent.state in (State.QUEUED, State.ACCEPTED) and not waits:
+        waits = (sent.recipient, sent.sender) in story.blocks or sent.device in shared  # another machine was told
+        waits = waits and sent.state is State.ACCEPTED
+        if sent.state in (State.QUEUED, State.ACCEPTED) and not (waits or sent.abandoned):
             story.problems.append(f"{sent.id} to {sent.recipient} is still {sent.state.name}")
 
 

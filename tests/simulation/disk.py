@@ -514,10 +514,14 @@ def install(library: str) -> None:
     assert sqlite.sqlite3_vfs_register(ctypes.byref(vfs), 1) == 0
 
 
-def use(loop: Loop, disks: list[Disk], random: Random) -> None:
-    """Let SQLite use these disks, and forget what it has drawn from its own generator of random numbers."""
+def add(disk: Disk) -> None:
+    """Let SQLite use a disk."""
+    _system.disks[disk.name] = disk
+
+
+def use(loop: Loop, random: Random) -> None:
+    """Let SQLite run in a world, and forget what it has drawn from its own generator of random numbers."""
     _system.loop = loop
-    _system.disks = {disk.name: disk for disk in disks}
     _system.random = random
     _keep[0].sqlite3_randomness(0, None)
 

@@ -4,23 +4,27 @@
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.simulation.disk import Disk
 from twotick.client.member.inbox import Inbox
 from twotick.client.member.outbox import QueuedMessage
 from twotick.client.member.sender import Sender
+from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.feeds import Feeds
+from twotick.exchange.members import ConnectedMembers
 from twotick.store import EntryKind
 from twotick.store.rules import delivery
 from twotick.store.sqlite import database
+from twotick.store.sqlite.accounts import AccountRepository
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.journal import PendingRows
 from twotick.store.sqlite.ledger import Ledger
 from twotick.store.sqlite.messages import MessageRepository
 from twotick.store.sqlite.reading import LogReader
+from twotick.store.sqlite.removal import RemovalRepository
 from twotick.store.sqlite.tables import Tables
 from twotick.wire import Parser
 
@@ -246,6 +250,36 @@ def _files_are_mixed_up() -> None:
     _replace(FileRepository, "_read_piece", read)
 
 
+def _acknowledgements_are_not_repeated() -> None:
+    """Let the server forget what the store could not do."""
+    _replace(EffectsPublisher, "_fail", lambda _: lambda publisher, request: None)
+
+
+def _revoked_devices_stay() -> None:
+    _replace(ConnectedMembers, "end", lambda _: lambda *args: None)
+    _replace(AccountRepository, "_revoke", lambda _: lambda *args: True)
+
+
+def _two_machines_share_a_token() -> None:
+    _replace(ConnectedMembers, "end", lambda _: lambda *args: None)
+    _replace(ConnectedMembers, "has_newer", lambda _: lambda *args: False)
+
+
+def _young_messages_are_removed() -> None:
+    def prune(pruned: Any) -> Any:
+        return lambda repository, request: pruned(repository, replace(request, age=request.age / 4))
+
+    _replace(MessageRepository, "_prune", prune)
+
+
+def _old_messages_stay() -> None:
+    _replace(MessageRepository, "_prune_message", lambda _: lambda *args, **options: 0)
+
+
+def _removed_members_are_waited_for() -> None:
+    _replace(RemovalRepository, "_clear_log", lambda _: lambda *args: False)
+
+
 PLANTED: dict[str, Planted] = {
     "disk-lies": Planted(_disk_lies, 40, "malformed|not in the log|is not a member"),
     "nothing-is-synced": Planted(_nothing_is_synced, 40, "malformed|not in the log|is not a member"),
@@ -265,6 +299,14 @@ PLANTED: dict[str, Planted] = {
     "rooms-leak": Planted(_rooms_leak, 20, "of the room, not"),
     "blocks-ignored": Planted(_blocks_are_ignored, 60, "although its sender was blocked"),
     "history-cut": Planted(_history_is_cut, 20, "another history"),
+    "acknowledgements-not-repeated": Planted(
+        _acknowledgements_are_not_repeated, 200, "was given what it had acknowledged|is still ACCEPTED|has the entries"
+    ),
+    "revoked-stay": Planted(_revoked_devices_stay, 60, "was revoked, but"),
+    "two-machines": Planted(_two_machines_share_a_token, 60, "was replaced, but"),
+    "young-removed": Planted(_young_messages_are_removed, 60, "is not in the log"),
+    "old-stay": Planted(_old_messages_stay, 60, "is too old"),
+    "removed-are-waited-for": Planted(_removed_members_are_waited_for, 60, "check:|is still ACCEPTED"),
     "files-mixed-up": Planted(_files_are_mixed_up, 20, "has changed on its way|FileMismatch"),
 }
 """The faults, by name."""

@@ -24,10 +24,12 @@ from twotick.client import (
     MemberMessage,
     MemberReceipt,
     NameTaken,
+    NotAuthenticated,
     NotDelivered,
     ReadEvent,
     Receipt,
     ReceiptEvent,
+    Replaced,
     RequestRefused,
     State,
     connect,
@@ -47,7 +49,7 @@ class Sent:
         order: its number among the messages of the same sender and device.
         id: its Id.
         sender: the sender's name.
-        device: the sender's device; empty for a guest.
+        device: the machine of the sender's device; empty for a guest.
         recipient: a user or room.
         text: its body.
         change: what it does to an earlier message: `edits`, `deletes` or `reacts_to`; empty for nothing.
@@ -57,6 +59,7 @@ class Sent:
         reason: why it failed, as its sender was told.
         at: when it was first sent, in seconds.
         file: a file that goes with it.
+        abandoned: whether its sender's program has ended for good, and learns no more of it.
     """
 
     order: int
@@ -73,6 +76,7 @@ class Sent:
     at: float = 0.0
     receipt: MemberReceipt | None = None
     file: FileInfo | None = None
+    abandoned: bool = False
 
     def note(self) -> None:
         """Write down what the sender was told."""
@@ -154,6 +158,9 @@ class Device:
         history: what its program was given as the member's history; None if it did not ask.
         missing_files: the Ids of messages whose files the server did not have.
         files: the files that it has downloaded, by the sender and Id of their messages.
+        may_end: why the server may end it: `revoked`, `replaced` or `removed`; empty if it may not.
+        is_revoked: whether another device was told that this one is revoked.
+        over: whether the server has ended it, so that its program is not started again.
         problems: what must not happen, and has.
     """
 
@@ -178,6 +185,9 @@ class Device:
         self.history: list[tuple[str, str, str]] | None = None
         self.missing_files: list[str] = []
         self.files: dict[tuple[str, str], bytes] = {}
+        self.may_end = ""
+        self.is_revoked = False
+        self.over = False
         self._world = world
         self.random = random
         self._done: asyncio.Future[Any] | None = None
@@ -185,8 +195,8 @@ class Device:
 
     @property
     def title(self) -> str:
-        """The device's name for people."""
-        return f"{self.member}/{self.name}"
+        """Its name in the world: that of its machine."""
+        return self.machine.name
 
     @property
     def alive(self) -> bool:
@@ -248,8 +258,22 @@ class Device:
                 await asyncio.sleep(1.0)
                 life = Life()
                 self.lives.append(life)
+            except (NotAuthenticated, Replaced) as error:
+                if not self.may_end:
+                    raise
+                self._end(error)
+                return
             else:
                 return
+
+    def _end(self, error: Exception) -> None:
+        """Note that the server has ended this device."""
+        self._world.trace(f"{self.title} was {self.may_end}: {error!r}")
+        self.over = True
+        self.client = None
+        for sent in self.sent:
+            sent.note()
+            sent.abandoned = True
 
     async def _use(self, client: MemberClient, life: Life) -> None:
         assert self._leave is not None

@@ -9,11 +9,14 @@ from typing import Any
 
 from tests.simulation import checks
 from tests.simulation.network import Weather
+from tests.simulation.operating import Operator
 from tests.simulation.programs import Device, GuestUser, Sent, content_of
 from tests.simulation.scheduler import Process
 from tests.simulation.world import World
 from twotick.client import MemberClient, State
-from twotick.server import Server, ServerLimits
+from twotick.server import Server, ServerLimits, jobs
+from twotick.server.clock import SETTLING
+from twotick.server.options import RETENTION
 from twotick.server.secrets import token_digest
 from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
 
@@ -45,7 +48,10 @@ class Story:
         clocks_jumped: whether a clock was wrong.
         blocks: the pairs of a member and a user who was ever blocked, each with the time since when the block is
             certain.
-        backups: copies of the database, each with the messages that had been accepted before it began.
+        operator: the operator.
+        healing: whether all faults have ended.
+        ended: when all programs had ended, in seconds.
+        retention, settling: options of the server (see `Server`).
     """
 
     def __init__(self, seed: str, template: dict[str, bytes] | None = None, print_it: bool = False) -> None:
@@ -57,17 +63,20 @@ class Story:
         self.disturbed = False
         self.clocks_jumped = False
         self.blocks: dict[tuple[str, str], float] = {}
-        self.backups: list[tuple[bytes, list[Sent]]] = []
+        self.operator = Operator(self)
+        self.healing = False
+        self.ended = math.inf
+        self.retention = RETENTION
+        self.settling = SETTLING
         self._random = self.world.chance("story")
         self._server: Process | None = None
         self._stop: asyncio.Event | None = None
         self._serving: asyncio.Future[Any] | None = None
-        self._healing = False
         self._orders: dict[str, int] = {}
 
     def run(self) -> None:
         """Let it happen, and check it."""
-        self.machine = self.world.machine("server", "127.0.0.1")
+        self.machine = self.world.machine("server")
         self._prepare()
         self.world.run(self._main)
         self.problems += self.world.loop.failures
@@ -79,48 +88,53 @@ class Story:
             setup = self.machine.start("setup")
             await self.world.command(setup, self._add_members)
 
-        self.machine = self.world.machine("server", "127.0.0.1")
+        self.machine = self.world.machine("server")
         self.world.run(make)
         return {name: bytes(file.data) for name, file in self.machine.disk.files.items()}
+
+    @property
+    def forgets(self) -> bool:
+        """Whether messages become so old that they are removed."""
+        return self.retention < RETENTION
 
     # Setting up
 
     def _prepare(self) -> None:
         random = self._random
-        members = _MEMBERS[: random.choice((2, 2, 3))]
-        address = 2
-        for member in members:
-            for name in _DEVICES[: random.choice((1, 2, 2))]:
-                machine = self.world.machine(f"{member}-{name}", f"127.0.0.{address}")
-                address += 1
-                device = Device(
-                    self.world,
-                    machine,
-                    member,
-                    name,
-                    f"tt_{member}-{name}",
-                    self.world.chance(f"{member}/{name}"),
-                    random.random() < 0.3,
-                )
-                device.pause = random.choice((0.05, 0.5, 2.0))
-                device.slowness = random.choice((0.0, 0.0, 0.2))
-                device.refuse_chance = random.choice((0.0, 0.0, 0.1))
-                self.devices.append(device)
+        self.settling = random.choice((0.0, 2.0, SETTLING))
+        if random.random() < 0.2:
+            self.retention = 400.0
+            jobs._HOUR = 5.0  # pyright: ignore[reportPrivateUsage]
         self._has_room = random.random() < 0.5
         self._blocking = random.choice((0, 0, 0, 1))
-        for device in self.devices:
-            if self._has_room:
-                device.acts.append(self._make_room if device is self.devices[0] else self._join)
-            for _ in range(random.randint(2, 12)):
-                device.acts.append(self._any_act())
+        self._revoking = random.choice((0, 0, 0, 2))
+        for member in _MEMBERS[: random.choice((2, 2, 3))]:
+            for name in _DEVICES[: random.choice((1, 2, 2))]:
+                self._add_device(member, name, f"tt_{member}-{name}")
         if random.random() < 0.5:
             for name in ("guest1", "guest2"):
-                machine = self.world.machine(name, f"127.0.0.{address}")
-                address += 1
+                machine = self.world.machine(name)
                 guest = GuestUser(self.world, machine, name, self.world.chance(name), random.choice((1, 1, 16)))
                 for _ in range(random.randint(2, 8)):
                     guest.acts.append(self._guest_act())
                 self.guests.append(guest)
+
+    def _add_device(self, member: str, name: str, token: str) -> Device:
+        """Add a device, on a machine of its own."""
+        random = self._random
+        title = f"{member}-{name}"
+        title += str(sum(device.title.startswith(title) for device in self.devices) or "")
+        chance = self.world.chance(title)
+        device = Device(self.world, self.world.machine(title), member, name, token, chance, random.random() < 0.3)
+        device.pause = random.choice((0.05, 0.5, 2.0))
+        device.slowness = random.choice((0.0, 0.0, 0.2))
+        device.refuse_chance = random.choice((0.0, 0.0, 0.1))
+        self.devices.append(device)
+        if self._has_room:
+            device.acts.append(self._make_room if device is self.devices[0] else self._join)
+        for _ in range(random.randint(2, 12)):
+            device.acts.append(self._any_act())
+        return device
 
     def _any_act(self) -> Callable[[Device, MemberClient], Any]:
         acts = [
@@ -133,8 +147,9 @@ class Story:
             self._ask,
             self._send_file,
             self._block,
+            self._revoke,
         ]
-        weights = [20, 2, 2, 2, *((3, 1) if self._has_room else (0, 0)), 1, 1, self._blocking]
+        weights = [20, 2, 2, 2, *((3, 1) if self._has_room else (0, 0)), 1, 1, self._blocking, self._revoking]
         return self._random.choices(acts, weights)[0]
 
     # Rooms: the first member makes one and never leaves it, so that its log has all of it
@@ -150,6 +165,22 @@ class Story:
             await client.leave_room(ROOM)
         elif (others := self._others(device)) and others[0] in _MEMBERS:
             await client.remove(ROOM, others[0])
+
+    # Devices: the first one of each member is never revoked, and revokes others
+
+    async def _revoke(self, device: Device, client: MemberClient) -> None:
+        """Revoke another device, and log in anew, perhaps under the same name."""
+        own = [other for other in self.devices if other.member == device.member]
+        others = [other for other in own if not (other.may_end or other.token == device.token)]
+        if device is not own[0] or not others:
+            return
+        revoked = device.random.choice(others)
+        revoked.may_end = "revoked"
+        await client.revoke(revoked.name)
+        revoked.is_revoked = True
+        name = device.random.choice((revoked.name, f"tablet{len(self.devices)}"))
+        token = await client.new_token(name)
+        self._add_device(device.member, name, token).start()
 
     # Questions, files and blocks
 
@@ -181,11 +212,11 @@ class Story:
 
     def _new(self, device: Device, recipient: str, **options: Any) -> Sent:
         order = self._orders[device.title] = self._orders.get(device.title, 0) + 1
-        ident = f"{device.member}-{device.name}-{order}"
+        ident = f"{device.title}-{order}"
         text = options.pop("text", None)
         if text is None:
             text = self._text(device.title, order, device.random)
-        return Sent(order, ident, device.member, device.name, recipient, text, **options)
+        return Sent(order, ident, device.member, device.title, recipient, text, **options)
 
     def _others(self, device: Device) -> list[str]:
         names = sorted({other.member for other in self.devices} - {device.member})
@@ -240,21 +271,22 @@ class Story:
         self._stop = asyncio.Event()
         process.on_death.append(self._server_ended)
         self._serving = self.world.spawn(process, self._serve)
-        self._serving.add_done_callback(lambda done: self._server_finished(process, done))
+        healing = self.healing
+        self._serving.add_done_callback(lambda done: self._server_finished(process, done, healing))
 
     async def _serve(self) -> None:
         assert self._stop is not None
         store = await asyncio.get_running_loop().run_in_executor(None, self._open)
-        server = Server(ServerLimits(), store)
+        server = Server(ServerLimits(), store, retention=self.retention, settling=self.settling)
         await server.start("127.0.0.1", 18000)
         await self._stop.wait()
         await server.stop()
 
-    def _server_finished(self, process: Process, done: "asyncio.Future[Any]") -> None:
+    def _server_finished(self, process: Process, done: "asyncio.Future[Any]", healing: bool) -> None:
         error = None if done.cancelled() else done.exception()
         if error is not None:
             self.world.trace(f"the server cannot go on: {error!r}")
-        if error is not None and (self._healing or not self.disturbed):
+        if error is not None and (healing or not self.disturbed):
             self.problems.append(f"the server ended with {error!r}")
         if process.alive:
             left = [task for task in process.tasks if not task.done()]
@@ -264,7 +296,7 @@ class Story:
             process.kill()
 
     def _server_ended(self) -> None:
-        if not self._healing:
+        if not self.healing:
             self.world.loop.outside(self._random.choice((0.0, 0.5, 5.0)), self._restart_server)
 
     def _restart_server(self) -> None:
@@ -300,29 +332,31 @@ class Story:
             (0.15, self._break_disk),
             (0.2, self._stop_server),
             (0.2, self._set_clock),
-            (0.1, self._back_up),
+            (0.1, self.operator.back_up),
+            (0.1, self._take_over),
+            (0.05, self.operator.remove_last_member),
         ):
             while random.random() < chance:
                 world.loop.outside(random.random() * span, fault)
 
     def _kill_server(self) -> None:
-        if self._server is not None and self._server.alive and not self._healing:
+        if self._server is not None and self._server.alive and not self.healing:
             self._server.kill_at = self._server.steps + self._random.randint(1, 300)
 
     def _cut_power(self) -> None:
-        if not self._healing:
+        if not self.healing:
             self.machine.disk.cut_at = self.machine.disk.operations + self._random.randint(1, 30)
 
     def _power_fails(self) -> None:
-        if not self._healing:
+        if not self.healing:
             self.machine.fail()
 
     def _stop_server(self) -> None:
-        if self._server is not None and self._server.alive and self._stop is not None and not self._healing:
+        if self._server is not None and self._server.alive and self._stop is not None and not self.healing:
             self._server.context.run(self._stop.set)
 
     def _kill_device(self) -> None:
-        if self._healing:
+        if self.healing:
             return
         device = self._random.choice(self.devices)
         if device.alive:
@@ -331,16 +365,16 @@ class Story:
             self.world.loop.outside(self._random.random() * 3, self._restart_device, device)
 
     def _restart_device(self, device: Device) -> None:
-        if not device.alive:
+        if not (device.alive or device.over):
             device.start()
 
     def _cut_off(self) -> None:
-        if not self._healing:
+        if not self.healing:
             address = self._random.choice([machine.address for machine in self.world.machines.values()])
             self.world.network.cut_off[address] = self.world.loop.now + self._random.choice((0.5, 5.0, 20.0))
 
     def _fill_disk(self) -> None:
-        if not self._healing:
+        if not self.healing:
             self.disturbed = True
             disk = self.machine.disk
             disk.capacity = disk.used() + self._random.choice((0, 5000, 100_000))
@@ -350,7 +384,7 @@ class Story:
         self.machine.disk.capacity = 0
 
     def _break_disk(self) -> None:
-        if not self._healing:
+        if not self.healing:
             self.disturbed = True
             self.machine.disk.fails = True
             self.world.loop.outside(self._random.random() * 5, self._mend_disk)
@@ -359,32 +393,23 @@ class Story:
         self.machine.disk.fails = False
 
     def _set_clock(self) -> None:
-        if not self._healing:
-            machine = self._random.choice([*self.world.machines.values()])
+        if not self.healing:
+            machines = [*self.world.machines.values()]
+            machine = self._random.choice(machines[1:] if self.forgets else machines)
             self.clocks_jumped = True
             machine.clock_error += self._random.choice((-1, 1)) * 10 ** self._random.uniform(-1, 8)
             self.world.trace(f"the clock of {machine.name} is wrong by {machine.clock_error} s")
 
-    def _back_up(self) -> None:
-        """Let the operator copy the database beside the server."""
-        if self._healing or self.machine.address in self.world.network.down:
+    def _take_over(self) -> None:
+        """Let another machine use the token of a device."""
+        if self.healing:
             return
-        process = self.machine.start("backup")
-        before = [sent for device in self.devices for sent in device.sent if _is_accepted(sent)]
-
-        def copy() -> None:
-            store = SqliteStore(Path("server"), StoreLimits(), exclusive=False)
-            store.backup(Path("server/backup.db"))
-            store.close()
-
-        def finished(done: "asyncio.Future[Any]") -> None:
-            if not done.cancelled() and done.exception() is None:
-                self.backups.append((bytes(self.machine.disk.files["server/backup.db"].data), before))
-            elif not done.cancelled() and not (self.disturbed or "another backup" in str(done.exception())):
-                self.problems.append(f"the backup failed: {done.exception()!r}")
-            process.kill()
-
-        self.world.command(process, copy).add_done_callback(finished)
+        device = self._random.choice(self.devices)
+        if not (device.over or device.may_end):
+            device.may_end = "replaced"
+            twin = self._add_device(device.member, device.name, device.token)
+            twin.may_end = "replaced"
+            twin.start()
 
     # The course of it
 
@@ -398,12 +423,16 @@ class Story:
             self.world.loop.outside(self._random.random() * 0.2, guest.start)
         await asyncio.sleep(self._span)
         await self._heal()
+        checks.check_connections(self)
+        if self.forgets:
+            await asyncio.sleep(self._random.uniform(0, 600))
         await self._close()
+        self.ended = self.world.loop.now
         if self._random.random() < 0.3:
             await self._again()
         auditor = self.machine.start("auditor")
         await self.world.command(auditor, lambda: checks.check_store(self, self._open()))
-        for content, before in self.backups:
+        for content, before in self.operator.backups:
             self.machine.disk.load({"server/restored/twotick.db": content})
             await self.world.command(auditor, lambda before=before: checks.check_backup(self, self._restored(), before))
         auditor.kill()
@@ -421,7 +450,7 @@ class Story:
     async def _heal(self) -> None:
         """End all faults, and wait until everything has settled."""
         world = self.world
-        self._healing = True
+        self.healing = True
         world.trace("healing")
         world.network.weather = Weather()
         world.network.cut_off.clear()
@@ -454,13 +483,18 @@ class Story:
         if any(device.seen_at + _QUIET > now for device in self.devices):
             return False
         for device in self.devices:
+            if device.over:
+                continue
+            if device.is_revoked or device.member in self.operator.removed:
+                return False
             if device.client is None or not device.client.connected or device.acts:
                 return False
             for sent in device.sent:
                 sent.note()
                 if sent.state is State.QUEUED:
                     return False
-                if sent.state is State.ACCEPTED and (sent.recipient, sent.sender) not in self.blocks:
+                waits = (sent.recipient, sent.sender) in self.blocks or device.may_end == "replaced"
+                if sent.state is State.ACCEPTED and not waits:
                     return False
         return not any(guest.acts for guest in self.guests)
 
@@ -478,11 +512,12 @@ class Story:
     async def _again(self) -> None:
         """Start everything once more: nothing may be handed out that was acknowledged."""
         self.start_server()
-        for device in self.devices:
+        devices = [device for device in self.devices if not device.over]
+        for device in devices:
             device.acts.append(_note_history)
             device.start()
         await asyncio.sleep(5.0)
-        for device in self.devices:
+        for device in devices:
             if device.lives[-1].seen:
                 again = [seen.meaning for seen in device.lives[-1].seen]
                 self.problems.append(f"{device.title} was given what it had acknowledged: {again}")
@@ -491,8 +526,3 @@ class Story:
 
 async def _note_history(device: Device, client: MemberClient) -> None:
     device.history = [(message.sender, message.id, message.text) for message in await client.history(limit=1000)]
-
-
-def _is_accepted(sent: Sent) -> bool:
-    sent.note()
-    return State.ACCEPTED <= sent.state <= State.READ

@@ -62,6 +62,7 @@ class Machine:
         self.clock_error = 0.0
         self.processes: list[Process] = []
         self._world = world
+        disk.add(self.disk)
         Path(name).mkdir(exist_ok=True)
 
     def start(self, name: str) -> Process:
@@ -144,14 +145,14 @@ class World:
         random.seed(f"{self.seed}: programs")
         sys.unraisablehook = lambda problem: self.loop.failures.append(f"{problem.err_msg}: {problem.exc_value!r}")
 
-    def machine(self, name: str, address: str) -> Machine:
+    def machine(self, name: str) -> Machine:
         """Add a machine."""
-        machine = self.machines[name] = Machine(self, name, address)
+        machine = self.machines[name] = Machine(self, name, f"127.0.0.{len(self.machines) + 1}")
         return machine
 
     def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run something that belongs to no process until it is done."""
-        disk.use(self.loop, [machine.disk for machine in self.machines.values()], self.chance("sqlite"))
+        disk.use(self.loop, self.chance("sqlite"))
         asyncio.set_event_loop(self.loop)
         with scheduler.simulated(self.loop):
             self.loop.run_until_complete(main())

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.sockets import patiently
-from tests.store.helpers import NOW, Asker
+from tests.store.helpers import NOW, Asker, brief
 from twotick.store.port import Damaged, StoreError, StoreLimits
-from twotick.store.requests.members import AddMember, Member
+from twotick.store.requests.members import AddMember, ContinueRemoval, Member, RemoveMember
+from twotick.store.requests.messages import Effects
 from twotick.store.sqlite.check import problems
 from twotick.store.sqlite.store import SqliteStore
 from twotick.store.sqlite.turn import Turn
@@ -117,3 +118,33 @@ def test_a_command_that_stands_still_does_not_stop_the_server(busy: Busy) -> Non
             if busy.batches >= before + 2:
                 return
         raise TimeoutError("the server waits for the command")
+
+
+def test_beside_a_server_a_removal_is_only_begun(tmp_path: Path) -> None:
+    """The server goes on with it, and so its users are told at once what becomes of their messages (rule 12.4)."""
+    server = Asker(tmp_path)
+    server.add("alice", "bob")
+    server.send("alice", "bob", id=b"m1")
+    command = SqliteStore(tmp_path, StoreLimits(), exclusive=False)
+    assert command.ask(RemoveMember("bob", NOW)) == Effects()
+    assert server.store.changed()
+    assert not server.exists("bob")
+    assert brief(server.log("alice")) == [(1, "SENT", b"m1")]
+    assert brief(server.store.ask(ContinueRemoval(NOW)).entries) == [(2, "FAILED", b"m1")]
+    server.store.close()
+    command.close()
+
+
+def test_without_a_server_a_removal_is_completed(tmp_path: Path) -> None:
+    server = Asker(tmp_path)
+    server.add("alice", "bob")
+    server.send("alice", "bob", id=b"m1")
+    server.store.close()
+    command = SqliteStore(tmp_path, StoreLimits(), exclusive=False)
+    command.ask(RemoveMember("bob", NOW))
+    command.close()
+    server = Asker(tmp_path)
+    server.members["alice"] = 1
+    assert brief(server.log("alice")) == [(1, "SENT", b"m1"), (2, "FAILED", b"m1")]
+    assert server.store.ask(ContinueRemoval(NOW)) == Effects()
+    server.store.close()

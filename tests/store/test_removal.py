@@ -2,7 +2,6 @@
 
 import random
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -245,21 +244,3 @@ def test_others_do_what_they_like_meanwhile(seed: int, new_asker: AskerMaker, mo
     assert asker.store.check() == []
     assert rows(asker, asker.members["bob"]) == {}
     assert isinstance(asker.ask(AddMember("bob", "", NOW)), Member)
-
-
-def test_a_command_leaves_gaps_between_the_steps(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`twotick user remove` beside a server: each step is a transaction, and so is what the server does between."""
-    fill(asker)
-    assert asker.folder is not None
-    command = type(asker.store)(Path(asker.folder), asker.limits, exclusive=False)
-    between: list[bool] = []
-
-    def sleep(_seconds: float) -> None:
-        between.append(asker.exists("bob"))
-        asker.send("alice", "carol", id=b"x%d" % len(between))
-
-    monkeypatch.setattr("twotick.store.sqlite.store.time.sleep", sleep)
-    assert isinstance(command.ask(RemoveMember("bob", NOW)), Effects)
-    command.close()
-    assert len(between) > 4 * MANY // 128
-    assert not any(between)

@@ -227,6 +227,7 @@ class Exchange:
 
     def members_changed(self) -> None:
         """Handle that another process has changed the store, and may have added or removed members (rule 10.1)."""
+        self._next_removal = 0.0
         self._connections.check_members()
 
     def publish(self, effects: Effects) -> None:

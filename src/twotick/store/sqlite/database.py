@@ -108,6 +108,16 @@ class DatabaseFile:
         """Whether no other server uses the file."""
         return self._lock is not None
 
+    def has_server(self) -> bool:
+        """Tell whether a server uses the file, other than this one."""
+        if self._file is None or self.is_exclusive:
+            return False
+        try:
+            os.close(_lock(self._file.parent, fcntl.LOCK_SH))
+        except StoreError:
+            return True
+        return False
+
     @property
     def connection(self) -> sqlite3.Connection:
         """The connection; a new one if the last one failed."""
@@ -483,14 +493,14 @@ def _turn(folder: Path) -> Turn:
         raise StoreError(f"{folder} cannot be used: {error.strerror}") from error
 
 
-def _lock(folder: Path) -> int:
+def _lock(folder: Path, kind: int = fcntl.LOCK_EX) -> int:
     """Lock a folder for one server. Return the file that holds the lock while it is open."""
     try:
         number = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(f"{folder} cannot be used: {error.strerror}") from error
     try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(number, kind | fcntl.LOCK_NB)
     except OSError as error:
         os.close(number)
         if isinstance(error, BlockingIOError):

@@ -6,7 +6,6 @@ lets the rules (twotick.store.rules) decide, and writes what they decided.
 
 import secrets
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 from twotick.store.port import Answer, Damaged, DiskFull, Refusal, Request, StoreError, StoreLimits, Together, Work
-from twotick.store.requests.members import OpenDevice, OpenedDevice
+from twotick.store.requests.members import ContinueRemoval, OpenDevice, OpenedDevice
 from twotick.store.requests.messages import Append, Effects, Fetched, Unfinished
 from twotick.store.sqlite.absence import AbsenceRepository
 from twotick.store.sqlite.accounts import AccountRepository
@@ -55,9 +54,6 @@ _REQUEST_WORK: Final = 4
 
 _LOOKS: Final = 16
 """The most requests that are carried out at once on a disk that takes nothing more."""
-
-_GAP: Final = 0.002
-"""The least seconds between two parts of a command's request. They are as long as a part: that is the server's half."""
 
 _BATCH_WORK: Final = 2048
 """The work after which `work_on` ends: what others ask meanwhile waits for it."""
@@ -276,14 +272,13 @@ class SqliteStore:
         """See Store."""
         effects, rest = Effects(), cast("Request[Any]", request)
         while True:
-            began = time.monotonic()
             answer = self._within(partial(self._begin, [rest])).answers[0]
             if not isinstance(answer, Unfinished):
                 return _with_all(effects, answer)
             effects.add(answer.effects)
             rest = answer.rest
-            if not self._database.is_exclusive:
-                time.sleep(max(_GAP, time.monotonic() - began))
+            if isinstance(rest, ContinueRemoval) and self._database.has_server():
+                return cast("Answer", effects)  # the server goes on, and tells senders what becomes of their messages
 
     @property
     def has_backlog(self) -> bool:

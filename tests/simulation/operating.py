@@ -1,0 +1,90 @@
+"""The operator of a simulated world, who uses commands beside the server: backups, and removing members."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.programs import Sent
+from twotick.client import State
+from twotick.store import RemoveMember, SqliteStore, StoreLimits
+
+if TYPE_CHECKING:
+    from tests.simulation.story import Story
+
+
+class Operator:
+    """Does what an operator does.
+
+    Args:
+        story: where that happens.
+
+    Attributes:
+        backups: copies of the database, each with the messages that had been accepted before it began.
+        leaving: the members whom the operator wants to remove.
+        removed: those who are removed for certain.
+    """
+
+    def __init__(self, story: "Story") -> None:
+        self.backups: list[tuple[bytes, list[Sent]]] = []
+        self.leaving: set[str] = set()
+        self.removed: set[str] = set()
+        self._story = story
+
+    def _command(self, name: str, work: Callable[[SqliteStore], Any]) -> "asyncio.Future[Any] | None":
+        """Run a command on the server's data, beside the server."""
+        story = self._story
+        if story.healing or story.machine.address in story.world.network.down:
+            return None
+        process = story.machine.start(name)
+
+        def run() -> Any:
+            store = SqliteStore(Path("server"), StoreLimits(), exclusive=False)
+            try:
+                return work(store)
+            finally:
+                store.close()
+
+        done = story.world.command(process, run)
+        done.add_done_callback(lambda done: process.kill())
+        return done
+
+    def back_up(self) -> None:
+        """Copy the database."""
+        story = self._story
+        before = [sent for device in story.devices for sent in device.sent if _is_accepted(sent)]
+
+        def finished(done: "asyncio.Future[Any]") -> None:
+            if not done.cancelled() and done.exception() is None:
+                self.backups.append((bytes(story.machine.disk.files["server/backup.db"].data), before))
+            elif not done.cancelled() and not (story.disturbed or "another backup" in str(done.exception())):
+                story.problems.append(f"the backup failed: {done.exception()!r}")
+
+        if done := self._command("backup", lambda store: store.backup(Path("server/backup.db"))):
+            done.add_done_callback(finished)
+
+    def remove_last_member(self) -> None:
+        """Remove the member who is in the fewest schedules."""
+        story = self._story
+        name = max(device.member for device in story.devices)
+        if name == story.devices[0].member:
+            return
+
+        def finished(done: "asyncio.Future[Any]") -> None:
+            if not done.cancelled() and done.exception() is None:
+                self.removed.add(name)
+            elif not done.cancelled() and not story.disturbed:
+                story.problems.append(f"{name} was not removed: {done.exception()!r}")
+
+        if done := self._command("remove", lambda store: store.ask(RemoveMember(name, time.time()))):
+            self.leaving.add(name)
+            for device in story.devices:
+                if device.member == name:
+                    device.may_end = "removed"
+            done.add_done_callback(finished)
+
+
+def _is_accepted(sent: Sent) -> bool:
+    sent.note()
+    return State.ACCEPTED <= sent.state <= State.READ
