@@ -14,7 +14,7 @@ from twotick.client.member.sender import Sender
 from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.feeds import Feeds
 from twotick.exchange.members import ConnectedMembers
-from twotick.store import EntryKind
+from twotick.store import EntryKind, Prune
 from twotick.store.rules import delivery
 from twotick.store.sqlite import database
 from twotick.store.sqlite.accounts import AccountRepository
@@ -267,7 +267,10 @@ def _two_machines_share_a_token() -> None:
 
 def _young_messages_are_removed() -> None:
     def prune(pruned: Any) -> Any:
-        return lambda repository, request: pruned(repository, replace(request, age=request.age / 4))
+        def prune(repository: MessageRepository, request: Prune) -> bool:
+            return pruned(repository, replace(request, age=request.age / 4))
+
+        return prune
 
     _replace(MessageRepository, "_prune", prune)
 
