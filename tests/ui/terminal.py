@@ -1,6 +1,7 @@
 """Run a command on a terminal: type on it, and read its screen."""
 
 import contextlib
+import re
 import signal
 from collections.abc import Callable, Generator
 
@@ -54,7 +55,8 @@ class Terminal:
     @property
     def lines(self) -> list[str]:
         """The lines on the screen, without blank lines and times."""
-        return [line.rstrip().partition(" (")[0] for line in self._screen.display if line.strip()]
+        lines = [line.rstrip().partition(" (")[0] for line in self._screen.display if line.strip()]
+        return [re.sub(r"^\d\d:\d\d ", "", line) for line in lines]
 
     @property
     def title(self) -> str:

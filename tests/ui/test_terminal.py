@@ -14,7 +14,7 @@ CROSS = "\u2717"
 
 def welcome(address: str) -> str:
     """The last line that is shown before one can type."""
-    return f"You are alice on {address}. '@bob hello' sends to bob, '@ALL hello' to everyone."
+    return f"You are alice on {address}. '@bob hello' sends to bob; /help lists all."
 
 
 def test_a_message_does_not_tear_the_line_that_is_being_typed(address: str) -> None:
@@ -24,9 +24,9 @@ def test_a_message_does_not_tear_the_line_that_is_being_typed(address: str) -> N
         alice.type("@bob par")
         alice.shows("> @bob par")
         twotick.send("alice", "are you there?\nyou?", sender="carol", server=address)
-        alice.shows("carol: are you there?", "       you?", "> @bob par")
+        alice.shows("carol: are you there?", "             you?", "> @bob par")
         alice.type("tial\r")
-        alice.shows("       you?", "> @bob partial", f"{TICKS} delivered to bob", ">")
+        alice.shows("             you?", "> @bob partial", f"{TICKS} delivered to bob", "bob>")
         assert bob.line() == "alice: partial"
 
 
@@ -46,9 +46,11 @@ def test_a_line_without_a_recipient_is_followed_by_a_question(address: str) -> N
         alice.type("hello\r")
         alice.shows("> hello", "To:")
         alice.type("bob\r")
-        alice.shows("To: bob", f"{TICKS} delivered to bob", ">")
+        alice.shows("To: bob", f"{TICKS} delivered to bob", "bob>")
         assert bob.line() == "alice: hello"
         alice.type("hello again\r")
+        assert bob.line() == "alice: hello again"
+        alice.type("/close\rhello you\r")
         alice.shows("To:")
         alice.type("\x04")
         alice.shows("Nothing was sent: '@bob hello' sends hello to bob.", ">")
@@ -60,18 +62,18 @@ def test_several_lines_are_one_message_if_they_are_pasted(address: str) -> None:
         alice.shows(welcome(address), ">")
         alice.type("\x1b[200~@bob one\ntwo\x1b[201~\r")
         assert [bob.line(), bob.line()] == ["alice: one", "       two"]
-        alice.shows(f"{TICKS} delivered to bob", ">")
+        alice.shows(f"{TICKS} delivered to bob", "bob>")
 
 
 def test_a_refused_name_is_said_and_another_one_asked_for(address: str) -> None:
     with listening("bob", address), terminal("chat", "--plain", "bob", "--server", address) as chat:
-        chat.shows("the name bob is taken or reserved: choose another.", "Name:")
+        chat.shows("the name bob cannot be used: another user has it.", "Name:")
         chat.type("b b\r")
         chat.shows("'b b' cannot be a name: use 1 to 32 letters and digits, but no word of the protocol.", "Name:")
         chat.type("alice\r")
         chat.shows(welcome(address), ">")
         chat.type("@bob hello\r")
-        chat.shows(f"{TICKS} delivered to bob", ">")
+        chat.shows(f"{TICKS} delivered to bob", "bob>")
 
 
 def test_an_error_103_is_said_and_ends_it_and_it_registers_again_when_started_again() -> None:
@@ -82,7 +84,7 @@ def test_an_error_103_is_said_and_ends_it_and_it_registers_again_when_started_ag
             with terminal("chat", "--plain", "alice", "--server", address) as alice:
                 alice.shows(welcome(address), ">")
                 alice.type("@alice hello\r")
-                alice.shows("alice: hello", f"{TICKS} delivered to alice", ">")
+                alice.shows("alice: hello", f"{TICKS} delivered to alice", "alice>")
                 alice.type("@alice hello!\r")
                 assert alice.ends() == 76
                 assert alice.lines[-1] == "twotick: the server did not understand what we sent"

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import os
-import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Generic, TypeAlias, TypeVar
 
 from rich.console import Console
@@ -27,7 +27,8 @@ from twotick.client import (
     connect,
 )
 from twotick.client.trust.tokens import Credential
-from twotick.ui.line.commands import Commands
+from twotick.ui.line.commands import Commands, guest_help
+from twotick.ui.line.typed import TypedCommand, TypedLines, TypedMessage
 from twotick.ui.shell.blocked import Blocked
 from twotick.ui.shell.connection import connected, patiently
 from twotick.ui.shell.describing import line_of
@@ -39,8 +40,6 @@ from twotick.ui.text import accepted_line, console, delivered_line, failed_line,
 Ask: TypeAlias = Callable[[str], Awaitable[str]]
 """Shows a prompt and returns a line; raises EOFError at the end of the input."""
 
-_TO_USER = re.compile(r"@(\S+)(?:\s+(.*))?", re.DOTALL)
-_TO_ROOM = re.compile(r"(#[A-Za-z0-9_-]{1,32}):?(?:\s+(.*))?", re.DOTALL)
 _LINES_AHEAD = 64
 """Lines of a pipe to read ahead."""
 
@@ -68,7 +67,7 @@ async def chat_as_member(who: Credential) -> None:
     """
     out = console()
     async with _asking() as ask, connected(who, patient=True) as me:
-        out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob; /help lists the commands.")
+        out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob; /help lists all.")
         await _MemberChat(me, ask, out).run()
 
 
@@ -94,7 +93,7 @@ async def chat(name: str, *, server: str, max_body: int) -> None:
             except NameRefused as error:
                 out.print(f"{visible(str(error), keep='')}.")
                 name = (await ask("Name: ")).strip()
-        out.print(f"You are {name} on {server}. '@bob hello' sends to bob, '@ALL hello' to everyone.")
+        out.print(f"You are {name} on {server}. '@bob hello' sends to bob; /help lists all.")
         await _GuestChat(me, ask, out).run()
 
 
@@ -105,7 +104,8 @@ class _Chat(ABC, Generic[_Me]):
         self._me = me
         self._ask = ask
         self._out = out
-        self._typed: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue(_SENDS_AHEAD)
+        self._lines = TypedLines()
+        self._typed: asyncio.Queue[TypedMessage | TypedCommand | None] = asyncio.Queue(_SENDS_AHEAD)
         self._lost: TwotickError | None = None
 
     async def run(self) -> None:
@@ -113,7 +113,10 @@ class _Chat(ABC, Generic[_Me]):
             showing = group.create_task(self._show())
             group.create_task(self._type())
             while typed := await self._typed.get():
-                await self._send(*typed)
+                if isinstance(typed, TypedMessage):
+                    await self._send(typed.recipient, typed.text)
+                else:
+                    await self._run(typed)
             if self._lost is not None:
                 raise self._lost
             showing.cancel()
@@ -122,40 +125,31 @@ class _Chat(ABC, Generic[_Me]):
         """Read lines until the end of the input."""
         with contextlib.suppress(EOFError):
             while True:
-                line = (await self._ask("")).rstrip("\r\n")
+                line = (await self._ask(self._lines.prompt)).rstrip("\r\n")
                 if not line.strip():
                     continue
-                if self._is_command(line):
-                    await self._typed.put(("", line))
-                    continue
-                addressed = _TO_USER.fullmatch(line) or self._to_room(line)
-                if addressed is None:
-                    recipient, text = await self._ask_recipient(), line
+                typed = self._lines.take(line)
+                if isinstance(typed, TypedMessage) and not typed.recipient:
+                    typed = await self._addressed(typed)
+                if isinstance(typed, str):
+                    self._out.print(visible(typed, keep=""))
                 else:
-                    recipient, text = addressed[1], addressed[2]
-                if recipient and text:
-                    await self._typed.put((recipient, text))
-                else:
-                    self._out.print("Nothing was sent: '@bob hello' sends hello to bob.")
+                    await self._typed.put(typed)
         await self._typed.put(None)
 
-    async def _ask_recipient(self) -> str:
-        """Ask for the recipient of a line that names none; return an empty string if none is given."""
+    async def _addressed(self, message: TypedMessage) -> TypedMessage | str:
+        """Ask for the recipient of a message that names none; if none is given, return what to show."""
         try:
-            return (await self._ask("To: ")).strip().removeprefix("@")
+            recipient = (await self._ask("To: ")).strip().removeprefix("@")
         except EOFError:
-            return ""
-
-    def _is_command(self, line: str) -> bool:
-        """Tell whether a line is a command."""
-        return False
-
-    def _to_room(self, line: str) -> re.Match[str] | None:
-        """Match the room and the text of a line for a room."""
-        return None
+            recipient = ""
+        if not recipient:
+            return "Nothing was sent: '@bob hello' sends hello to bob."
+        self._lines.current = recipient
+        return TypedMessage(recipient, message.text)
 
     async def _send(self, recipient: str, text: str) -> None:
-        """Send a message; or run a command, which has no recipient."""
+        """Send a message."""
         try:
             await self._send_and_tell(recipient, text.encode("utf-8", "surrogateescape"))
         except NotDelivered as error:
@@ -164,6 +158,10 @@ class _Chat(ABC, Generic[_Me]):
             self._lost = error
             lost = isinstance(error, ConnectionLost)
             self._out.print(_unknown_line(recipient, error) if lost else failed_line(recipient, str(error)))
+
+    @abstractmethod
+    async def _run(self, command: TypedCommand) -> None:
+        """Run a command."""
 
     @abstractmethod
     async def _send_and_tell(self, recipient: str, body: bytes) -> None:
@@ -175,13 +173,20 @@ class _Chat(ABC, Generic[_Me]):
 
 
 class _GuestChat(_Chat[Client]):
+    async def _run(self, command: TypedCommand) -> None:
+        if command.line.strip().lower() == "/help":
+            for line in guest_help():
+                self._out.print(line)
+        else:
+            self._out.print("This command is for members: /help lists yours. '//x' sends /x.")
+
     async def _send_and_tell(self, recipient: str, body: bytes) -> None:
         receipt = await self._me.send(recipient, body)
         self._out.print(delivered_line(recipient, receipt.seconds))
 
     async def _show(self) -> None:
         async for message in self._me:
-            self._out.print(message_line(message.sender, message.text))
+            self._out.print(message_line(_clock(datetime.now(UTC)) + message.sender, message.text))
             await message.ack()
 
 
@@ -206,17 +211,8 @@ class _MemberChat(_Chat[MemberClient]):
                 task.cancel()
             await asyncio.gather(*self._receipts, return_exceptions=True)
 
-    def _is_command(self, line: str) -> bool:
-        return line.startswith("/")
-
-    def _to_room(self, line: str) -> re.Match[str] | None:
-        return _TO_ROOM.fullmatch(line)
-
-    async def _send(self, recipient: str, text: str) -> None:
-        if recipient:
-            await super()._send(recipient, text)
-        else:
-            await self._commands.run(text)
+    async def _run(self, command: TypedCommand) -> None:
+        await self._commands.run(command.line, command.peer)
 
     async def _send_and_tell(self, recipient: str, body: bytes) -> None:
         await self._send_more(recipient, body, {})
@@ -251,11 +247,24 @@ class _MemberChat(_Chat[MemberClient]):
     async def _show_message(self, message: MemberMessage) -> None:
         self._blocked.observe(message)
         if not self._blocked.hides(message):
-            self._out.print(line_of(message))
+            if not self._is_copy(message):
+                self._out.print(line_of(message, prefix=_clock(message.time)))
             self._commands.observe(message)
         await message.ack()
         if not message.outgoing and message.is_news:
             await message.read()
+
+    def _is_copy(self, message: MemberMessage) -> bool:
+        """Tell whether a message is the sent copy of a note to oneself, which is shown as a received one."""
+        return message.event is None and message.outgoing and message.recipient.lower() == message.sender.lower()
+
+
+def _clock(time: datetime | None) -> str:
+    """Return the time of a message to show before it on a terminal, with the date unless it is today's."""
+    if time is None or not on_a_terminal():
+        return ""
+    local = time.astimezone()
+    return local.strftime("%H:%M " if local.date() == datetime.now().astimezone().date() else "%Y-%m-%d %H:%M ")
 
 
 def _unknown_line(recipient: str, error: ConnectionLost) -> Text:

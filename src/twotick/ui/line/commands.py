@@ -13,6 +13,7 @@ from rich.console import Console
 from twotick.client import FileInfo, MemberClient, MemberMessage, Reference, SendOptions, TwotickError
 from twotick.ui.shell.conversations import blocked_line, muted_line, reported_line
 from twotick.ui.shell.describing import file_label, line_of
+from twotick.ui.shell.profile import profile_lines
 from twotick.ui.shell.rooms import members_text, others, room_line
 from twotick.ui.shell.saving import save
 from twotick.ui.text import visible
@@ -32,27 +33,40 @@ _LARGE = 1 << 20
 _WORDS = re.compile(r"/(\S*)\s*(.*)", re.DOTALL)
 _PEER = re.compile(r"(?:@(\S+)|(#\S+))(?:\s+(.*))?", re.DOTALL)
 
+_BASICS = (
+    ("@bob hello", "send hello to bob; further lines go to bob, too"),
+    ("/to bob", "let lines go to bob; /close: to no one"),
+    ("/msg bob TEXT", "send one message; the current conversation stays"),
+    ("/me TEXT", "say what you do: '/me waves'; '//x' sends /x"),
+    ("/quit", "leave"),
+)
 _HELP = (
-    ("@bob hello", "send hello to bob; '#team hello' to a room, '@ALL ...' to all"),
-    ("/rooms", "list your rooms, your invitations and all public rooms"),
-    ("/join #team", "join a room; /leave #team leaves it"),
+    _BASICS[0],
+    ("/to #team", "let lines go to the room; /close: to no one"),
+    ("/msg bob TEXT", "send this only; /me TEXT: say what you do; //x sends /x"),
+    ("/nick NAME", "set your display name; also: /status TEXT, /profile @bob"),
+    ("/rooms", "list rooms; /join #team; /leave #team"),
     ("/create #team [TOPIC]", "create a room; '/create public #team': all may join"),
     ("/invite #team carol", "invite carol; /remove #team carol removes her"),
     ("/topic #team [TEXT]", "show or change the topic of a room"),
     ("/who [#team]", "list the members of a room, or the users online"),
-    ("/mute @bob", "turn notifications off; /unmute @bob; /mute lists the muted"),
+    ("/mute @bob", "no notifications; /unmute @bob; /mute lists the muted"),
     ("/block @bob", "block bob; /unblock @bob; /block lists the blocked"),
     ("/report TEXT", "report the last message you received to the operator"),
     ("/reply TEXT", "reply to the last message you received"),
     ("/react EMOJI", "react to it; without an emoji, remove your reaction"),
-    ("/edit TEXT", "change the text of your last message"),
-    ("/delete", "delete your last message"),
-    ("/file @bob PATH", "send a file"),
-    ("/save [FOLDER]", "save the last file you received"),
+    ("/edit TEXT", "change your last message; /delete deletes it"),
+    ("/file @bob PATH", "send a file; /save [FOLDER] saves the last one"),
     ("/history [@bob]", "show the last messages"),
     ("/search WORDS", 'find messages; put a phrase in "double quotes"'),
+    _BASICS[4],
 )
-_ABOUT_HELP = "@bob or #team may follow /reply, /react, /edit, /delete, /report and /save."
+_ABOUT_HELP = "@bob or #team may follow a command; otherwise it is about the current one."
+
+
+def guest_help() -> list[str]:
+    """Return the commands of guests, a line each."""
+    return [f"{usage:<22} {what}" for usage, what in _BASICS]
 
 
 class _WrongUsage(Exception):
@@ -91,6 +105,7 @@ class Commands:
         self._out = out
         self._send = send
         self.hides: Callable[[MemberMessage], bool] = lambda _: False
+        self._peer = ""  # the current conversation
         self._known: OrderedDict[str, _LastMessages] = OrderedDict()  # by conversation; the latest one last
         self._commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "help": self._help,
@@ -115,6 +130,9 @@ class Commands:
             "block": self._block,
             "unblock": self._unblock,
             "report": self._report,
+            "nick": self._nick,
+            "status": self._status,
+            "profile": self._profile,
         }
 
     # Remembering messages
@@ -144,6 +162,7 @@ class Commands:
     def _about(self, text: str) -> tuple[str, _LastMessages, str]:
         """Return the conversation that a command refers to, its last messages, and the rest of the command."""
         peer, rest = _peer(text)
+        peer = peer or self._peer
         if not peer:
             if not self._known:
                 raise _WrongUsage("there are no messages yet")
@@ -152,13 +171,19 @@ class Commands:
 
     # Running commands
 
-    async def run(self, line: str) -> None:
-        """Run a command, or print why it failed."""
+    async def run(self, line: str, peer: str = "") -> None:
+        """Run a command, or print why it failed.
+
+        Args:
+            line: the command, with its slash.
+            peer: the current conversation; empty for none.
+        """
+        self._peer = peer
         found = _WORDS.fullmatch(line)
         command = None if found is None else self._commands.get(found[1].lower())
         try:
             if found is None or command is None:
-                raise _WrongUsage("there is no such command: /help lists them; '@bob /x' sends /x to bob")  # noqa: TRY301
+                raise _WrongUsage("there is no such command: /help lists them; '//x' sends /x")  # noqa: TRY301
             await command(found[2].strip())
         except (_WrongUsage, TwotickError, ValueError) as error:
             self._fail(str(error))
@@ -190,7 +215,7 @@ class Commands:
         self._say(f"You joined {room.name}, which has {others(room)}. Type '{room.name} hello' to write there.")
 
     async def _leave(self, text: str) -> None:
-        name = _room(text)
+        name = _room(text or self._room_here())
         await self._me.leave_room(name)
         self._say(f"You left {name}.")
 
@@ -213,7 +238,7 @@ class Commands:
         self._say(f"{member} was removed from {room}.")
 
     async def _topic(self, text: str) -> None:
-        name, _, topic = text.partition(" ")
+        name, _, topic = (text or self._room_here()).partition(" ")
         name = _room(name)
         room = await (self._me.change_room(name, topic=topic.strip()) if topic.strip() else self._me.room(name))
         self._out.print(visible(f"{room.name}: {room.topic or 'no topic'}", keep=""))
@@ -224,6 +249,24 @@ class Commands:
             return
         users = (await self._me.status()).users
         self._say(", ".join(f"{each.name} {each.state}" for each in users) or "No users are online that you may see.")
+
+    def _room_here(self) -> str:
+        """Return the room that is the current conversation; empty if it is none."""
+        return self._peer if self._peer.startswith("#") else ""
+
+    # Profiles
+
+    async def _nick(self, text: str) -> None:
+        own = await self._me.set_profile(display=text)
+        self._say(f"Others see {own.display} beside your name." if own.display else "You have no display name now.")
+
+    async def _status(self, text: str) -> None:
+        own = await self._me.set_profile(status=text)
+        self._say(f"Your status is: {own.status}" if own.status else "You have no status now.")
+
+    async def _profile(self, text: str) -> None:
+        for line in profile_lines(await self._me.profile(_one(text or self._peer))):
+            self._say(line)
 
     # Messages
 
@@ -263,7 +306,7 @@ class Commands:
         return known.sent
 
     async def _history(self, text: str) -> None:
-        peer, _ = _peer(text)
+        peer = _peer(text)[0] or self._peer
         self._show(await self._me.history(peer or None, limit=_FOUND))
 
     async def _search(self, text: str) -> None:
@@ -314,6 +357,7 @@ class Commands:
 
     async def _file(self, text: str) -> None:
         peer, path = _peer(text)
+        peer = peer or self._peer
         if not peer or not path:
             raise _WrongUsage("a name or a path is missing: '/file @bob PATH'")
         file = await asyncio.to_thread(Path(path).expanduser)
