@@ -1,5 +1,7 @@
 """Devices that stay away (rule 10.9), in a store: whatever happens, the logs and counters agree."""
 
+from unittest.mock import patch
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +25,12 @@ steps = st.lists(
 
 @given(steps)
 def test_whatever_happens_the_store_is_consistent(events: list[tuple[str, str, int]]) -> None:
+    """Also if cursors move in several steps, as over many entries."""
+    with patch("twotick.store.sqlite.ledger.CURSOR_STEP", 2):
+        _let_happen(events)
+
+
+def _let_happen(events: list[tuple[str, str, int]]) -> None:
     asker = Asker(limits=LIMITS)
     asker.add("alice", "bob")
     bob = asker.members["bob"]

@@ -2,13 +2,14 @@
 
 import random
 import shutil
-from typing import Any
+from pathlib import Path
 
 import pytest
 
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker, events
-from twotick.store.port import Refusal, Request, StoreLimits
+from tests.store.steps import STEP, Steps
+from twotick.store.port import Refusal, StoreLimits
 from twotick.store.requests.members import (
     AddMember,
     AddToken,
@@ -27,7 +28,6 @@ from twotick.store.requests.messages import (
     Expire,
     MessageAction,
     Prune,
-    Unfinished,
 )
 from twotick.store.requests.presence import ListAudience, ListContacts
 from twotick.store.requests.rooms import InviteToRoom
@@ -35,41 +35,13 @@ from twotick.store.rules.delivery import EXPIRED
 from twotick.store.sqlite import removal
 
 MANY = 700
-STEP = 2048
-"""Units of work, see `Work`: a request that arrives meanwhile waits for so much."""
 
 
-class Removal:
-    """A removal of which each step is a transaction.
-
-    Attributes:
-        costs: what each step has cost.
-        told: all that the steps have changed.
-    """
+class Removal(Steps):
+    """A removal."""
 
     def __init__(self, asker: Asker, name: str) -> None:
-        self._asker = asker
-        self._rest: Request[Any] | None = RemoveMember(name, NOW)
-        self.costs: list[int] = []
-        self.told = Effects()
-
-    def step(self) -> bool:
-        """Do a step. Return whether there are more."""
-        assert self._rest is not None
-        work = self._asker.store.work_on([self._rest])
-        self.costs += work.costs
-        (answer,) = work.answers
-        if not isinstance(answer, Unfinished):
-            assert isinstance(answer, Effects)
-            self.told.add(answer)
-            return False
-        self._rest = answer.rest
-        self.told.add(answer.effects)
-        return True
-
-    def finish(self) -> None:
-        while self.step():
-            pass
+        super().__init__(asker, RemoveMember(name, NOW))
 
 
 def rows(asker: Asker, number: int) -> dict[str, int]:

@@ -68,6 +68,9 @@ from twotick.wire import (
 _ROUNDS = 4
 """How often in `peer_timeout` connections are looked at that may be silent, and how often a client pings."""
 
+_AT_ONCE = 256
+"""The users whom the store looks up in one request."""
+
 _REPLACED = 108
 _UNAVAILABLE = 107
 """The number of the error after which a client may connect again and then be let in (rule 9.9)."""
@@ -320,8 +323,9 @@ class Connections:
         names = tuple(name.decode("ascii") for name in self._guests.names())
         numbers = tuple(self._members.by_number)
         self.must_check_members = False
-        if names or numbers:
-            self._output.ask(FindMembers(names, numbers), partial(self._members_found, numbers))
+        for start in range(0, max(len(names), len(numbers)), _AT_ONCE):
+            some = numbers[start : start + _AT_ONCE]
+            self._output.ask(FindMembers(names[start : start + _AT_ONCE], some), partial(self._members_found, some))
 
     def _members_found(self, numbers: tuple[int, ...], found: list[Member] | StoreError) -> None:
         if isinstance(found, StoreError):

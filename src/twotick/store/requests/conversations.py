@@ -1,6 +1,6 @@
 """Conversations, their settings, and receipts (docs/protocol.md, rule 12.7 and section 14)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twotick.store.port import Refusal, Request
 from twotick.store.requests.messages import Effects, MessageState
@@ -63,16 +63,55 @@ class ConversationInfo:
     role: RoomRole
 
 
+@dataclass(slots=True)
+class UnreadSoFar:
+    """The unread messages of a conversation that were counted so far.
+
+    Attributes:
+        read: the Seq up to which the member has read.
+        counted: the Seq up to which they were counted.
+        unread: how many there are.
+        mentions: how many of them mention the member.
+    """
+
+    read: int
+    counted: int
+    unread: int = 0
+    mentions: int = 0
+
+
+@dataclass(slots=True)
+class ConversationsSoFar:
+    """What the transactions before this one have found of a list of conversations.
+
+    Attributes:
+        last: the Seq of the newest entry that was looked at.
+        last_peer: the last peer that was found in the log; None when all were found.
+        newest: the Seq of the newest message of each conversation; 0 if there is none.
+        unread: what was counted in each.
+    """
+
+    last: int
+    last_peer: bytes | None = b""
+    newest: dict[bytes, int] = field(default_factory=dict[bytes, int])
+    unread: dict[bytes, UnreadSoFar] = field(default_factory=dict[bytes, UnreadSoFar])
+
+
 @dataclass(frozen=True, slots=True)
 class ListConversations(Request[list[ConversationInfo]]):
     """List a member's conversations (rule 14.1), the newest first.
 
     There is one for each user with whom the member has exchanged messages, for each room that the member is in, and for
     each user who is muted or blocked. Messages to ALL are in no conversation.
+
+    Attributes:
+        most: how many at most.
+        so_far: what was found in earlier transactions of the same request; None for nothing.
     """
 
     member: int
     most: int
+    so_far: ConversationsSoFar | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Files, which are uploaded and downloaded in pieces (docs/protocol.md, section 16)."""
 
+import hashlib
 from dataclasses import dataclass
 
 from twotick.store.port import Refusal, Request
@@ -19,6 +20,19 @@ class FileOffer:
 
     key: bytes
     have: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileHash:
+    """The hash of the first bytes of a file.
+
+    Attributes:
+        size: how many bytes were hashed.
+        sha256: their hash.
+    """
+
+    size: int
+    sha256: "hashlib._Hash"  # pyright: ignore[reportPrivateUsage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +63,16 @@ class WritePiece(Request[FileOffer | Refusal]):
 
     Refused if there is no such file, if the piece has a wrong size, or if the hash of the complete file is wrong: then
     the file is removed.
+
+    Attributes:
+        hashed: for the last piece, what earlier transactions of this request have hashed; None for nothing.
     """
 
     member: int
     key: bytes
     offset: int
     data: bytes
+    hashed: FileHash | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,6 +212,8 @@ class Append(Request[Appended | Duplicate | Refusal]):
         reply_to: the Id of the message that it answers (rule 13.5); empty for none. The store adds the thread to the
             headers.
         reply_name: the sender of that message, in lower case; empty for the sender of this one.
+        edits_after: for a message that deletes another, the number of the last edit of that message that an earlier
+            transaction of this request has emptied.
     """
 
     sender: int | None
@@ -231,6 +233,7 @@ class Append(Request[Appended | Duplicate | Refusal]):
     file: bytes = b""
     reply_to: bytes = b""
     reply_name: bytes = b""
+    edits_after: int = 0
 
 
 @dataclass(slots=True)

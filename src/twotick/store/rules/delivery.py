@@ -426,35 +426,15 @@ def held_after(box: Mailbox) -> int:
     return min(box.cursors.values()) if box.cursors else box.delivered
 
 
-def add_device(box: Mailbox, device: str, first_waiting: int | None) -> int:
-    """Let a new device receive (rule 11.5).
-
-    Args:
-        box: the member.
-        device: its name.
-        first_waiting: the Seq of the first message that no device has; None if there is none.
-
-    Returns:
-        The device's cursor: at the end of the log, but before that message, which would otherwise never be delivered.
-    """
-    cursor = box.last if first_waiting is None else first_waiting - 1
-    box.delivered = max(box.delivered, cursor)
-    box.cursors[device] = cursor
-    return cursor
-
-
 def machine_of(device: str) -> str:
     """Return the first part of a device's name, which all devices on one machine have (rule 10.10)."""
     return device.partition("/")[0]
 
 
-def remove_devices(box: Mailbox, device: str) -> bool:
-    """Remove a device, and those whose names begin with its name and `/`. Return whether one of them was receiving."""
+def with_below(box: Mailbox, device: str) -> list[str]:
+    """Return those of a device, and of the devices whose names begin with its name and `/`, that receive."""
     below = device + "/"
-    gone = [name for name in box.cursors if name == device or name.startswith(below)]
-    for name in gone:
-        del box.cursors[name]
-    return bool(gone)
+    return [name for name in box.cursors if name == device or name.startswith(below)]
 
 
 def is_needed(box: Mailbox, seq: int, *, came: bool) -> bool:

@@ -4,7 +4,7 @@ from itertools import groupby
 from typing import Final
 
 from twotick.store.requests.devices import AbsentDevices, FindAbsent, LapseDevice, NoteDevice, TellOfAbsence
-from twotick.store.requests.messages import Effects
+from twotick.store.requests.messages import Effects, Unfinished
 from twotick.store.rules.absence import ReceivingDevice, absence_headers, find_absent
 from twotick.store.rules.delivery import UNREAD_NONE, is_nearly_full
 from twotick.store.sqlite.handlers import Handlers
@@ -90,16 +90,18 @@ class AbsenceRepository:
         effects.entries.append(ledger.receive(box, ledger.add(new), new, None, UNREAD_NONE))
         return effects
 
-    def _lapse(self, request: LapseDevice) -> None:
+    def _lapse(self, request: LapseDevice) -> Unfinished | None:
         box = self._ledger.mailbox(request.member)
         times = self._times(request.member, request.device)
         if box is None or times is None or times[1] <= times[0] or request.device not in box.cursors:
-            return
+            return None
+        if self._ledger.let_go(box, [request.device]):
+            return Unfinished(request)
         self._tables.write(
             "UPDATE device SET cursor = NULL WHERE member = ? AND name = ?", (box.number, request.device)
         )
         del box.cursors[request.device]
-        self._ledger.recount(box)
+        return None
 
     def _times(self, member: int, device: str) -> tuple[float, float] | None:
         """Return when a device was last connected, and when its owner was last told that it stays away."""

@@ -26,7 +26,7 @@ from twotick.store.rules import delivery
 from twotick.store.rules.delivery import Mailbox
 from twotick.store.rules.errors import NotAllowed
 from twotick.store.sqlite.handlers import Handlers, refusing
-from twotick.store.sqlite.ledger import MEMBERS, RECEIVED, Ledger
+from twotick.store.sqlite.ledger import CURSOR_STEP, MEMBERS, Ledger
 
 _MEMBER: Final = f"SELECT number, name, password FROM member WHERE {MEMBERS}"
 _RESUME_AT_ONCE: Final = 512
@@ -73,6 +73,7 @@ class AccountRepository:
     def _find_members(self, request: FindMembers) -> list[Member]:
         found = [self._one("folded = ?", name.lower()) for name in request.names]
         found += [self._one("number = ?", number) for number in request.numbers]
+        self._tables.work += 2 * len(found)
         return [member for member in found if member is not None]
 
     def _one(self, which: str, key: str | int) -> Member | None:
@@ -136,23 +137,17 @@ class AccountRepository:
         ledger, tables = self._ledger, self._tables
         box = self._check_device(request.member, request.device)
         cursor = box.cursors.get(request.device)
-        is_new = cursor is None
-        if cursor is None:
-            row = tables.read(
-                f"SELECT seq FROM log WHERE member = ? AND seq > ? AND kind = {RECEIVED} AND taken = 0"
-                " ORDER BY seq LIMIT 1",
-                (box.number, box.delivered),
-            ).fetchone()
-            cursor = delivery.add_device(box, request.device, row[0] if row else None)
+        if cursor is None:  # it begins at the end of the log, but before the first message that waits (rule 11.2)
+            if ledger.skip_delivered(box):
+                return Unfinished(request)
+            cursor = box.cursors[request.device] = box.delivered
         tables.write(
             "INSERT INTO device (member, name, cursor, seen) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (member, name) DO UPDATE SET cursor = excluded.cursor, seen = excluded.seen",
             (box.number, request.device, cursor, request.time),
         )
-        if is_new:
-            ledger.recount(box)
         effects = Effects()
-        end = max(box.delivered, cursor) + _RESUME_AT_ONCE
+        end = min(cursor + CURSOR_STEP, max(box.delivered, cursor) + _RESUME_AT_ONCE)
         ledger.advance(box, request.device, min(request.resume, end), request.time, effects)
         if end < min(request.resume, box.last):
             return Unfinished(request, effects)
@@ -164,16 +159,20 @@ class AccountRepository:
         )
         return [Device(name, cursor, bool(has_token), seen) for name, cursor, has_token, seen in rows]
 
-    def _revoke(self, request: Revoke) -> bool:
-        box = self._ledger.mailbox(request.member)  # with the devices as they are
+    def _revoke(self, request: Revoke) -> bool | Unfinished:
+        ledger, tables = self._ledger, self._tables
+        box = ledger.mailbox(request.member)
         below = request.device + "/"
-        removed = self._tables.write(
-            "DELETE FROM device WHERE member = ? AND (name = ? OR substr(name, 1, ?) = ?)",
-            (request.member, request.device, len(below), below),
-        )
-        if box is not None and delivery.remove_devices(box, request.device):
-            self._ledger.recount(box)
-        return removed.rowcount > 0
+        which = "WHERE member = ? AND (name = ? OR substr(name, 1, ?) = ?)"
+        parameters = (request.member, request.device, len(below), below)
+        receiving = [] if box is None else delivery.with_below(box, request.device)
+        if box is not None and receiving and ledger.let_go(box, receiving):
+            tables.write(f"UPDATE device SET token = NULL {which}", parameters)  # nobody can use it meanwhile
+            return Unfinished(request)
+        if box is not None:
+            for device in receiving:
+                del box.cursors[device]
+        return tables.write(f"DELETE FROM device {which}", parameters).rowcount > 0
 
     def _revoke_others(self, request: RevokeOthers) -> None:
         names = [name for (name,) in self._tables.direct("SELECT name FROM device WHERE member = ?", (request.member,))]

@@ -4,9 +4,9 @@ One rule: everything is forgotten when a batch fails, when another process has w
 change in a way that is not followed here, and at the end of a batch that has made it too large.
 """
 
-import hashlib
 from typing import Final
 
+from twotick.store.requests.files import FileHash
 from twotick.store.rules.delivery import Mailbox, MessageRecord
 from twotick.store.rules.rooms import RoomState
 
@@ -27,7 +27,7 @@ class Cache:
         shared: messages that several members wait for, by number: one object in all of their mailboxes.
         rooms: rooms, by number.
         room_names: the numbers of the rooms that names in lower case mean to members, by name and member.
-        hashes: for files that are being uploaded, by number: how many bytes were hashed, and their hash.
+        hashes: the hashes of files that are being uploaded, by number.
         next_message: the number of the next message; 0 if it must be looked up.
         retention_bound: the bound of the round of retention that is under way; None for none (see messages.py).
     """
@@ -38,7 +38,7 @@ class Cache:
         self.shared: dict[int, MessageRecord] = {}
         self.rooms: dict[int, RoomState] = {}
         self.room_names: dict[bytes, dict[int, int]] = {}
-        self.hashes: dict[int, tuple[int, hashlib._Hash]] = {}  # pyright: ignore[reportPrivateUsage]
+        self.hashes: dict[int, FileHash] = {}
         self.next_message = 0
         self.retention_bound: float | None = None
         self._room_members = 0
@@ -84,8 +84,8 @@ class Cache:
             return message
         return self.shared.setdefault(message.number, message)
 
-    def keep_hash(self, file: int, have: int, sha256: "hashlib._Hash") -> None:  # pyright: ignore[reportPrivateUsage]
+    def keep_hash(self, file: int, sha256: FileHash) -> None:
         """Remember the hash of the first bytes of a file, in place of the file that has waited longest."""
-        self.hashes[file] = have, sha256
+        self.hashes[file] = sha256
         if len(self.hashes) > _FILES:
             del self.hashes[next(iter(self.hashes))]

@@ -2,10 +2,7 @@
 
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
-from typing import Final
-
 from twotick.store.requests.conversations import (
-    ConversationInfo,
     ConversationSet,
     ListConversations,
     ListReceipts,
@@ -13,25 +10,13 @@ from twotick.store.requests.conversations import (
     SetConversation,
 )
 from twotick.store.requests.messages import Effects, MessageState
-from twotick.store.requests.rooms import RoomRole
 from twotick.store.rules.conversations import check_setting, setting_event
 from twotick.store.rules.delivery import Mailbox, receipt_state
 from twotick.store.rules.errors import NO_MESSAGE, NOT_A_MEMBER, NotAllowed
+from twotick.store.sqlite.conversation_list import ConversationList
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import MEMBERS, RECEIVED, Ledger
 from twotick.store.sqlite.rooms import RoomRepository
-
-_NEWEST: Final = """
-    WITH RECURSIVE with_peer (peer) AS (
-        SELECT min(peer) FROM log INDEXED BY log_peer WHERE member = ?1 AND peer IS NOT NULL
-        UNION ALL
-        SELECT (SELECT min(peer) FROM log INDEXED BY log_peer WHERE member = ?1 AND peer > with_peer.peer)
-        FROM with_peer WHERE peer IS NOT NULL
-    )
-    SELECT peer, (SELECT max(seq) FROM log INDEXED BY log_peer WHERE member = ?1 AND log.peer = with_peer.peer)
-    FROM with_peer WHERE peer IS NOT NULL
-"""
-"""The peers in a member's log, and the newest entry of each; it jumps from one peer to the next in the index."""
 
 
 class ConversationRepository:
@@ -46,12 +31,13 @@ class ConversationRepository:
         self._ledger = ledger
         self._tables = ledger.tables
         self._rooms = rooms
+        self._list = ConversationList(ledger)
 
     def handlers(self) -> Handlers:
         """Return the requests that are carried out here."""
         return {
             ListReceipts: refusing(self._list_receipts),
-            ListConversations: self._list,
+            ListConversations: self._list.handle,
             SetConversation: refusing(self._set),
         }
 
@@ -67,7 +53,7 @@ class ConversationRepository:
         number, recipient, state = row
         to = recipient.lower()
         if to != b"all" and to[:1] != b"#":
-            return [RecipientOutcome(self._shown(to) or recipient.decode(), MessageState(state))]
+            return [RecipientOutcome(self._list.shown(to) or recipient.decode(), MessageState(state))]
         found = [*self._in_logs(number), *self._absent(number)]
         return [RecipientOutcome(name, state) for _, name, state in sorted(found)]
 
@@ -102,65 +88,6 @@ class ConversationRepository:
         )
         return [(folded, name, MessageState.ACCEPTED if waits else MessageState.FAILED) for folded, name, waits in rows]
 
-    # Listing
-
-    def _list(self, request: ListConversations) -> list[ConversationInfo]:
-        read, member = self._tables.read, request.member
-        settings = {
-            peer: (name, bool(muted), bool(blocked))
-            for peer, name, muted, blocked in read(
-                "SELECT peer, name, muted, blocked FROM conversation WHERE member = ?", (member,)
-            )
-        }
-        rooms = {
-            folded.encode(): (name, RoomRole(role))
-            for folded, name, role in read(
-                "SELECT r.folded, r.name, o.role FROM room_member o JOIN room r ON r.number = o.room"
-                " WHERE o.member = ?",
-                (member,),
-            )
-        }
-        newest = dict.fromkeys([*settings, *rooms], 0)
-        newest.update(read(_NEWEST, (member,)))
-        peers = [peer for peer in newest if (peer in rooms if peer[:1] == b"#" else peer != b"all")]
-        peers.sort(key=lambda peer: (-newest[peer], peer))
-        found: list[ConversationInfo] = []
-        for peer in peers[: request.most]:
-            up_to, unread, mentions = self._unread(member, peer)
-            given, muted, blocked = settings.get(peer, ("", False, False))
-            name, role = rooms.get(peer, ("", RoomRole.NONE))
-            name = name or self._shown(peer) or self._as_written(member, newest[peer]) or given
-            found.append(ConversationInfo(name, unread, mentions, up_to, newest[peer], muted, blocked, role))
-        return found
-
-    def _unread(self, member: int, peer: bytes) -> tuple[int, int, int]:
-        """Return up to which Seq a member has read a conversation, and how many messages and mentions are unread."""
-        read = self._tables.read
-        row = read("SELECT up_to FROM reading WHERE member = ? AND peer = ?", (member, peer)).fetchone()
-        up_to: int = row[0] if row else 0
-        unread, mentions = read(
-            "SELECT count(*), ifnull(sum(weight = 2), 0) FROM log INDEXED BY log_peer"
-            f" WHERE member = ? AND peer = ? AND seq > ? AND kind = {RECEIVED} AND weight > 0",
-            (member, peer, up_to),
-        ).fetchone()
-        return up_to, unread, mentions
-
-    def _shown(self, peer: bytes) -> str | None:
-        """Return the name of a member as it is shown; None if there is no such member."""
-        row = self._tables.direct(
-            f"SELECT name FROM member WHERE folded = ? AND {MEMBERS}", (peer.decode(errors="replace"),)
-        ).fetchone()
-        return row[0] if row else None
-
-    def _as_written(self, member: int, seq: int) -> str | None:
-        """Return the name of the other side as an entry has it; None if there is no such entry."""
-        row = self._tables.read(
-            f"SELECT iif(l.kind = {RECEIVED}, m.sender_name, m.recipient) FROM log l"
-            " JOIN message m ON m.number = l.message WHERE l.member = ? AND l.seq = ?",
-            (member, seq),
-        ).fetchone()
-        return row[0].decode() if row else None
-
     # Settings
 
     def _set(self, request: SetConversation) -> ConversationSet:
@@ -174,7 +101,7 @@ class ConversationRepository:
             "SELECT count(*) FROM conversation WHERE member = ? AND peer <> ?", (box.number, peer)
         ).fetchone()
         check_setting(peer, request.blocked, others, self._ledger.limits)
-        name = name or self._shown(peer) or request.peer.decode()
+        name = name or self._list.shown(peer) or request.peer.decode()
         row = direct(
             "SELECT muted, blocked FROM conversation WHERE member = ? AND peer = ?", (box.number, peer)
         ).fetchone()

@@ -22,6 +22,12 @@ _CANDIDATE: Final = (
 _WORK: Final = 300
 """What a change of the index of words counts as work (see `Tables.work`)."""
 
+_EDITS: Final = 64
+"""The edits of a message that one transaction empties when the message is deleted."""
+
+_EDIT_WORK: Final = 16
+"""What that counts as work for each."""
+
 
 class EditRepository:
     """Finds and changes the messages that other messages edit or delete.
@@ -75,18 +81,52 @@ class EditRepository:
             ),
         ]
 
-    def apply(self, target: Candidate, request: Append, number: int, blocking: Sequence[Mailbox]) -> None:
+    def empty_some_edits(self, target: Candidate, request: Append) -> int:
+        """Empty some edits of a message, if it is about to be deleted and they are many.
+
+        Args:
+            target: the message.
+            request: the message that edits or deletes it.
+
+        Returns:
+            The number of the last of them; 0 if there were not many.
+        """
+        if request.action is not MessageAction.DELETE:
+            return 0
+        edits = self._edits_of(target, request, _EDITS + 1)
+        if len(edits) <= _EDITS:
+            return 0
+        self._empty(edits[:_EDITS], request)
+        self._tables.erased = True
+        return edits[_EDITS - 1]
+
+    def _edits_of(self, target: Candidate, request: Append, most: int) -> list[int]:
+        """Return some edits of a message that were not emptied by the request that deletes it, oldest first."""
+        rows = self._tables.read(
+            "SELECT number FROM message WHERE about = ? AND about <> 0 AND number > ? ORDER BY number LIMIT ?",
+            (target.number, request.edits_after, most),
+        )
+        return [edit for (edit,) in rows]
+
+    def _empty(self, edits: list[int], request: Append) -> None:
+        """Remove the content of edits."""
+        self._tables.work += _EDIT_WORK * len(edits)
+        for follow in self._tables.on_removal:
+            follow(edits)
+        for edit in edits:
+            self._replace(edit, editing.deleted_headers(request.time, request.about), b"")
+
+    def apply(self, target: Candidate, request: Append, blocking: Sequence[Mailbox]) -> None:
         """Change a message.
 
         Args:
             target: the message.
             request: the message that changes it.
-            number: the store's number of that one.
             blocking: who has blocked the sender: to them, an edit does not change what was said (rule 14.4).
         """
         self._tables.work += _WORK
         if request.action is MessageAction.DELETE:
-            self._delete(target, request, number)
+            self._delete(target, request)
             return
         self._texts.forget([target.number])
         if not blocking:
@@ -117,18 +157,10 @@ class EditRepository:
     def _forget_unedited(self, message: int) -> None:
         self._tables.write("DELETE FROM unedited WHERE message = ?", (message,))
 
-    def _delete(self, target: Candidate, request: Append, number: int) -> None:
-        """Delete a message and its edits, which came before the message that deletes it."""
-        edits = [
-            edit
-            for (edit,) in self._tables.read(
-                "SELECT number FROM message WHERE about = ? AND about <> 0 AND number < ? ORDER BY number",
-                (target.number, number),
-            )
-        ]
-        self._tables.work += _WORK * len(edits)
+    def _delete(self, target: Candidate, request: Append) -> None:
+        """Delete a message, and its last edits."""
         for follow in self._tables.on_removal:
-            follow([target.number, *edits])
+            follow([target.number])
         self._forget_unedited(target.number)
         uncounted = self._tables.write(
             f"UPDATE log SET weight = {UNREAD_NONE} WHERE message = ? AND kind = {RECEIVED} AND weight > 0",
@@ -136,8 +168,7 @@ class EditRepository:
         )
         self._tables.work += uncounted.rowcount
         self._replace(target.number, editing.deleted_headers(request.time), b"")
-        for edit in edits:
-            self._replace(edit, editing.deleted_headers(request.time, request.about), b"")
+        self._empty(self._edits_of(target, request, _EDITS), request)
         self._tables.erased = True
 
     def _replace(self, message: int, headers: bytes, body: bytes) -> None:

@@ -7,11 +7,12 @@ its pieces are removed a few at a time, by `expire`.
 # ruff: noqa: S608 - statements are put together from constants of this module, never from input
 
 import hashlib
+from dataclasses import replace
 from typing import Final
 
 from twotick.store.port import Refusal
-from twotick.store.requests.files import PIECE, FileOffer, OfferFile, ReadPiece, WritePiece
-from twotick.store.requests.messages import Append
+from twotick.store.requests.files import PIECE, FileHash, FileOffer, OfferFile, ReadPiece, WritePiece
+from twotick.store.requests.messages import Append, Unfinished
 from twotick.store.rules import files
 from twotick.store.rules.errors import NotAllowed
 from twotick.store.rules.files import NO_FILE, FileRecord
@@ -20,7 +21,7 @@ from twotick.store.sqlite.ledger import Ledger
 from twotick.store.sqlite.reading import LogReader
 
 _AT_ONCE: Final = 64
-"""The files that `expire` looks at in one call, and the pieces that it removes."""
+"""The files that `expire` looks at in one call, and the pieces that it removes; the pieces that one step hashes."""
 
 
 class FileRepository:
@@ -85,7 +86,7 @@ class FileRepository:
             raise NotAllowed("another file was announced with this Id")
         return FileOffer(key, have)
 
-    def _write_piece(self, request: WritePiece) -> FileOffer | Refusal:
+    def _write_piece(self, request: WritePiece) -> FileOffer | Refusal | Unfinished:
         direct = self._tables.direct
         row = direct(
             "SELECT number, size, digest, have FROM file WHERE key = ? AND member = ?", (request.key, request.member)
@@ -97,14 +98,21 @@ class FileRepository:
             return FileOffer(request.key, have)
         if (reason := files.wrong_piece(request.data, have, size)) is not None:
             return Refusal(reason)
+        hashed = self._hashed(request, number)
+        complete = have + len(request.data)
+        if complete == size and hashed.size < have:
+            return Unfinished(replace(request, hashed=self._hash_more(number, hashed)))
         direct("INSERT INTO piece VALUES (?, ?, ?)", (number, have // PIECE, request.data))
-        have += len(request.data)
-        direct("UPDATE file SET have = ? WHERE number = ?", (have, number))
-        self._hash(number, have, request.data)
-        if have == size and self._digest(number, have) != digest:
-            self._discard("number = ?", number)  # which the refusal must not undo
-            return Refusal("the hash is wrong: the file is gone")
-        return FileOffer(request.key, have)
+        direct("UPDATE file SET have = ? WHERE number = ?", (complete, number))
+        if hashed.size == have:
+            sha256 = hashed.sha256.copy()  # the other one is needed again if the transaction fails
+            sha256.update(request.data)
+            if complete < size:
+                self._cache.keep_hash(number, FileHash(complete, sha256))
+            elif sha256.digest() != digest:
+                self._discard("number = ?", number)  # which the refusal must not undo
+                return Refusal("the hash is wrong: the file is gone")
+        return FileOffer(request.key, complete)
 
     def _read_piece(self, request: ReadPiece) -> bytes:
         direct = self._tables.direct
@@ -191,21 +199,22 @@ class FileRepository:
 
     # Hashes
 
-    def _hash(self, number: int, have: int, data: bytes) -> None:
-        """Hash a piece that was stored, if all pieces before it were hashed."""
-        before = have - len(data)
-        hashed, sha256 = self._cache.hashes.pop(number, (0, hashlib.sha256()))
-        if not before:
-            hashed, sha256 = 0, hashlib.sha256()
-        if hashed == before:
-            sha256.update(data)
-            self._cache.keep_hash(number, have, sha256)
+    def _hashed(self, request: WritePiece, number: int) -> FileHash:
+        """Return the hash of the first bytes of a file, as many as were hashed and are not forgotten."""
+        known = self._cache.hashes.pop(number, None)
+        if known is None or (request.hashed is not None and request.hashed.size > known.size):
+            known = request.hashed
+        return known or FileHash(0, hashlib.sha256())
 
-    def _digest(self, number: int, have: int) -> bytes:
-        """Return the hash of a complete file."""
-        hashed, sha256 = self._cache.hashes.pop(number, (0, hashlib.sha256()))
-        if hashed != have:
-            sha256 = hashlib.sha256()
-            for (data,) in self._tables.direct("SELECT data FROM piece WHERE file = ? ORDER BY number", (number,)):
-                sha256.update(data)
-        return sha256.digest()
+    def _hash_more(self, number: int, hashed: FileHash) -> FileHash:
+        """Hash some more pieces of a file whose hash was forgotten."""
+        first = hashed.size // PIECE
+        size, sha256 = hashed.size, hashed.sha256.copy()
+        for (data,) in self._tables.direct(
+            "SELECT data FROM piece WHERE file = ? AND number >= ? AND number < ? ORDER BY number",
+            (number, first, first + _AT_ONCE),
+        ):
+            sha256.update(data)
+            size += len(data)
+        self._tables.work += (size - hashed.size) >> 10
+        return FileHash(size, sha256)

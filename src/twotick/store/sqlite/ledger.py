@@ -38,6 +38,9 @@ _FIND_IDS: Final = (
 OVER_WORK: Final = 16
 """What the removal of a message that is over counts as work (see `Tables.work`)."""
 
+CURSOR_STEP: Final = 2048
+"""The entries over which a cursor moves in one transaction."""
+
 _NO_DEVICE: Final = bytearray()
 
 MEMBERS: Final = "folded > '+'"
@@ -436,9 +439,7 @@ class Ledger:
                 else:
                     self.settle(message, None, effects)
         self.tables.pending.cursors[box.number, device] = (box.cursors[device], time, box.number, device)
-        held_after = delivery.held_after(box)
-        if held_after > box.held_after:
-            self._release(box, held_after)
+        self._release_up_to(box, delivery.held_after(box))
         self.changed(box)
 
     def is_over(self, message: MessageRecord, time: float) -> bool:
@@ -457,8 +458,10 @@ class Ledger:
         box.take_recent(up_to)
         return [(seq, self.message(columns)) for seq, *columns in rows]
 
-    def _release(self, box: Mailbox, up_to: int) -> None:
+    def _release_up_to(self, box: Mailbox, up_to: int) -> None:
         """Uncount messages that all devices have."""
+        if up_to <= box.held_after:
+            return
         if box.shares is not None:
             self._release_shares(box, box.shares, up_to)
         entries, size = box.take_sizes(up_to)
@@ -466,12 +469,40 @@ class Ledger:
             entries, size = self._held(box.number, box.held_after, up_to)
         box.release(up_to, entries, size)
 
-    def recount(self, box: Mailbox) -> None:
-        """Count anew what is in a mailbox, after its devices have changed."""
-        box.held_after = delivery.held_after(box)
-        box.entries, box.size = self._held(box.number, box.held_after, box.last)
-        box.shares = None
+    def skip_delivered(self, box: Mailbox) -> bool:
+        """Note of some entries that no device has to get them, up to the first message that waits.
+
+        Returns:
+            Whether there may be more.
+        """
+        end = min(box.delivered + CURSOR_STEP, box.last)
+        row = self.tables.read(
+            f"SELECT seq FROM log WHERE member = ? AND seq > ? AND seq <= ? AND kind = {RECEIVED} AND taken = 0"
+            " ORDER BY seq LIMIT 1",
+            (box.number, box.delivered, end),
+        ).fetchone()
+        box.delivered = end if row is None else row[0] - 1
+        self._release_up_to(box, delivery.held_after(box))
         self.changed(box)
+        return row is None and end < box.last
+
+    def let_go(self, box: Mailbox, devices: Sequence[str]) -> bool:
+        """Let go of some messages that only these devices of a member do not have, which are about to go.
+
+        Returns:
+            Whether there are more.
+        """
+        others = [cursor for device, cursor in box.cursors.items() if device not in devices]
+        last = min(others, default=box.delivered)
+        end = min(box.held_after + CURSOR_STEP, last)
+        for device in devices:
+            box.cursors[device] = cursor = max(box.cursors[device], end)
+            self.tables.write(
+                "UPDATE device SET cursor = ? WHERE member = ? AND name = ?", (cursor, box.number, device)
+            )
+        self._release_up_to(box, end)
+        self.changed(box)
+        return end < last
 
     # The shares of senders (rule 11.13)
 

@@ -34,7 +34,7 @@ from twotick.store.rules.rooms import RoomState, known
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.handlers import Handlers, refusing
-from twotick.store.sqlite.ledger import MESSAGE, OVER_WORK, RECEIVED, Ledger, NewMessage
+from twotick.store.sqlite.ledger import CURSOR_STEP, MESSAGE, OVER_WORK, RECEIVED, Ledger, NewMessage
 from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.rooms import RoomRepository
 from twotick.store.sqlite.tables import EXPIRED
@@ -110,7 +110,7 @@ class MessageRepository:
 
     # Storing
 
-    def _append(self, request: Append) -> Appended | Duplicate:
+    def _append(self, request: Append) -> Appended | Duplicate | Unfinished:
         ledger = self._ledger
         own: Mailbox | None = None
         if request.sender is not None:
@@ -121,17 +121,16 @@ class MessageRepository:
                 return known_message
         room = self._room(request)
         boxes = self._boxes(request, room)
-        target: Candidate | None = None
-        if request.action is not _NONE:
-            editing.check_action(request)
-            if request.action is not MessageAction.REACT:
-                target = self._edits.find(request, room)
+        target = None if request.action is _NONE else self._target(request, room)
         root = self._threads.find(request, own, room)
         to = self._recipients(request, boxes, room)
+        if target is not None and (emptied := self._edits.empty_some_edits(target, request)):
+            return Unfinished(replace(request, edits_after=emptied))
         new = self._new_message(request, room, to)
         new.headers += self._threads.header(root)
         if target is not None:
             new.about = target.number
+            self._edits.apply(target, request, to.blocking)
         message = ledger.add(new)
         self._threads.add(root, message.number)
         if request.file:
@@ -141,12 +140,15 @@ class MessageRepository:
             effects.entries.append(ledger.send(own, message, new, request.device))
             is_first = self._note_contact(request, own, boxes, room)
         self._give(request, message, new, to, room, effects)
-        if target is not None:
-            self._edits.apply(target, request, message.number, to.blocking)
         if not message.waiting:
             ledger.conclude(message, effects)
             ledger.remove_if_unused(message)
         return Appended(message.number, effects, new.place, len(boxes) if room is not None else 0, is_first)
+
+    def _target(self, request: Append, room: RoomState | None) -> Candidate | None:
+        """Return the message that a message edits or deletes; None for a reaction."""
+        editing.check_action(request)
+        return None if request.action is MessageAction.REACT else self._edits.find(request, room)
 
     def _room(self, request: Append) -> RoomState | None:
         """Return the room that a message is sent to; None if it is not sent to a room."""
@@ -233,21 +235,33 @@ class MessageRepository:
 
     # What becomes of messages
 
-    def _acknowledge(self, request: Acknowledge) -> Effects:
+    def _acknowledge(self, request: Acknowledge) -> Effects | Unfinished:
         effects = Effects()
         box = self._ledger.mailbox(request.member)
-        if box is not None:
-            self._ledger.advance(box, request.device.decode(), request.seq, request.time, effects)
+        if box is not None and self._advance(box, request, request.seq, effects):
+            return Unfinished(request, effects)
         return effects
 
-    def _refuse(self, request: Refuse) -> Effects:
+    def _advance(self, box: Mailbox, request: Acknowledge | Refuse, seq: int, effects: Effects) -> bool:
+        """Move a device's cursor up to an entry, or over many entries. Return whether there are more."""
+        device = request.device.decode()
+        cursor = box.cursors.get(device)
+        if cursor is None:
+            return False
+        seq = min(seq, box.last)
+        end = min(seq, cursor + CURSOR_STEP)
+        self._ledger.advance(box, device, end, request.time, effects)
+        return end < seq
+
+    def _refuse(self, request: Refuse) -> Effects | Unfinished:
         ledger = self._ledger
         effects = Effects()
         device = request.device.decode()
         box = ledger.mailbox(request.member)
         if box is None or device not in box.cursors:
             return effects
-        ledger.advance(box, device, request.seq - 1, request.time, effects)
+        if self._advance(box, request, request.seq - 1, effects):
+            return Unfinished(request, effects)
         if box.delivered < request.seq <= box.last:
             row = self._tables.read(
                 f"SELECT {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"

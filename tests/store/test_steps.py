@@ -1,0 +1,213 @@
+"""Requests that may be long are carried out in small steps, with the same outcome."""
+
+import pytest
+
+from tests.store.helpers import NOW, Asker
+from tests.store.sending_files import offer, pieces, read, send_file
+from tests.store.steps import STEP, Steps
+from twotick.store.port import Refusal
+from twotick.store.requests.conversations import ListConversations
+from twotick.store.requests.devices import LapseDevice, TellOfAbsence
+from twotick.store.requests.files import PIECE, FileOffer
+from twotick.store.requests.members import FindMembers, OpenDevice, OpenedDevice, Revoke
+from twotick.store.requests.messages import Acknowledge, Appended, MessageAction, Refuse
+from twotick.store.sqlite import conversation_list, editing, files
+
+MANY = 6000
+
+
+def send_many(asker: Asker, sender: str, recipient: str, count: int = MANY) -> None:
+    for start in range(0, count, 500):
+        ids = [b"%d" % number for number in range(start, min(start + 500, count))]
+        asker.store.apply([asker.append(sender, recipient, id=each, body=b"x") for each in ids])
+
+
+# Devices
+
+
+@pytest.fixture
+def with_phone(asker: Asker) -> Asker:
+    """Bob has a phone that stays away, and much on it."""
+    asker.open("bob", "phone")
+    send_many(asker, "alice", "bob")
+    asker.ack("bob", MANY - 10)
+    return asker
+
+
+def test_a_device_with_much_to_get_is_revoked(with_phone: Asker) -> None:
+    bob = with_phone.members["bob"]
+    revoked = Steps(with_phone, Revoke(bob, "phone"))
+    assert revoked.finish(lambda: with_phone.send("alice", "bob")) is True
+    assert len(revoked.costs) > 2
+    assert max(revoked.costs) < STEP
+    assert with_phone.cursors("bob") == {"main": MANY - 10}
+    assert Steps(with_phone, Revoke(bob, "phone")).finish() is False
+
+
+def test_all_devices_are_revoked(with_phone: Asker) -> None:
+    """Nothing is lost of what no device has: the next one gets it (rule 11.2)."""
+    bob = with_phone.members["bob"]
+    Steps(with_phone, Revoke(bob, "phone")).finish()
+    Steps(with_phone, Revoke(bob, "main")).finish()
+    assert with_phone.cursors("bob") == {}
+    assert with_phone.open("bob", "tablet").cursor == MANY - 10
+
+
+def test_a_device_with_much_to_get_lapses(with_phone: Asker) -> None:
+    bob = with_phone.members["bob"]
+    with_phone.ask(TellOfAbsence(bob, "phone", NOW + 1, NOW + 2))
+    lapsed = Steps(with_phone, LapseDevice(bob, "phone"))
+    assert lapsed.finish(lambda: with_phone.send("alice", "bob")) is None
+    assert len(lapsed.costs) > 2
+    assert max(lapsed.costs) < STEP
+    assert with_phone.cursors("bob") == {"main": MANY - 10, "phone": None}
+
+
+def test_a_first_device_comes_to_a_long_log(asker: Asker) -> None:
+    """What the member has sent from connections that only send."""
+    asker.add("dan", device="")
+    send_many(asker, "dan", "alice")
+    asker.send("alice", "dan", id=b"waits")
+    opened = Steps(asker, OpenDevice(asker.members["dan"], "main", 0, NOW))
+    answer = opened.finish()
+    assert isinstance(answer, OpenedDevice)
+    assert (answer.cursor, answer.last) == (MANY, MANY + 1)
+    assert len(opened.costs) > 2
+    assert max(opened.costs) < STEP
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_device_passes_much_that_it_has_sent(asker: Asker, refuses: bool) -> None:
+    """Rule 11.3: it is not sent its own messages, and acknowledges the next one after them."""
+    send_many(asker, "bob", "alice")
+    asker.send("alice", "bob", id=b"last")
+    last = MANY + 1
+    request = (Refuse if refuses else Acknowledge)(asker.members["bob"], b"main", last, NOW)
+    moved = Steps(asker, request)
+    moved.finish()
+    assert len(moved.costs) > 2
+    assert max(moved.costs) < STEP
+    assert [(entry.id, entry.kind.name) for entry in moved.told.entries] == [
+        (b"last", "FAILED" if refuses else "DELIVERED")
+    ]
+    assert asker.cursors("bob") == {"main": last}
+
+
+def test_looking_up_many_users_is_work(asker: Asker) -> None:
+    """So the exchange does so in several requests, and others have their turn."""
+    found = Steps(asker, FindMembers(tuple(f"m{number}" for number in range(256)), ()))
+    assert found.finish() == []
+    assert 256 < found.costs[0] < STEP
+
+
+# Edits
+
+
+def test_a_message_with_many_edits_is_deleted(asker: Asker) -> None:
+    asker.send("alice", "bob", id=b"m", body=b"secret zero")
+    edits = 3 * 64 + 5
+    for number in range(edits):
+        edit = asker.correction("alice", MessageAction.EDIT, b"m", b"secret %d" % number, to="bob", id=b"e%d" % number)
+        assert isinstance(asker.ask(edit), Appended)
+    assert edits > editing._EDITS  # pyright: ignore[reportPrivateUsage]
+    deletion = asker.correction("alice", MessageAction.DELETE, b"m", to="bob", id=b"d")
+    deleted = Steps(asker, deletion)
+    answer = deleted.finish(lambda: asker.send("carol", "bob"))
+    assert isinstance(answer, Appended)
+    assert len(deleted.costs) == 4
+    assert max(deleted.costs) < STEP
+    kept = [entry for entry in asker.history("bob", "alice") if entry.id != b"d"]
+    assert len(kept) == edits + 1
+    assert all(b"Deleted: " in entry.headers and not entry.body for entry in kept)
+
+
+def test_a_deletion_that_is_refused_empties_no_edit(asker: Asker) -> None:
+    asker.send("alice", "bob", id=b"m")
+    for number in range(editing._EDITS + 2):  # pyright: ignore[reportPrivateUsage]
+        asker.ask(asker.correction("alice", MessageAction.EDIT, b"m", b"again", to="bob", id=b"e%d" % number))
+    refused = asker.correction("carol", MessageAction.DELETE, b"m", to="bob", id=b"d")
+    assert isinstance(Steps(asker, refused).finish(), Refusal)
+    assert all(entry.body for entry in asker.history("bob", "alice"))
+
+
+# Conversations
+
+
+def test_conversations_are_counted_in_steps(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while messages come, are sent and are read between the steps."""
+    monkeypatch.setattr(conversation_list, "_PEERS", 3)
+    monkeypatch.setattr(conversation_list, "_CONVERSATIONS", 2)
+    monkeypatch.setattr(conversation_list, "_ENTRIES", 7)
+    names = [f"g{number}" for number in range(8)]
+    asker.gather("alice", "bob", room="#team")
+    for round_ in range(5):
+        for name in [*names, "bob", "carol"]:
+            asker.send(name, "alice", **({"id": b"%d" % round_} if name in asker.members else {}))
+        asker.say("bob", b"@alice", id=b"r%d" % round_)
+    asker.set("alice", "dan", muted=True)
+    asker.read("alice", "g3", 20)
+    listed = Steps(asker, ListConversations(asker.members["alice"], 1000))
+    number = 0
+
+    def meanwhile() -> None:
+        nonlocal number
+        number += 1
+        asker.send(f"late{number % 3}", "alice")
+        asker.send("alice", "carol", id=b"a%d" % number)
+        if number == 4:
+            asker.read("alice", "bob", 30)
+        if number == 6:
+            asker.read("alice", "g1", 1 << 30)
+
+    def stop_after_a_while() -> None:
+        if number < 12:
+            meanwhile()
+
+    found = listed.finish(stop_after_a_while)
+    assert len(listed.costs) > 12
+    monkeypatch.undo()
+    whole = Steps(asker, ListConversations(asker.members["alice"], 1000))
+    assert found == whole.finish()
+    assert len(whole.costs) == 1
+    by_name = {each.name: each for each in found}
+    assert by_name["g1"].unread == 0
+    assert by_name["g2"].unread == by_name["#team"].mentions == 5
+    assert by_name["dan"].muted
+
+
+def test_the_newest_conversations_are_listed_of_many(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation_list, "_PEERS", 10)
+    asker.store.apply([asker.append(f"g{number}", "alice") for number in range(95)])
+    listed = Steps(asker, ListConversations(asker.members["alice"], 20))
+    assert [each.name for each in listed.finish()] == [f"g{number}" for number in range(94, 74, -1)]
+    assert len(listed.costs) > 9
+
+
+# Files
+
+
+def test_a_file_whose_hash_was_forgotten_is_hashed_in_steps(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_AT_ONCE", 3)
+    content = bytes(range(256)) * (10 * PIECE // 256) + b"end"
+    asker.ask(offer(asker, "alice", content))
+    *most, last = pieces(asker, "alice", content)
+    for piece in most:
+        asker.ask(piece)
+    asker.reopen()
+    completed = Steps(asker, last)
+    assert completed.finish(lambda: asker.send("carol", "bob")) == FileOffer(b"key", len(content))
+    assert len(completed.costs) == 5
+    send_file(asker, "alice", "bob")
+    assert read(asker, "bob", 10 * PIECE) == b"end"
+
+
+def test_a_wrong_file_is_found_out_in_steps(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_AT_ONCE", 1)
+    content = bytes(2 * PIECE) + b"end"
+    asker.ask(offer(asker, "alice", content))
+    *most, last = pieces(asker, "alice", content)
+    for piece in most:
+        asker.ask(piece)
+    asker.reopen()
+    last = type(last)(last.member, last.key, last.offset, b"ENd")
+    assert Steps(asker, last).finish() == Refusal("the hash is wrong: the file is gone")
