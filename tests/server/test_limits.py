@@ -153,7 +153,7 @@ def test_answers_that_nobody_reads_do_not_pile_up(start_server: StartServer, sid
 
 def test_a_queue_that_is_full(start_server: StartServer) -> None:
     """Rule 5.6."""
-    visitors = start_server(ServerLimits(exchange=Limits(queue_messages=3)))
+    visitors = start_server(ServerLimits(exchange=Limits(queue_messages=4)))  # of which one address has three
     alice, _ = visitors.user(b"alice")
     _, bob = visitors.user(b"bob")
     alice.write(send(b"bob", b"hi") * 6)

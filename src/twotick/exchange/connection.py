@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeAlias
 
+from twotick.exchange.queue_shares import QueueShares
 from twotick.net import network_of
 from twotick.store import LogEntry
 from twotick.wire import Frame, Head, Side, Verb
@@ -222,6 +223,7 @@ class Connection:
         queue: receiving: the messages that wait for the window, by sending connection.
         queued: receiving: the number of these messages.
         queued_bytes: receiving: the bytes of their bodies.
+        queue_shares: receiving: what addresses have in the queue; None while it has room for all.
     """
 
     __slots__ = (
@@ -245,6 +247,7 @@ class Connection:
         "pending",
         "port",
         "queue",
+        "queue_shares",
         "queued",
         "queued_bytes",
         "reasons",
@@ -288,6 +291,7 @@ class Connection:
         self.queue: OrderedDict[Connection, deque[Waiting]] | None = None
         self.queued = 0
         self.queued_bytes = 0
+        self.queue_shares: QueueShares | None = None
 
 
 def answers_others(connection: Connection) -> bool:

@@ -22,6 +22,7 @@ from twotick.exchange.characters import CharacterCounts
 from twotick.exchange.connection import GONE, SETTLED, Connection, Pending, Stage, answers_others
 from twotick.exchange.limits import Limits
 from twotick.exchange.output import Output
+from twotick.exchange.queue_shares import QueueShares, is_scarce
 from twotick.exchange.shares import Shares
 from twotick.wire import UNABLE_TO_SEND, Frame, Head, Verb, delivered, error, forward
 
@@ -32,7 +33,7 @@ LEFT = "the recipient left before it had the message"
 LATE = "the recipient did not answer in time"
 STOPPING = "the server is about to stop"
 FULL = "too much of what this connection has sent is unanswered"
-NO_ROOM = "too much is waiting for the recipient"
+NO_ROOM = "too much is waiting for the recipient, or too much of what came from this address"
 BUSY = "too much is waiting that came from this address: send it again later"
 
 
@@ -120,12 +121,14 @@ class Relay:
 
     def queue(self, receiver: Connection, message: Pending, body: bytes) -> None:
         """Let a message wait for a receiver's window, or answer 102 if too much waits (rule 5.6)."""
-        limits = self._limits
         size = _size(message, body)
-        if receiver.queued >= limits.queue_messages or receiver.queued_bytes + size > limits.queue_bytes:
+        network = message[0].network
+        if not self._has_room(receiver, network, size):
             self.settle(message, NO_ROOM)
             return
-        if not self.queued_bytes.take(message[0].network, size):
+        if not self.queued_bytes.take(network, size):
+            if receiver.queue_shares is not None:
+                receiver.queue_shares.give_back(network, size)
             self.settle(message, BUSY)
             return
         if receiver.queue is None:
@@ -134,6 +137,21 @@ class Relay:
         receiver.queued += 1
         receiver.queued_bytes += size
         message[0].unsent_bytes += size
+
+    def _has_room(self, receiver: Connection, network: str, size: int) -> bool:
+        """Tell whether one more message of an address may wait for a receiver, and count it if shares are counted."""
+        messages, most_bytes = self._limits.queue_messages, self._limits.queue_bytes
+        if not (is_scarce(receiver.queued, 1, messages) or is_scarce(receiver.queued_bytes, size, most_bytes)):
+            receiver.queue_shares = None
+            return True
+        if receiver.queue_shares is None:
+            waiting = (
+                (sender.network, _size(message, body))
+                for sender, messages_of_sender in (receiver.queue or {}).items()
+                for message, body in messages_of_sender
+            )
+            receiver.queue_shares = QueueShares(messages, most_bytes, waiting)
+        return receiver.queue_shares.take(network, size)
 
     def forward_queued(self, receiver: Connection) -> None:
         """Forward queued messages as far as the receiver's window allows; the senders take turns."""
@@ -158,6 +176,8 @@ class Relay:
         size = _size(message, body)
         receiver.queued -= 1
         receiver.queued_bytes -= size
+        if receiver.queue_shares is not None:
+            receiver.queue_shares.give_back(sender.network, size)
         sender.unsent_bytes -= size
         self.queued_bytes.give_back(sender.network, size)
         if sender.paused:
@@ -187,7 +207,7 @@ class Relay:
             for message, body in waiting:
                 self._dequeued(receiver, message, body)
                 messages.append(message)
-        receiver.pending = receiver.queue = None
+        receiver.pending = receiver.queue = receiver.queue_shares = None
         self._characters.forget(receiver)
         for message in messages:
             self.settle(message, LEFT)

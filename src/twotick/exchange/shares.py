@@ -1,6 +1,6 @@
 """A total that all addresses share, so that one of them cannot take it from the others (docs/protocol.md, rule 8.1)."""
 
-_TIMES = 3
+TIMES = 3
 """An address gets more only as long as it has at most so many times what is then left. So one greedy address gets three
 quarters of the total, two get three sevenths each, and something is always left for an address that has little."""
 
@@ -34,12 +34,16 @@ class Shares:
         """
         own = self._by_address.get(address, 0)
         left = self._most - self.used - amount
-        if left < 0 or own > _TIMES * left:
+        if left < 0 or own > TIMES * left:
             return False
-        if amount:
-            self._by_address[address] = own + amount
-            self.used += amount
+        self.add(address, amount)
         return True
+
+    def add(self, address: str, amount: int) -> None:
+        """Take an amount for an address, whatever its share is."""
+        if amount:
+            self._by_address[address] = self._by_address.get(address, 0) + amount
+            self.used += amount
 
     def give_back(self, address: str, amount: int) -> None:
         """Give back an amount that an address has taken."""
