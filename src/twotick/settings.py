@@ -97,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_bytes: Size = 16 << 20
     queue_bytes_total: Size = 256 << 20
     early_bytes_total: Size = 16 << 20
+    feed_bytes_total: Size = 256 << 20
     sent_bytes_member: Size = 64 << 20
     sent_bytes_address: Size = 512 << 20
     held_bytes_total: Size = 256 << 20
@@ -123,6 +124,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                     queue_messages=self.queue_messages,
                     queue_bytes=self.queue_bytes,
                     queue_bytes_total=self.queue_bytes_total,
+                    feed_bytes_total=self.feed_bytes_total,
                     sent_bytes_member=self.sent_bytes_member,
                     sent_bytes_address=self.sent_bytes_address,
                     max_body=self.max_body,

@@ -17,6 +17,7 @@ from twotick.store import (
     Effects,
     EntryKind,
     Expire,
+    FindMember,
     JoinRoom,
     MarkRead,
     Member,
@@ -126,6 +127,30 @@ async def test_a_flood_in_a_room_costs_others_a_few_turns(place: Place) -> None:
     assert names.index("alice") < 20
     most = max(sum(transaction.costs) for transaction in place.store.transactions)
     assert most < 2048 + 2 * CROWD  # units of work
+
+
+async def test_many_names_of_one_address_have_the_turns_of_one_user(place: Place) -> None:
+    """A guest's name costs nothing: a first turn for each would be one for every message."""
+
+    def from_guest(number: int, network: str) -> Append:
+        return Append(
+            sender=None,
+            sender_name=b"g%d" % number,
+            recipient=b"mallory",
+            headers=b"",
+            body=bytes(64 << 10),
+            time=NOW,
+            id=b"%d" % number,
+            network=network,
+        )
+
+    guests = [("guest", from_guest(number, "192.0.2.1")) for number in range(300)]
+    names = [("name", FindMember(f"h{number}", "192.0.2.1")) for number in range(300)]
+    elsewhere = [("other", from_guest(1000, "192.0.2.2")), ("other name", FindMember("other", "192.0.2.3"))]
+    place.ask(*guests, *names, *elsewhere, ("alice", message(ALICE, "bob", 1)))
+    answered = await place.answered()
+    assert max(answered.index(name) for name in ("alice", "other", "other name")) < 60
+    assert [name for name in answered if name in ("guest", "name")] == ["guest"] * 300 + ["name"] * 300
 
 
 async def test_what_one_user_asks_stays_in_order(place: Place) -> None:

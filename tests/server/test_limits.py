@@ -43,6 +43,7 @@ def test_the_defaults_are_those_of_the_page() -> None:
         "queue_messages": exchange.queue_messages,
         "queue_bytes": exchange.queue_bytes,
         "queue_bytes_total": exchange.queue_bytes_total,
+        "feed_bytes_total": exchange.feed_bytes_total,
         "sent_bytes_member": exchange.sent_bytes_member,
         "sent_bytes_address": exchange.sent_bytes_address,
         "held_bytes_total": server.held_bytes_total,

@@ -2,7 +2,6 @@
 
 import random
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -23,7 +22,6 @@ from twotick.store.requests.members import (
 )
 from twotick.store.requests.messages import (
     Acknowledge,
-    Effects,
     EntryKind,
     Expire,
     MessageAction,

@@ -88,7 +88,7 @@ FEED_ENTRIES = 256
 """The most entries that a feed holds."""
 
 FEED_BYTES = 1 << 20
-"""The bytes of bodies at which a feed takes no more entries; the last entry may exceed it."""
+"""The bytes at which a feed takes no more entries; the last entry may exceed it."""
 
 
 class DeviceFeed:
@@ -99,13 +99,14 @@ class DeviceFeed:
     Attributes:
         connection: the device's connection.
         entries: the entries to send, oldest first.
-        size: the bytes of their bodies.
+        size: the bytes of their bodies and headers.
         covered: the number of the last log entry that is in `entries`, was sent, or does not concern this device.
         unanswered: the numbers of the entries that were sent and not acknowledged, oldest first.
         messages: those of `unanswered` that are received messages, whose senders wait for the acknowledgement.
         acknowledged: the number up to which the device has acknowledged and the store does not know it; 0 for none.
         urgent: whether the store must be told at once.
         fetching: whether the store was asked for the entries after `covered`.
+        refused: whether the address of the device had no share left for the last entry (rule 8.1).
     """
 
     __slots__ = (
@@ -115,6 +116,7 @@ class DeviceFeed:
         "entries",
         "fetching",
         "messages",
+        "refused",
         "size",
         "unanswered",
         "urgent",
@@ -130,10 +132,15 @@ class DeviceFeed:
         self.acknowledged = 0
         self.urgent = False
         self.fetching = False
+        self.refused = False
 
     def drop_entries(self) -> None:
         """Drop the entries to send, so that the store is asked for them again."""
         self.covered = self.entries[0].seq - 1
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the entries to send."""
         self.entries.clear()
         self.size = 0
 

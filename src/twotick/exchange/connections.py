@@ -432,7 +432,7 @@ class Connections:
             self._refuse_name(connection, b"this server is for members only")
         elif self._members.exist:
             self._wait(connection)
-            request = FindMember(head.name.decode("ascii"))
+            request = FindMember(head.name.decode("ascii"), connection.network)
             self._output.ask(request, partial(self._owner_found, connection, head, head.side))
         else:
             self._register_guest(connection, head, head.side)

@@ -97,7 +97,14 @@ class Exchange:
         relay = Relay(limits, now, output)
         presence = PresenceTracker(output, clock)
         profiles = ProfileNews(output)
-        members = ConnectedMembers(output, clock, effects, (presence, profiles), exist=new_token is not None)
+        members = ConnectedMembers(
+            output,
+            clock,
+            effects,
+            (presence, profiles),
+            exist=new_token is not None,
+            feed_bytes=limits.feed_bytes_total,
+        )
         sent_messages = SentMessages(output, members)
         guest_messages = GuestMessages(output, relay)
         feeds = Feeds(output, clock, members=members, effects=effects, sent_messages=sent_messages)

@@ -78,24 +78,39 @@ class Feeds:
                 member.last = seq
             for feed in member.feeds:
                 if feed.covered == seq - 1 and not feed.full:
-                    self._add(feed, entry)
+                    self._add(feed, entry)  # or not, and then it is fetched later
                 if feed.entries or feed.covered < member.last:
                     self.pump(feed)
             if entry.kind in RESULTS:
                 self._sent_messages.note_result(member, entry)
 
-    def _add(self, feed: DeviceFeed, entry: LogEntry) -> None:
-        """Give a feed its next entry, and send it if nothing is before it and the window has room."""
-        feed.covered = entry.seq
+    def _add(self, feed: DeviceFeed, entry: LogEntry) -> bool:
+        """Give a feed its next entry, and send it if nothing is before it and the window has room.
+
+        Returns:
+            Whether the feed has taken it; it has not if too much waits for devices of its address (rule 8.1).
+        """
         if entry.kind is _SENT or entry.kind is _READ_HERE:
             device = feed.connection.device
             if device is not None and entry.device == device.name:
-                return  # the device did it, and knows
-        if not feed.entries and entry.expires is None and len(feed.unanswered) < feed.connection.window:
+                feed.covered = entry.seq
+                return True  # the device did it, and knows
+        is_next = not feed.entries and len(feed.unanswered) < feed.connection.window
+        if is_next and entry.expires is None:
             self._send(feed, entry)
         else:
+            size = _size(entry)
+            feed_bytes, network = self._members.feed_bytes, feed.connection.network
+            if is_next:
+                feed_bytes.add(network, size)  # it goes at once, after a look at the time
+            elif not feed_bytes.take(network, size):
+                feed.refused = True
+                return False
             feed.entries.append(entry)
-            feed.size += len(entry.body)
+            feed.size += size
+        feed.covered = entry.seq
+        feed.refused = False
+        return True
 
     def pump(self, feed: DeviceFeed) -> None:
         """Send a device the entries that its window allows; if the feed is empty then, ask the store for more."""
@@ -103,14 +118,19 @@ class Feeds:
         while feed.entries and len(feed.unanswered) < connection.window:
             entry = feed.entries[0]
             if entry.expires is not None and entry.expires <= self._clock():
+                self._members.feed_bytes.give_back(connection.network, feed.size)
                 feed.drop_entries()  # the store knows whether the member has it already
                 break
             del feed.entries[0]
-            feed.size -= len(entry.body)
+            size = _size(entry)
+            feed.size -= size
+            self._members.feed_bytes.give_back(connection.network, size)
             self._send(feed, entry)
         device = connection.device
         if device is None or feed.entries or feed.fetching:
             return
+        if feed.refused and len(feed.unanswered) >= connection.window:
+            return  # once the window has room, entries can go without waiting here
         if feed.covered < self._members.by_number[device.member].last:
             feed.fetching = True
             request = Fetch(device.member, feed.covered, FEED_ENTRIES, FEED_BYTES, self._clock())
@@ -131,9 +151,8 @@ class Feeds:
         if isinstance(result, StoreError):
             self._members.end(connection, str(result).encode(), 107)
             return
-        for entry in result.entries:
-            self._add(feed, entry)
-        feed.covered = max(feed.covered, result.up_to)
+        if all(self._add(feed, entry) for entry in result.entries):
+            feed.covered = max(feed.covered, result.up_to)
         self.pump(feed)
 
     # Answers
@@ -191,6 +210,11 @@ class Feeds:
         device = connection.device
         if device is not None and (seq := _seq(head)):
             self._effects.ask(MarkRead(device.member, device.name, head.key, seq, self._clock()))
+
+
+def _size(entry: LogEntry) -> int:
+    """Return the bytes that an entry takes in a feed."""
+    return len(entry.body) + len(entry.headers)
 
 
 def _feed(connection: Connection) -> DeviceFeed:

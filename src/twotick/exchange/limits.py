@@ -14,6 +14,7 @@ class Limits:
         queue_messages: the most messages that wait for one receiver's window; one more is answered 102.
         queue_bytes: the most bytes of their bodies; a message that does not fit is answered 102.
         queue_bytes_total: the most bytes of bodies that wait for all receivers together.
+        feed_bytes_total: the most bytes of log entries that are kept ready for members' devices; addresses share them.
         sent_bytes_member: the most bytes that the store takes of one member in about four minutes (rule 8.5).
         sent_bytes_address: those that it takes of one address.
         max_body: the longest body, in bytes, as extended connections are told.
@@ -28,6 +29,7 @@ class Limits:
     queue_messages: int = 4096
     queue_bytes: int = 16 << 20
     queue_bytes_total: int = 256 << 20
+    feed_bytes_total: int = 256 << 20
     sent_bytes_member: int = 64 << 20
     sent_bytes_address: int = 512 << 20
     max_body: int = 1 << 20

@@ -8,6 +8,7 @@ from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.profiles import ProfileNews
+from twotick.exchange.shares import Shares
 from twotick.store import Acknowledge, OpenedDevice
 from twotick.wire import error
 
@@ -51,9 +52,11 @@ class ConnectedMembers:
         effects: takes what devices acknowledge.
         watched: they are told when a device goes.
         exist: whether the server has members, so that there is a store to ask about the others.
+        feed_bytes: the most bytes of entries in all feeds.
 
     Attributes:
         exist: see above.
+        feed_bytes: the bytes of entries in feeds, which addresses share (rule 8.1).
         by_number: the members who are connected, by the store's numbers.
         by_name: the same, by name in lower case.
     """
@@ -66,12 +69,14 @@ class ConnectedMembers:
         watched: tuple[PresenceTracker, ProfileNews],
         *,
         exist: bool,
+        feed_bytes: int,
     ) -> None:
         self._output = output
         self._clock = clock
         self._effects = effects
         self._watched = watched
         self.exist = exist
+        self.feed_bytes = Shares(feed_bytes)
         self.by_number: dict[int, ConnectedMember] = {}
         self.by_name: dict[bytes, ConnectedMember] = {}
 
@@ -132,6 +137,8 @@ class ConnectedMembers:
             member.senders.remove(connection)
         else:
             member.feeds.remove(device.feed)
+            self.feed_bytes.give_back(connection.network, device.feed.size)
+            device.feed.clear()
             for each in self._watched:
                 each.leave(connection, device)
         if not member.feeds and not member.senders:

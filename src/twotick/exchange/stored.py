@@ -133,6 +133,7 @@ class StoredMessages:
             sender=device.member if device else None,
             sender_name=sender.name,
             device=device.name if device else b"",
+            network="" if device else sender.network,
             id=head.id if sender.extended else b"",
             recipient=head.name,
             members=members,

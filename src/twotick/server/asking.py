@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from heapq import heapify, heappop, heappush
 from typing import Any, Final, TypeAlias
 
-from twotick.store import Append, Request, Together
+from twotick.store import Append, FindMember, Request, Together
 
 Asked: TypeAlias = tuple[Request[Any], Callable[[Any], None]]
 """A request, and the callback that takes its answer or the StoreError."""
@@ -126,10 +126,15 @@ class RequestQueue:
 
 
 def user_of(request: Request[Any]) -> Hashable:
-    """Return for whom a request is: a member's number, a guest's name, or its type if it is for the server itself."""
+    """Return for whom a request is: a member's number, the address of guests, or its type if it is for the server.
+
+    All guests of one address are one user, since a new name costs nothing.
+    """
     if isinstance(request, Together):
         return user_of(request.requests[0])
     if isinstance(request, Append):
-        return request.sender_name.lower() if request.sender is None else request.sender
+        return request.network if request.sender is None else request.sender
+    if isinstance(request, FindMember):
+        return request.network or FindMember
     member: int | None = getattr(request, "member", None)
     return type(request) if member is None else member

@@ -45,9 +45,14 @@ class ListMembers(Request[list[Member]]):
 
 @dataclass(frozen=True, slots=True)
 class FindMember(Request[Member | None]):
-    """Find the member with this name, in any case."""
+    """Find the member with this name, in any case.
+
+    Attributes:
+        network: the address of the guest who wants the name; empty if no guest does.
+    """
 
     name: str
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,7 @@ class Append(Request[Appended | Duplicate | Refusal]):
         about_name: the sender of that earlier message, in lower case; empty for the sender of this one.
         file: the key of the file that it brings (rule 16.3); empty for none. The store adds the file's description to
             the headers.
+        network: the address of a guest; guests of one address take turns as one user. Empty for a member.
         reply_to: the Id of the message that it answers (rule 13.5); empty for none. The store adds the thread to the
             headers.
         reply_name: the sender of that message, in lower case; empty for the sender of this one.
@@ -231,6 +232,7 @@ class Append(Request[Appended | Duplicate | Refusal]):
     about: bytes = b""
     about_name: bytes = b""
     file: bytes = b""
+    network: str = ""
     reply_to: bytes = b""
     reply_name: bytes = b""
     edits_after: int = 0

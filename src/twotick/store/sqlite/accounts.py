@@ -174,11 +174,13 @@ class AccountRepository:
                 del box.cursors[device]
         return tables.write(f"DELETE FROM device {which}", parameters).rowcount > 0
 
-    def _revoke_others(self, request: RevokeOthers) -> None:
+    def _revoke_others(self, request: RevokeOthers) -> Unfinished | None:
         names = [name for (name,) in self._tables.direct("SELECT name FROM device WHERE member = ?", (request.member,))]
         machines = {delivery.machine_of(name) for name in names}
         for machine in sorted(machines - {delivery.machine_of(request.device)}):
-            self._revoke(Revoke(request.member, machine))
+            if isinstance(self._revoke(Revoke(request.member, machine)), Unfinished):
+                return Unfinished(request)
+        return None
 
     def _check_device(self, member: int, device: str) -> Mailbox:
         """Return a member's mailbox, if the member has or may have a device (rule 10.6).
