@@ -278,6 +278,8 @@ async def test_the_app_shows_any_field(tmp_path: Path) -> None:
     async with log_of([*EVERY, END]) as who:
         options = AppOptions(who.server, who.name, who, folder=tmp_path)
         async with app_user(options, height=50) as alice:
+            await alice.opens("bob")
+            await alice.press("ctrl+end")
             await alice.sees("the end")
             details = alice.app.screen.query_one(DetailsPane)
             await alice.press("ctrl+t")
@@ -292,7 +294,7 @@ async def test_the_app_shows_any_field(tmp_path: Path) -> None:
                 check(alice.screen)
             for hit in (await alice.session.search("oats")).found:
                 await alice.session.around(hit, 5)
-            await alice.press("escape", "home", "down", "end", "up", "i")
+            await alice.press("escape", "escape", "home", "down", "end", "up", "i")
             check(alice.screen)
         assert not alice.app.return_code
 

@@ -6,6 +6,10 @@ _JOINERS = "\u200c\u200d"
 """Format characters that scripts and emoji need and that are harmless."""
 
 
+_EMOJI = range(0x1F000, 0x1FB00)
+"""The blocks of emoji and pictures. Nothing in them can control a terminal, now or later."""
+
+
 def visible(text: str, *, keep: str = "\n\t") -> str:
     """Return a text in which control and format characters are visible instead of effective.
 
@@ -23,6 +27,8 @@ def visible(text: str, *, keep: str = "\n\t") -> str:
 
 
 def _harmless(character: str) -> bool:
+    if ord(character) in _EMOJI and unicodedata.category(character) == "Cn":
+        return True  # an emoji that is newer than Python's tables, or will be one
     return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 

@@ -51,11 +51,45 @@ class FakeSession(ChatSession):
         self.its_rooms: list[RoomListing] = []
         self.its_members: list[MemberListing] = []
         self.its_receipts: list[RecipientState] = []
+        self.its_place = ""
         self.going_on: asyncio.Event | None = None
 
     @property
     def conversations(self) -> ConversationRegistry:
         return self.all
+
+    @property
+    def place(self) -> str | None:
+        return self.its_place or next((each.key for each in self.all), None)
+
+    def set_place(self, conversation: LocalConversation | None) -> None:
+        pass
+
+    def set_closed(self, conversation: LocalConversation, closed: bool) -> None:
+        conversation.closed = closed
+        self.all.on_change(conversation)
+
+    def set_pinned(self, conversation: LocalConversation, pinned: bool) -> None:
+        conversation.pinned = pinned
+        self.all.on_change(conversation)
+
+    async def mute_until(self, conversation: LocalConversation, until: float) -> None:
+        self._note("mute until", conversation.name, until)
+
+    @property
+    def can_undo(self) -> bool:
+        return True
+
+    def cancel(self, message: LocalMessage) -> bool:
+        self._note("cancel", message.id)
+        return True
+
+    def _is_on_its_way(self, message: LocalMessage) -> bool:
+        return False
+
+    def undo_deletion(self) -> bool:
+        self._note("undo")
+        return True
 
     @property
     def set_aside(self) -> None:
@@ -87,6 +121,8 @@ class FakeSession(ChatSession):
             return False
         if permission is Permission.SEND_AGAIN:
             return message is not None and message.state is State.FAILED
+        if permission is Permission.CANCEL:
+            return message is not None and message.state is State.QUEUED
         if permission in (Permission.EDIT, Permission.DELETE, Permission.RECEIPTS):
             return message is not None and message.outgoing
         if permission is Permission.SAVE_FILE:

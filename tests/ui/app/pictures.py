@@ -38,6 +38,7 @@ async def _talk(folder: Path, theme: str, width: int, name: str) -> None:
         options = member(chat, folder)
         options = AppOptions(options.server, options.name, options.credential, theme=theme, folder=folder)
         async with app_user(options, width, 24) as alice:
+            await alice.opens("bob")
             await alice.sees("Did the backup run")
             await bob.send("alice", "Nice, twice as fast as last week. So the new disks were worth it.")
             await bob.send("alice", "@alice lunch at 12?")
@@ -53,7 +54,7 @@ async def _talk(folder: Path, theme: str, width: int, name: str) -> None:
             alice.session.server = "chat.lan"
             alice.session.on_connection()
             if name == "details":
-                await alice.press("ctrl+t", "escape", "up", "up", "up")
+                await alice.press("ctrl+t", "escape", "escape", "up", "up", "up")
                 await alice.sees("backup.example.org", "State")
             await alice.sees_at_end("gladly", TICKS) if name == "conversation" else await alice.sees("gladly")
             await alice.finds(lambda: chat.address not in alice.screen)

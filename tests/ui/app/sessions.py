@@ -25,6 +25,7 @@ class Device:
         self.session = session
         self.came: list[LocalMessage] = []
         self.refused: list[str] = []
+        session.held_for = 0.0
         session.on_message = self.came.append
         session.on_refusal = self.refused.append
 

@@ -1,6 +1,7 @@
 """Commands on the screen, and the requests that they send to the session."""
 
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ async def test_enter_accepts_an_invitation(alice: AppUser, session: FakeSession)
     put(session.all, message("", 9, event=RoomNotice("invited", "alice", room="#cellar")))
     await alice.talks_to("bob")
     await alice.sees("bob invites you to #cellar: /join #cellar")
-    await alice.press("escape", "enter")
+    await alice.press("escape", "escape", "enter")
     await alice.sees("Join this room?", "#cellar")
     await alice.press("enter")
     await asks(alice, session, "join", "#cellar")
@@ -161,7 +162,7 @@ async def test_leave_a_room_after_a_confirmation(alice: AppUser, session: FakeSe
     assert asked(session) == []
     await alice.type("/leave", "enter")
     await alice.sees("Leave the room?")
-    await alice.press("enter")
+    await alice.press("right", "enter")
     await asks(alice, session, "leave", "#team")
 
 
@@ -181,7 +182,7 @@ async def test_remove_a_member_after_a_confirmation(alice: AppUser, session: Fak
     assert "owner" not in alice.screen
     await alice.type("caro", "enter")
     await alice.sees("Remove from the room?", "carol, from #team")
-    await alice.press("enter")
+    await alice.press("right", "enter")
     await asks(alice, session, "remove", "#team", "carol")
 
 
@@ -240,7 +241,7 @@ async def test_block_after_a_confirmation_and_unblock(alice: AppUser, session: F
     await alice.talks_to("bob")
     await alice.press("alt+k")
     await alice.sees("Block bob?", "You will not receive direct messages from bob")
-    await alice.press("enter")
+    await alice.press("right", "enter")
     await asks(alice, session, "block", "bob", True)
     await alice.sees("bob is blocked")
     await alice.press("alt+k")
@@ -252,12 +253,12 @@ async def test_messages_of_blocked_users_in_rooms_are_hidden_until_opened(alice:
     session.all.on_change(session.all.open("#team"))
     await alice.sees("bob is blocked. v: show")
     assert "who comes?" not in alice.screen
-    await alice.press("escape", "up", "v")
+    await alice.press("escape", "escape", "up", "v")
     await alice.sees("who comes?")
 
 
 async def test_report_a_message_with_a_reason(alice: AppUser, session: FakeSession) -> None:
-    await alice.press("escape", "up", "alt+o")
+    await alice.press("escape", "escape", "up", "alt+o")
     await alice.sees("Report bob", "What is wrong?")
     await alice.type("spam", "enter")
     await alice.sees("Report bob?", "includes a copy of this message: who comes?")
@@ -315,7 +316,7 @@ async def test_typing_users_are_shown(alice: AppUser, session: FakeSession) -> N
 
 
 async def test_reply_to_a_message(alice: AppUser, session: FakeSession) -> None:
-    await alice.press("escape", "up", "r")
+    await alice.press("escape", "escape", "up", "r")
     await alice.sees("Replying to bob: who comes?", "Esc: cancel")
     await alice.type("me", "enter")
     await asks(alice, session, "send", "#team", "me", "t1")
@@ -323,7 +324,7 @@ async def test_reply_to_a_message(alice: AppUser, session: FakeSession) -> None:
 
 
 async def test_cancelling_a_reply_keeps_the_typed_text(alice: AppUser, session: FakeSession) -> None:
-    await alice.type("well", "escape", "up", "r")
+    await alice.type("well", "escape", "escape", "up", "r")
     await alice.sees("Replying to bob")
     await alice.press("escape")
     await alice.sees_no("Replying to bob")
@@ -332,13 +333,13 @@ async def test_cancelling_a_reply_keeps_the_typed_text(alice: AppUser, session: 
 
 
 async def test_editing_a_message_restores_the_draft_afterwards(alice: AppUser, session: FakeSession) -> None:
-    await alice.type("half a", "escape", "e")
+    await alice.type("half a", "escape", "escape", "e")
     await alice.sees("Editing: I do")
     await alice.type(" not", "enter")
     await asks(alice, session, "edit", "t2", "I do not")
     await alice.sees_no("Editing")
     await alice.sees("half a")
-    await alice.press("escape", "e")
+    await alice.press("escape", "escape", "e")
     await alice.type("xxx", "escape")
     await alice.sees("half a")
     assert session.all.open("#team").draft == "half a"
@@ -347,7 +348,7 @@ async def test_editing_a_message_restores_the_draft_afterwards(alice: AppUser, s
 
 async def test_a_refused_edit_stays_in_the_composer(alice: AppUser, session: FakeSession) -> None:
     session.refusal = "it is too late"
-    await alice.press("escape", "e")
+    await alice.press("escape", "escape", "e")
     await alice.type("!", "enter")
     await alice.sees("it is too late", "Editing: I do", "I do!")
     session.refusal = ""
@@ -360,7 +361,7 @@ async def test_a_late_refusal_is_shown(alice: AppUser, session: FakeSession) -> 
 
 
 async def test_opening_another_conversation_ends_an_edit(alice: AppUser, session: FakeSession) -> None:
-    await alice.press("escape", "e")
+    await alice.press("escape", "escape", "e")
     await alice.sees("Editing")
     await alice.talks_to("bob")
     await alice.sees_no("Editing")
@@ -368,19 +369,19 @@ async def test_opening_another_conversation_ends_an_edit(alice: AppUser, session
 
 
 async def test_delete_a_message_after_a_confirmation(alice: AppUser, session: FakeSession) -> None:
-    await alice.press("escape", "d")
+    await alice.press("escape", "escape", "d")
     await alice.sees("Delete this message for everyone?", "I do")
-    await alice.press("n")
+    await alice.type("day", "enter")  # letters and a hasty Enter delete nothing
     await alice.sees_no("Delete this")
     assert asked(session) == []
     await alice.press("delete")
     await alice.sees("Delete this message")
-    await alice.press("y")
+    await alice.press("right", "enter")
     await asks(alice, session, "delete", "t2")
 
 
 async def test_react_with_an_emoji_found_by_name_and_remove_the_reaction(alice: AppUser, session: FakeSession) -> None:
-    await alice.press("escape", "up", "plus")
+    await alice.press("escape", "escape", "up", "plus")
     await alice.sees("React", "\U0001f44d  thumbs_up")
     await alice.type("tada", "enter")
     await asks(alice, session, "react", "t1", "\U0001f389")
@@ -404,7 +405,7 @@ async def test_react_with_a_short_text(alice: AppUser, session: FakeSession) -> 
 async def test_enter_and_a_click_on_a_quote_go_to_the_quoted_message(alice: AppUser, session: FakeSession) -> None:
     put(session.all, message("told you", 5, peer="#team", sender="carol", ident="t3", reply_to=("bob", "t1")))
     await alice.sees("\u250c bob: who comes?")
-    await alice.press("escape", "enter")
+    await alice.press("escape", "escape", "enter")
     await asks(alice, session, "reach", "#team", "bob", "t1")
     await alice.sees("\u258c who comes?")
     lines = alice.screen.splitlines()
@@ -419,13 +420,13 @@ async def test_enter_and_a_click_on_a_quote_go_to_the_quoted_message(alice: AppU
 async def test_an_unavailable_quoted_message_is_reported(alice: AppUser, session: FakeSession) -> None:
     put(session.all, message("told you", 5, peer="#team", sender="carol", ident="t3", reply_to=("bob", "t0")))
     await alice.sees("\u250c bob: message not available")
-    await alice.press("escape", "enter")
+    await alice.press("escape", "escape", "enter")
     await alice.sees("This message is not available")
 
 
 async def test_receipts_show_the_state_for_each_recipient(alice: AppUser, session: FakeSession) -> None:
     session.its_receipts = [RecipientState("bob", State.READ), RecipientState("carol", State.ACCEPTED)]
-    await alice.press("escape", "i")
+    await alice.press("escape", "escape", "i")
     await alice.sees("Receipts", "\u2713\u2713 bob            read", "stored")
 
 
@@ -453,7 +454,7 @@ async def test_send_a_file(alice: AppUser, session: FakeSession, tmp_path: Path)
 
 async def test_send_a_file_by_command_as_a_reply(alice: AppUser, session: FakeSession, tmp_path: Path) -> None:
     (tmp_path / "a b.txt").touch()
-    await alice.press("escape", "up", "r")
+    await alice.press("escape", "escape", "up", "r")
     await alice.sees("Replying to bob")
     await alice.type(f"/file {tmp_path}/a", "tab", "enter")
     await asks(alice, session, "file", "#team", tmp_path / "a b.txt", "", "t1")
@@ -472,7 +473,7 @@ async def test_save_a_file_in_a_chosen_folder(alice: AppUser, session: FakeSessi
     file = Attachment("k", "../../.bashrc\x1b[2J", 150_000, "")
     put(session.all, message("", 5, peer="#team", sender="bob", ident="t3", file=file))
     await alice.sees("../../.bashrc\u241b[2J  146 KiB  s: save")
-    await alice.press("escape", "s")
+    await alice.press("escape", "escape", "s")
     await alice.sees("Save ../../.bashrc", "(146 KiB) in")
     await alice.press(*["ctrl+u"])
     await alice.type(str(tmp_path), "enter")
@@ -485,7 +486,7 @@ async def test_tab_completes_the_folder_for_saving(alice: AppUser, session: Fake
     (tmp_path / "papers.txt").touch()
     put(session.all, message("", 5, peer="#team", sender="bob", ident="t3", file=Attachment("k", "a.txt", 1, "")))
     await alice.sees("a.txt")
-    await alice.press("escape", "s")
+    await alice.press("escape", "escape", "s")
     await alice.sees("Save a.txt")
     await alice.press("ctrl+u")
     await alice.type(f"{tmp_path}/pa")
@@ -587,7 +588,7 @@ async def test_details_show_members_and_receipts(alice: AppUser, session: FakeSe
     session.all.set_presence("bob", UserPresence("here", None))
     await alice.press("ctrl+t")
     await alice.sees("Members  3", "\u25cf bob  moderator", "Topic", "what we do", "private: by")
-    await alice.press("escape")
+    await alice.press("escape", "escape")
     await alice.sees("\u2713 delivered to 1 of 2", "\u2713\u2713 bob            read", "carol          delivered")
     session.its_members.pop()
     put(session.all, message("", 6, peer="#team", sender="carol", event=RoomNotice("left")))
@@ -598,7 +599,7 @@ async def test_details_show_members_and_receipts(alice: AppUser, session: FakeSe
 async def test_message_details_fit_narrow_screens(session: FakeSession, width: int, height: int) -> None:
     async with showing(session, width, height) as alice:
         await alice.sees("I do")
-        await alice.press("escape", "up", "f2")
+        await alice.press("escape", "escape", "up", "f2")
         await alice.sees("From     bob", "10 bytes")
         await alice.press("f2")
         await alice.sees_no("10 bytes")
@@ -614,7 +615,7 @@ async def test_message_details_fit_narrow_screens(session: FakeSession, width: i
         (["ctrl+f"], "Search: not available to guests"),
         (["ctrl+o"], "Send a file: not available to guests"),
         (["alt+s"], "Status: not available to guests"),
-        (["escape", "e"], "Edit: not available to guests"),
+        (["escape", "escape", "e"], "Edit: not available to guests"),
     ],
 )
 async def test_commands_for_members_are_explained_to_guests(address: str, keys: list[str], why: str) -> None:
@@ -636,8 +637,10 @@ async def test_guests_see_only_commands_that_are_available_to_them(address: str)
         await alice.sees("No conversations yet")
         assert "rooms" not in alice.screen
         await alice.talks_to("bob")
-        await alice.press("question_mark")
-        await alice.sees("Go to", "Details", "Copy the message", "Send again")
+        await alice.press("f1")
+        await alice.sees("Go to", "Details")
+        await alice.press("end")
+        await alice.sees("Copy the message", "Send again")
         assert "Rooms" not in alice.screen
         assert "Edit" not in alice.screen
         await alice.press("escape")
@@ -653,9 +656,9 @@ async def test_guests_see_only_commands_that_are_available_to_them(address: str)
         ("left", ["alt+i"], "You are no longer in #team."),
         ("#team", ["alt+x"], "Only moderators and the owner can do that."),
         ("#team", ["alt+p"], "Only the owner can do that."),
-        ("#team", ["escape", "a"], "Only messages that were not delivered can be sent again."),
-        ("#team", ["escape", "s"], "This message has no file."),
-        ("#team", ["escape", "up", "e"], "You can only edit your own messages to members."),
+        ("#team", ["escape", "escape", "a"], "Only messages that were not delivered can be sent again."),
+        ("#team", ["escape", "escape", "s"], "This message has no file."),
+        ("#team", ["escape", "escape", "up", "e"], "You can only edit your own messages to members."),
     ],
 )
 async def test_an_unavailable_command_shows_the_reason(
@@ -680,3 +683,63 @@ async def test_messages_to_a_room_that_the_user_left_are_rejected(session: FakeS
         await alice.type("hello", "enter")
         await alice.sees("hello")
         assert asked(session) == []
+
+
+# Conversations
+
+
+async def test_a_conversation_can_be_closed_until_a_message_arrives(alice: AppUser, session: FakeSession) -> None:
+    await alice.type("/close", "enter")
+    await alice.sees("unread", "bob")
+    assert "#team" not in alice.screen
+    put(session.all, message("back", 6, peer="#team", sender="bob", ident="t9"))
+    await alice.sees("#team")
+
+
+async def test_a_conversation_can_be_kept_at_the_top(alice: AppUser, session: FakeSession) -> None:
+    await alice.type("/top", "enter")
+    put(session.all, message("later", 7, ident="b7"))
+    await alice.finds(lambda: [each.key for each in session.all.listed] == ["#team", "bob"])
+    await alice.type("/top", "enter")
+    await alice.finds(lambda: [each.key for each in session.all.listed] == ["bob", "#team"])
+
+
+@pytest.mark.parametrize(("time", "seconds"), [("30m", 1800), ("8h", 28800), ("2 d", 172800)])
+async def test_mute_for_a_time(alice: AppUser, session: FakeSession, time: str, seconds: int) -> None:
+    await alice.type(f"/mute {time}", "enter")
+    await alice.sees(f"Notifications for #team are off for {time}.")
+    (_, room, until) = asked(session)[-1]
+    assert (room, abs(until - datetime.now().timestamp() - seconds) < 60) == ("#team", True)
+    await alice.type("/mute soon", "enter")
+    await alice.sees("Write it like this: /mute 30m")
+
+
+async def test_msg_sends_to_another_conversation_and_shows_it(alice: AppUser, session: FakeSession) -> None:
+    await alice.type("/msg @bob see you at :10", "enter")
+    await asks(alice, session, "send", "bob", "see you at :10")
+    await alice.sees("Message to bob")
+    await alice.type("/msg #nowhere hello", "enter")
+    await alice.sees("You are not in #nowhere. Join it first: /join #nowhere")
+    await alice.type("/msg bob", "enter")
+    await alice.sees("Write it like this: /msg NAME TEXT")
+
+
+async def test_me_says_what_the_user_does(alice: AppUser, session: FakeSession) -> None:
+    await alice.type("/me waves", "enter")
+    await asks(alice, session, "send", "#team", "/me waves")
+    put(session.all, message("/me waves back", 6, peer="#team", sender="bob", ident="t9"))
+    await alice.sees("* bob waves back")
+
+
+async def test_help_lists_what_can_be_typed(alice: AppUser) -> None:
+    await alice.type("/help", "enter")
+    await alice.sees("/to NAME", "/msg NAME TEXT", "/close")
+
+
+async def test_a_waiting_message_can_be_cancelled(alice: AppUser, session: FakeSession) -> None:
+    put(session.all, message("not yet", 5, peer="#team", outgoing=True, ident="t3", state=State.QUEUED))
+    await alice.press("escape", "escape")
+    await alice.sees("x cancel")
+    await alice.press("x")
+    await asks(alice, session, "cancel", "t3")
+    await alice.finds(lambda: session.all.open("#team").draft == "not yet")

@@ -119,11 +119,14 @@ async def test_the_app_says_so_and_fetches_the_messages_again(tmp_path: Path) ->
             await alice.has("bob", "hello")
         options = member(chat, tmp_path)
         async with app_user(options) as user:
+            await user.opens("bob")
             await user.sees("hello")
         (file,) = tmp_path.glob("*/chat.db")
         file.write_bytes(b"no database" * 100)
         async with app_user(options, width=120) as user:
-            await user.sees("was damaged", "chat.db.damaged", "hello")
+            await user.sees("was damaged", "chat.db.damaged")
+            await user.opens("bob")
+            await user.sees("hello")
 
 
 async def test_a_damaged_outbox_is_set_aside_because_all_that_waits_is_in_the_local_store_too(tmp_path: Path) -> None:
@@ -145,6 +148,7 @@ async def test_damage_that_is_found_later_ends_the_app_with_its_reason(tmp_path:
     async with chatting("alice", "bob") as chat, chat.join("bob") as bob:
         async with app_user(member(chat, tmp_path), width=160) as alice:
             await bob.send("alice", "hello")
+            await alice.opens("bob")
             await alice.sees("hello")
             execute = alice.session.store._database._connection.execute  # pyright: ignore
             execute("DROP TABLE reaction")
@@ -152,5 +156,6 @@ async def test_damage_that_is_found_later_ends_the_app_with_its_reason(tmp_path:
             await alice.finds(lambda: isinstance(alice.session.problem, DamagedStoreError))
             await alice.sees("is damaged: start the app again")
         async with app_user(member(chat, tmp_path)) as alice:
+            await alice.opens("bob")
             await alice.sees("and more")
             assert alice.session.store.set_aside is not None

@@ -149,7 +149,11 @@ def test_ticks_are_at_the_right_of_the_last_line() -> None:
 
 def test_the_reason_of_a_failure_is_shown_below_the_message() -> None:
     each = message("hi", outgoing=True, state=State.FAILED, reason="bob is not connected")
-    assert laid_out(each, width=60)[-2:] == ["  hi" + "\u2717".rjust(55), "  not delivered: bob is not connected"]
+    assert laid_out(each, width=60)[-3:] == [
+        "  hi" + "\u2717".rjust(55),
+        "  not delivered: bob is not connected",
+        "  /again sends it again",
+    ]
 
 
 def test_deliveries_in_a_room_are_counted() -> None:

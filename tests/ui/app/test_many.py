@@ -170,10 +170,12 @@ async def test_older_messages_are_loaded_while_scrolling(tmp_path: Path) -> None
         for _ in range(700):
             await (await elsewhere.receive()).ack()
         async with app_user(member(chat, tmp_path)) as alice:
+            await alice.opens("bob")
+            await alice.press("ctrl+end")
             await alice.sees("number 699.")
             bob_here = alice.session.conversations.open("bob")
             assert len(bob_here.messages) < 700
-            await alice.press("escape")
+            await alice.press("escape", "escape")
             while not bob_here.complete:
                 await alice.press("home")
             await alice.press("home")

@@ -94,9 +94,11 @@ def test_two_users_sign_up_and_chat_and_a_draft_survives_a_killed_terminal(tmp_p
                 sign_up(alice, "alice")
                 go_to(alice, "bob")
                 alice.type("hello bob\r")
+                bob.has("alice", "1 unread")
+                bob.type("\x1bOR")  # F3
                 bob.has("alice", "hello bob", "Message to alice")
                 alice.has(TICKS)
-                bob.type("hello alice\nsecond line\r")
+                bob.type("hello alice\x1b\rsecond line\r")  # Alt+Enter
                 alice.has("bob  ", "hello alice", "second line")
                 alice.type("half a sen")
                 alice.has("half a sen")
@@ -141,6 +143,8 @@ def test_two_users_meet_in_a_room_and_a_lost_connection_loses_nothing(tmp_path: 
             alice.type("who has seeds?\r")
             bob.has("who has seeds?")
             alice.has(TICKS)
+            bob.type("\x1b")
+            bob.has("Esc again")
             bob.type("\x1b")
             bob.has("\u258c who has seeds?")
             bob.type("r")

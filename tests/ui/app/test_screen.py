@@ -88,6 +88,7 @@ async def test_hostile_fields_stay_within_their_place(width: int, monkeypatch: p
                 await alice.sees(text)
             is_unharmed(alice, width)
 
+        await alice.press("ctrl+end")
         await alice.sees("yes", "well")
         is_unharmed(alice, width)
         if width > 72:
@@ -103,11 +104,11 @@ async def test_hostile_fields_stay_within_their_place(width: int, monkeypatch: p
         await shows("escape", "ctrl+k", text="Go to")
         await shows("escape", "ctrl+f", text="Search")
         await shows("x", "enter", text="2 found")
-        await shows("escape", "escape", "i", text="Receipts")
+        await shows("escape", "escape", "escape", "i", text="Receipts")
         await shows("escape", "up", "r", text="Replying to")
-        await shows("escape", "escape", "up", "up", "d", text="Delete this")
+        await shows("escape", "escape", "escape", "up", "up", "d", text="Delete this")
         await shows("escape", "up", "s", text="already being")
-        await shows("escape", "escape", "up", "up", "up", "up", "v")
+        await shows("escape", "escape", "escape", "up", "up", "up", "up", "v")
         await shows("escape", "plus", text="React")
         await shows("escape", "alt+o", text="Report")
         alice.session.on_refusal(HOSTILE)
@@ -126,7 +127,7 @@ async def test_themes_use_their_own_colours(theme: str, monkeypatch: pytest.Monk
         message("yes", 2, outgoing=True, ident="m2", state=State.READ, reply_to=("bob", "m1")),
     )
     async with showing(session, 120, 30, theme) as alice:
-        await alice.press("ctrl+t", "escape")
+        await alice.press("ctrl+t", "escape", "escape")
         await alice.sees("\u250c bob", "Conversation")
         styles = [segment.style for segment in segments(alice) if segment.style is not None]
         colours = {each.number for style in styles for each in (style.color, style.bgcolor) if each is not None}
@@ -181,7 +182,7 @@ async def test_marks_are_hidden_and_show_their_effect_unless_the_user_turned_tha
                 assert [style.italic for style in styles_of(alice, "never")] == [True]
             else:
                 assert lines[at : at + 6] == text.split("\n")
-            await alice.press("escape", "v")
+            await alice.press("escape", "escape", "v")
             await alice.sees("*now* or _never_")
 
 

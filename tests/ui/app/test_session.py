@@ -640,3 +640,76 @@ async def test_a_replaced_log_replaces_all_messages(tmp_path: Path) -> None:
         async with device(other, tmp_path, "alice") as alice:
             await alice.has("bob", "c", "d")
             assert alice.unread("bob") == (2, 0)
+
+
+async def test_a_deletion_can_be_undone_before_others_are_told(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob", devices=DEVICES) as chat,
+        device(chat, tmp_path, "alice") as alice,
+        device(chat, tmp_path, "bob") as bob,
+    ):
+        mine = alice.session.send(alice.session.open("bob"), "hello")
+        await bob.has("alice", "hello")
+        alice.session.held_for = 1000.0
+        assert not alice.session.undo_deletion()
+        alice.session.delete(mine)
+        assert (mine.deleted is not None, mine.text, alice.session.can_undo) == (True, "", True)
+        assert alice.session.undo_deletion()
+        assert (mine.deleted, mine.text, alice.session.waiting) == (None, "hello", 0)
+        alice.session.delete(mine)
+        await alice.session.send_deletions()  # the app ends
+        assert (alice.session.waiting, alice.session.can_undo) == (0, False)
+        await bob.has("alice", "")
+
+
+async def test_a_deletion_that_was_held_back_is_sent_at_the_next_start_at_the_latest(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", devices=DEVICES) as chat, device(chat, tmp_path, "bob") as bob:
+        async with device(chat, tmp_path, "alice") as alice:
+            mine = alice.session.send(alice.session.open("bob"), "hello")
+            await bob.has("alice", "hello")
+            alice.session.held_for = 1000.0
+            alice.session.delete(mine)
+        async with device(chat, tmp_path, "alice"):
+            await bob.has("alice", "")
+
+
+async def test_a_message_that_waits_can_be_cancelled(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", devices=DEVICES) as chat, device(chat, tmp_path, "bob") as bob:
+        proxy = Proxy(chat.port)
+        async with proxy.listening() as address, device(chat, tmp_path, "alice", at=address) as alice:
+            await until(lambda: alice.session.connected)
+            proxy.away = True
+            proxy.cut()
+            await until(lambda: not alice.session.connected)
+            talk = alice.session.open("bob")
+            never, later = alice.session.send(talk, "never"), alice.session.send(talk, "later")
+            assert alice.session.cancel(never)
+            assert ([each.text for each in talk.messages], alice.session.waiting) == (["later"], 1)
+            proxy.away = False
+            await until(lambda: later.state is State.DELIVERED)
+            assert not alice.session.cancel(later)
+        await bob.has("alice", "later")
+
+
+async def test_a_conversation_that_is_muted_for_a_time_is_muted_no_longer_then(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", devices=DEVICES) as chat, device(chat, tmp_path, "alice") as alice:
+        talk = alice.session.open("bob")
+        await alice.session.mute_until(talk, 4e9)
+        await alice.session.unmute_due()
+        assert talk.muted
+        await alice.session.mute_until(talk, 1.0)
+        await alice.session.unmute_due()
+        assert (talk.muted, talk.muted_until) == (False, 0.0)
+
+
+async def test_what_is_closed_and_kept_at_the_top_is_so_after_a_restart(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", "carol", devices=DEVICES) as chat, chat.join("bob") as bob:
+        async with device(chat, tmp_path, "alice") as alice:
+            alice.session.set_pinned(alice.session.open("carol"), True)
+            alice.session.set_closed(alice.session.open("bob"), True)
+            alice.session.set_place(alice.session.open("carol"))
+        async with device(chat, tmp_path, "alice") as alice:
+            assert [(each.key, each.pinned) for each in alice.session.conversations.listed] == [("carol", True)]
+            assert alice.session.place == "carol"
+            await bob.send("alice", "open up")
+            await until(lambda: [each.key for each in alice.session.conversations.listed] == ["carol", "bob"])

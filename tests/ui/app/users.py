@@ -68,6 +68,14 @@ class AppUser:
         await self.type(name, "enter")
         await self.sees(f"Message to {name}")
 
+    async def opens(self, name: str) -> None:
+        """Open a conversation that is in the list."""
+        await self.sees("\u25cf ", name)
+        await self.press("ctrl+k")
+        await self.sees("Go to")
+        await self.type(name, "enter")
+        await self.sees(f"Message to {name}")
+
     async def resize(self, width: int, height: int) -> None:
         await self._pilot.resize_terminal(width, height)
         await self._pilot.pause()

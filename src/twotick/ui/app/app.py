@@ -16,6 +16,7 @@ from textual.worker import WorkerFailed
 from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, TwotickError
 from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
+from twotick.ui.app import alt_keys
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
 from twotick.ui.app.layout.messages import summary
 from twotick.ui.app.model.messages import LocalMessage
@@ -92,6 +93,7 @@ class TwotickApp(App[None]):
     COMMAND_PALETTE_BINDING: ClassVar[str] = "ctrl+p"
 
     def __init__(self, options: AppOptions) -> None:
+        alt_keys.recognise()
         no_color = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if no_color else None)
         self._options = options

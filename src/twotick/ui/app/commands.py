@@ -1,4 +1,4 @@
-"""The list of all commands. Keys, the command palette, typed `/commands` and the page of keys are made from it."""
+"""All commands and keys. The command palette, typed `/commands`, the page of keys and the guide are made from them."""
 
 from typing import NamedTuple
 
@@ -34,6 +34,56 @@ class Command(NamedTuple):
     with_message: bool = False
 
 
+class Key(NamedTuple):
+    """A key of a part of the screen.
+
+    Attributes:
+        keys: its names, separated by commas.
+        shown: the text for the key.
+        help: what it does.
+        action: the action of the widget that it runs.
+    """
+
+    keys: str
+    shown: str
+    help: str
+    action: str
+
+
+WRITING = (
+    Key("enter", "Enter", "Send", "submit"),
+    Key("alt+enter,ctrl+j,shift+enter", "Alt+Enter ^J", "New line", "new_line"),
+    Key("tab", "Tab", "Complete a @name, #room, /command or :emoji", "complete"),
+    Key("up", "\u2191", "Nothing typed: edit your last message. In the first line: what you sent before", "cursor_up"),
+    Key("down", "\u2193", "In the last line: what you sent after", "cursor_down"),
+    Key("escape", "Esc", "Cancel a reply or an edit. Twice: select a message", "back"),
+    Key("ctrl+c,super+c", "^C", "Copy the selected text. If none is selected: clear the text", "copy_or_clear"),
+    Key("ctrl+z,super+z", "^Z", "Undo the last change of the text", "undo"),
+    Key("ctrl+y,super+y", "^Y", "Redo it", "redo"),
+    Key("home,ctrl+a", "^A", "Beginning of the line", "cursor_line_start"),
+    Key("end,ctrl+e", "^E", "End of the line", "cursor_line_end"),
+    Key("alt+b,ctrl+left,alt+left", "Alt+B", "Word left", "cursor_word_left"),
+    Key("ctrl+right,alt+f,alt+right", "Alt+F", "Word right", "cursor_word_right"),
+    Key("ctrl+u", "^U", "Delete to the beginning of the line", "delete_to_start_of_line"),
+    Key("ctrl+w,alt+backspace,ctrl+backspace", "^W", "Delete the word before the cursor", "delete_word_left"),
+    Key("alt+d,alt+delete", "Alt+D", "Delete the word after the cursor", "delete_word_right"),
+    Key("pageup", "PgUp", "Scroll the messages up", "scroll_messages(-1)"),
+    Key("pagedown", "PgDn", "Scroll the messages down", "scroll_messages(1)"),
+)
+"""Keys of the composer, besides those for moving the cursor that every text field has."""
+
+CHOOSING = (
+    Key("up", "\u2191", "Message above", "select(-1)"),
+    Key("down", "\u2193", "Message below", "select(1)"),
+    Key("home", "Home", "Oldest message that is loaded", "select_first"),
+    Key("end", "End", "Newest message", "select_last"),
+    Key("pageup", "PgUp", "Page up", "page(-1)"),
+    Key("pagedown", "PgDn", "Page down", "page(1)"),
+    Key("enter", "Enter", "Go to the message it replies to, accept an invitation, or show it in full", "open"),
+    Key("escape,tab", "Esc", "Back to writing", "leave"),
+)
+"""Keys of the list of messages while a message is selected. `ON_MESSAGES` has the others."""
+
 P = Permission
 
 NAVIGATION = (
@@ -41,9 +91,14 @@ NAVIGATION = (
     Command("next", "Next conversation", "The one below in the list", "alt+down,ctrl+down", "Alt+\u2193"),
     Command("previous", "Previous conversation", "The one above in the list", "alt+up,ctrl+up", "Alt+\u2191"),
     Command("unread", "Next unread conversation", "Mentions come first", "alt+a,f3", "F3"),
+    Command("first", "First unread message", "In this conversation", "f8", "F8"),
     Command("newest", "Newest message", "Go to the end of the conversation", "ctrl+end", "^End"),
     Command("search", "Search", "Search your messages", "ctrl+f", "^F", "WORDS", P.SEARCH),
-    Command("messages", "Select a message", "To reply, react, copy and more", "", "Esc"),
+    Command("close", "Close", "The list leaves the conversation out until a message arrives", "", "/close"),
+    Command("top", "Keep at the top", "Of the list, or no longer", "", "/top"),
+    Command("msg", "Message to ...", "Send a message to a user or a room", "", "/msg", "NAME TEXT"),
+    Command("me", "Say what you do", "Such as /me waves", "", "/me", "TEXT"),
+    Command("messages", "Select a message", "To reply, react, copy and more", "", "Esc Esc"),
 )
 
 ROOMS = (
@@ -61,7 +116,7 @@ ROOMS = (
 
 PEOPLE = (
     Command("file", "Send a file", "From this machine", "ctrl+o", "^O", "PATH", P.SEND_FILE),
-    Command("mute", "Mute", "Turn notifications off or on", "alt+u", "Alt+U", "", P.MUTE),
+    Command("mute", "Mute", "Turn notifications off or on, or off for a time: 2h", "alt+u", "Alt+U", "TIME", P.MUTE),
     Command("block", "Block", "Block or unblock this user", "alt+k", "Alt+K", "", P.BLOCK),
     Command("report", "Report", "Report a user or a message to the operator", "alt+o", "Alt+O", "WHY", P.REPORT),
     Command("status", "Status", "Here, away or hidden", "alt+s", "Alt+S", "STATUS", P.PRESENCE),
@@ -73,20 +128,32 @@ APP = (
     Command("connect", "Connect now", "Without waiting for the next attempt", "ctrl+r", "^R"),
     Command("theme", "Colours", "Terminal, dark or light", "f5", "F5", "NAME"),
     Command("commands", "Commands", "List all commands", "ctrl+p", "^P"),
-    Command("keys", "Keys", "List all keys", "f1", "?"),
+    Command("keys", "Keys", "List all keys", "f1", "F1"),
+    Command("help", "Help", "List all keys and commands", "", "/help"),
     Command("quit", "Quit", "Asks first if messages would be lost", "ctrl+q", "^Q"),
 )
 
 ON_MESSAGES = (
+    Command("again", "Send again", "If it was not delivered", "a", "a", "", P.SEND_AGAIN, with_message=True),
+    Command("cancel", "Cancel", "Do not send a message that waits", "x", "x", "", P.CANCEL, with_message=True),
     Command("reply", "Reply", "Reply to the message", "r", "r", "", P.REPLY, with_message=True),
     Command("react", "React", "The same emoji again removes it", "plus", "+", "", P.REACT, with_message=True),
     Command("edit", "Edit", "Edit your message", "e", "e", "", P.EDIT, with_message=True),
-    Command("delete", "Delete", "Asks for confirmation", "d,delete", "d", "", P.DELETE, with_message=True),
+    Command(
+        "delete",
+        "Delete",
+        "For everyone; asks first, and can be undone for 10 s",
+        "d,delete",
+        "d",
+        "",
+        P.DELETE,
+        with_message=True,
+    ),
+    Command("undo", "Undo a deletion", "Within 10 s", "u", "u"),
     Command("show", "Show in full", "A long or hidden message", "v", "v", with_message=True),
     Command("copy", "Copy the message", "To the clipboard", "c,y", "c", with_message=True),
     Command("open", "Open a link", "Shows the address first", "o", "o", with_message=True),
     Command("save", "Save the file", "That is attached to it", "s", "s", "FOLDER", P.SAVE_FILE, with_message=True),
-    Command("again", "Send again", "If it was not delivered", "a", "a", "", P.SEND_AGAIN, with_message=True),
     Command("receipts", "Receipts", "Who has received and read it", "i", "i", "", P.RECEIPTS, with_message=True),
 )
 """Commands for the selected message."""
@@ -108,6 +175,36 @@ def bindings(commands: tuple[Command, ...], *, priority: bool) -> list[Binding]:
     ]
 
 
+def key_tables(session: ChatSession | None = None) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return all keys, grouped: the title of each group, and its keys with what they do.
+
+    Args:
+        session: the session of a user, to leave out commands that are not for this user; None for all commands.
+    """
+    able = [each for each in COMMANDS + ON_MESSAGES if each.keys and (session is None or is_for(session, each))]
+    return [
+        ("Writing", [(each.shown, each.help) for each in WRITING]),
+        ("Anywhere", [(each.shown, f"{each.title}: {_lower(each.help)}") for each in able if each in COMMANDS]),
+        (
+            "With a message selected",
+            [
+                *((each.shown, each.help) for each in CHOOSING),
+                *((each.shown, f"{each.title}: {_lower(each.help)}") for each in able if each in ON_MESSAGES),
+            ],
+        ),
+    ]
+
+
+def typed_commands(session: ChatSession) -> list[tuple[str, str]]:
+    """Return what a user can type after a slash, with what it does."""
+    able = [each for each in COMMANDS + ON_MESSAGES if is_for(session, each)]
+    return [(f"/{each.word} {each.argument}".rstrip(), f"{each.title}: {_lower(each.help)}") for each in able]
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
+
+
 def find(word: str) -> Command | None:
     """Return the command with a word; None if there is none."""
     return next((each for each in COMMANDS + ON_MESSAGES if each.word == word.lower()), None)
@@ -122,13 +219,14 @@ _DENIED = {
     P.DELETE: "You can only delete your own messages to members.",
     P.SAVE_FILE: "This message has no file.",
     P.SEND_AGAIN: "Only messages that were not delivered can be sent again.",
+    P.CANCEL: "Only messages that wait to be sent can be cancelled.",
     P.RECEIPTS: "Receipts are shown for your own messages only.",
 }
 
 
 def is_for(session: ChatSession, command: Command) -> bool:
     """Return whether a command is available to a user of this kind: member or guest."""
-    return session.is_member or command.permission is None or command.permission is P.SEND_AGAIN
+    return session.is_member or command.permission is None or command.permission in (P.SEND_AGAIN, P.CANCEL)
 
 
 def why_not(
@@ -145,7 +243,9 @@ def why_not(
     if not is_for(session, command):
         return f"{command.title}: not available to guests. Members can: sign up when you start the app."
     if command.with_message and message is None:
-        return "No message is selected. Press Esc, then choose one with the arrow keys."
+        return "No message is selected. Press Esc twice, then choose one with the arrow keys."
+    if command.word == "undo" and not session.can_undo:
+        return "There is no deletion to undo, or it is too late."
     permission = command.permission
     if permission is None or session.can(permission, conversation, message if command.with_message else None):
         return ""

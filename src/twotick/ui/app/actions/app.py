@@ -27,11 +27,11 @@ class AppActions:
 
     def show_keys(self) -> None:
         """Show the page of keys."""
-        self._screen.app.push_screen(KeysPage(self._screen.session), self._type_question_mark)
+        self._screen.app.push_screen(KeysPage(self._screen.session))
 
-    def _type_question_mark(self, wanted: bool | None) -> None:
-        if wanted and not self._screen.has_class("-empty"):
-            self._screen.composer.insert("?")
+    def show_help(self) -> None:
+        """Show all keys, and all commands that can be typed."""
+        self._screen.app.push_screen(KeysPage(self._screen.session, commands=True))
 
     def connect(self) -> None:
         """Connect now."""
@@ -40,10 +40,11 @@ class AppActions:
     async def quit(self) -> None:
         """Quit. Ask first if messages would be lost."""
         session = self._screen.session
+        await session.send_deletions()
         waiting = session.waiting
         if waiting and not session.is_member:
             what = "1 message is not sent yet" if waiting == 1 else f"{waiting} messages are not sent yet"
-            dialog = ConfirmDialog("Quit?", f"{what} and will be lost, because you are a guest.")
+            dialog = ConfirmDialog("Quit?", f"{what} and will be lost, because you are a guest.", "Quit")
             if not await self._screen.show_dialog(dialog):
                 return
         self._screen.app.exit()

@@ -69,6 +69,14 @@ class ActionScreen(Screen[None]):
         """Show the conversation with a user or in a room."""
 
     @abstractmethod
+    def send(self, text: str) -> None:
+        """Send a text to the conversation that is shown."""
+
+    @abstractmethod
+    def show_list(self) -> None:
+        """Show the list of conversations, and no conversation."""
+
+    @abstractmethod
     def run_command(self, word: str, argument: str = "") -> None:
         """Run the command with a word, or say why it is not available."""
 
@@ -79,6 +87,10 @@ class ActionScreen(Screen[None]):
     @abstractmethod
     def end_mode(self) -> None:
         """End the reply or edit in progress."""
+
+    @abstractmethod
+    def write(self) -> None:
+        """Move the focus to the composer at once."""
 
     @abstractmethod
     def set_status(self, status: str) -> None:

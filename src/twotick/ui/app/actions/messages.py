@@ -16,6 +16,7 @@ from twotick.ui.app.layout.messages import event_text, summary
 from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
+from twotick.ui.app.session.base import HELD
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.completion import emoji
 from twotick.ui.app.widgets.composer_mode import ComposerMode
@@ -63,10 +64,17 @@ class MessageActions:
         """Delete a message if the user confirms."""
         message = self._screen.message_for(Permission.DELETE)
         if message is not None and await self._screen.show_dialog(
-            ConfirmDialog("Delete this message for everyone?", shortened(summary(message), 200))
+            ConfirmDialog("Delete this message for everyone?", shortened(summary(message), 200), "Delete")
         ):
             with self._screen.showing_errors():
                 self._session.delete(message)
+                self._screen.say(f"Deleted. Within {HELD:.0f} s, u or /undo brings it back.")
+
+    def undo(self) -> None:
+        """Take back the last deletion, if it is not too late."""
+        with self._screen.showing_errors():
+            restored = self._session.undo_deletion()
+            self._screen.say("The message is back." if restored else "There is no deletion to undo any more.")
 
     async def react(self) -> None:
         """React to a message, or remove a reaction."""
@@ -142,7 +150,9 @@ class MessageActions:
             self._screen.say("This message has no links.")
             return
         for link in found[:_MAX_LINKS]:
-            question = ConfirmDialog("Open this page?", for_screen(ascii(link)[1:-1][:2000], keep=""))
+            question = ConfirmDialog(
+                "Open this page?", for_screen(ascii(link)[1:-1][:2000], keep=""), "Open", harmless=True
+            )
             if await self._screen.show_dialog(question):
                 with contextlib.suppress(webbrowser.Error):
                     webbrowser.open(link)
@@ -156,6 +166,20 @@ class MessageActions:
                 self._session.send_again(message)
             self._screen.composer.focus()
             self._screen.messages.scroll_to_end()
+
+    def cancel(self) -> None:
+        """Do not send a message that waits. Its text goes back into the composer if nothing is typed there."""
+        message = self._screen.message_for(Permission.CANCEL)
+        if message is None:
+            return
+        with self._screen.showing_errors():
+            if not self._session.cancel(message):
+                self._screen.say("Too late: the message is on its way.", problem=True)
+                return
+            self._screen.say("The message is not sent.")
+            if not self._screen.composer.text:
+                self._screen.composer.text = message.text
+            self._screen.write()
 
 
 def _reactions(mine: set[str]) -> list[Choice]:

@@ -21,7 +21,7 @@ class NavigationActions:
         """Open a conversation, or start one."""
         name = argument.removeprefix("@")
         if not name:
-            choices = [_choice(each) for each in self._conversations]
+            choices = [_choice(each) for each in sorted(self._conversations, key=lambda each: each.closed)]
             name = await self._screen.show_dialog(
                 ChooseDialog("Go to", choices, "A name, a #room, or ALL for everyone", _new_choice)
             )
@@ -36,15 +36,64 @@ class NavigationActions:
 
     def step(self, steps: int) -> None:
         """Open the conversation so many steps below in the list; negative numbers mean above."""
-        conversations = list(self._conversations)
+        conversations = self._conversations.listed
         if conversations:
             shown = self._screen.shown
             index = conversations.index(shown) if shown in conversations else -1
             self._screen.open(conversations[(index + steps) % len(conversations)].name)
 
+    def close(self) -> None:
+        """Close the conversation, and show the list."""
+        shown = self._screen.shown
+        if shown is not None:
+            with self._screen.showing_errors():
+                self._screen.session.set_closed(shown, True)
+                self._screen.show_list()
+
+    def pin(self) -> None:
+        """Keep the conversation at the top of the list, or no longer."""
+        shown = self._screen.shown
+        if shown is not None:
+            with self._screen.showing_errors():
+                self._screen.session.set_pinned(shown, not shown.pinned)
+
+    def message(self, argument: str) -> None:
+        """Send a message to a user or a room, and show that conversation."""
+        name, _, text = argument.partition(" ")
+        name = name.removeprefix("@")
+        encoded = name.encode(errors="replace")
+        if not (is_name(encoded) or is_room(encoded) or name.upper() == "ALL") or not text.strip():
+            self._screen.say("Write it like this: /msg NAME TEXT", problem=True)
+            return
+        known = self._conversations.find(name)
+        if is_room(encoded) and (known is None or known.left):
+            self._screen.say(f"You are not in {name[:40]}. Join it first: /join {name[:40]}", problem=True)
+            return
+        self._screen.open(name)
+        self._screen.send(text)
+
+    def act(self, argument: str) -> None:
+        """Say what the user does. Other clients show it as it was typed: `/me waves`."""
+        if self._screen.shown is None or not argument:
+            self._screen.say("Open a conversation, and write it like this: /me waves", problem=True)
+            return
+        self._screen.send(f"/me {argument}")
+
     def newest(self) -> None:
         """Scroll to the newest message."""
         self._screen.messages.scroll_to_end()
+
+    async def first_unread(self) -> None:
+        """Go to the first unread message of the conversation, and load older messages if needed."""
+        shown = self._screen.shown
+        if shown is None:
+            return
+        messages = self._screen.messages
+        if shown.unread:
+            messages.mark_new(await self._screen.ask_server(self._screen.session.load_first_unread(shown)))
+        found = messages.new
+        if found is None or not self._screen.messages.go_to(found, select=False):
+            self._screen.say("No unread messages in this conversation. F3 goes to one that has some.")
 
     def unread(self) -> None:
         """Open a conversation with unread messages. Mentions come first, muted conversations last."""
@@ -60,8 +109,7 @@ class NavigationActions:
         if screen.composer.has_focus:
             screen.messages.focus()
         else:
-            screen.remove_class("-list", "-details" if screen.has_class("-narrow") else "-list")
-            screen.composer.focus()
+            screen.write()
 
     def toggle_sidebar(self) -> None:
         """Show or hide the list of conversations."""
@@ -70,7 +118,7 @@ class NavigationActions:
             screen.toggle_class("-no-list")
             return
         screen.toggle_class("-list")
-        if screen.has_class("-list"):
+        if screen.has_class("-list") or screen.shown is None:
             screen.sidebar.focus()
         else:
             screen.composer.focus()

@@ -1,5 +1,8 @@
 """Actions on other users, and the user's own presence (docs/protocol.md, sections 14, 15 and 17)."""
 
+import re
+import time
+
 from textual.content import Content
 
 from twotick.ui.app.actions.base import ActionScreen
@@ -16,6 +19,11 @@ _STATUSES = {
     "hidden": "Hidden: nobody sees your presence",
 }
 
+_UNITS = {"m": 60, "h": 3600, "d": 86400}
+
+_LONGEST = 365 * 86400
+"""Seconds for which a conversation can be muted at most; without a time, it is muted until the user changes it."""
+
 _MAX_REPORT = 4096
 """Bytes of a report."""
 
@@ -27,10 +35,20 @@ class PeopleActions:
         self._screen = screen
         self._session = screen.session
 
-    async def mute(self) -> None:
-        """Turn notifications for the conversation off or on."""
+    async def mute(self, argument: str) -> None:
+        """Turn notifications for the conversation off or on, or off for a time such as `2h`."""
         shown = self._screen.shown
-        if shown is not None and await self._screen.succeeds(self._session.set_muted(shown, not shown.muted)):
+        if shown is None:
+            return
+        if argument and argument != "off":
+            seconds = _seconds(argument)
+            if seconds is None:
+                self._screen.say("Write it like this: /mute 30m, /mute 8h, /mute 7d or /mute off", problem=True)
+            elif await self._screen.succeeds(self._session.mute_until(shown, time.time() + seconds)):
+                self._screen.say(f"Notifications for {shown.title} are off for {argument}.")
+            return
+        muted = not shown.muted and not argument
+        if await self._screen.succeeds(self._session.set_muted(shown, muted)):
             self._screen.say(f"Notifications for {shown.title} are {'off' if shown.muted else 'on'}.")
 
     async def block(self) -> None:
@@ -40,7 +58,7 @@ class PeopleActions:
             return
         name = for_screen(shown.title[:33], keep="")
         what = f"You will not receive direct messages from {name}. {name} is not told."
-        if not shown.blocked and not await self._screen.show_dialog(ConfirmDialog(f"Block {name}?", what)):
+        if not shown.blocked and not await self._screen.show_dialog(ConfirmDialog(f"Block {name}?", what, "Block")):
             return
         if await self._screen.succeeds(self._session.set_blocked(shown, not shown.blocked)):
             self._screen.say(f"{shown.title} is {'blocked' if shown.blocked else 'no longer blocked'}.")
@@ -60,9 +78,9 @@ class PeopleActions:
         what = f"The operator of the server receives your report: {one_line(text)}"
         if message is not None:
             what += f"\n\nIt includes a copy of this message: {summary(message)}"
-        if await self._screen.show_dialog(ConfirmDialog(f"Report {name}?", what)) and await self._screen.succeeds(
-            self._session.report(shown, text, message)
-        ):
+        if await self._screen.show_dialog(
+            ConfirmDialog(f"Report {name}?", what, "Report", harmless=True)
+        ) and await self._screen.succeeds(self._session.report(shown, text, message)):
             self._screen.say("Report sent to the operator.")
 
     async def set_status(self, argument: str) -> None:
@@ -73,3 +91,10 @@ class PeopleActions:
             status = await self._screen.show_dialog(ChooseDialog("Status", choices))
         if status is not None:
             self._screen.set_status(status)
+
+
+def _seconds(text: str) -> int | None:
+    """Return a time such as `30m`, `8h` or `7d` in seconds; None if it is not one, or is longer than a year."""
+    found = re.fullmatch(r"(\d{1,6})\s*([mhd])", text.strip().lower())
+    seconds = int(found[1]) * _UNITS[found[2]] if found is not None else 0
+    return seconds if 0 < seconds <= _LONGEST else None

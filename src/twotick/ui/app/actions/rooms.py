@@ -77,7 +77,7 @@ class RoomActions:
 
     async def accept_invitation(self, name: str) -> None:
         """Join the room of an invitation if the user confirms."""
-        if await self._screen.show_dialog(ConfirmDialog("Join this room?", one_line(name)[:40])):
+        if await self._screen.show_dialog(ConfirmDialog("Join this room?", one_line(name)[:40], "Join", harmless=True)):
             await self._join(name)
 
     # The room that is shown
@@ -145,7 +145,7 @@ class RoomActions:
         if room is None or not name:
             return
         what = for_screen(f"{name[:33]}, from {room.title[:33]}", keep="")
-        if await self._screen.show_dialog(ConfirmDialog("Remove from the room?", what)):
+        if await self._screen.show_dialog(ConfirmDialog("Remove from the room?", what, "Remove")):
             await self._screen.succeeds(self._session.remove(room, name))
 
     async def change_role(self, argument: str) -> None:
@@ -169,7 +169,7 @@ class RoomActions:
         what = f"You will not receive new messages from {room.title[:33]}."
         if room.access == "private":
             what += " To join it again, you need an invitation."
-        if await self._screen.show_dialog(ConfirmDialog("Leave the room?", for_screen(what, keep=""))):
+        if await self._screen.show_dialog(ConfirmDialog("Leave the room?", for_screen(what, keep=""), "Leave")):
             await self._screen.succeeds(self._session.leave(room))
 
 

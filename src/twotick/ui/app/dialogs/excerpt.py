@@ -1,9 +1,6 @@
 """The screen that shows an old message among those around it."""
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -26,7 +23,6 @@ class ExcerptScreen(ModalScreen[None]):
         formatted: whether the marks of messages show their effect.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss(None)", "Back", show=False)]
     DEFAULT_CSS = """
     ExcerptScreen {
         background: $background;
@@ -57,7 +53,13 @@ class ExcerptScreen(ModalScreen[None]):
         """Go to the message that was found."""
         self._list.show(self._said, None)
         self._list.focus()
+        self._list.on_leave = self._leave
         self.call_after_refresh(self._show_found)
+
+    def _leave(self, character: str) -> None:
+        """Close the screen. Letters have no meaning here."""
+        if not character:
+            self.dismiss()
 
     def _show_found(self) -> None:
         found = next((each for each in self._said.messages if each.place == self._hit.message.place), None)

@@ -55,6 +55,9 @@ _TICKS = {
     State.FAILED: ("\u2717", "failed"),
 }
 
+_ACTION = "/me "
+"""With what a text begins that says what its sender does."""
+
 
 class LayoutContext(NamedTuple):
     """What the layout of a message depends on besides the message. `quoted` does not affect the number of lines.
@@ -89,7 +92,7 @@ def height(message: LocalMessage, context: LayoutContext, width: int) -> int:
         context: the context of the message.
         width: the available columns.
     """
-    text = message.text
+    text = said(message)
     columns = _text_columns(width)
     if _is_plain(message, context) and len(text) <= columns and text.isascii() and text.isprintable():
         return len(_above(message, context, width)) + 1
@@ -138,6 +141,13 @@ def _text_columns(width: int) -> int:
     return max(1, width - _MARGIN - _GUTTER)
 
 
+def said(message: LocalMessage) -> str:
+    """Return the text of a message as it is shown: `/me waves` from bob is `* bob waves`."""
+    if message.text.startswith(_ACTION):
+        return f"* {message.sender[:_MAX_NAME]} {message.text.removeprefix(_ACTION)}"
+    return message.text
+
+
 def _indented(*spans: Span) -> Line:
     return [Span(" " * _MARGIN), *spans]
 
@@ -157,7 +167,7 @@ def _content(message: LocalMessage, context: LayoutContext, columns: int) -> lis
     if message.reply_to is not None:
         shown.append(_indented(*cut(_quote(message, context, columns), columns)))
     if message.text or message.file is None:
-        body = list(_body(message.text, context, columns))
+        body = list(_body(said(message), context, columns))
         shown += [_indented(*line) for line in body[:MAX_LINES]]
         if len(body) > MAX_LINES:
             shown.append(_indented(Span("\u2026 v: show all"[:columns], "quiet")))
@@ -192,7 +202,7 @@ def summary(message: LocalMessage) -> str:
         return "message deleted"
     if message.event is not None:
         return event_text(message.event, _name(message.sender))
-    return one_line(message.text) or (one_line(message.file.name) if message.file is not None else "")
+    return one_line(said(message)) or (one_line(message.file.name) if message.file is not None else "")
 
 
 def event_text(event: RoomNotice, who: str) -> str:
@@ -339,7 +349,8 @@ def _local(message: LocalMessage) -> datetime:
 
 def _failure(message: LocalMessage, columns: int) -> list[str]:
     """Return the lines that say why a message was not delivered."""
-    return wrap_text(for_screen(f"not delivered: {message.reason}"[:400], keep=""), columns)[:4]
+    told = wrap_text(for_screen(f"not delivered: {message.reason}"[:400], keep=""), columns)[:4]
+    return told + wrap_text("/again sends it again", columns)[:1]
 
 
 def _body(text: str, context: LayoutContext, columns: int) -> Iterator[Line]:

@@ -65,6 +65,9 @@ class LocalConversation:
         access: who may join the room: `public` or `private`; empty if it is unknown.
         left: whether the user is no longer in the room.
         presence: the presence of the other user; None if it is unknown or the conversation is not direct.
+        closed: whether the user has closed it: the list leaves it out until a message arrives or the user opens it.
+        pinned: whether it stays at the top of the list.
+        muted_until: when notifications are turned on again, in seconds since 1970; 0 if the user does that.
         counted: the number in the log up to which the server's count of unread messages goes.
     """
 
@@ -87,6 +90,9 @@ class LocalConversation:
     left: bool = False
     presence: UserPresence | None = None
     counted: int = 0
+    closed: bool = False
+    pinned: bool = False
+    muted_until: float = 0.0
     _typing: dict[str, float] = field(default_factory=dict[str, float])  # start of typing by name, monotonic clock
 
     @property

@@ -51,6 +51,11 @@ class ConversationRegistry:
         """Return the conversations, the one with the latest activity first."""
         return iter(sorted(self._all.values(), key=lambda each: -each.recency))
 
+    @property
+    def listed(self) -> list[LocalConversation]:
+        """The conversations that are not closed: the pinned ones, then the one with the latest activity first."""
+        return sorted((each for each in self if not each.closed), key=lambda each: not each.pinned)
+
     def __len__(self) -> int:
         return len(self._all)
 
@@ -143,7 +148,16 @@ class ConversationRegistry:
             conversation.unread += 1
             conversation.mentions += message.mention
         conversation.recency = next(self._recency)
+        conversation.closed = False
         conversation.set_typing(message.sender, False)
+        self.on_change(conversation)
+
+    def remove(self, message: LocalMessage) -> None:
+        """Remove a message that will not be sent."""
+        conversation = self._all[message.conversation]
+        if self._messages.pop(message.number, None) is not None:
+            self._by_id.pop((message.conversation, message.sender.lower(), message.id), None)
+            conversation.messages.remove(message)
         self.on_change(conversation)
 
     def unload(self, conversation: LocalConversation, place: Place) -> None:

@@ -24,7 +24,14 @@ from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.composer import Composer
 from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.message_list import MessageList
-from twotick.ui.app.widgets.status_lines import ResponsiveLine, empty_text, mode_line, status_line, title_line
+from twotick.ui.app.widgets.status_lines import (
+    ResponsiveLine,
+    empty_text,
+    keys_line,
+    mode_line,
+    status_line,
+    title_line,
+)
 from twotick.ui.text import for_screen
 
 if TYPE_CHECKING:
@@ -45,7 +52,7 @@ class MainScreen(ActionScreen):
 
     Args:
         session: the session of the user.
-        first: the name of the conversation that is shown first; None for the one with the latest activity.
+        first: the name of the conversation that is shown first; None for the one that was shown last.
 
     Attributes:
         activity: whether the user is at the keyboard.
@@ -53,9 +60,7 @@ class MainScreen(ActionScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(COMMANDS, priority=True),
-        *bindings(ON_MESSAGES, priority=False),
-        Binding("question_mark", "do('keys')", "Keys", show=False),
-        Binding("escape", "do('messages')", "Back", show=False),
+        Binding("escape", "write", "Back", show=False),
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (110, "-wide")]  # noqa: RUF012
     DEFAULT_CSS = """
@@ -68,7 +73,7 @@ class MainScreen(ActionScreen):
         #middle { width: 1fr; }
         #empty { height: 1fr; padding: 1 2; content-align: center middle; display: none; }
         &.-empty #empty { display: block; }
-        &.-empty MessageList, &.-empty #writing, &.-empty #title { display: none; }
+        &.-empty MessageList, &.-empty #writing, &.-empty #title, &.-empty #below { display: none; }
         #below { height: 1; padding: 0 1; text-align: right; color: $primary; text-style: bold; display: none; }
         #writing { height: auto; border-top: solid $border-blurred; }
         #writing:focus-within { border-top: solid $primary; }
@@ -77,6 +82,9 @@ class MainScreen(ActionScreen):
         &:ansi #status { color: ansi_default; text-style: dim; }
         #status.-away { background: $error; color: $background; text-style: bold; }
         &:ansi #status.-away { background: ansi_default; color: ansi_red; text-style: bold reverse; }
+        &.-choosing #writing { text-style: dim; }
+        &.-choosing Composer { text-style: dim; }
+        &.-choosing #status { text-style: bold; }
         &.-narrow Sidebar { display: none; }
         &.-no-list Sidebar { display: none; }
         &.-narrow.-list Sidebar { display: block; width: 100%; border-right: none; }
@@ -96,6 +104,7 @@ class MainScreen(ActionScreen):
         self._update_scheduled = False
         self._shown_changed = False
         self._loading = False
+        self._chosen = False  # whether the user has chosen to look at the conversation that is shown
         self._draft_problem = ""  # why the draft could not be stored last
         self.activity = ActivityMonitor(session.set_presence)
         self._details = DetailsActions(self)
@@ -132,18 +141,19 @@ class MainScreen(ActionScreen):
         self.move_child(self.query_one(ToastRack), after=self._status)  # what is said is shown over the status line
         self._conversations.on_change = self._changed
         self._conversations.on_message_change = self.messages.message_changed
+        self.messages.on_command = self.run_command
+        self.messages.on_leave = self.sidebar.on_character = self._leave_messages
         self.session.on_refusal = lambda reason: self.say(reason, problem=True)
-        if self._first is None:
-            self._first = next((each.name for each in self._conversations), None)
-        if self._first is None:
-            self.add_class("-empty")
-            self.sidebar.focus()
-        else:
+        if self._first is not None:
             self.open(self._first)
+        elif (place := self._conversations.find(self.session.place or "")) is not None and not place.closed:
+            self._show(place.name, chosen=False)
+        else:
+            self.show_list()
         self.update_status()
         self.watch(self.app, "app_focus", self._focus_changed, init=False)
-        self.watch(self.messages, "selected", self._details.update, init=False)
-        self.set_interval(_ACTIVITY_CHECK, self.activity.look)
+        self.watch(self.messages, "selected", self._selected, init=False)
+        self.set_interval(_ACTIVITY_CHECK, self._look)
 
     def on_unmount(self) -> None:
         """Stop following changes."""
@@ -151,10 +161,45 @@ class MainScreen(ActionScreen):
         self._conversations.on_message_change = lambda _: None
         self.session.on_refusal = lambda _: None
 
+    @work
+    async def _look(self) -> None:
+        """Look whether the user is idle, and whether conversations are muted no longer."""
+        self.activity.look()
+        if self.session.connected:
+            with self.showing_errors():
+                await self.session.unmute_due()
+
+    def _selected(self) -> None:
+        self._details.update()
+        self.update_status()
+
     # Showing conversations
 
+    def show_list(self) -> None:
+        """Show the list of conversations, and no conversation."""
+        self.end_mode()
+        self.shown = None
+        self.messages.show(None, None)
+        self.composer.set_text("")
+        self.add_class("-empty")
+        self.remove_class("-no-list")
+        with self.showing_errors():
+            self.session.set_place(None)
+        self.set_focus(self.sidebar)
+        self._update()
+
     def open(self, name: str) -> None:
-        """Show the conversation with a user or in a room."""
+        """Show the conversation with a user or in a room, because the user has chosen it."""
+        self._show(name, chosen=True)
+
+    def _show(self, name: str, *, chosen: bool) -> None:
+        """Show a conversation.
+
+        Args:
+            name: its name.
+            chosen: whether the user has chosen to look at it. Otherwise it is not marked as read, until the user does
+                something in it.
+        """
         conversation = self.session.open(name)
         if conversation is not self.shown:
             self.end_mode()
@@ -164,13 +209,22 @@ class MainScreen(ActionScreen):
             self.composer.set_text(conversation.draft)
             self.shown = conversation
             self._new_below = 0
+            self._chosen = False
             self.messages.show(conversation, conversation.first_unread)
+            with self.showing_errors():
+                self.session.set_place(conversation)
             if not conversation.messages:
                 self._load_older()
         self.remove_class("-list")
-        self.composer.focus()
-        self._mark_read()
+        self.set_focus(self.composer)
+        if chosen:
+            self._choose()
         self._update()
+
+    def _choose(self) -> None:
+        """Record that the user looks at the conversation that is shown."""
+        self._chosen = True
+        self._mark_read()
 
     def _changed(self, conversation: LocalConversation) -> None:
         """Schedule an update, because a conversation has changed."""
@@ -184,12 +238,18 @@ class MainScreen(ActionScreen):
         self._update_scheduled = False
         if self._shown_changed:
             self._shown_changed = False
-            self.messages.update_messages()
             self._mark_read()
-        conversations = list(self._conversations)
-        if self.shown is None and conversations:
-            self.open(conversations[0].name)
-            return
+            new, shown = self.messages.new, self.shown
+            if shown is not None and shown.unread and (new is None or not shown.is_unread(new)):
+                self.messages.mark_new(shown.first_unread)
+            self.messages.update_messages()
+            self._mark_read()  # the end may be visible now
+        conversations = self._conversations.listed
+        if self.shown is None:
+            self.query_one("#empty", Static).update(empty_text(self.session))
+            self.set_class(bool(conversations), "-list")
+            if self.focused is None and conversations:
+                self.call_after_refresh(self.set_focus, self.sidebar)  # on a narrow terminal it was hidden until now
         self._update_composer(conversations)
         self.sidebar.update_conversations(conversations, self.shown)
         if (shown := self.shown) is not None:
@@ -217,7 +277,12 @@ class MainScreen(ActionScreen):
         self.composer.placeholder = Content(f"Message to {name}" if writable else f"You are no longer in {name}")
 
     def update_status(self) -> None:
-        """Show the status of the connection."""
+        """Show the status of the connection or, while a message is selected, the keys for it."""
+        if self.messages.has_focus:
+            able = [each for each in ON_MESSAGES if not self.why_not(each)]
+            self._status.set_class(False, "-away")
+            self._status.show(lambda width: keys_line(able, width))
+            return
         self._status.set_class(self.session.problem is not None, "-away")
         away = not self.activity.here
         self._status.show(lambda width: status_line(self.session, away, width))
@@ -245,7 +310,13 @@ class MainScreen(ActionScreen):
     def _mark_read(self) -> None:
         """Mark the conversation as read if its end is visible and the terminal has the focus."""
         shown = self.shown
-        if shown is not None and self.messages.at_end and self.app.app_focus and self.app.screen is self:
+        if (
+            shown is not None
+            and self._chosen
+            and self.messages.at_end
+            and self.app.app_focus
+            and self.app.screen is self
+        ):
             self._new_below = 0
             with self.showing_errors():
                 self.session.mark_read(shown)
@@ -261,7 +332,7 @@ class MainScreen(ActionScreen):
             return False
         if not self.messages.at_end:
             self._new_below += 1
-        return self.app.app_focus and self.messages.at_end
+        return self._chosen and self.app.app_focus and self.messages.at_end
 
     def on_screen_resume(self) -> None:
         """Mark the conversation as read when a dialog was closed."""
@@ -298,7 +369,7 @@ class MainScreen(ActionScreen):
         if event.option_list is self.sidebar and event.option_id is not None:
             self.open(event.option_id)
         elif event.option_list is self.completion_list:
-            self.composer.complete()
+            self.composer.action_complete()
 
     # Writing
 
@@ -310,7 +381,7 @@ class MainScreen(ActionScreen):
             self.composer.set_text(mode.message.text)
         self._mode_line.display = True
         self._mode_line.show(lambda width: mode_line(mode, width))
-        self.composer.focus()
+        self.write()
 
     def end_mode(self) -> None:
         """End the reply or edit in progress."""
@@ -324,6 +395,8 @@ class MainScreen(ActionScreen):
         shown, text = self.shown, self.composer.text
         if shown is None:
             return
+        if text != self.composer.given:
+            self._choose()
         editing = self.mode is not None and self.mode.kind == "edit"
         if not editing and text != shown.draft:
             self._save_draft(shown, text)
@@ -343,11 +416,14 @@ class MainScreen(ActionScreen):
 
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
-        text = event.text.rstrip()
+        text = event.text.rstrip("\n")
         if text.startswith("/") and not text.startswith("//"):
             self._submit_command(text[1:])
             return
-        text = text[1:] if text.startswith("//") else text
+        self.send(text[1:] if text.startswith("//") else text)
+
+    def send(self, text: str) -> None:
+        """Send a text to the conversation that is shown, or edit the message that is being edited."""
         size = len(text.encode("utf-8", "replace"))
         if size > self.session.max_body:
             self.say(f"The message has {size} bytes; the limit is {self.session.max_body}. Shorten it.", problem=True)
@@ -366,6 +442,8 @@ class MainScreen(ActionScreen):
                 self.session.send(conversation, text, mode.message if mode is not None else None)
                 self.composer.past.append(text)
                 self.composer.set_text("")
+                self.messages.mark_new(None)
+                self.messages.update_messages()
                 self.messages.scroll_to_end()
             self.end_mode()
 
@@ -381,24 +459,61 @@ class MainScreen(ActionScreen):
                 self.session.save_draft(self.shown, "")
         self.do(command, argument.strip())
 
-    @on(Composer.HelpRequested)
-    def _help_requested(self) -> None:
-        self.run_command("keys")
-
     @on(Composer.PageScrolled)
     def _page_scrolled(self, event: Composer.PageScrolled) -> None:
         self.messages.action_page(event.pages)
-
-    @on(Composer.LeaveRequested)
-    def _leave_requested(self) -> None:
-        self.messages.focus()
+        self._choose()
 
     @on(Composer.Cancelled)
-    def _cancelled(self) -> None:
+    def _cancelled(self, event: Composer.Cancelled) -> None:
+        """Cancel a reply or an edit. If there is none, select a message when Esc was pressed twice."""
         if self.mode is not None:
             self.end_mode()
-        else:
+            self.composer.forget_escape()
+        elif event.again:
             self.messages.focus()
+        else:
+            self._status.show(lambda _: Content("Esc again: select a message"))
+
+    @on(Composer.EscapeForgotten)
+    def _escape_forgotten(self) -> None:
+        self.update_status()
+
+    @on(Composer.Advised)
+    def _advised(self, event: Composer.Advised) -> None:
+        self.say(event.advice)
+
+    @on(Composer.EditRequested)
+    def _edit_requested(self) -> None:
+        """Edit the last message. If there is none that can be edited, show what was sent before."""
+        if self.mode is None and self.session.is_member and self.message_for(Permission.EDIT) is not None:
+            self.run_command("edit")
+        else:
+            self.composer.recall()
+
+    @on(MessageList.FocusChanged)
+    def _choosing_changed(self) -> None:
+        """Show whether letters are commands now."""
+        self.set_class(self.messages.has_focus, "-choosing")
+        if self.messages.has_focus:
+            self._choose()
+        self.update_status()
+
+    def _leave_messages(self, character: str) -> None:
+        """Go back to writing. A character that is no command goes to the composer."""
+        if self.shown is not None:
+            self.write()
+            if character:
+                self.composer.type(character)
+
+    def write(self) -> None:
+        """Move the focus to the composer at once, so that the next keys go there."""
+        self.remove_class("-list", "-details" if self.has_class("-narrow") else "-list")
+        self.set_focus(self.composer)
+
+    def action_write(self) -> None:
+        """Go back to writing."""
+        self.write()
 
     # Commands
 

@@ -5,6 +5,7 @@ itself. A guest's session has only its connection, and opens a new one when it i
 """
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,12 @@ from twotick.ui.app.storage.database import DamagedStoreError, LocalStoreError
 from twotick.ui.app.storage.store import LocalStore
 
 _STORING_AGAIN = 10.0
+
+MAX_LOADED = 5_000
+"""Messages of a conversation that are loaded to find one."""
+
+HELD = 10.0
+"""Seconds for which a deletion is held back, so that it can be undone."""
 
 _NOT_FOR_GUESTS = "guests cannot do that; sign up to become a member"
 
@@ -161,9 +168,42 @@ class ChatSession(ABC):
     def open(self, name: str) -> LocalConversation:
         """Return the conversation with a user, in a room, or with `ALL`, with its newest messages loaded."""
         conversation = self._repository.conversation(name)
+        if conversation.closed:
+            self.set_closed(conversation, False)
         if not conversation.messages and not conversation.loaded:
             self._repository.load(conversation)
         return conversation
+
+    @property
+    def place(self) -> str | None:
+        """The key of the conversation that the app showed last; None for the list."""
+        return self.store.place
+
+    def set_place(self, conversation: LocalConversation | None) -> None:
+        """Record which conversation the app shows; None for the list."""
+        self.store.set_place(None if conversation is None else conversation.key)
+
+    def set_closed(self, conversation: LocalConversation, closed: bool) -> None:
+        """Close a conversation: the list leaves it out until a message arrives or the user opens it."""
+        conversation.closed = closed
+        self._repository.update(conversation)
+
+    def set_pinned(self, conversation: LocalConversation, pinned: bool) -> None:
+        """Keep a conversation at the top of the list, or no longer."""
+        conversation.pinned = pinned
+        self._repository.update(conversation)
+
+    async def mute_until(self, conversation: LocalConversation, until: float) -> None:
+        """Turn notifications for a conversation off until a time, in seconds since 1970."""
+        await self.set_muted(conversation, True)
+        conversation.muted_until = until
+        self._repository.update(conversation)
+
+    async def unmute_due(self) -> None:
+        """Turn notifications on for conversations whose time is over."""
+        for each in self.conversations:
+            if each.muted and 0 < each.muted_until <= time.time():
+                await self.set_muted(each, False)
 
     async def load_older(self, conversation: LocalConversation) -> None:
         """Load older messages of a conversation from the local store or the server, if there are any."""
@@ -173,6 +213,22 @@ class ChatSession(ABC):
             await self._fetch_older(conversation)
             conversation.loaded = False
             self._repository.load(conversation)
+
+    async def load_first_unread(self, conversation: LocalConversation) -> LocalMessage | None:
+        """Load older messages until the first unread one is among them, as far as `MAX_LOADED` messages reach.
+
+        Returns:
+            The first unread message; None if there is none.
+        """
+        while len(conversation.messages) < MAX_LOADED and not (conversation.loaded and conversation.complete):
+            oldest = next((each.seq for each in conversation.messages if each.seq), None)
+            if not conversation.unread or (oldest is not None and oldest <= conversation.read):
+                break
+            before = len(conversation.messages), conversation.loaded, conversation.complete
+            await self.load_older(conversation)
+            if before == (len(conversation.messages), conversation.loaded, conversation.complete):
+                break
+        return conversation.first_unread
 
     @abstractmethod
     async def _fetch_older(self, conversation: LocalConversation) -> None:
@@ -195,8 +251,36 @@ class ChatSession(ABC):
         raise TwotickError(_NOT_FOR_GUESTS)
 
     def delete(self, message: LocalMessage) -> None:
-        """Delete a message. This is shown at once; the text is erased when the server has deleted the message."""
+        """Delete a message. This is shown at once, and sent after `HELD` seconds, in which it can be undone.
+
+        The text is erased when the server has deleted the message.
+        """
         raise TwotickError(_NOT_FOR_GUESTS)
+
+    def undo_deletion(self) -> bool:
+        """Undo the last deletion that is held back. Return whether there was one."""
+        return False
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a deletion is held back."""
+        return False
+
+    def cancel(self, message: LocalMessage) -> bool:
+        """Do not send a message that waits. Return whether that succeeded; otherwise, it is on its way already."""
+        if message not in self._repository.waiting or self._is_on_its_way(message):
+            return False
+        self._repository.withdraw(message)
+        self.on_connection()
+        return True
+
+    @abstractmethod
+    def _is_on_its_way(self, message: LocalMessage) -> bool:
+        """Return whether it is too late to cancel a waiting message; if it is not, make sure that it is not sent."""
+
+    async def send_deletions(self) -> None:
+        """Send all deletions that are held back, because the app ends. Wait a few seconds for the server's answer."""
+        return
 
     def react(self, message: LocalMessage, text: str) -> None:
         """React to a message. This replaces an earlier reaction of the user.

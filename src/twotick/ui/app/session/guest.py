@@ -87,6 +87,8 @@ class GuestSession(ChatSession):
     async def _send_all(self, me: Client, group: asyncio.TaskGroup) -> None:
         while True:
             message = await self._unsent.get()
+            if message not in self._repository.waiting:
+                continue  # it was cancelled
             self._in_flight.append(message)
             group.create_task(self._send(me, message))
 
@@ -101,6 +103,9 @@ class GuestSession(ChatSession):
         self._in_flight.remove(message)
         self._settle(message, DeliveryUpdate(state, reason=reason))
 
+    def _is_on_its_way(self, message: LocalMessage) -> bool:
+        return message in self._in_flight
+
     async def _fetch_older(self, conversation: LocalConversation) -> None:
         conversation.complete = True  # the server has no history of guests
 
@@ -110,9 +115,11 @@ class GuestSession(ChatSession):
     def can(
         self, permission: Permission, conversation: LocalConversation | None = None, message: LocalMessage | None = None
     ) -> bool:
-        """Return whether a guest has a permission: to send, and to send again."""
+        """Return whether a guest has a permission: to send, to send again, and to cancel that."""
         if permission is Permission.SEND_AGAIN:
             return message is not None and message.state is State.FAILED
+        if permission is Permission.CANCEL:
+            return message is not None and message.state is State.QUEUED
         return permission is Permission.SEND
 
     def typing(self, conversation: LocalConversation) -> None:

@@ -184,8 +184,13 @@ class EntryHandler:
         after = store.find(key, change.sender, change.id)
         conversation = self._conversations.find(key)
         # The counts that the server has given know of the changes up to then.
-        if before is not None and after is not None and conversation is not None and entry.seq > conversation.counted:
+        if conversation is None or entry.seq <= conversation.counted:
+            return
+        if before is not None and after is not None:
             self._conversations.recount(before, after)
+            store.update_conversation(conversation)
+        elif change.kind is not ChangeKind.REACT and conversation.unread:
+            self._on_room_event()  # only the server knows whether the message was unread
 
     def _handle_receipt(self, event: ReceiptEvent) -> None:
         message = self._repository.store.find_sent(event.id)

@@ -36,6 +36,7 @@ from twotick.client.member.messages import FileInfo
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, TransferProgress
+from twotick.ui.app.session.base import HELD
 from twotick.ui.app.session.incoming import EVERYONE, EntryHandler
 from twotick.ui.app.session.permissions import Permission, is_allowed
 from twotick.ui.app.session.repository import DeliveryUpdate
@@ -66,6 +67,9 @@ _REFRESH_PAUSE = 1.0
 _TYPING_PAUSE = 3.0
 """Seconds between two reports that the user is typing (rule 15.3)."""
 
+_LAST_WAIT = 3.0
+"""Seconds for which the app waits at its end until the server has deleted what the user has deleted."""
+
 _MAX_REACTION = 64
 """Bytes of a reaction (rule 13.1)."""
 
@@ -80,6 +84,9 @@ class MemberSession(MemberRequests):
         credential: the login of the member.
         folder: the folder for the user's data.
         max_body: the maximum size of a message in bytes, until the server says what it accepts.
+
+    Attributes:
+        held_for: how many seconds a deletion is held back, in which it can be undone.
     """
 
     is_member = True
@@ -101,6 +108,10 @@ class MemberSession(MemberRequests):
         self._met: set[str] = set()  # whose presence was requested when they wrote
         self._typing_reported: dict[str, float] = {}  # by conversation, on the monotonic clock
         self._uploads: asyncio.Queue[LocalMessage] = asyncio.Queue()
+        self.held_for = HELD
+        self._receipts: dict[LocalMessage, MemberReceipt] = {}  # of what is in the outbox
+        self._held: dict[LocalMessage, asyncio.TimerHandle] = {}  # deletions that can be undone
+        self._one_settled = asyncio.Event()  # set when the server has answered a message or a change
         self._entries = EntryHandler(self._repository, self._message_arrived, self._refresh_needed.set)
 
     async def _run(self) -> None:
@@ -109,7 +120,8 @@ class MemberSession(MemberRequests):
         self._ready.clear()
         self._unsent, self._uploads = asyncio.Queue(), asyncio.Queue()
         for message in self._repository.waiting:
-            self._unsent.put_nowait(message)
+            if message not in self._held:
+                self._unsent.put_nowait(message)
         self._resent, self._unplaced = set(self._repository.waiting), set()
         try:
             async with (
@@ -184,7 +196,53 @@ class MemberSession(MemberRequests):
 
     def delete(self, message: LocalMessage) -> None:
         """See `ChatSession`."""
-        self._change(ChangeKind.DELETE, message, "")
+        change = self._compose_change(ChangeKind.DELETE, message, "")
+        self._repository.enqueue(change)
+        self._held[change] = asyncio.get_running_loop().call_later(self.held_for, self._send_held, change)
+
+    def _send_held(self, change: LocalMessage) -> None:
+        """Send a deletion that was held back."""
+        self._held.pop(change).cancel()
+        self._unsent.put_nowait(change)
+
+    def _is_on_its_way(self, message: LocalMessage) -> bool:
+        receipt = self._receipts.get(message)
+        return receipt is not None and (self._client is None or not self._client.withdraw(receipt))
+
+    @property
+    def can_undo(self) -> bool:
+        """See `ChatSession`."""
+        return bool(self._held)
+
+    def undo_deletion(self) -> bool:
+        """See `ChatSession`."""
+        if not self._held:
+            return False
+        change, timer = self._held.popitem()
+        timer.cancel()
+        self._repository.withdraw(change)
+        self.on_connection()
+        return True
+
+    async def send_deletions(self) -> None:
+        """See `ChatSession`."""
+        held = list(self._held)
+        for change in held:
+            self._send_held(change)
+        if held and self.connected:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WAIT):
+                    await self._settled_all(held)
+
+    async def _settled_all(self, changes: list[LocalMessage]) -> None:
+        """Wait until the server has answered all these changes."""
+        while any(each in self._repository.waiting for each in changes):
+            self._one_settled = asyncio.Event()
+            await self._one_settled.wait()
+
+    def _settle(self, message: LocalMessage, update: DeliveryUpdate) -> None:
+        super()._settle(message, update)
+        self._one_settled.set()
 
     def react(self, message: LocalMessage, text: str) -> None:
         """See `ChatSession`."""
@@ -193,10 +251,14 @@ class MemberSession(MemberRequests):
         self._change(ChangeKind.REACT, message, text)
 
     def _change(self, action: ChangeKind, message: LocalMessage, text: str) -> None:
-        change = self._compose(message.conversation, text, None)
-        change.change = MessageChange(action, message.sender, message.id)
+        change = self._compose_change(action, message, text)
         self._repository.enqueue(change)
         self._unsent.put_nowait(change)
+
+    def _compose_change(self, action: ChangeKind, message: LocalMessage, text: str) -> LocalMessage:
+        change = self._compose(message.conversation, text, None)
+        change.change = MessageChange(action, message.sender, message.id)
+        return change
 
     def send_file(
         self, conversation: LocalConversation, path: Path, caption: str = "", reply_to: LocalMessage | None = None
@@ -220,6 +282,8 @@ class MemberSession(MemberRequests):
     async def _send_all(self, client: "MemberClient", group: asyncio.TaskGroup) -> None:
         while True:
             message = await self._unsent.get()
+            if message not in self._repository.waiting:
+                continue  # it was cancelled
             if message.file is not None and not message.file.key:
                 self._uploads.put_nowait(message)  # later messages do not wait for the upload
             else:
@@ -236,7 +300,8 @@ class MemberSession(MemberRequests):
                     raise  # the upload is repeated at the next start
                 self._settle(message, DeliveryUpdate(State.FAILED, reason=str(error)))
             else:
-                await self._queue(client, group, message)
+                if message in self._repository.waiting:  # it was not cancelled
+                    await self._queue(client, group, message)
 
     async def _upload(self, client: "MemberClient", message: LocalMessage) -> None:
         if message.path is None or message.file is None:
@@ -259,6 +324,7 @@ class MemberSession(MemberRequests):
             with readable_errors():
                 name = self._repository.conversation(message.conversation).name
                 receipt = await client.queue(name, stored.text, **self._options(stored))
+                self._receipts[message] = receipt
         except OutboxError:
             raise  # the message stays in the local store
         except (NotDelivered, RequestRefused) as error:
@@ -309,6 +375,7 @@ class MemberSession(MemberRequests):
         except NotDelivered as error:
             self._settle(message, DeliveryUpdate(State.FAILED, receipt.seq, receipt.place, str(error)))
         finally:
+            self._receipts.pop(message, None)
             self._resent.discard(message)
 
     # Synchronizing with the server

@@ -25,6 +25,8 @@ class Permission(Enum):
     """React to a message."""
     SEND_AGAIN = "send again"
     """Send a message again that was not delivered."""
+    CANCEL = "cancel"
+    """Cancel a message that waits to be sent."""
     SEND_FILE = "send file"
     """Send a file to a conversation."""
     SAVE_FILE = "save file"
@@ -109,6 +111,8 @@ def _for_message(me: str, permission: Permission, conversation: LocalConversatio
         return False
     if message.state is State.FAILED:
         return permission is Permission.SEND_AGAIN and is_allowed(me, Permission.SEND, conversation, None)
+    if permission is Permission.CANCEL:
+        return message.state is State.QUEUED
     match permission:
         case Permission.REPLY:
             return bool(message.id) and is_allowed(me, Permission.SEND, conversation, None)

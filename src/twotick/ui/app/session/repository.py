@@ -161,8 +161,7 @@ class ChatRepository:
         self.store.add(message)
         self._apply_waiting(message)
         self.conversations.add(message)
-        if not message.outgoing:
-            self.store.update_conversation(conversation)
+        self.store.update_conversation(conversation)
         self._added += 1
         if self._added % _TRIM_INTERVAL == 0:
             for key, place in self.store.trim():
@@ -206,6 +205,15 @@ class ChatRepository:
             self.conversations.move(message, (self.store.last_place(message.conversation), message.number))
         self.conversations.advance(message, state, reason)
         self.store.update_state(message)
+
+    def withdraw(self, message: LocalMessage) -> None:
+        """Remove a message or a change that was not sent yet. A message is shown again without its change."""
+        self.waiting.remove(message)
+        self.store.remove(message)
+        if message.change is not None:
+            self._show(message.conversation, message.change)
+        else:
+            self.conversations.remove(message)
 
     def progress(self, message: LocalMessage, have: int, of: int) -> None:
         """Record how many recipients of a message in a room have it."""

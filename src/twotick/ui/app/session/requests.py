@@ -12,16 +12,13 @@ from twotick.client.member.results import RecipientState, Role, RoomInfo
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage, Place, TransferProgress
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
-from twotick.ui.app.session.base import ChatSession, SearchHit, SearchResults
+from twotick.ui.app.session.base import MAX_LOADED, ChatSession, SearchHit, SearchResults
 from twotick.ui.app.session.incoming import MAX_TOPIC, EntryHandler, access_of, mark_left
 from twotick.ui.app.session.repository import PAGE
 from twotick.wire import is_name, is_room
 
 if TYPE_CHECKING:
     from twotick.client import MemberClient
-
-_MAX_LOADED = 5_000
-"""Messages of a conversation that are loaded to get to an older one."""
 
 _MAX_HISTORY = 1000
 """Messages of the history that are requested at a time."""
@@ -66,7 +63,7 @@ class MemberRequests(ChatSession):
             found = self.conversations.find_message(conversation, sender, ident)
             if found is not None and conversation.index(found) >= 0:
                 return found
-            if len(conversation.messages) >= _MAX_LOADED or (conversation.loaded and conversation.complete):
+            if len(conversation.messages) >= MAX_LOADED or (conversation.loaded and conversation.complete):
                 return None
             loaded, complete = len(conversation.messages), conversation.complete
             await self.load_older(conversation)
@@ -239,6 +236,7 @@ class MemberRequests(ChatSession):
 
     async def set_muted(self, conversation: LocalConversation, muted: bool) -> None:
         """See `ChatSession`."""
+        conversation.muted_until = 0.0
         await self._configure(conversation, muted=muted)
 
     async def set_blocked(self, conversation: LocalConversation, blocked: bool) -> None:

@@ -17,7 +17,8 @@ MESSAGE_COLUMNS = (
 """The columns that `to_message` expects."""
 
 CONVERSATION_COLUMNS = (
-    "key, name, complete, read, draft, unread, mentions, counted, muted, blocked, topic, role, members, access, gone"
+    "key, name, complete, read, draft, unread, mentions, counted, muted, blocked, topic, role, members, access, gone,"
+    " closed, pinned, muted_until"
 )
 """The columns that `to_conversation` expects."""
 
@@ -106,8 +107,9 @@ def to_message(row: tuple[Any, ...]) -> LocalMessage:
 def to_conversation(row: tuple[Any, ...]) -> LocalConversation:
     """Return the conversation of a row of `CONVERSATION_COLUMNS`."""
     key, name, complete, read, draft, unread, mentions, counted, muted, blocked, topic, role, members, access, gone = (
-        row
+        row[:15]
     )
+    closed, pinned, muted_until = row[15:]
     return LocalConversation(
         key,
         name,
@@ -124,4 +126,7 @@ def to_conversation(row: tuple[Any, ...]) -> LocalConversation:
         access=access,
         left=bool(gone),
         counted=counted,
+        closed=bool(closed),
+        pinned=bool(pinned),
+        muted_until=muted_until,
     )

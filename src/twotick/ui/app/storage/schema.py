@@ -7,7 +7,7 @@ from pathlib import Path
 from twotick.client.member.events import State
 from twotick.ui.app.model.messages import WAITING
 
-_VERSION = 2
+_VERSION = 3
 
 _CONVERSATIONS = """
 CREATE TABLE conversation (
@@ -15,8 +15,10 @@ CREATE TABLE conversation (
     told INTEGER NOT NULL DEFAULT 0, draft TEXT NOT NULL DEFAULT '', unread INTEGER NOT NULL DEFAULT 0,
     mentions INTEGER NOT NULL DEFAULT 0, counted INTEGER NOT NULL DEFAULT 0, muted INTEGER NOT NULL DEFAULT 0,
     blocked INTEGER NOT NULL DEFAULT 0, topic TEXT NOT NULL DEFAULT '', role TEXT NOT NULL DEFAULT '',
-    members INTEGER NOT NULL DEFAULT 0, access TEXT NOT NULL DEFAULT '', gone INTEGER NOT NULL DEFAULT 0
+    members INTEGER NOT NULL DEFAULT 0, access TEXT NOT NULL DEFAULT '', gone INTEGER NOT NULL DEFAULT 0,
+    closed INTEGER NOT NULL DEFAULT 0, pinned INTEGER NOT NULL DEFAULT 0, muted_until REAL NOT NULL DEFAULT 0
 );
+CREATE TABLE place (only INTEGER PRIMARY KEY CHECK (only = 1), conversation TEXT NOT NULL);
 """
 
 _MESSAGES = f"""
@@ -47,7 +49,7 @@ CREATE TEMP TABLE reaction (
 """
 
 _ONLY_DRAFTS = """
-DELETE FROM conversation WHERE draft = '';
+DELETE FROM conversation WHERE draft = '' AND NOT pinned;
 UPDATE conversation SET complete = 0, read = 0, told = 0, unread = 0, mentions = 0, counted = 0;
 """
 """Resets the columns that depend on messages. A guest's messages are not stored on disk, only drafts are."""
@@ -82,7 +84,15 @@ UPDATE conversation SET (unread, mentions) = (
     SELECT count(*), coalesce(sum(mention), 0) FROM message m WHERE m.conversation = key AND news AND seq > read
 );
 """  # noqa: S608 # contains constants only
-"""Migrates a database of version 1."""
+"""Migrates a database of version 1 to version 2."""
+
+_FROM_2 = """
+ALTER TABLE conversation ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN muted_until REAL NOT NULL DEFAULT 0;
+CREATE TABLE place (only INTEGER PRIMARY KEY CHECK (only = 1), conversation TEXT NOT NULL);
+"""
+"""Migrates a database of version 2 to version 3."""
 
 
 def open_database(file: Path | None, keep_messages: bool) -> sqlite3.Connection:
@@ -129,7 +139,9 @@ def _migrate(connection: sqlite3.Connection, keep_messages: bool) -> None:
     if version == 0:
         script = _CONVERSATIONS + (_on_disk(_MESSAGES + _CHANGES) if keep_messages else "")
     elif version == 1:
-        script = _FROM_1 + _on_disk(_CHANGES)
+        script = _FROM_1 + _on_disk(_CHANGES) + _FROM_2
+    elif version == 2:
+        script = _FROM_2
     if script:
         connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {_VERSION}; COMMIT;")
     if not keep_messages:

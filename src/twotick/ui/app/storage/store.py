@@ -147,8 +147,8 @@ class LocalStore:
     def update_conversation(self, conversation: LocalConversation) -> None:
         """Store the current fields of a conversation, except its draft and how far it was read."""
         self._do(
-            "UPDATE conversation SET (unread, mentions, counted, muted, blocked, topic, role, members, access, gone)"
-            " = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE key = ?",
+            "UPDATE conversation SET (unread, mentions, counted, muted, blocked, topic, role, members, access, gone,"
+            " closed, pinned, muted_until) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE key = ?",
             conversation.unread,
             conversation.mentions,
             conversation.counted,
@@ -159,8 +159,24 @@ class LocalStore:
             conversation.members,
             conversation.access,
             conversation.left,
+            conversation.closed,
+            conversation.pinned,
+            conversation.muted_until,
             conversation.key,
         )
+
+    @property
+    def place(self) -> str | None:
+        """The key of the conversation that was shown last; None if none was."""
+        row = self._do("SELECT conversation FROM place").fetchone()
+        return None if row is None else row[0]
+
+    def set_place(self, key: str | None) -> None:
+        """Record which conversation is shown; None for the list."""
+        with self.transaction():
+            self._do("DELETE FROM place")
+            if key is not None:
+                self._do("INSERT INTO place VALUES (1, ?)", key)
 
     def set_complete(self, key: str) -> None:
         """Record that the oldest message of a conversation is stored."""

@@ -13,7 +13,8 @@ _MAX_SHOWN = 8
 _MAX_FILES = 2000
 """Files of a folder that are considered."""
 
-_WORD = re.compile(r"(?:^|(?<=\s))([@/:#])([\w-]*)$")
+_WORD = re.compile(r"(?:^|(?<=\s))(?:([@/#])([\w-]*)|(:)([^\W\d_][\w-]+))$")
+_NAMED = re.compile(r"(?:^|(?<=\s)):([\w+-]+):$")
 _FILE = re.compile(r"^/file (.*)$")
 
 
@@ -60,7 +61,7 @@ def completions(before: str, first: bool, known: CompletionSources) -> list[Comp
     found = _WORD.search(before)
     if found is None:
         return []
-    sign, typed, start = found[1], found[2].lower(), found.start(1)
+    sign, typed, start = found[1] or found[3], (found[2] or found[4] or "").lower(), found.start()
     match sign:
         case "@":
             matching = sorted(name for name in set(known.names) if name.lower().startswith(typed))
@@ -74,9 +75,19 @@ def completions(before: str, first: bool, known: CompletionSources) -> list[Comp
             fitting = [(word, title) for word, title in known.commands if word.startswith(typed)]
             return [Completion(f"/{word} ", f"/{word}  {title}", start) for word, title in fitting]
         case _:
-            if len(typed) < 2:
-                return []
             return [Completion(sign, f"{sign}  {name}", start) for name, sign in emoji_named(typed)[:_MAX_SHOWN]]
+
+
+def named_emoji(before: str) -> Completion | None:
+    """Return the emoji whose name between colons ends a text, such as `:tada:` or `:+1:`; None if there is none."""
+    found = _NAMED.search(before)
+    if found is None:
+        return None
+    import emoji  # imported late: it is slow
+
+    name = found[0].lower()
+    sign = emoji.emojize(name, language="alias")
+    return None if sign == name else Completion(sign, name, found.start())
 
 
 def emoji_named(part: str) -> list[tuple[str, str]]:

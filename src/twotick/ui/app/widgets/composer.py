@@ -1,12 +1,28 @@
 """The text area in which the user writes messages."""
 
+from typing import ClassVar
+
+from rich.text import Text
 from textual import events
+from textual.binding import Binding, BindingType
+from textual.document._document import EditResult
+from textual.document._edit import Edit
 from textual.message import Message as TextualMessage
 from textual.widgets import OptionList, TextArea
 from textual.widgets.option_list import Option
 
-from twotick.ui.app.widgets.completion import Completion, CompletionSources, completions
-from twotick.ui.text import for_screen, visible
+from twotick.ui.app.commands import WRITING
+from twotick.ui.app.widgets.completion import Completion, CompletionSources, completions, named_emoji
+from twotick.ui.app.widgets.stand_ins import StandIns
+from twotick.ui.text import for_screen
+
+_ACTIONS = {
+    key: each.action
+    for each in [*TextArea.BINDINGS, *(Binding(each.keys, each.action) for each in WRITING)]
+    if isinstance(each, Binding)
+    for key in each.key.split(",")
+}
+"""The action of each key."""
 
 
 class CompletionList(OptionList, can_focus=False):
@@ -33,6 +49,8 @@ class CompletionList(OptionList, can_focus=False):
 class Composer(TextArea):
     """The text area in which the user writes messages and commands.
 
+    What was typed or pasted is kept as it is. Characters that are not safe to show are shown as pictures.
+
     Args:
         completion_list: the widget that shows the completions.
 
@@ -44,6 +62,7 @@ class Composer(TextArea):
         past: the texts that were sent before, oldest first.
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = []
     DEFAULT_CSS = """
     Composer {
         height: auto;
@@ -62,9 +81,6 @@ class Composer(TextArea):
             super().__init__()
             self.text = text
 
-    class HelpRequested(TextualMessage):
-        """The user typed a question mark into an empty composer, to see the keys."""
-
     class PageScrolled(TextualMessage):
         """The user wants to scroll the messages by pages; negative numbers mean up."""
 
@@ -72,11 +88,25 @@ class Composer(TextArea):
             super().__init__()
             self.pages = pages
 
-    class LeaveRequested(TextualMessage):
-        """The user wants to go to the messages."""
-
     class Cancelled(TextualMessage):
-        """The user wants to cancel a reply or an edit or, if there is none, to go to the messages."""
+        """The user pressed Esc: to cancel a reply or an edit or, the second time, to go to the messages."""
+
+        def __init__(self, again: bool) -> None:
+            super().__init__()
+            self.again = again
+
+    class EscapeForgotten(TextualMessage):
+        """The user pressed another key after Esc."""
+
+    class EditRequested(TextualMessage):
+        """The user wants to edit the last message."""
+
+    class Advised(TextualMessage):
+        """The composer has something to tell the user."""
+
+        def __init__(self, advice: str) -> None:
+            super().__init__()
+            self.advice = advice
 
     def __init__(self, completion_list: CompletionList) -> None:
         super().__init__(highlight_cursor_line=False, tab_behavior="focus", max_checkpoints=200)
@@ -85,6 +115,9 @@ class Composer(TextArea):
         self.given = ""
         self.commands: list[tuple[str, str]] = []
         self.past: list[str] = []
+        self._escaped = False  # whether the last key was Esc
+        self._chosen = False  # whether the user has moved in the list of completions
+        self._stand_ins = StandIns()
         self._back = 0  # position in `past`, counted from its end; 0 for the text that is being typed
         self._typed = ""
         self._list = completion_list
@@ -98,75 +131,131 @@ class Composer(TextArea):
         self._replace_all(text)
 
     def _replace_all(self, text: str) -> None:
-        self.load_text(text)
+        self.load_text(self._stand_ins.hide(text))
         self.move_cursor(self.document.end)
+
+    # The text, as it was typed or pasted
+
+    @property
+    def text(self) -> str:
+        """The text as it was typed or pasted."""
+        return self._stand_ins.reveal(self.document.text)
+
+    @text.setter
+    def text(self, value: str) -> None:
+        self.set_text(value)
+
+    @property
+    def selected_text(self) -> str:
+        """The selected text as it was typed or pasted."""
+        return self._stand_ins.reveal(super().selected_text)
+
+    def edit(self, edit: Edit) -> EditResult:
+        """Insert or replace a part of the text."""
+        edit.text = self._stand_ins.hide(edit.text)
+        return super().edit(edit)
+
+    def get_line(self, line_index: int) -> Text:
+        """Return a line as it is shown."""
+        return Text(self._stand_ins.picture(self.document.get_line(line_index)), end="", no_wrap=True)
 
     # Keys
 
     async def _on_key(self, event: events.Key) -> None:
-        if self._take_key(event):
-            event.stop()
-            event.prevent_default()  # otherwise the text area handles it too
+        """Handle a key here: as a binding, it would be handled after the keys that are typed next."""
+        if event.key != "escape" and self._escaped:
+            self._escaped = False
+            self.post_message(self.EscapeForgotten())
+        action = _ACTIONS.get(event.key)
+        if self._completions and event.key in ("up", "down"):
+            self._chosen = True
+            self._list.action_cursor_up() if event.key == "up" else self._list.action_cursor_down()
+        elif action is not None:
+            await self.run_action(action)
+        elif event.character is not None and not _controls(event.character):
+            self.type(event.character)
+        else:
+            return
+        event.stop()
+        event.prevent_default()  # otherwise the text area handles it too
 
-    def _take_key(self, event: events.Key) -> bool:
-        """Handle a key. A binding with priority would be handled before the keys that were typed earlier."""
-        match event.key:
-            case "enter":
-                self._submit()
-            case "alt+enter" | "shift+enter" | "ctrl+j":
-                self.insert("\n")
-            case "tab":
-                self.complete()
-            case "up" | "down" if self._completions:
-                self._list.action_cursor_up() if event.key == "up" else self._list.action_cursor_down()
-            case "escape" if self._completions:
-                self._show_completions([])
-            case "escape":
-                self.post_message(self.Cancelled())
-            case "pageup" | "pagedown":
-                self.post_message(self.PageScrolled(-1 if event.key == "pageup" else 1))
-            case _ if event.character == "?" and not self.text:
-                self.post_message(self.HelpRequested())
-            case _:
-                return False
-        return True
+    def type(self, character: str) -> None:
+        """Insert a character that was typed. The name of an emoji between colons becomes the emoji."""
+        self._replace_via_keyboard(character, *self.selection)
+        row, before = self._before_cursor()
+        if character == ":" and (found := named_emoji(before)) is not None:
+            self.replace(found.text, (row, found.start), (row, len(before)))
 
     async def _on_paste(self, event: events.Paste) -> None:
-        event.text = visible(event.text.replace("\r\n", "\n").replace("\r", "\n"))  # the text area inserts it
+        event.text = event.text.replace("\r\n", "\n").replace("\r", "\n")  # the text area inserts it
 
-    def _submit(self) -> None:
-        """Complete the word if there are completions; otherwise send the text if it is not empty."""
+    def action_submit(self) -> None:
+        """Send the text if it is not empty. Complete the word instead if the user chose a completion for it."""
         self._catch_up()
-        if self._completions and not self._is_whole():
-            self.complete()
+        if self._completions and (self._chosen or self._is_part_of_command()):
+            self.action_complete()
         elif self.text.strip():
             self.post_message(self.Submitted(self.text))
 
-    def _is_whole(self) -> bool:
-        """Return whether the word before the cursor is complete already."""
-        row, column = self.cursor_location
-        before = self.document.get_line(row)[:column].lower()
-        return any(before[each.start :] == each.text.strip().lower() for each in self._completions)
+    def _is_part_of_command(self) -> bool:
+        """Return whether the text is only the beginning of a command."""
+        words = [word for word, _ in self.commands]
+        return self.text.startswith("/") and len(self.text.split()) == 1 and self.text[1:].strip().lower() not in words
 
-    def complete(self) -> None:
-        """Complete the word before the cursor; go to the messages if there is no completion."""
+    def action_new_line(self) -> None:
+        """Begin a new line."""
+        self.type("\n")
+
+    def action_complete(self) -> None:
+        """Complete the word before the cursor."""
         self._catch_up()
-        if not self._completions:
-            self.post_message(self.LeaveRequested())
-            return
-        chosen = self._completions[self._list.highlighted or 0]
-        row, column = self.cursor_location
-        self.replace(chosen.text, (row, chosen.start), (row, column))
+        if self._completions:
+            chosen = self._completions[self._list.highlighted or 0]
+            row, column = self.cursor_location
+            self.replace(chosen.text, (row, chosen.start), (row, column))
+
+    def action_back(self) -> None:
+        """Hide the completions or, if there are none, cancel what is in progress."""
+        if self._completions:
+            self._show_completions([])
+        else:
+            again, self._escaped = self._escaped, True
+            self.post_message(self.Cancelled(again))
+
+    def forget_escape(self) -> None:
+        """Let the next Esc be the first one again."""
+        self._escaped = False
+
+    def action_scroll_messages(self, pages: int) -> None:
+        """Scroll the messages."""
+        self.post_message(self.PageScrolled(pages))
+
+    def action_copy_or_clear(self) -> None:
+        """Copy the selected text. If none is selected, clear the text; if there is none, say how to quit."""
+        if self.selected_text:
+            self.action_copy()
+        elif self.text:
+            self.clear()
+            self.post_message(self.Advised("Cleared. Ctrl+Z brings the text back."))
+        else:
+            self.post_message(self.Advised("Ctrl+Q quits."))
 
     def action_cursor_up(self, select: bool = False) -> None:
-        """Move the cursor up; in the first line, show the text that was sent before."""
-        if not select and self.cursor_at_first_line and self._back < len(self.past):
+        """Move the cursor up; in the first line, show what was sent before; if nothing is typed, edit that."""
+        if not select and not self.text and self._back == 0:
+            self.post_message(self.EditRequested())
+        elif not select and self.cursor_at_first_line:
+            self.recall()
+        else:
+            super().action_cursor_up(select)
+
+    def recall(self) -> None:
+        """Show the text that was sent before."""
+        if self._back < len(self.past):
             if self._back == 0:
                 self._typed = self.text
             self._back += 1
             self._replace_all(self.past[-self._back])
-        else:
-            super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
         """Move the cursor down; in the last line, show the text that was sent after, or the text that was typed."""
@@ -201,10 +290,17 @@ class Composer(TextArea):
         if found == self._completions:
             return
         self._completions = found
+        self._chosen = False
         self._list.set_options(Option(for_screen(each.shown, keep="")) for each in found)
         self._list.highlighted = 0 if found else None
         self._list.display = bool(found)
 
     def on_blur(self) -> None:
         """Hide the completions when the composer loses the focus."""
+        self._escaped = False
         self._show_completions([])
+
+
+def _controls(character: str) -> bool:
+    """Return whether a key is a control character, and no text."""
+    return character < " " or "\x7f" <= character <= "\x9f"

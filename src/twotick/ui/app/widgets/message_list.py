@@ -1,19 +1,20 @@
 """The list of messages. Only the visible lines are built."""
 
 from bisect import bisect_right
+from collections.abc import Callable
 from itertools import accumulate
 from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message as TextualMessage
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from twotick.ui.app.commands import CHOOSING, ON_MESSAGES
 from twotick.ui.app.layout.messages import LayoutContext, height, lines
 from twotick.ui.app.layout.wrapping import Line, shortened
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
@@ -21,11 +22,18 @@ from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.names import COLOURS
 
+_ABOVE_NEW = 3
+"""Lines that are shown above the first unread message."""
+
 _MAX_BUILT = 512
 """Messages whose lines are cached."""
 
 _NEAR = 20
 """Lines from the top at which older messages are requested."""
+
+_ACTIONS = {key: each.action for each in CHOOSING for key in each.keys.split(",")}
+_WORDS = {key: each.word for each in ON_MESSAGES for key in each.keys.split(",") if key}
+"""The command of each key."""
 
 
 class MessageList(ScrollView, can_focus=True):
@@ -38,16 +46,11 @@ class MessageList(ScrollView, can_focus=True):
         conversation: the conversation that is shown; None if there is none.
         selected: the selected message; None while the list does not have the focus.
         formatted: whether the marks of messages show their effect (docs/formatting.md).
+        on_command: called with the word of a command when the user presses its key.
+        on_leave: called when the user goes back to writing, with the character that is no command, or with an empty
+            text. Both are called before the next key is handled.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "select(-1)", "Message before", show=False),
-        Binding("down,j", "select(1)", "Message after", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home,g", "select_first", "Oldest message", show=False),
-        Binding("end,G", "select_last", "Newest message", show=False),
-    ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"messages--{name}"
         for name in (
@@ -100,9 +103,14 @@ class MessageList(ScrollView, can_focus=True):
             super().__init__()
             self.message = message
 
+    class FocusChanged(TextualMessage):
+        """The list has got or lost the focus."""
+
     def __init__(self, conversations: ConversationRegistry) -> None:
         super().__init__()
         self.conversation: LocalConversation | None = None
+        self.on_command: Callable[[str], None] = lambda _: None
+        self.on_leave: Callable[[str], None] = lambda _: None
         self._conversations = conversations
         self._messages: list[LocalMessage] = []
         self._new: LocalMessage | None = None
@@ -113,6 +121,7 @@ class MessageList(ScrollView, can_focus=True):
         self._built: dict[LocalMessage, list[Line]] = {}
         self._width = 0
         self._at_end = True
+        self._starting = False  # whether to show the first unread message as soon as there is a width
 
     # What is shown
 
@@ -129,6 +138,27 @@ class MessageList(ScrollView, can_focus=True):
         self._at_end = True
         self._forget_layout()
         self.update_messages()
+        self._starting = new is not None
+        self._start()
+
+    def _start(self) -> None:
+        """Show the first unread message near the top if the unread messages do not fit, as soon as there is a width."""
+        index = self._index_of(self._new) if self._starting and self._width and self._new is not None else -1
+        if index >= 0:
+            self._starting = False
+            self.post_message(self.EndVisibilityChanged())
+            if self._tops[-1] - self._tops[index] > self.size.height:
+                self._scroll(max(0, self._tops[index] - _ABOVE_NEW))
+
+    @property
+    def new(self) -> LocalMessage | None:
+        """The message above which the line for unread messages is; None if there is no line."""
+        return self._new
+
+    def mark_new(self, message: LocalMessage | None) -> None:
+        """Move the line for unread messages above a message, or remove it. `update_messages` will show it."""
+        self._changed.update(each for each in (self._new, message) if each is not None)
+        self._new = message
 
     def watch_formatted(self) -> None:
         """Lay out all messages again."""
@@ -161,7 +191,7 @@ class MessageList(ScrollView, can_focus=True):
     @property
     def at_end(self) -> bool:
         """Whether the newest message is visible."""
-        return self._at_end
+        return self._at_end and not self._starting
 
     @property
     def _above(self) -> int:
@@ -301,6 +331,7 @@ class MessageList(ScrollView, can_focus=True):
         if at_end:
             self._scroll(self._tops[-1])
             self._at_end = True
+        self._start()
         self.refresh()
 
     def scroll_to_end(self) -> None:
@@ -316,15 +347,40 @@ class MessageList(ScrollView, can_focus=True):
 
     # Selecting
 
+    async def _on_key(self, event: events.Key) -> None:
+        """Handle a key here: as a binding, it would be handled after the keys that are typed next."""
+        character = event.character if event.character is not None and event.character >= " " else ""
+        focused = self.screen.focused is self  # `has_focus` is set later
+        if (action := _ACTIONS.get(event.key)) is not None and focused:
+            await self.run_action(action)
+        elif (word := _WORDS.get(event.key)) is not None and focused:
+            self.on_command(word)
+        elif character:
+            self.action_leave(character)
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def action_leave(self, character: str = "") -> None:
+        """Go back to writing.
+
+        Args:
+            character: the character that was typed for that; empty if it was none.
+        """
+        self.on_leave(character)
+
     def on_focus(self) -> None:
         """Select the last visible message."""
         if self.selected is None and self._messages:
             bottom = self._index_at(self.scroll_offset.y - self._above + self.size.height - 1)
             self.selected = self._messages[bottom]
+        self.post_message(self.FocusChanged())
 
     def on_blur(self) -> None:
         """Clear the selection."""
         self.selected = None
+        self.post_message(self.FocusChanged())
 
     def watch_selected(self) -> None:
         """Show the selection."""
@@ -344,8 +400,12 @@ class MessageList(ScrollView, can_focus=True):
         """Select the newest message."""
         self._select(len(self._messages) - 1)
 
-    def go_to(self, message: LocalMessage) -> bool:
-        """Select a message and scroll to it.
+    def go_to(self, message: LocalMessage, *, select: bool = True) -> bool:
+        """Scroll to a message.
+
+        Args:
+            message: the message.
+            select: whether to select it too.
 
         Returns:
             Whether the message is loaded.
@@ -355,7 +415,8 @@ class MessageList(ScrollView, can_focus=True):
             return False
         self.update_messages()
         self._scroll(max(0, self._tops[index] - self.size.height // 3))
-        self._select(index)
+        if select:
+            self._select(index)
         return True
 
     def _select(self, index: int) -> None:
@@ -380,7 +441,7 @@ class MessageList(ScrollView, can_focus=True):
             if event.chain > 1 or event.style.meta.get("quote"):
                 self.post_message(self.Opened(self._messages[index]))
 
-    def key_enter(self) -> None:
+    def action_open(self) -> None:
         """Open the selected message."""
         if self.selected is not None:
             self.post_message(self.Opened(self.selected))

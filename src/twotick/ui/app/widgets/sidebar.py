@@ -1,8 +1,10 @@
 """The list of conversations."""
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 from rich.cells import cell_len, set_cell_size
+from textual import events
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
@@ -34,6 +36,9 @@ def unread_text(conversation: LocalConversation) -> str:
 class Sidebar(OptionList):
     """The list of conversations. The one with the latest activity comes first."""
 
+    on_character: Callable[[str], None]
+    """Called with a character that the user types while the list has the focus."""
+
     _entries: tuple[tuple[str, _Entry], ...] = ()
 
     DEFAULT_CSS = f"""
@@ -48,6 +53,12 @@ class Sidebar(OptionList):
     }}
     """
 
+    def on_key(self, event: events.Key) -> None:
+        """Hand over what is typed: the list has no keys that are letters."""
+        if event.character is not None and event.character > " " and event.key != "delete":
+            event.stop()
+            self.on_character(event.character)
+
     def update_conversations(self, conversations: list[LocalConversation], shown: LocalConversation | None) -> None:
         """Show conversations, and mark the one whose messages are shown."""
         chosen = self.highlighted_option
@@ -56,13 +67,15 @@ class Sidebar(OptionList):
             self._entries = entries
             self.set_options(Option(Content.assemble(*parts), key) for key, parts in entries)
         wanted = chosen.id if chosen is not None and self.has_focus else shown.key if shown is not None else None
-        self.highlighted = next((index for index, (key, _) in enumerate(entries) if key == wanted), None)
+        first = 0 if entries and shown is None else None
+        self.highlighted = next((index for index, (key, _) in enumerate(entries) if key == wanted), first)
 
 
 def _entry(conversation: LocalConversation, shown: bool) -> _Entry:
     """Return the line of a conversation: presence, name, typing, draft, and number of unread messages."""
     count = unread_text(conversation)
     signs = ["\u2026"] if conversation.typing else []
+    signs += ["\u25b4"] if conversation.pinned else []
     signs += ["\u270e"] if conversation.draft and not shown else []
     right = " ".join([*signs, *([count] if count else [])])
     columns = _WIDTH - 6 - (cell_len(right) + 1 if right else 0)

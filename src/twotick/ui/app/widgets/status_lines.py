@@ -1,12 +1,14 @@
 """The single lines around the messages: the title, the reply or edit in progress, and the status of the connection."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from rich.cells import cell_len
 from textual import events
 from textual.content import Content
 from textual.widgets import Static
 
+from twotick.ui.app.commands import Command
 from twotick.ui.app.layout.messages import one_line, summary
 from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
@@ -20,7 +22,7 @@ from twotick.ui.text import for_screen
 _WIDE = 50
 """Columns from which on longer texts are shown."""
 
-_HINT = "? keys  ^K go to  ^P commands"
+_HINT = "F1 keys  ^K go to  ^P commands"
 
 
 class ResponsiveLine(Static):
@@ -76,7 +78,8 @@ def _subtitle(shown: LocalConversation) -> str:
         return f"{who} {'is' if len(typing) == 1 else 'are'} typing \u2026"
     members = f"{shown.members} member{'s' * (shown.members != 1)}" if shown.members else ""
     state = "you left the room" if shown.left else members
-    marks = [name for name, holds in (("muted", shown.muted), ("blocked", shown.blocked)) if holds]
+    until = f" until {datetime.fromtimestamp(shown.muted_until):%d %b %H:%M}" if shown.muted_until else ""
+    marks = [name for name, holds in ((f"muted{until}", shown.muted), ("blocked", shown.blocked)) if holds]
     parts = [presence_text(shown.presence), state, *marks, one_line(shown.topic)]
     return " \u00b7 ".join(each for each in parts if each)
 
@@ -120,8 +123,37 @@ def status_line(session: ChatSession, away: bool, width: int) -> Content:
     return Content(shortened(text, width))
 
 
+def keys_line(commands: list[Command], width: int) -> Content:
+    """Return the line with the keys for the selected message, as many as fit; the last one is for going back.
+
+    Args:
+        commands: the commands that are available.
+        width: the available columns.
+    """
+    back = "Esc back"
+    parts = ["\u2191\u2193 select", *(f"{each.shown} {each.title.lower()}" for each in commands)]
+    while len(parts) > 1 and len("  ".join([*parts, back])) > width:
+        parts.pop()
+    return Content("  ".join([*parts, back]))
+
+
 def empty_text(session: ChatSession) -> Content:
     """Return the text that is shown while there is no conversation."""
+    if session.conversations.listed:
+        unread = session.conversations.unread
+        return Content.assemble(
+            (f"{unread} unread.\n\n" if unread else "No conversation is open.\n\n", "bold"),
+            ("\u2191 \u2193", "bold"),
+            " and ",
+            ("Enter", "bold"),
+            " open one from the list, ",
+            ("F3", "bold"),
+            " the first with unread messages.\n",
+            ("Ctrl+K", "bold"),
+            " starts a new one, ",
+            ("F1", "bold"),
+            " lists all keys.\n",
+        )
     parts: list[str | tuple[str, str]] = [
         ("No conversations yet.\n\n", "bold"),
         ("Ctrl+K", "bold"),
@@ -136,7 +168,7 @@ def empty_text(session: ChatSession) -> Content:
         ]
     parts += [
         "Messages to you are shown here.\n\n",
-        ("?", "bold"),
+        ("F1", "bold"),
         " lists all keys, ",
         ("Ctrl+P", "bold"),
         " all commands, ",
