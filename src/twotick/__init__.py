@@ -151,4 +151,9 @@ if not TYPE_CHECKING:  # type checkers see the imports above
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from twotick import client
 
-        return getattr(client, name)
+        globals()[name] = found = getattr(client, name)
+        return found
+
+    def __dir__() -> list[str]:
+        """List the public names, so that a REPL completes them."""
+        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
