@@ -519,7 +519,7 @@ def test_quotas_do_not_tell_that_somebody_is_blocked(new_asker: AskerMaker, limi
 @pytest.mark.parametrize("blocked", [b"alice", b"carol"])
 def test_quotas_do_not_tell_that_a_guest_or_who_invites_is_blocked(new_asker: AskerMaker, blocked: bytes):
     """Rule 14.4: guests' messages and invitations that are kept from a member count as if they had come."""
-    asker = new_asker(StoreLimits(mailbox_entries=6, sender_entries=4))
+    asker = new_asker(StoreLimits(mailbox_entries=6, sender_entries=3))
     asker.add("alice", "bob", "carol")
     asker.ask(SetConversation(asker.members["bob"], b"dan" if blocked == b"alice" else b"carol", None, True, NOW))
     asker.ask(SetConversation(asker.members["bob"], blocked, None, True, NOW))

@@ -69,6 +69,11 @@ class MessageRecord:
     time: float
     expires: float | None
 
+    @property
+    def is_event(self) -> bool:
+        """Whether nobody has sent it: it tells a member of an event."""
+        return self.sender is None and not self.id and self.expires is None
+
 
 @dataclass(slots=True)
 class Held:
@@ -157,13 +162,13 @@ class Mailbox:
         self.last = seq = self.last + 1
         return seq
 
-    def receive(self, message: MessageRecord) -> int:
-        """Return the Seq of one more message that came, and count it."""
+    def receive(self, message: MessageRecord, payer: int) -> int:
+        """Return the Seq of one more message that came, and count it for a member, or for NO_MEMBER."""
         self.last = seq = self.last + 1
         self.entries += 1
         self.size += message.size
         if self.shares is not None:
-            _count(self.shares, message, 1)
+            _count(self.shares, payer, message.size, 1)
         if len(self.sizes) == _RECENT:
             self.forget_recent()
         else:
@@ -176,13 +181,15 @@ class Mailbox:
         self.forget_recent()
         self.entries -= 1
         self.size -= message.size
-        if self.shares is not None:
-            _count(self.shares, message, -1)
+        if message.is_event:
+            self.shares = None  # it does not say for whom it counts
+        elif self.shares is not None:
+            _count(self.shares, message.sender or NO_MEMBER, message.size, -1)
 
-    def withhold(self, message: MessageRecord, change: int) -> None:
-        """Count a message of a sender whom the member has blocked (1), or uncount it (-1)."""
+    def withhold(self, message: MessageRecord, payer: int, change: int) -> None:
+        """Count a message that is kept from the member (1), or uncount it (-1), for another member or NO_MEMBER."""
         if self.withheld is not None:
-            _count(self.withheld, message, change)
+            _count(self.withheld, payer, message.size, change)
 
     def forget_recent(self) -> None:
         """Drop the recent messages; later reads go to the database."""
@@ -235,27 +242,41 @@ def is_full(box: Mailbox, size: int, limits: StoreLimits, *, is_blocked: bool = 
     return entries >= limits.mailbox_entries or stored + size > limits.mailbox_bytes
 
 
-def _count(held: dict[int, Held], message: MessageRecord, change: int) -> None:
-    """Count a message of its sender once more (1) or less (-1)."""
-    own = held.setdefault(message.sender or NO_MEMBER, Held())
+def _count(held: dict[int, Held], payer: int, size: int, change: int) -> None:
+    """Count a message with a body of so many bytes once more (1) or less (-1)."""
+    own = held.setdefault(payer, Held())
     own.entries += change
-    own.size += change * message.size
+    own.size += change * size
 
 
-def may_exceed_share(box: Mailbox, request: Append, limits: StoreLimits) -> bool:
-    """Tell whether what is in a mailbox must be counted by sender before one more message comes (rule 11.13)."""
+def may_exceed_share(box: Mailbox, name: bytes, size: int, limits: StoreLimits) -> bool:
+    """Tell whether what is in a mailbox must be counted by sender before one more message comes (rule 11.13).
+
+    Args:
+        box: the mailbox.
+        name: the sender's name, in lower case.
+        size: the bytes of the body.
+        limits: the quotas.
+    """
     if box.shares is not None and box.withheld is not None:
         return False
     return (
         box.entries >= limits.sender_entries
-        or box.size + len(request.body) > limits.sender_bytes
-        or (bool(box.blocked) and request.sender_name.lower() in box.blocked)
+        or box.size + size > limits.sender_bytes
+        or (bool(box.blocked) and name in box.blocked)
     )
 
 
-def _full(box: Mailbox, request: Append, limits: StoreLimits, *, is_blocked: bool) -> str:
-    """Return why a mailbox takes no more of a sender; empty if it does (rules 11.13 and 14.4)."""
-    size, sender = len(request.body), request.sender or NO_MEMBER
+def why_full(box: Mailbox, sender: int, size: int, limits: StoreLimits, *, is_blocked: bool) -> str:
+    """Return why a mailbox takes no more of a sender; empty if it does (rules 11.13 and 14.4).
+
+    Args:
+        box: the mailbox.
+        sender: the member who sends, or NO_MEMBER.
+        size: the bytes of the body.
+        limits: the quotas.
+        is_blocked: whether the owner of the mailbox has blocked the sender.
+    """
     own = None if box.shares is None else box.shares.get(sender)
     own_entries, own_size = (0, 0) if own is None else (own.entries, own.size)
     if is_blocked and box.withheld is not None:
@@ -264,7 +285,7 @@ def _full(box: Mailbox, request: Append, limits: StoreLimits, *, is_blocked: boo
     if is_full(box, size, limits, is_blocked=is_blocked):
         return f"the mailbox of {box.name} is full"
     if own_entries >= limits.sender_entries or own_size + size > limits.sender_bytes:
-        whose = "you have sent" if request.sender else "guests have sent"
+        whose = "you have sent" if sender else "guests have sent"
         return f"too much of what {whose} waits in the mailbox of {box.name}"
     return ""
 
@@ -320,7 +341,7 @@ def choose_recipients(
             to.total -= 1  # as if the member were not connected
         elif is_blocked and request.sender is None and not request.id:
             raise NotAllowed(not_connected(request.recipient))  # a classic guest's
-        elif full := _full(box, request, limits, is_blocked=is_blocked):
+        elif full := why_full(box, request.sender or NO_MEMBER, len(request.body), limits, is_blocked=is_blocked):
             to.reason = full
             to.full.append(box)
         elif is_blocked:

@@ -86,6 +86,7 @@ class AbsenceRepository:
             time=request.time,
             total=1,
             waiting=1,
+            payer=box.number,
         )
         effects.entries.append(ledger.receive(box, ledger.add(new), new, None, UNREAD_NONE))
         return effects

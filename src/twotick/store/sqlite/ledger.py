@@ -53,6 +53,13 @@ MESSAGE: Final = (
 """The columns that make a MessageRecord; see `Ledger.message`."""
 
 
+_PAYER: Final = (
+    f"ifnull(m.sender, iif(m.id = x'' AND m.expires IS NULL, ifnull((SELECT number FROM member s WHERE s.{MEMBERS}"
+    f" AND s.folded = lower(CAST(m.sender_name AS TEXT)) AND s.added <= m.time), {NO_MEMBER}), {NO_MEMBER}))"
+)
+"""For whom a message counts in a mailbox: its sender; for an event, the member who has caused it."""
+
+
 @dataclass(slots=True, kw_only=True)
 class NewMessage:
     """A message to be stored.
@@ -74,6 +81,7 @@ class NewMessage:
         room_name: the name of that room as it is shown.
         place: its place there.
         about: the number of the message that it edits or deletes; 0 for none.
+        payer: for an event, the member for whom it counts in mailboxes (rule 11.13); else the sender. 0 for guests.
         readers: the numbers of the members in whose logs it is put; None for a message to a room, or an event.
     """
 
@@ -93,6 +101,7 @@ class NewMessage:
     room_name: bytes = b""
     place: int = 0
     about: int = 0
+    payer: int = NO_MEMBER
     readers: bytes | None = None
 
 
@@ -301,7 +310,7 @@ class Ledger:
             peer: the conversation that it belongs to, in lower case; None for none.
             weight: how it counts as unread.
         """
-        seq = box.receive(message)
+        seq = box.receive(message, new.sender or new.payer)
         self.add_entry(box, seq, RECEIVED, message.number, peer=peer, weight=weight)
         return LogEntry(
             box.number,
@@ -384,11 +393,18 @@ class Ledger:
             self.withdraw(box, seq, self.message(row), delivery.EXPIRED, effects)
         return effects
 
-    def note_absent(self, box: Mailbox, message: MessageRecord, *, waits: bool) -> None:
-        """Note that a message for a member is not in that member's log, and whether it is waited for all the same."""
+    def note_absent(self, box: Mailbox, message: MessageRecord, payer: int = NO_MEMBER, *, waits: bool) -> None:
+        """Note that a message for a member is not in that member's log.
+
+        Args:
+            box: the member.
+            message: the message.
+            payer: for an event, the member for whom it counts.
+            waits: whether it is waited for all the same.
+        """
         self.tables.direct("INSERT INTO absent VALUES (?, ?, ?)", (message.number, box.number, int(waits)))
         if waits:
-            box.withhold(message, 1)
+            box.withhold(message, message.sender or payer, 1)
 
     def note_contact(self, box: Mailbox, other: Mailbox) -> bool:
         """Note that a member has written to another (rule 15.2). Return whether that is new."""
@@ -512,7 +528,7 @@ class Ledger:
             box.shares = self._held_by_sender(box, box.held_after, box.last)
         if box.withheld is None:
             rows = self.tables.read(
-                f"SELECT ifnull(m.sender, {NO_MEMBER}) AS sender, count(*), sum(m.size)"
+                f"SELECT {_PAYER} AS payer, count(*), sum(m.size)"
                 " FROM absent a CROSS JOIN message m ON m.number = a.message"
                 " WHERE a.member = ? AND a.waits = 1 GROUP BY 1",
                 (box.number,),
@@ -528,7 +544,7 @@ class Ledger:
     def _held_by_sender(self, box: Mailbox, after: int, up_to: int) -> dict[int, Held]:
         """Count the messages that came to a member in a range of entries, by sender."""
         rows = self.tables.read(
-            f"SELECT ifnull(m.sender, {NO_MEMBER}) AS sender, count(*), sum(m.size)"
+            f"SELECT {_PAYER} AS payer, count(*), sum(m.size)"
             " FROM log l CROSS JOIN message m ON m.number = l.message"
             f" WHERE l.member = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} GROUP BY 1",
             (box.number, after, up_to),

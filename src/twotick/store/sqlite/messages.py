@@ -27,7 +27,7 @@ from twotick.store.requests.messages import (
 )
 from twotick.store.rules import delivery, editing
 from twotick.store.rules.conversations import mentioned
-from twotick.store.rules.delivery import Mailbox, MessageRecord, Recipients
+from twotick.store.rules.delivery import NO_MEMBER, Mailbox, MessageRecord, Recipients
 from twotick.store.rules.editing import Candidate
 from twotick.store.rules.errors import NotAllowed
 from twotick.store.rules.rooms import RoomState, known
@@ -172,9 +172,9 @@ class MessageRepository:
 
     def _recipients(self, request: Append, boxes: Sequence[Mailbox | None], room: RoomState | None) -> Recipients:
         """Decide who gets a message."""
-        limits = self._ledger.limits
+        limits, name = self._ledger.limits, request.sender_name.lower()
         for box in boxes:
-            if box is not None and delivery.may_exceed_share(box, request, limits):
+            if box is not None and delivery.may_exceed_share(box, name, len(request.body), limits):
                 self._ledger.count_shares(box)
         return delivery.choose_recipients(request, boxes, limits, is_room=room is not None)
 
@@ -439,7 +439,7 @@ class MessageRepository:
             if box is None:
                 continue
             tables.write("UPDATE absent SET waits = 0 WHERE message = ? AND member = ?", (message.number, member))
-            box.withhold(message, -1)
+            box.withhold(message, message.sender or NO_MEMBER, -1)
             ledger.settle(message, delivery.EXPIRED, effects)
             ledger.remove_if_unused(message)
         return entries
@@ -464,8 +464,6 @@ class MessageRepository:
         if len(rows) == _AT_ONCE:
             return True
         cache.retention_bound = None
-        for box in cache.mailboxes.values():
-            box.withheld = None  # some of that may have been removed
         self._presence.prune(request.time)
         tables.write(
             "DELETE FROM room WHERE folded IS NULL AND NOT EXISTS (SELECT 1 FROM message m WHERE m.room = room.number)"
@@ -504,7 +502,8 @@ class MessageRepository:
         """
         tables = self._tables
         entries = tables.read("SELECT member, seq, kind, peer FROM log WHERE message = ?", (number,)).fetchall()
-        if is_kept or any(self._is_needed(member, seq, kind) for member, seq, kind, _ in entries):
+        is_needed = any(self._is_needed(member, seq, kind) for member, seq, kind, _ in entries)
+        if is_kept or is_needed or self._is_withheld(number):
             tables.write("UPDATE message SET look_at = ? WHERE number = ?", (bound, number))
             return 0
         for member, seq, kind, peer in entries:
@@ -513,6 +512,11 @@ class MessageRepository:
                 tables.write("DELETE FROM reading WHERE member = ? AND peer = ? AND up_to <= ?", (member, peer, seq))
         self._ledger.remove((number,))
         return len(entries)
+
+    def _is_withheld(self, message: int) -> bool:
+        """Tell whether a message waits for a member who has blocked its sender, as for one who is away (rule 14.4)."""
+        row = self._tables.direct("SELECT 1 FROM absent WHERE message = ? AND waits = 1 LIMIT 1", (message,)).fetchone()
+        return row is not None
 
     def _is_needed(self, member: int, seq: int, kind: int) -> bool:
         box = self._ledger.mailbox(member)

@@ -222,7 +222,7 @@ class RoomRepository:
             room: the room in which it is told; None if one member alone is told.
         """
         ledger = self._ledger
-        boxes = [box for member in event.members if (box := self._box_for(member, event)) is not None]
+        boxes = [box for member in event.members if (box := self._box_for(member, event, actor)) is not None]
         if room is None and not boxes:
             return
         new = NewMessage(
@@ -234,26 +234,29 @@ class RoomRepository:
             time=time,
             total=len(boxes),
             waiting=len(boxes),
+            payer=actor.number,
         )
         if room is not None:
             new.room, new.room_name, new.place = room.number, room.name, room.next_place()
         message = ledger.add(new)
         if event.is_withheld:
-            ledger.note_absent(boxes[0], message, waits=True)
+            ledger.note_absent(boxes[0], message, actor.number, waits=True)
         else:
             effects.entries += [ledger.receive(box, message, new, peer, UNREAD_NONE) for box in boxes]
         if not message.waiting:
             ledger.conclude(message, effects)
 
-    def _box_for(self, member: int, event: RoomEvent) -> Mailbox | None:
-        """Return the mailbox of a member who is told an event; None if there is none, or it is full."""
-        ledger = self._ledger
+    def _box_for(self, member: int, event: RoomEvent, actor: Mailbox) -> Mailbox | None:
+        """Return the mailbox of a member who is told an event; None if it takes no more of the member who acted."""
+        ledger, limits = self._ledger, self._ledger.limits
         box = ledger.mailbox(member)
-        if box is not None and event.is_withheld:
-            ledger.count_shares(box)
-        if box is None or delivery.is_full(box, 0, ledger.limits, is_blocked=event.is_withheld):
+        if box is None:
             return None
-        return box
+        if box is actor:
+            return None if delivery.is_full(box, 0, limits) else box
+        if event.is_withheld or delivery.may_exceed_share(box, actor.folded, 0, limits):
+            ledger.count_shares(box)
+        return None if delivery.why_full(box, actor.number, 0, limits, is_blocked=event.is_withheld) else box
 
     def _changed(self, room: RoomState, box: Mailbox, events: list[RoomEvent], time: float) -> RoomChanged:
         """Write what a member has done in a room, and tell of it."""

@@ -1,0 +1,109 @@
+"""For whom events count in a mailbox, and what waits for a member stays (rule 11.13)."""
+
+import pytest
+
+from tests.store.conftest import AskerMaker
+from tests.store.helpers import NOW, Asker, events
+from twotick.store.port import StoreLimits
+from twotick.store.requests.devices import TellOfAbsence
+from twotick.store.requests.messages import Appended, MessageState, Prune
+from twotick.store.rules.delivery import Mailbox
+
+DAY = 86400.0
+LIMITS = StoreLimits(mailbox_entries=40, sender_entries=10)
+
+
+@pytest.fixture
+def small(new_asker: AskerMaker) -> Asker:
+    """alice, bob and carol, in whose mailboxes each of them and all guests have ten messages at most."""
+    asker = new_asker(LIMITS)
+    asker.add("alice", "bob", "carol")
+    return asker
+
+
+def invite_often(asker: Asker, name: str, other: str, times: int) -> None:
+    for number in range(times):
+        asker.create(name, f"#r{number}")
+        asker.invite(name, other, f"#r{number}")
+
+
+def mailbox(asker: Asker, name: str) -> Mailbox:
+    box = asker.store._ledger.mailbox(asker.members[name])  # pyright: ignore[reportPrivateUsage]
+    assert box is not None
+    return box
+
+
+@pytest.mark.parametrize("is_counted_anew", [False, True])
+def test_invitations_count_for_the_inviter(small: Asker, is_counted_anew: bool) -> None:
+    invite_often(small, "alice", "bob", 12)
+    told = events(small.log("bob"))
+    assert len(told) == 10, "the eleventh is not told, but bob is invited"
+    assert small.join("bob", "#r11").room.members == 2
+    if is_counted_anew:
+        small.reopen()
+    for number in range(10):
+        small.send("guest", "bob", id=b"g%d" % number)
+    assert "guests" in small.refusal(small.append("guest", "bob", id=b"g"))
+    small.send("carol", "bob", id=b"c1")
+    assert "you have sent" in small.refusal(small.append("alice", "bob", id=b"a1"))
+
+
+def test_what_somebody_does_in_rooms_counts_for_them(small: Asker) -> None:
+    small.create("carol", "#team", public=True)
+    small.join("bob")
+    for _ in range(10):
+        small.join("alice")
+        small.leave("alice")
+    told = events(small.log("bob"))
+    assert sum(event.startswith("alice") for event in told) == 10
+    small.send("carol", "bob", id=b"c1")
+    small.send("guest", "bob", id=b"g1")
+
+
+def test_notices_of_absence_count_for_the_owner(small: Asker) -> None:
+    for number in range(12):
+        small.open("bob", f"d{number}")
+        small.ask(TellOfAbsence(small.members["bob"], f"d{number}", NOW + 1, NOW + 2))
+    assert len(small.log("bob")) == 12, "all are told"
+    for number in range(10):
+        small.send("guest", "bob", id=b"g%d" % number)
+
+
+def test_an_event_that_is_refused_counts_no_more(small: Asker) -> None:
+    invite_often(small, "alice", "bob", 12)
+    small.refuse("bob", 3)
+    box = mailbox(small, "bob")
+    small.store._ledger.count_shares(box)  # pyright: ignore[reportPrivateUsage]
+    assert box.shares is not None
+    assert {sender: held.entries for sender, held in box.shares.items()} == {small.members["alice"]: 7}, (
+        "two are acknowledged"
+    )
+    assert isinstance(small.ask(small.append("alice", "bob", id=b"a1")), Appended)
+
+
+def test_withheld_invitations_count_for_the_inviter(small: Asker) -> None:
+    """As if the member were away (rule 14.4)."""
+    small.set("bob", "alice", blocked=True)
+    invite_often(small, "alice", "bob", 12)
+    assert events(small.log("bob"))[1:] == []
+    assert "you have sent" in small.refusal(small.append("alice", "bob", id=b"a1"))
+    small.set("bob", "carol", blocked=True)
+    small.send("carol", "bob", id=b"c1")
+    small.send("guest", "bob", id=b"g1")
+
+
+@pytest.mark.parametrize("is_blocked", [False, True])
+def test_what_waits_for_a_member_is_never_too_old(new_asker: AskerMaker, is_blocked: bool) -> None:
+    """Whether the member is away or has blocked the sender, who cannot tell."""
+    asker = new_asker(StoreLimits())
+    asker.add("alice")
+    asker.add("bob", device="")
+    if is_blocked:
+        asker.set("bob", "alice", blocked=True)
+    asker.send("alice", "bob", id=b"m1")
+    asker.ack("alice", 1 << 30)
+    while asker.ask(Prune(NOW + 500 * DAY, 400 * DAY)):
+        pass
+    (kept,) = asker.history("alice", "bob")
+    assert (kept.id, kept.state) == (b"m1", MessageState.ACCEPTED)
+    assert asker.receipts("alice", "bob", b"m1") == {"bob": MessageState.ACCEPTED}
