@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, 
 import msgspec
 import platformdirs
 
-from twotick.client.address import DEFAULT_SERVER
 from twotick.ui.quantities import SIZE_EXAMPLE, parse_size, parse_time
 
 if TYPE_CHECKING:
@@ -51,7 +50,8 @@ def default_data_folder() -> Path:
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. docs/operations.md explains them; docs/protocol.md, section 8, defines the limits among them."""
 
-    server: str = DEFAULT_SERVER
+    server: str | None = None
+    plaintext: bool = False
     notify: Literal["bell", "desktop", "off"] = "bell"
     theme: Literal["terminal", "dark", "light"] = "terminal"
     formatting: bool = True

@@ -26,7 +26,7 @@ class Operator:
 
     def __init__(self, data: Path, **settings: str) -> None:
         self.data = data
-        self.settings = {"DATA": str(data), "MEMORY": "no", **settings}
+        self.settings: dict[str, str] = {"DATA": str(data), "MEMORY": "no", **settings}
 
     @property
     def environment(self) -> dict[str, str]:

@@ -23,7 +23,7 @@ def no_other_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_without_any_the_defaults_are_those_of_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     settings = load(None, {})
-    assert settings.server == "127.0.0.1:18000"
+    assert settings.server is None
     limits = StoreLimits(reserve_bytes=16 << 20)
     assert settings.server_options() == ServerOptions(data=tmp_path / "twotick", store_limits=limits)
     assert settings.store_limits() == limits
@@ -66,7 +66,7 @@ SERVER = {
 
 def test_every_setting_of_a_server_reaches_it() -> None:
     defaults = load(None, {}).server_options()
-    for name in NAMES - {"server", "notify", "theme", "formatting"}:
+    for name in NAMES - {"server", "plaintext", "notify", "theme", "formatting"}:
         assert load(None, {name: SERVER.get(name, 11)}).server_options() != defaults, name
 
 

@@ -29,6 +29,8 @@ _SECTIONS: dict[str, Section] = {
     "Account": {
         "login": (members.login, "log in, or sign up"),
         "logout": (members.logout, "log out"),
+        "accounts": (members.accounts, "list your accounts"),
+        "account": (members.account, "choose the account to use"),
         "devices": (members.devices, "list or revoke your devices"),
         "password": (profile.password, "change your password"),
         "profile": (profile.profile, "show or change a profile"),

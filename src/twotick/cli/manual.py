@@ -94,7 +94,7 @@ def _parameters(context: click.Context) -> list[str]:
     lines: list[str] = []
     for each in context.command.get_params(context):
         record = each.get_help_record(context)
-        if record is not None:
+        if record is not None and record[0]:  # an old spelling has no name
             lines += [".TP", f".B {_escaped(record[0])}", _escaped(record[1])]
     return lines
 

@@ -1,13 +1,23 @@
 """A member's commands: login, logout, devices, history, search and export."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from twotick.cli.common import json_option, reading_credentials, with_member
+from twotick.cli.common import (
+    config_option,
+    identity_of,
+    json_option,
+    reading_credentials,
+    settings_of,
+    split_account,
+    with_member,
+)
 from twotick.cli.free_text import TextCommand
-from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_UNAVAILABLE, EX_USAGE, fail, run
+from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_NOPERM, EX_USAGE, fail, run
+from twotick.ui.shell.streams import complain
 
 if TYPE_CHECKING:
     from twotick.client.trust.tokens import Credential
@@ -28,25 +38,26 @@ class _Time(click.ParamType[datetime]):
             self.fail(f"'{value}' is not a time: write 2026-05-01 or '2026-05-01 14:30'", param, ctx)
 
 
-_account_argument = click.argument("account", metavar="NAME@HOST[:PORT]", help="Your name and the server.")
-
-
 @click.command
-@_account_argument
-@click.option("--device", metavar="DEVICE", default="", help="Name for this device [the host's name and more].")
+@click.argument("account", metavar="NAME@HOST[:PORT]", help="Your name and the server.")
+@click.option("--device", metavar="DEVICE", default="", help="Name for this device [the host's name].")
 @click.option("--sign-up", metavar="CODE", help="Sign up with an invitation, or 'yes' where sign-up is open.")
-def login(account: str, *, device: str, sign_up: str | None) -> None:
+@config_option
+def login(account: str, *, device: str, sign_up: str | None, config: Path | None) -> None:
     """Log in as a member on this device, or sign up.
 
     Asks for the password and keeps a token for this device; the password itself is
-    not kept. Without a terminal, the password is one line of standard input.
+    not kept. Without a terminal, the password is one line of standard input. From
+    then on, this account is the one that all commands use.
 
     Example: twotick login alice@chat.example --sign-up yes
     """
     from twotick.ui.shell.login import log_in
     from twotick.ui.shell.password import read_password
 
-    name, server = _account(account)
+    name, server = split_account(account)
+    if not server:
+        fail(EX_USAGE, f"'{account}' names no server: write {account}@HOST, for example {account}@chat.example")
     try:
         password = read_password(new=sign_up is not None).decode()
     except (EOFError, ValueError, OSError, UnicodeDecodeError) as error:
@@ -54,21 +65,68 @@ def login(account: str, *, device: str, sign_up: str | None) -> None:
     except KeyboardInterrupt:
         raise SystemExit(EX_INTERRUPTED) from None
     run(log_in(name, server, password=password, device=device or None, sign_up=sign_up))
+    _mind_setting(config, name, server)
 
 
 @click.command
-@_account_argument
-def logout(account: str) -> None:
+@click.argument("account", metavar="[NAME[@HOST]]", required=False, help="Your account [the one in use].")
+@config_option
+def logout(account: str | None, *, config: Path | None) -> None:
     """Log out: revoke and delete the token of this device."""
-    from twotick.client.trust import tokens
     from twotick.ui.shell.login import log_out
 
-    name, server = _account(account)
+    who = identity_of(settings_of(config), account)
+    if who.login is None:
+        as_whom = f"as {who.name} on {who.server}" if who.name else "anywhere"
+        fail(EX_NOPERM, f"not logged in {as_whom}: nothing to do ('twotick accounts' lists your accounts)")
+    run(log_out(who.login))
+
+
+@click.command
+@json_option
+def accounts(*, as_json: bool) -> None:
+    """List the accounts that are logged in on this device.
+
+    The one with the star is used by all commands. Another one is used once with
+    --as, and from then on with 'twotick account use'.
+    """
+    from twotick.ui.shell.login import show_accounts
+
     with reading_credentials():
-        who = tokens.load(server, name)
-    if who is None:
-        fail(EX_UNAVAILABLE, f"not logged in as {name} on {server}: nothing to do")
-    run(log_out(who))
+        show_accounts(as_json=as_json)
+
+
+@click.group
+def account() -> None:
+    """Choose the account that all commands use."""
+
+
+@account.command("use")
+@click.argument("account", metavar="NAME[@HOST]", help="The account, as 'twotick accounts' shows it.")
+@config_option
+def use(account: str, *, config: Path | None) -> None:
+    """Use this account in all commands, from now on."""
+    from twotick.ui.shell.login import use_account
+
+    name, server = split_account(account)
+    with reading_credentials():
+        used = use_account(name, server or None)
+    if used is None:
+        fail(EX_NOPERM, f"not logged in as {account}: 'twotick accounts' lists your accounts")
+    _mind_setting(config, name, used.server)
+
+
+def _mind_setting(config: Path | None, name: str, server: str) -> None:
+    """Say so if a setting keeps commands from using an account that was just chosen."""
+    from twotick.client import parse_server
+
+    setting = settings_of(config).server
+    with reading_credentials():
+        if setting and not parse_server(server).is_meant_by(parse_server(setting.rpartition("@")[2])):
+            complain(
+                f"the setting server is {setting}, which comes first: remove it (from TWOTICK_SERVER or twotick.toml),"
+                f" or use --as {name}@{server}"
+            )
 
 
 @click.command
@@ -126,11 +184,3 @@ def export(*, who: "Credential") -> None:
     from twotick.ui.shell.history import export
 
     run(export(who))
-
-
-def _account(account: str) -> tuple[str, str]:
-    """Split NAME@HOST[:PORT] into name and server."""
-    name, at, server = account.partition("@")
-    if not at or not name or not server:
-        fail(EX_USAGE, f"'{account}' is not NAME@HOST[:PORT]; an example: alice@127.0.0.1")
-    return name, server

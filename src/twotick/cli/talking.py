@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from twotick.cli.common import FILE, FOLDER, json_option, login_of, member_of, with_server
+from twotick.cli.common import (
+    FILE,
+    FOLDER,
+    Identity,
+    OldSpelling,
+    check_named,
+    guest_of,
+    json_option,
+    member,
+    with_identity,
+    with_server,
+)
 from twotick.cli.duration import Duration
 from twotick.cli.free_text import TextCommand
 from twotick.ui.shell.leaving import EX_IOERR, EX_NOINPUT, EX_USAGE, fail, run
@@ -35,21 +46,19 @@ def demo() -> None:
 
 
 @click.command
-@click.argument("name", metavar="[NAME]", required=False, help="Your name [the member who logged in last].")
+@click.argument("old_me", cls=OldSpelling, required=False)
 @click.option("--plain", is_flag=True, help="Talk line by line instead of on the full screen.")
-@with_server
-def chat(name: str | None, *, plain: bool, settings: "Settings") -> None:
+@with_identity
+def chat(*, plain: bool, who: Identity, settings: "Settings") -> None:
     """Talk on the full screen of a terminal, or line by line.
 
-    Without a NAME or a login, it asks for a name. In a pipe, or with --plain, each
-    line is a message: '@bob hello' sends to bob, '#team hello' to a room, and
-    '@ALL hello' to everyone.
+    Without --as and without an account, it asks for a name. In a pipe, or with
+    --plain, each line is a message: '@bob hello' sends to bob, '#team hello' to a
+    room, and '@ALL hello' to everyone.
     """
     full_screen = on_a_terminal() and not plain
     if full_screen:
         gc.disable()  # nothing that is loaded now is garbage: without a search for it the screen appears sooner
-    who = login_of(settings, name)
-    if full_screen:
         from twotick.ui.app import AppOptions, run_app
 
         gc.freeze()
@@ -57,29 +66,30 @@ def chat(name: str | None, *, plain: bool, settings: "Settings") -> None:
         run(
             run_app(
                 AppOptions(
-                    settings.server,
-                    name or "",
-                    who,
+                    who.server,
+                    who.name,
+                    who.login,
                     max_body=settings.max_body,
                     notify=settings.notify,
                     theme=settings.theme,
                     formatting=settings.formatting,
+                    plaintext=settings.plaintext,
                 )
             )
         )
         return
     from twotick.ui.line.chat import chat, chat_as_member
 
-    if who is not None:
-        run(chat_as_member(who))
+    if who.login is not None:
+        run(chat_as_member(who.login))
     else:
-        run(chat(name or "", server=settings.server, max_body=settings.max_body))
+        run(chat(guest_of(who, settings)))
 
 
 @click.command(cls=TextCommand)
 @click.argument("recipient", metavar="RECIPIENT", help="A user, a room ('#team'), or ALL for everyone.")
 @click.argument("text", metavar="[TEXT]", required=False, help="The message [standard input].")
-@click.option("--from", "sender", metavar="NAME", required=True, help="Name to send as.")
+@click.option("--from", "old_me", hidden=True)
 @click.option("--file", type=FILE, metavar="FILE", help="Attach a file; for members only.")
 @click.option(
     "--until",
@@ -91,19 +101,19 @@ def chat(name: str | None, *, plain: bool, settings: "Settings") -> None:
     "--wait", type=Duration(), metavar="TIME", help="How long to wait for that, such as 90s or '5 min' [30s]."
 )
 @click.option("--expires", type=Duration(1), metavar="TIME", help="Drop it if not delivered by then: 2h.")
-@with_server
+@with_identity
 def send(
     recipient: str,
     text: str | None,
     *,
-    sender: str,
     file: Path | None,
     until: str | None,
     wait: float | None,
     expires: float | None,
+    who: Identity,
     settings: "Settings",
 ) -> None:
-    """Send one message; the exit status tells what happened to it.
+    """Send one message: twotick send oncall "disk full" --as cron. Exit status:
 
     \b
     0  delivered, or the state of --until      79 refused by the recipient
@@ -111,11 +121,11 @@ def send(
     67 no such user or room, or not connected  68 no connection: not sent
     77 not logged in, or not your name         81 not known if it arrived
     69 not delivered for another reason        64 wrong usage; 66 empty
-    Example: twotick send oncall "disk full" --from cron
-    """  # noqa: D301
+    """  # noqa: D301, D415
     from twotick.ui.shell.send import read_body, send
 
-    who = login_of(settings, sender) if file is None else member_of(settings, sender)
+    check_named(who)
+    login = who.login if file is None else member(who)
     try:
         body = b"" if file is not None and text is None else read_body(text, settings.max_body)
     except OSError as error:
@@ -123,28 +133,28 @@ def send(
     if not body and file is None:
         where = "the text" if text not in (None, "-") else "standard input"
         fail(EX_NOINPUT, f"{where} is empty: nothing was sent")
-    if who is None:
+    if login is None:
         if until in ("accepted", "read") or wait is not None or expires is not None:
-            fail(EX_USAGE, _FOR_MEMBERS.format(name=sender, server=settings.server))
-        run(send(recipient, body, name=sender, server=settings.server, max_body=settings.max_body), recipient=recipient)
+            fail(EX_USAGE, _FOR_MEMBERS.format(name=who.name, server=who.server))
+        run(send(guest_of(who, settings), recipient, body), recipient=recipient)
         return
     from twotick.client import State
-    from twotick.ui.shell import member
+    from twotick.ui.shell import member as shell
 
     state = State[(until or "delivered").upper()]
-    work = member.send(who, recipient, body, file=file, until=state, wait=30 if wait is None else wait, expires=expires)
-    run(work, recipient=recipient)
+    wait = 30 if wait is None else wait
+    run(shell.send(login, recipient, body, file=file, until=state, wait=wait, expires=expires), recipient=recipient)
 
 
 @click.command
-@click.argument("name", metavar="NAME", help="Your name: 1 to 32 letters and digits.")
+@click.argument("old_me", cls=OldSpelling, required=False)
 @json_option
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Exit after N messages.")
 @click.option("--exec", "command", metavar="COMMAND", help="Run a shell command for each message.")
 @click.option("--files", type=FOLDER, metavar="DIR", help="Save received files in DIR; for members only.")
-@with_server
+@with_identity
 def listen(
-    name: str, *, as_json: bool, count: int | None, command: str | None, files: Path | None, settings: "Settings"
+    *, as_json: bool, count: int | None, command: str | None, files: Path | None, who: Identity, settings: "Settings"
 ) -> None:
     """Print each message as it arrives, and acknowledge it.
 
@@ -157,16 +167,17 @@ def listen(
 
     if as_json and command is not None:
         raise click.UsageError("--json and --exec exclude each other: give only one of them")
-    who = login_of(settings, name) if files is None else member_of(settings, name)
+    check_named(who)
+    login = who.login if files is None else member(who)
     handle = shell.print_json if as_json else shell.print_line
     if command is not None:
-        handle = shell.run_command(command, None if who is None else job_lock(who))
-    if who is None:
-        run(shell.listen(name, handle, server=settings.server, max_body=settings.max_body, count=count))
+        handle = shell.run_command(command, None if login is None else job_lock(login))
+    if login is None:
+        run(shell.listen(guest_of(who, settings), handle, count=count))
         return
-    from twotick.ui.shell import member
+    from twotick.ui.shell import member as member_shell
 
-    run(member.listen(who, handle, count=count, folder=files))
+    run(member_shell.listen(login, handle, count=count, folder=files))
 
 
 @click.command
@@ -180,9 +191,9 @@ def listen(
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @with_server
-def bench(*, pairs: int, window: int, size: int, deliveries: int, as_json: bool, settings: "Settings") -> None:
+def bench(*, pairs: int, window: int, size: int, deliveries: int, as_json: bool, server: str, plaintext: bool) -> None:
     """Measure a server: deliveries per second, and their latency."""
     from twotick.ui.load import Load, measure
 
     load = Load(pairs=pairs, window=window, size=size, deliveries=deliveries)
-    run(measure(settings.server, load, as_json=as_json), fast=True)
+    run(measure(server, load, as_json=as_json, tls=False if plaintext else None), fast=True)

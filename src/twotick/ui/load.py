@@ -47,13 +47,14 @@ class Measurement:
     max_ms: float
 
 
-async def measure(server: str, load: Load, *, as_json: bool) -> None:
+async def measure(server: str, load: Load, *, as_json: bool, tls: bool | None = None) -> None:
     """Put a load on a server, and print the rate and the latencies.
 
     Args:
         server: `HOST:PORT`.
         load: what to put on it.
         as_json: print one JSON object, and no progress.
+        tls: False to allow connections without TLS to another machine.
 
     Raises:
         TwotickError: a message was not delivered, or a connection failed.
@@ -66,7 +67,7 @@ async def measure(server: str, load: Load, *, as_json: bool) -> None:
         console=console(stderr=True),
         disable=as_json,
     ) as progress:
-        seconds, latencies = await _deliver_all(server, load, progress)
+        seconds, latencies = await _deliver_all(server, load, progress, tls)
     result = _measurement(load, seconds, latencies)
     if as_json:
         print(json.dumps(asdict(result)))
@@ -79,7 +80,7 @@ async def measure(server: str, load: Load, *, as_json: bool) -> None:
     )
 
 
-async def _deliver_all(server: str, load: Load, progress: Progress) -> tuple[float, list[float]]:
+async def _deliver_all(server: str, load: Load, progress: Progress, tls: bool | None) -> tuple[float, list[float]]:
     """Send every message; return how many seconds that took, and each one's seconds from send to answer."""
     body = b"x" * load.size
     run = secrets.token_hex(4)
@@ -88,7 +89,9 @@ async def _deliver_all(server: str, load: Load, progress: Progress) -> tuple[flo
 
         async def user(kind: str, number: int) -> Client:
             client = await stack.enter_async_context(
-                connect(f"bench{run}{kind}{number}", server, window=max(load.window, 2), max_body=max(load.size, 1))
+                connect(
+                    f"bench{run}{kind}{number}", server, window=max(load.window, 2), max_body=max(load.size, 1), tls=tls
+                )
             )
             progress.advance(connecting)
             return client

@@ -13,7 +13,7 @@ from textual.app import App, SystemCommand
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
-from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, TwotickError
+from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, TwotickError, parse_server
 from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app import alt_keys
@@ -28,6 +28,7 @@ from twotick.ui.app.themes import NAMES, THEMES, of_sixteen
 from twotick.ui.text import for_screen
 
 if TYPE_CHECKING:  # imports that the first picture does not need are made late
+    from twotick.client import Trust
     from twotick.ui.app.screens.sign_in import SignInDetails, SignInScreen
 
 
@@ -45,6 +46,7 @@ class AppOptions:
         formatting: whether the marks of messages show their effect (docs/formatting.md).
         folder: the folder for the data of all users; None for the platform's default.
         first: the name of the conversation that is shown first; empty to leave that to the app.
+        plaintext: whether a guest's connection to another machine may be without TLS.
     """
 
     server: str
@@ -56,6 +58,7 @@ class AppOptions:
     formatting: bool = True
     folder: Path | None = None
     first: str = ""
+    plaintext: bool = False
 
 
 def folder_of(name: str, server: str, inside: Path | None = None) -> Path:
@@ -163,10 +166,21 @@ class TwotickApp(App[None]):
     def _start_guest(self, name: str, server: str) -> None:
         from twotick.ui.app.session.guest import GuestSession
 
+        options = self._options
         try:
-            self._start_session(GuestSession(name, server, self._options.max_body, self._folder(name, server)))
-        except TwotickError as error:
+            folder = self._folder(name, str(parse_server(server)))
+            session = GuestSession(name, server, options.max_body, folder, plaintext=options.plaintext)
+        except (TwotickError, ValueError) as error:
             self._ask_for_name(server, name, str(error))
+            return
+        session.on_trust = self._tell_of_trust
+        self._start_session(session)
+
+    def _tell_of_trust(self, trust: "Trust | None") -> None:
+        from twotick.ui.shell.connection import about_trust
+
+        for line in about_trust(trust):
+            self.notify(line, timeout=20, markup=False)
 
     def _start_member(self, credential: Credential) -> None:
         try:
@@ -202,14 +216,20 @@ class TwotickApp(App[None]):
             await session.run()
         except (NotAuthenticated, NameRefused, ConnectionLost) as error:
             await self._ask_for_other_name(session, error)
-        except TwotickError:
-            self._connection_changed()
+        except TwotickError as error:
+            if self._main is None:
+                await self._ask_for_other_name(session, error)
+            else:
+                self._connection_changed()
 
     async def _ask_for_other_name(self, session: ChatSession, error: TwotickError) -> None:
         """Ask for another name or password after the server refused this one."""
         await session.close()
         self._session = self._main = None
-        self._ask_for_name(session.server, session.name, str(error))
+        problem = str(error)
+        if session.is_member and isinstance(error, NotAuthenticated):
+            problem = f"{problem}. This device is not logged in any more: enter your password."
+        self._ask_for_name(session.server, session.name, problem)
 
     def _ask_for_name(self, server: str, name: str = "", problem: str = "") -> None:
         """Ask for server, name and password."""
@@ -256,12 +276,12 @@ class TwotickApp(App[None]):
 
         try:
             if start.password:
-                trust, _, _ = await new_login(
-                    start.name, start.server, password=start.password, device=None, sign_up=start.sign_up
+                login = await new_login(
+                    start.name, start.server, password=start.password, device=start.device, sign_up=start.sign_up
                 )
-                for line in trust:
-                    self.notify(line, timeout=20)
-            credential = tokens.load(start.server, start.name) if start.password else None
+                for line in login.notes:
+                    self.notify(line, timeout=20, markup=False)
+            credential = tokens.load(start.server, start.name)  # a name that is logged in here is never a guest's
         except (TwotickError, ValueError) as error:
             self._ask_for_name(start.server, start.name, str(error))
             return

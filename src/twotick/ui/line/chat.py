@@ -6,6 +6,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Generic, TypeAlias, TypeVar
 
@@ -24,13 +25,12 @@ from twotick.client import (
     SendOptions,
     State,
     TwotickError,
-    connect,
 )
 from twotick.client.trust.tokens import Credential
 from twotick.ui.line.commands import Commands, guest_help
 from twotick.ui.line.typed import TypedCommand, TypedLines, TypedMessage
 from twotick.ui.shell.blocked import Blocked
-from twotick.ui.shell.connection import connected, patiently
+from twotick.ui.shell.connection import GuestUser, connected, connected_guest, patiently
 from twotick.ui.shell.describing import line_of
 from twotick.ui.shell.errors import Interrupted
 from twotick.ui.shell.streams import on_a_terminal
@@ -71,13 +71,11 @@ async def chat_as_member(who: Credential) -> None:
         await _MemberChat(me, ask, out).run()
 
 
-async def chat(name: str, *, server: str, max_body: int) -> None:
+async def chat(guest: GuestUser) -> None:
     """Talk as a guest until the end of the input.
 
     Args:
-        name: the guest's name; asked for if it is empty or refused.
-        server: `HOST:PORT`.
-        max_body: bytes of the longest message.
+        guest: the guest, whose name is asked for if it is empty or refused.
 
     Raises:
         TwotickError: the server cannot be reached, or the connection was lost.
@@ -85,15 +83,16 @@ async def chat(name: str, *, server: str, max_body: int) -> None:
     """
     out = console()
     async with _asking() as ask, contextlib.AsyncExitStack() as stack:
-        name = name or (await ask("Name: ")).strip()
+        if not guest.name:
+            guest = replace(guest, name=(await ask("Name: ")).strip())
         while True:
             try:
-                me = await stack.enter_async_context(connect(name, server, max_body=max_body))
+                me = await stack.enter_async_context(connected_guest(guest))
                 break
             except NameRefused as error:
                 out.print(f"{visible(str(error), keep='')}.")
-                name = (await ask("Name: ")).strip()
-        out.print(f"You are {name} on {server}. '@bob hello' sends to bob; /help lists all.")
+                guest = replace(guest, name=(await ask("Name: ")).strip())
+        out.print(f"You are {guest.name} on {guest.server}. '@bob hello' sends to bob; /help lists all.")
         await _GuestChat(me, ask, out).run()
 
 

@@ -2,12 +2,17 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from twotick.client import (
+    Client,
     MemberClient,
     ProtocolError,
+    Replaced,
+    Trust,
     TwotickError,
+    connect,
     join,
 )
 from twotick.client.trust.known_servers import Verdict
@@ -16,6 +21,37 @@ from twotick.ui.shell.streams import complain
 from twotick.ui.tasks import until_well_formed
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class GuestUser:
+    """A guest at a server.
+
+    Attributes:
+        name: the guest's name; empty if the user is to be asked for it.
+        server: the address of the server.
+        max_body: the bytes of the longest message.
+        plaintext: whether a connection to another machine may be without TLS.
+    """
+
+    name: str
+    server: str
+    max_body: int = 1 << 20
+    plaintext: bool = False
+
+
+@contextlib.asynccontextmanager
+async def connected_guest(guest: GuestUser) -> AsyncGenerator[Client, None]:
+    """Connect as a guest; report on standard error what the user should know of the server's certificate.
+
+    Raises:
+        TwotickError: the server refuses the name, or cannot be reached.
+    """
+    tls = False if guest.plaintext else None
+    async with connect(guest.name, guest.server, max_body=guest.max_body, tls=tls) as me:
+        for line in about_trust(me.trust):
+            complain(line)
+        yield me
 
 
 @contextlib.asynccontextmanager
@@ -50,7 +86,7 @@ async def connected(
     async with join(
         who.name, who.server, token=who.token, device=device, send_only=send_only, on_connection=tell
     ) as me:
-        for line in about_trust(me):
+        for line in about_trust(me.trust):
             complain(line)
         yield me
 
@@ -70,9 +106,8 @@ async def patiently(ask: Callable[[], Awaitable[_T]]) -> _T:
     return await until_well_formed(ask, lambda problem: complain(f"{problem}: asking again until it is well formed"))
 
 
-def about_trust(me: MemberClient) -> list[str]:
+def about_trust(trust: Trust | None) -> list[str]:
     """Return lines about the server's certificate that the user should read."""
-    trust = me.trust
     if trust is None:
         return []
     new = f"first connection to {trust.server}: its certificate {trust.fingerprint} is trusted from now on"
@@ -85,4 +120,5 @@ async def asking(who: Credential) -> AsyncGenerator[MemberClient, None]:
     device = f"{who.device}/asking"
     async with connected(who, device=device) as me:
         yield me
-        await me.revoke(device)
+        with contextlib.suppress(Replaced):  # one of the requests has revoked this device
+            await me.revoke(device)

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from twotick.client import MemberMessage, Message, connect
+from twotick.client import MemberMessage, Message
+from twotick.ui.shell.connection import GuestUser, connected_guest
 from twotick.ui.shell.describing import body_as_json, details_as_json, line_of
 from twotick.ui.shell.job_lock import alone
 from twotick.ui.text import console, saved_line, visible
@@ -30,21 +31,19 @@ Handler: TypeAlias = Callable[[Message | MemberMessage, Path | None], Awaitable[
 """Handles a message, and its file if that was saved; returns whether the message is to be acknowledged."""
 
 
-async def listen(name: str, handle: Handler, *, server: str, max_body: int, count: int | None) -> None:
+async def listen(guest: GuestUser, handle: Handler, *, count: int | None) -> None:
     """Receive messages as a guest, and acknowledge each when it is handled.
 
     Args:
-        name: the guest's name.
+        guest: the guest.
         handle: handles each message.
-        server: `HOST:PORT`.
-        max_body: bytes of the longest message.
         count: number of messages after which to return; None for never.
 
     Raises:
         TwotickError: the server refuses the name, or the connection was lost.
         OSError: standard output cannot be written; the message was rejected.
     """
-    async with connect(name, server, max_body=max_body) as me:
+    async with connected_guest(guest) as me:
         for _ in itertools.count() if count is None else range(count):
             message = await me.receive()
             try:

@@ -5,14 +5,13 @@ import json
 import platform
 import re
 import secrets
+from dataclasses import dataclass
+from itertools import count
 
-from twotick.client import (
-    NotAuthenticated,
-    join,
-)
+from twotick.client import DeviceInfo, NotAuthenticated, RequestRefused, join, parse_server
 from twotick.client.trust import tokens
-from twotick.client.trust.tokens import Credential, CredentialError
-from twotick.ui.shell.connection import about_trust, connected
+from twotick.client.trust.tokens import Credential, CredentialError, Login
+from twotick.ui.shell.connection import about_trust, asking
 from twotick.ui.shell.streams import complain
 from twotick.ui.text import console, visible
 
@@ -20,7 +19,7 @@ _HOST_LETTERS = 24
 """The most letters of a host name in the name of a device."""
 
 _RANDOM_BYTES = 3
-"""The random bytes in the name of a device: two machines with the same host name almost never get the same name."""
+"""The random bytes in the name of a device that only logs in: no two programs use the same one."""
 
 
 async def log_in(name: str, server: str, *, password: str, device: str | None, sign_up: str | None) -> None:
@@ -30,17 +29,31 @@ async def log_in(name: str, server: str, *, password: str, device: str | None, s
         TwotickError: the server refuses the login, or the token cannot be kept.
         ValueError: the server's address is not valid.
     """
-    trust, device, place = await new_login(name, server, password=password, device=device, sign_up=sign_up)
-    for line in trust:
+    login = await new_login(name, server, password=password, device=device, sign_up=sign_up)
+    for line in login.notes:
         complain(line)
     console().print(
-        f"You are logged in as {name} on {server}, on the device {device}. The token is in {visible(place)}."
+        f"You are logged in as {name} on {server}, on the device {login.device}."
+        f" The token is in {visible(login.place)}."
     )
 
 
-async def new_login(
-    name: str, server: str, *, password: str, device: str | None, sign_up: str | None
-) -> tuple[list[str], str, str]:
+@dataclass(frozen=True, slots=True)
+class NewLogin:
+    """A login that was made.
+
+    Attributes:
+        device: the name of this device.
+        place: where the token is, in words.
+        notes: lines that the user should read.
+    """
+
+    device: str
+    place: str
+    notes: list[str]
+
+
+async def new_login(name: str, server: str, *, password: str, device: str | None, sign_up: str | None) -> NewLogin:
     """Log in with a password, and keep a token for this device.
 
     A token that is kept already stays if it works. So a login that cannot be kept, for example because the disk is
@@ -48,32 +61,36 @@ async def new_login(
 
     Args:
         name: the member.
-        server: `HOST:PORT`.
+        server: the address of the server.
         password: the member's password.
-        device: the name of this device; None for the one that has the token, or for a name that no device has.
+        device: the name of this device; None for the one that has the token, or for a name that no device has: that of
+            the host, if it is free. If a device has the name that is given, it is logged out.
         sign_up: an invitation, or any text where sign-up is open; None to log in as an existing member.
-
-    Returns:
-        Lines about the server's certificate that the user should read; the device; and where the token is, in words.
 
     Raises:
         TwotickError: the server refuses the login, or the token cannot be kept.
         ValueError: the server's address is not valid.
     """
-    new = _new_device()
-    used = f"{device or new}/login"
+    used = f"login-{secrets.token_hex(_RANDOM_BYTES)}"  # a device for this connection alone
     async with join(name, server, password=password, device=used, sign_up=sign_up) as me:
-        trust = about_trust(me)
+        notes = about_trust(me.trust)
         try:
             kept = await _kept(name, server, device)
             if kept is not None:
-                return trust, kept.device, tokens.save(server, name, kept.device, kept.token)
+                return NewLogin(kept.device, tokens.save(server, name, kept.device, kept.token), notes)
             tokens.check_room()  # before the server forgets an older token of the device
-            token = await me.new_token(device or new)
-            return trust, device or new, tokens.save(server, name, device or new, token)
-        except CredentialError:
-            used = used if device else new  # a new device whose token is lost is of no use
-            raise
+            taken = {each.device.partition("/")[0] for each in await me.devices()}
+            new = device or _free_name(taken)
+            token = await me.new_token(new)
+            try:
+                place = tokens.save(server, name, new, token)
+            except CredentialError:
+                if device is None:
+                    await me.revoke(new)  # a new device whose token is lost is of no use
+                raise
+            if new in taken:
+                notes.append(f"{name} had a device called {new} already: its login has stopped working")
+            return NewLogin(new, place, notes)
         finally:
             await me.revoke(used)
 
@@ -84,7 +101,8 @@ async def _kept(name: str, server: str, device: str | None) -> Credential | None
         kept = tokens.load(server, name)
     except CredentialError:
         return None  # what cannot be read is as good as lost
-    if kept is None or device not in (None, kept.device):
+    same = kept is not None and parse_server(kept.server).is_same(parse_server(server))
+    if kept is None or not same or device not in (None, kept.device):
         return None
     try:
         async with join(name, server, token=kept.token, send_only=True):
@@ -93,10 +111,15 @@ async def _kept(name: str, server: str, device: str | None) -> Credential | None
         return None
 
 
-def _new_device() -> str:
-    """Return a name for this machine as a device that no other has: its host name, which another may have, and more."""
-    host = re.sub(r"[^A-Za-z0-9._-]", "-", platform.node())[:_HOST_LETTERS] or "device"
-    return f"{host}-{secrets.token_hex(_RANDOM_BYTES)}"
+def host_name() -> str:
+    """Return the name of this machine, as it can be the name of a device."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", platform.node())[:_HOST_LETTERS] or "device"
+
+
+def _free_name(taken: set[str]) -> str:
+    """Return a name for this machine that no device has: `vm`, or else `vm-2`, and so on."""
+    host = host_name()
+    return next(name for n in count(1) if (name := host if n == 1 else f"{host}-{n}") not in taken)
 
 
 async def log_out(who: Credential) -> None:
@@ -112,19 +135,70 @@ async def log_out(who: Credential) -> None:
     console().print(f"{who.name} is logged out of {who.server}: the token no longer works.")
 
 
+def show_accounts(*, as_json: bool) -> None:
+    """Print the accounts that are logged in here; the default one is first."""
+    logins = tokens.logins()[::-1]
+    for login in logins:
+        account, default = f"{login.name}@{login.server}", login is logins[0]
+        if as_json:
+            print(json.dumps({"account": account, "device": login.device, "default": default}))
+        else:
+            console().print(f"{'*' if default else ' '} {visible(account, keep=''):<40} device {login.device}")
+    if not logins and not as_json:
+        console().print("No account is logged in here: run 'twotick login NAME@HOST'.")
+
+
+def use_account(name: str, server: str | None) -> Login | None:
+    """Make an account the default, say so, and return it; None if it is not logged in here.
+
+    Args:
+        name: the member.
+        server: the server's address; None for the server where the member has logged in last.
+
+    Raises:
+        CredentialError: the logins cannot be read or written.
+        ValueError: the address is not valid.
+    """
+    login = tokens.find(server, name)
+    if login is not None:
+        tokens.choose(login)
+        console().print(f"All commands use {login.name}@{login.server} from now on.")
+    return login
+
+
+def has_device(devices: list[DeviceInfo], name: str) -> bool:
+    """Return whether one of a member's devices has this name, or is below it."""
+    return any(each.device == name or each.device.startswith(f"{name}/") for each in devices)
+
+
 async def show_devices(who: Credential, *, revoke: str | None, as_json: bool) -> None:
-    """Print the member's devices; or revoke one, if `revoke` names it."""
-    async with connected(who, device=f"{who.device}/devices") as me:
+    """Print the member's devices; or revoke one, if `revoke` names it.
+
+    Raises:
+        RequestRefused: there is no such device.
+        TwotickError: the server refuses the request.
+    """
+    async with asking(who) as me:
+        devices = [device for device in await me.devices() if device.device != me.device]
         if revoke is not None:
+            if not has_device(devices, revoke):
+                raise RequestRefused(
+                    f"{who.name} has no device called {visible(revoke, keep='')}: 'twotick devices' lists them"
+                )
             await me.revoke(revoke)
-            console().print(f"{visible(revoke, keep='')} is revoked: its token no longer works.")
-            return
-        devices = [device for device in await me.devices() if device.device != f"{who.device}/devices"]
-        await me.revoke(f"{who.device}/devices")
+    if revoke is not None:
+        here = ""
+        if who.device == revoke or who.device.startswith(f"{revoke}/"):
+            tokens.forget(who.server, who.name)
+            here = " It was this device: log in again to go on."
+        console().print(f"{visible(revoke, keep='')} is revoked: its token no longer works.{here}")
+        return
     for device in devices:
         seen = device.seen.astimezone().isoformat(timespec="seconds")
         if as_json:
-            print(json.dumps({"device": device.device, "connected": device.connected, "seen": seen}))
+            this = device.device == who.device
+            print(json.dumps({"device": device.device, "connected": device.connected, "seen": seen, "this": this}))
         else:
             state = "connected" if device.connected else f"last seen {seen}"
-            console().print(f"{visible(device.device, keep=''):<32} {state}")
+            here = "  (this device)" if device.device == who.device else ""
+            console().print(f"{visible(device.device, keep=''):<32} {state}{here}")

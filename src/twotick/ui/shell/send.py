@@ -2,7 +2,8 @@
 
 import sys
 
-from twotick.client import ConnectionLost, OutcomeUnknown, connect
+from twotick.client import ConnectionLost, OutcomeUnknown
+from twotick.ui.shell.connection import GuestUser, connected_guest
 from twotick.ui.shell.streams import tell
 from twotick.ui.text import console, delivered_line
 
@@ -21,14 +22,14 @@ def read_body(text: str | None, max_body: int) -> bytes:
     return sys.stdin.buffer.read(max_body + 1)
 
 
-async def send(recipient: str, body: bytes, *, name: str, server: str, max_body: int) -> None:
+async def send(guest: GuestUser, recipient: str, body: bytes) -> None:
     """Send one message, and print the receipt.
 
     Raises:
         OutcomeUnknown: the connection was lost before the server answered.
         TwotickError: the message was not delivered.
     """
-    async with connect(name, server, max_body=max_body) as me:
+    async with connected_guest(guest) as me:
         try:
             receipt = await me.send(recipient, body)
         except ConnectionLost as error:

@@ -14,6 +14,7 @@ from textual.widgets import Button, Checkbox, Input, Label, Static
 
 from twotick.client import parse_server
 from twotick.ui.app.dialogs.tick import TickBox
+from twotick.ui.shell.login import host_name
 from twotick.ui.text import for_screen
 from twotick.wire import is_name
 
@@ -29,12 +30,14 @@ class SignInDetails:
         name: the user's name.
         password: the password; empty for a guest.
         sign_up: `yes` or an invitation code to create an account; None to sign in.
+        device: the name of this device; None for one that is free.
     """
 
     server: str
     name: str
     password: str = ""
     sign_up: str | None = None
+    device: str | None = None
 
 
 class SignInScreen(Screen[None]):
@@ -69,8 +72,8 @@ class SignInScreen(Screen[None]):
         Input, Input:focus { border: none; border-bottom: solid $border-blurred; padding: 0; height: 2; }
         Input:focus { border-bottom: solid $primary; background-tint: $foreground 0%; }
         Checkbox, Checkbox:focus { border: none; padding: 0; margin-top: 1; }
-        #code { display: none; }
-        &.-sign-up #code { display: block; }
+        #more, #this { display: none; height: auto; }
+        &.-sign-up #more, &.-member #this { display: block; }
         #problem { color: $error; margin-top: 1; height: auto; }
         Button { margin-top: 1; }
         Button:focus { text-style: bold reverse; }
@@ -96,33 +99,44 @@ class SignInScreen(Screen[None]):
             yield Static(_WELCOME)
             yield Label("Server")
             yield Input(self._start.server, id="server")
-            yield Label("Your name (letters and digits)")
-            yield Input(self._start.name, id="name", max_length=32)
+            yield Label("Your name (letters and digits), or name@server")
+            yield Input(self._start.name, id="name", max_length=300)
             yield Label("Password (empty: join as a guest)")
             yield Input(password=True, id="password", max_length=256)
             yield TickBox("I am new here: create an account", id="new")
-            with Vertical(id="code"):
+            with Vertical(id="more"):
+                yield Label("Repeat the password")
+                yield Input(password=True, id="repeated", max_length=256)
                 yield Label("Invitation code, if you have one")
                 yield Input(id="invitation", max_length=64)
+            with Vertical(id="this"):
+                yield Label("Name of this device, if you like")
+                yield Input(id="device", max_length=64, placeholder=host_name())
             yield Static("", id="problem")
             yield Button("Connect", variant="primary", id="begin", compact=True)
 
     def on_mount(self) -> None:
         """Focus the first field that is to be filled in."""
-        self.query_one("#code", Vertical).styles.height = "auto"
         self.say(self._problem)
         wanted = "#password" if self._start.name and self._problem else "#name" if self._start.server else "#server"
         self.query_one(wanted).focus()
 
     def say(self, problem: str) -> None:
         """Show a problem, and let the user change the form."""
-        self.query_one("#problem", Static).update(Text(for_screen(problem[:300])))
+        shown = self.query_one("#problem", Static)
+        shown.update(Text(for_screen(problem[:300])))
+        if problem:
+            self.call_after_refresh(shown.scroll_visible, animate=False)  # the form may be longer than the screen
         self.query_one("#password", Input).select_all()
         self.query_one("#begin", Button).disabled = False
 
     @on(Checkbox.Changed)
     def _new(self, event: Checkbox.Changed) -> None:
         self.set_class(event.value, "-sign-up")
+
+    @on(Input.Changed, "#password")
+    def _password_changed(self, event: Input.Changed) -> None:
+        self.set_class(bool(event.value), "-member")
 
     def action_step(self, steps: int) -> None:
         """Go to another field."""
@@ -156,7 +170,10 @@ class SignInScreen(Screen[None]):
     def _filled_in(self) -> SignInDetails | str:
         """Return what the user entered, or what is wrong with it."""
         server, name, password = self._value("server").strip(), self._value("name").strip(), self._value("password")
-        sign_up = self.query_one("#new", Checkbox).value
+        sign_up, device = self.query_one("#new", Checkbox).value, self._value("device").strip()
+        for text in (server, name):  # `alice@chat.example` may stand in either
+            if "@" in text:
+                name, _, server = text.partition("@")
         try:
             parse_server(server)
         except ValueError as error:
@@ -165,4 +182,7 @@ class SignInScreen(Screen[None]):
             return "The name must have 1 to 32 letters and digits, and must not be a word of the protocol."
         if sign_up and len(password.encode()) < 8:
             return "To create an account, choose a password of at least 8 characters."
-        return SignInDetails(server, name, password, (self._value("invitation").strip() or "yes") if sign_up else None)
+        if sign_up and password != self._value("repeated"):
+            return "The two passwords differ: type the same one twice."
+        code = (self._value("invitation").strip() or "yes") if sign_up else None
+        return SignInDetails(server, name, password, code, device or None)

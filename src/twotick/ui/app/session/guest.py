@@ -1,9 +1,21 @@
 """The session of a guest, who has a name only while connected, and whose messages are not stored."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
-from twotick.client import Client, ConnectionLost, NameTaken, NotDelivered, NotRegistered, ProtocolError, State, connect
+from twotick.client import (
+    Client,
+    ConnectionLost,
+    NameTaken,
+    NotDelivered,
+    NotRegistered,
+    ProtocolError,
+    State,
+    Trust,
+    TrustError,
+    connect,
+)
 from twotick.client import Message as Arrival
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage, now
@@ -23,9 +35,13 @@ _LONGEST_WAIT = 30.0
 """The maximum number of seconds between two attempts."""
 
 
-_PASSING = (ConnectionLost, NameTaken, NotRegistered, ProtocolError)
+_PASSING = (ConnectionLost, NameTaken, NotRegistered, ProtocolError, TrustError)
 """Why a connection may end and a later attempt succeed: the server may not have noticed the loss yet, so that the name
-is still taken, or another program answers in its place."""
+is still taken, or another program answers in its place, or the certificate is wrong for now."""
+
+
+def _ignore_trust(trust: Trust | None) -> None:
+    """Ignore why the server is trusted."""
 
 
 class GuestSession(ChatSession):
@@ -36,15 +52,23 @@ class GuestSession(ChatSession):
         server: the address of the server, as `HOST:PORT`.
         max_body: the maximum size of a message in bytes.
         folder: the folder for drafts; None to keep them in memory too.
+        plaintext: whether the connection to another machine may be without TLS.
+
+    Attributes:
+        on_trust: called with the reason why the server is trusted, at the first connection.
     """
 
     is_member = False
 
-    def __init__(self, name: str, server: str, max_body: int, folder: Path | None = None) -> None:
+    def __init__(
+        self, name: str, server: str, max_body: int, folder: Path | None = None, *, plaintext: bool = False
+    ) -> None:
         store = LocalStore(None if folder is None else folder / "guest.db", keep_messages=False)
         super().__init__(name, server, store, max_body)
         self._in_flight: list[LocalMessage] = []
         self._has_connected = False
+        self._tls = False if plaintext else None
+        self.on_trust: Callable[[Trust | None], None] = _ignore_trust
 
     async def _run(self) -> None:
         """Connect, and reconnect whenever the connection is lost. Raise an error if the first attempt fails."""
@@ -52,7 +76,9 @@ class GuestSession(ChatSession):
         while True:
             lost = "the app reconnected"
             try:
-                async with connect(self.name, self.server, window=_WINDOW, max_body=self.max_body) as me:
+                async with connect(self.name, self.server, window=_WINDOW, max_body=self.max_body, tls=self._tls) as me:
+                    if not self._has_connected:
+                        self.on_trust(me.trust)
                     self._has_connected, wait = True, _FIRST_WAIT
                     self._set_connection(None)
                     async with together() as group:
