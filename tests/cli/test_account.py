@@ -166,3 +166,25 @@ def test_a_member_shows_and_changes_profiles(tmp_path: Path) -> None:
         )
         long = alice.run("profile", "--status", "x" * 251)
         assert (long.returncode, long.stderr) == (69, "twotick: a status text has at most 250 bytes\n")
+
+
+def test_a_member_pins_messages(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "data")
+    operator.prepare("alice", "bob")
+    with operator.serving() as (_, where):
+        alice, bob = Person(tmp_path / "a", where), Person(tmp_path / "b", where)
+        alice.log_in("alice", "laptop")
+        bob.log_in("bob", "phone")
+        assert alice.do("pins", "bob") == "No messages are pinned.\n"
+        alice.do("send", "bob", "room 4711", "--from", "alice", "--until", "accepted")
+        ident = str(lines(alice.do("history", "--json"))[0]["id"])
+        assert bob.do("pins", "alice", "--pin", ident, "--sender", "alice") == "The message is pinned in alice.\n"
+        assert alice.do("pins", "bob").endswith("room 4711\n")
+        (pinned,) = lines(alice.do("pins", "bob", "--json"))
+        assert (pinned["id"], pinned["text"], "pinned" in pinned) == (ident, "room 4711", True)
+        assert "(pinned a message from alice)" in alice.do("history", "bob")
+        assert alice.do("pins", "bob", "--unpin", ident) == "The message is no longer pinned in bob.\n"
+        again = alice.run("pins", "bob", "--unpin", ident)
+        assert (again.returncode, again.stderr) == (69, "twotick: there is no such pinned message here\n")
+        for wrong in (("--sender", "alice"), ("--pin", "a", "--unpin", "b")):
+            assert alice.run("pins", "bob", *wrong).returncode == 64

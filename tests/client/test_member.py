@@ -770,3 +770,22 @@ async def test_answers_are_followed_as_a_thread() -> None:  # rules 13.5 and 13.
             await bob.history(thread=("alice", first.id))
         with pytest.raises(ValueError, match="cannot be an Id"):
             await bob.history("alice", thread=("alice", "a b"))
+
+
+async def test_messages_are_pinned_for_both() -> None:  # rules 13.7 to 13.9
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
+        sent = await alice.send("bob", "room 4711")
+        await bob.pin("alice", sent.id, "alice")
+        async for entry in alice.entries():
+            if isinstance(entry, MemberMessage):
+                assert (entry.pins, entry.is_news, entry.body) == (("alice", sent.id), False, b"")
+                break
+        (pinned,) = await alice.pins("bob")
+        assert (pinned.text, pinned.pinned_by, pinned.pinned is not None) == ("room 4711", "bob", True)
+        with pytest.raises(NotDelivered, match="there is no such message"):
+            await bob.pin("alice", "nothing")
+        await alice.unpin("bob", sent.id)
+        assert await bob.pins("alice") == []
+        await alice.create_room("#team")
+        assert (await alice.change_room("#team", all_pin=True)).all_pin
+        assert not (await alice.change_room("#team", all_pin=False)).all_pin

@@ -9,7 +9,7 @@ from twotick.wire import Verb
 
 VERBS = [
     *(b"HISTORY", b"DEVICES", b"TOKEN", b"REVOKE", b"ROOM", b"ROOMS", b"RECEIPTS", b"CONVERSATIONS", b"CONVERSATION"),
-    *(b"SEARCH", b"STATUS", b"FILE", b"PIECE", b"REPORT", b"PROFILE", b"SEND", b"SEND", b"ROOM", b"ROOM"),
+    *(b"SEARCH", b"STATUS", b"FILE", b"PIECE", b"REPORT", b"PROFILE", b"PINS", b"SEND", b"SEND", b"ROOM", b"ROOM"),
 ]
 NAMES = [
     b"",
@@ -29,7 +29,21 @@ NAMES = [
 HEADERS = [
     *(b"Do", b"Access", b"Topic", b"Member", b"Role", b"Muted", b"Blocked", b"In", b"Limit", b"Before", b"Since"),
     *(b"State", b"Shown", b"Name", b"Size", b"Hash", b"Offset", b"Length", b"About", b"Edits", b"Deletes"),
-    *(b"Reacts-to", b"File", b"Expires", b"Time", b"Event", b"X-a", b"Display", b"Status", b"Thread", b"Reply-to"),
+    *(
+        b"Reacts-to",
+        b"File",
+        b"Expires",
+        b"Time",
+        b"Event",
+        b"X-a",
+        b"Display",
+        b"Status",
+        b"Thread",
+        b"Reply-to",
+        b"Pins",
+        b"Unpins",
+        b"Pinning",
+    ),
 ]
 VALUES = [
     *(b"create", b"join", b"leave", b"change", b"invite", b"remove", b"appoint", b"members", b"public", b"private"),

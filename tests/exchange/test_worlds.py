@@ -115,6 +115,7 @@ LOOKS = [
     b"HISTORY bob\nId: q\n\n",
     *(b"HISTORY bob\nId: q\nThread: %b\n\n" % each for each in (b"i1", b"bob s1", b"alice h1", b"bob h1")),
     *(b"HISTORY #team\nId: q\nThread: %b\n\n" % each for each in (b"i1", b"bob s1", b"alice h1", b"bob h1")),
+    *(b"PINS %b\nId: q\n\n" % peer for peer in (b"bob", b"alice", b"#team", b"#den")),
     b"ROOM #den\nId: q\n\n",
     b"ROOM #team\nDo: members\nId: q\n\n",
     b"RECEIPTS bob\nId: i1\n\n",
@@ -146,6 +147,8 @@ def of_dan(random: Random) -> Step:
         return Step(b"dan", any_question(random))
     to, ident = random.choice([b"bob", b"carol", b"#team", b"dan", b"ALL", b"#vault"]), b"i%d" % random.randint(1, 6)
     about = random.choice([b"i1", b"bob s1", b"carol s2", b"alice h1", b"bob h1", b"bob h2"])
+    if random.random() < 0.2:
+        return Step(b"dan", message(to, b"", ident, **{random.choice(["pins", "pins", "unpins"]): about}))
     answered = {"reply_to": about} if random.random() < 0.3 else {}
     return Step(b"dan", message(to, random.choice(BODIES_OF_MESSAGES), ident, **answered))
 
@@ -162,6 +165,8 @@ def hidden(random: Random) -> Step:
             *[message(to, body, ident, edits=about)] * 2,
             *[message(to, b"", ident, deletes=about)] * 2,
             message(to, b"x", ident, reacts_to=about),
+            *[message(to, b"", ident, pins=b"%b %b" % (other, about))] * 2,
+            message(to, b"", ident, unpins=b"%b %b" % (other, about)),
             message(to, body, ident, reply_to=random.choice([b"%b %b" % (other, about), b"dan i1", b"bob s1"])),
             message(to, body, ident, expires=1),
             b"READ %b\nSeq: %d\n\n" % (to, seq),
@@ -199,6 +204,8 @@ def shown(random: Random) -> Step:
     to, ident = random.choice([b"dan", b"#team"]), b"s%d" % random.randint(1, 12)
     about = random.choice([b"dan i1", b"dan i2", b"bob s1", b"s2", b"carol s3"])
     answered = {"reply_to": about} if random.random() < 0.3 else {}
+    if random.random() < 0.2:
+        return Step(name, message(to, b"", ident, pins=about))
     return Step(name, message(to, random.choice(BODIES_OF_MESSAGES), ident, **answered))
 
 

@@ -182,3 +182,8 @@ def test_a_profile_is_changed(place: Place) -> None:
 def test_a_message_is_answered(place: Place) -> None:
     """Rule 13.6."""
     Script(place, b"alice", b"bob").play("13.6")
+
+
+def test_a_message_is_pinned(place: Place) -> None:
+    """Rule 13.9."""
+    Script(place, b"alice", b"bob").play("13.9")

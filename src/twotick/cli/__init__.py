@@ -21,6 +21,7 @@ _SECTIONS: dict[str, Section] = {
         "history": (members.history, "print your last messages"),
         "search": (members.search, "find messages"),
         "room": (rooms.room, "create, join, manage rooms"),
+        "pins": (conversations.pins, "list or pin messages"),
         "mute": (conversations.mute, "turn notifications off"),
         "block": (conversations.block, "refuse a user's messages"),
         "report": (conversations.report_user, "report a user"),

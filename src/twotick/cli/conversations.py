@@ -1,4 +1,4 @@
-"""What a member does about a conversation: mute, block, report."""
+"""What a member does about a conversation: mute, block, pin, report."""
 
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,36 @@ def report_user(user: str, text: str, *, about: str | None, who: "Credential") -
     from twotick.ui.shell import conversations
 
     run(conversations.report(who, user, text, about=about))
+
+
+@click.command
+@click.argument("peer", metavar="PEER", help="A user or a room ('#team').")
+@click.option("--pin", metavar="ID", help="Pin this message: its 'id' in 'history --json'.")
+@click.option("--unpin", metavar="ID", help="Unpin this message.")
+@click.option("--sender", metavar="NAME", help="Who sent that message [you].")
+@json_option
+@with_member
+def pins(
+    peer: str, *, pin: str | None, unpin: str | None, sender: str | None, as_json: bool, who: "Credential"
+) -> None:
+    """List the pinned messages of a conversation, or pin one.
+
+    All in the conversation see what is pinned. In a room, moderators and the owner
+    pin, and others if the room lets them.
+
+    Example: twotick pins '#team' --pin 3f9a --sender bob
+    """
+    from twotick.ui.shell import conversations
+
+    if pin is not None and unpin is not None:
+        fail(EX_USAGE, "--pin and --unpin cannot be given together")
+    ident = unpin if pin is None else pin
+    if ident is None:
+        if sender is not None:
+            fail(EX_USAGE, "--sender is for --pin and --unpin: give one of them")
+        run(conversations.show_pins(who, peer, as_json=as_json))
+    else:
+        run(conversations.pin(who, peer, ident, sender=sender, off=pin is None))
 
 
 def _check(peer: str | None, *, off: bool, as_json: bool) -> None:

@@ -5,12 +5,18 @@ from typing import Final
 from twotick.store import Append, MessageAction
 from twotick.wire import Head, is_identifier, is_name
 
-_ACTIONS: Final = {b"edits": MessageAction.EDIT, b"deletes": MessageAction.DELETE, b"reacts-to": MessageAction.REACT}
+_ACTIONS: Final = {
+    b"edits": MessageAction.EDIT,
+    b"deletes": MessageAction.DELETE,
+    b"reacts-to": MessageAction.REACT,
+    b"pins": MessageAction.PIN,
+    b"unpins": MessageAction.UNPIN,
+}
 _HEADERS: Final = (*_ACTIONS, b"file")
 _KEY = 64
 """The most bytes of the key of a file. The keys that the server makes are shorter."""
 
-MEMBERS_ONLY = "only members can edit, delete, react or send files, and only to members and rooms"
+MEMBERS_ONLY = "only members can edit, delete, react, pin or send files, and only to members and rooms"
 """Why such a SEND is refused if it comes from a guest, or goes to a guest or to ALL (rule 13.4)."""
 
 
@@ -27,7 +33,7 @@ def add_change(request: Append, head: Head) -> str | None:
     """
     given = [header for header in _HEADERS if header in head.headers]
     if len(given) > 1:
-        return "only one of Edits, Deletes, Reacts-to and File can be given"
+        return "only one of Edits, Deletes, Reacts-to, Pins, Unpins and File can be given"
     (header,) = given
     value = head.headers[header]
     if header == b"file":

@@ -70,6 +70,7 @@ from twotick.store.requests.messages import (
     Settle,
     Unfinished,
 )
+from twotick.store.requests.pins import ListPins
 from twotick.store.requests.presence import Contact, ListAudience, ListContacts, SetShown
 from twotick.store.requests.profiles import GetProfile, ListProfiles, MemberProfile, SetProfile
 from twotick.store.requests.reports import AddReport, CloseReport, ListReports, ReportInfo
@@ -142,6 +143,7 @@ __all__ = [
     "ListConversations",
     "ListDevices",
     "ListMembers",
+    "ListPins",
     "ListProfiles",
     "ListReceipts",
     "ListReports",

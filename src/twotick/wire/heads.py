@@ -11,7 +11,9 @@ from twotick.wire.words import SHORT_DIGITS, SIDES, VERBS, Side, Verb, is_identi
 _BLANKS = b" \t\r"
 _WORD = re.compile(rb"[^ \t\r]+")
 _CODE = re.compile(rb"[0-9]{3}")
-_TRAVELLING = frozenset([b"content-type", b"time", b"reply-to", b"expires", b"edits", b"deletes", b"reacts-to"])
+_TRAVELLING = frozenset(
+    [b"content-type", b"time", b"reply-to", b"expires", b"edits", b"deletes", b"reacts-to", b"pins", b"unpins"]
+)
 """The headers that the recipient gets as the sender wrote them, besides those that begin with X- (rules 9.7, 13.1)."""
 
 _LONGEST_REMEMBERED = 128

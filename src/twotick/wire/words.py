@@ -34,6 +34,7 @@ class Verb(Enum):
     REPORT = b"REPORT"
     PASSWORD = b"PASSWORD"
     PROFILE = b"PROFILE"
+    PINS = b"PINS"
     PING = b"PING"
     PONG = b"PONG"
     ERROR = b"ERROR"
@@ -83,7 +84,7 @@ _WAYS = {
     Side.RECEIVING: frozenset([Side.RECEIVING]),
     Side.DUPLEX: frozenset([Side.SENDING, Side.RECEIVING]),
 }
-_NOT_RESERVED = frozenset([b"PING", b"PONG", b"PASSWORD", b"PROFILE"])
+_NOT_RESERVED = frozenset([b"PING", b"PONG", b"PASSWORD", b"PROFILE", b"PINS"])
 """Verbs that are also names, because users had them before there were such verbs."""
 
 _RESERVED = frozenset([b"all", *(verb.lower() for verb in VERBS.keys() - _NOT_RESERVED), *map(bytes.lower, SIDES)])

@@ -209,6 +209,27 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, ProfileMet
             raise ValueError(f"the reaction has {size} bytes, and {_LONGEST_REACTION} is the limit")
         return await self.send(recipient, text, reacts_to=(sender or "", ident))
 
+    async def pin(self, recipient: str, ident: str, sender: str | None = None) -> MemberReceipt:
+        """Pin a message in its conversation, for all who are in it, and wait as `send` does (rule 13.7).
+
+        Args:
+            recipient: the user or room of the conversation.
+            ident: the Id of the message.
+            sender: the user who sent the message; None for the member.
+
+        Returns:
+            The receipt of the message that pins it.
+
+        Raises:
+            NotDelivered: there is no such message, the member may not pin it, or too many are pinned.
+            TwotickError: see `send`.
+        """
+        return await self.send(recipient, "", pins=(sender or "", ident))
+
+    async def unpin(self, recipient: str, ident: str, sender: str | None = None) -> MemberReceipt:
+        """Unpin a message, for all who are in the conversation; arguments, result and errors are those of `pin`."""
+        return await self.send(recipient, "", unpins=(sender or "", ident))
+
     @property
     def outbox(self) -> list[MemberReceipt]:
         """The receipts of the messages that the server has not accepted yet, in the order in which they were sent."""

@@ -27,6 +27,9 @@ _PAGE = 1000
 _MOST_FOUND = 100
 """The most messages in one answer to SEARCH (rule 14.5)."""
 
+_MOST_PINS = 50
+"""The most pinned messages of a conversation (rule 13.8)."""
+
 _LONGEST_REPORT = 4096
 """The longest report, in bytes of UTF-8 (rule 17.1)."""
 
@@ -133,6 +136,24 @@ class ConversationMethods(RequestMethods):
         for message in messages:
             message.decision = Decision.TAKEN
         return messages
+
+    async def pins(self, peer: str) -> list[MemberMessage]:
+        """Return the pinned messages of a conversation, those pinned last first (rule 13.9).
+
+        Args:
+            peer: the user or room of the conversation.
+
+        Returns:
+            The messages, each with `pinned` and `pinned_by`. They need not be acknowledged.
+
+        Raises:
+            RequestRefused: the server refused the request.
+            ProtocolError: the answer is malformed, or not what was asked for.
+            TwotickError: the client has ended.
+            ValueError: `peer` cannot be the name of a user or room.
+        """
+        answer = await self._requests.ask(Verb.PINS, encode_peer(peer), parts=_MOST_PINS)
+        return self._messages(answer.parts)
 
     async def conversations(self) -> list[Conversation]:
         """List the member's conversations with their unread counts (rule 14.1).

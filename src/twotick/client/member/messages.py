@@ -82,6 +82,7 @@ class Event:
         device: for ABSENT, the device; empty for other kinds.
         since: for ABSENT, when it was last connected; None for other kinds.
         until: for ABSENT, when it lapses at the earliest; None for other kinds.
+        all_pin: for CHANGED, whether all members may pin messages now; None if that did not change.
     """
 
     kind: EventKind
@@ -96,6 +97,7 @@ class Event:
     device: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    all_pin: bool | None = None
 
 
 class MemberMessage(Entry):
@@ -184,9 +186,29 @@ class MemberMessage(Entry):
         return self._reference("reacts-to", self.sender)
 
     @property
+    def pins(self) -> Reference | None:
+        """The message that this one pins in the conversation; None if it pins none (rule 13.7)."""
+        return self._reference("pins", self.sender)
+
+    @property
+    def unpins(self) -> Reference | None:
+        """The message that this one unpins; None if it unpins none (rule 13.7)."""
+        return self._reference("unpins", self.sender)
+
+    @property
+    def pinned(self) -> datetime | None:
+        """When it was pinned, for a message from `MemberClient.pins`; None for others. `pinned_by` says by whom."""
+        return parse_time(self.fields.get("pinned", ""))
+
+    @property
+    def pinned_by(self) -> str:
+        """The user who pinned it, for a message from `MemberClient.pins`; empty for others."""
+        return self.fields.get("pinned-by", "")
+
+    @property
     def is_news(self) -> bool:
-        """Whether this is a message of its own: not an edit, deletion, reaction or event."""
-        return not any(name in self.fields for name in ("edits", "deletes", "reacts-to", "event"))
+        """Whether this is a message of its own: not an edit, deletion, reaction, pin or event."""
+        return not any(name in self.fields for name in ("edits", "deletes", "reacts-to", "pins", "unpins", "event"))
 
     def _reference(self, header: str, sender: str) -> Reference | None:
         """Return the reference in a header; `sender` is the sender of the other message if the header has none."""
@@ -227,6 +249,7 @@ class MemberMessage(Entry):
             fields.get("device", ""),
             parse_time(fields.get("since", "")),
             parse_time(fields.get("until", "")),
+            fields["pinning"] == "members" if "pinning" in fields else None,
         )
 
     @property

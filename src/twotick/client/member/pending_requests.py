@@ -27,6 +27,7 @@ _ANSWERS = (
     Verb.REPORT,
     Verb.PASSWORD,
     Verb.PROFILE,
+    Verb.PINS,
 )
 ANSWERS = frozenset(_ANSWERS)
 """The verbs of frames that answer requests. A STATUS with a name is an event instead, and so is a PROFILE with a

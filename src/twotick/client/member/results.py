@@ -43,6 +43,7 @@ class RoomInfo:
         topic: its topic; empty if it has none.
         invited: whether the member has an invitation and has not joined. Only set in the results of
             `MemberClient.rooms`.
+        all_pin: whether all members may pin messages (rule 13.7). Not set in the results of `MemberClient.rooms`.
     """
 
     name: str
@@ -51,6 +52,7 @@ class RoomInfo:
     members: int
     topic: str = ""
     invited: bool = False
+    all_pin: bool = False
 
     @classmethod
     def from_json(cls, item: JsonObject) -> Self:

@@ -80,13 +80,17 @@ class RoomMethods(RequestMethods):
         """
         await self._requests.ask(Verb.ROOM, encode_room(name), {"Do": b"leave"}, once=True)
 
-    async def change_room(self, name: str, *, topic: str | None = None, public: bool | None = None) -> RoomInfo:
-        """Change a room's topic, as a moderator or the owner, or its access, as the owner (rule 12.2).
+    async def change_room(
+        self, name: str, *, topic: str | None = None, public: bool | None = None, all_pin: bool | None = None
+    ) -> RoomInfo:
+        """Change a room's topic or who may pin, as a moderator or the owner, or its access, as the owner (rule 12.2).
 
         Args:
             name: the room's name.
             topic: the new topic, empty for none; None to leave it as it is.
             public: whether every member may join; None to leave it as it is.
+            all_pin: whether all members may pin messages, and not only moderators and the owner; None to leave it as it
+                is.
 
         Returns:
             The room after the change.
@@ -100,6 +104,7 @@ class RoomMethods(RequestMethods):
         headers = {
             "Topic": None if topic is None else _encode_topic(topic),
             "Access": None if public is None else _encode_access(public),
+            "Pinning": None if all_pin is None else b"members" if all_pin else b"moderators",
         }
         return await self._change_room(name, b"change", headers)
 
@@ -247,4 +252,7 @@ def _parse_room(answer: Answer) -> RoomInfo:
     head = answer.head
     role = ROLES.get(text_of(head, b"role"), Role.UNKNOWN)
     public = head.headers.get(b"access") == b"public"
-    return RoomInfo(as_text(head.name), public, role, number(head, b"members"), text_of(head, b"topic"))
+    all_pin = head.headers.get(b"pinning") == b"members"
+    return RoomInfo(
+        as_text(head.name), public, role, number(head, b"members"), text_of(head, b"topic"), all_pin=all_pin
+    )

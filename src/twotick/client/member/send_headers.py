@@ -31,6 +31,9 @@ class SendOptions(TypedDict, total=False):
             must be empty.
         reacts_to: the message of the same conversation that the body is a reaction to, as its sender and Id (rule
             13.1).
+        pins: the message of the same conversation that this one pins, as its sender and Id (rule 13.7). The body must
+            be empty.
+        unpins: the pinned message that this one unpins, likewise.
         file: a file to send with the message, as returned by `MemberClient.upload` (rule 16.3).
         headers: further headers for the recipient's program. Their names start with `X-`.
         id: the message's Id: 1 to 64 letters, digits, `.`, `_` and `-`. It must not have been used before. A new one is
@@ -44,6 +47,8 @@ class SendOptions(TypedDict, total=False):
     edits: str | None
     deletes: tuple[str, str] | None
     reacts_to: tuple[str, str] | None
+    pins: tuple[str, str] | None
+    unpins: tuple[str, str] | None
     file: FileInfo | None
     headers: Mapping[str, str] | None
     id: str | None
@@ -70,6 +75,8 @@ def header_lines(options: SendOptions) -> bytes:
         "Edits": None if edits is None else encode_id(edits).decode(),
         "Deletes": _reference(options.get("deletes")),
         "Reacts-to": _reference(options.get("reacts_to")),
+        "Pins": _reference(options.get("pins")),
+        "Unpins": _reference(options.get("unpins")),
         "File": None if file is None else _key(file),
         **own,
     }

@@ -18,6 +18,8 @@ from twotick.store import (
     Fetched,
     History,
     ListConversations,
+    ListPins,
+    LogEntry,
     RoomRole,
     SearchMessages,
     SearchPage,
@@ -66,6 +68,20 @@ def _history(question: Question, found: Fetched) -> list[bytes]:
     owner = question.connection.name
     frames = [entry_frame(entry, owner, history=history) for entry in found.entries]
     return [*frames, question.answer(count=len(found.entries))]
+
+
+def ask_pins(question: Question) -> None:
+    """Answer PINS: the pinned messages of a conversation (rule 13.9)."""
+    if not question.head.name:
+        raise InvalidQuestion("messages are pinned in one conversation: give its name")
+    request = ListPins(question.member, question.head.key, _ANSWER_BYTES, question.now)
+    question.ask(request, partial(_pins, question))
+
+
+def _pins(question: Question, found: list[LogEntry]) -> list[bytes]:
+    history, owner = question.identifier or b"-", question.connection.name
+    frames = [entry_frame(entry, owner, history=history) for entry in found]
+    return [*frames, question.answer(count=len(found))]
 
 
 def ask_conversations(question: Question) -> None:

@@ -17,6 +17,7 @@ from twotick.exchange.questions.conversations import (
     ask_conversation,
     ask_conversations,
     ask_history,
+    ask_pins,
     ask_report,
     ask_search,
 )
@@ -44,6 +45,7 @@ QUESTIONS = (
     Verb.PIECE,
     Verb.REPORT,
     Verb.PROFILE,
+    Verb.PINS,
 )
 """The verbs that a member's device can ask."""
 
@@ -95,6 +97,7 @@ class Questions:
             Verb.FILE: ask_file,
             Verb.PIECE: ask_piece,
             Verb.REPORT: ask_report,
+            Verb.PINS: ask_pins,
             Verb.PROFILE: ProfileQuestions(profiles).ask_profile,
         }
 

@@ -54,7 +54,9 @@ def _room_request(question: Question, name: str, do: bytes | None) -> Request[Ro
         case b"leave":
             return LeaveRoom(member, name, now)
         case b"change":
-            return ChangeRoom(member, name, _public(question), question.text(b"topic"), now)
+            pinning = question.choice(b"pinning", b"members", b"moderators")
+            all_pin = None if pinning is None else pinning == b"members"
+            return ChangeRoom(member, name, _public(question), question.text(b"topic"), now, all_pin)
         case b"invite":
             return InviteToRoom(member, name, _other(question), now)
         case b"remove":
@@ -99,6 +101,7 @@ def _room(question: Question, changed: RoomChanged) -> list[bytes]:
         role=role_name(room.role).encode(),
         members=room.members,
         topic=room.topic.encode() or None,
+        pinning=b"members" if room.all_pin else None,
     )
     return [answer]
 

@@ -41,6 +41,8 @@ class MessageAction(IntEnum):
     EDIT = 1
     DELETE = 2
     REACT = 3
+    PIN = 4
+    UNPIN = 5
 
 
 @dataclass(slots=True)

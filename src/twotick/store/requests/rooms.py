@@ -27,6 +27,7 @@ class RoomDescription:
         members: how many members it has.
         role: the role of the member who asks.
         invited: whether the member who asks was invited and has not joined.
+        all_pin: whether all members may pin messages; not in `ListRooms`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class RoomDescription:
     members: int
     role: RoomRole
     invited: bool
+    all_pin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,14 @@ class LeaveRoom(RoomRequest):
 
 @dataclass(frozen=True, slots=True)
 class ChangeRoom(RoomRequest):
-    """Change a room's topic, or whether it is public; None leaves a value as it is."""
+    """Change a room's topic, whether it is public, or who may pin messages; None leaves a value as it is."""
 
     member: int
     room: str
     public: bool | None
     topic: str | None
     time: float
+    all_pin: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

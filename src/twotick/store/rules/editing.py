@@ -11,6 +11,7 @@ from twotick.store.rules.rooms import RoomState
 from twotick.wire import time_text
 
 REACTION_BYTES: Final = 64
+PINNING: Final = (MessageAction.PIN, MessageAction.UNPIN)
 _EDITED = re.compile(rb"^Edited: [^\n]*\n", re.MULTILINE)
 
 
@@ -26,8 +27,10 @@ def check_action(request: Append) -> None:
     elif request.action is not MessageAction.NONE:
         if request.sender is None or request.live or request.recipient.lower() == b"all":
             raise NotAllowed("only messages between members can be changed")
-        if request.action is MessageAction.DELETE and request.body:
-            raise NotAllowed("what deletes a message has no body")
+        if request.action is not MessageAction.EDIT and request.body:
+            raise NotAllowed("what deletes, pins or unpins a message has no body")
+        if request.action in PINNING:
+            return
         if not is_own(request) and (request.action is MessageAction.EDIT or request.recipient[:1] != b"#"):
             raise NotAllowed(NO_MESSAGE)
 

@@ -78,19 +78,33 @@ class RoomState:
         last: the place of the newest message; 0 for none.
         open_from: the place of the first message that a new member may read: the first one since the room became public
             (rule 12.10). Without meaning while it is private.
+        all_pin: whether all members may pin messages, and not only moderators and the owner.
         number: the number that the storage has given it.
         touched: the members whose membership or invitation has changed since the storage last emptied this set. A room
             without members is gone.
     """
 
-    __slots__ = ("invited", "last", "members", "name", "number", "open_from", "public", "topic", "touched", "unaware")
+    __slots__ = (
+        "all_pin",
+        "invited",
+        "last",
+        "members",
+        "name",
+        "number",
+        "open_from",
+        "public",
+        "topic",
+        "touched",
+        "unaware",
+    )
 
     def __init__(self, name: bytes, public: bool, topic: str, last: int = 0, open_from: int = 1) -> None:
         self.name = name
-        self.public = public
+        self.public: bool = public
         self.topic: str = topic
         self.last = last
         self.open_from = open_from
+        self.all_pin: bool = False
         self.number = 0
         self.members: dict[int, Membership] = {}
         self.invited: set[int] = set()
@@ -112,6 +126,10 @@ class RoomState:
         membership = self.members.get(member)
         return _NONE if membership is None else membership.role
 
+    def may_pin(self, member: int) -> bool:
+        """Tell whether a member may pin messages (rule 13.7)."""
+        return self.role(member) >= (_MEMBER if self.all_pin else _MODERATOR)
+
     def is_known_to(self, member: int) -> bool:
         """Tell whether a member may learn that the room exists (rule 12.1)."""
         return self.public or member in self.members or member in self.invited
@@ -125,6 +143,7 @@ class RoomState:
             len(self.members),
             self.role(member),
             member in self.invited,
+            self.all_pin,
         )
 
     def by_seniority(self) -> list[int]:
@@ -172,8 +191,10 @@ class RoomState:
         self._uninvite(member)
         return []
 
-    def change(self, member: int, public: bool | None, topic: str | None) -> list[RoomEvent]:
-        """Change the topic, or whether the room is public; None leaves a value as it is.
+    def change(
+        self, member: int, public: bool | None, topic: str | None, all_pin: bool | None = None
+    ) -> list[RoomEvent]:
+        """Change the topic, whether the room is public, or who may pin; None leaves a value as it is.
 
         Raises:
             NotAllowed: the member's role does not allow it, or the topic is not valid.
@@ -190,6 +211,9 @@ class RoomState:
             lines += b"Access: %b\n" % (b"public" if public else b"private")
             if public:
                 self.open_from = self.last + 1
+        if all_pin is not None and all_pin != self.all_pin:
+            self.all_pin = all_pin
+            lines += b"Pinning: %b\n" % (b"members" if all_pin else b"moderators")
         return [self.event(b"changed", lines)] if lines else []
 
     def invite(

@@ -23,7 +23,7 @@ _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _WORD = re.compile(r"[^\W_]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _TERM = re.compile(r'"([^"]*)"?|([^\s"]+)')
-_NOT_FOUND: Final = (b"edits", b"deletes", b"reacts-to", b"event")
+_NOT_FOUND: Final = (b"edits", b"deletes", b"reacts-to", b"pins", b"unpins", b"event")
 
 
 def indexed_text(headers: bytes, body: bytes) -> str:

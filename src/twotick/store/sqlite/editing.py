@@ -14,10 +14,11 @@ from twotick.store.rules.rooms import RoomState
 from twotick.store.sqlite.ledger import LEAVING, RECEIVED, Ledger
 from twotick.store.sqlite.search import IndexedTexts
 
-_CANDIDATE: Final = (
+CANDIDATE: Final = (
     "SELECT m.number, m.recipient, m.room, m.about, c.headers, m.place FROM message m"
     " JOIN content c ON c.message = m.number"
 )
+"""The columns of a Candidate, and where they are."""
 
 _WORK: Final = 300
 """What a change of the index of words counts as work (see `Tables.work`)."""
@@ -54,7 +55,7 @@ class EditRepository:
         """
         if editing.is_own(request):
             rows = self._tables.read(
-                f"{_CANDIDATE} WHERE m.sender = ? AND m.id = ? AND m.id <> x''", (request.sender, request.about)
+                f"{CANDIDATE} WHERE m.sender = ? AND m.id = ? AND m.id <> x''", (request.sender, request.about)
             ).fetchall()
         else:
             rows = self._said_in(editing.check_moderation(request, room), request)
@@ -66,16 +67,16 @@ class EditRepository:
         read = self._tables.read
         return [
             *read(
-                f"{_CANDIDATE} JOIN member a ON a.number = m.sender WHERE a.folded = ? AND m.id = ? AND m.id <> x''",
+                f"{CANDIDATE} JOIN member a ON a.number = m.sender WHERE a.folded = ? AND m.id = ? AND m.id <> x''",
                 (name, request.about),
             ),
             *read(
-                f"{_CANDIDATE} JOIN member a ON a.number = m.sender WHERE a.{LEAVING} AND lower(a.name) = ?"
+                f"{CANDIDATE} JOIN member a ON a.number = m.sender WHERE a.{LEAVING} AND lower(a.name) = ?"
                 " AND m.id = ? AND m.id <> x'' ORDER BY m.number DESC",
                 (name, request.about),
             ),
             *read(
-                f"{_CANDIDATE} WHERE m.sender IS NULL AND m.room = ? AND m.id = ? AND m.id <> x''"
+                f"{CANDIDATE} WHERE m.sender IS NULL AND m.room = ? AND m.id = ? AND m.id <> x''"
                 " AND lower(CAST(m.sender_name AS TEXT)) = ? ORDER BY m.number DESC",
                 (room.number, request.about, name),
             ),

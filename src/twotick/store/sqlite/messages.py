@@ -35,6 +35,7 @@ from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import CURSOR_STEP, MESSAGE, OVER_WORK, RECEIVED, Ledger, NewMessage
+from twotick.store.sqlite.pins import PinRepository
 from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.rooms import RoomRepository
 from twotick.store.sqlite.tables import EXPIRED
@@ -72,6 +73,7 @@ class MessageRepository:
         edits: changes earlier messages.
         files: the files that messages bring.
         threads: the threads that they belong to.
+        pins: pins earlier messages.
         presence: the audiences of removed members, which retention forgets.
         times: tells which messages retention keeps because their age is not known.
     """
@@ -83,6 +85,7 @@ class MessageRepository:
         edits: EditRepository,
         files: FileRepository,
         threads: ThreadRepository,
+        pins: PinRepository,
         *,
         presence: PresenceRepository,
         times: TimeRepository,
@@ -93,6 +96,7 @@ class MessageRepository:
         self._edits = edits
         self._files = files
         self._threads = threads
+        self._pins = pins
         self._presence = presence
         self._times = times
 
@@ -129,8 +133,7 @@ class MessageRepository:
         new = self._new_message(request, room, to)
         new.headers += self._threads.header(root)
         if target is not None:
-            new.about = target.number
-            self._edits.apply(target, request, to.blocking)
+            self._change(target, request, new, to, room)
         message = ledger.add(new)
         self._threads.add(root, message.number)
         if request.file:
@@ -146,9 +149,21 @@ class MessageRepository:
         return Appended(message.number, effects, new.place, len(boxes) if room is not None else 0, is_first)
 
     def _target(self, request: Append, room: RoomState | None) -> Candidate | None:
-        """Return the message that a message edits or deletes; None for a reaction."""
+        """Return the message that another one changes; None for a reaction, for which the server looks for none."""
         editing.check_action(request)
-        return None if request.action is MessageAction.REACT else self._edits.find(request, room)
+        if request.action is MessageAction.REACT:
+            return None
+        return (self._pins if request.action in editing.PINNING else self._edits).find(request, room)
+
+    def _change(
+        self, target: Candidate, request: Append, new: NewMessage, to: Recipients, room: RoomState | None
+    ) -> None:
+        """Let a new message change an earlier one."""
+        if request.action in editing.PINNING:
+            self._pins.apply(target, request, room, to.boxes)
+        else:
+            new.about = target.number
+            self._edits.apply(target, request, to.blocking)
 
     def _room(self, request: Append) -> RoomState | None:
         """Return the room that a message is sent to; None if it is not sent to a room."""

@@ -17,6 +17,7 @@ from twotick.store.requests.conversations import ListConversations, ListReceipts
 from twotick.store.requests.files import OfferFile, ReadPiece, WritePiece
 from twotick.store.requests.members import AddMember, FindMember, FindMembers, FindToken, ListDevices, ListMembers
 from twotick.store.requests.messages import Append, Fetch, History, MessageAction
+from twotick.store.requests.pins import ListPins
 from twotick.store.requests.presence import ListAudience, ListContacts
 from twotick.store.requests.profiles import GetProfile, ListProfiles
 from twotick.store.requests.reports import AddReport, ListReports
@@ -32,6 +33,7 @@ READING: Final = (
     *(FindMember, FindMembers, FindToken, ListDevices, ListMembers, ListReports),
     *(Fetch, History, SearchMessages, ReadPiece, ListReceipts, ListConversations),
     *(GetRoom, ListRoomMembers, ListRooms, ListAudience, ListContacts, GetProfile, ListProfiles),
+    ListPins,
 )
 """The requests that only read."""
 

@@ -104,10 +104,11 @@ class RoomRepository:
             return room
         # Nothing of a room that is not in the cache waits: the cache is forgotten only when nothing waits.
         direct = self._tables.direct
-        shown, public, topic, last, open_from = direct(
-            "SELECT name, public, topic, last, open_from FROM room WHERE number = ?", (number,)
+        shown, public, topic, last, open_from, all_pin = direct(
+            "SELECT name, public, topic, last, open_from, all_pin FROM room WHERE number = ?", (number,)
         ).fetchone()
         room = RoomState(shown.encode(), bool(public), topic, last, open_from)
+        room.all_pin = bool(all_pin)
         room.number = number
         for member, role, since, seen_from in direct(
             "SELECT member, role, since, seen_from FROM room_member WHERE room = ?", (number,)
@@ -146,8 +147,8 @@ class RoomRepository:
         self._cache.room_names.pop(room.key, None)
         room.touched.clear()
         direct(
-            "UPDATE room SET public = ?, topic = ?, open_from = ? WHERE number = ?",
-            (int(room.public), room.topic, room.open_from, room.number),
+            "UPDATE room SET public = ?, topic = ?, open_from = ?, all_pin = ? WHERE number = ?",
+            (int(room.public), room.topic, room.open_from, int(room.all_pin), room.number),
         )
         if not room.members:  # its messages are still in logs, and show its name
             direct("UPDATE room SET folded = NULL WHERE number = ?", (room.number,))
@@ -304,7 +305,7 @@ class RoomRepository:
         room = self.known(request.room, box.number)
         if request.public and room.role(box.number) is RoomRole.OWNER and self._is_other_public(room):
             raise NotAllowed(f"there is a public room {room.name.decode()} already")
-        events = room.change(box.number, request.public, request.topic)
+        events = room.change(box.number, request.public, request.topic, request.all_pin)
         return self._changed(room, box, events, request.time)
 
     def _invite(self, request: InviteToRoom) -> RoomChanged:

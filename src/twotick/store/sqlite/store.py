@@ -27,6 +27,7 @@ from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.handlers import Handlers
 from twotick.store.sqlite.ledger import Ledger
 from twotick.store.sqlite.messages import MessageRepository
+from twotick.store.sqlite.pins import PinRepository
 from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.profiles import ProfileRepository
 from twotick.store.sqlite.reading import LogReader
@@ -111,10 +112,11 @@ class SqliteStore:
         self._search = MessageSearch(tables, words, texts, reader)
         presence = PresenceRepository(ledger, rooms)
         times = TimeRepository(tables, lambda: self._written)
+        pins = PinRepository(ledger, rooms, reader)
         self._messages = MessageRepository(
-            ledger, rooms, EditRepository(ledger, texts), files, threads, presence=presence, times=times
+            ledger, rooms, EditRepository(ledger, texts), files, threads, pins, presence=presence, times=times
         )
-        tables.on_removal += [files.remove_with_messages, texts.forget]
+        tables.on_removal += [files.remove_with_messages, texts.forget, pins.forget]
         tables.on_withdrawal.append(texts.withdraw)
         self._handlers: Handlers = {
             **self._messages.handlers(),
@@ -124,6 +126,7 @@ class SqliteStore:
             **rooms.handlers(),
             **ConversationRepository(ledger, rooms).handlers(),
             **presence.handlers(),
+            **pins.handlers(),
             **ProfileRepository(ledger, presence).handlers(),
             **self._search.handlers(),
             **files.handlers(),

@@ -1,10 +1,11 @@
-"""Mute, block and report (docs/protocol.md, rules 14.3, 14.4 and 17.1)."""
+"""Mute, block, pin and report (docs/protocol.md, rules 13.7, 14.3, 14.4 and 17.1)."""
 
 import json
 
-from twotick.client import Conversation, MemberClient
+from twotick.client import Conversation, MemberClient, NotDelivered, RequestRefused
 from twotick.client.trust.tokens import Credential
 from twotick.ui.shell.connection import asking
+from twotick.ui.shell.history import print_message
 from twotick.ui.text import console, visible
 
 
@@ -57,6 +58,36 @@ async def report(who: Credential, name: str, text: str, *, about: str | None) ->
     """
     async with asking(who) as me:
         _say(await reported_line(me, name, text, about))
+
+
+async def show_pins(who: Credential, peer: str, *, as_json: bool) -> None:
+    """Print the pinned messages of a conversation, those pinned last first.
+
+    Raises:
+        TwotickError: the server does not say.
+        ValueError: `peer` is not a valid name.
+    """
+    async with asking(who) as me:
+        found = await me.pins(peer)
+    for message in found:
+        print_message(message, as_json)
+    if not found and not as_json:
+        _say("No messages are pinned.")
+
+
+async def pin(who: Credential, peer: str, ident: str, *, sender: str | None, off: bool) -> None:
+    """Pin a message in a conversation, or unpin it if `off`.
+
+    Raises:
+        TwotickError: nothing was changed.
+        ValueError: a name or the Id is not valid.
+    """
+    async with asking(who) as me:
+        try:
+            await (me.unpin if off else me.pin)(peer, ident, sender)
+        except NotDelivered as error:
+            raise RequestRefused(str(error)) from error
+    _say(f"The message is {'no longer ' if off else ''}pinned in {peer}.")
 
 
 async def muted_line(me: MemberClient, peer: str, *, muted: bool) -> str:

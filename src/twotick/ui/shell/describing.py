@@ -43,6 +43,9 @@ def what_was_said(message: MemberMessage) -> str:
     if message.reacts_to is not None:
         whom = _other(message, message.reacts_to, " to {}")
         return f"(reacted{whom}: {message.text})" if message.body else f"(removed a reaction{whom})"
+    for done, reference in (("pinned", message.pins), ("unpinned", message.unpins)):
+        if reference is not None:
+            return f"({done} a message{_other(message, reference, ' from {}')})"
     if message.deleted is not None:
         return "(deleted)"
     text = message.text
@@ -132,10 +135,12 @@ def details_as_json(message: MemberMessage) -> dict[str, Any]:
         details["room"] = message.room
         details["place"] = message.place
     references = {"reply_to": message.reply_to, "edits": message.edits, "deletes": message.deletes}
-    for name, reference in {**references, "reacts_to": message.reacts_to}.items():
+    references |= {"reacts_to": message.reacts_to, "pins": message.pins, "unpins": message.unpins}
+    references["thread"] = message.thread
+    for name, reference in references.items():
         if reference is not None:
             details[name] = {"from": reference.sender, "id": reference.id}
-    for name, time in (("edited", message.edited), ("deleted", message.deleted)):
+    for name, time in (("edited", message.edited), ("deleted", message.deleted), ("pinned", message.pinned)):
         if time is not None:
             details[name] = time.isoformat()
     if (file := message.file) is not None:

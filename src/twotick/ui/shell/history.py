@@ -41,7 +41,7 @@ async def show_history(who: Credential, peer: str | None, *, since: datetime | N
     if peer is not None and not messages:
         raise NothingFound(f"there are no messages with {peer}" + (" since then" if since else ""))
     for message in messages:
-        _print_message(message, as_json)
+        print_message(message, as_json)
 
 
 async def search(who: Credential, query: str, *, peer: str | None, limit: int, as_json: bool) -> None:
@@ -52,7 +52,7 @@ async def search(who: Credential, query: str, *, peer: str | None, limit: int, a
         for _ in range(_MOST_PAGES):
             found = await me.search(query, peer=peer, limit=min(limit - shown, _FOUND), before=before)
             for message in found.messages:
-                _print_message(message, as_json)
+                print_message(message, as_json)
             shown += len(found.messages)
             before = found.before
             if before is None and not shown:
@@ -71,11 +71,12 @@ async def export(who: Credential) -> None:
             starts.append(page[0].seq)
         for start in reversed(starts[:-1]):
             for message in await me.history(before=start, limit=_PAGE):
-                _print_message(message, True)
+                print_message(message, True)
     sys.stdout.flush()
 
 
-def _print_message(message: MemberMessage, as_json: bool) -> None:
+def print_message(message: MemberMessage, as_json: bool) -> None:
+    """Print a message: as a line, or as JSON."""
     if as_json:
         print(json.dumps(_as_json(message)))
         return
