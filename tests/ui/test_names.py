@@ -1,9 +1,12 @@
 """Tests of the colours of names."""
 
 import pytest
+from hypothesis import given
 from rich.color import Color, ColorSystem
 
-from twotick.ui.names import COLOURS, OF_SIXTEEN, ON_ANY, ON_DARK, ON_LIGHT, colour_of
+from tests.ui.test_text import anything
+from twotick.ui.app.model.profiles import ProfileBook, UserProfile
+from twotick.ui.names import COLOURS, OF_SIXTEEN, ON_ANY, ON_DARK, ON_LIGHT, colour_of, skeleton
 
 BLACK, WHITE, DARK, LIGHT = "#000000", "#ffffff", "#16181d", "#fcfcfa"
 
@@ -64,3 +67,52 @@ def test_a_name_keeps_its_colour() -> None:
 def test_names_are_spread_over_the_colours() -> None:
     found = [colour_of(f"user{number}") for number in range(1200)]
     assert all(50 < found.count(colour) < 150 for colour in range(COLOURS))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ALICE", " alice ", "al.ice", "\u00e1lic\u00eb", "\u0430lice", "\u0430\u04cf\u0456\u0441\u0435",
+        "AIice", "a|ice", "a1ice",
+        "\uff41lice", "\U0001d41alice", "al\u0131ce", "a\u200dlice", "\u03b1lice",
+    ],
+)  # fmt: skip
+def test_texts_that_look_alike_have_the_same_skeleton(text: str) -> None:
+    assert skeleton(text) == skeleton("alice")
+
+
+def test_texts_that_look_different_have_different_skeletons() -> None:
+    names = [
+        "alice",
+        "bob",
+        "Alice Miller",
+        "alicia",
+        "\u30a2\u30ea\u30b9",
+        "\u0410\u043b\u0438\u0441\u0430",
+        "ace",
+        "rnb",
+    ]
+    assert len({skeleton(name) for name in names}) == len(names)
+    assert skeleton("modern") == skeleton("modem")
+
+
+@given(anything)
+def test_any_text_has_a_skeleton(text: str) -> None:
+    assert skeleton(text) == "" or skeleton(text).isalnum()
+
+
+def test_a_display_name_that_looks_like_the_name_of_another_user_is_known() -> None:
+    book = ProfileBook("alice")
+    book.set("mallory", UserProfile("\u0410lice"))
+    assert book.mistaken_for("mallory") == "alice"
+    book.set("bob", UserProfile("Bob Miller"))
+    assert book.mistaken_for("bob") == ""
+    book.set("mallory", UserProfile("bob miller"))
+    assert (book.mistaken_for("mallory"), book.mistaken_for("bob")) == ("bob", "mallory")
+    book.set("mallory", UserProfile("Mallory"))
+    assert (book.mistaken_for("mallory"), book.mistaken_for("bob")) == ("", "")
+    book.know("carol")
+    book.set("mallory", UserProfile("carol"))
+    assert book.mistaken_for("mallory") == "carol"
+    book.know("...")
+    assert book.mistaken_for("dave") == ""  # no display name looks like nothing

@@ -1,5 +1,6 @@
-"""A colour for each name, by which a reader tells the users of a room apart at a glance."""
+"""A colour for each name, by which a reader tells users apart at a glance; and names that look alike."""
 
+import unicodedata
 from hashlib import sha256
 
 COLOURS = 12
@@ -30,3 +31,26 @@ OF_SIXTEEN = ("bright_red", "bright_blue", "magenta", "bright_magenta") * (COLOU
 def colour_of(name: str) -> int:
     """Return the number of the colour of a name: always the same, however the name is written, on every machine."""
     return int.from_bytes(sha256(name.lower().encode("utf-8", "replace")).digest()[:4]) % COLOURS
+
+
+_CYRILLIC = "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0456\u0458\u0455\u0501"
+_RARE = "\u04bb\u051b\u051d\u04cf"
+_GREEK = "\u03b1\u03b2\u03b5\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7\u03b3"
+_STROKES = "\u0131\u0142\u00f8\u0111\u00f0\u0127"
+_LOOK_ALIKE = str.maketrans(
+    f"{_CYRILLIC}{_RARE}{_GREEK}{_STROKES}0135l|!",
+    "abekmhopctyxijsdhqwiabeikvoptuxyiiodohoiesiii",
+)
+"""Characters that look like a Latin letter, and that letter. `l` counts as `i`, because it looks like a capital `I`."""
+
+
+def skeleton(text: str) -> str:
+    """Return what is left of a text for a glance: texts with the same skeleton can be mistaken for each other.
+
+    Accents, marks, spaces, punctuation, case, and the script of letters that look alike make no difference.
+    """
+    if not text:
+        return ""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    letters = plain.translate(_LOOK_ALIKE).replace("rn", "m").replace("vv", "w")
+    return "".join(letter for letter in letters if letter.isalnum())

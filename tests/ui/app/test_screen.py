@@ -15,6 +15,7 @@ from twotick.client import State
 from twotick.client.member.results import RecipientState
 from twotick.ui.app.model.conversations import UserPresence
 from twotick.ui.app.model.messages import Attachment, RoomNotice, TransferProgress
+from twotick.ui.app.model.profiles import UserProfile
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.base import SearchHit, SearchResults
 from twotick.ui.app.widgets.sidebar import Sidebar
@@ -165,6 +166,26 @@ async def test_every_name_has_its_own_colour(
             assert set(found) == {expected}, name
         assert len(styles_of(alice, "bob")) == 2  # above the message, and in the quote
         assert [style.color.name for style in styles_of(alice, "@alice") if style.color] != [colours[1]]
+
+
+async def test_display_names_and_status_texts_stand_beside_names_and_doubtful_ones_are_marked() -> None:
+    session = FakeSession()
+    put(session.all, message("hello", 1, peer="mallory", sender="mallory", ident="m1"))
+    put(session.all, message("hi", 2, ident="m2"))
+    async with showing(session, 120, 24) as alice:
+        await alice.sees("bob  09:30", "hi")
+        session.all.set_profile("bob", UserProfile("Bob Miller", "back at noon"))
+        await alice.sees("bob  Bob Miller  09:30", "bob  Bob Miller \u00b7 back at noon", "bob Bob Miller ")
+        session.all.set_profile("mallory", UserProfile("bob  MILLER", ""))
+        await alice.sees("bob  Bob Miller  not mallory  09:30", "mallory ? bob M\u2026")
+        session.all.set_profile("mallory", UserProfile("\u0430lice", ""))
+        await alice.sees("bob  Bob Miller  09:30", "mallory ? \u0430lice")
+        await alice.press("ctrl+t")
+        await alice.sees("Display  Bob Miller", "Says     back at noon")
+        session.all.set_profile("bob", UserProfile(HOSTILE, HOSTILE))
+        session.all.set_profile("mallory", UserProfile(HOSTILE, HOSTILE))
+        await alice.sees("looks like mallory,", "owned")
+        is_unharmed(alice, 120)
 
 
 async def test_marks_are_hidden_and_show_their_effect_unless_the_user_turned_that_off() -> None:

@@ -11,6 +11,7 @@ from tests.ui.app.sessions import Device, device
 from twotick.client import State, TwotickError
 from twotick.client.member.sender import Sender
 from twotick.ui.app.model.messages import LocalMessage
+from twotick.ui.app.model.profiles import UserProfile
 from twotick.ui.app.session.base import SearchHit
 from twotick.ui.app.session.permissions import Permission
 
@@ -565,6 +566,22 @@ async def test_the_presence_of_a_new_partner_is_shown_although_it_does_not_chang
             await alice.has("bob", "hello")
             peer = alice.session.open("bob")
             await until(lambda: peer.presence is not None and peer.presence.state == "gone")
+
+
+async def test_profiles_of_others_are_known_and_changes_too(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", "carol") as chat, chat.join("bob") as bob, chat.join("carol") as carol:
+        await bob.send("alice", "hello")
+        await bob.set_profile(display="Bob Miller", status="back at noon")
+        await carol.set_profile(display="b\u043eb", status="")
+        async with device(chat, tmp_path, "alice") as alice:
+            profiles = alice.session.conversations.profiles
+            await until(lambda: profiles.of("bob") == UserProfile("Bob Miller", "back at noon"))
+            await carol.send("alice", "hello")  # alice may see the profile of carol from now on
+            await until(lambda: profiles.mistaken_for("carol") == "bob")
+            await bob.set_profile(display="Bob", status="")
+            await until(lambda: profiles.of("bob") == UserProfile("Bob", ""))
+            await bob.set_profile(display="")
+            await until(lambda: profiles.of("bob") == UserProfile())
 
 
 async def test_presence_and_typing_are_shown(tmp_path: Path) -> None:

@@ -69,6 +69,8 @@ class LayoutContext(NamedTuple):
         quoted: the message that it replies to; None if that message is not available.
         me: the user's name.
         formatted: whether the marks of `docs/formatting.md` mean something.
+        display: the display name of its sender; empty for none. It does not affect the number of lines.
+        mistaken_for: the name of another user for whom the display name may be mistaken; empty for none.
     """
 
     before: LocalMessage | None
@@ -77,6 +79,8 @@ class LayoutContext(NamedTuple):
     quoted: LocalMessage | None = None
     me: str = ""
     formatted: bool = True
+    display: str = ""
+    mistaken_for: str = ""
 
 
 def name_style(name: str) -> str:
@@ -324,12 +328,20 @@ def _above(message: LocalMessage, context: LayoutContext, width: int) -> list[Li
         return above
     if before is not None and not above:
         above.append([])
-    header = _indented(
-        Span(_name(message.sender), name_style(message.sender)), Span(f"  {_local(message):%H:%M}", "quiet")
-    )
+    header = _indented(Span(_name(message.sender), name_style(message.sender)), *_display(context, width // 2))
+    header.append(Span(f"  {_local(message):%H:%M}", "quiet"))
     if message.everyone:
         header.append(Span("  to everyone", "quiet"))
     return [*above, cut(header, width)]
+
+
+def _display(context: LayoutContext, columns: int) -> Line:
+    """Return the display name of the sender, which stands after the name."""
+    display = shortened(one_line(context.display), max(1, columns))
+    if not display:
+        return []
+    doubt = [Span(f"  not {_name(context.mistaken_for)}", "failed")] if context.mistaken_for else []
+    return [Span(f"  {display}"), *doubt]
 
 
 def _continues(message: LocalMessage, before: LocalMessage | None) -> bool:

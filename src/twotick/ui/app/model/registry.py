@@ -5,8 +5,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from twotick.client.member.events import State
-from twotick.ui.app.model.conversations import LocalConversation, UserPresence, first_from
+from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence, first_from
 from twotick.ui.app.model.messages import LocalMessage, Place
+from twotick.ui.app.model.profiles import ProfileBook, UserProfile
 
 _MAX_PRESENCES = 20_000
 """Users whose presence is remembered."""
@@ -22,7 +23,10 @@ class ConversationRegistry:
         name: the user's name.
 
     Attributes:
+        name: the user's name.
+        profiles: what users say of themselves.
         on_change: called with a conversation after anything in it has changed.
+        on_profile_change: called after the profile of a user has changed.
         on_message_change: called before that with a loaded message that looks different now.
         find_stored: returns a message that is not loaded, by conversation key, sender (empty for any) and Id; None if
             the local store does not have it.
@@ -30,6 +34,8 @@ class ConversationRegistry:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.profiles = ProfileBook(name)
+        self.on_profile_change: Callable[[], None] = lambda: None
         self.on_change: Callable[[LocalConversation], None] = lambda _: None
         self.on_message_change: Callable[[LocalMessage], None] = lambda _: None
         self.find_stored: Callable[[str, str, str], LocalMessage | None] = _find_nothing
@@ -46,6 +52,8 @@ class ConversationRegistry:
         for each in conversations:
             each.recency = next(self._recency)
             self._all[each.key] = each
+            if each.kind is ConversationKind.DIRECT:
+                self.profiles.know(each.name)
 
     def __iter__(self) -> Iterator[LocalConversation]:
         """Return the conversations, the one with the latest activity first."""
@@ -70,6 +78,8 @@ class ConversationRegistry:
             key = name.lower()
             found = LocalConversation(key, name, recency=next(self._recency), presence=self.presence(key))
             self._all[key] = found
+            if found.kind is ConversationKind.DIRECT:
+                self.profiles.know(name)
             self.on_change(found)
         return found
 
@@ -96,6 +106,12 @@ class ConversationRegistry:
         if found is not None:
             found.presence = presence
             self.on_change(found)
+
+    def set_profile(self, name: str, profile: UserProfile) -> None:
+        """Record what a user says of itself."""
+        if self.profiles.of(name) != profile:
+            self.profiles.set(name, profile)
+            self.on_profile_change()
 
     def set_typing(self, conversation: LocalConversation, name: str, is_typing: bool) -> None:
         """Record that a user is typing, which ends after `TYPING` seconds, or has stopped typing."""

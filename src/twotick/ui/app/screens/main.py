@@ -143,6 +143,7 @@ class MainScreen(ActionScreen):
         self._conversations.on_message_change = self.messages.message_changed
         self.messages.on_command = self.run_command
         self.messages.on_leave = self.sidebar.on_character = self._leave_messages
+        self._conversations.on_profile_change = self._profiles_changed
         self.session.on_refusal = lambda reason: self.say(reason, problem=True)
         if self._first is not None:
             self.open(self._first)
@@ -159,6 +160,7 @@ class MainScreen(ActionScreen):
         """Stop following changes."""
         self._conversations.on_change = lambda _: None
         self._conversations.on_message_change = lambda _: None
+        self._conversations.on_profile_change = lambda: None
         self.session.on_refusal = lambda _: None
 
     @work
@@ -229,9 +231,16 @@ class MainScreen(ActionScreen):
     def _changed(self, conversation: LocalConversation) -> None:
         """Schedule an update, because a conversation has changed."""
         self._shown_changed |= conversation is self.shown
+        self._schedule_update()
+
+    def _schedule_update(self) -> None:
         if not self._update_scheduled:
             self._update_scheduled = True
             self.set_timer(_FRAME, self._update)
+
+    def _profiles_changed(self) -> None:
+        self.messages.profiles_changed()
+        self._schedule_update()
 
     def _update(self) -> None:
         """Show the current state of all conversations."""
@@ -251,10 +260,10 @@ class MainScreen(ActionScreen):
             if self.focused is None and conversations:
                 self.call_after_refresh(self.set_focus, self.sidebar)  # on a narrow terminal it was hidden until now
         self._update_composer(conversations)
-        self.sidebar.update_conversations(conversations, self.shown)
+        self.sidebar.update_conversations(conversations, self.shown, self._conversations.profiles)
         if (shown := self.shown) is not None:
             others = self._conversations.unread - shown.unread
-            self._title.show(lambda width: title_line(shown, others, width))
+            self._title.show(lambda width: title_line(shown, self._conversations.profiles, others, width))
         below = self._below
         below.display = not self.messages.at_end and self.shown is not None
         below.update(

@@ -3,13 +3,23 @@
 import asyncio
 from collections.abc import Callable
 
-from twotick.client.member.events import Entry, ProgressEvent, ReadEvent, ReceiptEvent, State, StatusEvent, TypingEvent
+from twotick.client.member.events import (
+    Entry,
+    ProfileEvent,
+    ProgressEvent,
+    ReadEvent,
+    ReceiptEvent,
+    State,
+    StatusEvent,
+    TypingEvent,
+)
 from twotick.client.member.messages import Event as ClientEvent
 from twotick.client.member.messages import EventKind, FileInfo, MemberMessage, Reference
 from twotick.client.member.results import Conversation as ConversationListing
 from twotick.client.member.results import Role
 from twotick.ui.app.model.conversations import TYPING, ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, RoomNotice, now
+from twotick.ui.app.model.profiles import UserProfile
 from twotick.ui.app.session.repository import ChatRepository, DeliveryUpdate
 from twotick.wire import is_identifier, is_name, is_room
 
@@ -55,6 +65,8 @@ class EntryHandler:
                 self._handle_read(entry)
             case StatusEvent():
                 self._conversations.set_presence(entry.user, UserPresence(entry.state.value, entry.since))
+            case ProfileEvent():
+                self._conversations.set_profile(entry.user, UserProfile(entry.display, entry.status))
             case TypingEvent():
                 self._handle_typing(entry)
             case ProgressEvent():
@@ -134,6 +146,7 @@ class EntryHandler:
         """
         if entry.sender.lower() == self._repository.name.lower() and not entry.outgoing:
             return None  # messages to oneself are stored already
+        self._conversations.profiles.know(entry.sender)
         found = self.message(entry) if entry.place or entry.seq else None
         if found is None:
             self._handle_change(entry)

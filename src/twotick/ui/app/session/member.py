@@ -36,6 +36,7 @@ from twotick.client.member.messages import FileInfo
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, TransferProgress
+from twotick.ui.app.model.profiles import UserProfile
 from twotick.ui.app.session.base import HELD
 from twotick.ui.app.session.incoming import EVERYONE, EntryHandler
 from twotick.ui.app.session.permissions import Permission, is_allowed
@@ -140,6 +141,7 @@ class MemberSession(MemberRequests):
                 self._ready.set()
                 group.create_task(self._synchronize(client))
                 self._update_presence()
+                group.create_task(self._request_profiles(client))
                 group.create_task(self._send_all(client, group))
                 group.create_task(self._upload_all(client, group))
                 async for entry in client.entries():
@@ -160,6 +162,8 @@ class MemberSession(MemberRequests):
         if not key.startswith("#") and key not in self._met and self.conversations.presence(key) is None:
             self._met.add(key)
             self._update_presence()
+            if self._client is not None:
+                self._spawn(self._request_profile(self._client, message.sender))
         self.on_message(message)
 
     def _set_damaged_outbox_aside(self, error: OutboxError) -> None:
@@ -510,6 +514,19 @@ class MemberSession(MemberRequests):
             for each in found.users:
                 if is_name(each.name.encode(errors="replace")):
                     self.conversations.set_presence(each.name, UserPresence(each.state.value, each.since))
+
+    async def _request_profiles(self, client: "MemberClient") -> None:
+        """Request the profiles of others. The server reports changes from then on. An old server has no profiles."""
+        with contextlib.suppress(RequestRefused, TooManyRequests):
+            found = await self._patiently(client.profiles)
+            self.conversations.set_profile(self.name, UserProfile(found.display, found.status))
+            for each in found.users:
+                self.conversations.set_profile(each.name, UserProfile(each.display, each.status))
+
+    async def _request_profile(self, client: "MemberClient", name: str) -> None:
+        with contextlib.suppress(RequestRefused, TooManyRequests):
+            found = await self._patiently(partial(client.profile, name))
+            self.conversations.set_profile(name, UserProfile(found.display, found.status))
 
     def typing(self, conversation: LocalConversation) -> None:
         """See `ChatSession`."""

@@ -14,6 +14,7 @@ from twotick.ui.app.layout.messages import one_line
 from twotick.ui.app.layout.wrapping import shortened, wrap_text
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import LocalMessage
+from twotick.ui.app.model.profiles import ProfileBook
 from twotick.ui.app.model.rooms import MemberListing
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.sidebar import presence_sign
@@ -108,7 +109,7 @@ class DetailsPane(VerticalScroll):
         if message is not None:
             parts += _about_message(message, receipts)
         if conversation is not None:
-            parts += _about_conversation(conversation, members)
+            parts += _about_conversation(conversation, session.conversations.profiles, members)
         waiting = f"{session.waiting} messages" if session.waiting else ""
         parts += [
             ("You\n", "bold"),
@@ -135,7 +136,10 @@ def _colour(name: str) -> str:
     return f"$name-{colour_of(name)}"
 
 
-def _about_conversation(conversation: LocalConversation, members: list[MemberListing] | None) -> list[Part]:
+def _about_conversation(
+    conversation: LocalConversation, profiles: ProfileBook, members: list[MemberListing] | None
+) -> list[Part]:
+    profile, other = profiles.of(conversation.name), profiles.mistaken_for(conversation.name)
     settings = [
         name
         for name, holds in (
@@ -149,6 +153,9 @@ def _about_conversation(conversation: LocalConversation, members: list[MemberLis
     found += _pairs(
         [
             ("Name", conversation.title[:64]),
+            ("Display", profile.display),
+            ("Note", f"looks like {other}, and is not" if other else ""),
+            ("Says", profile.status),
             ("With", _KINDS[conversation.kind]),
             ("Status", presence_text(conversation.presence)),
             ("Topic", conversation.topic),

@@ -165,6 +165,11 @@ class MessageList(ScrollView, can_focus=True):
         self._forget_layout()
         self.update_messages()
 
+    def profiles_changed(self) -> None:
+        """Show the display names anew. They change the height of no message."""
+        self._built.clear()
+        self.refresh()
+
     def message_changed(self, message: LocalMessage) -> None:
         """Record that a message looks different now. `update_messages` will show it."""
         if self.conversation is not None and message.conversation == self.conversation.key:
@@ -213,8 +218,16 @@ class MessageList(ScrollView, can_focus=True):
         message = self._messages[index]
         before = self._messages[index - 1] if index else None
         blocked = message.sender.lower() in self._blocked
+        profiles = self._conversations.profiles
         return LayoutContext(
-            before, message is self._new, blocked, None, self._conversations.name, formatted=self.formatted
+            before,
+            message is self._new,
+            blocked,
+            None,
+            self._conversations.name,
+            self.formatted,
+            profiles.of(message.sender).display,
+            profiles.mistaken_for(message.sender),
         )
 
     def _forget_layout(self) -> None:

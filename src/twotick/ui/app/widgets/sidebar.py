@@ -9,8 +9,10 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from twotick.ui.app.layout.messages import one_line
 from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import LocalConversation, UserPresence
+from twotick.ui.app.model.profiles import ProfileBook
 from twotick.ui.text import for_screen
 
 _WIDTH = 24
@@ -59,10 +61,18 @@ class Sidebar(OptionList):
             event.stop()
             self.on_character(event.character)
 
-    def update_conversations(self, conversations: list[LocalConversation], shown: LocalConversation | None) -> None:
-        """Show conversations, and mark the one whose messages are shown."""
+    def update_conversations(
+        self, conversations: list[LocalConversation], shown: LocalConversation | None, profiles: ProfileBook
+    ) -> None:
+        """Show conversations.
+
+        Args:
+            conversations: the conversations.
+            shown: the one whose messages are shown, which is marked.
+            profiles: what users say of themselves.
+        """
         chosen = self.highlighted_option
-        entries = tuple((each.key, _entry(each, each is shown)) for each in conversations)
+        entries = tuple((each.key, _entry(each, each is shown, profiles)) for each in conversations)
         if entries != self._entries:
             self._entries = entries
             self.set_options(Option(Content.assemble(*parts), key) for key, parts in entries)
@@ -71,7 +81,7 @@ class Sidebar(OptionList):
         self.highlighted = next((index for index, (key, _) in enumerate(entries) if key == wanted), first)
 
 
-def _entry(conversation: LocalConversation, shown: bool) -> _Entry:
+def _entry(conversation: LocalConversation, shown: bool, profiles: ProfileBook) -> _Entry:
     """Return the line of a conversation: presence, name, typing, draft, and number of unread messages."""
     count = unread_text(conversation)
     signs = ["\u2026"] if conversation.typing else []
@@ -80,12 +90,15 @@ def _entry(conversation: LocalConversation, shown: bool) -> _Entry:
     right = " ".join([*signs, *([count] if count else [])])
     columns = _WIDTH - 6 - (cell_len(right) + 1 if right else 0)
     name = shortened(for_screen(conversation.title[:64], keep=""), columns)
+    doubt = "? " if profiles.mistaken_for(conversation.name) else ""
+    about = shortened(doubt + one_line(profiles.of(conversation.name).display), columns - cell_len(name) - 1)
     quiet = conversation.muted or conversation.blocked or conversation.left
     style = "dim" if quiet else "bold" if conversation.unread or shown else ""
     return (
         ("\u258c" if shown else " ", "bold"),
         presence_sign(conversation.presence),
         " ",
-        (set_cell_size(name, columns), style),
+        (name, style),
+        (set_cell_size(f" {about}", columns - cell_len(name)), "dim"),
         (" " + right if right else "", "" if quiet or not count else "bold"),
     )

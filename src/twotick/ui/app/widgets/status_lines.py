@@ -12,6 +12,7 @@ from twotick.ui.app.commands import Command
 from twotick.ui.app.layout.messages import one_line, summary
 from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
+from twotick.ui.app.model.profiles import ProfileBook
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.details import presence_text
@@ -46,11 +47,12 @@ class ResponsiveLine(Static):
         self.update(self._make(self.size.width))
 
 
-def title_line(shown: LocalConversation, unread_elsewhere: int, width: int) -> Content:
+def title_line(shown: LocalConversation, profiles: ProfileBook, unread_elsewhere: int, width: int) -> Content:
     """Return the title of a conversation, with presence, typing users, topic, and unread messages elsewhere.
 
     Args:
         shown: the conversation.
+        profiles: what users say of themselves.
         unread_elsewhere: the number of unread messages in other conversations.
         width: the available columns.
     """
@@ -59,7 +61,7 @@ def title_line(shown: LocalConversation, unread_elsewhere: int, width: int) -> C
     columns = width - cell_len(elsewhere)
     name = shortened(for_screen(shown.title[:64], keep=""), max(8, columns // 2))
     sign, style = presence_sign(shown.presence)
-    about = _subtitle(shown)
+    about = _subtitle(shown, profiles)
     left = columns - cell_len(name) - 2 * bool(sign.strip()) - 2
     parts: list[str | tuple[str, str]] = [(f"{sign} ", f"not bold {style}")] if sign.strip() else []
     about = f"  {shortened(about, left)}" if about and left > 4 else ""
@@ -69,7 +71,7 @@ def title_line(shown: LocalConversation, unread_elsewhere: int, width: int) -> C
     return Content.assemble(*parts)
 
 
-def _subtitle(shown: LocalConversation) -> str:
+def _subtitle(shown: LocalConversation, profiles: ProfileBook) -> str:
     typing = [for_screen(name[:33], keep="") for name in shown.typing]
     if typing and shown.kind is ConversationKind.DIRECT:
         return "is typing \u2026"
@@ -80,7 +82,11 @@ def _subtitle(shown: LocalConversation) -> str:
     state = "you left the room" if shown.left else members
     until = f" until {datetime.fromtimestamp(shown.muted_until):%d %b %H:%M}" if shown.muted_until else ""
     marks = [name for name, holds in ((f"muted{until}", shown.muted), ("blocked", shown.blocked)) if holds]
-    parts = [presence_text(shown.presence), state, *marks, one_line(shown.topic)]
+    profile = profiles.of(shown.name)
+    other = profiles.mistaken_for(shown.name)
+    doubt = f"not {for_screen(other[:33], keep='')}" if other else ""
+    parts = [one_line(profile.display), doubt, presence_text(shown.presence), state, *marks]
+    parts += [one_line(profile.status), one_line(shown.topic)]
     return " \u00b7 ".join(each for each in parts if each)
 
 
