@@ -50,6 +50,12 @@ class Operator:
         done.add_done_callback(lambda done: process.kill())
         return done
 
+    def _may_fail(self, done: "asyncio.Future[Any]") -> bool:
+        """Tell whether a command may have ended as it did: it was killed, the disk was full, or it has to wait."""
+        if done.cancelled() or self._story.disturbed:
+            return True
+        return any(busy in str(done.exception()) for busy in ("another backup", "in use by another server"))
+
     def back_up(self) -> None:
         """Copy the database."""
         story = self._story
@@ -58,7 +64,7 @@ class Operator:
         def finished(done: "asyncio.Future[Any]") -> None:
             if not done.cancelled() and done.exception() is None:
                 self.backups.append((bytes(story.machine.disk.files["server/backup.db"].data), before))
-            elif not done.cancelled() and not (story.disturbed or "another backup" in str(done.exception())):
+            elif not self._may_fail(done):
                 story.problems.append(f"the backup failed: {done.exception()!r}")
 
         if done := self._command("backup", lambda store: store.backup(Path("server/backup.db"))):
@@ -74,7 +80,7 @@ class Operator:
         def finished(done: "asyncio.Future[Any]") -> None:
             if not done.cancelled() and done.exception() is None:
                 self.removed.add(name)
-            elif not done.cancelled() and not story.disturbed:
+            elif not self._may_fail(done):
                 story.problems.append(f"{name} was not removed: {done.exception()!r}")
 
         if done := self._command("remove", lambda store: store.ask(RemoveMember(name, time.time()))):

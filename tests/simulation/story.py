@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -19,6 +20,7 @@ from twotick.server.clock import SETTLING
 from twotick.server.options import RETENTION
 from twotick.server.secrets import token_digest
 from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
+from twotick.store.sqlite.schema import APPLICATION_ID, STEPS
 
 _MEMBERS = ("alice", "bob", "carol")
 _DEVICES = ("laptop", "phone")
@@ -29,6 +31,25 @@ _HEALING = 300.0
 
 _QUIET = 4.0
 """The seconds without an entry after which a device is said to have all."""
+
+
+def make_old_database(number: int) -> None:
+    """Make a database with all members in the format of an older version."""
+    connection = sqlite3.connect("server/twotick.db")
+    for step in STEPS[:number]:
+        connection.executescript(step)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {number}")
+    for member, name in enumerate(_MEMBERS, 1):
+        connection.execute(
+            "INSERT INTO member (number, name, folded, password, added) VALUES (?, ?, ?, '', 0)", (member, name, name)
+        )
+        connection.executemany(
+            "INSERT INTO device (member, name, token, seen) VALUES (?, ?, ?, 0)",
+            [(member, device, token_digest(f"tt_{name}-{device}")) for device in _DEVICES],
+        )
+    connection.commit()
+    connection.close()
 
 
 class Story:
@@ -414,7 +435,12 @@ class Story:
     # The course of it
 
     async def _main(self) -> None:
-        self.machine.disk.load(self._template or {})
+        if self._random.random() < 0.1:
+            setup = self.machine.start("setup")
+            await self.world.command(setup, lambda: make_old_database(self._random.randrange(1, len(STEPS))))
+            setup.kill()
+        else:
+            self.machine.disk.load(self._template or {})
         self._plan_faults()
         self.start_server()
         for device in self.devices:
