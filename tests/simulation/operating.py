@@ -1,4 +1,4 @@
-"""The operator of a simulated world, who uses commands beside the server: backups, and removing members."""
+"""The operator of a simulated world, who makes backups and restores them, and removes members."""
 
 import asyncio
 import time
@@ -31,6 +31,7 @@ class Operator:
         self.leaving: set[str] = set()
         self.removed: set[str] = set()
         self._story = story
+        self._random = story.world.chance("operator")
 
     def _command(self, name: str, work: Callable[[SqliteStore], Any]) -> "asyncio.Future[Any] | None":
         """Run a command on the server's data, beside the server."""
@@ -64,11 +65,26 @@ class Operator:
         def finished(done: "asyncio.Future[Any]") -> None:
             if not done.cancelled() and done.exception() is None:
                 self.backups.append((bytes(story.machine.disk.files["server/backup.db"].data), before))
+                if self._random.random() < 0.3:
+                    story.world.loop.outside(self._random.random() * 5, self.restore)
             elif not self._may_fail(done):
                 story.problems.append(f"the backup failed: {done.exception()!r}")
 
         if done := self._command("backup", lambda store: store.backup(Path("server/backup.db"))):
             done.add_done_callback(finished)
+
+    def restore(self) -> None:
+        """Put the last backup in the place of the database, and start the server again."""
+        story = self._story
+        if story.healing or not self.backups:
+            return
+        story.world.trace("restore")
+        story.lose_log()
+        self.removed.clear()
+        disk = story.machine.disk
+        for name in [name for name in disk.files if name.startswith("server/twotick.db")]:
+            disk.delete(name, durably=True)
+        disk.load({"server/twotick.db": self.backups[-1][0]})
 
     def remove_last_member(self) -> None:
         """Remove the member who is in the fewest schedules."""

@@ -283,6 +283,16 @@ def _removed_members_are_waited_for() -> None:
     _replace(RemovalRepository, "_clear_log", lambda _: lambda *args: False)
 
 
+def _a_log_that_began_anew_is_not_noticed() -> None:
+    def opened(was: Any) -> Any:
+        def opened(inbox: Inbox, cursor: int, resumed: int, window: int) -> bool:
+            return was(inbox, max(cursor, resumed), resumed, window)
+
+        return opened
+
+    _replace(Inbox, "opened", opened)
+
+
 PLANTED: dict[str, Planted] = {
     "disk-lies": Planted(_disk_lies, 40, "malformed|not in the log|is not a member"),
     "nothing-is-synced": Planted(_nothing_is_synced, 40, "malformed|not in the log|is not a member"),
@@ -310,6 +320,9 @@ PLANTED: dict[str, Planted] = {
     "young-removed": Planted(_young_messages_are_removed, 60, "is not in the log"),
     "old-stay": Planted(_old_messages_stay, 60, "is too old"),
     "removed-are-waited-for": Planted(_removed_members_are_waited_for, 60, "check:|is still ACCEPTED"),
+    "new-log-not-noticed": Planted(
+        _a_log_that_began_anew_is_not_noticed, 300, "of after the restoration|have connected to the restored"
+    ),
     "files-mixed-up": Planted(_files_are_mixed_up, 20, "has changed on its way|FileMismatch"),
 }
 """The faults, by name."""

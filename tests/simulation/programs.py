@@ -158,8 +158,10 @@ class Device:
         history: what its program was given as the member's history; None if it did not ask.
         missing_files: the Ids of messages whose files the server did not have.
         files: the files that it has downloaded, by the sender and Id of their messages.
-        may_end: why the server may end it: `revoked`, `replaced` or `removed`; empty if it may not.
+        may_end: why the server may end it: `revoked`, `replaced`, `removed` or `restored` (from a backup that is older
+            than its token); empty if it may not.
         is_revoked: whether another device was told that this one is revoked.
+        log_lost: whether the server has lost the log, so that numbers may be given twice.
         over: whether the server has ended it, so that its program is not started again.
         problems: what must not happen, and has.
     """
@@ -188,6 +190,7 @@ class Device:
         self.may_end = ""
         self.is_revoked = False
         self.over = False
+        self.log_lost = False
         self._world = world
         self.random = random
         self._done: asyncio.Future[Any] | None = None
@@ -303,7 +306,7 @@ class Device:
             if life.cursor < 0:
                 life.cursor = client.cursor
             seen = _seen(entry, self.member)
-            if life.seen and seen.seq <= life.seen[-1].seq:
+            if life.seen and seen.seq <= life.seen[-1].seq and not self.log_lost:
                 self.problems.append(f"{self.title} was given entry {seen.seq} after entry {life.seen[-1].seq}")
             life.seen.append(seen)
             self.seen_at = self._world.loop.now

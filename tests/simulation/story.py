@@ -4,6 +4,7 @@ import asyncio
 import math
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -71,6 +72,7 @@ class Story:
             certain.
         operator: the operator.
         healing: whether all faults have ended.
+        log_lost: whether the server was started with an older backup of its data.
         ended: when all programs had ended, in seconds.
         retention, settling: options of the server (see `Server`).
     """
@@ -86,6 +88,7 @@ class Story:
         self.blocks: dict[tuple[str, str], float] = {}
         self.operator = Operator(self)
         self.healing = False
+        self.log_lost = False
         self.ended = math.inf
         self.retention = RETENTION
         self.settling = SETTLING
@@ -320,6 +323,16 @@ class Story:
         if not self.healing:
             self.world.loop.outside(self._random.choice((0.0, 0.5, 5.0)), self._restart_server)
 
+    def lose_log(self) -> None:
+        """Kill the server, whose log is about to be replaced by an older one."""
+        self.log_lost = True
+        for device in self.devices:
+            device.log_lost = True
+            device.is_revoked = False
+            device.may_end = device.may_end or "restored"
+        if self._server is not None:
+            self._server.kill()
+
     def _restart_server(self) -> None:
         if self._server is None or not self._server.alive:
             self.machine.boot()
@@ -353,7 +366,7 @@ class Story:
             (0.15, self._break_disk),
             (0.2, self._stop_server),
             (0.2, self._set_clock),
-            (0.1, self.operator.back_up),
+            (0.15, self.operator.back_up),
             (0.1, self._take_over),
             (0.05, self.operator.remove_last_member),
         ):
@@ -450,6 +463,8 @@ class Story:
         await asyncio.sleep(self._span)
         await self._heal()
         checks.check_connections(self)
+        if self.log_lost:
+            await self._speak_again()
         if self.forgets:
             await asyncio.sleep(self._random.uniform(0, 600))
         await self._close()
@@ -458,7 +473,7 @@ class Story:
             await self._again()
         auditor = self.machine.start("auditor")
         await self.world.command(auditor, lambda: checks.check_store(self, self._open()))
-        for content, before in self.operator.backups:
+        for content, before in [] if self.log_lost else self.operator.backups:
             self.machine.disk.load({"server/restored/twotick.db": content})
             await self.world.command(auditor, lambda before=before: checks.check_backup(self, self._restored(), before))
         auditor.kill()
@@ -519,10 +534,33 @@ class Story:
                 sent.note()
                 if sent.state is State.QUEUED:
                     return False
-                waits = (sent.recipient, sent.sender) in self.blocks or device.may_end == "replaced"
+                waits = (sent.recipient, sent.sender) in self.blocks or device.may_end == "replaced" or self.log_lost
                 if sent.state is State.ACCEPTED and not waits:
                     return False
         return not any(guest.acts for guest in self.guests)
+
+    async def _speak_again(self) -> None:
+        """Let each device write once more, after all have connected to a server that had lost its log."""
+        devices = [device for device in self.devices if device.client is not None and device.process is not None]
+        pairs: list[tuple[Device, Sent]] = []
+        for device in devices:
+            device.refuse_chance = 0.0
+            for peer in sorted({other.member for other in devices} - {device.member}):
+                if (peer, device.member) not in self.blocks:
+                    pairs.append((device, self._new(device, peer)))
+        for device, sent in pairs:
+            assert device.process is not None
+            self.world.spawn(device.process, partial(_send_now, device, sent))
+        await asyncio.sleep(_HEALING / 10)
+        for _, sent in pairs:
+            sent.note()
+            if sent.state not in (State.DELIVERED, State.READ):
+                self.problems.append(
+                    f"{sent.id} is {sent.state.name}, although all have connected to the restored server"
+                )
+            for other in devices:
+                if other.member == sent.recipient and sent.id not in {each.id for each in other.lives[-1].seen}:
+                    self.problems.append(f"{other.title} does not have {sent.id} of after the restoration")
 
     async def _close(self) -> None:
         """Let all programs end in good order."""
@@ -548,6 +586,11 @@ class Story:
                 again = [seen.meaning for seen in device.lives[-1].seen]
                 self.problems.append(f"{device.title} was given what it had acknowledged: {again}")
         await self._close()
+
+
+async def _send_now(device: Device, sent: Sent) -> None:
+    assert device.client is not None
+    await device.send(device.client, sent)
 
 
 async def _note_history(device: Device, client: MemberClient) -> None:
