@@ -249,7 +249,7 @@ def _accepted_is_kept(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> N
     for (sender, ident), sent in _all_sent(story).items():
         recipient = sent.recipient
         if State.ACCEPTED <= sent.state <= State.READ and recipient in logs:
-            if sent.at + story.retention < story.ended:
+            if sent.at + story.retention < story.world.loop.now:
                 continue
             if sender in logs and (sender, EntryKind.SENT, recipient, ident) not in kept:
                 story.problems.append(f"{ident} was accepted, but is not in the log of {sender}")
