@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sockets import patiently
+from tests.sockets import PATIENCE
 from tests.store.helpers import NOW, Asker, brief
 from twotick.store.port import Damaged, StoreError, StoreLimits
 from twotick.store.requests.members import AddMember, ContinueRemoval, Member, RemoveMember
@@ -37,18 +37,25 @@ class Busy:
         self._asker.add("alice", "bob")
         self._sent = 0
         self._stopping = False
-        self._under_way = threading.Event()
+        self._written = threading.Condition()
         self._thread = threading.Thread(target=self._write)
         self._thread.start()
-        self._under_way.wait()
+        assert self.goes_on(1)
 
     def _write(self) -> None:
         while not self._stopping:
             ids = [b"m%d" % number for number in range(self._sent, self._sent + 100)]
             self._sent += len(ids)
             self._asker.store.apply([self._asker.append("alice", "bob", id=each, body=bytes(500)) for each in ids])
-            self.batches += 1
-            self._under_way.set()
+            with self._written:
+                self.batches += 1
+                self._written.notify()
+
+    def goes_on(self, batches: int) -> bool:
+        """Wait for some more transactions without taking the processor from the thread; return whether they came."""
+        with self._written:
+            end = self.batches + batches
+            return self._written.wait_for(lambda: self.batches >= end, PATIENCE)
 
     def stop(self) -> None:
         self._stopping = True
@@ -113,11 +120,7 @@ def test_a_locked_database_is_not_a_damaged_one(tmp_path: Path) -> None:
 
 def test_a_command_that_stands_still_does_not_stop_the_server(busy: Busy) -> None:
     with closing(Turn(busy.folder)) as turn, turn.taken():
-        before = busy.batches
-        for _ in patiently():
-            if busy.batches >= before + 2:
-                return
-        raise TimeoutError("the server waits for the command")
+        assert busy.goes_on(2), "the server waits for the command"
 
 
 def test_beside_a_server_a_removal_is_only_begun(tmp_path: Path) -> None:
