@@ -35,7 +35,7 @@ from twotick.client.errors import (
 from twotick.client.finding import Route
 from twotick.client.link import LONGEST_BODY, Link
 from twotick.client.trust.known_servers import KnownServers, Trust
-from twotick.client.visible import visible
+from twotick.client.visible import reason_of
 from twotick.wire import HEADER_INCOMPLETE, Frame, Head, HeadCache, Side, Verb, is_name, is_room, received, register
 from twotick.wire import send as send_frame
 
@@ -47,9 +47,6 @@ _WAITING_MESSAGES = 256
 
 _WAITING_BYTES = 64 << 20
 """With how many bytes of bodies that wait for the program the client stops reading."""
-
-_LONGEST_REASON = 300
-"""Bytes of a reason that are shown."""
 
 _WINDOW_DIGITS = 10
 """The most digits of a window (rule 6.1)."""
@@ -260,7 +257,7 @@ class Client:
 
     def _error_of(self, head: Head) -> TwotickError:
         """Return the exception for an ERROR frame, or for any other frame that does not belong where it came."""
-        reason = visible(head.headers.get(b"reason", b"")[:_LONGEST_REASON].decode(errors="replace"), keep="")
+        reason = reason_of(head)
         self._knows_reasons = self._knows_reasons or bool(reason)
         match head.code:
             case 100:

@@ -2,6 +2,11 @@
 
 import unicodedata
 
+from twotick.wire import Head
+
+_LONGEST_REASON = 500
+"""The most characters of a reason that are kept."""
+
 _JOINERS = "\u200c\u200d"
 """Format characters that scripts and emoji need and that are harmless."""
 
@@ -24,6 +29,13 @@ def visible(text: str, *, keep: str = "\n\t") -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if c in keep or c in _JOINERS or _harmless(c) else code_point(c) for c in text)
+
+
+def reason_of(head: Head) -> str:
+    """Return the Reason of an ERROR as one line that is safe to print; empty if there is none (rules 7.5 and 9.6)."""
+    reason = head.headers.get(b"reason", b"").decode(errors="replace")
+    shown = visible(reason[:_LONGEST_REASON], keep="")
+    return shown if len(reason) <= _LONGEST_REASON else f"{shown}..."
 
 
 def _harmless(character: str) -> bool:

@@ -15,7 +15,8 @@ from twotick.client.errors import (
     TwotickError,
     delivery_failure,
 )
-from twotick.client.member.headers import number, reason_of
+from twotick.client.member.headers import number
+from twotick.client.visible import reason_of
 from twotick.wire import Head, Verb
 
 

@@ -13,16 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from twotick.client.errors import ProtocolError
-from twotick.client.visible import visible
 from twotick.wire import Head, is_identifier, is_name, is_room
 
 _T = TypeVar("_T")
 
 _NUMBER_DIGITS = 18
 """The most digits of a number that the client accepts."""
-
-_LONGEST_REASON = 500
-"""The most characters of a reason that are kept."""
 
 _LONGEST_LIST = 4 << 20
 """The largest list that the client accepts, in bytes. A list has at most 2,000 objects (rule 12.3)."""
@@ -153,13 +149,6 @@ def number(head: Head, header: bytes) -> int:
     if not digits.isdigit() or len(digits) > _NUMBER_DIGITS:
         raise ProtocolError(f"the server sent a header {as_text(header)} that is not a number")
     return int(digits)
-
-
-def reason_of(head: Head) -> str:
-    """Return the Reason of an ERROR as one line that is safe to print; empty if there is none (rule 9.6)."""
-    reason = text_of(head, b"reason")
-    shown = visible(reason[:_LONGEST_REASON], keep="")
-    return shown if len(reason) <= _LONGEST_REASON else f"{shown}..."
 
 
 def parse_time(text: str) -> datetime | None:
