@@ -1,5 +1,6 @@
 """Finding messages by their words (rule 14.5)."""
 
+import re
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -683,6 +684,13 @@ def left(asker: Asker, word: bytes) -> bool:
     return any(word in file.read_bytes() for file in asker.folder.glob("twotick.db*"))
 
 
+def endings(asker: Asker) -> set[bytes]:
+    """All that stands in the files of a store as eight letters in a row, which takes much less time than `left`."""
+    assert asker.folder is not None
+    runs = [run for file in asker.folder.glob("twotick.db*") for run in re.findall(rb"[a-z]{8,}", file.read_bytes())]
+    return {run[at : at + 8] for run in runs for at in range(len(run) - 7)}
+
+
 @pytest.mark.parametrize("how", ["delete", "edit", "prune", "remove"])
 def test_the_words_of_what_was_removed_leave_the_disk(tmp_path: Path, how: str):
     asker = Asker(tmp_path)
@@ -794,10 +802,11 @@ def test_no_file_holds_a_word_of_what_was_deleted(tmp_path: Path, monkeypatch: p
         steps += 1
         assert steps < 200
     # WordIndex stand in the index without the letters that they begin with like the ones before them.
-    found = [word for word in gone if left(asker, word[6:].encode())]
+    stored = endings(asker)
+    found = [word for word in gone if word[6:].encode() in stored]
     assert (len(gone) > 100, found) == (True, [])
     for words in random.sample(sorted(kept.values()), 20):
-        assert left(asker, words[-1][6:].encode())
+        assert words[-1][6:].encode() in stored
         assert len(ids(asker, "bob", words[0])) == 1
     assert asker.store.check() == []
     asker.store.close()
