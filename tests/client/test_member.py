@@ -789,3 +789,21 @@ async def test_messages_are_pinned_for_both() -> None:  # rules 13.7 to 13.9
         await alice.create_room("#team")
         assert (await alice.change_room("#team", all_pin=True)).all_pin
         assert not (await alice.change_room("#team", all_pin=False)).all_pin
+
+
+async def test_conversations_are_pinned_closed_and_muted_for_a_while_on_all_devices() -> None:  # rule 14.6
+    async with chatting("alice", "bob", devices=("laptop", "phone")) as chat, chat.join("alice") as alice:
+        until = datetime(2096, 11, 22, 9, 30, tzinfo=UTC)
+        await alice.send("bob", "hi")
+        setting = await alice.set_conversation("bob", pinned=True, closed=True, muted_until=until)
+        assert (setting.muted, setting.pinned, setting.closed, setting.muted_until) == (True, True, True, until)
+        async with chat.join("alice", "phone") as phone:
+            (found,) = await phone.conversations()
+            assert (found.muted, found.pinned, found.closed, found.muted_until) == (True, True, True, until)
+        async for entry in alice.entries():
+            if isinstance(entry, MemberMessage) and (event := entry.event) is not None:
+                assert (event.muted, event.pinned, event.closed, event.muted_until) == (True, True, True, until)
+                break
+        await alice.send("bob", "again")
+        assert not (await alice.conversations())[0].closed
+        assert not (await alice.set_conversation("bob", muted=False)).muted

@@ -42,6 +42,9 @@ HEADERS = [
         b"Reply-to",
         b"Pins",
         b"Unpins",
+        b"Closed",
+        b"Pinned",
+        b"Muted-until",
         b"Pinning",
     ),
 ]

@@ -187,3 +187,8 @@ def test_a_message_is_answered(place: Place) -> None:
 def test_a_message_is_pinned(place: Place) -> None:
     """Rule 13.9."""
     Script(place, b"alice", b"bob").play("13.9")
+
+
+def test_a_conversation_is_pinned_and_muted_for_a_while(place: Place) -> None:
+    """Rule 14.6."""
+    Script(place, b"alice").play("14.6")

@@ -5,7 +5,7 @@ import pytest
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, TIME, Asker, brief, events
 from twotick.store.port import StoreLimits
-from twotick.store.requests.conversations import ConversationInfo, ListConversations, SetConversation
+from twotick.store.requests.conversations import ConversationInfo, ConversationSet, ListConversations, SetConversation
 from twotick.store.requests.messages import Effects, EntryKind, Expire, MessageAction, MessageState, Prune
 from twotick.store.requests.presence import ListAudience, ListContacts, SetShown
 from twotick.store.requests.rooms import InviteToRoom, RoomRole
@@ -181,7 +181,7 @@ def test_only_so_many_conversations_are_set(new_asker: AskerMaker):
     asker.add("alice")
     asker.set("alice", "bob", muted=True)
     asker.set("alice", "bob", blocked=True)
-    many = "too many conversations are muted or blocked; at most 1 can be"
+    many = "too many conversations have settings; at most 1 can have some"
     assert asker.refusal(SetConversation(asker.members["alice"], b"carol", True, None, NOW)) == many
     asker.set("alice", "bob", muted=False, blocked=False)
     asker.set("alice", "carol", muted=True)
@@ -421,3 +421,57 @@ def test_who_was_not_to_be_seen_is_not_when_it_is_removed(asker: Asker):
     asker.ask(SetShown(asker.members["alice"], shown=False))
     asker.remove("alice")
     assert asker.ask(ListAudience(asker.members["alice"], b"", is_gone=True)) == []
+
+
+def test_a_closed_conversation_is_opened_by_the_next_message(asker: Asker):
+    """Rule 14.6."""
+    alice = asker.members["alice"]
+    asker.send("bob", "alice", id=b"b1")
+
+    def is_closed() -> bool:
+        return asker.conversation("alice", "bob").closed
+
+    def close() -> ConversationSet:
+        answer = asker.ask(SetConversation(alice, b"bob", None, None, NOW, closed=True))
+        assert isinstance(answer, ConversationSet)
+        return answer
+
+    assert close().closed
+    assert close().effects == Effects(), "it is closed already"
+    asker.set("alice", "bob", muted=True)
+    reaction = asker.append("bob", "alice", id=b"b2")
+    reaction.action, reaction.about = MessageAction.REACT, b"b1"
+    asker.ask(reaction)
+    assert is_closed(), "a reaction is no message"
+    asker.send("bob", "alice", id=b"b3")
+    assert not is_closed()
+    close()
+    assert is_closed()
+    asker.send("alice", "bob", id=b"a1")
+    assert not is_closed()
+    close()
+    answer = asker.ask(SetConversation(alice, b"bob", None, None, NOW, closed=False))
+    assert isinstance(answer, ConversationSet)
+    assert (answer.closed, len(answer.effects.entries), is_closed()) == (False, 1, False)
+    asker.set("alice", "bob", muted=False)
+
+
+def test_a_conversation_is_muted_until_a_time(asker: Asker):
+    """Rule 14.6."""
+    alice = asker.members["alice"]
+    answer = asker.ask(SetConversation(alice, b"bob", None, None, NOW, pinned=True, muted_until=NOW + 60))
+    assert isinstance(answer, ConversationSet)
+    assert (answer.muted, answer.muted_until, answer.pinned) == (True, NOW + 60, True)
+    assert b"Pinned: yes\nMuted-until: " in answer.effects.entries[0].headers
+    for time, muted_until in ((NOW + 59, NOW + 60), (NOW + 60, 0.0)):
+        (found,) = asker.ask(ListConversations(alice, 9, time=time))
+        assert (found.muted, found.muted_until, found.pinned) == (muted_until > 0, muted_until, True)
+    for_ever = asker.ask(SetConversation(alice, b"bob", True, None, NOW))
+    assert isinstance(for_ever, ConversationSet)
+    assert (for_ever.muted, for_ever.muted_until) == (True, 0.0)
+    over = asker.ask(SetConversation(alice, b"bob", None, None, NOW, muted_until=NOW - 1))
+    assert isinstance(over, ConversationSet)
+    assert (over.muted, over.muted_until) == (False, 0.0)
+    none = asker.ask(SetConversation(alice, b"bob", None, None, NOW, pinned=False))
+    assert isinstance(none, ConversationSet)
+    assert not asker.ask(ListConversations(alice, 9)), "nothing is set any more"

@@ -15,6 +15,8 @@ from twotick.client.member.headers import (
     encode_user,
     number,
     parse_list,
+    parse_time,
+    text_of,
 )
 from twotick.client.member.messages import MemberMessage
 from twotick.client.member.request import RequestMethods
@@ -168,14 +170,24 @@ class ConversationMethods(RequestMethods):
         return parse_list((await self._requests.ask(Verb.CONVERSATIONS)).body, Conversation.from_json)
 
     async def set_conversation(
-        self, peer: str, *, muted: bool | None = None, blocked: bool | None = None
+        self,
+        peer: str,
+        *,
+        muted: bool | None = None,
+        blocked: bool | None = None,
+        pinned: bool | None = None,
+        closed: bool | None = None,
+        muted_until: datetime | None = None,
     ) -> ConversationSetting:
-        """Mute a conversation, or block a user (rules 14.3 and 14.4).
+        """Mute, pin or close a conversation, or block a user, on all devices (rules 14.3 and 14.4).
 
         Args:
             peer: the user or room. A room can be muted, but not blocked.
             muted: whether notifications are off; None to leave this as it is.
             blocked: whether messages from the user are kept from the member; None to leave this as it is.
+            pinned: whether it is to be shown at the top; None to leave this as it is.
+            closed: whether it is hidden until the next message; None to leave this as it is.
+            muted_until: turn notifications off until this time; without a time zone it is local. None for no such time.
 
         Returns:
             The settings after the change.
@@ -185,9 +197,18 @@ class ConversationMethods(RequestMethods):
             TwotickError: the client has ended.
             ValueError: `peer` cannot be the name of a user or room.
         """
-        headers = {"Muted": encode_flag(muted), "Blocked": encode_flag(blocked)}
-        fields = (await self._requests.ask(Verb.CONVERSATION, encode_peer(peer), headers)).head.headers
-        return ConversationSetting(fields.get(b"muted") == b"yes", fields.get(b"blocked") == b"yes")
+        headers = {
+            "Muted": encode_flag(muted),
+            "Blocked": encode_flag(blocked),
+            "Pinned": encode_flag(pinned),
+            "Closed": encode_flag(closed),
+            "Muted-until": None if muted_until is None else encode_time(muted_until),
+        }
+        head = (await self._requests.ask(Verb.CONVERSATION, encode_peer(peer), headers)).head
+        muted, blocked, pinned, closed = (
+            head.headers.get(name) == b"yes" for name in (b"muted", b"blocked", b"pinned", b"closed")
+        )
+        return ConversationSetting(muted, blocked, pinned, closed, parse_time(text_of(head, b"muted-until")))
 
     async def report(self, name: str, text: str, about: str | None = None) -> None:
         """Report a user to the operator of the server (rule 17.1).

@@ -83,6 +83,9 @@ class Event:
         since: for ABSENT, when it was last connected; None for other kinds.
         until: for ABSENT, when it lapses at the earliest; None for other kinds.
         all_pin: for CHANGED, whether all members may pin messages now; None if that did not change.
+        pinned: for SET, whether the conversation is to be shown at the top now.
+        closed: for SET, whether it is hidden now until the next message.
+        muted_until: for SET, when notifications are on again; None if that does not happen by itself.
     """
 
     kind: EventKind
@@ -98,6 +101,9 @@ class Event:
     since: datetime | None = None
     until: datetime | None = None
     all_pin: bool | None = None
+    pinned: bool = False
+    closed: bool = False
+    muted_until: datetime | None = None
 
 
 class MemberMessage(Entry):
@@ -250,6 +256,9 @@ class MemberMessage(Entry):
             parse_time(fields.get("since", "")),
             parse_time(fields.get("until", "")),
             fields["pinning"] == "members" if "pinning" in fields else None,
+            fields.get("pinned") == "yes",
+            fields.get("closed") == "yes",
+            parse_time(fields.get("muted-until", "")),
         )
 
     @property

@@ -119,6 +119,9 @@ class Conversation:
         muted: whether the member has turned off notifications for it.
         blocked: whether the member has blocked the user.
         role: the member's role in the room; NONE for a conversation with a user.
+        pinned: whether the member wants it at the top.
+        closed: whether the member has closed it, and no message has come or was sent since: it is not to be shown.
+        muted_until: when notifications are on again; None if they are on, or off until the member changes that.
     """
 
     name: str
@@ -129,13 +132,28 @@ class Conversation:
     muted: bool
     blocked: bool
     role: Role
+    pinned: bool = False
+    closed: bool = False
+    muted_until: datetime | None = None
 
     @classmethod
     def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of conversations."""
         unread, mentions, read, newest = (item.number(key) for key in ("unread", "mentions", "read", "newest"))
         role = item.choice("role", ROLES, Role.UNKNOWN, Role.NONE.value)
-        return cls(item.text("name"), unread, mentions, read, newest, item.flag("muted"), item.flag("blocked"), role)
+        return cls(
+            item.text("name"),
+            unread,
+            mentions,
+            read,
+            newest,
+            item.flag("muted"),
+            item.flag("blocked"),
+            role,
+            item.flag("pinned"),
+            item.flag("closed"),
+            item.time("muted_until"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +163,16 @@ class ConversationSetting:
     Attributes:
         muted: whether notifications are off.
         blocked: whether the user is blocked.
+        pinned: whether the member wants it at the top.
+        closed: whether the member has closed it.
+        muted_until: when notifications are on again; None if they are on, or off until the member changes that.
     """
 
     muted: bool
     blocked: bool
+    pinned: bool = False
+    closed: bool = False
+    muted_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from twotick.store import (
     SearchPage,
     SetConversation,
 )
-from twotick.wire import is_identifier, is_name
+from twotick.wire import is_identifier, is_name, time_text
 
 _HISTORY_MOST = 1000
 _HISTORY_DEFAULT = 50
@@ -41,7 +41,9 @@ def ask_history(question: Question) -> None:
     """Answer HISTORY: earlier messages (rules 11.9 and 12.10)."""
     most = question.limit(_HISTORY_DEFAULT, _HISTORY_MOST)
     before = question.number(b"before", least=1) or 0
-    request = History(question.member, question.head.key, before, _since(question), most, _ANSWER_BYTES, question.now)
+    request = History(
+        question.member, question.head.key, before, _time(question, b"since"), most, _ANSWER_BYTES, question.now
+    )
     if b"thread" in question.head.headers:
         thread = reference(question.head.headers[b"thread"])
         if thread is None:
@@ -52,15 +54,17 @@ def ask_history(question: Question) -> None:
     question.ask(request, partial(_history, question))
 
 
-def _since(question: Question) -> float:
-    text = question.head.headers.get(b"since")
+def _time(question: Question, header: bytes) -> float:
+    """Return the value of a header that is a time, in seconds since 1970; 0 if it is missing."""
+    text = question.head.headers.get(header)
     if text is None:
         return 0.0
     try:
         time = datetime.fromisoformat(text.decode("ascii"))
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as error:
-        raise InvalidQuestion("Since is a time such as 2026-11-22T09:30:00Z") from error
+        title = header.decode().capitalize()
+        raise InvalidQuestion(f"{title} is a time such as 2026-11-22T09:30:00Z") from error
 
 
 def _history(question: Question, found: Fetched) -> list[bytes]:
@@ -86,7 +90,9 @@ def _pins(question: Question, found: list[LogEntry]) -> list[bytes]:
 
 def ask_conversations(question: Question) -> None:
     """Answer CONVERSATIONS: the member's conversations (rule 14.1)."""
-    question.ask(ListConversations(question.member, _CONVERSATIONS_MOST), partial(_conversations, question))
+    question.ask(
+        ListConversations(question.member, _CONVERSATIONS_MOST, time=question.now), partial(_conversations, question)
+    )
 
 
 def _conversations(question: Question, found: list[ConversationInfo]) -> list[bytes]:
@@ -103,6 +109,12 @@ def _conversation(found: ConversationInfo) -> dict[str, object]:
         "muted": found.muted,
         "blocked": found.blocked,
     }
+    if found.pinned:
+        conversation["pinned"] = True
+    if found.closed:
+        conversation["closed"] = True
+    if found.muted_until:
+        conversation["muted_until"] = time_text(found.muted_until).decode()
     if found.role is not RoomRole.NONE:
         conversation["role"] = role_name(found.role)
     return conversation
@@ -111,7 +123,9 @@ def _conversation(found: ConversationInfo) -> dict[str, object]:
 def ask_conversation(question: Question) -> None:
     """Answer CONVERSATION: mute or block a user or room (rules 14.3 and 14.4)."""
     muted, blocked = question.yes_or_no(b"muted"), question.yes_or_no(b"blocked")
-    request = SetConversation(question.member, question.head.key, muted, blocked, question.now)
+    pinned, closed = question.yes_or_no(b"pinned"), question.yes_or_no(b"closed")
+    until = None if b"muted-until" not in question.head.headers else _time(question, b"muted-until")
+    request = SetConversation(question.member, question.head.key, muted, blocked, question.now, pinned, closed, until)
     if blocked is None:
         question.ask(request, partial(_conversation_set, question))
     else:
@@ -119,7 +133,14 @@ def ask_conversation(question: Question) -> None:
 
 
 def _conversation_set(question: Question, found: ConversationSet) -> list[bytes]:
-    return [question.answer(muted=yes_or_no(found.muted), blocked=yes_or_no(found.blocked))]
+    answer = question.answer(
+        muted=yes_or_no(found.muted),
+        blocked=yes_or_no(found.blocked),
+        pinned=b"yes" if found.pinned else None,
+        closed=b"yes" if found.closed else None,
+        muted_until=time_text(found.muted_until) if found.muted_until else None,
+    )
+    return [answer]
 
 
 def ask_search(question: Question) -> None:

@@ -51,6 +51,9 @@ class ConversationInfo:
         muted: whether notifications are off.
         blocked: whether the member has blocked that user.
         role: the member's role in the room; NONE for users.
+        pinned: whether the member wants it at the top.
+        closed: whether the member has closed it, and no message has come or was sent since.
+        muted_until: when notifications are on again, in seconds since 1970; 0 if they are on, or off for ever.
     """
 
     name: str
@@ -61,6 +64,9 @@ class ConversationInfo:
     muted: bool
     blocked: bool
     role: RoomRole
+    pinned: bool = False
+    closed: bool = False
+    muted_until: float = 0.0
 
 
 @dataclass(slots=True)
@@ -102,16 +108,18 @@ class ListConversations(Request[list[ConversationInfo]]):
     """List a member's conversations (rule 14.1), the newest first.
 
     There is one for each user with whom the member has exchanged messages, for each room that the member is in, and for
-    each user who is muted or blocked. Messages to ALL are in no conversation.
+    each other user with whom a conversation is set. Messages to ALL are in no conversation.
 
     Attributes:
         most: how many at most.
         so_far: what was found in earlier transactions of the same request; None for nothing.
+        time: now, in seconds since 1970, by which muting ends.
     """
 
     member: int
     most: int
     so_far: ConversationsSoFar | None = None
+    time: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +129,20 @@ class ConversationSet:
     muted: bool
     blocked: bool
     effects: Effects
+    pinned: bool = False
+    closed: bool = False
+    muted_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class SetConversation(Request[ConversationSet | Refusal]):
-    """Mute or block a conversation (rule 14.3); None leaves a value as it is.
+    """Mute, block, pin or close a conversation (rule 14.3); None leaves a value as it is.
 
     The event is a RECEIVED entry from the member itself, and in no conversation, not even in that with oneself.
 
     Attributes:
         peer: the user or the room, in any case.
+        muted_until: mute it until this time, in seconds since 1970.
     """
 
     member: int
@@ -138,3 +150,6 @@ class SetConversation(Request[ConversationSet | Refusal]):
     muted: bool | None
     blocked: bool | None
     time: float
+    pinned: bool | None = None
+    closed: bool | None = None
+    muted_until: float | None = None

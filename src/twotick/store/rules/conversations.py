@@ -1,12 +1,14 @@
 """The rules of mentions and of conversations' settings (docs/protocol.md, section 14)."""
 
 import re
+from dataclasses import dataclass, replace
 from typing import Final
 
 from twotick.store.port import StoreLimits
+from twotick.store.requests.conversations import SetConversation
 from twotick.store.rules.errors import NotAllowed
 from twotick.store.rules.rooms import RoomEvent
-from twotick.wire import is_name, is_room
+from twotick.wire import is_name, is_room, time_text
 
 _SEARCHED: Final = 64 << 10
 _MENTIONS: Final = 100
@@ -46,10 +48,71 @@ def check_setting(peer: bytes, blocked: bool | None, settings: int, limits: Stor
     elif not is_name(peer):
         raise NotAllowed("there is no such conversation")
     if settings >= limits.settings:
-        raise NotAllowed(f"too many conversations are muted or blocked; at most {limits.settings} can be")
+        raise NotAllowed(f"too many conversations have settings; at most {limits.settings} can have some")
 
 
-def setting_event(name: str, member: int, *, muted: bool, blocked: bool) -> RoomEvent:
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a member has set a conversation (rule 14.3).
+
+    Attributes:
+        muted: whether notifications are off.
+        blocked: whether the user is blocked.
+        pinned: whether the member wants it at the top.
+        closed_at: the entry from which on a message opens it again; 0 if it is not closed.
+        muted_until: when notifications are on again, in seconds since 1970; 0 if that does not end by itself.
+    """
+
+    muted: bool = False
+    blocked: bool = False
+    pinned: bool = False
+    closed_at: int = 0
+    muted_until: float = 0.0
+
+    def at(self, time: float) -> "Settings":
+        """Return the settings at a time, in seconds since 1970: what was muted until then is so no more."""
+        is_over = self.muted_until and self.muted_until <= time
+        return replace(self, muted=False, muted_until=0.0) if is_over else self
+
+
+def changed_settings(before: Settings, request: SetConversation, next_entry: int, *, closed: bool) -> Settings:
+    """Return how a conversation is set after a request.
+
+    Args:
+        before: how it was set.
+        request: the request.
+        next_entry: the number of the next entry of the member's log.
+        closed: whether the conversation is closed now.
+    """
+    now = before.at(request.time)
+    muted, until = now.muted, now.muted_until
+    if request.muted is not None and (request.muted != muted or request.muted_until is None):
+        muted, until = request.muted, 0.0
+    if request.muted_until is not None:
+        muted, until = True, request.muted_until
+    closed_at = now.closed_at if closed else 0
+    if request.closed is not None and request.closed != closed:
+        closed_at = next_entry if request.closed else 0
+    return Settings(
+        muted,
+        now.blocked if request.blocked is None else request.blocked,
+        now.pinned if request.pinned is None else request.pinned,
+        closed_at,
+        until,
+    ).at(request.time)
+
+
+def setting_event(name: str, member: int, settings: Settings) -> RoomEvent:
     """Return the event that tells a member's devices how a conversation is set now."""
-    lines = b"Event: set\nOf: %b\nMuted: %b\nBlocked: %b\n" % (name.encode(), _YES_OR_NO[muted], _YES_OR_NO[blocked])
+    lines = b"Event: set\nOf: %b\nMuted: %b\nBlocked: %b\n" % (
+        name.encode(),
+        _YES_OR_NO[settings.muted],
+        _YES_OR_NO[settings.blocked],
+    )
+    if settings.pinned:
+        lines += b"Pinned: yes\n"
+    if settings.closed_at:
+        lines += b"Closed: yes\n"
+    if settings.muted_until:
+        lines += b"Muted-until: %b\n" % time_text(settings.muted_until)
     return RoomEvent(lines, [member], is_in_room=False)

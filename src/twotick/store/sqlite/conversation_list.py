@@ -6,14 +6,16 @@ at in the last step: messages that came, and conversations that were read.
 
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
+from collections.abc import Sequence
 from dataclasses import replace
 from heapq import nsmallest
-from typing import Final
+from typing import Any, Final
 
 from twotick.store.requests.conversations import ConversationInfo, ConversationsSoFar, ListConversations, UnreadSoFar
 from twotick.store.requests.messages import Unfinished
 from twotick.store.requests.rooms import RoomRole
-from twotick.store.sqlite.ledger import MEMBERS, RECEIVED, Ledger
+from twotick.store.rules.conversations import Settings
+from twotick.store.sqlite.ledger import MEMBERS, RECEIVED, SENT, Ledger
 
 _PEERS: Final = 512
 """The peers that one step finds in a log."""
@@ -26,6 +28,8 @@ _ENTRIES: Final = 16384
 
 _COUNTS: Final = f"kind = {RECEIVED} AND weight > 0"
 """Whether an entry counts as unread."""
+
+_SETTINGS: Final = "muted, blocked, pinned, closed_at, muted_until"
 
 _NEWEST: Final = """
     WITH RECURSIVE with_peer (peer) AS (
@@ -68,10 +72,28 @@ class ConversationList:
                 return self._infos(request, so_far)
         return Unfinished(replace(request, so_far=so_far))
 
-    def _settings(self, member: int) -> dict[bytes, tuple[str, bool, bool]]:
-        """Return the conversations that a member has set: their names, and whether they are muted and blocked."""
-        rows = self._tables.read("SELECT peer, name, muted, blocked FROM conversation WHERE member = ?", (member,))
-        return {peer: (name, bool(muted), bool(blocked)) for peer, name, muted, blocked in rows}
+    def _settings(self, member: int) -> dict[bytes, tuple[str, Settings]]:
+        """Return the conversations that a member has set: their names, and how they are set."""
+        rows = self._tables.read(f"SELECT peer, name, {_SETTINGS} FROM conversation WHERE member = ?", (member,))
+        return {peer: (name, _settings_of(row)) for peer, name, *row in rows}
+
+    def settings(self, member: int, peer: bytes) -> Settings:
+        """Return how a member has set a conversation."""
+        row = self._tables.direct(
+            f"SELECT {_SETTINGS} FROM conversation WHERE member = ? AND peer = ?", (member, peer)
+        ).fetchone()
+        return Settings() if row is None else _settings_of(row)
+
+    def is_closed(self, member: int, peer: bytes, settings: Settings) -> bool:
+        """Tell whether a conversation is closed: no message has come, and none was sent, since it was closed."""
+        if not settings.closed_at:
+            return False
+        row = self._tables.read(
+            "SELECT 1 FROM log INDEXED BY log_peer WHERE member = ? AND peer = ? AND seq >= ?"
+            f" AND (kind = {SENT} OR {_COUNTS}) LIMIT 1",
+            (member, peer, settings.closed_at),
+        ).fetchone()
+        return row is None
 
     def _rooms(self, member: int) -> dict[bytes, tuple[str, RoomRole]]:
         """Return the rooms that a member is in: their names, and the member's roles."""
@@ -146,11 +168,24 @@ class ConversationList:
         found: list[ConversationInfo] = []
         for peer in peers[: request.most]:
             unread = so_far.unread[peer]
-            given, muted, blocked = settings.get(peer, ("", False, False))
+            given, setting = settings.get(peer, ("", Settings()))
+            setting = setting.at(request.time)
             name, role = rooms.get(peer, ("", RoomRole.NONE))
             name = name or self.shown(peer) or self._as_written(request.member, newest[peer]) or given
             found.append(
-                ConversationInfo(name, unread.unread, unread.mentions, unread.read, newest[peer], muted, blocked, role)
+                ConversationInfo(
+                    name,
+                    unread.unread,
+                    unread.mentions,
+                    unread.read,
+                    newest[peer],
+                    setting.muted,
+                    setting.blocked,
+                    role,
+                    setting.pinned,
+                    self.is_closed(request.member, peer, setting),
+                    setting.muted_until,
+                )
             )
         return found
 
@@ -169,3 +204,8 @@ class ConversationList:
             (member, seq),
         ).fetchone()
         return row[0].decode() if row else None
+
+
+def _settings_of(row: Sequence[Any]) -> Settings:
+    muted, blocked, pinned, closed_at, muted_until = row
+    return Settings(bool(muted), bool(blocked), bool(pinned), closed_at, muted_until)

@@ -2,6 +2,8 @@
 
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
+from dataclasses import replace
+
 from twotick.store.requests.conversations import (
     ConversationSet,
     ListConversations,
@@ -10,7 +12,7 @@ from twotick.store.requests.conversations import (
     SetConversation,
 )
 from twotick.store.requests.messages import Effects, MessageState
-from twotick.store.rules.conversations import check_setting, setting_event
+from twotick.store.rules.conversations import Settings, changed_settings, check_setting, setting_event
 from twotick.store.rules.delivery import Mailbox, receipt_state
 from twotick.store.rules.errors import NO_MESSAGE, NOT_A_MEMBER, NotAllowed
 from twotick.store.sqlite.conversation_list import ConversationList
@@ -102,18 +104,18 @@ class ConversationRepository:
         ).fetchone()
         check_setting(peer, request.blocked, others, self._ledger.limits)
         name = name or self._list.shown(peer) or request.peer.decode()
-        row = direct(
-            "SELECT muted, blocked FROM conversation WHERE member = ? AND peer = ?", (box.number, peer)
-        ).fetchone()
-        before = (bool(row[0]), bool(row[1])) if row else (False, False)
-        muted = before[0] if request.muted is None else request.muted
-        blocked = before[1] if request.blocked is None else request.blocked
+        before = self._list.settings(box.number, peer)
+        was_closed = self._list.is_closed(box.number, peer, before)
+        after = changed_settings(before, request, box.last + 1, closed=was_closed)
         effects = Effects()
-        if (muted, blocked) != before:
-            self._keep(box, peer, name, muted, blocked)
-            event = setting_event(name, box.number, muted=muted, blocked=blocked)
+        if after != before:
+            self._keep(box, peer, name, after)
+        seen = replace(before.at(request.time), closed_at=before.closed_at if was_closed else 0)
+        if after != seen:
+            event = setting_event(name, box.number, after)
             self._rooms.tell(event, box, request.time, effects, peer=None)
-        return ConversationSet(muted, blocked, effects)
+        is_closed = after.closed_at > 0
+        return ConversationSet(after.muted, after.blocked, effects, after.pinned, is_closed, after.muted_until)
 
     def _room_name(self, peer: bytes, box: Mailbox) -> str | None:
         """Return the name of the room that a peer is, which the member must be in; None for a user."""
@@ -123,18 +125,22 @@ class ConversationRepository:
         room.check_in(box.number)
         return room.name.decode()
 
-    def _keep(self, box: Mailbox, peer: bytes, name: str, muted: bool, blocked: bool) -> None:
+    def _keep(self, box: Mailbox, peer: bytes, name: str, settings: Settings) -> None:
         """Write how a conversation is set; there is no row for the defaults."""
         direct = self._tables.direct
-        if muted or blocked:
-            direct(
-                "INSERT INTO conversation (member, peer, name, muted, blocked) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (member, peer) DO UPDATE SET muted = excluded.muted, blocked = excluded.blocked",
-                (box.number, peer, name, int(muted), int(blocked)),
-            )
-        else:
+        if settings == Settings():
             direct("DELETE FROM conversation WHERE member = ? AND peer = ?", (box.number, peer))
-        if blocked:
+        else:
+            muted, blocked, pinned = int(settings.muted), int(settings.blocked), int(settings.pinned)
+            row = (box.number, peer, name, muted, blocked, pinned, settings.closed_at, settings.muted_until)
+            direct(
+                "INSERT INTO conversation (member, peer, name, muted, blocked, pinned, closed_at, muted_until)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (member, peer) DO UPDATE SET muted = excluded.muted,"
+                " blocked = excluded.blocked, pinned = excluded.pinned, closed_at = excluded.closed_at,"
+                " muted_until = excluded.muted_until",
+                row,
+            )
+        if settings.blocked:
             box.blocked |= {peer}
         else:
             box.blocked -= {peer}
