@@ -3,7 +3,9 @@
 import contextlib
 import re
 import signal
+import termios
 from collections.abc import Callable, Generator
+from typing import Any
 
 import pexpect
 import pyte
@@ -101,9 +103,24 @@ class Terminal:
         self.output += written
         self._stream.feed(written)
 
-    def terminate(self) -> None:
+    def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Ask the command to end."""
-        self._child.kill(signal.SIGTERM)
+        self._child.kill(number)
+
+    def attributes(self) -> list[Any]:
+        """Return how the terminal is set."""
+        return termios.tcgetattr(self._child.child_fd)
+
+    def drained(self) -> None:
+        """Read all output until the command has ended; the terminal stays open."""
+        with contextlib.suppress(pexpect.EOF):
+            while True:
+                self._read(_PATIENCE)
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended the command; None if none did."""
+        return self._child.signalstatus
 
     def kill(self) -> None:
         """Kill the command, as a power failure would."""

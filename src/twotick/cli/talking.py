@@ -21,7 +21,7 @@ from twotick.cli.common import (
 from twotick.cli.duration import Duration
 from twotick.cli.free_text import TextCommand
 from twotick.ui.shell.leaving import EX_IOERR, EX_NOINPUT, EX_USAGE, fail, run
-from twotick.ui.shell.streams import on_a_terminal
+from twotick.ui.shell.streams import full_screen_possible
 
 if TYPE_CHECKING:
     from twotick.settings import Settings
@@ -56,7 +56,7 @@ def chat(*, plain: bool, who: Identity, settings: "Settings") -> None:
     --plain, each line is a message: '@bob hello' sends to bob, '#team hello' to a
     room, and '@ALL hello' to everyone.
     """
-    full_screen = on_a_terminal() and not plain
+    full_screen = full_screen_possible() and not plain
     if full_screen:
         gc.disable()  # nothing that is loaded now is garbage: without a search for it the screen appears sooner
         from twotick.ui.app import AppOptions, run_app

@@ -2,14 +2,14 @@
 
 from twotick.client import Client, NotDelivered, connect
 from twotick.server import Server, ServerLimits
-from twotick.ui.shell.streams import on_a_terminal
+from twotick.ui.shell.streams import full_screen_possible
 from twotick.ui.tasks import together
 from twotick.ui.text import console, delivered_line, failed_line, message_line
 
 
 async def demo() -> None:
     """On a terminal, show the app with a friend; without one, play a conversation between two users."""
-    if on_a_terminal():
+    if full_screen_possible():
         from twotick.ui.tour import tour  # imported late, because the app takes long to load
 
         await tour()

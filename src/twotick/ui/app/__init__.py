@@ -2,8 +2,8 @@
 
 import sys
 
-from twotick.ui.app.app import AppOptions, TwotickApp
-from twotick.ui.shell.leaving import EX_SOFTWARE
+from twotick.ui.app.app import AppFailed, AppOptions, TwotickApp
+from twotick.ui.shell.leaving import EX_SOFTWARE, fail
 
 __all__ = ["AppOptions", "TwotickApp", "run_app"]
 
@@ -21,6 +21,8 @@ async def run_app(options: AppOptions, kind: type[TwotickApp] = TwotickApp) -> N
     """
     app = kind(options)
     await app.run_async()
+    if isinstance(app.failure, AppFailed):
+        fail(EX_SOFTWARE, str(app.failure))
     if app.failure is not None:
         raise app.failure
     if app.return_code:

@@ -1,6 +1,7 @@
 """The terminal app: it switches between the screens and runs the session."""
 
 import os
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from twotick.ui.app.screens.main import MainScreen
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.member import MemberSession
 from twotick.ui.app.session.notifications import Notify, notify, should_notify
+from twotick.ui.app.storage.choices import Choices
 from twotick.ui.app.themes import NAMES, THEMES, of_sixteen
 from twotick.ui.text import for_screen
 
@@ -69,8 +71,16 @@ def folder_of(name: str, server: str, inside: Path | None = None) -> Path:
         server: the address of the server.
         inside: the folder for the data of all users; None for the platform's default.
     """
-    data = inside or platformdirs.user_data_path("twotick") / "chat"
-    return data / f"{name.lower()}@{quote(server, safe='')}"
+    return (inside or _data_folder()) / f"{name.lower()}@{quote(server, safe='')}"
+
+
+def _data_folder() -> Path:
+    """Return the folder for the data of all users."""
+    return platformdirs.user_data_path("twotick") / "chat"
+
+
+class AppFailed(TwotickError):
+    """The app has failed because of a fault in it."""
 
 
 class TwotickApp(App[None]):
@@ -106,7 +116,9 @@ class TwotickApp(App[None]):
         few = self.console.color_system == "standard"
         for theme in THEMES:
             self.register_theme(of_sixteen(theme) if few else theme)
-        self.theme = "terminal" if no_color else options.theme
+        self._choices = Choices((options.folder or _data_folder()) / "choices.json")
+        chosen = self._choices.get("theme", options.theme)
+        self.theme = "terminal" if no_color or chosen not in self.available_themes else chosen
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return the colours that a theme need not have."""
@@ -155,8 +167,22 @@ class TwotickApp(App[None]):
         if isinstance(cause, TwotickError):
             self.failure = self.failure or cause
             self.exit()
+        elif self.is_headless:
+            super()._handle_exception(error)  # a test sees it
         else:
-            super()._handle_exception(error)
+            self.failure = self.failure or self._fault(cause)
+            self.exit()
+
+    def _fault(self, error: BaseException) -> AppFailed:
+        """Write down an error that is a fault of the app, and return what the user is told."""
+        what = f"the app has a fault and has ended: {type(error).__name__}: {error}"[:300]
+        file = (self._options.folder or _data_folder()) / "fault.txt"
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file.write_text("".join(traceback.format_exception(error)), "utf-8", errors="replace")
+        except OSError:
+            return AppFailed(what)
+        return AppFailed(f"{what}. Nothing that waits is lost. Please report it, with {file}")
 
     # Sessions
 
@@ -243,7 +269,7 @@ class TwotickApp(App[None]):
     def _show_main(self) -> None:
         assert self._session is not None
         self._main = MainScreen(self._session, self._options.first or None)
-        self._main.messages.formatted = self._options.formatting
+        self._main.messages.formatted = self._choices.get("formatting", self._options.formatting)
         self._show(self._main)
 
     def _connection_changed(self) -> None:
@@ -258,6 +284,14 @@ class TwotickApp(App[None]):
             return
         if should_notify(main.session.conversations, message):
             notify(self._options.notify, message.sender, summary(message), self.bell)
+
+    @on(MainScreen.Chosen)
+    def _keep_choice(self, event: MainScreen.Chosen) -> None:
+        setting = self._options.theme if event.name == "theme" else self._options.formatting
+        try:
+            self._choices.choose(event.name, event.value, setting)
+        except OSError as error:
+            self.notify(f"This is not kept: {error.strerror}.", severity="warning", markup=False)
 
     @on(MainScreen.ReconnectRequested)
     def _connect(self) -> None:

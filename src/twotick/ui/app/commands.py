@@ -127,6 +127,7 @@ APP = (
     Command("list", "List of conversations", "Show or hide it", "f4", "F4"),
     Command("connect", "Connect now", "Without waiting for the next attempt", "ctrl+r", "^R"),
     Command("theme", "Colours", "Terminal, dark or light", "f5", "F5", "NAME"),
+    Command("formatting", "Formatting", "Show the effect of marks such as *bold*, or the marks", "", "/formatting"),
     Command("commands", "Commands", "List all commands", "ctrl+p", "^P"),
     Command("keys", "Keys", "List all keys", "f1", "F1"),
     Command("help", "Help", "List all keys and commands", "", "/help"),

@@ -26,6 +26,11 @@ def on_a_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def full_screen_possible() -> bool:
+    """Tell whether a full screen can be shown: on a terminal that can place text anywhere."""
+    return on_a_terminal() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+
+
 def abandon(stream: TextIO) -> None:
     """Discard everything for a stream that cannot be written, including what Python has buffered."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

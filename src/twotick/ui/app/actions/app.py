@@ -17,9 +17,15 @@ class AppActions:
         name = argument or {"terminal": "dark", "dark": "light"}.get(app.theme, "terminal")
         if name in app.available_themes:
             app.theme = name
-            self._screen.say(f"To use these colours always, set theme = '{name}' in twotick.toml.")
+            self._screen.keep_choice("theme", name)
         else:
             self._screen.say("The themes are terminal, dark and light.", problem=True)
+
+    def toggle_formatting(self) -> None:
+        """Show the effect of marks such as `*bold*`, or the marks."""
+        messages = self._screen.messages
+        messages.show_formatted(not messages.formatted)
+        self._screen.keep_choice("formatting", messages.formatted)
 
     def show_commands(self) -> None:
         """Open the command palette."""

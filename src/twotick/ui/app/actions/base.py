@@ -73,6 +73,10 @@ class ActionScreen(Screen[None]):
         """Send a text to the conversation that is shown."""
 
     @abstractmethod
+    def keep_choice(self, name: str, value: str | bool) -> None:
+        """Keep a choice of the user, so that it lasts, or say that it will not."""
+
+    @abstractmethod
     def show_list(self) -> None:
         """Show the list of conversations, and no conversation."""
 

@@ -70,6 +70,7 @@ class Actions:
             "list": _plain(navigation.toggle_sidebar),
             "connect": _plain(app.connect),
             "theme": app.set_theme,
+            "formatting": _plain(app.toggle_formatting),
             "commands": _plain(app.show_commands),
             "keys": _plain(app.show_keys),
             "help": _plain(app.show_help),

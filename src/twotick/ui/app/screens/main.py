@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.message import Message as TextualMessage
 from textual.widgets import OptionList, Static
 from textual.widgets._toast import ToastRack
 
@@ -57,6 +58,14 @@ class MainScreen(ActionScreen):
     Attributes:
         activity: whether the user is at the keyboard.
     """
+
+    class Chosen(TextualMessage):
+        """The user has chosen a setting, which lasts."""
+
+        def __init__(self, name: str, value: str | bool) -> None:
+            super().__init__()
+            self.name = name
+            self.value = value
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(COMMANDS, priority=True),
@@ -174,6 +183,10 @@ class MainScreen(ActionScreen):
     def _selected(self) -> None:
         self._details.update()
         self.update_status()
+
+    def keep_choice(self, name: str, value: str | bool) -> None:
+        """Keep a choice of the user. The app does that, because it holds for all accounts."""
+        self.post_message(self.Chosen(name, value))
 
     # Showing conversations
 

@@ -170,6 +170,12 @@ class MessageList(ScrollView, can_focus=True):
         self._built.clear()
         self.refresh()
 
+    def show_formatted(self, formatted: bool) -> None:
+        """Show the effect of the marks of messages, or the marks."""
+        self.formatted = formatted
+        self._forget_layout()
+        self.update_messages()
+
     def message_changed(self, message: LocalMessage) -> None:
         """Record that a message looks different now. `update_messages` will show it."""
         if self.conversation is not None and message.conversation == self.conversation.key:
