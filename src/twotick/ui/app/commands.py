@@ -122,6 +122,11 @@ PEOPLE = (
     Command("status", "Status", "Here, away or hidden", "alt+s", "Alt+S", "STATUS", P.PRESENCE),
 )
 
+ACCOUNT = (
+    Command("devices", "Devices", "List your devices, or log one out", "", "/devices", "", P.ACCOUNT),
+    Command("password", "Change the password", "Of your account", "", "/password", "", P.ACCOUNT),
+)
+
 APP = (
     Command("details", "Details", "Of the conversation and the selected message", "ctrl+t,f2", "^T"),
     Command("list", "List of conversations", "Show or hide it", "f4", "F4"),
@@ -159,7 +164,7 @@ ON_MESSAGES = (
 )
 """Commands for the selected message."""
 
-COMMANDS = NAVIGATION + ROOMS + PEOPLE + APP
+COMMANDS = NAVIGATION + ROOMS + PEOPLE + ACCOUNT + APP
 
 
 def bindings(commands: tuple[Command, ...], *, priority: bool) -> list[Binding]:

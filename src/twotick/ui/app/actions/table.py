@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import TypeAlias
 
+from twotick.ui.app.actions.account import AccountActions
 from twotick.ui.app.actions.app import AppActions
 from twotick.ui.app.actions.base import ActionScreen
 from twotick.ui.app.actions.details import DetailsActions
@@ -32,7 +33,7 @@ class Actions:
 
     def __init__(self, screen: ActionScreen, details: DetailsActions) -> None:
         app, navigation, rooms = AppActions(screen), NavigationActions(screen), RoomActions(screen)
-        people, files = PeopleActions(screen), FileActions(screen)
+        people, files, account = PeopleActions(screen), FileActions(screen), AccountActions(screen)
         self.messages = MessageActions(screen, rooms)
         self.by_word: dict[str, Action] = {
             # navigation
@@ -65,6 +66,9 @@ class Actions:
             "block": _plain(people.block),
             "report": people.report,
             "status": people.set_status,
+            # the account
+            "devices": _plain(account.devices),
+            "password": _plain(account.password),
             # the app
             "details": _plain(details.toggle),
             "list": _plain(navigation.toggle_sidebar),

@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 
 from twotick.client.errors import OutboxError, TwotickError
 from twotick.client.member.events import State
-from twotick.client.member.results import RecipientState
+from twotick.client.member.results import DeviceInfo, RecipientState
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import WAITING, LocalMessage, now
 from twotick.ui.app.model.registry import ConversationRegistry
@@ -418,6 +418,25 @@ class ChatSession(ABC):
 
     async def report(self, conversation: LocalConversation, text: str, message: LocalMessage | None = None) -> None:
         """Report a user to the operator: the sender of a message or, without one, the user of the conversation."""
+        raise TwotickError(_NOT_FOR_GUESTS)
+
+    # The account
+
+    @property
+    def device(self) -> str:
+        """The name of this device of a member; empty for a guest."""
+        return ""
+
+    async def devices(self) -> list[DeviceInfo]:
+        """Return the member's devices."""
+        raise TwotickError(_NOT_FOR_GUESTS)
+
+    async def revoke(self, device: str) -> None:
+        """Log a device of the member out, and the devices below it. This one is forgotten on this machine too."""
+        raise TwotickError(_NOT_FOR_GUESTS)
+
+    async def change_password(self, old: str, new: str, *, revoke_others: bool) -> None:
+        """Change the member's password, and log the devices on all other machines out if `revoke_others` is true."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     # Presence

@@ -59,6 +59,8 @@ class Permission(Enum):
     """Report the user of a conversation, or the sender of a message."""
     PRESENCE = "presence"
     """Set the own presence, and see the presence of others."""
+    ACCOUNT = "account"
+    """List and revoke the own devices, and change the password."""
 
 
 def is_allowed(
@@ -72,7 +74,7 @@ def is_allowed(
         conversation: the conversation it is for; None if it does not depend on one.
         message: the message it is for; None if it does not depend on one.
     """
-    if permission in (Permission.SEARCH, Permission.ROOMS, Permission.PRESENCE):
+    if permission in (Permission.SEARCH, Permission.ROOMS, Permission.PRESENCE, Permission.ACCOUNT):
         return True
     if conversation is None:
         return False

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from twotick.client.errors import RequestRefused, TwotickError
 from twotick.client.member.messages import FileInfo
-from twotick.client.member.results import RecipientState, Role, RoomInfo
+from twotick.client.member.results import DeviceInfo, RecipientState, Role, RoomInfo
+from twotick.client.trust import tokens
+from twotick.client.trust.tokens import Credential
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage, Place, TransferProgress
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
@@ -31,6 +33,7 @@ class MemberRequests(ChatSession):
     """The part of a member's session that sends requests. While there is no connection, requests wait for it."""
 
     _entries: EntryHandler
+    _credential: Credential
 
     @abstractmethod
     async def _server(self) -> "MemberClient":
@@ -257,6 +260,29 @@ class MemberRequests(ChatSession):
         about = None if message is None or not message.id else message.id
         with readable_errors():
             await (await self._server()).report(name, text, about)
+
+    # The account
+
+    @property
+    def device(self) -> str:
+        """See `ChatSession`."""
+        return self._credential.device
+
+    async def devices(self) -> list[DeviceInfo]:
+        """See `ChatSession`."""
+        return await (await self._server()).devices()
+
+    async def revoke(self, device: str) -> None:
+        """See `ChatSession`."""
+        with readable_errors():
+            await (await self._server()).revoke(device)
+        if self.device == device or self.device.startswith(f"{device}/"):
+            tokens.forget(self._credential.server, self._credential.name)
+
+    async def change_password(self, old: str, new: str, *, revoke_others: bool) -> None:
+        """See `ChatSession`."""
+        with readable_errors():
+            await (await self._server()).change_password(old, new, revoke_others=revoke_others)
 
 
 def _near(messages: list[LocalMessage], place: Place, count: int) -> list[LocalMessage]:

@@ -1,0 +1,68 @@
+"""Actions on the own account: devices and the password (docs/protocol.md, rules 10.8 and 10.10)."""
+
+from textual.content import Content
+
+from twotick.client import DeviceInfo
+from twotick.ui.app.actions.base import ActionScreen
+from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
+from twotick.ui.app.dialogs.confirm import ConfirmDialog
+from twotick.ui.app.dialogs.new_password import NewPasswordDialog
+from twotick.ui.text import for_screen
+
+
+class AccountActions:
+    """List and revoke devices; change the password."""
+
+    def __init__(self, screen: ActionScreen) -> None:
+        self._screen = screen
+        self._session = screen.session
+
+    async def devices(self) -> None:
+        """Show the devices, and revoke the one that the user chooses."""
+        devices = await self._screen.ask_server(self._session.devices())
+        if devices is None:
+            return
+        choices = [Choice(name, self._shown(name, parts), name) for name, parts in _by_name(devices).items()]
+        chosen = await self._screen.show_dialog(ChooseDialog("Devices", choices, "Choose one to log it out"))
+        if chosen is None:
+            return
+        name = for_screen(chosen, keep="")
+        here = chosen == _name(self._session.device)
+        what = "It is this device: the app closes." if here else "It can no longer read or send as you."
+        if await self._screen.show_dialog(
+            ConfirmDialog(f"Log out {name}?", what, "Log out")
+        ) and await self._screen.succeeds(self._session.revoke(chosen)):
+            self._screen.say(f"{name} is logged out.")
+            if here:
+                self._screen.app.exit()
+
+    def _shown(self, name: str, parts: list[DeviceInfo]) -> Content:
+        """Return the line for a device."""
+        here = name == _name(self._session.device)
+        connected = any(each.connected for each in parts)
+        seen = f"last seen {max(each.seen for each in parts).astimezone():%Y-%m-%d %H:%M}"
+        state = "this device" if here else "connected" if connected else seen
+        return Content.assemble(f"{for_screen(name, keep=''):<26} ", (state, "bold" if here else "dim"))
+
+    async def password(self) -> None:
+        """Change the password."""
+        entered = await self._screen.show_dialog(NewPasswordDialog())
+        if entered is None:
+            return
+        old, new, others = entered
+        if await self._screen.succeeds(self._session.change_password(old, new, revoke_others=others)):
+            devices = "Your devices on other machines are logged out." if others else "Your devices stay logged in."
+            self._screen.say(f"The password is changed. {devices}")
+
+
+def _name(device: str) -> str:
+    """Return the name of the device that a program belongs to: `laptop` of `laptop/chat`."""
+    return device.partition("/")[0]
+
+
+def _by_name(devices: list[DeviceInfo]) -> dict[str, list[DeviceInfo]]:
+    """Return the programs of each device."""
+    found: dict[str, list[DeviceInfo]] = {}
+    for each in devices:
+        found.setdefault(_name(each.device), []).append(each)
+    return found

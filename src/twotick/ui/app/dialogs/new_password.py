@@ -1,0 +1,70 @@
+"""A dialog for a new password."""
+
+from typing import ClassVar, NamedTuple
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button, Checkbox, Input, Label, Static
+
+from twotick.ui.app.dialogs.box import BOX
+from twotick.ui.app.dialogs.tick import TickBox
+
+_SHORTEST = 8
+"""Bytes of the shortest password that servers accept (rule 10.3)."""
+
+_LABELS = {"old": "Old password", "new": "New password", "again": "Repeat the new password"}
+
+
+class NewPassword(NamedTuple):
+    """A member's old and new password, and whether all other devices are to be logged out."""
+
+    old: str
+    new: str
+    revoke_others: bool
+
+
+class NewPasswordDialog(ModalScreen[NewPassword | None]):
+    """Asks the user for the old and the new password. The result is None if the user cancels."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Back", show=False),
+        # with priority, so that keys typed right after them go to the next field
+        Binding("tab,down", "app.focus_next", "Next", show=False, priority=True),
+        Binding("shift+tab,up", "app.focus_previous", "Previous", show=False, priority=True),
+    ]
+    DEFAULT_CSS = BOX.format("NewPasswordDialog")
+
+    def compose(self) -> ComposeResult:
+        """Create the fields."""
+        with Vertical() as box:
+            box.border_title = "Change the password"
+            box.border_subtitle = "Enter: change   Tab: next   Esc: cancel"
+            for which, label in (
+                ("old", "Old password"),
+                ("new", "New password"),
+                ("again", "Repeat the new password"),
+            ):
+                yield Label(label)
+                yield Input(password=True, max_length=256, id=which)
+            yield TickBox("Log out on all other machines", id="others")
+            yield Button("Change", variant="primary", compact=True)
+            yield Static("", classes="problem", markup=False)
+
+    @on(Input.Submitted)
+    @on(Button.Pressed)
+    def _done(self) -> None:
+        """Close the dialog if its fields are valid."""
+        old, new, again = (self.query_one(f"#{which}", Input).value for which in ("old", "new", "again"))
+        if not old:
+            problem = "Type the old password as well."
+        elif len(new.encode("utf-8", "replace")) < _SHORTEST:
+            problem = f"The new password needs at least {_SHORTEST} characters."
+        elif new != again:
+            problem = "The two new passwords differ: type the same one twice."
+        else:
+            self.dismiss(NewPassword(old, new, self.query_one("#others", Checkbox).value))
+            return
+        self.query_one(".problem", Static).update(problem)
