@@ -100,6 +100,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     feed_bytes_total: Size = 256 << 20
     sent_bytes_member: Size = 64 << 20
     sent_bytes_address: Size = 512 << 20
+    uploaded_bytes_member: Size = 256 << 20
+    uploaded_bytes_address: Size = 1 << 30
     held_bytes_total: Size = 256 << 20
     answer_timeout: Seconds = 30.0
     peer_timeout: Seconds = 120.0
@@ -127,6 +129,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                     feed_bytes_total=self.feed_bytes_total,
                     sent_bytes_member=self.sent_bytes_member,
                     sent_bytes_address=self.sent_bytes_address,
+                    uploaded_bytes_member=self.uploaded_bytes_member,
+                    uploaded_bytes_address=self.uploaded_bytes_address,
                     max_body=self.max_body,
                     guests=self.guests,
                     refusals=self.max_refusals,

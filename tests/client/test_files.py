@@ -430,3 +430,27 @@ async def test_one_program_at_a_time_downloads_a_file(tmp_path: Path) -> None:
             await asyncio.wait([downloading])
             await second.download(file, tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == CONTENT
+
+
+class BusyServer(FileServer):
+    """It takes each piece only when it comes a second time (rule 16.6)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.postponed: set[int] = set()
+
+    def piece(self, asked: Frame, offset: int, body: bytes) -> bytes:
+        if offset not in self.postponed:
+            self.postponed.add(offset)
+            return error(105, id=asked[0].headers[b"id"], reason=b"wait", retry_after=0)
+        return super().piece(asked, offset, body)
+
+
+async def test_pieces_that_come_too_early_are_sent_again(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(CONTENT)
+    files = BusyServer()
+    async with scripted(files) as address, scripted_join(address) as me:
+        file = await me.upload(path)
+    assert bytes(files.files[file.key.removeprefix("key-").encode()]) == CONTENT
+    assert len(files.postponed) == 10

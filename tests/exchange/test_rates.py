@@ -1,7 +1,10 @@
 """How much users have stored (docs/protocol.md, rule 8.5)."""
 
+from hashlib import sha256
+
 from tests.exchange.mail import Line, Mail, message, told
 from twotick.exchange import Limits
+from twotick.store import PIECE
 from twotick.wire import Frame, Side, Verb, frame, register, send
 
 LIMITS = Limits(sent_bytes_member=4096, sent_bytes_address=16384)
@@ -54,6 +57,42 @@ def test_users_of_one_address_share_a_limit_and_others_have_their_own() -> None:
     elsewhere = Line(mail, "192.0.2.7")
     elsewhere.write(register(Side.SENDING, b"alice", authorization=b"alice"))
     assert sends(elsewhere, b"a1") == ["ACCEPTED"]
+
+
+def test_uploads_have_limits_of_their_own() -> None:
+    """Rule 16.6."""
+    limits = Limits(uploaded_bytes_member=2 * PIECE, uploaded_bytes_address=3 * PIECE, sent_bytes_member=4096)
+    mail = Mail(b"alice", b"bob", b"carol", limits=limits)
+    content = bytes(4 * PIECE)
+
+    def announce(line: Line) -> bytes:
+        digest = sha256(content).hexdigest().encode()
+        lines = b"Name: x\nSize: %d\nHash: %b\n" % (len(content), digest)
+        ((head, _),) = line.write(frame(Verb.FILE, b"", None, lines, id=b"f1"))
+        return head.name
+
+    def put(line: Line, key: bytes, number: int) -> Frame:
+        piece = frame(Verb.PIECE, key, content[:PIECE], b"", id=b"p%d" % number, offset=number * PIECE)
+        (answer,) = line.write(piece)
+        return answer
+
+    alice, bob, elsewhere = mail.sender(b"alice"), mail.sender(b"bob"), Line(mail, "192.0.2.7")
+    elsewhere.write(register(Side.SENDING, b"carol", authorization=b"carol"))
+    key = announce(alice)
+    assert [put(alice, key, 0)[0].verb, put(alice, key, 3)[0].headers[b"have"]] == [Verb.PIECE, b"%d" % PIECE]
+    assert put(alice, key, 1)[0].headers[b"have"] == b"%d" % (2 * PIECE), "what is not stored does not count"
+    head, _ = put(alice, key, 2)
+    assert (head.code, head.headers[b"id"]) == (105, b"p2")
+    seconds = int(head.headers[b"retry-after"])
+    assert head.headers[b"reason"] == b"this user or address has uploaded much: try again in %d s" % seconds
+    assert sends(alice, b"m1") == ["ACCEPTED"], "messages are counted apart"
+    others = announce(bob)
+    assert put(bob, others, 0)[0].verb is Verb.PIECE
+    assert put(bob, others, 1)[0].code == 105, "for the address"
+    assert put(elsewhere, announce(elsewhere), 0)[0].verb is Verb.PIECE
+    for _ in range(seconds):
+        mail.advance(1)
+    assert put(alice, key, 2)[0].headers[b"have"] == b"%d" % (3 * PIECE)
 
 
 def test_nobody_is_remembered_for_ever() -> None:

@@ -42,6 +42,7 @@ from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.profiles import ProfileNews
 from twotick.exchange.questions import Questions
+from twotick.exchange.rates import SenderRates
 from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.sent_messages import SentMessages
@@ -121,6 +122,7 @@ class Exchange:
             guest_messages=guest_messages,
         )
         router = Router(output, arrival, guests=guests, members=members, relay=relay, stored=stored)
+        self._uploads = SenderRates(limits.uploaded_bytes_member, limits.uploaded_bytes_address, now)
         questions = Questions(
             output,
             clock,
@@ -130,6 +132,7 @@ class Exchange:
             effects=effects,
             new_token=new_token,
             most_bytes=limits.max_body,
+            uploads=self._uploads,
         )
         connections = Connections(
             limits,
@@ -214,6 +217,7 @@ class Exchange:
         """
         self._relay.tick(now)
         self._stored.tick(now)
+        self._uploads.tick(now)
         self._feeds.tick()
         self._sent_messages.tick()
         self._presence.tick()

@@ -17,6 +17,8 @@ class Limits:
         feed_bytes_total: the most bytes of log entries that are kept ready for members' devices; addresses share them.
         sent_bytes_member: the most bytes that the store takes of one member in about four minutes (rule 8.5).
         sent_bytes_address: those that it takes of one address.
+        uploaded_bytes_member: the most bytes of files that the store takes of one member in about four minutes.
+        uploaded_bytes_address: those that it takes of one address (rule 16.6).
         max_body: the longest body, in bytes, as extended connections are told.
         guests: whether users who are not members may register a name.
         peer_timeout: the seconds of silence after which a client that has promised to ping is gone (rule 9.10).
@@ -32,6 +34,8 @@ class Limits:
     feed_bytes_total: int = 256 << 20
     sent_bytes_member: int = 64 << 20
     sent_bytes_address: int = 512 << 20
+    uploaded_bytes_member: int = 256 << 20
+    uploaded_bytes_address: int = 1 << 30
     max_body: int = 1 << 20
     guests: bool = True
     refusals: int = 16

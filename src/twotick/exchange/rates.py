@@ -1,8 +1,10 @@
-"""How much users have had stored of late (docs/protocol.md, rule 8.5)."""
+"""How much users have had stored of late (docs/protocol.md, rules 8.5 and 16.6)."""
 
 from collections.abc import Hashable
 from math import ceil
 from typing import Final
+
+from twotick.exchange.connection import Connection
 
 SECONDS: Final = 256
 """The seconds in which an amount is paid off that is as large as the limit."""
@@ -47,3 +49,33 @@ class ByteRate:
     def use(self, key: Hashable, amount: int) -> None:
         """Note that bytes are stored for a user."""
         self._used[key] = self._used.get(key, 0.0) + amount
+
+
+class SenderRates:
+    """A limit on the bytes that are stored of each member, and one on those of each address.
+
+    Args:
+        most_of_member: the bytes of a member.
+        most_of_address: those of an address.
+        now: the time, in seconds on any clock that does not go back.
+    """
+
+    def __init__(self, most_of_member: int, most_of_address: int, now: float) -> None:
+        self._of_members = ByteRate(most_of_member, now)
+        self._of_addresses = ByteRate(most_of_address, now)
+
+    def tick(self, now: float) -> None:
+        """Set the time, in seconds."""
+        self._of_members.tick(now)
+        self._of_addresses.tick(now)
+
+    def wait(self, sender: Connection) -> int:
+        """Return the seconds for which a user must wait before more is stored; 0 for none."""
+        own = 0 if sender.device is None else self._of_members.wait(sender.device.member)
+        return max(own, self._of_addresses.wait(sender.network))
+
+    def use(self, sender: Connection, size: int) -> None:
+        """Count bytes that are stored for a user."""
+        if sender.device is not None:
+            self._of_members.use(sender.device.member, size)
+        self._of_addresses.use(sender.network, size)

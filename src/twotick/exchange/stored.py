@@ -17,7 +17,7 @@ from twotick.exchange.guest_messages import GuestMessages
 from twotick.exchange.limits import Limits
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
-from twotick.exchange.rates import ByteRate
+from twotick.exchange.rates import SenderRates
 from twotick.exchange.relay import BUSY, LEFT, Relay, time_to_live
 from twotick.exchange.sent_messages import SentMessages
 from twotick.store import Append, Appended, Duplicate, MessageState, Refusal, Settle, StoreError
@@ -94,8 +94,7 @@ class StoredMessages:
         guest_messages: GuestMessages,
     ) -> None:
         self._limits = limits
-        self._of_members = ByteRate(limits.sent_bytes_member, now)
-        self._of_addresses = ByteRate(limits.sent_bytes_address, now)
+        self._rates = SenderRates(limits.sent_bytes_member, limits.sent_bytes_address, now)
         self._output = output
         self._arrival = arrival
         self._relay = relay
@@ -150,31 +149,19 @@ class StoredMessages:
                 return
         if device is not None and not head.is_plain and b"reply-to" in head.headers:
             add_reply(request, head)
-        if seconds := self._wait(sender):
+        if seconds := self._rates.wait(sender):
             self._relay.postpone(sender, number, head, seconds)
             return
         if not self._relay.queued_bytes.take(sender.network, len(body)):
             self._relay.reply(sender, number, head, BUSY)
             return
-        self._count(sender, len(body) + _MESSAGE_BYTES)
+        self._rates.use(sender, len(body) + _MESSAGE_BYTES)
         sender.unsent_bytes += len(body)
         self._output.ask(request, _PendingAppend(self, sender, number, head, body, device, guests))
 
     def tick(self, now: float) -> None:
         """Set the time, in seconds."""
-        self._of_members.tick(now)
-        self._of_addresses.tick(now)
-
-    def _wait(self, sender: Connection) -> int:
-        """Return the seconds for which a user must wait before more is stored; 0 for none (rule 8.5)."""
-        own = 0 if sender.device is None else self._of_members.wait(sender.device.member)
-        return max(own, self._of_addresses.wait(sender.network))
-
-    def _count(self, sender: Connection, size: int) -> None:
-        """Count bytes that are stored for a user."""
-        if sender.device is not None:
-            self._of_members.use(sender.device.member, size)
-        self._of_addresses.use(sender.network, size)
+        self._rates.tick(now)
 
     def _expiry(self, sender: Connection, head: Head, now: float) -> float | None:
         """Return when the store drops a message that no recipient has; None for never (rules 5.7, 11.10 and 11.12)."""
@@ -197,7 +184,7 @@ class StoredMessages:
                 self._relay.reply(sender, number, head, reason_of(result))
             return
         if result.members:
-            self._count(sender, result.members * _ENTRY_BYTES)
+            self._rates.use(sender, result.members * _ENTRY_BYTES)
         if device is None:
             self._guest_messages.add(sender, number, head, result.message)
         else:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from twotick.client.errors import FileMismatch, ProtocolError
+from twotick.client.errors import FileMismatch, ProtocolError, TooManyRequests
 from twotick.client.member.headers import as_text, number
 from twotick.client.member.messages import FileInfo
 from twotick.client.member.request import Answer, RequestMethods
@@ -45,6 +45,9 @@ _COPIES = 10_000
 
 _READ = 1 << 20
 """How many bytes are read at once to compute a hash."""
+
+_LONGEST_PAUSE = 600
+"""The longest time, in seconds, until a piece is sent again that came too early (rule 16.6)."""
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f/]{1,255}")
 _LONGEST_NAME = 255
@@ -157,7 +160,14 @@ class FileMethods(RequestMethods):
         return key, number(head, b"have"), piece
 
     async def _put(self, key: str, offset: int, data: bytes) -> Answer:
-        return await self._requests.ask(Verb.PIECE, key.encode(), {"Offset": offset}, body=data, device_only=False)
+        """Send a piece, and again when the server says so if it takes no more now (rule 16.6)."""
+        while True:
+            try:
+                return await self._requests.ask(
+                    Verb.PIECE, key.encode(), {"Offset": offset}, body=data, device_only=False
+                )
+            except TooManyRequests as busy:
+                await asyncio.sleep(min(busy.retry_after, _LONGEST_PAUSE))
 
     async def download(self, file: FileInfo, path: Path, *, progress: Progress = _ignore_progress) -> None:
         """Download a file that came with a message (rule 16.4).

@@ -47,14 +47,19 @@ def ask_piece(question: Question) -> None:
     question.required(b"offset")
     offset = question.number(b"offset") or 0
     if b"content-length" in question.head.headers:
-        question.ask(WritePiece(question.member, key, offset, question.body), partial(_written, question))
+        if seconds := question.context.uploads.wait(question.connection):
+            question.postpone(seconds)
+        else:
+            question.ask(WritePiece(question.member, key, offset, question.body), partial(_written, question, offset))
         return
     length = question.number(b"length")
     request = ReadPiece(question.member, key, offset, PIECE if length is None else min(length, PIECE), question.now)
     question.ask(request, partial(_read, question, offset))
 
 
-def _written(question: Question, found: FileOffer) -> list[bytes]:
+def _written(question: Question, offset: int, found: FileOffer) -> list[bytes]:
+    if found.have == offset + len(question.body):  # else it was not the next one, and is not stored
+        question.context.uploads.use(question.connection, len(question.body))
     return [question.answer(have=found.have)]
 
 

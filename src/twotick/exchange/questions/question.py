@@ -10,6 +10,7 @@ from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.numbers import malformed_number
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
+from twotick.exchange.rates import SenderRates
 from twotick.store import ConversationSet, Refusal, Request, RoomChanged, StoreError
 from twotick.wire import Head, error, frame, read_number
 
@@ -31,15 +32,24 @@ class QuestionContext:
         presence: the presence of members.
         effects: takes what a request has changed.
         most_bytes: the longest body of an answer that is a list.
+        uploads: how much users have uploaded.
     """
 
-    __slots__ = ("effects", "most_bytes", "output", "presence")
+    __slots__ = ("effects", "most_bytes", "output", "presence", "uploads")
 
-    def __init__(self, output: Output, presence: PresenceTracker, effects: EffectsPublisher, most_bytes: int) -> None:
+    def __init__(
+        self,
+        output: Output,
+        presence: PresenceTracker,
+        effects: EffectsPublisher,
+        most_bytes: int,
+        uploads: SenderRates,
+    ) -> None:
         self.output = output
         self.presence = presence
         self.effects = effects
         self.most_bytes = most_bytes
+        self.uploads = uploads
 
 
 class Question:
@@ -191,6 +201,12 @@ class Question:
     def refuse(self, reason: str) -> None:
         """Answer with 102, for this reason."""
         self.context.output.write(self.connection, error(102, id=self.identifier, reason=reason.encode()))
+        self.answered()
+
+    def postpone(self, seconds: int) -> None:
+        """Answer with 105: it may be asked again after so many seconds (rule 16.6)."""
+        reason = b"this user or address has uploaded much: try again in %d s" % seconds
+        self.context.output.write(self.connection, error(105, id=self.identifier, reason=reason, retry_after=seconds))
         self.answered()
 
     def answer(self, body: bytes | None = None, **headers: bytes | int | None) -> bytes:

@@ -27,6 +27,7 @@ from twotick.exchange.questions.profiles import ProfileQuestions
 from twotick.exchange.questions.question import InvalidQuestion, Question, QuestionContext
 from twotick.exchange.questions.rooms import ask_receipts, ask_room, ask_rooms
 from twotick.exchange.questions.status import ask_status
+from twotick.exchange.rates import SenderRates
 from twotick.wire import Head, Verb
 
 QUESTIONS = (
@@ -65,6 +66,7 @@ class Questions:
         effects: takes what a request has changed.
         new_token: makes a token, and the hash of it that the store keeps; None if the server has no members.
         most_bytes: the longest body of an answer that is a list.
+        uploads: how much users have uploaded.
     """
 
     def __init__(
@@ -78,9 +80,10 @@ class Questions:
         effects: EffectsPublisher,
         new_token: Callable[[], tuple[bytes, bytes]] | None,
         most_bytes: int,
+        uploads: SenderRates,
     ) -> None:
         self._clock = clock
-        self._context = QuestionContext(output, presence, effects, most_bytes)
+        self._context = QuestionContext(output, presence, effects, most_bytes, uploads)
         devices = DeviceQuestions(members, new_token)
         self._askers: dict[Verb, Callable[[Question], None]] = {
             Verb.HISTORY: ask_history,
