@@ -86,7 +86,7 @@ async def _meet(folder: Path) -> None:
         bob.session.send(bobs, "Oats I have, and red poppies.", bobs.messages[-1])
         await alice.sees("red poppies.")
         bob.session.send_file(bobs, photo, "Those of last year:")
-        await alice.sees("poppies.jpg  234 KiB  s: save")
+        await alice.sees("poppies.jpg  234 KiB  v: show  s: save")
         await alice.type("/react", "enter")
         await alice.sees("React")
         await alice.type("tada", "enter")

@@ -200,7 +200,7 @@ def test_reactions_are_counted_and_own_ones_are_highlighted() -> None:
 
 def test_a_file_shows_name_size_and_progress_or_the_key_to_save_it() -> None:
     each = message("", file=Attachment("k", "a photo.png", 150_000, ""))
-    assert laid_out(each)[-1] == "  \u25a4 a photo.png  146 KiB  s: save"
+    assert laid_out(each)[-1] == "  \u25a4 a photo.png  146 KiB  v: show  s: save"
     each.transfer = TransferProgress(75_000, 150_000)
     assert laid_out(each)[-1].endswith("146 KiB  " + "\u2588" * 6 + "\u2591" * 6 + "  50%")
     each.text = "look"

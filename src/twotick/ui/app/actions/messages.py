@@ -8,6 +8,7 @@ from textual.content import Content
 
 from twotick.client import State
 from twotick.ui.app.actions.base import ActionScreen
+from twotick.ui.app.actions.pictures import PictureActions
 from twotick.ui.app.actions.rooms import RoomActions
 from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
@@ -23,6 +24,7 @@ from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.details import receipts_text
 from twotick.ui.formatting import links
 from twotick.ui.text import for_screen
+from twotick.ui.thumbnail import format_of
 
 _MAX_PAGE = 200_000
 """Characters of a message that are shown in full."""
@@ -47,6 +49,7 @@ class MessageActions:
         self._screen = screen
         self._session = screen.session
         self._rooms = rooms
+        self._pictures = PictureActions(screen)
 
     def reply(self) -> None:
         """Start a reply to a message."""
@@ -102,12 +105,16 @@ class MessageActions:
             self._show(message)
 
     def show(self) -> None:
-        """Show a message in full."""
+        """Show a message in full, or the picture that is attached to it."""
         message = self._screen.message_for(None)
         if message is not None:
             self._show(message)
 
     def _show(self, message: LocalMessage) -> None:
+        file = message.file
+        if file is not None and file.key and format_of(file.name):
+            self._screen.run_worker(self._pictures.show(message, file))
+            return
         sender = for_screen(message.sender[:33], keep="")
         text = message.text if len(message.text) <= _MAX_PAGE else message.text[:_MAX_PAGE] + "\u2026"
         if message.event is not None:

@@ -16,6 +16,7 @@ from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomNotice, 
 from twotick.ui.formatting import FormattedLine, LineKind, Piece, format_text
 from twotick.ui.names import colour_of
 from twotick.ui.text import for_screen, size_text
+from twotick.ui.thumbnail import format_of
 
 MAX_LINES = 16
 """Lines of a message that are shown in the conversation. The user can open the message to see the rest."""
@@ -266,7 +267,7 @@ def file_line(file: Attachment, transfer: TransferProgress | None, columns: int)
         full = int(share * _BAR)
         about += "  " + "\u2588" * full + "\u2591" * (_BAR - full) + f" {share:4.0%}"
     elif file.key:
-        about += "  s: save"
+        about += "  v: show  s: save" if format_of(file.name) else "  s: save"
     name = shortened(one_line(file.name) or "file", max(1, columns - 4 - cell_len(about)))
     return [Span("\u25a4 ", "quiet"), Span(name, "file"), Span(f"  {about}", "quiet")]
 

@@ -1,0 +1,57 @@
+"""Actions on pictures."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from textual.content import Content
+
+from twotick.client import TwotickError
+from twotick.ui.app.actions.base import ActionScreen
+from twotick.ui.app.dialogs.page import TextPage
+from twotick.ui.app.dialogs.picture import PictureScreen, is_installed, means
+from twotick.ui.app.layout.messages import one_line
+from twotick.ui.app.model.messages import Attachment, LocalMessage
+from twotick.ui.text import size_text
+from twotick.ui.thumbnail import MAX_BYTES, CannotShow, format_of, thumbnail
+
+_SIDE = 1600
+"""Pixels of the longer side of what is shown."""
+
+
+class PictureActions:
+    """Show the picture that is attached to a message."""
+
+    def __init__(self, screen: ActionScreen) -> None:
+        self._screen = screen
+        self._session = screen.session
+
+    async def show(self, message: LocalMessage, file: Attachment) -> None:
+        """Load a picture, and show it. If that cannot be done, show name, size and kind, and why."""
+        app = self._screen.app
+        how = means(os.environ, app.console.color_system)
+        reason = ""
+        if not is_installed():
+            reason = "To see pictures here, install Twotick with its extra 'pictures'."
+        elif how is None:
+            reason = "This terminal cannot show pictures."
+        elif file.size > MAX_BYTES:
+            reason = f"Pictures of more than {size_text(MAX_BYTES)} are not shown here."
+        elif message.transfer is not None:
+            reason = "This file is already being transferred. Wait until it is done."
+        if reason or how is None:
+            self._tell(file, reason)
+            return
+        try:
+            with tempfile.TemporaryDirectory(prefix="twotick-") as folder:
+                path = await self._session.save_file(message, Path(folder))
+                picture = await thumbnail(path, _SIDE)
+        except (TwotickError, CannotShow, OSError) as error:
+            self._tell(file, str(error))
+        else:
+            app.push_screen(PictureScreen(one_line(file.name)[:40], picture, how))
+
+    def _tell(self, file: Attachment, reason: str) -> None:
+        about = f"{one_line(file.name)}\n{format_of(file.name)} picture, {size_text(file.size)}\n\n"
+        shown = Content.assemble(about, (one_line(reason), "dim"), "\n\n", ("s", "bold"), ": save the file")
+        self._screen.app.push_screen(TextPage("Picture", shown))
