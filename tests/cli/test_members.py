@@ -50,7 +50,9 @@ def test_a_member_is_removed_only_after_a_yes(operator: Operator) -> None:
     assert ended.stderr == "twotick: there is no terminal to ask on: --yes removes without asking\n"
     for typed, status in (("no", 130), ("", 130), ("yes", 0)):
         assert operator.do("user", "list").startswith("alice ")
-        terminal = pexpect.spawn(COMMAND, ["user", "remove", "alice"], env=cast(Any, operator.environment), timeout=20)
+        terminal: pexpect.spawn[bytes] = pexpect.spawn(
+            COMMAND, ["user", "remove", "alice"], env=cast(Any, operator.environment), timeout=20
+        )
         terminal.expect("This cannot be undone. Type yes: ")
         terminal.sendline(typed)
         terminal.expect(pexpect.EOF)
