@@ -4,10 +4,12 @@ import pytest
 
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker, events
-from twotick.store.port import StoreLimits
+from tests.store.steps import Steps
+from twotick.store.port import Refusal, StoreLimits
 from twotick.store.requests.devices import TellOfAbsence
 from twotick.store.requests.messages import Appended, MessageState, Prune
 from twotick.store.rules.delivery import Mailbox
+from twotick.store.sqlite import messages
 
 DAY = 86400.0
 LIMITS = StoreLimits(mailbox_entries=40, sender_entries=10)
@@ -107,3 +109,22 @@ def test_what_waits_for_a_member_is_never_too_old(new_asker: AskerMaker, is_bloc
     (kept,) = asker.history("alice", "bob")
     assert (kept.id, kept.state) == (b"m1", MessageState.ACCEPTED)
     assert asker.receipts("alice", "bob", b"m1") == {"bob": MessageState.ACCEPTED}
+
+
+def test_mailboxes_of_a_room_are_counted_in_steps(new_asker: AskerMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may have to be counted before a message to the room; others have their turn meanwhile."""
+    monkeypatch.setattr(messages, "COUNT_WORK", 1)
+    asker = new_asker(StoreLimits(mailbox_entries=100, sender_entries=20))
+    names = [f"m{number}" for number in range(8)]
+    asker.add("alice", *names)
+    asker.gather("alice", *names, room="#team", public=True)
+    for number in range(25):
+        asker.ask(asker.speech("alice", id=b"a%d" % number))
+    asker.reopen()
+    said = Steps(asker, asker.speech("m1", id=b"said"))
+    answer = said.finish(lambda: asker.send("guest", "alice"))
+    assert isinstance(answer, Appended)
+    assert len(said.costs) > 4
+    assert answer.members == 8
+    refused = asker.ask(asker.speech("alice", id=b"too much"))
+    assert isinstance(refused, Refusal)

@@ -38,6 +38,9 @@ _FIND_IDS: Final = (
 OVER_WORK: Final = 16
 """What the removal of a message that is over counts as work (see `Tables.work`)."""
 
+COUNT_WORK: Final = 1024
+"""The work after which no further mailbox is counted by senders in one transaction (see `Tables.work`)."""
+
 CURSOR_STEP: Final = 2048
 """The entries over which a cursor moves in one transaction."""
 
@@ -524,6 +527,7 @@ class Ledger:
 
     def count_shares(self, box: Mailbox) -> None:
         """Count by senders what is in a mailbox, and what waits for a member of senders whom it has blocked."""
+        self.tables.work += box.entries >> 3
         if box.shares is None:
             box.shares = self._held_by_sender(box, box.held_after, box.last)
         if box.withheld is None:

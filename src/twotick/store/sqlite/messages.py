@@ -34,7 +34,7 @@ from twotick.store.rules.rooms import RoomState, known
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.handlers import Handlers, refusing
-from twotick.store.sqlite.ledger import CURSOR_STEP, MESSAGE, OVER_WORK, RECEIVED, Ledger, NewMessage
+from twotick.store.sqlite.ledger import COUNT_WORK, CURSOR_STEP, MESSAGE, OVER_WORK, RECEIVED, Ledger, NewMessage
 from twotick.store.sqlite.pins import PinRepository
 from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.rooms import RoomRepository
@@ -125,6 +125,8 @@ class MessageRepository:
                 return known_message
         room = self._room(request)
         boxes = self._boxes(request, room)
+        if self._count_shares(request, boxes):
+            return Unfinished(request)
         target = None if request.action is _NONE else self._target(request, room)
         root = self._threads.find(request, own, room)
         to = self._recipients(request, boxes, room)
@@ -187,11 +189,22 @@ class MessageRepository:
 
     def _recipients(self, request: Append, boxes: Sequence[Mailbox | None], room: RoomState | None) -> Recipients:
         """Decide who gets a message."""
-        limits, name = self._ledger.limits, request.sender_name.lower()
+        return delivery.choose_recipients(request, boxes, self._ledger.limits, is_room=room is not None)
+
+    def _count_shares(self, request: Append, boxes: Sequence[Mailbox | None]) -> bool:
+        """Count by senders what is in mailboxes, where a message may exceed a share (rule 11.13).
+
+        Returns:
+            Whether there are more such mailboxes than should be counted in one transaction.
+        """
+        ledger, name = self._ledger, request.sender_name.lower()
+        before = self._tables.work
         for box in boxes:
-            if box is not None and delivery.may_exceed_share(box, name, len(request.body), limits):
-                self._ledger.count_shares(box)
-        return delivery.choose_recipients(request, boxes, limits, is_room=room is not None)
+            if box is not None and delivery.may_exceed_share(box, name, len(request.body), ledger.limits):
+                if self._tables.work - before >= COUNT_WORK:
+                    return True
+                ledger.count_shares(box)
+        return False
 
     def _new_message(self, request: Append, room: RoomState | None, to: Recipients) -> NewMessage:
         headers = request.headers

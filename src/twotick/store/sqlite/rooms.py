@@ -26,7 +26,7 @@ from twotick.store.rules.delivery import UNREAD_NONE, Mailbox
 from twotick.store.rules.errors import NO_MEMBER, NOT_A_MEMBER, NotAllowed
 from twotick.store.rules.rooms import Membership, RoomEvent, RoomState, created, joined_stays, known
 from twotick.store.sqlite.handlers import Handlers, refusing
-from twotick.store.sqlite.ledger import Ledger, NewMessage
+from twotick.store.sqlite.ledger import COUNT_WORK, Ledger, NewMessage
 
 _KEEP_MEMBER: Final = (
     "INSERT INTO room_member VALUES (?, ?, ?, ?, ?) ON CONFLICT (room, member) DO UPDATE SET role = excluded.role"
@@ -223,7 +223,8 @@ class RoomRepository:
             room: the room in which it is told; None if one member alone is told.
         """
         ledger = self._ledger
-        boxes = [box for member in event.members if (box := self._box_for(member, event, actor)) is not None]
+        most_work = self._tables.work + COUNT_WORK
+        boxes = [box for member in event.members if (box := self._box_for(member, event, actor, most_work)) is not None]
         if room is None and not boxes:
             return
         new = NewMessage(
@@ -247,15 +248,24 @@ class RoomRepository:
         if not message.waiting:
             ledger.conclude(message, effects)
 
-    def _box_for(self, member: int, event: RoomEvent, actor: Mailbox) -> Mailbox | None:
-        """Return the mailbox of a member who is told an event; None if it takes no more of the member who acted."""
+    def _box_for(self, member: int, event: RoomEvent, actor: Mailbox, most_work: int) -> Mailbox | None:
+        """Return the mailbox of a member who is told an event; None if it takes no more of the member who acted.
+
+        Args:
+            member: the member.
+            event: the event.
+            actor: the member who acted.
+            most_work: the work (see `Tables.work`) from which on no further mailbox is counted by senders; then the
+                share of the member who acted does not matter.
+        """
         ledger, limits = self._ledger, self._ledger.limits
         box = ledger.mailbox(member)
         if box is None:
             return None
         if box is actor:
             return None if delivery.is_full(box, 0, limits) else box
-        if event.is_withheld or delivery.may_exceed_share(box, actor.folded, 0, limits):
+        may_count = event.is_withheld or self._tables.work < most_work
+        if may_count and (event.is_withheld or delivery.may_exceed_share(box, actor.folded, 0, limits)):
             ledger.count_shares(box)
         return None if delivery.why_full(box, actor.number, 0, limits, is_blocked=event.is_withheld) else box
 
