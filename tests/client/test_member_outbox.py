@@ -18,6 +18,7 @@ from twotick.client import (
     ConnectionLost,
     MemberClient,
     MemberLimits,
+    MemberMessage,
     NotAuthenticated,
     NotDelivered,
     OutboxError,
@@ -316,3 +317,59 @@ async def test_opening_and_closing_can_be_cancelled(file: Path) -> None:
             await opening
     assert done
     assert len(await fill(file, "hello")) == 1
+
+
+async def test_a_deletion_that_is_held_back_can_be_undone() -> None:
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
+        sent = await alice.send("bob", "hello")
+        deletion = await alice.queue("bob", "", deletes=("", sent.id), delay=600)
+        deleting = asyncio.create_task(alice.delete("bob", sent.id, delay=600))
+        await alice.send("bob", "later")  # which does not wait for it
+        assert [message.text for message in await take(bob, 2)] == ["hello", "later"]
+        assert [each.state for each in alice.outbox] == [State.QUEUED, State.QUEUED]
+        assert alice.withdraw(deletion)
+        assert alice.withdraw(alice.outbox[0])
+        with pytest.raises(NotDelivered, match="cancelled before it was sent"):
+            await deleting
+        assert not alice.withdraw(deletion)
+        assert alice.outbox == []
+        assert [message.text for message in await alice.history("bob")] == ["hello", "later"]
+
+
+async def test_a_deletion_is_sent_when_it_was_held_back_long_enough() -> None:
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice:
+        sent = await alice.send("bob", "hello")
+        receipt = await alice.delete("bob", sent.id, delay=0.05)
+        assert not alice.withdraw(receipt)
+        (found,) = [message for message in await alice.history("bob") if message.id == sent.id]
+        assert found.deleted is not None
+
+
+async def test_what_is_held_back_stays_so_over_a_restart(file: Path) -> None:
+    async with chatting("alice", "bob") as chat:
+        async with chat.join("alice", outbox=file) as alice:
+            sent = await alice.send("bob", "hello")
+            held = await alice.queue("bob", "", deletes=("", sent.id), delay=600)
+        async with chat.join("alice", outbox=file) as alice:
+            await alice.send("bob", "later")
+            assert [each.id for each in alice.outbox] == [held.id]
+            assert alice.withdraw(alice.outbox[0])
+        async with chat.join("alice", outbox=file) as alice:
+            assert alice.outbox == []
+            assert [message.text for message in await alice.history("bob")] == ["hello", "later"]
+            await alice.queue("bob", "", deletes=("", sent.id), delay=600)
+        with sqlite3.connect(file) as disk:
+            disk.execute("UPDATE held SET until = 1.0")
+        disk.close()
+        async with chat.join("alice", outbox=file) as alice, chat.join("bob") as bob:
+            async for entry in bob.entries():
+                if isinstance(entry, MemberMessage) and entry.deletes is not None:
+                    break
+            await until(lambda: not alice.outbox)
+
+
+@pytest.mark.parametrize("delay", [-1.0, 901.0, float("nan")])
+async def test_a_message_is_held_back_for_a_while_only(delay: float) -> None:
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice:
+        with pytest.raises(ValueError, match="cannot be held back"):
+            await alice.queue("bob", "x", delay=delay)

@@ -13,6 +13,7 @@ from twotick.client.member.events import Entry
 from twotick.client.member.files import FileMethods
 from twotick.client.member.headers import encode_id
 from twotick.client.member.messages import MemberMessage
+from twotick.client.member.outbox import LONGEST_HOLD
 from twotick.client.member.presence import PresenceMethods
 from twotick.client.member.profiles import ProfileMethods
 from twotick.client.member.receipts import MemberReceipt
@@ -137,9 +138,12 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, ProfileMet
             )
         if ident is not None:
             encode_id(ident)
+        delay = options.get("delay")
+        if delay is not None and not 0 <= delay <= LONGEST_HOLD:
+            raise ValueError(f"a message cannot be held back for {delay} s: give a number up to {LONGEST_HOLD:g}")
         lines = header_lines(options)
         content = body.encode() if isinstance(body, str) else body
-        return await self._session.sender.queue(recipient, content, lines, expires, ident)
+        return await self._session.sender.queue(recipient, content, lines, expires=expires, ident=ident, delay=delay)
 
     def withdraw(self, receipt: MemberReceipt) -> bool:
         """Take a message out of the outbox, unless it may have been sent already.
@@ -169,7 +173,9 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, ProfileMet
         """
         return await self.send(recipient, text, edits=ident)
 
-    async def delete(self, recipient: str, ident: str, sender: str | None = None) -> MemberReceipt:
+    async def delete(
+        self, recipient: str, ident: str, sender: str | None = None, *, delay: float | None = None
+    ) -> MemberReceipt:
         """Delete a message, and wait as `send` does. The server removes its text and its file (rule 13.3).
 
         Args:
@@ -177,6 +183,8 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, ProfileMet
             ident: the message's Id.
             sender: the user who sent it; None for the member. Moderators and the owner of a room can delete the
                 messages of others.
+            delay: the number of seconds for which the deletion is held back and can be undone; see `SendOptions`. None
+                for none.
 
         Returns:
             The receipt of the deletion.
@@ -185,7 +193,7 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, ProfileMet
             NotDelivered: there is no such message, or the member may not delete it.
             TwotickError: see `send`.
         """
-        return await self.send(recipient, "", deletes=(sender or "", ident))
+        return await self.send(recipient, "", deletes=(sender or "", ident), delay=delay)
 
     async def react(self, recipient: str, ident: str, text: str, sender: str | None = None) -> MemberReceipt:
         """React to a message, and wait as `send` does (rule 13.1).

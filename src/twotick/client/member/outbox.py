@@ -25,13 +25,20 @@ CREATE TABLE IF NOT EXISTS message (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL, recipient TEXT NOT NULL, headers BLOB NOT NULL, body BLOB NOT NULL,
     expires REAL
 );
+CREATE TABLE IF NOT EXISTS held (number INTEGER PRIMARY KEY, until REAL NOT NULL);
+DELETE FROM held WHERE number NOT IN (SELECT number FROM message);
 """
+
+LONGEST_HOLD = 900.0
+"""The longest time, in seconds, for which a message is held back, whatever the clock says."""
 
 _ERASE_DELAY = 1.0
 """Seconds after which the files of an outbox that has become empty are erased."""
 
 _ADD = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)"
 _REMOVE = "DELETE FROM message WHERE number = ?"
+_HOLD = "INSERT OR REPLACE INTO held VALUES (?, ?)"
+_RELEASE = "DELETE FROM held WHERE number = ?"
 
 _Change: TypeAlias = tuple[str, tuple[Any, ...]]
 
@@ -50,6 +57,7 @@ class QueuedMessage:
         loaded: whether it was in the outbox before this client was made.
         sent: when it was sent on this connection, in seconds on the monotonic clock; 0 if it was not.
         timer: the timer of its expiry.
+        held_until: the time until which it is held back, in seconds since 1970; None if it is not.
     """
 
     receipt: MemberReceipt
@@ -61,6 +69,11 @@ class QueuedMessage:
     loaded: bool = False
     sent: float = 0.0
     timer: asyncio.TimerHandle | None = None
+    held_until: float | None = None
+
+    def held_for(self) -> float:
+        """Return the seconds for which it is still held back; 0 if it may be sent."""
+        return 0.0 if self.held_until is None else min(max(self.held_until - time.time(), 0.0), LONGEST_HOLD)
 
     def left(self) -> int | None:
         """Return the seconds until it expires, rounded up and at least 0; None for never."""
@@ -123,8 +136,10 @@ class Outbox:
             if "locked" in str(error):
                 raise OutboxError(f"another program uses the outbox {file}: end that program first") from error
             raise OutboxError(f"the outbox {file} cannot be used: {error}") from error
-        for number, ident, recipient, headers, body, expires in rows:
+        for number, ident, recipient, headers, body, expires, held_until in rows:
             message = QueuedMessage(MemberReceipt(ident, recipient, number), headers, body, expires, True, True, True)
+            message.held_until = held_until
+            message.written = not message.held_for()
             self.messages[ident] = message
             self._bytes += len(body)
             self._next = number + 1
@@ -144,7 +159,10 @@ class Outbox:
             if found is None:
                 disk.execute("INSERT INTO owner VALUES (?)", (owner.lower(),))
             disk.execute("COMMIT")
-            rows = disk.execute("SELECT * FROM message ORDER BY number").fetchall()
+            rows = disk.execute(
+                "SELECT m.number, id, recipient, headers, body, expires, until"
+                " FROM message m LEFT JOIN held h ON h.number = m.number ORDER BY m.number"
+            ).fetchall()
         except BaseException:
             disk.close()
             raise
@@ -154,7 +172,13 @@ class Outbox:
         return rows
 
     async def add(
-        self, ident: str, recipient: str, headers: bytes, body: bytes, expires: float | None
+        self,
+        ident: str,
+        recipient: str,
+        headers: bytes,
+        body: bytes,
+        expires: float | None,
+        held_until: float | None = None,
     ) -> QueuedMessage:
         """Add a message and wait until it is stored, unless there is one with the same Id already.
 
@@ -164,6 +188,7 @@ class Outbox:
             headers: see `QueuedMessage`.
             body: see `QueuedMessage`.
             expires: see `QueuedMessage`.
+            held_until: see `QueuedMessage`.
 
         Returns:
             The message with this Id.
@@ -183,6 +208,7 @@ class Outbox:
             if (known := self.messages.get(ident)) is not None:
                 return known
             message = QueuedMessage(MemberReceipt(ident, recipient, self._next), headers, body, expires)
+            message.held_until = held_until
             self._next += 1
             self.messages[ident] = message
             self._bytes += len(body)
@@ -192,6 +218,8 @@ class Outbox:
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._next_batch.waiting.append((message, stored))
         self._change(_ADD, (message.receipt.order, ident, recipient, headers, body, expires))
+        if held_until is not None:
+            self._change(_HOLD, (message.receipt.order, held_until))
         try:
             await stored
         except asyncio.CancelledError:
@@ -215,6 +243,8 @@ class Outbox:
         self._room.set()
         if self._disk is not None:
             self._change(_REMOVE, (message.receipt.order,))
+            if message.held_until is not None:
+                self._change(_RELEASE, (message.receipt.order,))
             if not self.messages and self._erase_timer is None and self._closed is None:
                 self._erase_timer = asyncio.get_running_loop().call_later(_ERASE_DELAY, self._erase_soon)
 

@@ -24,6 +24,9 @@ class SendOptions(TypedDict, total=False):
 
     Attributes:
         expires: the number of seconds after which the message is not delivered any more (rule 11.10).
+        delay: the number of seconds, at most 900, for which the message stays in the outbox before it is sent, so that
+            `MemberClient.withdraw` can take it back. So a program lets its user undo a deletion: on the server, what is
+            deleted is gone. An outbox on disk keeps the message over a restart.
         content_type: the type of the body; UTF-8 text if left out.
         reply_to: the message that this one replies to, as its sender and Id; a `Reference` will do.
         edits: the Id of the member's own message to the same recipient that this one replaces (rule 13.1).
@@ -42,6 +45,7 @@ class SendOptions(TypedDict, total=False):
     """
 
     expires: float | None
+    delay: float | None
     content_type: str | None
     reply_to: tuple[str, str] | None
     edits: str | None

@@ -89,7 +89,7 @@ class Sender:
             for receipt in self._receipts.values():
                 receipt.seq = 0
         self._connected = True
-        self._unsent = deque(message for message in self._outbox.messages.values() if message.stored)
+        self._unsent = deque(each for each in self._outbox.messages.values() if each.stored and not each.held_for())
         self._pump()
 
     def lost(self) -> None:
@@ -119,7 +119,14 @@ class Sender:
     # Sending
 
     async def queue(
-        self, recipient: str, body: bytes, headers: bytes, expires: float | None, ident: str | None
+        self,
+        recipient: str,
+        body: bytes,
+        headers: bytes,
+        *,
+        expires: float | None,
+        ident: str | None,
+        delay: float | None,
     ) -> MemberReceipt:
         """Put a message into the outbox, unless a message with its Id is known already.
 
@@ -129,6 +136,7 @@ class Sender:
             headers: the header lines, without `Id` and `Expires`.
             expires: the number of seconds after which it is not delivered any more; None for never.
             ident: its Id; None for a new one.
+            delay: the number of seconds for which it is held back, and can be withdrawn; None for none.
 
         Returns:
             The receipt.
@@ -149,7 +157,8 @@ class Sender:
                 self._given.popitem(last=False)
         until = None if expires is None else time.time() + expires
         ident = ident or f"{self._id_prefix}-{secrets.token_hex(8)}"
-        return (await self._outbox.add(ident, recipient, headers, body, until)).receipt
+        held = None if delay is None else time.time() + delay
+        return (await self._outbox.add(ident, recipient, headers, body, until, held)).receipt
 
     def withdraw(self, receipt: MemberReceipt) -> bool:
         """Take a message out of the outbox, unless it may have been sent already.
@@ -170,6 +179,8 @@ class Sender:
         """Take in the messages that were in the outbox when it was opened."""
         for message in self._outbox.messages.values():
             self._receipts[message.receipt.id] = message.receipt
+            if seconds := message.held_for():
+                self._hold(message, seconds)
 
     def _is_stored(self, message: QueuedMessage) -> None:
         """Send a message, or let it wait for its turn, now that the outbox has stored it."""
@@ -180,7 +191,20 @@ class Sender:
         left = message.left()
         if left is not None:
             message.timer = asyncio.get_running_loop().call_later(left, self._expire, message)
-        if self._connected:
+        if seconds := message.held_for():
+            self._hold(message, seconds)
+        elif self._connected:
+            self._unsent.append(message)
+            self._pump()
+
+    def _hold(self, message: QueuedMessage, seconds: float) -> None:
+        """Hold a message back for some time."""
+        asyncio.get_running_loop().call_later(seconds, self._release, message)
+
+    def _release(self, message: QueuedMessage) -> None:
+        """Send a message that was held back, unless it was withdrawn."""
+        message.held_until = 0.0  # not None: the outbox on disk still has the time
+        if self._connected and message.receipt.id in self._outbox.messages and not message.written:
             self._unsent.append(message)
             self._pump()
 
@@ -244,7 +268,9 @@ class Sender:
         self._unanswered_bytes -= len(message.body)
         message.written = False
         self._unsent = deque(
-            each for each in self._outbox.messages.values() if each.stored and each.receipt.id not in self._unanswered
+            each
+            for each in self._outbox.messages.values()
+            if each.stored and each.receipt.id not in self._unanswered and not each.held_for()
         )
         pause = min(max(seconds, 1), _LONGEST_PAUSE)
         self._may_send_at = time.monotonic() + pause
