@@ -52,7 +52,7 @@ def check_setting(peer: bytes, blocked: bool | None, settings: int, limits: Stor
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ConversationSettings:
     """How a member has set a conversation (rule 14.3).
 
     Attributes:
@@ -69,13 +69,15 @@ class Settings:
     closed_at: int = 0
     muted_until: float = 0.0
 
-    def at(self, time: float) -> "Settings":
+    def at(self, time: float) -> "ConversationSettings":
         """Return the settings at a time, in seconds since 1970: what was muted until then is so no more."""
         is_over = self.muted_until and self.muted_until <= time
         return replace(self, muted=False, muted_until=0.0) if is_over else self
 
 
-def changed_settings(before: Settings, request: SetConversation, next_entry: int, *, closed: bool) -> Settings:
+def changed_settings(
+    before: ConversationSettings, request: SetConversation, next_entry: int, *, closed: bool
+) -> ConversationSettings:
     """Return how a conversation is set after a request.
 
     Args:
@@ -93,7 +95,7 @@ def changed_settings(before: Settings, request: SetConversation, next_entry: int
     closed_at = now.closed_at if closed else 0
     if request.closed is not None and request.closed != closed:
         closed_at = next_entry if request.closed else 0
-    return Settings(
+    return ConversationSettings(
         muted,
         now.blocked if request.blocked is None else request.blocked,
         now.pinned if request.pinned is None else request.pinned,
@@ -102,7 +104,7 @@ def changed_settings(before: Settings, request: SetConversation, next_entry: int
     ).at(request.time)
 
 
-def setting_event(name: str, member: int, settings: Settings) -> RoomEvent:
+def setting_event(name: str, member: int, settings: ConversationSettings) -> RoomEvent:
     """Return the event that tells a member's devices how a conversation is set now."""
     lines = b"Event: set\nOf: %b\nMuted: %b\nBlocked: %b\n" % (
         name.encode(),

@@ -14,7 +14,7 @@ from typing import Any, Final
 from twotick.store.requests.conversations import ConversationInfo, ConversationsSoFar, ListConversations, UnreadSoFar
 from twotick.store.requests.messages import Unfinished
 from twotick.store.requests.rooms import RoomRole
-from twotick.store.rules.conversations import Settings
+from twotick.store.rules.conversations import ConversationSettings
 from twotick.store.sqlite.ledger import MEMBERS, RECEIVED, SENT, Ledger
 
 _PEERS: Final = 512
@@ -72,19 +72,19 @@ class ConversationList:
                 return self._infos(request, so_far)
         return Unfinished(replace(request, so_far=so_far))
 
-    def _settings(self, member: int) -> dict[bytes, tuple[str, Settings]]:
+    def _settings(self, member: int) -> dict[bytes, tuple[str, ConversationSettings]]:
         """Return the conversations that a member has set: their names, and how they are set."""
         rows = self._tables.read(f"SELECT peer, name, {_SETTINGS} FROM conversation WHERE member = ?", (member,))
         return {peer: (name, _settings_of(row)) for peer, name, *row in rows}
 
-    def settings(self, member: int, peer: bytes) -> Settings:
+    def settings(self, member: int, peer: bytes) -> ConversationSettings:
         """Return how a member has set a conversation."""
         row = self._tables.direct(
             f"SELECT {_SETTINGS} FROM conversation WHERE member = ? AND peer = ?", (member, peer)
         ).fetchone()
-        return Settings() if row is None else _settings_of(row)
+        return ConversationSettings() if row is None else _settings_of(row)
 
-    def is_closed(self, member: int, peer: bytes, settings: Settings) -> bool:
+    def is_closed(self, member: int, peer: bytes, settings: ConversationSettings) -> bool:
         """Tell whether a conversation is closed: no message has come, and none was sent, since it was closed."""
         if not settings.closed_at:
             return False
@@ -168,7 +168,7 @@ class ConversationList:
         found: list[ConversationInfo] = []
         for peer in peers[: request.most]:
             unread = so_far.unread[peer]
-            given, setting = settings.get(peer, ("", Settings()))
+            given, setting = settings.get(peer, ("", ConversationSettings()))
             setting = setting.at(request.time)
             name, role = rooms.get(peer, ("", RoomRole.NONE))
             name = name or self.shown(peer) or self._as_written(request.member, newest[peer]) or given
@@ -206,6 +206,6 @@ class ConversationList:
         return row[0].decode() if row else None
 
 
-def _settings_of(row: Sequence[Any]) -> Settings:
+def _settings_of(row: Sequence[Any]) -> ConversationSettings:
     muted, blocked, pinned, closed_at, muted_until = row
-    return Settings(bool(muted), bool(blocked), bool(pinned), closed_at, muted_until)
+    return ConversationSettings(bool(muted), bool(blocked), bool(pinned), closed_at, muted_until)

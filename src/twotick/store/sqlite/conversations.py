@@ -12,7 +12,7 @@ from twotick.store.requests.conversations import (
     SetConversation,
 )
 from twotick.store.requests.messages import Effects, MessageState
-from twotick.store.rules.conversations import Settings, changed_settings, check_setting, setting_event
+from twotick.store.rules.conversations import ConversationSettings, changed_settings, check_setting, setting_event
 from twotick.store.rules.delivery import Mailbox, receipt_state
 from twotick.store.rules.errors import NO_MESSAGE, NOT_A_MEMBER, NotAllowed
 from twotick.store.sqlite.conversation_list import ConversationList
@@ -90,7 +90,7 @@ class ConversationRepository:
         )
         return [(folded, name, MessageState.ACCEPTED if waits else MessageState.FAILED) for folded, name, waits in rows]
 
-    # Settings
+    # ConversationSettings
 
     def _set(self, request: SetConversation) -> ConversationSet:
         direct = self._tables.direct
@@ -125,10 +125,10 @@ class ConversationRepository:
         room.check_in(box.number)
         return room.name.decode()
 
-    def _keep(self, box: Mailbox, peer: bytes, name: str, settings: Settings) -> None:
+    def _keep(self, box: Mailbox, peer: bytes, name: str, settings: ConversationSettings) -> None:
         """Write how a conversation is set; there is no row for the defaults."""
         direct = self._tables.direct
-        if settings == Settings():
+        if settings == ConversationSettings():
             direct("DELETE FROM conversation WHERE member = ? AND peer = ?", (box.number, peer))
         else:
             muted, blocked, pinned = int(settings.muted), int(settings.blocked), int(settings.pinned)
