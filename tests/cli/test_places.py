@@ -126,7 +126,7 @@ def test_plain_text_to_another_machine_needs_a_word(tmp_path: Path) -> None:
         with plain.running():
             user = plain.user("user")
             said = user.tell("send", "bob", "x", "--as", f"cron@{HOST}", status=68)[1]
-            assert said.startswith(f"twotick: no server at {HOST}:18443: Connection refused")
+            assert said.startswith(f"twotick: no server at {HOST}:18443 with TLS: Connection refused")
             with started("listen", "--as", f"oncall@{HOST}", "--plaintext", env=user.environment) as listening:
                 until_sent(user, "send", "oncall", "x", "--as", f"cron@{HOST}", "--plaintext")
                 assert listening.line() == "cron: x"

@@ -84,7 +84,7 @@ class Home:
         if words[1] == "serve":
             assert process.stdout.readline().startswith(b"listening on ")
         elif ">>" not in words:
-            while self.run(f"twotick send {words[2]} hello --from tester") != 0:
+            while self.run(f"twotick send {words[words.index('--as') + 1]} hello --as tester") != 0:
                 assert process.poll() is None, command
 
 

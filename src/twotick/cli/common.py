@@ -31,7 +31,7 @@ data_option = click.option(
 )
 _server_option = click.option("--server", metavar="HOST[:PORT]", help="Server to connect to [that of your account].")
 _as_option = click.option("--as", "me", metavar="NAME[@HOST]", help="Who you are [your account; see 'accounts'].")
-_plaintext_option = click.option("--plaintext", is_flag=True, help="Allow a connection that others can read.")
+_plaintext_option = click.option("--plaintext", is_flag=True, help="Allow a connection without TLS.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class Link(asyncio.Protocol):
             else:
                 _, link = await asyncio.get_running_loop().create_connection(make, route.host, route.port)
         except OSError as error:
-            where = server_name(route.host, route.port)
+            where = f"{server_name(route.host, route.port)}{' with TLS' if route.tls else ''}"
             raise ServerUnreachable(f"no server at {where}: {reason(error)}") from error
         link.route = route
         return link

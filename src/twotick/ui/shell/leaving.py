@@ -76,7 +76,7 @@ _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str], .
     (NobodyElse, EX_NOUSER, "{}"),
     (NothingFound, EX_NOTFOUND, "{}"),
     ((NameRefused, NotAuthenticated, NotEncrypted, Replaced), EX_NOPERM, "{}"),
-    (ServerUnreachable, EX_NOHOST, "{} (start one with 'twotick serve', or name another with --server)"),
+    (ServerUnreachable, EX_NOHOST, "{} ('twotick serve' runs a server here; --as NAME@HOST names another)"),
     (ConnectionLost, EX_NOHOST, "{}"),
     (ProtocolError, EX_PROTOCOL, "{}"),
     (NotReadYet, EX_UNREAD, "{}"),

@@ -99,11 +99,11 @@ class SignInScreen(Screen[None]):
             yield Static(_WELCOME)
             yield Label("Server")
             yield Input(self._start.server, id="server")
-            yield Label("Your name (letters and digits), or name@server")
+            yield Label("Your name, or name@server")
             yield Input(self._start.name, id="name", max_length=300)
             yield Label("Password (empty: join as a guest)")
             yield Input(password=True, id="password", max_length=256)
-            yield TickBox("I am new here: create an account", id="new")
+            yield TickBox("I am new here: sign up", id="new")
             with Vertical(id="more"):
                 yield Label("Repeat the password")
                 yield Input(password=True, id="repeated", max_length=256)
