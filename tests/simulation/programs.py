@@ -6,6 +6,7 @@ fails: what it sent, what it was told, and what it has received. The checks (che
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -463,11 +464,14 @@ class GuestUser:
         assert self._leave is not None
         while not self._leave.is_set():
             try:
-                async with connect(self.name, ADDRESS, window=self.window) as client:
+                async with self._connect() as client:
                     await self._use(client)
             except (ConnectionLost, NameTaken) as error:
                 self._world.trace(f"{self.name} is disconnected: {error}")
                 await asyncio.sleep(1.0)
+
+    def _connect(self) -> AbstractAsyncContextManager[Client]:
+        return connect(self.name, ADDRESS, window=self.window)
 
     async def _use(self, client: Client) -> None:
         assert self._leave is not None

@@ -14,6 +14,7 @@ from tests.simulation.network import Weather
 from tests.simulation.operating import Operator
 from tests.simulation.programs import Device, GuestUser, Sent, content_of
 from tests.simulation.scheduler import Process
+from tests.simulation.strangers import ClassicGuest, ExtendedGuest
 from tests.simulation.world import World
 from twotick.client import MemberClient, State
 from twotick.server import Server, ServerLimits, jobs
@@ -138,7 +139,8 @@ class Story:
         if random.random() < 0.5:
             for name in ("guest1", "guest2"):
                 machine = self.world.machine(name)
-                guest = GuestUser(self.world, machine, name, self.world.chance(name), random.choice((1, 1, 16)))
+                kind = random.choice((GuestUser, GuestUser, ClassicGuest, ExtendedGuest))
+                guest = kind(self.world, machine, name, self.world.chance(name), random.choice((1, 1, 16)))
                 for _ in range(random.randint(2, 8)):
                     guest.acts.append(self._guest_act())
                 self.guests.append(guest)
