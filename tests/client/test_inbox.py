@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.examples import examples
-from twotick.client.member.events import Decision, Entry
+from twotick.client.member.events import Decision, Entry, ReadEvent
 from twotick.client.member.inbox import Inbox
 from twotick.wire import HeadCache, Parser, Verb
 
@@ -179,3 +179,41 @@ class Conversation(RuleBasedStateMachine):
 
 TestConversation = Conversation.TestCase
 TestConversation.settings = examples(1.5)
+
+
+def test_another_log_with_the_same_numbers_is_noticed() -> None:
+    """After the restoration of a backup, entry 2 is another one: it is neither what waits here nor what was refused."""
+    inbox, program = Inbox(b"alice"), Program()
+    inbox.opened(0, 0, 4)
+    for seq, up_to in ((1, 10), (2, 20), (3, 30)):
+        entry = ReadEvent(program, seq, b"bob", up_to)
+        entry.decision = Decision.REFUSED if seq == 2 else Decision.TAKEN
+        inbox.arrive(entry)
+    waiting = ReadEvent(program, 4, b"bob", 40)
+    inbox.arrive(waiting)
+    assert inbox.resume() == 1
+    while inbox.take():
+        pass
+    inbox.lost()
+    assert inbox.opened(1, 1, 4)
+    assert b"ERROR" in inbox.arrive(ReadEvent(program, 2, b"bob", 20)), "the same entry was refused"
+    inbox.lost()
+    assert inbox.opened(1, 1, 4)
+    new = ReadEvent(program, 2, b"bob", 25)
+    assert inbox.arrive(new) == b""
+    assert inbox.take() is new
+
+
+def test_an_entry_of_another_log_does_not_stand_for_one_that_waits_for_the_program() -> None:
+    inbox, program = Inbox(b"alice"), Program()
+    inbox.opened(0, 0, 4)
+    old, new = (ReadEvent(program, 1, b"bob", up_to) for up_to in (10, 20))
+    inbox.arrive(old)
+    assert inbox.take() is old
+    inbox.lost()
+    inbox.opened(0, 0, 4)
+    assert inbox.arrive(new) == b""
+    assert inbox.take() is new
+    old.decision = Decision.TAKEN
+    assert inbox.answers() == b"", "nothing is known of the new one yet"
+    assert inbox.acknowledged == 0

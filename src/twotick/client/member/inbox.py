@@ -9,7 +9,8 @@ program may decide while the connection is lost, and an answer may be lost with 
 - entries that the program has taken but not decided are kept, and recognised by their numbers when they come again;
 - entries that the program has decided are answered again when they come again. At registration the client tells the
   server the number up to which it has everything, which saves it from receiving most of these again. A refusal cannot
-  be reported that way, so this number stays below the first refusal that may have been lost.
+  be reported that way, so this number stays below the first refusal that may have been lost;
+- an entry is recognised by more than its number: a server whose backup was restored gives numbers again.
 
 Events are not entries: who is here, who is typing. A newer event replaces an older one about the same thing, and the
 program gets events only when no entry waits.
@@ -25,6 +26,9 @@ from twotick.wire import Verb, error, frame
 
 _REFUSALS = 1024
 """How many refusals are remembered until the server has certainly received them."""
+
+_MARKS = 1024
+"""How many decided entries are remembered, to recognise them if they come again."""
 
 _EVENTS = 4096
 """How many events may wait for the program. With more, the oldest are forgotten."""
@@ -47,6 +51,7 @@ class Inbox:
         self._untaken: deque[Entry] = deque()
         self._events: OrderedDict[Hashable, Entry] = OrderedDict()
         self._refusals: dict[int, None] = {}
+        self._marks: dict[int, Hashable] = {}  # of the entries that were decided last, by number
         self._last = 0  # the newest entry that came on this connection
         self._most = 0  # how many entries may be unanswered
         self.acknowledged = 0
@@ -72,15 +77,20 @@ class Inbox:
         same = cursor >= asked
         if not same:
             # A cursor never goes back, so the log has lost its end, or is a new one.
-            self._entries.clear()
-            self._refusals.clear()
-            self.acknowledged = cursor
+            self._forget(cursor)
         self.acknowledged = max(self.acknowledged, cursor)
         self._last = cursor
         self._entries = {seq: entry for seq, entry in self._entries.items() if seq > cursor}
         self._refusals = {seq: None for seq in self._refusals if seq > cursor}
         self._most = window + len(self._entries)
         return same
+
+    def _forget(self, cursor: int) -> None:
+        """Begin another log, of which the device has all entries up to a number."""
+        self._entries.clear()
+        self._refusals.clear()
+        self._marks.clear()
+        self.acknowledged = cursor
 
     def lost(self) -> None:
         """Forget what the server will send again on the next connection."""
@@ -113,6 +123,9 @@ class Inbox:
         for older in [older for older in self._entries if self._last < older < seq]:
             del self._entries[older]  # it did not come again, so it has expired
         self._last = seq
+        known = self._marks.get(seq) if seq not in self._entries else _mark(self._entries[seq])
+        if known is not None and known != _mark(entry):
+            self._forget(seq - 1)
         if seq <= self.acknowledged:
             refused = seq in self._refusals
             return self._refusal(seq) if refused else frame(Verb.RECEIVED, entry.name or self._name, seq=seq)
@@ -163,6 +176,9 @@ class Inbox:
                 break
             del self._entries[entry.seq]
             self.acknowledged = entry.seq
+            self._marks[entry.seq] = _mark(entry)
+            if len(self._marks) > _MARKS:
+                del self._marks[next(iter(self._marks))]
             if entry.decision is Decision.REFUSED:
                 answers += self._refusal(entry.seq)
                 received = None
@@ -177,3 +193,9 @@ class Inbox:
 
     def _refusal(self, seq: int) -> bytes:
         return error(103, seq=seq)
+
+
+def _mark(entry: Entry) -> Hashable:
+    """Return what tells an entry from another one that could have the same number in another log."""
+    details = (getattr(entry, name, None) for name in ("id", "state", "place", "up_to"))
+    return type(entry), entry.name, *details
