@@ -65,13 +65,16 @@ class FakeSession(ChatSession):
     def set_place(self, conversation: LocalConversation | None) -> None:
         pass
 
-    def set_closed(self, conversation: LocalConversation, closed: bool) -> None:
+    async def set_closed(self, conversation: LocalConversation, closed: bool) -> None:
         conversation.closed = closed
         self.all.on_change(conversation)
 
-    def set_pinned(self, conversation: LocalConversation, pinned: bool) -> None:
+    async def set_pinned(self, conversation: LocalConversation, pinned: bool) -> None:
         conversation.pinned = pinned
         self.all.on_change(conversation)
+
+    async def set_profile(self, *, display: str | None = None, status: str | None = None) -> None:
+        self._note("profile", display, status)
 
     async def mute_until(self, conversation: LocalConversation, until: float) -> None:
         self._note("mute until", conversation.name, until)

@@ -743,3 +743,13 @@ async def test_a_waiting_message_can_be_cancelled(alice: AppUser, session: FakeS
     await alice.press("x")
     await asks(alice, session, "cancel", "t3")
     await alice.finds(lambda: session.all.open("#team").draft == "not yet")
+
+
+async def test_set_the_display_name_and_the_status_text(alice: AppUser, session: FakeSession) -> None:
+    await alice.type("/nick Alice B.", "enter")
+    await asks(alice, session, "profile", "Alice B.", None)
+    await alice.type("/about in Rome", "enter")
+    await asks(alice, session, "profile", None, "in Rome")
+    await alice.sees("Your status text is: in Rome")
+    await alice.type("/nick", "enter")
+    await asks(alice, session, "profile", "", None)

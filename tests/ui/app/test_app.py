@@ -9,6 +9,7 @@ import pytest
 from tests.client.members import Proxy, chatting, take, until
 from tests.ui.app.users import app_user, guest, member
 from twotick.client import connect
+from twotick.client.trust import tokens
 from twotick.ui.app import AppOptions, TwotickApp, run_app
 from twotick.ui.app.storage.database import LocalStoreError
 from twotick.ui.app.widgets.message_list import MessageList
@@ -375,3 +376,26 @@ async def test_an_app_that_has_failed_does_not_exit_with_0(
     with pytest.raises(SystemExit) if exits else contextlib.nullcontext() as ended:
         await run_app(guest("127.0.0.1:1"))
     assert getattr(ended, "value", SystemExit(70)).code == 70
+
+
+async def test_the_user_goes_from_one_account_to_another_and_signs_in_with_a_third(tmp_path: Path) -> None:
+    async with chatting("alice", "work", "bob") as chat, chat.join("bob") as bob:
+        for name in ("work", "alice"):
+            tokens.save(chat.address, name, "laptop", chat.token(name))
+        async with app_user(member(chat, tmp_path)) as alice:
+            await bob.send("work", "are you in?")
+            await alice.talks_to("bob")
+            await alice.type("half a sent")
+            await alice.press("f9")
+            await alice.sees("Accounts", f"work@{chat.address}", "Sign in with another account")
+            assert f"alice@{chat.address}" not in alice.screen.split("Accounts")[1].split("Sign in")[0]
+            await alice.press("enter")
+            await alice.sees("1 unread.", f"\u25cf work@{chat.address}")
+            await alice.press("f9")
+            await alice.sees("Accounts")
+            await alice.type("alice", "enter")
+            await alice.sees("half a sent", f"\u25cf alice@{chat.address}")
+            await alice.press("f9")
+            await alice.sees("Accounts")
+            await alice.type("sign in", "enter")
+            await alice.sees("Your name", chat.address)

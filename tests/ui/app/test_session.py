@@ -712,19 +712,27 @@ async def test_a_conversation_that_is_muted_for_a_time_is_muted_no_longer_then(t
     async with chatting("alice", "bob", devices=DEVICES) as chat, device(chat, tmp_path, "alice") as alice:
         talk = alice.session.open("bob")
         await alice.session.mute_until(talk, 4e9)
-        await alice.session.unmute_due()
-        assert talk.muted
-        await alice.session.mute_until(talk, 1.0)
-        await alice.session.unmute_due()
+        alice.session.unmute_due()
+        assert (talk.muted, talk.muted_until) == (True, 4e9)
+        talk.muted_until = 1.0
+        alice.session.unmute_due()
         assert (talk.muted, talk.muted_until) == (False, 0.0)
 
 
-async def test_what_is_closed_and_kept_at_the_top_is_so_after_a_restart(tmp_path: Path) -> None:
-    async with chatting("alice", "bob", "carol", devices=DEVICES) as chat, chat.join("bob") as bob:
+async def test_what_is_closed_and_kept_at_the_top_is_so_on_all_devices_and_after_a_restart(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob", "carol", devices=DEVICES) as chat,
+        chat.join("bob") as bob,
+        device(chat, tmp_path, "alice", "phone") as phone,
+    ):
+        await bob.send("alice", "hello")
         async with device(chat, tmp_path, "alice") as alice:
-            alice.session.set_pinned(alice.session.open("carol"), True)
-            alice.session.set_closed(alice.session.open("bob"), True)
+            await alice.has("bob", "hello")
+            await phone.has("bob", "hello")
+            await alice.session.set_pinned(alice.session.open("carol"), True)
+            await alice.session.set_closed(alice.session.open("bob"), True)
             alice.session.set_place(alice.session.open("carol"))
+            await until(lambda: phone.session.conversations.open("bob").closed)
         async with device(chat, tmp_path, "alice") as alice:
             assert [(each.key, each.pinned) for each in alice.session.conversations.listed] == [("carol", True)]
             assert alice.session.place == "carol"

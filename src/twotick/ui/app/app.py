@@ -285,6 +285,24 @@ class TwotickApp(App[None]):
         if should_notify(main.session.conversations, message):
             notify(self._options.notify, message.sender, summary(message), self.bell)
 
+    @on(MainScreen.AccountChosen)
+    def _account_chosen(self, event: MainScreen.AccountChosen) -> None:
+        self._switch(event.login)
+
+    @work(group="start", exclusive=True)
+    async def _switch(self, login: Credential | None) -> None:
+        """End the session, and start that of another account, or ask for one."""
+        server = self._options.server
+        if (session := self._session) is not None:
+            server = session.server
+            self.workers.cancel_group(self, "session")  # pyright: ignore[reportUnknownMemberType]
+            await session.close()
+        self._session = self._main = None
+        if login is not None:
+            self._start_member(login)
+        else:
+            self._ask_for_name(server)
+
     @on(MainScreen.Chosen)
     def _keep_choice(self, event: MainScreen.Chosen) -> None:
         setting = self._options.theme if event.name == "theme" else self._options.formatting

@@ -119,6 +119,8 @@ PEOPLE = (
     Command("mute", "Mute", "Turn notifications off or on, or off for a time: 2h", "alt+u", "Alt+U", "TIME", P.MUTE),
     Command("block", "Block", "Block or unblock this user", "alt+k", "Alt+K", "", P.BLOCK),
     Command("report", "Report", "Report a user or a message to the operator", "alt+o", "Alt+O", "WHY", P.REPORT),
+    Command("nick", "Display name", "Shown beside your name; none removes it", "", "/nick", "NAME", P.PRESENCE),
+    Command("about", "Status text", "Shown beside your name; none removes it", "", "/about", "TEXT", P.PRESENCE),
     Command("status", "Status", "Here, away or hidden", "alt+s", "Alt+S", "STATUS", P.PRESENCE),
 )
 
@@ -130,6 +132,7 @@ ACCOUNT = (
 APP = (
     Command("details", "Details", "Of the conversation and the selected message", "ctrl+t,f2", "^T"),
     Command("list", "List of conversations", "Show or hide it", "f4", "F4"),
+    Command("accounts", "Accounts", "Go to another account, or sign in with one", "f9", "F9"),
     Command("connect", "Connect now", "Without waiting for the next attempt", "ctrl+r", "^R"),
     Command("theme", "Colours", "Terminal, dark or light", "f5", "F5", "NAME"),
     Command("formatting", "Formatting", "Show the effect of marks such as *bold*, or the marks", "", "/formatting"),

@@ -11,6 +11,7 @@ from textual.message import Message as TextualMessage
 from textual.screen import ModalScreen, Screen
 
 from twotick.client import TwotickError
+from twotick.client.trust.tokens import Credential
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import ChatSession
@@ -48,6 +49,17 @@ class ActionScreen(Screen[None]):
 
     class ReconnectRequested(TextualMessage):
         """The user wants to connect now."""
+
+    class AccountChosen(TextualMessage):
+        """The user goes to another account.
+
+        Args:
+            login: the login of the account; None to sign in.
+        """
+
+        def __init__(self, login: Credential | None) -> None:
+            super().__init__()
+            self.login = login
 
     def __init__(self, session: ChatSession) -> None:
         super().__init__()

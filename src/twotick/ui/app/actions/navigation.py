@@ -42,20 +42,18 @@ class NavigationActions:
             index = conversations.index(shown) if shown in conversations else -1
             self._screen.open(conversations[(index + steps) % len(conversations)].name)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the conversation, and show the list."""
         shown = self._screen.shown
         if shown is not None:
-            with self._screen.showing_errors():
-                self._screen.session.set_closed(shown, True)
-                self._screen.show_list()
+            self._screen.show_list()
+            await self._screen.succeeds(self._screen.session.set_closed(shown, True))
 
-    def pin(self) -> None:
+    async def pin(self) -> None:
         """Keep the conversation at the top of the list, or no longer."""
         shown = self._screen.shown
         if shown is not None:
-            with self._screen.showing_errors():
-                self._screen.session.set_pinned(shown, not shown.pinned)
+            await self._screen.succeeds(self._screen.session.set_pinned(shown, not shown.pinned))
 
     def message(self, argument: str) -> None:
         """Send a message to a user or a room, and show that conversation."""

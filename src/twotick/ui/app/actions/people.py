@@ -83,6 +83,16 @@ class PeopleActions:
         ) and await self._screen.succeeds(self._session.report(shown, text, message)):
             self._screen.say("Report sent to the operator.")
 
+    async def set_display_name(self, argument: str) -> None:
+        """Set the display name, or remove it."""
+        if await self._screen.succeeds(self._session.set_profile(display=argument)):
+            self._screen.say(f"Your display name is {argument}." if argument else "You have no display name now.")
+
+    async def set_status_text(self, argument: str) -> None:
+        """Set the status text, or remove it."""
+        if await self._screen.succeeds(self._session.set_profile(status=argument)):
+            self._screen.say(f"Your status text is: {argument}" if argument else "You have no status text now.")
+
     async def set_status(self, argument: str) -> None:
         """Set the own presence."""
         status: str | None = argument.strip().lower()

@@ -65,6 +65,8 @@ class Actions:
             "mute": people.mute,
             "block": _plain(people.block),
             "report": people.report,
+            "nick": people.set_display_name,
+            "about": people.set_status_text,
             "status": people.set_status,
             # the account
             "devices": _plain(account.devices),
@@ -72,6 +74,7 @@ class Actions:
             # the app
             "details": _plain(details.toggle),
             "list": _plain(navigation.toggle_sidebar),
+            "accounts": _plain(app.switch_account),
             "connect": _plain(app.connect),
             "theme": app.set_theme,
             "formatting": _plain(app.toggle_formatting),

@@ -164,7 +164,8 @@ class ConversationRegistry:
             conversation.unread += 1
             conversation.mentions += message.mention
         conversation.recency = next(self._recency)
-        conversation.closed = False
+        if message.event is None:
+            conversation.closed = False
         conversation.set_typing(message.sender, False)
         self.on_change(conversation)
 

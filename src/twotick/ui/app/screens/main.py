@@ -172,13 +172,11 @@ class MainScreen(ActionScreen):
         self._conversations.on_profile_change = lambda: None
         self.session.on_refusal = lambda _: None
 
-    @work
-    async def _look(self) -> None:
+    def _look(self) -> None:
         """Look whether the user is idle, and whether conversations are muted no longer."""
         self.activity.look()
-        if self.session.connected:
-            with self.showing_errors():
-                await self.session.unmute_due()
+        with self.showing_errors():
+            self.session.unmute_due()
 
     def _selected(self) -> None:
         self._details.update()

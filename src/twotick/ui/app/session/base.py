@@ -169,7 +169,8 @@ class ChatSession(ABC):
         """Return the conversation with a user, in a room, or with `ALL`, with its newest messages loaded."""
         conversation = self._repository.conversation(name)
         if conversation.closed:
-            self.set_closed(conversation, False)
+            conversation.closed = False
+            self._repository.update(conversation)
         if not conversation.messages and not conversation.loaded:
             self._repository.load(conversation)
         return conversation
@@ -183,27 +184,30 @@ class ChatSession(ABC):
         """Record which conversation the app shows; None for the list."""
         self.store.set_place(None if conversation is None else conversation.key)
 
-    def set_closed(self, conversation: LocalConversation, closed: bool) -> None:
+    async def set_closed(self, conversation: LocalConversation, closed: bool) -> None:
         """Close a conversation: the list leaves it out until a message arrives or the user opens it."""
         conversation.closed = closed
         self._repository.update(conversation)
 
-    def set_pinned(self, conversation: LocalConversation, pinned: bool) -> None:
+    async def set_pinned(self, conversation: LocalConversation, pinned: bool) -> None:
         """Keep a conversation at the top of the list, or no longer."""
         conversation.pinned = pinned
         self._repository.update(conversation)
 
     async def mute_until(self, conversation: LocalConversation, until: float) -> None:
         """Turn notifications for a conversation off until a time, in seconds since 1970."""
-        await self.set_muted(conversation, True)
-        conversation.muted_until = until
-        self._repository.update(conversation)
+        raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def unmute_due(self) -> None:
-        """Turn notifications on for conversations whose time is over."""
+    def unmute_due(self) -> None:
+        """Show notifications as on for conversations whose time is over, as the server does too (rule 14.6)."""
         for each in self.conversations:
             if each.muted and 0 < each.muted_until <= time.time():
-                await self.set_muted(each, False)
+                each.muted, each.muted_until = False, 0.0
+                self._repository.update(each)
+
+    async def set_profile(self, *, display: str | None = None, status: str | None = None) -> None:
+        """Change the user's display name or status text; None leaves it as it is, empty removes it (rule 18.1)."""
+        raise TwotickError(_NOT_FOR_GUESTS)
 
     async def load_older(self, conversation: LocalConversation) -> None:
         """Load older messages of a conversation from the local store or the server, if there are any."""

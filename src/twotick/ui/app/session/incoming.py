@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
 
 from twotick.client.member.events import (
     Entry,
@@ -259,7 +261,7 @@ class EntryHandler:
 
     def _update_conversation(self, conversation: LocalConversation, listing: ConversationListing) -> None:
         store, key = self._repository.store, conversation.key
-        conversation.muted, conversation.blocked = listing.muted, listing.blocked
+        apply_settings(conversation, listing)
         if conversation.kind is ConversationKind.ROOM:
             conversation.role, conversation.left = listing.role.value, listing.role is Role.NONE
         store.set_reported_read(key, listing.read)
@@ -278,7 +280,7 @@ class EntryHandler:
     def _handle_setting(self, event: ClientEvent) -> None:
         conversation = self._conversations.find(event.peer)
         if conversation is not None:
-            conversation.muted, conversation.blocked = event.muted, event.blocked
+            apply_settings(conversation, event)
             self._repository.update(conversation)
 
     def _handle_typing(self, event: TypingEvent) -> None:
@@ -325,6 +327,28 @@ class EntryHandler:
                 pass
         self._repository.update(room)
         self._on_room_event()
+
+
+class _ConversationSettings(Protocol):
+    """The settings of a conversation, as an answer, a list or an event has them (rules 14.3 and 14.6)."""
+
+    @property
+    def muted(self) -> bool: ...
+    @property
+    def blocked(self) -> bool: ...
+    @property
+    def pinned(self) -> bool: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def muted_until(self) -> datetime | None: ...
+
+
+def apply_settings(conversation: LocalConversation, settings: _ConversationSettings) -> None:
+    """Take over the settings of a conversation."""
+    conversation.muted, conversation.blocked = settings.muted, settings.blocked
+    conversation.pinned, conversation.closed = settings.pinned, settings.closed
+    conversation.muted_until = 0.0 if settings.muted_until is None else settings.muted_until.timestamp()
 
 
 def mark_left(room: LocalConversation) -> None:

@@ -180,6 +180,17 @@ class MemberSession(MemberRequests):
             self._resent.update(self._repository.waiting)
         self._set_connection(problem)
 
+    def open(self, name: str) -> LocalConversation:
+        """See `ChatSession`."""
+        known = self.conversations.find(name)
+        if known is not None and known.closed and self._client is not None:
+            self._spawn(self._open_again(self._client, known.name))
+        return super().open(name)
+
+    async def _open_again(self, client: "MemberClient", name: str) -> None:
+        with contextlib.suppress(RequestRefused, TooManyRequests):
+            await client.set_conversation(name, closed=False)
+
     async def _server(self) -> "MemberClient":
         await self._ready.wait()
         if self._client is None:

@@ -3,8 +3,9 @@
 import contextlib
 from abc import abstractmethod
 from collections.abc import Generator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from twotick.client.errors import RequestRefused, TwotickError
 from twotick.client.member.messages import FileInfo
@@ -13,9 +14,10 @@ from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage, Place, TransferProgress
+from twotick.ui.app.model.profiles import UserProfile
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.base import MAX_LOADED, ChatSession, SearchHit, SearchResults
-from twotick.ui.app.session.incoming import MAX_TOPIC, EntryHandler, access_of, mark_left
+from twotick.ui.app.session.incoming import MAX_TOPIC, EntryHandler, access_of, apply_settings, mark_left
 from twotick.ui.app.session.repository import PAGE
 from twotick.wire import is_name, is_room
 
@@ -27,6 +29,16 @@ _MAX_HISTORY = 1000
 
 _SEARCH_PAGE = 20
 """Search results that are requested at a time."""
+
+
+class _SettingChanges(TypedDict, total=False):
+    """Settings of a conversation that are to be changed."""
+
+    muted: bool
+    blocked: bool
+    pinned: bool
+    closed: bool
+    muted_until: datetime
 
 
 class MemberRequests(ChatSession):
@@ -239,19 +251,36 @@ class MemberRequests(ChatSession):
 
     async def set_muted(self, conversation: LocalConversation, muted: bool) -> None:
         """See `ChatSession`."""
-        conversation.muted_until = 0.0
         await self._configure(conversation, muted=muted)
+
+    async def mute_until(self, conversation: LocalConversation, until: float) -> None:
+        """See `ChatSession`."""
+        await self._configure(conversation, muted_until=datetime.fromtimestamp(until, UTC))
+
+    async def set_closed(self, conversation: LocalConversation, closed: bool) -> None:
+        """See `ChatSession`."""
+        await super().set_closed(conversation, closed)  # shown at once
+        await self._configure(conversation, closed=closed)
+
+    async def set_pinned(self, conversation: LocalConversation, pinned: bool) -> None:
+        """See `ChatSession`."""
+        await super().set_pinned(conversation, pinned)
+        await self._configure(conversation, pinned=pinned)
+
+    async def set_profile(self, *, display: str | None = None, status: str | None = None) -> None:
+        """See `ChatSession`."""
+        with readable_errors():
+            found = await (await self._server()).set_profile(display=display, status=status)
+        self.conversations.set_profile(self.name, UserProfile(found.display, found.status))
 
     async def set_blocked(self, conversation: LocalConversation, blocked: bool) -> None:
         """See `ChatSession`."""
         await self._configure(conversation, blocked=blocked)
 
-    async def _configure(
-        self, conversation: LocalConversation, muted: bool | None = None, blocked: bool | None = None
-    ) -> None:
+    async def _configure(self, conversation: LocalConversation, **changed: Unpack[_SettingChanges]) -> None:
         with readable_errors():
-            settings = await (await self._server()).set_conversation(conversation.name, muted=muted, blocked=blocked)
-        conversation.muted, conversation.blocked = settings.muted, settings.blocked
+            settings = await (await self._server()).set_conversation(conversation.name, **changed)
+        apply_settings(conversation, settings)
         self._repository.update(conversation)
 
     async def report(self, conversation: LocalConversation, text: str, message: LocalMessage | None = None) -> None:
