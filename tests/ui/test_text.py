@@ -8,9 +8,11 @@ from typing import Final
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from rich.style import Style
 
+from twotick.ui.names import OF_SIXTEEN, ON_ANY, colour_of
 from twotick.ui.shell.streams import complain
-from twotick.ui.text import delivered_line, failed_line, message_line, size_text, visible
+from twotick.ui.text import console, delivered_line, failed_line, message_line, size_text, visible
 
 OBEYED: Final = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Categories of characters that a terminal may act on, or that show as something else or not at all."""
@@ -62,6 +64,34 @@ def test_only_the_first_line_of_a_message_looks_like_one(sender: str, text: str)
     first, *more = message_line(sender, text).plain.split("\n")
     assert first.startswith(f"{sender}: ")
     assert all(line.startswith(" " * (len(sender) + 2)) for line in more)
+
+
+def test_marks_are_shown_and_styled_and_the_name_has_its_colour() -> None:
+    line = message_line("bob", "*now* `x`\n> _so_", before="09:30 ", after=" to alice")
+    assert line.plain == "09:30 bob to alice: *now* `x`\n" + " " * 20 + "> _so_"
+    styled = {(line.plain[span.start : span.end], str(span.style)) for span in line.spans}
+    assert {
+        ("now", "bold"),
+        ("x", "cyan"),
+        ("so", "italic"),
+        ("*", "dim"),
+        ("bob", f"name.{colour_of('bob')}"),
+    } <= styled
+
+
+@pytest.mark.parametrize(("term", "colours"), [("xterm-256color", ON_ANY), ("xterm", OF_SIXTEEN)])
+def test_names_are_coloured_on_a_terminal_only(
+    term: str, colours: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("COLORTERM", raising=False)
+    console().print(message_line("bob", "*hi*"))
+    assert capsys.readouterr().out == "bob: *hi*\n"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = console()
+    assert shown.get_style("name.3") == Style.parse(f"bold {colours[3]}")
+    shown.print(message_line("bob", "*hi*"))
+    assert "\x1b[" in capsys.readouterr().out
 
 
 @given(anything | tricks, anything | tricks)

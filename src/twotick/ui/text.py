@@ -5,8 +5,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
+from rich.theme import Theme
 
 from twotick.client.visible import code_point, visible
+from twotick.ui.formatting import format_text
+from twotick.ui.names import OF_SIXTEEN, ON_ANY, colour_of
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
@@ -47,11 +50,36 @@ def for_screen(text: str, *, keep: str = "\n") -> str:
     return _MARKS.sub(r"\1", text)
 
 
-def message_line(sender: str, text: str) -> Text:
-    """Return a message for the terminal. Further lines are indented, so that none can look like another message."""
-    shown = visible(text.removesuffix("\n"))
-    indent = " " * min(len(sender) + 2, _LONGEST_INDENT)
-    return Text.assemble((visible(sender, keep=""), "bold"), ": ", shown.replace("\n", f"\n{indent}"))
+_STYLES = {
+    "strong": "bold",
+    "emphasis": "italic",
+    "code": "cyan",
+    "link": "underline",
+    "mention": "bold",
+    "mark": "dim",
+}
+
+
+def message_line(sender: str, text: str, *, before: str = "", after: str = "") -> Text:
+    """Return a message for the terminal. Further lines are indented, so that none can look like another message.
+
+    No character of the text is left out: marks are shown beside their effect (docs/formatting.md).
+
+    Args:
+        sender: the name of the sender, which gets its colour.
+        text: the text.
+        before: text before the sender, such as a time.
+        after: text after the sender, such as the recipient.
+    """
+    indent = " " * min(len(before) + len(sender) + len(after) + 2, _LONGEST_INDENT)
+    name = (visible(sender, keep=""), f"name.{colour_of(sender)}")
+    line = Text.assemble((visible(before, keep=""), "bold"), name, (visible(after, keep=""), "bold"), ": ")
+    for number, part in enumerate(format_text(visible(text.removesuffix("\n")))):
+        if number:
+            line.append(f"\n{indent}")
+        for piece in part.pieces:
+            line.append(piece.text, " ".join(_STYLES[style] for style in piece.style.split()))
+    return line
 
 
 def _everyone(recipient: str) -> str:
@@ -107,7 +135,10 @@ def console(*, stderr: bool = False) -> Console:
 
     Writing to it raises OSError if the output is closed.
     """
-    return _Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    made = _Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    colours = OF_SIXTEEN if made.color_system == "standard" else ON_ANY
+    made.push_theme(Theme({f"name.{number}": f"bold {colour}" for number, colour in enumerate(colours)}))
+    return made
 
 
 def size_text(size: int) -> str:

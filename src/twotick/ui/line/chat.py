@@ -185,7 +185,7 @@ class _GuestChat(_Chat[Client]):
 
     async def _show(self) -> None:
         async for message in self._me:
-            self._out.print(message_line(_clock(datetime.now(UTC)) + message.sender, message.text))
+            self._out.print(message_line(message.sender, message.text, before=_clock(datetime.now(UTC))))
             await message.ack()
 
 

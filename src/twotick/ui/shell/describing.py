@@ -27,12 +27,12 @@ def line_of(message: Message | MemberMessage, *, prefix: str = "", suffix: str =
         suffix: text after sender and recipient, such as ticks.
     """
     if isinstance(message, Message):
-        return message_line(prefix + message.sender, message.text)
+        return message_line(message.sender, message.text, before=prefix)
     if message.event is not None:
         return Text(visible(prefix + what_happened(message, message.event), keep=""))
     to = f" to {message.recipient}" if message.outgoing and not message.room else ""
     room = f"{message.room} " if message.room else ""
-    return message_line(f"{prefix}{room}{message.sender}{to}{suffix}", what_was_said(message))
+    return message_line(message.sender, what_was_said(message), before=f"{prefix}{room}", after=f"{to}{suffix}")
 
 
 def what_was_said(message: MemberMessage) -> str:
