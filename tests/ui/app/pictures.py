@@ -83,7 +83,7 @@ async def _meet(folder: Path) -> None:
         carol.session.send(carols, "Who has seeds for spring? I would like to try wild oats.")
         await alice.sees("I would like to try")
         await bob.finds(lambda: "oats" in bobs.messages[-1].text)
-        bob.session.send(bobs, "Oats I have, and red poppies.", bobs.messages[-1])
+        bob.session.send(bobs, "Oats I have, and *red poppies*.", bobs.messages[-1])
         await alice.sees("red poppies.")
         bob.session.send_file(bobs, photo, "Those of last year:")
         await alice.sees("poppies.jpg  234 KiB  v: show  s: save")
