@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.members import ConnectedMembers
-from twotick.exchange.output import Output
 from twotick.store import (
     Absence,
     AbsentDevices,
@@ -23,28 +22,25 @@ class AbsenceWatch:
     """Looks for devices that stay away, some members at a time.
 
     Args:
-        output: takes the requests.
-        clock: returns the time by which devices age, in seconds since 1970.
+        effects: takes what members are told, and the requests.
         members: the members who are connected.
-        effects: takes what members are told.
+        clock: returns the time by which devices age, in seconds since 1970.
         absence: how long devices may stay away.
         first: when to look first, in seconds on the clock of `tick`.
     """
 
     def __init__(
         self,
-        output: Output,
+        effects: EffectsPublisher,
+        members: ConnectedMembers,
         clock: Callable[[], float],
         *,
-        members: ConnectedMembers,
-        effects: EffectsPublisher,
         absence: Absence,
         first: float,
     ) -> None:
-        self._output = output
-        self._clock = clock
-        self._members = members
         self._effects = effects
+        self._members = members
+        self._clock = clock
         self._absence = absence
         self._next = first
 
@@ -55,7 +51,7 @@ class AbsenceWatch:
             self._look(0)
 
     def _look(self, after: int) -> None:
-        self._output.ask(FindAbsent(self._clock(), self._absence, after), self._found)
+        self._effects.output.ask(FindAbsent(self._clock(), self._absence, after), self._found)
 
     def _found(self, found: AbsentDevices | StoreError) -> None:
         if isinstance(found, StoreError):
@@ -63,9 +59,9 @@ class AbsenceWatch:
         time = self._clock()
         for device in found.devices:
             if device.name.encode() in self._members.devices(device.member):
-                self._output.ask(NoteDevice(device.member, device.name, time), _ignore)
+                self._effects.output.ask(NoteDevice(device.member, device.name, time), _ignore)
             elif device.lapses:
-                self._output.ask(LapseDevice(device.member, device.name), _ignore)
+                self._effects.output.ask(LapseDevice(device.member, device.name), _ignore)
             else:
                 self._effects.ask(TellOfAbsence(device.member, device.name, time, device.until))
         if found.after is not None:

@@ -38,11 +38,12 @@ class EffectsPublisher:
         output: takes the requests.
 
     Attributes:
+        output: see above.
         listeners: called with the effects of each request, in this order.
     """
 
     def __init__(self, output: Output) -> None:
-        self._output = output
+        self.output = output
         self.listeners: list[Callable[[Effects], None]] = []
         self._failed: deque[_Request] = deque()
         self._wait = 0.0
@@ -62,7 +63,7 @@ class EffectsPublisher:
         if self._failed and not isinstance(request, _PERIODIC):
             self._fail(request)
         else:
-            self._output.ask(request, partial(self._answered, request))
+            self.output.ask(request, partial(self._answered, request))
 
     def _answered(self, request: _Request, result: Effects | StoreError) -> None:
         if isinstance(result, Effects):

@@ -43,9 +43,11 @@ from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.profiles import ProfileNews
 from twotick.exchange.questions import Questions
 from twotick.exchange.rates import SenderRates
+from twotick.exchange.registration import Registration
 from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.sent_messages import SentMessages
+from twotick.exchange.stages import Stages
 from twotick.exchange.stored import StoredMessages
 from twotick.store import Absence, ContinueRemoval, Effects, Expire, Member
 from twotick.wire import Head
@@ -134,9 +136,20 @@ class Exchange:
             most_bytes=limits.max_body,
             uploads=self._uploads,
         )
-        connections = Connections(
+        stages = Stages(limits, output, guests=guests, members=members, relay=relay)
+        registration = Registration(
             limits,
             clock,
+            output,
+            guests=guests,
+            members=members,
+            relay=relay,
+            feeds=feeds,
+            effects=effects,
+            stages=stages,
+        )
+        connections = Connections(
+            limits,
             output,
             now=now,
             guests=guests,
@@ -146,14 +159,14 @@ class Exchange:
             feeds=feeds,
             presence=presence,
             questions=questions,
-            effects=effects,
+            registration=registration,
+            stages=stages,
             guest_messages=guest_messages,
         )
         self._absences = AbsenceWatch(
-            output,
+            effects,
+            members,
             clock,
-            members=members,
-            effects=effects,
             absence=Absence(device_age, min(_NOTICE, device_age / 2)),
             first=now + settling,
         )
@@ -169,6 +182,7 @@ class Exchange:
         self._feeds = feeds
         self._effects = effects
         self._connections = connections
+        self._registration = registration
         self._next_expiry = now
         self._next_removal = now
         self._began = clock()
@@ -177,8 +191,8 @@ class Exchange:
         self.written = output.written
         self.changed = output.changed
         self.requests = output.requests
-        self.logins = connections.logins
-        self.password_changes = connections.password_changes
+        self.logins = registration.logins
+        self.password_changes = registration.password_changes
 
     def connected(self, address: str, port: object) -> Connection:
         """Add a connection.
@@ -254,7 +268,7 @@ class Exchange:
             member: the member.
             device: the name of the member's device.
         """
-        self._connections.authenticated(connection, head, member, device)
+        self._registration.authenticated(connection, head, member, device)
 
     def not_authenticated(self, connection: Connection, code: int, reason: str, retry_after: int | None = None) -> None:
         """Refuse a login (rules 10.2 to 10.4). The connection is closed if the login could not be checked.
@@ -265,7 +279,7 @@ class Exchange:
             reason: why, for a user to read.
             retry_after: the seconds after which the user may try again.
         """
-        self._connections.not_authenticated(connection, code, reason, retry_after)
+        self._registration.not_authenticated(connection, code, reason, retry_after)
 
     def password_changed(
         self, connection: Connection, device: MemberDevice, head: Head, *, others_revoked: bool
@@ -278,7 +292,7 @@ class Exchange:
             head: its PASSWORD.
             others_revoked: whether the devices on other machines were revoked: they are disconnected.
         """
-        self._connections.password_changed(connection, device, head, others_revoked=others_revoked)
+        self._registration.password_changed(connection, device, head, others_revoked=others_revoked)
 
     def password_kept(
         self, connection: Connection, head: Head, code: int, reason: str, retry_after: int | None = None
@@ -292,7 +306,7 @@ class Exchange:
             reason: why, for a user to read.
             retry_after: the seconds after which the user may try again.
         """
-        self._connections.password_kept(connection, head, code, reason, retry_after)
+        self._registration.password_kept(connection, head, code, reason, retry_after)
 
     def drain(self) -> None:
         """Take no more SENDs, because the server is about to stop (rule 4.10)."""
