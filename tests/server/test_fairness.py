@@ -203,6 +203,8 @@ async def test_a_search_ends_after_a_while_and_prepares_itself_in_turns(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rule 14.5: what it has found by then is its answer; otherwise it is refused, and the others go on."""
+    seconds = "twotick.store.sqlite.search.SEARCH_SECONDS"
+    monkeypatch.setattr(seconds, 60.0)  # how far a search comes in its time depends on the machine
     planted = [("mallory", message(MALLORY, "bob", number, body=b"a " * (30 << 10))) for number in range(20)]
     place.ask(*planted)
     await place.answered()
@@ -211,7 +213,7 @@ async def test_a_search_ends_after_a_while_and_prepares_itself_in_turns(
     place.ask(("search", search), ("alice", message(ALICE, "bob", 100)))
     assert await place.answered() == ["alice", "search"]
     page = place.answers[1][1]
-    monkeypatch.setattr("twotick.store.sqlite.search.SEARCH_SECONDS", 0.0)
+    monkeypatch.setattr(seconds, 0.0)
     place.answers.clear()
     place.ask(("search", search), ("alice", message(ALICE, "bob", 101)))
     await place.answered()
@@ -222,7 +224,7 @@ async def test_a_search_ends_after_a_while_and_prepares_itself_in_turns(
     assert isinstance(answers["alice"], Appended)
     assert isinstance(page, SearchPage)
     assert {entry.member for entry in page.entries} == {MALLORY}
-    monkeypatch.undo()
+    monkeypatch.setattr(seconds, 60.0)
     place.answers.clear()
     place.ask(("search", SearchMessages(MALLORY, "a", b"", 0, 5, 1 << 30)))
     await place.answered()
