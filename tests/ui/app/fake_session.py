@@ -73,6 +73,18 @@ class FakeSession(ChatSession):
         conversation.pinned = pinned
         self.all.on_change(conversation)
 
+    async def thread(self, message: LocalMessage) -> list[LocalMessage]:
+        self._note("thread", message.id)
+        return self.its_past
+
+    async def pinned_messages(self, conversation: LocalConversation) -> list[LocalMessage]:
+        self._note("pins", conversation.name)
+        return self.its_past
+
+    async def toggle_pin(self, message: LocalMessage) -> bool:
+        self._note("pin", message.id)
+        return True
+
     async def set_profile(self, *, display: str | None = None, status: str | None = None) -> None:
         self._note("profile", display, status)
 

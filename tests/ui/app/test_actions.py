@@ -753,3 +753,44 @@ async def test_set_the_display_name_and_the_status_text(alice: AppUser, session:
     await alice.sees("Your status text is: in Rome")
     await alice.type("/nick", "enter")
     await asks(alice, session, "profile", "", None)
+
+
+# Threads, pins, forwarding
+
+
+async def test_a_thread_is_shown_on_a_screen_of_its_own(alice: AppUser, session: FakeSession) -> None:
+    session.its_past = [
+        message("who comes?", 3, peer="#team", sender="bob", ident="t1"),
+        message("me", 5, peer="#team", sender="carol", ident="t5", reply_to=("bob", "t1")),
+    ]
+    await alice.press("escape", "escape", "up", "t")
+    await asks(alice, session, "thread", "t1")
+    await alice.sees("Thread in #team: 1 answer", "me", "Esc: back")
+    await alice.press("escape")
+    await alice.sees("Message to #team")
+
+
+async def test_a_message_is_pinned_and_found_again(alice: AppUser, session: FakeSession) -> None:
+    await alice.press("escape", "escape", "up", "p")
+    await asks(alice, session, "pin", "t1")
+    await alice.sees("Pinned for all here.")
+    await alice.press("escape")
+    await alice.type("/pins", "enter")
+    await alice.sees("No message is pinned here")
+    session.its_past = [message("who comes?", 3, peer="#team", sender="bob", ident="t1")]
+    await alice.type("/pins", "enter")
+    await alice.sees("Pinned messages", "bob: who comes?")
+    await alice.press("enter")
+    await asks(alice, session, "reach", "#team", "bob", "t1")
+    await alice.sees("\u258c who comes?")
+
+
+async def test_a_message_is_forwarded_with_a_quote_to_which_the_user_adds(alice: AppUser, session: FakeSession) -> None:
+    put(session.all, message("two\nlines", 5, peer="#team", sender="carol", ident="t5"))
+    await alice.sees("lines")
+    await alice.press("escape", "escape", "f")
+    await alice.sees("Forward to")
+    await alice.type("bob", "enter")
+    await alice.sees("> carol: two", "> lines")
+    await alice.type("look", "enter")
+    await asks(alice, session, "send", "bob", "> carol: two\n> lines\nlook")

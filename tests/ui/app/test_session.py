@@ -738,3 +738,22 @@ async def test_what_is_closed_and_kept_at_the_top_is_so_on_all_devices_and_after
             assert alice.session.place == "carol"
             await bob.send("alice", "open up")
             await until(lambda: [each.key for each in alice.session.conversations.listed] == ["carol", "bob"])
+
+
+async def test_threads_and_pins_with_a_real_server(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob", devices=DEVICES) as chat,
+        device(chat, tmp_path, "alice") as alice,
+        device(chat, tmp_path, "bob") as bob,
+    ):
+        mine = alice.session.send(alice.session.open("bob"), "tea?")
+        his = await bob.message("alice", "tea?")
+        bob.session.send(bob.session.open("alice"), "yes", his)
+        await alice.has("bob", "tea?", "yes")
+        assert [each.text for each in await alice.session.thread(mine)] == ["tea?", "yes"]
+        assert await bob.session.toggle_pin(his)
+        (pinned,) = await alice.session.pinned_messages(alice.session.open("bob"))
+        assert pinned is mine
+        assert not await alice.session.toggle_pin(mine)
+        assert await bob.session.pinned_messages(bob.session.open("alice")) == []
+        await alice.has("bob", "tea?", "yes")

@@ -98,6 +98,7 @@ NAVIGATION = (
     Command("top", "Keep at the top", "Of the list, or no longer", "", "/top"),
     Command("msg", "Message to ...", "Send a message to a user or a room", "", "/msg", "NAME TEXT"),
     Command("me", "Say what you do", "Such as /me waves", "", "/me", "TEXT"),
+    Command("pins", "Pinned messages", "Of the conversation", "", "/pins", "", P.SEARCH),
     Command("messages", "Select a message", "To reply, react, copy and more", "", "Esc Esc"),
 )
 
@@ -159,6 +160,9 @@ ON_MESSAGES = (
         with_message=True,
     ),
     Command("undo", "Undo a deletion", "Within 10 s", "u", "u"),
+    Command("thread", "Thread", "The message and all answers to it", "t", "t", "", P.REPLY, with_message=True),
+    Command("forward", "Forward", "Quote it in another conversation", "f", "f", with_message=True),
+    Command("pin", "Pin", "For all in the conversation; again unpins it", "p", "p", "", P.PIN, with_message=True),
     Command("show", "Show in full", "A long or hidden message", "v", "v", with_message=True),
     Command("copy", "Copy the message", "To the clipboard", "c,y", "c", with_message=True),
     Command("open", "Open a link", "Shows the address first", "o", "o", with_message=True),
@@ -228,6 +232,7 @@ _DENIED = {
     P.DELETE: "You can only delete your own messages to members.",
     P.SAVE_FILE: "This message has no file.",
     P.SEND_AGAIN: "Only messages that were not delivered can be sent again.",
+    P.PIN: "You cannot pin this message.",
     P.CANCEL: "Only messages that wait to be sent can be cancelled.",
     P.RECEIPTS: "Receipts are shown for your own messages only.",
 }

@@ -8,16 +8,18 @@ from textual.content import Content
 
 from twotick.client import State
 from twotick.ui.app.actions.base import ActionScreen
+from twotick.ui.app.actions.navigation import conversation_choice
 from twotick.ui.app.actions.pictures import PictureActions
 from twotick.ui.app.actions.rooms import RoomActions
 from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
+from twotick.ui.app.dialogs.excerpt import ExcerptScreen
 from twotick.ui.app.dialogs.page import TextPage
 from twotick.ui.app.layout.messages import event_text, summary
 from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
-from twotick.ui.app.session.base import HELD
+from twotick.ui.app.session.base import HELD, SearchHit
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.widgets.completion import emoji
 from twotick.ui.app.widgets.composer_mode import ComposerMode
@@ -134,6 +136,63 @@ class MessageActions:
             self._screen.open(conversation.name)
         self._screen.messages.focus()
         return self._screen.messages.go_to(message)
+
+    async def thread(self) -> None:
+        """Show the thread of a message."""
+        shown, message = self._screen.shown, self._screen.message_for(Permission.REPLY)
+        if shown is None or message is None:
+            return
+        found = await self._screen.ask_server(self._session.thread(message))
+        if found:
+            where = for_screen(shown.title[:33], keep="")
+            answers = f"{len(found) - 1} answer{'s' * (len(found) != 2)}"
+            heading = f"Thread in {where}: {answers}"
+            hit, formatted = SearchHit(shown, message), self._screen.messages.formatted
+            excerpt = ExcerptScreen(self._session.conversations, hit, found, formatted=formatted, heading=heading)
+            self._screen.app.push_screen(excerpt)
+        elif found is not None:
+            self._screen.say("This message is in no thread.")
+
+    async def forward(self) -> None:
+        """Quote a message in another conversation, where the user can add something before sending it."""
+        message = self._screen.message_for(None)
+        if message is None or not message.text:
+            self._screen.say("Only text can be forwarded. Save a file, and send it again.", problem=True)
+            return
+        choices = [conversation_choice(each) for each in self._session.conversations]
+        name = await self._screen.show_dialog(ChooseDialog("Forward to", choices))
+        if name is None:
+            return
+        self._screen.open(name)
+        composer = self._screen.composer
+        quoted = "\n".join(f"> {line}" for line in f"{message.sender}: {message.text}".splitlines())
+        composer.text = f"{composer.text}\n{quoted}\n".lstrip("\n")
+
+    async def pin(self) -> None:
+        """Pin a message for all in the conversation, or unpin it."""
+        message = self._screen.message_for(Permission.PIN)
+        if message is None:
+            return
+        pinned = await self._screen.ask_server(self._session.toggle_pin(message))
+        if pinned is not None:
+            self._screen.say("Pinned for all here. /pins lists what is pinned." if pinned else "No longer pinned.")
+
+    async def pins(self) -> None:
+        """List the pinned messages of the conversation, and go to the one that the user chooses."""
+        shown = self._screen.shown
+        found = None if shown is None else await self._screen.ask_server(self._session.pinned_messages(shown))
+        if shown is None or found is None:
+            return
+        if not found:
+            self._screen.say("No message is pinned here. p pins the selected one.")
+            return
+        lines = [f"{for_screen(each.sender[:33], keep='')}: {summary(each)}" for each in found]
+        choices = [Choice(str(index), Content(line), line) for index, line in enumerate(lines)]
+        chosen = await self._screen.show_dialog(ChooseDialog("Pinned messages", choices))
+        if chosen is not None:
+            message = found[int(chosen)]
+            if not await self.go_to(shown, message.sender, message.id):
+                self._show(message)
 
     async def receipts(self) -> None:
         """Show the delivery state of a message for each recipient."""

@@ -21,7 +21,7 @@ class NavigationActions:
         """Open a conversation, or start one."""
         name = argument.removeprefix("@")
         if not name:
-            choices = [_choice(each) for each in sorted(self._conversations, key=lambda each: each.closed)]
+            choices = [conversation_choice(each) for each in sorted(self._conversations, key=lambda each: each.closed)]
             name = await self._screen.show_dialog(
                 ChooseDialog("Go to", choices, "A name, a #room, or ALL for everyone", _new_choice)
             )
@@ -122,7 +122,8 @@ class NavigationActions:
             screen.composer.focus()
 
 
-def _choice(conversation: LocalConversation) -> Choice:
+def conversation_choice(conversation: LocalConversation) -> Choice:
+    """Return a conversation as an item to choose."""
     title = for_screen(conversation.title[:40], keep="")
     sign, unread = presence_sign(conversation.presence), unread_text(conversation)
     shown = Content.assemble(sign, " ", title, (f"  {unread}", "bold"))

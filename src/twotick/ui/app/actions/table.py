@@ -93,6 +93,10 @@ class Actions:
             "open": _plain(self.messages.open_link),
             "save": files.save,
             "again": _plain(self.messages.send_again),
+            "thread": _plain(self.messages.thread),
+            "forward": _plain(self.messages.forward),
+            "pin": _plain(self.messages.pin),
+            "pins": _plain(self.messages.pins),
             "cancel": _plain(self.messages.cancel),
             "receipts": _plain(self.messages.receipts),
         }

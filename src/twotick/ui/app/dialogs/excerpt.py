@@ -21,6 +21,7 @@ class ExcerptScreen(ModalScreen[None]):
         hit: the message.
         messages: the message and those before and after it.
         formatted: whether the marks of messages show their effect.
+        heading: the heading; empty for the conversation and the day.
     """
 
     DEFAULT_CSS = """
@@ -33,9 +34,16 @@ class ExcerptScreen(ModalScreen[None]):
     """
 
     def __init__(
-        self, conversations: ConversationRegistry, hit: SearchHit, messages: list[LocalMessage], *, formatted: bool
+        self,
+        conversations: ConversationRegistry,
+        hit: SearchHit,
+        messages: list[LocalMessage],
+        *,
+        formatted: bool,
+        heading: str = "",
     ) -> None:
         super().__init__()
+        self._heading = heading
         self._hit = hit
         self._said = LocalConversation(hit.conversation.key, hit.conversation.name, messages)
         self._list = MessageList(conversations)
@@ -43,9 +51,10 @@ class ExcerptScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Create the messages."""
-        when = f"{self._hit.message.time.astimezone():%d %b %Y}"
+        day = f"{self._hit.message.time.astimezone():%d %b %Y}"
+        heading = self._heading or f"{for_screen(self._said.title[:33], keep='')}, {day}"
         with Vertical():
-            yield Static(f"{for_screen(self._said.title[:33], keep='')}, {when}", id="heading", markup=False)
+            yield Static(heading, id="heading", markup=False)
             yield self._list
             yield Static("Esc: back to the newest messages", id="below", markup=False)
 

@@ -364,6 +364,21 @@ class ChatSession(ABC):
         """
         raise TwotickError(_NOT_FOR_GUESTS)
 
+    async def thread(self, message: LocalMessage) -> list[LocalMessage]:
+        """Return the thread of a message, oldest first: the message that begins it, and all answers (rule 13.6).
+
+        Those that are not loaded are copies, which are not updated.
+        """
+        raise TwotickError(_NOT_FOR_GUESTS)
+
+    async def pinned_messages(self, conversation: LocalConversation) -> list[LocalMessage]:
+        """Return the pinned messages of a conversation, those pinned last first (rule 13.9)."""
+        raise TwotickError(_NOT_FOR_GUESTS)
+
+    async def toggle_pin(self, message: LocalMessage) -> bool:
+        """Pin a message for all in its conversation, or unpin it (rule 13.7). Return whether it is pinned now."""
+        raise TwotickError(_NOT_FOR_GUESTS)
+
     async def rooms(self) -> list[RoomListing]:
         """Return all public rooms, the user's rooms, and the rooms that the user is invited to."""
         raise TwotickError(_NOT_FOR_GUESTS)

@@ -27,6 +27,8 @@ class Permission(Enum):
     """Send a message again that was not delivered."""
     CANCEL = "cancel"
     """Cancel a message that waits to be sent."""
+    PIN = "pin"
+    """Pin or unpin a message. In a room, its settings decide, which only the server knows."""
     SEND_FILE = "send file"
     """Send a file to a conversation."""
     SAVE_FILE = "save file"
@@ -116,7 +118,7 @@ def _for_message(me: str, permission: Permission, conversation: LocalConversatio
     if permission is Permission.CANCEL:
         return message.state is State.QUEUED
     match permission:
-        case Permission.REPLY:
+        case Permission.REPLY | Permission.PIN:
             return bool(message.id) and is_allowed(me, Permission.SEND, conversation, None)
         case Permission.REACT | Permission.EDIT | Permission.DELETE:
             return _for_change(permission, conversation, message)

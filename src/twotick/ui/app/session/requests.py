@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from twotick.client.errors import RequestRefused, TwotickError
-from twotick.client.member.messages import FileInfo
+from twotick.client.member.messages import FileInfo, MemberMessage
 from twotick.client.member.results import DeviceInfo, RecipientState, Role, RoomInfo
 from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
@@ -116,6 +116,38 @@ class MemberRequests(ChatSession):
             if sum(each.place > place for each in found) >= count or place[0] + step > newest:
                 return found
             step *= 2
+
+    async def thread(self, message: LocalMessage) -> list[LocalMessage]:
+        """See `ChatSession`."""
+        conversation = self._repository.conversation(message.conversation)
+        with readable_errors():
+            entries = await (await self._server()).history(
+                conversation.name, limit=_MAX_HISTORY, thread=(message.sender, message.id)
+            )
+        return self._shown(conversation, entries)
+
+    async def pinned_messages(self, conversation: LocalConversation) -> list[LocalMessage]:
+        """See `ChatSession`."""
+        with readable_errors():
+            return self._shown(conversation, await (await self._server()).pins(conversation.name))
+
+    async def toggle_pin(self, message: LocalMessage) -> bool:
+        """See `ChatSession`."""
+        conversation = self._repository.conversation(message.conversation)
+        pinned = any(each.place == message.place for each in await self.pinned_messages(conversation))
+        server = await self._server()
+        sender = None if message.outgoing else message.sender
+        with readable_errors():
+            if pinned:
+                await server.unpin(conversation.name, message.id, sender)
+            else:
+                await server.pin(conversation.name, message.id, sender)
+        return not pinned
+
+    def _shown(self, conversation: LocalConversation, entries: list[MemberMessage]) -> list[LocalMessage]:
+        """Return messages from the server, or the same messages as they are loaded."""
+        copies = [told[1] for each in entries if (told := self._entries.message(each)) is not None]
+        return [self.conversations.find_message(conversation, each.sender, each.id) or each for each in copies]
 
     async def _fetch_older(self, conversation: LocalConversation) -> None:
         oldest = self.store.first_place(conversation.key)
