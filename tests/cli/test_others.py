@@ -42,12 +42,13 @@ def test_who_is_muted_and_who_is_blocked_is_set_and_listed(two: list[Person]) ->
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
+        (["block", "alice"], 64, "you cannot block yourself"),
         (["block", "#team"], 64, "a room cannot be blocked: mute #team, or leave it"),
         (["block", "b b"], 64, "b b"),
         (["mute", "--off"], 64, "a name is missing: give a user, or a room in quotes such as '#team'"),
         (["mute", ""], 64, "a name is missing"),
         (["mute", "bob", "--json"], 64, "--json is for the list"),
-        (["mute", "#cellar"], 69, "there is no such room"),
+        (["mute", "#cellar"], 67, "there is no such room"),
         (["report", "bob", "x" * 5000], 64, "4096 is the limit"),
         (["report", "#team", "x"], 64, "#team"),
     ],

@@ -29,7 +29,7 @@ def test_rooms_are_made_joined_and_left(three: list[Person]) -> None:
     assert alice.do("room", "create", "#cellar") == "You created #cellar. Only members who are invited can join it.\n"
     assert bob.do("room", "join", "#TEAM") == "You joined #TEAM, which has 1 other member. Topic: oats\n"
     refused = bob.run("room", "join", "cellar")
-    assert (refused.returncode, refused.stdout, refused.stderr) == (69, "", "twotick: there is no such room\n")
+    assert (refused.returncode, refused.stdout, refused.stderr) == (67, "", "twotick: there is no such room\n")
     assert alice.do("room", "invite", "cellar", "bob") == "bob was invited to #cellar.\n"
     assert bob.do("room", "list").splitlines() == [
         f"{'#cellar':<33} private invited       1",
@@ -62,7 +62,7 @@ def test_rooms_are_made_joined_and_left(three: list[Person]) -> None:
         (["room", "create", "team", "--topic", "a\nb"], 64),
         (["room", "invite", "team", "b b"], 64),
         (["room", "appoint", "team", "bob", "king"], 64),
-        (["room", "members", "nowhere"], 69),
+        (["room", "members", "nowhere"], 67),
         (["send", "#nowhere", "hello", "--from", "alice"], 67),
         (["send", "#te am", "hello", "--from", "alice"], 69),
         (["send", "#team", "hello", "--from", "alice", "--until", "read"], 64),

@@ -79,10 +79,10 @@ def test_a_port_in_use_is_one_clear_line_wherever_it_was_set(port_in_use: int, t
         (["--host", "127.0.0.1,192.0.2.1"], 71, r"cannot listen on 127.0.0.1, 192.0.2.1:0: .*assign.*\n"),
         (["--host", "192.0.2.1"], 71, r"cannot listen on 192.0.2.1:0: .*assign.*\n"),
         (["--port", "65536"], 64, r"the setting port cannot be 65536: .*\n"),
-        (["--port", "http"], 64, r"Usage: (.|\n)*'--port'.* valid int.*\n"),
+        (["--port", "http"], 64, r"twotick: .*'--port'.* valid int(.|\n)*"),
         (["--config", "/nonexistent"], 64, r"cannot read the settings in /nonexistent: .*\n"),
-        (["--config", "/"], 64, r"Usage: (.|\n)*'/' is a directory.\n"),
-        (["extra"], 64, r"Usage: (.|\n)*unexpected extra argument.*\n"),
+        (["--config", "/"], 64, r"twotick: .*'/' is a directory\n(.|\n)*"),
+        (["extra"], 64, r"twotick: .*unexpected extra argument(.|\n)*"),
     ],
 )
 def test_what_cannot_be_done_is_said(arguments: list[str], status: int, problem: str) -> None:

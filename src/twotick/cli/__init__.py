@@ -9,7 +9,7 @@ import click
 
 from twotick import __version__
 from twotick.cli import conversations, members, operating, profile, rooms, serving, talking
-from twotick.cli.helping import COMPLETION, Section, Twotick, completion, show_help
+from twotick.cli.helping import ARGUMENTS, COMPLETION, Section, Twotick, complain_of_usage, completion, show_help
 from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_USAGE, output_lost
 from twotick.ui.shell.streams import open_missing
 
@@ -67,7 +67,13 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
     context.exit()
 
 
-@click.group(cls=Twotick, sections=_SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Twotick,
+    sections=_SECTIONS,
+    options_metavar="",
+    subcommand_metavar=ARGUMENTS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version)
 def twotick() -> None:
     """Chat where "sent" means "received". To see it work, run: twotick demo"""  # noqa: D415  # a command to copy
@@ -89,8 +95,11 @@ def _run(arguments: list[str]) -> int:
             twotick.invoke(context)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
-    except click.UsageError as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return EX_USAGE
+    except click.UsageError as error:
+        complain_of_usage(error)
         return EX_USAGE
     except (click.Abort, KeyboardInterrupt):
         return EX_INTERRUPTED

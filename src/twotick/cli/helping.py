@@ -11,6 +11,7 @@ from typing import TypeAlias
 import click
 
 from twotick.ui.shell.leaving import EX_USAGE, STATUSES, fail
+from twotick.ui.shell.streams import complain
 
 Section: TypeAlias = Mapping[str, tuple[click.Command, str]]
 """Commands by name, each with what it does in a few words."""
@@ -21,6 +22,21 @@ COMPLETION = "_TWOTICK_COMPLETE"
 _SHELLS = ("bash", "zsh", "fish")
 _TWO_COLUMNS = 76
 """Columns of a terminal from which on two commands stand on one line."""
+
+
+ARGUMENTS = "COMMAND [OPTIONS] [ARGUMENTS]"
+"""What follows the name of a group of commands."""
+
+
+def complain_of_usage(error: click.UsageError) -> None:
+    """Say what is wrong with a command line, how the command is used, and where there is more about it."""
+    problem = error.format_message().rstrip(".")
+    complain(problem[:1].lower() + problem[1:])
+    if error.ctx is not None:
+        path = error.ctx.command_path
+        pieces = " ".join(piece for piece in error.ctx.command.collect_usage_pieces(error.ctx) if piece)
+        more = path.replace("twotick", "twotick help", 1)
+        complain(f"usage: {path} {pieces} ('{more}' says more)")
 
 
 class Twotick(click.Group):
@@ -39,7 +55,7 @@ class Twotick(click.Group):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help: every command with a few words, in two columns where there is room."""
-        formatter.write("Usage: twotick COMMAND [OPTIONS] [ARGUMENTS]\n")
+        formatter.write(f"Usage: twotick {ARGUMENTS}\n")
         formatter.write('Chat where "sent" means "received". To see it work, run: twotick demo\n')
         for title, section in self.sections.items():
             formatter.write_heading(title)

@@ -82,6 +82,10 @@ class RequestRefused(TwotickError):
     code = 102
 
 
+class NoSuchRoom(RequestRefused):
+    """There is no such room, or the member may not know of it (rule 12.2)."""
+
+
 class NotAuthenticated(TwotickError):
     """The name, password or token is wrong, or the server refused the sign-up (rules 10.2 and 10.3)."""
 

@@ -3,6 +3,7 @@
 from twotick.client.errors import (
     NOT_THIS_PROTOCOL,
     NameTaken,
+    NoSuchRoom,
     NotAuthenticated,
     NotDelivered,
     NotRegistered,
@@ -28,6 +29,8 @@ def delivery_error(head: Head) -> NotDelivered:
 def request_error(head: Head) -> TwotickError:
     """Return the exception for an ERROR that answers a request (rules 10.4, 10.8 and 12.2)."""
     if head.code == RequestRefused.code:
+        if reason_of(head) == "there is no such room":
+            return NoSuchRoom(reason_of(head))
         return RequestRefused(reason_of(head) or "the server refused the request and gave no reason")
     return connection_error(head)
 

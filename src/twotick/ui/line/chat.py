@@ -27,7 +27,7 @@ from twotick.client import (
     TwotickError,
 )
 from twotick.client.trust.tokens import Credential
-from twotick.ui.line.commands import Commands, guest_help
+from twotick.ui.line.commands import Commands, clock, guest_help
 from twotick.ui.line.typed import TypedCommand, TypedLines, TypedMessage
 from twotick.ui.shell.blocked import Blocked
 from twotick.ui.shell.connection import GuestUser, connected, connected_guest, patiently
@@ -185,7 +185,7 @@ class _GuestChat(_Chat[Client]):
 
     async def _show(self) -> None:
         async for message in self._me:
-            self._out.print(message_line(message.sender, message.text, before=_clock(datetime.now(UTC))))
+            self._out.print(message_line(message.sender, message.text, before=clock(datetime.now(UTC))))
             await message.ack()
 
 
@@ -247,7 +247,7 @@ class _MemberChat(_Chat[MemberClient]):
         self._blocked.observe(message)
         if not self._blocked.hides(message):
             if not self._is_copy(message):
-                self._out.print(line_of(message, prefix=_clock(message.time)))
+                self._out.print(line_of(message, prefix=clock(message.time)))
             self._commands.observe(message)
         await message.ack()
         if not message.outgoing and message.is_news:
@@ -256,14 +256,6 @@ class _MemberChat(_Chat[MemberClient]):
     def _is_copy(self, message: MemberMessage) -> bool:
         """Tell whether a message is the sent copy of a note to oneself, which is shown as a received one."""
         return message.event is None and message.outgoing and message.recipient.lower() == message.sender.lower()
-
-
-def _clock(time: datetime | None) -> str:
-    """Return the time of a message to show before it on a terminal, with the date unless it is today's."""
-    if time is None or not on_a_terminal():
-        return ""
-    local = time.astimezone()
-    return local.strftime("%H:%M " if local.date() == datetime.now().astimezone().date() else "%Y-%m-%d %H:%M ")
 
 
 def _unknown_line(recipient: str, error: ConnectionLost) -> Text:

@@ -5,6 +5,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +17,7 @@ from twotick.ui.shell.describing import file_label, line_of
 from twotick.ui.shell.profile import profile_lines
 from twotick.ui.shell.rooms import members_text, others, room_line
 from twotick.ui.shell.saving import save
+from twotick.ui.shell.streams import on_a_terminal
 from twotick.ui.text import visible
 
 Send: TypeAlias = Callable[[str, bytes, SendOptions], Awaitable[None]]
@@ -62,6 +64,14 @@ _HELP = (
     _BASICS[4],
 )
 _ABOUT_HELP = "@bob or #team may follow a command; otherwise it is about the current one."
+
+
+def clock(time: datetime | None) -> str:
+    """Return the time of a message to show before it on a terminal, with the date unless it is today's."""
+    if time is None or not on_a_terminal():
+        return ""
+    local = time.astimezone()
+    return local.strftime("%H:%M " if local.date() == datetime.now().astimezone().date() else "%Y-%m-%d %H:%M ")
 
 
 def guest_help() -> list[str]:
@@ -318,7 +328,7 @@ class Commands:
     def _show(self, messages: list[MemberMessage]) -> None:
         for message in messages:
             if not self.hides(message):
-                self._out.print(line_of(message))
+                self._out.print(line_of(message, prefix=clock(message.time)))
 
     # Others
 

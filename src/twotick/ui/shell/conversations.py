@@ -100,6 +100,8 @@ async def blocked_line(me: MemberClient, name: str, *, blocked: bool) -> str:
     """Block or unblock a user; return a line that says so."""
     if name.startswith("#"):
         raise ValueError(f"a room cannot be blocked: mute {name}, or leave it")
+    if name.lower() == me.name.lower() and blocked:
+        raise ValueError("you cannot block yourself")
     await me.set_conversation(name, blocked=blocked)
     return f"{name} is blocked, and is not told." if blocked else f"{name} is no longer blocked."
 
