@@ -23,7 +23,7 @@ if [ "$used" -lt "${ALERT_PERCENT:-90}" ]; then
 fi
 
 warning="$(uname -n): $path is $used% full"
-twotick send "$to" "$warning" --from cron > /dev/null  # cron mails what a job prints; errors still appear
+twotick send "$to" "$warning" --as cron > /dev/null  # cron mails what a job prints; errors still appear
 case $? in
     0) ;;   # a device of the recipient has the warning
     75) ;;  # the server has stored it, and the recipient's devices get it when they connect

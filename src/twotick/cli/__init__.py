@@ -15,7 +15,7 @@ from twotick.ui.shell.streams import open_missing
 
 _SECTIONS: dict[str, Section] = {
     "Talk": {
-        "chat": (talking.chat, "talk, in the app or by line"),
+        "chat": (talking.chat, "talk, in the app or lines"),
         "send": (talking.send, "send one message"),
         "listen": (talking.listen, "print what arrives"),
         "history": (members.history, "print your last messages"),
