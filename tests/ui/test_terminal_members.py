@@ -111,6 +111,7 @@ def test_what_there_is_nothing_of_is_said(alice: Terminal) -> None:
     for command, problem in (
         ("/edit hello", "there are no messages yet"),
         ("/react @bob", "there is no message from bob to react to"),
+        ("/pin @bob", "there is no message from bob to pin"),
         ("/reply #team", "the text is missing: '/reply TEXT'"),
         ("/save @bob", "there is no file from bob to save"),
         ("/file photo.png", "a name or a path is missing: '/file @bob PATH'"),
@@ -127,6 +128,21 @@ def test_what_there_is_nothing_of_is_said(alice: Terminal) -> None:
     alice.has("There are no rooms")
     alice.type("/search oats\r")
     alice.has("No messages found.")
+
+
+def test_a_message_is_pinned_and_unpinned(alice: Terminal, bob: Started) -> None:
+    bob.type("@alice oats at noon")
+    alice.has("bob: oats at noon")
+    alice.type("/pins\r")
+    alice.has("No messages are pinned in the conversation with bob.")
+    alice.type("/pin\r")
+    alice.has(f"{TICK} pinned")
+    alice.type("/pins\r")
+    alice.has("> /pins")
+    alice.type("/unpin\r")
+    alice.has(f"{TICK} unpinned")
+    alice.type("/pins @bob\r")
+    alice.has("> /pins @bob", "No messages are pinned in the conversation with bob.")
 
 
 def test_files(alice: Terminal, bob: Started, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ _HELP = (
     ("/report TEXT", "report the last message you received to the operator"),
     ("/reply TEXT", "reply to the last message you received"),
     ("/react EMOJI", "react to it; without an emoji, remove your reaction"),
+    ("/pin", "pin it for all; /unpin; /pins lists the pinned messages"),
     ("/edit TEXT", "change your last message; /delete deletes it"),
     ("/file @bob PATH", "send a file; /save [FOLDER] saves the last one"),
     ("/history [@bob]", "show the last messages"),
@@ -140,6 +141,9 @@ class Commands:
             "block": self._block,
             "unblock": self._unblock,
             "report": self._report,
+            "pin": self._pin,
+            "unpin": self._unpin,
+            "pins": self._pins,
             "nick": self._nick,
             "status": self._status,
             "profile": self._profile,
@@ -290,10 +294,34 @@ class Commands:
 
     async def _react(self, text: str) -> None:
         peer, known, rest = self._about(text)
-        if known.received is None:
-            raise _WrongUsage(f"there is no message from {peer} to react to")
-        await self._me.react(peer, known.received.id, rest, known.received.sender)
+        message = self._received_from(peer, known, "react to")
+        await self._me.react(peer, message.id, rest, message.sender)
         self._say("\u2713 reacted" if rest else "\u2713 reaction removed")
+
+    async def _pin(self, text: str) -> None:
+        peer, known, _ = self._about(text)
+        message = self._received_from(peer, known, "pin")
+        await self._me.pin(peer, message.id, message.sender)
+        self._say("\u2713 pinned")
+
+    async def _unpin(self, text: str) -> None:
+        peer, known, _ = self._about(text)
+        message = self._received_from(peer, known, "unpin")
+        await self._me.unpin(peer, message.id, message.sender)
+        self._say("\u2713 unpinned")
+
+    async def _pins(self, text: str) -> None:
+        peer, _, _ = self._about(text)
+        pinned = await self._me.pins(peer)
+        self._show(pinned[::-1])
+        if not pinned:
+            self._say(f"No messages are pinned in the conversation with {peer}.")
+
+    def _received_from(self, peer: str, known: _LastMessages, what: str) -> Reference:
+        """Return the last message that was received in a conversation."""
+        if known.received is None:
+            raise _WrongUsage(f"there is no message from {peer} to {what}")
+        return known.received
 
     async def _edit(self, text: str) -> None:
         peer, known, rest = self._about(text)
