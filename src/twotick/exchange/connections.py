@@ -26,7 +26,7 @@ from twotick.exchange.members import ConnectedMembers
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.questions import QUESTIONS, QUESTIONS_OF_SENDERS, Questions
-from twotick.exchange.registration import Registration
+from twotick.exchange.registration import Registrar
 from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.stages import MALFORMED, UNAVAILABLE, Stages
@@ -75,7 +75,7 @@ class Connections:
         feeds: Feeds,
         presence: PresenceTracker,
         questions: Questions,
-        registration: Registration,
+        registration: Registrar,
         stages: Stages,
         guest_messages: GuestMessages,
     ) -> None:

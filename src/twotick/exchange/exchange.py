@@ -43,7 +43,7 @@ from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.profiles import ProfileNews
 from twotick.exchange.questions import Questions
 from twotick.exchange.rates import SenderRates
-from twotick.exchange.registration import Registration
+from twotick.exchange.registration import Registrar
 from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.sent_messages import SentMessages
@@ -137,7 +137,7 @@ class Exchange:
             uploads=self._uploads,
         )
         stages = Stages(limits, output, guests=guests, members=members, relay=relay)
-        registration = Registration(
+        registration = Registrar(
             limits,
             clock,
             output,

@@ -45,7 +45,7 @@ _GUEST_STAGES: Final = {
 }
 
 
-class Registration:
+class Registrar:
     """Registers connections for guests and members.
 
     Args:
