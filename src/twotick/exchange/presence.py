@@ -176,8 +176,9 @@ class PresenceTracker:
             new = list(set(after).difference(before))
             self._tell(member, gone, list(set(before).difference(after)))
             self._tell(member, presence.news(), new)
-            for connection in (each for peer in new for each in self._watchers.of(peer)):
-                self._know_early(member, presence, connection)
+            for each in new:
+                for connection in self._watchers.of(each):
+                    self._know_early(member, presence, connection)
 
         audience = ListAudience(member, peer)
         self._output.ask_together((audience, request, audience), answered)
