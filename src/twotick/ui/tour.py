@@ -63,6 +63,17 @@ async def tour() -> None:
         OptionsError: the system lets this process open too few files.
         SystemExit: the app has failed, with its exit status.
     """
+    async with prepared() as options:
+        await run_app(options, TourApp)
+
+
+@contextlib.asynccontextmanager
+async def prepared() -> AsyncGenerator[AppOptions, None]:
+    """Run a server and the friends, and give the options of the app that meets them.
+
+    Raises:
+        OptionsError: the system lets this process open too few files.
+    """
     store = SqliteStore(None, StoreLimits())
     tokens = {name: _new_member(store, name) for name in (_YOU, _FRIEND, _AWAY)}
     server = Server(ServerLimits(), store)
@@ -72,8 +83,7 @@ async def tour() -> None:
         async with _friends(address, tokens):
             with tempfile.TemporaryDirectory(prefix="twotick-demo-") as folder:
                 credential = Credential(address, _YOU, _DEVICE, tokens[_YOU])
-                options = AppOptions(address, _YOU, credential, folder=Path(folder), first=_FRIEND)
-                await run_app(options, TourApp)
+                yield AppOptions(address, _YOU, credential, folder=Path(folder), first=_FRIEND)
     finally:
         await server.stop()
 

@@ -1,23 +1,37 @@
-"""The pictures of docs/guide.md: `python -m tests.ui.app.pictures`."""
+"""The pictures of README.md and docs/guide.md: `python -m tests.ui.app.pictures`."""
 
 import asyncio
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from tests.client.members import chatting, take
 from tests.ui.app.users import AppUser, app_user, member
 from twotick.client import Presence
 from twotick.ui.app import AppOptions
+from twotick.ui.tour import TourApp, prepared
 
 TICKS = "\u2713\u2713"
 _DOCS = Path(__file__).parents[3] / "docs"
 
 
-def _draw(alice: AppUser, name: str) -> None:
-    picture = alice.app.export_screenshot(title="twotick chat")
+def _draw(alice: AppUser, name: str, title: str = "twotick chat") -> None:
+    picture = alice.app.export_screenshot(title=title)
     lines = [line.rstrip() for line in picture.splitlines()]
-    (_DOCS / f"app-{name}.svg").write_text("\n".join(lines) + "\n", "utf-8")
+    (_DOCS / f"{name}.svg").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+async def _try() -> None:
+    """Draw the demo."""
+    async with prepared() as options:
+        app = TourApp(replace(options, theme="dark"))
+        async with app.run_test(size=(84, 28), notifications=True) as pilot:
+            you = AppUser(app, pilot)
+            await you.sees("Ctrl+C ends the demo")
+            await you.type("Good morning!", "enter")
+            await you.sees("you said: Good morning!")
+            await _draw_of(you, "demo", "twotick demo")
 
 
 async def _talk(folder: Path, theme: str, width: int, name: str) -> None:
@@ -58,7 +72,7 @@ async def _talk(folder: Path, theme: str, width: int, name: str) -> None:
                 await alice.sees("backup.example.org", "State")
             await alice.sees_at_end("gladly", TICKS) if name == "conversation" else await alice.sees("gladly")
             await alice.finds(lambda: chat.address not in alice.screen)
-            _draw(alice, name)
+            _draw(alice, f"app-{name}")
 
 
 async def _meet(folder: Path) -> None:
@@ -102,15 +116,15 @@ async def _meet(folder: Path) -> None:
         await alice.sees("carol", "unread elsewhere")
         bob.session.typing(bobs)
         await alice.sees("bob is typing")
-        await _draw_of(alice, "room")
+        await _draw_of(alice, "app-room")
         await alice.finds(lambda: not mine.typing)
         await alice.press("f6")
         await alice.sees("#office")
-        await _draw_of(alice, "rooms")
+        await _draw_of(alice, "app-rooms")
         await alice.press("escape")
         await alice.sees_no("#office  ")
         await _search(alice, "oats")
-        await _draw_of(alice, "search")
+        await _draw_of(alice, "app-search")
 
 
 async def _search(alice: AppUser, word: str) -> None:
@@ -125,11 +139,11 @@ async def _search(alice: AppUser, word: str) -> None:
         await alice.sees("Message to")
 
 
-async def _draw_of(alice: AppUser, name: str) -> None:
+async def _draw_of(alice: AppUser, name: str, title: str = "twotick chat") -> None:
     server, alice.session.server = alice.session.server, "chat.lan"
     alice.session.on_connection()
     await alice.finds(lambda: server not in alice.screen)
-    _draw(alice, name)
+    _draw(alice, name, title)
     alice.session.server = server
 
 
@@ -139,13 +153,14 @@ def _dark(options: AppOptions) -> AppOptions:
 
 async def _draw_all() -> None:
     with tempfile.TemporaryDirectory() as folder:
+        await _try()
         await _talk(Path(folder) / "1", "dark", 80, "conversation")
         await _talk(Path(folder) / "2", "light", 110, "details")
         await _meet(Path(folder) / "3")
         async with app_user(AppOptions("chat.lan", theme="dark")) as alice:
             await alice.type("alice", "tab")
             await alice.sees("Password")
-            _draw(alice, "first")
+            _draw(alice, "app-first")
 
 
 if __name__ == "__main__":

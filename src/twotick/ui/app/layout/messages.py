@@ -391,7 +391,10 @@ def _formatted(line: FormattedLine, me: str, columns: int) -> Iterator[Line]:
         return
     bar = [_BARS[line.kind]] if line.kind in _BARS else []
     spans = [Span(piece.text, _style(piece, me)) for piece in line.pieces if piece.style != "mark"]
-    for wrapped in wrap_pieces(spans, max(1, columns - 2 * len(bar))):
+    room = max(1, columns - 2 * len(bar))
+    for wrapped in wrap_pieces(spans, room):
+        if line.kind is LineKind.CODE:  # the block is a box
+            wrapped.append(Span(" " * max(0, room - sum(cell_len(span.text) for span in wrapped)), "code"))
         yield [*bar, *wrapped]
 
 
