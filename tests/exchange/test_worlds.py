@@ -147,6 +147,8 @@ def of_dan(random: Random) -> Step:
         return Step(b"dan", any_question(random))
     to, ident = random.choice([b"bob", b"carol", b"#team", b"dan", b"ALL", b"#vault"]), b"i%d" % random.randint(1, 6)
     about = random.choice([b"i1", b"bob s1", b"carol s2", b"alice h1", b"bob h1", b"bob h2"])
+    if random.random() < 0.1:
+        return Step(b"dan", message(to, b"", ident, forwards=about))
     if random.random() < 0.2:
         return Step(b"dan", message(to, b"", ident, **{random.choice(["pins", "pins", "unpins"]): about}))
     answered = {"reply_to": about} if random.random() < 0.3 else {}
@@ -165,6 +167,7 @@ def hidden(random: Random) -> Step:
             *[message(to, body, ident, edits=about)] * 2,
             *[message(to, b"", ident, deletes=about)] * 2,
             message(to, b"x", ident, reacts_to=about),
+            message(to, b"", ident, forwards=b"%b %b" % (other, about)),
             *[message(to, b"", ident, pins=b"%b %b" % (other, about))] * 2,
             message(to, b"", ident, unpins=b"%b %b" % (other, about)),
             message(to, body, ident, reply_to=random.choice([b"%b %b" % (other, about), b"dan i1", b"bob s1"])),

@@ -79,6 +79,7 @@ def test_the_page_has_these_examples() -> None:
         "13.3",
         "13.6",
         "13.9",
+        "13.11",
         "14.3",
         "14.5",
         "14.6",

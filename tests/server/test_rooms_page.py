@@ -192,3 +192,8 @@ def test_a_message_is_pinned(place: Place) -> None:
 def test_a_conversation_is_pinned_and_muted_for_a_while(place: Place) -> None:
     """Rule 14.6."""
     Script(place, b"alice").play("14.6")
+
+
+def test_a_message_is_sent_on(place: Place) -> None:
+    """Rule 13.11."""
+    Script(place, b"alice", b"bob", b"carol").play("13.11")

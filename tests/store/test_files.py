@@ -354,7 +354,10 @@ def test_a_backup_that_cannot_be_made_says_so(kept: Asker, tmp_path: Path):
             "member 9 is invited to room 1, and one of them does not exist",
         ),
         ("INSERT INTO contact VALUES (1, 9)", "member 1 has written to member 9, and one of them does not exist"),
-        ("INSERT INTO conversation VALUES (9, x'61', 'a', 1, 0)", "a conversation of member 9 is set, who does not"),
+        (
+            "INSERT INTO conversation VALUES (9, x'61', 'a', 1, 0, 0, 0, 0.0)",
+            "a conversation of member 9 is set, who does not",
+        ),
     ],
 )
 def test_damage_is_found(damage: str, words: str, tmp_path: Path):

@@ -1,5 +1,6 @@
 """SENDs that edit or delete a message, react to it or bring a file (docs/protocol.md, rules 13.1, 13.4 and 16.3)."""
 
+import secrets
 from typing import Final
 
 from twotick.store import Append, MessageAction
@@ -12,11 +13,14 @@ _ACTIONS: Final = {
     b"pins": MessageAction.PIN,
     b"unpins": MessageAction.UNPIN,
 }
-_HEADERS: Final = (*_ACTIONS, b"file")
+_HEADERS: Final = (*_ACTIONS, b"file", b"forwards")
+_KEY_BYTES = 24
+"""The random bytes in the key of a file that is sent on."""
+
 _KEY = 64
 """The most bytes of the key of a file. The keys that the server makes are shorter."""
 
-MEMBERS_ONLY = "only members can edit, delete, react, pin or send files, and only to members and rooms"
+MEMBERS_ONLY = "only members can edit, delete, react, pin, send on or send files, and only to members and rooms"
 """Why such a SEND is refused if it comes from a guest, or goes to a guest or to ALL (rule 13.4)."""
 
 
@@ -33,7 +37,7 @@ def add_change(request: Append, head: Head) -> str | None:
     """
     given = [header for header in _HEADERS if header in head.headers]
     if len(given) > 1:
-        return "only one of Edits, Deletes, Reacts-to, Pins, Unpins and File can be given"
+        return "only one of Edits, Deletes, Reacts-to, Pins, Unpins, Forwards and File can be given"
     (header,) = given
     value = head.headers[header]
     if header == b"file":
@@ -42,6 +46,10 @@ def add_change(request: Append, head: Head) -> str | None:
     about = reference(value)
     if about is None:
         return f"{header.decode().capitalize()} is an Id, or a name and an Id"
+    if header == b"forwards":
+        request.forwards_name, request.forwards = about
+        request.new_key = secrets.token_urlsafe(_KEY_BYTES).encode()
+        return None
     request.action = _ACTIONS[header]
     request.about_name, request.about = about
     return None

@@ -217,6 +217,26 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, ProfileMet
             raise ValueError(f"the reaction has {size} bytes, and {_LONGEST_REACTION} is the limit")
         return await self.send(recipient, text, reacts_to=(sender or "", ident))
 
+    async def forward(self, message: MemberMessage, recipient: str) -> MemberReceipt:
+        """Send a message on to another user or room, and wait as `send` does (rule 13.10).
+
+        The server takes the text and the file from the message, and tells the recipient who wrote it.
+
+        Args:
+            message: the message.
+            recipient: a member or a room.
+
+        Returns:
+            The receipt of the message that sends it on.
+
+        Raises:
+            NotDelivered: the member may not read the message any more, it is deleted, its file is gone, or the
+                recipient is a guest.
+            TwotickError: see `send`.
+            ValueError: the message has no Id.
+        """
+        return await self.send(recipient, "", forwards=(message.sender, message.id))
+
     async def pin(self, recipient: str, ident: str, sender: str | None = None) -> MemberReceipt:
         """Pin a message in its conversation, for all who are in it, and wait as `send` does (rule 13.7).
 

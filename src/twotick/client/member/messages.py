@@ -192,6 +192,11 @@ class MemberMessage(Entry):
         return self._reference("reacts-to", self.sender)
 
     @property
+    def forwarded_from(self) -> Reference | None:
+        """The message that this one was sent on from; the server has verified it (rule 13.10). None for others."""
+        return self._reference("forwarded-from", "")
+
+    @property
     def pins(self) -> Reference | None:
         """The message that this one pins in the conversation; None if it pins none (rule 13.7)."""
         return self._reference("pins", self.sender)

@@ -37,6 +37,8 @@ class SendOptions(TypedDict, total=False):
         pins: the message of the same conversation that this one pins, as its sender and Id (rule 13.7). The body must
             be empty.
         unpins: the pinned message that this one unpins, likewise.
+        forwards: the message that this one sends on, as its sender and Id (rule 13.10). The body must be empty: the
+            server takes body and file from the other message.
         file: a file to send with the message, as returned by `MemberClient.upload` (rule 16.3).
         headers: further headers for the recipient's program. Their names start with `X-`.
         id: the message's Id: 1 to 64 letters, digits, `.`, `_` and `-`. It must not have been used before. A new one is
@@ -53,6 +55,7 @@ class SendOptions(TypedDict, total=False):
     reacts_to: tuple[str, str] | None
     pins: tuple[str, str] | None
     unpins: tuple[str, str] | None
+    forwards: tuple[str, str] | None
     file: FileInfo | None
     headers: Mapping[str, str] | None
     id: str | None
@@ -81,6 +84,7 @@ def header_lines(options: SendOptions) -> bytes:
         "Reacts-to": _reference(options.get("reacts_to")),
         "Pins": _reference(options.get("pins")),
         "Unpins": _reference(options.get("unpins")),
+        "Forwards": _reference(options.get("forwards")),
         "File": None if file is None else _key(file),
         **own,
     }

@@ -217,6 +217,11 @@ class Append(Request[Appended | Duplicate | Refusal]):
         reply_name: the sender of that message, in lower case; empty for the sender of this one.
         edits_after: for a message that deletes another, the number of the last edit of that message that an earlier
             transaction of this request has emptied.
+        forwards: the Id of the message that is sent on (rule 13.10); empty for none. The store takes the body and the
+            file from it, and adds where it comes from to the headers.
+        forwards_name: the sender of that message, in lower case; empty for the sender of this one.
+        new_key: the key for the file that is sent on with it.
+        forwarded: the number of the message whose file goes along. The store sets it.
     """
 
     sender: int | None
@@ -238,6 +243,10 @@ class Append(Request[Appended | Duplicate | Refusal]):
     reply_to: bytes = b""
     reply_name: bytes = b""
     edits_after: int = 0
+    forwards: bytes = b""
+    forwards_name: bytes = b""
+    new_key: bytes = b""
+    forwarded: int = 0
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from twotick.wire import time_text
 
 REACTION_BYTES: Final = 64
 PINNING: Final = (MessageAction.PIN, MessageAction.UNPIN)
+_FORWARDED = re.compile(rb"^Forwarded-from: ", re.MULTILINE)
 _EDITED = re.compile(rb"^Edited: [^\n]*\n", re.MULTILINE)
 
 
@@ -93,6 +94,8 @@ def choose_target(request: Append, room: RoomState | None, candidates: list[Cand
         else:
             is_same = each.room == room.number and each.place >= first
         if is_same and not each.about and not each.headers.startswith(b"Deleted: "):
+            if request.action is MessageAction.EDIT and _FORWARDED.search(each.headers):
+                raise NotAllowed("a message that was sent on cannot be edited: it says who wrote it")
             return each
     raise NotAllowed(NO_MESSAGE)
 

@@ -60,10 +60,24 @@ def check_offer(request: OfferFile, used: int, limits: StoreLimits) -> None:
         raise NotAllowed("this is no name for a file")
     if request.size > limits.file_bytes:
         raise NotAllowed(f"a file has at most {limits.file_bytes} bytes")
-    if used + max(request.size, PIECE) > limits.files_bytes:
-        raise NotAllowed(f"the files of a member have at most {limits.files_bytes} bytes together")
+    check_room(request.size, used, limits)
     if not request.size and request.digest != hashlib.sha256().digest():
         raise NotAllowed("this is not the hash of an empty file")
+
+
+def check_room(size: int, used: int, limits: StoreLimits) -> None:
+    """Check that a member may have one more file (rule 16.5).
+
+    Args:
+        size: its bytes.
+        used: bytes of the member's other files, each counted as at least one piece.
+        limits: the quotas.
+
+    Raises:
+        NotAllowed: it may not.
+    """
+    if used + max(size, PIECE) > limits.files_bytes:
+        raise NotAllowed(f"the files of a member have at most {limits.files_bytes} bytes together")
 
 
 def wrong_piece(data: bytes, have: int, size: int) -> str | None:
@@ -95,5 +109,10 @@ def headers_of(request: Append, file: FileRecord | None) -> bytes:
         raise NotAllowed("files can be sent to members and rooms only")
     if request.action is not MessageAction.NONE:
         raise NotAllowed("a message that changes another has no file")
+    return header_lines(request.file, file)
+
+
+def header_lines(key: bytes, file: FileRecord) -> bytes:
+    """Return the header lines that describe a file with a key."""
     lines = b"File: %b\nFile-name: %b\nFile-size: %d\nFile-hash: %b\n"
-    return lines % (request.file, file.name, file.size, file.digest.hex().encode())
+    return lines % (key, file.name, file.size, file.digest.hex().encode())

@@ -111,8 +111,10 @@ _RULES = (
         "file {} has {} bytes, but {} were counted",
         """
         SELECT number, held, have FROM (
-            SELECT number, have, (SELECT ifnull(sum(length(data)), 0) FROM piece WHERE file = file.number) AS held
-            FROM file WHERE key IS NOT NULL
+            SELECT number, have, (
+                SELECT ifnull(sum(length(data)), 0) FROM piece WHERE piece.file = iif(f.source, f.source, f.number)
+            ) AS held
+            FROM file f WHERE key IS NOT NULL
         ) WHERE held <> have
         """,
     ),

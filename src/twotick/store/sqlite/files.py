@@ -24,6 +24,11 @@ _AT_ONCE: Final = 64
 """The files that `expire` looks at in one call, and the pieces that it removes; the pieces that one step hashes."""
 
 
+_COPIED: Final = "EXISTS (SELECT 1 FROM file o WHERE o.source = file.number AND o.source <> 0)"
+_LATER: Final = "9e15"
+"""Seconds since 1970 that never come."""
+
+
 class FileRepository:
     """Carries out requests about files, and knows which message has which file.
 
@@ -51,11 +56,8 @@ class FileRepository:
         offer = self._resume(request)
         if offer is not None:
             return offer
-        # Removed files count until their pieces are gone, and an empty file takes some room as well.
-        (used,) = direct(
-            "SELECT ifnull(sum(max(size, ?)), 0) FROM file WHERE member = ?", (PIECE, request.member)
-        ).fetchone()
-        files.check_offer(request, used, limits)
+        # Removed files count until their pieces are gone.
+        files.check_offer(request, self._used(request.member), limits)
         direct(
             "INSERT INTO file (key, member, id, name, size, digest, have, expires) VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
             (
@@ -117,7 +119,8 @@ class FileRepository:
     def _read_piece(self, request: ReadPiece) -> bytes:
         direct = self._tables.direct
         row = direct(
-            "SELECT number, message FROM file WHERE key = ? AND message IS NOT NULL AND expires > ?",
+            "SELECT iif(source, source, number), message FROM file"
+            " WHERE key = ? AND message IS NOT NULL AND expires > ?",
             (request.key, request.time),
         ).fetchone()
         if row is None or not self._reader.may_read(request.member, row[1]):
@@ -143,6 +146,48 @@ class FileRepository:
             (request.file, request.sender, request.time),
         ).fetchone()
         return files.headers_of(request, FileRecord(*row) if row else None)
+
+    def lines_for_copy(self, message: int, request: Append) -> bytes:
+        """Return the header lines that describe the file of a message that is sent on (rule 13.11).
+
+        Args:
+            message: the number of the message that the file came with.
+            request: the message that sends it on.
+
+        Raises:
+            NotAllowed: the file is gone, or the member has too many.
+        """
+        row = self._tables.direct(
+            "SELECT name, size, digest, have, message FROM file WHERE message = ? AND key IS NOT NULL AND expires > ?",
+            (message, request.time),
+        ).fetchone()
+        if row is None:
+            raise NotAllowed("the file of that message is gone")
+        file = FileRecord(*row)
+        files.check_room(file.size, self._used(request.sender or 0), self._ledger.limits)
+        return files.header_lines(request.new_key, file)
+
+    def copy(self, original: int, request: Append, message: int) -> None:
+        """Give a message that sends another one on a file with the pieces of the other one's.
+
+        Args:
+            original: the number of the other message.
+            request: the message that sends it on.
+            message: the number of that one.
+        """
+        self._tables.direct(
+            "INSERT INTO file (key, member, id, name, size, digest, have, message, expires, source)"
+            " SELECT ?1, ?2, ?1, name, size, digest, have, ?3, ?4, iif(source, source, number)"
+            " FROM file WHERE message = ?5",
+            (request.new_key, request.sender, message, request.time + self._ledger.limits.file_age, original),
+        )
+
+    def _used(self, member: int) -> int:
+        """Return the bytes of a member's files. An empty one takes some room as well."""
+        (used,) = self._tables.direct(
+            "SELECT ifnull(sum(max(size, ?)), 0) FROM file WHERE member = ?", (PIECE, member)
+        ).fetchone()
+        return int(used)
 
     def sent(self, key: bytes, message: int, time: float) -> None:
         """Note that a file was sent with a message, which prolongs its life (rule 16.5)."""
@@ -178,23 +223,39 @@ class FileRepository:
         """Remove expired files, and some pieces of removed ones (rule 16.5); `time` is in seconds since 1970."""
         direct = self._tables.direct
         rows = direct(
-            "SELECT number, key FROM file WHERE expires <= ? ORDER BY expires LIMIT ?", (time, _AT_ONCE)
+            "SELECT number, key, source FROM file WHERE expires <= ? ORDER BY expires LIMIT ?", (time, _AT_ONCE)
         ).fetchall()
         left = _AT_ONCE
-        for number, key in rows:
+        for number, key, source in rows:
             if key is not None:
                 self._discard("number = ?", number)
-            if left:
-                pieces = "SELECT rowid FROM piece WHERE file = ? LIMIT ?"
-                left -= direct(f"DELETE FROM piece WHERE rowid IN ({pieces})", (number, left)).rowcount
-            if left:  # that was the last piece
-                direct("DELETE FROM file WHERE number = ?", (number,))
-                self._tables.erased = True
+            if source:
+                self._remove_copy(number, source)
+            elif not self._has_copies(number):
+                if left:
+                    pieces = "SELECT rowid FROM piece WHERE file = ? LIMIT ?"
+                    left -= direct(f"DELETE FROM piece WHERE rowid IN ({pieces})", (number, left)).rowcount
+                if left:  # that was the last piece
+                    direct("DELETE FROM file WHERE number = ?", (number,))
+                    self._tables.erased = True
+
+    def _has_copies(self, number: int) -> bool:
+        row = self._tables.direct("SELECT 1 FROM file WHERE source = ? AND source <> 0 LIMIT 1", (number,)).fetchone()
+        return row is not None
+
+    def _remove_copy(self, number: int, source: int) -> None:
+        """Remove a file that has the pieces of another one; if that one is removed, its pieces may go now."""
+        direct = self._tables.direct
+        direct("DELETE FROM file WHERE number = ?", (number,))
+        if not self._has_copies(source):
+            direct("UPDATE file SET expires = 0 WHERE number = ? AND key IS NULL", (source,))
 
     def _discard(self, which: str, value: int) -> None:
-        """Make a file unknown to all requests."""
+        """Make a file unknown to all requests. Its pieces stay while other files have them (rule 13.11)."""
         self._tables.direct(
-            f"UPDATE file SET key = NULL, id = x'', name = x'', message = NULL, expires = 0 WHERE {which}", (value,)
+            f"UPDATE file SET key = NULL, id = x'', name = x'', message = NULL, member = iif({_COPIED}, NULL, member),"
+            f" expires = iif({_COPIED}, {_LATER}, 0) WHERE {which}",
+            (value,),
         )
 
     # Hashes

@@ -33,6 +33,7 @@ from twotick.store.rules.errors import NotAllowed
 from twotick.store.rules.rooms import RoomState, known
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
+from twotick.store.sqlite.forwarding import ForwardRepository
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import COUNT_WORK, CURSOR_STEP, MESSAGE, OVER_WORK, RECEIVED, Ledger, NewMessage
 from twotick.store.sqlite.pins import PinRepository
@@ -74,6 +75,7 @@ class MessageRepository:
         files: the files that messages bring.
         threads: the threads that they belong to.
         pins: pins earlier messages.
+        forwards: sends earlier messages on.
         presence: the audiences of removed members, which retention forgets.
         times: tells which messages retention keeps because their age is not known.
     """
@@ -86,6 +88,7 @@ class MessageRepository:
         files: FileRepository,
         threads: ThreadRepository,
         pins: PinRepository,
+        forwards: ForwardRepository,
         *,
         presence: PresenceRepository,
         times: TimeRepository,
@@ -97,6 +100,7 @@ class MessageRepository:
         self._files = files
         self._threads = threads
         self._pins = pins
+        self._forwards = forwards
         self._presence = presence
         self._times = times
 
@@ -123,6 +127,7 @@ class MessageRepository:
                 raise NotAllowed("the sender is not a member any more")
             if request.id and (known_message := ledger.duplicate(own.number, request)):
                 return known_message
+        request = self._forwards.filled(request)
         room = self._room(request)
         boxes = self._boxes(request, room)
         if self._count_shares(request, boxes):
@@ -138,8 +143,7 @@ class MessageRepository:
             self._change(target, request, new, to, room)
         message = ledger.add(new)
         self._threads.add(root, message.number)
-        if request.file:
-            self._files.sent(request.file, message.number, request.time)
+        self._give_file(request, message.number)
         effects, is_first = Effects(), False
         if own is not None:
             effects.entries.append(ledger.send(own, message, new, request.device))
@@ -149,6 +153,13 @@ class MessageRepository:
             ledger.conclude(message, effects)
             ledger.remove_if_unused(message)
         return Appended(message.number, effects, new.place, len(boxes) if room is not None else 0, is_first)
+
+    def _give_file(self, request: Append, message: int) -> None:
+        """Let the file that a message brings, or sends on, be that message's."""
+        if request.file:
+            self._files.sent(request.file, message, request.time)
+        elif request.forwarded:
+            self._files.copy(request.forwarded, request, message)
 
     def _target(self, request: Append, room: RoomState | None) -> Candidate | None:
         """Return the message that another one changes; None for a reaction, for which the server looks for none."""

@@ -24,6 +24,7 @@ from twotick.store.sqlite.conversations import ConversationRepository
 from twotick.store.sqlite.database import DatabaseFile, last_written
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
+from twotick.store.sqlite.forwarding import ForwardRepository
 from twotick.store.sqlite.handlers import Handlers
 from twotick.store.sqlite.ledger import Ledger
 from twotick.store.sqlite.messages import MessageRepository
@@ -113,8 +114,9 @@ class SqliteStore:
         presence = PresenceRepository(ledger, rooms)
         times = TimeRepository(tables, lambda: self._written)
         pins = PinRepository(ledger, rooms, reader)
+        edits, forwards = EditRepository(ledger, texts), ForwardRepository(ledger, reader, files)
         self._messages = MessageRepository(
-            ledger, rooms, EditRepository(ledger, texts), files, threads, pins, presence=presence, times=times
+            ledger, rooms, edits, files, threads, pins, forwards, presence=presence, times=times
         )
         tables.on_removal += [files.remove_with_messages, texts.forget, pins.forget]
         tables.on_withdrawal.append(texts.withdraw)

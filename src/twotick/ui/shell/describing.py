@@ -53,6 +53,8 @@ def what_was_said(message: MemberMessage) -> str:
         text = f"(edited) {text}"
     elif message.edited is not None:
         text += " (edited)"
+    if message.forwarded_from is not None:
+        text = f"(from {message.forwarded_from.sender}) {text}"
     if message.reply_to is not None:
         text = f"(replies to {message.reply_to.sender or 'a message'}) {text}"
     if message.file is not None:
@@ -136,7 +138,7 @@ def details_as_json(message: MemberMessage) -> dict[str, Any]:
         details["place"] = message.place
     references = {"reply_to": message.reply_to, "edits": message.edits, "deletes": message.deletes}
     references |= {"reacts_to": message.reacts_to, "pins": message.pins, "unpins": message.unpins}
-    references["thread"] = message.thread
+    references |= {"thread": message.thread, "forwarded_from": message.forwarded_from}
     for name, reference in references.items():
         if reference is not None:
             details[name] = {"from": reference.sender, "id": reference.id}
