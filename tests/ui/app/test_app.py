@@ -202,7 +202,7 @@ async def test_the_palette_lists_all_commands() -> None:
         await alice.press("ctrl+p")
         await alice.sees("Go to ...", "Next unread conversation", "Details", "Colours", "Keys", "Quit")
         await alice.type("deta", "enter")
-        await alice.sees("Waiting to be sent")
+        await alice.sees("Server   127.0.0.1")
 
 
 async def test_commands_can_be_typed() -> None:

@@ -72,8 +72,8 @@ def sign_up(person: Terminal, name: str) -> None:
     person.type(f"{name}\tcorrect horse\t")
     person.has("\u2022" * 13)
     person.type(" ")
-    person.has("Invitation")
-    person.type("\t\t\r")
+    person.has("Repeat the password")
+    person.type("\tcorrect horse\r")
     person.has("No conversations yet", f"\u25cf {name}@")
 
 
