@@ -84,8 +84,13 @@ def test_a_revoked_device(two: list[Person], stranger: Person) -> None:
     alice, _ = two
     stranger.log_in("alice", "phone")
     alice.do("devices", "--revoke", "phone")
-    ended = stranger.run("send", "bob", "hi", "--from", "alice")
-    assert (ended.returncode, ended.stdout) == (77, "")
+    for command in (["send", "bob", "hi", "--from", "alice"], ["history"], ["listen"]):
+        ended = stranger.run(*command)
+        assert (ended.returncode, ended.stdout) == (77, "")
+        assert ended.stderr == (
+            "twotick: this device is not logged in as alice any more, because it was revoked or the member was removed:"
+            f" run 'twotick login alice@{stranger.server}'\n"
+        )
 
 
 def test_a_room_with_no_one_else_in_it(two: list[Person]) -> None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from twotick.client import (
     Client,
     MemberClient,
+    NotAuthenticated,
     ProtocolError,
     Replaced,
     Trust,
@@ -83,12 +84,25 @@ async def connected(
             complain("connected again")
         told = None if problem is None else type(problem)
 
-    async with join(
-        who.name, who.server, token=who.token, device=device, send_only=send_only, on_connection=tell
-    ) as me:
+    joining = join(who.name, who.server, token=who.token, device=device, send_only=send_only, on_connection=tell)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            me = await stack.enter_async_context(joining)
+        except NotAuthenticated as error:
+            raise NotAuthenticated(_why_not_logged_in(who, error)) from error
         for line in about_trust(me.trust):
             complain(line)
         yield me
+
+
+def _why_not_logged_in(who: Credential, error: NotAuthenticated) -> str:
+    """Return what to tell a user whose token the server refuses; it gives no reason for that (rule 10.2)."""
+    if "token" not in str(error):
+        return str(error)
+    return (
+        f"this device is not logged in as {who.name} any more, because it was revoked or the member was removed:"
+        f" run 'twotick login {who.name}@{who.server}'"
+    )
 
 
 async def patiently(ask: Callable[[], Awaitable[_T]]) -> _T:
