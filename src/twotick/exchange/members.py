@@ -139,8 +139,9 @@ class ConnectedMembers:
             member.feeds.remove(device.feed)
             self.feed_bytes.give_back(connection.network, device.feed.size)
             device.feed.clear()
-            for each in self._watched:
-                each.leave(connection, device)
+            presence, profiles = self._watched
+            presence.leave(connection, device)
+            profiles.leave(connection, device)
         if not member.feeds and not member.senders:
             del self.by_number[member.number]
             if self.by_name.get(connection.key) is member:  # not if the member was removed and added again
