@@ -97,6 +97,7 @@ class Story:
         self._server: Process | None = None
         self._stop: asyncio.Event | None = None
         self._serving: asyncio.Future[Any] | None = None
+        self._setting: dict[tuple[str, str], list[int]] = {}  # how many settings of blocks have begun, and ended
         self._orders: dict[str, int] = {}
 
     def run(self) -> None:
@@ -213,11 +214,15 @@ class Story:
     async def _block(self, device: Device, client: MemberClient) -> None:
         """Block or unblock another user, and write down since when the block is certain."""
         peer = device.random.choice([name for name in self._others(device) if name in _MEMBERS])
-        self.blocks[device.member, peer] = math.inf
+        pair = device.member, peer
+        self.blocks[pair] = math.inf
+        begun, ended = self._setting.setdefault(pair, [0, 0])
+        self._setting[pair][0] += 1
         blocked = device.random.random() < 0.7
         await client.set_conversation(peer, blocked=blocked)
-        if blocked:
-            self.blocks[device.member, peer] = self.world.loop.now
+        self._setting[pair][1] += 1
+        if blocked and begun == ended and self._setting[pair] == [begun + 1, begun + 1]:  # no other device has set it
+            self.blocks[pair] = self.world.loop.now
 
     async def _ask(self, device: Device, client: MemberClient) -> None:
         ask = device.random.choice((client.conversations, client.devices, client.rooms, client.status))

@@ -49,6 +49,7 @@ def test_new_schedules(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("fault", PLANTED)
 def test_planted_faults_are_found(fault: str) -> None:
     """The simulation finds each fault within the stated number of schedules."""
-    result = simulate("--planted", fault, "--first", "1000", "--seeds", str(PLANTED[fault].within))
+    planted = PLANTED[fault]
+    result = simulate("--planted", fault, "--first", str(planted.first), "--seeds", str(planted.within))
     assert result.returncode == 1, result.stdout + result.stderr
     assert "Error" not in result.stderr
