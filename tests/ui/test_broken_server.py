@@ -108,7 +108,8 @@ async def test_the_app_goes_on_and_says_so(tmp_path: Path, verb: Verb | None) ->
             said: list[str] = []
             alice.session.on_refusal = said.append
             await until(lambda: server.malformed == 2 and server.acknowledged)
-            await alice.sees("the end")
+            await alice.sees("bob")
+            assert [each.text for each in alice.session.open("bob").messages] == ["the end"]
             await until(lambda: alice.session.connected)
             assert not alice.session.ended
             assert said or verb is None  # a broken connection is in the status line
