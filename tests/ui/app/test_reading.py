@@ -118,3 +118,12 @@ async def test_counts_follow_deletions_and_edits(tmp_path: Path) -> None:
         await alice.finds(lambda: alice.session.conversations.open("#team").unread == 1)
         (team,) = [each for each in await other.conversations() if each.name == "#team"]
         assert (team.unread, team.mentions) == (1, 0)
+
+
+async def test_a_slash_in_the_list_opens_the_commands(tmp_path: Path) -> None:
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob, app_user(member(chat, tmp_path)) as alice:
+        await bob.send("alice", "psst")
+        await alice.sees("1 unread.")
+        await alice.press("slash")
+        await alice.sees("Search for commands", "Accounts")
+        assert alice.session.conversations.open("bob").unread == 1

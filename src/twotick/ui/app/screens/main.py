@@ -525,6 +525,8 @@ class MainScreen(ActionScreen):
             self.write()
             if character:
                 self.composer.type(character)
+        elif character == "/":
+            self.run_command("commands")
 
     def write(self) -> None:
         """Move the focus to the composer at once, so that the next keys go there."""
