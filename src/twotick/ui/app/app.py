@@ -12,6 +12,7 @@ import platformdirs
 from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
+from textual.widget import AwaitMount
 from textual.worker import WorkerFailed
 
 from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, TwotickError, parse_server
@@ -71,7 +72,7 @@ def folder_of(name: str, server: str, inside: Path | None = None) -> Path:
         server: the address of the server.
         inside: the folder for the data of all users; None for the platform's default.
     """
-    return (inside or _data_folder()) / f"{name.lower()}@{quote(server, safe='')}"
+    return (inside or _data_folder()) / f"{name.lower()}@{quote(parse_server(server).known_as, safe='')}"
 
 
 def _data_folder() -> Path:
@@ -112,6 +113,7 @@ class TwotickApp(App[None]):
         self._options = options
         self._session: ChatSession | None = None
         self._main: MainScreen | None = None
+        self._notes: list[str] = []
         self.failure: TwotickError | None = None
         few = self.console.color_system == "standard"
         for theme in THEMES:
@@ -149,10 +151,10 @@ class TwotickApp(App[None]):
         if self._session is not None:
             await self._session.close()
 
-    def _show(self, screen: Screen[None]) -> None:
+    def _show(self, screen: Screen[None]) -> AwaitMount:
         while len(self.screen_stack) > 1:
             self.pop_screen()
-        self.push_screen(screen)
+        return self.push_screen(screen)
 
     async def action_quit(self) -> None:
         """Quit. Ask first if messages would be lost."""
@@ -194,7 +196,7 @@ class TwotickApp(App[None]):
 
         options = self._options
         try:
-            folder = self._folder(name, str(parse_server(server)))
+            folder = self._folder(name, server)
             session = GuestSession(name, server, options.max_body, folder, plaintext=options.plaintext)
         except (TwotickError, ValueError) as error:
             self._ask_for_name(server, name, str(error))
@@ -205,8 +207,7 @@ class TwotickApp(App[None]):
     def _tell_of_trust(self, trust: "Trust | None") -> None:
         from twotick.ui.shell.connection import about_trust
 
-        for line in about_trust(trust):
-            self.notify(line, timeout=20, markup=False)
+        self._notes += about_trust(trust)
 
     def _start_member(self, credential: Credential) -> None:
         try:
@@ -270,7 +271,15 @@ class TwotickApp(App[None]):
         assert self._session is not None
         self._main = MainScreen(self._session, self._options.first or None)
         self._main.messages.formatted = self._choices.get("formatting", self._options.formatting)
-        self._show(self._main)
+        self._say_notes(self._show(self._main))
+
+    @work(group="notes")
+    async def _say_notes(self, shown: AwaitMount) -> None:
+        """Show what the user should know of the server, once the main screen can show it."""
+        await shown
+        for line in self._notes:
+            self.notify(line, timeout=20, markup=False)
+        self._notes.clear()
 
     def _connection_changed(self) -> None:
         if self._main is not None:
@@ -331,8 +340,7 @@ class TwotickApp(App[None]):
                 login = await new_login(
                     start.name, start.server, password=start.password, device=start.device, sign_up=start.sign_up
                 )
-                for line in login.notes:
-                    self.notify(line, timeout=20, markup=False)
+                self._notes += login.notes
             credential = tokens.load(start.server, start.name)  # a name that is logged in here is never a guest's
         except (TwotickError, ValueError) as error:
             self._ask_for_name(start.server, start.name, str(error))

@@ -26,6 +26,7 @@ from twotick.client import (
     State,
     TwotickError,
 )
+from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
 from twotick.ui.line.commands import Commands, clock, guest_help
 from twotick.ui.line.typed import TypedCommand, TypedLines, TypedMessage
@@ -65,8 +66,13 @@ async def chat_as_member(who: Credential) -> None:
     Raises:
         TwotickError: the server refuses the login.
     """
-    out = console()
-    async with _asking() as ask, connected(who, patient=True) as me:
+    async with _asking() as ask:
+        await _talk(who, ask, console())
+
+
+async def _talk(who: Credential, ask: Ask, out: Console) -> None:
+    """Talk as a member until the end of the input."""
+    async with connected(who, patient=True) as me:
         out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob; /help lists all.")
         await _MemberChat(me, ask, out).run()
 
@@ -75,7 +81,8 @@ async def chat(guest: GuestUser) -> None:
     """Talk as a guest until the end of the input.
 
     Args:
-        guest: the guest, whose name is asked for if it is empty or refused.
+        guest: the guest, whose name is asked for if it is empty or refused. `NAME@HOST` is understood there, and a
+            member who is logged in here is no guest.
 
     Raises:
         TwotickError: the server cannot be reached, or the connection was lost.
@@ -84,16 +91,25 @@ async def chat(guest: GuestUser) -> None:
     out = console()
     async with _asking() as ask, contextlib.AsyncExitStack() as stack:
         if not guest.name:
-            guest = replace(guest, name=(await ask("Name: ")).strip())
+            guest = _named(guest, await ask("Name: "))
         while True:
             try:
+                if (login := tokens.load(guest.server, guest.name)) is not None:
+                    await _talk(login, ask, out)
+                    return
                 me = await stack.enter_async_context(connected_guest(guest))
                 break
             except NameRefused as error:
                 out.print(f"{visible(str(error), keep='')}.")
-                guest = replace(guest, name=(await ask("Name: ")).strip())
+                guest = _named(guest, await ask("Name: "))
         out.print(f"You are {guest.name} on {guest.server}. '@bob hello' sends to bob; /help lists all.")
         await _GuestChat(me, ask, out).run()
+
+
+def _named(guest: GuestUser, typed: str) -> GuestUser:
+    """Return the guest with the name that was typed, and with the server if the text is `NAME@HOST`."""
+    name, _, server = typed.strip().partition("@")
+    return replace(guest, name=name, server=server or guest.server)
 
 
 class _Chat(ABC, Generic[_Me]):

@@ -71,6 +71,7 @@ async def new_login(name: str, server: str, *, password: str, device: str | None
         TwotickError: the server refuses the login, or the token cannot be kept.
         ValueError: the server's address is not valid.
     """
+    tokens.check_room()  # before a member signs up, or the server forgets an older token of the device
     used = f"login-{secrets.token_hex(_RANDOM_BYTES)}"  # a device for this connection alone
     async with join(name, server, password=password, device=used, sign_up=sign_up) as me:
         notes = about_trust(me.trust)
@@ -78,7 +79,6 @@ async def new_login(name: str, server: str, *, password: str, device: str | None
             kept = await _kept(name, server, device)
             if kept is not None:
                 return NewLogin(kept.device, tokens.save(server, name, kept.device, kept.token), notes)
-            tokens.check_room()  # before the server forgets an older token of the device
             taken = {each.device.partition("/")[0] for each in await me.devices()}
             new = device or _free_name(taken)
             token = await me.new_token(new)

@@ -73,7 +73,6 @@ class SignInScreen(Screen[None]):
         Input:focus { border-bottom: solid $primary; background-tint: $foreground 0%; }
         Checkbox, Checkbox:focus { border: none; padding: 0; margin-top: 1; }
         #more, #this { display: none; height: auto; }
-        &.-sign-up #more, &.-member #this { display: block; }
         #problem { color: $error; margin-top: 1; height: auto; }
         Button { margin-top: 1; }
         Button:focus { text-style: bold reverse; }
@@ -131,12 +130,17 @@ class SignInScreen(Screen[None]):
         self.query_one("#begin", Button).disabled = False
 
     @on(Checkbox.Changed)
-    def _new(self, event: Checkbox.Changed) -> None:
-        self.set_class(event.value, "-sign-up")
+    def _new(self) -> None:
+        self._show_fields()
 
     @on(Input.Changed, "#password")
-    def _password_changed(self, event: Input.Changed) -> None:
-        self.set_class(bool(event.value), "-member")
+    def _password_changed(self) -> None:
+        self._show_fields()
+
+    def _show_fields(self) -> None:
+        """Show the fields that are needed now."""
+        self.query_one("#more", Vertical).display = self.query_one("#new", Checkbox).value
+        self.query_one("#this", Vertical).display = bool(self._value("password"))
 
     def action_step(self, steps: int) -> None:
         """Go to another field."""
