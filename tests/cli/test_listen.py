@@ -255,8 +255,8 @@ def test_wrong_usage_has_status_64() -> None:
 def test_it_says_so_when_the_name_is_taken(address: str) -> None:
     with listening("bob", address):
         ended = run("listen", "bob", "--server", address)
-    assert (ended.returncode, ended.stdout) == (69, "")
-    assert ended.stderr == "twotick: the name bob is taken or reserved: choose another\n"
+    assert (ended.returncode, ended.stdout) == (77, "")
+    assert ended.stderr == "twotick: the name bob cannot be used: another user has it\n"
 
 
 def test_it_says_so_when_the_server_stops() -> None:
