@@ -589,8 +589,9 @@ class Story:
             device.start()
         await asyncio.sleep(5.0)
         for device in devices:
-            if device.lives[-1].seen:
-                again = [seen.meaning for seen in device.lives[-1].seen]
+            known = {(seen.seq, seen.meaning) for life in device.lives[:-1] for seen in life.seen}
+            again = [seen.meaning for seen in device.lives[-1].seen if (seen.seq, seen.meaning) in known]
+            if again:  # others may have come meanwhile
                 self.problems.append(f"{device.title} was given what it had acknowledged: {again}")
         await self._close()
 
