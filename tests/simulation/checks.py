@@ -206,6 +206,8 @@ def _old_messages_are_removed(story: "Story", logs: dict[str, dict[int, LogEntry
         for entry in log.values():
             if entry.message in tails:  # a device has no later entry to acknowledge, since it has caused these itself
                 continue
+            if (entry.peer.decode().lower(), name) in story.blocks:  # it waits, as for one who is away (rule 14.4)
+                continue
             if entry.kind in (EntryKind.RECEIVED, EntryKind.SENT) and entry.time < oldest:
                 story.problems.append(f"{entry.id!r} is still in the log of {name}, but is too old")
 
