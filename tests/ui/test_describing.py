@@ -42,6 +42,8 @@ FILE = {"file": "k", "file_name": "a\x1b.png", "file_size": "1234567", "file_has
         (message("hello", "alice", to="bob"), "alice to bob: hello"),
         (message("hello", reply_to="carol m1"), "bob: (replies to carol) hello"),
         (message("hello", reply_to="m1"), "bob: (replies to a message) hello"),
+        (message("hello", forwarded_from="carol m1"), "bob: (forwarded from carol) hello"),
+        (message("hello", forwarded_from="m1"), "bob: (forwarded from another user) hello"),
         (message("hello", edits="m1"), "bob: (edited) hello"),
         (message("hello", edited="2026-11-22T09:30:00.123Z"), "bob: hello (edited)"),
         (message(deleted="2026-11-22T09:30:00.123Z"), "bob: (deleted)"),
@@ -80,7 +82,19 @@ def test_everything_has_words(shown: MemberMessage, line: str) -> None:
     json.dumps(details_as_json(shown))
 
 
-NAMES = ("to", "reply_to", "edits", "edited", "deletes", "deleted", "reacts_to", "file", "file_name", "file_size")
+NAMES = (
+    "to",
+    "reply_to",
+    "forwarded_from",
+    "edits",
+    "edited",
+    "deletes",
+    "deleted",
+    "reacts_to",
+    "file",
+    "file_name",
+    "file_size",
+)
 EVENT_NAMES = ("event", "member", "role", "topic", "access", "room", "of", "muted", "blocked", "time", "state")
 VALUES = ("#team", "carol m1", "m1", "changed", "set", "5", "2026-11-22T09:30:00.123Z")
 

@@ -52,6 +52,7 @@ class FakeSession(ChatSession):
         self.its_members: list[MemberListing] = []
         self.its_receipts: list[RecipientState] = []
         self.its_place = ""
+        self.its_unforwardable = ""
         self.going_on: asyncio.Event | None = None
 
     @property
@@ -84,6 +85,10 @@ class FakeSession(ChatSession):
     async def toggle_pin(self, message: LocalMessage) -> bool:
         self._note("pin", message.id)
         return True
+
+    async def forward(self, message: LocalMessage, conversation: LocalConversation) -> str:
+        self._note("forward", message.id, conversation.name)
+        return self.its_unforwardable
 
     async def set_profile(self, *, display: str | None = None, status: str | None = None) -> None:
         self._note("profile", display, status)

@@ -10,7 +10,7 @@ from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.widgets import Input
 
 from tests.ui.app.examples import MORNING, message, put
-from tests.ui.app.fake_session import FakeSession, showing
+from tests.ui.app.fake_session import ALL, FakeSession, showing
 from tests.ui.app.users import AppUser, app_user, guest
 from twotick.client import State
 from twotick.client.member.results import RecipientState
@@ -785,12 +785,28 @@ async def test_a_message_is_pinned_and_found_again(alice: AppUser, session: Fake
     await alice.sees("\u258c who comes?")
 
 
-async def test_a_message_is_forwarded_with_a_quote_to_which_the_user_adds(alice: AppUser, session: FakeSession) -> None:
+async def test_a_message_is_forwarded(alice: AppUser, session: FakeSession) -> None:
     put(session.all, message("two\nlines", 5, peer="#team", sender="carol", ident="t5"))
     await alice.sees("lines")
     await alice.press("escape", "escape", "f")
     await alice.sees("Forward to")
     await alice.type("bob", "enter")
-    await alice.sees("> carol: two", "> lines")
+    await asks(alice, session, "forward", "t5", "bob")
+    await alice.sees("Message to bob", "Forwarded.")
+    put(session.all, message("tea", 6, sender="alice", outgoing=True, forwarded_from="carol", ident="b6"))
+    await alice.sees("forwarded from carol", "tea")
+
+
+@pytest.mark.parametrize("ident", ["t5", ""])
+async def test_a_message_that_cannot_be_forwarded_is_quoted(alice: AppUser, session: FakeSession, ident: str) -> None:
+    session.its_unforwardable = "there is no such message"
+    session.able = ALL if ident else ALL - {Permission.FORWARD}
+    put(session.all, message("two\nlines", 5, peer="#team", sender="carol", ident=ident))
+    await alice.sees("lines")
+    await alice.press("escape", "escape", "f")
+    await alice.sees("Forward to")
+    await alice.type("bob", "enter")
+    await alice.sees("> carol: two", "> lines", "Only quoted")
     await alice.type("look", "enter")
     await asks(alice, session, "send", "bob", "> carol: two\n> lines\nlook")
+    assert (("forward", "t5", "bob") in session.asked) == bool(ident)

@@ -52,6 +52,8 @@ def messages(draw: st.DrawFn) -> LocalMessage:
     if draw(st.booleans()):
         each.reply_to = (draw(hostile), draw(hostile))
     if draw(st.booleans()):
+        each.forwarded_from = draw(hostile)
+    if draw(st.booleans()):
         each.reactions = draw(st.dictionaries(hostile, st.lists(hostile, max_size=3), max_size=12))
     if draw(st.booleans()):
         each.file = Attachment("k", draw(hostile), draw(st.integers(-1, 1 << 70)), "")

@@ -482,6 +482,45 @@ async def test_files_are_sent_and_saved_in_both_directions(tmp_path: Path) -> No
                 alice.session.send_file(peer, wrong)
 
 
+async def test_a_message_is_forwarded_with_its_file(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"photo" * 1000)
+    async with (
+        chatting("alice", "bob", "carol", devices=DEVICES) as chat,
+        device(chat, tmp_path, "alice") as alice,
+        device(chat, tmp_path, "alice", "phone") as phone,
+        device(chat, tmp_path, "bob") as bob,
+        device(chat, tmp_path, "carol") as carol,
+    ):
+        original = carol.session.send_file(carol.session.open("alice"), photo, "a photo")
+        theirs = await alice.message("carol", "a photo")
+        peer = alice.session.open("bob")
+        assert alice.session.can(Permission.FORWARD, alice.session.open("carol"), theirs)
+        assert await alice.session.forward(theirs, peer) == ""
+        (mine,) = peer.messages
+        elsewhere = await phone.message("bob", "a photo")
+        came = await bob.message("alice", "a photo")
+        assert [each.forwarded_from for each in (mine, elsewhere, came, theirs)] == ["carol"] * 3 + [""]
+        assert [each.text for each in bob.came] == ["a photo"]
+        await until(lambda: mine.state is State.DELIVERED)
+        assert not alice.session.can(Permission.EDIT, peer, mine)
+        assert alice.session.can(Permission.DELETE, peer, mine)
+        assert await bob.session.forward(came, bob.session.open("carol")) == ""
+        again = await carol.message("bob", "a photo")
+        assert again.forwarded_from == "carol"
+        carol.session.delete(original)
+        await until(lambda: theirs.deleted is not None)
+        for each, copy in ((alice, mine), (bob, came)):  # each has a file of its own (rule 13.11)
+            saved = await each.session.save_file(copy, tmp_path / each.session.name)
+            assert saved.read_bytes() == photo.read_bytes()
+        refusal = await alice.session.forward(theirs, peer)
+        assert "there is no such message" in refusal
+        assert peer.messages == [mine]
+    async with chatting("bob") as chat, device(chat, tmp_path, "bob") as bob:  # stored on this machine
+        (stored,) = bob.session.open("alice").messages
+        assert stored.forwarded_from == "carol"
+
+
 async def test_a_file_that_disappears_before_the_upload_fails_and_can_be_sent_again(tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     photo.write_bytes(b"content")

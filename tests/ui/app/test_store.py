@@ -51,6 +51,7 @@ def test_all_fields_of_a_message_are_stored(file: Path) -> None:
     full = message("look", 7, outgoing=True, peer="#team", ident="x")
     full.seq, full.have, full.of, full.everyone = 31, 1, 2, True
     full.reply_to = ("Bob", "y")
+    full.forwarded_from = "Carol"
     full.file = Attachment("k", "a.png", 150_000, "9f86")
     full.path = file
     event = message("", 8, peer="#team")

@@ -161,7 +161,7 @@ ON_MESSAGES = (
     ),
     Command("undo", "Undo a deletion", "Within 10 s", "u", "u"),
     Command("thread", "Thread", "The message and all answers to it", "t", "t", "", P.REPLY, with_message=True),
-    Command("forward", "Forward", "Quote it in another conversation", "f", "f", with_message=True),
+    Command("forward", "Forward", "To another conversation", "f", "f", with_message=True),
     Command("pin", "Pin", "For all in the conversation; again unpins it", "p", "p", "", P.PIN, with_message=True),
     Command("show", "Show in full", "A long or hidden message", "v", "v", with_message=True),
     Command("copy", "Copy the message", "To the clipboard", "c,y", "c", with_message=True),

@@ -54,7 +54,7 @@ def what_was_said(message: MemberMessage) -> str:
     elif message.edited is not None:
         text += " (edited)"
     if message.forwarded_from is not None:
-        text = f"(from {message.forwarded_from.sender}) {text}"
+        text = f"(forwarded from {message.forwarded_from.sender or 'another user'}) {text}"
     if message.reply_to is not None:
         text = f"(replies to {message.reply_to.sender or 'a message'}) {text}"
     if message.file is not None:

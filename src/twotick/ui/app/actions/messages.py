@@ -154,16 +154,31 @@ class MessageActions:
             self._screen.say("This message is in no thread.")
 
     async def forward(self) -> None:
-        """Quote a message in another conversation, where the user can add something before sending it."""
-        message = self._screen.message_for(None)
-        if message is None or not message.text:
-            self._screen.say("Only text can be forwarded. Save a file, and send it again.", problem=True)
+        """Send a message on to another conversation, or quote it there if the server does not send it on."""
+        shown, message = self._screen.shown, self._screen.message_for(None)
+        if shown is None or message is None or not (message.text or message.file):
+            self._screen.say("Select a message with a text or a file to forward it.", problem=True)
             return
         choices = [conversation_choice(each) for each in self._session.conversations]
         name = await self._screen.show_dialog(ChooseDialog("Forward to", choices))
         if name is None:
             return
+        problem: str | None = "it is not a stored message of a member"
+        if self._session.can(Permission.FORWARD, shown, message):
+            problem = await self._screen.ask_server(self._session.forward(message, self._session.open(name)))
+        if problem is None:
+            return
         self._screen.open(name)
+        if not problem:
+            self._screen.say("Forwarded.")
+        elif message.text:
+            self._screen.say(f"Only quoted: {problem}. Press Enter to send the quote.")
+            self._quote(message)
+        else:
+            self._screen.say(f"Not forwarded: {problem}. Save the file, and send it yourself.", problem=True)
+
+    def _quote(self, message: LocalMessage) -> None:
+        """Quote a message in the composer, where the user can add something before sending it."""
         composer = self._screen.composer
         quoted = "\n".join(f"> {line}" for line in f"{message.sender}: {message.text}".splitlines())
         composer.text = f"{composer.text}\n{quoted}\n".lstrip("\n")

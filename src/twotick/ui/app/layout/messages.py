@@ -110,6 +110,7 @@ def _is_plain(message: LocalMessage, context: LayoutContext) -> bool:
         message.state is not State.FAILED
         and not message.have
         and not message.reactions
+        and not message.forwarded_from
         and message.reply_to is message.file is message.event is message.edited is message.deleted is None
         and not context.blocked
     )
@@ -167,10 +168,12 @@ def one_line(text: str) -> str:
 
 
 def _content(message: LocalMessage, context: LayoutContext, columns: int) -> list[Line]:
-    """Return the lines with the quote, the text, the file and the reactions of a message."""
+    """Return the lines with the quote, the origin, the text, the file and the reactions of a message."""
     shown: list[Line] = []
     if message.reply_to is not None:
         shown.append(_indented(*cut(_quote(message, context, columns), columns)))
+    if message.forwarded_from:
+        shown.append(_indented(Span(shortened(f"forwarded from {_name(message.forwarded_from)}", columns), "quiet")))
     if message.text or message.file is None:
         body = list(_body(said(message), context, columns))
         shown += [_indented(*line) for line in body[:MAX_LINES]]
@@ -363,7 +366,7 @@ def _local(message: LocalMessage) -> datetime:
 def _failure(message: LocalMessage, columns: int) -> list[str]:
     """Return the lines that say why a message was not delivered."""
     told = wrap_text(for_screen(f"not delivered: {message.reason}"[:400], keep=""), columns)[:4]
-    return told + wrap_text("/again sends it again", columns)[:1]
+    return told if message.forwarded_from else told + wrap_text("/again sends it again", columns)[:1]
 
 
 def _body(text: str, context: LayoutContext, columns: int) -> Iterator[Line]:

@@ -104,6 +104,8 @@ class LocalMessage:
             joined.
         reply_to: sender and Id of the message that it replies to (see `ConversationRegistry.find_message`); None if it
             is not a reply.
+        forwarded_from: the user who wrote it, if it was forwarded, as the server has verified (rule 13.10); otherwise
+            empty.
         reactions: the names of the users who reacted, by reaction, in the order of the reactions.
         edited: when it was last edited; None if never.
         deleted: when it was deleted; None if it is not deleted.
@@ -132,6 +134,7 @@ class LocalMessage:
     number: int = 0
     seq: int = 0
     reply_to: tuple[str, str] | None = None
+    forwarded_from: str = ""
     reactions: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     edited: datetime | None = None
     deleted: datetime | None = None
@@ -152,7 +155,7 @@ class LocalMessage:
 
     def mark_deleted(self, when: datetime) -> None:
         """Mark the message as deleted and remove its content."""
-        self.text, self.deleted = "", when
+        self.text, self.forwarded_from, self.deleted = "", "", when
         self.reply_to = self.file = self.transfer = self.path = None
         self.mention = False
         self.reactions = {}

@@ -379,6 +379,14 @@ class ChatSession(ABC):
         """Pin a message for all in its conversation, or unpin it (rule 13.7). Return whether it is pinned now."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
+    async def forward(self, message: LocalMessage, conversation: LocalConversation) -> str:
+        """Send a message, with its file, on to another conversation (rule 13.10).
+
+        Returns:
+            Why the server refuses to send it on; empty if it was sent.
+        """
+        raise TwotickError(_NOT_FOR_GUESTS)
+
     async def rooms(self) -> list[RoomListing]:
         """Return all public rooms, the user's rooms, and the rooms that the user is invited to."""
         raise TwotickError(_NOT_FOR_GUESTS)

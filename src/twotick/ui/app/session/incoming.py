@@ -107,6 +107,8 @@ class EntryHandler:
             message.state = entry.state or State.ACCEPTED
         if (to := entry.reply_to) is not None and is_identifier(to.id.encode(errors="replace")):
             message.reply_to = (to.sender, to.id)
+        if (origin := entry.forwarded_from) is not None:
+            message.forwarded_from = origin.sender
         message.file = _file(entry.file)
         message.everyone = not entry.outgoing and "ALL" in (
             entry.recipient.upper(),

@@ -292,6 +292,21 @@ class MemberSession(MemberRequests):
         self._unsent.put_nowait(message)
         return message
 
+    async def forward(self, message: LocalMessage, conversation: LocalConversation) -> str:
+        """See `ChatSession`."""
+        client = await self._server()
+        try:
+            with readable_errors():
+                receipt = await client.send(conversation.name, "", forwards=(message.sender, message.id))
+        except NotDelivered as error:
+            return str(error)
+        # Only history has the text and the file as they were sent on: the file has another key (rule 13.11).
+        await self._find_in_history(client, {receipt.id})
+        sent = self.store.find_sent(receipt.id)
+        if sent is not None:
+            self._spawn(self._follow(self._repository.shared(sent), receipt))
+        return ""
+
     # Sending
 
     async def _send_all(self, client: "MemberClient", group: asyncio.TaskGroup) -> None:

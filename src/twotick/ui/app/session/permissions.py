@@ -21,6 +21,8 @@ class Permission(Enum):
     """Edit a message."""
     DELETE = "delete"
     """Delete a message."""
+    FORWARD = "forward"
+    """Send a message on to another conversation, as its sender's."""
     REACT = "react"
     """React to a message."""
     SEND_AGAIN = "send again"
@@ -114,7 +116,8 @@ def _for_message(me: str, permission: Permission, conversation: LocalConversatio
     if message.event is not None or message.deleted is not None:
         return False
     if message.state is State.FAILED:
-        return permission is Permission.SEND_AGAIN and is_allowed(me, Permission.SEND, conversation, None)
+        again = permission is Permission.SEND_AGAIN and not message.forwarded_from
+        return again and is_allowed(me, Permission.SEND, conversation, None)
     if permission is Permission.CANCEL:
         return message.state is State.QUEUED
     match permission:
@@ -122,6 +125,8 @@ def _for_message(me: str, permission: Permission, conversation: LocalConversatio
             return bool(message.id) and is_allowed(me, Permission.SEND, conversation, None)
         case Permission.REACT | Permission.EDIT | Permission.DELETE:
             return _for_change(permission, conversation, message)
+        case Permission.FORWARD:
+            return bool(message.id) and message.state is not State.QUEUED
         case Permission.SAVE_FILE:
             return message.file is not None and bool(message.file.key)
         case Permission.RECEIPTS:
@@ -137,6 +142,8 @@ def _for_change(permission: Permission, conversation: LocalConversation, message
         return False
     if message.path is not None and message.state is State.QUEUED:
         return False  # the change would reach the server before the message
+    if permission is Permission.EDIT and message.forwarded_from:
+        return False
     moderated = (
         permission is Permission.DELETE
         and conversation.kind is ConversationKind.ROOM

@@ -266,6 +266,7 @@ class ChatRepository:
         if shown is not kept:
             shown.text, shown.mention, shown.reply_to, shown.file = kept.text, kept.mention, kept.reply_to, kept.file
             shown.edited, shown.deleted, shown.reactions = kept.edited, kept.deleted, kept.reactions
+            shown.forwarded_from = kept.forwarded_from
             shown.changing = False
             self._apply_waiting(shown)
         self.conversations.message_changed(shown)
