@@ -221,7 +221,10 @@ def test_a_certificate_that_clients_do_not_accept_is_told(
 
 def test_a_certificate_is_never_overwritten_and_needs_names(tmp_path: Path) -> None:
     operator = Operator(tmp_path / "data")
-    assert "tls_key" in operator.do("cert", "chat.example", "--days", "3")
+    config = tmp_path / "settings.toml"
+    config.touch()
+    said = operator.do("cert", "chat.example", "--days", "3", "--config", str(config))
+    assert said.startswith(f"Add these lines to {config}:\n")
     key = operator.data / "tls" / "key.pem"
     content = key.read_bytes()
     for arguments, problem in (

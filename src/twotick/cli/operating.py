@@ -26,10 +26,12 @@ class _ServerData:
     Attributes:
         settings: they name the folder.
         chosen: whether the user named the folder on the command line.
+        config: the settings file that the user named; None for the default file.
     """
 
     settings: "Settings"
     chosen: bool
+    config: Path | None
 
     @contextmanager
     def opened(self, *, create: bool = False, damaged: int = EX_OSERR) -> Generator["SqliteStore"]:
@@ -74,7 +76,7 @@ def _with_data(command: Function) -> Function:
 
     @functools.wraps(command)
     def wrapper(*, data: Path | None, config: Path | None, **options: object) -> None:
-        command(data=_ServerData(settings_of(config, data=data), chosen=data is not None), **options)
+        command(data=_ServerData(settings_of(config, data=data), data is not None, config), **options)
 
     return data_option(config_option(wrapper))
 
@@ -281,13 +283,14 @@ def cert(names: tuple[str, ...], *, days: int, folder: Path | None, data: _Serve
     Example: twotick cert chat.example 192.0.2.7
     """
     from twotick.server.tls import TlsError, make_certificate
+    from twotick.settings import default_file
 
     where = (folder or data.settings.data / "tls").absolute()
     try:
         certificate, key, fingerprint = make_certificate(where, list(names), days)
     except TlsError as error:
         fail(EX_USAGE, str(error))
-    print("Add these lines to twotick.toml:\n")
+    print(f"Add these lines to {data.config or default_file()}:\n")
     print(f"tls_certificate = {json.dumps(str(certificate), ensure_ascii=False)}")
     print(f"tls_key = {json.dumps(str(key), ensure_ascii=False)}\n")
     print(f"Clients see the fingerprint {fingerprint}: tell it to your users, so that they can compare it.")
