@@ -52,6 +52,7 @@ FILE = {"file": "k", "file_name": "a\x1b.png", "file_size": "1234567", "file_has
         (message("+1", reacts_to="alice m1"), "bob: (reacted to alice: +1)"),
         (message("+1", reacts_to="m1"), "bob: (reacted: +1)"),
         (message(reacts_to="alice m1"), "bob: (removed a reaction to alice)"),
+        (message(forwarded_from="carol m1", **FILE), "bob: (forwarded from carol) [a\u241b.png, 1.2 MiB]"),
         (message("look", **FILE), "bob: look [a\u241b.png, 1.2 MiB]"),
         (message(event="created", to="#team"), "#team: bob created this room"),
         (message(event="joined", to="#team"), "#team: bob joined"),

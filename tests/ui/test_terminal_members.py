@@ -113,6 +113,9 @@ def test_what_there_is_nothing_of_is_said(alice: Terminal) -> None:
         ("/react @bob", "there is no message from bob to react to"),
         ("/pin @bob", "there is no message from bob to pin"),
         ("/reply #team", "the text is missing: '/reply TEXT'"),
+        ("/forward", "name a user or a room to send the message on to: '/forward @carol'"),
+        ("/forward bob carol", "name a user or a room to send the message on to: '/forward @carol'"),
+        ("/forward @bob @carol", "there is no message from bob to send on"),
         ("/save @bob", "there is no file from bob to save"),
         ("/file photo.png", "a name or a path is missing: '/file @bob PATH'"),
         ("/file @bob /nowhere", "No such file or directory"),
@@ -155,6 +158,26 @@ def test_files(alice: Terminal, bob: Started, tmp_path: Path) -> None:
     assert [bob.line() for _ in range(3)] == [f"[large, 2.9 MiB]: {done} %" for done in (25, 50, 75)]
     assert bob.line() == f"saved as {tmp_path}/in/large"
     assert (tmp_path / "in" / "large").read_bytes() == content
+
+
+def test_a_message_is_forwarded_with_its_file(alice: Terminal, bob: Started, tmp_path: Path) -> None:
+    (tmp_path / "plan.txt").write_text("oats at noon")
+    bob.type(f"/file @alice {tmp_path}/plan.txt")
+    alice.has("bob: [plan.txt, 12 bytes]")
+    alice.type("/create public #team\r")
+    alice.has("You created #team.")
+    bob.type("/join #team")
+    alice.has("#team: bob joined")
+    alice.type("/forward @bob #team\r")
+    alice.has(f"{TICK}{TICK} delivered to #team")
+    alice.type("/edit tea\r")
+    alice.has(CROSS)
+    alice.type("/forward @bob @nobody\r")
+    alice.has(f"{CROSS} nobody")
+    bob.type(f"/save #team {tmp_path}/in")
+    said = bob.end().stdout.splitlines()
+    assert "#team alice: (forwarded from bob) [plan.txt, 12 bytes]" in said
+    assert (tmp_path / "in" / "plan.txt").read_text() == "oats at noon"
 
 
 def test_a_message_is_found(bob: Started) -> None:

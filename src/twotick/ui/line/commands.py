@@ -56,6 +56,7 @@ _HELP = (
     ("/block @bob", "block bob; /unblock @bob; /block lists the blocked"),
     ("/report TEXT", "report the last message you received to the operator"),
     ("/reply TEXT", "reply to the last message you received"),
+    ("/forward @carol", "send it on to carol, with its file"),
     ("/react EMOJI", "react to it; without an emoji, remove your reaction"),
     ("/pin", "pin it for all; /unpin; /pins lists the pinned messages"),
     ("/edit TEXT", "change your last message; /delete deletes it"),
@@ -130,6 +131,7 @@ class Commands:
             "who": self._who,
             "reply": self._reply,
             "react": self._react,
+            "forward": self._forward,
             "edit": self._edit,
             "delete": self._delete,
             "file": self._file,
@@ -297,6 +299,16 @@ class Commands:
         message = self._received_from(peer, known, "react to")
         await self._me.react(peer, message.id, rest, message.sender)
         self._say("\u2713 reacted" if rest else "\u2713 reaction removed")
+
+    async def _forward(self, text: str) -> None:
+        """Send the last message on that was received in the current conversation, or in the first of two named ones."""
+        *about, to = text.split() or [""]
+        where = " ".join(about)
+        if not to or _peer(where)[1]:
+            raise _WrongUsage("name a user or a room to send the message on to: '/forward @carol'")
+        peer, known, _ = self._about(where)
+        message = self._received_from(peer, known, "send on")
+        await self._send(to.removeprefix("@"), b"", {"forwards": message})
 
     async def _pin(self, text: str) -> None:
         peer, known, _ = self._about(text)

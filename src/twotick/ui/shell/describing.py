@@ -53,13 +53,14 @@ def what_was_said(message: MemberMessage) -> str:
         text = f"(edited) {text}"
     elif message.edited is not None:
         text += " (edited)"
+    parts = [text]
     if message.forwarded_from is not None:
-        text = f"(forwarded from {message.forwarded_from.sender or 'another user'}) {text}"
+        parts.insert(0, f"(forwarded from {message.forwarded_from.sender or 'another user'})")
     if message.reply_to is not None:
-        text = f"(replies to {message.reply_to.sender or 'a message'}) {text}"
+        parts.insert(0, f"(replies to {message.reply_to.sender or 'a message'})")
     if message.file is not None:
-        text = f"{text} {file_label(message.file)}" if text else file_label(message.file)
-    return text
+        parts.append(file_label(message.file))
+    return " ".join(each for each in parts if each)
 
 
 def _other(message: MemberMessage, about: Reference, words: str) -> str:
