@@ -793,8 +793,16 @@ async def test_a_message_is_forwarded(alice: AppUser, session: FakeSession) -> N
     await alice.type("bob", "enter")
     await asks(alice, session, "forward", "t5", "bob")
     await alice.sees("Message to bob", "Forwarded.")
-    put(session.all, message("tea", 6, sender="alice", outgoing=True, forwarded_from="carol", ident="b6"))
-    await alice.sees("forwarded from carol", "tea")
+
+
+async def test_a_forwarded_message_shows_who_wrote_it_and_is_not_recalled(alice: AppUser, session: FakeSession) -> None:
+    session.able = ALL - {Permission.EDIT}
+    put(session.all, message("tea", 6, outgoing=True, forwarded_from="carol", ident="b6"))
+    await alice.type("/to bob", "enter")
+    await alice.sees("Message to bob", "forwarded from carol", "tea")
+    await alice.press("up")
+    await alice.type("look", "enter")
+    await asks(alice, session, "send", "bob", "look")
 
 
 @pytest.mark.parametrize("ident", ["t5", ""])

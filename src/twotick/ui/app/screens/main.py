@@ -218,7 +218,8 @@ class MainScreen(ActionScreen):
             self.end_mode()
             self.remove_class("-empty")
             self.shown = None  # the text in the composer is not the draft of the new conversation
-            self.composer.past = [each.text for each in conversation.messages[-_PAST:] if each.outgoing and each.text]
+            own = [each for each in conversation.messages[-_PAST:] if each.outgoing and not each.forwarded_from]
+            self.composer.past = [each.text for each in own if each.text]
             self.composer.set_text(conversation.draft)
             self.shown = conversation
             self._new_below = 0
