@@ -8,7 +8,7 @@ import pytest
 
 from tests.client.members import Proxy, chatting, until
 from tests.ui.app.sessions import Device, device
-from twotick.client import State, TwotickError
+from twotick.client import State, TwotickError, connect
 from twotick.client.member.sender import Sender
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.profiles import UserProfile
@@ -519,6 +519,26 @@ async def test_a_message_is_forwarded_with_its_file(tmp_path: Path) -> None:
     async with chatting("bob") as chat, device(chat, tmp_path, "bob") as bob:  # stored on this machine
         (stored,) = bob.session.open("alice").messages
         assert stored.forwarded_from == "carol"
+
+
+async def test_messages_of_guests_and_to_guests_are_not_forwarded(tmp_path: Path) -> None:
+    async with (
+        chatting("alice", "bob") as chat,
+        device(chat, tmp_path, "alice") as alice,
+        connect("gus", chat.address) as gus,
+    ):
+        await until(lambda: alice.session.connected)
+        sending = asyncio.create_task(gus.send("alice", "hello"))
+        theirs = await alice.message("gus", "hello")
+        await sending
+        peer, guest = alice.session.open("bob"), alice.session.open("gus")
+        assert not alice.session.can(Permission.FORWARD, guest, theirs)
+        mine = alice.session.send(peer, "a secret")
+        assert not alice.session.can(Permission.FORWARD, peer, mine)  # it waits to be sent
+        await until(lambda: mine.state is State.ACCEPTED)
+        assert alice.session.can(Permission.FORWARD, peer, mine)
+        assert await alice.session.forward(mine, guest) != ""
+        assert guest.messages == [theirs]
 
 
 async def test_a_file_that_disappears_before_the_upload_fails_and_can_be_sent_again(tmp_path: Path) -> None:
