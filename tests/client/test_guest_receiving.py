@@ -97,8 +97,8 @@ async def test_only_the_first_answer_to_a_message_counts(address: str, first: st
         await getattr(one, then)()
         await two.reject()
         outcomes = await asyncio.gather(*sends, return_exceptions=True)
-    expected = Receipt if first == "ack" else NotDelivered
-    assert [type(outcome) for outcome in outcomes] == [expected, NotDelivered]
+    expected = Receipt if first == "ack" else MessageRefused
+    assert [type(outcome) for outcome in outcomes] == [expected, MessageRefused]
 
 
 async def test_the_loop_ends_when_the_client_is_closed(address: str) -> None:

@@ -90,12 +90,20 @@ def test_what_the_store_is_asked(
         ({"deletes": b"bob "}, b"", "there is no such message of yours"),
         ({"deletes": b"#team m1"}, b"", "Deletes is an Id, or a name and an Id"),
         ({"reacts_to": b"bob m+1"}, b"", "Reacts-to is an Id, or a name and an Id"),
-        ({"edits": b"m1", "deletes": b"m1"}, b"", "only one of Edits, Deletes, Reacts-to and File can be given"),
-        ({"reacts_to": b"m1", "file": b"k"}, b"", "only one of Edits, Deletes, Reacts-to and File can be given"),
+        (
+            {"edits": b"m1", "deletes": b"m1"},
+            b"",
+            "only one of Edits, Deletes, Reacts-to, Pins, Unpins, Forwards and File can be given",
+        ),
+        (
+            {"reacts_to": b"m1", "file": b"k"},
+            b"",
+            "only one of Edits, Deletes, Reacts-to, Pins, Unpins, Forwards and File can be given",
+        ),
         ({"file": b""}, b"", "File is the key of a file"),
         ({"file": b"x" * 65}, b"", "File is the key of a file"),
         ({"reacts_to": b"m1"}, b"x" * 65, "a reaction has at most 64 bytes"),
-        ({"deletes": b"m1"}, b"x", "what deletes a message has no body"),
+        ({"deletes": b"m1"}, b"x", "what deletes, pins or unpins a message has no body"),
         ({"edits": b"bob m1"}, b"x", "there is no such message of yours"),
         ({"deletes": b"bob m1"}, b"", "there is no such message of yours"),
         ({"edits": b"nothing"}, b"x", "there is no such message of yours"),
@@ -112,7 +120,7 @@ def test_what_makes_no_sense_is_refused_and_why(headers: dict[str, bytes], body:
 @pytest.mark.parametrize("header", ["edits", "deletes", "reacts_to", "file"])
 def test_guests_neither_change_messages_nor_send_files(header: str) -> None:
     """Rule 13.4: nor can anybody else, to them or to ALL."""
-    why = "only members can edit, delete, react or send files, and only to members and rooms"
+    why = "only members can edit, delete, react, pin, send on or send files, and only to members and rooms"
     mail = Mail(b"alice", b"bob")
     alice, ann, ben = mail.device(b"alice"), mail.guest(b"ann"), mail.guest(b"ben")
     _, receiving = mail.classic(b"gus")

@@ -24,8 +24,9 @@ from twotick.wire import (
     send,
 )
 
+NOT_RESERVED = (b"PING", b"PONG", b"PASSWORD", b"PROFILE", b"PINS")
 RESERVED = [
-    *(verb.value for verb in Verb if verb.value.isalpha() and verb not in (Verb.PING, Verb.PONG)),
+    *(verb.value for verb in Verb if verb.value.isalpha() and verb.value not in NOT_RESERVED),
     *(side.value for side in CLASSIC_SIDES),
     *(b"ALL", b"DUPLEX", b"ACCEPTED", b"READ"),
 ]
