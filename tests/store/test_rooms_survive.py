@@ -14,6 +14,7 @@ from tests.store.test_twins import WIDE, Pair, requests_with_rooms
 from twotick.store import (
     AddMember,
     CreateRoom,
+    Expire,
     FindMember,
     InviteToRoom,
     JoinRoom,
@@ -23,6 +24,9 @@ from twotick.store import (
     SqliteStore,
     StoreError,
 )
+
+_NOTHING_EXPIRES = Expire(0.0)
+"""It tells a store that was opened from when on messages expire, as a server does."""
 
 batches = st.lists(requests_with_rooms, min_size=1, max_size=8)
 
@@ -34,6 +38,7 @@ class Machine(RuleBasedStateMachine):
     def begin(self, public: bool) -> None:
         self.pair = Pair(WIDE)
         self.pair.disk.close()
+        self.pair.reference.apply([_NOTHING_EXPIRES])
         self.faults = Faults()
         self._open()
         begin: list[Request[Any]] = [AddMember(name, "", NOW) for name in ("alice", "Bob", "carol", "dan")]
@@ -46,6 +51,7 @@ class Machine(RuleBasedStateMachine):
     def _open(self) -> None:
         with self.faults.installed():
             self.pair.disk = SqliteStore(self.pair.folder, WIDE)
+        self.pair.disk.apply([_NOTHING_EXPIRES])
 
     def _settle(self) -> None:
         """A restart would do it on disk alone."""

@@ -212,7 +212,7 @@ class Ledger:
             new.room,
             new.place,
             new.about,
-            tables.server if new.live else 0,
+            tables.run.number if new.live else 0,
             0,
             new.time,
             None if new.readers is None else bytearray(new.readers),
@@ -463,7 +463,7 @@ class Ledger:
 
     def is_over(self, message: MessageRecord, time: float) -> bool:
         """Tell whether a message is over for recipients who do not have it; `time` is in seconds since 1970."""
-        return delivery.is_over(message, time, self.tables.over_since)
+        return delivery.is_over(message, time, self.tables.run.over_since)
 
     def _undelivered(self, box: Mailbox, after: int, up_to: int) -> list[tuple[int, MessageRecord]]:
         """Return the messages in a range of entries that were not delivered before their turn, each with its Seq."""

@@ -426,7 +426,7 @@ class MessageRepository:
     def settle_lost(self) -> None:
         """Give up on what guests of other servers, which have stopped, were to get (rule 11.11)."""
         tables = self._tables
-        rows = tables.read("SELECT number FROM message WHERE live = 1 AND server <> ?", (tables.server,)).fetchall()
+        rows = tables.read("SELECT number FROM message WHERE live = 1 AND server <> ?", (tables.run.number,)).fetchall()
         for (number,) in rows:
             self._settle(Settle(number, False, delivery.RESTARTED, 0.0))
 
@@ -434,7 +434,7 @@ class MessageRepository:
 
     def _expire(self, request: Expire) -> Effects | Unfinished:
         tables, effects = self._tables, Effects()
-        tables.over_since = request.since
+        tables.run.over_since = request.since
         if not request.since:
             self._files.expire(request.time)
         if not tables.has_expired(request.time, request.since):  # which is asked every second, and mostly so

@@ -143,7 +143,7 @@ class LogReader:
 
     def _over(self, box: Mailbox, time: float) -> tuple[int, float, float, float]:
         """Return the parameters of `_IS_OVER` for a member's log, at a time in seconds since 1970."""
-        since = self._ledger.tables.over_since
+        since = self._ledger.tables.run.over_since
         return box.delivered, since, time, since
 
     def _history(self, request: History) -> Fetched:

@@ -38,7 +38,7 @@ from twotick.store.sqlite.reserve import Reserve, adds, reads
 from twotick.store.sqlite.rooms import RoomRepository
 from twotick.store.sqlite.schema import store_error
 from twotick.store.sqlite.search import IndexedTexts, MessageSearch
-from twotick.store.sqlite.tables import Tables
+from twotick.store.sqlite.tables import ServerRun, Tables
 from twotick.store.sqlite.threads import ThreadRepository
 from twotick.store.sqlite.times import TimeRepository
 from twotick.store.sqlite.word_index import WordIndex
@@ -79,7 +79,7 @@ class SqliteStore:
 
     def __init__(self, folder: Path | None, limits: StoreLimits, *, exclusive: bool = True):
         self._limits = limits
-        self._server = secrets.randbits(62)
+        self._run = ServerRun(secrets.randbits(62))
         self._written = None if folder is None else last_written(folder)
         self._reserve = Reserve(folder, limits.reserve_bytes)
         try:
@@ -102,7 +102,7 @@ class SqliteStore:
         return database
 
     def _open(self, connection: sqlite3.Connection) -> Tables:
-        self._tables = tables = Tables(connection, self._limits, self._server)
+        self._tables = tables = Tables(connection, self._limits, self._run)
         self._ledger = ledger = Ledger(tables)
         rooms = RoomRepository(ledger)
         threads = ThreadRepository(ledger)

@@ -12,6 +12,7 @@ import math
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import thread_time
 from typing import Any, Final
 
@@ -49,13 +50,26 @@ class TakesTooLongError(Exception):
     """A query was ended because it had used up its time."""
 
 
+@dataclass(slots=True)
+class ServerRun:
+    """What is known of a run of the server, also after the database has been opened again.
+
+    Attributes:
+        number: the number of this run among those that use the database.
+        over_since: messages that were there before this time, in seconds since 1970, do not expire.
+    """
+
+    number: int
+    over_since: float = math.inf  # until the server says when it began
+
+
 class Tables:
     """The database within a transaction, which the caller begins and commits.
 
     Args:
         connection: the database.
         limits: the most that is kept.
-        server: the number of this server among those that use the database.
+        run: what is known of this run of the server.
 
     Attributes:
         pending: rows that this transaction has decided; `end` writes them.
@@ -63,20 +77,18 @@ class Tables:
         erased: whether content was removed that must leave the write-ahead log as well.
         on_removal: called with the numbers of messages that are removed or deleted, while their content still exists.
         on_withdrawal: called with the number of a message that was taken out of a log, and with the log's member.
-        over_since: messages that were there before this time, in seconds since 1970, do not expire.
         work: how much was done so far, in units of about 5 microseconds. An entry of a log and a KiB are one unit.
     """
 
-    def __init__(self, connection: sqlite3.Connection, limits: StoreLimits, server: int):
+    def __init__(self, connection: sqlite3.Connection, limits: StoreLimits, run: ServerRun):
         self.direct = connection.execute
         self.limits = limits
-        self.server = server
+        self.run = run
         self.cache = Cache()
         self.pending = PendingRows()
         self.erased = False
         self.on_removal: list[Callable[[list[int]], None]] = []
         self.on_withdrawal: list[Callable[[int, int], None]] = []
-        self.over_since = math.inf  # until the server says when it began
         self.work = 0
         self._connection = connection
         connection.set_progress_handler(self._count_work, _INSTRUCTIONS)
