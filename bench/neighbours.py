@@ -210,7 +210,7 @@ def _read_all(attack: Attack) -> None:
 
 
 def _remove(attack: Attack) -> None:
-    subprocess.run([BIN / "twotick", "user", "remove", "much", "--data", attack.data], check=False)
+    subprocess.run([BIN / "twotick", "user", "remove", "much", "--yes", "--data", attack.data], check=True)
     time.sleep(60)
 
 
