@@ -5,6 +5,7 @@ import contextlib
 import multiprocessing
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import statistics
@@ -199,19 +200,19 @@ def _expire(attack: Attack) -> None:
         idents = attack.idents(500)
         mallory.write(b"".join(frame(Verb.SEND, b"sink", b"x", id=ident, expires=left) for ident in idents))
         mallory.answers(500)
-    time.sleep(60)
+    signal.pause()  # until the measurement ends this process
 
 
 def _read_all(attack: Attack) -> None:
     much = attack.wire("much", Side.DUPLEX)
     for number in range(_SENDERS):
         much.write(frame(Verb.READ, b"m%d" % number, seq=_WAITING))
-    time.sleep(60)
+    signal.pause()  # until the measurement ends this process
 
 
 def _remove(attack: Attack) -> None:
     subprocess.run([BIN / "twotick", "user", "remove", "much", "--yes", "--data", attack.data], check=True)
-    time.sleep(60)
+    signal.pause()  # until the measurement ends this process
 
 
 def _guest(attack: Attack) -> None:
@@ -222,7 +223,7 @@ def _guest(attack: Attack) -> None:
 
 
 def _nothing(_attack: Attack) -> None:
-    time.sleep(60)
+    signal.pause()  # until the measurement ends this process
 
 
 ATTACKS: dict[str, tuple[str, Callable[[Attack], None]]] = {
