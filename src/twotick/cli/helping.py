@@ -6,7 +6,7 @@ All of them show the same descriptions, which stand beside the commands.
 import difflib
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import click
 
@@ -46,8 +46,8 @@ class Twotick(click.Group):
         sections: the commands by section, in the order in which they are listed.
     """
 
-    def __init__(self, *args: object, sections: Mapping[str, Section] | None = None, **options: object) -> None:
-        super().__init__(*args, **options)  # type: ignore[arg-type]
+    def __init__(self, *args: Any, sections: Mapping[str, Section] | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.sections = sections or {}
         for section in self.sections.values():
             for name, (command, _) in section.items():

@@ -6,7 +6,7 @@ at in the last step: messages that came, and conversations that were read.
 
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 from typing import Any, Final
@@ -111,9 +111,7 @@ class ConversationList:
         so_far.newest.update(found)
         so_far.last_peer = found[-1][0] if len(found) == _PEERS else None
         self._tables.work += len(found)
-        rooms = self._rooms(request.member)
-        peers = [peer for peer in so_far.newest if (peer in rooms if peer[:1] == b"#" else peer != b"all")]
-        kept = nsmallest(request.most, peers, key=lambda peer: (-so_far.newest[peer], peer))
+        kept = _newest_first(so_far.newest, self._rooms(request.member), request.most)
         so_far.newest = {peer: so_far.newest[peer] for peer in kept}
 
     def _note_new(self, member: int, so_far: ConversationsSoFar, last: int) -> None:
@@ -163,10 +161,8 @@ class ConversationList:
     def _infos(self, request: ListConversations, so_far: ConversationsSoFar) -> list[ConversationInfo]:
         settings, rooms = self._settings(request.member), self._rooms(request.member)
         newest = so_far.newest
-        peers = [peer for peer in newest if (peer in rooms if peer[:1] == b"#" else peer != b"all")]
-        peers.sort(key=lambda peer: (-newest[peer], peer))
         found: list[ConversationInfo] = []
-        for peer in peers[: request.most]:
+        for peer in _newest_first(newest, rooms, request.most):
             unread = so_far.unread[peer]
             given, setting = settings.get(peer, ("", ConversationSettings()))
             setting = setting.at(request.time)
@@ -204,6 +200,18 @@ class ConversationList:
             (member, seq),
         ).fetchone()
         return row[0].decode() if row else None
+
+
+def _newest_first(newest: Mapping[bytes, int], rooms: Container[bytes], most: int) -> list[bytes]:
+    """Return the peers with the newest messages, without ALL and rooms that the member is not in.
+
+    Args:
+        newest: the newest entry of each peer.
+        rooms: the rooms that the member is in.
+        most: how many peers to return.
+    """
+    peers = [peer for peer in newest if (peer in rooms if peer[:1] == b"#" else peer != b"all")]
+    return nsmallest(most, peers, key=lambda peer: (-newest[peer], peer))
 
 
 def _settings_of(row: Sequence[Any]) -> ConversationSettings:

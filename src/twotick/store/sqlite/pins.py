@@ -116,9 +116,7 @@ class PinRepository:
         if room is None:
             lists += [_PinList(0, box.number, request.sender_name.lower()) for box in boxes]
         for pins in dict.fromkeys(lists):
-            self._tables.direct(
-                "DELETE FROM pin WHERE room = ? AND member = ? AND peer = ? AND message = ?", (*pins, target.number)
-            )
+            self._unpin(pins, target.number)
             if request.action is MessageAction.PIN and (pins.room or self._is_in_log(pins, target.number)):
                 self._make_room(pins)
                 row = (*pins, target.number, request.sender_name, request.time)
@@ -131,9 +129,12 @@ class PinRepository:
         """Unpin what was pinned first, if a list is full: it may differ from that of the member who pins."""
         rows = self._tables.direct(f"SELECT p.message {_LIST} ORDER BY p.time DESC, p.message DESC", pins).fetchall()
         for (message,) in rows[PINS_MOST - 1 :]:
-            self._tables.direct(
-                "DELETE FROM pin WHERE room = ? AND member = ? AND peer = ? AND message = ?", (*pins, message)
-            )
+            self._unpin(pins, message)
+
+    def _unpin(self, pins: _PinList, message: int) -> None:
+        self._tables.direct(
+            "DELETE FROM pin WHERE room = ? AND member = ? AND peer = ? AND message = ?", (*pins, message)
+        )
 
     def forget(self, messages: Sequence[int]) -> None:
         """Unpin messages that are deleted or removed."""
