@@ -16,7 +16,7 @@ TLS_PORT = 18443
 """The port for connections with TLS (rule 1.5)."""
 
 _SCHEME = "tls://"
-"""Begins the address of a server that is to be reached with TLS although it is on this machine, such as a tunnel."""
+"""The prefix of an address that asks for TLS on this machine too, for example through a tunnel."""
 
 
 @dataclass(frozen=True, slots=True)

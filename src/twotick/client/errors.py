@@ -48,7 +48,7 @@ class NotDelivered(TwotickError):
 
 
 class NoRecipient(NotDelivered):
-    """There is no such room, or nobody with this name: no member, and no guest who is connected (rule 9.6)."""
+    """There is no such room, or no member and no connected guest with this name (rule 9.6)."""
 
 
 class MessageRefused(NotDelivered):

@@ -36,7 +36,7 @@ class SendOptions(TypedDict, total=False):
             13.1).
         pins: the message of the same conversation that this one pins, as its sender and Id (rule 13.7). The body must
             be empty.
-        unpins: the pinned message that this one unpins, likewise.
+        unpins: the pinned message that this one unpins, as its sender and Id (rule 13.7). The body must be empty.
         forwards: the message that this one sends on, as its sender and Id (rule 13.10). The body must be empty: the
             server takes body and file from the other message.
         file: a file to send with the message, as returned by `MemberClient.upload` (rule 16.3).

@@ -71,7 +71,7 @@ class MessageRecord:
 
     @property
     def is_event(self) -> bool:
-        """Whether nobody has sent it: it tells a member of an event."""
+        """Whether it tells a member of an event, and has no sender."""
         return self.sender is None and not self.id and self.expires is None
 
 

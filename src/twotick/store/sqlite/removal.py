@@ -130,7 +130,7 @@ class RemovalRepository:
         return bool(numbers)
 
     def _is_unused(self, message: int) -> bool:
-        """Tell whether a message waits for nobody and is in no log and in no room."""
+        """Tell whether a message waits for no member, and is in no log and in no room."""
         row = self._tables.read(
             "SELECT 1 FROM message m LEFT JOIN room r ON r.number = m.room"
             " WHERE m.number = ? AND m.waiting = 0 AND r.folded IS NULL"

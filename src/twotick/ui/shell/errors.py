@@ -29,7 +29,7 @@ class NotReadYet(NotYet):
     """The recipient has the message, but has not read it yet."""
 
 
-class NobodyElse(TwotickError):
+class NoOtherMember(TwotickError):
     """The message is stored in a room in which there is no other member."""
 
 

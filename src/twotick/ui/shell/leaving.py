@@ -24,7 +24,7 @@ from twotick.client import (
     ServerUnreachable,
     TwotickError,
 )
-from twotick.ui.shell.errors import CannotSave, Interrupted, NobodyElse, NothingFound, NotReadYet, NotYet, Stopped
+from twotick.ui.shell.errors import CannotSave, Interrupted, NoOtherMember, NothingFound, NotReadYet, NotYet, Stopped
 from twotick.ui.shell.streams import abandon, complain
 
 # From 64 to 77 as in sysexits.h, whose values scripts know.
@@ -74,7 +74,7 @@ _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str], .
     (MessageRefused, EX_REFUSED, "not delivered{to}: the recipient's program refused it"),
     (OutcomeUnknown, EX_UNKNOWN, "not known{whether}: {}"),
     (NotDelivered, EX_UNAVAILABLE, "not delivered{to}: {}"),
-    ((NobodyElse, NoSuchRoom), EX_NOUSER, "{}"),
+    ((NoOtherMember, NoSuchRoom), EX_NOUSER, "{}"),
     (NothingFound, EX_NOTFOUND, "{}"),
     ((NameRefused, NotAuthenticated, NotEncrypted, Replaced), EX_NOPERM, "{}"),
     (ServerUnreachable, EX_NOHOST, "{} ('twotick serve' runs a server here; --as NAME@HOST names another)"),

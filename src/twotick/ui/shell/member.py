@@ -22,7 +22,7 @@ from twotick.client import (
 from twotick.client.trust.tokens import Credential
 from twotick.ui.shell.blocked import Blocked
 from twotick.ui.shell.connection import connected, patiently
-from twotick.ui.shell.errors import CannotSave, NobodyElse, NotReadYet, NotYet
+from twotick.ui.shell.errors import CannotSave, NoOtherMember, NotReadYet, NotYet
 from twotick.ui.shell.listen import Handler
 from twotick.ui.shell.saving import progress, save
 from twotick.ui.shell.streams import complain, tell
@@ -59,7 +59,7 @@ async def send(
     Raises:
         NotDelivered: the message was refused.
         NotYet: the message is stored, but has not reached the state.
-        NobodyElse: the message is stored in a room in which there is no other member.
+        NoOtherMember: the message is stored in a room in which there is no other member.
         OutcomeUnknown: the server did not say within the time whether it has stored the message.
         CannotSave: the file cannot be read.
         TwotickError: the message was not stored.
@@ -87,7 +87,7 @@ async def send(
             raise NotYet(f"stored for {recipient}, but not {until.name.lower()} {why}") from None
     tell(_outcome_line(receipt))
     if until >= State.DELIVERED and _is_alone(receipt):
-        raise NobodyElse(f"there is no one else in {recipient} who could get it")
+        raise NoOtherMember(f"there is no one else in {recipient} who could get it")
 
 
 async def _accepted(

@@ -16,7 +16,7 @@ from twotick.ui.text import for_screen
 _STATUSES = {
     "here": "Here: away after 10 minutes without a key",
     "away": "Away: until you change it",
-    "hidden": "Hidden: nobody sees your presence",
+    "hidden": "Hidden: no one sees your presence",
 }
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
