@@ -90,6 +90,11 @@ def test_which_server_is_meant(stored: str, given: str, same: bool, meant: bool)
         "tls://",
         "tls://:1",
         "http://host",
+        "ex\0ample.com",
+        "ex\0ample.com:1",
+        "\x1b[31mhost:1",
+        "a b.example:1",
+        "[::1",
     ],
 )
 def test_invalid_addresses_are_refused(server: str) -> None:

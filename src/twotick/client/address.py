@@ -111,7 +111,7 @@ def _split(text: str) -> tuple[str, int | None]:
         host, port = text, ""
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
-    elif ":" in host:
+    elif ":" in host and "[" not in host:
         raise ValueError(f"{text!r} is ambiguous: write an IPv6 address as [{text}]:{DEFAULT_PORT}")
     if not _is_host(host) or (colon and port == "" and not text.endswith("]")):
         raise ValueError(f"{text!r} is not HOST:PORT")
@@ -125,7 +125,7 @@ def _split(text: str) -> tuple[str, int | None]:
 def _is_host(host: str) -> bool:
     """Return whether `host` is non-empty and can be looked up in the DNS."""
     try:
-        return bool(host.encode("idna"))
+        return host.isprintable() and not set(" []") & set(host) and bool(host.encode("idna"))
     except UnicodeError:
         return False
 
