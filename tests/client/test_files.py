@@ -446,7 +446,16 @@ class BusyServer(FileServer):
         return super().piece(asked, offset, body)
 
 
-async def test_pieces_that_come_too_early_are_sent_again(tmp_path: Path) -> None:
+async def test_pieces_that_come_too_early_are_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not sent again at once, even if the server says so."""
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
     path = tmp_path / "photo.png"
     path.write_bytes(CONTENT)
     files = BusyServer()
@@ -454,3 +463,4 @@ async def test_pieces_that_come_too_early_are_sent_again(tmp_path: Path) -> None
         file = await me.upload(path)
     assert bytes(files.files[file.key.removeprefix("key-").encode()]) == CONTENT
     assert len(files.postponed) == 10
+    assert pauses.count(1) == 10

@@ -46,8 +46,9 @@ _COPIES = 10_000
 _READ = 1 << 20
 """How many bytes are read at once to compute a hash."""
 
+_SHORTEST_PAUSE = 1
 _LONGEST_PAUSE = 600
-"""The longest time, in seconds, until a piece is sent again that came too early (rule 16.6)."""
+"""The time, in seconds, until a piece is sent again that came too early, whatever the server says (rule 16.6)."""
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f/]{1,255}")
 _LONGEST_NAME = 255
@@ -167,7 +168,7 @@ class FileMethods(RequestMethods):
                     Verb.PIECE, key.encode(), {"Offset": offset}, body=data, device_only=False
                 )
             except TooManyRequests as busy:
-                await asyncio.sleep(min(busy.retry_after, _LONGEST_PAUSE))
+                await asyncio.sleep(min(max(busy.retry_after, _SHORTEST_PAUSE), _LONGEST_PAUSE))
 
     async def download(self, file: FileInfo, path: Path, *, progress: Progress = _ignore_progress) -> None:
         """Download a file that came with a message (rule 16.4).
