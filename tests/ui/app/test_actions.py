@@ -276,7 +276,7 @@ async def test_report_a_message_with_a_reason(alice: AppUser, session: FakeSessi
 
 async def test_set_the_status(alice: AppUser, session: FakeSession) -> None:
     await alice.press("alt+s")
-    await alice.sees("Hidden: nobody sees")
+    await alice.sees("Hidden: no one sees")
     await alice.type("hid", "enter")
     await alice.finds(lambda: ("shown", False) in session.asked)
     await alice.sees("\u25cb alice@chat.lan \u00b7 hidden")
