@@ -1,6 +1,7 @@
-"""A server process for tests: `python -m tests.serving LIMITS`, where LIMITS is a ServerLimits in JSON.
+"""A server process for tests: `python -m tests.serving LIMITS OPTIONS`, each in JSON.
 
-It writes its port on the first line of its output.
+LIMITS is a ServerLimits, OPTIONS other ServerOptions. It writes its port on the first line of its output, and the URL
+of its web page on the next, if it has one.
 """
 
 import json
@@ -15,7 +16,13 @@ def announce(host: str, port: int, fingerprint: str | None) -> None:
     sys.stdout.flush()
 
 
+def announce_page(url: str) -> None:
+    sys.stdout.write(f"{url}\n")
+    sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
+    given, options = map(json.loads, sys.argv[1:])
     exchange = Limits(**given.pop("exchange"))
-    serve(ServerOptions(port=0, limits=ServerLimits(exchange=exchange, **given)), announce)
+    limits = ServerLimits(exchange=exchange, **given)
+    serve(ServerOptions(port=0, web_port=0, limits=limits, **options), announce, announce_page)

@@ -26,13 +26,20 @@ PATIENCE = 30.0
 class ServerProcess:
     """A server in a process of its own.
 
+    Args:
+        limits: its limits.
+        options: other options of it.
+
     Attributes:
         address: where it listens.
+        page: where its web page is; None if it has none.
     """
 
-    def __init__(self, limits: ServerLimits) -> None:
+    def __init__(self, limits: ServerLimits, **options: str | bool) -> None:
+        options = {"web": False, **options}
+        given = json.dumps(dataclasses.asdict(limits)), json.dumps(options)
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.serving", json.dumps(dataclasses.asdict(limits))],
+            [sys.executable, "-W", "error", "-m", "tests.serving", *given],
             cwd=Path(__file__).parent.parent,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -40,6 +47,9 @@ class ServerProcess:
         )
         assert self._process.stdout is not None
         self.address = ("127.0.0.1", int(self._process.stdout.readline()))
+        self.page = None
+        if options["web"]:
+            self.page = ("127.0.0.1", int(self._process.stdout.readline().rpartition(":")[2].strip("/\n")))
 
     @property
     def memory(self) -> int:
@@ -181,9 +191,9 @@ def visiting(server: ServerProcess) -> Generator[Visitors]:
 
 
 @contextmanager
-def serving(limits: ServerLimits) -> Generator[ServerProcess]:
+def serving(limits: ServerLimits, **options: str | bool) -> Generator[ServerProcess]:
     """A server process, which is stopped in good order unless it has ended by then."""
-    server = ServerProcess(limits)
+    server = ServerProcess(limits, **options)
     try:
         yield server
     finally:

@@ -61,6 +61,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls_port: Port = 18443
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    web: bool = True
+    web_port: Port | None = None
+    web_tls_port: Port | None = None
+    web_url: str | None = None
+    trusted_proxies: str | None = None
     allow_plain: bool = False
 
     data: Path = msgspec.field(default_factory=default_data_folder)
@@ -156,6 +161,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             tls_port=self.tls_port,
             tls_certificate=self.tls_certificate,
             tls_key=self.tls_key,
+            web=self.web,
+            web_port=self.web_port,
+            web_tls_port=self.web_tls_port,
+            web_url=self.web_url or "",
+            trusted_proxies=self.trusted_proxies or "",
             allow_plain=self.allow_plain,
             allow_open_sign_up=self.allow_open_sign_up,
             allow_guests=self.allow_guests,
@@ -270,6 +280,8 @@ def _spelled(value: object, of: Any) -> object:
 
 def _description(of: Any) -> str:
     """Return what a setting accepts, in words; empty if its type does not say."""
+    if type(None) in get_args(of):
+        of = get_args(of)[0]
     return next((each.description or "" for each in get_args(of)[1:] if isinstance(each, msgspec.Meta)), "")
 
 

@@ -23,7 +23,14 @@ _LIMIT = 60.0
 def environment(**variables: str) -> dict[str, str]:
     """Return an environment with no other settings than these variables; a server keeps its data in memory."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TWOTICK_", "XDG_"))}
-    return {**kept, "HOME": "/nonexistent", "TWOTICK_MEMORY": "yes", "TWOTICK_RESERVE_BYTES": "65536", **variables}
+    return {
+        **kept,
+        "HOME": "/nonexistent",
+        "TWOTICK_MEMORY": "yes",
+        "TWOTICK_RESERVE_BYTES": "65536",
+        "TWOTICK_WEB": "no",
+        **variables,
+    }
 
 
 def run(

@@ -53,6 +53,9 @@ SERVER = {
     "host": "127.0.0.9",
     "tls_certificate": "somewhere",
     "tls_key": "somewhere",
+    "web": False,
+    "web_url": "https://chat.example",
+    "trusted_proxies": "192.0.2.1",
     "allow_plain": True,
     "data": "somewhere",
     "memory": True,
@@ -105,6 +108,7 @@ def test_operators_find_every_setting_with_its_default() -> None:
     [
         ("port = 70000", r"the setting port cannot be 70000: .*65535"),
         ("port = -1", "the setting port cannot be -1"),
+        ("web_port = 70000", "the setting web_port cannot be 70000: it is a number from 0 to 65535"),
         ('port = "many"', "the setting port cannot be 'many': it is a number from 0 to 65535"),
         ("answer_timeout = 0", "the setting answer_timeout cannot be 0: it is a time above 0"),
         ("answer_timeout = nan", "the setting answer_timeout cannot be nan"),

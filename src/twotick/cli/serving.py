@@ -18,10 +18,21 @@ if TYPE_CHECKING:
 @click.command
 @click.option("--host", metavar="ADDRESS", help="Address to listen on, or several with commas [127.0.0.1].")
 @click.option("--port", type=int, metavar="PORT", help="Port to listen on; 0 for any free port [18000].")
+@click.option("--web-port", type=int, metavar="PORT", help="Port of the web page; 0 for any free port [18080].")
+@click.option("--no-web", is_flag=True, help="Serve no web page.")
 @data_option
 @click.option("--memory", is_flag=True, help="Keep everything in memory: it is lost when the server stops.")
 @config_option
-def serve(*, host: str | None, port: int | None, data: Path | None, memory: bool, config: Path | None) -> None:
+def serve(
+    *,
+    host: str | None,
+    port: int | None,
+    web_port: int | None,
+    no_web: bool,
+    data: Path | None,
+    memory: bool,
+    config: Path | None,
+) -> None:
     """Run a server until SIGINT (Ctrl-C), SIGTERM or SIGHUP.
 
     Example: twotick serve --port 18001 --data /srv/chat
@@ -35,7 +46,9 @@ def serve(*, host: str | None, port: int | None, data: Path | None, memory: bool
 
     if memory and data is not None:
         raise click.UsageError("--memory and --data exclude each other: give only one of them")
-    settings = settings_of(config, host=host, port=port, data=data, memory=memory or None)
+    settings = settings_of(
+        config, host=host, port=port, web_port=web_port, web=False if no_web else None, data=data, memory=memory or None
+    )
 
     with ExitStack() as stack:
 
@@ -46,7 +59,7 @@ def serve(*, host: str | None, port: int | None, data: Path | None, memory: bool
             _print_address(where, fingerprint)
 
         try:
-            serve(settings.server_options(), announce)
+            serve(settings.server_options(), announce, _print_page)
         except OptionsError as error:
             fail(EX_USAGE, *error.problems)
         except TlsError as error:
@@ -68,11 +81,16 @@ class _OutputLost(Exception):
 
 
 def _print_address(where: str, fingerprint: str | None) -> None:
+    _print_line(f"listening on {where}" if fingerprint is None else f"listening with TLS on {where}, {fingerprint}")
+
+
+def _print_page(url: str) -> None:
+    _print_line(f"web page: {url}")
+
+
+def _print_line(line: str) -> None:
     try:
-        if fingerprint is None:
-            print(f"listening on {where}", flush=True)
-        else:
-            print(f"listening with TLS on {where}, {fingerprint}", flush=True)
+        print(line, flush=True)
     except OSError as error:
         raise _OutputLost(error) from error
 

@@ -62,6 +62,12 @@ class ConnectionHost(Protocol):
         """Do what the exchange has left to do, once all that has arrived by now was handled."""
 
 
+def client_address(transport: asyncio.BaseTransport) -> str:
+    """Return the address of the other end of a connection."""
+    peer = transport.get_extra_info("peername")
+    return peer[0].removeprefix(_IPV4) if peer else ""
+
+
 class SocketConnection(asyncio.Protocol):
     """An accepted connection, driven by the event loop.
 
@@ -104,18 +110,32 @@ class SocketConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Handle that the event loop has accepted the connection."""
-        self.transport = cast(asyncio.Transport, transport)
+        transport = cast(asyncio.Transport, transport)
+        self.opened(transport, transport, client_address(transport))
+
+    def opened(self, transport: asyncio.Transport, port: object, address: str) -> None:
+        """Handle that the connection is there.
+
+        Args:
+            transport: the socket.
+            port: what the exchange writes to.
+            address: the address of the client.
+        """
+        self.transport = transport
         self.transport.set_write_buffer_limits(_WRITE_BUFFER)
-        peer = transport.get_extra_info("peername")
-        address = peer[0].removeprefix(_IPV4) if peer else ""
-        self.connection: Connection = self._host.exchange.connected(address, transport)
+        self.connection: Connection = self._host.exchange.connected(address, port)
         self._narrow = self.encrypted
         self._host.opened(self)
 
     @property
     def encrypted(self) -> bool:
-        """Whether it is encrypted."""
+        """Whether its socket is encrypted."""
         return self.transport.get_extra_info("ssl_object") is not None
+
+    @property
+    def admitted(self) -> bool:
+        """Whether it was counted before it had a protocol: before a TLS handshake, for example."""
+        return self.encrypted
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes that have arrived, unless their address has had its turn."""
@@ -134,9 +154,10 @@ class SocketConnection(asyncio.Protocol):
             self._wait_for_turn(data)
         else:
             handled[network] = so_far + len(data)
-            self._handle(data)
+            self.handle(data)
 
-    def _handle(self, data: bytes) -> None:
+    def handle(self, data: bytes) -> None:
+        """Handle bytes whose turn it is."""
         host = self._host
         parser = self._parser
         frames = parser.feed(data)
@@ -157,7 +178,7 @@ class SocketConnection(asyncio.Protocol):
         So they need not wait for a turn. What follows a REGISTER does.
         """
         connection = self.connection
-        if data.startswith(_TLS) and not self._parser.partial:
+        if self.begins_tls(data):
             data = _NO_FRAME  # otherwise the client would wait for an answer until it gives up (rule 1.5)
         for position in range(0, len(data), _EARLY_PIECE):
             if connection.closing:
@@ -165,8 +186,12 @@ class SocketConnection(asyncio.Protocol):
             if connection.side is not None or connection.paused:
                 self._wait_for_turn(data[position:])
                 return
-            self._handle(data[position : position + _EARLY_PIECE])
+            self.handle(data[position : position + _EARLY_PIECE])
         self._widen()
+
+    def begins_tls(self, data: bytes) -> bool:
+        """Return whether bytes that have arrived begin a TLS handshake."""
+        return data.startswith(_TLS) and not self._parser.partial
 
     def _widen(self) -> None:
         """Let the system take more at a time of a TLS connection that is registered now (see `tls_listener.py`)."""
@@ -197,7 +222,7 @@ class SocketConnection(asyncio.Protocol):
             return
         data, self._unhandled = self._unhandled, b""
         if data:
-            self._handle(data)
+            self.handle(data)
             self._host.weigh(self)
         if self.reading:
             self.transport.resume_reading()
@@ -220,6 +245,12 @@ class SocketConnection(asyncio.Protocol):
         self._parser = Parser(self._host.heads)
         self._untaken = ()
         self._unhandled = b""
+
+    def explain(self, code: int, reason: str) -> None:
+        """Note why the connection is about to be closed, for a WebSocket, which can say so (rule 19.6)."""
+
+    def say_goodbye(self) -> None:
+        """Write what comes last on a WebSocket."""
 
     def eof_received(self) -> bool:
         """Handle that the peer has closed its half; answers may still go out (rule 4.12)."""

@@ -8,6 +8,7 @@ from twotick.net import is_loopback
 from twotick.server.clock import BOUND, SETTLING
 from twotick.server.listening import addresses_of, split_hosts
 from twotick.server.login import SignUp
+from twotick.server.urls import is_local_name, parse_networks, parse_origins
 from twotick.store import StoreLimits
 
 LOOPBACK = "127.0.0.1"
@@ -68,6 +69,11 @@ class ServerOptions:
         tls_port: the port for encrypted connections; 0 for any free one.
         tls_certificate: a file with the certificate, in PEM; None for no encrypted connections.
         tls_key: a file with its private key, in PEM.
+        web: whether there is a web page.
+        web_port: the page's port for unencrypted connections; 0 for any free one, None for 18080 unless it is taken.
+        web_tls_port: the same for encrypted connections; None for 18444 unless it is taken.
+        web_url: the URLs by which browsers find the page, separated by commas.
+        trusted_proxies: proxies whose word about their clients is taken: addresses and networks, separated by commas.
         allow_plain: allow unencrypted connections from other machines.
         allow_open_sign_up: allow users of other machines to sign up without an invitation.
         allow_guests: allow guests from other machines.
@@ -86,6 +92,11 @@ class ServerOptions:
     tls_port: int = 18443
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    web: bool = True
+    web_port: int | None = None
+    web_tls_port: int | None = None
+    web_url: str = ""
+    trusted_proxies: str = ""
     allow_plain: bool = False
     allow_open_sign_up: bool = False
     allow_guests: bool = False
@@ -122,9 +133,12 @@ def check(options: ServerOptions) -> list[str]:
     if not hosts:
         problems.append("host names no address: set it to one, for example '127.0.0.1'")
     private = all(is_loopback(address) for host in hosts for address in addresses_of(host))
-    if not private:
-        reached = f"host = '{options.host}' can be reached from other machines, and"
-        if not encrypted and not options.allow_plain:
+    opened = None if private else f"host = '{options.host}' can be reached from other machines"
+    if options.web:
+        opened = _check_web(options, problems) or opened
+    if opened is not None:
+        reached = f"{opened}, and"
+        if not private and not encrypted and not options.allow_plain:
             problems.append(
                 f"{reached} connections would not be encrypted: set tls_certificate and tls_key"
                 " ('twotick cert' makes both), or allow_plain = true"
@@ -141,3 +155,25 @@ def check(options: ServerOptions) -> list[str]:
     if problems:
         raise OptionsError(problems)
     return hosts if private or options.allow_plain else [LOOPBACK]
+
+
+def _check_web(options: ServerOptions, problems: list[str]) -> str | None:
+    """Check the settings of the web page.
+
+    Returns:
+        By which of them other machines can reach the page, whatever `host` is; None if they cannot.
+    """
+    opened = None
+    try:
+        local = all(is_local_name(host) for _, host, _ in parse_origins(options.web_url))
+    except ValueError as error:
+        problems.append(f"web_url has '{error}', which is not a URL such as 'https://chat.example'")
+    else:
+        if not local:
+            opened = f"web_url = '{options.web_url}' names a page for other machines"
+    try:
+        if parse_networks(options.trusted_proxies):
+            opened = f"trusted_proxies = '{options.trusted_proxies}' lets other machines reach the web page"
+    except ValueError as error:
+        problems.append(f"trusted_proxies has what is neither an address nor a network: {error}")
+    return opened

@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from twotick.exchange import Connection, Exchange, Shares
 from twotick.net import keep_alive
@@ -31,7 +32,7 @@ from twotick.server.reading_turns import ReadingTurns
 from twotick.server.secrets import new_token, token_digest
 from twotick.server.spare_memory import SpareMemory
 from twotick.server.storage import Storage
-from twotick.server.tls_listener import TlsListener
+from twotick.server.tls_listener import TlsHost, TlsListener
 from twotick.server.turns import Turns
 from twotick.store import ReadTimes, Store, StoredTimes
 from twotick.wire import HeadCache
@@ -41,6 +42,23 @@ _TICK = 0.25
 
 _LARGE = 16 << 10
 """Bytes from which on it is cheaper to write a body as it is than to copy it into one piece with its head."""
+
+
+_GOING_AWAY = 1001
+_POLICY = 1008
+"""Why a WebSocket is closed (rule 19.6)."""
+
+
+class ServerPart(TlsHost, Protocol):
+    """A part of the server that has ports of its own."""
+
+    def tick(self, now: float) -> None:
+        """Do what is due by this time of the event loop."""
+        ...
+
+    def stop(self) -> None:
+        """Close the connections that the server does not know of."""
+        ...
 
 
 class Server:
@@ -64,6 +82,7 @@ class Server:
         heads: the heads that its parsers know.
         flushing: whether a flush is scheduled.
         turns: how much is handled of each address in this turn of the event loop.
+        stopping: whether it is about to stop.
     """
 
     def __init__(
@@ -85,12 +104,14 @@ class Server:
         self._framing = Deadlines[SocketConnection](limits.frame_timeout)
         self._lingering = Deadlines[SocketConnection](limits.linger_timeout)
         self._listeners: list[asyncio.Server | TlsListener] = []
+        self._web: ServerPart | None = None
+        self.stopping = False
         self._handshakes = Turns(limits.handshakes)
         self._timer: asyncio.TimerHandle | None = None
         self._flushed: asyncio.Event | None = None
         self._places = Shares(self._most_connections)
         self._turned_away = 0
-        self._early_bytes = HeldBytes[SocketConnection](limits.early_bytes_total)
+        self._early_bytes = HeldBytes[object](limits.early_bytes_total)
         self._held_bytes = HeldBytes[SocketConnection](limits.held_bytes_total)
         self._cut_off = 0
         self._spare_memory = SpareMemory()
@@ -138,13 +159,23 @@ class Server:
             keep_alive(each, self._limits.exchange.peer_timeout)
         return self._started(listener, listener.sockets[0].getsockname())
 
-    async def start_on(self, socket: socket.socket, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
-        """Accept connections on a socket that listens; the arguments and the answer are otherwise those of `start`."""
+    async def start_on(
+        self, socket: socket.socket, tls: ssl.SSLContext | None = None, web: "ServerPart | None" = None
+    ) -> tuple[str, int]:
+        """Accept connections on a socket that listens; the arguments and the answer are otherwise those of `start`.
+
+        Args:
+            socket: the socket.
+            tls: encrypts the connections; None if they are not encrypted.
+            web: the web page, if this is a port for it.
+        """
         keep_alive(socket, self._limits.exchange.peer_timeout)
+        self._web = web or self._web
+        host = web or self
         if tls is None:
-            listener = await self._loop.create_server(self.make_protocol, sock=socket, backlog=4096)
+            listener = await self._loop.create_server(host.make_protocol, sock=socket, backlog=4096)
         else:
-            listener = TlsListener(socket, tls, self._handshakes, self, self._limits.register_timeout)
+            listener = TlsListener(socket, tls, self._handshakes, host, self._limits.register_timeout)
         return self._started(listener, socket.getsockname())
 
     def _started(self, listener: asyncio.Server | TlsListener, address: tuple[str, int]) -> tuple[str, int]:
@@ -158,6 +189,11 @@ class Server:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+        self.stopping = True
+        if self._web is not None:
+            self._web.stop()
+        for connection in self._connections:
+            connection.explain(_GOING_AWAY, "the server stops")
         self.exchange.drain()
         self._flush()  # at once: a SEND that is read before reading is paused would still be taken
         await self._until(lambda: self.exchange.idle and not self._asking, self._limits.stop_timeout)
@@ -210,12 +246,15 @@ class Server:
         """Count a connection of an address no more."""
         self._places.give_back(network, 1)
 
+    def hold_early(self, holder: object, network: str, amount: int) -> bool:
+        """Note the bytes that a connection holds that is not registered; return whether its address may."""
+        return self._early_bytes.set(holder, network, amount)
+
     # What connections report
 
     def opened(self, connection: SocketConnection) -> None:
         """Handle that a connection was accepted: it has `register_timeout` to register."""
-        # A connection that is encrypted was admitted before its handshake began.
-        if connection.encrypted or self.admit(connection.connection.network):
+        if connection.admitted or self.admit(connection.connection.network):
             self._connections[connection] = None
             self._registering.add(connection, self._loop.time())
         else:
@@ -244,6 +283,7 @@ class Server:
         if fits and self._held_bytes.set(connection, network, 0 if early else held):
             return
         self._cut_off += 1
+        connection.explain(_POLICY, "too much is held for this address")
         connection.drop()
         if connection.connection.window:
             self.exchange.disconnected(connection.connection)
@@ -314,6 +354,7 @@ class Server:
         if connection.lingering or transport.is_closing():
             return
         connection.lingering = True
+        connection.say_goodbye()
         connection.drop()
         self.weigh(connection)
         connection.read(True)
@@ -331,6 +372,8 @@ class Server:
         self._timer = self._loop.call_at(now + _TICK, self._tick)
         self.exchange.tick(now)
         self._spare_memory.tick(now)
+        if self._web is not None:
+            self._web.tick(now)
         if self._jobs is not None:
             self._jobs.tick(now)
         if self._turned_away:
@@ -342,6 +385,7 @@ class Server:
         late = [each for each in self._registering.take_expired(now) if each.connection.side is None]
         late += self._framing.take_expired(now)
         for connection in late:
+            connection.explain(_POLICY, "registration, or a frame, took too long")
             self.exchange.disconnected(connection.connection)
         for connection in self._lingering.take_expired(now):
             connection.transport.abort()

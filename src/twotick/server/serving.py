@@ -47,13 +47,18 @@ class CannotListen(Exception):
         self.setting = setting
 
 
-def serve(options: ServerOptions, announce: Callable[[str, int, str | None], None]) -> None:
+def serve(
+    options: ServerOptions,
+    announce: Callable[[str, int, str | None], None],
+    announce_page: Callable[[str], None] = lambda _: None,
+) -> None:
     """Run a server until SIGINT, SIGTERM or SIGHUP, and then stop it in good order.
 
     Args:
         options: its options.
         announce: called for each address once the server accepts connections on all of them: with the host, the port,
             and for encrypted connections the fingerprint of the certificate.
+        announce_page: called after that with each URL of the web page, if there is one.
 
     Raises:
         OptionsError: the options are not safe, or make no sense.
@@ -76,7 +81,7 @@ def serve(options: ServerOptions, announce: Callable[[str, int, str | None], Non
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(options, plain_hosts, certificate, store, announce))
+        runner.run(_serve(options, plain_hosts, certificate, store, (announce, announce_page)))
 
 
 def _warn_of_access(folder: Path) -> None:
@@ -105,7 +110,7 @@ async def _serve(
     plain_hosts: list[str],
     certificate: tuple[ssl.SSLContext, str] | None,
     store: Store,
-    announce: Callable[[str, int, str | None], None],
+    announcing: tuple[Callable[[str, int, str | None], None], Callable[[str], None]],
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.report)
@@ -138,8 +143,34 @@ async def _serve(
             context, fingerprint = certificate
             encrypted = await listen(split_hosts(options.host), options.tls_port, "tls_port", context)
             announced += [(each, fingerprint) for each in encrypted]
+        urls = [] if not options.web else await _start_page(server, options, plain_hosts, certificate)
+        announce, announce_page = announcing
         for address, fingerprint in announced:
             announce(*address, fingerprint)
+        for url in urls:
+            announce_page(url)
         await stop.wait()
     finally:
         await server.stop()
+
+
+async def _start_page(
+    server: Server, options: ServerOptions, plain_hosts: list[str], certificate: tuple[ssl.SSLContext, str] | None
+) -> list[str]:
+    """Serve the web page, and return its URLs.
+
+    Raises:
+        CannotListen: the server cannot listen on a port that a setting names.
+    """
+    from twotick.server.web.ports import PortTaken, make_web, open_page_ports  # imported only by servers with a page
+
+    web = make_web(server, options)
+    try:
+        ports = open_page_ports(options, plain_hosts)
+    except PortTaken as error:
+        raise CannotListen(", ".join(error.hosts), error.port, error.setting) from error.__cause__
+    for port in ports:
+        tls = certificate[0] if certificate is not None and port.encrypted else None
+        for listening in port.sockets:
+            await server.start_on(listening, tls, web)
+    return [port.url for port in ports]

@@ -110,6 +110,30 @@ def valid_times(certificate: Path) -> tuple[datetime.datetime, datetime.datetime
     return loaded.not_valid_before_utc, loaded.not_valid_after_utc
 
 
+def certificate_names(certificate: Path) -> list[str]:
+    """Return the host names and addresses in a certificate.
+
+    Args:
+        certificate: a file that `server_context` has loaded.
+
+    Raises:
+        TlsError: the file was replaced in the meantime.
+    """
+    from cryptography import x509
+
+    try:
+        loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
+        names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    except (OSError, ValueError) as error:
+        raise TlsError(f"the certificate {certificate} cannot be read: {error}") from error
+    return [
+        *(name.lower() for name in names.get_values_for_type(x509.DNSName)),
+        *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
+    ]
+
+
 def validity_problem(times: tuple[datetime.datetime, datetime.datetime], now: datetime.datetime) -> str | None:
     """Return what is wrong with the time of a certificate, or soon will be; None if nothing is.
 

@@ -1,0 +1,411 @@
+"""Connections to the web page: requests for files, and WebSockets.
+
+Theory of operation. A connection begins with HTTP, whose requests h11 reads. A request for `/connect` turns it into a
+WebSocket: the socket gets a `WebSocketConnection` instead, which is like any connection of the server, except that its
+bytes go through frames of WebSocket. HTTP never carries what users have written: that only comes over the WebSocket.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable
+from typing import Any, Final, Protocol, cast
+
+import h11
+
+from twotick.net import network_of
+from twotick.server.connection import ConnectionHost, SocketConnection, client_address
+from twotick.server.deadlines import Deadlines
+from twotick.server.options import ServerLimits
+from twotick.server.web.frames import BINARY, NORMAL, PONG, FrameDecoder, close_frame, frame, frame_head
+from twotick.server.web.gate import Gate, Turned, Visitor
+from twotick.server.web.site import SECURITY, Site, WebAnswer, plain_answer
+
+_CONNECT: Final = "/connect"
+"""Where WebSockets are opened."""
+
+_MOST_OF_HEAD: Final = 16 << 10
+"""Bytes of the longest head of a request."""
+
+_ACCEPT: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""What makes a key into the answer to it (RFC 6455, section 1.3)."""
+
+
+class WebHost(ConnectionHost, Protocol):
+    """What connections to the page need of the server."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is about to stop."""
+        ...
+
+    def admit(self, network: str) -> bool:
+        """Return whether an address may have one more connection, and count it if so."""
+        ...
+
+    def dismiss(self, network: str) -> None:
+        """Count a connection of an address no more."""
+        ...
+
+    def hold_early(self, holder: object, network: str, amount: int) -> bool:
+        """Note the bytes that a connection holds that is not registered; return whether its address may."""
+        ...
+
+
+class WebSocketPort:
+    """What the exchange writes to: each write is a message.
+
+    Args:
+        transport: the socket.
+        encrypted: stands for the encryption of the client's connection; None if there is none.
+    """
+
+    __slots__ = ("_encrypted", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, encrypted: object) -> None:
+        self._transport = transport
+        self._encrypted = encrypted
+
+    def write(self, data: bytes) -> None:
+        """Write a message."""
+        self._transport.write(frame_head(BINARY, len(data)) + data)
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        """Write a message, of which the parts are large."""
+        parts = list(parts)
+        self._transport.writelines([frame_head(BINARY, sum(map(len, parts))), *parts])
+
+    def get_protocol(self) -> asyncio.BaseProtocol | None:
+        """Return the connection; None if it was lost."""
+        return self._transport.get_protocol()
+
+    def get_extra_info(self, name: str) -> Any:
+        """Return what is known about the client's connection, which behind a proxy is not the socket's."""
+        return self._encrypted if name == "ssl_object" else self._transport.get_extra_info(name)
+
+
+class WebSocketConnection(SocketConnection):
+    """A connection whose bytes come in frames of WebSocket.
+
+    Args:
+        host: the server.
+        visitor: who has opened it.
+    """
+
+    __slots__ = ("_decoder", "_farewell", "_visitor")
+
+    def __init__(self, host: ConnectionHost, visitor: Visitor) -> None:
+        super().__init__(host)
+        self._visitor = visitor
+        self._decoder = FrameDecoder()
+        self._farewell = NORMAL, ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Handle that the connection is a WebSocket now."""
+        transport = cast(asyncio.Transport, transport)
+        self.opened(transport, WebSocketPort(transport, self._visitor.encrypted or None), self._visitor.address)
+
+    @property
+    def admitted(self) -> bool:
+        """True: it was counted when it began with HTTP."""
+        return True
+
+    def begins_tls(self, data: bytes) -> bool:
+        """Return False: the connection has begun with HTTP."""
+        return False
+
+    def handle(self, data: bytes) -> None:
+        """Handle bytes that have arrived."""
+        decoder = self._decoder
+        stream = decoder.feed(data)
+        if stream:
+            super().handle(stream)
+        if decoder.ping is not None:
+            if self.connection.window:  # otherwise the client does not read, and answers would pile up
+                self.transport.write(frame(PONG, decoder.ping))
+            decoder.ping = None
+        if decoder.failure is not None:
+            self.explain(*decoder.failure)
+            self._host.exchange.disconnected(self.connection)
+        elif decoder.closed is not None and not self.ended:
+            self.ended = True
+            self._host.exchange.finish(self.connection)
+
+    def explain(self, code: int, reason: str) -> None:
+        """Note why the connection is about to be closed."""
+        self._farewell = code, reason
+
+    def say_goodbye(self) -> None:
+        """Write the close frame."""
+        self.transport.write(close_frame(*self._farewell))
+
+
+class HttpConnection(asyncio.Protocol):
+    """A connection that carries requests for files, until it is a WebSocket.
+
+    One request is answered in a turn of the event loop, and the next is not looked at while the client does not read.
+
+    Args:
+        web: the page.
+    """
+
+    __slots__ = ("_clogged", "_ended", "_http", "_network", "_web", "address", "closing", "transport")
+
+    def __init__(self, web: "Web") -> None:
+        self._web = web
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_OF_HEAD)
+        self._clogged = False
+        self._ended = False
+        self.closing = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Handle that the event loop has accepted the connection."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.address = client_address(transport)
+        self._network = network_of(self.address)
+        # A connection that is encrypted was admitted before its handshake began.
+        if self.encrypted or self._web.host.admit(self._network):
+            self._web.opened(self)
+        else:
+            self._network = ""
+            self.transport.abort()
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it is encrypted."""
+        return self.transport.get_extra_info("ssl_object") is not None
+
+    def data_received(self, data: bytes) -> None:
+        """Handle bytes that have arrived."""
+        if not self.closing:
+            self._http.receive_data(data)
+            self._next()
+
+    def eof_received(self) -> bool:
+        """Handle that the peer has closed its half: no request will come."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Handle that the peer does not read what is written."""
+        self._clogged = True
+
+    def resume_writing(self) -> None:
+        """Handle that the peer reads again."""
+        self._clogged = False
+        self._next()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Handle that the connection is gone."""
+        if self._network:
+            self._web.host.dismiss(self._network)
+            self._web.closed(self, self._network)
+
+    def _next(self) -> None:
+        """Look for the next request, and answer it."""
+        if self.closing or self._clogged or self.transport.is_closing():
+            return
+        try:
+            event = self._http.next_event()
+            while type(event) is h11.EndOfMessage:
+                event = self._http.next_event()
+            if isinstance(event, h11.Request):
+                self._answer(event)
+                return
+        except h11.RemoteProtocolError as error:
+            self._refuse(error.error_status_hint, "This is not a request that a browser would send.", b"GET")
+            return
+        waiting = len(self._http.trailing_data[0])
+        if self._web.host.hold_early(self, self._network, waiting):
+            self.transport.resume_reading()
+        else:
+            self.transport.abort()
+
+    def _answer(self, request: h11.Request) -> None:
+        headers: dict[bytes, bytes] = {}
+        for name, value in request.headers:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+        try:
+            _check_body(headers)
+            visitor = self._web.gate.visitor(self.address, headers, encrypted=self.encrypted)
+            target = request.target.decode("ascii", "replace")
+            if target.partition("?")[0] == _CONNECT:
+                self._upgrade(request, headers, visitor)
+            else:
+                self._send(self._web.site.answer(request.method.decode("ascii"), target, headers), request.method)
+        except Turned as error:
+            self._refuse(error.status, str(error), request.method)
+
+    def _send(self, answer: WebAnswer, method: bytes) -> None:
+        """Send an answer, and look for the next request in another turn of the event loop."""
+        self._write(answer, method)
+        if self._http.our_state is h11.MUST_CLOSE:
+            self._close()
+            return
+        self._http.next_event()  # the end of the request, which has no body
+        self._http.start_next_cycle()
+        self.transport.pause_reading()
+        self._web.rest(self)
+        asyncio.get_running_loop().call_soon(self._next)
+
+    def _refuse(self, status: int, text: str, method: bytes) -> None:
+        if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._write(plain_answer(status, text, [("Connection", "close")]), method)
+        self._close()
+
+    def _write(self, answer: WebAnswer, method: bytes) -> None:
+        headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
+        if answer.status == 304:
+            headers.pop()
+        events: list[h11.Event] = [h11.Response(status_code=answer.status, headers=headers)]
+        if answer.body and method != b"HEAD":
+            events.append(h11.Data(data=answer.body))
+        self.transport.write(b"".join(filter(None, map(self._http.send, (*events, h11.EndOfMessage())))))
+
+    def _close(self) -> None:
+        """Close so that the peer can still read what was written last (as the server does, see `Server`)."""
+        self.closing = True
+        self._web.linger(self)
+        self.transport.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def _upgrade(self, request: h11.Request, headers: dict[bytes, bytes], visitor: Visitor) -> None:
+        """Turn the connection into a WebSocket.
+
+        Raises:
+            Turned: the request asks for something else, or may not have one.
+        """
+        host = self._web.host
+        accept = _accept(request, headers)
+        origin = headers.get(b"origin")
+        self._web.gate.check_origin(visitor, None if origin is None else origin.decode("latin-1"))
+        if host.stopping:
+            raise Turned(503, "This server is stopping. Try again later.")
+        host.hold_early(self, self._network, 0)
+        network = network_of(visitor.address)
+        if network != self._network:
+            if not host.admit(network):
+                raise Turned(503, "This server has too many connections. Try again later.")
+            host.dismiss(self._network)
+        self._network = ""
+        self._web.left(self)
+        switch = h11.InformationalResponse(
+            status_code=101,
+            headers=[("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept), *SECURITY],
+        )
+        self.transport.write(self._http.send(switch) or b"")
+        connection = WebSocketConnection(host, visitor)
+        self.transport.set_protocol(connection)
+        connection.connection_made(self.transport)
+        early = self._http.trailing_data[0]
+        if early:
+            connection.data_received(early)
+
+
+def _check_body(headers: dict[bytes, bytes]) -> None:
+    """Check that a request has no body.
+
+    Raises:
+        Turned: it has one.
+    """
+    if b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
+        raise Turned(413, "Requests have no body here.")
+
+
+def _accept(request: h11.Request, headers: dict[bytes, bytes]) -> str:
+    """Return the answer to the key of a request for a WebSocket (RFC 6455, section 4.2).
+
+    Raises:
+        Turned: it is no such request.
+    """
+    upgrade = headers.get(b"upgrade", b"").lower()
+    connection = [each.strip() for each in headers.get(b"connection", b"").lower().split(b",")]
+    if request.method != b"GET" or upgrade != b"websocket" or b"upgrade" not in connection:
+        raise Turned(426, "Here, clients open a WebSocket.")
+    if headers.get(b"sec-websocket-version") != b"13":
+        raise Turned(426, "This server speaks version 13 of WebSocket.")
+    key = headers.get(b"sec-websocket-key", b"")
+    try:
+        is_valid = len(base64.b64decode(key, validate=True)) == 16
+    except binascii.Error:
+        is_valid = False
+    if not is_valid:
+        raise Turned(400, "The header Sec-WebSocket-Key is not valid.")
+    return base64.b64encode(hashlib.sha1(key + _ACCEPT, usedforsecurity=False).digest()).decode("ascii")
+
+
+class Web:
+    """The page, and the connections to it that are no WebSockets.
+
+    Args:
+        host: the server.
+        site: its files.
+        gate: decides which requests are answered.
+        limits: the limits of the server.
+    """
+
+    def __init__(self, host: WebHost, site: Site, gate: Gate, limits: ServerLimits) -> None:
+        self.host = host
+        self.site = site
+        self.gate = gate
+        self._loop = asyncio.get_running_loop()
+        self._open: dict[HttpConnection, None] = {}
+        self._resting = Deadlines[HttpConnection](limits.register_timeout)
+        self._lingering = Deadlines[HttpConnection](limits.linger_timeout)
+
+    # What listeners ask
+
+    def make_protocol(self) -> HttpConnection:
+        """Return the protocol of a new connection."""
+        return HttpConnection(self)
+
+    def admit(self, network: str) -> bool:
+        """Return whether an address may have one more connection, and count it if so."""
+        return self.host.admit(network)
+
+    def dismiss(self, network: str) -> None:
+        """Count a connection of an address no more."""
+        self.host.dismiss(network)
+
+    # What connections report
+
+    def opened(self, connection: HttpConnection) -> None:
+        """Handle that a connection was accepted."""
+        self._open[connection] = None
+        self._resting.add(connection, self._loop.time())
+
+    def rest(self, connection: HttpConnection) -> None:
+        """Handle that a request was answered: the next has as much time."""
+        self._resting.discard(connection)
+        self._resting.add(connection, self._loop.time())
+
+    def linger(self, connection: HttpConnection) -> None:
+        """Handle that nothing more will be written to a connection."""
+        self._resting.discard(connection)
+        self._lingering.add(connection, self._loop.time())
+
+    def left(self, connection: HttpConnection) -> None:
+        """Handle that a connection is a WebSocket now."""
+        self._open.pop(connection, None)
+        self._resting.discard(connection)
+        self._lingering.discard(connection)
+
+    def closed(self, connection: HttpConnection, network: str) -> None:
+        """Handle that a connection is gone."""
+        self.host.hold_early(connection, network, 0)
+        self.left(connection)
+
+    # What the server asks
+
+    def tick(self, now: float) -> None:
+        """Close the connections whose time is over."""
+        for connection in (*self._resting.take_expired(now), *self._lingering.take_expired(now)):
+            connection.transport.abort()
+
+    def stop(self) -> None:
+        """Close all connections. What was written to them still goes out."""
+        for connection in list(self._open):
+            connection.transport.close()

@@ -1,0 +1,124 @@
+"""The ports of the web page: which there are, and the URLs by which browsers find it."""
+
+import errno
+import socket
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from twotick.server.listening import open_listeners, split_hosts
+from twotick.server.logs import log
+from twotick.server.options import ServerOptions
+from twotick.server.tls import certificate_names
+from twotick.server.urls import is_local_name, parse_networks, parse_origins, split_urls
+from twotick.server.web.connections import Web, WebHost
+from twotick.server.web.gate import Gate
+from twotick.server.web.site import Site
+
+_PORT: Final = 18080
+_TLS_PORT: Final = 18444
+"""Where the page is if no setting says so, and if these ports are free."""
+
+_ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 # only compared
+
+
+@dataclass(frozen=True, slots=True)
+class PagePort:
+    """A port of the page.
+
+    Attributes:
+        sockets: those that listen, of which the caller takes care.
+        encrypted: whether it is for HTTPS.
+        url: where browsers find the page.
+    """
+
+    sockets: list[socket.socket]
+    encrypted: bool
+    url: str
+
+
+class PortTaken(Exception):
+    """A port cannot be listened on that was asked for; the cause says why.
+
+    Attributes:
+        hosts: the addresses.
+        port: the port.
+        setting: the setting that holds it.
+    """
+
+    def __init__(self, hosts: list[str], port: int, setting: str) -> None:
+        super().__init__(f"cannot listen on port {port}")
+        self.hosts = hosts
+        self.port = port
+        self.setting = setting
+
+
+def make_web(host: WebHost, options: ServerOptions) -> Web:
+    """Return the page of a server with these options, which were checked."""
+    names = [name for name in split_hosts(options.host) if name not in _ANYWHERE]
+    if options.tls_certificate is not None:
+        names += certificate_names(options.tls_certificate)
+    gate = Gate(names, parse_origins(options.web_url), parse_networks(options.trusted_proxies))
+    return Web(host, Site(_info(options)), gate, options.limits)
+
+
+def _info(options: ServerOptions) -> dict[str, Any]:
+    """Return what the page is told before anyone has logged in (rule 19.5)."""
+    return {
+        "version": version("twotick"),
+        "sign_up": options.sign_up.value,
+        "guests": options.limits.exchange.guests,
+        "max_body": options.limits.max_body,
+        "file_bytes": options.store_limits.file_bytes,
+    }
+
+
+def open_page_ports(options: ServerOptions, plain_hosts: list[str]) -> list[PagePort]:
+    """Listen on the ports of the page.
+
+    Args:
+        options: the options.
+        plain_hosts: where connections without encryption are accepted.
+
+    Raises:
+        PortTaken: a port cannot be listened on that a setting names.
+    """
+    ports = [_open(plain_hosts, options.web_port, _PORT, "web_port", None)]
+    if options.tls_certificate is not None:
+        public = next((f"{url}/" for url in split_urls(options.web_url)), None)
+        name = public or f"https://{_bracketed(_best_name(options.tls_certificate))}:%d/"
+        ports.append(_open(split_hosts(options.host), options.web_tls_port, _TLS_PORT, "web_tls_port", name))
+    return [port for port in ports if port is not None]
+
+
+def _open(hosts: list[str], asked: int | None, default: int, setting: str, url: str | None) -> PagePort | None:
+    """Listen on one port; not on a default port that another program has, because nobody has asked for the page."""
+    port = default if asked is None else asked
+    try:
+        sockets = open_listeners(hosts, port)
+    except OSError as error:
+        if asked is None and error.errno == errno.EADDRINUSE:
+            log.warning(
+                "there is no web page on its usual port",
+                port=port,
+                reason="another program listens there",
+                remedy=f"set {setting} to a free port, or web = false",
+            )
+            return None
+        raise PortTaken(hosts, port, setting) from error
+    address, number = sockets[0].getsockname()[:2]
+    if url is None:
+        name = "localhost" if address in _ANYWHERE else address
+        return PagePort(sockets, encrypted=False, url=f"http://{_bracketed(name)}:{number}/")
+    return PagePort(sockets, encrypted=True, url=url % number if "%d" in url else url)
+
+
+def _best_name(certificate: Path) -> str:
+    """Return the name in a certificate by which other machines are most likely to call the server."""
+    names = [name for name in certificate_names(certificate) if not name.startswith("*")] or ["localhost"]
+    return next((name for name in names if not is_local_name(name)), names[0])
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

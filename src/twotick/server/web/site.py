@@ -1,0 +1,137 @@
+"""The files of the page, and the headers of every answer (docs/protocol.md, rule 19.3)."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Final, TypeAlias
+
+Headers: TypeAlias = list[tuple[str, str]]
+
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src blob:;"
+    " connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'none';"
+    " base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+"""What the page may do: run its own scripts and styles, talk to its own server, and show what it has made itself."""
+
+SECURITY: Final[Headers] = [
+    ("Content-Security-Policy", _POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+]
+"""Headers of every answer."""
+
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".webmanifest": "application/manifest+json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain; charset=utf-8",
+}
+"""The files that are served, by the ends of their names."""
+
+_COMPRESSED: Final = (".png", ".woff2")
+"""Files that compressing would not make smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebAnswer:
+    """An answer to a request: the status, the headers and the body."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+
+
+class StaticFile:
+    """A file of the page. It is hashed and compressed when it is asked for the first time.
+
+    Args:
+        file: the file.
+        suffix: the end of its name.
+    """
+
+    def __init__(self, file: Traversable, suffix: str) -> None:
+        self._suffix = suffix
+        self._content = file.read_bytes()
+
+    @cached_property
+    def _packed(self) -> bytes | None:
+        packed = None if self._suffix in _COMPRESSED else gzip.compress(self._content, mtime=0)
+        return packed if packed is not None and len(packed) < len(self._content) else None
+
+    @cached_property
+    def _tag(self) -> str:
+        return hashlib.sha256(self._content).hexdigest()[:32]
+
+    def answer(self, headers: Mapping[bytes, bytes]) -> WebAnswer:
+        """Return the answer to a request with these headers."""
+        packed = self._packed if b"gzip" in headers.get(b"accept-encoding", b"") else None
+        # What is compressed is another representation, so it has a tag of its own (RFC 9110, section 8.8.3.3).
+        tag = f'"{self._tag}{"" if packed is None else "-gzip"}"'
+        common = [("ETag", tag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding"), *SECURITY]
+        if tag.encode() in headers.get(b"if-none-match", b""):
+            return WebAnswer(304, common)
+        if packed is not None:
+            common.append(("Content-Encoding", "gzip"))
+        return WebAnswer(200, [("Content-Type", _TYPES[self._suffix]), *common], packed or self._content)
+
+
+class Site:
+    """What is served under the root.
+
+    Args:
+        info: what the page is told before anyone has logged in.
+    """
+
+    def __init__(self, info: dict[str, Any]) -> None:
+        self._files = _files_in(files("twotick") / "web" / "static", "/")
+        self._info = info
+
+    def answer(self, method: str, target: str, headers: Mapping[bytes, bytes]) -> WebAnswer:
+        """Return the answer to a request.
+
+        Args:
+            method: its method.
+            target: its target.
+            headers: its headers, by their names in lower case.
+        """
+        if method not in ("GET", "HEAD"):
+            return plain_answer(405, "Only GET and HEAD are known here.", [("Allow", "GET, HEAD")])
+        path = target.partition("?")[0]
+        if path == "/info.json":
+            body = json.dumps(self._info).encode()
+            return WebAnswer(
+                200, [("Content-Type", "application/json"), ("Cache-Control", "no-store"), *SECURITY], body
+            )
+        file = self._files.get("/index.html" if path == "/" else path)
+        return plain_answer(404, "There is nothing here.") if file is None else file.answer(headers)
+
+
+def plain_answer(status: int, text: str, headers: Headers | None = None) -> WebAnswer:
+    """Return an answer with a text for people."""
+    common = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"), *SECURITY]
+    return WebAnswer(status, [*common, *(headers or [])], f"{text}\n".encode())
+
+
+def _files_in(folder: Traversable, path: str) -> dict[str, StaticFile]:
+    """Return the files in a folder and the folders below it, by their paths."""
+    found: dict[str, StaticFile] = {}
+    for each in folder.iterdir():
+        if each.is_dir():
+            found |= _files_in(each, f"{path}{each.name}/")
+        elif (suffix := f".{each.name.rpartition('.')[2]}") in _TYPES:
+            found[path + each.name] = StaticFile(each, suffix)
+    return found
