@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -18,7 +19,9 @@ from cryptography.x509.oid import NameOID
 
 from tests.cli.commands import Started, environment, run, started
 from tests.cli.operating import PASSWORD, Operator, address, basic, log_in
+from tests.sockets import Peer
 from twotick.net import fingerprint
+from twotick.server.tls import make_certificate
 
 PLAIN = (
     "connections would not be encrypted: set tls_certificate and tls_key ('twotick cert' makes both), or allow_plain"
@@ -177,6 +180,53 @@ def test_a_tls_port_in_use_is_one_clear_line(made: dict[str, str]) -> None:
         f"twotick: 127.0.0.1:{port} is in use: stop the program that listens there,"
         " or choose another port with the setting tls_port\n"
     )
+
+
+def seen(place: tuple[str, int]) -> str:
+    """The fingerprint of the certificate that a new connection sees."""
+    return fingerprint(ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(place)))
+
+
+def test_a_certificate_is_renewed_while_the_server_runs(made: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "used"
+    folder.mkdir()
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    for file, name in (certificate, "TLS_CERTIFICATE"), (key, "TLS_KEY"):
+        shutil.copy(made[name], file)
+    new, new_key, new_print = make_certificate(tmp_path / "new", ["new.example"], 400)
+    files = {"TLS_CERTIFICATE": str(certificate), "TLS_KEY": str(key)}
+    settings = variables(TLS_PORT="0", GUESTS="no", WEB="yes", WEB_PORT="0", WEB_TLS_PORT="0", **files)
+    with started("serve", "--port", "0", env=settings) as server:
+        _, encrypted = listening(server, made)
+        assert server.line().startswith("web page: http://127.0.0.1:")
+        page = address("127.0.0.1:" + server.line().removeprefix("web page: https://localhost:").strip("/"))
+        old = Peer(encrypted, "127.0.0.1")
+        old.socket = trusting(made).wrap_socket(old.socket)
+
+        certificate.write_bytes(new.read_bytes())  # without its key
+        server.process.send_signal(signal.SIGHUP)
+        line = json.loads(server.stderr.readline())
+        assert (line["event"], line["effect"]) == (
+            "the new certificate cannot be used",
+            "the old one stays in use",
+        )
+        assert line["reason"].startswith(f"the key {key} does not belong to the certificate {certificate}")
+        assert {seen(encrypted), seen(page)} == {made["PRINT"]}
+
+        key.write_bytes(new_key.read_bytes())
+        line = json.loads(server.stderr.readline())
+        assert (line["event"], line["fingerprint"]) == ("the certificate was replaced", new_print)
+        assert {seen(encrypted), seen(page)} == {new_print}
+        context = ssl.create_default_context(cafile=str(new))
+        with context.wrap_socket(socket.create_connection(page), server_hostname="new.example") as browser:
+            browser.sendall(b"GET /info.json HTTP/1.1\r\nHost: new.example\r\n\r\n")
+            assert browser.recv(100).startswith(b"HTTP/1.1 200 ")
+
+        server.process.send_signal(signal.SIGHUP)  # nothing has changed
+        old.ask(b"REGISTER DUPLEX a\n\n", b"ERROR 100 ")
+        old.close()
+        ended = server.end(signal.SIGTERM)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def certificate_of_days(folder: Path, first: int, last: int) -> dict[str, str]:

@@ -56,6 +56,10 @@ class ServerPart(TlsHost, Protocol):
         """Do what is due by this time of the event loop."""
         ...
 
+    def use_certificate(self) -> None:
+        """Handle that there is another certificate."""
+        ...
+
     def stop(self) -> None:
         """Close the connections that the server does not know of."""
         ...
@@ -177,6 +181,14 @@ class Server:
         else:
             listener = TlsListener(socket, tls, self._handshakes, host, self._limits.register_timeout)
         return self._started(listener, socket.getsockname())
+
+    def use_certificate(self, tls: ssl.SSLContext) -> None:
+        """Encrypt new connections with another certificate."""
+        for listener in self._listeners:
+            if isinstance(listener, TlsListener):
+                listener.context = tls
+        if self._web is not None:
+            self._web.use_certificate()
 
     def _started(self, listener: asyncio.Server | TlsListener, address: tuple[str, int]) -> tuple[str, int]:
         self._listeners.append(listener)

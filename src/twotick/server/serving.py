@@ -6,24 +6,21 @@ import signal
 import ssl
 import stat
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 import uvloop
 
 from twotick.server import logs
+from twotick.server.certificate import Certificate, terminal
 from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
 from twotick.server.options import ServerOptions, check
 from twotick.server.server import Server
-from twotick.server.tls import certificate_fingerprint, server_context, valid_times, validity_problem
 from twotick.store import SqliteStore, Store
 
 Address: TypeAlias = tuple[str, int]
 """An IP address and a port."""
-
-_DAY = 86400.0
 
 _GARBAGE = (50_000, 10, 10)
 """The thresholds of Python's garbage collector. Each message is a few objects, most of which live for a moment, and
@@ -52,7 +49,9 @@ def serve(
     announce: Callable[[str, int, str | None], None],
     announce_page: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Run a server until SIGINT, SIGTERM or SIGHUP, and then stop it in good order.
+    """Run a server until SIGINT or SIGTERM, and then stop it in good order.
+
+    SIGHUP stops it as well, unless it has a certificate: then it loads that again.
 
     Args:
         options: its options.
@@ -72,8 +71,7 @@ def serve(
         raise CannotListen(options.host, options.port, "port") from error
     certificate = None
     if options.tls_certificate is not None and options.tls_key is not None:
-        context = server_context(options.tls_certificate, options.tls_key)
-        certificate = context, certificate_fingerprint(options.tls_certificate)
+        certificate = Certificate(options.tls_certificate, options.tls_key)
     logs.configure()
     store = SqliteStore(options.data, options.store_limits)
     if options.data is not None:
@@ -97,18 +95,10 @@ def _warn_of_access(folder: Path) -> None:
             )
 
 
-def _watch_certificate(file: Path, times: tuple[datetime, datetime]) -> None:
-    """Log now and every day if clients do not accept the certificate at that time, or soon will not."""
-    if problem := validity_problem(times, datetime.now(UTC)):
-        start, end = (each.isoformat() for each in times)
-        log.warning(problem, path=str(file), valid_from=start, expires=end, remedy="renew it, and restart the server")
-    asyncio.get_running_loop().call_later(_DAY, _watch_certificate, file, times)
-
-
 async def _serve(
     options: ServerOptions,
     plain_hosts: list[str],
-    certificate: tuple[ssl.SSLContext, str] | None,
+    certificate: Certificate | None,
     store: Store,
     announcing: tuple[Callable[[str, int, str | None], None], Callable[[str], None]],
 ) -> None:
@@ -123,12 +113,10 @@ async def _serve(
         settling=options.settling,
         device_age=options.device_age,
     )
-    if options.tls_certificate is not None:
-        _watch_certificate(options.tls_certificate, valid_times(options.tls_certificate))
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN or number is not signal.SIGHUP:  # as nohup asks
-            loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    _handle_hang_up(loop, stop, certificate)
 
     async def listen(hosts: list[str], port: int, setting: str, tls: ssl.SSLContext | None = None) -> list[Address]:
         try:
@@ -140,10 +128,11 @@ async def _serve(
         announced: list[tuple[Address, str | None]]
         announced = [(each, None) for each in await listen(plain_hosts, options.port, "port")]
         if certificate is not None:
-            context, fingerprint = certificate
-            encrypted = await listen(split_hosts(options.host), options.tls_port, "tls_port", context)
-            announced += [(each, fingerprint) for each in encrypted]
+            encrypted = await listen(split_hosts(options.host), options.tls_port, "tls_port", certificate.context)
+            announced += [(each, certificate.fingerprint) for each in encrypted]
         urls = [] if not options.web else await _start_page(server, options, plain_hosts, certificate)
+        if certificate is not None:
+            certificate.watch(server.use_certificate)
         announce, announce_page = announcing
         for address, fingerprint in announced:
             announce(*address, fingerprint)
@@ -154,8 +143,22 @@ async def _serve(
         await server.stop()
 
 
+def _handle_hang_up(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, certificate: Certificate | None) -> None:
+    """Let SIGHUP load the certificate again, and stop a server without one, or whose terminal is gone."""
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup asks
+    had_terminal = terminal()
+
+    def hang_up() -> None:
+        if certificate is not None and (is_ignored or not had_terminal or terminal()):
+            certificate.reload()
+        elif not is_ignored:
+            stop.set()
+
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+
+
 async def _start_page(
-    server: Server, options: ServerOptions, plain_hosts: list[str], certificate: tuple[ssl.SSLContext, str] | None
+    server: Server, options: ServerOptions, plain_hosts: list[str], certificate: Certificate | None
 ) -> list[str]:
     """Serve the web page, and return its URLs.
 
@@ -164,13 +167,13 @@ async def _start_page(
     """
     from twotick.server.web.ports import PortTaken, make_web, open_page_ports  # imported only by servers with a page
 
-    web = make_web(server, options)
+    web = make_web(server, options, certificate)
     try:
-        ports = open_page_ports(options, plain_hosts)
+        ports = open_page_ports(options, plain_hosts, certificate)
     except PortTaken as error:
         raise CannotListen(", ".join(error.hosts), error.port, error.setting) from error.__cause__
     for port in ports:
-        tls = certificate[0] if certificate is not None and port.encrypted else None
+        tls = certificate.context if certificate is not None and port.encrypted else None
         for listening in port.sockets:
             await server.start_on(listening, tls, web)
     return [port.url for port in ports]

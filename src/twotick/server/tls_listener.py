@@ -73,6 +73,9 @@ class TlsListener:
         turns: the handshakes that are under way; shared by all listeners.
         host: the server.
         timeout: seconds until a connection whose handshake is not complete is closed.
+
+    Attributes:
+        context: the certificate for the next handshakes.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class TlsListener:
     ) -> None:
         listening.setblocking(False)
         self._listening = listening
-        self._context = context
+        self.context = context
         self._turns = turns
         self._host = host
         self._timeout = timeout
@@ -122,7 +125,7 @@ class TlsListener:
                         client.send(_NOT_TLS)
                         return
                     await self._loop.connect_accepted_socket(
-                        lambda: handshake.protocol, client, ssl=self._context, ssl_handshake_timeout=self._timeout
+                        lambda: handshake.protocol, client, ssl=self.context, ssl_handshake_timeout=self._timeout
                     )
         finally:
             if not handshake.complete:

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, cast
 
 import h11
@@ -343,14 +343,15 @@ class Web:
     Args:
         host: the server.
         site: its files.
-        gate: decides which requests are answered.
+        make_gate: returns what decides which requests are answered.
         limits: the limits of the server.
     """
 
-    def __init__(self, host: WebHost, site: Site, gate: Gate, limits: ServerLimits) -> None:
+    def __init__(self, host: WebHost, site: Site, make_gate: Callable[[], Gate], limits: ServerLimits) -> None:
         self.host = host
         self.site = site
-        self.gate = gate
+        self._make_gate = make_gate
+        self.gate = make_gate()
         self._loop = asyncio.get_running_loop()
         self._open: dict[HttpConnection, None] = {}
         self._resting = Deadlines[HttpConnection](limits.register_timeout)
@@ -404,6 +405,10 @@ class Web:
         """Close the connections whose time is over."""
         for connection in (*self._resting.take_expired(now), *self._lingering.take_expired(now)):
             connection.transport.abort()
+
+    def use_certificate(self) -> None:
+        """Handle that there is another certificate, which may have other names."""
+        self.gate = self._make_gate()
 
     def stop(self) -> None:
         """Close all connections. What was written to them still goes out."""

@@ -4,13 +4,12 @@ import errno
 import socket
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
+from twotick.server.certificate import Certificate
 from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
 from twotick.server.options import ServerOptions
-from twotick.server.tls import certificate_names
 from twotick.server.urls import is_local_name, parse_networks, parse_origins, split_urls
 from twotick.server.web.connections import Web, WebHost
 from twotick.server.web.gate import Gate
@@ -54,13 +53,15 @@ class PortTaken(Exception):
         self.setting = setting
 
 
-def make_web(host: WebHost, options: ServerOptions) -> Web:
+def make_web(host: WebHost, options: ServerOptions, certificate: Certificate | None) -> Web:
     """Return the page of a server with these options, which were checked."""
-    names = [name for name in split_hosts(options.host) if name not in _ANYWHERE]
-    if options.tls_certificate is not None:
-        names += certificate_names(options.tls_certificate)
-    gate = Gate(names, parse_origins(options.web_url), parse_networks(options.trusted_proxies))
-    return Web(host, Site(_info(options)), gate, options.limits)
+    origins, proxies = parse_origins(options.web_url), parse_networks(options.trusted_proxies)
+
+    def make_gate() -> Gate:
+        names = [name for name in split_hosts(options.host) if name not in _ANYWHERE]
+        return Gate([*names, *(certificate.names if certificate is not None else [])], origins, proxies)
+
+    return Web(host, Site(_info(options)), make_gate, options.limits)
 
 
 def _info(options: ServerOptions) -> dict[str, Any]:
@@ -74,20 +75,21 @@ def _info(options: ServerOptions) -> dict[str, Any]:
     }
 
 
-def open_page_ports(options: ServerOptions, plain_hosts: list[str]) -> list[PagePort]:
+def open_page_ports(options: ServerOptions, plain_hosts: list[str], certificate: Certificate | None) -> list[PagePort]:
     """Listen on the ports of the page.
 
     Args:
         options: the options.
         plain_hosts: where connections without encryption are accepted.
+        certificate: the certificate, if there is one.
 
     Raises:
         PortTaken: a port cannot be listened on that a setting names.
     """
     ports = [_open(plain_hosts, options.web_port, _PORT, "web_port", None)]
-    if options.tls_certificate is not None:
+    if certificate is not None:
         public = next((f"{url}/" for url in split_urls(options.web_url)), None)
-        name = public or f"https://{_bracketed(_best_name(options.tls_certificate))}:%d/"
+        name = public or f"https://{_bracketed(_best_name(certificate.names))}:%d/"
         ports.append(_open(split_hosts(options.host), options.web_tls_port, _TLS_PORT, "web_tls_port", name))
     return [port for port in ports if port is not None]
 
@@ -114,9 +116,9 @@ def _open(hosts: list[str], asked: int | None, default: int, setting: str, url: 
     return PagePort(sockets, encrypted=True, url=url % number if "%d" in url else url)
 
 
-def _best_name(certificate: Path) -> str:
-    """Return the name in a certificate by which other machines are most likely to call the server."""
-    names = [name for name in certificate_names(certificate) if not name.startswith("*")] or ["localhost"]
+def _best_name(names: list[str]) -> str:
+    """Return the name of a certificate by which other machines are most likely to call the server."""
+    names = [name for name in names if not name.startswith("*")] or ["localhost"]
     return next((name for name in names if not is_local_name(name)), names[0])
 
 
