@@ -100,7 +100,8 @@ def _why_not_listening(error: "CannotListen") -> str:
     if not isinstance(cause, OSError):
         return str(error)
     if cause.errno == errno.EADDRINUSE:
-        option = "--port" if error.setting == "port" else f"the setting {error.setting}"
+        options = {"port": "--port", "web_port": "--web-port"}
+        option = options.get(error.setting, f"the setting {error.setting}")
         where = f"{error.host}:{error.port}"
         return f"{where} is in use: stop the program that listens there, or choose another port with {option}"
     return f"{error}: {reason(cause)}"
