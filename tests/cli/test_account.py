@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import run, started
-from tests.cli.operating import PASSWORD, Operator, Person
+from tests.cli.operating import PASSWORD, Operator, Person, people
 
 
 def lines(output: str) -> list[dict[str, object]]:
@@ -188,3 +188,37 @@ def test_a_member_pins_messages(tmp_path: Path) -> None:
         assert (again.returncode, again.stderr) == (69, "twotick: there is no such pinned message here\n")
         for wrong in (("--sender", "alice"), ("--pin", "a", "--unpin", "b")):
             assert alice.run("pins", "bob", *wrong).returncode == 64
+
+
+def test_commands_show_display_names_beside_names_and_mark_doubtful_ones(tmp_path: Path) -> None:
+    with people(tmp_path, "alice", "bob", "mallory") as (alice, bob, mallory):
+        bob.do("profile", "--display", "Bob Miller")
+        mallory.do("profile", "--display", "\u0410lice")
+        alice.do("room", "create", "team", "--public")
+        bob.do("room", "join", "team")
+        mallory.do("room", "join", "team")
+        members = [line.split("  ") for line in alice.do("room", "members", "team").splitlines()]
+        assert [(line[0], line[-2:]) for line in members[1:]] == [
+            ("bob", [members[1][-2], "Bob Miller"]),
+            ("mallory", ["\u0410lice", "not alice"]),
+        ]
+        assert [each["display"] for each in lines(alice.do("room", "members", "team", "--json"))] == [
+            "", "Bob Miller", "\u0410lice",
+        ]  # fmt: skip
+        mallory.do("send", "#team", "wild oats", "--until", "accepted")
+        bob.do("send", "alice", "/me waves", "--until", "accepted")
+        said = [line[17:] for line in alice.do("history").splitlines()][-2:]
+        assert said == ["#team mallory (\u0410lice, not alice): wild oats", "* bob (Bob Miller) waves"]
+        assert alice.do("profile", "mallory") == "mallory (\u0410lice, not alice)\n"
+        alice.do("block", "mallory")
+        alice.do("mute", "bob")
+        assert alice.do("mute") == "bob (Bob Miller)\n"
+        assert alice.do("block").startswith("mallory")  # its profile may not be seen any more
+        alice.do("room", "create", "cellar")
+        assert alice.do("room", "invite", "cellar", "bob") == "bob (Bob Miller) was invited to #cellar.\n"
+        typed = lines(alice.do("export"))
+        assert [(each["text"], each.get("action")) for each in typed if "text" in each and "event" not in each] == [
+            ("wild oats", None),
+            ("/me waves", "waves"),
+        ]
+        assert bob.do("history", "alice").splitlines()[0][17:] == "* bob (Bob Miller) waves (to alice \u2713)"

@@ -5,8 +5,8 @@ from hypothesis import given
 from rich.color import Color, ColorSystem
 
 from tests.ui.test_text import anything
-from twotick.ui.app.model.profiles import ProfileBook, UserProfile
 from twotick.ui.names import COLOURS, OF_SIXTEEN, ON_ANY, ON_DARK, ON_LIGHT, colour_of, skeleton
+from twotick.ui.people import ProfileBook, UserProfile
 
 BLACK, WHITE, DARK, LIGHT = "#000000", "#ffffff", "#16181d", "#fcfcfa"
 

@@ -61,7 +61,7 @@ def test_a_room(alice: Terminal, bob: Started) -> None:
     alice.type("/rooms\r")
     alice.has("public  owner         2  wild oats")
     alice.type("/who #team\r")
-    alice.has("#team: alice (owner), bob")
+    alice.has("alice            owner", "bob")
     alice.type("/topic #team red oats\r")
     alice.has("#team: alice changed the topic to: red oats", "#team: red oats")
     alice.type("/remove #team bob\r")
@@ -219,7 +219,7 @@ def test_mute_block_and_report(alice: Terminal, bob: Started) -> None:
     alice.type("/mute #team\r")
     alice.has("Notifications for #team are off.")
     alice.type("/mute\r")
-    alice.has("Muted: #team.")
+    alice.has("Muted:\n  #team")
     alice.type("/unmute #team\r")
     alice.has("Notifications for #team are on.")
     bob.type("#team buy this")
@@ -237,7 +237,7 @@ def test_mute_block_and_report(alice: Terminal, bob: Started) -> None:
     while bob.line() != "#team bob: buy more":
         pass
     alice.type("/block\r")
-    alice.has("Blocked: bob.")
+    alice.has("Blocked:\n  bob")
     alice.type("/search buy\r/history #team\r/rooms\r")
     alice.has("public  owner         2")
     assert sum("bob: buy" in line for line in alice.lines) == 1, "only what came before"
@@ -258,4 +258,4 @@ def test_users_online_are_listed(alice: Terminal, bob: Started) -> None:
     while not bob.line().startswith("alice: "):
         pass
     bob.type("/who")
-    assert "alice here" in bob.line()
+    assert bob.line() == "alice            here"

@@ -66,9 +66,10 @@ def test_what_is_not_sent_to_the_terminal_is_shown(character: str, shown: str) -
 @given(st.text("abcXYZ019", min_size=1, max_size=32), anything | tricks)
 @example("bob", "hello\nalice: hi")
 @example("bob", "hello\r\nalice: hi\n\n")
+@example("bob", "/me waves\n* alice waves")
 def test_only_the_first_line_of_a_message_looks_like_one(sender: str, text: str) -> None:
     first, *more = message_line(sender, text).plain.split("\n")
-    assert first.startswith(f"{sender}: ")
+    assert first.startswith((f"{sender}: ", f"* {sender} "))
     assert all(line.startswith(" " * (len(sender) + 2)) for line in more)
 
 

@@ -81,9 +81,9 @@ def chat(*, plain: bool, who: Identity, settings: "Settings") -> None:
     from twotick.ui.line.chat import chat, chat_as_member
 
     if who.login is not None:
-        run(chat_as_member(who.login))
+        run(chat_as_member(who.login, formatted=settings.formatting))
     else:
-        run(chat(guest_of(who, settings)))
+        run(chat(guest_of(who, settings), formatted=settings.formatting))
 
 
 @click.command(cls=TextCommand)

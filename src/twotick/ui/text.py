@@ -50,6 +50,37 @@ def for_screen(text: str, *, keep: str = "\n") -> str:
     return _MARKS.sub(r"\1", text)
 
 
+_MAX_NAME = 33
+"""Characters of a name that are shown (rules 4.1 and 12.1), also if a server sends a longer one."""
+
+_MAX_ONE_LINE = 300
+"""Characters that are shown of a text in one line, such as a quote, a topic or a file name."""
+
+
+def user_name(name: str) -> str:
+    """Return the name of a user or a room, safe for the terminal."""
+    return for_screen(name[:_MAX_NAME], keep="")
+
+
+def one_line(text: str) -> str:
+    """Return the beginning of a text in one line, safe for the terminal."""
+    return for_screen(" ".join(text[:_MAX_ONE_LINE].split()), keep="")
+
+
+_ACTION = "/me "
+
+
+def action_in(text: str) -> str:
+    """Return what the sender of a message does, `waves` for `/me waves`; empty for other texts (docs/formatting.md)."""
+    return text.removeprefix(_ACTION).strip(" ") if text.startswith(_ACTION) and not text[4:].isspace() else ""
+
+
+def as_said(sender: str, text: str) -> str:
+    """Return the text of a message as it is shown: `/me waves` from bob is `* bob waves`."""
+    action = action_in(text)
+    return f"* {user_name(sender)} {action}" if action else text
+
+
 _STYLES = {
     "strong": "bold",
     "emphasis": "italic",
@@ -58,28 +89,38 @@ _STYLES = {
     "mention": "bold",
     "mark": "dim",
 }
+"""The styles of pieces of a message."""
 
 
-def message_line(sender: str, text: str, *, before: str = "", after: str = "") -> Text:
+def message_line(
+    sender: str, text: str, *, before: str = "", beside: str = "", after: str = "", formatted: bool = True
+) -> Text:
     """Return a message for the terminal. Further lines are indented, so that none can look like another message.
 
-    No character of the text is left out: marks are shown beside their effect (docs/formatting.md).
+    No character of the text is left out: marks are shown beside their effect. Only `/me waves` from bob is shown as
+    `* bob waves`; no other message has a star before the name (docs/formatting.md).
 
     Args:
         sender: the name of the sender, which gets its colour.
         text: the text.
         before: text before the sender, such as a time.
+        beside: text beside the sender: the display name.
         after: text after the sender, such as the recipient.
+        formatted: whether the effect of marks is shown.
     """
-    indent = " " * min(len(before) + len(sender) + len(after) + 2, _LONGEST_INDENT)
-    name = (visible(sender, keep=""), f"name.{colour_of(sender)}")
-    line = Text.assemble((visible(before, keep=""), "bold"), name, (visible(after, keep=""), "bold"), ": ")
-    for number, part in enumerate(format_text(visible(text.removesuffix("\n")))):
+    action = action_in(text)
+    star, colon = ("* ", " ") if action else ("", ": ")
+    beside, shown_after = visible(beside, keep=""), visible(after, keep="")
+    line = Text.assemble((visible(before, keep=""), "bold"), star)
+    line.append(visible(sender, keep=""), f"name.{colour_of(sender)}").append(beside)
+    line.append("" if action else shown_after, "bold").append(colon)
+    indent = " " * min(len(before) + len(sender) + len(beside) + len(after) + 2, _LONGEST_INDENT)
+    for number, part in enumerate(format_text(visible((action or text).removesuffix("\n")), formatted=formatted)):
         if number:
             line.append(f"\n{indent}")
         for piece in part.pieces:
             line.append(piece.text, " ".join(_STYLES[style] for style in piece.style.split()))
-    return line
+    return line.append(f" ({shown_after.strip()})", "dim") if action and shown_after.strip() else line
 
 
 def _everyone(recipient: str) -> str:

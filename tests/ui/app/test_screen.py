@@ -15,11 +15,11 @@ from twotick.client import State
 from twotick.client.member.results import RecipientState
 from twotick.ui.app.model.conversations import UserPresence
 from twotick.ui.app.model.messages import Attachment, RoomNotice, TransferProgress
-from twotick.ui.app.model.profiles import UserProfile
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.base import SearchHit, SearchResults
 from twotick.ui.app.widgets.sidebar import Sidebar
 from twotick.ui.names import ON_ANY, ON_DARK, ON_LIGHT, colour_of
+from twotick.ui.people import UserProfile
 
 HOSTILE = (
     "\x1b]0;owned\x07\x1b[2J\x1b]8;;http://evil.example\x07link\x9b31m"

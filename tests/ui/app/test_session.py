@@ -11,9 +11,9 @@ from tests.ui.app.sessions import Device, device
 from twotick.client import State, TwotickError, connect
 from twotick.client.member.sender import Sender
 from twotick.ui.app.model.messages import LocalMessage
-from twotick.ui.app.model.profiles import UserProfile
 from twotick.ui.app.session.base import SearchHit
 from twotick.ui.app.session.permissions import Permission
+from twotick.ui.people import UserProfile
 
 DEVICES = ("laptop", "phone")
 

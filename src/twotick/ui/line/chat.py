@@ -22,6 +22,7 @@ from twotick.client import (
     NameRefused,
     NotDelivered,
     Presence,
+    ProfileEvent,
     SendOptions,
     State,
     TwotickError,
@@ -30,10 +31,11 @@ from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
 from twotick.ui.line.commands import Commands, clock, guest_help
 from twotick.ui.line.typed import TypedCommand, TypedLines, TypedMessage
+from twotick.ui.people import ProfileBook, UserProfile
 from twotick.ui.shell.blocked import Blocked
 from twotick.ui.shell.connection import GuestUser, connected, connected_guest, patiently
-from twotick.ui.shell.describing import line_of
 from twotick.ui.shell.errors import Interrupted
+from twotick.ui.shell.people import know_profiles
 from twotick.ui.shell.streams import on_a_terminal
 from twotick.ui.tasks import together
 from twotick.ui.text import accepted_line, console, delivered_line, failed_line, message_line, visible
@@ -57,32 +59,34 @@ _RECEIPTS = 1024
 _Me = TypeVar("_Me", Client, MemberClient)
 
 
-async def chat_as_member(who: Credential) -> None:
+async def chat_as_member(who: Credential, *, formatted: bool = True) -> None:
     """Talk as a member until the end of the input.
 
     Args:
         who: the member's login.
+        formatted: whether the effect of marks is shown (docs/formatting.md).
 
     Raises:
         TwotickError: the server refuses the login.
     """
     async with _asking() as ask:
-        await _talk(who, ask, console())
+        await _talk(who, ask, console(), formatted=formatted)
 
 
-async def _talk(who: Credential, ask: Ask, out: Console) -> None:
+async def _talk(who: Credential, ask: Ask, out: Console, *, formatted: bool) -> None:
     """Talk as a member until the end of the input."""
     async with connected(who, patient=True) as me:
         out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob; /help lists all.")
-        await _MemberChat(me, ask, out).run()
+        await _MemberChat(me, ask, out, formatted=formatted).run()
 
 
-async def chat(guest: GuestUser) -> None:
+async def chat(guest: GuestUser, *, formatted: bool = True) -> None:
     """Talk as a guest until the end of the input.
 
     Args:
         guest: the guest, whose name is asked for if it is empty or refused. `NAME@HOST` is understood there, and a
             member who is logged in here is no guest.
+        formatted: whether the effect of marks is shown (docs/formatting.md).
 
     Raises:
         TwotickError: the server cannot be reached, or the connection was lost.
@@ -95,7 +99,7 @@ async def chat(guest: GuestUser) -> None:
         while True:
             try:
                 if (login := tokens.load(guest.server, guest.name)) is not None:
-                    await _talk(login, ask, out)
+                    await _talk(login, ask, out, formatted=formatted)
                     return
                 me = await stack.enter_async_context(connected_guest(guest))
                 break
@@ -103,7 +107,7 @@ async def chat(guest: GuestUser) -> None:
                 out.print(f"{visible(str(error), keep='')}.")
                 guest = _named(guest, await ask("Name: "))
         out.print(f"You are {guest.name} on {guest.server}. '@bob hello' sends to bob; /help lists all.")
-        await _GuestChat(me, ask, out).run()
+        await _GuestChat(me, ask, out, formatted=formatted).run()
 
 
 def _named(guest: GuestUser, typed: str) -> GuestUser:
@@ -115,10 +119,11 @@ def _named(guest: GuestUser, typed: str) -> GuestUser:
 class _Chat(ABC, Generic[_Me]):
     """A session: sends what is typed line by line, and shows what arrives meanwhile."""
 
-    def __init__(self, me: _Me, ask: Ask, out: Console) -> None:
+    def __init__(self, me: _Me, ask: Ask, out: Console, *, formatted: bool) -> None:
         self._me = me
         self._ask = ask
         self._out = out
+        self._formatted = formatted
         self._lines = TypedLines()
         self._typed: asyncio.Queue[TypedMessage | TypedCommand | None] = asyncio.Queue(_SENDS_AHEAD)
         self._lost: TwotickError | None = None
@@ -201,17 +206,19 @@ class _GuestChat(_Chat[Client]):
 
     async def _show(self) -> None:
         async for message in self._me:
-            self._out.print(message_line(message.sender, message.text, before=clock(datetime.now(UTC))))
+            before = clock(datetime.now(UTC))
+            self._out.print(message_line(message.sender, message.text, before=before, formatted=self._formatted))
             await message.ack()
 
 
 class _MemberChat(_Chat[MemberClient]):
     """Shows the first tick when a message is stored, and the second one when it is delivered."""
 
-    def __init__(self, me: MemberClient, ask: Ask, out: Console) -> None:
-        super().__init__(me, ask, out)
+    def __init__(self, me: MemberClient, ask: Ask, out: Console, *, formatted: bool) -> None:
+        super().__init__(me, ask, out, formatted=formatted)
         self._receipts: set[asyncio.Task[None]] = set()
-        self._commands = Commands(me, out, self._send_more)
+        self._people = ProfileBook(me.name)
+        self._commands = Commands(me, out, self._send_more, self._people, formatted=formatted)
         self._blocked = Blocked(set())
 
     async def run(self) -> None:
@@ -220,6 +227,7 @@ class _MemberChat(_Chat[MemberClient]):
             self._commands.hides = self._blocked.hides
             if on_a_terminal():
                 await patiently(lambda: self._me.status(Presence.HERE))
+                await patiently(lambda: know_profiles(self._me, self._people))
             await super().run()
         finally:
             for task in self._receipts:
@@ -258,12 +266,15 @@ class _MemberChat(_Chat[MemberClient]):
         async for entry in self._me.entries():
             if isinstance(entry, MemberMessage):
                 await self._show_message(entry)
+            elif isinstance(entry, ProfileEvent):
+                self._people.set(entry.user, UserProfile(entry.display, entry.status))
 
     async def _show_message(self, message: MemberMessage) -> None:
         self._blocked.observe(message)
+        self._people.know(message.sender)
         if not self._blocked.hides(message):
             if not self._is_copy(message):
-                self._out.print(line_of(message, prefix=clock(message.time)))
+                self._out.print(self._commands.line_of(message))
             self._commands.observe(message)
         await message.ack()
         if not message.outgoing and message.is_news:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rich.console import Console
+from rich.text import Text
 
 from twotick.client import FileInfo, MemberClient, MemberMessage, Reference, SendOptions, TwotickError
+from twotick.ui.people import ProfileBook, UserProfile
 from twotick.ui.shell.conversations import blocked_line, muted_line, reported_line
 from twotick.ui.shell.describing import file_label, line_of
 from twotick.ui.shell.profile import profile_lines
-from twotick.ui.shell.rooms import members_text, others, room_line
+from twotick.ui.shell.rooms import member_lines, others, person_line, room_line
 from twotick.ui.shell.saving import save
 from twotick.ui.shell.streams import on_a_terminal
 from twotick.ui.text import visible
@@ -110,10 +112,16 @@ class Commands:
         me: the member.
         out: where to print results.
         send: sends a message.
+        people: what users say of themselves.
+        formatted: whether the effect of marks is shown (docs/formatting.md).
     """
 
-    def __init__(self, me: MemberClient, out: Console, send: Send) -> None:
+    def __init__(
+        self, me: MemberClient, out: Console, send: Send, people: ProfileBook, *, formatted: bool = True
+    ) -> None:
         self._me = me
+        self._people = people
+        self._formatted = formatted
         self._out = out
         self._send = send
         self.hides: Callable[[MemberMessage], bool] = lambda _: False
@@ -185,6 +193,10 @@ class Commands:
             peer = next(reversed(self._known))
         return peer, self._known.get(peer.lower(), _LastMessages()), rest
 
+    def line_of(self, message: MemberMessage) -> Text:
+        """Return a message as it is shown: on a terminal with its time and the display name of its sender."""
+        return line_of(message, self._people, prefix=clock(message.time), formatted=self._formatted)
+
     # Running commands
 
     async def run(self, line: str, peer: str = "") -> None:
@@ -246,12 +258,12 @@ class Commands:
     async def _invite(self, text: str) -> None:
         room, member = _room_and_member(text)
         await self._me.invite(room, member)
-        self._say(f"{member} was invited to {room}.")
+        self._say(f"{self._people.person(member)} was invited to {room}.")
 
     async def _remove(self, text: str) -> None:
         room, member = _room_and_member(text)
         await self._me.remove(room, member)
-        self._say(f"{member} was removed from {room}.")
+        self._say(f"{self._people.person(member)} was removed from {room}.")
 
     async def _topic(self, text: str) -> None:
         name, _, topic = (text or self._room_here()).partition(" ")
@@ -261,10 +273,12 @@ class Commands:
 
     async def _who(self, text: str) -> None:
         if text:
-            self._say(f"{text}: {await members_text(self._me, _room(text))}")
-            return
-        users = (await self._me.status()).users
-        self._say(", ".join(f"{each.name} {each.state}" for each in users) or "No users are online that you may see.")
+            lines = await member_lines(self._me, _room(text), self._people)
+        else:
+            users = (await self._me.status()).users
+            lines = [person_line(self._people.person(each.name), each.state) for each in users]
+        for line in lines or ["No users are online that you may see."]:
+            self._say(line)
 
     def _room_here(self) -> str:
         """Return the room that is the current conversation; empty if it is none."""
@@ -281,7 +295,9 @@ class Commands:
         self._say(f"Your status is: {own.status}" if own.status else "You have no status now.")
 
     async def _profile(self, text: str) -> None:
-        for line in profile_lines(await self._me.profile(_one(text or self._peer))):
+        found = await self._me.profile(_one(text or self._peer))
+        self._people.set(found.name, UserProfile(found.display, found.status))
+        for line in profile_lines(found, self._people):
             self._say(line)
 
     # Messages
@@ -368,7 +384,7 @@ class Commands:
     def _show(self, messages: list[MemberMessage]) -> None:
         for message in messages:
             if not self.hides(message):
-                self._out.print(line_of(message, prefix=clock(message.time)))
+                self._out.print(self.line_of(message))
 
     # Others
 
@@ -376,8 +392,7 @@ class Commands:
         if text:
             self._say(await muted_line(self._me, _one(text), muted=True))
         else:
-            muted = [each.name for each in await self._me.conversations() if each.muted]
-            self._say(f"Muted: {', '.join(muted) or 'none'}.")
+            self._list([each.name for each in await self._me.conversations() if each.muted], "Muted:")
 
     async def _unmute(self, text: str) -> None:
         self._say(await muted_line(self._me, _one(text), muted=False))
@@ -386,8 +401,13 @@ class Commands:
         if text:
             self._say(await blocked_line(self._me, _one(text), blocked=True))
         else:
-            blocked = [each.name for each in await self._me.conversations() if each.blocked]
-            self._say(f"Blocked: {', '.join(blocked) or 'none'}.")
+            self._list([each.name for each in await self._me.conversations() if each.blocked], "Blocked:")
+
+    def _list(self, names: list[str], what: str) -> None:
+        """Print names, a line each."""
+        self._say(what if names else f"{what} none.")
+        for name in names:
+            self._say(f"  {self._people.person(name)}")
 
     async def _unblock(self, text: str) -> None:
         self._say(await blocked_line(self._me, _one(text), blocked=False))

@@ -4,8 +4,10 @@ import json
 
 from twotick.client import Conversation, MemberClient, NotDelivered, RequestRefused
 from twotick.client.trust.tokens import Credential
+from twotick.ui.people import ProfileBook
 from twotick.ui.shell.connection import asking
 from twotick.ui.shell.history import print_message
+from twotick.ui.shell.people import people_of
 from twotick.ui.text import console, visible
 
 
@@ -34,13 +36,15 @@ async def block(who: Credential, name: str, *, off: bool) -> None:
 async def show_muted(who: Credential, *, as_json: bool) -> None:
     """Print the muted conversations."""
     async with asking(who) as me:
-        _show([each for each in await me.conversations() if each.muted], as_json, "No conversations are muted.")
+        found = [each for each in await me.conversations() if each.muted]
+        _show(found, await people_of(me), as_json, "No conversations are muted.")
 
 
 async def show_blocked(who: Credential, *, as_json: bool) -> None:
     """Print the blocked users."""
     async with asking(who) as me:
-        _show([each for each in await me.conversations() if each.blocked], as_json, "No users are blocked.")
+        found = [each for each in await me.conversations() if each.blocked]
+        _show(found, await people_of(me), as_json, "No users are blocked.")
 
 
 async def report(who: Credential, name: str, text: str, *, about: str | None) -> None:
@@ -69,8 +73,9 @@ async def show_pins(who: Credential, peer: str, *, as_json: bool) -> None:
     """
     async with asking(who) as me:
         found = await me.pins(peer)
+        people = await people_of(me) if found and not as_json else ProfileBook()
     for message in found:
-        print_message(message, as_json)
+        print_message(message, people, as_json=as_json)
     if not found and not as_json:
         _say("No messages are pinned.")
 
@@ -112,12 +117,12 @@ async def reported_line(me: MemberClient, name: str, text: str, about: str | Non
     return f"{name} was reported to the operator" + ("." if about is None else ", with a copy of the message.")
 
 
-def _show(found: list[Conversation], as_json: bool, nothing: str) -> None:
+def _show(found: list[Conversation], people: ProfileBook, as_json: bool, nothing: str) -> None:
     for each in found:
         if as_json:
             print(json.dumps({"name": each.name, "muted": each.muted, "blocked": each.blocked}))
         else:
-            _say(each.name)
+            _say(str(people.person(each.name)))
     if not found and not as_json:
         _say(nothing)
 

@@ -6,7 +6,8 @@ from typing import Any
 from rich.text import Text
 
 from twotick.client import Event, EventKind, FileInfo, MemberMessage, Message, Reference, Role
-from twotick.ui.text import message_line, size_text, visible
+from twotick.ui.people import ProfileBook
+from twotick.ui.text import action_in, as_said, message_line, size_text, user_name, visible
 
 ROLES = {
     Role.OWNER: "the owner",
@@ -17,22 +18,42 @@ ROLES = {
 }
 """Each role in words, for sentences such as: alice made bob a moderator."""
 
+_NO_PROFILES = ProfileBook()
+"""The profiles of users of whom nothing is known."""
 
-def line_of(message: Message | MemberMessage, *, prefix: str = "", suffix: str = "") -> Text:
+
+def line_of(
+    message: Message | MemberMessage,
+    people: ProfileBook = _NO_PROFILES,
+    *,
+    prefix: str = "",
+    suffix: str = "",
+    formatted: bool = True,
+) -> Text:
     """Return a message as it is shown: one line, unless its text has several.
 
     Args:
         message: a message, a change of an earlier message, or an event.
+        people: what users say of themselves.
         prefix: text before the sender, such as a time.
         suffix: text after sender and recipient, such as ticks.
+        formatted: whether the effect of marks is shown (docs/formatting.md).
     """
+    beside = str(people.person(message.sender)).removeprefix(user_name(message.sender))
     if isinstance(message, Message):
-        return message_line(message.sender, message.text, before=prefix)
+        return message_line(message.sender, message.text, before=prefix, beside=beside, formatted=formatted)
     if message.event is not None:
-        return Text(visible(prefix + what_happened(message, message.event), keep=""))
+        return Text(visible(prefix + what_happened(message, message.event, people), keep=""))
     to = f" to {message.recipient}" if message.outgoing and not message.room else ""
     room = f"{message.room} " if message.room else ""
-    return message_line(message.sender, what_was_said(message), before=f"{prefix}{room}", after=f"{to}{suffix}")
+    return message_line(
+        message.sender,
+        what_was_said(message),
+        before=f"{prefix}{room}",
+        beside=beside,
+        after=f"{to}{suffix}",
+        formatted=formatted,
+    )
 
 
 def what_was_said(message: MemberMessage) -> str:
@@ -49,6 +70,8 @@ def what_was_said(message: MemberMessage) -> str:
     if message.deleted is not None:
         return "(deleted)"
     text = message.text
+    if message.edits or message.reply_to or message.forwarded_from:
+        text = as_said(message.sender, text)  # otherwise it is the whole line
     if message.edits is not None:
         text = f"(edited) {text}"
     elif message.edited is not None:
@@ -68,7 +91,7 @@ def _other(message: MemberMessage, about: Reference, words: str) -> str:
     return "" if about.sender.lower() == message.sender.lower() else words.format(about.sender)
 
 
-def what_happened(message: MemberMessage, event: Event) -> str:
+def what_happened(message: MemberMessage, event: Event, people: ProfileBook = _NO_PROFILES) -> str:
     """Return what happened in a room, or to a conversation."""
     who = message.sender
     where = f"{event.room}: " if event.room else ""
@@ -84,7 +107,7 @@ def what_happened(message: MemberMessage, event: Event) -> str:
         case EventKind.APPOINTED:
             return f"{where}{who} made {event.member} {ROLES[event.role or Role.NONE]}"
         case EventKind.INVITED:
-            return f"{who} invites you to {event.room}"
+            return f"{people.person(who)} invites you to {event.room}"
         case EventKind.CHANGED:
             return where + ", ".join(_changes(who, event))
         case EventKind.SET:
@@ -124,11 +147,16 @@ def file_label(file: FileInfo) -> str:
 
 
 def body_as_json(body: bytes) -> dict[str, str]:
-    """Return a body for a JSON object: as `text`, or as `base64` if it is not UTF-8."""
+    """Return a body for a JSON object: as `text`, or as `base64` if it is not UTF-8.
+
+    The text is as it was typed; what the sender says to do (`/me waves`) is in `action`, too (docs/formatting.md).
+    """
     try:
-        return {"text": body.decode()}
+        text = body.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(body).decode()}
+    action = action_in(text)
+    return {"text": text, "action": action} if action else {"text": text}
 
 
 def details_as_json(message: MemberMessage) -> dict[str, Any]:

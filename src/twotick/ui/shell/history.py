@@ -10,9 +10,11 @@ from twotick.client import (
     State,
 )
 from twotick.client.trust.tokens import Credential
+from twotick.ui.people import ProfileBook
 from twotick.ui.shell.connection import asking
 from twotick.ui.shell.describing import body_as_json, details_as_json, line_of
 from twotick.ui.shell.errors import NothingFound
+from twotick.ui.shell.people import people_of
 from twotick.ui.shell.streams import complain
 from twotick.ui.text import console
 
@@ -38,10 +40,11 @@ async def show_history(who: Credential, peer: str | None, *, since: datetime | N
     """Print the last `limit` messages, oldest first; only those with a user or in a room if `peer` is one."""
     async with asking(who) as me:
         messages = await me.history(peer, limit=limit, since=since)
+        people = await people_of(me) if messages and not as_json else ProfileBook()
     if peer is not None and not messages:
         raise NothingFound(f"there are no messages with {peer}" + (" since then" if since else ""))
     for message in messages:
-        print_message(message, as_json)
+        print_message(message, people, as_json=as_json)
 
 
 async def search(who: Credential, query: str, *, peer: str | None, limit: int, as_json: bool) -> None:
@@ -49,10 +52,11 @@ async def search(who: Credential, query: str, *, peer: str | None, limit: int, a
     async with asking(who) as me:
         before: int | None = None
         shown = 0
+        people = ProfileBook() if as_json else await people_of(me)
         for _ in range(_MOST_PAGES):
             found = await me.search(query, peer=peer, limit=min(limit - shown, _FOUND), before=before)
             for message in found.messages:
-                print_message(message, as_json)
+                print_message(message, people, as_json=as_json)
             shown += len(found.messages)
             before = found.before
             if before is None and not shown:
@@ -71,18 +75,18 @@ async def export(who: Credential) -> None:
             starts.append(page[0].seq)
         for start in reversed(starts[:-1]):
             for message in await me.history(before=start, limit=_PAGE):
-                print_message(message, True)
+                print_message(message, ProfileBook(), as_json=True)
     sys.stdout.flush()
 
 
-def print_message(message: MemberMessage, as_json: bool) -> None:
-    """Print a message: as a line, or as JSON."""
+def print_message(message: MemberMessage, people: ProfileBook, *, as_json: bool) -> None:
+    """Print a message: as a line, with display names beside names; or as JSON."""
     if as_json:
         print(json.dumps(_as_json(message)))
         return
     time = message.time.astimezone().strftime("%Y-%m-%d %H:%M") if message.time else "?"
     ticks = f" {_TICKS[message.state or State.ACCEPTED]}" if message.outgoing else ""
-    console().print(line_of(message, prefix=f"{time} ", suffix=ticks))
+    console().print(line_of(message, people, prefix=f"{time} ", suffix=ticks))
 
 
 def _as_json(message: MemberMessage) -> dict[str, Any]:

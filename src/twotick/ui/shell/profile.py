@@ -4,8 +4,10 @@ import json
 
 from twotick.client import Profile
 from twotick.client.trust.tokens import Credential
+from twotick.ui.people import ProfileBook, UserProfile
 from twotick.ui.shell.connection import asking
-from twotick.ui.text import console, visible
+from twotick.ui.shell.people import people_of
+from twotick.ui.text import console, one_line
 
 
 async def change_password(who: Credential, old: str, new: str, *, revoke_others: bool) -> None:
@@ -29,7 +31,10 @@ async def show_profile(who: Credential, name: str, *, as_json: bool) -> None:
         ValueError: `name` is not a valid name.
     """
     async with asking(who) as me:
-        _print(await me.profile(name), as_json=as_json)
+        profile = await me.profile(name)
+        people = ProfileBook() if as_json else await people_of(me)
+    people.set(profile.name, UserProfile(profile.display, profile.status))
+    _print(profile, people, as_json=as_json)
 
 
 async def own_profile(who: Credential, *, display: str | None, status: str | None, as_json: bool) -> None:
@@ -41,19 +46,22 @@ async def own_profile(who: Credential, *, display: str | None, status: str | Non
     """
     async with asking(who) as me:
         own = await me.set_profile(display=display, status=status)
-    _print(Profile(who.name, own.display, own.status), as_json=as_json)
+    people = ProfileBook(who.name)
+    people.set(who.name, UserProfile(own.display, own.status))
+    for each in own.users:
+        people.set(each.name, UserProfile(each.display, each.status))
+    _print(Profile(who.name, own.display, own.status), people, as_json=as_json)
 
 
-def _print(profile: Profile, *, as_json: bool) -> None:
+def _print(profile: Profile, people: ProfileBook, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"name": profile.name, "display": profile.display, "status": profile.status}))
         return
-    for line in profile_lines(profile):
+    for line in profile_lines(profile, people):
         console().print(line)
 
 
-def profile_lines(profile: Profile) -> list[str]:
+def profile_lines(profile: Profile, people: ProfileBook) -> list[str]:
     """Return the lines that show a profile. What the member wrote cannot control the terminal."""
-    display, status = (visible(text, keep="") for text in (profile.display, profile.status))
-    name = visible(profile.name, keep="")
-    return [f"{name} ({display})" if display else f"{name} has no display name", *([status] if status else [])]
+    person, status = people.person(profile.name), one_line(profile.status)
+    return [str(person) if person.display else f"{person.name} has no display name", *([status] if status else [])]

@@ -6,8 +6,10 @@ from typing import Any
 
 from twotick.client import MemberClient, Role, RoomInfo
 from twotick.client.trust.tokens import Credential
+from twotick.ui.people import Person, ProfileBook
 from twotick.ui.shell.connection import asking
 from twotick.ui.shell.describing import ROLES
+from twotick.ui.shell.people import people_of
 from twotick.ui.text import console, visible
 
 
@@ -46,7 +48,8 @@ async def invite(who: Credential, room: str, member: str) -> None:
     """Invite a member to a room."""
     async with asking(who) as me:
         await me.invite(named(room), member)
-    _say(f"{member} was invited to {named(room)}.")
+        who_is_it = (await people_of(me)).person(member)
+    _say(f"{who_is_it} was invited to {named(room)}.")
 
 
 async def remove(who: Credential, room: str, member: str) -> None:
@@ -74,12 +77,17 @@ async def show_members(who: Credential, room: str, *, as_json: bool) -> None:
     """Print the members of a room."""
     async with asking(who) as me:
         found = await me.room_members(named(room))
+        people = await people_of(me)
+    for each in found:
+        people.know(each.name)
     for each in found:
         since = each.since.astimezone().isoformat(timespec="seconds")
         if as_json:
-            print(json.dumps({"name": each.name, "role": each.role, "since": since}))
+            display = people.of(each.name).display
+            print(json.dumps({"name": each.name, "display": display, "role": each.role, "since": since}))
         else:
-            _say(f"{each.name:<32} {each.role:<9} since {since}")
+            person = people.person(each.name)
+            _say(f"{person.name:<32} {each.role:<9} since {since}  {person.beside}".rstrip())
 
 
 async def show_rooms(who: Credential, *, as_json: bool) -> None:
@@ -94,10 +102,17 @@ async def show_rooms(who: Credential, *, as_json: bool) -> None:
             _say(room_line(each))
 
 
-async def members_text(me: MemberClient, room: str) -> str:
-    """Return the members of a room, in one line."""
+async def member_lines(me: MemberClient, room: str, people: ProfileBook) -> list[str]:
+    """Return the members of a room, in a line each."""
     found = await me.room_members(room)
-    return ", ".join(each.name if each.role is Role.MEMBER else f"{each.name} ({each.role})" for each in found)
+    for each in found:
+        people.know(each.name)
+    return [person_line(people.person(each.name), "" if each.role is Role.MEMBER else each.role) for each in found]
+
+
+def person_line(person: Person, what: str) -> str:
+    """Return a line about a user: the name, a word, and at the end the display name, which may contain anything."""
+    return f"{person.name:<16} {what:<9} {person.beside}".rstrip()
 
 
 def room_line(room: RoomInfo) -> str:

@@ -5,9 +5,8 @@ import platformdirs
 from twotick.client import TwotickError
 from twotick.ui.app.actions.base import ActionScreen
 from twotick.ui.app.dialogs.files import FileDialog, FileToSend, FolderDialog, expanded
-from twotick.ui.app.layout.messages import one_line
 from twotick.ui.app.session.permissions import Permission
-from twotick.ui.text import size_text
+from twotick.ui.text import one_line, size_text
 
 
 class FileActions:

@@ -8,14 +8,15 @@ from textual.content import Content
 
 from twotick.client import State
 from twotick.ui.app.actions.base import ActionScreen
-from twotick.ui.app.actions.navigation import conversation_choice
+from twotick.ui.app.actions.navigation import conversation_choices
 from twotick.ui.app.actions.pictures import PictureActions
 from twotick.ui.app.actions.rooms import RoomActions
+from twotick.ui.app.dialogs.box import columns_inside
 from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.excerpt import ExcerptScreen
 from twotick.ui.app.dialogs.page import TextPage
-from twotick.ui.app.layout.messages import event_text, summary
+from twotick.ui.app.layout.messages import event_text, said, summary
 from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
@@ -25,7 +26,7 @@ from twotick.ui.app.widgets.completion import emoji
 from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.details import receipts_text
 from twotick.ui.formatting import links
-from twotick.ui.text import for_screen
+from twotick.ui.text import for_screen, user_name
 from twotick.ui.thumbnail import format_of
 
 _MAX_PAGE = 200_000
@@ -117,11 +118,12 @@ class MessageActions:
         if file is not None and file.key and format_of(file.name):
             self._screen.run_worker(self._pictures.show(message, file))
             return
-        sender = for_screen(message.sender[:33], keep="")
+        sender = user_name(message.sender)
         text = message.text if len(message.text) <= _MAX_PAGE else message.text[:_MAX_PAGE] + "\u2026"
         if message.event is not None:
             text = event_text(message.event, sender)
-        self._screen.app.push_screen(TextPage(sender or "Message", Text(for_screen(text) or summary(message))))
+        title = str(self._session.conversations.profiles.person(message.sender)) or "Message"
+        self._screen.app.push_screen(TextPage(title, Text(for_screen(text) or summary(message))))
 
     async def go_to(self, conversation: LocalConversation, sender: str, ident: str) -> bool:
         """Show a message in its conversation, and load older messages if needed.
@@ -159,7 +161,7 @@ class MessageActions:
         if shown is None or message is None or not (message.text or message.file):
             self._screen.say("Select a message with a text or a file to forward it.", problem=True)
             return
-        choices = [conversation_choice(each) for each in self._session.conversations]
+        choices = conversation_choices(self._screen, self._session.conversations)
         name = await self._screen.show_dialog(ChooseDialog("Forward to", choices))
         if name is None:
             return
@@ -180,7 +182,7 @@ class MessageActions:
     def _quote(self, message: LocalMessage) -> None:
         """Quote a message in the composer, where the user can add something before sending it."""
         composer = self._screen.composer
-        quoted = "\n".join(f"> {line}" for line in f"{message.sender}: {message.text}".splitlines())
+        quoted = "\n".join(f"> {line}" for line in f"{message.sender}: {said(message)}".splitlines())
         composer.text = f"{composer.text}\n{quoted}\n".lstrip("\n")
 
     async def pin(self) -> None:
@@ -201,7 +203,8 @@ class MessageActions:
         if not found:
             self._screen.say("No message is pinned here. p pins the selected one.")
             return
-        lines = [f"{for_screen(each.sender[:33], keep='')}: {summary(each)}" for each in found]
+        profiles = self._session.conversations.profiles
+        lines = [f"{profiles.person(each.sender)}: {summary(each)}" for each in found]
         choices = [Choice(str(index), Content(line), line) for index, line in enumerate(lines)]
         chosen = await self._screen.show_dialog(ChooseDialog("Pinned messages", choices))
         if chosen is not None:
@@ -214,7 +217,9 @@ class MessageActions:
         message = self._screen.message_for(Permission.RECEIPTS)
         receipts = None if message is None else await self._screen.ask_server(self._session.receipts(message))
         if receipts is not None:
-            self._screen.app.push_screen(TextPage("Receipts", receipts_text(receipts)))
+            columns = columns_inside(self._screen.size.width)
+            text = receipts_text(receipts, self._session.conversations.profiles, columns)
+            self._screen.app.push_screen(TextPage("Receipts", text))
 
     def copy(self) -> None:
         """Copy the text of a message."""

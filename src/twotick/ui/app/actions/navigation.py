@@ -1,12 +1,17 @@
 """Actions that move between conversations and parts of the screen."""
 
+from collections.abc import Iterable
+
+from rich.cells import cell_len
 from textual.content import Content
 
 from twotick.ui.app.actions.base import ActionScreen
+from twotick.ui.app.dialogs.box import columns_inside
 from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
-from twotick.ui.app.model.conversations import LocalConversation
-from twotick.ui.app.widgets.sidebar import presence_sign, unread_text
-from twotick.ui.text import for_screen
+from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
+from twotick.ui.app.widgets.people import person_parts, presence_sign
+from twotick.ui.app.widgets.sidebar import unread_text
+from twotick.ui.text import user_name
 from twotick.wire import is_name, is_room
 
 
@@ -21,7 +26,8 @@ class NavigationActions:
         """Open a conversation, or start one."""
         name = argument.removeprefix("@")
         if not name:
-            choices = [conversation_choice(each) for each in sorted(self._conversations, key=lambda each: each.closed)]
+            conversations = sorted(self._conversations, key=lambda each: each.closed)
+            choices = conversation_choices(self._screen, conversations)
             name = await self._screen.show_dialog(
                 ChooseDialog("Go to", choices, "A name, a #room, or ALL for everyone", _new_choice)
             )
@@ -122,12 +128,40 @@ class NavigationActions:
             screen.composer.focus()
 
 
-def conversation_choice(conversation: LocalConversation) -> Choice:
-    """Return a conversation as an item to choose."""
-    title = for_screen(conversation.title[:40], keep="")
-    sign, unread = presence_sign(conversation.presence), unread_text(conversation)
-    shown = Content.assemble(sign, " ", title, (f"  {unread}", "bold"))
-    return Choice(conversation.name, shown, f"{conversation.title} {conversation.key}")
+def conversation_choices(screen: ActionScreen, conversations: Iterable[LocalConversation]) -> list[Choice]:
+    """Return conversations as items to choose."""
+    return [_conversation_choice(screen, each) for each in conversations]
+
+
+def _conversation_choice(screen: ActionScreen, conversation: LocalConversation) -> Choice:
+    unread = unread_text(conversation)
+    unread = f"  {unread}" if unread else ""
+    if conversation.kind is ConversationKind.DIRECT:
+        choice = user_choice(screen, conversation.name, conversation.presence, unread)
+        return choice._replace(found_by=f"{conversation.title} {choice.found_by}")
+    title = user_name(conversation.title)
+    sign = presence_sign(conversation.presence)
+    return Choice(
+        conversation.name,
+        Content.assemble(sign, " ", title, (unread, "bold")),
+        f"{conversation.title} {conversation.key}",
+    )
+
+
+def user_choice(screen: ActionScreen, name: str, presence: UserPresence | None, right: str = "") -> Choice:
+    """Return a user as an item to choose, found by the display name, too.
+
+    Args:
+        screen: the main screen.
+        name: the name of the user.
+        presence: the presence; None if it is unknown.
+        right: what stands at the end of the line.
+    """
+    profiles = screen.session.conversations.profiles
+    columns = columns_inside(screen.size.width) - 2 - cell_len(right)
+    who = person_parts(profiles.person(name), columns, column=min(16, columns // 3))
+    shown = Content.assemble(presence_sign(presence), " ", *who, (right, "bold"))
+    return Choice(name, shown, f"{name} {profiles.of(name).display}")
 
 
 def _new_choice(typed: str) -> Choice | None:

@@ -9,9 +9,9 @@ from twotick.ui.app.actions.base import ActionScreen
 from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.text import TextDialog
-from twotick.ui.app.layout.messages import one_line, summary
+from twotick.ui.app.layout.messages import summary
 from twotick.ui.app.session.permissions import Permission
-from twotick.ui.text import for_screen
+from twotick.ui.text import one_line
 
 _STATUSES = {
     "here": "Here: away after 10 minutes without a key",
@@ -56,9 +56,10 @@ class PeopleActions:
         shown = self._screen.shown
         if shown is None:
             return
-        name = for_screen(shown.title[:33], keep="")
-        what = f"You will not receive direct messages from {name}. {name} is not told."
-        if not shown.blocked and not await self._screen.show_dialog(ConfirmDialog(f"Block {name}?", what, "Block")):
+        name = self._session.conversations.profiles.person(shown.name)
+        what = f"You will not receive direct messages from {name}. {name.name} is not told."
+        dialog = ConfirmDialog(f"Block {name.name}?", what, "Block")
+        if not shown.blocked and not await self._screen.show_dialog(dialog):
             return
         if await self._screen.succeeds(self._session.set_blocked(shown, not shown.blocked)):
             self._screen.say(f"{shown.title} is {'blocked' if shown.blocked else 'no longer blocked'}.")
@@ -70,7 +71,7 @@ class PeopleActions:
             return
         if message is not None and not self._session.can(Permission.REPORT, shown, message):
             message = None
-        name = one_line(shown.title if message is None else message.sender)[:33]
+        name = self._session.conversations.profiles.person(shown.name if message is None else message.sender)
         dialog = TextDialog(f"Report {name}", hint="What is wrong?", max_length=_MAX_REPORT)
         text = argument or await self._screen.show_dialog(dialog)
         if not text:

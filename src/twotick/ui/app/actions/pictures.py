@@ -10,9 +10,8 @@ from twotick.client import TwotickError
 from twotick.ui.app.actions.base import ActionScreen
 from twotick.ui.app.dialogs.page import TextPage
 from twotick.ui.app.dialogs.picture import PictureScreen, is_installed, means
-from twotick.ui.app.layout.messages import one_line
 from twotick.ui.app.model.messages import Attachment, LocalMessage
-from twotick.ui.text import size_text
+from twotick.ui.text import one_line, size_text
 from twotick.ui.thumbnail import MAX_BYTES, CannotShow, format_of, thumbnail
 
 _SIDE = 1600

@@ -1,18 +1,17 @@
 """Actions on rooms (docs/protocol.md, section 12)."""
 
-from rich.cells import set_cell_size
 from textual.content import Content
 
 from twotick.ui.app.actions.base import ActionScreen
+from twotick.ui.app.actions.navigation import user_choice
 from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.new_room import NewRoomDialog
 from twotick.ui.app.dialogs.text import TextDialog
-from twotick.ui.app.layout.messages import one_line
-from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
+from twotick.ui.app.model.conversations import ConversationKind
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
-from twotick.ui.app.widgets.sidebar import presence_sign
-from twotick.ui.text import for_screen
+from twotick.ui.people import Person
+from twotick.ui.text import for_screen, one_line, user_name
 from twotick.wire import is_name, is_room
 
 _ROLES = {
@@ -97,11 +96,15 @@ class RoomActions:
         me = self._session.name.lower()
         presence = self._session.conversations.presence
         choices = [
-            _member_choice(each._replace(presence=presence(each.name) or each.presence))
+            user_choice(self._screen, each.name, presence(each.name) or each.presence, _role_text(each))
             for each in members
             if not others or each.name.lower() != me
         ]
         return await self._screen.show_dialog(ChooseDialog(title, choices))
+
+    def _person(self, name: str) -> Person:
+        """Return how a user is written."""
+        return self._session.conversations.profiles.person(name)
 
     async def set_topic(self, argument: str) -> None:
         """Change the topic of the room."""
@@ -131,12 +134,12 @@ class RoomActions:
         if room is None:
             return
         people = [each for each in self._session.conversations if each.kind is ConversationKind.DIRECT]
-        choices = [_user_choice(each) for each in people]
+        choices = [user_choice(self._screen, each.name, each.presence) for each in people]
         name = _name(argument) or await self._screen.show_dialog(
-            ChooseDialog(f"Invite to {room.title[:33]}", choices, "A name", _other_user_choice)
+            ChooseDialog(f"Invite to {user_name(room.title)}", choices, "A name", _other_user_choice)
         )
         if name and await self._screen.succeeds(self._session.invite(room, name)):
-            self._screen.say(f"{name[:33]} is invited to {room.title}.")
+            self._screen.say(f"{self._person(name)} is invited to {room.title}.")
 
     async def remove(self, argument: str) -> None:
         """Remove a member from the room if the user confirms."""
@@ -144,7 +147,7 @@ class RoomActions:
         name = _name(argument) or await self._choose_member("Remove")
         if room is None or not name:
             return
-        what = for_screen(f"{name[:33]}, from {room.title[:33]}", keep="")
+        what = f"{self._person(name)}, from {user_name(room.title)}"
         if await self._screen.show_dialog(ConfirmDialog("Remove from the room?", what, "Remove")):
             await self._screen.succeeds(self._session.remove(room, name))
 
@@ -157,7 +160,7 @@ class RoomActions:
             return
         if role.strip() not in _ROLES:
             choices = [Choice(each, Content(text), text) for each, text in _ROLES.items()]
-            role = await self._screen.show_dialog(ChooseDialog(f"Role of {name[:33]}", choices)) or ""
+            role = await self._screen.show_dialog(ChooseDialog(f"Role of {self._person(name)}", choices)) or ""
         if role.strip():
             await self._screen.succeeds(self._session.appoint(room, name, role.strip()))
 
@@ -166,11 +169,15 @@ class RoomActions:
         room = self._screen.shown
         if room is None:
             return
-        what = f"You will not receive new messages from {room.title[:33]}."
+        what = f"You will not receive new messages from {user_name(room.title)}."
         if room.access == "private":
             what += " To join it again, you need an invitation."
-        if await self._screen.show_dialog(ConfirmDialog("Leave the room?", for_screen(what, keep=""), "Leave")):
+        if await self._screen.show_dialog(ConfirmDialog("Leave the room?", what, "Leave")):
             await self._screen.succeeds(self._session.leave(room))
+
+
+def _role_text(member: MemberListing) -> str:
+    return "" if member.role == "member" else f"  {user_name(member.role[:10])}"
 
 
 def _name(argument: str) -> str:
@@ -194,18 +201,6 @@ def _new_room_choice(typed: str) -> Choice | None:
     if not is_room(name.encode(errors="replace")):
         return None
     return Choice(name, Content.assemble(("Create the room ", "dim"), name), name)
-
-
-def _member_choice(member: MemberListing) -> Choice:
-    name = for_screen(member.name[:33], keep="")
-    role = "" if member.role == "member" else for_screen(member.role[:10], keep="")
-    shown = Content.assemble(presence_sign(member.presence), " ", set_cell_size(name, 34), (role, "dim"))
-    return Choice(member.name, shown, f"{member.name} {role}")
-
-
-def _user_choice(conversation: LocalConversation) -> Choice:
-    name = for_screen(conversation.name[:33], keep="")
-    return Choice(conversation.name, Content.assemble(presence_sign(conversation.presence), " ", name), name)
 
 
 def _other_user_choice(typed: str) -> Choice | None:

@@ -1,5 +1,14 @@
 """The style that dialogs share."""
 
+_WIDTH = 64
+"""Columns of a dialog with its border."""
+
+
+def columns_inside(width: int) -> int:
+    """Return the columns of a line in a dialog, beside its scroll bar, on a screen with some columns."""
+    return max(1, min(_WIDTH, width) - 5)
+
+
 BOX = """
     {0} {{
         align: center middle;

@@ -16,11 +16,12 @@ from textual.widgets.option_list import Option
 
 from twotick.client.errors import TwotickError
 from twotick.ui.app.dialogs.tick import TickBox
-from twotick.ui.app.layout.messages import summary
+from twotick.ui.app.layout.messages import said, summary
 from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import ChatSession, SearchHit, SearchResults
+from twotick.ui.people import ProfileBook
 from twotick.ui.text import for_screen
 
 _MORE = "more"
@@ -79,6 +80,7 @@ class SearchScreen(ModalScreen[SearchHit | None]):
     def __init__(self, session: ChatSession, shown: LocalConversation | None, find: Find, query: str) -> None:
         super().__init__()
         self._session = session
+        self._profiles = session.conversations.profiles
         self._shown = shown
         self._find = find
         self._input = Input(
@@ -158,7 +160,7 @@ class SearchScreen(ModalScreen[SearchHit | None]):
         self._hits = [*self._hits[:first], *found.found]
         self._before = found.before
         words = words_of(query)
-        options = [Option(result(hit, words), str(index)) for index, hit in enumerate(self._hits)]
+        options = [Option(result(hit, words, self._profiles), str(index)) for index, hit in enumerate(self._hits)]
         if found.before is not None:
             options.append(Option(Content.styled("Older messages \u2026", "bold"), _MORE))
         self._results.set_options(options)
@@ -188,18 +190,16 @@ class SearchScreen(ModalScreen[SearchHit | None]):
 
     def _show_said(self, messages: list[LocalMessage], hit: SearchHit) -> None:
         width = max(10, self.size.width - 3)
-        self._nearby.update(
-            Content("\n").join(
-                Content.styled(shortened(_said(each), width), "bold" if each.place == hit.message.place else "dim")
-                for each in messages
-            )
-        )
+        texts = [shortened(_said(each, self._profiles), width) for each in messages]
+        styles = ["bold" if each.place == hit.message.place else "dim" for each in messages]
+        lines = [Content.styled(text, style) for text, style in zip(texts, styles, strict=True)]
+        self._nearby.update(Content("\n").join(lines))
 
 
-def _said(message: LocalMessage) -> str:
+def _said(message: LocalMessage, profiles: ProfileBook) -> str:
     if message.event is not None:
         return summary(message)
-    return f"{for_screen(message.sender[:33], keep='')}: {summary(message)}"
+    return f"{profiles.person(message.sender)}: {summary(message)}"
 
 
 def words_of(query: str) -> list[str]:
@@ -208,12 +208,12 @@ def words_of(query: str) -> list[str]:
     return [word for each in found if (word := (each[0] or each[1]).strip("* ").lower())]
 
 
-def result(hit: SearchHit, words: list[str]) -> Content:
+def result(hit: SearchHit, words: list[str], profiles: ProfileBook) -> Content:
     """Return a result in two lines: conversation, sender and time; and the text around the words of the query."""
     message = hit.message
     where = for_screen(hit.conversation.title[:33], keep="")
-    who = for_screen(message.sender[:33], keep="")
-    text = excerpt(message.text, words) if message.text else summary(message)
+    who = profiles.person(message.sender)
+    text = excerpt(said(message), words) if message.text else summary(message)
     lower = text.lower()
     content = Content(text)
     for word in words:

@@ -15,7 +15,8 @@ from twotick.ui.app.layout.wrapping import Line, Span, cut, put_right, rule, sho
 from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomNotice, TransferProgress
 from twotick.ui.formatting import FormattedLine, LineKind, Piece, format_text
 from twotick.ui.names import colour_of
-from twotick.ui.text import for_screen, size_text
+from twotick.ui.people import Person
+from twotick.ui.text import as_said, for_screen, one_line, size_text, user_name
 from twotick.ui.thumbnail import format_of
 
 MAX_LINES = 16
@@ -23,12 +24,6 @@ MAX_LINES = 16
 
 _MAX_LAID_OUT = 8_000
 """Characters of a message that are laid out."""
-
-_MAX_NAME = 33
-"""Characters of a name that are shown (rules 4.1 and 12.1), also if a server sends a longer one."""
-
-_MAX_ONE_LINE = 300
-"""Characters that are shown of a text in one line, such as a quote, a topic or a file name."""
 
 _MAX_REACTIONS = 8
 """Different reactions that are shown below a message."""
@@ -56,9 +51,6 @@ _TICKS = {
     State.FAILED: ("\u2717", "failed"),
 }
 
-_ACTION = "/me "
-"""With what a text begins that says what its sender does."""
-
 
 class LayoutContext(NamedTuple):
     """What the layout of a message depends on besides the message. `quoted` does not affect the number of lines.
@@ -70,8 +62,8 @@ class LayoutContext(NamedTuple):
         quoted: the message that it replies to; None if that message is not available.
         me: the user's name.
         formatted: whether the marks of `docs/formatting.md` mean something.
-        display: the display name of its sender; empty for none. It does not affect the number of lines.
-        mistaken_for: the name of another user for whom the display name may be mistaken; empty for none.
+        person: how its sender is written; None for the name alone. It affects the number of lines of
+            invitations only.
     """
 
     before: LocalMessage | None
@@ -80,8 +72,7 @@ class LayoutContext(NamedTuple):
     quoted: LocalMessage | None = None
     me: str = ""
     formatted: bool = True
-    display: str = ""
-    mistaken_for: str = ""
+    person: Person | None = None
 
 
 def name_style(name: str) -> str:
@@ -128,10 +119,14 @@ def lines(message: LocalMessage, context: LayoutContext, width: int) -> list[Lin
     above = _above(message, context, width)
     if message.event is not None:
         when = f"  {_local(message):%H:%M}"
-        said = event_text(message.event, _name(message.sender))
+        who = str(context.person) if context.person and message.event.kind == "invited" else user_name(message.sender)
+        said = event_text(message.event, who)
         return above + [_indented(Span(line, "quiet")) for line in wrap_text(said + when, columns)[:4]]
     if context.blocked:
-        return [*above, _indented(Span(shortened(f"{_name(message.sender)} is blocked. v: show", columns), "quiet"))]
+        return [
+            *above,
+            _indented(Span(shortened(f"{user_name(message.sender)} is blocked. v: show", columns), "quiet")),
+        ]
     if message.deleted is not None:
         shown = [_indented(Span("message deleted"[:columns], "quiet"))]
     else:
@@ -149,22 +144,11 @@ def _text_columns(width: int) -> int:
 
 def said(message: LocalMessage) -> str:
     """Return the text of a message as it is shown: `/me waves` from bob is `* bob waves`."""
-    if message.text.startswith(_ACTION):
-        return f"* {message.sender[:_MAX_NAME]} {message.text.removeprefix(_ACTION)}"
-    return message.text
+    return as_said(message.sender, message.text)
 
 
 def _indented(*spans: Span) -> Line:
     return [Span(" " * _MARGIN), *spans]
-
-
-def _name(name: str) -> str:
-    return for_screen(name[:_MAX_NAME], keep="")
-
-
-def one_line(text: str) -> str:
-    """Return the beginning of a text in one line, safe for the terminal."""
-    return for_screen(" ".join(text[:_MAX_ONE_LINE].split()), keep="")
 
 
 def _content(message: LocalMessage, context: LayoutContext, columns: int) -> list[Line]:
@@ -173,7 +157,8 @@ def _content(message: LocalMessage, context: LayoutContext, columns: int) -> lis
     if message.reply_to is not None:
         shown.append(_indented(*cut(_quote(message, context, columns), columns)))
     if message.forwarded_from:
-        shown.append(_indented(Span(shortened(f"forwarded from {_name(message.forwarded_from)}", columns), "quiet")))
+        origin = f"forwarded from {user_name(message.forwarded_from)}"
+        shown.append(_indented(Span(shortened(origin, columns), "quiet")))
     if message.text or message.file is None:
         body = list(_body(said(message), context, columns))
         shown += [_indented(*line) for line in body[:MAX_LINES]]
@@ -193,7 +178,7 @@ def _quote(message: LocalMessage, context: LayoutContext, columns: int) -> Line:
     about = _without_marks(summary(quoted), context.formatted) if quoted is not None else "message not available"
     start = [Span("\u250c ", "quote")]
     if sender:
-        start += [Span(_name(sender), f"quote {name_style(sender)}"), Span(": ", "quote")]
+        start += [Span(user_name(sender), f"quote {name_style(sender)}"), Span(": ", "quote")]
     return [*start, Span(shortened(about, max(1, columns - sum(cell_len(each.text) for each in start))), "quote")]
 
 
@@ -209,7 +194,7 @@ def summary(message: LocalMessage) -> str:
     if message.deleted is not None:
         return "message deleted"
     if message.event is not None:
-        return event_text(message.event, _name(message.sender))
+        return event_text(message.event, user_name(message.sender))
     return one_line(said(message)) or (one_line(message.file.name) if message.file is not None else "")
 
 
@@ -220,7 +205,7 @@ def event_text(event: RoomNotice, who: str) -> str:
         event: the event.
         who: the name of the member who did it, safe for the terminal.
     """
-    member = _name(event.member)
+    member = user_name(event.member)
     match event.kind:
         case "created":
             return f"{who} created the room"
@@ -231,9 +216,9 @@ def event_text(event: RoomNotice, who: str) -> str:
         case "removed":
             return f"{who} removed {member}"
         case "appointed":
-            return f"{who} made {member} {_ROLES.get(event.role, _name(event.role))}"
+            return f"{who} made {member} {_ROLES.get(event.role, user_name(event.role))}"
         case "invited":
-            room = _name(event.room)
+            room = user_name(event.room)
             return f"{who} invites you to {room}: /join {room}"
         case "absent":
             until = f" by {one_line(event.topic)}" if event.topic else ""
@@ -242,10 +227,10 @@ def event_text(event: RoomNotice, who: str) -> str:
             topic = [] if event.topic is None else [f"changed the topic to: {one_line(event.topic)}"]
             if event.topic == "":
                 topic = ["removed the topic"]
-            access = [f"made the room {_name(event.access)}"] if event.access else []
+            access = [f"made the room {user_name(event.access)}"] if event.access else []
             return f"{who} " + " and ".join(topic + access)
         case _:
-            return f"{who}: {_name(event.kind)}"
+            return f"{who}: {user_name(event.kind)}"
 
 
 _ROLES = {
@@ -332,20 +317,18 @@ def _above(message: LocalMessage, context: LayoutContext, width: int) -> list[Li
         return above
     if before is not None and not above:
         above.append([])
-    header = _indented(Span(_name(message.sender), name_style(message.sender)), *_display(context, width // 2))
+    person = context.person or Person(user_name(message.sender))
+    header = _indented(Span(person.name, name_style(message.sender)), *_beside(person, width // 2))
     header.append(Span(f"  {_local(message):%H:%M}", "quiet"))
     if message.everyone:
         header.append(Span("  to everyone", "quiet"))
     return [*above, cut(header, width)]
 
 
-def _display(context: LayoutContext, columns: int) -> Line:
-    """Return the display name of the sender, which stands after the name."""
-    display = shortened(one_line(context.display), max(1, columns))
-    if not display:
-        return []
-    doubt = [Span(f"  not {_name(context.mistaken_for)}", "failed")] if context.mistaken_for else []
-    return [Span(f"  {display}"), *doubt]
+def _beside(person: Person, columns: int) -> Line:
+    """Return what stands beside the name of a sender: the display name, and a warning if it is like another's."""
+    shown = [Span(f"  {shortened(person.display, max(1, columns))}")] if person.display else []
+    return [*shown, Span(f"  {person.warning}", "failed")] if person.warning else shown
 
 
 def _continues(message: LocalMessage, before: LocalMessage | None) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from twotick.client.member.events import State
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence, first_from
 from twotick.ui.app.model.messages import LocalMessage, Place
-from twotick.ui.app.model.profiles import ProfileBook, UserProfile
+from twotick.ui.people import ProfileBook, UserProfile
 
 _MAX_PRESENCES = 20_000
 """Users whose presence is remembered."""

@@ -401,7 +401,7 @@ class MainScreen(ActionScreen):
         if mode.kind == "edit":
             self.composer.set_text(mode.message.text)
         self._mode_line.display = True
-        self._mode_line.show(lambda width: mode_line(mode, width))
+        self._mode_line.show(lambda width: mode_line(mode, self._conversations.profiles, width))
         self.write()
 
     def end_mode(self) -> None:

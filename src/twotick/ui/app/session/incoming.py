@@ -21,8 +21,8 @@ from twotick.client.member.results import Conversation as ConversationListing
 from twotick.client.member.results import Role
 from twotick.ui.app.model.conversations import TYPING, ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, RoomNotice, now
-from twotick.ui.app.model.profiles import UserProfile
 from twotick.ui.app.session.repository import ChatRepository, DeliveryUpdate
+from twotick.ui.people import UserProfile
 from twotick.wire import is_identifier, is_name, is_room
 
 _MAX_LISTED = 1000

@@ -36,7 +36,6 @@ from twotick.client.member.messages import FileInfo
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import Attachment, ChangeKind, LocalMessage, MessageChange, TransferProgress
-from twotick.ui.app.model.profiles import UserProfile
 from twotick.ui.app.session.base import HELD
 from twotick.ui.app.session.incoming import EVERYONE, EntryHandler
 from twotick.ui.app.session.permissions import Permission, is_allowed
@@ -44,6 +43,7 @@ from twotick.ui.app.session.repository import DeliveryUpdate
 from twotick.ui.app.session.requests import MemberRequests, readable_errors
 from twotick.ui.app.storage.salvage import set_aside
 from twotick.ui.app.storage.store import LocalStore
+from twotick.ui.people import UserProfile
 from twotick.ui.tasks import together, until_well_formed
 from twotick.wire import is_name
 

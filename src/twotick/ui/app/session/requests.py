@@ -14,11 +14,11 @@ from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage, Place, TransferProgress
-from twotick.ui.app.model.profiles import UserProfile
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.base import MAX_LOADED, ChatSession, SearchHit, SearchResults
 from twotick.ui.app.session.incoming import MAX_TOPIC, EntryHandler, access_of, apply_settings, mark_left
 from twotick.ui.app.session.repository import PAGE
+from twotick.ui.people import UserProfile
 from twotick.wire import is_name, is_room
 
 if TYPE_CHECKING:

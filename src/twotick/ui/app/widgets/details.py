@@ -10,17 +10,15 @@ from textual.widgets import Static
 
 from twotick.client import State
 from twotick.client.member.results import RecipientState
-from twotick.ui.app.layout.messages import one_line
 from twotick.ui.app.layout.wrapping import shortened, wrap_text
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import LocalMessage
-from twotick.ui.app.model.profiles import ProfileBook
 from twotick.ui.app.model.rooms import MemberListing
 from twotick.ui.app.session.base import ChatSession
-from twotick.ui.app.widgets.sidebar import presence_sign
+from twotick.ui.app.widgets.people import person_parts, presence_sign
 from twotick.ui.formatting import links
-from twotick.ui.names import colour_of
-from twotick.ui.text import for_screen, size_text
+from twotick.ui.people import ProfileBook
+from twotick.ui.text import for_screen, one_line, size_text
 
 _MAX_SHOWN = 200
 """Members or recipients that are shown."""
@@ -107,7 +105,7 @@ class DetailsPane(VerticalScroll):
         """
         parts: list[Part] = []
         if message is not None:
-            parts += _about_message(message, receipts)
+            parts += _about_message(message, session.conversations.profiles, receipts)
         if conversation is not None:
             parts += _about_conversation(conversation, session.conversations.profiles, members)
         waiting = f"{session.waiting} messages" if session.waiting else ""
@@ -129,11 +127,6 @@ def _pairs(pairs: list[tuple[str, str]]) -> list[Part]:
             found += [(set_cell_size(shortened(name, _LABEL - 1), _LABEL), "dim"), f"{first}\n"]
             found += [f"{' ' * _LABEL}{line}\n" for line in more]
     return found
-
-
-def _colour(name: str) -> str:
-    """Return the style of a name."""
-    return f"$name-{colour_of(name)}"
 
 
 def _about_conversation(
@@ -168,15 +161,15 @@ def _about_conversation(
     if members is not None:
         found += ["\n", ("Members", "bold"), (f"  {len(members)}\n", "dim")]
         for each in members[:_MAX_SHOWN]:
-            name = shortened(for_screen(each.name[:33], keep=""), _COLUMNS - 12)
             role = "" if each.role == "member" else f"  {for_screen(each.role[:10], keep='')}"
-            found += [presence_sign(each.presence), (f" {name}", _colour(each.name)), (f"{role}\n", "dim")]
+            who = person_parts(profiles.person(each.name), _COLUMNS - 2 - cell_len(role))
+            found += [presence_sign(each.presence), " ", *who, (f"{role}\n", "dim")]
         if len(members) > _MAX_SHOWN:
             found.append((f"and {len(members) - _MAX_SHOWN} more: Alt+M\n", "dim"))
     return [*found, "\n"]
 
 
-def _about_message(message: LocalMessage, receipts: list[RecipientState] | None) -> list[Part]:
+def _about_message(message: LocalMessage, profiles: ProfileBook, receipts: list[RecipientState] | None) -> list[Part]:
     state = "" if message.state is None else _STATES[message.state]
     if message.state is State.ACCEPTED and message.of:
         state = f"\u2713 delivered to {message.have} of {message.of}"
@@ -184,7 +177,7 @@ def _about_message(message: LocalMessage, receipts: list[RecipientState] | None)
     found: list[Part] = [("Message\n", "bold")]
     found += _pairs(
         [
-            ("From", message.sender[:64]),
+            ("From", str(profiles.person(message.sender))),
             ("Time", f"{message.time.astimezone():%Y-%m-%d %H:%M:%S}"),
             ("Edited", "" if message.edited is None else f"{message.edited.astimezone():%Y-%m-%d %H:%M:%S}"),
             ("Deleted", "" if message.deleted is None else f"{message.deleted.astimezone():%Y-%m-%d %H:%M:%S}"),
@@ -193,27 +186,32 @@ def _about_message(message: LocalMessage, receipts: list[RecipientState] | None)
             ("State", state),
             ("Reason", message.reason[:200]),
             *(("Link", each[:200]) for each in links(message.text)[:5]),
-            *((one_line(text), ", ".join(names)[:200]) for text, names in list(message.reactions.items())[:20]),
+            *(
+                (one_line(text), ", ".join(str(profiles.person(name)) for name in names[:20])[:200])
+                for text, names in list(message.reactions.items())[:20]
+            ),
         ]
     )
     if receipts:
-        found += ["\n", ("Receipts\n", "bold"), receipts_text(receipts[:_MAX_SHOWN])]
+        found += ["\n", ("Receipts\n", "bold"), receipts_text(receipts[:_MAX_SHOWN], profiles, _COLUMNS)]
         if len(receipts) > _MAX_SHOWN:
             found.append((f"and {len(receipts) - _MAX_SHOWN} more: i\n", "dim"))
     return [*found, "\n"]
 
 
-def receipts_text(receipts: list[RecipientState]) -> Content:
-    """Return the delivery state of a message for each recipient, one per line."""
+def receipts_text(receipts: list[RecipientState], profiles: ProfileBook, columns: int) -> Content:
+    """Return the delivery state of a message for each recipient, one per line.
+
+    Args:
+        receipts: the states.
+        profiles: what users say of themselves.
+        columns: the available columns.
+    """
     found: list[Part] = []
     for each in receipts:
-        name = shortened(for_screen(each.name[:33], keep=""), _COLUMNS - 10)
-        name = set_cell_size(name, max(cell_len(name), 14))
-        found += [
-            _RECEIPTS.get(each.state, ("\u2713 ", "dim")),
-            (f" {name}", _colour(each.name)),
-            (f"{_WORDS[each.state]}\n", "dim"),
-        ]
+        state = _WORDS[each.state]
+        who = person_parts(profiles.person(each.name), columns - 3 - len(state), column=14)
+        found += [_RECEIPTS.get(each.state, ("\u2713 ", "dim")), " ", *who, (f"{state}\n", "dim")]
     return Content.assemble(*found)
 
 

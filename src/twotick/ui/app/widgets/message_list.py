@@ -166,9 +166,10 @@ class MessageList(ScrollView, can_focus=True):
         self.update_messages()
 
     def profiles_changed(self) -> None:
-        """Show the display names anew. They change the height of no message."""
+        """Show the display names anew. They change the height of invitations only."""
         self._built.clear()
-        self.refresh()
+        self._changed.update(each for each in self._messages if each.event is not None and each.event.kind == "invited")
+        self.update_messages()
 
     def show_formatted(self, formatted: bool) -> None:
         """Show the effect of the marks of messages, or the marks."""
@@ -224,7 +225,6 @@ class MessageList(ScrollView, can_focus=True):
         message = self._messages[index]
         before = self._messages[index - 1] if index else None
         blocked = message.sender.lower() in self._blocked
-        profiles = self._conversations.profiles
         return LayoutContext(
             before,
             message is self._new,
@@ -232,8 +232,7 @@ class MessageList(ScrollView, can_focus=True):
             None,
             self._conversations.name,
             self.formatted,
-            profiles.of(message.sender).display,
-            profiles.mistaken_for(message.sender),
+            self._conversations.profiles.person(message.sender),
         )
 
     def _forget_layout(self) -> None:

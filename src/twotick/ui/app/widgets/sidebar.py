@@ -9,10 +9,10 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from twotick.ui.app.layout.messages import one_line
 from twotick.ui.app.layout.wrapping import shortened
-from twotick.ui.app.model.conversations import LocalConversation, UserPresence
-from twotick.ui.app.model.profiles import ProfileBook
+from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.widgets.people import presence_sign
+from twotick.ui.people import ProfileBook
 from twotick.ui.text import for_screen
 
 _WIDTH = 24
@@ -20,13 +20,6 @@ _WIDTH = 24
 
 _Entry: TypeAlias = tuple[str | tuple[str, str], ...]
 """The parts of a line, with or without a style."""
-
-_SIGNS = {"here": ("\u25cf", "$success"), "away": ("\u25d0", "$warning"), "gone": ("\u25cb", "dim")}
-
-
-def presence_sign(presence: UserPresence | None) -> tuple[str, str]:
-    """Return the sign for a presence and its style. The signs differ also without colours."""
-    return (" ", "") if presence is None else _SIGNS.get(presence.state, (" ", ""))
 
 
 def unread_text(conversation: LocalConversation) -> str:
@@ -90,8 +83,9 @@ def _entry(conversation: LocalConversation, shown: bool, profiles: ProfileBook) 
     right = " ".join([*signs, *([count] if count else [])])
     columns = _WIDTH - 6 - (cell_len(right) + 1 if right else 0)
     name = shortened(for_screen(conversation.title[:64], keep=""), columns)
-    doubt = "? " if profiles.mistaken_for(conversation.name) else ""
-    about = shortened(doubt + one_line(profiles.of(conversation.name).display), columns - cell_len(name) - 1)
+    person = profiles.person(conversation.name)
+    doubt = "? " if person.warning else ""  # there is no room for more; the title says more
+    about = shortened(doubt + person.display, columns - cell_len(name) - 1)
     quiet = conversation.muted or conversation.blocked or conversation.left
     style = "dim" if quiet else "bold" if conversation.unread or shown else ""
     return (

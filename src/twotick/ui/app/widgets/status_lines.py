@@ -9,16 +9,15 @@ from textual.content import Content
 from textual.widgets import Static
 
 from twotick.ui.app.commands import Command
-from twotick.ui.app.layout.messages import one_line, summary
+from twotick.ui.app.layout.messages import summary
 from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
-from twotick.ui.app.model.profiles import ProfileBook
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.details import presence_text
-from twotick.ui.app.widgets.sidebar import presence_sign
-from twotick.ui.names import colour_of
-from twotick.ui.text import for_screen
+from twotick.ui.app.widgets.people import colour, presence_sign
+from twotick.ui.people import ProfileBook
+from twotick.ui.text import for_screen, one_line
 
 _WIDE = 50
 """Columns from which on longer texts are shown."""
@@ -66,13 +65,13 @@ def title_line(shown: LocalConversation, profiles: ProfileBook, unread_elsewhere
     parts: list[str | tuple[str, str]] = [(f"{sign} ", f"not bold {style}")] if sign.strip() else []
     about = f"  {shortened(about, left)}" if about and left > 4 else ""
     gap = " " * max(0, left + 2 - cell_len(about))
-    shade = f"$name-{colour_of(shown.name)}" if shown.kind is ConversationKind.DIRECT else ""
+    shade = colour(shown.name) if shown.kind is ConversationKind.DIRECT else ""
     parts += [(name, shade), (about, "not bold dim"), gap, (elsewhere, "not bold")]
     return Content.assemble(*parts)
 
 
 def _subtitle(shown: LocalConversation, profiles: ProfileBook) -> str:
-    typing = [for_screen(name[:33], keep="") for name in shown.typing]
+    typing = [str(profiles.person(name)) for name in shown.typing]
     if typing and shown.kind is ConversationKind.DIRECT:
         return "is typing \u2026"
     if typing:
@@ -82,22 +81,20 @@ def _subtitle(shown: LocalConversation, profiles: ProfileBook) -> str:
     state = "you left the room" if shown.left else members
     until = f" until {datetime.fromtimestamp(shown.muted_until):%d %b %H:%M}" if shown.muted_until else ""
     marks = [name for name, holds in ((f"muted{until}", shown.muted), ("blocked", shown.blocked)) if holds]
-    profile = profiles.of(shown.name)
-    other = profiles.mistaken_for(shown.name)
-    doubt = f"not {for_screen(other[:33], keep='')}" if other else ""
-    parts = [one_line(profile.display), doubt, presence_text(shown.presence), state, *marks]
-    parts += [one_line(profile.status), one_line(shown.topic)]
+    person = profiles.person(shown.name)
+    parts = [person.display, person.warning, presence_text(shown.presence), state, *marks]
+    parts += [one_line(profiles.of(shown.name).status), one_line(shown.topic)]
     return " \u00b7 ".join(each for each in parts if each)
 
 
-def mode_line(mode: ComposerMode, width: int) -> Content:
+def mode_line(mode: ComposerMode, profiles: ProfileBook, width: int) -> Content:
     """Return the line that says which message the user replies to or edits, and how to cancel that."""
     message = mode.message
     hint = "  Esc: cancel"
     if mode.kind == "edit":
         what, about = "Editing: ", summary(message)
     else:
-        what, about = f"Replying to {for_screen(message.sender[:33], keep='')}: ", summary(message)
+        what, about = f"Replying to {profiles.person(message.sender)}: ", summary(message)
     columns = width - cell_len(what) - cell_len(hint)
     return Content.assemble((what, "bold"), shortened(about, columns) if columns > 3 else "", (hint, "dim"))
 

@@ -1,0 +1,50 @@
+"""Users in lists and lines of the app: presence, the name in its colour, and beside it the display name."""
+
+from typing import TypeAlias
+
+from rich.cells import cell_len, set_cell_size
+
+from twotick.ui.app.layout.wrapping import shortened
+from twotick.ui.app.model.conversations import UserPresence
+from twotick.ui.names import colour_of
+from twotick.ui.people import Person
+
+Part: TypeAlias = str | tuple[str, str]
+"""A part of a line, with or without a style."""
+
+_SIGNS = {"here": ("\u25cf", "$success"), "away": ("\u25d0", "$warning"), "gone": ("\u25cb", "dim")}
+
+_LEAST = 4
+"""Columns of a display name below which it is left out."""
+
+
+def presence_sign(presence: UserPresence | None) -> tuple[str, str]:
+    """Return the sign for a presence and its style. The signs differ also without colours."""
+    return (" ", "") if presence is None else _SIGNS.get(presence.state, (" ", ""))
+
+
+def colour(name: str) -> str:
+    """Return the style of a name: its colour."""
+    return f"$name-{colour_of(name)}"
+
+
+def person_parts(person: Person, columns: int, *, column: int = 0) -> list[Part]:
+    """Return a user as parts of a line: the name, the display name, and the warning if it is like another's.
+
+    The display name is shortened, so that the warning is seen.
+
+    Args:
+        person: the user.
+        columns: the available columns.
+        column: the column at which the display name begins, if the name ends before it.
+    """
+    name = shortened(person.name, columns)
+    warning = f"  {person.warning}" if person.warning else ""
+    name = set_cell_size(name, max(cell_len(name), min(column, columns)))
+    parts: list[Part] = [(name, colour(person.name))]
+    left = columns - cell_len(name) - cell_len(warning) - 2
+    if person.display and left >= _LEAST:
+        parts.append((f"  {shortened(person.display, left)}", "dim"))
+    if warning:
+        parts.append((shortened(warning, max(0, columns - cell_len(name))), "$error"))
+    return parts
