@@ -22,7 +22,8 @@ def frame(opcode: int, payload: bytes = b"", *, final: bool = True, masked: bool
         head += length.to_bytes(2 if short == 126 else 8)
     if not masked:
         return head + payload
-    return head + MASK + bytes(byte ^ MASK[i % 4] for i, byte in enumerate(payload))
+    mask = (MASK * (length // 4 + 1))[:length]
+    return head + MASK + (int.from_bytes(payload) ^ int.from_bytes(mask)).to_bytes(length)
 
 
 def text(payload: bytes) -> bytes:

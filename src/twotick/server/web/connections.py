@@ -127,8 +127,8 @@ class WebSocketConnection(SocketConnection):
             decoder.ping = None
         if decoder.failure is not None:
             self.explain(*decoder.failure)
-            self._host.exchange.disconnected(self.connection)
-        elif decoder.closed is not None and not self.ended:
+            self._host.exchange.finish(self.connection)
+        elif decoder.closed is not None:
             self.ended = True
             self._host.exchange.finish(self.connection)
 
@@ -226,7 +226,7 @@ class HttpConnection(asyncio.Protocol):
         for name, value in request.headers:
             headers[name] = headers[name] + b", " + value if name in headers else value
         try:
-            _check_body(headers)
+            _check_head(request, headers)
             visitor = self._web.gate.visitor(self.address, headers, encrypted=self.encrypted)
             target = request.target.decode("ascii", "replace")
             if target.partition("?")[0] == _CONNECT:
@@ -305,12 +305,17 @@ class HttpConnection(asyncio.Protocol):
             connection.data_received(early)
 
 
-def _check_body(headers: dict[bytes, bytes]) -> None:
-    """Check that a request has no body.
+def _check_head(request: h11.Request, headers: dict[bytes, bytes]) -> None:
+    """Check that a request is not too long, of a version that we speak, and without a body.
 
     Raises:
-        Turned: it has one.
+        Turned: it is not.
     """
+    # h11 limits only heads that do not come at once.
+    if len(request.target) + sum(len(name) + len(value) for name, value in request.headers) > _MOST_OF_HEAD:
+        raise Turned(431, "The head of the request is too long.")
+    if request.http_version not in (b"1.0", b"1.1"):
+        raise Turned(505, "This server speaks HTTP/1.1.")
     if b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
         raise Turned(413, "Requests have no body here.")
 
