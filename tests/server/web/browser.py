@@ -2,9 +2,11 @@
 
 import json
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 from tests.sockets import PATIENCE, ServerProcess
+from twotick.wire import Frame, Parser
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -100,6 +102,11 @@ class Browser:
         if length >= 126:
             length = int.from_bytes(self.read(2 if length == 126 else 8))
         return head[0] & 0x0F, self.read(length)
+
+    def stream(self, parser: Parser) -> Iterator[Frame]:
+        """The frames of the protocol that come; a message can have several."""
+        while (message := self.message())[0] == 2:
+            yield from parser.feed(message[1])
 
     def ask(self, data: bytes, answer: bytes) -> None:
         """Send a message, and get one with this answer."""
