@@ -73,7 +73,7 @@ async def chat_as_member(who: Credential, *, formatted: bool = True) -> None:
         await _talk(who, ask, console(), formatted=formatted)
 
 
-async def _talk(who: Credential, ask: Ask, out: Console, *, formatted: bool) -> None:
+async def _talk(who: Credential, ask: Ask, out: Console, *, formatted: bool = True) -> None:
     """Talk as a member until the end of the input."""
     async with connected(who, patient=True) as me:
         out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob; /help lists all.")
@@ -119,7 +119,7 @@ def _named(guest: GuestUser, typed: str) -> GuestUser:
 class _Chat(ABC, Generic[_Me]):
     """A session: sends what is typed line by line, and shows what arrives meanwhile."""
 
-    def __init__(self, me: _Me, ask: Ask, out: Console, *, formatted: bool) -> None:
+    def __init__(self, me: _Me, ask: Ask, out: Console, *, formatted: bool = True) -> None:
         self._me = me
         self._ask = ask
         self._out = out
@@ -214,7 +214,7 @@ class _GuestChat(_Chat[Client]):
 class _MemberChat(_Chat[MemberClient]):
     """Shows the first tick when a message is stored, and the second one when it is delivered."""
 
-    def __init__(self, me: MemberClient, ask: Ask, out: Console, *, formatted: bool) -> None:
+    def __init__(self, me: MemberClient, ask: Ask, out: Console, *, formatted: bool = True) -> None:
         super().__init__(me, ask, out, formatted=formatted)
         self._receipts: set[asyncio.Task[None]] = set()
         self._people = ProfileBook(me.name)
