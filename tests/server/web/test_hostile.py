@@ -216,7 +216,7 @@ def test_a_device_that_does_not_read_is_slowed_and_not_lost(browser: Connect) ->
     assert [next(frames)[1] for _ in range(18)] == [body] * 18
     deaf.write(binary(b"RECEIVED talker\n\n" * 18))
     answers = sender.stream(Parser(HeadCache(1 << 20)))
-    assert [next(answers)[0].verb for _ in range(18)] == [Verb.SEND] * 18
+    assert [next(answers)[0].verb for _ in range(18)] == [Verb.SENT] * 18
 
 
 def test_connections_that_vanish_at_any_point_leave_nothing(browser: Connect) -> None:
