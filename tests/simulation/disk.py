@@ -10,6 +10,7 @@ sync of any file, as on file systems with a journal for names.
 import ctypes
 import os
 import sqlite3
+import stat
 import time
 import zlib
 from collections.abc import Callable
@@ -26,6 +27,9 @@ _OPEN_CREATE, _OPEN_DELETE_ON_CLOSE, _OPEN_READWRITE = 0x4, 0x8, 0x2
 _SHARED, _RESERVED, _PENDING, _EXCLUSIVE = 1, 2, 3, 4
 _SHM_UNLOCK, _SHM_SHARED = 1, 4
 _POWERSAFE_OVERWRITE = 0x1000
+
+_NO_FILE = (stat.S_IFREG | 0o600, 0, 0, 1, 0, 0)
+"""What is said of a file that is on a simulated disk only."""
 
 _P, _I, _L = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 
@@ -569,13 +573,18 @@ class RealFiles:
         if "/" in name and (disk := _system.disks.get(name.partition("/")[0])):
             disk.delete(name, durably=False)
 
+    def close(self) -> None:
+        """Follow nothing any more."""
+        os.open, os.close, os.ftruncate = self._open, self._close, self._truncate
+        os.replace, os.unlink, os.stat = self._replace, self._unlink, self._stat
+        _system.disks.clear()
+
     def _looked_at(self, path: Any, **options: Any) -> os.stat_result:
-        found = self._stat(path, **options)
         name = str(path)
-        if "/" in name and (disk := _system.disks.get(name.partition("/")[0])) and name in disk.files:
-            time = disk.files[name].time
-            return os.stat_result((*found[:8], int(time), *found[9:10]), {"st_mtime": time})
-        return found
+        if "/" in name and (disk := _system.disks.get(name.partition("/")[0])) and (file := disk.files.get(name)):
+            found = _NO_FILE if name.endswith("-wal") else self._stat(path, **options)
+            return os.stat_result((*found[:6], len(file.data), 0, int(file.time), 0), {"st_mtime": file.time})
+        return self._stat(path, **options)
 
     def release(self, process: Process) -> None:
         """Close the files of a process that has ended, and so release its locks."""

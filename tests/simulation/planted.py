@@ -299,11 +299,11 @@ PLANTED: dict[str, Planted] = {
     "disk-lies": Planted(_disk_lies, 40, "malformed|not in the log|is not a member"),
     "nothing-is-synced": Planted(_nothing_is_synced, 40, "malformed|not in the log|is not a member"),
     "answered-before-the-commit": Planted(_answered_before_the_commit, 20, "was accepted, but is not in the log"),
-    "ids-not-looked-up": Planted(_ids_are_not_looked_up, 60, "UNIQUE constraint|has a message twice"),
+    "ids-not-looked-up": Planted(_ids_are_not_looked_up, 50, "UNIQUE constraint|has a message twice", 1270),
     "numbers-ignored": Planted(_numbers_are_ignored, 20, "was given entry"),
     "cursors-lost": Planted(_cursors_are_lost, 20, "was given what it had acknowledged"),
     "receipts-twice": Planted(_receipts_come_twice, 5, "DELIVERED', 'DELIVERED"),
-    "receipts-lost": Planted(_receipts_are_lost, 5, "is still ACCEPTED"),
+    "receipts-lost": Planted(_receipts_are_lost, 10, "is still ACCEPTED"),
     "written-is-received": Planted(_what_was_written_counts_as_received, 20, "is said to be delivered"),
     "outbox-backwards": Planted(_the_outbox_is_sent_backwards, 20, "after a later message"),
     "rows-lost": Planted(_rows_are_lost, 60, "does not have|not in the log|has the entries"),
@@ -318,7 +318,7 @@ PLANTED: dict[str, Planted] = {
         _acknowledgements_are_not_repeated,
         50,
         "was given what it had acknowledged|is still ACCEPTED|has the entries",
-        1150,
+        1050,
     ),
     "revoked-stay": Planted(_revoked_devices_stay, 60, "was revoked, but"),
     "two-machines": Planted(_two_machines_share_a_token, 60, "was replaced, but"),
@@ -326,7 +326,7 @@ PLANTED: dict[str, Planted] = {
     "old-stay": Planted(_old_messages_stay, 60, "is too old"),
     "removed-are-waited-for": Planted(_removed_members_are_waited_for, 60, "check:|is still ACCEPTED"),
     "new-log-not-noticed": Planted(
-        _a_log_that_began_anew_is_not_noticed, 50, "of after the restoration|have connected to the restored", 1100
+        _a_log_that_began_anew_is_not_noticed, 50, "of after the restoration|have connected to the restored", 1010
     ),
     "files-mixed-up": Planted(_files_are_mixed_up, 20, "has changed on its way|FileMismatch"),
 }

@@ -2,15 +2,14 @@
 
 Theory of operation. All simulated processes share one asyncio event loop, whose clock stands still while a callback
 runs and then jumps to the next timer. A context variable says to which process a callback belongs, so a process can be
-killed before any of its callbacks: from then on none of them runs. A simulated thread is a real one, but the scheduler
-and its threads pass one baton, so that only one of them runs at a time. A thread gives the baton back where it would
-block: at a lock, a queue, a sleep or a slow disk. Chance comes from generators with a seed, so the same seed gives the
-same schedule.
+killed before any of its callbacks: from then on none of them runs. A simulated thread is a greenlet: it runs until it
+would block, at a lock, a queue, a sleep or a slow disk, and the event loop goes on. Chance comes from generators with a
+seed, so the same seed gives the same schedule.
 """
 
-import _thread
 import asyncio
 import contextvars
+import fcntl
 import heapq
 import queue
 import time
@@ -19,6 +18,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from random import Random
 from typing import Any
+
+import greenlet
 
 EPOCH = 1_800_000_000.0
 """The time of day, in seconds since 1970, at which each simulated world begins."""
@@ -32,7 +33,7 @@ _SWITCH = 20e-6
 CURRENT: "contextvars.ContextVar[Process | None]" = contextvars.ContextVar("process", default=None)
 """The simulated process that runs now."""
 
-_real_time, _real_monotonic, _real_sleep = time.time, time.monotonic, time.sleep
+_real_time, _real_monotonic, _real_sleep, _real_flock = time.time, time.monotonic, time.sleep, fcntl.flock
 _running: "list[Loop]" = []
 
 
@@ -92,7 +93,8 @@ class Loop(asyncio.BaseEventLoop):
 
     Attributes:
         now: the time, in seconds on its monotonic clock.
-        thread: the simulated thread that has the baton; None if it is the loop.
+        thread: the simulated thread that runs; None if it is the loop.
+        stack: the greenlet of the loop.
         failures: errors that nothing caught, in words.
     """
 
@@ -104,8 +106,8 @@ class Loop(asyncio.BaseEventLoop):
         self.failures: list[str] = []
         self.network: Any = None
         self._random = random
-        self._baton = _thread.allocate_lock()
-        self._baton.acquire()
+        self.stack = greenlet.getcurrent()
+        self._threads: set[Thread] = set()  # kept: a greenlet that is not ends, and its `finally` runs
         self._dropped: list[asyncio.Handle] = []  # of dead processes, kept so that nothing is finalized
         self._outside = contextvars.Context()
         self._queues = _Queues(self)
@@ -202,20 +204,22 @@ class Loop(asyncio.BaseEventLoop):
     def switch_to(self, thread: "Thread") -> None:
         """Let a thread run until it blocks."""
         self.thread = thread
-        thread.go.release()
-        self._baton.acquire()
+        thread.stack.switch()
         self.thread = None
 
     def park(self) -> None:
-        """In a thread: give the baton back, and wait until `switch_to` gives it to this thread again."""
-        thread = self.thread
-        assert thread is not None, "the event loop would block"
-        self._baton.release()
-        thread.go.acquire()
+        """In a thread: let the loop go on, until `switch_to` is called for this thread again."""
+        assert self.thread is not None, "the event loop would block"
+        self.stack.switch()
 
-    def end_of_thread(self) -> None:
-        """In a thread: give the baton back for ever."""
-        self._baton.release()
+    def add_thread(self, thread: "Thread") -> None:
+        """Start a thread."""
+        self._threads.add(thread)
+        self.wake(thread)
+
+    def thread_ended(self, thread: "Thread") -> None:
+        """Forget a thread that has ended."""
+        self._threads.discard(thread)
 
     def wake(self, thread: "Thread") -> None:
         """Let a thread that is parked run soon."""
@@ -268,9 +272,26 @@ def _sleep(seconds: float) -> None:
         _real_sleep(seconds)
 
 
+def _flock(file: Any, operation: int) -> None:
+    """Lock a file; while another has the lock, let others run."""
+    if not _running or operation & (fcntl.LOCK_NB | fcntl.LOCK_UN):
+        _real_flock(file, operation)
+        return
+    while True:
+        try:
+            _real_flock(file, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _sleep(0.001)
+        else:
+            return
+
+
 def replace_clocks() -> None:
-    """Replace the clocks of the module `time`; they go on as usual until a loop of this module runs."""
-    time.time, time.monotonic, time.sleep = _time, _monotonic, _sleep
+    """Replace the clocks of the module `time`, and what waits for a lock.
+
+    They go on as usual until a loop of this module runs.
+    """
+    time.time, time.monotonic, time.sleep, fcntl.flock = _time, _monotonic, _sleep, _flock
 
 
 # What threads use instead of the modules threading and queue
@@ -335,8 +356,7 @@ class Thread:
         self.process = process
         self.name = name or "thread"
         self.ended = False
-        self.go = _thread.allocate_lock()
-        self.go.acquire()
+        self.stack = greenlet.greenlet(self._run, loop().stack)
         self._target = target
         self._args = args
         self._kwargs = kwargs or {}
@@ -344,11 +364,10 @@ class Thread:
 
     def start(self) -> None:
         """Start the thread."""
-        _thread.start_new_thread(contextvars.copy_context().run, (self._run,))
-        loop().wake(self)
+        self.stack.gr_context = contextvars.copy_context()
+        loop().add_thread(self)
 
     def _run(self) -> None:
-        self.go.acquire()
         try:
             assert self._target is not None
             self._target(*self._args, **self._kwargs)
@@ -356,7 +375,7 @@ class Thread:
             loop().failures.append(f"{self.process.name}: thread {self.name} ended with {error!r}")
         self.ended = True
         self._joining.wake(1 << 30)
-        loop().end_of_thread()
+        loop().thread_ended(self)
 
     def is_alive(self) -> bool:
         """Tell whether the thread has not ended."""

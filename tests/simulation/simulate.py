@@ -7,13 +7,18 @@ Each schedule runs in a process of its own, forked from this one.
 """
 
 import argparse
+import contextlib
 import faulthandler
 import gc
+import importlib
+import math
 import os
 import pickle
 import random
 import re
+import resource
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -23,11 +28,19 @@ from pathlib import Path
 from tests.simulation import disk, scheduler
 from tests.simulation.planted import PLANTED
 from tests.simulation.story import Story
+from twotick.server import spare_memory
+from twotick.store.sqlite import schema
 
 _FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
-_TIME_LIMIT = 60
-"""The seconds after which a schedule is ended that does not end by itself."""
+_CPU_LIMIT = 60
+"""The seconds of CPU after which a schedule is ended that does not end by itself."""
+
+_TIME_LIMIT = 3600
+"""The seconds after which a schedule is ended that waits for something real."""
+
+_WARM_UP = 4
+"""How many schedules to run before the first that counts: Python runs code faster that has run before."""
 
 
 _template: dict[str, bytes] = {}
@@ -44,6 +57,8 @@ def _in_a_child(work: Callable[[], bytes]) -> tuple[bytes, int]:
         try:
             os.close(reading)
             faulthandler.dump_traceback_later(_TIME_LIMIT, exit=True)
+            faulthandler.register(signal.SIGXCPU, chain=True)
+            resource.setrlimit(resource.RLIMIT_CPU, (_CPU_LIMIT, resource.RLIM_INFINITY))
             os.chdir(folder)
             answer = work()
         except BaseException:
@@ -88,18 +103,39 @@ def run(seed: str, planted: str = "", print_it: bool = False) -> tuple[str, list
 
 
 def prepare() -> None:
-    """Prepare this process for schedules: replace the clocks and the file system of SQLite."""
+    """Prepare this process for schedules: replace the clocks and the file system of SQLite, and warm up."""
     library = disk.sqlite_library()
     if library is None:
         raise SystemExit("the simulation needs a Python whose sqlite3 loads a shared library of SQLite")
     if os.environ.get("PYTHONHASHSEED") != "0":
         arguments = [sys.executable, "-m", "tests.simulation.simulate", *sys.argv[1:]]
         os.execve(sys.executable, arguments, os.environ | {"PYTHONHASHSEED": "0"})
+    importlib.import_module("encodings.idna")  # else each child does it
+    for number in range(len(schema.STEPS) + 1):  # else each child works them out
+        schema._expected(number)  # pyright: ignore[reportPrivateUsage]
+    spare_memory._LOOK = math.inf  # pyright: ignore[reportPrivateUsage,reportAttributeAccessIssue]
     scheduler.replace_clocks()
     disk.install(library)
     answer, _ = _in_a_child(lambda: pickle.dumps(Story("template").make_template()))
     _template.update(pickle.loads(answer))
+    for number in range(_WARM_UP):
+        _warm_up(number)
+    gc.collect()
     gc.freeze()  # so that collections in the children touch, and copy, nothing of this process
+    gc.set_threshold(20_000, 20, 20)
+
+
+_warm: list[Story] = []
+"""The schedules that have run in this process; kept, because parts of them wait for ever."""
+
+
+def _warm_up(number: int) -> None:
+    """Run a schedule in this process."""
+    story = Story(f"warm-up {number}", _template)
+    _warm.append(story)
+    with tempfile.TemporaryDirectory(prefix="twotick-", dir=_FOLDER) as folder, contextlib.chdir(folder):
+        story.run()
+    story.world.close()
 
 
 def run_many(first: int, seeds: int, seconds: float, planted: str, digests: bool) -> int:

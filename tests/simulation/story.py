@@ -22,6 +22,7 @@ from twotick.server.clock import SETTLING
 from twotick.server.options import RETENTION
 from twotick.server.secrets import token_digest
 from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
+from twotick.store.sqlite import checkpointer, database
 from twotick.store.sqlite.schema import APPLICATION_ID, STEPS
 
 _MEMBERS = ("alice", "bob", "carol")
@@ -128,21 +129,25 @@ class Story:
     def _prepare(self) -> None:
         random = self._random
         self.settling = random.choice((0.0, 2.0, SETTLING))
-        if random.random() < 0.2:
-            self.retention = 400.0
-            jobs._HOUR = 5.0  # pyright: ignore[reportPrivateUsage]
+        self.retention = random.choice((100.0, *[RETENTION] * 5))
+        jobs._HOUR = 5.0 if self.forgets else 3600.0  # pyright: ignore[reportPrivateUsage]
+        # How much must be in the write-ahead log until it is copied.
+        database._CHANGES = random.choice((10, 100, 1000))  # pyright: ignore
+        database._GROWTH = random.choice((20_000, 100_000, 1 << 20))  # pyright: ignore
+        checkpointer._LONG = random.choice((2, 10, 50))  # pyright: ignore
+        self._most_acts = random.choice((3, 3, 3, 12))  # many small schedules find more than a few large ones
         self._has_room = random.random() < 0.5
         self._blocking = random.choice((0, 0, 0, 1))
         self._revoking = random.choice((0, 0, 0, 2))
         for member in _MEMBERS[: random.choice((2, 2, 3))]:
             for name in _DEVICES[: random.choice((1, 2, 2))]:
                 self._add_device(member, name, f"tt_{member}-{name}")
-        if random.random() < 0.5:
+        if random.random() < 0.4:
             for name in ("guest1", "guest2"):
                 machine = self.world.machine(name)
                 kind = random.choice((GuestUser, GuestUser, ClassicGuest, ExtendedGuest))
                 guest = kind(self.world, machine, name, self.world.chance(name), random.choice((1, 1, 16)))
-                for _ in range(random.randint(2, 8)):
+                for _ in range(random.randint(1, self._most_acts * 2 // 3)):
                     guest.acts.append(self._guest_act())
                 self.guests.append(guest)
 
@@ -159,7 +164,7 @@ class Story:
         self.devices.append(device)
         if self._has_room:
             device.acts.append(self._make_room if device is self.devices[0] else self._join)
-        for _ in range(random.randint(2, 12)):
+        for _ in range(random.randint(1, self._most_acts)):
             device.acts.append(self._any_act())
         return device
 
@@ -473,7 +478,7 @@ class Story:
         if self.log_lost:
             await self._speak_again()
         if self.forgets:
-            await asyncio.sleep(self._random.uniform(0, 600))
+            await asyncio.sleep(self._random.uniform(0, 150))
         await self._close()
         self.ended = self.world.loop.now
         if self._random.random() < 0.3:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import random
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -137,9 +138,14 @@ class World:
         """Return a generator of random numbers for something."""
         return Random(f"{self.seed}: {what}")
 
-    def _patch_chance(self) -> None:
-        import random
+    def close(self) -> None:
+        """Give the process back what the world has replaced."""
+        self.files.close()
+        random._urandom = os.urandom = self._urandom  # type: ignore[attr-defined]
+        sys.unraisablehook = sys.__unraisablehook__
 
+    def _patch_chance(self) -> None:
+        self._urandom = os.urandom
         source = self.chance("secrets")
         random._urandom = os.urandom = source.randbytes  # type: ignore[attr-defined]
         random.seed(f"{self.seed}: programs")
