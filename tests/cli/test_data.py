@@ -13,7 +13,7 @@ import pytest
 from tests.cli.commands import environment, started
 from tests.cli.operating import PASSWORD, Operator, answer, basic, log_in
 from tests.sockets import patiently
-from twotick.store import AddMember, Append, Fetched, History, Member, SqliteStore, StoreLimits
+from twotick.store import AddMember, Append, History, Member, MessagesPart, SqliteStore, StoreLimits
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +228,7 @@ def test_a_server_removes_messages_that_are_too_old(tmp_path: Path) -> None:
         beside = SqliteStore(operator.data, StoreLimits(), exclusive=False)
         for _ in patiently():
             (found,) = beside.apply([History(member.number, b"", 0, 0, 2, 1 << 20)])
-            assert isinstance(found, Fetched)
+            assert isinstance(found, MessagesPart)
             if [entry.id for entry in found.entries] == [b"86400"]:
                 break
         else:

@@ -5,13 +5,14 @@ Where the store in memory has no answer, or takes no files, the test has one.
 
 import pytest
 
-from tests.exchange.mail import Mail, message, objects, reason, taken, told
+from tests.exchange.mail import Line, Mail, message, objects, reason, taken, told
 from twotick.exchange import Limits
 from twotick.store import (
     PIECE,
     AddReport,
     EntryKind,
     FileOffer,
+    History,
     LogEntry,
     MessageState,
     OfferFile,
@@ -23,7 +24,7 @@ from twotick.store import (
     StoreError,
     WritePiece,
 )
-from twotick.wire import Verb, error, frame
+from twotick.wire import Frame, Verb, error, frame
 
 HASH = b"0123456789abcdefABCDEF" + b"0" * 42
 FILE = frame(Verb.FILE, b"", None, b"Name: p.png\n", id=b"f1", size=150_000, hash=HASH)
@@ -115,6 +116,87 @@ def test_what_is_found_comes_as_history_does() -> None:
     ((end, _),) = alice.write(frame(Verb.SEARCH, b"", b"oats"))
     assert mail.asked[-1] == SearchMessages(mail.members[b"alice"].number, "oats", b"", 0, 20, 4 << 20, mail.now)
     assert end.headers == {b"count": b"0"}
+
+
+def with_much(mail: Mail) -> Line:
+    """A device of alice, who has many messages of 10 KB: a HISTORY of them takes several requests to the store."""
+    bob = mail.device(b"bob", window=64)
+    for number in range(60):
+        bob.write(message(b"alice", b"%d" % number + b"x" * 10_000, b"m%d" % number))
+    return mail.device(b"alice", window=1)
+
+
+def is_history(frames: list[Frame]) -> list[bytes]:
+    """The Ids of the messages of an answer to HISTORY."""
+    return [head.headers[b"id"] for head, _ in frames if head.headers.get(b"history")]
+
+
+IDS = [b"m%d" % number for number in range(60)]
+
+
+def test_a_long_answer_comes_as_the_connection_takes_it() -> None:
+    """Rule 11.9: other requests come between its parts."""
+    mail = Mail(b"alice", b"bob")
+    alice = with_much(mail)
+    mail.answers[History] = lambda request: mail.store.apply([request])[0]
+    first = alice.write(frame(Verb.HISTORY, b"bob", id=b"h1", limit=1000))
+    assert is_history(first) == IDS
+    assert (first[-1][0].verb, first[-1][0].headers) == (Verb.HISTORY, {b"id": b"h1", b"count": b"60"})
+    assert len(mail.asked) > 4, "no part has more than some 128 KiB"
+
+
+def test_a_client_that_does_not_read_gets_no_more_of_an_answer() -> None:
+    mail = Mail(b"alice", b"bob")
+    alice = with_much(mail)
+
+    def clog(request: History) -> object:
+        mail.exchange.clogged(alice.connection)
+        return mail.store.apply([request])[0]
+
+    mail.answers[History] = clog
+    got = is_history(alice.write(frame(Verb.HISTORY, b"bob", id=b"h1", limit=1000)))
+    parts = 1
+    assert 0 < len(got) < len(IDS) // 3
+    while len(got) < len(IDS):
+        assert len(mail.asked) == parts
+        assert alice.write(frame(Verb.DEVICES)) == [], "it waits for its turn"
+        mail.exchange.flowing(alice.connection)
+        mail.settle()
+        got += is_history(alice.read())
+        parts += 1
+    mail.exchange.flowing(alice.connection)
+    mail.settle()
+    assert got == IDS
+    assert [head.verb for head, _ in alice.read()][-1] is Verb.DEVICES
+
+
+def test_the_rest_of_an_answer_goes_with_its_connection() -> None:
+    mail = Mail(b"alice", b"bob")
+    alice = with_much(mail)
+
+    def clog(request: History) -> object:
+        mail.exchange.clogged(alice.connection)
+        return mail.store.apply([request])[0]
+
+    mail.answers[History] = clog
+    alice.write(frame(Verb.HISTORY, b"bob", id=b"h1", limit=1000))
+    alice.cut()
+    mail.exchange.flowing(alice.connection)
+    mail.settle()
+    assert len(mail.asked) == 1
+
+
+def test_an_answer_that_cannot_be_read_to_its_end_ends_with_an_error() -> None:
+    mail = Mail(b"alice", b"bob")
+    alice = with_much(mail)
+    mail.answers[History] = lambda request: (
+        StoreError("the disk is gone") if request.first else mail.store.apply([request])[0]
+    )
+    frames = alice.write(frame(Verb.HISTORY, b"bob", id=b"h1", limit=1000))
+    assert 0 < len(is_history(frames)) < len(IDS) // 3
+    assert reason(frames[-1:]) == "the disk is gone"
+    mail.answers.clear()
+    assert is_history(alice.write(frame(Verb.HISTORY, b"bob", limit=2))) == IDS[-2:]
 
 
 def test_a_report_is_kept() -> None:

@@ -31,6 +31,7 @@ from twotick.store.requests.messages import (
     LogEntry,
     MarkRead,
     MessageAction,
+    MessagesPart,
     MessageState,
     Refuse,
 )
@@ -141,9 +142,17 @@ class Asker:
         return self.fetch(name).entries
 
     def history(self, name: str, peer: str = "", before: int = 0, since: float = 0, most: int = 1000) -> list[LogEntry]:
-        result = self.ask(History(self.members[name], peer.encode(), before, since, most))
-        assert isinstance(result, Fetched)
-        return result.entries
+        return self.parts_of(History(self.members[name], peer.encode(), before, since, most))
+
+    def parts_of(self, request: History) -> list[LogEntry]:
+        """All that a History asks for."""
+        entries: list[LogEntry] = []
+        rest: Request[MessagesPart] | None = request
+        while rest is not None:
+            part = self.ask(rest)
+            entries += part.entries
+            rest = part.rest
+        return entries
 
     def cursors(self, name: str) -> dict[str, int | None]:
         result = self.ask(ListDevices(self.members[name]))

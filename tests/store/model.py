@@ -18,6 +18,7 @@ from twotick.store.requests.messages import (
     History,
     LogEntry,
     MarkRead,
+    MessagesPart,
     MessageState,
     Prune,
     Refuse,
@@ -278,7 +279,7 @@ class Model:
             entries.append(self._entry(request.member, seq, line))
         return Fetched(entries, len(log))
 
-    def _history(self, request: History) -> Fetched:
+    def _history(self, request: History) -> MessagesPart:
         person = self.people[request.member]
         log, own = person.log, person.name.lower().encode()
         before = min(request.before or len(log) + 1, len(log) + 1)
@@ -291,7 +292,7 @@ class Model:
                     continue  # a note to oneself comes once, as one that was sent
                 if request.peer.lower() in (b"", entry.peer.lower()) and entry.time >= request.since:
                     entries.append(entry)
-        return Fetched(entries[-request.most :], before)
+        return MessagesPart(entries[-request.most :])
 
     # What becomes of messages
 

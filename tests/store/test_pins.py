@@ -56,7 +56,7 @@ class Board:
         return answer.reason if isinstance(answer, Refusal) else f"{name} {name[:1]}{self.count}"
 
     def pins(self, name: str, peer: str) -> list[str]:
-        found = self.asker.ask(ListPins(self.asker.members[name], peer.encode(), 1 << 20, self.now))
+        found = self.asker.ask(ListPins(self.asker.members[name], peer.encode(), 1 << 20, self.now)).entries
         assert all(b"Pinned: " in each.headers and b"Pinned-by: " in each.headers for each in found)
         return [each.id.decode() for each in found]
 

@@ -11,8 +11,6 @@ from twotick.store.requests.messages import (
     Effects,
     EntryKind,
     Expire,
-    Fetched,
-    History,
     LogEntry,
     MessageAction,
     MessageState,
@@ -399,9 +397,7 @@ def test_history_is_what_was_sent_to_the_room(team: Asker):
     assert (other.kind, other.peer, other.room, other.place) == (EntryKind.RECEIVED, b"alice", b"#Team", 4)
     assert other.seq == 0
     assert bodies(team.history("alice", "#team", before=5)) == [b"one"]
-    result = team.ask(History(team.members["alice"], b"#team", 0, 0, 1))
-    assert isinstance(result, Fetched)
-    assert (bodies(result.entries), result.up_to) == ([b"two"], 6)
+    assert bodies(team.history("alice", "#team", most=1)) == [b"two"]
     team.ask(team.append("carol", to="#team", body=b"late", time=NOW + 9))
     assert bodies(team.history("alice", "#team", since=NOW + 9)) == [b"late"]
 

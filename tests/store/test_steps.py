@@ -1,17 +1,30 @@
 """Requests that may be long are carried out in small steps, with the same outcome."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from tests.store.helpers import NOW, Asker
 from tests.store.sending_files import offer, pieces, read, send_file
 from tests.store.steps import STEP, Steps
-from twotick.store.port import Refusal
+from twotick.store.port import Refusal, Request
 from twotick.store.requests.conversations import ListConversations
 from twotick.store.requests.devices import LapseDevice, TellOfAbsence
 from twotick.store.requests.files import PIECE, FileOffer
 from twotick.store.requests.members import FindMembers, OpenDevice, OpenedDevice, Revoke
-from twotick.store.requests.messages import Acknowledge, Appended, MessageAction, Refuse
+from twotick.store.requests.messages import (
+    Acknowledge,
+    Appended,
+    History,
+    LogEntry,
+    MessageAction,
+    MessagesPart,
+    Refuse,
+)
+from twotick.store.requests.pins import ListPins
 from twotick.store.sqlite import conversation_list, editing, files
+from twotick.store.sqlite.reading import PART_BYTES
 
 MANY = 6000
 
@@ -128,6 +141,73 @@ def test_a_deletion_that_is_refused_empties_no_edit(asker: Asker) -> None:
     refused = asker.correction("carol", MessageAction.DELETE, b"m", to="bob", id=b"d")
     assert isinstance(Steps(asker, refused).finish(), Refusal)
     assert all(entry.body for entry in asker.history("bob", "alice"))
+
+
+# History
+
+
+def parts(
+    asker: Asker, request: Request[MessagesPart], between: Callable[[], object] = lambda: None
+) -> list[list[LogEntry]]:
+    """What a request is answered with, part by part; each is small."""
+    found: list[list[LogEntry]] = []
+    rest: Request[MessagesPart] | None = request
+    while rest is not None:
+        steps = Steps(asker, rest)
+        part = steps.finish()
+        assert max(steps.costs) < STEP
+        assert sum(len(entry.body) for entry in part.entries) < PART_BYTES + (64 << 10)
+        found.append(part.entries)
+        rest = part.rest
+        between()
+    return found
+
+
+def test_a_history_with_much_in_it_is_read_in_parts(asker: Asker) -> None:
+    """Also while messages come and go."""
+    for number in range(40):
+        asker.send("alice", "bob", id=b"%d" % number, body=bytes(60 << 10))
+    late = iter(range(100))
+
+    def meanwhile() -> None:
+        number = next(late)
+        asker.send("alice", "bob", id=b"late%d" % number)
+        about = b"%d" % (39 - number)
+        asker.ask(asker.correction("alice", MessageAction.DELETE, about, to="bob", id=b"d%d" % number))
+
+    found = parts(asker, History(asker.members["bob"], b"alice", 0, 0, 30), meanwhile)
+    assert len(found) > 6
+    entries = [entry for part in found for entry in part]
+    assert [entry.id for entry in entries] == [b"%d" % number for number in range(10, 40)]
+    assert [entry.id for entry in entries if not entry.body] == [
+        b"%d" % number for number in range(41 - len(found), 40)
+    ]
+
+
+def test_an_answer_has_so_many_bytes_in_all(asker: Asker) -> None:
+    """Rule 11.9: those of the newest messages."""
+    for number in range(40):
+        asker.send("alice", "bob", id=b"%d" % number, body=bytes(60 << 10))
+    found = parts(asker, History(asker.members["bob"], b"", 0, 0, 1000, 20 * (60 << 10)))
+    assert [entry.id for part in found for entry in part] == [b"%d" % number for number in range(20, 40)]
+
+
+def test_many_small_messages_are_read_in_parts(asker: Asker) -> None:
+    send_many(asker, "alice", "bob", 1000)
+    found = parts(asker, History(asker.members["bob"], b"alice", 0, 0, 1000))
+    assert [len(part) for part in found] == [128] * 7 + [104]
+
+
+def test_pinned_messages_are_read_in_parts(asker: Asker) -> None:
+    for number in range(10):
+        asker.send("alice", "bob", id=b"%d" % number, body=bytes(60 << 10))
+        pin = asker.correction("bob", MessageAction.PIN, b"%d" % number, to="alice", id=b"p%d" % number)
+        asker.ask(replace(pin, about_name=b"alice"))
+    found = parts(asker, ListPins(asker.members["bob"], b"alice", 4 << 20, NOW))
+    assert [len(part) for part in found] == [3, 3, 3, 1]
+    assert [entry.id for part in found for entry in part] == [b"%d" % number for number in reversed(range(10))]
+    found = parts(asker, ListPins(asker.members["bob"], b"alice", 4 * (60 << 10), NOW))
+    assert [len(part) for part in found] == [3, 1]
 
 
 # Conversations

@@ -56,6 +56,7 @@ from twotick.store import (
     LogEntry,
     MarkRead,
     MessageAction,
+    MessagesPart,
     OpenDevice,
     OpenedDevice,
     Prune,
@@ -439,9 +440,7 @@ class Pair:
                 return self._outcome(result)
             case OpenedDevice() | RoomChanged() | ConversationSet():
                 return replace(result, effects=self._outcome(result.effects))
-            case Fetched():
-                return replace(result, entries=self._entries(result.entries))
-            case SearchPage():
+            case Fetched() | MessagesPart() | SearchPage():
                 return replace(result, entries=self._entries(result.entries))
             case _:
                 return result
@@ -461,7 +460,7 @@ class Pair:
 def _entries_of(result: Any) -> list[LogEntry]:
     """The entries that an answer has."""
     match result:
-        case Effects() | Fetched() | SearchPage():
+        case Effects() | Fetched() | MessagesPart() | SearchPage():
             return result.entries
         case Appended() | OpenedDevice() | RoomChanged() | ConversationSet():
             return result.effects.entries

@@ -200,6 +200,7 @@ class Connections:
         """Handle that a connection is gone: answer all who wait for it (rule 4.8)."""
         self._stages.close(connection)
         self._guest_messages.forget(connection)
+        self._questions.forget(connection)
         connection.out.clear()  # last: the answers to what a user has sent to itself come here
 
     def clogged(self, connection: Connection) -> None:
@@ -214,6 +215,7 @@ class Connections:
         if connection.paused:
             self._relay.resume(connection)
         self._relay.forward_queued(connection)
+        self._questions.flowing(connection)
         if connection.device is not None and connection.device.feed is not None:
             self._feeds.pump(connection.device.feed)
 

@@ -15,11 +15,10 @@ from twotick.store import (
     AddReport,
     ConversationInfo,
     ConversationSet,
-    Fetched,
     History,
     ListConversations,
     ListPins,
-    LogEntry,
+    MessagesPart,
     RoomRole,
     SearchMessages,
     SearchPage,
@@ -51,7 +50,7 @@ def ask_history(question: Question) -> None:
         if not question.head.name:
             raise InvalidQuestion("a thread is in one conversation: give its name")
         request = replace(request, thread_name=thread[0], thread=thread[1])
-    question.ask(request, partial(_history, question))
+    question.ask(request, partial(_messages, question, 0))
 
 
 def _time(question: Question, header: bytes) -> float:
@@ -67,11 +66,15 @@ def _time(question: Question, header: bytes) -> float:
         raise InvalidQuestion(f"{title} is a time such as 2026-11-22T09:30:00Z") from error
 
 
-def _history(question: Question, found: Fetched) -> list[bytes]:
-    history = question.identifier or b"-"
-    owner = question.connection.name
-    frames = [entry_frame(entry, owner, history=history) for entry in found.entries]
-    return [*frames, question.answer(count=len(found.entries))]
+def _messages(question: Question, count: int, part: MessagesPart) -> list[bytes]:
+    """Return a part of an answer, after so many messages; the last part with the frame that ends the answer."""
+    history, owner = question.identifier or b"-", question.connection.name
+    frames = [entry_frame(entry, owner, history=history) for entry in part.entries]
+    count += len(frames)
+    if part.rest is None:
+        return [*frames, question.answer(count=count)]
+    question.go_on(part.rest, partial(_messages, question, count))
+    return frames
 
 
 def ask_pins(question: Question) -> None:
@@ -79,13 +82,7 @@ def ask_pins(question: Question) -> None:
     if not question.head.name:
         raise InvalidQuestion("messages are pinned in one conversation: give its name")
     request = ListPins(question.member, question.head.key, _ANSWER_BYTES, question.now)
-    question.ask(request, partial(_pins, question))
-
-
-def _pins(question: Question, found: list[LogEntry]) -> list[bytes]:
-    history, owner = question.identifier or b"-", question.connection.name
-    frames = [entry_frame(entry, owner, history=history) for entry in found]
-    return [*frames, question.answer(count=len(found))]
+    question.ask(request, partial(_messages, question, 0))
 
 
 def ask_conversations(question: Question) -> None:

@@ -33,9 +33,12 @@ class QuestionContext:
         effects: takes what a request has changed.
         most_bytes: the longest body of an answer that is a list.
         uploads: how much users have uploaded.
+
+    Attributes:
+        clogged: what asks for the rest of an answer, by the connection that takes no output for now.
     """
 
-    __slots__ = ("effects", "most_bytes", "output", "presence", "uploads")
+    __slots__ = ("clogged", "effects", "most_bytes", "output", "presence", "uploads")
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class QuestionContext:
         self.effects = effects
         self.most_bytes = most_bytes
         self.uploads = uploads
+        self.clogged: dict[Connection, Callable[[], None]] = {}
 
 
 class Question:
@@ -65,7 +69,7 @@ class Question:
         answered: called when the answer is written.
     """
 
-    __slots__ = ("answered", "body", "connection", "context", "device", "head", "now")
+    __slots__ = ("_rest", "answered", "body", "connection", "context", "device", "head", "now")
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class Question:
         self.now = now
         self.context = context
         self.answered = answered
+        self._rest: Callable[[], None] | None = None
 
     @property
     def member(self) -> int:
@@ -181,6 +186,14 @@ class Question:
         """
         self.context.output.ask(request, partial(self._answer, answer))
 
+    def go_on(self, request: Request[_Answer | Refusal], answer: Callable[[_Answer], list[bytes]]) -> None:
+        """Send one more request, whose answer continues this one, as soon as the connection takes more output.
+
+        So no more of an answer is in memory than a part or two, and the store and the event loop do other work between
+        the parts. The arguments are those of `ask`.
+        """
+        self._rest = partial(self.ask, request, answer)
+
     def ask_about_audience(
         self, peer: bytes, request: Request[_Answer | Refusal], answer: Callable[[_Answer], list[bytes]]
     ) -> None:
@@ -196,7 +209,16 @@ class Question:
             self.context.output.write(self.connection, *answer(result))
             if isinstance(result, RoomChanged | ConversationSet):
                 self.context.effects.publish(result.effects)
+            self._end_or_go_on()
+
+    def _end_or_go_on(self) -> None:
+        rest, self._rest = self._rest, None
+        if rest is None or self.connection.closing:
             self.answered()
+        elif self.connection.window:
+            rest()
+        else:
+            self.context.clogged[self.connection] = rest
 
     def refuse(self, reason: str) -> None:
         """Answer with 102, for this reason."""

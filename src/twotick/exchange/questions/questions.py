@@ -124,3 +124,13 @@ class Questions:
             self._askers[head.verb](question)
         except InvalidQuestion as invalid:
             question.refuse(str(invalid))
+
+    def flowing(self, connection: Connection) -> None:
+        """Go on with the answer that a connection is given, since it takes output again."""
+        rest = self._context.clogged.pop(connection, None)
+        if rest is not None:
+            rest()
+
+    def forget(self, connection: Connection) -> None:
+        """Forget the rest of the answer that a connection was given, since it is gone."""
+        self._context.clogged.pop(connection, None)

@@ -360,9 +360,8 @@ class Fetched:
 
     Attributes:
         entries: the entries.
-        up_to: for Fetch, the Seq up to which the log was read; entries that are missing below it are gone. For History,
-            the number before which messages were looked for.
-        effects: for Fetch, what the removal of messages that were over has changed; None if there were none.
+        up_to: the Seq up to which the log was read; entries that are missing below it are gone.
+        effects: what the removal of messages that were over has changed; None if there were none.
     """
 
     entries: list[LogEntry]
@@ -388,9 +387,22 @@ class Fetch(Request[Fetched]):
     time: float = 0.0
 
 
+@dataclass(slots=True)
+class MessagesPart:
+    """A part of the messages that a request asks for.
+
+    Attributes:
+        entries: the messages.
+        rest: what to ask for those that follow; None if there are none.
+    """
+
+    entries: list[LogEntry]
+    rest: "Request[MessagesPart] | None" = None
+
+
 @dataclass(frozen=True, slots=True)
-class History(Request[Fetched]):
-    """Read the last messages (RECEIVED and SENT) with a peer, or with all (rule 11.9), oldest first.
+class History(Request[MessagesPart]):
+    """Read the last messages (RECEIVED and SENT) with a peer, or with all (rule 11.9), oldest first and part by part.
 
     In a room the messages are the same for all members, except that a member's own are SENT; their `seq` is 0. A room
     that the member is not in has none.
@@ -404,6 +416,7 @@ class History(Request[Fetched]):
         time: now, in seconds since 1970: messages that are over and were not delivered are left out (rule 11.10).
         thread: only the message with this Id, and the others of its thread (rule 13.6); empty for all.
         thread_name: the sender of that message, in lower case; empty for the member.
+        first, last: where the next part begins and the last one ends, as the part before it says; zeros for the first.
     """
 
     member: int
@@ -415,3 +428,5 @@ class History(Request[Fetched]):
     time: float = 0.0
     thread: bytes = b""
     thread_name: bytes = b""
+    first: int = 0
+    last: int = 0

@@ -5,10 +5,11 @@ other: then what that one pins is pinned for that one alone.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
-from twotick.store.requests.messages import Append, LogEntry, MessageAction
-from twotick.store.requests.pins import ListPins
+from twotick.store.requests.messages import Append, LogEntry, MessageAction, MessagesPart
+from twotick.store.requests.pins import ListPins, Pin
 from twotick.store.rules.delivery import Mailbox
 from twotick.store.rules.editing import Candidate
 from twotick.store.rules.pins import PINS_MOST, check_pinning, choose_pin
@@ -16,7 +17,7 @@ from twotick.store.rules.rooms import RoomState
 from twotick.store.sqlite.editing import CANDIDATE
 from twotick.store.sqlite.handlers import Handlers
 from twotick.store.sqlite.ledger import Ledger
-from twotick.store.sqlite.reading import LogReader
+from twotick.store.sqlite.reading import PART_BYTES, LogReader
 from twotick.store.sqlite.rooms import RoomRepository
 from twotick.wire import time_text
 
@@ -141,25 +142,32 @@ class PinRepository:
         for message in messages:
             self._tables.direct("DELETE FROM pin WHERE message = ?", (message,))
 
-    def _list(self, request: ListPins) -> list[LogEntry]:
+    def _list(self, request: ListPins) -> MessagesPart:
+        left = self._pins(request) if request.left is None else request.left
+        found: list[LogEntry] = []
+        size, most = 0, min(request.size, PART_BYTES)
+        for position, pin in enumerate(left):
+            if size >= most:
+                rest = replace(request, left=left[position:], size=request.size - size)
+                return MessagesPart(found, rest if rest.size > 0 else None)
+            entry = self._reader.find(request.member, pin.message, request.peer.lower(), request.time)
+            if entry is not None:
+                entry.headers += b"Pinned: %b\nPinned-by: %b\n" % (time_text(pin.time), pin.by)
+                size += len(entry.body)
+                self._tables.work += len(entry.body) >> 10
+                found.append(entry)
+        return MessagesPart(found)
+
+    def _pins(self, request: ListPins) -> tuple[Pin, ...]:
+        """Return what is pinned in a conversation of a member, last first."""
         room = self._rooms.find(request.peer, request.member) if request.peer[:1] == b"#" else None
         if request.peer[:1] == b"#" and (room is None or request.member not in room.members):
-            return []
+            return ()
         pins = _list_of(request.member, request.peer, room)
-        found: list[LogEntry] = []
-        size = 0
-        for message, pinned_by, time in self._tables.direct(
+        rows = self._tables.direct(
             f"SELECT p.message, p.pinned_by, p.time {_LIST} ORDER BY p.time DESC, p.message DESC", pins
-        ).fetchall():
-            entry = self._reader.find(request.member, message, request.peer.lower(), request.time)
-            if entry is None:
-                continue
-            if size >= request.size:
-                break
-            entry.headers += b"Pinned: %b\nPinned-by: %b\n" % (time_text(time), pinned_by)
-            size += len(entry.body)
-            found.append(entry)
-        return found
+        )
+        return tuple(Pin(*row) for row in rows)
 
 
 def _list_of(member: int, peer: bytes, room: RoomState | None) -> _PinList:

@@ -2,11 +2,11 @@
 
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from twotick.store.requests.messages import EntryKind, Fetch, Fetched, History, LogEntry, MessageState
+from twotick.store.requests.messages import EntryKind, Fetch, Fetched, History, LogEntry, MessagesPart, MessageState
 from twotick.store.rules.delivery import Mailbox
 from twotick.store.sqlite.handlers import Handlers
 from twotick.store.sqlite.ledger import RECEIVED, SENT, Ledger
@@ -35,6 +35,12 @@ _JOINED = (
 
 _OVER_AT_ONCE: Final = 64
 """The messages that are over and that `Fetch` takes out of the log in one transaction."""
+
+PART_ENTRIES: Final = 128
+"""The most messages that are read from a history in one transaction."""
+
+PART_BYTES: Final = 128 << 10
+"""The bytes of bodies after which no more are read in that transaction: in about 1 ms, for which others wait."""
 
 _NO_PLACE = 1 << 62
 """Greater than any number of a message, of an entry or of a place."""
@@ -74,6 +80,27 @@ def _entry(row: _Row) -> LogEntry:
     return LogEntry(
         member, seq, EntryKind(kind), message, recipient, id=ident, reason=reason if kind == EntryKind.FAILED else ""
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the messages of a history are.
+
+    Attributes:
+        rows: the tables and which of their rows, as a part of a query.
+        parameters: its parameters.
+        key: the column by which they are in order.
+        place: the column of what `History.before` means: a Seq, or a place in a room.
+        size: the expression for the bytes of a body.
+        columns: the columns for `_entry`.
+    """
+
+    rows: str
+    parameters: tuple[object, ...]
+    key: str = "l.seq"
+    place: str = "l.seq"
+    size: str = "ifnull(length(u.body), length(c.body))"
+    columns: str = _COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,71 +173,112 @@ class LogReader:
         since = self._ledger.tables.run.over_since
         return box.delivered, since, time, since
 
-    def _history(self, request: History) -> Fetched:
+    def _history(self, request: History) -> MessagesPart:
         box = self._ledger.mailbox(request.member)
-        if box is None:
-            return Fetched([], 0)
-        if request.peer[:1] == b"#":
-            return self._history_of_room(request)
-        before = min(request.before, box.last + 1) if request.before > 0 else box.last + 1
-        if request.thread:
-            return self._thread(request, box, before)
-        if request.peer:
-            rows = self._read(
-                f"SELECT {_COLUMNS} FROM log l INDEXED BY log_peer {_JOINED}"
-                f" WHERE l.member = ? AND l.peer = ? AND l.seq < ?{_NO_NOTE} AND NOT {_IS_OVER} ORDER BY l.seq DESC",
-                (request.member, request.peer.lower(), before, box.folded, *self._over(box, request.time)),
-            )
-        else:
-            rows = self._read(
-                f"SELECT {_COLUMNS} FROM log l {_JOINED} WHERE l.member = ? AND l.seq < ? AND l.kind <= 2"
-                f"{_NO_NOTE} AND NOT {_IS_OVER} ORDER BY l.seq DESC",
-                (request.member, before, box.folded, *self._over(box, request.time)),
-            )
-        return Fetched(_last(rows, request), before)
+        source = None if box is None else self._source(request, box)
+        if source is None:
+            return MessagesPart([])
+        if not request.first:
+            first, last = self._range(source, request)
+            if not last:
+                return MessagesPart([])
+            request = replace(request, first=first, last=last)
+        return self._part(source, request)
 
-    def _history_of_room(self, request: History) -> Fetched:
+    def _range(self, source: "_Source", request: History) -> tuple[int, int]:
+        """Return where the messages begin and end that are asked for; zeros if there are none."""
+        rows = self._read(
+            f"SELECT {source.key}, {source.size}, m.time {source.rows} AND {source.place} < ?"
+            f" ORDER BY {source.key} DESC LIMIT ?",
+            (*source.parameters, min(request.before or _NO_PLACE, _NO_PLACE), request.most),
+        )
+        first = last = size = 0
+        for key, bytes_, time in rows:
+            if size >= request.size or time < request.since:
+                break
+            first, last = key, last or key
+            size += bytes_
+        return first, last
+
+    def _part(self, source: "_Source", request: History) -> MessagesPart:
+        """Read the messages from one on, until that is enough for one transaction."""
+        rows = self._read(
+            f"SELECT {source.key}, {source.columns} {source.rows} AND {source.key} BETWEEN ? AND ?"
+            f" ORDER BY {source.key} LIMIT ?",
+            (*source.parameters, request.first, request.last, PART_ENTRIES),
+        )
+        entries: list[LogEntry] = []
+        size = last = 0
+        for key, *row in rows:
+            last = key
+            entry = _entry(row)
+            entries.append(entry)
+            size += len(entry.body)
+            if size >= PART_BYTES:
+                break
+        self._ledger.tables.work += len(entries) + (size >> 10)
+        is_last = not entries or last >= request.last
+        return MessagesPart(entries, None if is_last else replace(request, first=last + 1))
+
+    def _source(self, request: History, box: Mailbox) -> "_Source | None":
+        """Return where the messages are that are asked for; None if the member may read none of them."""
+        if request.peer[:1] == b"#":
+            return self._in_room(request)
+        over = (box.folded, *self._over(box, request.time))
+        if request.thread:
+            return self._in_thread_of_log(request, box, over)
+        if request.peer:
+            rows = f"FROM log l INDEXED BY log_peer {_JOINED} WHERE l.member = ? AND l.peer = ?"
+            parameters: tuple[object, ...] = (request.member, request.peer.lower())
+        else:
+            rows = f"FROM log l {_JOINED} WHERE l.member = ? AND l.kind <= 2"
+            parameters = (request.member,)
+        return _Source(f"{rows}{_NO_NOTE} AND NOT {_IS_OVER}", (*parameters, *over))
+
+    def _in_room(self, request: History) -> "_Source | None":
         room = self._rooms.find(request.peer, request.member)
         membership = room.members.get(request.member) if room is not None else None
         if room is None or membership is None:
-            return Fetched([], 0)
-        before = min(request.before, room.last + 1) if request.before > 0 else room.last + 1
-        source, parameters = "message m INDEXED BY message_place", tuple[int, ...]()
+            return None
+        source, parameters, key = "message m INDEXED BY message_place", tuple[int, ...](), "m.place"
         if request.thread:
             name = request.thread_name or self._name(request.member)
             root = self._threads.root_in_room(name, request.thread, room, membership.seen_from)
             if root is None:
-                return Fetched([], before)
-            source, parameters = f"{self._in_thread(root, '?6')} CROSS JOIN message m ON m.number = t.message", (root,)
-        order = "t.message" if request.thread else "m.place"
-        rows = self._read(
-            f"SELECT ?1, 0, iif(m.sender = ?1, {SENT}, {RECEIVED}), m.number, NULL, NULL, m.sender_name, m.recipient,"
-            " m.id, m.reason, m.state, m.time, ?2, m.place, c.headers, c.body"
-            f" FROM {source} CROSS JOIN content c ON c.message = m.number"
-            f" WHERE m.room = ?3 AND m.place >= ?4 AND m.place < ?5 ORDER BY {order} DESC",
-            (request.member, room.name.decode(), room.number, membership.seen_from, before, *parameters),
+                return None
+            source, parameters = f"{self._in_thread(root)} CROSS JOIN message m ON m.number = t.message", (root,)
+            key = "t.message"
+        return _Source(
+            f"FROM {source} CROSS JOIN content c ON c.message = m.number WHERE m.room = ? AND m.place >= ?",
+            (*parameters, room.number, membership.seen_from),
+            key=key,
+            place="m.place",
+            size="length(c.body)",
+            columns=f"{request.member}, 0, iif(m.sender = {request.member}, {SENT}, {RECEIVED}), m.number, NULL, NULL,"
+            " m.sender_name, m.recipient, m.id, m.reason, m.state, m.time,"
+            " (SELECT name FROM room WHERE number = m.room), m.place, c.headers, c.body",
         )
-        return Fetched(_last(rows, request), before)
 
-    def _thread(self, request: History, box: Mailbox, before: int) -> Fetched:
-        """Read the last messages of a thread in a conversation with a user (rule 13.6)."""
+    def _in_thread_of_log(
+        self, request: History, box: Mailbox, over: tuple[bytes, int, float, float, float]
+    ) -> "_Source | None":
+        """Return where the messages of a thread in a conversation with a user are (rule 13.6)."""
         peer = request.peer.lower()
         root = self._threads.root_in_log(request.thread_name or box.folded, request.thread, box.number, peer)
         if root is None:
-            return Fetched([], before)
-        rows = self._read(
-            f"SELECT {_COLUMNS} FROM {self._in_thread(root, '?')}"
+            return None
+        rows = (
+            f"FROM {self._in_thread(root)}"
             " CROSS JOIN log l INDEXED BY log_message ON l.message = t.message AND l.member = ? AND l.kind <= 2"
-            f" {_JOINED} WHERE l.peer = ? AND l.seq < ?{_NO_NOTE} AND NOT {_IS_OVER} ORDER BY t.message DESC",
-            (root, box.number, peer, before, box.folded, *self._over(box, request.time)),
+            f" {_JOINED} WHERE l.peer = ?{_NO_NOTE} AND NOT {_IS_OVER}"
         )
-        return Fetched(_last(rows, request), before)
+        return _Source(rows, (root, box.number, peer, *over), key="t.message")
 
-    def _in_thread(self, root: int, mark: str) -> str:
-        """Return a table `t` of the messages of a thread; `mark` stands for the parameter with its first message."""
+    def _in_thread(self, root: int) -> str:
+        """Return a table `t` of the messages of a thread, with a parameter for the first of them."""
         if self._threads.has_answers(root):
-            return f"(SELECT message FROM reply INDEXED BY reply_root WHERE root = {mark}) t"
-        return f"(SELECT {mark} AS message) t"
+            return "(SELECT message FROM reply INDEXED BY reply_root WHERE root = ?) t"
+        return "(SELECT ? AS message) t"
 
     def _name(self, member: int) -> bytes:
         """Return the name of a member in lower case; empty if there is none."""
@@ -304,24 +372,3 @@ class LogReader:
             (message, member),
         ).fetchone()
         return row is not None
-
-
-def _last(rows: Iterable[_Row], request: History) -> list[LogEntry]:
-    """Return as many of the newest entries as a request asks for, oldest first.
-
-    Args:
-        rows: the entries, newest first.
-        request: the request.
-    """
-    entries: list[LogEntry] = []
-    size = 0
-    for row in rows:
-        if len(entries) >= request.most or size >= request.size:
-            break
-        entry = _entry(row)
-        if entry.time < request.since:
-            break
-        entries.append(entry)
-        size += len(entry.body)
-    entries.reverse()
-    return entries
