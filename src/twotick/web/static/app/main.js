@@ -1,0 +1,64 @@
+/** Starts the page. */
+import { html, render } from "../vendor/preact.js";
+import { Accounts } from "./store/database.js";
+import { t, useLanguage } from "./texts/index.js";
+import { App } from "./views/app.js";
+import { apply, chosen } from "./views/choices.js";
+import { Controller } from "./views/controller.js";
+
+/** What the server tells, or what the page knows of it without a connection. */
+async function serverInfo() {
+  try {
+    return await (await fetch("/info.json")).json();
+  } catch {
+    return { version: "", sign_up: "closed", guests: false, max_body: 0, file_bytes: 0 };
+  }
+}
+
+async function start() {
+  apply();
+  await useLanguage(chosen("language"));
+  const root = /** @type {HTMLElement} */ (document.getElementById("app"));
+  try {
+    const known = Accounts.open().then((accounts) => accounts.current());
+    const [account, info] = await Promise.all([known, known.then((found) => found ? null : serverInfo())]);
+    const app = /** @type {any} */ (window).app = new Controller(info ?? { version: "", sign_up: "closed", guests: false, max_body: 0, file_bytes: 0 });
+    if (account) {
+      void serverInfo().then((found) => {
+        app.info = found;
+        app.draw();
+      });
+      await app.enter(account);
+    }
+    root.textContent = "";
+    render(html`<${App} app=${app} />`, root);
+    root.dataset.ready = "yes";
+    void offline(app);
+  } catch (error) {
+    root.textContent = /storage|IndexedDB|indexedDB/i.test(String(error)) ? t("error.storage") : String(error);
+  }
+}
+
+/**
+ * Let the service worker keep the page for when there is no connection.
+ * @param {Controller} app
+ */
+async function offline(app) {
+  if (!("serviceWorker" in navigator)) return;
+  try {
+    const registration = await navigator.serviceWorker.register("/sw.js");
+    const had = navigator.serviceWorker.controller !== null;
+    registration.addEventListener("updatefound", () => {
+      const worker = registration.installing;
+      worker?.addEventListener("statechange", () => {
+        if (worker.state !== "activated" || !had) return;
+        app.update = true;
+        app.draw();
+      });
+    });
+  } catch (error) {
+    console.warn(`There is no offline use: ${error}`); // for example with a certificate that the browser does not trust
+  }
+}
+
+void start();

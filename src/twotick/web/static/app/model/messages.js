@@ -1,0 +1,134 @@
+/**
+ * Messages: how they are made, ordered and changed. Pure.
+ * @typedef {import("./types.js").Message} Message
+ * @typedef {import("./types.js").State} State
+ */
+
+/** The place of a message that the server has not accepted yet. It sorts after all others. */
+export const WAITING = 2 ** 52;
+
+/**
+ * @param {string} sender
+ * @param {string} id
+ */
+export const uidOf = (sender, id) => `${sender.toLowerCase()} ${id}`;
+
+/**
+ * Return a message with what is given, and nothing else.
+ * @param {Partial<Message> & {conversation: string, uid: string, sender: string}} given
+ * @returns {Message}
+ */
+export function newMessage(given) {
+  return {
+    id: "", text: "", type: "", time: 0, outgoing: false, place: WAITING, order: 0, seq: 0, state: "", reason: "",
+    have: 0, of: 0, replyTo: null, forwardedFrom: "", reactions: {}, edited: 0, editPlace: 0, deleted: 0, event: null,
+    file: null, mention: false, ...given,
+  };
+}
+
+/**
+ * Compare messages by their order in the conversation.
+ * @param {Message} a
+ * @param {Message} b
+ */
+export const compare = (a, b) => a.place - b.place || a.order - b.order;
+
+const RANK = { "": 0, waiting: 1, accepted: 2, delivered: 3, read: 4, failed: 5 };
+
+/**
+ * Return a message with a new state, unless the new state is older than its own. Ticks never go back.
+ * @param {Message} message
+ * @param {State} state
+ * @param {string} [reason] why it failed
+ * @returns {Message}
+ */
+export function withState(message, state, reason = "") {
+  if (RANK[state] <= RANK[message.state]) return message;
+  return { ...message, state, reason };
+}
+
+/**
+ * A change of a message (rule 13.1).
+ * @typedef {object} Change
+ * @property {"edit" | "delete" | "react"} kind
+ * @property {string} by the user who changed it
+ * @property {string} body
+ * @property {number} place
+ * @property {number} time
+ */
+
+/**
+ * Apply a change. An older change does not undo a newer one.
+ * @param {Message} message
+ * @param {Change} change
+ * @returns {Message}
+ */
+export function changed(message, change) {
+  if (message.deleted) return message;
+  if (change.kind === "delete") return asDeleted(message, change.time);
+  if (change.kind === "edit") {
+    if (change.place < message.editPlace) return message;
+    return { ...message, text: change.body, edited: change.time, editPlace: change.place };
+  }
+  const by = change.by.toLowerCase();
+  const before = Object.entries(message.reactions).find(([name]) => name.toLowerCase() === by);
+  if (before && before[1].place > change.place) return message;
+  const reactions = Object.fromEntries(Object.entries(message.reactions).filter(([name]) => name.toLowerCase() !== by));
+  reactions[before ? before[0] : change.by] = { body: change.body, place: change.place };
+  return { ...message, reactions };
+}
+
+/**
+ * @param {Message} message
+ * @param {number} when
+ * @returns {Message}
+ */
+export const asDeleted = (message, when) => ({
+  ...message, text: "", deleted: when, replyTo: null, forwardedFrom: "", reactions: {}, file: null, mention: false,
+});
+
+/**
+ * Return the reactions of a message with those who reacted, in the order in which they came.
+ * @param {Message} message
+ * @returns {[string, string[]][]}
+ */
+export function reactionsOf(message) {
+  /** @type {Map<string, string[]>} */
+  const found = new Map();
+  const given = Object.entries(message.reactions).sort((a, b) => a[1].place - b[1].place);
+  for (const [name, { body }] of given) {
+    if (body) found.set(body, [...(found.get(body) ?? []), name]);
+  }
+  return [...found];
+}
+
+/**
+ * Return a message as the server has it, joined with what is known of it here.
+ * @param {Message} mine
+ * @param {Message} theirs
+ * @returns {Message}
+ */
+export function merged(mine, theirs) {
+  if (theirs.deleted && !mine.deleted) return asDeleted({ ...mine, place: theirs.place, order: 0 }, theirs.deleted);
+  let next = { ...mine, seq: theirs.seq || mine.seq, file: mine.file?.key ? mine.file : theirs.file ?? mine.file };
+  if (theirs.place !== WAITING) next = { ...next, place: theirs.place, order: 0 };
+  if (theirs.state) next = withState(next, theirs.state, theirs.reason);
+  if (!mine.deleted && theirs.edited && mine.editPlace === 0) next = { ...next, text: theirs.text, edited: theirs.edited };
+  return next;
+}
+
+/**
+ * Return the words for a message's state, with which its description ends; empty for a message of another user.
+ * @param {Message} message
+ * @param {(key: any, values?: Record<string, string | number>) => string} t
+ */
+export function stateText(message, t) {
+  switch (message.state) {
+    case "waiting": return t("state.waiting");
+    case "accepted": return message.of > 1 && message.have > 0 ? t("state.progress", { have: message.have, of: message.of }) : t("state.stored");
+    case "delivered": return t("state.delivered");
+    case "read": return t("state.read");
+    case "failed": return t("state.failed", { reason: message.reason });
+    default: return "";
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * What a tab shows, and how what happens changes it. Pure.
+ *
+ * @typedef {import("./types.js").Conversation} Conversation
+ * @typedef {import("./types.js").Event} Event
+ * @typedef {import("./types.js").Message} Message
+ * @typedef {import("./window.js").Window} Window
+ *
+ * @typedef {object} AppState
+ * @property {Record<string, Conversation>} conversations
+ * @property {Window} window the messages of the open conversation
+ * @property {number} readBefore the number up to which messages were read when the conversation was opened
+ * @property {import("./types.js").Link} link
+ * @property {Record<string, string>} presence
+ * @property {Record<string, import("./types.js").Profile>} profiles
+ * @property {Record<string, {name: string, until: number}[]>} typing
+ * @property {Record<string, {done: number, total: number}>} transfers
+ * @property {Record<string, string>} drafts
+ * @property {{id: number, text: string, undo: (() => void) | null} | null} notice
+ * @property {string} said what a screen reader is told
+ *
+ * @typedef {Event
+ *   | {kind: "opened", window: Window, readBefore: number}
+ *   | {kind: "window", window: Window}
+ *   | {kind: "shown", text: string, undo?: (() => void) | null}
+ *   | {kind: "unshown", id: number}
+ *   | {kind: "said", text: string}
+ *   | {kind: "draft", key: string, text: string}
+ *   | {kind: "started", conversations: Conversation[], drafts: Record<string, string>}
+ *   | {kind: "tick"}} Action
+ */
+import { emptyWindow, trimmed, withMessages, without } from "./window.js";
+
+/** @type {AppState} */
+export const START = {
+  conversations: {}, window: emptyWindow(""), readBefore: 0, link: { state: "connecting", reason: "", retryAt: 0 },
+  presence: {}, profiles: {}, typing: {}, transfers: {}, drafts: {}, notice: null, said: "",
+};
+
+const MOST_TYPING = 20;
+
+/**
+ * @param {AppState} state
+ * @param {Action} action
+ * @returns {AppState}
+ */
+export function reduce(state, action) {
+  switch (action.kind) {
+    case "started":
+      return { ...state, conversations: byKey({}, action.conversations), drafts: action.drafts };
+    case "put": {
+      const window = withMessages(state.window, action.messages);
+      return { ...state, conversations: byKey(state.conversations, action.conversations), window };
+    }
+    case "removed":
+      return action.conversation === state.window.key ? { ...state, window: without(state.window, action.uids) } : state;
+    case "opened":
+      return { ...state, window: action.window, readBefore: action.readBefore };
+    case "window":
+      return action.window.key === state.window.key ? { ...state, window: trimmed(action.window) } : state;
+    case "link":
+      return { ...state, link: action.link };
+    case "presence":
+      return { ...state, presence: { ...action.presence } };
+    case "profiles":
+      return { ...state, profiles: { ...action.profiles } };
+    case "typing":
+      return { ...state, typing: typingWith(state.typing, action) };
+    case "tick":
+      return { ...state };
+    case "transfer": {
+      const { [action.uid]: _, ...others } = state.transfers;
+      return { ...state, transfers: action.total ? { ...others, [action.uid]: action } : others };
+    }
+    case "notice":
+    case "shown":
+      return { ...state, notice: { id: (state.notice?.id ?? 0) + 1, text: action.text, undo: ("undo" in action && action.undo) || null } };
+    case "unshown":
+      return state.notice?.id === action.id ? { ...state, notice: { id: action.id, text: "", undo: null } } : state;
+    case "said":
+      return { ...state, said: action.text };
+    case "draft":
+      return { ...state, drafts: { ...state.drafts, [action.key]: action.text } };
+    default:
+      return state;
+  }
+}
+
+/**
+ * @param {Record<string, Conversation>} known
+ * @param {Conversation[]} changed
+ */
+function byKey(known, changed) {
+  if (!changed.length) return known;
+  const next = { ...known };
+  for (const each of changed) next[each.key] = each;
+  return next;
+}
+
+/**
+ * @param {AppState["typing"]} typing
+ * @param {{conversation: string, name: string, until: number}} action
+ */
+function typingWith(typing, { conversation, name, until }) {
+  const others = (typing[conversation] ?? []).filter((each) => each.name !== name).slice(-MOST_TYPING);
+  return { ...typing, [conversation]: until ? [...others, { name, until }] : others };
+}
+
+/**
+ * Return who is typing in a conversation.
+ * @param {AppState} state
+ * @param {string} key
+ * @param {number} now in milliseconds since 1970
+ */
+export const typingIn = (state, key, now) => (state.typing[key] ?? []).filter((each) => each.until > now).map((each) => each.name);

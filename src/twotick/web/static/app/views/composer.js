@@ -1,0 +1,116 @@
+/** The box in which the user writes messages. */
+import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
+import { visible } from "../model/names.js";
+import { t } from "../texts/index.js";
+import { Icon } from "./icons.js";
+
+const EMOJI = "😀 😂 🙂 😉 😍 😎 🤔 😮 😢 😡 👍 👎 👏 🙏 💪 👀 ❤️ 🎉 🔥 ✅ ❌ ⭐ ☕ 🍀 🚀 💡 🐛 🎂 🌞 🌈".split(" ");
+
+/**
+ * @typedef {import("./controller.js").Controller} Controller
+ * @typedef {import("./talk.js").Mode} Mode
+ */
+
+/**
+ * @param {{app: Controller, conversation: import("../model/types.js").Conversation, mode: Mode, setMode: (mode: Mode) => void}} given
+ */
+export function Composer({ app, conversation, mode, setMode }) {
+  const box = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
+  const picker = useRef(/** @type {HTMLInputElement | null} */ (null));
+  const [text, setText] = useState(app.state.drafts[conversation.key] ?? "");
+  const [emoji, setEmoji] = useState(false);
+  const touch = matchMedia("(pointer: coarse)").matches;
+  useEffect(() => {
+    if (!touch) box.current?.focus();
+  }, []);
+  useEffect(() => {
+    if (mode?.kind === "edit") setText(mode.message.text);
+    if (mode) box.current?.focus();
+  }, [mode]);
+  useEffect(() => fit(box.current), [text]);
+
+  /** @param {string} next */
+  const change = (next) => {
+    setText(next);
+    if (mode?.kind !== "edit") app.typing(next);
+  };
+  const leave = () => {
+    if (mode?.kind === "edit") setText(app.state.drafts[conversation.key] ?? "");
+    setMode(null);
+  };
+  const send = async () => {
+    const body = text.replace(/\s+$/, "");
+    if (!body) return;
+    try {
+      if (mode?.kind === "edit") {
+        if (body !== mode.message.text) await app.change(mode.message, "edit", body);
+        leave();
+        return;
+      }
+      // The box is empty only when the message is stored, so that nothing typed is lost.
+      await app.send(body, { replyTo: mode ? [mode.message.sender, mode.message.id] : null });
+      setText("");
+      setMode(null);
+    } catch (error) {
+      app.complain(error);
+    }
+  };
+  /** @param {KeyboardEvent} event */
+  const key = (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.altKey && !event.isComposing && (!touch || event.ctrlKey)) {
+      event.preventDefault();
+      void send();
+    } else if (event.key === "Escape" && (mode || emoji)) {
+      event.preventDefault();
+      if (emoji) setEmoji(false);
+      else leave();
+    } else if (event.key === "Escape") lastRow()?.focus();
+    else if (event.key === "ArrowUp" && !text) {
+      const mine = app.state.window.messages.findLast((each) => each.outgoing && !each.deleted && !each.file && !each.forwardedFrom && each.state !== "failed");
+      if (mine && app.isMember) {
+        event.preventDefault();
+        setMode({ kind: "edit", message: mine });
+      }
+    }
+  };
+  /** @param {ClipboardEvent} event */
+  const paste = (event) => {
+    if (!event.clipboardData?.files.length || !app.isMember) return;
+    event.preventDefault();
+    void app.sendFiles(event.clipboardData.files);
+  };
+  return html`<footer class="composer">
+    ${mode && html`<div class="mode"><${Icon} name=${mode.kind === "edit" ? "edit" : "reply"} />
+      <span class="mode-text"><b>${mode.kind === "edit" ? t("talk.editing") : t("talk.replyTo", { name: mode.message.sender })}</b>
+        <span dir="auto">${visible(mode.message.text.slice(0, 120) || mode.message.file?.name || "")}</span></span>
+      <button class="icon-button" aria-label=${t("talk.cancel")} onClick=${leave}><${Icon} name="close" /></button></div>`}
+    ${emoji && html`<div class="emoji-grid" role="group" aria-label=${t("talk.emoji")}>${EMOJI.map((each) => html`<button key=${each} onClick=${() => {
+      change(text + each);
+      setEmoji(false);
+      box.current?.focus();
+    }}>${each}</button>`)}</div>`}
+    <div class="compose-line">
+      ${app.isMember && html`<button class="icon-button" aria-label=${t("talk.attach")} title=${t("talk.attach")} onClick=${() => picker.current?.click()}><${Icon} name="attach" /></button>
+        <input type="file" multiple hidden ref=${picker} onChange=${(/** @type {any} */ e) => {
+          void app.sendFiles([...e.target.files]);
+          e.target.value = "";
+        }} />`}
+      <textarea id="message-box" ref=${box} rows="1" dir="auto" aria-label=${t("talk.message")} placeholder=${t("talk.to", { name: conversation.name })}
+        enterkeyhint=${touch ? "enter" : "send"} value=${text} onInput=${(/** @type {any} */ e) => change(e.target.value)} onKeyDown=${key} onPaste=${paste}></textarea>
+      <button class="icon-button emoji-button" aria-label=${t("talk.emoji")} aria-expanded=${emoji} onClick=${() => setEmoji(!emoji)}><${Icon} name="smile" /></button>
+      <button class="send" aria-label=${mode?.kind === "edit" ? t("talk.save") : t("talk.send")} disabled=${!text.trim()} onClick=${send}><${Icon} name="send" /></button>
+    </div>
+  </footer>`;
+}
+
+const lastRow = () => /** @type {HTMLElement | undefined} */ ([...document.querySelectorAll("[role=log] article")].pop());
+
+/**
+ * Make the box as high as its text, up to a limit.
+ * @param {HTMLTextAreaElement | null} box
+ */
+function fit(box) {
+  if (!box) return;
+  box.style.height = "auto";
+  box.style.height = `${Math.min(box.scrollHeight, 200)}px`;
+}

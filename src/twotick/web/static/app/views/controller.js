@@ -1,0 +1,466 @@
+/**
+ * What the views can do: it joins the profile, the state of the tab, and the address bar.
+ *
+ * @typedef {import("../model/types.js").Account} Account
+ * @typedef {import("../model/types.js").Conversation} Conversation
+ * @typedef {import("../model/types.js").Event} Event
+ * @typedef {import("../model/types.js").Message} Message
+ * @typedef {import("../model/state.js").Action} Action
+ * @typedef {import("../model/state.js").AppState} AppState
+ */
+import { isRoomKey, keyOf, newConversation } from "../model/conversations.js";
+import { reduce, START } from "../model/state.js";
+import { emptyWindow, withNewer, withOlder } from "../model/window.js";
+import { Profile } from "../net/profile.js";
+import { isName, isRoom, newId } from "../protocol/words.js";
+import { Accounts, Store } from "../store/database.js";
+import { plural, t } from "../texts/index.js";
+
+const PAGE = 60;
+const TYPING_EVERY = 3_000;
+const AWAY_AFTER = 300_000;
+const NOTICE = 5_000;
+const UNDO = 10_000;
+
+/** The address of the server's WebSocket. */
+export const socketUrl = () => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/connect`;
+
+/** Controls one tab. */
+export class Controller {
+  /** @param {import("./controller.js").ServerInfo} info */
+  constructor(info) {
+    this.info = info;
+    /** @type {AppState} */
+    this.state = START;
+    /** @type {Profile | null} */
+    this.profile = null;
+    this.signedOut = "";
+    /** @type {() => void} */
+    this.render = () => {};
+    this.drawing = false;
+    this.loading = false;
+    this.typed = 0;
+    this.awayTimer = 0;
+    this.opening = 0;
+    /** Whether a newer version of the page is ready. */
+    this.update = false;
+    /** @type {Map<string, Promise<string>>} addresses of loaded files */
+    this.files = new Map();
+    /** @type {any} the open dialog */
+    this.dialog = null;
+    addEventListener("hashchange", () => this.route());
+    document.addEventListener("visibilitychange", () => this.onActive());
+    addEventListener("focus", () => this.onActive());
+    for (const each of ["pointerdown", "keydown"]) addEventListener(each, () => this.onActive(), { passive: true });
+  }
+
+  /** @param {Action | Event} action */
+  dispatch(action) {
+    this.state = reduce(this.state, /** @type {Action} */ (action));
+    this.draw();
+  }
+
+  /** Draw the page again, once for many changes. */
+  draw() {
+    if (this.drawing) return;
+    this.drawing = true;
+    queueMicrotask(() => {
+      this.drawing = false;
+      this.render();
+    });
+  }
+
+  // The account
+
+  /** @param {Account} account */
+  async enter(account) {
+    const store = await Store.open(account);
+    this.profile = new Profile(account, store, socketUrl(), (event) => this.onEvent(event));
+    this.signedOut = "";
+    const [conversations, drafts] = await Promise.all([store.conversations(), store.drafts()]);
+    this.dispatch({ kind: "started", conversations, drafts });
+    this.route();
+    await this.profile.ready;
+    void this.refresh();
+    this.onActive();
+  }
+
+  /** Take over what the session knows that is not in the store. */
+  async refresh() {
+    const known = await this.profile?.call("snapshot").catch(() => null);
+    if (!known) return;
+    this.dispatch({ kind: "link", link: known.link });
+    this.dispatch({ kind: "presence", presence: known.presence });
+    this.dispatch({ kind: "profiles", profiles: known.profiles });
+  }
+
+  /** @param {Event} event */
+  onEvent(event) {
+    if (event.kind === "signed-out") return void this.leave(event.reason);
+    this.dispatch(event);
+    if (event.kind === "news") this.onNews(event.message);
+    if (event.kind === "notice") this.endNotice(NOTICE);
+    if (event.kind === "typing" && event.until) setTimeout(() => this.dispatch({ kind: "tick" }), event.until - Date.now() + 50);
+    if (event.kind === "put") this.titled();
+  }
+
+  /**
+   * Leave the account: the user has signed out, or the server refuses the device.
+   * @param {string} reason empty if the user has signed out
+   */
+  async leave(reason) {
+    const profile = this.profile;
+    if (!profile) return;
+    this.profile = null;
+    profile.close();
+    await (await Accounts.open()).forget();
+    if (!reason || profile.account.guest) await Store.remove(profile.account);
+    this.state = START;
+    this.dialog = null;
+    this.signedOut = reason;
+    this.files.clear();
+    history.replaceState(null, "", location.pathname);
+    document.title = "Twotick";
+    this.draw();
+  }
+
+  get me() {
+    return this.profile?.account.name ?? "";
+  }
+
+  get isMember() {
+    return this.profile?.account.guest === false;
+  }
+
+  // Conversations
+
+  /** Show the conversation that the address bar names. */
+  route() {
+    if (!this.profile) return;
+    const name = decodeURIComponent((location.hash.match(/^#\/(.+)$/) ?? ["", ""])[1]);
+    if (isName(name) || isRoom(name)) void this.show(name);
+    else this.dispatch({ kind: "opened", window: emptyWindow(""), readBefore: 0 });
+  }
+
+  /**
+   * Go to a conversation.
+   * @param {string} name
+   */
+  open(name) {
+    const known = this.state.conversations[keyOf(name)];
+    if (!known || known.closed) void this.profile?.call("open", name).catch((error) => this.complain(error));
+    this.dialog = null;
+    const hash = `#/${encodeURIComponent(known?.name ?? name)}`;
+    if (location.hash === hash) this.route();
+    else location.hash = hash;
+  }
+
+  /** Go back to the list of conversations. */
+  back() {
+    location.hash = "#/";
+  }
+
+  /** @returns {Conversation | null} the conversation that is open */
+  get current() {
+    const key = this.state.window.key;
+    if (!key) return null;
+    const name = decodeURIComponent(location.hash.slice(2));
+    return this.state.conversations[key] ?? newConversation(name);
+  }
+
+  /** @param {string} name */
+  async show(name) {
+    const key = keyOf(name);
+    if (key === this.state.window.key) return;
+    const profile = this.profile;
+    if (!profile) return;
+    const turn = ++this.opening;
+    const conversation = this.state.conversations[key];
+    const messages = await profile.store.older(key, null, PAGE);
+    if (turn !== this.opening) return;
+    const window = { key, messages, atOldest: messages.length < PAGE && (conversation?.complete ?? false), atNewest: true };
+    this.dispatch({ kind: "opened", window, readBefore: conversation?.read ?? 0 });
+    if (messages.length < PAGE && !window.atOldest && this.isMember) await this.loadOlder();
+  }
+
+  /** Show older messages: stored ones, or those that the server has. */
+  async loadOlder() {
+    const { window } = this.state;
+    const profile = this.profile;
+    if (this.loading || window.atOldest || !profile || !window.key) return;
+    this.loading = true;
+    try {
+      let older = await profile.store.older(window.key, window.messages[0] ?? null, PAGE);
+      if (older.length < PAGE / 2 && this.isMember && !this.state.conversations[window.key]?.complete) {
+        await profile.call("history", window.key).catch((error) => this.quietly(error));
+        older = await profile.store.older(window.key, window.messages[0] ?? null, PAGE);
+      }
+      const end = older.length === 0 && (this.state.conversations[window.key]?.complete ?? !this.isMember);
+      const now = this.state.window;
+      if (now.key === window.key) this.dispatch({ kind: "window", window: withOlder(now, older, end) });
+    } finally {
+      this.loading = false;
+    }
+  }
+
+  /** Show newer messages, if the newest ones are not shown. */
+  async loadNewer() {
+    const { window } = this.state;
+    const last = window.messages[window.messages.length - 1];
+    if (this.loading || window.atNewest || !this.profile || !last) return;
+    this.loading = true;
+    try {
+      const newer = await this.profile.store.newer(window.key, last, PAGE);
+      const now = this.state.window;
+      if (now.key === window.key) this.dispatch({ kind: "window", window: withNewer(now, newer, newer.length < PAGE) });
+    } finally {
+      this.loading = false;
+    }
+  }
+
+  /** Show the newest messages of the conversation. */
+  async toNewest() {
+    const { window } = this.state;
+    if (window.atNewest || !this.profile) return;
+    const messages = await this.profile.store.older(window.key, null, PAGE);
+    if (this.state.window.key === window.key)
+      this.dispatch({ kind: "window", window: { key: window.key, messages, atOldest: false, atNewest: true } });
+  }
+
+  /** Record that the user has seen the newest messages. */
+  seen() {
+    const conversation = this.current;
+    const { window } = this.state;
+    if (!conversation || !this.profile || document.visibilityState !== "visible" || !document.hasFocus()) return;
+    const newest = window.messages.reduce((most, each) => Math.max(most, each.seq), 0);
+    if (newest > conversation.read || conversation.unread) void this.profile.call("read", conversation.key, newest).catch(() => undefined);
+  }
+
+  /**
+   * Ask the server for something.
+   * @param {string} verb
+   * @param {string[]} words
+   * @param {Record<string, string | number>} [headers]
+   * @param {string | null} [body]
+   * @returns {Promise<{words: string[], headers: Record<string, string>, body: string, messages: Message[]}>}
+   */
+  ask(verb, words, headers = {}, body = null) {
+    if (!this.profile) return Promise.reject(new Error(t("error.offline")));
+    return this.profile.call("request", verb, words, headers, body);
+  }
+
+  // Messages
+
+  /**
+   * @param {string} text
+   * @param {{replyTo?: [string, string] | null, file?: File | null}} more
+   */
+  async send(text, more = {}) {
+    const conversation = this.current;
+    if (!conversation || !this.profile) return;
+    await this.toNewest();
+    await this.profile.send({ to: conversation.name, text, ...more });
+    this.dispatch({ kind: "draft", key: conversation.key, text: "" });
+  }
+
+  /** @param {Iterable<File>} files */
+  async sendFiles(files) {
+    for (const file of files) {
+      if (this.info.file_bytes && file.size > this.info.file_bytes) {
+        const { sizeText } = await import("../model/names.js");
+        this.say(t("error.fileSize", { name: file.name, size: sizeText(file.size), most: sizeText(this.info.file_bytes) }));
+      } else await this.send("", { file }).catch((error) => this.complain(error));
+    }
+  }
+
+  /**
+   * @param {Message} message
+   * @param {string} emoji
+   */
+  async react(message, emoji) {
+    const mine = Object.entries(message.reactions).find(([name]) => name.toLowerCase() === this.me.toLowerCase());
+    const body = mine?.[1].body === emoji ? "" : emoji;
+    await this.change(message, "react", body);
+  }
+
+  /**
+   * @param {Message} message
+   * @param {"edit" | "delete" | "react"} kind
+   * @param {string} body
+   * @param {number} [delay]
+   */
+  async change(message, kind, body, delay = 0) {
+    const conversation = this.state.conversations[message.conversation] ?? this.current;
+    if (!conversation || !this.profile) return "";
+    return this.profile.change(conversation.name, message, kind, body, delay).catch((error) => {
+      this.complain(error);
+      return "";
+    });
+  }
+
+  /**
+   * Delete a message. For some seconds the user can undo that.
+   * @param {Message} message
+   */
+  async delete(message) {
+    const id = await this.change(message, "delete", "", UNDO);
+    if (id) this.say(t("message.deletedNow"), () => void this.profile?.call("cancel", id), UNDO);
+  }
+
+  /** @param {Message} message */
+  async cancel(message) {
+    const done = await this.profile?.call("cancel", message.id).catch(() => false);
+    if (!done) this.say(t("message.late"));
+  }
+
+  /** @param {Message} message */
+  async again(message) {
+    const conversation = this.current;
+    if (conversation && this.profile) await this.profile.sendAgain(message, conversation.name).catch((error) => this.complain(error));
+  }
+
+  /**
+   * Tell the other users that the user is typing, and keep what is typed.
+   * @param {string} text
+   */
+  typing(text) {
+    const conversation = this.current;
+    if (!conversation || !this.profile) return;
+    this.dispatch({ kind: "draft", key: conversation.key, text });
+    void this.profile.store.saveDraft(conversation.key, text).catch((error) => this.complain(error));
+    if (!text || !this.isMember || Date.now() - this.typed < TYPING_EVERY) return;
+    this.typed = Date.now();
+    void this.profile.call("typing", conversation.name).catch(() => undefined);
+  }
+
+  /**
+   * Return the address of a message's file, which is loaded first.
+   * @param {Message} message
+   * @returns {Promise<string>}
+   */
+  fileUrl(message) {
+    const { file } = message;
+    const profile = this.profile;
+    if (!file?.key || !profile) return Promise.reject(new Error(t("error.offline")));
+    let found = this.files.get(file.key);
+    if (!found) {
+      found = profile.call("download", file, message.uid).then((blob) => URL.createObjectURL(new Blob([blob], { type: harmlessType(file.name) })));
+      found.catch(() => this.files.delete(file.key));
+      this.files.set(file.key, found);
+      if (this.files.size > 60) this.dropFile();
+    }
+    return found;
+  }
+
+  dropFile() {
+    const [key, url] = [...this.files][0];
+    this.files.delete(key);
+    url.then((each) => URL.revokeObjectURL(each), () => undefined);
+  }
+
+  // What the user is told
+
+  /**
+   * Show a line of text for some seconds.
+   * @param {string} text
+   * @param {(() => void) | null} [undo]
+   * @param {number} [duration] in milliseconds
+   */
+  say(text, undo = null, duration = NOTICE) {
+    this.dispatch({ kind: "shown", text, undo });
+    this.endNotice(duration);
+  }
+
+  /** @param {number} duration in milliseconds */
+  endNotice(duration) {
+    const id = this.state.notice?.id ?? 0;
+    setTimeout(() => this.dispatch({ kind: "unshown", id }), duration);
+  }
+
+  /** @param {unknown} error */
+  complain(error) {
+    this.say(errorText(error), null, 8_000);
+  }
+
+  /** @param {unknown} error */
+  quietly(error) {
+    if (/** @type {any} */ (error).code) this.complain(error);
+  }
+
+  /** @param {Message} message */
+  onNews(message) {
+    const open = message.conversation === this.state.window.key;
+    if (open || !isRoomKey(message.conversation))
+      this.dispatch({ kind: "said", text: t("talk.news", { name: message.sender, text: (message.text || message.file?.name || "").slice(0, 200) }) });
+    const quiet = document.visibilityState === "visible" || !this.profile?.session;
+    if (quiet || !("Notification" in window) || Notification.permission !== "granted") return;
+    const shown = new Notification(message.sender, { body: (message.text || message.file?.name || "").slice(0, 200), tag: message.uid, icon: "/icons/icon-192.png" });
+    shown.onclick = () => {
+      focus();
+      this.open(this.state.conversations[message.conversation]?.name ?? message.sender);
+      shown.close();
+    };
+  }
+
+  titled() {
+    const unread = Object.values(this.state.conversations).reduce((sum, each) => sum + (each.muted ? 0 : each.unread), 0);
+    document.title = unread ? `(${unread}) Twotick` : "Twotick";
+    if ("setAppBadge" in navigator) void (unread ? navigator.setAppBadge(unread) : navigator.clearAppBadge()).catch(() => undefined);
+  }
+
+  onActive() {
+    clearTimeout(this.awayTimer);
+    if (document.visibilityState !== "visible") {
+      this.awayTimer = setTimeout(() => this.profile?.call("activity", "away").catch(() => undefined), AWAY_AFTER);
+      return;
+    }
+    this.awayTimer = setTimeout(() => this.profile?.call("activity", "away").catch(() => undefined), AWAY_AFTER);
+    this.seen();
+    if (this.profile && document.hasFocus()) void this.profile.call("activity", "here").catch(() => undefined);
+  }
+
+  /** @param {any} dialog */
+  openDialog(dialog) {
+    this.dialog = dialog && { key: newId(), ...dialog };
+    this.draw();
+  }
+
+  /** @param {Conversation} conversation */
+  membersText(conversation) {
+    return conversation.members ? plural("talk.members", conversation.members) : "";
+  }
+}
+
+/**
+ * What the server tells before the user signs in (rule 19.5).
+ * @typedef {{version: string, sign_up: string, guests: boolean, max_body: number, file_bytes: number}} ServerInfo
+ */
+
+/**
+ * Return what an error means and what to do.
+ * @param {unknown} error
+ */
+export function errorText(error) {
+  const { code, name, message } = /** @type {any} */ (error);
+  if (name === "QuotaExceededError" || /quota/i.test(String(message))) return t("error.full");
+  if (code === 0 || message === "offline") return t("error.offline");
+  return t("error.other", { reason: String(message ?? error) });
+}
+
+/** Types that a browser shows in an element of the page, and in which nothing runs. */
+const TYPES = {
+  png: "image/png", jpg: "image/jpeg", jpeg: "image/jpeg", gif: "image/gif", webp: "image/webp", avif: "image/avif",
+  mp3: "audio/mpeg", ogg: "audio/ogg", oga: "audio/ogg", opus: "audio/ogg", wav: "audio/wav", m4a: "audio/mp4",
+  mp4: "video/mp4", webm: "video/webm", mov: "video/mp4",
+};
+
+/**
+ * Return the type by which a file is shown: never one that the browser would run.
+ * @param {string} name
+ */
+export function harmlessType(name) {
+  const end = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
+  return Object.hasOwn(TYPES, end) ? TYPES[/** @type {keyof typeof TYPES} */ (end)] : "application/octet-stream";
+}
+
+

@@ -1,0 +1,281 @@
+/** The dialogs. They are loaded when the first of them is opened. */
+import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
+import { isMuted, isRoomKey, listed, moderates } from "../model/conversations.js";
+import { visible } from "../model/names.js";
+import { base64, isName, isRoom } from "../protocol/words.js";
+import { clockText, fullText, LANGUAGES, shortText, t, useLanguage } from "../texts/index.js";
+import { Icon } from "./icons.js";
+import { Formatted, joinRoom } from "./message.js";
+import { chosen, choose } from "./choices.js";
+import { Avatar } from "./sidebar.js";
+
+/** @typedef {import("./controller.js").Controller} Controller */
+
+/** @param {{app: Controller}} given */
+export function Dialogs({ app }) {
+  const dialog = app.dialog;
+  const Shown = dialog && /** @type {Record<string, any>} */ (DIALOGS)[dialog.name];
+  return Shown ? html`<${Shown} key=${dialog.key} app=${app} ...${dialog} />` : null;
+}
+
+/** @param {{app: Controller, title: string, children?: any, wide?: boolean}} given */
+function Box({ app, title, children, wide = false }) {
+  const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  useEffect(() => {
+    box.current?.showModal();
+    return () => box.current?.close();
+  }, []);
+  return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-label=${title} onClose=${() => app.openDialog(null)}
+      onClick=${(/** @type {MouseEvent} */ e) => e.target === box.current && app.openDialog(null)}>
+    <div class="dialog-inside"><header><h2>${title}</h2><button class="icon-button" aria-label=${t("dialog.close")} onClick=${() => app.openDialog(null)}><${Icon} name="close" /></button></header>${children}</div>
+  </dialog>`;
+}
+
+/**
+ * Return what a request answers when the dialog opens, and a function that asks again.
+ * @template T
+ * @param {Controller} app
+ * @param {() => Promise<T>} ask
+ * @returns {[T | null, () => void]}
+ */
+function useAnswer(app, ask) {
+  const [answer, setAnswer] = useState(/** @type {T | null} */ (null));
+  const load = () => void ask().then((found) => setAnswer(/** @type {any} */ (found)), (error) => app.complain(error));
+  useEffect(load, []);
+  return [answer, load];
+}
+
+/** @param {{body: string}} answer */
+const listIn = ({ body }) => /** @type {any[]} */ (JSON.parse(body));
+
+/** @param {{app: Controller}} given */
+function NewConversation({ app }) {
+  const [name, setName] = useState("");
+  const [problem, setProblem] = useState("");
+  /** @param {Event} event */
+  const go = (event) => {
+    event.preventDefault();
+    const wanted = name.trim().replace(/^@/, "");
+    if (isName(wanted) || isRoom(wanted)) app.open(wanted);
+    else setProblem(t("error.name"));
+  };
+  const people = Object.keys(app.state.presence).filter((each) => !name || each.includes(name.toLowerCase())).slice(0, 30);
+  return html`<${Box} app=${app} title=${t("new.title")}>
+    <form onSubmit=${go}><label>${t("new.name")}<input autofocus autocapitalize="none" spellcheck=${false} value=${name} onInput=${(/** @type {any} */ e) => setName(e.target.value)} /></label>
+      <p class="problem" role="alert">${problem}</p>
+      ${people.length > 0 && html`<ul class="plain-list">${people.map((each) => html`<li key=${each}><button type="button" class="row" onClick=${() => app.open(each)}><${Avatar} name=${each} presence=${app.state.presence[each]} /><span>${app.state.conversations[each]?.name ?? each}</span></button></li>`)}</ul>`}
+      <div class="buttons"><button class="primary">${t("new.start")}</button></div></form>
+  <//>`;
+}
+
+/** @param {{app: Controller}} given */
+function NewRoom({ app }) {
+  const [name, setName] = useState("");
+  const [topic, setTopic] = useState("");
+  const [open, setOpen] = useState(false);
+  const [problem, setProblem] = useState("");
+  /** @param {Event} event */
+  const go = async (event) => {
+    event.preventDefault();
+    const room = `#${name.trim().replace(/^#/, "")}`;
+    if (!isRoom(room)) return setProblem(t("room.badName"));
+    /** @type {Record<string, string>} */
+    const headers = { Do: "create", Access: open ? "public" : "private" };
+    if (topic.trim()) headers.Topic = topic.trim();
+    try {
+      await app.ask("ROOM", [room], headers);
+      app.open(room);
+    } catch (error) {
+      setProblem(String(/** @type {any} */ (error).message));
+    }
+  };
+  return html`<${Box} app=${app} title=${t("room.title")}>
+    <form onSubmit=${go}><label>${t("room.name")}<input autofocus autocapitalize="none" spellcheck=${false} maxlength="33" value=${name} onInput=${(/** @type {any} */ e) => setName(e.target.value)} /></label>
+      <label>${t("room.topic")}<input maxlength="120" value=${topic} onInput=${(/** @type {any} */ e) => setTopic(e.target.value)} /></label>
+      <label class="check"><input type="checkbox" checked=${open} onChange=${() => setOpen(!open)} />${t("room.public")}</label>
+      <p class="problem" role="alert">${problem}</p>
+      <div class="buttons"><button class="primary">${t("room.create")}</button></div></form>
+  <//>`;
+}
+
+/** @param {{app: Controller}} given */
+function Rooms({ app }) {
+  const [rooms] = useAnswer(app, async () => listIn(await app.ask("ROOMS", [])));
+  return html`<${Box} app=${app} title=${t("room.browse")}>
+    ${rooms?.length === 0 && html`<p class="hint">${t("room.none")}</p>`}
+    <ul class="plain-list">${(rooms ?? []).map((each) => html`<li key=${each.name + each.access} class="item"><${Avatar} name=${each.name} />
+      <span class="text"><b>${each.name}</b><small>${app.membersText({ members: each.members, .../** @type {any} */ ({}) })}${each.topic ? ` · ${visible(each.topic)}` : ""}${each.invited ? ` · ${t("room.invited")}` : ""}</small></span>
+      ${each.role === "none" ? html`<button class="quiet" onClick=${() => joinRoom(app, each.name)}>${t("room.join")}</button>` : html`<button class="quiet" onClick=${() => app.open(each.name)}>${t("room.open")}</button>`}</li>`)}</ul>
+    <div class="buttons"><button class="primary" onClick=${() => app.openDialog({ name: "newRoom" })}>${t("room.new")}</button></div>
+  <//>`;
+}
+
+/** @param {{app: Controller, conversation: import("../model/types.js").Conversation}} given */
+function Details({ app, conversation }) {
+  const now = app.state.conversations[conversation.key] ?? conversation;
+  const room = isRoomKey(now.key);
+  const muted = isMuted(now, Date.now());
+  const profile = app.state.profiles[now.key];
+  const set = (/** @type {Record<string, string>} */ headers) => app.ask("CONVERSATION", [now.name], headers).catch((error) => app.complain(error));
+  const block = () => {
+    if (now.blocked || confirm(t("details.blockSure", { name: now.name }))) void set({ Blocked: now.blocked ? "no" : "yes" });
+  };
+  return html`<${Box} app=${app} title=${now.name}>
+    ${profile?.status && html`<p class="hint" dir="auto">${visible(profile.status)}</p>`}
+    ${room && !now.left && html`<${RoomDetails} app=${app} room=${now} />`}
+    <div class="stack">
+      <button class="quiet" onClick=${() => set({ Muted: muted ? "no" : "yes" })}>${t(muted ? "details.unmute" : "details.mute")}</button>
+      <button class="quiet" onClick=${() => set({ Pinned: now.pinned ? "no" : "yes" })}>${t(now.pinned ? "details.unpin" : "details.pin")}</button>
+      <button class="quiet" onClick=${() => app.openDialog({ name: "pins", conversation: now })}>${t("details.pins")}</button>
+      <button class="quiet" onClick=${() => set({ Closed: "yes" }).then(() => (app.openDialog(null), app.back()))}>${t("details.closeIt")}</button>
+      ${!room && now.key !== app.me.toLowerCase() && html`<button class="quiet" onClick=${block}>${t(now.blocked ? "details.unblock" : "details.block", { name: now.name })}</button>
+        <button class="quiet" onClick=${() => app.openDialog({ name: "report", user: now.name, about: "" })}>${t("details.report", { name: now.name })}</button>`}
+      ${room && !now.left && html`<button class="quiet danger" onClick=${() => confirm(t("room.leaveSure", { name: now.name })) && app.ask("ROOM", [now.name], { Do: "leave" }).then(() => app.openDialog(null), (error) => app.complain(error))}>${t("room.leave")}</button>`}
+    </div>
+  <//>`;
+}
+
+/** @param {{app: Controller, room: import("../model/types.js").Conversation}} given */
+function RoomDetails({ app, room }) {
+  const [topic, setTopic] = useState(room.topic);
+  const [guest, setGuest] = useState("");
+  const [members, again] = useAnswer(app, async () => listIn(await app.ask("ROOM", [room.name], { Do: "members" })));
+  const moderator = moderates(room);
+  const owner = room.role === "owner";
+  const act = (/** @type {Record<string, string>} */ headers, /** @type {string} */ said = "") =>
+    app.ask("ROOM", [room.name], headers).then(() => (again(), said && app.say(said)), (error) => app.complain(error));
+  return html`
+    ${moderator ? html`<form class="inline" onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), act({ Do: "change", Topic: topic.trim() }, t("settings.saved")))}>
+      <label>${t("room.topic")}<input value=${topic} maxlength="120" onInput=${(/** @type {any} */ e) => setTopic(e.target.value)} /></label><button class="quiet">${t("room.save")}</button></form>`
+      : room.topic && html`<p dir="auto">${visible(room.topic)}</p>`}
+    ${owner && html`<label class="check"><input type="checkbox" checked=${room.access === "public"} onChange=${() => act({ Do: "change", Access: room.access === "public" ? "private" : "public" })} />${t("room.public")}</label>`}
+    ${(moderator || room.access === "public") && html`<form class="inline" onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), act({ Do: "invite", Member: guest.trim() }, t("room.invitedNow", { name: guest.trim() })), setGuest(""))}>
+      <label>${t("room.inviteName")}<input autocapitalize="none" value=${guest} onInput=${(/** @type {any} */ e) => setGuest(e.target.value)} /></label><button class="quiet">${t("room.invite")}</button></form>`}
+    <h3>${t("room.members")}</h3>
+    <ul class="plain-list members">${(members ?? []).map((each) => html`<li key=${each.name} class="item"><${Avatar} name=${each.name} presence=${app.state.presence[each.name.toLowerCase()]} />
+      <span class="text"><b><bdi>${app.state.profiles[each.name.toLowerCase()]?.display || each.name}</bdi></b><small>${each.name}</small></span>
+      ${owner && each.name.toLowerCase() !== app.me.toLowerCase() ? html`<select aria-label=${t("room.appoint", { name: each.name })} value=${each.role} onChange=${(/** @type {any} */ e) => act({ Do: "appoint", Member: each.name, Role: e.target.value })}>
+        ${["member", "moderator", "owner"].map((role) => html`<option value=${role} selected=${role === each.role}>${t(/** @type {any} */ (`role.${role}`))}</option>`)}</select>`
+        : html`<small>${["owner", "moderator", "member"].includes(each.role) ? t(/** @type {any} */ (`role.${each.role}`)) : each.role}</small>`}
+      ${((moderator && each.role === "member") || owner) && each.name.toLowerCase() !== app.me.toLowerCase() && html`<button class="icon-button" aria-label=${`${t("room.remove")} ${each.name}`} title=${t("room.remove")} onClick=${() => act({ Do: "remove", Member: each.name })}><${Icon} name="close" /></button>`}</li>`)}</ul>`;
+}
+
+/** @param {{app: Controller, messages: import("../model/types.js").Message[] | null, none: string}} given */
+const MessageItems = ({ app, messages, none }) => html`
+  ${messages?.length === 0 && html`<p class="hint">${none}</p>`}
+  <ul class="plain-list">${(messages ?? []).map((each) => html`<li key=${each.uid} class="found-message"><p class="top"><b><bdi>${each.sender}</bdi></b> <time>${shortText(each.time)} ${clockText(each.time)}</time></p>
+    ${each.text ? html`<${Formatted} text=${each.text} me=${app.me} />` : html`<p>${each.file ? visible(each.file.name) : t("message.deleted")}</p>`}</li>`)}</ul>`;
+
+/** @param {{app: Controller, conversation: import("../model/types.js").Conversation}} given */
+function Pins({ app, conversation }) {
+  const [found] = useAnswer(app, () => app.ask("PINS", [conversation.name]));
+  return html`<${Box} app=${app} title=${t("details.pins")}><${MessageItems} app=${app} messages=${found && found.messages} none=${t("details.noPins")} /><//>`;
+}
+
+/** @param {{app: Controller, conversation: import("../model/types.js").Conversation, message: import("../model/types.js").Message}} given */
+function Thread({ app, conversation, message }) {
+  const [found] = useAnswer(app, () => app.ask("HISTORY", [conversation.name], { Thread: `${message.sender} ${message.id}`, Limit: 200 }));
+  return html`<${Box} app=${app} title=${t("thread.title")} wide><${MessageItems} app=${app} messages=${found && found.messages} none="" /><//>`;
+}
+
+/** @param {{app: Controller, conversation: import("../model/types.js").Conversation, message: import("../model/types.js").Message}} given */
+function Receipts({ app, conversation, message }) {
+  const [found] = useAnswer(app, async () => listIn(await app.ask("RECEIPTS", [conversation.name], { Id: message.id })));
+  const words = { accepted: "state.stored", delivered: "state.delivered", read: "state.read" };
+  return html`<${Box} app=${app} title=${t("receipts.title")}>
+    <ul class="plain-list">${(found ?? []).map((each) => html`<li key=${each.name} class="item"><${Avatar} name=${each.name} /><span class="text"><b>${each.name}</b></span><small>${each.state in words ? t(/** @type {any} */ (words[/** @type {keyof typeof words} */ (each.state)])) : each.state}</small></li>`)}</ul>
+  <//>`;
+}
+
+/** @param {{app: Controller, message: import("../model/types.js").Message}} given */
+function Forward({ app, message }) {
+  const go = (/** @type {string} */ name) => app.profile?.send({ to: name, text: "", forwards: message }).then(() => app.open(name), (error) => app.complain(error));
+  const all = listed(Object.values(app.state.conversations), "").filter((each) => !each.left && each.key !== "all");
+  return html`<${Box} app=${app} title=${t("forward.title")}><ul class="plain-list">${all.map((each) => html`<li key=${each.key}><button class="row" onClick=${() => go(each.name)}><${Avatar} name=${each.name} /><span>${each.name}</span></button></li>`)}</ul><//>`;
+}
+
+/** @param {{app: Controller, user: string, about: string}} given */
+function Report({ app, user, about }) {
+  const [why, setWhy] = useState("");
+  const go = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    app.ask("REPORT", [user], about ? { About: about } : {}, why.slice(0, 1000)).then(() => (app.openDialog(null), app.say(t("report.done"))), (error) => app.complain(error));
+  };
+  return html`<${Box} app=${app} title=${t("details.report", { name: user })}><form onSubmit=${go}>
+    <label>${t("report.why")}<textarea rows="4" value=${why} onInput=${(/** @type {any} */ e) => setWhy(e.target.value)}></textarea></label><div class="buttons"><button class="primary">${t("report.send")}</button></div></form><//>`;
+}
+
+/** @param {{app: Controller}} given */
+function Settings({ app }) {
+  const mine = app.state.profiles[app.me.toLowerCase()];
+  const [display, setDisplay] = useState(mine?.display ?? "");
+  const [status, setStatus] = useState(mine?.status ?? "");
+  const [, again] = useState(0);
+  const save = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    app.ask("PROFILE", [], { Display: display.trim(), Status: status.trim() }).then(() => app.say(t("settings.saved")), (error) => app.complain(error));
+  };
+  const set = (/** @type {string} */ name, /** @type {string} */ value) => {
+    choose(name, value);
+    if (name === "language") void useLanguage(value).then(() => app.draw());
+    again((n) => n + 1);
+    app.draw();
+  };
+  const notify = async () => {
+    if ((await Notification.requestPermission()) === "denied") app.say(t("settings.notifications.denied"));
+    again((n) => n + 1);
+  };
+  const out = async () => {
+    const waiting = (await app.profile?.store.outbox())?.length ?? 0;
+    if (confirm(waiting ? t("settings.outSure", { n: waiting }) : t("settings.outSure.none"))) await app.profile?.call("signOut").catch((error) => app.complain(error));
+  };
+  return html`<${Box} app=${app} title=${t("settings.title")}>
+    <p class="item"><${Avatar} name=${app.me} /><b>${app.me}</b>${!app.isMember && html`<small>${t("settings.guest")}</small>`}</p>
+    ${app.isMember && html`<form onSubmit=${save}><label>${t("settings.display")}<input maxlength="60" value=${display} onInput=${(/** @type {any} */ e) => setDisplay(e.target.value)} /></label>
+      <label>${t("settings.status")}<input maxlength="120" value=${status} onInput=${(/** @type {any} */ e) => setStatus(e.target.value)} /></label><div class="buttons"><button class="quiet">${t("settings.save")}</button></div></form>`}
+    <h3>${t("settings.look")}</h3>
+    <label>${t("settings.theme")}<select value=${chosen("theme")} onChange=${(/** @type {any} */ e) => set("theme", e.target.value)}>${["", "light", "dark"].map((each) => html`<option value=${each} selected=${chosen("theme") === each}>${t(/** @type {any} */ (`settings.theme.${each || "system"}`))}</option>`)}</select></label>
+    ${LANGUAGES.length > 1 && html`<label>${t("settings.language")}<select value=${chosen("language")} onChange=${(/** @type {any} */ e) => set("language", e.target.value)}>${["", ...LANGUAGES].map((each) => html`<option value=${each} selected=${chosen("language") === each}>${each ? new Intl.DisplayNames([each], { type: "language" }).of(each) : t("settings.language.system")}</option>`)}</select></label>`}
+    ${"Notification" in window && html`<label class="check"><input type="checkbox" checked=${Notification.permission === "granted"} disabled=${Notification.permission === "granted"} onChange=${notify} />${t("settings.notifications")}</label>`}
+    ${app.isMember && html`<${Devices} app=${app} /><${Password} app=${app} />`}
+    <div class="stack"><button class="quiet danger" onClick=${out}>${t("settings.out")}</button></div>
+  <//>`;
+}
+
+/** @param {{app: Controller}} given */
+function Devices({ app }) {
+  const [devices, again] = useAnswer(app, async () => listIn(await app.ask("DEVICES", [])));
+  const mine = app.profile?.account.device;
+  return html`<h3>${t("settings.devices")}</h3><ul class="plain-list">${(devices ?? []).map((each) => html`<li key=${each.device} class="item"><span class="text"><b>${each.device}</b>
+    <small>${each.device === mine ? t("settings.device.this") : each.connected ? t("settings.device.connected") : each.seen ? t("settings.device.seen", { when: fullText(Date.parse(each.seen)) }) : ""}</small></span>
+    ${each.device !== mine && html`<button class="icon-button" aria-label=${t("settings.device.out", { device: each.device })} title=${t("settings.device.out", { device: each.device })} onClick=${() => app.ask("REVOKE", [each.device]).then(again, (error) => app.complain(error))}><${Icon} name="close" /></button>`}</li>`)}</ul>`;
+}
+
+/** @param {{app: Controller}} given */
+function Password({ app }) {
+  const [old, setOld] = useState("");
+  const [fresh, setFresh] = useState("");
+  const [others, setOthers] = useState(false);
+  const [problem, setProblem] = useState("");
+  const go = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (new TextEncoder().encode(fresh).length < 8) return setProblem(t("error.password"));
+    /** @type {Record<string, string>} */
+    const headers = { Old: base64(old), New: base64(fresh) };
+    if (others) headers["Revoke-others"] = "yes";
+    app.ask("PASSWORD", [], headers).then(
+      () => (setOld(""), setFresh(""), setProblem(""), app.say(t("settings.password.done"))),
+      (error) => setProblem(error.code === 104 ? t("settings.password.wrong") : error.message),
+    );
+  };
+  return html`<details><summary>${t("settings.password")}</summary><form onSubmit=${go}>
+    <label>${t("settings.password.old")}<input type="password" autocomplete="current-password" value=${old} onInput=${(/** @type {any} */ e) => setOld(e.target.value)} /></label>
+    <label>${t("settings.password.new")}<input type="password" autocomplete="new-password" value=${fresh} onInput=${(/** @type {any} */ e) => setFresh(e.target.value)} /></label>
+    <label class="check"><input type="checkbox" checked=${others} onChange=${() => setOthers(!others)} />${t("settings.password.others")}</label>
+    <p class="problem" role="alert">${problem}</p><div class="buttons"><button class="quiet">${t("settings.password.change")}</button></div></form></details>`;
+}
+
+const DIALOGS = {
+  newConversation: NewConversation, newRoom: NewRoom, rooms: Rooms, details: Details, pins: Pins, thread: Thread,
+  receipts: Receipts, forward: Forward, report: Report, settings: Settings,
+};

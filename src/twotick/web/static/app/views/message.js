@@ -1,0 +1,280 @@
+/** One message of a conversation. */
+import { html, useEffect, useState } from "../../vendor/preact.js";
+import { moderates } from "../model/conversations.js";
+import { formatText } from "../model/formatting.js";
+import { reactionsOf, stateText, uidOf, WAITING } from "../model/messages.js";
+import { colourOf, sizeText, visible } from "../model/names.js";
+import { clockText, fullText, t } from "../texts/index.js";
+import { harmlessType } from "./controller.js";
+import { Icon, Ticks } from "./icons.js";
+import { Avatar } from "./sidebar.js";
+
+/**
+ * @typedef {import("./controller.js").Controller} Controller
+ * @typedef {import("../model/types.js").Message} Message
+ */
+
+const QUICK = ["👍", "❤️", "😂", "🎉", "😮", "🙏"];
+const LONGEST = 4000;
+
+/** @param {{text: string, me: string}} given */
+export function Formatted({ text, me }) {
+  const [whole, setWhole] = useState(false);
+  const long = text.length > LONGEST && !whole;
+  const lines = formatText(visible(long ? text.slice(0, LONGEST) : text));
+  /** @type {any[]} */
+  const blocks = [];
+  for (let at = 0; at < lines.length; ) {
+    const kind = lines[at].kind;
+    const start = at;
+    while (at < lines.length && lines[at].kind === kind && (kind !== "fence" || at === start)) at++;
+    const part = lines.slice(start, at);
+    if (kind === "fence") continue;
+    if (kind === "code") blocks.push(html`<pre tabindex="0"><code>${part.map((line) => line.pieces[0].text).join("\n")}</code></pre>`);
+    else if (kind === "quote") blocks.push(html`<blockquote dir="auto">${part.map((line, n) => html`${n > 0 && "\n"}${pieces(line.pieces, me)}`)}</blockquote>`);
+    else blocks.push(html`<p dir="auto">${part.map((line, n) => html`${n > 0 && "\n"}${pieces(line.pieces, me)}`)}</p>`);
+  }
+  return html`<div class="body">${blocks}${long && html`<button class="link" onClick=${() => setWhole(true)}>${t("message.more")} …</button>`}</div>`;
+}
+
+/**
+ * @param {import("../model/formatting.js").Piece[]} found
+ * @param {string} me
+ */
+function pieces(found, me) {
+  return found.map(({ text, style, within }) => {
+    const inner =
+      style === "link" ? html`<a href=${text} target="_blank" rel="noopener noreferrer nofollow">${text}</a>`
+      : style === "mention" ? html`<span class=${`mention ${text.slice(1).toLowerCase() === me.toLowerCase() ? "of-me" : ""}`}>${text}</span>`
+      : text;
+    const outer = within || style;
+    if (style === "mark") return null;
+    if (outer === "strong") return html`<strong>${inner}</strong>`;
+    if (outer === "emphasis") return html`<em>${inner}</em>`;
+    if (outer === "code") return html`<code>${inner}</code>`;
+    return inner;
+  });
+}
+
+/** @param {{app: Controller, message: Message}} given */
+export function EventLine({ app, message }) {
+  return html`<p class="event"><span>${eventText(message)}</span>${message.event?.kind === "invited" && html` <button class="link" onClick=${() => joinRoom(app, message.event?.room ?? "")}>${t("talk.join")}</button>`}</p>`;
+}
+
+/**
+ * @param {Controller} app
+ * @param {string} room
+ */
+export const joinRoom = (app, room) => app.ask("ROOM", [room], { Do: "join" }).then(() => app.open(room), (error) => app.complain(error));
+
+/** @param {Message} message */
+export function eventText(message) {
+  const event = message.event;
+  if (!event) return "";
+  const name = message.sender;
+  const member = visible(event.member);
+  const word = (/** @type {string} */ kind, /** @type {string} */ value) => {
+    const found = t(/** @type {any} */ (`${kind}.${value}`));
+    return found;
+  };
+  switch (event.kind) {
+    case "created": case "joined": case "left": return t(`event.${event.kind}`, { name });
+    case "removed": return t("event.removed", { name, member });
+    case "appointed": return t("event.appointed", { name, member, role: ["owner", "moderator", "member"].includes(event.role) ? word("role", event.role) : visible(event.role) });
+    case "changed":
+      if (event.access) return t("event.access", { name, access: ["public", "private"].includes(event.access) ? word("access", event.access) : visible(event.access) });
+      return event.topic === null ? t("event.changed", { name }) : event.topic ? t("event.topic", { name, topic: visible(event.topic) }) : t("event.noTopic", { name });
+    case "invited": return t("event.invited", { name, room: visible(event.room) });
+    case "absent": return t("event.absent", { member, until: visible(event.topic ?? "") });
+    default: return t("event.other", { name, kind: visible(event.kind) });
+  }
+}
+
+/**
+ * @param {{app: Controller, message: Message, conversation: import("../model/types.js").Conversation, first: boolean,
+ *   replied: Message | null, compose: (mode: {kind: "reply" | "edit", message: Message}) => void}} given
+ */
+export function MessageRow({ app, message, conversation, first, replied, compose }) {
+  const [menu, setMenu] = useState(false);
+  const own = message.outgoing;
+  const room = conversation.key.startsWith("#");
+  const id = `m-${message.uid.replace(/[^A-Za-z0-9]/g, "-")}`;
+  const state = stateText(message, t);
+  const display = app.state.profiles[message.sender.toLowerCase()]?.display;
+  const transfer = app.state.transfers[message.uid];
+  const actions = actionsFor(app, message, conversation, compose);
+  /** @param {KeyboardEvent} event */
+  const key = (event) => {
+    if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
+    const found = actions.find((each) => each.keys.includes(event.key));
+    if (found) {
+      event.preventDefault();
+      found.run();
+    } else if (event.key === "+") {
+      event.preventDefault();
+      setMenu(true);
+    } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
+      event.preventDefault();
+      neighbour(/** @type {HTMLElement} */ (event.currentTarget), event.key === "ArrowUp")?.focus();
+    } else if (event.key === "Escape") document.getElementById("message-box")?.focus();
+  };
+  const reactions = reactionsOf(message);
+  return html`<article id=${id} data-uid=${message.uid} class=${`message ${own ? "own" : ""} ${first ? "first" : ""} ${message.state === "failed" ? "failed" : ""} ${menu ? "with-menu" : ""}`}
+      tabindex="-1" aria-label=${message.sender} aria-describedby=${`${id}-about`} onKeyDown=${key}>
+    ${room && !own && (first ? html`<${Avatar} name=${message.sender} />` : html`<span class="avatar-gap"></span>`)}
+    <div class="bubble-line">
+      <div class="bubble">
+        ${first && room && !own && html`<div class=${`sender ink-${colourOf(message.sender)}`}><bdi>${display ? visible(display) : message.sender}</bdi>${display && html` <small>${message.sender}</small>`}</div>`}
+        ${message.forwardedFrom && html`<div class="forwarded">${t("message.forwarded", { name: visible(message.forwardedFrom) })}</div>`}
+        ${message.replyTo && !message.deleted && html`<button class="quoted" onClick=${() => goTo(message.replyTo)}>
+          <b><bdi>${message.replyTo[0]}</bdi></b><span dir="auto">${replied ? visible(replied.text.slice(0, 140) || replied.file?.name || t("message.deleted")) : t("message.unknownReply")}</span></button>`}
+        ${message.deleted ? html`<p class="deleted">${t("message.deleted")}</p>` : html`
+          ${message.file && html`<${Attachment} app=${app} message=${message} transfer=${transfer} />`}
+          ${message.text && html`<${Formatted} text=${message.text} me=${app.me} />`}`}
+        <footer><span class="when" title=${fullText(message.time)}>${message.edited && !message.deleted ? `${t("message.edited")} · ` : ""}${clockText(message.time)}</span>
+          ${own && message.state === "accepted" && message.of > 1 && message.have > 0 && html`<span class="progress">${message.have}/${message.of}</span>`}
+          ${own && html`<${Ticks} state=${message.state} />`}</footer>
+        <span class="hidden" id=${`${id}-about`}>${fullText(message.time)}${state ? `, ${state}` : ""}</span>
+      </div>
+      ${message.state === "failed" && html`<p class="why">${state} <button class="link" onClick=${() => app.again(message)}>${t("message.again")}</button></p>`}
+      ${reactions.length > 0 && html`<div class="reactions">${reactions.map(([emoji, names]) => html`<button key=${emoji} title=${names.join(", ")}
+        class=${names.some((each) => each.toLowerCase() === app.me.toLowerCase()) ? "mine" : ""} aria-label=${t("message.reacted", { emoji: visible(emoji), names: names.join(", ") })}
+        onClick=${() => app.react(message, emoji)}><span>${visible(emoji)}</span> ${names.length}</button>`)}</div>`}
+    </div>
+    ${!message.deleted && html`<${Actions} actions=${actions} open=${menu} setOpen=${setMenu} react=${canChange(app, message, conversation) && ((/** @type {string} */ emoji) => app.react(message, emoji))} />`}
+  </article>`;
+}
+
+/**
+ * @param {HTMLElement} from
+ * @param {boolean} up
+ */
+function neighbour(from, up) {
+  const all = /** @type {HTMLElement[]} */ ([...(from.closest("[role=log]")?.querySelectorAll("article") ?? [])]);
+  return all[all.indexOf(from) + (up ? -1 : 1)];
+}
+
+/** @param {[string, string] | null} target */
+function goTo(target) {
+  if (!target) return;
+  const uid = uidOf(...target);
+  const row = /** @type {HTMLElement | undefined} */ ([...document.querySelectorAll("article[data-uid]")].find((each) => each.getAttribute("data-uid") === uid));
+  row?.scrollIntoView({ block: "center" });
+  row?.focus();
+}
+
+/**
+ * @param {Controller} app
+ * @param {Message} message
+ * @param {import("../model/types.js").Conversation} conversation
+ */
+const canChange = (app, message, conversation) =>
+  app.isMember && Boolean(message.id) && !message.deleted && message.state !== "failed" && conversation.key !== "all" && !conversation.left;
+
+/**
+ * @typedef {{name: string, keys: string[], run: () => void}} MessageAction
+ * @param {Controller} app
+ * @param {Message} message
+ * @param {import("../model/types.js").Conversation} conversation
+ * @param {(mode: {kind: "reply" | "edit", message: Message}) => void} compose
+ * @returns {MessageAction[]}
+ */
+function actionsFor(app, message, conversation, compose) {
+  if (message.deleted) return [];
+  const able = canChange(app, message, conversation);
+  const placed = able && message.place !== WAITING;
+  /** @type {(MessageAction | false)[]} */
+  const all = [
+    message.state === "failed" && { name: t("message.again"), keys: ["a"], run: () => void app.again(message) },
+    message.state === "waiting" && { name: t("message.cancel"), keys: ["x"], run: () => void app.cancel(message) },
+    able && { name: t("message.reply"), keys: ["r"], run: () => compose({ kind: "reply", message }) },
+    able && message.outgoing && !message.forwardedFrom && !message.file && { name: t("message.edit"), keys: ["e"], run: () => compose({ kind: "edit", message }) },
+    { name: t("message.copy"), keys: ["c", "y"], run: () => void navigator.clipboard?.writeText(message.text).then(() => app.say(t("message.copied")), (error) => app.complain(error)) },
+    placed && { name: t("message.forward"), keys: ["f"], run: () => app.openDialog({ name: "forward", message }) },
+    placed && { name: t("message.thread"), keys: ["t"], run: () => app.openDialog({ name: "thread", message, conversation }) },
+    placed && { name: t("message.pin"), keys: ["p"], run: () => void pin(app, message, conversation) },
+    placed && message.outgoing && { name: t("message.receipts"), keys: ["i"], run: () => app.openDialog({ name: "receipts", message, conversation }) },
+    placed && !message.outgoing && { name: t("message.report"), keys: ["o"], run: () => app.openDialog({ name: "report", user: message.sender, about: message.id }) },
+    placed && (message.outgoing || (conversation.key.startsWith("#") && moderates(conversation))) && { name: t("message.delete"), keys: ["d", "Delete"], run: () => void app.delete(message) },
+  ];
+  return all.filter((each) => each !== false);
+}
+
+/**
+ * @param {Controller} app
+ * @param {Message} message
+ * @param {import("../model/types.js").Conversation} conversation
+ */
+async function pin(app, message, conversation) {
+  try {
+    const pinned = (await app.ask("PINS", [conversation.name])).messages.some((each) => each.uid === message.uid);
+    await app.profile?.queueRaw(conversation.name, { [pinned ? "Unpins" : "Pins"]: `${message.sender} ${message.id}` });
+    app.say(t(pinned ? "message.unpin" : "message.pin"));
+  } catch (error) {
+    app.complain(error);
+  }
+}
+
+/**
+ * @param {{actions: MessageAction[], open: boolean, setOpen: (open: boolean) => void, react: false | ((emoji: string) => void)}} given
+ */
+function Actions({ actions, open, setOpen, react }) {
+  useEffect(() => {
+    if (!open) return;
+    const close = (/** @type {Event} */ event) => {
+      if (event.type === "keydown" && /** @type {KeyboardEvent} */ (event).key !== "Escape") return;
+      if (event.type === "pointerdown" && /** @type {Element} */ (event.target).closest(".actions")) return;
+      setOpen(false);
+    };
+    addEventListener("pointerdown", close);
+    addEventListener("keydown", close);
+    return () => {
+      removeEventListener("pointerdown", close);
+      removeEventListener("keydown", close);
+    };
+  }, [open]);
+  const run = (/** @type {() => void} */ what) => () => {
+    setOpen(false);
+    what();
+  };
+  return html`<div class="actions">
+    <button class="icon-button" aria-label=${t("message.actions")} aria-expanded=${open} onClick=${() => setOpen(!open)}><${Icon} name="more" /></button>
+    ${open && html`<div class="menu" role="group" aria-label=${t("message.actions")}>
+      ${react && html`<div class="quick">${QUICK.map((emoji) => html`<button key=${emoji} aria-label=${`${t("message.react")} ${emoji}`} onClick=${run(() => react(emoji))}>${emoji}</button>`)}</div>`}
+      ${actions.map((each) => html`<button key=${each.name} onClick=${run(each.run)}><span>${each.name}</span><kbd aria-hidden="true">${each.keys[0]}</kbd></button>`)}
+    </div>`}
+  </div>`;
+}
+
+/** @param {{app: Controller, message: Message, transfer?: {done: number, total: number}}} given */
+function Attachment({ app, message, transfer }) {
+  const file = /** @type {import("../model/types.js").FileRecord} */ (message.file);
+  const [url, setUrl] = useState("");
+  const [problem, setProblem] = useState("");
+  const type = harmlessType(file.name);
+  const kind = type.split("/")[0];
+  const automatic = kind === "image" && file.size < 8 << 20;
+  const load = () => app.fileUrl(message).then((found) => (setUrl(found), found), (error) => (setProblem(t("error.fileMissing", { reason: error.message })), ""));
+  useEffect(() => {
+    if (automatic && file.key) void load();
+  }, [file.key]);
+  const save = async () => {
+    const found = url || (await load());
+    if (!found) return;
+    const link = document.createElement("a");
+    link.href = found;
+    link.download = visible(file.name).replace(/[/\\]/g, "_");
+    link.click();
+  };
+  const name = visible(file.name) || "file";
+  return html`<div class=${`file ${kind}`}>
+    ${kind === "image" && automatic && html`<a class="picture" href=${url || undefined} target="_blank" rel="noopener" aria-label=${name}>${url && html`<img src=${url} alt=${name} />`}</a>`}
+    ${url && kind === "audio" && html`<audio controls src=${url} aria-label=${name}></audio>`}
+    ${url && kind === "video" && html`<video controls src=${url} aria-label=${name}></video>`}
+    <div class="file-line"><${Icon} name="file" /><span class="file-name"><bdi>${name}</bdi><small>${sizeText(file.size)}</small></span>
+      ${!url && (kind === "audio" || kind === "video") && file.key && html`<button class="icon-button" aria-label=${`▶ ${name}`} onClick=${load}>▶</button>`}
+      ${file.key && html`<button class="icon-button" aria-label=${t("message.save", { name })} title=${t("message.save", { name })} onClick=${save}><${Icon} name="download" /></button>`}</div>
+    ${transfer && html`<progress max=${transfer.total} value=${transfer.done} aria-label=${name}></progress>`}
+    ${problem && html`<p class="why">${problem}</p>`}
+  </div>`;
+}

@@ -1,0 +1,94 @@
+/** The list of conversations, and the search. */
+import { html, useState } from "../../vendor/preact.js";
+import { isMuted, isRoomKey, listed } from "../model/conversations.js";
+import { colourOf, initials, visible } from "../model/names.js";
+import { shortText, t } from "../texts/index.js";
+import { Icon, Ticks } from "./icons.js";
+
+/** @typedef {import("./controller.js").Controller} Controller */
+
+/** @param {{name: string, presence?: string}} given */
+export const Avatar = ({ name, presence = "" }) =>
+  html`<span class=${`avatar colour-${colourOf(name)} ${isRoomKey(name) ? "room" : ""}`} aria-hidden="true">${isRoomKey(name) ? "#" : initials(name)}${presence && presence !== "gone" && html`<i class=${`dot ${presence}`}></i>`}</span>`;
+
+/** @param {{app: Controller}} given */
+export function Sidebar({ app }) {
+  const [query, setQuery] = useState("");
+  const [results, setResults] = useState(/** @type {import("../model/types.js").Message[] | null} */ (null));
+  const { state } = app;
+  const wanted = query.trim().toLowerCase();
+  const all = listed(Object.values(state.conversations), state.window.key);
+  const shown = wanted ? all.filter((each) => each.key.includes(wanted) || (state.profiles[each.key]?.display ?? "").toLowerCase().includes(wanted)) : all;
+  /** @param {SubmitEvent} event */
+  const search = async (event) => {
+    event.preventDefault();
+    if (!wanted || !app.isMember) return;
+    try {
+      setResults((await app.ask("SEARCH", [], { Limit: 30 }, query.trim())).messages);
+    } catch (error) {
+      app.complain(error);
+    }
+  };
+  /** @param {any} event */
+  const typed = (event) => {
+    setQuery(event.target.value);
+    setResults(null);
+  };
+
+  return html`<aside class="side">
+    <header class="bar">
+      <button class="me" onClick=${() => app.openDialog({ name: "settings" })} aria-label=${t("settings.title")}>
+        <${Avatar} name=${app.me} /><span class="who"><bdi>${state.profiles[app.me.toLowerCase()]?.display || app.me}</bdi></span></button>
+      ${app.isMember && html`<button class="icon-button" aria-label=${t("side.rooms")} title=${t("side.rooms")} onClick=${() => app.openDialog({ name: "rooms" })}><${Icon} name="rooms" /></button>`}
+      ${app.isMember && html`<button class="icon-button" aria-label=${t("room.new")} title=${t("room.new")} onClick=${() => app.openDialog({ name: "newRoom" })}><span class="plus-room" aria-hidden="true">#+</span></button>`}
+      <button class="icon-button accent" aria-label=${t("side.new")} title=${t("side.new")} onClick=${() => app.openDialog({ name: "newConversation" })}><${Icon} name="plus" /></button>
+    </header>
+    <form class="search" role="search" onSubmit=${search}>
+      <${Icon} name="search" /><input type="text" aria-label=${t("side.search")} placeholder=${t("side.search")} value=${query} onInput=${typed} enterkeyhint="search"
+        onKeyDown=${(/** @type {KeyboardEvent} */ e) => e.key === "Escape" && (setQuery(""), setResults(null))} />
+    </form>
+    <nav aria-label=${t("side.conversations")}>
+      ${shown.length === 0 && html`<p class="hint empty">${wanted ? t("side.noMatch") : t("side.empty")}</p>`}
+      <ul>${shown.map((each) => html`<${Row} key=${each.key} app=${app} conversation=${each} />`)}</ul>
+      ${wanted && app.isMember && html`<section class="found" aria-label=${t("side.messages")}>
+        <h2>${t("side.messages")}</h2>
+        ${results === null ? html`<p class="hint">${t("side.searchMessages")}</p>` : results.length === 0 ? html`<p class="hint">${t("side.noMessages")}</p>` : null}
+        <ul>${(results ?? []).map((each) => html`<li key=${each.uid}><button class="row" onClick=${() => app.open(each.conversation)}>
+          <span class="text"><span class="top"><b><bdi>${each.sender}</bdi></b><time>${shortText(each.time)}</time></span>
+          <span class="preview" dir="auto">${visible(each.text.slice(0, 160))}</span><span class="where">${each.conversation}</span></span></button></li>`)}</ul>
+      </section>`}
+    </nav>
+  </aside>`;
+}
+
+/** @param {{app: Controller, conversation: import("../model/types.js").Conversation}} given */
+function Row({ app, conversation }) {
+  const { state } = app;
+  const { key, name, last, unread, mentions } = conversation;
+  const draft = key === state.window.key ? "" : state.drafts[key];
+  const own = last?.sender.toLowerCase() === app.me.toLowerCase();
+  const muted = isMuted(conversation, Date.now());
+  const text = draft ? t("side.draft", { text: draft.slice(0, 100) }) : last ? visible(last.text) : "";
+  const preview = !draft && own && last?.text ? t("side.you", { text }) : isRoomKey(key) && last?.text && !own && !draft ? `${last.sender}: ${text}` : text;
+  const display = state.profiles[key]?.display;
+  const count = unread ? unreadText(unread) : "";
+  return html`<li>
+    <a class=${`row ${unread ? "unread" : ""} ${muted ? "muted" : ""}`} href=${`#/${encodeURIComponent(name)}`} aria-current=${key === state.window.key ? "page" : undefined}>
+      <${Avatar} name=${name} presence=${state.presence[key]} />
+      <span class="text">
+        <span class="top"><span class="name"><bdi>${display ? visible(display) : name}</bdi>${display && html` <small>${name}</small>`}</span>
+          ${conversation.pinned && html`<span class="mark" title=${t("side.pinned")}><${Icon} name="pin" /></span>`}
+          ${muted && html`<span class="mark" title=${t("side.muted")}><${Icon} name="mute" /></span>`}
+          ${last && html`<time>${shortText(last.time)}</time>`}</span>
+        <span class="bottom">${own && last?.state && !draft && html`<${Ticks} state=${last.state} />`}
+          <span class="preview" dir="auto">${preview.replace(/\s+/g, " ")}</span>
+          ${unread > 0 && html`<span class=${`badge ${mentions ? "mention" : ""}`} aria-hidden="true">${mentions ? "@" : ""}${unread > 999 ? "999+" : unread}</span>`}
+          ${unread > 0 && html`<span class="hidden">${count}${mentions ? `, ${t("side.mentioned")}` : ""}</span>`}</span>
+      </span>
+    </a></li>`;
+}
+
+/** @param {number} n */
+const unreadText = (n) => t("side.unread", { n });
+
+

@@ -1,0 +1,165 @@
+/** A conversation: its head, its messages and the composer. */
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
+import { isRoomKey } from "../model/conversations.js";
+import { uidOf } from "../model/messages.js";
+import { visible } from "../model/names.js";
+import { typingIn } from "../model/state.js";
+import { dayText, t } from "../texts/index.js";
+import { Composer } from "./composer.js";
+import { Icon } from "./icons.js";
+import { EventLine, joinRoom, MessageRow } from "./message.js";
+import { Avatar } from "./sidebar.js";
+
+/**
+ * @typedef {import("./controller.js").Controller} Controller
+ * @typedef {import("../model/types.js").Message} Message
+ * @typedef {{kind: "reply" | "edit", message: Message} | null} Mode
+ */
+
+const TOGETHER = 5 * 60_000;
+const NEAR = 500;
+
+/** @param {{app: Controller}} given */
+export function Talk({ app }) {
+  const conversation = app.current;
+  const [mode, setMode] = useState(/** @type {Mode} */ (null));
+  const [dropping, setDropping] = useState(false);
+  const key = conversation?.key ?? "";
+  useEffect(() => setMode(null), [key]);
+  if (!conversation) return html`<main class="talk none"><p>${t("talk.none")}</p></main>`;
+  const { state } = app;
+  const room = isRoomKey(key);
+  const profile = state.profiles[key];
+  const typing = typingIn(state, key, Date.now());
+  const presence = state.presence[key];
+  const about = typing.length ? typingText(typing)
+    : room ? [app.membersText(conversation), visible(conversation.topic)].filter(Boolean).join(" · ")
+    : [presence && ["here", "away"].includes(presence) ? t(/** @type {any} */ (`presence.${presence}`)) : "", visible(profile?.status ?? "")].filter(Boolean).join(" · ");
+  /** @param {DragEvent} event */
+  const drop = (event) => {
+    event.preventDefault();
+    setDropping(false);
+    if (event.dataTransfer?.files.length && app.isMember) void app.sendFiles(event.dataTransfer.files);
+  };
+  return html`<main class="talk" onDrop=${drop} onDragOver=${(/** @type {DragEvent} */ e) => (e.preventDefault(), setDropping(app.isMember))}
+      onDragLeave=${(/** @type {DragEvent} */ e) => e.relatedTarget || setDropping(false)}>
+    <header class="bar">
+      <button class="icon-button back" aria-label=${t("talk.back")} onClick=${() => app.back()}><${Icon} name="back" /></button>
+      <${Avatar} name=${conversation.name} presence=${presence} />
+      <div class="who"><h1><bdi>${profile?.display ? visible(profile.display) : conversation.name}</bdi>${profile?.display && html` <small>${conversation.name}</small>`}</h1>
+        <p class=${typing.length ? "typing" : ""} dir="auto">${about || "\u00a0"}</p></div>
+      ${app.isMember && key !== "all" && html`<button class="icon-button" aria-label=${t("talk.details")} title=${t("talk.details")} onClick=${() => app.openDialog({ name: "details", conversation })}><${Icon} name="info" /></button>`}
+    </header>
+    <${Messages} key=${key} app=${app} conversation=${conversation} compose=${setMode} />
+    ${conversation.left ? html`<footer class="left"><p>${t("talk.left")} <button class="link" onClick=${() => joinRoom(app, conversation.name)}>${t("talk.join")}</button></p></footer>`
+      : html`<${Composer} key=${`compose-${key}`} app=${app} conversation=${conversation} mode=${mode} setMode=${setMode} />`}
+    ${dropping && html`<div class="drop-here">${t("talk.drop")}</div>`}
+  </main>`;
+}
+
+/** @param {string[]} names */
+function typingText(names) {
+  if (names.length === 1) return t("talk.typing.one", { name: names[0] });
+  if (names.length === 2) return t("talk.typing.two", { name: names[0], other: names[1] });
+  return t("talk.typing.many");
+}
+
+/** @param {{app: Controller, conversation: import("../model/types.js").Conversation, compose: (mode: Mode) => void}} given */
+function Messages({ app, conversation, compose }) {
+  const log = useRef(/** @type {HTMLElement | null} */ (null));
+  const list = useRef(/** @type {HTMLElement | null} */ (null));
+  const atEnd = useRef(true);
+  const anchor = useRef(/** @type {{uid: string, top: number} | null} */ (null));
+  const { window: shown, readBefore } = app.state;
+  const { messages } = shown;
+
+  /** Put what the user looks at where it was: the end, or the message at the top. */
+  const settle = () => {
+    const box = log.current;
+    if (!box) return;
+    if (atEnd.current && app.state.window.atNewest) box.scrollTop = box.scrollHeight;
+    else if (anchor.current) {
+      const row = find(box, anchor.current.uid);
+      if (row) box.scrollTop += row.getBoundingClientRect().top - box.getBoundingClientRect().top - anchor.current.top;
+    }
+  };
+  /** Note what the user looks at. */
+  const note = () => {
+    const box = log.current;
+    if (!box) return;
+    atEnd.current = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+    const top = box.getBoundingClientRect().top;
+    const row = [...box.querySelectorAll("article")].find((each) => each.getBoundingClientRect().bottom > top);
+    anchor.current = row ? { uid: row.getAttribute("data-uid") ?? "", top: row.getBoundingClientRect().top - top } : null;
+  };
+  const scrolled = () => {
+    note();
+    const box = log.current;
+    if (!box) return;
+    if (box.scrollTop < NEAR) void app.loadOlder();
+    if (box.scrollHeight - box.scrollTop - box.clientHeight < NEAR) void app.loadNewer();
+    if (atEnd.current) app.seen();
+  };
+  useLayoutEffect(() => {
+    settle();
+    if (atEnd.current) app.seen();
+    const box = log.current;
+    if (box && box.scrollHeight <= box.clientHeight + NEAR && messages.length) void app.loadOlder();
+  }, [messages, shown.key]);
+  useLayoutEffect(() => {
+    const watch = new ResizeObserver(settle);
+    if (list.current) watch.observe(list.current);
+    if (log.current) watch.observe(log.current);
+    return () => watch.disconnect();
+  }, []);
+
+  const known = new Map(messages.map((each) => [each.uid, each]));
+  const firstNew = readBefore ? messages.find((each) => !each.outgoing && !each.event && !each.deleted && each.seq > readBefore) : undefined;
+  const room = isRoomKey(conversation.key);
+  /** @type {any[]} */
+  const rows = [];
+  let before = /** @type {Message | null} */ (null);
+  let day = "";
+  for (const message of messages) {
+    const today = new Date(message.time).toDateString();
+    if (today !== day) rows.push(html`<div class="day" key=${`day ${today} ${message.uid}`}><span>${dayText(message.time)}</span></div>`);
+    const divided = message === firstNew && !atNewestOwn(messages, firstNew);
+    if (divided) rows.push(html`<div class="new" key="new"><span>${t("talk.new")}</span></div>`);
+    if (message.event) rows.push(html`<${EventLine} key=${message.uid} app=${app} message=${message} />`);
+    else if (room && !message.outgoing && app.state.conversations[message.sender.toLowerCase()]?.blocked)
+      rows.push(html`<p class="event" key=${message.uid}>${t("talk.blocked")}</p>`);
+    else {
+      const first = !before || before.event !== null || before.sender !== message.sender || message.time - before.time > TOGETHER || today !== day || divided;
+      const replied = message.replyTo ? known.get(uidOf(...message.replyTo)) ?? null : null;
+      rows.push(html`<${MessageRow} key=${message.uid} app=${app} message=${message} conversation=${conversation} first=${first} replied=${replied} compose=${compose} />`);
+    }
+    day = today;
+    before = message;
+  }
+  const beginning = shown.atOldest && (room ? t("talk.firstRoom", { name: conversation.name }) : t("talk.first", { name: conversation.name }));
+  return html`<div class="log-frame">
+    <div class="log" role="log" aria-label=${t("talk.messages")} aria-live="off" tabindex="0" ref=${log} onScroll=${scrolled}>
+      <div class="rows" ref=${list}>
+        <p class="beginning">${shown.atOldest ? beginning : app.isMember ? t("talk.loading") : ""}</p>
+        ${rows}
+      </div>
+    </div>
+    ${(!shown.atNewest || (!atEnd.current && messages.length > 30)) && html`<button class="to-newest icon-button" aria-label=${t("talk.newest")} onClick=${async () => {
+      atEnd.current = true;
+      await app.toNewest();
+      settle();
+    }}><${Icon} name="down" /></button>`}
+  </div>`;
+}
+
+/**
+ * @param {Message[]} messages
+ * @param {Message} first
+ */
+const atNewestOwn = (messages, first) => messages.slice(messages.indexOf(first)).some((each) => each.outgoing);
+
+/**
+ * @param {HTMLElement} box
+ * @param {string} uid
+ */
+const find = (box, uid) => [...box.querySelectorAll("article")].find((each) => each.getAttribute("data-uid") === uid);

@@ -1,0 +1,133 @@
+"""Messages on the page, as two people see them: ticks, the outbox, unread counts, history."""
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.web.visitors import PASSWORD, Crowd, PageServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_ticks_are_true(crowd: Crowd, names: list[str]) -> None:
+    """A message is stored, delivered and read when it is, and not before."""
+    alice = await crowd.person(names[0])
+    bob = await crowd.person(names[1])
+    await bob.page.close()
+    await alice.talk_to(bob.name)
+    await alice.write("are you there?")
+    await alice.expect_tick("are you there?", "stored")
+    await bob.open()
+    await alice.expect_tick("are you there?", "delivered")
+    link = bob.page.get_by_role("navigation").get_by_role("link", name=alice.name)
+    await expect(link).to_contain_text("1 unread")
+    await link.click()
+    await alice.expect_tick("are you there?", "read")
+    await expect(link).not_to_contain_text("unread")
+    await bob.write("yes")
+    await alice.expect_message("yes")
+    await alice.talk_to("nosuchuser")
+    await alice.write("lost")
+    await alice.expect_tick("lost", "failed: nosuchuser is not connected")
+
+
+async def test_what_is_written_offline_survives_a_reload_and_goes_out_in_order_once(
+    browser: Browser, own_server: PageServer
+) -> None:
+    crowd = Crowd(browser, own_server)
+    alice, bob = await crowd.person("alice"), await crowd.person("bob")
+    await alice.talk_to("bob")
+    await alice.write("first")
+    await alice.expect_tick("first", "delivered")
+    own_server.kill()
+    for number in range(5):
+        await alice.write(f"offline {number}")
+    await alice.expect_tick("offline 4", "waiting")
+    await alice.page.get_by_role("textbox", name="Message").fill("a draft")
+    await alice.page.close()
+    own_server.start()
+    await alice.open()
+    await alice.choose("bob")
+    await expect(alice.page.get_by_role("textbox", name="Message")).to_have_value("a draft")
+    for number in range(5):
+        await alice.expect_tick(f"offline {number}", "delivered")
+    await bob.choose("alice")
+    await bob.expect_message("offline 4")
+    assert await bob.texts() == ["first", *(f"offline {number}" for number in range(5))]
+    await crowd.close()
+
+
+async def test_rooms_show_how_many_have_a_message(crowd: Crowd, names: list[str]) -> None:
+    alice, bob = await crowd.person(names[0]), await crowd.person(names[1])
+    carol = await crowd.person(names[2])
+    await carol.page.close()
+    room = f"#{names[0]}room"
+    await alice.page.get_by_role("button", name="New room").click()
+    await alice.page.get_by_label("Room name").fill(room)
+    await alice.page.get_by_label("Everyone on this server").check()
+    await alice.page.get_by_role("button", name="Create").click()
+    await expect(alice.page.get_by_role("heading", name=room)).to_be_visible()
+    await alice.page.get_by_role("button", name="Details").click()
+    await alice.page.get_by_label("Name of the member to invite").fill(carol.name)
+    await alice.page.get_by_role("button", name="Invite", exact=True).click()
+    await alice.page.get_by_role("button", name="Close", exact=True).click()
+    await bob.page.get_by_role("button", name="Rooms").click()
+    await bob.page.get_by_role("listitem").filter(has_text=room).get_by_role("button", name="Join").click()
+    await carol.open()
+    await carol.choose(alice.name)
+    await carol.page.get_by_role("button", name="Join").click()
+    await expect(carol.page.get_by_role("heading", name=room)).to_be_visible()
+    await carol.page.close()
+    await alice.write(f"hello @{bob.name}")
+    await alice.expect_tick("hello", "1 of 2")
+    await carol.open()
+    await alice.expect_tick("hello", "delivered")
+    await bob.expect_message("hello")
+
+
+async def test_history_comes_on_scroll_to_another_browser(crowd: Crowd, names: list[str]) -> None:
+    """A new browser fetches what it has never had, a part at a time, and keeps a bounded number of rows."""
+    alice, bob = await crowd.person(names[0]), await crowd.person(names[1])
+    await alice.talk_to(bob.name)
+    await alice.page.evaluate(
+        """async (to) => { for (let n = 1; n <= 400; n++) await app.profile.send({ to, text: `message ${n}` }); }""",
+        bob.name,
+    )
+    await alice.expect_tick("message 400", "delivered")
+    other = await crowd.person(bob.name, fresh=False)
+    await other.sign_in()
+    await other.choose(alice.name)
+    await other.expect_message("message 400")
+    log = other.page.get_by_role("log")
+    for _ in range(40):
+        if await log.get_by_text("message 1", exact=True).count():
+            break
+        before = await log.locator("article").first.get_attribute("data-uid")
+        await log.evaluate("box => { box.scrollTop = 0 }")
+        await expect(log.locator("article").first).not_to_have_attribute("data-uid", before or "")
+    await expect(log.get_by_text("message 1", exact=True)).to_have_count(1)
+    assert await log.locator("article").count() <= 300
+    await other.page.get_by_role("button", name="To the newest message").click()
+    await expect(log.get_by_text("message 400", exact=True)).to_be_in_viewport()
+
+
+async def test_a_guest_talks_and_a_wrong_password_is_explained(crowd: Crowd, names: list[str]) -> None:
+    alice = await crowd.person(names[0])
+    guest = await crowd.person(names[1], fresh=False)
+    await guest.page.get_by_role("textbox", name="Name").fill(alice.name)
+    await guest.page.get_by_label("Password", exact=True).fill("wrong password")
+    await guest.page.get_by_role("button", name="Sign in").click()
+    await expect(guest.page.get_by_role("alert")).to_contain_text("The name or the password is wrong")
+    await guest.page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await guest.page.get_by_role("button", name="Sign up").click()
+    await expect(guest.page.get_by_role("alert")).to_contain_text("taken")
+    await guest.page.get_by_role("button", name="guest").click()
+    await expect(guest.page.get_by_role("alert")).to_contain_text("belongs to a member")
+    await guest.page.get_by_role("textbox", name="Name").fill(guest.name)
+    await guest.page.get_by_role("button", name="guest").click()
+    await guest.talk_to(alice.name)
+    await guest.write("knock knock")
+    await guest.expect_tick("knock knock", "delivered")
+    await alice.choose(guest.name)
+    await alice.write("come in")
+    await guest.expect_message("come in")
+    await alice.expect_tick("come in", "delivered")

@@ -1,0 +1,182 @@
+"""Servers with a page, and people in front of browsers, for the tests of the page."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from tests.cli.commands import environment
+
+PASSWORD: Final = "correct horse"
+
+expect.set_options(timeout=20_000)
+
+
+class PageServer:
+    """A server process with a page.
+
+    Args:
+        data: the folder of its data.
+        variables: its settings.
+
+    Attributes:
+        url: the address of the page.
+        port: the port for other clients.
+    """
+
+    def __init__(self, data: Path, **variables: str) -> None:
+        self._data = data
+        self._variables = variables
+        self.url = ""
+        self.port = 0
+        self._web_port = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start it, on the same ports as before."""
+        settings = {"TWOTICK_MEMORY": "no", "TWOTICK_SIGN_UP": "open", **self._variables}
+        where = ["--port", str(self.port), "--web-port", str(self._web_port), "--data", str(self._data)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "twotick", "serve", *where],
+            env=environment(**settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline().rpartition(":")[2])
+        self.url = self._process.stdout.readline().rpartition(" ")[2].strip()
+        self._web_port = int(self.url.rstrip("/").rpartition(":")[2])
+
+    def kill(self) -> None:
+        """End it at once, as a power failure does."""
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+class Person:
+    """A person in front of a browser with a profile of its own.
+
+    Attributes:
+        name: the name of the account.
+        context: the profile.
+        page: the tab.
+        violations: what the browser has said against the page: errors, and breaches of its policy.
+    """
+
+    def __init__(self, name: str, context: BrowserContext, url: str) -> None:
+        self.name = name
+        self.context = context
+        self.url = url
+        self.violations: list[str] = []
+        self.page: Page
+
+    async def open(self) -> Page:
+        """Open the page in a tab."""
+        page = self.page = await self.context.new_page()
+        page.on("pageerror", lambda error: self.violations.append(str(error)))
+        page.on("console", lambda said: self._note(said.type, said.text))
+        page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+        await page.goto(self.url)
+        await page.locator("#app[data-ready]").wait_for()
+        return page
+
+    def _note(self, kind: str, text: str) -> None:
+        # A connection that cannot be opened is an error to the browser, which says so itself.
+        if kind == "error" and "ERR_CONNECTION" not in text and "WebSocket connection to" not in text:
+            self.violations.append(text)
+
+    async def sign_up(self, invitation: str = "") -> None:
+        """Sign up on the page."""
+        await self._fill(invitation)
+        await self.page.get_by_role("button", name="Sign up").click()
+        await self._arrive()
+
+    async def sign_in(self, password: str = PASSWORD) -> None:
+        """Sign in on the page."""
+        await self._fill(password=password)
+        await self.page.get_by_role("button", name="Sign in").click()
+        await self._arrive()
+
+    async def _fill(self, invitation: str = "", password: str = PASSWORD) -> None:
+        await self.page.get_by_role("textbox", name="Name").fill(self.name)
+        await self.page.get_by_label("Password", exact=True).fill(password)
+        if invitation:
+            await self.page.get_by_role("textbox", name="Server invitation").fill(invitation)
+
+    async def _arrive(self) -> None:
+        await expect(self.page.get_by_role("navigation", name="Conversations")).to_be_visible()
+
+    async def talk_to(self, name: str) -> None:
+        """Open a conversation."""
+        await self.page.get_by_role("button", name="New conversation").click()
+        await self.page.get_by_label("Name of the person").fill(name)
+        await self.page.get_by_role("button", name="Start").click()
+        await expect(self.page.get_by_role("heading", name=name)).to_be_visible()
+
+    async def choose(self, name: str) -> None:
+        """Choose a conversation of the list."""
+        await self.page.get_by_role("navigation").get_by_role("link", name=name).click()
+
+    async def write(self, text: str) -> None:
+        """Write a message, and send it with Enter."""
+        box = self.page.get_by_role("textbox", name="Message")
+        await box.fill(text)
+        await box.press("Enter")
+
+    async def expect_tick(self, text: str, state: str) -> None:
+        """Wait until the message with a text is there once, and in a state."""
+        row = self.page.get_by_role("log", name="Messages").get_by_role("article").filter(has_text=text)
+        await expect(row).to_have_count(1)
+        await expect(row).to_have_accessible_description(_ends_with(state))
+
+    async def expect_message(self, text: str) -> None:
+        """Wait until a message is shown, once."""
+        rows = self.page.get_by_role("log", name="Messages").get_by_role("article").filter(has_text=text)
+        await expect(rows).to_have_count(1)
+
+    async def texts(self) -> list[str]:
+        """Return the texts of the messages that are shown, in order."""
+        return await self.page.get_by_role("log").locator("article .body").all_inner_texts()
+
+
+def _ends_with(state: str) -> re.Pattern[str]:
+    return re.compile(f", {re.escape(state)}$")
+
+
+class Crowd:
+    """The people of one test."""
+
+    def __init__(self, browser: Browser, server: PageServer) -> None:
+        self._browser = browser
+        self._server = server
+        self.people: list[Person] = []
+
+    async def person(self, name: str, *, fresh: bool = True, url: str = "", **options: object) -> Person:
+        """Return a person with the page in front.
+
+        Args:
+            name: the name of the account.
+            fresh: whether to sign up.
+            url: the address; empty for that of the server.
+            options: options of the browser's profile.
+        """
+        context = await self._browser.new_context(**options)  # pyright: ignore[reportArgumentType]
+        person = Person(name, context, url or self._server.url)
+        self.people.append(person)
+        await person.open()
+        if fresh:
+            await person.sign_up()
+        return person
+
+    async def close(self) -> None:
+        """Close all browsers. None of them may have found an error in the page."""
+        for person in self.people:
+            await person.context.close()
+        assert [each for person in self.people for each in person.violations] == []
