@@ -14,7 +14,7 @@ LEAST_COVERAGE := 97
 
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: help demo quick test check cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash simulate bench wheel clean
+.PHONY: help demo quick test check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash simulate bench wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,19 @@ check: .venv/.installed  ## check format, lint, types and imports
 	$(BIN)/ruff check --preview --select PLR0917 src
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory check-page
+
+# The page is plain JavaScript, whose types are in comments. Without npm they are checked in CI only.
+check-page:
+	@if command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory build/node/.installed && build/node/node_modules/.bin/tsc -p tests/web/tsconfig.json; \
+	elif test -n "$$TWOTICK_TEST_ALL"; then echo "there is no npm: apt-get install npm"; exit 1; \
+	else echo "the types of the page are not checked: there is no npm"; fi
+
+build/node/.installed: Makefile
+	@mkdir -p $(@D)
+	@npm install --silent --no-audit --no-fund --prefix build/node typescript@7.0.2 axe-core@4.14.1
+	@touch $@
 
 quick: .venv/.installed  ## run the tests of wire, exchange, store and client with few random examples
 	$(PYTEST) --hypothesis-profile=quick $(QUICK)

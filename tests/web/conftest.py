@@ -61,7 +61,7 @@ async def crowd(browser: Browser, page_server: PageServer) -> AsyncGenerator[Cro
 
 
 @pytest.fixture
-def names() -> Generator[list[str]]:
+def names() -> list[str]:
     """Three names that no other test uses."""
     number = next(_NUMBERS)
-    yield [f"{name}{number}" for name in ("alice", "bob", "carol")]
+    return [f"{name}{number}" for name in ("alice", "bob", "carol")]

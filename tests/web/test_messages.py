@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import Browser, expect
 
+import twotick
 from tests.web.visitors import PASSWORD, Crowd, PageServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -84,15 +85,16 @@ async def test_rooms_show_how_many_have_a_message(crowd: Crowd, names: list[str]
     await bob.expect_message("hello")
 
 
-async def test_history_comes_on_scroll_to_another_browser(crowd: Crowd, names: list[str]) -> None:
+async def test_history_comes_on_scroll_to_another_browser(
+    crowd: Crowd, page_server: PageServer, names: list[str]
+) -> None:
     """A new browser fetches what it has never had, a part at a time, and keeps a bounded number of rows."""
     alice, bob = await crowd.person(names[0]), await crowd.person(names[1])
     await alice.talk_to(bob.name)
-    await alice.page.evaluate(
-        """async (to) => { for (let n = 1; n <= 400; n++) await app.profile.send({ to, text: `message ${n}` }); }""",
-        bob.name,
-    )
-    await alice.expect_tick("message 400", "delivered")
+    async with twotick.join(alice.name, f"127.0.0.1:{page_server.port}", password=PASSWORD, device="script") as me:
+        receipts = [await me.send(bob.name, f"message {number}") for number in range(1, 401)]
+        await receipts[-1].delivered()
+    await alice.expect_message("message 400")
     other = await crowd.person(bob.name, fresh=False)
     await other.sign_in()
     await other.choose(alice.name)

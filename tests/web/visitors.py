@@ -38,7 +38,7 @@ class PageServer:
 
     def start(self) -> None:
         """Start it, on the same ports as before."""
-        settings = {"TWOTICK_MEMORY": "no", "TWOTICK_SIGN_UP": "open", **self._variables}
+        settings = {"TWOTICK_MEMORY": "no", "TWOTICK_WEB": "yes", "TWOTICK_SIGN_UP": "open", **self._variables}
         where = ["--port", str(self.port), "--web-port", str(self._web_port), "--data", str(self._data)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "twotick", "serve", *where],
@@ -56,8 +56,8 @@ class PageServer:
         """End it at once, as a power failure does."""
         self._process.kill()
         self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 class Person:

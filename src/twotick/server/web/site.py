@@ -15,9 +15,12 @@ Headers: TypeAlias = list[tuple[str, str]]
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src blob:;"
     " connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'none';"
-    " base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    " base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types worker"
 )
-"""What the page may do: run its own scripts and styles, talk to its own server, and show what it has made itself."""
+"""What the page may do: run its own scripts and styles, talk to its own server, and show what it has made itself.
+
+The only text that it may turn into the address of a script is that of its service worker (`worker`).
+"""
 
 SECURITY: Final[Headers] = [
     ("Content-Security-Policy", _POLICY),
@@ -73,14 +76,15 @@ class StaticFile:
         return packed if packed is not None and len(packed) < len(self._content) else None
 
     @cached_property
-    def _tag(self) -> str:
+    def tag(self) -> str:
+        """A text that changes with the content."""
         return hashlib.sha256(self._content).hexdigest()[:32]
 
     def answer(self, headers: Mapping[bytes, bytes]) -> WebAnswer:
         """Return the answer to a request with these headers."""
         packed = self._packed if b"gzip" in headers.get(b"accept-encoding", b"") else None
         # What is compressed is another representation, so it has a tag of its own (RFC 9110, section 8.8.3.3).
-        tag = f'"{self._tag}{"" if packed is None else "-gzip"}"'
+        tag = f'"{self.tag}{"" if packed is None else "-gzip"}"'
         common = [("ETag", tag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding"), *SECURITY]
         if tag.encode() in headers.get(b"if-none-match", b""):
             return WebAnswer(304, common)
@@ -100,6 +104,15 @@ class Site:
         self._files = _files_in(files("twotick") / "web" / "static", "/")
         self._info = info
 
+    @cached_property
+    def _page(self) -> dict[str, Any]:
+        """The version of the page and its files, for the service worker, which keeps whole versions."""
+        kept = sorted("/" if path == "/index.html" else path for path in self._files if path != "/sw.js")
+        content = hashlib.sha256()
+        for path in sorted(self._files):
+            content.update(f"{path}:{self._files[path].tag}\n".encode())
+        return {"version": content.hexdigest()[:16], "files": kept}
+
     def answer(self, method: str, target: str, headers: Mapping[bytes, bytes]) -> WebAnswer:
         """Return the answer to a request.
 
@@ -112,12 +125,16 @@ class Site:
             return plain_answer(405, "Only GET and HEAD are known here.", [("Allow", "GET, HEAD")])
         path = target.partition("?")[0]
         if path == "/info.json":
-            body = json.dumps(self._info).encode()
-            return WebAnswer(
-                200, [("Content-Type", "application/json"), ("Cache-Control", "no-store"), *SECURITY], body
-            )
+            return _json_answer(self._info)
+        if path == "/page.json":
+            return _json_answer(self._page)
         file = self._files.get("/index.html" if path == "/" else path)
         return plain_answer(404, "There is nothing here.") if file is None else file.answer(headers)
+
+
+def _json_answer(content: dict[str, Any]) -> WebAnswer:
+    headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), *SECURITY]
+    return WebAnswer(200, headers, json.dumps(content).encode())
 
 
 def plain_answer(status: int, text: str, headers: Headers | None = None) -> WebAnswer:

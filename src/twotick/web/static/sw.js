@@ -1,22 +1,101 @@
 /**
  * Keeps the page for when there is no connection, and for quick starts.
  *
- * It keeps one whole version of the page, of which all files come together: a list of the files and their tags is
- * compared with the server's, and a new version replaces the old one only when all of it has been loaded.
+ * It keeps whole versions of the page. `/page.json` names the version that the server has, and its files. A new version
+ * is loaded into a cache of its own and checked against `/page.json` once more, so that no version is a mix of two. It
+ * replaces the old one only when no tab uses that, or when the user asks for it: then all tabs load it.
  */
 "use strict";
 
 const PREFIX = "page-";
-const POINTER = "pointer";
-const SHELL = "/index.html";
+const STATE = "state";
+const LIST = "/page.json";
 
-/** The files of the page. */
-const FILES = [
-  "/", "/style.css", "/manifest.webmanifest", "/vendor/preact.js", "/icons/icon.svg", "/icons/icon-192.png",
-  "/app/main.js", "/app/model/conversations.js", "/app/model/entries.js", "/app/model/formatting.js", "/app/model/messages.js",
-  "/app/model/names.js", "/app/model/state.js", "/app/model/window.js", "/app/net/link.js", "/app/net/profile.js",
-  "/app/net/session.js", "/app/net/sign_in.js", "/app/net/transfers.js", "/app/protocol/frames.js", "/app/protocol/words.js",
-  "/app/store/database.js", "/app/texts/index.js", "/app/texts/en.js", "/app/views/app.js", "/app/views/choices.js",
-  "/app/views/composer.js", "/app/views/controller.js", "/app/views/dialogs.js", "/app/views/icons.js", "/app/views/message.js",
-  "/app/views/sidebar.js", "/app/views/sign_in.js", "/app/views/talk.js",
-];
+/** @returns {Promise<{version: string, files: string[]}>} */
+const listed = async () => (await fetch(LIST, { cache: "no-store" })).json();
+
+/** Return the version that is used; empty if there is none. */
+const current = async () => (await (await caches.open(STATE)).match("/current"))?.text() ?? "";
+
+/** @param {string} version */
+const use = async (version) => (await caches.open(STATE)).put("/current", new Response(version));
+
+/** Return the version that waits to be used; empty if there is none. */
+const waiting = async () => (await (await caches.open(STATE)).match("/waiting"))?.text() ?? "";
+
+/** @param {string} version */
+const wait = async (version) => (await caches.open(STATE)).put("/waiting", new Response(version));
+
+/** Load the server's version if it is new. Return whether there is a new one. */
+async function load() {
+  const { version, files } = await listed();
+  const known = [await current(), await waiting()];
+  if (known.includes(version)) return version !== known[0];
+  const cache = await caches.open(PREFIX + version);
+  const answers = await Promise.all(files.map((file) => fetch(file, { cache: "no-cache" })));
+  if (answers.some((answer) => !answer.ok)) throw new Error("a file of the page is missing");
+  await Promise.all(files.map((file, at) => cache.put(file, answers[at])));
+  if ((await listed()).version !== version) {
+    await caches.delete(PREFIX + version); // the server was renewed meanwhile
+    return false;
+  }
+  await wait(version);
+  return true;
+}
+
+/** Use the version that waits, and forget all others. */
+async function renew() {
+  const version = await waiting();
+  if (!version || version === (await current())) return;
+  await use(version);
+  for (const name of await caches.keys()) {
+    if (name.startsWith(PREFIX) && name !== PREFIX + version) await caches.delete(name);
+  }
+}
+
+/** @param {any} event */
+async function navigate(event) {
+  const tabs = await self.clients.matchAll({ type: "window" });
+  if (!tabs.some((each) => each.id !== event.resultingClientId && each.id !== event.clientId)) await renew();
+  event.waitUntil(load().then(tell, () => undefined));
+  return find("/", event.request);
+}
+
+/** @param {boolean} isNew */
+async function tell(isNew) {
+  if (isNew) for (const each of await self.clients.matchAll({ type: "window" })) each.postMessage("update");
+}
+
+/**
+ * @param {string} path
+ * @param {Request} request
+ */
+async function find(path, request) {
+  const version = await current();
+  const kept = version && (await (await caches.open(PREFIX + version)).match(path));
+  return kept || fetch(request);
+}
+
+self.addEventListener("install", (event) => {
+  self.skipWaiting();
+  event.waitUntil(load());
+});
+
+self.addEventListener("activate", (event) => event.waitUntil(current().then((version) => version || renew())));
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.method !== "GET" || url.origin !== self.location.origin) return;
+  if (request.mode === "navigate") event.respondWith(navigate(event));
+  else if (url.pathname !== LIST && url.pathname !== "/info.json") event.respondWith(find(url.pathname, request));
+});
+
+self.addEventListener("message", (event) => {
+  if (event.data !== "renew") return;
+  event.waitUntil(
+    renew().then(async () => {
+      for (const each of await self.clients.matchAll({ type: "window" })) each.postMessage("reload");
+    }),
+  );
+});

@@ -18,7 +18,6 @@ async function serverInfo() {
 async function start() {
   apply();
   await useLanguage(chosen("language"));
-  const root = /** @type {HTMLElement} */ (document.getElementById("app"));
   try {
     const known = Accounts.open().then((accounts) => accounts.current());
     const [account, info] = await Promise.all([known, known.then((found) => found ? null : serverInfo())]);
@@ -30,12 +29,12 @@ async function start() {
       });
       await app.enter(account);
     }
-    root.textContent = "";
-    render(html`<${App} app=${app} />`, root);
-    root.dataset.ready = "yes";
+    root().textContent = "";
+    render(html`<${App} app=${app} />`, root());
+    root().dataset.ready = "yes";
     void offline(app);
   } catch (error) {
-    root.textContent = /storage|IndexedDB|indexedDB/i.test(String(error)) ? t("error.storage") : String(error);
+    root().textContent = /storage|IndexedDB|indexedDB/i.test(String(error)) ? t("error.storage") : String(error);
   }
 }
 
@@ -45,20 +44,26 @@ async function start() {
  */
 async function offline(app) {
   if (!("serviceWorker" in navigator)) return;
+  navigator.serviceWorker.addEventListener("message", ({ data }) => {
+    if (data === "reload") location.reload();
+    if (data !== "update") return;
+    app.update = true;
+    app.draw();
+  });
   try {
-    const registration = await navigator.serviceWorker.register("/sw.js");
-    const had = navigator.serviceWorker.controller !== null;
-    registration.addEventListener("updatefound", () => {
-      const worker = registration.installing;
-      worker?.addEventListener("statechange", () => {
-        if (worker.state !== "activated" || !had) return;
-        app.update = true;
-        app.draw();
-      });
-    });
+    await navigator.serviceWorker.register(workerUrl());
+    root().dataset.offline = (await navigator.serviceWorker.ready).active ? "yes" : "";
   } catch (error) {
     console.warn(`There is no offline use: ${error}`); // for example with a certificate that the browser does not trust
   }
 }
+
+/** The address of the service worker: the only script that the page may name in a text. */
+function workerUrl() {
+  const types = /** @type {any} */ (window).trustedTypes;
+  return types ? types.createPolicy("worker", { createScriptURL: () => "/sw.js" }).createScriptURL("") : "/sw.js";
+}
+
+const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
 
 void start();

@@ -160,7 +160,6 @@ export class Profile {
     const headers = forwards ? { Forwards: `${forwards.sender} ${forwards.id}` } : { Time: new Date(now).toISOString() };
     if (replyTo) headers["Reply-to"] = replyTo.join(" ");
     await this.queue({ id, to, uid: message.uid, headers, body: forwards ? "" : text, file, fileName: file?.name ?? "" }, message);
-    await this.store.saveDraft(message.conversation, "");
     return message;
   }
 
@@ -205,10 +204,12 @@ export class Profile {
    * @param {Message} message
    */
   async queue(given, message) {
-    const item = { notBefore: 0, file: null, fileName: "", before: null, ...given };
+    const item = { uid: "", notBefore: 0, file: null, fileName: "", before: null, ...given };
     await this.store.write(async (work) => {
       work.table("outbox").add(item);
       work.putMessage(message);
+      // In one step with the message: otherwise a text could be sent and stay in the box, to be sent twice.
+      if (item.uid && !item.file) work.table("drafts").delete(message.conversation);
     });
     this.tell({ kind: "put", messages: [message], conversations: [] });
     void this.call("open", given.to).catch(() => undefined);

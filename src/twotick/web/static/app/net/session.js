@@ -75,6 +75,8 @@ export class Session {
     this.recountTimer = 0;
     this.stopped = false;
     this.work = Promise.resolve();
+    /** @type {Frame[]} what has arrived and is not handled yet */
+    this.arrived = [];
     this.transfers = new Transfers(this);
   }
 
@@ -122,8 +124,15 @@ export class Session {
 
   /** @param {Frame[]} frames */
   received(frames) {
-    // One after the other: each step writes to the store.
-    this.work = this.work.then(() => this.handle(frames)).catch((error) => this.broken(error));
+    this.arrived.push(...frames);
+    // What arrives while the store is busy is handled together.
+    if (this.arrived.length === frames.length) this.work = this.work.then(() => this.handleAll()).catch((error) => this.broken(error));
+  }
+
+  async handleAll() {
+    const frames = this.arrived;
+    this.arrived = [];
+    await this.handle(frames);
   }
 
   /** @param {unknown} error */
@@ -139,6 +148,7 @@ export class Session {
    */
   lost(reason, retryAt) {
     this.registered = false;
+    this.arrived = [];
     this.fail("the connection was lost");
     const sent = [...this.inFlight];
     this.inFlight.clear();

@@ -64,10 +64,13 @@ export class Controller {
   draw() {
     if (this.drawing) return;
     this.drawing = true;
-    queueMicrotask(() => {
+    const now = () => {
+      if (!this.drawing) return;
       this.drawing = false;
       this.render();
-    });
+    };
+    requestAnimationFrame(now);
+    setTimeout(now, 100); // a tab in the background has no frames
   }
 
   // The account

@@ -70,6 +70,7 @@ function Messages({ app, conversation, compose }) {
   const list = useRef(/** @type {HTMLElement | null} */ (null));
   const atEnd = useRef(true);
   const anchor = useRef(/** @type {{uid: string, top: number} | null} */ (null));
+  const built = useRef(/** @type {Map<string, {inputs: any[], made: any}>} */ (new Map()));
   const { window: shown, readBefore } = app.state;
   const { messages } = shown;
 
@@ -113,6 +114,19 @@ function Messages({ app, conversation, compose }) {
     return () => watch.disconnect();
   }, []);
 
+  /**
+   * Return the row of a message: the same as before if what it shows has not changed, so that it is not built again.
+   * @param {Message} message
+   * @param {any[]} inputs
+   * @param {() => any} make
+   */
+  const row = (message, inputs, make) => {
+    const before = built.current.get(message.uid);
+    const kept = before && before.inputs.every((each, at) => each === inputs[at]) ? before : { inputs, made: make() };
+    building.set(message.uid, kept);
+    return kept.made;
+  };
+  const building = /** @type {Map<string, {inputs: any[], made: any}>} */ (new Map());
   const known = new Map(messages.map((each) => [each.uid, each]));
   const firstNew = readBefore ? messages.find((each) => !each.outgoing && !each.event && !each.deleted && each.seq > readBefore) : undefined;
   const room = isRoomKey(conversation.key);
@@ -131,11 +145,13 @@ function Messages({ app, conversation, compose }) {
     else {
       const first = !before || before.event !== null || before.sender !== message.sender || message.time - before.time > TOGETHER || today !== day || divided;
       const replied = message.replyTo ? known.get(uidOf(...message.replyTo)) ?? null : null;
-      rows.push(html`<${MessageRow} key=${message.uid} app=${app} message=${message} conversation=${conversation} first=${first} replied=${replied} compose=${compose} />`);
+      rows.push(row(message, [message, first, replied, conversation.role, conversation.left, app.state.transfers[message.uid], app.state.profiles], () =>
+        html`<${MessageRow} key=${message.uid} app=${app} message=${message} conversation=${conversation} first=${first} replied=${replied} compose=${compose} />`));
     }
     day = today;
     before = message;
   }
+  built.current = building;
   const beginning = shown.atOldest && (room ? t("talk.firstRoom", { name: conversation.name }) : t("talk.first", { name: conversation.name }));
   return html`<div class="log-frame">
     <div class="log" role="log" aria-label=${t("talk.messages")} aria-live="off" tabindex="0" ref=${log} onScroll=${scrolled}>
