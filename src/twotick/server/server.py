@@ -258,6 +258,15 @@ class Server:
         """Count a connection of an address no more."""
         self._places.give_back(network, 1)
 
+    def move(self, old: str, new: str) -> bool:
+        """Count a connection for another address; return False, and leave it, if that may have no more."""
+        self._places.give_back(old, 1)
+        moved = self._places.take(new, 1)
+        if not moved:
+            self._places.add(old, 1)
+            self._turned_away += 1
+        return moved
+
     def hold_early(self, holder: object, network: str, amount: int) -> bool:
         """Note the bytes that a connection holds that is not registered; return whether its address may."""
         return self._early_bytes.set(holder, network, amount)

@@ -48,6 +48,10 @@ class WebHost(ConnectionHost, Protocol):
         """Count a connection of an address no more."""
         ...
 
+    def move(self, old: str, new: str) -> bool:
+        """Count a connection for another address; return False, and leave it, if that may have no more."""
+        ...
+
     def hold_early(self, holder: object, network: str, amount: int) -> bool:
         """Note the bytes that a connection holds that is not registered; return whether its address may."""
         ...
@@ -286,10 +290,8 @@ class HttpConnection(asyncio.Protocol):
             raise Turned(503, "This server is stopping. Try again later.")
         host.hold_early(self, self._network, 0)
         network = network_of(visitor.address)
-        if network != self._network:
-            if not host.admit(network):
-                raise Turned(503, "This server has too many connections. Try again later.")
-            host.dismiss(self._network)
+        if not host.move(self._network, network):
+            raise Turned(503, "This server has too many connections. Try again later.")
         self._network = ""
         self._web.left(self)
         switch = h11.InformationalResponse(
