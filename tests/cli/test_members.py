@@ -120,6 +120,34 @@ def test_an_invitation_lets_one_person_sign_up(operator: Operator) -> None:
     assert operator.do("user", "list", "--json") == '{"name": "alice", "devices": 1}\n'
 
 
+def test_an_invitation_comes_as_a_link_to_the_page(operator: Operator, tmp_path: Path) -> None:
+    operator.settings |= {"SIGN_UP": "invite", "WEB": "yes"}
+    code = r"([0-9a-z]{5}-){4}[0-9a-z]{5}"
+    ended = operator.run("user", "invite", "--link")
+    assert re.fullmatch(rf"http://127\.0\.0\.1:18080/#invite={code}\n", ended.stdout)
+    assert ended.stderr == (
+        "twotick: the link works only on this machine: set web_url to the address that others use\n"
+    )
+    operator.do("cert", "*.example", "localhost", "chat.example", "--folder", str(tmp_path / "tls"))
+    operator.settings |= {
+        f"TLS_{each.upper()}": str(tmp_path / "tls" / f"{each}.pem") for each in ("certificate", "key")
+    }
+    assert re.fullmatch(rf"https://chat\.example:18444/#invite={code}\n", operator.do("user", "invite", "--link"))
+    operator.settings["WEB_URL"] = "https://talk.example/, https://chat.example"
+    assert re.fullmatch(rf"https://talk\.example/#invite={code}\n", operator.do("user", "invite", "--link"))
+    assert re.fullmatch(rf"{code}\n", operator.do("user", "invite")), "scripts get the code alone"
+
+
+@pytest.mark.parametrize(("settings", "status"), [({"WEB": "no"}, 64), ({"WEB_PORT": "0"}, 64), ({"WEB_URL": "x"}, 64)])
+def test_without_a_page_there_is_no_link_and_no_invitation_is_made(
+    operator: Operator, settings: dict[str, str], status: int
+) -> None:
+    operator.settings |= {"SIGN_UP": "invite", "WEB": "yes", **settings}
+    ended = operator.run("user", "invite", "--link")
+    assert (ended.returncode, ended.stdout) == (status, "")
+    assert "web_url" in ended.stderr
+
+
 @pytest.mark.parametrize("sign_up", ["open", "closed"])
 def test_an_invitation_that_the_server_would_not_take_comes_with_a_word(operator: Operator, sign_up: str) -> None:
     operator.settings["SIGN_UP"] = sign_up

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from twotick.ui.shell.leaving import EX_DATAERR, EX_INTERRUPTED, EX_OSERR, EX_UN
 from twotick.ui.shell.streams import complain, on_a_terminal
 
 if TYPE_CHECKING:
+    from twotick.server import PageUrl
     from twotick.settings import Settings
     from twotick.store import SqliteStore
 
@@ -181,20 +183,48 @@ def token(name: str, device: str, *, data: _ServerData) -> None:
 
 @user.command("invite")
 @click.option("--days", type=click.IntRange(1, 3650), metavar="N", default=7, help="Days until it expires [7].")
+@click.option("--link", "only_link", is_flag=True, help="Print only a link, which opens the web page with the code.")
+@click.option("--no-qr", is_flag=True, help="On a terminal, show no QR code.")
 @_with_data
-def user_invite(*, days: int, data: _ServerData) -> None:
+def user_invite(*, days: int, only_link: bool, no_qr: bool, data: _ServerData) -> None:
     """Print an invitation: a code with which one person can sign up.
 
+    On a terminal, also print a link that opens the web page with the code filled in, and the link as a QR code.
     The server accepts invitations if its setting sign_up is 'invite'.
     """
     from twotick import admin
+    from twotick.ui.shell.qr import print_qr
 
+    page = _page_of(data.settings)
+    if only_link and page is None:
+        fail(EX_USAGE, "these settings say nowhere where the web page is: set web_url to its address for browsers")
     with data.opened(create=True) as store:
-        print(admin.invite(store, days))
+        code = admin.invite(store, days)
+    link = f"{page.url}#invite={code}" if page is not None else ""
+    if not only_link:
+        print(code)
+    if link and (only_link or sys.stdout.isatty()):
+        print(link)
+        if not only_link and not no_qr:
+            print_qr(link)
+        if page is not None and page.is_local:
+            complain("the link works only on this machine: set web_url to the address that others use")
     if data.settings.sign_up != "invite":
         complain(
             f"the server accepts this code only with sign_up = 'invite'; these settings say '{data.settings.sign_up}'"
         )
+
+
+def _page_of(settings: "Settings") -> "PageUrl | None":
+    """Return where browsers find the web page; None if the settings do not say so."""
+    from twotick.server import OptionsError, TlsError, page_url
+
+    try:
+        return page_url(settings.server_options())
+    except OptionsError as error:
+        fail(EX_USAGE, *error.problems)
+    except TlsError as error:
+        fail(EX_USAGE, str(error))
 
 
 @user.command("reports")

@@ -1,7 +1,7 @@
 """The server: sockets, TLS, time limits and logins around the exchange, and its store in a thread."""
 
 from twotick.server.login import SignUp
-from twotick.server.options import OptionsError, ServerLimits, ServerOptions
+from twotick.server.options import OptionsError, PageUrl, ServerLimits, ServerOptions, page_url
 from twotick.server.server import Server
 from twotick.server.serving import CannotListen, serve
 from twotick.server.tls import TlsError
@@ -9,10 +9,12 @@ from twotick.server.tls import TlsError
 __all__ = [
     "CannotListen",
     "OptionsError",
+    "PageUrl",
     "Server",
     "ServerLimits",
     "ServerOptions",
     "SignUp",
     "TlsError",
+    "page_url",
     "serve",
 ]

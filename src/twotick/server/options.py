@@ -8,7 +8,8 @@ from twotick.net import is_loopback
 from twotick.server.clock import BOUND, SETTLING
 from twotick.server.listening import addresses_of, split_hosts
 from twotick.server.login import SignUp
-from twotick.server.urls import is_local_name, parse_networks, parse_origins
+from twotick.server.tls import certificate_names
+from twotick.server.urls import is_local_name, parse_networks, parse_origins, split_urls
 from twotick.store import StoreLimits
 
 LOOPBACK = "127.0.0.1"
@@ -102,6 +103,24 @@ class ServerOptions:
     allow_guests: bool = False
 
 
+WEB_PORT = 18080
+WEB_TLS_PORT = 18444
+"""Where the web page is if no setting says so, and if these ports are free."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageUrl:
+    """Where browsers find the web page.
+
+    Attributes:
+        url: its URL.
+        is_local: whether only browsers of the same machine find it there.
+    """
+
+    url: str
+    is_local: bool
+
+
 class OptionsError(Exception):
     """A server may not be started with these options.
 
@@ -177,3 +196,36 @@ def _check_web(options: ServerOptions, problems: list[str]) -> str | None:
     except ValueError as error:
         problems.append(f"trusted_proxies has what is neither an address nor a network: {error}")
     return opened
+
+
+def page_url(options: ServerOptions) -> PageUrl | None:
+    """Return where browsers of other machines find the web page, else those of this one; None if nothing says so.
+
+    Raises:
+        OptionsError: the options make no sense.
+    """
+    if not options.web:
+        return None
+    try:
+        if urls := split_urls(options.web_url):
+            return PageUrl(f"{urls[0]}/", is_local=is_local_name(parse_origins(urls[0])[0][1]))
+    except ValueError as error:
+        raise OptionsError([f"web_url has '{error}', which is not a URL such as 'https://chat.example'"]) from error
+    port = WEB_PORT if options.web_port is None else options.web_port
+    url = PageUrl(f"http://127.0.0.1:{port}/", is_local=True) if port else None
+    port = WEB_TLS_PORT if options.web_tls_port is None else options.web_tls_port
+    if options.tls_certificate is None or not port:
+        return url
+    name = public_name(certificate_names(options.tls_certificate))
+    return PageUrl(f"https://{bracketed(name)}:{port}/", is_local=is_local_name(name))
+
+
+def public_name(names: list[str]) -> str:
+    """Return the name of a certificate by which other machines are most likely to call the server."""
+    names = [name for name in names if not name.startswith("*")] or ["localhost"]
+    return next((name for name in names if not is_local_name(name)), names[0])
+
+
+def bracketed(host: str) -> str:
+    """Return a host as a URL has it."""
+    return f"[{host}]" if ":" in host else host

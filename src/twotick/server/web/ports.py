@@ -9,15 +9,11 @@ from typing import Any, Final
 from twotick.server.certificate import Certificate
 from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
-from twotick.server.options import ServerOptions
-from twotick.server.urls import is_local_name, parse_networks, parse_origins, split_urls
+from twotick.server.options import WEB_PORT, WEB_TLS_PORT, ServerOptions, bracketed, public_name
+from twotick.server.urls import parse_networks, parse_origins, split_urls
 from twotick.server.web.connections import Web, WebHost
 from twotick.server.web.gate import Gate
 from twotick.server.web.site import Site
-
-_PORT: Final = 18080
-_TLS_PORT: Final = 18444
-"""Where the page is if no setting says so, and if these ports are free."""
 
 _ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 # only compared
 
@@ -86,11 +82,11 @@ def open_page_ports(options: ServerOptions, plain_hosts: list[str], certificate:
     Raises:
         PortTaken: a port cannot be listened on that a setting names.
     """
-    ports = [_open(plain_hosts, options.web_port, _PORT, "web_port", None)]
+    ports = [_open(plain_hosts, options.web_port, WEB_PORT, "web_port", None)]
     if certificate is not None:
         public = next((f"{url}/" for url in split_urls(options.web_url)), None)
-        name = public or f"https://{_bracketed(_best_name(certificate.names))}:%d/"
-        ports.append(_open(split_hosts(options.host), options.web_tls_port, _TLS_PORT, "web_tls_port", name))
+        name = public or f"https://{bracketed(public_name(certificate.names))}:%d/"
+        ports.append(_open(split_hosts(options.host), options.web_tls_port, WEB_TLS_PORT, "web_tls_port", name))
     return [port for port in ports if port is not None]
 
 
@@ -112,15 +108,5 @@ def _open(hosts: list[str], asked: int | None, default: int, setting: str, url: 
     address, number = sockets[0].getsockname()[:2]
     if url is None:
         name = "localhost" if address in _ANYWHERE else address
-        return PagePort(sockets, encrypted=False, url=f"http://{_bracketed(name)}:{number}/")
+        return PagePort(sockets, encrypted=False, url=f"http://{bracketed(name)}:{number}/")
     return PagePort(sockets, encrypted=True, url=url % number if "%d" in url else url)
-
-
-def _best_name(names: list[str]) -> str:
-    """Return the name of a certificate by which other machines are most likely to call the server."""
-    names = [name for name in names if not name.startswith("*")] or ["localhost"]
-    return next((name for name in names if not is_local_name(name)), names[0])
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

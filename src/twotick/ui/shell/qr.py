@@ -1,0 +1,30 @@
+"""Show a text as a QR code in a terminal, for the camera of a phone."""
+
+import shutil
+from itertools import zip_longest
+from typing import Final
+
+_BORDER: Final = 2
+"""The light cells around the code. Two are enough for the cameras of phones, and the code fits small terminals."""
+
+_LIGHT: Final = 231
+_DARK: Final = 16
+"""White and black of the 256 colours, which no theme changes: cameras need them whatever the terminal's colours are."""
+
+
+def print_qr(text: str) -> None:
+    """Print a text as a QR code, of two cells for each character; nothing if the terminal is too narrow or too low."""
+    import segno  # imported only when it is needed
+
+    cells = [list(row) for row in segno.make(text, error="l").matrix_iter(border=_BORDER)]
+    columns, lines = shutil.get_terminal_size()
+    if columns < len(cells[0]) or lines <= (len(cells) + 1) // 2:
+        return
+    light = [0] * len(cells[0])
+    for upper, lower in zip_longest(cells[::2], cells[1::2], fillvalue=light):
+        print("".join(map(_character, upper, lower)) + "\x1b[0m")
+
+
+def _character(upper: int, lower: int) -> str:
+    """Return the upper half of a character in one colour, and the lower half in another."""
+    return f"\x1b[38;5;{_DARK if upper else _LIGHT};48;5;{_DARK if lower else _LIGHT}m\N{UPPER HALF BLOCK}"
