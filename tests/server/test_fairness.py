@@ -43,18 +43,31 @@ ALICE, BOB, MALLORY = 1, 2, 3
 
 
 class Counting:
-    """A store that counts transactions: how much is done in each."""
+    """A store that counts transactions: how much is done in each, and how many rows each has written."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.transactions: list[Work] = []
+        self.written: list[int] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     def work_on(self, requests: list[Request[Any]]) -> Work:
+        before = self._changes
         self.transactions.append(self._store.work_on(requests))
+        self.written.append(self._changes - before)
         return self.transactions[-1]
+
+    def tidy(self) -> bool:
+        before = self._changes
+        more = self._store.tidy()
+        self.written.append(self._changes - before)
+        return more
+
+    @property
+    def _changes(self) -> int:
+        return self._store._database.connection.total_changes  # type: ignore[attr-defined]
 
 
 class Place:
@@ -127,6 +140,19 @@ async def test_a_flood_in_a_room_costs_others_a_few_turns(place: Place) -> None:
     assert names.index("alice") < 20
     most = max(sum(transaction.costs) for transaction in place.store.transactions)
     assert most < 2048 + 2 * CROWD  # units of work
+
+
+async def test_the_rows_of_a_flood_move_to_their_tables_in_small_transactions(place: Place) -> None:
+    """Between which others have their turn."""
+    flood = [("mallory", message(MALLORY, "#crowd", number)) for number in range(60)]
+    place.ask(*flood[:1])
+    await place.answered()
+    place.store.written.clear()
+    place.ask(*flood[1:], ("alice", message(ALICE, "bob", 1)))
+    names = await place.answered()
+    assert names.index("alice") < 20
+    assert sum(place.store.written) > 8000
+    assert max(place.store.written) < 600
 
 
 async def test_many_names_of_one_address_have_the_turns_of_one_user(place: Place) -> None:

@@ -58,13 +58,21 @@ class RequestQueue:
         """Let requests wait."""
         self._arrived += asked
 
-    def take(self, most: int) -> list[Asked]:
-        """Take the requests for the next transaction: at most so many, at least one if one waits."""
+    def take(self, most: int, *, short: bool = False) -> list[Asked]:
+        """Take the requests for the next transaction.
+
+        Args:
+            most: how many at most.
+            short: whether to take only requests that are not likely to be long.
+
+        Returns:
+            The requests; at least one if one waits that may be taken.
+        """
         if not self._users and len(self._arrived) <= most:  # all of them fit, so no turns are needed
             taken, self._arrived = self._arrived, []
             return taken
         self._sort_by_user()
-        return self._take_turns(most)
+        return self._take_turns(most, short=short)
 
     def _sort_by_user(self) -> None:
         for asked in self._arrived:
@@ -80,10 +88,14 @@ class RequestQueue:
             user.paid = self._least
         return user
 
-    def _take_turns(self, most: int) -> list[Asked]:
+    def _take_turns(self, most: int, *, short: bool) -> list[Asked]:
         taken: list[Asked] = []
         # The number keeps those apart who have paid the same: first come, first served.
-        order = [(user.paid, number, user) for number, user in enumerate(self._users.values()) if user.waiting]
+        order = [
+            (user.paid, number, user)
+            for number, user in enumerate(self._users.values())
+            if user.waiting and not (short and user.cost >= _LONG)
+        ]
         heapify(order)
         while order and len(taken) < most:
             paid, number, user = heappop(order)

@@ -118,11 +118,13 @@ class Storage:
                 more = asked is not None
                 look |= asked == []
                 turns.add(asked or [])
-            batch = turns.take(_BATCH)
+            batch = turns.take(_BATCH, short=self._store.is_behind)
             if batch:
                 self._carry_out(batch, turns, is_last=not more)
                 if len(batch) in _FEW and not turns:
                     time.sleep(_GATHER)
+            elif turns:
+                self._catch_up(turns)
             if look:
                 self._look()
         self._store.close()
@@ -150,6 +152,11 @@ class Storage:
                 left.insert(0, (last.rest, batch[done - 1][1]))
         turns.done(carried_out, work.costs, left)
         self._loop.call_soon_threadsafe(self._answer, carried_out, work.answers)
+
+    def _catch_up(self, turns: RequestQueue) -> None:
+        """Tidy a little, while only long requests wait, which would leave more to tidy."""
+        if self._tidy() == _AFTER_FAILURE:
+            self._carry_out(turns.take(_BATCH), turns, is_last=False)  # they are told what is wrong
 
     def _next(self) -> list[Asked] | None:
         """Take what was asked next; tidy the store while there is nothing."""

@@ -149,6 +149,11 @@ class Store(Protocol):
         ...
 
     @property
+    def is_behind(self) -> bool:
+        """Whether so much waits to be tidied that this must come before the next long request."""
+        ...
+
+    @property
     def is_full(self) -> bool:
         """Whether the disk is so full that requests that add much are refused."""
         ...

@@ -57,6 +57,9 @@ _REQUEST_WORK: Final = 4
 _LOOKS: Final = 16
 """The most requests that are carried out at once on a disk that takes nothing more."""
 
+_LONG_WORK: Final = 256
+"""The work of one request after which `work_on` ends too."""
+
 _BATCH_WORK: Final = 2048
 """The work after which `work_on` ends: what others ask meanwhile waits for it."""
 
@@ -242,7 +245,8 @@ class SqliteStore:
             tables.work += _REQUEST_WORK
             costs.append(tables.work - before)
             before = tables.work
-            if before - first >= _BATCH_WORK or type(answer) is Unfinished:
+            tables.is_long = costs[-1] >= _LONG_WORK
+            if before - first >= _BATCH_WORK or tables.is_long or type(answer) is Unfinished:
                 break
         self._keep_up(requests[: len(answers)])
         return Work(answers, costs)
@@ -284,6 +288,11 @@ class SqliteStore:
             rest = answer.rest
             if isinstance(rest, ContinueRemoval) and self._database.has_server():
                 return cast("Answer", effects)  # the server goes on, and tells senders what becomes of their messages
+
+    @property
+    def is_behind(self) -> bool:
+        """See Store."""
+        return self._tables.is_behind and not self.is_full
 
     @property
     def has_backlog(self) -> bool:

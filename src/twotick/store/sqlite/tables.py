@@ -78,6 +78,7 @@ class Tables:
         on_removal: called with the numbers of messages that are removed or deleted, while their content still exists.
         on_withdrawal: called with the number of a message that was taken out of a log, and with the log's member.
         work: how much was done so far, in units of about 5 microseconds. An entry of a log and a KiB are one unit.
+        is_long: whether the last request of the transaction was long.
     """
 
     def __init__(self, connection: sqlite3.Connection, limits: StoreLimits, run: ServerRun):
@@ -90,6 +91,7 @@ class Tables:
         self.on_removal: list[Callable[[list[int]], None]] = []
         self.on_withdrawal: list[Callable[[int, int], None]] = []
         self.work = 0
+        self.is_long = False
         self._connection = connection
         connection.set_progress_handler(self._count_work, _INSTRUCTIONS)
         self._journal = Journal(connection)
@@ -171,6 +173,7 @@ class Tables:
     def begin(self) -> None:
         """Begin a transaction."""
         self._moved_ids.clear()
+        self.is_long = False
 
     def flush(self) -> None:
         """Move everything that waits to its tables."""
@@ -202,7 +205,8 @@ class Tables:
             rows = len(self.pending)
             self._journal.append(self.pending)
             self.pending = PendingRows()
-            if self._journal.moving or self._journal.waiting > _FULL:
+            # The rows of a long request move in transactions of their own: short requests have their turn between them.
+            if not self.is_long and (self._journal.moving or self._journal.waiting > _FULL):
                 self.move_some(2 * rows)
 
     def move_some(self, rows: int = 0) -> bool:
@@ -226,6 +230,11 @@ class Tables:
     def has_backlog(self) -> bool:
         """Whether enough rows wait to move some as soon as no request waits."""
         return self._journal.moving > 0 or self._journal.waiting > _BACKLOG
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so many rows wait that some must move before there are many more."""
+        return self._journal.moving + self._journal.waiting > _FULL
 
     def recover(self) -> None:
         """Forget everything, since the database may say otherwise, and empty the journal."""
