@@ -5,17 +5,16 @@ import hashlib
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
-
-import structlog
 
 from tests.simulation import disk, scheduler
 from tests.simulation.disk import Disk, RealFiles
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Loop, Process, Thread
+from twotick.server import logs
 
 
 class Trace:
@@ -126,13 +125,12 @@ class World:
         self.files = RealFiles()
         self.log: list[str] = []
         self._patch_chance()
-        structlog.configure(processors=[self._logged])
+        logs.log.write = self._logged
 
-    def _logged(self, logger: object, level: str, event: Any) -> Any:
-        """Take a line of the server's log."""
-        self.log.append(f"{level}: {event}")
-        self.trace(f"log {level} {event}")
-        raise structlog.DropEvent
+    def _logged(self, level: str, entry: Mapping[str, object]) -> None:
+        """Take an entry of the server's log."""
+        self.log.append(f"{level}: {entry}")
+        self.trace(f"log {level} {entry}")
 
     def chance(self, what: str) -> Random:
         """Return a generator of random numbers for something."""

@@ -5,46 +5,75 @@ It never contains messages, passwords or tokens.
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import sys
 import traceback
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
 
-import structlog
+Write: TypeAlias = Callable[[str, Mapping[str, object]], None]
+"""Writes an entry of the log, given its level, and its event and details by name."""
 
 
-class _Lines:
-    """Writes each line at once, in one piece."""
+def _write_json(level: str, entry: Mapping[str, object]) -> None:
+    _write_line(json.dumps({**entry, "level": level, "timestamp": _now()}, default=repr))
 
-    def msg(self, line: str) -> None:
-        with contextlib.suppress(OSError):  # the log is closed or the disk is full: the server keeps running
-            os.write(sys.stderr.fileno(), f"{line}\n".encode("utf-8", "backslashreplace"))
 
-    debug = info = warning = error = critical = msg
+def _write_plain(level: str, entry: Mapping[str, object]) -> None:
+    details = " ".join(f"{name}={_plain(value)}" for name, value in sorted(entry.items()) if name != "event")
+    _write_line(f"{_now()} [{level:<9}] {entry['event']} {details}".rstrip())
+
+
+def _plain(value: object) -> str:
+    """Return a value as it is if that is one word, and otherwise in quotes, without control characters."""
+    return value if isinstance(value, str) and value.isprintable() and len(value.split()) == 1 else repr(value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _write_line(line: str) -> None:
+    """Write a line at once, in one piece."""
+    with contextlib.suppress(OSError):  # the log is closed or the disk is full: the server keeps running
+        os.write(sys.stderr.fileno(), f"{line}\n".encode("utf-8", "backslashreplace"))
+
+
+class ServerLog:
+    """What the server's parts write entries to, each an event with details by name.
+
+    Attributes:
+        write: where they go.
+    """
+
+    def __init__(self) -> None:
+        self.write: Write = _write_json
+
+    def warning(self, event: str, **details: object) -> None:
+        """Write what the operator should look at."""
+        self.write("warning", {**details, "event": event})
+
+    def error(self, event: str, **details: object) -> None:
+        """Write what has failed."""
+        self.write("error", {**details, "event": event})
+
+
+log = ServerLog()
 
 
 class _FromLibraries(logging.Handler):
     """Passes on what libraries log."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log.log(record.levelno, record.getMessage(), source=record.name)
-
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
+        log.write(record.levelname.lower(), {"source": record.name, "event": record.getMessage()})
 
 
 def configure() -> None:
     """Write the log, and that of all libraries, to standard error."""
-    processors: list[structlog.typing.Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso"),
-    ]
-    if sys.stderr.isatty():
-        processors.append(structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0))
-    else:
-        processors.append(structlog.processors.JSONRenderer())
-    structlog.configure(processors=processors, logger_factory=lambda *_: _Lines())
+    log.write = _write_plain if sys.stderr.isatty() else _write_json
     logging.basicConfig(handlers=[_FromLibraries(logging.WARNING)], force=True)
 
 
