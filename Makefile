@@ -6,6 +6,9 @@ BIN := .venv/bin
 # Tests often wait, so three processes are quicker than two even on two cores.
 PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 
+# Tests start hundreds of processes. Without bytecode on disk, each of them would compile the program first.
+unexport PYTHONDONTWRITEBYTECODE
+
 SECONDS := 600
 
 QUICK := tests/wire tests/exchange tests/store tests/client
