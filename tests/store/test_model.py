@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +138,11 @@ class Machine(RuleBasedStateMachine):
     def another_process_comes_by(self, look: bool) -> None:
         """It moves what is in the journal, which the store must notice."""
         beside = SqliteStore(self.folder, LIMITS, exclusive=False)
-        if look:
-            assert beside.check() == []
-        else:
-            assert beside.apply([FindMember("nobody")]) == [None]
-        beside.close()
+        with closing(beside):
+            if look:
+                assert beside.check() == []
+            else:
+                assert beside.apply([FindMember("nobody")]) == [None]
 
     @rule()  # no invariant: to look moves what is in the journal, which is to grow sometimes
     def logs_are_the_same_and_sound(self) -> None:
@@ -151,9 +152,11 @@ class Machine(RuleBasedStateMachine):
         assert self.store.check() == []
 
     def teardown(self) -> None:
-        self.logs_are_the_same_and_sound()
-        self.store.close()
-        shutil.rmtree(self.folder)
+        try:
+            self.logs_are_the_same_and_sound()
+        finally:
+            self.store.close()
+            shutil.rmtree(self.folder)
 
 
 @pytest.mark.timeout(300)

@@ -1,5 +1,6 @@
 """Random batches of requests in rooms, with failures and restarts of the store on disk, against the one in memory."""
 
+from contextlib import closing
 from typing import Any
 
 import hypothesis.strategies as st
@@ -94,8 +95,8 @@ class Machine(RuleBasedStateMachine):
     def another_process_comes_by(self) -> None:
         """It moves what is in the journal, which the store must notice."""
         beside = SqliteStore(self.pair.folder, WIDE, exclusive=False)
-        assert beside.apply([FindMember("nobody")]) == [None]
-        beside.close()
+        with closing(beside):
+            assert beside.apply([FindMember("nobody")]) == [None]
 
     @rule()  # no invariant: to look moves what is in the journal, which is to grow sometimes
     def they_hold_the_same(self) -> None:
@@ -103,8 +104,8 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "pair"):
-            self.pair.compare()
-            self.pair.close()
+            with closing(self.pair):
+                self.pair.compare()
 
 
 @pytest.mark.timeout(600)

@@ -99,10 +99,12 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "asker"):
-            assert self.asker.store.check() == []
-            self.asker.store.close()
-            if self.folder:
-                shutil.rmtree(self.folder)
+            try:
+                assert self.asker.store.check() == []
+            finally:
+                self.asker.store.close()
+                if self.folder:
+                    shutil.rmtree(self.folder)
 
     def number(self, name: str) -> int:
         """The number of a member; 99 if that is none now."""

@@ -496,6 +496,7 @@ def migrate(connection: sqlite3.Connection, file: Path | None) -> None:
         raise store_error(error, f"{file} cannot be brought up to date") from error
 
 
+@cache
 def _statements(script: str) -> list[str]:
     """A script's statements. `executescript` would do, but it commits what was begun."""
     statements: list[str] = []
