@@ -36,7 +36,7 @@ async def test_the_tab_or_the_server_is_killed_after_enter(browser: Browser, own
         else:
             await alice.page.close()
             await alice.open()
-            await expect(alice.page.get_by_role("heading", name="Twotick")).to_have_count(0)
+            await expect(alice.page.get_by_role("button", name="Sign in")).to_have_count(0)
             await alice.choose("bob")
             box = alice.page.get_by_role("textbox", name="Message")
             # What the page had not stored when the tab was closed is in the box, and is sent now.

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -13,9 +14,16 @@ def needed(program: str, how: str) -> str:
         program: its name.
         how: the command that installs it.
     """
-    found = shutil.which(program)
-    if found is not None:
-        return found
+    return shutil.which(program) or missing(program, how)
+
+
+def missing(program: str, how: str) -> NoReturn:
+    """Skip the test, or fail in CI, because a program is missing.
+
+    Args:
+        program: its name.
+        how: the command that installs it.
+    """
     text = f"there is no {program}: {how}"
     if os.environ.get("TWOTICK_TEST_ALL"):
         pytest.fail(text)

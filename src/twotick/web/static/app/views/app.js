@@ -11,14 +11,14 @@ export function App({ app }) {
   app.render = () => draw(undefined);
   if (!app.profile) return html`<${SignIn} app=${app} />`;
   const open = app.state.window.key !== "";
-  return html`<div class=${`page ${open ? "talking" : "listing"}`}>
+  return html`<main class=${`page ${open ? "talking" : "listing"}`}>
     <${Banner} app=${app} />
     <${Sidebar} app=${app} />
     <${Talk} app=${app} />
     ${app.dialog && html`<${LazyDialogs} app=${app} />`}
     <${Notice} app=${app} />
     <div class="hidden" aria-live="polite">${app.state.said}</div>
-  </div>`;
+  </main>`;
 }
 
 /** @param {{app: import("./controller.js").Controller}} given */

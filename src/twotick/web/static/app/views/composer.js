@@ -79,7 +79,7 @@ export function Composer({ app, conversation, mode, setMode }) {
     event.preventDefault();
     void app.sendFiles(event.clipboardData.files);
   };
-  return html`<footer class="composer">
+  return html`<div class="composer">
     ${mode && html`<div class="mode"><${Icon} name=${mode.kind === "edit" ? "edit" : "reply"} />
       <span class="mode-text"><b>${mode.kind === "edit" ? t("talk.editing") : t("talk.replyTo", { name: mode.message.sender })}</b>
         <span dir="auto">${visible(mode.message.text.slice(0, 120) || mode.message.file?.name || "")}</span></span>
@@ -100,7 +100,7 @@ export function Composer({ app, conversation, mode, setMode }) {
       <button class="icon-button emoji-button" aria-label=${t("talk.emoji")} aria-expanded=${emoji} onClick=${() => setEmoji(!emoji)}><${Icon} name="smile" /></button>
       <button class="send" aria-label=${mode?.kind === "edit" ? t("talk.save") : t("talk.send")} disabled=${!text.trim()} onClick=${send}><${Icon} name="send" /></button>
     </div>
-  </footer>`;
+  </div>`;
 }
 
 const lastRow = () => /** @type {HTMLElement | undefined} */ ([...document.querySelectorAll("[role=log] article")].pop());

@@ -153,7 +153,7 @@ function RoomDetails({ app, room }) {
       <label>${t("room.inviteName")}<input autocapitalize="none" value=${guest} onInput=${(/** @type {any} */ e) => setGuest(e.target.value)} /></label><button class="quiet">${t("room.invite")}</button></form>`}
     <h3>${t("room.members")}</h3>
     <ul class="plain-list members">${(members ?? []).map((each) => html`<li key=${each.name} class="item"><${Avatar} name=${each.name} presence=${app.state.presence[each.name.toLowerCase()]} />
-      <span class="text"><b><bdi>${app.state.profiles[each.name.toLowerCase()]?.display || each.name}</bdi></b><small>${each.name}</small></span>
+      <span class="text"><b><bdi>${visible(app.state.profiles[each.name.toLowerCase()]?.display || each.name)}</bdi></b>${app.state.profiles[each.name.toLowerCase()]?.display && html`<small>${each.name}</small>`}</span>
       ${owner && each.name.toLowerCase() !== app.me.toLowerCase() ? html`<select aria-label=${t("room.appoint", { name: each.name })} value=${each.role} onChange=${(/** @type {any} */ e) => act({ Do: "appoint", Member: each.name, Role: e.target.value })}>
         ${["member", "moderator", "owner"].map((role) => html`<option value=${role} selected=${role === each.role}>${t(/** @type {any} */ (`role.${role}`))}</option>`)}</select>`
         : html`<small>${["owner", "moderator", "member"].includes(each.role) ? t(/** @type {any} */ (`role.${each.role}`)) : each.role}</small>`}

@@ -1,5 +1,5 @@
 /** One message of a conversation. */
-import { html, useEffect, useState } from "../../vendor/preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
 import { moderates } from "../model/conversations.js";
 import { formatText } from "../model/formatting.js";
 import { reactionsOf, stateText, uidOf, WAITING } from "../model/messages.js";
@@ -228,10 +228,25 @@ function Actions({ actions, open, setOpen, react }) {
     };
     addEventListener("pointerdown", close);
     addEventListener("keydown", close);
+    const scrolled = () => setOpen(false);
+    document.querySelector("[role=log]")?.addEventListener("scroll", scrolled, { once: true });
     return () => {
+      document.querySelector("[role=log]")?.removeEventListener("scroll", scrolled);
       removeEventListener("pointerdown", close);
       removeEventListener("keydown", close);
     };
+  }, [open]);
+  const menu = useRef(/** @type {HTMLElement | null} */ (null));
+  useLayoutEffect(() => {
+    const box = menu.current;
+    if (!open || !box) return;
+    // Beside its button, and wholly on the screen.
+    const button = /** @type {HTMLElement} */ (box.parentElement).getBoundingClientRect();
+    const { width, height } = box.getBoundingClientRect();
+    const left = box.closest(".own") ? button.right - width : button.left;
+    box.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
+    box.style.top = `${Math.max(8, Math.min(button.bottom + 4, innerHeight - height - 8))}px`;
+    box.querySelector("button")?.focus({ preventScroll: true });
   }, [open]);
   const run = (/** @type {() => void} */ what) => () => {
     setOpen(false);
@@ -239,7 +254,7 @@ function Actions({ actions, open, setOpen, react }) {
   };
   return html`<div class="actions">
     <button class="icon-button" aria-label=${t("message.actions")} aria-expanded=${open} onClick=${() => setOpen(!open)}><${Icon} name="more" /></button>
-    ${open && html`<div class="menu" role="group" aria-label=${t("message.actions")}>
+    ${open && html`<div class="menu" ref=${menu} role="group" aria-label=${t("message.actions")}>
       ${react && html`<div class="quick">${QUICK.map((emoji) => html`<button key=${emoji} aria-label=${`${t("message.react")} ${emoji}`} onClick=${run(() => react(emoji))}>${emoji}</button>`)}</div>`}
       ${actions.map((each) => html`<button key=${each.name} onClick=${run(each.run)}><span>${each.name}</span><kbd aria-hidden="true">${each.keys[0]}</kbd></button>`)}
     </div>`}

@@ -35,14 +35,14 @@ export function Sidebar({ app }) {
     setResults(null);
   };
 
-  return html`<aside class="side">
-    <header class="bar">
-      <button class="me" onClick=${() => app.openDialog({ name: "settings" })} aria-label=${t("settings.title")}>
-        <${Avatar} name=${app.me} /><span class="who"><bdi>${state.profiles[app.me.toLowerCase()]?.display || app.me}</bdi></span></button>
+  return html`<div class="side">${!state.window.key && html`<h1 class="hidden">Twotick</h1>`}
+    <div class="bar">
+      <button class="me" onClick=${() => app.openDialog({ name: "settings" })}>
+        <${Avatar} name=${app.me} /><span class="who"><bdi>${state.profiles[app.me.toLowerCase()]?.display || app.me}</bdi></span><span class="hidden">, ${t("settings.title")}</span></button>
       ${app.isMember && html`<button class="icon-button" aria-label=${t("side.rooms")} title=${t("side.rooms")} onClick=${() => app.openDialog({ name: "rooms" })}><${Icon} name="rooms" /></button>`}
       ${app.isMember && html`<button class="icon-button" aria-label=${t("room.new")} title=${t("room.new")} onClick=${() => app.openDialog({ name: "newRoom" })}><span class="plus-room" aria-hidden="true">#+</span></button>`}
       <button class="icon-button accent" aria-label=${t("side.new")} title=${t("side.new")} onClick=${() => app.openDialog({ name: "newConversation" })}><${Icon} name="plus" /></button>
-    </header>
+    </div>
     <form class="search" role="search" onSubmit=${search}>
       <${Icon} name="search" /><input type="text" aria-label=${t("side.search")} placeholder=${t("side.search")} value=${query} onInput=${typed} enterkeyhint="search"
         onKeyDown=${(/** @type {KeyboardEvent} */ e) => e.key === "Escape" && (setQuery(""), setResults(null))} />
@@ -58,7 +58,7 @@ export function Sidebar({ app }) {
           <span class="preview" dir="auto">${visible(each.text.slice(0, 160))}</span><span class="where">${each.conversation}</span></span></button></li>`)}</ul>
       </section>`}
     </nav>
-  </aside>`;
+  </div>`;
 }
 
 /** @param {{app: Controller, conversation: import("../model/types.js").Conversation}} given */

@@ -26,7 +26,7 @@ export function Talk({ app }) {
   const [dropping, setDropping] = useState(false);
   const key = conversation?.key ?? "";
   useEffect(() => setMode(null), [key]);
-  if (!conversation) return html`<main class="talk none"><p>${t("talk.none")}</p></main>`;
+  if (!conversation) return html`<section class="talk none"><p>${t("talk.none")}</p></section>`;
   const { state } = app;
   const room = isRoomKey(key);
   const profile = state.profiles[key];
@@ -41,20 +41,20 @@ export function Talk({ app }) {
     setDropping(false);
     if (event.dataTransfer?.files.length && app.isMember) void app.sendFiles(event.dataTransfer.files);
   };
-  return html`<main class="talk" onDrop=${drop} onDragOver=${(/** @type {DragEvent} */ e) => (e.preventDefault(), setDropping(app.isMember))}
+  return html`<section class="talk" aria-label=${conversation.name} onDrop=${drop} onDragOver=${(/** @type {DragEvent} */ e) => (e.preventDefault(), setDropping(app.isMember))}
       onDragLeave=${(/** @type {DragEvent} */ e) => e.relatedTarget || setDropping(false)}>
-    <header class="bar">
+    <div class="bar">
       <button class="icon-button back" aria-label=${t("talk.back")} onClick=${() => app.back()}><${Icon} name="back" /></button>
       <${Avatar} name=${conversation.name} presence=${presence} />
       <div class="who"><h1><bdi>${profile?.display ? visible(profile.display) : conversation.name}</bdi>${profile?.display && html` <small>${conversation.name}</small>`}</h1>
         <p class=${typing.length ? "typing" : ""} dir="auto">${about || "\u00a0"}</p></div>
       ${app.isMember && key !== "all" && html`<button class="icon-button" aria-label=${t("talk.details")} title=${t("talk.details")} onClick=${() => app.openDialog({ name: "details", conversation })}><${Icon} name="info" /></button>`}
-    </header>
+    </div>
     <${Messages} key=${key} app=${app} conversation=${conversation} compose=${setMode} />
-    ${conversation.left ? html`<footer class="left"><p>${t("talk.left")} <button class="link" onClick=${() => joinRoom(app, conversation.name)}>${t("talk.join")}</button></p></footer>`
+    ${conversation.left ? html`<div class="left"><p>${t("talk.left")} <button class="link" onClick=${() => joinRoom(app, conversation.name)}>${t("talk.join")}</button></p></div>`
       : html`<${Composer} key=${`compose-${key}`} app=${app} conversation=${conversation} mode=${mode} setMode=${setMode} />`}
     ${dropping && html`<div class="drop-here">${t("talk.drop")}</div>`}
-  </main>`;
+  </section>`;
 }
 
 /** @param {string[]} names */
@@ -101,7 +101,12 @@ function Messages({ app, conversation, compose }) {
     if (box.scrollHeight - box.scrollTop - box.clientHeight < NEAR) void app.loadNewer();
     if (atEnd.current) app.seen();
   };
+  const last = messages[messages.length - 1];
+  const newest = useRef("");
   useLayoutEffect(() => {
+    // What the user has just written is shown.
+    if (last?.state === "waiting" && newest.current !== last.uid) atEnd.current = true;
+    newest.current = last?.uid ?? "";
     settle();
     if (atEnd.current) app.seen();
     const box = log.current;

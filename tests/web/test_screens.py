@@ -1,0 +1,163 @@
+"""Every screen: nothing that a screen reader or the keyboard cannot use, nothing that is too wide, light and dark."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+import twotick
+from tests.web.tools import missing
+from tests.web.visitors import PASSWORD, Crowd, PageServer, Person
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+AXE = Path(__file__).parent.parent.parent / "build/node/node_modules/axe-core/axe.min.js"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
+async def test_axe_finds_nothing(
+    crowd: Crowd, page_server: PageServer, names: list[str], scheme: str, width: int
+) -> None:
+    """WCAG 2.2 AA on every screen, and no screen is wider than the window."""
+    if not AXE.exists():
+        missing("axe-core", "make build/node/.installed")
+    alice = await crowd.person(
+        names[0], fresh=False, color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True
+    )
+    await alice.page.add_script_tag(path=AXE)
+    await _check(alice.page, "sign in")
+    await alice.sign_up()
+    room = f"#{names[0]}axe"
+    async with twotick.join(names[1], f"127.0.0.1:{page_server.port}", password=PASSWORD, sign_up="yes") as bob:
+        await bob.create_room(room, public=True, topic="A room to look at")
+        await bob.send(room, "*bold* _italic_ `code` https://a.example @nobody\n> quote\n```\nblock\n```")
+        await bob.send(names[0], "unread")
+        await _check(alice.page, "list")
+        await alice.page.get_by_role("button", name="Rooms").click()
+        await _check(alice.page, "rooms")
+        await alice.page.get_by_role("listitem").filter(has_text=room).get_by_role("button", name="Join").click()
+        await alice.expect_message("bold")
+        await alice.write("an answer")
+        await alice.expect_tick("an answer", "stored")
+        await _check(alice.page, "room")
+        row = alice.page.get_by_role("article").filter(has_text="an answer")
+        await row.focus()
+        await row.press("+")
+        await _check(alice.page, "menu")
+        await alice.page.keyboard.press("Escape")
+        await row.press("r")
+        await _check(alice.page, "reply")
+        await alice.page.get_by_role("button", name="Details").click()
+        await alice.page.get_by_text("Leave the room").wait_for()
+        await _check(alice.page, "details")
+        await alice.page.keyboard.press("Escape")
+    if width < 720:
+        await alice.page.get_by_role("button", name="Back").click()
+    await alice.page.get_by_role("button", name="Settings").click()
+    await alice.page.get_by_text("this browser").wait_for()
+    await _check(alice.page, "settings")
+
+
+async def _check(page: Page, screen: str) -> None:
+    await page.evaluate("Promise.allSettled(document.getAnimations().map((each) => each.finished))")
+    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+    found: dict[str, Any] = await page.evaluate("(options) => axe.run(document, options)", options)
+    told = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found["violations"]]
+    assert told == [], (screen, told)
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), screen
+
+
+async def test_the_keyboard_is_enough(crowd: Crowd, names: list[str]) -> None:
+    """A person reacts, edits, replies, deletes and undoes without a pointer."""
+    alice, bob = await crowd.person(names[0]), await crowd.person(names[1])
+    await alice.talk_to(bob.name)
+    await alice.write("first")
+    await alice.expect_tick("first", "delivered")
+    await bob.choose(alice.name)
+    await bob.expect_message("first")
+    page = alice.page
+    await page.keyboard.press("ArrowUp")
+    await expect(page.get_by_role("textbox", name="Message")).to_have_value("first")
+    await page.keyboard.type(", edited")
+    await page.keyboard.press("Enter")
+    await bob.expect_message("first, edited")
+    await expect(bob.page.get_by_role("article")).to_contain_text("edited ·")
+    await _select_last(bob)
+    await bob.page.keyboard.press("+")
+    await bob.page.keyboard.press("Enter")  # the first of the reactions
+    await expect(page.get_by_role("button", name=f"👍: {bob.name}")).to_be_visible()
+    await _select_last(bob)
+    await bob.page.keyboard.press("r")
+    await bob.page.keyboard.type("an answer")
+    await bob.page.keyboard.press("Enter")
+    answer = page.get_by_role("article").filter(has_text="an answer")
+    await expect(answer.get_by_role("button", name="first, edited")).to_be_visible()
+    await page.get_by_role("textbox", name="Message").focus()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("d")
+    deleted = page.locator("article .deleted")
+    await expect(deleted).to_have_text("This message was deleted.")
+    await page.get_by_role("button", name="Undo").press("Enter")
+    await expect(deleted).to_have_count(0)
+    await alice.expect_message("edited ·")
+
+
+async def _select_last(person: Person) -> None:
+    await person.page.get_by_role("textbox", name="Message").focus()
+    await person.page.keyboard.press("Escape")
+
+
+async def test_files_and_pictures(crowd: Crowd, names: list[str], tmp_path: Path) -> None:
+    """A picture is shown from a blob, and any other file is only saved."""
+    alice, bob = await crowd.person(names[0]), await crowd.person(names[1])
+    await alice.talk_to(bob.name)
+    picture = Path(__file__).parent.parent.parent / "src/twotick/web/static/icons/icon-512.png"
+    page = tmp_path / "evil.html"
+    page.write_text("<script>parent.document.title = 'owned'</script>" * 3000)
+    async with alice.page.expect_file_chooser() as chooser:
+        await alice.page.get_by_role("button", name="Attach file").click()
+    await (await chooser.value).set_files([picture, page])
+    await bob.choose(alice.name)
+    image = bob.page.get_by_role("img", name="icon-512.png")
+    await expect(image).to_be_visible()
+    assert await image.evaluate("each => each.decode().then(() => each.naturalWidth)") == 512
+    assert (await image.get_attribute("src") or "").startswith("blob:")
+    async with bob.page.expect_download() as download:
+        await bob.page.get_by_role("button", name="Save evil.html").click()
+    assert (await (await download.value).path()).read_bytes() == page.read_bytes()
+    await alice.expect_tick("evil.html", "read")
+
+
+async def test_hostile_texts_stay_texts(crowd: Crowd, page_server: PageServer, names: list[str]) -> None:
+    """Nothing that others write runs, breaks out of its place, or turns what stands around it."""
+    hostile = [
+        "<img src=x onerror=alert(1)><script>alert(1)</script>",
+        "javascript:alert(1) data:text/html,<script>alert(1)</script> [x](javascript:alert(1))",
+        "https://a.example/\"onmouseover='alert(1)'",
+        "\u202egnp.exe \u2066\u2067 \u0000\u0007\u001b[31m",
+        "a" + "\u0301" * 300 + " " + "W" * 5000,
+        "`" * 3000 + "*_" * 1000 + "> " * 500,
+        "{{constructor.constructor('alert(1)')()}} ${alert(1)} &lt;b&gt; %00",
+        "\n" * 300 + "end",
+        "__proto__",
+    ]
+    alice = await crowd.person(names[0])
+    async with twotick.join(names[1], f"127.0.0.1:{page_server.port}", password=PASSWORD, sign_up="yes") as eve:
+        await eve.set_profile(display="<b>\u0041dmin</b>", status="<script>alert(1)</script>")
+        for text in hostile:
+            await eve.send(names[0], text)
+        target = await eve.send(names[0], "target")
+        await eve.react(names[0], target.id, "<svg onload=alert(1)>")
+        await alice.choose(eve.name)
+        await alice.expect_message("target")
+    page = alice.page
+    log = page.get_by_role("log")
+    await expect(log.get_by_text("<svg onload=alert(1)>")).to_be_visible()
+    await expect(log.get_by_text("<img src=x onerror")).to_be_visible()
+    assert await log.locator("img, script, iframe, b, style").count() == 0
+    assert await log.locator("a:not([href^='https://a.example/'])").count() == 0
+    assert await log.evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert "\u202e" not in await log.inner_text()
+    # The only errors of the browser would be about a policy that was broken: `crowd` looks for them.
