@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +46,9 @@ _TYPES: Final = {
 }
 """The files that are served, by the ends of their names."""
 
+_COMMENT: Final = re.compile(rb"^ */\*\*.*?\*/$|/\*\* @type [^*\n]*\*/ ?", re.MULTILINE | re.DOTALL)
+"""Comments of the page's scripts, as this project writes them: on lines of their own, and types within lines."""
+
 _COMPRESSED: Final = (".png", ".woff2")
 """Files that compressing would not make smaller."""
 
@@ -68,7 +72,8 @@ class StaticFile:
 
     def __init__(self, file: Traversable, suffix: str) -> None:
         self._suffix = suffix
-        self._content = file.read_bytes()
+        content = file.read_bytes()
+        self._content = _without_comments(content) if suffix == ".js" else content
 
     @cached_property
     def _packed(self) -> bytes | None:
@@ -130,6 +135,11 @@ class Site:
             return _json_answer(self._page)
         file = self._files.get("/index.html" if path == "/" else path)
         return plain_answer(404, "There is nothing here.") if file is None else file.answer(headers)
+
+
+def _without_comments(script: bytes) -> bytes:
+    """Return a script without its comments, which are a fifth of what a browser would load. Each line keeps its number."""
+    return _COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), script)
 
 
 def _json_answer(content: dict[str, Any]) -> WebAnswer:

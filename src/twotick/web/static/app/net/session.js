@@ -22,7 +22,6 @@ import { encodeFrame } from "../protocol/frames.js";
 import { isName, isRoom, jsonList, newId, number, time, toBytes, toText } from "../protocol/words.js";
 import { Link } from "./link.js";
 import { Refused, refusal } from "./sign_in.js";
-import { Transfers } from "./transfers.js";
 
 const WINDOW = 64;
 const IN_FLIGHT = 128;
@@ -77,7 +76,8 @@ export class Session {
     this.work = Promise.resolve();
     /** @type {Frame[]} what has arrived and is not handled yet */
     this.arrived = [];
-    this.transfers = new Transfers(this);
+    /** @type {Promise<import("./transfers.js").Transfers> | null} */
+    this.transfersLoaded = null;
   }
 
   async start() {
@@ -867,13 +867,22 @@ export class Session {
       if (held.has(key)) continue;
       if (item.file && !item.headers.File) {
         held.add(key);
-        this.transfers.upload(item);
+        void this.transfers().then((each) => each.upload(item), (error) => this.emit({ kind: "notice", text: String(error) }));
         continue;
       }
       if (this.inFlight.size >= IN_FLIGHT) return;
       this.inFlight.add(item.id);
       this.link.send(encodeFrame("SEND", [item.to], { ...item.headers, Id: item.id }, toBytes(item.body)));
     }
+  }
+
+  /** Return what transfers files. It is loaded when the first file is. */
+  transfers() {
+    this.transfersLoaded ??= import("./transfers.js").then(({ Transfers }) => new Transfers(this));
+    this.transfersLoaded.catch(() => {
+      this.transfersLoaded = null;
+    });
+    return this.transfersLoaded;
   }
 
   /**
@@ -914,7 +923,8 @@ export class Session {
       if (verb === "ROOM" && ["create", "join", "leave"].includes(headers?.Do)) this.recountSoon();
       return { words: frame.words, headers: Object.fromEntries(frame.headers), body: toText(frame.body), messages: this.shownMessages(forwards) };
     },
-    download: (/** @type {import("../model/types.js").FileRecord} */ file, /** @type {string} */ uid) => this.transfers.download(file, uid),
+    download: (/** @type {import("../model/types.js").FileRecord} */ file, /** @type {string} */ uid) =>
+      this.transfers().then((each) => each.download(file, uid)),
     cancel: (/** @type {string} */ id) => this.queue(() => this.cancel(id)),
     signOut: () => this.signOut(),
   };

@@ -1,9 +1,7 @@
 /** The texts of the page in English. Every other language has the same keys, or some of them. */
 export default {
-  "app.loading": "Loading …",
   "app.slogan": "Sent means received.",
 
-  "signin.title": "Sign in",
   "signin.name": "Name",
   "signin.password": "Password",
   "signin.invitation": "Server invitation",
@@ -29,7 +27,6 @@ export default {
   "error.away": "The server does not answer. Check your connection, then try again.",
   "error.storage": "This browser does not let the page keep anything, so messages could be lost. Leave the private window, or allow storage for this site.",
   "error.full": "There is no more room for this page's data. Free some space on this device; nothing that you have sent is lost.",
-  "error.browser": "This browser is too old for the page. Update it, or use another one.",
   "error.guests": "This server does not allow guests. Sign in or sign up.",
   "error.other": "{reason}",
   "error.offline": "There is no connection. Try again when the page is connected.",
@@ -51,10 +48,8 @@ export default {
   "side.pinned": "pinned",
   "side.new": "New conversation",
   "side.rooms": "Rooms",
-  "side.menu": "Menu",
   "side.draft": "Draft: {text}",
 
-  "link.connecting": "Connecting …",
   "link.offline": "No connection. What you write is kept, and sent as soon as there is one.",
   "link.retry": "Connect now",
   "link.replaced": "This account is open in another browser with the same data.",
@@ -147,8 +142,6 @@ export default {
   "access.private": "private",
 
   "dialog.close": "Close",
-  "dialog.ok": "OK",
-  "dialog.cancel": "Cancel",
 
   "new.title": "New conversation",
   "new.name": "Name of the person",
@@ -194,7 +187,6 @@ export default {
   "thread.title": "Thread",
 
   "settings.title": "Settings",
-  "settings.account": "Account",
   "settings.display": "Display name",
   "settings.status": "Status text",
   "settings.look": "Appearance",
@@ -206,7 +198,6 @@ export default {
   "settings.language.system": "As the browser",
   "settings.notifications": "Notify me of direct messages and mentions",
   "settings.notifications.denied": "The browser does not allow notifications for this site. Change that in its settings.",
-  "settings.hidden": "Hide whether I am here",
   "settings.devices": "Devices",
   "settings.device.this": "this browser",
   "settings.device.connected": "connected",
@@ -224,7 +215,6 @@ export default {
   "settings.out": "Sign out",
   "settings.outSure": "Sign out? This browser forgets everything of this account, also {n} messages that wait to be sent.",
   "settings.outSure.none": "Sign out? This browser forgets everything of this account. The server keeps it.",
-  "settings.keys": "Keys",
   "settings.guest": "You are a guest.",
 
   "update.text": "A new version of the page is ready.",
