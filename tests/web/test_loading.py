@@ -36,7 +36,8 @@ async def test_the_first_load_is_small_and_the_second_needs_no_network(
     sizes: list[int] = await page.evaluate(
         """async () => {
             const { files } = await (await fetch("/page.json")).json();
-            const needed = files.filter((file) => !file.includes("icon-512") && (!file.includes("/texts/") || file.endsWith("en.js")));
+            const english = (file) => !file.includes("/texts/") || file.endsWith("en.js");
+            const needed = files.filter((file) => !file.includes("icon-512") && english(file));
             return Promise.all(needed.map(async (file) => {
                 const packed = (await fetch(file)).body.pipeThrough(new CompressionStream("gzip"));
                 return (await new Response(packed).arrayBuffer()).byteLength;

@@ -138,7 +138,7 @@ class Site:
 
 
 def _without_comments(script: bytes) -> bytes:
-    """Return a script without its comments, which are a fifth of what a browser would load. Each line keeps its number."""
+    """Return a script without its comments, a fifth of what a browser would load. Each line keeps its number."""
     return _COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), script)
 
 

@@ -116,7 +116,7 @@ export function MessageRow({ app, message, conversation, first, replied, compose
     } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
       event.preventDefault();
       neighbour(/** @type {HTMLElement} */ (event.currentTarget), event.key === "ArrowUp")?.focus();
-    } else if (event.key === "Escape") document.getElementById("message-box")?.focus();
+    } else if (event.key === "Escape") focusBox();
   };
   const reactions = reactionsOf(message);
   return html`<article id=${id} data-uid=${message.uid} class=${`message ${own ? "own" : ""} ${first ? "first" : ""} ${message.state === "failed" ? "failed" : ""} ${menu ? "with-menu" : ""}`}
@@ -144,6 +144,9 @@ export function MessageRow({ app, message, conversation, first, replied, compose
     ${!message.deleted && html`<${Actions} actions=${actions} open=${menu} setOpen=${setMenu} react=${canChange(app, message, conversation) && ((/** @type {string} */ emoji) => app.react(message, emoji))} />`}
   </article>`;
 }
+
+/** Go to the box at once, so that nothing is lost that is typed next. */
+const focusBox = () => document.getElementById("message-box")?.focus();
 
 /**
  * @param {HTMLElement} from
@@ -187,8 +190,8 @@ function actionsFor(app, message, conversation, compose) {
   const all = [
     message.state === "failed" && { name: t("message.again"), keys: ["a"], run: () => void app.again(message) },
     message.state === "waiting" && { name: t("message.cancel"), keys: ["x"], run: () => void app.cancel(message) },
-    able && { name: t("message.reply"), keys: ["r"], run: () => compose({ kind: "reply", message }) },
-    able && message.outgoing && !message.forwardedFrom && !message.file && { name: t("message.edit"), keys: ["e"], run: () => compose({ kind: "edit", message }) },
+    able && { name: t("message.reply"), keys: ["r"], run: () => (focusBox(), compose({ kind: "reply", message })) },
+    able && message.outgoing && !message.forwardedFrom && !message.file && { name: t("message.edit"), keys: ["e"], run: () => (focusBox(), compose({ kind: "edit", message })) },
     { name: t("message.copy"), keys: ["c", "y"], run: () => void navigator.clipboard?.writeText(message.text).then(() => app.say(t("message.copied")), (error) => app.complain(error)) },
     placed && { name: t("message.forward"), keys: ["f"], run: () => app.openDialog({ name: "forward", message }) },
     placed && { name: t("message.thread"), keys: ["t"], run: () => app.openDialog({ name: "thread", message, conversation }) },
