@@ -150,7 +150,7 @@ def _members_command(port: int, folder: Path) -> list[str]:
         tokens.append(AddToken(member.number, "main", token_digest(_token(name)), 0.0))
     store.apply(tokens)
     store.close()
-    return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--data", str(data)]
+    return [sys.executable, "-m", "twotick", "serve", "--no-web", "--port", str(port), "--data", str(data)]
 
 
 def _names(beginning: str, count: int) -> list[str]:

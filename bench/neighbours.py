@@ -303,7 +303,7 @@ def measure(names: Sequence[str] = tuple(ATTACKS), seconds: float = SECONDS) -> 
             say(f"neighbours: {ATTACKS[name][0]}")
             data = Path(folder) / name
             shutil.copytree(template, data)
-            command = [sys.executable, "-m", "twotick", "serve", "--data", str(data)]
+            command = [sys.executable, "-m", "twotick", "serve", "--no-web", "--data", str(data)]
             program = Program(TWOTICK.name, partial(_with_port, command), TWOTICK.version)
             with running(program, server_core) as server, pinned(load_core):
                 attack = Attack(server.port, tokens, data)

@@ -61,7 +61,7 @@ VirtualHost "localhost"
 
 
 def _twotick_command(port: int, _folder: Path) -> list[str]:
-    return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--memory"]
+    return [sys.executable, "-m", "twotick", "serve", "--no-web", "--port", str(port), "--memory"]
 
 
 @functools.cache

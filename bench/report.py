@@ -20,6 +20,7 @@ import start
 import steady
 import stored_peers
 import waiting
+import web
 from common import machine, run, say
 from servers import ROOT, MeasurementError, Program
 
@@ -65,6 +66,7 @@ PARTS = {
     "waiting": Part(waiting.report, [stored_peers.PEERS[name].program for name in waiting.COMPARED[1:]]),
     "neighbours": Part(neighbours.report),
     "idle": Part(_idle, peers.PEERS),
+    "web": Part(web.report),
     "growth": Part(growth.report),
     "frames": Part(frames.report),
     "compiled": Part(compiled.report),

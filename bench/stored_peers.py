@@ -95,7 +95,7 @@ def _twotick_command(port: int, folder: Path) -> list[str]:
             assert isinstance(member, Member)
             # With a token the load logs in quickly; hashing passwords takes long on purpose.
             store.apply([AddToken(member.number, "bench", token_digest(f"tt_{name}"), time.time())])
-    return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--data", str(data)]
+    return [sys.executable, "-m", "twotick", "serve", "--no-web", "--port", str(port), "--data", str(data)]
 
 
 def _jetstream_command(port: int, folder: Path) -> list[str]:

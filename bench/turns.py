@@ -37,7 +37,7 @@ class Contender:
 
 
 def _members_command(port: int, folder: Path) -> list[str]:
-    return [sys.executable, "-m", "twotick", "serve", "--port", str(port), "--data", str(folder / "data")]
+    return [sys.executable, "-m", "twotick", "serve", "--no-web", "--port", str(port), "--data", str(folder / "data")]
 
 
 def _open_sign_up(_folder: Path) -> dict[str, str]:

@@ -542,6 +542,7 @@ class FuzzedServer:
             "-m",
             "twotick",
             "serve",
+            "--no-web",
             "--data",
             str(self.data),
             "--port",

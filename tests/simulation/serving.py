@@ -68,7 +68,7 @@ def serving(
         if longest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (longest_file, longest_file))
 
-    command = [sys.executable, "-m", "twotick", "serve", "--data", str(data), "--port", "0"]
+    command = [sys.executable, "-m", "twotick", "serve", "--no-web", "--data", str(data), "--port", "0"]
     environment = os.environ | {"TWOTICK_RESERVE_BYTES": "0"} | ({"LD_PRELOAD": str(preload)} if preload else {})
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=limit, env=environment) as process:
         try:
