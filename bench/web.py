@@ -161,7 +161,8 @@ async def _cpu(server: RunningServer, port: int, web: bool, run: int) -> float:
 
         before = server.cpu()
         for number in range(PAIRS):
-            drive(*users[2 * number : 2 * number + 2], (names[2 * number], names[2 * number + 1]))
+            one, other = 2 * number, 2 * number + 1
+            drive(users[one], users[other], (names[one], names[other]))
         await asyncio.wait_for(done.wait(), 120)
         return (server.cpu() - before) / (PAIRS * MESSAGES) * 1e6
 
