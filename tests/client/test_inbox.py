@@ -204,6 +204,21 @@ def test_another_log_with_the_same_numbers_is_noticed() -> None:
     assert inbox.take() is new
 
 
+def test_an_entry_is_of_another_log_that_was_never_given_here() -> None:
+    """In the old log, entry 2 was the device's own message. A refusal keeps the device from saying what it has."""
+    inbox, program = Inbox(b"alice"), Program()
+    inbox.opened(0, 0, 4)
+    for seq, decision in ((1, Decision.REFUSED), (3, Decision.TAKEN)):
+        entry = ReadEvent(program, seq, b"bob", seq)
+        entry.decision = decision
+        inbox.arrive(entry)
+    inbox.lost()
+    assert inbox.opened(1, inbox.resume(), 4)
+    new = ReadEvent(program, 2, b"bob", 5)
+    assert inbox.arrive(new) == b""
+    assert inbox.take() is new
+
+
 def test_an_entry_of_another_log_does_not_stand_for_one_that_waits_for_the_program() -> None:
     inbox, program = Inbox(b"alice"), Program()
     inbox.opened(0, 0, 4)

@@ -10,7 +10,8 @@ program may decide while the connection is lost, and an answer may be lost with 
 - entries that the program has decided are answered again when they come again. At registration the client tells the
   server the number up to which it has everything, which saves it from receiving most of these again. A refusal cannot
   be reported that way, so this number stays below the first refusal that may have been lost;
-- an entry is recognised by more than its number: a server whose backup was restored gives numbers again.
+- an entry is recognised by more than its number: a server whose backup was restored gives numbers again. What comes
+  with a number that the device has, and was not given here, is of such a server as well.
 
 Events are not entries: who is here, who is typing. A newer event replaces an older one about the same thing, and the
 program gets events only when no entry waits.
@@ -124,7 +125,7 @@ class Inbox:
             del self._entries[older]  # it did not come again, so it has expired
         self._last = seq
         known = self._marks.get(seq) if seq not in self._entries else _mark(self._entries[seq])
-        if known is not None and known != _mark(entry):
+        if _mark(entry) != known if known is not None else self._never_came(seq):
             self._forget(seq - 1)
         if seq <= self.acknowledged:
             refused = seq in self._refusals
@@ -138,6 +139,13 @@ class Inbox:
             if entry.decision is None:
                 self._give(entry)
         return self.answers()
+
+    def _never_came(self, seq: int) -> bool:
+        """Tell whether an entry that the device has according to its number was never given to it.
+
+        In the old log this number belonged to something else, for example to the device's own message.
+        """
+        return seq <= self.acknowledged and seq > next(iter(self._marks), seq)
 
     def _give(self, entry: Entry) -> None:
         self._untaken.append(entry)
