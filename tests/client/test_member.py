@@ -473,6 +473,21 @@ async def test_read_applies_to_all_earlier_messages() -> None:  # rule 11.8
         await late.read()
 
 
+async def test_a_message_that_is_sent_again_last_was_not_read_last() -> None:  # rule 11.8
+    async with chatting("alice", "bob", devices=("laptop",)) as chat, chat.join("bob") as bob:
+        async with chat.join("alice") as alice:
+            await alice.send("bob", "one", id="first")
+            (one,) = await take(bob, 1)
+        async with chat.join("alice") as alice:
+            second = await alice.send("bob", "two", id="second")
+            first = await alice.send("bob", "one", id="first")  # the program does not know that it was sent
+            await take(bob, 1)
+            await second.delivered()
+            await one.read()
+            await first.read()
+            assert second.state is State.DELIVERED
+
+
 # Several devices
 
 

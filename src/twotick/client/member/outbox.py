@@ -54,6 +54,7 @@ class QueuedMessage:
         expires: the time after which it is not delivered any more, in seconds since 1970; None for never.
         stored: whether it is stored where the outbox keeps messages, so that it may be sent.
         written: whether it may have been sent, so that only the server knows its state.
+        again: whether it may have been sent on an earlier connection too.
         loaded: whether it was in the outbox before this client was made.
         sent: when it was sent on this connection, in seconds on the monotonic clock; 0 if it was not.
         timer: the timer of its expiry.
@@ -66,6 +67,7 @@ class QueuedMessage:
     expires: float | None = None
     stored: bool = False
     written: bool = False
+    again: bool = False
     loaded: bool = False
     sent: float = 0.0
     timer: asyncio.TimerHandle | None = None
@@ -137,7 +139,9 @@ class Outbox:
                 raise OutboxError(f"another program uses the outbox {file}: end that program first") from error
             raise OutboxError(f"the outbox {file} cannot be used: {error}") from error
         for number, ident, recipient, headers, body, expires, held_until in rows:
-            message = QueuedMessage(MemberReceipt(ident, recipient, number), headers, body, expires, True, True, True)
+            message = QueuedMessage(
+                MemberReceipt(ident, recipient, number), headers, body, expires, stored=True, loaded=True
+            )
             message.held_until = held_until
             message.written = not message.held_for()
             self.messages[ident] = message

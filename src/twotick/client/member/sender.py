@@ -241,6 +241,7 @@ class Sender:
                 continue
             self._unanswered[ident] = message
             self._unanswered_bytes += size
+            message.again |= message.written
             message.written = True
             message.sent = time.monotonic()
             self._write(
@@ -293,7 +294,9 @@ class Sender:
         receipt = self._receipts.get(ident)
         if message is not None:
             self._outbox.remove(message)
-            self.remember_position(ident, message.receipt.order, outcome.seq)
+            # If the server knew a new message already, it was sent before others that are older here.
+            is_known = outcome.seq or message.again
+            self.remember_position(ident, message.receipt.order if is_known else 0, outcome.seq)
         if (sent := self._unanswered.pop(ident, None)) is not None:
             self._unanswered_bytes -= len(sent.body)
         if receipt is not None:
