@@ -9,6 +9,7 @@ from twotick.exchange import Connection, Exchange, Limits
 from twotick.store import (
     AddMember,
     Append,
+    Credential,
     Member,
     OpenDevice,
     Request,
@@ -69,6 +70,8 @@ class Mail:
         asked: the requests of the types in `answers`.
         answers: what to answer to requests of some types in place of the store.
         broken: whether the store cannot keep messages.
+        meanwhile: called while a login is checked.
+        credential: what logins are checked with; None for the members' passwords.
     """
 
     def __init__(
@@ -82,6 +85,8 @@ class Mail:
         self.heads = HeadCache(1 << 20)
         self.store = store or SqliteStore(None, StoreLimits())
         self.broken = False
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.credential: Credential | None = None
         self.asked: list[Request[Any]] = []
         self.answers: dict[type, Callable[[Any], Any]] = {}
         self.exchange = Exchange(
@@ -112,7 +117,10 @@ class Mail:
                 if member is None:
                     exchange.not_authenticated(connection, 104, "wrong")
                 else:
-                    exchange.authenticated(connection, head, member, head.headers.get(b"device", b"main").decode())
+                    device = head.headers.get(b"device", b"main").decode()
+                    credential = self.credential or Credential(None, member.password)
+                    self.meanwhile()
+                    exchange.authenticated(connection, head, member, device, credential)
             password_changes = exchange.password_changes.copy()
             exchange.password_changes.clear()
             for connection, device, head in password_changes:

@@ -8,6 +8,7 @@ from twotick.exchange import Limits
 from twotick.store import (
     Acknowledge,
     AddMember,
+    Credential,
     Effects,
     FindMember,
     FindMembers,
@@ -18,6 +19,7 @@ from twotick.store import (
     OpenedDevice,
     Refuse,
     RemoveMember,
+    SetPassword,
     Settle,
     StoreError,
 )
@@ -371,6 +373,34 @@ def test_a_revoked_device_is_closed_and_forgotten() -> None:
     assert body.count(b'"device"') == 1
     ((head, _),) = laptop.write(frame(Verb.TOKEN, b"phone"))
     assert head.headers == {b"token": b"tt_x"}
+
+
+@pytest.mark.parametrize("side", [Side.DUPLEX, Side.SENDING])
+@pytest.mark.parametrize("what", ["token", "password"])
+def test_a_login_is_refused_that_was_checked_before_it_was_withdrawn(side: Side, what: str) -> None:
+    """Rules 10.8 and 10.10: else a revoked device would stay connected."""
+    mail = Mail(b"bob")
+    laptop, early, late = mail.device(b"bob", b"laptop"), mail.line(), mail.line()
+    laptop.write(frame(Verb.TOKEN, b"phone"))
+    log_in = register(side, b"bob", authorization=b"bob", device=b"phone" if side is Side.DUPLEX else None)
+    if what == "token":
+        mail.credential = Credential(b"digest")
+    assert early.write(log_in)[0][0].verb is Verb.REGISTERED
+    early.cut()
+
+    def withdraw() -> None:
+        mail.meanwhile = lambda: None
+        if what == "token":
+            laptop.write(frame(Verb.REVOKE, b"phone"))
+        else:
+            mail.store.apply([SetPassword("bob", "another")])
+
+    mail.meanwhile = withdraw
+    ((answer, _),) = late.write(log_in)
+    assert answer.code == 104
+    if what == "token":
+        ((_, devices),) = laptop.write(frame(Verb.DEVICES))
+        assert devices.count(b'"device"') == 1
 
 
 def test_history_is_the_log_read_backwards() -> None:

@@ -49,7 +49,7 @@ from twotick.exchange.routing import Router
 from twotick.exchange.sent_messages import SentMessages
 from twotick.exchange.stages import Stages
 from twotick.exchange.stored import StoredMessages
-from twotick.store import Absence, ContinueRemoval, Effects, Expire, Member
+from twotick.store import Absence, ContinueRemoval, Credential, Effects, Expire, Member
 from twotick.wire import Head
 
 _EXPIRY = 1.0
@@ -259,7 +259,9 @@ class Exchange:
         """Tell users what a part of a request has changed that takes the store several transactions."""
         self._effects.publish(effects)
 
-    def authenticated(self, connection: Connection, head: Head, member: Member, device: str) -> None:
+    def authenticated(
+        self, connection: Connection, head: Head, member: Member, device: str, credential: Credential
+    ) -> None:
         """Register a connection for a member whose login is right.
 
         Args:
@@ -267,8 +269,9 @@ class Exchange:
             head: its REGISTER.
             member: the member.
             device: the name of the member's device.
+            credential: what the login was checked with.
         """
-        self._registration.authenticated(connection, head, member, device)
+        self._registration.authenticated(connection, head, member, device, credential)
 
     def not_authenticated(self, connection: Connection, code: int, reason: str, retry_after: int | None = None) -> None:
         """Refuse a login (rules 10.2 to 10.4). The connection is closed if the login could not be checked.

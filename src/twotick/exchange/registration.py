@@ -15,7 +15,17 @@ from twotick.exchange.output import Output
 from twotick.exchange.relay import Relay
 from twotick.exchange.stages import MALFORMED, UNAVAILABLE, Stages
 from twotick.exchange.stored import reason_of
-from twotick.store import Acknowledge, FindMember, Member, OpenDevice, OpenedDevice, Refusal, StoreError
+from twotick.store import (
+    Acknowledge,
+    CheckLogin,
+    Credential,
+    FindMember,
+    Member,
+    OpenDevice,
+    OpenedDevice,
+    Refusal,
+    StoreError,
+)
 from twotick.wire import (
     MALFORMED_USERNAME,
     NO_USER_REGISTERED,
@@ -197,17 +207,36 @@ class Registrar:
         self._stages.wait(connection)
         self.logins.append((connection, head))
 
-    def authenticated(self, connection: Connection, head: Head, member: Member, name: str) -> None:
-        """Register a connection for a member; the arguments are those of `Exchange.authenticated`."""
+    def authenticated(
+        self, connection: Connection, head: Head, member: Member, name: str, credential: Credential
+    ) -> None:
+        """Register a connection for a member; the arguments are those of `Exchange.authenticated`.
+
+        The store checks the login once more: meanwhile the device may have been revoked (rule 10.8).
+        """
         if connection.closing:
             return
         self._stages.turn_out(member.name.lower().encode())
         device = MemberDevice(member.number, name.encode())
         resume = int(head.seq or b"0")
         if head.side is Side.DUPLEX:
-            request = OpenDevice(member.number, name, resume, self._clock())
+            request = OpenDevice(member.number, name, resume, self._clock(), credential)
             self._output.ask(request, partial(self._opened, connection, head, member, device))
         else:
+            checked = partial(self._checked, connection, head, member, device)
+            self._output.ask(CheckLogin(member.number, credential), checked)
+
+    def _checked(
+        self,
+        connection: Connection,
+        head: Head,
+        member: Member,
+        device: MemberDevice,
+        result: Refusal | StoreError | None,
+    ) -> None:
+        if result is not None:
+            self.not_authenticated(connection, 104 if isinstance(result, Refusal) else 107, reason_of(result))
+        elif not connection.closing:
             self._register_member(connection, head, member, device, None)
 
     def _opened(

@@ -5,7 +5,7 @@ import base64
 import binascii
 import math
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from twotick.server.throttle import Throttle
 from twotick.server.turns import Turns
 from twotick.store import (
     AddMember,
+    Credential,
     FindMember,
     FindToken,
     Member,
@@ -83,7 +84,7 @@ class Authenticator:
 
     async def authenticate(
         self, head: Head, address: str, *, encrypted: bool, now: float, gone: Callable[[], bool]
-    ) -> tuple[Member, str] | Refused:
+    ) -> tuple[Member, str, Credential] | Refused:
         """Check a login.
 
         Args:
@@ -94,7 +95,7 @@ class Authenticator:
             gone: tells whether the client is gone, so that nothing need be checked.
 
         Returns:
-            The member and the name of the device; or why the login failed.
+            The member, the name of the device, and what was checked; or why the login failed.
         """
         if not encrypted and not is_loopback(address):
             return Refused(104, "the connection is not encrypted: passwords and tokens are not accepted on it")
@@ -109,7 +110,9 @@ class Authenticator:
                 name, colon, password = base64.b64decode(credential, validate=True).partition(b":")
                 if colon and name.lower() == head.key:
                     who = await self._wait_and_check(head, password, address, now, gone)
-                    return who if isinstance(who, Refused) else (who, device.decode() or _DEFAULT_DEVICE)
+                    if isinstance(who, Refused):
+                        return who
+                    return who, device.decode() or _DEFAULT_DEVICE, Credential(None, who.password)
         except binascii.Error:
             pass  # what is not base64 is no valid password
         except StoreError as error:
@@ -117,16 +120,17 @@ class Authenticator:
         self._throttle.failed(b"", address, self._loop.time())
         return _WRONG
 
-    async def _check_token(self, key: bytes, token: bytes, device: str, address: str) -> tuple[Member, str] | Refused:
-        found: tuple[Member, str] | None = await self._storage.ask(
-            FindToken(secrets.token_digest(token.decode("ascii", "replace")))
-        )
+    async def _check_token(
+        self, key: bytes, token: bytes, device: str, address: str
+    ) -> tuple[Member, str, Credential] | Refused:
+        digest = secrets.token_digest(token.decode("ascii", "replace"))
+        found: tuple[Member, str] | None = await self._storage.ask(FindToken(digest))
         if found is not None and found[0].name.lower().encode() == key:
             member, own = found
             if device and not f"{device}/".startswith(f"{own}/"):
                 return Refused(104, f"the token is for the device {own}")
             self._throttle.succeeded(key, address)
-            return member, device or own
+            return member, device or own, Credential(digest)
         now = self._loop.time()
         if wait := self._throttle.wait(b"", address, now):
             return _wait(wait)
@@ -225,7 +229,8 @@ class Authenticator:
         if member is None or not right:
             return _WRONG
         if await asyncio.to_thread(secrets.needs_rehash, member.password, password):
-            await self._storage.ask(SetPassword(name, await asyncio.to_thread(secrets.hash_password, password)))
+            member = replace(member, password=await asyncio.to_thread(secrets.hash_password, password))
+            await self._storage.ask(SetPassword(name, member.password))
         return member
 
     async def _add(self, head: Head, password: bytes, now: float) -> Member | Refused:

@@ -39,6 +39,19 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """What a login was checked with.
+
+    Attributes:
+        token: the hash of a token; None if it was a password.
+        password: the stored hash of the password, if it was one.
+    """
+
+    token: bytes | None
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ListMembers(Request[list[Member]]):
     """List all members, by name."""
 
@@ -169,20 +182,30 @@ class OpenedDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckLogin(Request[Refusal | None]):
+    """Check that a login is still right; refused if its token or password has been withdrawn since (rule 10.8)."""
+
+    member: int
+    credential: Credential
+
+
+@dataclass(frozen=True, slots=True)
 class OpenDevice(Request[OpenedDevice | Refusal]):
     """Let a device receive (rules 11.2 and 11.5).
 
-    Refused if the member has too many devices or does not exist. The cursor of a new device stands at the end of the
-    log, but before the first message that no device has.
+    Refused if the member has too many devices or does not exist, or if the login is not right any more. The cursor of a
+    new device stands at the end of the log, but before the first message that no device has.
 
     Attributes:
         resume: the Seq up to which the device says that it has all entries; 0 if it says nothing.
+        credential: what the login was checked with; None if it need not be checked again.
     """
 
     member: int
     device: str
     resume: int
     time: float
+    credential: Credential | None = None
 
 
 @dataclass(frozen=True, slots=True)

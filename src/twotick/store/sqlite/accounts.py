@@ -8,6 +8,8 @@ from twotick.store.requests.members import (
     AddInvitation,
     AddMember,
     AddToken,
+    CheckLogin,
+    Credential,
     Device,
     FindMember,
     FindMembers,
@@ -56,6 +58,7 @@ class AccountRepository:
             SetPassword: self._set_password,
             AddInvitation: self._add_invitation,
             AddToken: refusing(self._add_token),
+            CheckLogin: refusing(self._check_login),
             OpenDevice: refusing(self._open_device),
             ListDevices: self._list_devices,
             Revoke: self._revoke,
@@ -133,8 +136,26 @@ class AccountRepository:
             (*key, request.digest, request.time),
         )
 
+    def _check_login(self, request: CheckLogin) -> None:
+        self._check_credential(request.member, request.credential)
+
+    def _check_credential(self, member: int, credential: Credential) -> None:
+        """Check that a login is still right.
+
+        Raises:
+            NotAllowed: its token was withdrawn, or the password is another one now.
+        """
+        if credential.token is not None:
+            sql, value = "SELECT 1 FROM device WHERE member = ? AND token = ?", credential.token
+        else:
+            sql, value = "SELECT 1 FROM member WHERE number = ? AND password = ?", credential.password
+        if self._tables.direct(sql, (member, value)).fetchone() is None:
+            raise NotAllowed("wrong name, password or token")
+
     def _open_device(self, request: OpenDevice) -> OpenedDevice | Unfinished:
         ledger, tables = self._ledger, self._tables
+        if request.credential is not None:
+            self._check_credential(request.member, request.credential)
         box = self._check_device(request.member, request.device)
         cursor = box.cursors.get(request.device)
         if cursor is None:  # it begins at the end of the log, but before the first message that waits (rule 11.2)

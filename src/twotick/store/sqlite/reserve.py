@@ -15,7 +15,15 @@ from typing import Any, Final
 from twotick.store.port import Request, Together
 from twotick.store.requests.conversations import ListConversations, ListReceipts
 from twotick.store.requests.files import OfferFile, ReadPiece, WritePiece
-from twotick.store.requests.members import AddMember, FindMember, FindMembers, FindToken, ListDevices, ListMembers
+from twotick.store.requests.members import (
+    AddMember,
+    CheckLogin,
+    FindMember,
+    FindMembers,
+    FindToken,
+    ListDevices,
+    ListMembers,
+)
 from twotick.store.requests.messages import Append, Fetch, History, MessageAction
 from twotick.store.requests.pins import ListPins
 from twotick.store.requests.presence import ListAudience, ListContacts
@@ -30,7 +38,7 @@ ADDING: Final = (Append, OfferFile, WritePiece, AddMember, AddReport, CreateRoom
 """The requests that add much. An Append that deletes a message is none of them."""
 
 READING: Final = (
-    *(FindMember, FindMembers, FindToken, ListDevices, ListMembers, ListReports),
+    *(CheckLogin, FindMember, FindMembers, FindToken, ListDevices, ListMembers, ListReports),
     *(Fetch, History, SearchMessages, ReadPiece, ListReceipts, ListConversations),
     *(GetRoom, ListRoomMembers, ListRooms, ListAudience, ListContacts, GetProfile, ListProfiles),
     ListPins,
