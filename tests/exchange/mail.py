@@ -9,7 +9,7 @@ from twotick.exchange import Connection, Exchange, Limits
 from twotick.store import (
     AddMember,
     Append,
-    Credential,
+    LoginProof,
     Member,
     OpenDevice,
     Request,
@@ -86,7 +86,7 @@ class Mail:
         self.store = store or SqliteStore(None, StoreLimits())
         self.broken = False
         self.meanwhile: Callable[[], object] = lambda: None
-        self.credential: Credential | None = None
+        self.credential: LoginProof | None = None
         self.asked: list[Request[Any]] = []
         self.answers: dict[type, Callable[[Any], Any]] = {}
         self.exchange = Exchange(
@@ -118,7 +118,7 @@ class Mail:
                     exchange.not_authenticated(connection, 104, "wrong")
                 else:
                     device = head.headers.get(b"device", b"main").decode()
-                    credential = self.credential or Credential(None, member.password)
+                    credential = self.credential or LoginProof(None, member.password)
                     self.meanwhile()
                     exchange.authenticated(connection, head, member, device, credential)
             password_changes = exchange.password_changes.copy()

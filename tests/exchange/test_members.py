@@ -8,11 +8,11 @@ from twotick.exchange import Limits
 from twotick.store import (
     Acknowledge,
     AddMember,
-    Credential,
     Effects,
     FindMember,
     FindMembers,
     ListDevices,
+    LoginProof,
     MarkRead,
     Member,
     OpenDevice,
@@ -384,7 +384,7 @@ def test_a_login_is_refused_that_was_checked_before_it_was_withdrawn(side: Side,
     laptop.write(frame(Verb.TOKEN, b"phone"))
     log_in = register(side, b"bob", authorization=b"bob", device=b"phone" if side is Side.DUPLEX else None)
     if what == "token":
-        mail.credential = Credential(b"digest")
+        mail.credential = LoginProof(b"digest")
     assert early.write(log_in)[0][0].verb is Verb.REGISTERED
     early.cut()
 

@@ -49,7 +49,7 @@ from twotick.exchange.routing import Router
 from twotick.exchange.sent_messages import SentMessages
 from twotick.exchange.stages import Stages
 from twotick.exchange.stored import StoredMessages
-from twotick.store import Absence, ContinueRemoval, Credential, Effects, Expire, Member
+from twotick.store import Absence, ContinueRemoval, Effects, Expire, LoginProof, Member
 from twotick.wire import Head
 
 _EXPIRY = 1.0
@@ -260,7 +260,7 @@ class Exchange:
         self._effects.publish(effects)
 
     def authenticated(
-        self, connection: Connection, head: Head, member: Member, device: str, credential: Credential
+        self, connection: Connection, head: Head, member: Member, device: str, credential: LoginProof
     ) -> None:
         """Register a connection for a member whose login is right.
 

@@ -18,8 +18,8 @@ from twotick.exchange.stored import reason_of
 from twotick.store import (
     Acknowledge,
     CheckLogin,
-    Credential,
     FindMember,
+    LoginProof,
     Member,
     OpenDevice,
     OpenedDevice,
@@ -208,7 +208,7 @@ class Registrar:
         self.logins.append((connection, head))
 
     def authenticated(
-        self, connection: Connection, head: Head, member: Member, name: str, credential: Credential
+        self, connection: Connection, head: Head, member: Member, name: str, credential: LoginProof
     ) -> None:
         """Register a connection for a member; the arguments are those of `Exchange.authenticated`.
 

@@ -17,9 +17,9 @@ from twotick.server.throttle import Throttle
 from twotick.server.turns import Turns
 from twotick.store import (
     AddMember,
-    Credential,
     FindMember,
     FindToken,
+    LoginProof,
     Member,
     Refusal,
     RevokeOthers,
@@ -84,7 +84,7 @@ class Authenticator:
 
     async def authenticate(
         self, head: Head, address: str, *, encrypted: bool, now: float, gone: Callable[[], bool]
-    ) -> tuple[Member, str, Credential] | Refused:
+    ) -> tuple[Member, str, LoginProof] | Refused:
         """Check a login.
 
         Args:
@@ -112,7 +112,7 @@ class Authenticator:
                     who = await self._wait_and_check(head, password, address, now, gone)
                     if isinstance(who, Refused):
                         return who
-                    return who, device.decode() or _DEFAULT_DEVICE, Credential(None, who.password)
+                    return who, device.decode() or _DEFAULT_DEVICE, LoginProof(None, who.password)
         except binascii.Error:
             pass  # what is not base64 is no valid password
         except StoreError as error:
@@ -122,7 +122,7 @@ class Authenticator:
 
     async def _check_token(
         self, key: bytes, token: bytes, device: str, address: str
-    ) -> tuple[Member, str, Credential] | Refused:
+    ) -> tuple[Member, str, LoginProof] | Refused:
         digest = secrets.token_digest(token.decode("ascii", "replace"))
         found: tuple[Member, str] | None = await self._storage.ask(FindToken(digest))
         if found is not None and found[0].name.lower().encode() == key:
@@ -130,7 +130,7 @@ class Authenticator:
             if device and not f"{device}/".startswith(f"{own}/"):
                 return Refused(104, f"the token is for the device {own}")
             self._throttle.succeeded(key, address)
-            return member, device or own, Credential(digest)
+            return member, device or own, LoginProof(digest)
         now = self._loop.time()
         if wait := self._throttle.wait(b"", address, now):
             return _wait(wait)

@@ -39,7 +39,7 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class LoginProof:
     """What a login was checked with.
 
     Attributes:
@@ -186,7 +186,7 @@ class CheckLogin(Request[Refusal | None]):
     """Check that a login is still right; refused if its token or password has been withdrawn since (rule 10.8)."""
 
     member: int
-    credential: Credential
+    credential: LoginProof
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class OpenDevice(Request[OpenedDevice | Refusal]):
     device: str
     resume: int
     time: float
-    credential: Credential | None = None
+    credential: LoginProof | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from twotick.store.requests.members import (
     AddMember,
     AddToken,
     CheckLogin,
-    Credential,
     Device,
     FindMember,
     FindMembers,
     FindToken,
     ListDevices,
     ListMembers,
+    LoginProof,
     Member,
     OpenDevice,
     OpenedDevice,
@@ -139,7 +139,7 @@ class AccountRepository:
     def _check_login(self, request: CheckLogin) -> None:
         self._check_credential(request.member, request.credential)
 
-    def _check_credential(self, member: int, credential: Credential) -> None:
+    def _check_credential(self, member: int, credential: LoginProof) -> None:
         """Check that a login is still right.
 
         Raises:
