@@ -1,5 +1,6 @@
 """The line client on a terminal, as a member: rooms, answers, changes, reactions, files and search."""
 
+import itertools
 import os
 import re
 from collections.abc import Generator
@@ -90,7 +91,7 @@ def test_answers_changes_and_reactions(alice: Terminal, bob: Started) -> None:
     alice.type("/react\r")
     alice.has(f"{TICK} reaction removed")
     alice.type("/delete @bob\r")
-    alice.has(f"{TICK} deleted")
+    alice.has(f"{TICK} deleted; within 10 s, /undo brings it back")
     alice.type("/delete\r")
     alice.has(f"{CROSS} you have sent no message to bob in this session")
     bob.type("/edit @alice red or rye?")
@@ -259,3 +260,87 @@ def test_users_online_are_listed(alice: Terminal, bob: Started) -> None:
         pass
     bob.type("/who")
     assert bob.line() == "alice            here"
+
+
+def test_a_deletion_is_undone_and_one_that_waits_is_sent_at_the_end(alice: Terminal, bob: Started) -> None:
+    alice.type("@bob red\r")
+    assert bob.line() == "alice: red"
+    alice.type("/delete\r")
+    alice.has("/undo brings it back")
+    alice.type("/undo\r")
+    alice.has(f"{TICK} the message is back")
+    alice.type("/undo\r")
+    alice.has(f"{CROSS} there is no deletion to undo, or it is too late")
+    alice.type("/edit rye\r")
+    assert bob.line() == "alice: (edited) rye"
+    alice.type("/delete\r")
+    alice.has("> /delete\n", "brings it back", f"{TICK} edited")
+    alice.type("/quit\r")
+    assert bob.line() == "alice: (deleted a message)"
+
+
+def test_a_thread_and_receipts_are_shown(alice: Terminal, bob: Started) -> None:
+    bob.type("/create public #team")
+    bob.line(), bob.line()
+    alice.type("/join #team\r")
+    assert bob.line() == "#team: alice joined"
+    bob.type("#team red or wild?")
+    alice.has("#team bob: red or wild?")
+    alice.type("/thread #team\r")
+    alice.has("There are no answers.")
+    alice.type("/reply #team wild\r")
+    alice.has("delivered to #team")
+    alice.type("#team hm\r")
+    alice.type("/thread\r")
+    alice.has("#team bob: red or wild?\n", "#team alice: (replies to bob) wild")
+    alice.type("/receipts\r")
+    alice.has("bob              read")
+    bob.type("/access #team private")
+    alice.has("#team: bob made the room private")
+    bob.type("/appoint #team alice moderator")
+    alice.has("#team: bob made alice a moderator")
+    alice.type("/access #team rusty\r")
+    alice.has(f"{CROSS} say public or private")
+    alice.type("/appoint carol king\r")
+    alice.has(f"{CROSS} name a member and a role")
+    alice.type("/status hidden\r")
+    alice.has("Others do not see whether you are here.")
+
+
+def test_tab_completes_commands_and_names(alice: Terminal, bob: Started) -> None:
+    bob.type("/create public #team")
+    bob.type("@alice hello")
+    alice.has("bob: hello")
+    alice.type("@bo\thi\r")
+    alice.has("> @bob hi", "to bob")
+    alice.type("/his\t\r")
+    alice.has("> /history", "alice to bob: hi")
+    alice.type("/join #team\r")
+    alice.has("You joined #team")
+    alice.type("/msg #te\thi\r")
+    alice.has("> /msg #team hi", "delivered to #team")
+
+
+def test_display_names_and_actions_are_shown(alice: Terminal, bob: Started) -> None:
+    bob.type("/nick \u0410lice")
+    bob.type("@alice hello")
+    alice.has("bob (\u0410lice, not alice): hello")
+    bob.type("@alice /me waves")
+    alice.has("* bob (\u0410lice, not alice) waves")
+    bob.type("/nick Bob Miller")
+    for number in itertools.count():
+        bob.type(f"@alice again {number}")
+        alice.has(f"again {number}")
+        if f"bob (Bob Miller): again {number}" in alice.screen:  # the server has told of the change
+            break
+
+
+def test_formatting_can_be_turned_off(two: list[Person], bob: Started) -> None:
+    bold = "\x1b[1mnow\x1b[0m"
+    for value in ("true", "false"):
+        variables = {**two[0].variables, "TWOTICK_FORMATTING": value}
+        with terminal("chat", "--plain", "alice", columns=80, env=variables) as alice:
+            alice.has("/help", ">")
+            bob.type(f"@alice *now* {value}")
+            alice.has(f"bob: *now* {value}")
+            assert (bold in alice.output) is (value == "true")

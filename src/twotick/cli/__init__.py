@@ -1,5 +1,6 @@
 """The `twotick` command: parses the command line, calls, prints, and exits with a status that scripts can rely on."""
 
+import contextlib
 import io
 import os
 import sys
@@ -107,10 +108,16 @@ def _run(arguments: list[str]) -> int:
 
 
 def _complete(instruction: str) -> int:
-    """Print what completes the words that a shell has put into its variables; return the exit status."""
+    """Print what completes the words that a shell has put into its variables; return the exit status.
+
+    Nothing but completions is printed, whatever the variables contain and however the files of the user look: it would
+    appear in the line that the user types.
+    """
     from click.shell_completion import shell_complete
 
-    return shell_complete(twotick, {}, "twotick", COMPLETION, instruction)
+    with contextlib.suppress(Exception), contextlib.redirect_stderr(io.StringIO()):
+        return shell_complete(twotick, {}, "twotick", COMPLETION, instruction)
+    return 1
 
 
 def main() -> NoReturn:

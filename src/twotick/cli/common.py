@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
+from twotick.cli.names import complete_accounts
 from twotick.ui.shell.leaving import EX_NOPERM, EX_OSERR, EX_USAGE, fail
 
 if TYPE_CHECKING:
@@ -30,7 +31,13 @@ data_option = click.option(
     "--data", type=FOLDER, metavar="DIR", help="Folder of the server's data [~/.local/share/twotick]."
 )
 _server_option = click.option("--server", metavar="HOST[:PORT]", help="Server to connect to [that of your account].")
-_as_option = click.option("--as", "me", metavar="NAME[@HOST]", help="Who you are [your account; see 'accounts'].")
+_as_option = click.option(
+    "--as",
+    "me",
+    metavar="NAME[@HOST]",
+    help="Who you are [your account; see 'accounts'].",
+    shell_complete=complete_accounts,
+)
 _plaintext_option = click.option("--plaintext", is_flag=True, help="Allow a connection without TLS.")
 
 

@@ -6,6 +6,7 @@ import click
 
 from twotick.cli.common import json_option, with_member
 from twotick.cli.free_text import TextCommand
+from twotick.cli.names import complete_peers, complete_users
 from twotick.ui.shell.leaving import EX_USAGE, fail, run
 
 if TYPE_CHECKING:
@@ -13,7 +14,13 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.argument("peer", metavar="[NAME]", required=False, help="A user or a room ('#team') [list the muted].")
+@click.argument(
+    "peer",
+    metavar="[NAME]",
+    required=False,
+    help="A user or a room ('#team') [list the muted].",
+    shell_complete=complete_peers,
+)
 @click.option("--off", is_flag=True, help="Unmute it.")
 @json_option
 @with_member
@@ -29,7 +36,9 @@ def mute(peer: str | None, *, off: bool, as_json: bool, who: "Credential") -> No
 
 
 @click.command
-@click.argument("user", metavar="[NAME]", required=False, help="The user [list the blocked].")
+@click.argument(
+    "user", metavar="[NAME]", required=False, help="The user [list the blocked].", shell_complete=complete_users
+)
 @click.option("--off", is_flag=True, help="Unblock the user.")
 @json_option
 @with_member
@@ -46,7 +55,7 @@ def block(user: str | None, *, off: bool, as_json: bool, who: "Credential") -> N
 
 
 @click.command(cls=TextCommand)
-@click.argument("user", metavar="NAME", help="The user.")
+@click.argument("user", metavar="NAME", help="The user.", shell_complete=complete_users)
 @click.argument("text", metavar="TEXT", help="What is wrong, in at most 4 KiB.")
 @click.option("--about", metavar="ID", help="A message from that user: its 'id' in 'history --json'.")
 @with_member
@@ -61,10 +70,10 @@ def report_user(user: str, text: str, *, about: str | None, who: "Credential") -
 
 
 @click.command
-@click.argument("peer", metavar="PEER", help="A user or a room ('#team').")
+@click.argument("peer", metavar="PEER", help="A user or a room ('#team').", shell_complete=complete_peers)
 @click.option("--pin", metavar="ID", help="Pin this message: its 'id' in 'history --json'.")
 @click.option("--unpin", metavar="ID", help="Unpin this message.")
-@click.option("--sender", metavar="NAME", help="Who sent that message [you].")
+@click.option("--sender", metavar="NAME", help="Who sent that message [you].", shell_complete=complete_users)
 @json_option
 @with_member
 def pins(

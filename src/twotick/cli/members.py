@@ -16,6 +16,7 @@ from twotick.cli.common import (
     with_member,
 )
 from twotick.cli.free_text import TextCommand
+from twotick.cli.names import complete_accounts, complete_peers
 from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_NOPERM, EX_USAGE, fail, run
 from twotick.ui.shell.streams import complain
 
@@ -69,7 +70,13 @@ def login(account: str, *, device: str, sign_up: str | None, config: Path | None
 
 
 @click.command
-@click.argument("account", metavar="[NAME[@HOST]]", required=False, help="Your account [the one in use].")
+@click.argument(
+    "account",
+    metavar="[NAME[@HOST]]",
+    required=False,
+    help="Your account [the one in use].",
+    shell_complete=complete_accounts,
+)
 @config_option
 def logout(account: str | None, *, config: Path | None) -> None:
     """Log out: revoke and delete the token of this device."""
@@ -102,7 +109,12 @@ def account() -> None:
 
 
 @account.command("use")
-@click.argument("account", metavar="NAME[@HOST]", help="The account, as 'twotick accounts' shows it.")
+@click.argument(
+    "account",
+    metavar="NAME[@HOST]",
+    help="The account, as 'twotick accounts' shows it.",
+    shell_complete=complete_accounts,
+)
 @config_option
 def use(account: str, *, config: Path | None) -> None:
     """Use this account in all commands, from now on."""
@@ -141,7 +153,13 @@ def devices(*, revoke: str | None, as_json: bool, who: "Credential") -> None:
 
 
 @click.command
-@click.argument("peer", metavar="[PEER]", required=False, help="A user or a room ('#team') [all conversations].")
+@click.argument(
+    "peer",
+    metavar="[PEER]",
+    required=False,
+    help="A user or a room ('#team') [all conversations].",
+    shell_complete=complete_peers,
+)
 @click.option("--since", type=_Time(), metavar="TIME", help="Earliest time: 2026-05-01 or '2026-05-01 14:30'.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", default=50, help="Most messages to print [50].")
 @json_option
@@ -160,7 +178,13 @@ def history(peer: str | None, *, since: datetime | None, limit: int, as_json: bo
 @click.argument(
     "words", metavar="WORDS...", nargs=-1, required=True, help="Words that the message has; 'oat*' is a prefix."
 )
-@click.option("--in", "peer", metavar="PEER", help="Search only with this user, or in this room ('#team').")
+@click.option(
+    "--in",
+    "peer",
+    metavar="PEER",
+    help="Search only with this user, or in this room ('#team').",
+    shell_complete=complete_peers,
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", default=20, help="Most messages to print [20].")
 @json_option
 @with_member

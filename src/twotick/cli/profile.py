@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from twotick.cli.common import json_option, with_member
+from twotick.cli.names import complete_users
 from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_USAGE, fail, run
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def password(*, revoke_others: bool, who: "Credential") -> None:
 
 
 @click.command
-@click.argument("user", metavar="[NAME]", required=False, help="A member [your own profile].")
+@click.argument(
+    "user", metavar="[NAME]", required=False, help="A member [your own profile].", shell_complete=complete_users
+)
 @click.option("--display", metavar="TEXT", help="Change your display name; '' removes it.")
 @click.option("--status", metavar="TEXT", help="Change your status text; '' removes it.")
 @json_option

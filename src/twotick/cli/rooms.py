@@ -6,13 +6,16 @@ import click
 
 from twotick.cli.common import json_option, with_member
 from twotick.cli.free_text import TextCommand
+from twotick.cli.names import complete_rooms, complete_users
 from twotick.ui.shell.leaving import run
 
 if TYPE_CHECKING:
     from twotick.client.trust.tokens import Credential
 
-_room_argument = click.argument("room", metavar="ROOM", help="The room: letters, digits, '-' and '_'.")
-_other_argument = click.argument("other", metavar="MEMBER", help="The other member.")
+_room_argument = click.argument(
+    "room", metavar="ROOM", help="The room: letters, digits, '-' and '_'.", shell_complete=complete_rooms
+)
+_other_argument = click.argument("other", metavar="MEMBER", help="The other member.", shell_complete=complete_users)
 
 
 @click.group(

@@ -20,6 +20,7 @@ from twotick.cli.common import (
 )
 from twotick.cli.duration import Duration
 from twotick.cli.free_text import TextCommand
+from twotick.cli.names import complete_peers
 from twotick.ui.shell.leaving import EX_IOERR, EX_NOINPUT, EX_USAGE, fail, run
 from twotick.ui.shell.streams import full_screen_possible
 
@@ -87,7 +88,12 @@ def chat(*, plain: bool, who: Identity, settings: "Settings") -> None:
 
 
 @click.command(cls=TextCommand)
-@click.argument("recipient", metavar="RECIPIENT", help="A user, a room ('#team'), or ALL for everyone.")
+@click.argument(
+    "recipient",
+    metavar="RECIPIENT",
+    help="A user, a room ('#team'), or ALL for everyone.",
+    shell_complete=complete_peers,
+)
 @click.argument("text", metavar="[TEXT]", required=False, help="The message [standard input].")
 @click.option("--from", "old_me", hidden=True)
 @click.option("--file", type=FILE, metavar="FILE", help="Attach a file; for members only.")

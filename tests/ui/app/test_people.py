@@ -1,5 +1,7 @@
 """Users on all screens of the app: the display name stands beside the name, and a doubtful one is marked."""
 
+from pathlib import Path
+
 from tests.ui.app.examples import MORNING, message, put
 from tests.ui.app.fake_session import FakeSession, showing
 from tests.ui.app.users import AppUser
@@ -8,6 +10,7 @@ from twotick.client.member.results import RecipientState
 from twotick.ui.app.model.messages import RoomNotice
 from twotick.ui.app.model.rooms import MemberListing
 from twotick.ui.app.session.base import SearchHit, SearchResults
+from twotick.ui.known_names import folder_of, known_names
 from twotick.ui.people import UserProfile
 
 
@@ -116,3 +119,9 @@ async def test_an_invitation_an_answer_a_search_and_pinned_messages_say_who_it_i
         await alice.press("escape")
         await alice.type("/search oats", "enter")
         await alice.sees("#team  mallory (\u0410lice, not alice)")
+
+
+async def test_the_app_keeps_names_for_completion_in_a_shell(tmp_path: Path) -> None:
+    async with showing(_session(), 80, 24, folder=tmp_path) as alice:
+        await alice.sees("Message to")
+    assert known_names(folder_of("alice", "chat.lan", tmp_path)) == ["#team", "bob", "mallory"]

@@ -6,16 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import quote
 
-import platformdirs
 from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 from textual.widget import AwaitMount
 from textual.worker import WorkerFailed
 
-from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, TwotickError, parse_server
+from twotick.client import ConnectionLost, NameRefused, NotAuthenticated, TwotickError
 from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app import alt_keys
@@ -28,6 +26,7 @@ from twotick.ui.app.session.member import MemberSession
 from twotick.ui.app.session.notifications import Notify, notify, should_notify
 from twotick.ui.app.storage.choices import Choices
 from twotick.ui.app.themes import NAMES, THEMES, of_sixteen
+from twotick.ui.known_names import data_folder, folder_of, remember_names
 from twotick.ui.text import for_screen
 
 if TYPE_CHECKING:  # imports that the first picture does not need are made late
@@ -64,20 +63,8 @@ class AppOptions:
     plaintext: bool = False
 
 
-def folder_of(name: str, server: str, inside: Path | None = None) -> Path:
-    """Return the folder for the data of one user at one server.
-
-    Args:
-        name: the user's name.
-        server: the address of the server.
-        inside: the folder for the data of all users; None for the platform's default.
-    """
-    return (inside or _data_folder()) / f"{name.lower()}@{quote(parse_server(server).known_as, safe='')}"
-
-
-def _data_folder() -> Path:
-    """Return the folder for the data of all users."""
-    return platformdirs.user_data_path("twotick") / "chat"
+_REMEMBER = 30.0
+"""Seconds between two looks whether there are new names to keep for completion."""
 
 
 class AppFailed(TwotickError):
@@ -114,11 +101,12 @@ class TwotickApp(App[None]):
         self._session: ChatSession | None = None
         self._main: MainScreen | None = None
         self._notes: list[str] = []
+        self._remembered = 0  # how many conversations there were when their names were kept
         self.failure: TwotickError | None = None
         few = self.console.color_system == "standard"
         for theme in THEMES:
             self.register_theme(of_sixteen(theme) if few else theme)
-        self._choices = Choices((options.folder or _data_folder()) / "choices.json")
+        self._choices = Choices((options.folder or data_folder()) / "choices.json")
         chosen = self._choices.get("theme", options.theme)
         self.theme = "terminal" if no_color or chosen not in self.available_themes else chosen
 
@@ -134,6 +122,7 @@ class TwotickApp(App[None]):
     def on_mount(self) -> None:
         """Show the first screen."""
         self.start()
+        self.set_interval(_REMEMBER, self._remember_names)
 
     def start(self) -> None:
         """Start a session, or ask for a name if none is known."""
@@ -148,8 +137,17 @@ class TwotickApp(App[None]):
     async def on_unmount(self) -> None:
         """Close the session, so that the app can be started again at once."""
         self.workers.cancel_all()
+        self._remember_names()
         if self._session is not None:
             await self._session.close()
+
+    def _remember_names(self) -> None:
+        """Keep new names where a shell finds them for completion: the database is locked while the app is open."""
+        session = self._session
+        if session is not None and session.is_member and len(session.conversations) != self._remembered:
+            self._remembered = len(session.conversations)
+            folder = self._folder(session.name, session.server)
+            remember_names(folder, (each.name for each in session.conversations))
 
     def _show(self, screen: Screen[None]) -> AwaitMount:
         while len(self.screen_stack) > 1:
@@ -178,7 +176,7 @@ class TwotickApp(App[None]):
     def _fault(self, error: BaseException) -> AppFailed:
         """Write down an error that is a fault of the app, and return what the user is told."""
         what = f"the app has a fault and has ended: {type(error).__name__}: {error}"[:300]
-        file = (self._options.folder or _data_folder()) / "fault.txt"
+        file = (self._options.folder or data_folder()) / "fault.txt"
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file.write_text("".join(traceback.format_exception(error)), "utf-8", errors="replace")

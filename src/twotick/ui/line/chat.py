@@ -29,7 +29,8 @@ from twotick.client import (
 )
 from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
-from twotick.ui.line.commands import Commands, clock, guest_help
+from twotick.ui.line.commands import GUEST_COMMANDS, Commands, clock, guest_help
+from twotick.ui.line.completing import KnownWords, completer
 from twotick.ui.line.typed import TypedCommand, TypedLines, TypedMessage
 from twotick.ui.people import ProfileBook, UserProfile
 from twotick.ui.shell.blocked import Blocked
@@ -53,6 +54,12 @@ _SENDS_AHEAD = 64
 """Messages that may wait to be sent; with more, the input waits."""
 
 
+_PROFILES = 20_000
+"""Users whose profiles are asked for when they are met."""
+
+_PROFILE_WAIT = 2.0
+"""Seconds for which a message waits for the profile of its sender."""
+
 _RECEIPTS = 1024
 """Messages whose second tick is awaited and shown; those of further messages are in the history."""
 
@@ -69,15 +76,16 @@ async def chat_as_member(who: Credential, *, formatted: bool = True) -> None:
     Raises:
         TwotickError: the server refuses the login.
     """
-    async with _asking() as ask:
-        await _talk(who, ask, console(), formatted=formatted)
+    known = KnownWords()
+    async with _asking(known) as ask:
+        await _talk(who, ask, console(), known, formatted=formatted)
 
 
-async def _talk(who: Credential, ask: Ask, out: Console, *, formatted: bool = True) -> None:
+async def _talk(who: Credential, ask: Ask, out: Console, known: KnownWords, *, formatted: bool = True) -> None:
     """Talk as a member until the end of the input."""
     async with connected(who, patient=True) as me:
         out.print(f"You are {who.name} on {who.server}. '@bob hello' sends to bob; /help lists all.")
-        await _MemberChat(me, ask, out, formatted=formatted).run()
+        await _MemberChat(me, ask, out, known, formatted=formatted).run()
 
 
 async def chat(guest: GuestUser, *, formatted: bool = True) -> None:
@@ -93,13 +101,14 @@ async def chat(guest: GuestUser, *, formatted: bool = True) -> None:
         EOFError: the input ended before a name was accepted.
     """
     out = console()
-    async with _asking() as ask, contextlib.AsyncExitStack() as stack:
+    known = KnownWords()
+    async with _asking(known) as ask, contextlib.AsyncExitStack() as stack:
         if not guest.name:
             guest = _named(guest, await ask("Name: "))
         while True:
             try:
                 if (login := tokens.load(guest.server, guest.name)) is not None:
-                    await _talk(login, ask, out, formatted=formatted)
+                    await _talk(login, ask, out, known, formatted=formatted)
                     return
                 me = await stack.enter_async_context(connected_guest(guest))
                 break
@@ -107,7 +116,7 @@ async def chat(guest: GuestUser, *, formatted: bool = True) -> None:
                 out.print(f"{visible(str(error), keep='')}.")
                 guest = _named(guest, await ask("Name: "))
         out.print(f"You are {guest.name} on {guest.server}. '@bob hello' sends to bob; /help lists all.")
-        await _GuestChat(me, ask, out, formatted=formatted).run()
+        await _GuestChat(me, ask, out, known, formatted=formatted).run()
 
 
 def _named(guest: GuestUser, typed: str) -> GuestUser:
@@ -119,7 +128,10 @@ def _named(guest: GuestUser, typed: str) -> GuestUser:
 class _Chat(ABC, Generic[_Me]):
     """A session: sends what is typed line by line, and shows what arrives meanwhile."""
 
-    def __init__(self, me: _Me, ask: Ask, out: Console, *, formatted: bool = True) -> None:
+    def __init__(
+        self, me: _Me, ask: Ask, out: Console, known: KnownWords | None = None, *, formatted: bool = True
+    ) -> None:
+        self._known = known or KnownWords()
         self._me = me
         self._ask = ask
         self._out = out
@@ -170,6 +182,7 @@ class _Chat(ABC, Generic[_Me]):
 
     async def _send(self, recipient: str, text: str) -> None:
         """Send a message."""
+        self._known.know(recipient)
         try:
             await self._send_and_tell(recipient, text.encode("utf-8", "surrogateescape"))
         except NotDelivered as error:
@@ -193,6 +206,12 @@ class _Chat(ABC, Generic[_Me]):
 
 
 class _GuestChat(_Chat[Client]):
+    def __init__(
+        self, me: Client, ask: Ask, out: Console, known: KnownWords | None = None, *, formatted: bool = True
+    ) -> None:
+        super().__init__(me, ask, out, known, formatted=formatted)
+        self._known.commands = (*GUEST_COMMANDS, "/help")
+
     async def _run(self, command: TypedCommand) -> None:
         if command.line.strip().lower() == "/help":
             for line in guest_help():
@@ -206,6 +225,7 @@ class _GuestChat(_Chat[Client]):
 
     async def _show(self) -> None:
         async for message in self._me:
+            self._known.know(message.sender)
             before = clock(datetime.now(UTC))
             self._out.print(message_line(message.sender, message.text, before=before, formatted=self._formatted))
             await message.ack()
@@ -214,22 +234,29 @@ class _GuestChat(_Chat[Client]):
 class _MemberChat(_Chat[MemberClient]):
     """Shows the first tick when a message is stored, and the second one when it is delivered."""
 
-    def __init__(self, me: MemberClient, ask: Ask, out: Console, *, formatted: bool = True) -> None:
-        super().__init__(me, ask, out, formatted=formatted)
+    def __init__(
+        self, me: MemberClient, ask: Ask, out: Console, known: KnownWords | None = None, *, formatted: bool = True
+    ) -> None:
+        super().__init__(me, ask, out, known, formatted=formatted)
         self._receipts: set[asyncio.Task[None]] = set()
         self._people = ProfileBook(me.name)
+        self._met = {me.name.lower()}  # whose profiles were asked for
         self._commands = Commands(me, out, self._send_more, self._people, formatted=formatted)
+        self._known.commands = (*GUEST_COMMANDS, *self._commands.words)
         self._blocked = Blocked(set())
 
     async def run(self) -> None:
         try:
-            self._blocked = await patiently(lambda: Blocked.of(self._me))
+            conversations = await patiently(self._me.conversations)
+            self._blocked = Blocked({each.name.lower() for each in conversations if each.blocked})
+            self._known.know(*(each.name for each in conversations))
             self._commands.hides = self._blocked.hides
             if on_a_terminal():
                 await patiently(lambda: self._me.status(Presence.HERE))
                 await patiently(lambda: know_profiles(self._me, self._people))
             await super().run()
         finally:
+            await self._commands.delete_held()
             for task in self._receipts:
                 task.cancel()
             await asyncio.gather(*self._receipts, return_exceptions=True)
@@ -271,7 +298,8 @@ class _MemberChat(_Chat[MemberClient]):
 
     async def _show_message(self, message: MemberMessage) -> None:
         self._blocked.observe(message)
-        self._people.know(message.sender)
+        await self._meet(message.sender)
+        self._known.know(message.sender, message.recipient, message.room)
         if not self._blocked.hides(message):
             if not self._is_copy(message):
                 self._out.print(self._commands.line_of(message))
@@ -279,6 +307,17 @@ class _MemberChat(_Chat[MemberClient]):
         await message.ack()
         if not message.outgoing and message.is_news:
             await message.read()
+
+    async def _meet(self, name: str) -> None:
+        """Ask for the profile of a user who is met for the first time (rule 18.3), to show it with the message."""
+        if not on_a_terminal() or name.lower() in self._met or len(self._met) >= _PROFILES:
+            return
+        self._met.add(name.lower())
+        self._people.know(name)
+        with contextlib.suppress(TwotickError, TimeoutError):  # the name is shown alone then
+            async with asyncio.timeout(_PROFILE_WAIT):
+                found = await self._me.profile(name)
+            self._people.set(found.name, UserProfile(found.display, found.status))
 
     def _is_copy(self, message: MemberMessage) -> bool:
         """Tell whether a message is the sent copy of a note to oneself, which is shown as a received one."""
@@ -300,13 +339,23 @@ def _read_standard_input() -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def _asking() -> AsyncGenerator[Ask, None]:
-    """Yield a function that asks for lines. On a terminal, printed messages do not disturb the line being typed."""
+async def _asking(known: KnownWords) -> AsyncGenerator[Ask, None]:
+    """Yield a function that asks for lines. On a terminal, printed messages do not disturb the line being typed.
+
+    Args:
+        known: the words that Tab completes on a terminal.
+    """
     if on_a_terminal():
         from prompt_toolkit import PromptSession
         from prompt_toolkit.patch_stdout import patch_stdout
+        from prompt_toolkit.shortcuts import CompleteStyle
 
-        session: PromptSession[str] = PromptSession(interrupt_exception=Interrupted)
+        session: PromptSession[str] = PromptSession(
+            interrupt_exception=Interrupted,
+            completer=completer(known),
+            complete_while_typing=False,
+            complete_style=CompleteStyle.READLINE_LIKE,
+        )
 
         async def ask(prompt: str) -> str:
             return await session.prompt_async(prompt or "> ")

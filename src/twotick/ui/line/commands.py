@@ -12,10 +12,10 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.text import Text
 
-from twotick.client import FileInfo, MemberClient, MemberMessage, Reference, SendOptions, TwotickError
+from twotick.client import FileInfo, MemberClient, MemberMessage, Presence, Reference, Role, SendOptions, TwotickError
 from twotick.ui.people import ProfileBook, UserProfile
 from twotick.ui.shell.conversations import blocked_line, muted_line, reported_line
-from twotick.ui.shell.describing import file_label, line_of
+from twotick.ui.shell.describing import ROLES, file_label, line_of
 from twotick.ui.shell.profile import profile_lines
 from twotick.ui.shell.rooms import member_lines, others, person_line, room_line
 from twotick.ui.shell.saving import save
@@ -30,6 +30,16 @@ _CONVERSATIONS = 1000
 
 _FOUND = 20
 """Most messages that /search and /history show."""
+
+_HELD = 10.0
+"""Seconds for which a deletion is held back on a terminal, so that it can be undone."""
+
+_PRESENCES = {
+    "here": (Presence.HERE, True),
+    "away": (Presence.AWAY, True),
+    "hidden": (None, False),
+}
+"""What a member can be to others: the presence, and whether it is shown."""
 
 _LARGE = 1 << 20
 """Bytes from which on the progress of a file is shown."""
@@ -48,26 +58,28 @@ _HELP = (
     _BASICS[0],
     ("/to #team", "let lines go to the room; /close: to no one"),
     ("/msg bob TEXT", "send this only; /me TEXT: say what you do; //x sends /x"),
-    ("/nick NAME", "set your display name; also: /status TEXT, /profile @bob"),
+    ("/nick NAME", "set your display name; /about TEXT, /status away, /profile @bob"),
     ("/rooms", "list rooms; /join #team; /leave #team"),
-    ("/create #team [TOPIC]", "create a room; '/create public #team': all may join"),
+    ("/new #team [TOPIC]", "create a room; '/new public #team': all may join"),
     ("/invite #team carol", "invite carol; /remove #team carol removes her"),
-    ("/topic #team [TEXT]", "show or change the topic of a room"),
-    ("/who [#team]", "list the members of a room, or the users online"),
+    ("/topic [TEXT]", "show or change the topic; /access public; /appoint carol owner"),
+    ("/members", "list the members of the room; /who: the users online"),
     ("/mute @bob", "no notifications; /unmute @bob; /mute lists the muted"),
     ("/block @bob", "block bob; /unblock @bob; /block lists the blocked"),
     ("/report TEXT", "report the last message you received to the operator"),
-    ("/reply TEXT", "reply to the last message you received"),
-    ("/forward @carol", "send it on to carol, with its file"),
-    ("/react EMOJI", "react to it; without an emoji, remove your reaction"),
+    ("/reply TEXT", "reply to the last message you received; /thread: all answers"),
+    ("/forward @carol", "send it on to carol; /react EMOJI: react to it, or no longer"),
     ("/pin", "pin it for all; /unpin; /pins lists the pinned messages"),
-    ("/edit TEXT", "change your last message; /delete deletes it"),
+    ("/edit TEXT", "change your last message; /delete, then /undo; /receipts"),
     ("/file @bob PATH", "send a file; /save [FOLDER] saves the last one"),
-    ("/history [@bob]", "show the last messages"),
-    ("/search WORDS", 'find messages; put a phrase in "double quotes"'),
+    ("/history [@bob]", 'show the last messages; /search WORDS or "A PHRASE"'),
     _BASICS[4],
 )
 _ABOUT_HELP = "@bob or #team may follow a command; otherwise it is about the current one."
+
+
+GUEST_COMMANDS = ("/close", "/me", "/msg", "/quit", "/to")
+"""The commands that need no server."""
 
 
 def clock(time: datetime | None) -> str:
@@ -126,6 +138,8 @@ class Commands:
         self._send = send
         self.hides: Callable[[MemberMessage], bool] = lambda _: False
         self._peer = ""  # the current conversation
+        self._held: tuple[str, str] | None = None  # a deletion that can be undone: conversation and Id
+        self._holding: asyncio.Task[None] | None = None
         self._known: OrderedDict[str, _LastMessages] = OrderedDict()  # by conversation; the latest one last
         self._commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "help": self._help,
@@ -133,15 +147,22 @@ class Commands:
             "join": self._join,
             "leave": self._leave,
             "create": self._create,
+            "new": self._create,
             "invite": self._invite,
             "remove": self._remove,
             "topic": self._topic,
             "who": self._who,
+            "members": self._members,
+            "access": self._access,
+            "appoint": self._appoint,
             "reply": self._reply,
+            "thread": self._thread,
             "react": self._react,
             "forward": self._forward,
             "edit": self._edit,
             "delete": self._delete,
+            "undo": self._undo,
+            "receipts": self._receipts,
             "file": self._file,
             "save": self._save,
             "history": self._history,
@@ -156,8 +177,14 @@ class Commands:
             "pins": self._pins,
             "nick": self._nick,
             "status": self._status,
+            "about": self._about_me,
             "profile": self._profile,
         }
+
+    @property
+    def words(self) -> list[str]:
+        """The commands, each with its slash."""
+        return sorted(f"/{word}" for word in self._commands)
 
     # Remembering messages
 
@@ -265,6 +292,26 @@ class Commands:
         await self._me.remove(room, member)
         self._say(f"{self._people.person(member)} was removed from {room}.")
 
+    async def _members(self, text: str) -> None:
+        await self._who(_room(text or self._room_here()))
+
+    async def _access(self, text: str) -> None:
+        access, _, name = text.rpartition(" ")[::-1] if text.startswith("#") else text.partition(" ")
+        if access not in ("public", "private"):
+            raise _WrongUsage("say public or private, such as '/access #team public'")
+        room = await self._me.change_room(_room(name.strip() or self._room_here()), public=access == "public")
+        self._say(f"{room.name} is {access} now.")
+
+    async def _appoint(self, text: str) -> None:
+        room, _, rest = text.partition(" ") if text.startswith("#") else (self._room_here(), "", text)
+        match rest.split():
+            case [member, ("member" | "moderator" | "owner") as role]:
+                member = member.removeprefix("@")
+                await self._me.appoint(_room(room), member, Role(role))
+                self._say(f"{self._people.person(member)} is now {ROLES[Role(role)]} of {_room(room)}.")
+            case _:
+                raise _WrongUsage("name a member and a role, such as '/appoint #team carol moderator'")
+
     async def _topic(self, text: str) -> None:
         name, _, topic = (text or self._room_here()).partition(" ")
         name = _room(name)
@@ -290,9 +337,18 @@ class Commands:
         own = await self._me.set_profile(display=text)
         self._say(f"Others see {own.display} beside your name." if own.display else "You have no display name now.")
 
-    async def _status(self, text: str) -> None:
+    async def _about_me(self, text: str) -> None:
         own = await self._me.set_profile(status=text)
         self._say(f"Your status is: {own.status}" if own.status else "You have no status now.")
+
+    async def _status(self, text: str) -> None:
+        """Set the presence, as in the app; or the status text, as before there was `/about`."""
+        if text not in _PRESENCES:
+            await self._about_me(text)
+            return
+        state, shown = _PRESENCES[text]
+        await self._me.status(state, shown=shown)
+        self._say("Others do not see whether you are here." if not shown else f"Others see you as {text}.")
 
     async def _profile(self, text: str) -> None:
         found = await self._me.profile(_one(text or self._peer))
@@ -309,6 +365,15 @@ class Commands:
                 f"there is no message from {peer} to reply to" if rest else "the text is missing: '/reply TEXT'"
             )
         await self._send(peer, rest.encode("utf-8", "surrogateescape"), {"reply_to": known.received})
+
+    async def _thread(self, text: str) -> None:
+        """Show the thread of the last message that was received."""
+        peer, known, _ = self._about(text)
+        message = self._received_from(peer, known, "show the thread of")
+        found = await self._me.history(peer, limit=_FOUND, thread=message)
+        self._show(found)
+        if len(found) <= 1:
+            self._say("There are no answers. '/reply TEXT' writes the first.")
 
     async def _react(self, text: str) -> None:
         peer, known, rest = self._about(text)
@@ -362,9 +427,50 @@ class Commands:
         peer, known, rest = self._about(text)
         if rest:
             raise _WrongUsage("'/delete' takes no text; it deletes your last message")
-        await self._me.delete(peer, self._sent_to(peer, known))
-        known.sent = ""
-        self._say("\u2713 deleted")
+        await self.delete_held()
+        ident, known.sent = self._sent_to(peer, known), ""
+        if not on_a_terminal():
+            await self._me.delete(peer, ident)
+            self._say("\u2713 deleted")
+            return
+        self._held = peer, ident
+        self._holding = asyncio.create_task(self._delete_later())
+        self._say(f"\u2713 deleted; within {_HELD:.0f} s, /undo brings it back")
+
+    async def _delete_later(self) -> None:
+        """Delete the message that is held back, when it is too late to undo that."""
+        await asyncio.sleep(_HELD)
+        await self._delete_now()
+
+    async def _delete_now(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            try:
+                await self._me.delete(*held)
+            except TwotickError as error:
+                self._fail(f"not deleted: {error}")
+
+    async def delete_held(self) -> None:
+        """Delete the message that is held back at once, because the client ends, or another one is to be deleted."""
+        await self._delete_now()
+        if self._holding is not None:
+            self._holding.cancel()
+            await asyncio.gather(self._holding, return_exceptions=True)
+            self._holding = None
+
+    async def _undo(self, _: str) -> None:
+        held, self._held = self._held, None
+        if held is None:
+            raise _WrongUsage("there is no deletion to undo, or it is too late")
+        peer, ident = held
+        self._conversation(peer).sent = ident
+        self._say("\u2713 the message is back")
+
+    async def _receipts(self, text: str) -> None:
+        """Show who has received and read the last message that was sent."""
+        peer, known, _ = self._about(text)
+        for each in await self._me.receipts(peer, self._sent_to(peer, known)):
+            self._say(person_line(self._people.person(each.name), each.state.name.lower()))
 
     def _sent_to(self, peer: str, known: _LastMessages) -> str:
         if not known.sent:

@@ -14,7 +14,7 @@ from twotick.ui.people import ProfileBook
 from twotick.ui.shell.connection import asking
 from twotick.ui.shell.describing import body_as_json, details_as_json, line_of
 from twotick.ui.shell.errors import NothingFound
-from twotick.ui.shell.people import people_of
+from twotick.ui.shell.people import note_names, people_of
 from twotick.ui.shell.streams import complain
 from twotick.ui.text import console
 
@@ -41,6 +41,7 @@ async def show_history(who: Credential, peer: str | None, *, since: datetime | N
     async with asking(who) as me:
         messages = await me.history(peer, limit=limit, since=since)
         people = await people_of(me) if messages and not as_json else ProfileBook()
+    note_names(who, (name for each in messages for name in (each.sender, each.recipient, each.room)))
     if peer is not None and not messages:
         raise NothingFound(f"there are no messages with {peer}" + (" since then" if since else ""))
     for message in messages:

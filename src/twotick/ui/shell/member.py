@@ -24,6 +24,7 @@ from twotick.ui.shell.blocked import Blocked
 from twotick.ui.shell.connection import connected, patiently
 from twotick.ui.shell.errors import CannotSave, NoOtherMember, NotReadYet, NotYet
 from twotick.ui.shell.listen import Handler
+from twotick.ui.shell.people import note_names
 from twotick.ui.shell.saving import progress, save
 from twotick.ui.shell.streams import complain, tell
 from twotick.ui.text import accepted_line, delivered_line, progress_line, read_line, visible
@@ -86,6 +87,7 @@ async def send(
                 raise NotReadYet(f"{recipient} has the message, but has not read it {why}") from None
             raise NotYet(f"stored for {recipient}, but not {until.name.lower()} {why}") from None
     tell(_outcome_line(receipt))
+    note_names(who, [recipient])
     if until >= State.DELIVERED and _is_alone(receipt):
         raise NoOtherMember(f"there is no one else in {recipient} who could get it")
 

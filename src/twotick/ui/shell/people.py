@@ -1,8 +1,11 @@
 """What the users whom a member may see say of themselves, for commands and the line client."""
 
 import contextlib
+from collections.abc import Iterable
 
 from twotick.client import MemberClient, RequestRefused, TooManyRequests
+from twotick.client.trust.tokens import Credential
+from twotick.ui.known_names import folder_of, remember_names
 from twotick.ui.people import ProfileBook, UserProfile
 
 
@@ -15,6 +18,11 @@ async def people_of(me: MemberClient) -> ProfileBook:
     book = ProfileBook(me.name)
     await know_profiles(me, book)
     return book
+
+
+def note_names(who: Credential, names: Iterable[str]) -> None:
+    """Keep names that a command has met, so that a shell can complete them."""
+    remember_names(folder_of(who.name, who.server), names)
 
 
 async def know_profiles(me: MemberClient, book: ProfileBook) -> None:

@@ -9,7 +9,7 @@ from twotick.client.trust.tokens import Credential
 from twotick.ui.people import Person, ProfileBook
 from twotick.ui.shell.connection import asking
 from twotick.ui.shell.describing import ROLES
-from twotick.ui.shell.people import people_of
+from twotick.ui.shell.people import note_names, people_of
 from twotick.ui.text import console, visible
 
 
@@ -27,6 +27,7 @@ async def create(who: Credential, room: str, *, public: bool, topic: str) -> Non
     """
     async with asking(who) as me:
         made = await me.create_room(named(room), public=public, topic=topic)
+    note_names(who, [made.name])
     _say(f"You created {made.name}. {_who_may_join(made)}")
 
 
@@ -34,6 +35,7 @@ async def join(who: Credential, room: str) -> None:
     """Join a room."""
     async with asking(who) as me:
         joined = await me.join_room(named(room))
+    note_names(who, [joined.name])
     _say(f"You joined {joined.name}, which has {others(joined)}." + (f" Topic: {joined.topic}" if joined.topic else ""))
 
 
@@ -78,6 +80,7 @@ async def show_members(who: Credential, room: str, *, as_json: bool) -> None:
     async with asking(who) as me:
         found = await me.room_members(named(room))
         people = await people_of(me)
+    note_names(who, [named(room), *(each.name for each in found)])
     for each in found:
         people.know(each.name)
     for each in found:
@@ -94,6 +97,7 @@ async def show_rooms(who: Credential, *, as_json: bool) -> None:
     """Print the member's rooms and invitations, and all public rooms."""
     async with asking(who) as me:
         found = await me.rooms()
+    note_names(who, (each.name for each in found))
     for each in found:
         if as_json:
             line: dict[str, Any] = asdict(each)
