@@ -281,7 +281,8 @@ def test_a_deletion_is_undone_and_one_that_waits_is_sent_at_the_end(alice: Termi
 
 def test_a_thread_and_receipts_are_shown(alice: Terminal, bob: Started) -> None:
     bob.type("/create public #team")
-    bob.line(), bob.line()
+    bob.line()
+    bob.line()
     alice.type("/join #team\r")
     assert bob.line() == "#team: alice joined"
     bob.type("#team red or wild?")
