@@ -63,7 +63,7 @@ export class Session {
     /** @type {import("../model/types.js").Link} */
     this.state = { state: "connecting", reason: "", retryAt: 0 };
     this.registered = false;
-    this.registeredAt = 0;
+    this.replacedAt = 0;
     this.lastSeq = 0;
     this.activity = "here";
     this.resumeAt = 0;
@@ -179,7 +179,6 @@ export class Session {
   /** @param {Frame} frame */
   async onRegistered(frame) {
     this.registered = true;
-    this.registeredAt = Date.now();
     this.guestTries = 0;
     this.link.established(frame.headers.has("keep-alive"));
     this.setState({ state: "online", reason: "", retryAt: 0 });
@@ -494,7 +493,10 @@ export class Session {
 
   /** Another connection has taken the place of this one (rule 10.7), or the device was logged out. */
   replaced() {
-    if (Date.now() - this.registeredAt < STEADY) this.giveUp("refused", "replaced");
+    // If the device was logged out, the next connection is refused.
+    const again = Date.now() - this.replacedAt < STEADY;
+    this.replacedAt = Date.now();
+    if (again) this.giveUp("refused", "replaced");
     else this.link.lose(this.link.socket, "");
   }
 

@@ -40,6 +40,7 @@ export class Controller {
     this.drawing = false;
     this.loading = false;
     this.typed = 0;
+    this.typingTimer = 0;
     this.awayTimer = 0;
     this.opening = 0;
     /** Whether a newer version of the page is ready. */
@@ -261,6 +262,7 @@ export class Controller {
   async send(text, more = {}) {
     const conversation = this.current;
     if (!conversation || !this.profile) return;
+    clearTimeout(this.typingTimer);
     await this.toNewest();
     await this.profile.send({ to: conversation.name, text, ...more });
     this.dispatch({ kind: "draft", key: conversation.key, text: "" });
@@ -331,9 +333,14 @@ export class Controller {
     if (!conversation || !this.profile) return;
     this.dispatch({ kind: "draft", key: conversation.key, text });
     void this.profile.store.saveDraft(conversation.key, text).catch((error) => this.complain(error));
-    if (!text || !this.isMember || Date.now() - this.typed < TYPING_EVERY) return;
-    this.typed = Date.now();
-    void this.profile.call("typing", conversation.name).catch(() => undefined);
+    clearTimeout(this.typingTimer);
+    if (!text || !this.isMember) return;
+    const tell = () => {
+      this.typed = Date.now();
+      void this.profile?.call("typing", conversation.name).catch(() => undefined);
+    };
+    // The server takes it once in 2 s.
+    this.typingTimer = setTimeout(tell, Math.max(0, this.typed + TYPING_EVERY - Date.now()));
   }
 
   /**

@@ -1,0 +1,123 @@
+"""What people do besides writing: rooms, search, pins, threads, forwarding, receipts, blocks, profiles, devices."""
+
+import pytest
+from playwright.async_api import expect
+
+import twotick
+from tests.web.visitors import PASSWORD, Crowd, PageServer, Person
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def _act(person: Person, text: str, action: str) -> None:
+    """Choose an action of the menu of a message."""
+    row = person.page.get_by_role("article").filter(has_text=text).last
+    await row.hover()
+    await row.get_by_role("button", name="Actions").click()
+    await row.get_by_role("group", name="Actions").get_by_role("button", name=action, exact=False).first.click()
+
+
+async def test_messages_are_searched_pinned_forwarded_and_reported(
+    crowd: Crowd, page_server: PageServer, names: list[str]
+) -> None:
+    alice = await crowd.person(names[0])
+    page = alice.page
+    async with twotick.join(names[1], f"127.0.0.1:{page_server.port}", password=PASSWORD, sign_up="yes") as bob:
+        first = await bob.send(names[0], "the wild oats are ripe")
+        await bob.send(names[0], "shall we?", reply_to=(names[1], first.id))
+        await alice.choose(names[1])
+        await alice.expect_message("shall we?")
+        await _act(alice, "shall we?", "Thread")
+        await expect(page.get_by_role("dialog").get_by_text("the wild oats are ripe")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await _act(alice, "shall we?", "Pin")
+        await page.get_by_role("button", name="Details").click()
+        await page.get_by_role("button", name="Pinned messages").click()
+        await expect(page.get_by_role("dialog", name="Pinned").get_by_text("shall we?")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await alice.write("yes")
+        await alice.expect_tick("yes", "stored")
+        await _act(alice, "yes", "Receipts")
+        await expect(page.get_by_role("dialog").get_by_text("stored")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await alice.talk_to(names[0])
+        await alice.choose(names[1])
+        await _act(alice, "shall we?", "Forward")
+        await page.get_by_role("dialog").get_by_role("button", name=names[0]).click()
+        await alice.expect_message("shall we?")
+        await expect(page.get_by_role("article")).to_contain_text(f"Forwarded from {names[1]}")
+        await page.get_by_role("textbox", name="Search").fill("wild oat*")
+        await page.keyboard.press("Enter")
+        found = page.get_by_role("region", name="Messages").get_by_role("button")
+        await expect(found).to_contain_text("the wild oats are ripe")
+        await found.click()
+        await page.get_by_role("textbox", name="Search").fill("")
+        await page.get_by_role("button", name="Details").click()
+        await page.get_by_role("button", name=f"Report {names[1]}").click()
+        await page.get_by_label("What is wrong?").fill("too many oats")
+        await page.get_by_role("button", name="Report", exact=True).click()
+        await expect(page.get_by_text("The operator will see your report.")).to_be_visible()
+
+
+async def test_conversations_are_muted_pinned_closed_and_blocked(crowd: Crowd, names: list[str]) -> None:
+    alice, bob = await crowd.person(names[0]), await crowd.person(names[1])
+    page = alice.page
+    await alice.talk_to(bob.name)
+    await alice.write("hello")
+    await alice.expect_tick("hello", "delivered")
+    row = page.get_by_role("navigation").get_by_role("link", name=bob.name)
+    await page.get_by_role("button", name="Details").click()
+    await page.get_by_role("button", name="Mute").click()
+    await expect(page.get_by_role("button", name="Unmute")).to_be_visible()
+    await page.get_by_role("button", name="Keep at the top").click()
+    await expect(page.get_by_role("button", name="No longer at the top")).to_be_visible()
+    await page.get_by_role("button", name=f"Block {bob.name}").click()
+    await expect(page.get_by_role("button", name=f"Unblock {bob.name}")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await bob.choose(alice.name)
+    await bob.write("do you hear me?")
+    await bob.expect_tick("do you hear me?", "stored")
+    await page.get_by_role("button", name="Details").click()
+    await page.get_by_role("button", name="Close the conversation").click()
+    await expect(row).to_have_count(0)
+    await expect(page.get_by_text("do you hear me?")).to_have_count(0)
+
+
+async def test_people_see_who_is_there_and_who_types(crowd: Crowd, names: list[str]) -> None:
+    alice, bob = await crowd.person(names[0]), await crowd.person(names[1])
+    await alice.talk_to(bob.name)
+    await alice.write("hello")
+    await alice.expect_tick("hello", "delivered")
+    await bob.choose(alice.name)
+    await expect(bob.page.get_by_text("here", exact=True)).to_be_visible()
+    await bob.write("hello, too")  # from now on, alice may see him
+    await alice.expect_message("hello, too")
+    await bob.page.get_by_role("textbox", name="Message").press_sequentially("let me think")
+    await expect(alice.page.get_by_text(f"{bob.name} is typing")).to_be_visible()
+    await bob.page.get_by_role("button", name="Settings").click()
+    await bob.page.get_by_label("Display name").fill("Bob Miller")
+    await bob.page.get_by_label("Status text").fill("back at noon")
+    await bob.page.get_by_role("button", name="Save").click()
+    await expect(alice.page.get_by_role("heading", name="Bob Miller")).to_be_visible()
+
+
+async def test_a_device_is_logged_out_and_the_password_is_changed(crowd: Crowd, names: list[str]) -> None:
+    alice = await crowd.person(names[0])
+    other = await crowd.person(names[0], fresh=False)
+    await other.sign_in()
+    page = alice.page
+    await page.get_by_role("button", name="Settings").click()
+    await page.get_by_text("Change the password").click()
+    await page.get_by_label("Current password").fill("something else")
+    await page.get_by_label("New password").fill("a better password")
+    await page.get_by_role("button", name="Change", exact=True).click()
+    await expect(page.get_by_role("alert")).to_have_text("The current password is wrong.")
+    await page.get_by_label("Current password").fill(PASSWORD)
+    await page.get_by_label("Log out all other devices").check()
+    await page.get_by_role("button", name="Change", exact=True).click()
+    await expect(page.get_by_text("The password is changed.")).to_be_visible()
+    await expect(other.page.get_by_role("button", name="Sign in")).to_be_visible()
+    await other.sign_in("a better password")
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert await page.evaluate("indexedDB.databases().then((all) => all.map((each) => each.name))") == ["twotick"]
