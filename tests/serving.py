@@ -6,6 +6,7 @@ of its web page on the next, if it has one.
 
 import json
 import sys
+from pathlib import Path
 
 from twotick.exchange import Limits
 from twotick.server import ServerLimits, ServerOptions, serve
@@ -24,5 +25,6 @@ def announce_page(url: str) -> None:
 if __name__ == "__main__":
     given, options = map(json.loads, sys.argv[1:])
     exchange = Limits(**given.pop("exchange"))
+    paths = {name: Path(options.pop(name)) for name in ("tls_certificate", "tls_key") if name in options}
     limits = ServerLimits(exchange=exchange, **given)
-    serve(ServerOptions(port=0, web_port=0, limits=limits, **options), announce, announce_page)
+    serve(ServerOptions(port=0, web_port=0, limits=limits, **paths, **options), announce, announce_page)

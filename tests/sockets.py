@@ -33,9 +33,10 @@ class ServerProcess:
     Attributes:
         address: where it listens.
         page: where its web page is; None if it has none.
+        secure_page: where it is for HTTPS; None without a certificate.
     """
 
-    def __init__(self, limits: ServerLimits, **options: str | bool) -> None:
+    def __init__(self, limits: ServerLimits, **options: str | int) -> None:
         options = {"web": False, **options}
         given = json.dumps(dataclasses.asdict(limits)), json.dumps(options)
         self._process = subprocess.Popen(
@@ -47,9 +48,17 @@ class ServerProcess:
         )
         assert self._process.stdout is not None
         self.address = ("127.0.0.1", int(self._process.stdout.readline()))
-        self.page = None
+        self.page = self.secure_page = None
+        if "tls_certificate" in options:
+            self._process.stdout.readline()
         if options["web"]:
-            self.page = ("127.0.0.1", int(self._process.stdout.readline().rpartition(":")[2].strip("/\n")))
+            self.page = ("127.0.0.1", self._page_port())
+        if options["web"] and "tls_certificate" in options:
+            self.secure_page = ("127.0.0.1", self._page_port())
+
+    def _page_port(self) -> int:
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline().rpartition(":")[2].strip("/\n"))
 
     @property
     def memory(self) -> int:
@@ -191,7 +200,7 @@ def visiting(server: ServerProcess) -> Generator[Visitors]:
 
 
 @contextmanager
-def serving(limits: ServerLimits, **options: str | bool) -> Generator[ServerProcess]:
+def serving(limits: ServerLimits, **options: str | int) -> Generator[ServerProcess]:
     """A server process, which is stopped in good order unless it has ended by then."""
     server = ServerProcess(limits, **options)
     try:

@@ -44,6 +44,9 @@ _LARGE = 16 << 10
 """Bytes from which on it is cheaper to write a body as it is than to copy it into one piece with its head."""
 
 
+_WITHOUT_TLS = b"ERROR 103 Header incomplete\nReason: this port speaks TLS, and the connection is without\n\n"
+"""The answer to a client that does not begin a TLS handshake (rule 1.5)."""
+
 _GOING_AWAY = 1001
 _POLICY = 1008
 """Why a WebSocket is closed (rule 19.6)."""
@@ -243,6 +246,11 @@ class Server:
                     await self._flushed.wait()
 
     # What listeners ask
+
+    @property
+    def without_tls(self) -> bytes:
+        """The answer to a client that does not begin a TLS handshake on a port for TLS."""
+        return _WITHOUT_TLS
 
     def make_protocol(self) -> SocketConnection:
         """Return the protocol of a new connection."""

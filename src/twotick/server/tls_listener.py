@@ -16,9 +16,6 @@ from twotick.server.turns import Turns
 _HANDSHAKE = b"\x16"
 """How a TLS handshake begins."""
 
-_NOT_TLS = b"ERROR 103 Header incomplete\nReason: this port speaks TLS, and the connection is without\n\n"
-"""The answer to a client that does not begin a TLS handshake (rule 1.5)."""
-
 _MOST_READ = 1 << 16
 """Bytes that are read and dropped of what a client says without TLS."""
 
@@ -39,6 +36,11 @@ class TlsHost(Protocol):
 
     def dismiss(self, network: str) -> None:
         """Count a connection no more that was admitted, because its handshake has failed."""
+        ...
+
+    @property
+    def without_tls(self) -> bytes:
+        """The answer to a client that does not begin a TLS handshake."""
         ...
 
     def make_protocol(self) -> asyncio.Protocol:
@@ -122,7 +124,7 @@ class TlsListener:
                 async with asyncio.timeout(self._timeout), self._turns.turn(network):
                     if not await self._begins_handshake(client):
                         client.recv(_MOST_READ)  # a socket that is closed with unread input discards the answer
-                        client.send(_NOT_TLS)
+                        client.send(self._host.without_tls)
                         return
                     await self._loop.connect_accepted_socket(
                         lambda: handshake.protocol, client, ssl=self.context, ssl_handshake_timeout=self._timeout

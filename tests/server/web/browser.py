@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -130,6 +131,11 @@ class Browser:
         data = self.socket.recv(1 << 16)
         self._read += data
         return bool(data)
+
+    def reset(self) -> None:
+        """Vanish without a goodbye."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
 
     def close(self) -> None:
         self.socket.close()

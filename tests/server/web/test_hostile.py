@@ -219,6 +219,16 @@ def test_a_device_that_does_not_read_is_slowed_and_not_lost(browser: Connect) ->
     assert [next(answers)[0].verb for _ in range(18)] == [Verb.SENT] * 18
 
 
+@pytest.mark.parametrize("request_text", [b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3, b"NONSENSE\r\n\r\n"])
+def test_connections_that_are_reset_while_they_are_answered_are_no_error(request_text: bytes) -> None:
+    with visiting(ServerLimits()) as (_, connect):
+        for _ in range(200):
+            peer = connect()
+            peer.write(request_text)
+            peer.reset()
+        still_serves(connect)
+
+
 def test_connections_that_vanish_at_any_point_leave_nothing(browser: Connect) -> None:
     with visiting(ServerLimits()) as (_, connect):
         whole = b"".join(

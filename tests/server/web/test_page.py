@@ -1,14 +1,21 @@
 """The web page and its WebSocket (docs/protocol.md, section 19)."""
 
 import gzip
+import signal
+import socket
+import ssl
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from tests.server.web.browser import Browser, binary, frame
-from tests.sockets import serving
+from tests.sockets import PATIENCE, serving
 from twotick.server import ServerLimits
+from twotick.server.tls import make_certificate
+from twotick.wire import HeadCache, Parser
 
 Connect = Callable[[], Browser]
 
@@ -159,3 +166,44 @@ def test_a_websocket_of_another_page_is_refused(browser: Connect, origin: str) -
 )
 def test_a_request_for_something_else_is_refused(browser: Connect, headers: dict[str, str | None], status: int) -> None:
     assert browser().upgrade(**headers)[0] == status
+
+
+def test_https_is_the_same_encrypted(tmp_path: Path) -> None:
+    """The page, a WebSocket with a large message, and its end; on the port for HTTPS."""
+    certificate, key, _ = make_certificate(tmp_path / "tls", ["chat.example", "localhost"], 30)
+    files = {"tls_certificate": str(certificate), "tls_key": str(key)}
+    ports = {"tls_port": 0, "web_tls_port": 0}
+    with serving(ServerLimits(), web=True, **files, **ports) as server, ExitStack() as stack:
+        plain_page, page = server.page, server.secure_page
+        assert plain_page is not None
+        assert page is not None
+        context = ssl.create_default_context(cafile=str(certificate))
+
+        def connect() -> Browser:
+            peer = stack.enter_context(closing(Browser(server)))
+            peer.socket.close()
+            plain = socket.create_connection(page, PATIENCE)
+            peer.socket = context.wrap_socket(plain, server_hostname="chat.example")
+            peer.host = f"chat.example:{page[1]}"
+            return peer
+
+        assert connect().get()[0] == 200
+        assert connect().upgrade(origin=f"http://127.0.0.1:{plain_page[1]}")[0] == 403
+        alice, bob = (connect() for _ in range(2))
+        for peer in alice, bob:
+            peer.open(origin=f"https://{peer.host}")
+        alice.ask(REGISTER % b"alice", REGISTERED % b"alice")
+        bob.ask(REGISTER % b"bob", REGISTERED % b"bob")
+        body = bytes(900_000)
+        alice.write(binary(b"SEND bob\nContent-length: 900000\nId: 1\n\n" + body))
+        frames = bob.stream(Parser(HeadCache(1 << 20)))
+        assert next(frames)[1] == body
+        bob.write(frame(1, b"text"))
+        assert bob.closed() == (1003, "send binary messages: this server takes no text messages")
+        plain = socket.create_connection(page, PATIENCE)
+        plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert plain.recv(1000).startswith(b"HTTP/1.1 400 ")
+        plain.close()
+        server.signal(signal.SIGTERM)
+        assert [alice.message()[1][:9] for _ in range(2)] == [b"ERROR 102", b"ERROR 107"]
+        assert alice.closed() == (1001, "the server stops")

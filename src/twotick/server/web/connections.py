@@ -28,6 +28,11 @@ _CONNECT: Final = "/connect"
 _MOST_OF_HEAD: Final = 16 << 10
 """Bytes of the longest head of a request."""
 
+_WITHOUT_TLS: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+    b"This port speaks HTTPS: begin the address of the page with https.\n"
+)
+
 _ACCEPT: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """What makes a key into the answer to it (RFC 6455, section 1.3)."""
 
@@ -243,6 +248,8 @@ class HttpConnection(asyncio.Protocol):
     def _send(self, answer: WebAnswer, method: bytes) -> None:
         """Send an answer, and look for the next request in another turn of the event loop."""
         self._write(answer, method)
+        if self.transport.is_closing():
+            return  # the peer is gone
         if self._http.our_state is h11.MUST_CLOSE:
             self._close()
             return
@@ -269,6 +276,8 @@ class HttpConnection(asyncio.Protocol):
     def _close(self) -> None:
         """Close so that the peer can still read what was written last (as the server does, see `Server`)."""
         self.closing = True
+        if self.transport.is_closing():
+            return  # the peer is gone
         self._web.linger(self)
         self.transport.resume_reading()
         if self.transport.can_write_eof():
@@ -365,6 +374,11 @@ class Web:
         self._lingering = Deadlines[HttpConnection](limits.linger_timeout)
 
     # What listeners ask
+
+    @property
+    def without_tls(self) -> bytes:
+        """The answer to a client that does not begin a TLS handshake on a port for HTTPS."""
+        return _WITHOUT_TLS
 
     def make_protocol(self) -> HttpConnection:
         """Return the protocol of a new connection."""
