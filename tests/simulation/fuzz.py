@@ -2,8 +2,8 @@
 
     python -m tests.simulation.fuzz --seconds 60 --seed 7
 
-Many clients connect, as guests and as members, with TLS and without, to one server. Each writes some frames, of which a
-few are damaged, and then leaves, politely or not. What is checked:
+Many clients connect, as guests and as members, by TCP and by WebSocket, with and without TLS. Each writes some frames,
+of which a few are damaged, and then leaves, politely or not. What is checked:
 
 - every valid frame that has an answer is answered, unless the server has closed the connection with an ERROR;
 - the server logs no error;
@@ -32,6 +32,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.simulation.websocket import WebReader, WebWriter, opened
 from twotick.server.secrets import hash_password, new_token, token_digest
 from twotick.server.tls import make_certificate
 from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
@@ -49,6 +50,8 @@ TOGETHER = 24
 
 PATIENCE = 60
 """Seconds without anything new, in all, after which an answer counts as missing."""
+
+PORTS = ("TWOTICK_TLS_PORT", "TWOTICK_WEB_PORT", "TWOTICK_WEB_TLS_PORT")
 
 SETTINGS = {
     "TWOTICK_ANSWER_TIMEOUT": "2",
@@ -136,7 +139,7 @@ class Session:
         self._number = 0
         self._parser = Parser(HeadCache(1 << 20))
         self._changed = asyncio.Event()
-        self._writer: asyncio.StreamWriter | None = None
+        self._writer: asyncio.StreamWriter | WebWriter | None = None
 
     # What it writes
 
@@ -165,7 +168,7 @@ class Session:
 
     # The conversation
 
-    async def play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def play(self, reader: asyncio.StreamReader | WebReader, writer: asyncio.StreamWriter | WebWriter) -> None:
         """Have a conversation, and leave."""
         self._writer = writer
         reading = asyncio.create_task(self._read(reader))
@@ -190,7 +193,7 @@ class Session:
             if not reading.cancelled() and reading.exception() is not None:
                 raise reading.exception() or AssertionError
 
-    async def _write(self, writer: asyncio.StreamWriter) -> None:
+    async def _write(self, writer: asyncio.StreamWriter | WebWriter) -> None:
         chance = self.chance
         pieces: list[bytes] = []
         for step in self._steps():
@@ -282,7 +285,7 @@ class Session:
 
     # What it reads
 
-    async def _read(self, reader: asyncio.StreamReader) -> None:
+    async def _read(self, reader: asyncio.StreamReader | WebReader) -> None:
         with suppress(OSError, ssl.SSLError):
             while data := await reader.read(1 << 16):
                 for each in self._parser.feed(data):
@@ -542,7 +545,6 @@ class FuzzedServer:
             "-m",
             "twotick",
             "serve",
-            "--no-web",
             "--data",
             str(self.data),
             "--port",
@@ -555,11 +557,12 @@ class FuzzedServer:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, **settings, "TWOTICK_TLS_PORT": "0"},
+                env={**os.environ, **settings, **dict.fromkeys(PORTS, "0")},
             )
         assert self.process.stdout is not None
-        lines = [self.process.stdout.readline() for _ in range(2)]
-        self.port, self.tls_port = (int(line.partition(",")[0].rpartition(":")[2]) for line in lines)
+        lines = [self.process.stdout.readline().strip("/\n") for _ in range(4)]
+        ports = [int(line.partition(",")[0].rpartition(":")[2]) for line in lines]
+        self.port, self.tls_port, self.web_port, self.web_tls_port = ports
 
     @property
     def memory(self) -> int:
@@ -641,22 +644,28 @@ class Run:
     async def _session(self, number: int) -> None:
         chance = random.Random(f"{self._seed} {number}")
         encrypted = chance.random() < 0.3
+        server = self._server
+        ports = (server.port, server.tls_port)
         # Failed logins delay others at the same address.
         source = f"127.{chance.randrange(1, 250)}.{chance.randrange(250)}.{chance.randrange(1, 250)}"
         classic = None
         if chance.random() < 0.2:
             place = chance.randrange(len(CLASSIC))
             classic, source = CLASSIC[place], f"127.0.1.{place + 1}"  # both connections come from one address
+        is_web = chance.random() < 0.3
+        if is_web:
+            ports = (server.web_port, server.web_tls_port)
         try:
             reader, writer = await asyncio.open_connection(
                 "127.0.0.1",
-                self._server.tls_port if encrypted else self._server.port,
-                ssl=self._server.context if encrypted else None,
+                ports[encrypted],
+                ssl=server.context if encrypted else None,
                 local_addr=(source, 0),
             )
         except OSError as error:
             raise FuzzFailure(f"the server cannot be reached: {error}") from error
-        await Session(chance, self.pool, f"s{number}", classic).play(reader, writer)
+        streams = await opened(reader, writer, chance) if is_web else (reader, writer)
+        await Session(chance, self.pool, f"s{number}", classic).play(*streams)
 
     async def _watch(self) -> None:
         """Check the log and the memory from time to time."""
