@@ -5,13 +5,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Generator
-from pathlib import Path
+from typing import Any
 
+from tests.cli.forked import COMMAND, Forked
 from twotick.client import NotDelivered, connect
-
-COMMAND = str(Path(sys.executable).with_name("twotick"))
 
 READY = "are you there?"
 """The first message that a user receives from `wait_until_there`."""
@@ -44,18 +42,30 @@ def run(
         env: its environment; None for one without settings.
         redirect: redirections by a shell, such as `>&-`.
     """
-    command = ["/bin/sh", "-c", f'"$0" "$@" {redirect}', COMMAND, *arguments] if redirect else [COMMAND, *arguments]
-    ended = subprocess.run(
-        command,
-        input=stdin if isinstance(stdin, bytes) else None,
-        stdin=stdin if isinstance(stdin, int) else None,
-        capture_output=True,
-        env=env or environment(),
-        timeout=_LIMIT,
-        check=False,
-    )
-    stdout, stderr = ended.stdout.decode(), ended.stderr.decode()
-    return checked(subprocess.CompletedProcess(arguments, ended.returncode, stdout, stderr))
+    process: subprocess.Popen[Any]
+    if redirect:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", f'"$0" "$@" {redirect}', COMMAND, *arguments], **_pipes(stdin, env)
+        )
+    else:
+        process = Forked([COMMAND, *arguments], **_pipes(stdin, env))
+    with process:
+        try:
+            stdout, stderr = process.communicate(stdin if isinstance(stdin, bytes) else None, timeout=_LIMIT)
+        except BaseException:
+            process.kill()
+            raise
+    return checked(subprocess.CompletedProcess(arguments, process.returncode, stdout.decode(), stderr.decode()))
+
+
+def _pipes(stdin: bytes | int, env: dict[str, str] | None) -> dict[str, Any]:
+    pipe = subprocess.PIPE
+    return {
+        "stdin": pipe if isinstance(stdin, bytes) else stdin,
+        "stdout": pipe,
+        "stderr": pipe,
+        "env": env or environment(),
+    }
 
 
 def checked(ended: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
@@ -95,9 +105,15 @@ class Started:
 
 
 @contextlib.contextmanager
-def started(*arguments: str, env: dict[str, str] | None = None) -> Generator[Started, None, None]:
-    """Run a command until the end of the block."""
-    with subprocess.Popen(
+def started(*arguments: str, env: dict[str, str] | None = None, forked: bool = True) -> Generator[Started, None, None]:
+    """Run a command until the end of the block.
+
+    Args:
+        arguments: the arguments of the command.
+        env: its environment; None for one without settings.
+        forked: whether its process may be forked from one that has imported everything (tests/cli/forked.py).
+    """
+    with (Forked if forked else subprocess.Popen[str])(
         [COMMAND, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

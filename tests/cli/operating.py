@@ -52,9 +52,9 @@ class Operator:
         assert self.do("user", "add", name, stdin=password.encode() + b"\n") == ""
 
     @contextmanager
-    def serving(self, *options: str) -> Generator[tuple[Started, tuple[str, int]]]:
+    def serving(self, *options: str, forked: bool = True) -> Generator[tuple[Started, tuple[str, int]]]:
         """Run a server with this data; yield it and its address."""
-        with started("serve", "--port", "0", *options, env=self.environment) as server:
+        with started("serve", "--port", "0", *options, env=self.environment, forked=forked) as server:
             yield server, address(server.line().removeprefix("listening on "))
 
 

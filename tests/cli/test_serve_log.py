@@ -107,7 +107,7 @@ def test_no_secret_and_no_message_is_seen_from_outside(tmp_path: Path) -> None:
     operator = Operator(tmp_path / "data")
     operator.prepare("alice")
     token = operator.do("token", "alice", "laptop").removesuffix("\n")
-    with operator.serving() as (server, where):
+    with operator.serving(forked=False) as (server, where):
         for authorization, line in (
             (basic("alice", "wrong password"), "ERROR 104 Not authenticated"),
             (bearer(token + "x"), "ERROR 104 Not authenticated"),

@@ -43,7 +43,7 @@ def served(tmp_path: Path) -> Generator[Served]:
     certificate, key, _ = make_certificate(tmp_path / "made", ["127.0.0.1"], 10)
     files = {"TLS_CERTIFICATE": str(certificate), "TLS_KEY": str(key)}
     operator = Operator(tmp_path / "data", TLS_PORT="0", GUESTS="no", **files)
-    with operator.serving() as (process, plain):
+    with operator.serving(forked=False) as (process, plain):
         encrypted = address(process.line().removeprefix("listening with TLS on ").split(",")[0])
         context = ssl.create_default_context(cafile=certificate)
         yield Served(process, {"plain": plain, "tls": encrypted}, context)
