@@ -71,11 +71,11 @@ class Counting:
 
 
 class Place:
-    """The thread of a store with the members alice, bob and mallory, and the room #crowd of mallory's."""
+    """The thread of a store with the members alice, bob and mallory, and mallory's room #crowd with many others."""
 
-    def __init__(self, folder: Path | None, limits: StoreLimits) -> None:
+    def __init__(self, folder: Path | None, limits: StoreLimits, crowd: int = 0) -> None:
         store = SqliteStore(folder, limits)
-        names = ["alice", "bob", "mallory", *(f"m{number}" for number in range(CROWD))]
+        names = ["alice", "bob", "mallory", *(f"m{number}" for number in range(crowd))]
         added = store.apply([AddMember(name, "", NOW) for name in names])
         self.members = [member.number for member in added if isinstance(member, Member)]
         assert self.members[:3] == [ALICE, BOB, MALLORY]
@@ -112,15 +112,29 @@ class Place:
 
 
 @asynccontextmanager
-async def placed(folder: Path | None, limits: StoreLimits | None = None) -> AsyncGenerator[Place]:
-    place = Place(folder, limits or StoreLimits())
+async def placed(folder: Path | None, limits: StoreLimits | None = None, crowd: int = 0) -> AsyncGenerator[Place]:
+    place = Place(folder, limits or StoreLimits(), crowd)
     yield place
     await place.storage.close()
 
 
 @pytest.fixture(params=["disk", "memory"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Place]:
-    async with placed(tmp_path if request.param == "disk" else None) as place:
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
+    """Where the store is; None for one in memory."""
+    return tmp_path if request.param == "disk" else None
+
+
+@pytest.fixture
+async def place(folder: Path | None) -> AsyncGenerator[Place]:
+    """A place where nobody but mallory is in #crowd."""
+    async with placed(folder) as place:
+        yield place
+
+
+@pytest.fixture
+async def crowded(folder: Path | None) -> AsyncGenerator[Place]:
+    """A place where many are in #crowd."""
+    async with placed(folder, crowd=CROWD) as place:
         yield place
 
 
@@ -132,27 +146,27 @@ def message(sender: int, to: str, number: int, body: bytes = b"hello", **more: A
     )
 
 
-async def test_a_flood_in_a_room_costs_others_a_few_turns(place: Place) -> None:
+async def test_a_flood_in_a_room_costs_others_a_few_turns(crowded: Place) -> None:
     flood = [("mallory", message(MALLORY, "#crowd", number)) for number in range(100)]
-    place.ask(*flood, ("alice", message(ALICE, "bob", 1)))
-    names = await place.answered()
+    crowded.ask(*flood, ("alice", message(ALICE, "bob", 1)))
+    names = await crowded.answered()
     assert names.count("mallory") == 100
     assert names.index("alice") < 20
-    most = max(sum(transaction.costs) for transaction in place.store.transactions)
+    most = max(sum(transaction.costs) for transaction in crowded.store.transactions)
     assert most < 2048 + 2 * CROWD  # units of work
 
 
-async def test_the_rows_of_a_flood_move_to_their_tables_in_small_transactions(place: Place) -> None:
+async def test_the_rows_of_a_flood_move_to_their_tables_in_small_transactions(crowded: Place) -> None:
     """Between which others have their turn."""
     flood = [("mallory", message(MALLORY, "#crowd", number)) for number in range(60)]
-    place.ask(*flood[:1])
-    await place.answered()
-    place.store.written.clear()
-    place.ask(*flood[1:], ("alice", message(ALICE, "bob", 1)))
-    names = await place.answered()
+    crowded.ask(*flood[:1])
+    await crowded.answered()
+    crowded.store.written.clear()
+    crowded.ask(*flood[1:], ("alice", message(ALICE, "bob", 1)))
+    names = await crowded.answered()
     assert names.index("alice") < 20
-    assert sum(place.store.written) > 8000
-    assert max(place.store.written) < 600
+    assert sum(crowded.store.written) > 8000
+    assert max(crowded.store.written) < 600
 
 
 async def test_many_names_of_one_address_have_the_turns_of_one_user(place: Place) -> None:
@@ -179,11 +193,11 @@ async def test_many_names_of_one_address_have_the_turns_of_one_user(place: Place
     assert [name for name in answered if name in ("guest", "name")] == ["guest"] * 300 + ["name"] * 300
 
 
-async def test_what_one_user_asks_stays_in_order(place: Place) -> None:
+async def test_what_one_user_asks_stays_in_order(crowded: Place) -> None:
     mine = [("alice", message(ALICE, "bob", number)) for number in range(600)]
-    place.ask(*[("mallory", message(MALLORY, "#crowd", number)) for number in range(30)], *mine)
-    await place.answered()
-    sent = [answer for name, answer in place.answers if name == "alice"]
+    crowded.ask(*[("mallory", message(MALLORY, "#crowd", number)) for number in range(30)], *mine)
+    await crowded.answered()
+    sent = [answer for name, answer in crowded.answers if name == "alice"]
     assert all(isinstance(answer, Appended) for answer in sent)
     seqs = [entry.seq for answer in sent for entry in answer.effects.entries if entry.member == BOB]
     assert seqs == sorted(seqs)
