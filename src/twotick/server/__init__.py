@@ -3,7 +3,7 @@
 from twotick.server.login import SignUp
 from twotick.server.options import OptionsError, PageUrl, ServerLimits, ServerOptions, page_url
 from twotick.server.server import Server
-from twotick.server.serving import CannotListen, serve
+from twotick.server.serving import CannotListen, serve, start_page
 from twotick.server.tls import TlsError
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "TlsError",
     "page_url",
     "serve",
+    "start_page",
 ]

@@ -130,7 +130,7 @@ async def _serve(
         if certificate is not None:
             encrypted = await listen(split_hosts(options.host), options.tls_port, "tls_port", certificate.context)
             announced += [(each, certificate.fingerprint) for each in encrypted]
-        urls = [] if not options.web else await _start_page(server, options, plain_hosts, certificate)
+        urls = [] if not options.web else await start_page(server, options, plain_hosts, certificate)
         if certificate is not None:
             certificate.watch(server.use_certificate)
         announce, announce_page = announcing
@@ -157,7 +157,7 @@ def _handle_hang_up(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, certif
     loop.add_signal_handler(signal.SIGHUP, hang_up)
 
 
-async def _start_page(
+async def start_page(
     server: Server, options: ServerOptions, plain_hosts: list[str], certificate: Certificate | None
 ) -> list[str]:
     """Serve the web page, and return its URLs.

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 
 from twotick.client import MemberClient, MemberMessage, NotDelivered, Presence, join
 from twotick.client.trust.tokens import Credential
-from twotick.server import Server, ServerLimits
+from twotick.server import Server, ServerLimits, ServerOptions, start_page
 from twotick.server.secrets import new_token, token_digest
 from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
 from twotick.ui.app import AppOptions, TwotickApp, run_app
@@ -42,7 +42,11 @@ _{_AWAY}_ is not here: a message to _{_AWAY}_ keeps one tick until a device ther
 In `{_ROOM}`, a number such as 1/2 says how many have a message."""
 
 _KEYS = """\
-`F1` shows all keys, `Ctrl+K` goes to a conversation, and `Ctrl+C` ends the demo."""
+`F1` shows all keys, `Ctrl+K` goes to a conversation, and `Ctrl+C` ends the demo.
+In a browser, as a guest: {page}"""
+
+_GUEST = "visitor"
+"""The name of the user in the browser."""
 
 
 class TourApp(TwotickApp):
@@ -80,7 +84,8 @@ async def prepared() -> AsyncGenerator[AppOptions, None]:
     host, port = await server.start("127.0.0.1", 0)
     address = f"{host}:{port}"
     try:
-        async with _friends(address, tokens):
+        (url,) = await start_page(server, ServerOptions(web_port=0), [host], None)
+        async with _friends(address, tokens, f"{url}#guest={_GUEST}&to={_FRIEND}"):
             with tempfile.TemporaryDirectory(prefix="twotick-demo-") as folder:
                 credential = Credential(address, _YOU, _DEVICE, tokens[_YOU])
                 yield AppOptions(address, _YOU, credential, folder=Path(folder), first=_FRIEND)
@@ -98,8 +103,14 @@ def _new_member(store: SqliteStore, name: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _friends(address: str, tokens: dict[str, str]) -> AsyncGenerator[None, None]:
-    """Prepare the conversations, and let the friend answer as long as the block runs."""
+async def _friends(address: str, tokens: dict[str, str], page: str) -> AsyncGenerator[None, None]:
+    """Prepare the conversations, and let the friend answer as long as the block runs.
+
+    Args:
+        address: the address of the server.
+        tokens: the tokens of the members.
+        page: the address of the web page.
+    """
     async with join(_FRIEND, address, token=tokens[_FRIEND]) as echo:
         await echo.status(Presence.HERE)
         await echo.create_room(_ROOM, public=True, topic="what grows")
@@ -108,7 +119,7 @@ async def _friends(address: str, tokens: dict[str, str]) -> AsyncGenerator[None,
                 await member.join_room(_ROOM)
         await echo.send(_ROOM, f"This is a room. _{_AWAY}_ belongs to it, too, but is away.")
         await echo.send(_YOU, _WELCOME)
-        await echo.send(_YOU, _KEYS)
+        await echo.send(_YOU, _KEYS.format(page=page))
         answering = asyncio.create_task(_answer_all(echo))
         try:
             yield

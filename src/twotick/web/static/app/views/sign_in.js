@@ -10,6 +10,9 @@ import { Logo } from "./icons.js";
 /** The invitation code in the address, as links of `twotick invite` have it. */
 const invitationInAddress = () => decodeURIComponent((location.hash.match(/^#invite=(.+)$/) ?? ["", ""])[1]);
 
+/** Who enters as a guest at once, as the address of the demo says, and whom to talk to. */
+const guestInAddress = () => /^#guest=([A-Za-z0-9]+)&to=([A-Za-z0-9]+)$/.exec(location.hash);
+
 /**
  * @param {unknown} error
  * @param {"in" | "up" | "guest"} how
@@ -31,7 +34,7 @@ function explain(error, how) {
 export function SignIn({ app }) {
   const invited = invitationInAddress();
   const [invitation, setInvitation] = useState(invited);
-  const [name, setName] = useState("");
+  const [name, setName] = useState(guestInAddress()?.[1] ?? "");
   const [password, setPassword] = useState("");
   const [shown, setShown] = useState(false);
   const [problem, setProblem] = useState(app.signedOut ? t("error.other", { reason: app.signedOut }) : "");
@@ -40,7 +43,10 @@ export function SignIn({ app }) {
   const mode = app.info.sign_up;
   const open = mode === "open";
   const withInvitation = mode === "invite";
-  useEffect(() => first.current?.focus(), []);
+  useEffect(() => {
+    first.current?.focus();
+    if (guestInAddress()) void go("guest");
+  }, []);
 
   /** @param {"in" | "up" | "guest"} how */
   const go = async (how) => {
@@ -58,7 +64,7 @@ export function SignIn({ app }) {
       const account = how === "guest" ? await enterAsGuest(socketUrl(), who.name) : await signIn(socketUrl(), who);
       await accounts.save(account);
       void navigator.storage?.persist?.();
-      history.replaceState(null, "", `${location.pathname}#/`);
+      history.replaceState(null, "", `${location.pathname}#/${guestInAddress()?.[2] ?? ""}`);
       await app.enter(account);
       app.draw();
     } catch (error) {
