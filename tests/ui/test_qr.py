@@ -30,21 +30,22 @@ def test_it_has_the_cells_of_the_code_in_black_and_white(
 ) -> None:
     link = "https://chat.example/#invite=7q0m2-7q0m2-7q0m2-7q0m2-7q0m2"
     monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setenv("LINES", "20")
-    print_qr(link)
+    monkeypatch.setenv("LINES", "23")
+    print_qr(link, f"code\n{link}")
     expected = [list(row) for row in segno.make(link, error="l").matrix_iter(border=2)]
     if len(expected) % 2:
         expected.append([0] * len(expected[0]))
     assert seen(capsys.readouterr().out, 40, 20) == expected
 
 
-@pytest.mark.parametrize(("columns", "lines"), [("30", "40"), ("80", "15")])
+@pytest.mark.parametrize(("columns", "lines"), [("30", "40"), ("80", "21"), ("40", "22")])
 def test_a_terminal_without_room_for_it_shows_none(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str, lines: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setenv("LINES", lines)
-    print_qr("https://chat.example/#invite=7q0m2-7q0m2-7q0m2-7q0m2-7q0m2")
+    link = "https://chat.example/#invite=7q0m2-7q0m2-7q0m2-7q0m2-7q0m2"
+    print_qr(link, f"code\n{link}")
     assert capsys.readouterr().out == ""
 
 

@@ -206,7 +206,7 @@ def user_invite(*, days: int, only_link: bool, no_qr: bool, data: _ServerData) -
     if link and (only_link or sys.stdout.isatty()):
         print(link)
         if not only_link and not no_qr:
-            print_qr(link)
+            print_qr(link, f"{code}\n{link}")
         if page is not None and page.is_local:
             complain("the link works only on this machine: set web_url to the address that others use")
     if data.settings.sign_up != "invite":
