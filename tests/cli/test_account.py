@@ -20,7 +20,11 @@ def test_a_member_sends_listens_and_looks_back(tmp_path: Path) -> None:
     with operator.serving() as (_, where):
         alice, bob = Person(tmp_path / "a", where), Person(tmp_path / "b", where)
         wrong = alice.run("login", f"alice@{alice.server}", stdin=b"not this one\n")
-        assert (wrong.returncode, wrong.stderr) == (77, "twotick: wrong name, password or token\n")
+        assert (wrong.returncode, wrong.stdout) == (77, "")
+        assert wrong.stderr == (
+            "twotick: wrong name or password (if you have forgotten the password, the server's operator can set a new"
+            " one)\n"
+        )
         assert "on the device laptop" in alice.log_in("alice", "laptop")
         bob.log_in("bob", "phone")
 

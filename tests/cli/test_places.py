@@ -52,6 +52,18 @@ def test_after_a_login_no_command_needs_to_be_told_who_and_where(server: Machine
     assert alice.tell("history", status=77)[1].startswith("twotick: not logged in on 127.0.0.1:18000: run")
 
 
+def test_the_first_connection_is_told_also_if_the_server_refuses_the_login(server: Machine) -> None:
+    """The next connection finds the certificate known, so that the user would never see its fingerprint."""
+    first = f"first connection to {HOST}:18443: its certificate {server.fingerprint} is trusted from now on"
+    user = server.user("user")
+    said = user.tell("login", f"alice@{HOST}", stdin=b"not this one\n", status=77)[1].splitlines()
+    assert said[0] == f"twotick: {first}"
+    assert said[1].startswith("twotick: wrong name or password")
+    guest = server.user("guest")
+    said = guest.tell("send", "bob", "x", "--as", f"alice@{HOST}", status=77)[1].splitlines()
+    assert (len(said), said[0]) == (2, f"twotick: {first}")
+
+
 def test_several_accounts(server: Machine) -> None:
     user = server.user("user")
     assert user.do("accounts") == "No account is logged in here: run 'twotick login NAME@HOST'.\n"

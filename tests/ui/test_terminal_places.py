@@ -23,7 +23,9 @@ def test_a_newcomer_signs_up_in_the_app_and_finds_the_account_everywhere(server:
         app.has("Your name, or name@server")
         app.type(f"alice@{HOST}\t{PASSWORD}\t ")
         app.has("Repeat the password")
-        app.type(f"\t{PASSWORD}\r")
+        app.type("\tanother one\r")
+        app.has("The two passwords differ")
+        app.type(f"{PASSWORD}\r")
         app.has("No conversations yet", f"first connection to {HOST}:18443")
         app.type("\x11")
         assert app.ends() == 0
@@ -34,6 +36,17 @@ def test_a_newcomer_signs_up_in_the_app_and_finds_the_account_everywhere(server:
         app.has("bob", f"\u25cf alice@{HOST}")
         assert "Password" not in app.screen
     assert "hello" in alice.do("history")
+
+
+def test_the_app_tells_of_the_first_connection_also_after_a_wrong_password(server: Machine) -> None:
+    server.prepare("alice")
+    alice = server.user("alice")
+    with terminal("chat", env=alice.variables) as app:
+        app.has("Your name, or name@server")
+        app.type(f"alice@{HOST}\tnot this one\r")
+        app.has("wrong name or password")
+        app.type(f"{PASSWORD}\r")
+        app.has("No conversations yet", f"first connection to {HOST}:18443")
 
 
 def test_a_guest_in_the_app_uses_tls(server: Machine) -> None:

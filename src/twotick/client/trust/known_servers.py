@@ -63,10 +63,15 @@ class KnownServers:
 
     Args:
         file: the path of the file; None for `known_servers` in the user's configuration folder.
+
+    Attributes:
+        news: why a server is trusted, if the user should be told of that: at the first use, or with a warning. It is
+            there also when the login failed after that; the next time, the server is known. None if there is no news.
     """
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file or platformdirs.user_config_path("twotick") / "known_servers"
+        self.news: Trust | None = None
 
     def entries(self, server: str) -> dict[str, int]:
         """Return what the file says about a server.
@@ -104,7 +109,8 @@ class KnownServers:
                     known = self.entries(server)  # another program may have added it meanwhile
                     if not known:
                         private_files.replace(self._file, f"{self._text()}{server} {presented}\n")
-                        return Trust(Verdict.FIRST_USE, server, presented)
+                        self.news = Trust(Verdict.FIRST_USE, server, presented)
+                        return self.news
             except OSError as error:
                 raise TrustError(
                     f"the certificate of {server} cannot be saved in {self._file} ({error.strerror}), so a later change"
@@ -142,7 +148,10 @@ class KnownServers:
                     f"{self._file} cannot be written ({error.strerror}): if {server} presents a self-signed certificate"
                     " later, that will not be noticed. Make that file writable"
                 )
-        return Trust(Verdict.AUTHORITY, server, presented, warning)
+        trust = Trust(Verdict.AUTHORITY, server, presented, warning)
+        if warning is not None:
+            self.news = trust
+        return trust
 
     def _text(self) -> str:
         try:

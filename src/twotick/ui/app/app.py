@@ -30,7 +30,6 @@ from twotick.ui.known_names import data_folder, folder_of, remember_names
 from twotick.ui.text import for_screen
 
 if TYPE_CHECKING:  # imports that the first picture does not need are made late
-    from twotick.client import Trust
     from twotick.ui.app.screens.sign_in import SignInDetails, SignInScreen
 
 
@@ -199,13 +198,8 @@ class TwotickApp(App[None]):
         except (TwotickError, ValueError) as error:
             self._ask_for_name(server, name, str(error))
             return
-        session.on_trust = self._tell_of_trust
+        session.on_note = self._notes.append
         self._start_session(session)
-
-    def _tell_of_trust(self, trust: "Trust | None") -> None:
-        from twotick.ui.shell.connection import about_trust
-
-        self._notes += about_trust(trust)
 
     def _start_member(self, credential: Credential) -> None:
         try:
@@ -253,7 +247,7 @@ class TwotickApp(App[None]):
         self._session = self._main = None
         problem = str(error)
         if session.is_member and isinstance(error, NotAuthenticated):
-            problem = f"{problem}. This device is not logged in any more: enter your password."
+            problem = "This device is not logged in: enter your password."
         self._ask_for_name(session.server, session.name, problem)
 
     def _ask_for_name(self, server: str, name: str = "", problem: str = "") -> None:
@@ -335,10 +329,14 @@ class TwotickApp(App[None]):
 
         try:
             if start.password:
-                login = await new_login(
-                    start.name, start.server, password=start.password, device=start.device, sign_up=start.sign_up
+                await new_login(
+                    start.name,
+                    start.server,
+                    password=start.password,
+                    device=start.device,
+                    sign_up=start.sign_up,
+                    tell=self._notes.append,
                 )
-                self._notes += login.notes
             credential = tokens.load(start.server, start.name)  # a name that is logged in here is never a guest's
         except (TwotickError, ValueError) as error:
             self._ask_for_name(start.server, start.name, str(error))

@@ -1,12 +1,13 @@
 """A member's connection to a server, for a shell command."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
 from twotick.client import (
     Client,
+    KnownServers,
     MemberClient,
     NotAuthenticated,
     ProtocolError,
@@ -49,9 +50,11 @@ async def connected_guest(guest: GuestUser) -> AsyncGenerator[Client, None]:
         TwotickError: the server refuses the name, or cannot be reached.
     """
     tls = False if guest.plaintext else None
-    async with connect(guest.name, guest.server, max_body=guest.max_body, tls=tls) as me:
-        for line in about_trust(me.trust):
-            complain(line)
+    async with contextlib.AsyncExitStack() as stack:
+        with telling_of_trust(complain) as known:
+            me = await stack.enter_async_context(
+                connect(guest.name, guest.server, max_body=guest.max_body, tls=tls, known_servers=known)
+            )
         yield me
 
 
@@ -84,14 +87,21 @@ async def connected(
             complain("connected again")
         told = None if problem is None else type(problem)
 
-    joining = join(who.name, who.server, token=who.token, device=device, send_only=send_only, on_connection=tell)
     async with contextlib.AsyncExitStack() as stack:
-        try:
-            me = await stack.enter_async_context(joining)
-        except NotAuthenticated as error:
-            raise NotAuthenticated(_why_not_logged_in(who, error)) from error
-        for line in about_trust(me.trust):
-            complain(line)
+        with telling_of_trust(complain) as known:
+            joining = join(
+                who.name,
+                who.server,
+                token=who.token,
+                device=device,
+                send_only=send_only,
+                known_servers=known,
+                on_connection=tell,
+            )
+            try:
+                me = await stack.enter_async_context(joining)
+            except NotAuthenticated as error:
+                raise NotAuthenticated(_why_not_logged_in(who, error)) from error
         yield me
 
 
@@ -118,6 +128,23 @@ async def patiently(ask: Callable[[], Awaitable[_T]]) -> _T:
         TwotickError: the request failed for another reason.
     """
     return await until_well_formed(ask, lambda problem: complain(f"{problem}: asking again until it is well formed"))
+
+
+@contextlib.contextmanager
+def telling_of_trust(tell: Callable[[str], None]) -> Generator[KnownServers]:
+    """Return the servers that the user knows, for one connection; then tell what is new about its certificate.
+
+    The user is told also if the server refuses the login: the server is known the next time.
+
+    Args:
+        tell: tells the user a line.
+    """
+    known = KnownServers()
+    try:
+        yield known
+    finally:
+        for line in about_trust(known.news):
+            tell(line)
 
 
 def about_trust(trust: Trust | None) -> list[str]:

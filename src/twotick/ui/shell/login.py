@@ -5,13 +5,14 @@ import json
 import platform
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
 from twotick.client import DeviceInfo, NotAuthenticated, RequestRefused, join, parse_server
 from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential, CredentialError, Login
-from twotick.ui.shell.connection import about_trust, asking
+from twotick.ui.shell.connection import asking, telling_of_trust
 from twotick.ui.shell.streams import complain
 from twotick.ui.text import console, visible
 
@@ -29,9 +30,7 @@ async def log_in(name: str, server: str, *, password: str, device: str | None, s
         TwotickError: the server refuses the login, or the token cannot be kept.
         ValueError: the server's address is not valid.
     """
-    login = await new_login(name, server, password=password, device=device, sign_up=sign_up)
-    for line in login.notes:
-        complain(line)
+    login = await new_login(name, server, password=password, device=device, sign_up=sign_up, tell=complain)
     console().print(
         f"You are logged in as {name} on {server}, on the device {login.device}."
         f" The token is in {visible(login.place)}."
@@ -45,15 +44,21 @@ class NewLogin:
     Attributes:
         device: the name of this device.
         place: where the token is, in words.
-        notes: lines that the user should read.
     """
 
     device: str
     place: str
-    notes: list[str]
 
 
-async def new_login(name: str, server: str, *, password: str, device: str | None, sign_up: str | None) -> NewLogin:
+async def new_login(
+    name: str,
+    server: str,
+    *,
+    password: str,
+    device: str | None,
+    sign_up: str | None,
+    tell: Callable[[str], None] = complain,
+) -> NewLogin:
     """Log in with a password, and keep a token for this device.
 
     A token that is kept already stays if it works. So a login that cannot be kept, for example because the disk is
@@ -66,6 +71,7 @@ async def new_login(name: str, server: str, *, password: str, device: str | None
         device: the name of this device; None for the one that has the token, or for a name that no device has: that of
             the host, if it is free. If a device has the name that is given, it is logged out.
         sign_up: an invitation, or any text where sign-up is open; None to log in as an existing member.
+        tell: tells the user a line, also if the login fails.
 
     Raises:
         TwotickError: the server refuses the login, or the token cannot be kept.
@@ -73,12 +79,17 @@ async def new_login(name: str, server: str, *, password: str, device: str | None
     """
     tokens.check_room()  # before a member signs up, or the server forgets an older token of the device
     used = f"login-{secrets.token_hex(_RANDOM_BYTES)}"  # a device for this connection alone
-    async with join(name, server, password=password, device=used, sign_up=sign_up) as me:
-        notes = about_trust(me.trust)
+    async with contextlib.AsyncExitStack() as stack:
+        with telling_of_trust(tell) as known:
+            joining = join(name, server, password=password, device=used, sign_up=sign_up, known_servers=known)
+            try:
+                me = await stack.enter_async_context(joining)
+            except NotAuthenticated as error:
+                raise NotAuthenticated(_why_refused(error)) from error
         try:
             kept = await _kept(name, server, device)
             if kept is not None:
-                return NewLogin(kept.device, tokens.save(server, name, kept.device, kept.token), notes)
+                return NewLogin(kept.device, tokens.save(server, name, kept.device, kept.token))
             taken = {each.device.partition("/")[0] for each in await me.devices()}
             new = device or _free_name(taken)
             token = await me.new_token(new)
@@ -89,10 +100,17 @@ async def new_login(name: str, server: str, *, password: str, device: str | None
                     await me.revoke(new)  # a new device whose token is lost is of no use
                 raise
             if new in taken:
-                notes.append(f"{name} had a device called {new} already: its login has stopped working")
-            return NewLogin(new, place, notes)
+                tell(f"{name} had a device called {new} already: its login has stopped working")
+            return NewLogin(new, place)
         finally:
             await me.revoke(used)
+
+
+def _why_refused(error: NotAuthenticated) -> str:
+    """Return what to tell a user whose password the server refuses; it does not say which part is wrong (rule 10.2)."""
+    if "token" not in str(error):
+        return str(error)
+    return "wrong name or password (if you have forgotten the password, the server's operator can set a new one)"
 
 
 async def _kept(name: str, server: str, device: str | None) -> Credential | None:

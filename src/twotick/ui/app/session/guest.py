@@ -1,7 +1,8 @@
 """The session of a guest, who has a name only while connected, and whose messages are not stored."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from twotick.client import (
@@ -12,7 +13,6 @@ from twotick.client import (
     NotRegistered,
     ProtocolError,
     State,
-    Trust,
     TrustError,
     connect,
 )
@@ -23,6 +23,7 @@ from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.session.repository import DeliveryUpdate
 from twotick.ui.app.storage.store import LocalStore
+from twotick.ui.shell.connection import telling_of_trust
 from twotick.ui.tasks import together
 
 _WINDOW = 16
@@ -40,8 +41,8 @@ _PASSING = (ConnectionLost, NameTaken, NotRegistered, ProtocolError, TrustError)
 is still taken, or another program answers in its place, or the certificate is wrong for now."""
 
 
-def _ignore_trust(trust: Trust | None) -> None:
-    """Ignore why the server is trusted."""
+def _ignore_note(note: str) -> None:
+    """Ignore what the user should know."""
 
 
 class GuestSession(ChatSession):
@@ -55,7 +56,7 @@ class GuestSession(ChatSession):
         plaintext: whether the connection to another machine may be without TLS.
 
     Attributes:
-        on_trust: called with the reason why the server is trusted, at the first connection.
+        on_note: called with what the user should know of the server's certificate.
     """
 
     is_member = False
@@ -68,7 +69,7 @@ class GuestSession(ChatSession):
         self._in_flight: list[LocalMessage] = []
         self._has_connected = False
         self._tls = False if plaintext else None
-        self.on_trust: Callable[[Trust | None], None] = _ignore_trust
+        self.on_note: Callable[[str], None] = _ignore_note
 
     async def _run(self) -> None:
         """Connect, and reconnect whenever the connection is lost. Raise an error if the first attempt fails."""
@@ -76,9 +77,7 @@ class GuestSession(ChatSession):
         while True:
             lost = "the app reconnected"
             try:
-                async with connect(self.name, self.server, window=_WINDOW, max_body=self.max_body, tls=self._tls) as me:
-                    if not self._has_connected:
-                        self.on_trust(me.trust)
+                async with self._connected() as me:
                     self._has_connected, wait = True, _FIRST_WAIT
                     self._set_connection(None)
                     async with together() as group:
@@ -96,6 +95,22 @@ class GuestSession(ChatSession):
                 self._in_flight.clear()
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[Client]:
+        """Connect, and tell of what is new about the server's certificate."""
+        async with AsyncExitStack() as stack:
+            with telling_of_trust(_ignore_note if self._has_connected else self.on_note) as known:
+                connecting = connect(
+                    self.name,
+                    self.server,
+                    window=_WINDOW,
+                    max_body=self.max_body,
+                    tls=self._tls,
+                    known_servers=known,
+                )
+                me = await stack.enter_async_context(connecting)
+            yield me
 
     async def _receive_all(self, me: Client) -> None:
         while True:
