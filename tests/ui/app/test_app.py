@@ -5,6 +5,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
 from tests.client.members import Proxy, chatting, take, until
 from tests.ui.app.users import app_user, guest, member
@@ -49,18 +50,40 @@ async def test_a_new_user_signs_up_and_signs_in_again(tmp_path: Path) -> None:
         async with app_user(options) as alice:
             await alice.type("alice", "tab")
             await alice.type("wrong horse", "enter")
-            await alice.sees("wrong name, password or token")
+            await alice.sees("wrong name or password", "operator can set a new one")
             await alice.type("correct horse", "enter")
             await alice.sees("No conversations yet")
 
 
-async def test_the_sign_in_form_shows_what_is_wrong() -> None:
+async def test_the_sign_in_form_shows_what_is_wrong_and_goes_to_that_field() -> None:
     async with app_user(AppOptions("127.0.0.1:1")) as alice:
         await alice.type("al ice", "enter", "enter")
         await alice.sees("The name must have 1 to 32 letters and digits")
-        await alice.press("up")
-        await alice.type("alice", "tab", "enter")
+        await alice.type("alice", "tab")
+        await alice.type("short", "tab", "space", "tab")
+        await alice.type("short", "enter")
+        await alice.sees("at least 8")
+        await alice.type("correct horse", "tab", "tab")
+        await alice.press("ctrl+u")
+        await alice.type("correct horse", "enter")
         await alice.sees("no server at 127.0.0.1:1", "Connect")
+
+
+async def test_keys_that_come_fast_after_the_tick_go_to_the_field_that_it_shows() -> None:
+    """A password must not be shown in the field for the name of the device, or be lost at the button."""
+    async with app_user(AppOptions("127.0.0.1:1")) as alice:
+        await alice.press(*"alice", "tab", *"correcthorse", "tab", "space", "tab", *"correcthorse", "tab", *"code")
+        fields = {each.id: each.value for each in alice.app.screen.query(Input)}
+        assert fields["repeated"] == fields["password"] == "correcthorse"
+        assert (fields["server"], fields["name"], fields["device"]) == ("127.0.0.1:1", "alice", "")
+        assert fields["invitation"] == "code"
+
+
+async def test_a_name_with_a_server_fills_in_the_field_for_the_server() -> None:
+    async with app_user(AppOptions("127.0.0.1:1")) as alice:
+        await alice.type("alice@chat.example", "tab")
+        await until(lambda: alice.app.screen.query_one("#server", Input).value == "chat.example")
+        assert alice.app.screen.query_one("#name", Input).value == "alice"
 
 
 async def test_a_guest_with_a_taken_name_is_asked_for_another() -> None:

@@ -40,6 +40,19 @@ class SignInDetails:
     device: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """What is wrong with the form.
+
+    Attributes:
+        problem: it, as a sentence.
+        field: the field that the user should change.
+    """
+
+    problem: str
+    field: str
+
+
 class SignInScreen(Screen[None]):
     """Asks for server, name and password, to sign in or to sign up.
 
@@ -54,6 +67,7 @@ class SignInScreen(Screen[None]):
         Binding("tab,down", "step(1)", "Next", show=False, priority=True),
         Binding("shift+tab,up", "step(-1)", "Previous", show=False, priority=True),
         Binding("enter", "accept", "Next", show=False, priority=True),
+        Binding("space", "tick", "Tick", show=False, priority=True),
         Binding("ctrl+q,escape", "app.quit", "Leave", show=False),
     ]
     DEFAULT_CSS = """
@@ -74,7 +88,7 @@ class SignInScreen(Screen[None]):
         Checkbox, Checkbox:focus { border: none; padding: 0; margin-top: 1; }
         #more, #this { display: none; height: auto; }
         #problem { color: $error; margin-top: 1; height: auto; }
-        Button { margin-top: 1; }
+        Button, Button:disabled { margin-top: 1; border: none; height: 1; }
         Button:focus { text-style: bold reverse; }
     }
     """
@@ -120,14 +134,22 @@ class SignInScreen(Screen[None]):
         wanted = "#password" if self._start.name and self._problem else "#name" if self._start.server else "#server"
         self.query_one(wanted).focus()
 
-    def say(self, problem: str) -> None:
-        """Show a problem, and let the user change the form."""
+    def say(self, problem: str, at: str = "") -> None:
+        """Show a problem, and let the user change the form.
+
+        Args:
+            problem: what is wrong; empty for nothing.
+            at: the field that the user should change; empty if that is not known.
+        """
         shown = self.query_one("#problem", Static)
         shown.update(Text(for_screen(problem[:300])))
         if problem:
             self.call_after_refresh(shown.scroll_visible, animate=False)  # the form may be longer than the screen
-        self.query_one("#password", Input).select_all()
         self.query_one("#begin", Button).disabled = False
+        field = self.query_one(f"#{at or 'password'}", Input)
+        field.select_all()
+        if at:
+            field.focus()
 
     @on(Checkbox.Changed)
     def _new(self) -> None:
@@ -142,6 +164,19 @@ class SignInScreen(Screen[None]):
         self.query_one("#more", Vertical).display = self.query_one("#new", Checkbox).value
         self.query_one("#this", Vertical).display = bool(self._value("password"))
 
+    def action_tick(self) -> None:
+        """Tick the box, and show the fields that belong to it at once: the next key may be for one of them."""
+        self.query_one("#new", Checkbox).toggle()
+        self._show_fields()
+
+    @on(Input.Blurred, "#name")
+    def _name_entered(self) -> None:
+        """Show the server that the name gives, in place of another one."""
+        name, at, server = self._value("name").strip().partition("@")
+        if at and server:
+            self.query_one("#name", Input).value = name
+            self.query_one("#server", Input).value = server
+
     def action_step(self, steps: int) -> None:
         """Go to another field."""
         fields = [each for each in self.focus_chain if each.can_focus and not isinstance(each, VerticalScroll)]
@@ -154,15 +189,19 @@ class SignInScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Let Enter go to the next field from the fields that are required. In others, it submits the form."""
-        first = self.focused is not None and self.focused.id in ("server", "name")
-        return first if action == "accept" else super().check_action(action, parameters)
+        focused = None if self.focused is None else self.focused.id
+        if action == "accept":
+            return focused in ("server", "name")
+        if action == "tick":
+            return focused == "new"
+        return super().check_action(action, parameters)
 
     @on(Input.Submitted)
     @on(Button.Pressed)
     def _begin(self) -> None:
         start = self._filled_in()
-        if isinstance(start, str):
-            self.say(start)
+        if isinstance(start, _Wrong):
+            self.say(start.problem, start.field)
             return
         self.query_one("#begin", Button).disabled = True
         self.query_one("#problem", Static).update("Connecting \u2026")
@@ -171,7 +210,7 @@ class SignInScreen(Screen[None]):
     def _value(self, which: str) -> str:
         return self.query_one(f"#{which}", Input).value
 
-    def _filled_in(self) -> SignInDetails | str:
+    def _filled_in(self) -> "SignInDetails | _Wrong":
         """Return what the user entered, or what is wrong with it."""
         server, name, password = self._value("server").strip(), self._value("name").strip(), self._value("password")
         sign_up, device = self.query_one("#new", Checkbox).value, self._value("device").strip()
@@ -181,12 +220,14 @@ class SignInScreen(Screen[None]):
         try:
             parse_server(server)
         except ValueError as error:
-            return str(error)
+            return _Wrong(str(error), "server")
         if not is_name(name.encode(errors="replace")):
-            return "The name must have 1 to 32 letters and digits, and must not be a word of the protocol."
+            return _Wrong(
+                "The name must have 1 to 32 letters and digits, and must not be a word of the protocol.", "name"
+            )
         if sign_up and len(password.encode()) < 8:
-            return "To create an account, choose a password of at least 8 characters."
+            return _Wrong("To create an account, choose a password of at least 8 characters.", "password")
         if sign_up and password != self._value("repeated"):
-            return "The two passwords differ: type the same one twice."
+            return _Wrong("The two passwords differ: type the same one twice.", "repeated")
         code = (self._value("invitation").strip() or "yes") if sign_up else None
         return SignInDetails(server, name, password, code, device or None)
