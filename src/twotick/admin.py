@@ -310,8 +310,10 @@ def backup(store: Store, data: Path, file: Path) -> None:
     try:
         if file.is_dir():
             raise Malformed(f"'{file}' is a folder: name a file")
+        if file.exists() and not file.is_file():  # a backup must not take the place of a device such as /dev/null
+            raise Malformed(f"'{file}' is not a regular file: name another one")
         if file.resolve().parent == data.resolve():
             raise Malformed(f"{file} is in the server's data folder: name a file in another folder")
     except OSError as error:
-        raise StoreError(f"the backup failed: {error.strerror}") from error
+        raise StoreError(f"the backup to {file} failed: {error.strerror}") from error
     store.backup(file)

@@ -1,6 +1,7 @@
 """The data folder: `twotick backup`, `twotick check`, and what a server does with a folder that it cannot use."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -72,6 +73,7 @@ def test_a_backup_of_a_running_server_can_be_served(operator: Operator, tmp_path
         ("{data}/../link/twotick.db", 64, ".*/link/twotick.db is in the server's data folder: "),
         ("{data}/..", 64, "'{data}/..' is a folder: name a file"),
         ("", 64, "'.' is a folder: name a file"),
+        ("{data}/../pipe", 64, "'{data}/../pipe' is not a regular file: name another one"),
         ("{data}/../missing/copy", 71, ".*: No such file or directory"),
         ("{data}/../" + "x" * 300, 71, ".*: File name too long"),
     ],
@@ -80,10 +82,13 @@ def test_a_backup_that_cannot_be_made_leaves_everything_as_it_was(
     operator: Operator, file: str, status: int, problem: str
 ) -> None:
     (operator.data.parent / "link").symlink_to(operator.data)
+    pipe = operator.data.parent / "pipe"
+    os.mkfifo(pipe)
     ended = operator.run("backup", file.format(data=operator.data))
     assert (ended.returncode, ended.stdout) == (status, "")
     assert re.fullmatch(f"twotick: {problem.format(data=operator.data)}.*\n", ended.stderr), ended.stderr
     assert len(operator.do("user", "list").splitlines()) == 2
+    assert pipe.is_fifo()
 
 
 def test_each_damage_is_a_line(operator: Operator) -> None:

@@ -281,7 +281,7 @@ def test_two_backups_to_one_file_do_not_mix(kept: Asker, tmp_path: Path, monkeyp
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", late)
         kept.store.backup(file)
-    assert refused == [f"the backup failed: another backup is writing {file}.part; try again when it is done"]
+    assert refused == [f"the backup to {file} failed: another backup is writing {file}.part; try again when it is done"]
     second.backup(file)
     second.close()
     folder = tmp_path / "restored"
@@ -301,10 +301,10 @@ def test_what_a_killed_backup_has_left_is_no_part_of_the_next(kept: Asker, tmp_p
 
 
 def test_a_backup_that_cannot_be_made_says_so(kept: Asker, tmp_path: Path):
-    with pytest.raises(StoreError, match=r"the backup failed: .*"):
+    with pytest.raises(StoreError, match=r"the backup to .* failed: .*"):
         kept.store.backup(tmp_path / "nowhere" / "copy")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(StoreError, match="the backup failed: Is a directory"):
+    with pytest.raises(StoreError, match=r"the backup to .* failed: Is a directory"):
         kept.store.backup(tmp_path / "folder")
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
 

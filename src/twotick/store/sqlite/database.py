@@ -373,7 +373,7 @@ class DatabaseFile:
                     words = str(error.strerror)
                 case _:
                     words = str(error)
-            raise StoreError(f"the backup failed: {words}") from error
+            raise StoreError(f"the backup to {file} failed: {words}") from error
         finally:
             if held is not None:
                 os.close(held)
