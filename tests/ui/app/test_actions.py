@@ -480,7 +480,9 @@ async def test_save_a_file_in_a_chosen_folder(alice: AppUser, session: FakeSessi
     file = Attachment("k", "../../.bashrc\x1b[2J", 150_000, "")
     put(session.all, message("", 5, peer="#team", sender="bob", ident="t3", file=file))
     await alice.sees("../../.bashrc\u241b[2J  146 KiB  s: save")
-    await alice.press("escape", "escape", "s")
+    await alice.press("escape", "escape")
+    await alice.sees("select  s save the file  r reply")
+    await alice.press("s")
     await alice.sees("Save ../../.bashrc", "(146 KiB) in")
     await alice.press(*["ctrl+u"])
     await alice.type(str(tmp_path), "enter")
@@ -690,6 +692,15 @@ async def test_messages_to_a_room_that_the_user_left_are_rejected(session: FakeS
         await alice.type("hello", "enter")
         await alice.sees("hello")
         assert asked(session) == []
+
+
+async def test_a_user_who_writes_in_a_room_alone_is_told(alice: AppUser, session: FakeSession) -> None:
+    """Two ticks would be true, and misleading: the message went to all of no other members."""
+    await alice.type("hello", "enter")
+    assert "no one else" not in alice.screen
+    session.all.open("#team").members = 1
+    await alice.type("hello", "enter")
+    await alice.sees("There is no one else in this room who could get it. Alt+I invites")
 
 
 # Conversations

@@ -301,6 +301,7 @@ class MainScreen(ActionScreen):
         """Show the status of the connection or, while a message is selected, the keys for it."""
         if self.messages.has_focus:
             able = [each for each in ON_MESSAGES if not self.why_not(each)]
+            able.sort(key=lambda each: each.word != "save")  # what only this message has must not be what does not fit
             self._status.set_class(False, "-away")
             self._status.show(lambda width: keys_line(able, width))
             return
@@ -462,6 +463,8 @@ class MainScreen(ActionScreen):
             else:
                 self.session.send(conversation, text, mode.message if mode is not None else None)
                 self.composer.past.append(text)
+                if conversation.members == 1:
+                    self.say("There is no one else in this room who could get it. Alt+I invites a user.")
                 self.composer.set_text("")
                 self.messages.mark_new(None)
                 self.messages.update_messages()
