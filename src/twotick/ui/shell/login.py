@@ -90,7 +90,7 @@ async def new_login(
             kept = await _kept(name, server, device)
             if kept is not None:
                 return NewLogin(kept.device, tokens.save(server, name, kept.device, kept.token))
-            taken = {each.device.partition("/")[0] for each in await me.devices()}
+            taken = {device_of(each.device) for each in await me.devices()}
             new = device or _free_name(taken)
             token = await me.new_token(new)
             try:
@@ -184,6 +184,19 @@ def use_account(name: str, server: str | None) -> Login | None:
     return login
 
 
+def device_of(program: str) -> str:
+    """Return the name of the device that a program belongs to: `laptop` of `laptop/chat`."""
+    return program.partition("/")[0]
+
+
+def by_device(devices: list[DeviceInfo]) -> dict[str, list[DeviceInfo]]:
+    """Return the programs of each device."""
+    found: dict[str, list[DeviceInfo]] = {}
+    for each in devices:
+        found.setdefault(device_of(each.device), []).append(each)
+    return found
+
+
 def has_device(devices: list[DeviceInfo], name: str) -> bool:
     """Return whether one of a member's devices has this name, or is below it."""
     return any(each.device == name or each.device.startswith(f"{name}/") for each in devices)
@@ -211,12 +224,13 @@ async def show_devices(who: Credential, *, revoke: str | None, as_json: bool) ->
             here = " It was this device: log in again to go on."
         console().print(f"{visible(revoke, keep='')} is revoked: its token no longer works.{here}")
         return
-    for device in devices:
-        seen = device.seen.astimezone().isoformat(timespec="seconds")
-        if as_json:
-            this = device.device == who.device
-            print(json.dumps({"device": device.device, "connected": device.connected, "seen": seen, "this": this}))
-        else:
-            state = "connected" if device.connected else f"last seen {seen}"
-            here = "  (this device)" if device.device == who.device else ""
-            console().print(f"{visible(device.device, keep=''):<32} {state}{here}")
+    if as_json:
+        for each in devices:
+            seen, this = each.seen.astimezone().isoformat(timespec="seconds"), each.device == who.device
+            print(json.dumps({"device": each.device, "connected": each.connected, "seen": seen, "this": this}))
+        return
+    for name, parts in by_device(devices).items():
+        seen = max(each.seen for each in parts).astimezone().isoformat(timespec="seconds")
+        state = "connected" if any(each.connected for each in parts) else f"last seen {seen}"
+        here = "  (this device)" if name == device_of(who.device) else ""
+        console().print(f"{visible(name, keep=''):<32} {state}{here}")

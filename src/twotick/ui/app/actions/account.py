@@ -7,6 +7,7 @@ from twotick.ui.app.actions.base import ActionScreen
 from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.new_password import NewPasswordDialog
+from twotick.ui.shell.login import by_device, device_of
 from twotick.ui.text import for_screen
 
 
@@ -22,12 +23,12 @@ class AccountActions:
         devices = await self._screen.ask_server(self._session.devices())
         if devices is None:
             return
-        choices = [Choice(name, self._shown(name, parts), name) for name, parts in _by_name(devices).items()]
+        choices = [Choice(name, self._shown(name, parts), name) for name, parts in by_device(devices).items()]
         chosen = await self._screen.show_dialog(ChooseDialog("Devices", choices, "Choose one to log it out"))
         if chosen is None:
             return
         name = for_screen(chosen, keep="")
-        here = chosen == _name(self._session.device)
+        here = chosen == device_of(self._session.device)
         what = "It is this device: the app closes." if here else "It can no longer read or send as you."
         if await self._screen.show_dialog(
             ConfirmDialog(f"Log out {name}?", what, "Log out")
@@ -38,7 +39,7 @@ class AccountActions:
 
     def _shown(self, name: str, parts: list[DeviceInfo]) -> Content:
         """Return the line for a device."""
-        here = name == _name(self._session.device)
+        here = name == device_of(self._session.device)
         connected = any(each.connected for each in parts)
         seen = f"last seen {max(each.seen for each in parts).astimezone():%Y-%m-%d %H:%M}"
         state = "this device" if here else "connected" if connected else seen
@@ -53,16 +54,3 @@ class AccountActions:
         if await self._screen.succeeds(self._session.change_password(old, new, revoke_others=others)):
             devices = "Your devices on other machines are logged out." if others else "Your devices stay logged in."
             self._screen.say(f"The password is changed. {devices}")
-
-
-def _name(device: str) -> str:
-    """Return the name of the device that a program belongs to: `laptop` of `laptop/chat`."""
-    return device.partition("/")[0]
-
-
-def _by_name(devices: list[DeviceInfo]) -> dict[str, list[DeviceInfo]]:
-    """Return the programs of each device."""
-    found: dict[str, list[DeviceInfo]] = {}
-    for each in devices:
-        found.setdefault(_name(each.device), []).append(each)
-    return found
