@@ -19,10 +19,13 @@ from twotick.wire import parser
 COMMANDS = tuple(all_commands(twotick))
 """Every command: the words that call it, and the command."""
 
+_TERMINAL = 78
+"""Columns that a command uses on a terminal of 80."""
+
 
 @pytest.mark.parametrize("command", ["", *(path for path, _ in COMMANDS)])
 def test_help_fits_one_screen(command: str) -> None:
-    ended = CliRunner().invoke(twotick, [*command.split(), "--help"], prog_name="twotick")
+    ended = CliRunner().invoke(twotick, [*command.split(), "--help"], prog_name="twotick", terminal_width=_TERMINAL)
     lines = ended.stdout.splitlines()
     assert (ended.exit_code, ended.stderr) == (0, "")
     assert lines[0].startswith(f"Usage: twotick {command}".rstrip())

@@ -243,6 +243,7 @@ def test_a_password_is_typed_twice_and_not_seen(operator: Operator) -> None:
     ("passwords", "status", "problem"),
     [
         (["battery staple\n", "battery stable\n"], 64, "twotick: the two passwords differ: nothing was changed"),
+        (["batt\n"], 64, "twotick: the password is too short: it must have at least 8 bytes"),
         (["\x04"], 64, "twotick: no password was given"),
         (["battery staple\n", "\x03"], 130, ""),
     ],

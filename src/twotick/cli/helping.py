@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import click
 
+from twotick.cli.free_text import TextCommand
 from twotick.ui.shell.leaving import EX_USAGE, STATUSES, fail
 from twotick.ui.shell.streams import complain
 
@@ -30,7 +31,9 @@ ARGUMENTS = "COMMAND [OPTIONS] [ARGUMENTS]"
 
 def complain_of_usage(error: click.UsageError) -> None:
     """Say what is wrong with a command line, how the command is used, and where there is more about it."""
-    problem = error.format_message().rstrip(".")
+    problem = " ".join(error.format_message().split()).rstrip(".")
+    if isinstance(error.ctx and error.ctx.command, TextCommand) and "unexpected extra argument" in problem:
+        problem += ": put a text of several words in quotes"
     complain(problem[:1].lower() + problem[1:])
     if error.ctx is not None:
         path = error.ctx.command_path

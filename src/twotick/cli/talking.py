@@ -103,9 +103,7 @@ def chat(*, plain: bool, who: Identity, settings: "Settings") -> None:
     metavar="STATE",
     help="Wait until accepted, delivered or read [delivered].",
 )
-@click.option(
-    "--wait", type=Duration(), metavar="TIME", help="How long to wait for that, such as 90s or '5 min' [30s]."
-)
+@click.option("--wait", type=Duration(), metavar="TIME", help="How long to wait for that: 90s, '5 min' [30s].")
 @click.option("--expires", type=Duration(1), metavar="TIME", help="Drop it if not delivered by then: 2h.")
 @with_identity
 def send(
@@ -131,6 +129,7 @@ def send(
     from twotick.ui.shell.send import read_body, send
 
     check_named(who)
+    _check_recipient(recipient)
     login = who.login if file is None else member(who)
     try:
         body = b"" if file is not None and text is None else read_body(text, settings.max_body)
@@ -150,6 +149,18 @@ def send(
     state = State[(until or "delivered").upper()]
     wait = 30 if wait is None else wait
     run(shell.send(login, recipient, body, file=file, until=state, wait=wait, expires=expires), recipient=recipient)
+
+
+def _check_recipient(recipient: str) -> None:
+    """Exit with one clear line if this can be no recipient."""
+    from twotick.wire import is_name, is_room
+
+    word = recipient.encode(errors="replace")
+    if is_name(word) or is_room(word) or word.upper() == b"ALL":
+        return
+    alone, at, _ = recipient.partition("@")
+    hint = f": write {alone}; --as NAME@HOST chooses the server" if at and is_name(alone.encode()) else ""
+    fail(EX_USAGE, f"not delivered to {recipient}: that is no user, no room such as '#team', and not ALL{hint}")
 
 
 @click.command

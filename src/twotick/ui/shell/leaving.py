@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Coroutine
@@ -77,7 +78,7 @@ _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str], .
     ((NoOtherMember, NoSuchRoom), EX_NOUSER, "{}"),
     (NothingFound, EX_NOTFOUND, "{}"),
     ((NameRefused, NotAuthenticated, NotEncrypted, Replaced), EX_NOPERM, "{}"),
-    (ServerUnreachable, EX_NOHOST, "{} ('twotick serve' runs a server here; --as NAME@HOST names another)"),
+    (ServerUnreachable, EX_NOHOST, "{}{where}"),
     (ConnectionLost, EX_NOHOST, "{}"),
     (ProtocolError, EX_PROTOCOL, "{}"),
     (NotReadYet, EX_UNREAD, "{}"),
@@ -108,7 +109,8 @@ def run(work: Coroutine[Any, Any, None], *, fast: bool = False, recipient: str =
     except (TwotickError, ValueError) as error:
         status, text = next((status, text) for kind, status, text in _STATUS if isinstance(error, kind))
         to = f" to {recipient}" if recipient else ""
-        fail(status, text.format(error, to=to, whether=f" whether {recipient} has it" if recipient else ""))
+        whether = f" whether {recipient} has it" if recipient else ""
+        fail(status, text.format(error, to=to, whether=whether, where=_where_to_look(str(error))))
     except (KeyboardInterrupt, Interrupted):
         sys.exit(EX_INTERRUPTED)
     except Stopped as stopped:
@@ -117,6 +119,13 @@ def run(work: Coroutine[Any, Any, None], *, fast: bool = False, recipient: str =
         fail(EX_UNAVAILABLE, "the input ended before a name was given")
     except OSError as error:
         sys.exit(output_lost(error))
+
+
+def _where_to_look(problem: str) -> str:
+    """Return what a user can do if no server can be reached, on this machine or on another one."""
+    if re.match(r"no server at (127\.|localhost|\[::1])", problem):
+        return " ('twotick serve' runs a server here; --as NAME@HOST names another)"
+    return " (check the name and the port, or ask the server's operator)"
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:

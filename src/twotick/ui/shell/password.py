@@ -3,6 +3,9 @@
 import getpass
 import sys
 
+SHORTEST = 8
+"""The fewest bytes of a new password (rule 10.3). The server checks it too; here a user is told at once."""
+
 _MOST = 1024
 """Most bytes to read: no valid password is that long, and a longer one is refused."""
 
@@ -11,16 +14,13 @@ def read_change() -> tuple[bytes, bytes]:
     """Return a member's old and new password: typed unseen on a terminal, or two lines of standard input.
 
     Raises:
-        ValueError: the new password was not typed alike twice.
+        ValueError: the new password is too short, or was not typed alike twice.
         EOFError: a password is missing.
         OSError: standard input cannot be read.
     """
     if sys.stdin.isatty():
         old = getpass.getpass("Old password: ").encode("utf-8", "surrogateescape")
-        new = getpass.getpass("New password: ")
-        if new != getpass.getpass("Repeat the new password: "):
-            raise ValueError("the two new passwords differ: nothing was changed")
-        return old, new.encode("utf-8", "surrogateescape")
+        return old, _typed_twice("New password: ", "Repeat the new password: ")
     old, line = read_password(), sys.stdin.buffer.readline(_MOST)
     if not line:
         raise EOFError("the new password is missing: standard input has two lines, the old password and the new one")
@@ -34,13 +34,22 @@ def read_password(*, new: bool = True) -> bytes:
         new: whether it is a new password, which a terminal asks for twice.
 
     Raises:
-        ValueError: the two passwords differ.
+        ValueError: the new password is too short, or was not typed alike twice.
         EOFError: no password was given.
         OSError: standard input cannot be read.
     """
     if not sys.stdin.isatty():
         return sys.stdin.buffer.readline(_MOST).removesuffix(b"\n").removesuffix(b"\r")
-    password = getpass.getpass("Password: ")
-    if new and password != getpass.getpass("Repeat the password: "):
+    if new:
+        return _typed_twice("Password: ", "Repeat the password: ")
+    return getpass.getpass("Password: ").encode("utf-8", "surrogateescape")
+
+
+def _typed_twice(prompt: str, again: str) -> bytes:
+    """Return a new password that a user types unseen, twice."""
+    password = getpass.getpass(prompt).encode("utf-8", "surrogateescape")
+    if len(password) < SHORTEST:
+        raise ValueError(f"the password is too short: it must have at least {SHORTEST} bytes")
+    if password != getpass.getpass(again).encode("utf-8", "surrogateescape"):
         raise ValueError("the two passwords differ: nothing was changed")
-    return password.encode("utf-8", "surrogateescape")
+    return password

@@ -15,6 +15,7 @@ from textual.widgets import Button, Checkbox, Input, Label, Static
 from twotick.client import parse_server
 from twotick.ui.app.dialogs.tick import TickBox
 from twotick.ui.shell.login import host_name
+from twotick.ui.shell.password import SHORTEST
 from twotick.ui.text import for_screen
 from twotick.wire import is_name
 
@@ -225,8 +226,8 @@ class SignInScreen(Screen[None]):
             return _Wrong(
                 "The name must have 1 to 32 letters and digits, and must not be a word of the protocol.", "name"
             )
-        if sign_up and len(password.encode()) < 8:
-            return _Wrong("To create an account, choose a password of at least 8 characters.", "password")
+        if sign_up and len(password.encode()) < SHORTEST:
+            return _Wrong(f"To create an account, choose a password of at least {SHORTEST} characters.", "password")
         if sign_up and password != self._value("repeated"):
             return _Wrong("The two passwords differ: type the same one twice.", "repeated")
         code = (self._value("invitation").strip() or "yes") if sign_up else None
