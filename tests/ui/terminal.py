@@ -107,6 +107,11 @@ class Terminal:
         """Ask the command to end."""
         self._child.kill(number)
 
+    def go_on(self) -> None:
+        """Let the command go on as after Ctrl+Z: the shell has made the terminal show what is typed."""
+        self._child.setecho(True)
+        self._child.kill(signal.SIGCONT)
+
     def attributes(self) -> list[Any]:
         """Return how the terminal is set."""
         return termios.tcgetattr(self._child.child_fd)

@@ -73,6 +73,21 @@ def test_the_password_is_asked_for_twice_by_who_signs_up(server: Machine) -> Non
         assert login.ends() == 0
 
 
+def test_a_password_is_not_seen_after_the_command_was_stopped_and_continued(server: Machine) -> None:
+    """A shell shows what is typed while a command is stopped, and does not hide it again for the command."""
+    alice = server.user("alice")
+    with terminal("login", f"alice@{HOST}", "--sign-up", "yes", env=alice.variables) as login:
+        login.has("Password:")
+        login.go_on()
+        login.has("Password: Password:")
+        login.type(f"{PASSWORD}\r")
+        login.has("Repeat the password:")
+        assert PASSWORD not in login.screen
+        login.type(f"{PASSWORD}\r")
+        login.has("You are logged in as alice")
+        assert login.ends() == 0
+
+
 def test_the_line_client_asks_for_a_name_and_understands_the_server(server: Machine) -> None:
     user = server.user("user")
     with terminal("chat", "--plain", env=user.variables) as chat:

@@ -1,7 +1,11 @@
 """Read a password from a terminal, or from standard input."""
 
+import contextlib
 import getpass
+import os
+import signal
 import sys
+import termios
 
 SHORTEST = 8
 """The fewest bytes of a new password (rule 10.3). The server checks it too; here a user is told at once."""
@@ -19,7 +23,7 @@ def read_change() -> tuple[bytes, bytes]:
         OSError: standard input cannot be read.
     """
     if sys.stdin.isatty():
-        old = getpass.getpass("Old password: ").encode("utf-8", "surrogateescape")
+        old = _unseen("Old password: ")
         return old, _typed_twice("New password: ", "Repeat the new password: ")
     old, line = read_password(), sys.stdin.buffer.readline(_MOST)
     if not line:
@@ -42,14 +46,38 @@ def read_password(*, new: bool = True) -> bytes:
         return sys.stdin.buffer.readline(_MOST).removesuffix(b"\n").removesuffix(b"\r")
     if new:
         return _typed_twice("Password: ", "Repeat the password: ")
-    return getpass.getpass("Password: ").encode("utf-8", "surrogateescape")
+    return _unseen("Password: ")
 
 
 def _typed_twice(prompt: str, again: str) -> bytes:
     """Return a new password that a user types unseen, twice."""
-    password = getpass.getpass(prompt).encode("utf-8", "surrogateescape")
+    password = _unseen(prompt)
     if len(password) < SHORTEST:
         raise ValueError(f"the password is too short: it must have at least {SHORTEST} bytes")
-    if password != getpass.getpass(again).encode("utf-8", "surrogateescape"):
+    if password != _unseen(again):
         raise ValueError("the two passwords differ: nothing was changed")
     return password
+
+
+def _unseen(prompt: str) -> bytes:
+    """Return a password that a user types unseen, also after the command was stopped with Ctrl+Z and continued.
+
+    A shell shows what is typed while the command is stopped, and leaves that so when it lets the command go on.
+    """
+
+    def hide_again(*_: object) -> None:
+        with contextlib.suppress(OSError, termios.error):  # there is no terminal any more, so that nothing is shown
+            terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+            try:
+                modes = termios.tcgetattr(terminal)
+                modes[3] &= ~termios.ECHO
+                termios.tcsetattr(terminal, termios.TCSANOW, modes)
+                os.write(terminal, prompt.encode())
+            finally:
+                os.close(terminal)
+
+    before = signal.signal(signal.SIGCONT, hide_again)
+    try:
+        return getpass.getpass(prompt).encode("utf-8", "surrogateescape")
+    finally:
+        signal.signal(signal.SIGCONT, before)
