@@ -56,6 +56,7 @@ def test_the_first_connection_is_told_also_if_the_server_refuses_the_login(serve
     """The next connection finds the certificate known, so that the user would never see its fingerprint."""
     first = f"first connection to {HOST}:18443: its certificate {server.fingerprint} is trusted from now on"
     user = server.user("user")
+    assert user.tell("login", f"alice@{HOST}", status=64)[1] == "twotick: no password was given\n"
     said = user.tell("login", f"alice@{HOST}", stdin=b"not this one\n", status=77)[1].splitlines()
     assert said[0] == f"twotick: {first}"
     assert said[1].startswith("twotick: wrong name or password")
@@ -230,4 +231,6 @@ def test_a_tunnel_on_this_machine(tmp_path: Path) -> None:
             assert "(this device)" in user.do("devices")
             ended = user.run("send", "bob", "x", "--as", f"cron@{server.address}:18443")
             assert ended.returncode != 0
-            assert "this port speaks TLS, and the connection is without" in ended.stderr
+            assert (
+                "this port speaks TLS, and the connection is without: write tls:// before the address" in ended.stderr
+            )

@@ -65,6 +65,8 @@ def login(account: str, *, device: str, sign_up: str | None, config: Path | None
         fail(EX_USAGE, str(error) or "no password was given")
     except KeyboardInterrupt:
         raise SystemExit(EX_INTERRUPTED) from None
+    if not password:
+        fail(EX_USAGE, "no password was given")
     run(log_in(name, server, password=password, device=device or None, sign_up=sign_up))
     _mind_setting(config, name, server)
 

@@ -78,9 +78,9 @@ _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str], .
     ((NoOtherMember, NoSuchRoom), EX_NOUSER, "{}"),
     (NothingFound, EX_NOTFOUND, "{}"),
     ((NameRefused, NotAuthenticated, NotEncrypted, Replaced), EX_NOPERM, "{}"),
-    (ServerUnreachable, EX_NOHOST, "{}{where}"),
+    (ServerUnreachable, EX_NOHOST, "{}{hint}"),
     (ConnectionLost, EX_NOHOST, "{}"),
-    (ProtocolError, EX_PROTOCOL, "{}"),
+    (ProtocolError, EX_PROTOCOL, "{}{hint}"),
     (NotReadYet, EX_UNREAD, "{}"),
     (NotYet, EX_TEMPFAIL, "{}"),
     (CannotSave, EX_IOERR, "{}"),
@@ -110,7 +110,7 @@ def run(work: Coroutine[Any, Any, None], *, fast: bool = False, recipient: str =
         status, text = next((status, text) for kind, status, text in _STATUS if isinstance(error, kind))
         to = f" to {recipient}" if recipient else ""
         whether = f" whether {recipient} has it" if recipient else ""
-        fail(status, text.format(error, to=to, whether=whether, where=_where_to_look(str(error))))
+        fail(status, text.format(error, to=to, whether=whether, hint=_hint(str(error))))
     except (KeyboardInterrupt, Interrupted):
         sys.exit(EX_INTERRUPTED)
     except Stopped as stopped:
@@ -121,11 +121,15 @@ def run(work: Coroutine[Any, Any, None], *, fast: bool = False, recipient: str =
         sys.exit(output_lost(error))
 
 
-def _where_to_look(problem: str) -> str:
-    """Return what a user can do if no server can be reached, on this machine or on another one."""
+def _hint(problem: str) -> str:
+    """Return what a user can do if a server cannot be reached, or not in this way; empty if that is not known."""
+    if "speaks TLS" in problem:
+        return ": write tls:// before the address of the server"
     if re.match(r"no server at (127\.|localhost|\[::1])", problem):
         return " ('twotick serve' runs a server here; --as NAME@HOST names another)"
-    return " (check the name and the port, or ask the server's operator)"
+    if problem.startswith("no server at "):
+        return " (check the name and the port, or ask the server's operator)"
+    return ""
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
