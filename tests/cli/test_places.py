@@ -177,16 +177,6 @@ def test_devices_are_named_after_the_host_and_this_one_is_marked(server: Machine
     assert {each["device"]: each["this"] for each in listed} == {name: name == named[1] for name in named}
 
 
-def test_the_programs_of_a_device_are_one_line(server: Machine) -> None:
-    user = server.user("user")
-    user.tell("login", f"alice@{HOST}", "--device", "laptop", stdin=SECRET)
-    with started("chat", "--plain", env=user.environment) as chat:
-        assert chat.line().startswith("You are alice")
-        names = [json.loads(line)["device"] for line in user.do("devices", "--json").splitlines()]
-        assert len(names) == 2
-        assert user.do("devices").split() == ["laptop", "connected", "(this", "device)"]
-
-
 def test_a_device_that_does_not_exist_cannot_be_revoked(server: Machine) -> None:
     user = server.user("user")
     user.tell("login", f"alice@{HOST}", "--device", "laptop", stdin=SECRET)

@@ -1,5 +1,6 @@
 """Servers on other machines, on a terminal: two homes, and a host name that is not this machine's."""
 
+import json
 from collections.abc import Generator
 from pathlib import Path
 
@@ -47,6 +48,11 @@ def test_the_app_tells_of_the_first_connection_also_after_a_wrong_password(serve
         app.has("wrong name or password")
         app.type(f"{PASSWORD}\r")
         app.has("No conversations yet", f"first connection to {HOST}:18443")
+        app.has(f"\u25cf alice@{HOST}")
+        listed = [json.loads(line)["device"] for line in alice.do("devices", "--json").splitlines()]
+        assert sorted(listed) == [listed[0], f"{listed[0]}/chat"]
+        shown = alice.do("devices").split()
+        assert shown == [listed[0], "connected", "(this", "device)"], "the programs of a device are one line"
 
 
 def test_a_guest_in_the_app_uses_tls(server: Machine) -> None:
