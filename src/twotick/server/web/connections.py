@@ -181,6 +181,12 @@ class HttpConnection(asyncio.Protocol):
             self.transport.abort()
 
     @property
+    def _reached(self) -> str:
+        """The address to which the client connected."""
+        own = self.transport.get_extra_info("sockname")
+        return own[0].removeprefix("::ffff:") if own else ""
+
+    @property
     def encrypted(self) -> bool:
         """Whether it is encrypted."""
         return self.transport.get_extra_info("ssl_object") is not None
@@ -236,7 +242,7 @@ class HttpConnection(asyncio.Protocol):
             headers[name] = headers[name] + b", " + value if name in headers else value
         try:
             _check_head(request, headers)
-            visitor = self._web.gate.visitor(self.address, headers, encrypted=self.encrypted)
+            visitor = self._web.gate.visitor(self.address, headers, reached=self._reached, encrypted=self.encrypted)
             target = request.target.decode("ascii", "replace")
             if target.partition("?")[0] == _CONNECT:
                 self._upgrade(request, headers, visitor)

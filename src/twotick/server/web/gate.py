@@ -46,7 +46,8 @@ class Gate:
     """Decides which requests are answered.
 
     Args:
-        names: host names and addresses of the server, besides those of the machine itself.
+        names: host names and addresses of the server, besides those of the machine itself; a star as the first label
+            stands for any.
         origins: scheme, host and port of further URLs of the page.
         proxies: the proxies whose word about their clients is taken.
     """
@@ -58,12 +59,15 @@ class Gate:
         self._names = {name.lower() for name in (*_LOCAL_NAMES, *names)} | {host for _, host, _ in self._origins}
         self._proxies = list(proxies)
 
-    def visitor(self, address: str, headers: Mapping[bytes, bytes], *, encrypted: bool) -> Visitor:
+    def visitor(
+        self, address: str, headers: Mapping[bytes, bytes], *, reached: str = "", encrypted: bool = False
+    ) -> Visitor:
         """Return who sent a request.
 
         Args:
             address: the address of the other end of the connection.
             headers: the headers of the request, by their names in lower case; values of the same name joined by commas.
+            reached: the address to which the client connected.
             encrypted: whether the connection is encrypted.
 
         Raises:
@@ -72,7 +76,7 @@ class Gate:
         host = headers.get(b"host", b"").decode("latin-1")
         forwarded = headers.get(b"x-forwarded-for")
         if forwarded is None:
-            return self._checked(Visitor(address, encrypted, host))
+            return self._checked(Visitor(address, encrypted, host), reached)
         if not self._is_proxy(address):
             if is_loopback(address):
                 raise Turned(
@@ -80,10 +84,11 @@ class Gate:
                     "This request came through a proxy that this server does not know."
                     " Set trusted_proxies to the proxy's address, for example trusted_proxies = '127.0.0.1'.",
                 )
-            return self._checked(Visitor(address, encrypted, host))
+            return self._checked(Visitor(address, encrypted, host), reached)
         protocol = _last(headers.get(b"x-forwarded-proto", b""))
         host = _last(headers.get(b"x-forwarded-host", b"")) or host
-        return self._checked(Visitor(self._client(forwarded.decode("latin-1")), protocol in ("https", "wss"), host))
+        client = self._client(forwarded.decode("latin-1"))
+        return self._checked(Visitor(client, protocol in ("https", "wss"), host), reached)
 
     def check_origin(self, visitor: Visitor, origin: str | None) -> None:
         """Check which page opens a WebSocket. A client that is no browser names none.
@@ -103,11 +108,13 @@ class Gate:
             " and, behind a proxy, trusted_proxies to the proxy's.",
         )
 
-    def _checked(self, visitor: Visitor) -> Visitor:
+    def _checked(self, visitor: Visitor, reached: str) -> Visitor:
         authority = split_authority(visitor.host)
         if authority is None:
             raise Turned(400, "The header Host names no host.")
-        if authority[0] not in self._names:
+        name = authority[0]
+        covered = f"*.{name.partition('.')[2]}"  # as a certificate names all hosts of a domain
+        if name != reached and self._names.isdisjoint((name, covered)):
             raise Turned(
                 403, f"This server is not called {visitor.host}. If it is, set web_url to its address for browsers."
             )
