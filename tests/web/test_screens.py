@@ -161,3 +161,27 @@ async def test_hostile_texts_stay_texts(crowd: Crowd, page_server: PageServer, n
     assert await log.evaluate("box => box.scrollWidth <= box.clientWidth")
     assert "\u202e" not in await log.inner_text()
     # The only errors of the browser would be about a policy that was broken: `crowd` looks for them.
+
+
+async def test_the_page_speaks_the_language_of_the_browser_or_the_one_that_was_chosen(
+    crowd: Crowd, names: list[str]
+) -> None:
+    """German by the browser, then French by choice, which lasts; Arabic is written from right to left."""
+    alice = await crowd.person(names[0], fresh=False, locale="de-DE")
+    page = alice.page
+    await page.get_by_role("textbox", name="Name").fill(names[0])
+    await page.get_by_label("Passwort", exact=True).fill(PASSWORD)
+    await page.get_by_role("button", name="Registrieren").click()
+    await page.get_by_role("button", name="Einstellungen").click()
+    await page.get_by_label("Sprache").select_option("fr")
+    await expect(page.get_by_role("dialog", name="Réglages")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_role("navigation", name="Conversations")).to_be_visible()
+    await page.get_by_role("button", name="Nouvelle conversation").click()
+    await page.get_by_label("Nom de la personne").fill(names[0])
+    await page.get_by_role("button", name="Commencer").click()
+    await page.get_by_role("textbox", name="Message").fill("مرحبا *كيف* حالك؟")
+    await page.keyboard.press("Enter")
+    line = page.get_by_role("article").locator("p[dir=auto]")
+    await expect(line).to_have_css("direction", "rtl")
+    assert await page.locator("html").get_attribute("lang") == "fr"

@@ -4,7 +4,7 @@
 import english from "./en.js";
 
 /** The languages that have texts. */
-export const LANGUAGES = ["en"];
+export const LANGUAGES = ["en", "de", "fr", "es", "hi"];
 
 /** @typedef {keyof typeof english} TextKey */
 
