@@ -18,7 +18,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -31,6 +31,9 @@ COMMAND = str(Path(sys.executable).with_name("twotick"))
 
 _AT_START = ("PYTHON", "LC_", "LANG", "COVERAGE")
 """The beginnings of names of variables that Python obeys at its start. A command with others of them is not forked."""
+
+_STAND_IN = str(_TESTED / "tests" / "machines")
+"""A folder whose `sitecustomize` every Python process with it in PYTHONPATH imports at its start, also a forked one."""
 
 _APPS = ("twotick.__main__", "twotick.ui.app", "twotick.ui.demo", "twotick.ui.tour")
 """Modules that are not imported: commands on a full screen are not forked, and their libraries look for a terminal."""
@@ -57,7 +60,7 @@ class Forked(subprocess.Popen[Any]):
         streams = given[0], given[3], given[5]
         variables = {os.fsdecode(name): os.fsdecode(value) for name, value in (variables or os.environ).items()}
         request = json.dumps([[os.fsdecode(each) for each in args], str(folder or Path.cwd()), variables]).encode()
-        if len(request) > _LONGEST or _at_start(variables) != _at_start(dict(os.environ)):
+        if len(request) > _LONGEST or not _can_be_forked(variables):
             super()._execute_child(args, *more)  # type: ignore[misc]  # pyright: ignore
             return
         self._news, telling = socket.socketpair()
@@ -88,8 +91,14 @@ class Forked(subprocess.Popen[Any]):
         return self.returncode
 
 
-def _at_start(variables: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in variables.items() if name.startswith(_AT_START)}
+def _can_be_forked(variables: dict[str, str]) -> bool:
+    """Tell whether a process with these variables starts as the one that forks the others has started."""
+
+    def at_start(variables: Mapping[str, str]) -> dict[str, str]:
+        found = {name: value for name, value in variables.items() if name.startswith(_AT_START)}
+        return {name: value for name, value in found.items() if (name, value) != ("PYTHONPATH", _STAND_IN)}
+
+    return at_start(variables) == at_start(os.environ)
 
 
 @cache
@@ -179,6 +188,8 @@ def _become(arguments: list[str], folder: str, variables: dict[str, str], stream
     sys.stdin = sys.__stdin__ = _text(0, "r", sys.stdin)
     sys.stdout = sys.__stdout__ = _text(1, "w", sys.stdout)
     sys.stderr = sys.__stderr__ = _text(2, "w", sys.stderr)
+    if variables.get("PYTHONPATH") == _STAND_IN:
+        import_module("tests.machines.sitecustomize")
     from twotick.cli import main
 
     return main
