@@ -1,5 +1,6 @@
 """Servers to test against, and how many examples Hypothesis tries."""
 
+import signal
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 
@@ -10,6 +11,10 @@ from tests.sockets import ServerProcess, Visitors, serving, visiting
 from twotick.server import ServerLimits
 
 register_profiles()
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell lets processes in the background ignore SIGINT, which those hand on to the ones that tests stop with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

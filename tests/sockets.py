@@ -5,6 +5,7 @@ Every wait is for something that happens. The time limits only matter when it do
 
 import dataclasses
 import json
+import select
 import signal
 import socket
 import struct
@@ -121,6 +122,12 @@ class Peer:
             self._frames += self._parser.feed(data)
         head, body = self._frames.popleft()
         return head.verb.value, head.name, body
+
+    def is_ready(self, events: int, seconds: float) -> bool:
+        """Wait until there is something to read (`select.POLLIN`) or room to write (`select.POLLOUT`), or that long."""
+        waiting = select.poll()  # select.select() refuses descriptors above 1023
+        waiting.register(self.socket, events)
+        return bool(waiting.poll(seconds * 1000))
 
     def rest(self) -> bytes:
         """All that comes until the server closes the connection, which is then closed on this side as well."""

@@ -51,7 +51,7 @@ def test_a_member_is_removed_only_after_a_yes(operator: Operator) -> None:
     for typed, status in (("no", 130), ("", 130), ("yes", 0)):
         assert operator.do("user", "list").startswith("alice ")
         terminal: pexpect.spawn[bytes] = pexpect.spawn(
-            COMMAND, ["user", "remove", "alice"], env=cast(Any, operator.environment), timeout=20
+            COMMAND, ["user", "remove", "alice"], env=cast(Any, operator.environment), timeout=20, use_poll=True
         )
         terminal.expect("This cannot be undone. Type yes: ")
         terminal.sendline(typed)
@@ -218,7 +218,9 @@ def typing(operator: Operator, *passwords: str) -> tuple[str, int | None]:
     """Add bob, typing passwords; what was on the screen in the end, and the exit status."""
     terminal = cast(
         Any,
-        pexpect.spawn(COMMAND, ["user", "add", "bob"], env=operator.environment, timeout=60, encoding="utf-8"),
+        pexpect.spawn(
+            COMMAND, ["user", "add", "bob"], env=operator.environment, timeout=60, encoding="utf-8", use_poll=True
+        ),
     )
     with terminal:
         screen = ""

@@ -51,6 +51,7 @@ def test_on_a_terminal_the_log_is_plain() -> None:
             env=environment(TWOTICK_MAX_CONNECTIONS="1"),
             timeout=60,
             encoding="utf-8",
+            use_poll=True,
         ),
     )
     with terminal:

@@ -130,7 +130,7 @@ def test_a_receiver_that_stops_reading_and_reads_again(visitors: Visitors) -> No
 def write_until_it_is_not_taken(peer: Peer, data: bytes, most: int) -> None:
     """Write again and again, until the server no longer reads or so many bytes were written."""
     peer.socket.setblocking(False)
-    while most > 0 and select.select([], [peer.socket], [], 1.0)[1]:
+    while most > 0 and peer.is_ready(select.POLLOUT, 1.0):
         most -= peer.socket.send(data)
     peer.socket.settimeout(PATIENCE)
 
@@ -233,7 +233,7 @@ def dribble(peer: Peer, data: bytes) -> bytes:
     """Write a byte at a time, and the last again and again, until the server has had enough; returns what it said."""
     answers = b""
     for place, _ in enumerate(patiently()):
-        if select.select([peer.socket], [], [], 0.05)[0]:
+        if peer.is_ready(select.POLLIN, 0.05):
             more = peer.socket.recv(1 << 16)
             if not more:
                 peer.close()
@@ -286,7 +286,7 @@ def test_frames_that_end_are_not_taken_for_one_that_never_does(start_server: Sta
     frame = send(b"nobody", b"")
     alice.write(frame[:-1])
     stalled.write(frame[:-1])
-    while not select.select([stalled.socket], [], [], 0.05)[0]:
+    while not stalled.is_ready(select.POLLIN, 0.05):
         alice.ask(frame[-1:] + frame[:-1], UNABLE_TO_SEND)
     assert stalled.rest() == b""
     alice.ask(frame[-1:], UNABLE_TO_SEND)

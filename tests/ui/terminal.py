@@ -48,6 +48,7 @@ class Terminal:
             encoding="utf-8",
             timeout=_PATIENCE,
             dimensions=(24, columns),
+            use_poll=True,
         )
         self._child.delaybeforesend = None
         self._screen = _Screen(columns, self._child.send)

@@ -142,7 +142,11 @@ def printer(tmp_path: Path) -> Printer:
 def send(printer: Printer) -> Iterator[Callable[[str], None]]:
     """Return what sends bytes to the app, which runs on a pseudo-terminal."""
     child: pexpect.spawn[bytes] = pexpect.spawn(
-        printer.command[0], printer.command[1:], cwd=str(ROOT), env={"TERM": "xterm-256color", "PATH": "/usr/bin:/bin"}
+        printer.command[0],
+        printer.command[1:],
+        cwd=str(ROOT),
+        env={"TERM": "xterm-256color", "PATH": "/usr/bin:/bin"},
+        use_poll=True,
     )
     child.delaybeforesend = None
     child.expect("ready", timeout=30)

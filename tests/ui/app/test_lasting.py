@@ -84,7 +84,13 @@ def test_the_terminal_is_as_before_after_a_signal(tmp_path: Path, number: signal
 def test_an_app_with_a_fault_ends_with_a_status_and_one_line(tmp_path: Path) -> None:
     program = FAULTY.format(folder=str(tmp_path / "data"))
     child: pexpect.spawn[str] = pexpect.spawn(
-        sys.executable, ["-c", program], cwd=str(ROOT), encoding="utf-8", timeout=30, dimensions=(24, 300)
+        sys.executable,
+        ["-c", program],
+        cwd=str(ROOT),
+        encoding="utf-8",
+        timeout=30,
+        dimensions=(24, 300),
+        use_poll=True,
     )
     output = child.read()
     child.close()
