@@ -59,7 +59,8 @@ async def test_the_library_tells_a_members_name_and_a_missing_recipient(two: lis
 
 
 @pytest.mark.parametrize(
-    ("recipient", "said"), [("nobody", "nobody is not connected"), ("#cellar", "there is no such room")]
+    ("recipient", "said"),
+    [("nobody", "nobody is not connected, and no member has this name"), ("#cellar", "there is no such room")],
 )
 def test_a_recipient_that_does_not_exist(two: list[Person], recipient: str, said: str) -> None:
     ended = two[0].run("send", recipient, "hi", "--from", "alice")

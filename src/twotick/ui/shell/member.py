@@ -14,6 +14,7 @@ from twotick.client import (
     MemberClient,
     MemberMessage,
     MemberReceipt,
+    NoRecipient,
     OutcomeUnknown,
     RequestRefused,
     SendOptions,
@@ -110,6 +111,10 @@ async def _accepted(
         if me.withdraw(receipt):
             raise ConnectionLost(f"nothing was sent: there was no connection for {patience:g} s") from None
         raise OutcomeUnknown(f"the server has not answered within {patience:g} s") from None
+    except NoRecipient as error:
+        if recipient.startswith("#"):
+            raise
+        raise NoRecipient(f"{error}, and no member has this name") from error  # as protocol.md says of the Reason
 
 
 def _is_alone(receipt: MemberReceipt) -> bool:

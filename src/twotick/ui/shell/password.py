@@ -79,5 +79,8 @@ def _unseen(prompt: str) -> bytes:
     before = signal.signal(signal.SIGCONT, hide_again)
     try:
         return getpass.getpass(prompt).encode("utf-8", "surrogateescape")
+    except (EOFError, KeyboardInterrupt):
+        sys.stderr.write("\n")  # what follows must not stand beside the prompt
+        raise
     finally:
         signal.signal(signal.SIGCONT, before)
