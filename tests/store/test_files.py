@@ -157,7 +157,7 @@ def test_an_older_file_is_brought_up_to_date(kept: Asker, monkeypatch: pytest.Mo
     steps = (*schema.STEPS, "CREATE TABLE later (x); -- a comment; with a semicolon\nINSERT INTO later VALUES (';');")
     monkeypatch.setattr("twotick.store.sqlite.schema.STEPS", steps)
     monkeypatch.setattr("twotick.store.sqlite.database.STEPS", steps)
-    with pytest.raises(StoreError, match="in use by another server"):
+    with pytest.raises(StoreError, match="in use by another server, and its data are not upgraded yet"):
         SqliteStore(kept.folder, LIMITS, exclusive=False)
     kept.reopen()
     assert brief(kept.log("bob")) == [(1, "RECEIVED", b"m1")]

@@ -23,7 +23,8 @@ from twotick.store.requests.messages import (
     Refuse,
 )
 from twotick.store.requests.pins import ListPins
-from twotick.store.sqlite import conversation_list, editing, files
+from twotick.store.requests.rooms import ListRooms
+from twotick.store.sqlite import conversation_list, editing, files, rooms
 from twotick.store.sqlite.reading import PART_BYTES
 
 MANY = 6000
@@ -261,6 +262,24 @@ def test_the_newest_conversations_are_listed_of_many(asker: Asker, monkeypatch: 
     listed = Steps(asker, ListConversations(asker.members["alice"], 20))
     assert [each.name for each in listed.finish()] == [f"g{number}" for number in range(94, 74, -1)]
     assert len(listed.costs) > 9
+
+
+# Rooms
+
+
+def test_the_members_of_rooms_are_counted_in_steps(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while members come and rooms go."""
+    asker.add("dan")
+    for number in range(8):
+        asker.gather("alice", "bob", "carol", room=f"#r{number}")
+    monkeypatch.setattr(rooms, "_COUNTED_AT_ONCE", 5)
+    listed = Steps(asker, ListRooms(asker.members["alice"], 7))
+    assert listed.step()
+    asker.invite("alice", "dan", "#r6")
+    asker.join("dan", "#r6")
+    found = listed.finish()
+    assert len(listed.costs) == 4
+    assert [(room.name, room.members) for room in found] == [*((f"#r{number}", 3) for number in range(6)), ("#r6", 4)]
 
 
 # Files

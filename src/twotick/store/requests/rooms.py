@@ -157,10 +157,14 @@ class ListRooms(Request[list[RoomDescription]]):
 
     Attributes:
         most: how many at most; rooms that the member is in, or invited to, come first.
+        so_far: what earlier transactions have found, each room with its number; None if there were none.
+        counted: of how many of these rooms the members are counted.
     """
 
     member: int
     most: int
+    so_far: tuple[tuple[int, RoomDescription], ...] | None = None
+    counted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

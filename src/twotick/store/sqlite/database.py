@@ -134,8 +134,7 @@ class DatabaseFile:
             found = version(connection, self._file)
             check_layout(connection, self._file)
             if found < len(STEPS):
-                # Not while a server runs: it knows the older version.
-                lock = _lock(self._file.parent) if self._file is not None and self._lock is None else None
+                lock = self._lock_to_upgrade()
                 try:
                     migrate(connection, self._file)
                 finally:
@@ -159,6 +158,25 @@ class DatabaseFile:
         if self.is_exclusive and self._checkpointer is None:
             self._checkpointer = Checkpointer(lambda: connect(self._file))
         return connection, contents
+
+    def _lock_to_upgrade(self) -> int | None:
+        """Lock the folder while the file is upgraded: not while a server runs that knows the older version.
+
+        Returns:
+            The file that holds the lock while it is open; None if there is no folder, or it is locked already.
+
+        Raises:
+            StoreError: a server uses the folder.
+        """
+        if self._file is None or self._lock is not None:
+            return None
+        try:
+            return _lock(self._file.parent)
+        except StoreError as error:
+            raise StoreError(
+                f"{error}, and its data are not upgraded yet to this version: if that server is starting, it is"
+                " upgrading them, so try again when it listens; if it is an older version, stop it first"
+            ) from error
 
     # Transactions
 

@@ -2,9 +2,10 @@
 
 # ruff: noqa: S608 - statements are put together from constants of this module, never from input
 
+from dataclasses import replace
 from typing import Final
 
-from twotick.store.requests.messages import Effects
+from twotick.store.requests.messages import Effects, Unfinished
 from twotick.store.requests.rooms import (
     ChangeRoom,
     CreateRoom,
@@ -31,6 +32,9 @@ from twotick.store.sqlite.ledger import COUNT_WORK, Ledger, NewMessage
 _KEEP_MEMBER: Final = (
     "INSERT INTO room_member VALUES (?, ?, ?, ?, ?) ON CONFLICT (room, member) DO UPDATE SET role = excluded.role"
 )
+
+_COUNTED_AT_ONCE: Final = 50_000
+"""The members of rooms that a list of rooms counts in one transaction, in some milliseconds."""
 
 _MEANINGS: Final = (
     "SELECT r.number FROM room_member o CROSS JOIN room r ON r.number = o.room"
@@ -356,9 +360,22 @@ class RoomRepository:
             for member in room.by_seniority()
         ]
 
-    def _list(self, request: ListRooms) -> list[RoomDescription]:
+    def _list(self, request: ListRooms) -> list[RoomDescription] | Unfinished:
+        found = list(self._visible(request) if request.so_far is None else request.so_far)
+        left = _COUNTED_AT_ONCE
+        for index in range(request.counted, len(found)):
+            if left <= 0:
+                return Unfinished(replace(request, so_far=tuple(found), counted=index))
+            number, room = found[index]
+            (members,) = self._tables.direct("SELECT count(*) FROM room_member WHERE room = ?", (number,)).fetchone()
+            found[index] = number, replace(room, members=members)
+            left -= members
+        return [room for _, room in found]
+
+    def _visible(self, request: ListRooms) -> list[tuple[int, RoomDescription]]:
+        """Return the rooms that a member may know of, each with its number and without the count of its members."""
         rows = self._tables.direct(
-            "SELECT name, public, topic, (SELECT count(*) FROM room_member WHERE room = number), role, invited FROM ("
+            "SELECT number, name, public, topic, role, invited FROM ("
             " SELECT r.number, r.name, r.public, r.topic, r.folded, ifnull(o.role, 0) AS role,"
             " i.member IS NOT NULL AS invited FROM room r"
             " LEFT JOIN room_member o ON o.room = r.number AND o.member = ?1"
@@ -370,8 +387,8 @@ class RoomRepository:
             (request.member, request.most),
         )
         return [
-            RoomDescription(name, bool(public), topic, members, RoomRole(role), bool(invited))
-            for name, public, topic, members, role, invited in rows
+            (number, RoomDescription(name, bool(public), topic, 0, RoomRole(role), bool(invited)))
+            for number, name, public, topic, role, invited in rows
         ]
 
     def leave_one(self, box: Mailbox, time: float, effects: Effects) -> bool:
