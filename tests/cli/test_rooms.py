@@ -50,6 +50,8 @@ def test_rooms_are_made_joined_and_left(three: list[Person]) -> None:
         ("carol", "member"),
     ]
     assert bob.do("room", "remove", "team", "carol") == "carol was removed from #team.\n"
+    unknown = bob.run("room", "invite", "team", "nobody")
+    assert (unknown.returncode, unknown.stderr) == (69, "twotick: there is no member called nobody\n")
     assert carol.run("room", "leave", "team").returncode == 69
     assert alice.do("room", "leave", "team") == "You left #team.\n"
     assert [line.split()[:2] for line in bob.do("room", "members", "team").splitlines()] == [["bob", "owner"]]
@@ -64,7 +66,7 @@ def test_rooms_are_made_joined_and_left(three: list[Person]) -> None:
         (["room", "appoint", "team", "bob", "king"], 64),
         (["room", "members", "nowhere"], 67),
         (["send", "#nowhere", "hello", "--from", "alice"], 67),
-        (["send", "#te am", "hello", "--from", "alice"], 69),
+        (["send", "#te am", "hello", "--from", "alice"], 64),
         (["send", "#team", "hello", "--from", "alice", "--until", "read"], 64),
         (["search", " , "], 69),
         (["search", "oats", "--in", "b b"], 64),

@@ -2,6 +2,7 @@
 
 import re
 
+from twotick.client.errors import RequestRefused
 from twotick.client.member.headers import (
     as_text,
     encode_id,
@@ -15,6 +16,9 @@ from twotick.client.member.headers import (
 from twotick.client.member.request import Answer, RequestMethods
 from twotick.client.member.results import ROLES, RecipientState, Role, RoomInfo, RoomMember
 from twotick.wire import Verb
+
+_NO_MEMBER = "there is no such member"
+"""The server's Reason if no member has a name."""
 
 _TOPIC = re.compile(r"[^\x00-\x1f\x7f]*")
 _LONGEST_TOPIC = 250
@@ -124,7 +128,12 @@ class RoomMethods(RequestMethods):
             TwotickError: the client has ended.
             ValueError: `room` or `member` is not well formed.
         """
-        return await self._change_room(room, b"invite", {"Member": encode_user(member)})
+        try:
+            return await self._change_room(room, b"invite", {"Member": encode_user(member)})
+        except RequestRefused as error:
+            if str(error) != _NO_MEMBER:
+                raise
+            raise RequestRefused(f"there is no member called {member}") from error
 
     async def remove(self, room: str, member: str) -> RoomInfo:
         """Remove a member from a room, or withdraw an invitation, as a moderator or the owner (rule 12.2).
