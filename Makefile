@@ -17,7 +17,7 @@ LEAST_COVERAGE := 97
 
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: help demo quick test check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash simulate bench wheel clean
+.PHONY: help demo quick test all-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash simulate bench wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,7 +57,11 @@ build/node/.installed: Makefile
 quick: .venv/.installed  ## run the tests of wire, exchange, store and client with few random examples
 	$(PYTEST) --hypothesis-profile=quick $(QUICK)
 
-test: check  ## run every check and every test
+# Both at once: most checks are one thread, and tests often wait.
+test: .venv/.installed  ## run every check and every test
+	@$(MAKE) --no-print-directory --jobs=2 check all-tests
+
+all-tests: .venv/.installed
 	$(PYTEST)
 
 cover: .venv/.installed  ## measure the coverage of wire, exchange and store, and fail below 97 %
