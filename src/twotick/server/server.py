@@ -63,6 +63,15 @@ class ServerPart(TlsHost, Protocol):
         """Handle that there is another certificate."""
         ...
 
+    @property
+    def is_left(self) -> bool:
+        """Whether there are no connections of which the server does not know. It is told when the last one ends."""
+        ...
+
+    def abort(self) -> None:
+        """Close the connections that the server does not know of, at once."""
+        ...
+
     def stop(self) -> None:
         """Close the connections that the server does not know of."""
         ...
@@ -216,10 +225,12 @@ class Server:
         for connection in self._connections:
             self.exchange.finish(connection.connection)
         self._flush()
-        await self._until(lambda: not self._connections, self._limits.linger_timeout)
+        await self._until(lambda: self._is_left, self._limits.linger_timeout)
         for connection in list(self._connections):
             connection.transport.abort()
-        await self._until(lambda: not self._connections, self._limits.linger_timeout)
+        if self._web is not None:
+            self._web.abort()
+        await self._until(lambda: self._is_left, self._limits.linger_timeout)
         await self._logins.cancel()
         if self._timer is not None:
             self._timer.cancel()
@@ -231,6 +242,11 @@ class Server:
         if self._jobs is not None:
             self._jobs.keep_time()
         self.flush_soon()
+
+    @property
+    def _is_left(self) -> bool:
+        """Whether all connections are gone."""
+        return not self._connections and (self._web is None or self._web.is_left)
 
     @property
     def _asking(self) -> bool:

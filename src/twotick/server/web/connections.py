@@ -18,6 +18,7 @@ from twotick.net import network_of
 from twotick.server.connection import ConnectionHost, SocketConnection, client_address
 from twotick.server.deadlines import Deadlines
 from twotick.server.options import ServerLimits
+from twotick.server.reading_turns import MOST_OF_A_TURN
 from twotick.server.web.frames import BINARY, NORMAL, PONG, FrameDecoder, close_frame, frame, frame_head
 from twotick.server.web.gate import Gate, Turned, Visitor
 from twotick.server.web.site import SECURITY, Site, WebAnswer, plain_answer
@@ -32,6 +33,9 @@ _WITHOUT_TLS: Final = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
     b"This port speaks HTTPS: begin the address of the page with https.\n"
 )
+
+_REQUEST: Final = 4096
+"""The bytes as which a request counts in the turn of its address: it takes as long as some dozen frames."""
 
 _ACCEPT: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """What makes a key into the answer to it (RFC 6455, section 1.3)."""
@@ -159,25 +163,25 @@ class HttpConnection(asyncio.Protocol):
         web: the page.
     """
 
-    __slots__ = ("_clogged", "_ended", "_http", "_network", "_web", "address", "closing", "transport")
+    __slots__ = ("_clogged", "_http", "_waiting", "_web", "address", "closing", "network", "transport")
 
     def __init__(self, web: "Web") -> None:
         self._web = web
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_OF_HEAD)
         self._clogged = False
-        self._ended = False
+        self._waiting: h11.Request | None = None  # for a turn of its address
         self.closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Handle that the event loop has accepted the connection."""
         self.transport = cast(asyncio.Transport, transport)
         self.address = client_address(transport)
-        self._network = network_of(self.address)
+        self.network = network_of(self.address)
         # A connection that is encrypted was admitted before its handshake began.
-        if self.encrypted or self._web.host.admit(self._network):
+        if self.encrypted or self._web.host.admit(self.network):
             self._web.opened(self)
         else:
-            self._network = ""
+            self.network = ""
             self.transport.abort()
 
     @property
@@ -212,29 +216,55 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle that the connection is gone."""
-        if self._network:
-            self._web.host.dismiss(self._network)
-            self._web.closed(self, self._network)
+        if self.network:
+            self._web.host.dismiss(self.network)
+            self._web.closed(self, self.network)
 
     def _next(self) -> None:
         """Look for the next request, and answer it."""
-        if self.closing or self._clogged or self.transport.is_closing():
+        if self.closing or self._clogged or self._waiting is not None or self.transport.is_closing():
             return
         try:
             event = self._http.next_event()
             while type(event) is h11.EndOfMessage:
                 event = self._http.next_event()
             if isinstance(event, h11.Request):
-                self._answer(event)
+                self._take(event)
                 return
         except h11.RemoteProtocolError as error:
             self._refuse(error.error_status_hint, "This is not a request that a browser would send.", b"GET")
             return
         waiting = len(self._http.trailing_data[0])
-        if self._web.host.hold_early(self, self._network, waiting):
+        if self._web.host.hold_early(self, self.network, waiting):
             self.transport.resume_reading()
         else:
             self.transport.abort()
+
+    def _take(self, request: h11.Request) -> None:
+        """Answer a request, unless its address has had its turn (rule 8.7)."""
+        host = self._web.host
+        if not host.flushing:
+            host.flush_soon()
+        handled = host.turns.handled
+        so_far = handled.get(self.network, 0)
+        if so_far < MOST_OF_A_TURN:
+            handled[self.network] = so_far + _REQUEST
+            self._answer(request)
+        else:
+            self._waiting = request
+            self.transport.pause_reading()
+            host.turns.wait(self)
+
+    @property
+    def unhandled(self) -> int:
+        """How many bytes the request counts as that waits for a turn of its address."""
+        return _REQUEST
+
+    def go_on(self) -> None:
+        """Answer the request that has waited for a turn of its address."""
+        request, self._waiting = self._waiting, None
+        if request is not None and not self.transport.is_closing():
+            self._answer(request)
 
     def _answer(self, request: h11.Request) -> None:
         headers: dict[bytes, bytes] = {}
@@ -303,11 +333,11 @@ class HttpConnection(asyncio.Protocol):
         self._web.gate.check_origin(visitor, None if origin is None else origin.decode("latin-1"))
         if host.stopping:
             raise Turned(503, "This server is stopping. Try again later.")
-        host.hold_early(self, self._network, 0)
+        host.hold_early(self, self.network, 0)
         network = network_of(visitor.address)
-        if not host.move(self._network, network):
+        if not host.move(self.network, network):
             raise Turned(503, "This server has too many connections. Try again later.")
-        self._network = ""
+        self.network = ""
         self._web.left(self)
         switch = h11.InformationalResponse(
             status_code=101,
@@ -425,6 +455,7 @@ class Web:
         """Handle that a connection is gone."""
         self.host.hold_early(connection, network, 0)
         self.left(connection)
+        self.host.flush_soon()  # a server that stops waits for it
 
     # What the server asks
 
@@ -437,7 +468,17 @@ class Web:
         """Handle that there is another certificate, which may have other names."""
         self.gate = self._make_gate()
 
+    @property
+    def is_left(self) -> bool:
+        """Whether there are no connections but WebSockets."""
+        return not self._open
+
     def stop(self) -> None:
-        """Close all connections. What was written to them still goes out."""
+        """Close all connections but WebSockets. What was written to them still goes out."""
         for connection in list(self._open):
             connection.transport.close()
+
+    def abort(self) -> None:
+        """Close them at once."""
+        for connection in list(self._open):
+            connection.transport.abort()
