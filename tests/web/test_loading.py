@@ -1,14 +1,18 @@
 """How much the page loads, and how soon it can be used."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 from playwright.async_api import Browser, Response, expect
 
-from tests.web.visitors import PageServer, Person
+from tests.web.visitors import Crowd, PageServer, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _MOST_AT_FIRST = 60 << 10
 _MOST_IN_ALL = 100 << 10
+_SOURCE = Path(__file__).parent.parent.parent / "src"
 
 
 async def test_the_first_load_is_small_and_the_second_needs_no_network(
@@ -54,3 +58,33 @@ async def test_the_first_load_is_small_and_the_second_needs_no_network(
     assert [each.url for each in scripts if not each.from_service_worker] == []
     assert person.violations == []
     await context.close()
+
+
+async def test_a_new_version_comes_as_a_whole(browser: Browser, tmp_path: Path) -> None:
+    """Until the user asks for the new version, all of the page is the old one, also what is loaded late."""
+    source = tmp_path / "src"
+    shutil.copytree(_SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
+    server = PageServer(tmp_path / "data", PYTHONPATH=str(source))
+    try:
+        crowd = Crowd(browser, server)
+        alice = await crowd.person("alice")
+        await alice.page.locator("#app[data-offline=yes]").wait_for()
+        server.kill()
+        dialogs = source / "twotick/web/static/app/views/dialogs.js"
+        dialogs.write_text(
+            dialogs.read_text("utf-8").replace('title=${t("settings.title")}', 'title="New settings"'), "utf-8"
+        )
+        server.start()
+        await alice.page.close()
+        page = await alice.open()
+        await expect(page.get_by_text("A new version of the page is ready.")).to_be_visible()
+        await page.get_by_role("button", name="Settings").click()
+        await expect(page.get_by_role("dialog", name="Settings", exact=True)).to_be_visible()
+        await page.keyboard.press("Escape")
+        await page.get_by_role("button", name="Load it").click()
+        await expect(page.get_by_text("A new version of the page is ready.")).to_have_count(0)
+        await page.get_by_role("button", name="Settings").click()
+        await expect(page.get_by_role("dialog", name="New settings")).to_be_visible()
+        await crowd.close()
+    finally:
+        server.kill()

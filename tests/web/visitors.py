@@ -13,7 +13,7 @@ from tests.cli.commands import environment
 
 PASSWORD: Final = "correct horse"
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=30_000)  # a browser on a busy machine can be slow
 
 
 class PageServer:
