@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Final
 
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.cli.commands import environment
+from tests.cli.commands import environment, run
 
 PASSWORD: Final = "correct horse"
 
@@ -26,11 +27,12 @@ class PageServer:
     Attributes:
         url: the address of the page.
         port: the port for other clients.
+        variables: its settings when it is started next.
     """
 
     def __init__(self, data: Path, **variables: str) -> None:
         self._data = data
-        self._variables = variables
+        self.variables = variables
         self.url = ""
         self.port = 0
         self._web_port = 0
@@ -38,7 +40,7 @@ class PageServer:
 
     def start(self) -> None:
         """Start it, on the same ports as before."""
-        settings = {"TWOTICK_MEMORY": "no", "TWOTICK_WEB": "yes", "TWOTICK_SIGN_UP": "open", **self._variables}
+        settings = {"TWOTICK_MEMORY": "no", "TWOTICK_WEB": "yes", "TWOTICK_SIGN_UP": "open", **self.variables}
         where = ["--port", str(self.port), "--web-port", str(self._web_port), "--data", str(self._data)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "twotick", "serve", *where],
@@ -51,6 +53,15 @@ class PageServer:
         self.port = int(self._process.stdout.readline().rpartition(":")[2])
         self.url = self._process.stdout.readline().rpartition(" ")[2].strip()
         self._web_port = int(self.url.rstrip("/").rpartition(":")[2])
+
+    def invite(self) -> str:
+        """Return a new invitation code."""
+        where = environment(TWOTICK_MEMORY="no", TWOTICK_SIGN_UP="invite")
+        return run("user", "invite", "--data", str(self._data), env=where).stdout.split()[0]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """End it at once, as a power failure does."""

@@ -1,6 +1,6 @@
 /** Starts the page. */
 import { html, render } from "../vendor/preact.js";
-import { Accounts } from "./store/database.js";
+import { Accounts, StorageError } from "./store/database.js";
 import { t, useLanguage } from "./texts/index.js";
 import { App } from "./views/app.js";
 import { apply, chosen } from "./views/choices.js";
@@ -34,7 +34,7 @@ async function start() {
     root().dataset.ready = "yes";
     void offline(app);
   } catch (error) {
-    root().textContent = /storage|IndexedDB|indexedDB/i.test(String(error)) ? t("error.storage") : String(error);
+    root().textContent = error instanceof StorageError ? t("error.storage") : String(error);
   }
 }
 

@@ -17,7 +17,9 @@ const FORMAT = 1;
 const ACCOUNTS = "twotick";
 
 /** The browser does not let the page keep anything, or has no more room. */
-export class StorageError extends Error {}
+export class StorageError extends Error {
+  name = "StorageError";
+}
 
 /**
  * @template T

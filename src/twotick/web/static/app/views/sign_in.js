@@ -2,7 +2,7 @@
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { enterAsGuest, Refused, signIn } from "../net/sign_in.js";
 import { isName } from "../protocol/words.js";
-import { Accounts } from "../store/database.js";
+import { Accounts, StorageError } from "../store/database.js";
 import { t } from "../texts/index.js";
 import { errorText, socketUrl } from "./controller.js";
 import { Logo } from "./icons.js";
@@ -68,7 +68,7 @@ export function SignIn({ app }) {
       await app.enter(account);
       app.draw();
     } catch (error) {
-      setProblem(/** @type {any} */ (error)?.name === "StorageError" || String(error).includes("StorageError") ? t("error.storage") : explain(error, how));
+      setProblem(error instanceof StorageError ? t("error.storage") : explain(error, how));
       setWorking(false);
     }
   };

@@ -1,0 +1,80 @@
+"""Trouble: each has a clear text that says what to do, and nothing that was typed is lost."""
+
+import signal
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.web.visitors import Crowd, PageServer, Person
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_dead_connection_is_noticed_on_waking(browser: Browser, own_server: PageServer) -> None:
+    """A connection to a machine that does not answer is given up at once, and the next one catches up."""
+    crowd = Crowd(browser, own_server)
+    alice, bob = await crowd.person("alice"), await crowd.person("bob")
+    await alice.talk_to("bob")
+    await alice.write("before")
+    await alice.expect_tick("before", "delivered")
+    own_server.signal(signal.SIGSTOP)
+    await alice.write("meanwhile")
+    await alice.expect_tick("meanwhile", "waiting")
+    await alice.page.evaluate("dispatchEvent(new Event('online'))")  # as the browser says when the network is back
+    await expect(alice.page.get_by_text("No connection.")).to_be_visible()
+    own_server.signal(signal.SIGCONT)
+    await alice.expect_tick("meanwhile", "delivered")
+    await expect(alice.page.get_by_text("No connection.")).to_have_count(0)
+    await bob.choose("alice")
+    assert await bob.texts() == ["before", "meanwhile"]
+    await crowd.close()
+
+
+async def test_a_browser_that_keeps_nothing_is_told(browser: Browser, page_server: PageServer) -> None:
+    """As in some private windows."""
+    context = await browser.new_context()
+    await context.add_init_script("indexedDB.open = () => { throw new DOMException('denied', 'SecurityError') }")
+    person = Person("nobody", context, page_server.url)
+    page = await context.new_page()
+    await page.goto(person.url)
+    await expect(page.get_by_text("does not let the page keep anything")).to_be_visible()
+    await context.close()
+
+
+async def test_a_full_disk_leaves_what_was_typed(crowd: Crowd, names: list[str]) -> None:
+    """The text stays in the box, and is sent when there is room again."""
+    alice = await crowd.person(names[0])
+    await alice.talk_to(names[0])
+    await alice.page.evaluate(
+        """() => {
+            window.add = IDBObjectStore.prototype.add;
+            IDBObjectStore.prototype.add = () => { throw new DOMException("full", "QuotaExceededError") };
+        }"""
+    )
+    await alice.write("important")
+    await expect(alice.page.get_by_text("There is no more room")).to_be_visible()
+    box = alice.page.get_by_role("textbox", name="Message")
+    await expect(box).to_have_value("important")
+    await alice.page.evaluate("() => { IDBObjectStore.prototype.add = window.add }")
+    await box.press("Enter")
+    await alice.expect_message("important")
+    await expect(box).to_have_value("")
+
+
+async def test_an_invitation_is_needed(browser: Browser, own_server: PageServer) -> None:
+    """The link fills in the code; a code that is not valid is said, and nothing typed is lost."""
+    own_server.kill()
+    own_server.variables["TWOTICK_SIGN_UP"] = "invite"
+    own_server.start()
+    crowd = Crowd(browser, own_server)
+    alice = await crowd.person("alice", fresh=False, url=f"{own_server.url}#invite=NOSUCHCODE")
+    page = alice.page
+    await expect(page.get_by_role("textbox", name="Server invitation")).to_have_value("NOSUCHCODE")
+    await page.get_by_role("textbox", name="Name").fill("alice")
+    await page.get_by_label("Password", exact=True).fill("correct horse")
+    await page.get_by_role("button", name="Sign up").click()
+    await expect(page.get_by_role("alert")).to_contain_text("The invitation is not valid")
+    await page.get_by_role("textbox", name="Server invitation").fill(own_server.invite())
+    await page.get_by_role("button", name="Sign up").click()
+    await expect(page.get_by_role("navigation", name="Conversations")).to_be_visible()
+    await crowd.close()
