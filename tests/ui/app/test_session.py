@@ -521,6 +521,40 @@ async def test_a_message_is_forwarded_with_its_file(tmp_path: Path) -> None:
         assert stored.forwarded_from == "carol"
 
 
+async def test_a_message_that_is_forwarded_without_a_connection_waits_also_after_a_restart(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"photo" * 1000)
+    async with chatting("alice", "bob", "carol", devices=DEVICES) as chat:
+        async with device(chat, tmp_path, "carol") as carol, device(chat, tmp_path, "alice") as alice:
+            original = carol.session.send_file(carol.session.open("alice"), photo, "a photo")
+            await alice.message("carol", "a photo")
+            carol.session.send(carol.session.open("alice"), "no")
+            await alice.message("carol", "no")
+        async with device(chat, tmp_path, "alice", at="127.0.0.1:1") as alice:
+            peer = alice.session.open("bob")
+            theirs, refused = alice.session.open("carol").messages
+            assert await alice.session.forward(theirs, peer) == ""
+            assert await alice.session.forward(refused, peer) == ""
+            waiting = [(each.text, each.forwarded_from, each.state) for each in peer.messages]
+            assert waiting == [("a photo", "carol", State.QUEUED), ("no", "carol", State.QUEUED)]
+            assert alice.session.cancel(peer.messages[1])
+        async with device(chat, tmp_path, "alice") as alice, device(chat, tmp_path, "bob") as bob:
+            came = await bob.message("alice", "a photo")
+            assert came.forwarded_from == "carol"
+            (mine,) = alice.session.open("bob").messages
+            await until(lambda: mine.state is State.DELIVERED)
+            await until(lambda: mine.forwards is None)
+            assert (mine.text, mine.forwarded_from) == ("a photo", "carol")
+            assert bob.news("alice") == ["a photo"]
+            async with device(chat, tmp_path, "carol") as carol:
+                carol.session.delete(
+                    next(each for each in carol.session.open("alice").messages if each.id == original.id)
+                )
+                await alice.has("carol", "", "no")
+            saved = await alice.session.save_file(mine, tmp_path / "saved")  # a file of its own (rule 13.11)
+            assert saved.read_bytes() == photo.read_bytes()
+
+
 async def test_messages_of_guests_and_to_guests_are_not_forwarded(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob") as chat,

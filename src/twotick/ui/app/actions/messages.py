@@ -172,7 +172,8 @@ class MessageActions:
             return
         self._screen.open(name)
         if not problem:
-            self._screen.say("Forwarded.")
+            online = self._session.connected
+            self._screen.say("Forwarded." if online else "It waits to be sent until there is a connection.")
         elif message.text:
             self._screen.say(f"Only quoted: {problem}. Press Enter to send the quote.")
             self._quote(message)

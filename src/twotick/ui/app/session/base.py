@@ -382,8 +382,10 @@ class ChatSession(ABC):
     async def forward(self, message: LocalMessage, conversation: LocalConversation) -> str:
         """Send a message, with its file, on to another conversation (rule 13.10).
 
+        Without a connection it waits, as other messages do, and may fail later.
+
         Returns:
-            Why the server refuses to send it on; empty if it was sent.
+            Why the server refuses to send it on; empty if it was sent or waits.
         """
         raise TwotickError(_NOT_FOR_GUESTS)
 

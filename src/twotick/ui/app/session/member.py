@@ -294,6 +294,9 @@ class MemberSession(MemberRequests):
 
     async def forward(self, message: LocalMessage, conversation: LocalConversation) -> str:
         """See `ChatSession`."""
+        if not self.connected:
+            self._forward_later(message, conversation)
+            return ""
         client = await self._server()
         try:
             with readable_errors():
@@ -306,6 +309,28 @@ class MemberSession(MemberRequests):
         if sent is not None:
             self._spawn(self._follow(self._repository.shared(sent), receipt))
         return ""
+
+    def _forward_later(self, message: LocalMessage, conversation: LocalConversation) -> None:
+        """Keep a message that is to be forwarded until there is a connection, as other messages are kept."""
+        copy = self._compose(conversation.key, message.text, None)
+        copy.forwards, copy.file = (message.sender, message.id), message.file
+        copy.forwarded_from = message.forwarded_from or message.sender
+        self._repository.enqueue(copy)
+        self._unsent.put_nowait(copy)
+
+    async def _take_forwarded_file(self, message: LocalMessage) -> None:
+        """Take the file of a forwarded message from history: as it was sent on, it has another key (rule 13.11)."""
+        message = self._repository.shared(message)
+        client, kept = self._client, message.file
+        if client is None or kept is None or message.forwards is None:
+            return
+        name = self._repository.conversation(message.conversation).name
+        with contextlib.suppress(RequestRefused, TooManyRequests):  # the file of the original can be saved
+            for entry in await self._patiently(partial(client.history, name, limit=_HISTORY_PAGE)):
+                if entry.outgoing and entry.id == message.id and entry.file is not None:
+                    message.file = kept._replace(key=entry.file.key)
+        message.forwards = None
+        self.store.update_attachment(message)
 
     # Sending
 
@@ -353,7 +378,8 @@ class MemberSession(MemberRequests):
         try:
             with readable_errors():
                 name = self._repository.conversation(message.conversation).name
-                receipt = await client.queue(name, stored.text, **self._options(stored))
+                text = stored.text if stored.forwards is None else ""
+                receipt = await client.queue(name, text, **self._options(stored))
                 self._receipts[message] = receipt
         except OutboxError:
             raise  # the message stays in the local store
@@ -364,6 +390,8 @@ class MemberSession(MemberRequests):
 
     def _options(self, message: LocalMessage) -> "SendOptions":
         """Return the options with which a message is sent."""
+        if message.forwards is not None:
+            return {"id": message.id, "forwards": message.forwards}
         options: SendOptions = {"id": message.id, "reply_to": message.reply_to}
         if self._repository.conversation(message.conversation).kind is ConversationKind.EVERYONE:
             options["headers"] = {EVERYONE: "ALL"}
@@ -392,6 +420,7 @@ class MemberSession(MemberRequests):
             self._settle(message, DeliveryUpdate(receipt.state, receipt.seq, receipt.place))
             if message.change is not None:
                 return
+            await self._take_forwarded_file(message)
             if message in self._resent and not message.has_place:
                 self._unplaced.add(message)
                 self._refresh_needed.set()

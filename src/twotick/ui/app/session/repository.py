@@ -193,18 +193,27 @@ class ChatRepository:
         waited = message in self.waiting
         if waited and state is not State.QUEUED:
             self.waiting.remove(message)
-        message.seq = message.seq or seq
+        shown = self._loaded(message)
+        message.seq = shown.seq = message.seq or seq
         position = place or (0 if message.conversation.startswith("#") else seq)
         if message.change is not None:
             if waited:
                 self._settle_change(message, message.change, state, position, reason)
             return
-        if position and message.place != (position, 0):
-            self.conversations.move(message, (position, 0))
-        elif message.place[0] == WAITING and state is not State.QUEUED:
-            self.conversations.move(message, (self.store.last_place(message.conversation), message.number))
-        self.conversations.advance(message, state, reason)
-        self.store.update_state(message)
+        if position and shown.place != (position, 0):
+            self.conversations.move(shown, (position, 0))
+        elif shown.place[0] == WAITING and state is not State.QUEUED:
+            self.conversations.move(shown, (self.store.last_place(shown.conversation), shown.number))
+        message.place = shown.place
+        self.conversations.advance(shown, state, reason)
+        self.store.update_state(shown)
+
+    def _loaded(self, message: LocalMessage) -> LocalMessage:
+        """Return the object that is shown for a message.
+
+        It is another one if the conversation was loaded after the message, which had waited, was accepted.
+        """
+        return self.conversations.loaded_message(message.number) or message
 
     def withdraw(self, message: LocalMessage) -> None:
         """Remove a message or a change that was not sent yet. A message is shown again without its change."""
@@ -217,6 +226,7 @@ class ChatRepository:
 
     def progress(self, message: LocalMessage, have: int, of: int) -> None:
         """Record how many recipients of a message in a room have it."""
+        message = self._loaded(message)
         message.have, message.of = have, of
         self.store.update_state(message)
         self.conversations.message_changed(message)

@@ -60,6 +60,8 @@ def rare_fields(message: LocalMessage) -> str:
         more["about"] = message.change[1:]
     if message.reply_to is not None:
         more["reply_to"] = message.reply_to
+    if message.forwards is not None:
+        more["forwards"] = message.forwards
     if message.forwarded_from:
         more["forwarded_from"] = message.forwarded_from
     if message.event is not None:
@@ -98,6 +100,7 @@ def to_message(row: tuple[Any, ...]) -> LocalMessage:
     if more:
         found: dict[str, Any] = json.loads(more)
         message.reply_to = tuple(found["reply_to"]) if "reply_to" in found else None
+        message.forwards = tuple(found["forwards"]) if "forwards" in found else None
         message.forwarded_from = found.get("forwarded_from", "")
         message.event = RoomNotice(*found["event"]) if "event" in found else None
         message.file = Attachment(*found["file"]) if "file" in found else None
