@@ -233,12 +233,12 @@ def new_token(store: Store, name: str, device: str) -> str:
     return token
 
 
-def invite(store: Store, days: int) -> str:
+def invite(store: Store, seconds: float = 7 * _DAY) -> str:
     """Make an invitation, with which one person can sign up.
 
     Args:
         store: where to keep its digest.
-        days: days until it expires.
+        seconds: the time until it expires.
 
     Returns:
         The code.
@@ -247,7 +247,7 @@ def invite(store: Store, days: int) -> str:
         StoreError: it cannot be stored.
     """
     code = new_invitation()
-    store.ask(AddInvitation(invitation_digest(code), time.time() + days * _DAY))
+    store.ask(AddInvitation(invitation_digest(code), time.time() + seconds))
     return code
 
 

@@ -112,6 +112,12 @@ def test_a_new_token_takes_the_place_of_the_older_one(operator: Operator, server
 def test_an_invitation_lets_one_person_sign_up(operator: Operator) -> None:
     operator.settings["SIGN_UP"] = "invite"
     code = operator.do("user", "invite", "--days", "2").removesuffix("\n")
+    for time in ("12h", "2w", "90d", "3650"):
+        assert operator.run("user", "invite", "--days", time).returncode == 0
+    for wrong, why in (("0", "too short"), ("11y", "is not a time such as"), ("3651d", "too long"), ("-1", "is not a")):
+        ended = operator.run("user", "invite", "--days", wrong)
+        assert (ended.returncode, ended.stdout) == (64, "")
+        assert why in ended.stderr
     assert re.fullmatch(r"([0-9a-z]{5}-){4}[0-9a-z]{5}", code)
     with operator.serving() as (_, server):
         assert outcome(server, "alice", basic("alice", PASSWORD), sign_up="12345") == OUT

@@ -273,7 +273,7 @@ def test_a_certificate_is_never_overwritten_and_needs_names(tmp_path: Path) -> N
     operator = Operator(tmp_path / "data")
     config = tmp_path / "settings.toml"
     config.touch()
-    said = operator.do("cert", "chat.example", "--days", "3", "--config", str(config))
+    said = operator.do("cert", "chat.example", "--days", "3 days", "--config", str(config))
     assert said.startswith(f"Add these lines to {config}:\n")
     key = operator.data / "tls" / "key.pem"
     content = key.read_bytes()

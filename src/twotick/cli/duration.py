@@ -1,5 +1,7 @@
 """The type of options that are times."""
 
+import math
+
 import click
 
 from twotick.ui.quantities import parse_time
@@ -10,13 +12,15 @@ class Duration(click.ParamType[float]):
 
     Args:
         least: the least time that is accepted, in seconds.
+        most: the longest, in seconds.
         unit: the unit of a number without one.
     """
 
     name = "time"
 
-    def __init__(self, least: float = 0, unit: str = "s") -> None:
+    def __init__(self, least: float = 0, unit: str = "s", most: float = math.inf) -> None:
         self._least = least
+        self._most = most
         self._unit = unit
 
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -29,4 +33,6 @@ class Duration(click.ParamType[float]):
             self.fail(str(error), param, ctx)
         if seconds < self._least:
             self.fail(f"{value!r} is too short", param, ctx)
+        if seconds > self._most:
+            self.fail(f"{value!r} is too long", param, ctx)
         return seconds

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from twotick.cli.common import FOLDER, Function, config_option, data_option, json_option, settings_of
+from twotick.cli.duration import Duration
 from twotick.ui.shell.leaving import EX_DATAERR, EX_INTERRUPTED, EX_OSERR, EX_UNAVAILABLE, EX_USAGE, fail
 from twotick.ui.shell.streams import complain, on_a_terminal
 
@@ -182,11 +183,13 @@ def token(name: str, device: str, *, data: _ServerData) -> None:
 
 
 @user.command("invite")
-@click.option("--days", type=click.IntRange(1, 3650), metavar="N", default=7, help="Days until it expires [7].")
+@click.option(
+    "--days", type=Duration(60, "d", 3650 * 86400), metavar="TIME", default="7d", help="Time until it expires [7d]."
+)
 @click.option("--link", "only_link", is_flag=True, help="Print only a link, which opens the web page with the code.")
 @click.option("--no-qr", is_flag=True, help="On a terminal, show no QR code.")
 @_with_data
-def user_invite(*, days: int, only_link: bool, no_qr: bool, data: _ServerData) -> None:
+def user_invite(*, days: float, only_link: bool, no_qr: bool, data: _ServerData) -> None:
     """Print an invitation: a code with which one person can sign up.
 
     On a terminal, also print a link that opens the web page with the code filled in, and the link as a QR code.
@@ -304,10 +307,10 @@ def clock(*, accept: bool, data: _ServerData) -> None:
 
 @click.command
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, help="Host names and addresses of the server.")
-@click.option("--days", type=int, metavar="N", default=3650, help="Days until it expires [3650].")
+@click.option("--days", type=Duration(unit="d"), metavar="TIME", default="3650d", help="Time until it expires [3650d].")
 @click.option("--folder", type=FOLDER, metavar="DIR", help="Where to put it [DATA/tls].")
 @_with_data
-def cert(names: tuple[str, ...], *, days: int, folder: Path | None, data: _ServerData) -> None:
+def cert(names: tuple[str, ...], *, days: float, folder: Path | None, data: _ServerData) -> None:
     """Make a self-signed certificate and its private key.
 
     Example: twotick cert chat.example 192.0.2.7
@@ -317,7 +320,7 @@ def cert(names: tuple[str, ...], *, days: int, folder: Path | None, data: _Serve
 
     where = (folder or data.settings.data / "tls").absolute()
     try:
-        certificate, key, fingerprint = make_certificate(where, list(names), days)
+        certificate, key, fingerprint = make_certificate(where, list(names), round(days / 86400))
     except TlsError as error:
         fail(EX_USAGE, str(error))
     print(f"Add these lines to {data.config or default_file()}:\n")

@@ -1,5 +1,6 @@
 """What lasts after the app has ended: choices, the state of the terminal, and the reason."""
 
+import json
 import signal
 import sys
 import termios
@@ -9,10 +10,12 @@ import pexpect
 import pytest
 
 from tests.cli.operating import people
+from tests.ui.app.examples import message, put
 from tests.ui.app.fake_session import FakeSession, showing
 from tests.ui.app.test_on_a_terminal import home
 from tests.ui.terminal import terminal
 from twotick.ui.app.storage.choices import Choices
+from twotick.ui.app.widgets.sidebar import Sidebar
 
 RESTORED = [
     "\x1b[?1049l",  # the screen as it was
@@ -51,7 +54,50 @@ async def test_a_theme_that_was_chosen_in_the_app_lasts_until_the_setting_change
         assert alice.app.theme == "light"
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"theme": ["no such", "terminal"]}', b'{"theme": 1}'])
+async def test_what_is_shown_and_notifications_last_and_two_apps_do_not_undo_each_other(tmp_path: Path) -> None:
+    def kept() -> dict[str, object]:
+        file = tmp_path / "choices.json"
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    session = FakeSession()
+    put(session.all, message("hello", 1, ident="b1"))
+    async with (
+        showing(session, 120, 24, folder=tmp_path) as alice,
+        showing(FakeSession(), 120, 24, folder=tmp_path) as other,
+    ):
+        await alice.sees("Message to bob")
+        assert alice.app.screen.query_one(Sidebar).display
+        await alice.press("f4")
+        await alice.finds(lambda: "list" in kept())
+        await other.press("f5")
+        await other.finds(lambda: "theme" in kept())
+        await alice.press("ctrl+t")
+        await alice.type("/notify off", "enter")
+        await alice.finds(lambda: {"list", "theme", "details", "notify"} <= set(kept()))
+        await alice.type("/notify pigeon", "enter")
+        await alice.sees("Desktop: a notification of the system")
+    async with showing(session, 120, 24, folder=tmp_path) as alice:
+        await alice.sees("Message to bob", "Conversation")
+        assert not alice.app.screen.query_one(Sidebar).display
+        assert alice.app.theme == "dark"
+        assert alice.app._notify == "off"  # pyright: ignore[reportPrivateUsage]
+    async with showing(session, 80, 24, folder=tmp_path, notify="desktop") as alice:
+        await alice.sees("Message to bob")  # too narrow for the details
+        await alice.sees_no("Display")
+        assert alice.app._notify == "desktop"  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"[" * 9000,
+        b"\xff",
+        b'{"theme": ["no such", "terminal"]}',
+        b'{"theme": 1, "notify": ["pigeon", "bell"]}',
+    ],
+)
 async def test_choices_that_cannot_be_read_are_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "choices.json").write_bytes(content)
     async with showing(FakeSession(), folder=tmp_path) as alice:

@@ -23,7 +23,7 @@ from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.screens.main import MainScreen
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.member import MemberSession
-from twotick.ui.app.session.notifications import Notify, notify, should_notify
+from twotick.ui.app.session.notifications import NOTIFY, Notify, notify, should_notify
 from twotick.ui.app.storage.choices import Choices
 from twotick.ui.app.themes import NAMES, THEMES, of_sixteen
 from twotick.ui.known_names import data_folder, folder_of, remember_names
@@ -263,6 +263,9 @@ class TwotickApp(App[None]):
         assert self._session is not None
         self._main = MainScreen(self._session, self._options.first or None)
         self._main.messages.formatted = self._choices.get("formatting", self._options.formatting)
+        self._main.show_panes(
+            listed=self._choices.get("list", setting=True), details=self._choices.get("details", setting=False)
+        )
         self._say_notes(self._show(self._main))
 
     @work(group="notes")
@@ -284,7 +287,25 @@ class TwotickApp(App[None]):
         if main is None or main.arrived(message):
             return
         if should_notify(main.session.conversations, message):
-            notify(self._options.notify, message.sender, summary(message), self.bell)
+            notify(self._notify, message.sender, summary(message), self.bell)
+
+    @property
+    def _settings(self) -> dict[str, str | bool]:
+        """What holds without a choice, by the name of the choice."""
+        options = self._options
+        return {
+            "theme": options.theme,
+            "formatting": options.formatting,
+            "notify": options.notify,
+            "list": True,
+            "details": False,
+        }
+
+    @property
+    def _notify(self) -> Notify:
+        """How the user is notified."""
+        chosen = self._choices.get("notify", str(self._options.notify))
+        return next((each for each in NOTIFY if each == chosen), self._options.notify)
 
     @on(MainScreen.AccountChosen)
     def _account_chosen(self, event: MainScreen.AccountChosen) -> None:
@@ -306,9 +327,8 @@ class TwotickApp(App[None]):
 
     @on(MainScreen.Chosen)
     def _keep_choice(self, event: MainScreen.Chosen) -> None:
-        setting = self._options.theme if event.name == "theme" else self._options.formatting
         try:
-            self._choices.choose(event.name, event.value, setting)
+            self._choices.choose(event.name, event.value, self._settings[event.name])
         except OSError as error:
             self.notify(f"This is not kept: {error.strerror}.", severity="warning", markup=False)
 

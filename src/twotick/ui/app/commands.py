@@ -136,6 +136,7 @@ APP = (
     Command("accounts", "Accounts", "Go to another account, or sign in with one", "f9", "F9"),
     Command("connect", "Connect now", "Without waiting for the next attempt", "ctrl+r", "^R"),
     Command("theme", "Colours", "Terminal, dark or light", "f5", "F5", "NAME"),
+    Command("notify", "Notifications", "By bell, on the desktop, or off", "", "/notify", "HOW"),
     Command("formatting", "Formatting", "Show the effect of marks such as *bold*, or the marks", "", "/formatting"),
     Command("commands", "Commands", "List all commands", "ctrl+p", "^P"),
     Command("keys", "Keys", "List all keys", "f1", "F1"),

@@ -9,6 +9,12 @@ from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.keys import KeysPage
 from twotick.ui.text import for_screen
 
+_NOTIFICATIONS = {
+    "bell": "Bell: the terminal rings",
+    "desktop": "Desktop: a notification of the system",
+    "off": "Off: none",
+}
+
 
 class AppActions:
     """Change colours, list commands and keys, connect, quit."""
@@ -25,6 +31,16 @@ class AppActions:
             self._screen.keep_choice("theme", name)
         else:
             self._screen.say("The themes are terminal, dark and light.", problem=True)
+
+    async def set_notifications(self, argument: str) -> None:
+        """Choose how the user is notified of messages."""
+        how = argument.lower()
+        if how not in _NOTIFICATIONS:
+            choices = [Choice(each, Content(text), text) for each, text in _NOTIFICATIONS.items()]
+            how = await self._screen.show_dialog(ChooseDialog("Notifications", choices)) or ""
+        if how:
+            self._screen.keep_choice("notify", how)
+            self._screen.say(f"Notifications: {_NOTIFICATIONS[how].partition(':')[0].lower()}.")
 
     def toggle_formatting(self) -> None:
         """Show the effect of marks such as `*bold*`, or the marks."""

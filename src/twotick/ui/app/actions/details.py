@@ -79,6 +79,8 @@ class DetailsActions:
         """Show or hide the details."""
         screen = self._screen
         screen.toggle_class("-details")
+        if not screen.has_class("-narrow"):  # there they cover the messages
+            screen.keep_choice("details", screen.has_class("-details"))
         self._members_of = self._receipts_of = None
         self._selected = screen.messages.selected
         if screen.has_class("-narrow"):  # the details cover the messages

@@ -120,6 +120,7 @@ class NavigationActions:
         screen = self._screen
         if not screen.has_class("-narrow"):
             screen.toggle_class("-no-list")
+            screen.keep_choice("list", not screen.has_class("-no-list"))
             return
         screen.toggle_class("-list")
         if screen.has_class("-list") or screen.shown is None:

@@ -77,6 +77,7 @@ class Actions:
             "accounts": _plain(app.switch_account),
             "connect": _plain(app.connect),
             "theme": app.set_theme,
+            "notify": app.set_notifications,
             "formatting": _plain(app.toggle_formatting),
             "commands": _plain(app.show_commands),
             "keys": _plain(app.show_keys),

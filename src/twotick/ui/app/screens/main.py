@@ -44,6 +44,9 @@ _FRAME = 1 / 30
 _ACTIVITY_CHECK = 10.0
 """Seconds between two checks whether the user is idle."""
 
+_WIDE = 110
+"""Columns of a terminal from which on the details are shown at the start."""
+
 _PAST = 50
 """Sent texts that the user can recall in the composer."""
 
@@ -71,7 +74,7 @@ class MainScreen(ActionScreen):
         *bindings(COMMANDS, priority=True),
         Binding("escape", "write", "Back", show=False),
     ]
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (110, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (_WIDE, "-wide")]  # noqa: RUF012
     DEFAULT_CSS = """
     MainScreen {
         background: $background;
@@ -122,6 +125,11 @@ class MainScreen(ActionScreen):
         self._mode_line = ResponsiveLine("mode")
         self._status = ResponsiveLine("status")
         self.composer.commands = [(each.word, each.title) for each in COMMANDS + ON_MESSAGES if is_for(session, each)]
+
+    def show_panes(self, *, listed: bool, details: bool) -> None:
+        """Show or hide the list of conversations and the details, as the user had chosen before."""
+        self.set_class(not listed, "-no-list")
+        self.set_class(details and self.app.size.width >= _WIDE, "-details")
 
     @cached_property
     def _actions(self) -> "Actions":

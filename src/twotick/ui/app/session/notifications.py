@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from twotick.ui.app.model.conversations import ConversationKind
 from twotick.ui.app.model.messages import LocalMessage
@@ -13,6 +13,9 @@ from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.text import for_screen
 
 Notify: TypeAlias = Literal["bell", "desktop", "off"]
+"""How a user is notified."""
+
+NOTIFY: tuple[Notify, ...] = get_args(Notify)
 
 _APPLE_SCRIPT = "on run argv\ndisplay notification (item 2 of argv) with title (item 1 of argv)\nend run"
 

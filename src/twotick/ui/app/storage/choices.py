@@ -22,14 +22,15 @@ class Choices:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._all: dict[str, Any] = {}
+        self._all = self._read()
+
+    def _read(self) -> dict[str, Any]:
         try:
-            with file.open("rb") as opened:
+            with self._file.open("rb") as opened:
                 found = json.loads(opened.read(_MAX_SIZE))
-        except (OSError, ValueError):
-            return
-        if isinstance(found, dict):
-            self._all = cast("dict[str, Any]", found)
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
     def get(self, name: str, setting: Value) -> Value:
         """Return what the user has chosen instead of a setting; the setting if nothing was chosen."""
@@ -50,7 +51,7 @@ class Choices:
         Raises:
             OSError: the file cannot be written. The file is as it was then.
         """
-        self._all[name] = [value, setting]
+        self._all = {**self._read(), name: [value, setting]}  # another app may have chosen something meanwhile
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self._file.with_suffix(".part")
         part.write_text(json.dumps(self._all))
