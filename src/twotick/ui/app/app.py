@@ -304,8 +304,9 @@ class TwotickApp(App[None]):
     @property
     def _notify(self) -> Notify:
         """How the user is notified."""
-        chosen = self._choices.get("notify", str(self._options.notify))
-        return next((each for each in NOTIFY if each == chosen), self._options.notify)
+        chosen: str = self._choices.get("notify", str(self._options.notify))
+        known: dict[str, Notify] = {each: each for each in NOTIFY}
+        return known.get(chosen, self._options.notify)
 
     @on(MainScreen.AccountChosen)
     def _account_chosen(self, event: MainScreen.AccountChosen) -> None:

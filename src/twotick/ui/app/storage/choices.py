@@ -22,7 +22,7 @@ class Choices:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._all = self._read()
+        self._all: dict[str, Any] = self._read()
 
     def _read(self) -> dict[str, Any]:
         try:
