@@ -95,6 +95,8 @@ class End(asyncio.Transport):
         gone: whether the process has let go of it, so that what still arrives is refused.
         silent: whether nothing comes from the other end any more, and no word of that.
         under_way: how many bytes it has sent that have not arrived.
+        encrypted: whether what it carries is encrypted, so that only the lengths are the same each time.
+        on_readable: called when there is something to read before it has a protocol.
     """
 
     def __init__(self, network: "Network", number: int, process: Process, address: str, peer_address: str) -> None:
@@ -106,6 +108,8 @@ class End(asyncio.Transport):
         self.gone = False
         self.silent = False
         self.socket = _Socket((address, number))
+        self.encrypted = False
+        self.on_readable: Callable[[], object] | None = None
         self._extra_info = {"peername": (peer_address, number), "sockname": (address, 0), "socket": self.socket}
         self._protocol: Any = None
         self._loop = network.loop
@@ -205,6 +209,28 @@ class End(asyncio.Transport):
         self._refuse()
         self._loop.call_soon(self._lose, None, context=self.process.context)
 
+    def _force_close(self, error: Exception | None) -> None:
+        """Close it because of an error. Called by asyncio's driver for TLS."""
+        if self._lost:
+            return
+        self._closing = True
+        self._out.clear()
+        self._loop.call_soon(self._lose, error, context=self.process.context)
+
+    def take(self, size: int, *, keep: bool) -> bytes:
+        """Read before there is a protocol. With `keep`, the data stay there to be read."""
+        if self._lost:
+            raise ConnectionResetError(104, "Connection reset by peer")
+        data = bytes(self._received[:size])
+        if not keep:
+            del self._received[:size]
+        return data
+
+    def tell_reader(self) -> None:
+        """Tell who waits for something to read that there is something."""
+        if self.on_readable is not None and (self._received or self._end_received or self._lost):
+            self.on_readable()
+
     # Sending
 
     def pump(self) -> None:
@@ -271,6 +297,7 @@ class End(asyncio.Transport):
             self._end_received = True
         else:
             self._received += piece
+        self.tell_reader()
         if not self._delivering:
             if self.pace:
                 self._deliver_soon(self.pace)
@@ -295,11 +322,19 @@ class End(asyncio.Transport):
                 )
             if self._received or self._end_received:
                 self._deliver_soon(self.pace)
-            self._protocol.data_received(data)
+            self._give(data)
         elif self._end_received:
             self._end_received = False
             if not self._protocol.eof_received():
                 self.close()
+
+    def _give(self, data: bytes) -> None:
+        if not isinstance(self._protocol, asyncio.BufferedProtocol):
+            self._protocol.data_received(data)
+            return
+        buffer = self._protocol.get_buffer(len(data))
+        memoryview(buffer)[: len(data)] = data
+        self._protocol.buffer_updated(len(data))
 
     # The end
 
@@ -318,6 +353,7 @@ class End(asyncio.Transport):
         protocol, self._protocol = self._protocol, None
         if protocol is not None:
             protocol.connection_lost(error)
+        self.tell_reader()
 
     def leave(self) -> None:
         """Do what the system does when a program closes its socket, or ends."""
@@ -340,16 +376,25 @@ class End(asyncio.Transport):
             self._lose(error)
 
 
-class Listener:
-    """A simulated listening socket, and the server for it."""
+class ListeningSocket:
+    """A simulated listening socket.
 
-    def __init__(self, network: "Network", process: Process, factory: Callable[[], Any], host: str, port: int) -> None:
+    Attributes:
+        encrypted: whether its connections are.
+    """
+
+    encrypted = False
+
+    def __init__(self, network: "Network", process: Process, port: int, host: str = "127.0.0.1") -> None:
         self.network = network
         self.process = process
-        self.factory = factory
         self.address = host, port
         self.socket = _Socket(self.address)
-        self.sockets = [self.socket]
+        network.add_listener(self)
+
+    def accept(self, end: End) -> None:
+        """Take a connection."""
+        raise NotImplementedError
 
     def is_serving(self) -> bool:
         return self.network.listeners.get(self.address[1]) is self
@@ -357,6 +402,22 @@ class Listener:
     def close(self) -> None:
         if self.is_serving():
             del self.network.listeners[self.address[1]]
+
+
+class Listener(ListeningSocket):
+    """A simulated listening socket, and the server for it."""
+
+    def __init__(self, network: "Network", process: Process, factory: Callable[[], Any], host: str, port: int) -> None:
+        super().__init__(network, process, port, host)
+        self.factory = factory
+        self.sockets = [self.socket]
+
+    def accept(self, end: End) -> None:
+        end.inherit(self.socket)
+        protocol = self.factory()
+        end.set_protocol(protocol)
+        protocol.connection_made(end)
+        end.resume_reading()
 
     async def wait_closed(self) -> None:
         """Do nothing: it is closed at once."""
@@ -376,6 +437,7 @@ class Network:
         listeners: the listening sockets, by port.
         cut_off: until when a machine is cut off, by its address.
         down: the addresses of machines without power.
+        encrypt: encrypts a connection (see encryption.py).
     """
 
     def __init__(self, loop: Loop, random: Random, trace: Callable[[str], None]) -> None:
@@ -383,9 +445,10 @@ class Network:
         self.random = random
         self.weather = Weather()
         self.ends: dict[End, None] = {}  # a set in the order in which they were added
-        self.listeners: dict[int, Listener] = {}
+        self.listeners: dict[int, ListeningSocket] = {}
         self.cut_off: dict[str, float] = {}
         self.down: set[str] = set()
+        self.encrypt: Callable[..., Any]
         self.addresses: dict[Process, str] = {}
         self._numbers = 0
         self._trace = trace
@@ -399,13 +462,17 @@ class Network:
         if not process.alive:
             await self.loop.create_future()  # for ever
         port = port or 40_000 + len(self.listeners)
+        return Listener(self, process, factory, host, port)
+
+    def add_listener(self, listener: ListeningSocket) -> None:
+        """Let a socket have the connections to its port."""
+        port = listener.address[1]
         if port in self.listeners:
             raise OSError(98, "Address already in use")
-        listener = self.listeners[port] = Listener(self, process, factory, host, port)
-        process.on_death.append(listener.close)
-        return listener
+        self.listeners[port] = listener
+        listener.process.on_death.append(listener.close)
 
-    async def connect(self, factory: Callable[[], Any], host: str, port: int) -> tuple[End, Any]:
+    async def connect(self, factory: Callable[[], Any], host: str, port: int, options: dict[str, Any]) -> Any:
         """Connect to a port."""
         process = CURRENT.get()
         assert process is not None
@@ -420,7 +487,8 @@ class Network:
         if listener is None or self.random.random() < self.weather.refused:
             raise ConnectionRefusedError(111, "Connection refused")
         ours, theirs = self._pair(process, address, listener.process, host)
-        self.loop.call_soon(self._accept, listener, theirs, context=listener.process.context)
+        ours.encrypted = theirs.encrypted = listener.encrypted
+        self.loop.call_soon(listener.accept, theirs, context=listener.process.context)
         try:
             await asyncio.sleep(self.delay())
         except asyncio.CancelledError:
@@ -429,6 +497,8 @@ class Network:
         if ours.gone:
             raise ConnectionResetError(104, "Connection reset by peer")
         protocol = factory()
+        if options.get("ssl") is not None:
+            return await self.encrypt(ours, protocol, options["ssl"], options, server=False), protocol
         ours.set_protocol(protocol)
         protocol.connection_made(ours)
         ours.resume_reading()
@@ -449,13 +519,6 @@ class Network:
         if random.random() < weather.broken:
             random.choice((ours, theirs)).break_after = int(10 ** random.uniform(0, 4))
         return ours, theirs
-
-    def _accept(self, listener: Listener, end: End) -> None:
-        end.inherit(listener.socket)
-        protocol = listener.factory()
-        end.set_protocol(protocol)
-        protocol.connection_made(end)
-        end.resume_reading()
 
     # What happens to connections
 
@@ -479,6 +542,8 @@ class Network:
         """Note in the trace what arrived."""
         if piece is None:
             self._trace(f"end {end.number} {end.process.name}")
+        elif end.encrypted:
+            self._trace(f"bytes {end.number} {end.process.name} {len(piece)} encrypted")
         else:
             self._trace(f"bytes {end.number} {end.process.name} {len(piece)} {zlib.crc32(piece)} {piece[:200]!r}")
 

@@ -2,6 +2,7 @@
 
 # pyright: reportPrivateUsage=false, reportUnknownLambdaType=false, reportUnknownMemberType=false
 
+import socket
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from twotick.client.member.sender import Sender
 from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.feeds import Feeds
 from twotick.exchange.members import ConnectedMembers
+from twotick.server.tls_listener import TlsListener
 from twotick.store import EntryKind, Prune
 from twotick.store.rules import delivery
 from twotick.store.sqlite import database
@@ -295,6 +297,18 @@ def _a_log_that_began_anew_is_not_noticed() -> None:
     _replace(Inbox, "opened", opened)
 
 
+def _handshakes_must_come_at_once() -> None:
+    """Let the server take a client for one without TLS if the network has cut the beginning of its handshake."""
+
+    def begins(begun: Any) -> Any:
+        async def begins(listener: TlsListener, client: Any) -> bool:
+            return await begun(listener, client) and len(client.recv(64, socket.MSG_PEEK)) in (0, 64)
+
+        return begins
+
+    _replace(TlsListener, "_begins_handshake", begins)
+
+
 PLANTED: dict[str, Planted] = {
     "disk-lies": Planted(_disk_lies, 40, "malformed|not in the log|is not a member"),
     "nothing-is-synced": Planted(_nothing_is_synced, 40, "malformed|not in the log|is not a member"),
@@ -328,6 +342,7 @@ PLANTED: dict[str, Planted] = {
     "new-log-not-noticed": Planted(
         _a_log_that_began_anew_is_not_noticed, 50, "of after the restoration|have connected to the restored", 1010
     ),
+    "handshakes-at-once": Planted(_handshakes_must_come_at_once, 60, "does not speak TLS"),
     "files-mixed-up": Planted(_files_are_mixed_up, 20, "has changed on its way|FileMismatch"),
 }
 """The faults, by name."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.simulation import encryption
 from tests.simulation.scheduler import Process
 from tests.simulation.world import Machine, World
 from twotick.client import (
@@ -36,10 +37,24 @@ from twotick.client import (
     connect,
     join,
 )
+from twotick.client.trust.known_servers import KnownServers
 
 ADDRESS = "127.0.0.1:18000"
+TLS_ADDRESS = f"127.0.0.1:{encryption.PORT}"
 
 _LIMITS = MemberLimits(first_wait=0.1, longest_wait=3.0)
+
+
+def connect_without_tls() -> dict[str, Any]:
+    """Return how a program connects without TLS."""
+    return {"server": ADDRESS}
+
+
+def connect_with_tls(machine: Machine, fingerprint: str) -> dict[str, Any]:
+    """Return how a program connects with TLS to a server whose certificate its machine knows."""
+    known = Path(machine.name, "known_servers")
+    known.write_text(f"{TLS_ADDRESS} {fingerprint}\n", "utf-8")
+    return {"server": TLS_ADDRESS, "tls": True, "known_servers": KnownServers(known)}
 
 
 @dataclass(eq=False)
@@ -165,12 +180,14 @@ class Device:
         log_lost: whether the server has lost the log, so that numbers may be given twice.
         over: whether the server has ended it, so that its program is not started again.
         problems: what must not happen, and has.
+        server: the server's address, and the certificates that the machine knows, if it is to connect with TLS.
     """
 
     def __init__(
         self, world: World, machine: Machine, member: str, name: str, token: str, random: Random, outbox: bool
     ) -> None:
         self.member, self.name, self.token = member, name, token
+        self.server = connect_without_tls()
         self.machine = machine
         self.lives: list[Life] = []
         self.sent: list[Sent] = []
@@ -246,7 +263,7 @@ class Device:
             try:
                 async with join(
                     self.member,
-                    ADDRESS,
+                    **self.server,
                     token=self.token,
                     device=self.name,
                     window=self.window,
@@ -415,11 +432,13 @@ class GuestUser:
         sent: for each message: the recipient, the text, and whether it was delivered; None if it is not known.
         seen: the senders and texts of the messages that it has received, by run of its program.
         acknowledged: the texts of those that it has acknowledged.
+        server: see `Device`.
     """
 
     def __init__(self, world: World, machine: Machine, name: str, random: Random, window: int) -> None:
         self.name = name
         self.machine = machine
+        self.server = connect_without_tls()
         self.window = window
         self.sent: list[list[Any]] = []
         self.seen: list[list[tuple[str, str]]] = []
@@ -471,7 +490,7 @@ class GuestUser:
                 await asyncio.sleep(1.0)
 
     def _connect(self) -> AbstractAsyncContextManager[Client]:
-        return connect(self.name, ADDRESS, window=self.window)
+        return connect(self.name, **self.server, window=self.window)
 
     async def _use(self, client: Client) -> None:
         assert self._leave is not None

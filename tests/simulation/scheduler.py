@@ -197,7 +197,29 @@ class Loop(asyncio.BaseEventLoop):
 
     async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:  # type: ignore[override]
         """Connect on the simulated network."""
-        return await self.network.connect(protocol_factory, host, port)
+        return await self.network.connect(protocol_factory, host, port, options)
+
+    async def sock_accept(self, sock: Any) -> Any:
+        """Accept a connection from a simulated socket (see encryption.py)."""
+        accepted = await sock.next()
+        return accepted, accepted.end.get_extra_info("peername")
+
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:
+        """Call something when there is something to read from a simulated socket."""
+        fd.end.on_readable = lambda: self.call_soon(callback, *args, context=fd.end.process.context)
+        fd.end.tell_reader()
+
+    def remove_reader(self, fd: Any) -> bool:
+        """Undo `add_reader`."""
+        fd.end.on_readable = None
+        return True
+
+    async def connect_accepted_socket(self, protocol_factory: Any, sock: Any, **options: Any) -> Any:  # type: ignore[override]
+        """Encrypt a connection that was accepted."""
+        if sock.end.gone:
+            raise ConnectionResetError(104, "Connection reset by peer")
+        protocol = protocol_factory()
+        return await self.network.encrypt(sock.end, protocol, options["ssl"], options, server=True), protocol
 
     # Threads
 

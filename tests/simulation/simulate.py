@@ -26,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.simulation import disk, scheduler
+from tests.simulation.encryption import Certificate
 from tests.simulation.planted import PLANTED
 from tests.simulation.story import Story
 from twotick.server import spare_memory
@@ -45,6 +46,9 @@ _WARM_UP = 4
 
 _template: dict[str, bytes] = {}
 """The files of a database with members, made once."""
+
+_certificates: list[Certificate] = []
+"""The certificate of the server, made once."""
 
 
 def _in_a_child(work: Callable[[], bytes]) -> tuple[bytes, int]:
@@ -91,7 +95,7 @@ def run(seed: str, planted: str = "", print_it: bool = False) -> tuple[str, list
     def work() -> bytes:
         if planted:
             PLANTED[planted].plant()
-        story = Story(seed, _template, print_it)
+        story = Story(seed, _template, _certificates[0], print_it)
         story.run()
         return "\n".join([story.world.trace.digest, *story.problems]).encode("utf-8", "replace")
 
@@ -118,6 +122,8 @@ def prepare() -> None:
     disk.install(library)
     answer, _ = _in_a_child(lambda: pickle.dumps(Story("template").make_template()))
     _template.update(pickle.loads(answer))
+    with tempfile.TemporaryDirectory(prefix="twotick-", dir=_FOLDER) as folder:
+        _certificates.append(Certificate(Path(folder)))
     for number in range(_WARM_UP):
         _warm_up(number)
     gc.collect()
@@ -131,7 +137,7 @@ _warm: list[Story] = []
 
 def _warm_up(number: int) -> None:
     """Run a schedule in this process."""
-    story = Story(f"warm-up {number}", _template)
+    story = Story(f"warm-up {number}", _template, _certificates[0])
     _warm.append(story)
     with tempfile.TemporaryDirectory(prefix="twotick-", dir=_FOLDER) as folder, contextlib.chdir(folder):
         story.run()

@@ -9,10 +9,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.simulation import checks
+from tests.simulation import checks, encryption
+from tests.simulation.encryption import Certificate, TlsSocket
 from tests.simulation.network import Weather
 from tests.simulation.operating import Operator
-from tests.simulation.programs import Device, GuestUser, Sent, content_of
+from tests.simulation.programs import Device, GuestUser, Sent, connect_with_tls, content_of
 from tests.simulation.scheduler import Process
 from tests.simulation.strangers import ClassicGuest, ExtendedGuest
 from tests.simulation.world import World
@@ -61,6 +62,7 @@ class Story:
     Args:
         seed: decides everything in it.
         template: the files of a database with all members; None to make one.
+        certificate: the certificate that the server may have.
         print_it: whether to print the trace.
 
     Attributes:
@@ -79,8 +81,16 @@ class Story:
         retention, settling: options of the server (see `Server`).
     """
 
-    def __init__(self, seed: str, template: dict[str, bytes] | None = None, print_it: bool = False) -> None:
+    def __init__(
+        self,
+        seed: str,
+        template: dict[str, bytes] | None = None,
+        certificate: Certificate | None = None,
+        print_it: bool = False,
+    ) -> None:
         self.world = World(seed, print_it)
+        self._tls = self.world.chance("tls")
+        self._certificate = certificate if self._tls.random() < 0.25 else None
         self._template = template
         self.devices: list[Device] = []
         self.guests: list[GuestUser] = []
@@ -147,6 +157,7 @@ class Story:
                 machine = self.world.machine(name)
                 kind = random.choice((GuestUser, GuestUser, ClassicGuest, ExtendedGuest))
                 guest = kind(self.world, machine, name, self.world.chance(name), random.choice((1, 1, 16)))
+                self._may_encrypt(guest)
                 for _ in range(random.randint(1, self._most_acts * 2 // 3)):
                     guest.acts.append(self._guest_act())
                 self.guests.append(guest)
@@ -161,12 +172,18 @@ class Story:
         device.pause = random.choice((0.05, 0.5, 2.0))
         device.slowness = random.choice((0.0, 0.0, 0.2))
         device.refuse_chance = random.choice((0.0, 0.0, 0.1))
+        self._may_encrypt(device)
         self.devices.append(device)
         if self._has_room:
             device.acts.append(self._make_room if device is self.devices[0] else self._join)
         for _ in range(random.randint(1, self._most_acts)):
             device.acts.append(self._any_act())
         return device
+
+    def _may_encrypt(self, program: Device | GuestUser) -> None:
+        """Let a program connect with TLS, if the server has a certificate."""
+        if self._certificate is not None and self._tls.random() < 0.7:
+            program.server = connect_with_tls(program.machine, self._certificate.fingerprint)
 
     def _any_act(self) -> Callable[[Device, MemberClient], Any]:
         acts = [
@@ -315,6 +332,10 @@ class Story:
         store = await asyncio.get_running_loop().run_in_executor(None, self._open)
         server = Server(ServerLimits(), store, retention=self.retention, settling=self.settling)
         await server.start("127.0.0.1", 18000)
+        if self._certificate is not None:
+            assert self._server is not None
+            socket: Any = TlsSocket(self.world.network, self._server, encryption.PORT)
+            await server.start_on(socket, self._certificate.context)
         await self._stop.wait()
         await server.stop()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.simulation import disk, scheduler
+from tests.simulation import disk, encryption, scheduler
 from tests.simulation.disk import Disk, RealFiles
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Loop, Process, Thread
@@ -120,6 +120,7 @@ class World:
         self.loop = Loop(self.chance("threads"))
         self.trace = Trace(self.loop, print_it)
         self.network = Network(self.loop, self.chance("network"), self.trace)
+        self.network.encrypt = encryption.encrypt
         self.loop.network = self.network
         self.machines: dict[str, Machine] = {}
         self.files = RealFiles()
