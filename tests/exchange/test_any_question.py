@@ -27,7 +27,22 @@ NAMES = [
     b"x" * 300,
 ]
 HEADERS = [
-    *(b"Do", b"Access", b"Topic", b"Member", b"Role", b"Muted", b"Blocked", b"In", b"Limit", b"Before", b"Since"),
+    *(
+        b"Do",
+        b"Access",
+        b"Topic",
+        b"Member",
+        b"Role",
+        b"Muted",
+        b"Blocked",
+        b"In",
+        b"Limit",
+        b"Before",
+        b"Since",
+        b"From",
+        b"Until",
+        b"Has",
+    ),
     *(b"State", b"Shown", b"Name", b"Size", b"Hash", b"Offset", b"Length", b"About", b"Edits", b"Deletes"),
     *(
         b"Reacts-to",
@@ -50,7 +65,7 @@ HEADERS = [
 ]
 VALUES = [
     *(b"create", b"join", b"leave", b"change", b"invite", b"remove", b"appoint", b"members", b"public", b"private"),
-    *(b"bob", b"alice m1", b"m1", b"m2", b"owner", b"moderator", b"yes", b"no", b"here", b"away", b"#team"),
+    *(b"bob", b"alice m1", b"m1", b"m2", b"owner", b"moderator", b"yes", b"no", b"here", b"away", b"#team", b"file"),
     *(b"0", b"1", b"65536", b"999999999999999999", b"9" * 30, b"-1", b"1e9", b"0x1", "²".encode(), b"\xff\xfe", b"\0"),
     *(b"2026-11-22T09:30:00Z", b"9999-12-31T23:59:59Z", b"0001-01-01", b"ab" * 32, b"..", b"a/b", b"x" * 300, b""),
 ]

@@ -25,6 +25,19 @@ PEOPLE = (b"alice", b"bob", b"carol", b"dan", b"eve")
 
 BODIES_OF_MESSAGES = [b"oats", b"wild oats", b"rye", b"oats and rye", b"@dan oats", b"@carol", b"x", b""]
 QUERIES = [b"oats", b"rye", b'"wild oats"', b"oa*", b"xx*", b"carol"]
+FILTERED = [
+    (b"From: bob", b"oats"),
+    (b"From: alice", b""),
+    (b"From: dan\nLimit: 1", b""),
+    (b"From: carol\nHas: file", b""),
+    (b"In: bob", b""),
+    (b"In: dan", b""),
+    (b"In: all", b""),
+    (b"In: #team\nFrom: bob", b"o"),
+    (b"Since: 2026-11-22T09:30:00Z", b""),
+    (b"Until: 2096-11-22T09:30:00Z\nLimit: 2", b"rye"),
+    (b"Since: 2016-11-22T09:30:00Z\nUntil: 2096-11-22T09:30:00Z", b"oa*"),
+]
 OTHERS = [b"alice", b"bob", b"carol"]
 ROOMS = [b"#den", b"#vault", b"#attic"]
 
@@ -103,6 +116,7 @@ LOOKS = [
     *(b"SEARCH\nId: q\nLimit: 1\nContent-length: %d\n\n%b" % (len(query), query) for query in QUERIES),
     *(b"SEARCH\nId: q\nIn: #team\nContent-length: %d\n\n%b" % (len(query), query) for query in QUERIES[:2]),
     *(b"SEARCH\nId: q\nIn: bob\nContent-length: %d\n\n%b" % (len(query), query) for query in QUERIES[:2]),
+    *(b"SEARCH\nId: q\nContent-length: %d\n%b\n\n%b" % (len(query), filters, query) for filters, query in FILTERED),
     b"CONVERSATIONS\nId: q\n\n",
     b"ROOMS\nId: q\n\n",
     b"STATUS\nId: q\n\n",

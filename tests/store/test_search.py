@@ -15,7 +15,7 @@ from tests.store.helpers import NOW, Asker
 from twotick.store.requests.messages import Append, EntryKind, Expire, LogEntry, MessageAction, Prune
 from twotick.store.requests.rooms import ChangeRoom
 from twotick.store.requests.search import SearchMessages, SearchPage
-from twotick.store.rules.search import expression, member_key, parse_query
+from twotick.store.rules.search import Filters, expression, member_key, parse_query
 from twotick.store.sqlite import schema
 from twotick.store.sqlite import word_index as search
 
@@ -90,19 +90,16 @@ def with_headers(request: Append, headers: bytes) -> Append:
         ("привет", True),
         ("ПРИВЕТ", True),
         ("你好", True),
-        ("你*", False),
+        ("你*", True),
         ("wild\0oats", True),
-        ("wild \U0001f600", True),
+        ("wild \U0001f600", False),
     ],
 )
 def test_words_are_found(asker: Asker, query: str, expected: bool):
     body = "Don't sow the Wild Oats, and über all: 42, 3.14; mail@example.com. Привет! 你好".encode()
     asker.send("alice", "bob", id=b"m1", body=body)
     asker.send("alice", "bob", id=b"m2", body=b"something else")
-    if query == "你*":
-        assert asker.refusal(question(asker, "bob", query)) == "there are at least 2 letters before a *"
-    else:
-        assert ids(asker, "bob", query) == [b"m1"] * expected
+    assert ids(asker, "bob", query) == [b"m1"] * expected
 
 
 @pytest.mark.parametrize(
@@ -112,14 +109,13 @@ def test_words_are_found(asker: Asker, query: str, expected: bool):
         (" \t\n", "there are no words to look for"),
         ('""', "there are no words to look for"),
         ("* . ( ) ^ : + - _", "there are no words to look for"),
-        ("\U0001f600", "there are no words to look for"),
         ("a*", "there are at least 2 letters before a *"),
         ("wild a-b*", "there are at least 2 letters before a *"),
         ("wild é*", "there are at least 2 letters before a *"),
-        ('"' + "a " * 125 + '"', "a query has at most 20 words, and 3 that end in *"),
+        ('"' + "a " * 125 + '"', "a query has at most 20 words"),
         ("x" * 257, "a query has at most 256 letters"),
-        ("a " * 21, "a query has at most 20 words, and 3 that end in *"),
-        ("aa* bb* cc* dd*", "a query has at most 20 words, and 3 that end in *"),
+        ("a " * 21, "a query has at most 20 words"),
+        ("\u4f1a" * 42, "a query has at most 20 words"),
     ],
 )
 def test_what_is_no_query_is_refused(asker: Asker, query: str, reason: str):
@@ -289,7 +285,7 @@ def test_what_a_blocked_user_edits_stays_as_it_is(asker: Asker):
 def is_indexed_for(asker: Asker, name: str, word: str) -> bool:
     """Whether the index has a word with the key of a member."""
     words = asker.store._search._words  # pyright: ignore[reportPrivateUsage]
-    term = expression(parse_query(word), member_key(asker.members[name]))
+    term = expression(parse_query(word, Filters()), member_key(asker.members[name]), Filters(), b"")
     return asker.store._database.within(  # pyright: ignore[reportPrivateUsage]
         lambda: bool(list(words.find(term, 0, 1 << 62)))
     )
@@ -475,10 +471,11 @@ def test_messages_of_others_neither_count_nor_delay(asker: Asker):
     assert pages(asker, "bob", "oats") == [[b"m1"]]
 
 
-def test_so_many_messages_of_other_conversations_are_looked_at_for_a_page(asker: Asker):
+def test_messages_of_other_conversations_neither_count_nor_delay(asker: Asker):
     asker.send("alice", "bob", id=b"m1", body=b"oats")
     asker.store.apply([asker.append("alice", "carol", id=b"%d" % at, body=b"oats") for at in range(2500)])
-    assert pages(asker, "alice", "oats", "bob") == [[], [], [b"m1"]]
+    index(asker)
+    assert pages(asker, "alice", "oats", "bob") == [[b"m1"]]
 
 
 def test_the_last_page_has_no_mark_of_a_further_one(asker: Asker):

@@ -3,6 +3,7 @@
 See docs/protocol.md, rule 11.9 and sections 14 and 17.
 """
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -141,15 +142,29 @@ def _conversation_set(question: Question, found: ConversationSet) -> list[bytes]
 
 
 def ask_search(question: Question) -> None:
-    """Answer SEARCH: messages that have the given words (rule 14.5)."""
+    """Answer SEARCH: messages that have the given words (rules 14.5 and 14.8)."""
     try:
         query = question.body.decode()
     except UnicodeDecodeError as error:
         raise InvalidQuestion("what is searched for is not UTF-8") from error
-    peer = question.head.headers.get(b"in", b"").lower()
-    most = question.limit(_SEARCH_DEFAULT, _SEARCH_MOST)
-    before = question.number(b"before", least=1) or 0
-    request = SearchMessages(question.member, query, peer, before, most, _ANSWER_BYTES, question.now)
+    sender = question.head.headers.get(b"from", b"")
+    if b"from" in question.head.headers and not is_name(sender):
+        raise InvalidQuestion("From is the name of a user")
+    if question.head.headers.get(b"has", b"file") != b"file":
+        raise InvalidQuestion("Has is file")
+    request = SearchMessages(
+        question.member,
+        query,
+        question.head.headers.get(b"in", b"").lower(),
+        question.number(b"before", least=1) or 0,
+        question.limit(_SEARCH_DEFAULT, _SEARCH_MOST),
+        _ANSWER_BYTES,
+        question.now,
+        sender,
+        _time(question, b"since"),
+        _time(question, b"until") if b"until" in question.head.headers else math.inf,
+        b"has" in question.head.headers,
+    )
     question.ask(request, partial(_found, question))
 
 

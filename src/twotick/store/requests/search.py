@@ -1,5 +1,6 @@
 """Searching messages (docs/protocol.md, rule 14.5)."""
 
+import math
 from dataclasses import dataclass
 
 from twotick.store.port import Refusal, Request
@@ -12,8 +13,8 @@ class SearchPage:
 
     Attributes:
         entries: RECEIVED and SENT; `seq` is 0 for a message of a room that is not in the member's log.
-        before: what to ask next with `SearchMessages.before`; 0 if there is no more. One call looks at some 1,000
-            messages at most, so there may be more even if the page is not full.
+        before: what to ask next with `SearchMessages.before`; 0 if there is no more. One call takes a limited time,
+            so there may be more even if the page is not full.
     """
 
     entries: list[LogEntry]
@@ -22,7 +23,7 @@ class SearchPage:
 
 @dataclass(frozen=True, slots=True)
 class SearchMessages(Request[SearchPage | Refusal]):
-    """Search the messages that a member may read (rule 14.5); refused without words, or with too many.
+    """Search the messages that a member may read (rule 14.5); refused without words and filters, or with too many.
 
     Attributes:
         query: words, phrases in quotes, and beginnings of words that end in `*`.
@@ -31,6 +32,10 @@ class SearchMessages(Request[SearchPage | Refusal]):
         most: how many at most.
         size: bytes of bodies after which no more are added.
         time: now, in seconds since 1970: messages that are over and were not delivered are left out (rule 11.10).
+        sender: only messages from this user, in any case; empty for all.
+        since: only messages from this time on, in seconds since 1970; 0 for all.
+        until: only messages before this time; infinity for all.
+        has_file: only messages with a file.
         steps: how many transactions have prepared the search.
     """
 
@@ -41,4 +46,8 @@ class SearchMessages(Request[SearchPage | Refusal]):
     most: int
     size: int
     time: float = 0.0
+    sender: bytes = b""
+    since: float = 0.0
+    until: float = math.inf
+    has_file: bool = False
     steps: int = 0

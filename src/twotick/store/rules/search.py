@@ -1,10 +1,13 @@
 """The rules of search: by which words a message is found, and what a query means (docs/protocol.md, rule 14.5)."""
 
+import math
 import re
 from codecs import getincrementaldecoder
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 from twotick.store.rules.errors import NotAllowed
 
@@ -13,31 +16,114 @@ TEXT_BYTES: Final = 64 << 10
 
 QUERY_LETTERS: Final = 256
 QUERY_WORDS: Final = 20
-QUERY_PREFIXES: Final = 3
 PREFIX_LETTERS: Final = 2
 
 WORD_LETTERS: Final = 256
 """How many letters of a word count; a query cannot have more."""
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
-_WORD = re.compile(r"[^\W_]+")
-_ACCENTS = re.compile("[\u0300-\u036f]+")
 _TERM = re.compile(r'"([^"]*)"?|([^\s"]+)')
-_NOT_FOUND: Final = (b"edits", b"deletes", b"reacts-to", b"pins", b"unpins", b"event")
+_CHANGES: Final = (b"edits", b"deletes", b"reacts-to", b"pins", b"unpins", b"event")
+
+# Letters
+
+_IGNORED = re.compile(
+    "["
+    "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"  # accents
+    "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7"  # Hebrew vowels
+    "\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed"  # Arabic vowels, and the long line
+    "\u00ad\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"  # invisible characters
+    "\U0001f3fb-\U0001f3ff\U000e0000-\U000e01ef"  # colours and variants of emoji
+    "]+"
+)
+_ALIKE: Final = {"\u0131": "i", "\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u00e6": "ae", "\u0153": "oe"}
+"""Letters that most users expect to find by another one, but that Unicode does not take apart."""
+
+_PAIRED: Final = (
+    "\u0e01-\u0e3a\u0e40-\u0e4e"  # Thai
+    "\u0e81-\u0ece\u0edc-\u0edf"  # Lao
+    "\u1000-\u103f\u1050-\u108f\u109a-\u109d\ua9e0-\ua9ef\ua9fa-\ua9fe\uaa60-\uaa76\uaa7a-\uaa7f"  # Myanmar
+    "\u1780-\u17d3\u17d7\u17dc\u17dd"  # Khmer
+    "\u3005-\u3007\u3021-\u302f\u3031-\u3035\u3038-\u303c"  # marks of repetition, and numerals
+    "\u3041-\u3096\u3099\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # Hiragana and Katakana
+    "\u3105-\u312f\u31a0-\u31bf"  # Bopomofo
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
+    "\u1100-\u11ff\ua960-\ua97f\uac00-\ud7ff"  # Hangul
+)
+"""Letters of scripts that put no spaces between words, or (Hangul) join endings to them."""
+
+_EMOJI: Final = "\u2300-\u23ff\u2600-\u27bf\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55\U0001f000-\U0001faff"
 
 
-def indexed_text(headers: bytes, body: bytes) -> str:
-    """Return the text by which a message is found; empty if it is not found.
+@cache
+def _words() -> re.Pattern[str]:
+    """Return what finds words, runs of paired letters, and emoji in a folded text."""
+    marks = "".join(each for each in map(chr, range(0x300, 0x1F000)) if category(each)[0] == "M")
+    return re.compile(f"([{_PAIRED}]+)|[{_EMOJI}]|(?:[^\\W_{_PAIRED}{_EMOJI}{marks}][{marks}]*)+")
+
+
+def fold(text: str) -> str:
+    """Return a text without the differences that search ignores: case, accents, width, invisible characters."""
+    if text.isascii():
+        return text.lower()
+    folded = _IGNORED.sub("", normalize("NFKD", text)).casefold()
+    for letter, alike in _ALIKE.items():
+        folded = folded.replace(letter, alike)
+    return normalize("NFC", folded)
+
+
+def _runs(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the words of a text, and the runs of letters without spaces, and whether it is such a run."""
+    folded = fold(text)
+    if folded.isascii():
+        for word in _ASCII_WORD.findall(folded):
+            yield word[:WORD_LETTERS], False
+    else:
+        for found in _words().finditer(folded):
+            yield (found[0], True) if found[1] else (found[0][:WORD_LETTERS], False)
+
+
+def _pairs(run: str) -> list[str]:
+    return [run[at : at + 2] for at in range(len(run) - 1)]
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, in order: runs of letters and digits, folded; and each emoji.
+
+    A run of letters of a script without spaces has a word for each letter: that letter and the next one.
+    """
+    words: list[str] = []
+    for run, is_paired in _runs(text):
+        if is_paired:
+            words += _pairs(run)
+            words.append(run[-1])
+        else:
+            words.append(run)
+    return words
+
+
+def indexed_text(headers: bytes, body: bytes) -> tuple[str, str]:
+    """Return the texts by which a message is found: its body, and the name of its file; both empty if it is not found.
 
     Args:
         headers: its header lines.
         body: its body, or at least the first TEXT_BYTES + 1 bytes.
     """
+    is_text, has_file, file = True, False, ""
     for line in headers.split(b"\n"):
         name, _, value = line.partition(b":")
         header = name.strip().lower()
-        if header in _NOT_FOUND or (header == b"content-type" and not value.strip().lower().startswith(b"text/")):
-            return ""
+        if header in _CHANGES:
+            return "", ""
+        if header == b"content-type":
+            is_text = value.strip().lower().startswith(b"text/")
+        has_file |= header == b"file"
+        if header == b"file-name":
+            file = value.decode(errors="replace")
+    return _text(body) if is_text else "", file if has_file else ""
+
+
+def _text(body: bytes) -> str:
     try:
         # A letter may be cut in two.
         return getincrementaldecoder("utf-8")().decode(body[:TEXT_BYTES], len(body) <= TEXT_BYTES)
@@ -45,13 +131,7 @@ def indexed_text(headers: bytes, body: bytes) -> str:
         return ""
 
 
-def words_of(text: str) -> list[str]:
-    """Return the words of a text, in order: runs of letters and digits, without case and accents."""
-    if text.isascii():
-        words = _ASCII_WORD.findall(text.lower())
-    else:
-        words = _WORD.findall(_ACCENTS.sub("", normalize("NFD", text.casefold())))
-    return [word[:WORD_LETTERS] for word in words]
+# Queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +147,27 @@ class Term:
     is_prefix: bool
 
 
-def parse_query(query: str) -> list[Term]:
-    """Return what a query asks for.
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a search asks for besides words.
+
+    Attributes:
+        sender: only messages from this user, in lower case; empty for all.
+        peer: only messages with this user or in this room, in lower case; empty for all.
+        since: only messages from this time on, in seconds since 1970; 0 for all.
+        until: only messages before this time; infinity for all.
+        has_file: only messages with a file.
+    """
+
+    sender: bytes = b""
+    peer: bytes = b""
+    since: float = 0.0
+    until: float = math.inf
+    has_file: bool = False
+
+
+def parse_query(query: str, filters: Filters) -> list[Term]:
+    """Return which words a query asks for; none if it is empty, and filters say what is looked for.
 
     Raises:
         NotAllowed: the query has no words, or too many.
@@ -76,36 +175,52 @@ def parse_query(query: str) -> list[Term]:
     if len(query) > QUERY_LETTERS:
         raise NotAllowed(f"a query has at most {QUERY_LETTERS} letters")
     terms: list[Term] = []
+    halves = 0
     for phrase, word in _TERM.findall(query.replace("\0", " ")):
-        words, is_prefix = words_of(phrase or word), word.endswith("*")
-        if not words:
-            continue
-        if is_prefix and len(words[-1]) < PREFIX_LETTERS:
-            raise NotAllowed(f"there are at least {PREFIX_LETTERS} letters before a *")
-        terms.append(Term(words, is_prefix))
-    if not terms:
+        runs = list(_runs(phrase or word))
+        if runs:
+            terms.append(_term(runs, word.endswith("*")))
+            halves += sum(max(1, len(run) - 1) if is_paired else 2 for run, is_paired in runs)
+    if not terms and (query.strip() or filters == Filters()):
         raise NotAllowed("there are no words to look for")
-    if sum(len(term.words) for term in terms) > QUERY_WORDS or sum(term.is_prefix for term in terms) > QUERY_PREFIXES:
-        raise NotAllowed(f"a query has at most {QUERY_WORDS} words, and {QUERY_PREFIXES} that end in *")
+    if halves > 2 * QUERY_WORDS:
+        raise NotAllowed(f"a query has at most {QUERY_WORDS} words")
     return terms
+
+
+def _term(runs: list[tuple[str, bool]], is_prefix: bool) -> Term:
+    words: list[str] = []
+    for run, is_paired in runs[:-1]:
+        words += [*_pairs(run), run[-1]] if is_paired else [run]
+    last, is_paired = runs[-1]
+    if is_paired:
+        # Whatever comes after a pair, each of its letters begins another; after a single letter, that is the pair.
+        return Term([*words, *(_pairs(last) or [last])], len(last) == 1)
+    if is_prefix and len(last) < PREFIX_LETTERS:
+        raise NotAllowed(f"there are at least {PREFIX_LETTERS} letters before a *")
+    return Term([*words, last], is_prefix)
 
 
 # Each word is in the index once for each audience that may read it, with the key of that audience in front. So a search
 # meets the words of the audiences that the member belongs to, and no others: what it finds, and the work that it does,
-# do not depend on what the member may not see.
+# do not depend on what the member may not see. A key is followed by an x before a word, by a u before the name of the
+# sender, by a v before the name of the recipient, and by an f if the message has a file.
 
-TO_ALL: Final = "ax"
+TO_ALL: Final = "a"
 """The key of the messages to ALL; who got which is in the index beside the words."""
+
+_FILE_NAME: Final = "f"
+"""A word without a key, which is never looked for, between the words of a body and those of the name of a file."""
 
 
 def member_key(member: int) -> str:
     """Return the key of the messages in a member's log, except those to rooms and to ALL."""
-    return f"m{member}x"
+    return f"m{member}"
 
 
 def room_key(room: int) -> str:
     """Return the key of the messages to a room, by its number."""
-    return f"r{room}x"
+    return f"r{room}"
 
 
 def reader_word(member: int) -> str:
@@ -113,16 +228,37 @@ def reader_word(member: int) -> str:
     return f"m{member}"
 
 
-def expression(terms: list[Term], key: str, reader: int | None = None) -> str:
+def can_match(filters: Filters) -> bool:
+    """Tell whether there can be messages for filters: names have letters and digits only, so nothing else is one."""
+    names = [filters.sender] if filters.peer.startswith(b"#") else [filters.sender, filters.peer]
+    return all(name.isalnum() for name in names if name)
+
+
+def expression(terms: list[Term], key: str, filters: Filters, own: bytes, reader: int | None = None) -> str:
     """Return a query in the syntax of SQLite's full-text search, for one audience.
 
     Args:
-        terms: what is asked for.
+        terms: the words that are asked for.
         key: the audience's key.
-        reader: for messages to ALL, the member who got them; None for other messages.
+        filters: what else is asked for, which `can_match`. Times and rooms are not in the index.
+        own: the name of the member who asks, in lower case.
+        reader: for messages to ALL, the number of that member; None for other messages.
     """
-    phrases = [f'"{" ".join(key + word for word in term.words)}"' + ("*" if term.is_prefix else "") for term in terms]
-    return " ".join(phrases if reader is None else [*phrases, reader_word(reader)])
+    asked = [f'"{" ".join(f"{key}x{word}" for word in term.words)}"' + "*" * term.is_prefix for term in terms]
+    peer = filters.peer.decode()
+    if filters.sender:
+        asked.append(f'"{key}u{filters.sender.decode()}"')
+    if filters.has_file:
+        asked.append(f'"{key}f"')
+    if reader is not None:
+        if peer:
+            asked.append(f'"{key}u{own.decode() if peer == "all" else peer}"')
+    elif peer and not peer.startswith("#"):
+        both = "AND" if filters.peer == own else "OR"
+        asked.append(f'("{key}u{peer}" {both} "{key}v{peer}")')
+    if not asked:
+        asked.append(f'"{key}u"*')
+    return " AND ".join(asked if reader is None else [*asked, reader_word(reader)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +274,35 @@ class IndexedText:
     readers: str
 
 
-def indexed(text: str, recipient: bytes, room: int | None, readers: dict[int, str]) -> IndexedText:
+def indexed(
+    text: tuple[str, str], sender: bytes, recipient: bytes, room: int | None, readers: dict[int, tuple[str, str]]
+) -> IndexedText:
     """Return what the index is told about a message.
 
     Args:
-        text: the text by which it is found.
+        text: the texts by which it is found: its body, and the name of its file.
+        sender: the sender's name.
         recipient: the recipient as the sender wrote it.
         room: the number of the room that it was sent to; None for none.
-        readers: the members in whose logs it is, each with the text by which that one finds it; not needed for a room.
+        readers: the members in whose logs it is, each with the texts by which that one finds it; not needed for a room.
     """
+    sender, recipient = sender.lower(), recipient.lower()
     if room is not None:
-        return IndexedText(_with_key(text, room_key(room)), "")
-    if recipient.lower() == b"all":
-        return IndexedText(_with_key(text, TO_ALL), " ".join(map(reader_word, readers)))
-    return IndexedText(" ".join(_with_key(own, member_key(reader)) for reader, own in readers.items()).strip(), "")
+        return IndexedText(_with_key(text, room_key(room), sender), "")
+    if recipient == b"all":
+        return IndexedText(_with_key(text, TO_ALL, sender), " ".join(map(reader_word, readers)))
+    words = " ".join(_with_key(own, member_key(reader), sender, recipient) for reader, own in readers.items())
+    return IndexedText(words.strip(), "")
 
 
-def _with_key(text: str, key: str) -> str:
-    return " ".join([key + word for word in words_of(text)])
+def _with_key(text: tuple[str, str], key: str, sender: bytes, recipient: bytes = b"") -> str:
+    body, file = text
+    if not body and not file:
+        return ""
+    words = [f"{key}x{word}" for word in words_of(body)]
+    if file:
+        words += [_FILE_NAME, *(f"{key}x{word}" for word in words_of(file)), f"{key}f"]
+    words.append(f"{key}u{sender.decode(errors='replace')}")
+    if recipient:
+        words.append(f"{key}v{recipient.decode(errors='replace')}")
+    return " ".join(words)

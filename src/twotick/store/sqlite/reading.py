@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
@@ -114,12 +115,14 @@ class ShownInRoom:
         room: the room's number.
         first: the number of the first message.
         last: the number of the last one.
+        first_place: the place of the first one, or a smaller one.
         last_place: the place of the last one, or a greater one.
     """
 
     room: int
     first: int
     last: int
+    first_place: int
     last_place: int
 
 
@@ -242,7 +245,7 @@ class LogReader:
             return None
         source, parameters, key = "message m INDEXED BY message_place", tuple[int, ...](), "m.place"
         if request.thread:
-            name = request.thread_name or self._name(request.member)
+            name = request.thread_name or self.name(request.member)
             root = self._threads.root_in_room(name, request.thread, room, membership.seen_from)
             if root is None:
                 return None
@@ -280,7 +283,7 @@ class LogReader:
             return "(SELECT message FROM reply INDEXED BY reply_root WHERE root = ?) t"
         return "(SELECT ? AS message) t"
 
-    def _name(self, member: int) -> bytes:
+    def name(self, member: int) -> bytes:
         """Return the name of a member in lower case; empty if there is none."""
         box = self._ledger.mailbox(member)
         return b"" if box is None else box.folded
@@ -324,7 +327,7 @@ class LogReader:
         """
         rows = self._read(
             f"SELECT s.room, {_NEAREST.format('>= s.first ORDER BY m.place')} AS oldest,"
-            f" {_NEAREST.format('<= s.last ORDER BY m.place DESC')} AS newest, min(s.last, r.last)"
+            f" {_NEAREST.format('<= s.last ORDER BY m.place DESC')} AS newest, s.first, min(s.last, r.last)"
             f" FROM (SELECT room, seen_from AS first, {_NO_PLACE} AS last FROM room_member WHERE member = ?1"
             " UNION ALL SELECT room, first, last FROM room_stay WHERE member = ?1) s JOIN room r ON r.number = s.room"
             " WHERE (?2 = '' OR lower(r.name) = ?2) AND oldest <= newest ORDER BY s.room, s.first",
@@ -372,3 +375,57 @@ class LogReader:
             (message, member),
         ).fetchone()
         return row is not None
+
+    # Times of messages grow with their numbers, except where the server's clock was set: so few need be looked at.
+
+    def span(self, member: int, since: float, until: float) -> tuple[int, int]:
+        """Return the numbers between which the messages of a time in a member's log are; the second is excluded.
+
+        Args:
+            member: the member.
+            since: the time from which on they are, in seconds since 1970; 0 for the first.
+            until: the time before which they are; infinity for no end.
+        """
+        box = self._ledger.mailbox(member)
+        if box is None:
+            return 0, 0
+        query = (
+            "SELECT l.seq, l.message, m.time FROM log l CROSS JOIN message m ON m.number = l.message"
+            " WHERE l.member = ? AND l.seq >= ? AND l.kind <= 2 ORDER BY l.seq LIMIT 1"
+        )
+        return self._span(query, member, (1, box.last), since, until)
+
+    def span_in_room(self, shown: ShownInRoom, since: float, until: float) -> tuple[int, int]:
+        """Return such numbers for messages in a room."""
+        query = (
+            "SELECT place, number, time FROM message INDEXED BY message_place"
+            " WHERE room = ? AND place >= ? ORDER BY place LIMIT 1"
+        )
+        return self._span(query, shown.room, (shown.first_place, shown.last_place), since, until)
+
+    def _span(self, query: str, key: int, places: tuple[int, int], since: float, until: float) -> tuple[int, int]:
+        return (
+            self._first_from(query, key, places, since) if since else 0,
+            self._first_from(query, key, places, until) if until < math.inf else _NO_PLACE,
+        )
+
+    def _first_from(self, query: str, key: int, places: tuple[int, int], time: float) -> int:
+        """Return the number of the first message from a time on; a great one if there is none.
+
+        Args:
+            query: returns the first row with a key and from a place on: its place, the message's number, and its time.
+            key: the key.
+            places: the first and the last place.
+            time: the time, in seconds since 1970.
+        """
+        low, high = places
+        found = _NO_PLACE
+        while low <= high:
+            middle = (low + high) // 2
+            row = self._read(query, (key, middle)).fetchone()
+            if row is None or row[2] >= time:
+                high = middle - 1
+                found = found if row is None else row[1]
+            else:
+                low = row[0] + 1
+        return found

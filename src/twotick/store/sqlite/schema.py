@@ -358,6 +358,12 @@ STEPS = (
     ALTER TABLE file ADD COLUMN source INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX file_source ON file (source) WHERE source <> 0;
     """,
+    """
+    -- All messages get into the index anew: with names of files, senders, and pairs of letters where no spaces are.
+    SELECT 'DROP TABLE word_' || number FROM word_part;
+    DELETE FROM word_part;
+    UPDATE message SET indexed = 0;
+    """,
 )
 """What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
 to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each

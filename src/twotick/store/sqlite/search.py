@@ -14,8 +14,10 @@ from twotick.store.rules.errors import NotAllowed
 from twotick.store.rules.search import (
     TEXT_BYTES,
     TO_ALL,
+    Filters,
     IndexedText,
     Term,
+    can_match,
     expression,
     indexed,
     indexed_text,
@@ -45,9 +47,6 @@ SEARCH_SECONDS: Final = 0.05
 
 TOO_LONG: Final = "the search takes too long: ask for fewer words, or for words that fewer messages have"
 
-LOOKED_AT: Final = 1000
-"""The messages of other conversations, which the member may read, that are looked at for one page."""
-
 BEHIND: Final = 16384
 """How far the index may lag behind, in messages, before each transaction indexes some."""
 
@@ -58,7 +57,7 @@ _END: Final = 1 << 62
 """Greater than the number of any message."""
 
 _TEXT: Final = (
-    "SELECT m.number, m.recipient, m.room, m.readers, c.headers, ifnull(substr(c.body, 1, ?), x'')"
+    "SELECT m.number, m.sender_name, m.recipient, m.room, m.readers, c.headers, ifnull(substr(c.body, 1, ?), x'')"
     " FROM message m {} JOIN content c ON c.message = m.number WHERE {}"
 )
 """SQLite returns NULL for a part of an empty body."""
@@ -170,13 +169,20 @@ class IndexedTexts:
         ).fetchall()
 
     def _text(
-        self, number: int, recipient: bytes, room: int | None, readers: bytes | None, headers: bytes, body: bytes
+        self,
+        number: int,
+        sender: bytes,
+        recipient: bytes,
+        room: int | None,
+        readers: bytes | None,
+        headers: bytes,
+        body: bytes,
     ) -> IndexedText:
         """Return what the index is told about a message."""
         text = indexed_text(headers, body)
         if room is not None:
-            return indexed(text, recipient, room, {})
-        if text and readers is None:
+            return indexed(text, sender, recipient, room, {})
+        if any(text) and readers is None:
             readers = self._note_readers(number)
         texts = dict.fromkeys(map(int, (readers or b"").split()), text)
         for member, old_headers, old_body in self._tables.direct(
@@ -184,7 +190,7 @@ class IndexedTexts:
         ):
             if member in texts:  # else it was taken out of the member's log
                 texts[member] = indexed_text(old_headers, old_body or b"")
-        return indexed(text, recipient, room, texts)
+        return indexed(text, sender, recipient, room, texts)
 
     def _note_readers(self, number: int) -> bytes:
         """Note in whose logs a message of an older database is: it is taken out of the index by the same words."""
@@ -252,30 +258,36 @@ class MessageSearch:
     # Searching
 
     def _search(self, request: SearchMessages) -> SearchPage | Unfinished:
-        terms = parse_query(request.query)
+        filters = Filters(
+            request.sender.lower(), request.peer.lower(), request.since, request.until, has_file=request.has_file
+        )
+        terms = parse_query(request.query, filters)
+        if not can_match(filters):
+            return SearchPage([], 0)
         self._tables.flush()
-        reader, member, peer = self._reader, request.member, request.peer.lower()
+        reader, member, peer = self._reader, request.member, filters.peer
         rooms = reader.shown_in_rooms(member, peer) if not peer or peer[:1] == b"#" else []
         if self._texts.index_readable(member, rooms) and request.steps < _READABLE_STEPS:
             return Unfinished(replace(request, steps=request.steps + 1))
-        return self._page(request, terms, rooms)
+        return self._page(request, terms, filters, rooms)
 
-    def _page(self, request: SearchMessages, terms: list[Term], rooms: list[ShownInRoom]) -> SearchPage:
+    def _page(
+        self, request: SearchMessages, terms: list[Term], filters: Filters, rooms: list[ShownInRoom]
+    ) -> SearchPage:
         """Find messages, until the page is full or that has taken long."""
         entries: list[LogEntry] = []
-        size = looked_at = 0
-        last = 0  # the number of the last message that the member may read
+        size = last = 0
         try:
             with self._tables.bounded(SEARCH_SECONDS):
-                for number, entry in self._readable(request, terms, rooms):
-                    if looked_at >= LOOKED_AT or (entry and last and _is_full(request, entries, size)):
+                for number in self._found(request, terms, filters, rooms):
+                    entry = self._reader.find(request.member, number, filters.peer, request.time)
+                    if entry is None or not _is_within(entry.time, filters):
+                        continue
+                    if entries and (len(entries) >= request.most or size >= request.size):
                         break
                     last = number
-                    if entry is None:
-                        looked_at += 1
-                    else:
-                        entries.append(entry)
-                        size += len(entry.body)
+                    entries.append(entry)
+                    size += len(entry.body)
                 else:
                     return SearchPage(entries, 0)
         except TakesTooLongError as error:
@@ -283,40 +295,31 @@ class MessageSearch:
                 raise NotAllowed(TOO_LONG) from error
         return SearchPage(entries, self._reader.position(request.member, last))
 
-    def _readable(
-        self, request: SearchMessages, terms: list[Term], rooms: list[ShownInRoom]
-    ) -> Iterator[tuple[int, LogEntry | None]]:
-        """Yield the messages that have the words and that the member may read, newest first, with their numbers.
-
-        Those of other conversations than the one that is asked for come without their entries.
-        """
-        reader, member, peer = self._reader, request.member, request.peer.lower()
-        before = reader.message_before(member, request.before) if request.before > 0 else _END
-        for number in self._found(terms, member, peer, rooms, before):
-            entry = reader.find(member, number, peer, request.time)
-            if entry is not None or (peer and reader.may_read(member, number)):
-                yield number, entry
-
     def _found(
-        self, terms: list[Term], member: int, peer: bytes, rooms: list[ShownInRoom], before: int
+        self, request: SearchMessages, terms: list[Term], filters: Filters, rooms: list[ShownInRoom]
     ) -> Iterator[int]:
-        """Yield the messages before a number that have the words and were for the member, newest first.
+        """Yield the messages that have the words and were for the member, newest first.
 
         Args:
+            request: the request.
             terms: the words.
-            member: the member.
-            peer: the conversation, in lower case; empty for all.
+            filters: what else is asked for.
             rooms: what the member may read in rooms.
-            before: the number.
         """
+        reader, member, peer = self._reader, request.member, filters.peer
+        own = reader.name(member)
+        before = reader.message_before(member, request.before) if request.before > 0 else _END
         found: list[Iterator[int]] = []
         if peer[:1] != b"#":
-            found.append(self._words.find(expression(terms, TO_ALL, member), 0, before - 1))
+            first, end = reader.span(member, filters.since, filters.until)
+            last = min(before, end) - 1
+            found.append(self._words.find(expression(terms, TO_ALL, filters, own, member), first, last))
             if peer != b"all":
-                found.append(self._words.find(expression(terms, member_key(member)), 0, before - 1))
+                found.append(self._words.find(expression(terms, member_key(member), filters, own), first, last))
         for shown in rooms:
-            words = expression(terms, room_key(shown.room))
-            found.append(self._words.find(words, shown.first, min(shown.last, before - 1)))
+            first, end = reader.span_in_room(shown, filters.since, filters.until)
+            words = expression(terms, room_key(shown.room), filters, own)
+            found.append(self._words.find(words, max(first, shown.first), min(shown.last, before - 1, end - 1)))
         previous = 0
         for number in merge(*found, reverse=True):
             if number != previous:
@@ -324,6 +327,6 @@ class MessageSearch:
             previous = number
 
 
-def _is_full(request: SearchMessages, entries: list[LogEntry], size: int) -> bool:
-    """Tell whether a page takes no more messages."""
-    return len(entries) >= request.most or size >= request.size
+def _is_within(time: float, filters: Filters) -> bool:
+    """Tell whether a message of a time, in seconds since 1970, is in the time that is asked for."""
+    return filters.since <= time < filters.until
