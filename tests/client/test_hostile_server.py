@@ -235,6 +235,25 @@ async def test_the_same_page_again_ends_a_search() -> None:
         await answered(lambda ident: frame(Verb.SEARCH, id=ident, count=0, before=7), search)
 
 
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"sender": "carol"},
+        {"has_file": True},
+        {"since": datetime(2026, 11, 1, 0, 0, 1, tzinfo=UTC)},
+        {"until": datetime(2026, 10, 31, 23, 59, 59, tzinfo=UTC)},
+        {"since": datetime(9999, 12, 31, tzinfo=timezone(timedelta(hours=-12)))},
+    ],
+)
+async def test_an_old_server_that_ignores_the_filters_of_a_search_is_named(filters: dict[str, Any]) -> None:
+    def answer(ident: bytes) -> bytes:
+        found = frame(Verb.FORWARD, b"bob", b"oats", history=ident, seq=1, time=b"2026-11-01T00:00:00.000Z")
+        return found + frame(Verb.SEARCH, id=ident, count=1)
+
+    with pytest.raises(ProtocolError, match="does not support search with filters"):
+        await answered(answer, lambda me: me.search("oats", **filters))
+
+
 @pytest.mark.parametrize(("count", "size"), [(11, 0), (10, 1 << 20)])
 async def test_more_messages_than_were_asked_for_are_a_protocol_error(count: int, size: int) -> None:
     def answer(ident: bytes) -> bytes:

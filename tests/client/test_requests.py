@@ -244,6 +244,35 @@ async def test_search_requests() -> None:  # rule 14.5
         assert (last.messages, last.before) == ([], None)
 
 
+async def test_filters_of_a_search() -> None:  # rule 14.8
+    async def serve(server: Spoken) -> None:
+        await server.register()
+        head, body = asked = await server.expect(Verb.SEARCH)
+        fields = {name: value for name, value in head.headers.items() if name not in (b"content-length", b"id")}
+        assert fields == {
+            b"in": b"alice",
+            b"from": b"Bob",
+            b"since": b"2026-11-01T00:00:00.000+00:00",
+            b"until": b"2026-12-01T00:00:00.000+00:00",
+            b"has": b"file",
+            b"limit": b"20",
+        }
+        assert body == b""
+        file = b"File: k\nFile-name: a\nFile-size: 1\nFile-hash: 00\n"
+        head = frame(
+            Verb.FORWARD, b"bob", b"", file, id=b"m1", history=ident_of(asked), time=b"2026-11-01T00:00:00.000Z"
+        )
+        server.write(head + frame(Verb.SEARCH, id=ident_of(asked), count=1))
+        await server.end()
+
+    async with scripted(serve) as address, scripted_join(address) as me:
+        since, until_then = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
+        found = await me.search(peer="alice", sender="Bob", since=since, until=until_then, has_file=True)
+        assert [each.id for each in found.messages] == ["m1"]
+        with pytest.raises(ValueError, match="b b"):
+            await me.search(sender="b b")
+
+
 async def test_room_history_is_paged_by_place() -> None:  # rule 12.10
     async def serve(server: Spoken) -> None:
         await server.register()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -281,6 +282,11 @@ async def test_search_finds_words(talk: Talk) -> None:  # rule 14.5
     assert [each.text for each in page.messages] == ["oats, wild", "wild red oats"]
     rest = await talk.laptop.search("oats", before=page.before)
     assert ([each.text for each in rest.messages], rest.before) == (["Wild oats are R\u00f6d"], None)
+    by_bob = await talk.laptop.search(sender="BOB")
+    assert [each.text for each in by_bob.messages] == ["oats, wild"]
+    by_me = await talk.laptop.search("oats", sender="alice", peer="bob", until=datetime.now(UTC) + timedelta(hours=1))
+    assert [each.text for each in by_me.messages] == ["wild red oats"]
+    assert (await talk.laptop.search(since=datetime.now(UTC) + timedelta(hours=1))).messages == []
     with pytest.raises(RequestRefused):
         await talk.laptop.search(" , ")
 

@@ -142,6 +142,7 @@ def test_messages_are_found(place: Place) -> None:
         if count == 2:
             break
     script.play("14.5")
+    script.play("14.8")
 
 
 def test_who_is_here(place: Place) -> None:

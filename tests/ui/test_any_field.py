@@ -29,6 +29,7 @@ from twotick.ui.app import AppOptions
 from twotick.ui.app.layout.messages import LayoutContext, lines, summary
 from twotick.ui.app.widgets.details import DetailsPane
 from twotick.ui.line.chat import _MemberChat  # pyright: ignore[reportPrivateUsage]
+from twotick.ui.searching import SearchText
 from twotick.ui.shell import history, listen, member
 from twotick.ui.shell.connection import connected
 from twotick.ui.text import console
@@ -292,7 +293,7 @@ async def test_the_app_shows_any_field(tmp_path: Path) -> None:
                     details.update_details(alice.session, conversation, message, None, None)
                     check(str(details.query_one(Static).content))
                 check(alice.screen)
-            for hit in (await alice.session.search("oats")).found:
+            for hit in (await alice.session.search(SearchText("oats"))).found:
                 await alice.session.around(hit, 5)
             await alice.press("escape", "escape", "home", "down", "end", "up", "i")
             check(alice.screen)

@@ -178,7 +178,7 @@ def history(peer: str | None, *, since: datetime | None, limit: int, as_json: bo
 
 @click.command(cls=TextCommand)
 @click.argument(
-    "words", metavar="WORDS...", nargs=-1, required=True, help="Words that the message has; 'oat*' is a prefix."
+    "words", metavar="WORDS...", nargs=-1, required=True, help="Words, or how they begin; and filters such as from:bob."
 )
 @click.option(
     "--in",
@@ -191,9 +191,12 @@ def history(peer: str | None, *, since: datetime | None, limit: int, as_json: bo
 @json_option
 @with_member
 def search(words: tuple[str, ...], *, peer: str | None, limit: int, as_json: bool, who: "Credential") -> None:
-    """Find messages by their words, newest first.
+    """Find messages by their words and the names of their files, newest first.
 
     Put a phrase in double quotes: twotick search 'red "wild oats"'
+
+    Filters: from:bob (from:me), in:#team, before:2026-11-01, after:yesterday (or
+    after:7d, for seven days ago), has:file. Words can be missing then.
     """  # a command to copy
     from twotick.ui.shell.history import search
 

@@ -16,6 +16,7 @@ from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.base import ChatSession, SearchHit, SearchResults
 from twotick.ui.app.session.permissions import Permission
+from twotick.ui.searching import SearchText
 
 ALL = frozenset(Permission)
 
@@ -194,9 +195,9 @@ class FakeSession(ChatSession):
         return folder / message.file.name
 
     async def search(
-        self, query: str, conversation: LocalConversation | None = None, before: int | None = None
+        self, asked: SearchText, conversation: LocalConversation | None = None, before: int | None = None
     ) -> SearchResults:
-        self._note("search", query, conversation.name if conversation else None, before)
+        self._note("search", asked.query, conversation.name if conversation else None, before)
         return self.found.pop(0)
 
     async def load_until(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:

@@ -529,11 +529,11 @@ async def test_search_and_go_to_a_result(alice: AppUser, session: FakeSession) -
     await alice.press("ctrl+f")
     await alice.sees("Search", "Only in #team")
     await alice.type("who", "enter")
-    await asks(alice, session, "search", "who", None, None)
+    await asks(alice, session, "search", "who*", None, None)
     await alice.sees("#team  bob  23 Nov 2026 09:30", "who comes?", "3 found, there may be more", "Older messages")
     await alice.sees("bob: who comes?", "alice: I do")  # the messages around the result
     await alice.press("down", "down", "down", "enter")
-    await asks(alice, session, "search", "who", None, 17)
+    await asks(alice, session, "search", "who*", None, 17)
     await alice.sees("3 found.")
     await alice.press("up", "enter")
     await alice.sees("Message to bob", "\u258c psst")
@@ -572,10 +572,24 @@ async def test_one_key_goes_to_the_newest_message(alice: AppUser, session: FakeS
 async def test_search_in_one_conversation(alice: AppUser, session: FakeSession) -> None:
     session.found = [SearchResults([], None), SearchResults([], None)]
     await alice.type("/search wild oats", "enter")
-    await asks(alice, session, "search", "wild oats", None, None)
+    await asks(alice, session, "search", "wild* oats*", None, None)
     await alice.sees("No messages found.")
     await alice.press("tab", "space")
-    await asks(alice, session, "search", "wild oats", "#team", None)
+    await asks(alice, session, "search", "wild* oats*", "#team", None)
+
+
+async def test_filters_of_a_search(alice: AppUser, session: FakeSession) -> None:
+    session.found = [SearchResults([], None)]
+    await alice.press("ctrl+f")
+    await alice.sees("Filters: from:bob in:#team before:")
+    await alice.type("from: oats", "enter")
+    await alice.sees("After from: comes the name of a user")
+    await alice.press("ctrl+u")
+    await alice.type("oats from:b")
+    await alice.sees("oats from:bob")
+    await alice.press("right", "enter")
+    await asks(alice, session, "search", "oats*", None, None)
+    await alice.sees("oats from:bob", "No messages found.")
 
 
 async def test_a_failed_search_can_be_repeated(alice: AppUser, session: FakeSession) -> None:

@@ -11,6 +11,7 @@ from twotick.client import TwotickError, connect
 from twotick.ui.app.session.guest import GuestSession
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.storage.database import LocalStoreError
+from twotick.ui.searching import SearchText
 
 
 async def test_only_drafts_of_a_guest_are_stored(tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ async def test_guests_get_an_error_for_what_only_members_can_do() -> None:
     session = GuestSession("alice", "127.0.0.1:1", 1 << 20)
     bob = session.open("bob")
     mine = session.send(bob, "hello")
-    for impossible in (session.rooms(), session.search("x"), session.set_blocked(bob, True)):
+    for impossible in (session.rooms(), session.search(SearchText("x")), session.set_blocked(bob, True)):
         with pytest.raises(TwotickError, match="guests cannot"):
             await impossible
     with pytest.raises(TwotickError, match="guests cannot"):

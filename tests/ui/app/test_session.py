@@ -1,6 +1,7 @@
 """Tests of the sessions of members with a real server."""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import SearchHit
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.people import UserProfile
+from twotick.ui.searching import SearchText, parse_search
 
 DEVICES = ("laptop", "phone")
 
@@ -623,6 +625,10 @@ async def test_the_sender_of_a_file_cannot_choose_where_it_is_saved(tmp_path: Pa
             assert (path, path.read_bytes()) == (folder / saved, b"content")
 
 
+def typed(text: str) -> SearchText:
+    return parse_search(text, "alice", datetime.now())
+
+
 async def test_search_finds_messages_with_their_conversation(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob", folder=tmp_path / "server") as chat,
@@ -637,7 +643,7 @@ async def test_search_finds_messages_with_their_conversation(tmp_path: Path) -> 
         await alice.message("bob", "red oats")
 
         async def found(query: str) -> list[tuple[str, str]]:
-            hits = await alice.session.search(query)
+            hits = await alice.session.search(typed(query))
             return [(hit.conversation.name, hit.message.text) for hit in hits.found]
 
         async with asyncio.timeout(20):
@@ -645,10 +651,12 @@ async def test_search_finds_messages_with_their_conversation(tmp_path: Path) -> 
                 await asyncio.sleep(0.05)
         assert await found("oats") == [("bob", "red oats"), ("#team", "wild oats")]
         assert await found("wild") == [("#team", "wild oats")]
-        in_room = await alice.session.search("oats", alice.session.open("#team"))
+        in_room = await alice.session.search(typed("oats"), alice.session.open("#team"))
         assert [hit.message.text for hit in in_room.found] == ["wild oats"]
+        assert await found("from:alice") == []
+        assert await found("from:bob in:#team") == [("#team", "wild oats")]
         with pytest.raises(TwotickError):
-            await alice.session.search("  ")
+            await alice.session.search(typed(" , "))
 
 
 async def test_the_presence_of_a_new_partner_is_shown_although_it_does_not_change(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """Conversations: their settings and unread counts, history and search (docs/protocol.md, 11.9, sections 14 and 17)."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from twotick.client.errors import ProtocolError
 from twotick.client.member.events import Decision, EntryOwner
 from twotick.client.member.headers import (
+    bounded_time,
     encode_flag,
     encode_id,
     encode_peer,
@@ -28,6 +29,9 @@ _PAGE = 1000
 
 _MOST_FOUND = 100
 """The most messages in one answer to SEARCH (rule 14.5)."""
+
+_ROUNDED = timedelta(milliseconds=1)
+"""How far a time may be from the one that was meant."""
 
 _MOST_PINS = 50
 """The most pinned messages of a conversation (rule 13.8)."""
@@ -103,32 +107,60 @@ class ConversationMethods(RequestMethods):
             before = positions[0]
         return messages
 
-    async def search(self, query: str, *, peer: str | None = None, limit: int = 20, before: int | None = None) -> Found:
-        """Search for messages that contain all words of a query (rule 14.5).
+    async def search(
+        self,
+        query: str = "",
+        *,
+        peer: str | None = None,
+        sender: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        has_file: bool = False,
+        limit: int = 20,
+        before: int | None = None,
+    ) -> Found:
+        """Search for messages that contain all words of a query (rules 14.5, 14.7 and 14.8).
 
         Args:
             query: the words. Case and accents do not matter. Words in double quotes must follow one another. A word
-                that ends in `*` matches all words that begin with it.
+                that ends in `*` matches all words that begin with it. Empty for all messages that another argument
+                selects.
             peer: search only the conversation with this user or in this room; None for all conversations.
+            sender: return only messages from this user, who may be the member; None for all users.
+            since: return only messages from this time on; without a time zone it is local. None for no limit.
+            until: return only messages before this time; None for no limit.
+            has_file: whether to return only messages with a file.
             limit: the most messages to return, 1 to 100.
-            before: `Found.before` of the previous page; None for the first page.
+            before: `Found.before` of the previous page; None for the first page. The other arguments must be the same.
 
         Returns:
-            A page of results. It may hold fewer messages than `limit`, or none, although there are further pages.
+            A page of results. It may hold fewer messages than `limit`, although there are further pages.
 
         Raises:
-            RequestRefused: the query contains no word, or is too long.
-            ProtocolError: the answer is malformed, or not what was asked for.
+            RequestRefused: there are no words and no filters, or the query is too long, or takes the server too long.
+            ProtocolError: the answer is malformed, or not what was asked for; an old server ignores `sender`, `since`,
+                `until` and `has_file`.
             TwotickError: the client has ended.
-            ValueError: `peer` cannot be the name of a user or room, or `limit` is out of range.
+            ValueError: `peer` or `sender` cannot be the name of a user or room, or `limit` is out of range.
         """
         if not 1 <= limit <= _MOST_FOUND:
             raise ValueError(f"a search returns 1 to {_MOST_FOUND} messages, not {limit}")
-        headers = {"In": None if peer is None else encode_peer(peer), "Limit": limit, "Before": before}
+        headers = {
+            "In": None if peer is None else encode_peer(peer),
+            "From": None if sender is None else encode_user(sender),
+            "Since": None if since is None else encode_time(since),
+            "Until": None if until is None else encode_time(until),
+            "Has": b"file" if has_file else None,
+            "Limit": limit,
+            "Before": before,
+        }
         answer = await self._requests.ask(Verb.SEARCH, b"", headers, body=query.encode(errors="replace"), parts=limit)
         after = number(answer.head, b"before")
         _check_order([after, *([before] if before else [])])
-        return Found(self._messages(answer.parts), after or None)
+        found = self._messages(answer.parts)
+        for message in found:
+            _check_asked_for(message, sender, since, until, has_file=has_file)
+        return Found(found, after or None)
 
     def _messages(self, frames: list[Frame]) -> list[MemberMessage]:
         """Return the messages of an answer, marked so that they need not be acknowledged."""
@@ -235,3 +267,16 @@ def _check_order(positions: list[int]) -> None:
     """Check that positions increase, so that each page comes before the last one, and reading pages has an end."""
     if not all(one < next_one for one, next_one in pairwise(positions)):
         raise ProtocolError("the server sent a page that does not come before the last one: nothing more can be read")
+
+
+def _check_asked_for(
+    message: MemberMessage, sender: str | None, since: datetime | None, until: datetime | None, *, has_file: bool
+) -> None:
+    """Check that a message was asked for: a server that does not know a filter ignores it (rule 14.8)."""
+    others = sender is not None and message.sender.lower() != sender.lower()
+    if message.time is not None:  # sent in milliseconds, as are the times that it is compared with
+        early = since is not None and message.time < bounded_time(since) - _ROUNDED
+        late = until is not None and message.time > bounded_time(until) + _ROUNDED
+        others = others or early or late
+    if others or (has_file and message.file is None):
+        raise ProtocolError("the server sent messages that were not asked for: it does not support search with filters")

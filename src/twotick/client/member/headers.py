@@ -103,7 +103,12 @@ def encode_flag(value: bool | None) -> bytes | None:
 
 
 def encode_time(time: datetime) -> bytes:
-    """Return a time as headers hold it. A time that some time zone cannot show becomes the nearest one that all can.
+    """Return a time as headers hold it; see `bounded_time`."""
+    return bounded_time(time).isoformat(timespec="milliseconds").encode()
+
+
+def bounded_time(time: datetime) -> datetime:
+    """Return a time in UTC. A time that some time zone cannot show becomes the nearest one that all can.
 
     Args:
         time: the time; without a time zone it is local.
@@ -112,7 +117,7 @@ def encode_time(time: datetime) -> bytes:
         time = time.astimezone(UTC)
     except (OverflowError, ValueError, OSError):
         time = time.replace(tzinfo=UTC)
-    return min(max(time, _FIRST_TIME), _LAST_TIME).isoformat(timespec="milliseconds").encode()
+    return min(max(time, _FIRST_TIME), _LAST_TIME)
 
 
 # Decoding headers

@@ -196,9 +196,7 @@ def _term(runs: list[tuple[str, bool]], is_prefix: bool) -> Term:
     if is_paired:
         # Whatever comes after a pair, each of its letters begins another; after a single letter, that is the pair.
         return Term([*words, *(_pairs(last) or [last])], len(last) == 1)
-    if is_prefix and len(last) < PREFIX_LETTERS:
-        raise NotAllowed(f"there are at least {PREFIX_LETTERS} letters before a *")
-    return Term([*words, last], is_prefix)
+    return Term([*words, last], is_prefix and len(last) >= PREFIX_LETTERS)
 
 
 # Each word is in the index once for each audience that may read it, with the key of that audience in front. So a search

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from twotick.client import FileInfo, MemberClient, MemberMessage, Presence, Reference, Role, SendOptions, TwotickError
 from twotick.ui.people import ProfileBook, UserProfile
+from twotick.ui.searching import find, parse_search
 from twotick.ui.shell.conversations import blocked_line, muted_line, reported_line
 from twotick.ui.shell.describing import ROLES, file_label, line_of
 from twotick.ui.shell.profile import profile_lines
@@ -72,7 +73,8 @@ _HELP = (
     ("/pin", "pin it for all; /unpin; /pins lists the pinned messages"),
     ("/edit TEXT", "change your last message; /delete, then /undo; /receipts"),
     ("/file @bob PATH", "send a file; /save [FOLDER] saves the last one"),
-    ("/history [@bob]", 'show the last messages; /search WORDS or "A PHRASE"'),
+    ("/history [@bob]", "show the last messages"),
+    ("/search WORDS", 'find; "A PHRASE" from:bob in:#team after:7d has:file'),
     _BASICS[4],
 )
 _ABOUT_HELP = "@bob or #team may follow a command; otherwise it is about the current one."
@@ -482,7 +484,8 @@ class Commands:
         self._show(await self._me.history(peer or None, limit=_FOUND))
 
     async def _search(self, text: str) -> None:
-        found = (await self._me.search(text, limit=_FOUND)).messages
+        asked = parse_search(text, self._me.name, datetime.now())
+        found = (await find(self._me, asked, limit=_FOUND)).messages
         self._show(found[::-1])
         if not found:
             self._say("No messages found.")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from twotick.client import (
 )
 from twotick.client.trust.tokens import Credential
 from twotick.ui.people import ProfileBook
+from twotick.ui.searching import find, parse_search
 from twotick.ui.shell.connection import asking
 from twotick.ui.shell.describing import body_as_json, details_as_json, line_of
 from twotick.ui.shell.errors import NothingFound
@@ -48,20 +50,25 @@ async def show_history(who: Credential, peer: str | None, *, since: datetime | N
         print_message(message, people, as_json=as_json)
 
 
-async def search(who: Credential, query: str, *, peer: str | None, limit: int, as_json: bool) -> None:
-    """Print up to `limit` messages that match a query, newest first."""
+async def search(who: Credential, text: str, *, peer: str | None, limit: int, as_json: bool) -> None:
+    """Print up to `limit` messages that have the words and fulfil the filters in a text, newest first."""
+    asked = parse_search(text, who.name, datetime.now())
+    if peer is not None:
+        asked = replace(asked, peer=peer)
     async with asking(who) as me:
         before: int | None = None
         shown = 0
         people = ProfileBook() if as_json else await people_of(me)
         for _ in range(_MOST_PAGES):
-            found = await me.search(query, peer=peer, limit=min(limit - shown, _FOUND), before=before)
+            found = await find(me, asked, limit=min(limit - shown, _FOUND), before=before)
             for message in found.messages:
                 print_message(message, people, as_json=as_json)
             shown += len(found.messages)
             before = found.before
             if before is None and not shown:
-                raise NothingFound("no message has these words")
+                raise NothingFound(
+                    "no message has these words" if asked.has_words_only else "no such message was found"
+                )
             if before is None or shown >= limit:
                 return
     complain(f"stopped after {_MOST_PAGES} pages of results, most of them empty: search with more or other words")

@@ -6,6 +6,7 @@ from twotick.ui.app.dialogs.excerpt import ExcerptScreen
 from twotick.ui.app.dialogs.search import SearchScreen
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.session.base import SearchResults
+from twotick.ui.searching import SearchText
 
 _EXCERPT = 50
 """Messages that are shown before and after a message that is too old to be loaded in its conversation."""
@@ -31,6 +32,6 @@ class SearchActions:
             self._screen.app.push_screen(ExcerptScreen(self._session.conversations, hit, around, formatted=formatted))
 
     async def _find(
-        self, query: str, conversation: LocalConversation | None, before: int | None
+        self, asked: SearchText, conversation: LocalConversation | None, before: int | None
     ) -> SearchResults | None:
-        return await self._screen.ask_server(self._session.search(query, conversation, before))
+        return await self._screen.ask_server(self._session.search(asked, conversation, before))

@@ -2,7 +2,8 @@
 
 import contextlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import ClassVar, TypeAlias
 
 from textual import on, work
@@ -11,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -18,24 +20,27 @@ from twotick.client.errors import TwotickError
 from twotick.ui.app.dialogs.tick import TickBox
 from twotick.ui.app.layout.messages import said, summary
 from twotick.ui.app.layout.wrapping import shortened
-from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
+from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.session.base import ChatSession, SearchHit, SearchResults
 from twotick.ui.people import ProfileBook
+from twotick.ui.searching import FILTERS, LONGEST, SearchText, SearchTextError, parse_search
 from twotick.ui.text import for_screen
 
 _MORE = "more"
 _BEFORE_WORD = 24
 """Characters that are shown before the first word of the query."""
 
+_NAME = re.compile(r"(?:^|\s)(from|in):@?(#?\w+|#)$", re.IGNORECASE)
+"""A name that is being typed after a filter."""
+
 _AROUND = 3
 """Messages that are shown before and after the highlighted result."""
 
-_LONGEST_QUERY = 200
 
-
-Find: TypeAlias = "Callable[[str, LocalConversation | None, int | None], Awaitable[SearchResults | None]]"
-"""Searches for a query in one (or all) conversations, from a position on (`SearchResults.before`)."""
+Find: TypeAlias = "Callable[[SearchText, LocalConversation | None, int | None], Awaitable[SearchResults | None]]"
+"""Searches for words and filters in one (or all) conversations, from a position on (`SearchResults.before`)."""
 
 
 class SearchScreen(ModalScreen[SearchHit | None]):
@@ -44,8 +49,8 @@ class SearchScreen(ModalScreen[SearchHit | None]):
     Args:
         session: the session of the user.
         shown: the conversation that is shown, to which the search can be limited; None if there is none.
-        find: searches for a query in one or all conversations; returns None if that fails.
-        query: the initial query, which is searched for at once; empty to let the user type one.
+        find: searches in one or all conversations; returns None if that fails.
+        query: the initial text, which is searched for at once; empty to let the user type one.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -74,6 +79,7 @@ class SearchScreen(ModalScreen[SearchHit | None]):
         }
         #context { height: auto; max-height: 10; border-top: solid $border-blurred; }
         #said { height: 1; text-style: dim; }
+        #filters { height: 1; text-style: dim; text-wrap: nowrap; text-overflow: ellipsis; }
     }
     """
 
@@ -84,7 +90,11 @@ class SearchScreen(ModalScreen[SearchHit | None]):
         self._shown = shown
         self._find = find
         self._input = Input(
-            query, placeholder='Words, "exact phrase", begin*', max_length=_LONGEST_QUERY, select_on_focus=False
+            query,
+            placeholder='Words, or "an exact phrase"',
+            max_length=LONGEST,
+            select_on_focus=False,
+            suggester=NameSuggester(session.conversations),
         )
         where = for_screen(shown.title[:33], keep="") if shown is not None else ""
         self._only_here = TickBox(Content(f"Only in {where}"))
@@ -103,6 +113,7 @@ class SearchScreen(ModalScreen[SearchHit | None]):
             yield self._input
             if self._shown is not None:
                 yield self._only_here
+            yield Static(f"Filters: {FILTERS}", id="filters", markup=False)
             yield self._results
             yield self._nearby
             yield self._said
@@ -148,10 +159,16 @@ class SearchScreen(ModalScreen[SearchHit | None]):
     @work(exclusive=True)
     async def _search(self, more: bool = False) -> None:
         """Search, and show the results."""
-        query, where = self._input.value.strip(), self._where
-        self._asked = query, where
+        text, where = self._input.value.strip(), self._where
+        try:
+            asked = parse_search(text, self._session.name, datetime.now())
+        except SearchTextError as error:
+            self._asked = None
+            self._say(_sentence(str(error)))
+            return
+        self._asked = text, where
         self._say("Searching \u2026")
-        found = await self._find(query, where, self._before if more else None)
+        found = await self._find(asked, where, self._before if more else None)
         if found is None:
             self._asked = None
             self._say("The search failed. Enter: try again")
@@ -159,8 +176,8 @@ class SearchScreen(ModalScreen[SearchHit | None]):
         first = len(self._hits) if more else 0
         self._hits = [*self._hits[:first], *found.found]
         self._before = found.before
-        words = words_of(query)
-        options = [Option(result(hit, words, self._profiles), str(index)) for index, hit in enumerate(self._hits)]
+        hits = enumerate(self._hits)
+        options = [Option(result(hit, asked.words, self._profiles), str(index)) for index, hit in hits]
         if found.before is not None:
             options.append(Option(Content.styled("Older messages \u2026", "bold"), _MORE))
         self._results.set_options(options)
@@ -202,22 +219,44 @@ def _said(message: LocalMessage, profiles: ProfileBook) -> str:
     return f"{profiles.person(message.sender)}: {summary(message)}"
 
 
-def words_of(query: str) -> list[str]:
-    """Return the words and phrases of a query, in lower case."""
-    found = re.findall(r'"([^"]*)"|([^\s"]+)', query)
-    return [word for each in found if (word := (each[0] or each[1]).strip("* ").lower())]
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
-def result(hit: SearchHit, words: list[str], profiles: ProfileBook) -> Content:
-    """Return a result in two lines: conversation, sender and time; and the text around the words of the query."""
+class NameSuggester(Suggester):
+    """Suggests how a name after `from:` or `in:` goes on; the key → accepts it.
+
+    Args:
+        conversations: whose names are suggested.
+    """
+
+    def __init__(self, conversations: ConversationRegistry) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._conversations = conversations
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """Return a text with the whole name; None if there is none."""
+        found = _NAME.search(value)
+        if found is None:
+            return None
+        typed, is_place = found[2], found[1].lower() == "in"
+        names = [each.name for each in self._conversations if is_place or each.kind is ConversationKind.DIRECT]
+        fitting = (name for name in names if name.lower().startswith(typed.lower()))
+        name = next(fitting, typed)
+        return None if name.lower() == typed.lower() else value + name[len(typed) :]
+
+
+def result(hit: SearchHit, words: Sequence[str], profiles: ProfileBook) -> Content:
+    """Return a result in two lines: conversation, sender and time; and the text around some words."""
     message = hit.message
     where = for_screen(hit.conversation.title[:33], keep="")
     who = profiles.person(message.sender)
-    text = excerpt(said(message), words) if message.text else summary(message)
+    file = "" if message.file is None or message.deleted is not None else f"[{message.file.name}]"
+    text = excerpt(f"{said(message)} {file}".strip(), words) if message.text or file else summary(message)
     lower = text.lower()
     content = Content(text)
-    for word in words:
-        at = lower.find(word)
+    for word in map(str.lower, words):
+        at = lower.find(word) if word else -1
         while at >= 0 and len(lower) == len(text):
             content = content.stylize("bold underline", at, at + len(word))
             at = lower.find(word, at + len(word))
@@ -225,10 +264,10 @@ def result(hit: SearchHit, words: list[str], profiles: ProfileBook) -> Content:
     return Content("\n").join([heading, Content.assemble("  ", content)])
 
 
-def excerpt(text: str, words: list[str]) -> str:
+def excerpt(text: str, words: Sequence[str]) -> str:
     """Return the part of a text around the first of some words in one line, safe for the terminal."""
     lower = text.lower()
-    places = [at for word in words if (at := lower.find(word)) >= 0] if len(lower) == len(text) else []
+    places = [at for word in words if (at := lower.find(word.lower())) >= 0] if len(lower) == len(text) else []
     start = max(0, min(places, default=0) - _BEFORE_WORD)
     part = " ".join(text[start : start + 200].split())
     return for_screen(("\u2026" if start else "") + part, keep="")

@@ -22,6 +22,7 @@ from twotick.ui.app.session.permissions import Permission
 from twotick.ui.app.session.repository import ChatRepository, DeliveryUpdate, new_id
 from twotick.ui.app.storage.database import DamagedStoreError, LocalStoreError
 from twotick.ui.app.storage.store import LocalStore
+from twotick.ui.searching import SearchText
 
 _STORING_AGAIN = 10.0
 
@@ -337,13 +338,13 @@ class ChatSession(ABC):
     # All of them raise TwotickError with a reason that can be shown to the user.
 
     async def search(
-        self, query: str, conversation: LocalConversation | None = None, before: int | None = None
+        self, asked: SearchText, conversation: LocalConversation | None = None, before: int | None = None
     ) -> SearchResults:
         """Search messages (rule 14.5).
 
         Args:
-            query: words; "quoted words" must follow each other; wor* finds all words that begin with `wor`.
-            conversation: the conversation to search in; None for all.
+            asked: words and filters.
+            conversation: the conversation to search in, unless a filter names another; None for all.
             before: `SearchResults.before` of the previous page; None for the first page.
         """
         raise TwotickError(_NOT_FOR_GUESTS)

@@ -3,6 +3,7 @@
 import contextlib
 from abc import abstractmethod
 from collections.abc import Generator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
@@ -19,6 +20,7 @@ from twotick.ui.app.session.base import MAX_LOADED, ChatSession, SearchHit, Sear
 from twotick.ui.app.session.incoming import MAX_TOPIC, EntryHandler, access_of, apply_settings, mark_left
 from twotick.ui.app.session.repository import PAGE
 from twotick.ui.people import UserProfile
+from twotick.ui.searching import SearchText, find
 from twotick.wire import is_name, is_room
 
 if TYPE_CHECKING:
@@ -58,12 +60,13 @@ class MemberRequests(ChatSession):
     # Messages
 
     async def search(
-        self, query: str, conversation: LocalConversation | None = None, before: int | None = None
+        self, asked: SearchText, conversation: LocalConversation | None = None, before: int | None = None
     ) -> SearchResults:
         """See `ChatSession`."""
-        peer = None if conversation is None else conversation.name
+        if asked.peer is None and conversation is not None:
+            asked = replace(asked, peer=conversation.name)
         with readable_errors():
-            found = await (await self._server()).search(query, peer=peer, limit=_SEARCH_PAGE, before=before)
+            found = await find(await self._server(), asked, limit=_SEARCH_PAGE, before=before)
         hits: list[SearchHit] = []
         for each in found.messages:
             if (message := self._entries.message(each)) is not None:
