@@ -139,7 +139,8 @@ def test_what_is_found_is_what_the_history_has(
     for at, (name, to, body) in enumerate(said):
         if to == "#team" and name == "carol":
             continue
-        recipients = () if to == "#team" else NAMES if to == "ALL" else (to,)
+        others = [each for each in NAMES if each != name]
+        recipients = () if to == "#team" else others if to == "ALL" else (to,)
         asker.send(name, *recipients, to=to, id=b"m%d" % at, body=body.encode(), time=NOW + at)
     since, until = NOW + times[0], NOW + times[1]
     for reader in NAMES:
