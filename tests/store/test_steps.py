@@ -12,7 +12,7 @@ from twotick.store.port import Refusal, Request
 from twotick.store.requests.conversations import ListConversations
 from twotick.store.requests.devices import LapseDevice, TellOfAbsence
 from twotick.store.requests.files import PIECE, FileOffer
-from twotick.store.requests.members import FindMembers, OpenDevice, OpenedDevice, Revoke
+from twotick.store.requests.members import FindMembers, OpenDevice, OpenedDevice, Revoke, RevokeOthers
 from twotick.store.requests.messages import (
     Acknowledge,
     Appended,
@@ -65,6 +65,18 @@ def test_all_devices_are_revoked(with_phone: Asker) -> None:
     Steps(with_phone, Revoke(bob, "main")).finish()
     assert with_phone.cursors("bob") == {}
     assert with_phone.open("bob", "tablet").cursor == MANY - 10
+
+
+def test_other_machines_are_revoked_one_by_one(with_phone: Asker) -> None:
+    bob = with_phone.members["bob"]
+    for number in range(3):
+        with_phone.open("bob", f"old{number}")
+        with_phone.open("bob", f"old{number}/listen")
+    revoked = Steps(with_phone, RevokeOthers(bob, "main/listen"))
+    assert revoked.finish(lambda: with_phone.send("alice", "bob")) is None
+    assert len(revoked.costs) > 4
+    assert max(revoked.costs) < STEP
+    assert with_phone.cursors("bob") == {"main": MANY - 10}
 
 
 def test_a_device_with_much_to_get_lapses(with_phone: Asker) -> None:
