@@ -102,6 +102,16 @@ async def test_the_keyboard_is_enough(crowd: Crowd, names: list[str]) -> None:
     await page.get_by_role("button", name="Undo").press("Enter")
     await expect(deleted).to_have_count(0)
     await alice.expect_message("edited ·")
+    await page.keyboard.press("Control+k")
+    await page.get_by_label("Name of the person").fill(alice.name)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name=alice.name)).to_be_visible()
+    await bob.write("one more")
+    await expect(page.get_by_role("link", name=bob.name)).to_contain_text("1 unread")
+    await page.keyboard.press("F3")
+    await expect(page.get_by_role("heading", name=bob.name)).to_be_visible()
+    await page.keyboard.press("Alt+ArrowDown")
+    await expect(page.get_by_role("heading", name=alice.name)).to_be_visible()
 
 
 async def _select_last(person: Person) -> None:

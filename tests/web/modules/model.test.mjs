@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { listed, mentions, newConversation } from "../../../src/twotick/web/static/app/model/conversations.js";
 import { changeOf, messageOf } from "../../../src/twotick/web/static/app/model/entries.js";
 import { formatText } from "../../../src/twotick/web/static/app/model/formatting.js";
-import { changed, compare, merged, newMessage, reactionsOf, stateText, WAITING, withState } from "../../../src/twotick/web/static/app/model/messages.js";
+import { changed, compare, merged, newMessage, reactionsOf, restored, stateText, WAITING, withState } from "../../../src/twotick/web/static/app/model/messages.js";
 import { visible } from "../../../src/twotick/web/static/app/model/names.js";
 import { emptyWindow, MOST, trimmed, withMessages, withNewer, withOlder } from "../../../src/twotick/web/static/app/model/window.js";
 import { Decoder } from "../../../src/twotick/web/static/app/protocol/frames.js";
@@ -91,6 +91,13 @@ test("changes have the same result in any order", () => {
     assert.deepEqual([one.text, new Map(reactionsOf(one))], [two.text, new Map(reactionsOf(two))]);
   }
   assert.equal(changed(changed(message(1, { text: "x" }), { kind: "delete", by: "bob", body: "", place: 5, time: 9 }), { kind: "edit", by: "bob", body: "y", place: 6, time: 10 }).text, "");
+});
+
+test("a change that is taken back leaves the ticks", () => {
+  const before = message(1, { text: "x", state: "accepted", outgoing: true });
+  const deleted = changed(before, { kind: "delete", by: "bob", body: "", place: 2, time: 9 });
+  const back = restored(withState(deleted, "read"), before);
+  assert.deepEqual([back.text, back.deleted, back.state], ["x", 0, "read"]);
 });
 
 test("a message that comes again keeps what is known", () => {

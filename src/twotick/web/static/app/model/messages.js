@@ -88,6 +88,17 @@ export const asDeleted = (message, when) => ({
 });
 
 /**
+ * Return a message with its content as it was before a change that is taken back. Its ticks stay.
+ * @param {Message} now
+ * @param {Message} before
+ * @returns {Message}
+ */
+export function restored(now, before) {
+  const { text, edited, editPlace, deleted, reactions, file, replyTo, forwardedFrom, mention } = before;
+  return { ...now, text, edited, editPlace, deleted, reactions, file, replyTo, forwardedFrom, mention };
+}
+
+/**
  * Return the reactions of a message with those who reacted, in the order in which they came.
  * @param {Message} message
  * @returns {[string, string[]][]}

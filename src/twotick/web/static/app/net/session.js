@@ -17,7 +17,7 @@
  */
 import { isMuted, isRoomKey, keyOf, newConversation } from "../model/conversations.js";
 import { changeOf, conversationOf, isChange, messageOf, settingsOf } from "../model/entries.js";
-import { WAITING, withState } from "../model/messages.js";
+import { restored, WAITING, withState } from "../model/messages.js";
 import { encodeFrame } from "../protocol/frames.js";
 import { isName, isRoom, jsonList, newId, number, time, toBytes, toText } from "../protocol/words.js";
 import { Link } from "./link.js";
@@ -419,8 +419,17 @@ export class Session {
    * @param {string} reason
    */
   async takeBack(work, item, reason) {
-    if (item.before) work.putMessage(item.before);
+    await this.restore(work, item);
     this.emit({ kind: "notice", text: reason });
+  }
+
+  /**
+   * @param {Work} work
+   * @param {OutboxItem} item
+   */
+  async restore(work, { before }) {
+    const now = before && (await work.message(before.conversation, before.uid));
+    if (before && now) work.putMessage(restored(now, before));
   }
 
   /** @param {Frame} frame */
@@ -992,7 +1001,7 @@ export class Session {
       uid = item.uid;
       work.table("outbox").delete(item.number);
       if (item.uid) work.removeMessage(key, item.uid);
-      else if (item.before) work.putMessage(item.before);
+      else await this.restore(work, item);
       return work.written;
     });
     if (uid) this.emit({ kind: "removed", conversation: key, uids: [uid] });

@@ -8,7 +8,7 @@
  * @typedef {import("../model/state.js").Action} Action
  * @typedef {import("../model/state.js").AppState} AppState
  */
-import { isRoomKey, keyOf, newConversation } from "../model/conversations.js";
+import { isMuted, isRoomKey, keyOf, listed, newConversation } from "../model/conversations.js";
 import { reduce, START } from "../model/state.js";
 import { emptyWindow, withNewer, withOlder } from "../model/window.js";
 import { Profile } from "../net/profile.js";
@@ -52,7 +52,48 @@ export class Controller {
     addEventListener("hashchange", () => this.route());
     document.addEventListener("visibilitychange", () => this.onActive());
     addEventListener("focus", () => this.onActive());
+    addEventListener("keydown", (event) => this.onKey(event));
     for (const each of ["pointerdown", "keydown"]) addEventListener(each, () => this.onActive(), { passive: true });
+  }
+
+  /**
+   * Handle a key that counts anywhere, as in the terminal app.
+   * @param {KeyboardEvent} event
+   */
+  onKey(event) {
+    if (!this.profile || this.dialog) return;
+    const { key, altKey } = event;
+    const command = event.ctrlKey || event.metaKey;
+    /** @type {(() => void) | null} */
+    const act =
+      command && key === "k" ? () => this.openDialog({ name: "newConversation" })
+      : (altKey || command) && key === "ArrowDown" ? () => this.step(1)
+      : (altKey || command) && key === "ArrowUp" ? () => this.step(-1)
+      : key === "F3" || (altKey && key === "a") ? () => this.nextUnread()
+      : key === "F6" && this.isMember ? () => this.openDialog({ name: "rooms" })
+      : key === "F7" && this.isMember ? () => this.openDialog({ name: "newRoom" })
+      : null;
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  /**
+   * Go to a conversation above or below in the list.
+   * @param {number} by
+   */
+  step(by) {
+    const all = listed(Object.values(this.state.conversations), this.state.window.key);
+    const at = all.findIndex((each) => each.key === this.state.window.key);
+    const next = all[at < 0 ? 0 : at + by];
+    if (next) this.open(next.name);
+  }
+
+  /** Go to the next unread conversation. Mentions come first. */
+  nextUnread() {
+    const all = listed(Object.values(this.state.conversations), "").filter((each) => each.unread && each.key !== this.state.window.key);
+    const next = all.find((each) => each.mentions) ?? all.find((each) => !isMuted(each, Date.now()));
+    if (next) this.open(next.name);
   }
 
   /** @param {Action | Event} action */
