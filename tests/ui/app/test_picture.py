@@ -1,11 +1,14 @@
 """Tests of pictures in the app. The files are hostile where that matters."""
 
+import contextlib
 import io
+import os
 import struct
 import sys
 import zlib
 from pathlib import Path
 
+import pexpect
 import pytest
 from PIL import Image
 
@@ -199,3 +202,57 @@ async def test_a_terminal_with_few_colours_shows_name_size_and_kind(monkeypatch:
         await alice.sees("poppies.png")
         await alice.type("/show", "enter")
         await alice.sees("This terminal cannot show pictures.", "PNG picture, ")
+
+
+PROGRAM = """
+import asyncio
+from tests.ui.app.fake_session import FakeSessionApp
+from tests.ui.app.test_picture import PictureSession, picture
+from twotick.ui.app import AppOptions
+asyncio.run(FakeSessionApp(PictureSession(picture()), AppOptions("chat.lan")).run_async())
+"""
+
+KITTY, SIXEL = "\x1b_G", "\x1bP"
+
+_PLAIN = {"TERM": "xterm-256color"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "sent", "never"),
+    [
+        ({"TERM": "xterm-kitty", "KITTY_WINDOW_ID": "1"}, KITTY, [SIXEL]),
+        ({**_PLAIN, "TERM_PROGRAM": "iTerm.app"}, SIXEL, [KITTY]),
+        ({**_PLAIN, "TERM_PROGRAM": "WezTerm"}, SIXEL, [KITTY]),
+        ({"TERM": "foot"}, SIXEL, [KITTY]),
+        (_PLAIN, "\u2580", [KITTY, SIXEL]),  # also over ssh, where the terminal does not say what it is
+        (
+            {"TERM": "tmux-256color", "TMUX": "x", "KITTY_WINDOW_ID": "1", "TERM_PROGRAM": "tmux"},
+            "\u2580",
+            [KITTY, SIXEL],
+        ),
+    ],
+    ids=["kitty", "iTerm", "WezTerm", "foot", "unknown", "tmux"],
+)
+def test_a_terminal_is_sent_the_picture_in_a_way_that_it_understands(
+    variables: dict[str, str], sent: str, never: list[str]
+) -> None:
+    names = ("TMUX", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "WT_SESSION", "TERM_PROGRAM", "NO_COLOR")
+    kept = {name: value for name, value in os.environ.items() if name not in names}
+    child: pexpect.spawn[str] = pexpect.spawn(
+        sys.executable,
+        ["-W", "ignore", "-c", PROGRAM],
+        env={**kept, "COLORTERM": "truecolor", **variables},  # type: ignore[arg-type]
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(24, 80),
+    )
+    with contextlib.closing(child):
+        child.expect_exact("poppies.png")
+        before = child.before
+        child.send("/show\r")
+        child.expect_exact(sent)
+        shown = f"{before}{child.before}{child.after}"
+        child.send("\x1b")
+        child.expect_exact("poppies.png")
+        shown += str(child.before)
+    assert [each for each in never if each in shown] == []
