@@ -287,7 +287,9 @@ def test_two_backups_to_one_file_do_not_mix(kept: Asker, tmp_path: Path, monkeyp
     folder = tmp_path / "restored"
     folder.mkdir()
     file.rename(folder / "twotick.db")
-    assert Asker(folder).exists("alice")
+    restored = Asker(folder)
+    assert restored.exists("alice")
+    restored.store.close()
 
 
 def test_what_a_killed_backup_has_left_is_no_part_of_the_next(kept: Asker, tmp_path: Path):

@@ -76,6 +76,7 @@ def kill(store: SqliteStore) -> None:
         inside["_checkpointer"].close()
     if inside["_connection"] is not None:
         inside["_connection"].close()
+    inside["_turn"].close()
     os.close(inside["_lock"])
 
 
