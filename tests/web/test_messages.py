@@ -132,3 +132,6 @@ async def test_a_guest_talks_and_a_wrong_password_is_explained(crowd: Crowd, nam
     await alice.write("come in")
     await guest.expect_message("come in")
     await alice.expect_tick("come in", "delivered")
+    await guest.page.reload()
+    await guest.write("it is me again")
+    await guest.expect_tick("it is me again", "read")
