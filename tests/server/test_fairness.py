@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -255,7 +256,7 @@ async def test_a_search_ends_after_a_while_and_prepares_itself_in_turns(
     page = place.answers[1][1]
     monkeypatch.setattr(seconds, 0.0)
     place.answers.clear()
-    place.ask(("search", search), ("alice", message(ALICE, "bob", 101)))
+    place.ask(("search", replace(search, query='"a b"')), ("alice", message(ALICE, "bob", 101)))
     await place.answered()
     answers = dict(place.answers)
     assert answers["search"] == Refusal(
@@ -268,7 +269,37 @@ async def test_a_search_ends_after_a_while_and_prepares_itself_in_turns(
     place.answers.clear()
     place.ask(("search", SearchMessages(MALLORY, "a", b"", 0, 5, 1 << 30)))
     await place.answered()
-    assert len(place.answers[0][1].entries) == 5, "the next one is as before"
+    page = place.answers[0][1]
+    assert len(page.entries) + len(page.rest.messages) == 5, "the next one is as before"
+
+
+async def test_a_search_looks_in_a_few_messages_at_a_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its answer is read in parts."""
+    monkeypatch.setattr("twotick.store.sqlite.search.SEARCH_SECONDS", 60.0)
+    place.ask(*[("mallory", message(MALLORY, "bob", number, body=b"a " * (30 << 10))) for number in range(20)])
+    place.ask(*[("bob", message(BOB, "alice", number, body=b"b")) for number in range(400)])
+    await place.answered()
+    search = SearchMessages(MALLORY, '"a a a"', b"", 0, 100, 1 << 30)
+    whole = await place.storage.ask(search)
+    monkeypatch.setattr("twotick.store.sqlite.search._STEP_SECONDS", 0.0)
+    place.answers.clear()
+    place.store.transactions.clear()
+    place.ask(("search", search), ("alice", message(ALICE, "bob", 1000)))
+    assert await place.answered() == ["alice", "search"]
+    assert len(place.store.transactions) > 20, "a query that takes longer than this is for half as many"
+    page = place.answers[1][1]
+    assert isinstance(page, SearchPage)
+    assert isinstance(whole, SearchPage)
+    found = [entry.id for entry in page.entries]
+    assert len(found) == 3
+    rest = page.rest
+    while rest is not None:
+        part = await place.storage.ask(rest)
+        assert len(part.entries) <= 3
+        found += [entry.id for entry in part.entries]
+        rest = part.rest
+    assert found == [b"%d" % number for number in reversed(range(20))]
+    assert (page.before, whole.before) == (0, 0)
 
 
 async def test_reading_much_at_once_goes_by_turns(place: Place) -> None:

@@ -94,7 +94,7 @@ from twotick.store.requests.rooms import (
     RoomRole,
     SetRoomRole,
 )
-from twotick.store.requests.search import SearchMessages, SearchPage
+from twotick.store.requests.search import ReadFound, SearchMessages, SearchPage
 from twotick.store.requests.times import AcceptTime, KeepTime, ReadTimes, StoredTimes
 from twotick.store.sqlite.store import SqliteStore
 
@@ -167,6 +167,7 @@ __all__ = [
     "OpenedDevice",
     "Progress",
     "Prune",
+    "ReadFound",
     "ReadPiece",
     "ReadTimes",
     "RecipientOutcome",

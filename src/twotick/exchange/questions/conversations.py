@@ -67,14 +67,21 @@ def _time(question: Question, header: bytes) -> float:
         raise InvalidQuestion(f"{title} is a time such as 2026-11-22T09:30:00Z") from error
 
 
-def _messages(question: Question, count: int, part: MessagesPart) -> list[bytes]:
-    """Return a part of an answer, after so many messages; the last part with the frame that ends the answer."""
+def _messages(question: Question, count: int, part: MessagesPart, *, before: int = 0) -> list[bytes]:
+    """Return a part of an answer; the last part with the frame that ends the answer.
+
+    Args:
+        question: the question.
+        count: how many messages came before.
+        part: the messages.
+        before: where the answer to a SEARCH ends; 0 if there is nothing more to find.
+    """
     history, owner = question.identifier or b"-", question.connection.name
     frames = [entry_frame(entry, owner, history=history) for entry in part.entries]
     count += len(frames)
     if part.rest is None:
-        return [*frames, question.answer(count=count)]
-    question.go_on(part.rest, partial(_messages, question, count))
+        return [*frames, question.answer(count=count, before=before or None)]
+    question.go_on(part.rest, partial(_messages, question, count, before=before))
     return frames
 
 
@@ -169,10 +176,7 @@ def ask_search(question: Question) -> None:
 
 
 def _found(question: Question, found: SearchPage) -> list[bytes]:
-    history = question.identifier or b"-"
-    owner = question.connection.name
-    frames = [entry_frame(entry, owner, history=history) for entry in found.entries]
-    return [*frames, question.answer(count=len(found.entries), before=found.before or None)]
+    return _messages(question, 0, MessagesPart(found.entries, found.rest), before=found.before)
 
 
 def ask_report(question: Question) -> None:

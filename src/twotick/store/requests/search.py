@@ -4,7 +4,23 @@ import math
 from dataclasses import dataclass
 
 from twotick.store.port import Refusal, Request
-from twotick.store.requests.messages import LogEntry
+from twotick.store.requests.messages import LogEntry, MessagesPart
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFound(Request[MessagesPart]):
+    """Read messages that a search has found, part by part; without those that the member may not read any more.
+
+    Attributes:
+        peer: the `peer` of the search.
+        messages: their numbers, newest first.
+        time: now, in seconds since 1970: messages that are over and were not delivered are left out (rule 11.10).
+    """
+
+    member: int
+    peer: bytes
+    messages: tuple[int, ...]
+    time: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +31,33 @@ class SearchPage:
         entries: RECEIVED and SENT; `seq` is 0 for a message of a room that is not in the member's log.
         before: what to ask next with `SearchMessages.before`; 0 if there is no more. One call takes a limited time,
             so there may be more even if the page is not full.
+        rest: what to ask for further entries of the page; None if there are none.
     """
 
     entries: list[LogEntry]
     before: int
+    rest: Request[MessagesPart] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSoFar:
+    """What a search has done in earlier transactions.
+
+    Attributes:
+        steps: how many of them have prepared it.
+        before: the number of a message: it has looked at this one and all newer ones; 0 if it has not begun.
+        span: in how many numbers of messages it looks next.
+        seconds: the processor's time that it has taken.
+        found: the numbers of the messages that it has found, newest first.
+        size: the bytes of their bodies.
+    """
+
+    steps: int = 0
+    before: int = 0
+    span: int = 8
+    seconds: float = 0.0
+    found: tuple[int, ...] = ()
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +75,7 @@ class SearchMessages(Request[SearchPage | Refusal]):
         since: only messages from this time on, in seconds since 1970; 0 for all.
         until: only messages before this time; infinity for all.
         has_file: only messages with a file.
-        steps: how many transactions have prepared the search.
+        so_far: what was done in earlier transactions.
     """
 
     member: int
@@ -50,4 +89,4 @@ class SearchMessages(Request[SearchPage | Refusal]):
     since: float = 0.0
     until: float = math.inf
     has_file: bool = False
-    steps: int = 0
+    so_far: SearchSoFar = SearchSoFar()

@@ -30,7 +30,7 @@ from twotick.store.requests.presence import ListAudience, ListContacts
 from twotick.store.requests.profiles import GetProfile, ListProfiles
 from twotick.store.requests.reports import AddReport, ListReports
 from twotick.store.requests.rooms import CreateRoom, GetRoom, ListRoomMembers, ListRooms
-from twotick.store.requests.search import SearchMessages
+from twotick.store.requests.search import ReadFound, SearchMessages
 
 FILE: Final = "reserve"
 
@@ -39,7 +39,7 @@ ADDING: Final = (Append, OfferFile, WritePiece, AddMember, AddReport, CreateRoom
 
 READING: Final = (
     *(CheckLogin, FindMember, FindMembers, FindToken, ListDevices, ListMembers, ListReports),
-    *(Fetch, History, SearchMessages, ReadPiece, ListReceipts, ListConversations),
+    *(Fetch, History, SearchMessages, ReadFound, ReadPiece, ListReceipts, ListConversations),
     *(GetRoom, ListRoomMembers, ListRooms, ListAudience, ListContacts, GetProfile, ListProfiles),
     ListPins,
 )

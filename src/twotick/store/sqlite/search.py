@@ -6,10 +6,11 @@ Messages are indexed some time after they were stored, so that their senders do 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from heapq import merge
+from time import thread_time
 from typing import Any, Final
 
-from twotick.store.requests.messages import LogEntry, Unfinished
-from twotick.store.requests.search import SearchMessages, SearchPage
+from twotick.store.requests.messages import LogEntry, MessagesPart, Unfinished
+from twotick.store.requests.search import ReadFound, SearchMessages, SearchPage, SearchSoFar
 from twotick.store.rules.errors import NotAllowed
 from twotick.store.rules.search import (
     TEXT_BYTES,
@@ -26,7 +27,7 @@ from twotick.store.rules.search import (
     room_key,
 )
 from twotick.store.sqlite.handlers import Handlers, refusing
-from twotick.store.sqlite.reading import LogReader, ShownInRoom
+from twotick.store.sqlite.reading import PART_BYTES, LogReader, ShownInRoom
 from twotick.store.sqlite.tables import Tables, TakesTooLongError
 from twotick.store.sqlite.word_index import Cleaning, WordIndex
 
@@ -43,7 +44,16 @@ _READABLE_STEPS: Final = 64
 """The most transactions in which it does that."""
 
 SEARCH_SECONDS: Final = 0.05
-"""The processor's time after which a search ends with what it has found: the next request waits for it."""
+"""The processor's time after which a search ends with what it has found."""
+
+_STEP_SECONDS: Final = 0.003
+"""The part of it after which another request has its turn."""
+
+_LONGEST_QUERY: Final = 0.008
+"""The part of it after which a query for many numbers is ended, and tried again for fewer."""
+
+_GROWTH: Final = 8
+"""How many times more numbers the next query is for, and how many times fewer after one that was ended."""
 
 TOO_LONG: Final = "the search takes too long: ask for fewer words, or for words that fewer messages have"
 
@@ -221,7 +231,7 @@ class MessageSearch:
 
     def handlers(self) -> Handlers:
         """Return the requests that are carried out here."""
-        return {SearchMessages: refusing(self._search)}
+        return {SearchMessages: refusing(self._search), ReadFound: self._read_found}
 
     # The index
 
@@ -267,36 +277,90 @@ class MessageSearch:
         self._tables.flush()
         reader, member, peer = self._reader, request.member, filters.peer
         rooms = reader.shown_in_rooms(member, peer) if not peer or peer[:1] == b"#" else []
-        if self._texts.index_readable(member, rooms) and request.steps < _READABLE_STEPS:
-            return Unfinished(replace(request, steps=request.steps + 1))
-        return self._page(request, terms, filters, rooms)
+        so_far = request.so_far
+        if not so_far.before and so_far.steps < _READABLE_STEPS and self._texts.index_readable(member, rooms):
+            return Unfinished(replace(request, so_far=replace(so_far, steps=so_far.steps + 1)))
+        return self._look(request, terms, filters, rooms)
 
-    def _page(
+    def _look(
         self, request: SearchMessages, terms: list[Term], filters: Filters, rooms: list[ShownInRoom]
-    ) -> SearchPage:
-        """Find messages, until the page is full or that has taken long."""
+    ) -> SearchPage | Unfinished:
+        """Look for messages from the newest on: in more and more numbers at once, but not for long.
+
+        SQLite cannot go on with a query in another transaction. So each query is for some numbers only, and for fewer
+        if it takes long.
+        """
+        so_far = _Progress(request.so_far)
+        before = so_far.before or self._start(request)
+        oldest = self._words.first()
+        began = thread_time()
+        while before > oldest:
+            left = SEARCH_SECONDS - request.so_far.seconds - (thread_time() - began)
+            low = max(before - so_far.span, oldest)
+            window_began = thread_time()
+            try:
+                with self._tables.bounded(left if so_far.span == 1 else min(left, _LONGEST_QUERY)):
+                    for number in self._found(request, terms, filters, rooms, (low, before)):
+                        if self._note(so_far, request, filters, number):
+                            return self._page(request, so_far.found, is_last=False)
+                        before = number
+            except TakesTooLongError:
+                so_far.span = max(so_far.span // _GROWTH, 1)
+            else:
+                before = low
+                so_far.fit_span(thread_time() - window_began)
+            seconds = request.so_far.seconds + thread_time() - began
+            if before > oldest and seconds >= SEARCH_SECONDS:
+                if not so_far.found:
+                    raise NotAllowed(TOO_LONG)
+                return self._page(request, so_far.found, is_last=False)
+            if before > oldest and thread_time() - began >= _STEP_SECONDS:
+                return Unfinished(replace(request, so_far=so_far.at(before, seconds)))
+        return self._page(request, so_far.found, is_last=True)
+
+    def _start(self, request: SearchMessages) -> int:
+        """Return the number of a message before which a search begins to look."""
+        (newest,) = self._tables.direct("SELECT ifnull(max(number), 0) FROM message").fetchone()
+        end: int = newest + 1
+        return min(end, self._reader.message_before(request.member, request.before)) if request.before > 0 else end
+
+    def _note(self, so_far: "_Progress", request: SearchMessages, filters: Filters, number: int) -> bool:
+        """Note a message that has the words, if the member may read it. Return whether it is one too many instead."""
+        entry = self._reader.find(request.member, number, filters.peer, request.time)
+        if entry is None or not _is_within(entry.time, filters):
+            return False
+        if so_far.found and (len(so_far.found) >= request.most or so_far.size >= request.size):
+            return True
+        so_far.found.append(number)
+        so_far.size += len(entry.body)
+        return False
+
+    def _page(self, request: SearchMessages, found: list[int], *, is_last: bool) -> SearchPage:
+        part = self._read_found(ReadFound(request.member, request.peer, tuple(found), request.time))
+        before = 0 if is_last else self._reader.position(request.member, found[-1])
+        return SearchPage(part.entries, before, part.rest)
+
+    def _read_found(self, request: ReadFound) -> MessagesPart:
+        """Read the first of some messages, until that is enough for one transaction."""
         entries: list[LogEntry] = []
-        size = last = 0
-        try:
-            with self._tables.bounded(SEARCH_SECONDS):
-                for number in self._found(request, terms, filters, rooms):
-                    entry = self._reader.find(request.member, number, filters.peer, request.time)
-                    if entry is None or not _is_within(entry.time, filters):
-                        continue
-                    if entries and (len(entries) >= request.most or size >= request.size):
-                        break
-                    last = number
-                    entries.append(entry)
-                    size += len(entry.body)
-                else:
-                    return SearchPage(entries, 0)
-        except TakesTooLongError as error:
-            if not last:
-                raise NotAllowed(TOO_LONG) from error
-        return SearchPage(entries, self._reader.position(request.member, last))
+        size = 0
+        for position, number in enumerate(request.messages):
+            if size >= PART_BYTES:
+                return MessagesPart(entries, replace(request, messages=request.messages[position:]))
+            entry = self._reader.find(request.member, number, request.peer.lower(), request.time)
+            if entry is not None:
+                entries.append(entry)
+                size += len(entry.body)
+                self._tables.work += len(entry.body) >> 10
+        return MessagesPart(entries)
 
     def _found(
-        self, request: SearchMessages, terms: list[Term], filters: Filters, rooms: list[ShownInRoom]
+        self,
+        request: SearchMessages,
+        terms: list[Term],
+        filters: Filters,
+        rooms: list[ShownInRoom],
+        window: tuple[int, int],
     ) -> Iterator[int]:
         """Yield the messages that have the words and were for the member, newest first.
 
@@ -305,26 +369,59 @@ class MessageSearch:
             terms: the words.
             filters: what else is asked for.
             rooms: what the member may read in rooms.
+            window: the number from which on, and the one before which, messages are looked for.
         """
         reader, member, peer = self._reader, request.member, filters.peer
         own = reader.name(member)
-        before = reader.message_before(member, request.before) if request.before > 0 else _END
+        low, before = window
         found: list[Iterator[int]] = []
         if peer[:1] != b"#":
             first, end = reader.span(member, filters.since, filters.until)
-            last = min(before, end) - 1
+            first, last = max(first, low), min(before, end) - 1
             found.append(self._words.find(expression(terms, TO_ALL, filters, own, member), first, last))
             if peer != b"all":
                 found.append(self._words.find(expression(terms, member_key(member), filters, own), first, last))
         for shown in rooms:
             first, end = reader.span_in_room(shown, filters.since, filters.until)
             words = expression(terms, room_key(shown.room), filters, own)
-            found.append(self._words.find(words, max(first, shown.first), min(shown.last, before - 1, end - 1)))
+            found.append(self._words.find(words, max(first, shown.first, low), min(shown.last, before - 1, end - 1)))
         previous = 0
         for number in merge(*found, reverse=True):
             if number != previous:
                 yield number
             previous = number
+
+
+class _Progress:
+    """What a search has done so far.
+
+    Args:
+        so_far: what it had done before this transaction.
+
+    Attributes:
+        before: see `SearchSoFar`.
+        span: see there.
+        found: see there.
+        size: see there.
+    """
+
+    def __init__(self, so_far: SearchSoFar) -> None:
+        self._steps = so_far.steps
+        self.before = so_far.before
+        self.span = so_far.span
+        self.found = list(so_far.found)
+        self.size = so_far.size
+
+    def fit_span(self, seconds: float) -> None:
+        """Look in more numbers next if the last query has taken few seconds, and in fewer if it has taken many."""
+        if seconds < _STEP_SECONDS / 4:
+            self.span *= _GROWTH
+        elif seconds > _STEP_SECONDS:
+            self.span = max(self.span // 2, 1)
+
+    def at(self, before: int, seconds: float) -> SearchSoFar:
+        """Return it for the next transaction."""
+        return SearchSoFar(self._steps, before, self.span, seconds, tuple(self.found), self.size)
 
 
 def _is_within(time: float, filters: Filters) -> bool:

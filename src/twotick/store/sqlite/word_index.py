@@ -79,6 +79,8 @@ class WordIndex:
 
     def find(self, match: str, first: int, last: int) -> Iterator[int]:
         """Yield the messages from the number `first` to `last` that match an expression, newest first."""
+        if first > last:
+            return
         parts = self._parts("WHERE number BETWEEN ? AND ? ORDER BY number DESC", first // PART, last // PART)
         for part in parts:
             before = last + 1
@@ -93,6 +95,11 @@ class WordIndex:
                 if len(rows) < AT_ONCE:
                     break
                 before = rows[-1][0]
+
+    def first(self) -> int:
+        """Return the number of a message before which none is in the index."""
+        (part,) = self._execute("SELECT ifnull(min(number), 0) FROM word_part").fetchone()
+        return int(part) * PART
 
     def is_sound(self) -> bool:
         """Tell whether the index is undamaged.
