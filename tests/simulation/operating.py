@@ -24,12 +24,14 @@ class Operator:
         backups: copies of the database, each with the messages that had been accepted before it began.
         leaving: the members whom the operator wants to remove.
         removed: those who are removed for certain.
+        commands: how many commands run.
     """
 
     def __init__(self, story: "Story") -> None:
         self.backups: list[tuple[bytes, list[Sent]]] = []
         self.leaving: set[str] = set()
         self.removed: set[str] = set()
+        self.commands = 0
         self._story = story
         self._random = story.world.chance("operator")
 
@@ -47,8 +49,13 @@ class Operator:
             finally:
                 store.close()
 
+        def ended(done: "asyncio.Future[Any]") -> None:
+            self.commands -= 1
+            process.kill()
+
+        self.commands += 1
         done = story.world.command(process, run)
-        done.add_done_callback(lambda done: process.kill())
+        done.add_done_callback(ended)
         return done
 
     def _may_fail(self, done: "asyncio.Future[Any]") -> bool:

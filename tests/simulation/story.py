@@ -330,6 +330,8 @@ class Story:
     async def _serve(self) -> None:
         assert self._stop is not None
         store = await asyncio.get_running_loop().run_in_executor(None, self._open)
+        while self.operator.commands:  # the server would wait for them with the event loop, which they share with it
+            await asyncio.sleep(0.01)
         server = Server(ServerLimits(), store, retention=self.retention, settling=self.settling)
         await server.start("127.0.0.1", 18000)
         if self._certificate is not None:
