@@ -332,7 +332,7 @@ PLANTED: dict[str, Planted] = {
         _acknowledgements_are_not_repeated,
         50,
         "was given what it had acknowledged|is still ACCEPTED|has the entries",
-        1050,
+        1250,
     ),
     "revoked-stay": Planted(_revoked_devices_stay, 60, "was revoked, but"),
     "two-machines": Planted(_two_machines_share_a_token, 60, "was replaced, but"),
