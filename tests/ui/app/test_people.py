@@ -1,5 +1,6 @@
 """Users on all screens of the app: the display name stands beside the name, and a doubtful one is marked."""
 
+import re
 from pathlib import Path
 
 from tests.ui.app.examples import MORNING, message, put
@@ -42,8 +43,8 @@ async def _lists_both(user: AppUser, *others: str) -> None:
 
 def _written(screen: str) -> bool:
     lines = [" ".join(line.split()) for line in screen.splitlines()]
-    bob = any("bob Bob Miller" in line for line in lines)
-    return bob and any("mallory \u0410lice not alice" in line for line in lines)
+    bob = any(re.search("bob (moderator )?Bob Miller", line) for line in lines)
+    return bob and any(re.search("mallory (member )?\u0410lice not alice", line) for line in lines)
 
 
 async def test_every_list_of_users_shows_display_names_and_marks_doubtful_ones() -> None:
@@ -59,7 +60,15 @@ async def test_every_list_of_users_shows_display_names_and_marks_doubtful_ones()
         await alice.press("escape", "i")
         await _lists_both(alice, "Receipts")
         await alice.press("escape", "escape", "ctrl+t")
-        await alice.sees("bob  Bob Miller  moderator", "mallory  \u0410lice  not alice")
+        await alice.sees("bob  moderator  Bob Miller", "mallory  member", "not alice")
+
+
+async def test_no_display_name_can_be_taken_for_a_role() -> None:
+    session = _session()
+    session.all.set_profile("mallory", UserProfile("owner"))
+    async with showing(session, 80, 24) as alice:
+        await alice.press("alt+m")
+        await alice.finds(lambda: re.search(r"mallory +member +owner", alice.screen) is not None)
 
 
 async def test_a_user_is_found_by_the_display_name() -> None:

@@ -149,7 +149,9 @@ def _conversation_choice(screen: ActionScreen, conversation: LocalConversation) 
     )
 
 
-def user_choice(screen: ActionScreen, name: str, presence: UserPresence | None, right: str = "") -> Choice:
+def user_choice(
+    screen: ActionScreen, name: str, presence: UserPresence | None, right: str = "", role: str = ""
+) -> Choice:
     """Return a user as an item to choose, found by the display name, too.
 
     Args:
@@ -157,12 +159,13 @@ def user_choice(screen: ActionScreen, name: str, presence: UserPresence | None, 
         name: the name of the user.
         presence: the presence; None if it is unknown.
         right: what stands at the end of the line.
+        role: the role in a room; empty in lists without roles.
     """
     profiles = screen.session.conversations.profiles
     columns = columns_inside(screen.size.width) - 2 - cell_len(right)
-    who = person_parts(profiles.person(name), columns, column=min(16, columns // 3))
+    who = person_parts(profiles.person(name), columns, column=min(16, columns // 3), role=role)
     shown = Content.assemble(presence_sign(presence), " ", *who, (right, "bold"))
-    return Choice(name, shown, f"{name} {profiles.of(name).display}")
+    return Choice(name, shown, f"{name} {role} {profiles.of(name).display}")
 
 
 def _new_choice(typed: str) -> Choice | None:

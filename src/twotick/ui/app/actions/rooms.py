@@ -9,7 +9,7 @@ from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.new_room import NewRoomDialog
 from twotick.ui.app.dialogs.text import TextDialog
 from twotick.ui.app.model.conversations import ConversationKind
-from twotick.ui.app.model.rooms import MemberListing, RoomListing
+from twotick.ui.app.model.rooms import RoomListing
 from twotick.ui.people import Person
 from twotick.ui.text import for_screen, one_line, user_name
 from twotick.wire import is_name, is_room
@@ -96,7 +96,7 @@ class RoomActions:
         me = self._session.name.lower()
         presence = self._session.conversations.presence
         choices = [
-            user_choice(self._screen, each.name, presence(each.name) or each.presence, _role_text(each))
+            user_choice(self._screen, each.name, presence(each.name) or each.presence, role=user_name(each.role[:9]))
             for each in members
             if not others or each.name.lower() != me
         ]
@@ -174,10 +174,6 @@ class RoomActions:
             what += " To join it again, you need an invitation."
         if await self._screen.show_dialog(ConfirmDialog("Leave the room?", what, "Leave")):
             await self._screen.succeeds(self._session.leave(room))
-
-
-def _role_text(member: MemberListing) -> str:
-    return "" if member.role == "member" else f"  {user_name(member.role[:10])}"
 
 
 def _name(argument: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import set_cell_size
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -161,9 +161,9 @@ def _about_conversation(
     if members is not None:
         found += ["\n", ("Members", "bold"), (f"  {len(members)}\n", "dim")]
         for each in members[:_MAX_SHOWN]:
-            role = "" if each.role == "member" else f"  {for_screen(each.role[:10], keep='')}"
-            who = person_parts(profiles.person(each.name), _COLUMNS - 2 - cell_len(role))
-            found += [presence_sign(each.presence), " ", *who, (f"{role}\n", "dim")]
+            role = for_screen(each.role[:9], keep="")
+            who = person_parts(profiles.person(each.name), _COLUMNS - 2, role=role)
+            found += [presence_sign(each.presence), " ", *who, "\n"]
         if len(members) > _MAX_SHOWN:
             found.append((f"and {len(members) - _MAX_SHOWN} more: Alt+M\n", "dim"))
     return [*found, "\n"]

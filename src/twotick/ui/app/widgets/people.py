@@ -28,20 +28,24 @@ def colour(name: str) -> str:
     return f"$name-{colour_of(name)}"
 
 
-def person_parts(person: Person, columns: int, *, column: int = 0) -> list[Part]:
+def person_parts(person: Person, columns: int, *, column: int = 0, role: str = "") -> list[Part]:
     """Return a user as parts of a line: the name, the display name, and the warning if it is like another's.
 
-    The display name is shortened, so that the warning is seen.
+    The display name is shortened, so that the warning is seen. In a list with roles, each user has one, and it stands
+    before the display name, so that no display name can be taken for a role.
 
     Args:
         person: the user.
         columns: the available columns.
         column: the column at which the display name begins, if the name ends before it.
+        role: the role in a room; empty in lists without roles.
     """
     name = shortened(person.name, columns)
     warning = f"  {person.warning}" if person.warning else ""
     name = set_cell_size(name, max(cell_len(name), min(column, columns)))
-    parts: list[Part] = [(name, colour(person.name))]
+    role = f"  {role:<9}".rstrip() if not person.beside else f"  {role:<9}" if role else ""
+    parts: list[Part] = [(name, colour(person.name)), role]
+    name += role
     left = columns - cell_len(name) - cell_len(warning) - 2
     if person.display and left >= _LEAST:
         parts.append((f"  {shortened(person.display, left)}", "dim"))
