@@ -176,7 +176,7 @@ class Log:
                 self._send_up_to(server, 0, _WINDOW)  # a listener or a chat has begun
             case Verb.RECEIVED:
                 self._send_up_to(server, int(asked[b"seq"]), int(asked[b"seq"]) + _WINDOW)
-            case Verb.ROOMS:
+            case Verb.ROOMS | Verb.PROFILE:
                 server.write(frame(verb, body=b"[]", id=ident))
             case Verb.STATUS:
                 server.write(frame(verb, body=b"[]", id=ident))
@@ -307,6 +307,8 @@ async def test_a_search_ends_although_the_server_sends_empty_pages_for_ever(caps
             head, _ = await server.frame()
             if head.verb is Verb.REVOKE:
                 server.write(frame(Verb.REVOKED, head.name))
+            elif head.verb is Verb.PROFILE:
+                server.write(frame(Verb.PROFILE, body=b"[]", id=head.headers[b"id"]))
             else:
                 server.write(frame(Verb.SEARCH, id=head.headers[b"id"], count=0, before=before))
 
