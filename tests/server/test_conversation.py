@@ -83,13 +83,15 @@ def test_the_page_has_these_examples() -> None:
         "14.3",
         "14.5",
         "14.6",
+        "14.8",
         "15.1",
         "15.5",
         "16.4",
         "17.1",
         "18.3",
     ]
-    assert list(EXAMPLES) == [*classic, *extended, *rooms]
+    elsewhere = ["19.2"]  # tests/server/web/test_page.py, through a WebSocket
+    assert list(EXAMPLES) == [*classic, *extended, *rooms, *elsewhere]
 
 
 @pytest.mark.parametrize("rule", ["1.3", "4.5", "4.6", "5.9", "5.10", "9.10"])
