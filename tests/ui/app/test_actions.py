@@ -780,6 +780,7 @@ async def test_a_waiting_message_can_be_cancelled(alice: AppUser, session: FakeS
 async def test_set_the_display_name_and_the_status_text(alice: AppUser, session: FakeSession) -> None:
     await alice.type("/nick Alice B.", "enter")
     await asks(alice, session, "profile", "Alice B.", None)
+    await alice.sees("Your display name is: Alice B.")
     await alice.type("/about in Rome", "enter")
     await asks(alice, session, "profile", None, "in Rome")
     await alice.sees("Your status text is: in Rome")

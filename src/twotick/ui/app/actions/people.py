@@ -87,7 +87,7 @@ class PeopleActions:
     async def set_display_name(self, argument: str) -> None:
         """Set the display name, or remove it."""
         if await self._screen.succeeds(self._session.set_profile(display=argument)):
-            self._screen.say(f"Your display name is {argument}." if argument else "You have no display name now.")
+            self._screen.say(f"Your display name is: {argument}" if argument else "You have no display name now.")
 
     async def set_status_text(self, argument: str) -> None:
         """Set the status text, or remove it."""
