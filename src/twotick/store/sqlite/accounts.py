@@ -146,9 +146,10 @@ class AccountRepository:
             NotAllowed: its token was withdrawn, or the password is another one now.
         """
         if credential.token is not None:
-            sql, value = "SELECT 1 FROM device WHERE member = ? AND token = ?", credential.token
+            sql = "SELECT 1 FROM device WHERE member = ? AND token = ?"
         else:
-            sql, value = "SELECT 1 FROM member WHERE number = ? AND password = ?", credential.password
+            sql = "SELECT 1 FROM member WHERE number = ? AND password = ?"
+        value = credential.password if credential.token is None else credential.token
         if self._tables.direct(sql, (member, value)).fetchone() is None:
             raise NotAllowed("wrong name, password or token")
 
