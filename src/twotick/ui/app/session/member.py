@@ -320,15 +320,16 @@ class MemberSession(MemberRequests):
 
     async def _take_forwarded_file(self, message: LocalMessage) -> None:
         """Take the file of a forwarded message from history: as it was sent on, it has another key (rule 13.11)."""
-        message = self._repository.shared(message)
-        client, kept = self._client, message.file
+        client, kept = self._client, self._repository.shared(message).file
         if client is None or kept is None or message.forwards is None:
             return
         name = self._repository.conversation(message.conversation).name
         with contextlib.suppress(RequestRefused, TooManyRequests):  # the file of the original can be saved
             for entry in await self._patiently(partial(client.history, name, limit=_HISTORY_PAGE)):
                 if entry.outgoing and entry.id == message.id and entry.file is not None:
-                    message.file = kept._replace(key=entry.file.key)
+                    kept = kept._replace(key=entry.file.key)
+        message = self._repository.shared(message)  # the conversation may have been opened meanwhile
+        message.file = kept
         message.forwards = None
         self.store.update_attachment(message)
 
