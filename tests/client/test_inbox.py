@@ -219,6 +219,22 @@ def test_an_entry_is_of_another_log_that_was_never_given_here() -> None:
     assert inbox.take() is new
 
 
+def test_an_entry_before_one_that_the_program_has_is_of_another_log() -> None:
+    """In the old log, entry 1 was the device's own message."""
+    inbox, program = Inbox(b"alice"), Program()
+    inbox.opened(0, 0, 4)
+    old = ReadEvent(program, 2, b"bob", 10)
+    inbox.arrive(old)
+    assert inbox.take() is old
+    inbox.lost()
+    assert inbox.opened(0, inbox.resume(), 4)
+    first, second = (ReadEvent(program, seq, b"bob", 20) for seq in (1, 2))
+    assert inbox.arrive(first) == inbox.arrive(second) == b""
+    assert (inbox.take(), inbox.take()) == (first, second)
+    old.decision = Decision.TAKEN
+    assert inbox.answers() == b"", "nothing is known of the new ones yet"
+
+
 def test_an_entry_of_another_log_does_not_stand_for_one_that_waits_for_the_program() -> None:
     inbox, program = Inbox(b"alice"), Program()
     inbox.opened(0, 0, 4)

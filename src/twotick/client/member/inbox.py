@@ -131,8 +131,6 @@ class Inbox:
             refused = seq in self._refusals
             return self._refusal(seq) if refused else frame(Verb.RECEIVED, entry.name or self._name, seq=seq)
         if seq not in self._entries:
-            if self._entries and seq < next(reversed(self._entries)):
-                raise ProtocolError("the server sent an entry of the log that was not there before")
             if len(self._entries) >= self._most:
                 raise ProtocolError("the server sent more entries than its window allows")
             self._entries[seq] = entry
@@ -141,11 +139,13 @@ class Inbox:
         return self.answers()
 
     def _never_came(self, seq: int) -> bool:
-        """Tell whether an entry that the device has according to its number was never given to it.
+        """Tell whether an entry was never given to the device, although later ones, or it by its number, were.
 
         In the old log this number belonged to something else, for example to the device's own message.
         """
-        return seq <= self.acknowledged and seq > next(iter(self._marks), seq)
+        if seq > self.acknowledged:
+            return seq < next(reversed(self._entries), seq)
+        return seq > next(iter(self._marks), seq)
 
     def _give(self, entry: Entry) -> None:
         self._untaken.append(entry)
