@@ -77,6 +77,7 @@ class Story:
         operator: the operator.
         healing: whether all faults have ended.
         log_lost: whether the server was started with an older backup of its data.
+        restorations: how often that has happened.
         ended: when all programs had ended, in seconds.
         retention, settling: options of the server (see `Server`).
     """
@@ -101,6 +102,7 @@ class Story:
         self.operator = Operator(self)
         self.healing = False
         self.log_lost = False
+        self.restorations = 0
         self.ended = math.inf
         self.retention = RETENTION
         self.settling = SETTLING
@@ -225,11 +227,15 @@ class Story:
             return
         revoked = device.random.choice(others)
         revoked.may_end = "revoked"
+        restorations = self.restorations
         await client.revoke(revoked.name)
-        revoked.is_revoked = True
+        revoked.is_revoked = restorations == self.restorations  # the answer may be of before a restoration
         name = device.random.choice((revoked.name, f"tablet{len(self.devices)}"))
         token = await client.new_token(name)
-        self._add_device(device.member, name, token).start()
+        new = self._add_device(device.member, name, token)
+        if restorations != self.restorations:
+            new.may_end = "restored"
+        new.start()
 
     # Questions, files and blocks
 
@@ -361,6 +367,7 @@ class Story:
     def lose_log(self) -> None:
         """Kill the server, whose log is about to be replaced by an older one."""
         self.log_lost = True
+        self.restorations += 1
         for device in self.devices:
             device.log_lost = True
             device.is_revoked = False
