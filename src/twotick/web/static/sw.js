@@ -43,6 +43,12 @@ async function load() {
   return true;
 }
 
+/** @type {Promise<boolean> | null} */
+let loading = null;
+
+/** As `load`, but once at a time. */
+const loadOnce = () => loading ??= load().finally(() => loading = null);
+
 /** Use the version that waits, and forget all others. */
 async function renew() {
   const version = await waiting();
@@ -57,13 +63,8 @@ async function renew() {
 async function navigate(event) {
   const tabs = await self.clients.matchAll({ type: "window" });
   if (!tabs.some((each) => each.id !== event.resultingClientId && each.id !== event.clientId)) await renew();
-  event.waitUntil(load().then(tell, () => undefined));
+  event.waitUntil(loadOnce().catch(() => false)); // also if the old version cannot start
   return find("/", event.request);
-}
-
-/** @param {boolean} isNew */
-async function tell(isNew) {
-  if (isNew) for (const each of await self.clients.matchAll({ type: "window" })) each.postMessage("update");
 }
 
 /**
@@ -92,6 +93,9 @@ self.addEventListener("fetch", (event) => {
 });
 
 self.addEventListener("message", (event) => {
+  if (event.data === "look") {
+    event.waitUntil(loadOnce().then((isNew) => isNew && event.source?.postMessage("update"), () => undefined));
+  }
   if (event.data !== "renew") return;
   event.waitUntil(
     renew().then(async () => {

@@ -53,6 +53,8 @@ async function offline(app) {
   try {
     await navigator.serviceWorker.register(workerUrl());
     root().dataset.offline = (await navigator.serviceWorker.ready).active ? "yes" : "";
+    // The worker does not tell by itself: what it says before this page listens would be lost.
+    navigator.serviceWorker.controller?.postMessage("look");
   } catch (error) {
     console.warn(`There is no offline use: ${error}`); // for example with a certificate that the browser does not trust
   }
