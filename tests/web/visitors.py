@@ -99,8 +99,8 @@ class Person:
         return page
 
     def _note(self, kind: str, text: str) -> None:
-        # A connection that cannot be opened is an error to the browser, which says so itself.
-        if kind == "error" and "ERR_CONNECTION" not in text and "WebSocket connection to" not in text:
+        # A request to a server that has ended is an error to the browser, which says so itself.
+        if kind == "error" and "net::ERR_" not in text and "WebSocket connection to" not in text:
             self.violations.append(text)
 
     async def sign_up(self, invitation: str = "") -> None:
@@ -190,4 +190,5 @@ class Crowd:
         """Close all browsers. None of them may have found an error in the page."""
         for person in self.people:
             await person.context.close()
-        assert [each for person in self.people for each in person.violations] == []
+        violations = [each for person in self.people for each in person.violations]
+        assert not violations, violations
