@@ -197,6 +197,7 @@ export class Session {
     const rooms = this.request("ROOMS", []);
     const status = this.request("STATUS", [], { State: this.activity });
     const profiles = this.request("PROFILE", []);
+    for (const each of [rooms, status, profiles]) each.catch(() => undefined); // if an earlier one fails, none waits for them
     const listed = jsonList((await listing).frame.body);
     await this.queue(() => this.updateConversations(listed));
     const known = jsonList((await rooms).frame.body);
