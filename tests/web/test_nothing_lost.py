@@ -52,6 +52,7 @@ async def test_the_tab_or_the_server_is_killed_after_enter(browser: Browser, own
     await bob.expect_message(written[-1])
     assert await bob.texts() == written
     await alice.expect_tick(written[-1], "read")
+    await expect(alice.page.get_by_role("article")).to_have_count(len(written))
     assert await alice.texts() == written
     await crowd.close()
 
