@@ -53,7 +53,7 @@ async def test_what_is_written_offline_survives_a_reload_and_goes_out_in_order_o
         await alice.expect_tick(f"offline {number}", "delivered")
     await bob.choose("alice")
     await bob.expect_message("offline 4")
-    assert await bob.texts() == ["first", *(f"offline {number}" for number in range(5))]
+    await expect(bob.bodies).to_have_text(["first", *(f"offline {number}" for number in range(5))])
     await crowd.close()
 
 

@@ -26,7 +26,7 @@ async def test_a_dead_connection_is_noticed_on_waking(browser: Browser, own_serv
     await alice.expect_tick("meanwhile", "delivered")
     await expect(alice.page.get_by_text("No connection.")).to_have_count(0)
     await bob.choose("alice")
-    assert await bob.texts() == ["before", "meanwhile"]
+    await expect(bob.bodies).to_have_text(["before", "meanwhile"])
     await crowd.close()
 
 

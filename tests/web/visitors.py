@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.cli.commands import environment, run
 
@@ -152,9 +152,10 @@ class Person:
         rows = self.page.get_by_role("log", name="Messages").get_by_role("article").filter(has_text=text)
         await expect(rows).to_have_count(1)
 
-    async def texts(self) -> list[str]:
-        """Return the texts of the messages that are shown, in order."""
-        return await self.page.get_by_role("log").locator("article .body").all_inner_texts()
+    @property
+    def bodies(self) -> Locator:
+        """The texts of the messages that are shown, in order."""
+        return self.page.get_by_role("log").locator("article .body")
 
 
 def _ends_with(state: str) -> re.Pattern[str]:

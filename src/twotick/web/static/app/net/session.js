@@ -208,7 +208,7 @@ export class Session {
     for (const each of newest) {
       if (!each.last && !each.complete && each.key !== "all") await this.history(each.key).catch(() => undefined);
     }
-    for (const key of this.unplaced) await this.findPlaces(key);
+    for (const key of await this.store.unplaced([...this.conversations.keys()])) await this.findPlaces(key);
   }
 
   /**
@@ -399,7 +399,9 @@ export class Session {
       if (item && state === "failed") await this.takeBack(work, item, reason);
       return;
     }
-    if (state === "read") for (const each of await work.unreadUpTo(message)) work.putMessage(withState(each, "read"));
+    // Of a message whose place is not known, it is not known which messages are older.
+    const older = state === "read" && message.place !== WAITING ? await work.unreadUpTo(message) : [];
+    for (const each of older) work.putMessage(withState(each, "read"));
     let next = withState(work.written.get(`${message.conversation} ${message.uid}`) ?? message, state, reason);
     if (next.place === WAITING) {
       if (state === "failed") next = { ...next, place: await work.newestPlace(next.conversation), order: next.order };

@@ -275,6 +275,18 @@ export class Store {
   }
 
   /**
+   * Return the conversations with messages that the server has, but whose places are not known.
+   * @param {string[]} conversations
+   * @returns {Promise<string[]>}
+   */
+  async unplaced(conversations) {
+    const index = this.read("messages").index("order");
+    const ranges = conversations.map((key) => IDBKeyRange.bound([key, WAITING], [key, WAITING, Infinity]));
+    const found = await Promise.all(ranges.map((range) => answer(index.getAll(range, 1000))));
+    return conversations.filter((_, at) => found[at].some((/** @type {Message} */ each) => each.state !== "waiting"));
+  }
+
+  /**
    * Return how many messages of others are stored after a number of the log, and how many of them mention the user.
    * @param {string} conversation
    * @param {number} read
