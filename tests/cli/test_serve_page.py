@@ -33,7 +33,7 @@ def test_without_a_page_nothing_listens_for_it() -> None:
 
 
 def test_a_usual_port_that_is_taken_does_not_keep_a_server_from_starting() -> None:
-    """Nobody has asked for the page, and its address must not depend on who comes first."""
+    """The operator has not asked for the page, and its address must not depend on which program starts first."""
     try:
         other = socket.create_server(("127.0.0.1", 18080))
     except OSError:

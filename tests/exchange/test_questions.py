@@ -126,6 +126,16 @@ def with_much(mail: Mail) -> Line:
     return mail.device(b"alice", window=1)
 
 
+def clog_at_history(mail: Mail, line: Line) -> None:
+    """Let a connection take no more output from each request for a part of a history on."""
+
+    def clog(request: History) -> object:
+        mail.exchange.clogged(line.connection)
+        return mail.store.apply([request])[0]
+
+    mail.answers[History] = clog
+
+
 def is_history(frames: list[Frame]) -> list[bytes]:
     """The Ids of the messages of an answer to HISTORY."""
     return [head.headers[b"id"] for head, _ in frames if head.headers.get(b"history")]
@@ -149,11 +159,7 @@ def test_a_client_that_does_not_read_gets_no_more_of_an_answer() -> None:
     mail = Mail(b"alice", b"bob")
     alice = with_much(mail)
 
-    def clog(request: History) -> object:
-        mail.exchange.clogged(alice.connection)
-        return mail.store.apply([request])[0]
-
-    mail.answers[History] = clog
+    clog_at_history(mail, alice)
     got = is_history(alice.write(frame(Verb.HISTORY, b"bob", id=b"h1", limit=1000)))
     parts = 1
     assert 0 < len(got) < len(IDS) // 3
@@ -174,11 +180,7 @@ def test_the_rest_of_an_answer_goes_with_its_connection() -> None:
     mail = Mail(b"alice", b"bob")
     alice = with_much(mail)
 
-    def clog(request: History) -> object:
-        mail.exchange.clogged(alice.connection)
-        return mail.store.apply([request])[0]
-
-    mail.answers[History] = clog
+    clog_at_history(mail, alice)
     alice.write(frame(Verb.HISTORY, b"bob", id=b"h1", limit=1000))
     alice.cut()
     mail.exchange.flowing(alice.connection)

@@ -127,7 +127,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
 
 @pytest.fixture
 async def place(folder: Path | None) -> AsyncGenerator[Place]:
-    """A place where nobody but mallory is in #crowd."""
+    """A place where only mallory is in #crowd."""
     async with placed(folder) as place:
         yield place
 

@@ -29,7 +29,7 @@ _SHM_UNLOCK, _SHM_SHARED = 1, 4
 _POWERSAFE_OVERWRITE = 0x1000
 
 _NO_FILE = (stat.S_IFREG | 0o600, 0, 0, 1, 0, 0)
-"""What is said of a file that is on a simulated disk only."""
+"""The status of a file that only a simulated disk has."""
 
 _P, _I, _L = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 

@@ -1,7 +1,6 @@
 """The certificate of a running server: it is loaded again when its files have changed, and watched for its time."""
 
 import asyncio
-import os
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -115,12 +114,3 @@ def _file_state(file: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def terminal() -> bool:
-    """Return whether this process has a terminal, from which it can be ended by closing it."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True

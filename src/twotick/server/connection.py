@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from typing import Protocol, cast
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
 from twotick.exchange import Connection, Exchange
 from twotick.server.reading_turns import MOST_OF_A_TURN, ReadingTurns
@@ -64,8 +65,16 @@ class ConnectionHost(Protocol):
 
 def client_address(transport: asyncio.BaseTransport) -> str:
     """Return the address of the other end of a connection."""
-    peer = transport.get_extra_info("peername")
-    return peer[0].removeprefix(_IPV4) if peer else ""
+    return _address(transport.get_extra_info("peername"))
+
+
+def own_address(transport: asyncio.BaseTransport) -> str:
+    """Return the address of this end of a connection."""
+    return _address(transport.get_extra_info("sockname"))
+
+
+def _address(end: Sequence[Any] | None) -> str:
+    return end[0].removeprefix(_IPV4) if end else ""
 
 
 class SocketConnection(asyncio.Protocol):

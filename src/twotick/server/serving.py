@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import ssl
 import stat
@@ -12,7 +13,7 @@ from typing import TypeAlias
 import uvloop
 
 from twotick.server import logs
-from twotick.server.certificate import Certificate, terminal
+from twotick.server.certificate import Certificate
 from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
 from twotick.server.options import ServerOptions, check
@@ -116,6 +117,8 @@ async def _serve(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    if certificate is not None:
+        certificate.watch(server.use_certificate)
     _handle_hang_up(loop, stop, certificate)
 
     async def listen(hosts: list[str], port: int, setting: str, tls: ssl.SSLContext | None = None) -> list[Address]:
@@ -131,8 +134,6 @@ async def _serve(
             encrypted = await listen(split_hosts(options.host), options.tls_port, "tls_port", certificate.context)
             announced += [(each, certificate.fingerprint) for each in encrypted]
         urls = [] if not options.web else await start_page(server, options, plain_hosts, certificate)
-        if certificate is not None:
-            certificate.watch(server.use_certificate)
         announce, announce_page = announcing
         for address, fingerprint in announced:
             announce(*address, fingerprint)
@@ -146,15 +147,24 @@ async def _serve(
 def _handle_hang_up(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, certificate: Certificate | None) -> None:
     """Let SIGHUP load the certificate again, and stop a server without one, or whose terminal is gone."""
     is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup asks
-    had_terminal = terminal()
+    had_terminal = _has_terminal()
 
     def hang_up() -> None:
-        if certificate is not None and (is_ignored or not had_terminal or terminal()):
+        if certificate is not None and (is_ignored or not had_terminal or _has_terminal()):
             certificate.reload()
         elif not is_ignored:
             stop.set()
 
     loop.add_signal_handler(signal.SIGHUP, hang_up)
+
+
+def _has_terminal() -> bool:
+    """Return whether this process has a terminal, which sends SIGHUP when it is closed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 async def start_page(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from twotick.net import fingerprint
 
 if TYPE_CHECKING:
-    from cryptography import x509  # imported only to make a certificate
+    from cryptography import x509  # imported late by what needs it
 
 _OTHERS = 0o027
 """Permission bits that a key must not have: others may do nothing. Its group may read it, because that is how systems
@@ -101,12 +101,7 @@ def valid_times(certificate: Path) -> tuple[datetime.datetime, datetime.datetime
     Raises:
         TlsError: the file was replaced in the meantime.
     """
-    from cryptography import x509
-
-    try:
-        loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
-    except (OSError, ValueError) as error:
-        raise TlsError(f"the certificate {certificate} cannot be read: {error}") from error
+    loaded = _load(certificate)
     return loaded.not_valid_before_utc, loaded.not_valid_after_utc
 
 
@@ -122,16 +117,24 @@ def certificate_names(certificate: Path) -> list[str]:
     from cryptography import x509
 
     try:
-        loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
-        names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = _load(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return []
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise TlsError(f"the certificate {certificate} cannot be read: {error}") from error
     return [
         *(name.lower() for name in names.get_values_for_type(x509.DNSName)),
         *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
     ]
+
+
+def _load(certificate: Path) -> "x509.Certificate":
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError) as error:
+        raise TlsError(f"the certificate {certificate} cannot be read: {error}") from error
 
 
 def validity_problem(times: tuple[datetime.datetime, datetime.datetime], now: datetime.datetime) -> str | None:

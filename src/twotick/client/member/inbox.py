@@ -10,8 +10,8 @@ program may decide while the connection is lost, and an answer may be lost with 
 - entries that the program has decided are answered again when they come again. At registration the client tells the
   server the number up to which it has everything, which saves it from receiving most of these again. A refusal cannot
   be reported that way, so this number stays below the first refusal that may have been lost;
-- an entry is recognised by more than its number: a server whose backup was restored gives numbers again. What comes
-  with a number that the device has, and was not given here, is of such a server as well.
+- an entry is recognised by more than its number: a server whose backup was restored gives numbers again. An entry is
+  also of such a server if the device has its number, or a later one, but was never given that entry.
 
 Events are not entries: who is here, who is typing. A newer event replaces an older one about the same thing, and the
 program gets events only when no entry waits.

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, cast
 import h11
 
 from twotick.net import network_of
-from twotick.server.connection import ConnectionHost, SocketConnection, client_address
+from twotick.server.connection import ConnectionHost, SocketConnection, client_address, own_address
 from twotick.server.deadlines import Deadlines
 from twotick.server.options import ServerLimits
 from twotick.server.reading_turns import MOST_OF_A_TURN
@@ -185,12 +185,6 @@ class HttpConnection(asyncio.Protocol):
             self.transport.abort()
 
     @property
-    def _reached(self) -> str:
-        """The address to which the client connected."""
-        own = self.transport.get_extra_info("sockname")
-        return own[0].removeprefix("::ffff:") if own else ""
-
-    @property
     def encrypted(self) -> bool:
         """Whether it is encrypted."""
         return self.transport.get_extra_info("ssl_object") is not None
@@ -272,7 +266,8 @@ class HttpConnection(asyncio.Protocol):
             headers[name] = headers[name] + b", " + value if name in headers else value
         try:
             _check_head(request, headers)
-            visitor = self._web.gate.visitor(self.address, headers, reached=self._reached, encrypted=self.encrypted)
+            reached = own_address(self.transport)
+            visitor = self._web.gate.visitor(self.address, headers, reached=reached, encrypted=self.encrypted)
             target = request.target.decode("ascii", "replace")
             if target.partition("?")[0] == _CONNECT:
                 self._upgrade(request, headers, visitor)

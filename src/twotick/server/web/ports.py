@@ -82,31 +82,48 @@ def open_page_ports(options: ServerOptions, plain_hosts: list[str], certificate:
     Raises:
         PortTaken: a port cannot be listened on that a setting names.
     """
-    ports = [_open(plain_hosts, options.web_port, WEB_PORT, "web_port", None)]
-    if certificate is not None:
-        public = next((f"{url}/" for url in split_urls(options.web_url)), None)
-        name = public or f"https://{bracketed(public_name(certificate.names))}:%d/"
-        ports.append(_open(split_hosts(options.host), options.web_tls_port, WEB_TLS_PORT, "web_tls_port", name))
-    return [port for port in ports if port is not None]
+    ports: list[PagePort] = []
+    sockets = _listen(plain_hosts, options.web_port, WEB_PORT, "web_port")
+    if sockets:
+        address, number = sockets[0].getsockname()[:2]
+        name = "localhost" if address in _ANYWHERE else address
+        ports.append(PagePort(sockets, encrypted=False, url=f"http://{bracketed(name)}:{number}/"))
+    if certificate is None:
+        return ports
+    sockets = _listen(split_hosts(options.host), options.web_tls_port, WEB_TLS_PORT, "web_tls_port")
+    if sockets:
+        number = sockets[0].getsockname()[1]
+        own = f"https://{bracketed(public_name(certificate.names))}:{number}"
+        ports.append(PagePort(sockets, encrypted=True, url=f"{next(iter(split_urls(options.web_url)), own)}/"))
+    return ports
 
 
-def _open(hosts: list[str], asked: int | None, default: int, setting: str, url: str | None) -> PagePort | None:
-    """Listen on one port; not on a default port that another program has, because nobody has asked for the page."""
+def _listen(hosts: list[str], asked: int | None, default: int, setting: str) -> list[socket.socket]:
+    """Listen on a port.
+
+    Args:
+        hosts: the addresses.
+        asked: the port; None for the default one.
+        default: the default port.
+        setting: the setting that holds the port.
+
+    Returns:
+        The sockets; none if another program has the default port: the operator has not asked for the page, so the
+        server starts without it.
+
+    Raises:
+        PortTaken: the port cannot be listened on.
+    """
     port = default if asked is None else asked
     try:
-        sockets = open_listeners(hosts, port)
+        return open_listeners(hosts, port)
     except OSError as error:
-        if asked is None and error.errno == errno.EADDRINUSE:
-            log.warning(
-                "there is no web page on its usual port",
-                port=port,
-                reason="another program listens there",
-                remedy=f"set {setting} to a free port, or web = false",
-            )
-            return None
-        raise PortTaken(hosts, port, setting) from error
-    address, number = sockets[0].getsockname()[:2]
-    if url is None:
-        name = "localhost" if address in _ANYWHERE else address
-        return PagePort(sockets, encrypted=False, url=f"http://{bracketed(name)}:{number}/")
-    return PagePort(sockets, encrypted=True, url=url % number if "%d" in url else url)
+        if asked is not None or error.errno != errno.EADDRINUSE:
+            raise PortTaken(hosts, port, setting) from error
+    log.warning(
+        "there is no web page on its usual port",
+        port=port,
+        reason="another program listens there",
+        remedy=f"set {setting} to a free port, or web = false",
+    )
+    return []

@@ -117,8 +117,7 @@ class LocalMessage:
         of: how many recipients the message has in a room.
         everyone: whether it was sent to all connected users (rule 5.9) and not to the user alone.
         path: the file on this machine that is sent with the message; None if there is none.
-        forwards: sender and Id of the message that is to be forwarded by this one, while it waits to be sent; otherwise
-            None.
+        forwards: sender and Id of the message that this one forwards, while this one waits to be sent; otherwise None.
         change: the change of another message that this message carries while it waits to be sent; None for messages
             that are shown.
     """

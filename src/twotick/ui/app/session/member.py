@@ -311,7 +311,7 @@ class MemberSession(MemberRequests):
         return ""
 
     def _forward_later(self, message: LocalMessage, conversation: LocalConversation) -> None:
-        """Keep a message that is to be forwarded until there is a connection, as other messages are kept."""
+        """Queue a message to forward until there is a connection, as other messages are queued."""
         copy = self._compose(conversation.key, message.text, None)
         copy.forwards, copy.file = (message.sender, message.id), message.file
         copy.forwarded_from = message.forwarded_from or message.sender
