@@ -21,6 +21,7 @@ _FLAGS: Final = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
+    "--use-fake-device-for-media-stream",  # a microphone that beeps
 ]
 
 _NUMBERS = count(1)

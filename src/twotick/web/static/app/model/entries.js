@@ -111,6 +111,7 @@ function fileOf(frame) {
     name: (headers.get("file-name") ?? "").slice(0, LONGEST_NAME),
     size: number(frame, "file-size"),
     hash: headers.get("file-hash") ?? "",
+    voice: (headers.get("x-voice") ?? "").slice(0, 80),
   };
 }
 

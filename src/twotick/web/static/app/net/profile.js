@@ -22,6 +22,7 @@ const PATIENCE = 40_000;
  * @property {string} text
  * @property {[string, string] | null} [replyTo]
  * @property {File | null} [file]
+ * @property {string} [voice] the header of a voice note
  * @property {Message | null} [forwards] the message that is sent on
  */
 
@@ -147,17 +148,18 @@ export class Profile {
    * @param {Draft} draft
    * @returns {Promise<Message>}
    */
-  async send({ to, text, replyTo = null, file = null, forwards = null }) {
+  async send({ to, text, replyTo = null, file = null, voice = "", forwards = null }) {
     const id = newId();
     const now = Date.now();
     const message = newMessage({
       conversation: keyOf(to), uid: uidOf(this.account.name, id), id, sender: this.account.name, time: now,
       text: forwards ? forwards.text : text, outgoing: true, place: WAITING, order: now * 1000 + (this.order++ % 1000),
       state: "waiting", replyTo, forwardedFrom: forwards ? forwards.forwardedFrom || forwards.sender : "",
-      file: file ? { key: "", name: file.name, size: file.size, hash: "" } : forwards?.file ?? null,
+      file: file ? { key: "", name: file.name, size: file.size, hash: "", voice } : forwards?.file ?? null,
     });
     /** @type {Record<string, string>} */
     const headers = forwards ? { Forwards: `${forwards.sender} ${forwards.id}` } : { Time: new Date(now).toISOString() };
+    if (message.file?.voice) headers["X-Voice"] = message.file.voice;
     if (replyTo) headers["Reply-to"] = replyTo.join(" ");
     await this.queue({ id, to, uid: message.uid, headers, body: forwards ? "" : text, file, fileName: file?.name ?? "" }, message);
     return message;

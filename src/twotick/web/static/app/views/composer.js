@@ -3,6 +3,7 @@ import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { visible } from "../model/names.js";
 import { t } from "../texts/index.js";
 import { Icon } from "./icons.js";
+import { useModule } from "./lazy.js";
 
 const EMOJI = "😀 😂 🙂 😉 😍 😎 🤔 😮 😢 😡 👍 👎 👏 🙏 💪 👀 ❤️ 🎉 🔥 ✅ ❌ ⭐ ☕ 🍀 🚀 💡 🐛 🎂 🌞 🌈".split(" ");
 
@@ -19,6 +20,8 @@ export function Composer({ app, conversation, mode, setMode }) {
   const picker = useRef(/** @type {HTMLInputElement | null} */ (null));
   const [text, setText] = useState(app.state.drafts[conversation.key] ?? "");
   const [emoji, setEmoji] = useState(false);
+  const recording = app.recording?.to.toLowerCase() === conversation.key ? app.recording : null;
+  const voice = useModule(recording !== null, loadVoice);
   const touch = matchMedia("(pointer: coarse)").matches;
   useEffect(() => {
     if (!touch) box.current?.focus();
@@ -89,21 +92,24 @@ export function Composer({ app, conversation, mode, setMode }) {
       setEmoji(false);
       box.current?.focus();
     }}>${each}</button>`)}</div>`}
-    <div class="compose-line">
+    ${recording && voice ? html`<${voice.Recorder} app=${app} recording=${recording} replyTo=${mode?.kind === "reply" ? [mode.message.sender, mode.message.id] : null} sent=${() => setMode(null)} />` : html`<div class="compose-line">
       ${app.isMember && html`<button class="icon-button" aria-label=${t("talk.attach")} title=${t("talk.attach")} onClick=${() => picker.current?.click()}><${Icon} name="attach" /></button>
         <input type="file" multiple hidden ref=${picker} onChange=${(/** @type {any} */ e) => {
           void app.sendFiles([...e.target.files]);
           e.target.value = "";
-        }} />`}
+        }} />
+        ${conversation.key !== "all" && html`<button class="icon-button" aria-label=${t("voice.record")} title=${t("voice.record")} disabled=${app.recording !== null} onClick=${() => loadVoice().then((each) => each.record(app)).catch((error) => app.complain(error))}><${Icon} name="microphone" /></button>`}`}
       <textarea id="message-box" ref=${box} rows="1" dir="auto" aria-label=${t("talk.message")} placeholder=${t("talk.to", { name: conversation.name })}
         enterkeyhint=${touch ? "enter" : "send"} value=${text} onInput=${(/** @type {any} */ e) => change(e.target.value)} onKeyDown=${key} onPaste=${paste}></textarea>
       <button class="icon-button emoji-button" aria-label=${t("talk.emoji")} aria-expanded=${emoji} onClick=${() => setEmoji(!emoji)}><${Icon} name="smile" /></button>
       <button class="send" aria-label=${mode?.kind === "edit" ? t("talk.save") : t("talk.send")} disabled=${!text.trim()} onClick=${send}><${Icon} name="send" /></button>
-    </div>
+    </div>`}
   </div>`;
 }
 
 const lastRow = () => /** @type {HTMLElement | undefined} */ ([...document.querySelectorAll("[role=log] article")].pop());
+
+const loadVoice = () => import("./voice.js");
 
 /**
  * Make the box as high as its text, up to a limit.

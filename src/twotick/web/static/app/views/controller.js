@@ -49,6 +49,8 @@ export class Controller {
     this.files = new Map();
     /** @type {any} the open dialog */
     this.dialog = null;
+    /** @type {import("../net/recording.js").Recording | null} */
+    this.recording = null;
     addEventListener("hashchange", () => this.route());
     document.addEventListener("visibilitychange", () => this.onActive());
     addEventListener("focus", () => this.onActive());
@@ -162,6 +164,8 @@ export class Controller {
     if (!reason || profile.account.guest) await Store.remove(profile.account);
     this.state = START;
     this.dialog = null;
+    this.recording?.drop();
+    this.recording = null;
     this.signedOut = reason;
     this.files.clear();
     history.replaceState(null, "", location.pathname);
@@ -317,6 +321,17 @@ export class Controller {
         this.say(t("error.fileSize", { name: file.name, size: sizeText(file.size), most: sizeText(this.info.file_bytes) }));
       } else await this.send("", { file }).catch((error) => this.complain(error));
     }
+  }
+
+  /**
+   * Send a voice note to the conversation for which it was recorded.
+   * @param {import("../net/recording.js").Recording} recording
+   * @param {[string, string] | null} replyTo
+   */
+  async sendVoice({ to, file, header }, replyTo) {
+    if (!file || !this.profile) return;
+    await this.toNewest();
+    await this.profile.send({ to, text: "", file, voice: header, replyTo });
   }
 
   /**
@@ -501,7 +516,7 @@ export function errorText(error) {
 /** Types that a browser shows in an element of the page, and in which nothing runs. */
 const TYPES = {
   png: "image/png", jpg: "image/jpeg", jpeg: "image/jpeg", gif: "image/gif", webp: "image/webp", avif: "image/avif",
-  mp3: "audio/mpeg", ogg: "audio/ogg", oga: "audio/ogg", opus: "audio/ogg", wav: "audio/wav", m4a: "audio/mp4",
+  mp3: "audio/mpeg", flac: "audio/flac", ogg: "audio/ogg", oga: "audio/ogg", opus: "audio/ogg", wav: "audio/wav", m4a: "audio/mp4",
   mp4: "video/mp4", webm: "video/webm", mov: "video/mp4",
 };
 

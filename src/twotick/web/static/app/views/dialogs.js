@@ -226,6 +226,7 @@ function Settings({ app }) {
     again((n) => n + 1);
   };
   const out = async () => {
+    if (app.recording && !confirm(t("voice.discardSure"))) return;
     const waiting = (await app.profile?.store.outbox())?.length ?? 0;
     if (confirm(waiting ? t("settings.outSure", { n: waiting }) : t("settings.outSure.none"))) await app.profile?.call("signOut").catch((error) => app.complain(error));
   };

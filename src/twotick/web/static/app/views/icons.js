@@ -20,6 +20,10 @@ const PATHS = {
   settings: "M12 15a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM12 2v4M12 18v4M4 6l3 2M17 16l3 2M4 18l3-2M17 8l3-2",
   rooms: "M9 4 7 20M17 4l-2 16M4 9h16M3 15h16",
   info: "M12 21a9 9 0 1 1 0-18 9 9 0 0 1 0 18zM12 11v5M12 8h.01",
+  microphone: "M12 15a3 3 0 0 1-3-3V6a3 3 0 0 1 6 0v6a3 3 0 0 1-3 3zM6 11v1a6 6 0 0 0 12 0v-1M12 18v3",
+  stop: "M7 7h10v10H7z",
+  play: "M8 5l11 7-11 7z",
+  pause: "M8 5v14M16 5v14",
   download: "M12 4v11M7 11l5 5 5-5M5 20h14",
 };
 

@@ -7,6 +7,7 @@ import { colourOf, sizeText, visible } from "../model/names.js";
 import { clockText, fullText, t } from "../texts/index.js";
 import { harmlessType } from "./controller.js";
 import { Icon, Ticks } from "./icons.js";
+import { useModule } from "./lazy.js";
 import { Avatar } from "./sidebar.js";
 
 /**
@@ -269,8 +270,10 @@ function Attachment({ app, message, transfer }) {
   const file = /** @type {import("../model/types.js").FileRecord} */ (message.file);
   const [url, setUrl] = useState("");
   const [problem, setProblem] = useState("");
+  const voice = useModule(file.name.startsWith("voice-"), () => import("./voice.js"));
+  const isVoice = voice?.isVoice(file);
   const type = harmlessType(file.name);
-  const kind = type.split("/")[0];
+  const kind = isVoice ? "sound" : type.split("/")[0];
   const automatic = kind === "image" && file.size < 8 << 20;
   const load = () => app.fileUrl(message).then((found) => (setUrl(found), found), (error) => (setProblem(t("error.fileMissing", { reason: error.message })), ""));
   useEffect(() => {
@@ -285,11 +288,13 @@ function Attachment({ app, message, transfer }) {
     link.click();
   };
   const name = visible(file.name) || "file";
+  const unplayable = () => setProblem(t("voice.cannotPlay"));
   return html`<div class=${`file ${kind}`}>
     ${kind === "image" && automatic && html`<a class="picture" href=${url || undefined} target="_blank" rel="noopener" aria-label=${name}>${url && html`<img src=${url} alt=${name} />`}</a>`}
-    ${url && kind === "audio" && html`<audio controls src=${url} aria-label=${name}></audio>`}
-    ${url && kind === "video" && html`<video controls src=${url} aria-label=${name}></video>`}
-    <div class="file-line"><${Icon} name="file" /><span class="file-name"><bdi>${name}</bdi><small>${sizeText(file.size)}</small></span>
+    ${isVoice && html`<${voice?.Player} url=${url} load=${load} file=${file} />`}
+    ${url && kind === "audio" && html`<audio controls src=${url} aria-label=${name} onError=${unplayable}></audio>`}
+    ${url && kind === "video" && html`<video controls src=${url} aria-label=${name} onError=${unplayable}></video>`}
+    <div class="file-line"><${Icon} name="file" /><span class="file-name" title=${name}>${!isVoice && html`<bdi>${name}</bdi>`}<small>${sizeText(file.size)}</small></span>
       ${!url && (kind === "audio" || kind === "video") && file.key && html`<button class="icon-button" aria-label=${`▶ ${name}`} onClick=${load}>▶</button>`}
       ${file.key && html`<button class="icon-button" aria-label=${t("message.save", { name })} title=${t("message.save", { name })} onClick=${save}><${Icon} name="download" /></button>`}</div>
     ${transfer && html`<progress max=${transfer.total} value=${transfer.done} aria-label=${name}></progress>`}
