@@ -1,12 +1,18 @@
 """Profiles, through the exchange and a real store (docs/protocol.md, section 18)."""
 
+import hashlib
+
 import pytest
 
 from tests.exchange.mail import Line, Mail, message, objects, reason
 from tests.exchange.network import inside
 from tests.exchange.test_presence import friends
+from tests.store.pictures import png
 from twotick.store import SetProfile, StoreError
 from twotick.wire import Verb, frame
+
+PICTURE = png(64, 64)
+HASH = hashlib.sha256(PICTURE).hexdigest().encode()
 
 
 def profile(name: bytes = b"", **headers: bytes) -> bytes:
@@ -41,6 +47,29 @@ def test_devices_that_have_asked_are_told_of_changes_once_in_a_tick() -> None:
     bob.write(profile(display=b"", status=b""))
     assert news(mail, phone) == [(b"bob", b"", b"")]
     assert objects(carol.write(profile())) == [{"name": "alice", "display": "", "status": "away"}]
+
+
+def test_a_picture_is_set_told_fetched_and_removed() -> None:
+    """Rules 18.4 and 18.5."""
+    mail, (alice, bob) = friends(b"alice", b"bob", others=[b"eve"])
+    eve = mail.device(b"eve")
+    alice.write(profile())
+    (answer,) = bob.write(frame(Verb.PROFILE, b"", PICTURE, id=b"q", picture=HASH))
+    assert answer[0].headers[b"picture"] == HASH
+    mail.advance(0.25)
+    mail.advance(0.25)
+    assert [head.headers.get(b"picture") for head, _ in alice.read() if head.verb is Verb.PROFILE] == [HASH]
+    assert objects(alice.write(profile())) == [{"name": "bob", "display": "", "status": "", "picture": HASH.decode()}]
+    ((head, body),) = alice.write(profile(b"bob", picture=HASH))
+    assert (body, head.headers[b"content-type"], head.headers[b"picture"]) == (PICTURE, b"image/png", HASH)
+    ((head, body),) = alice.write(profile(b"bob", picture=b"0" * 64))
+    assert (body, b"content-type" in head.headers, head.headers[b"picture"]) == (b"", False, HASH)
+    nothing = eve.write(profile(b"nobody", picture=HASH))
+    assert [(each.headers, body) for each, body in eve.write(profile(b"bob", picture=HASH))] == [
+        (each.headers, body) for each, body in nothing
+    ]
+    bob.write(profile(picture=b""))
+    assert objects(alice.write(profile())) == []
 
 
 def test_who_is_blocked_or_a_stranger_learns_nothing() -> None:
@@ -85,6 +114,20 @@ def test_first_messages_show_the_profile() -> None:
         (profile(b"#team"), "there is no such user"),
         (profile(display=b"\xff"), "Display is not UTF-8"),
         (profile(status=b"y" * 251), "a status text has at most 250 bytes"),
+        (
+            profile(picture=b"x"),
+            "Picture is the SHA-256 of the picture: 64 hexadecimal digits, with lower-case letters",
+        ),
+        (
+            profile(b"bob", picture=b"A" * 64),
+            "Picture is the SHA-256 of the picture: 64 hexadecimal digits, with lower-case letters",
+        ),
+        (profile(picture=b"0" * 64), "the picture is missing: it is the body"),
+        (frame(Verb.PROFILE, b"", PICTURE, id=b"q", picture=b"0" * 64), "the picture does not have this hash"),
+        (
+            frame(Verb.PROFILE, b"", b"GIF89a", id=b"q", picture=hashlib.sha256(b"GIF89a").hexdigest().encode()),
+            "a picture is PNG, JPEG or WebP, and does not move",
+        ),
     ],
 )
 def test_what_is_refused(asked: bytes, why: str) -> None:

@@ -1,11 +1,23 @@
 """What members say of themselves (docs/protocol.md, section 18). Who may see it: test_who_sees_what.py."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from tests.store.helpers import NOW, Asker
-from twotick.store import AddMember, GetProfile, MemberProfile, RemoveMember, SetProfile
+from tests.store.pictures import jpeg, png, webp
+from twotick.store import (
+    AddMember,
+    GetPicture,
+    GetProfile,
+    MemberPicture,
+    MemberProfile,
+    RemoveMember,
+    SetProfile,
+)
+from twotick.store.rules.errors import NotAllowed
+from twotick.store.rules.pictures import PICTURE_BYTES, picture_type
 
 
 @pytest.mark.parametrize(
@@ -60,3 +72,75 @@ def test_a_name_that_is_given_again_has_no_profile(tmp_path: Path) -> None:
     asker.ask(AddMember("Alice", "", NOW))
     assert asker.ask(GetProfile(asker.members["bob"], "alice")) == MemberProfile("Alice")
     asker.store.close()
+
+
+@pytest.mark.parametrize(
+    ("picture", "kind"),
+    [
+        (png(), "image/png"),
+        (png(1024, 1024), "image/png"),
+        (jpeg(256, 256), "image/jpeg"),
+        (jpeg(256, 256, before=b"\xff\xe1\1\0" + b"x" * 254), "image/jpeg"),
+        (webp(b"VP8 ", b"abc\x9d\x01\x2a" + bytes([64, 0, 64, 0])), "image/webp"),
+        (webp(b"VP8L", b"\x2f" + (63 | 63 << 14).to_bytes(4, "little")), "image/webp"),
+        (webp(b"VP8X", b"\x10\0\0\0" + b"\x3f\0\0" * 2), "image/webp"),
+        (png().ljust(PICTURE_BYTES, b"\0"), "image/png"),
+    ],
+)
+def test_pictures_are_known_by_their_content(picture: bytes, kind: str) -> None:
+    """Rule 18.4."""
+    assert picture_type(picture) == kind
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<svg xmlns='http://www.w3.org/2000/svg' width='64' height='64'><script>alert(1)</script></svg>",
+        b"<html><script>alert(1)</script>",
+        b"GIF89a\x40\0\x40\0" + b"\0" * 20,
+        png(more=b"\0\0\0\x08acTL"),
+        png(16, 17),
+        png(15, 15),
+        png(1025, 1025),
+        png(0xFFFFFFFF, 0xFFFFFFFF),
+        png()[:18],
+        jpeg(65535, 65535),
+        jpeg()[:12],
+        b"\xff\xd8" + b"\xff" * 1000,
+        webp(b"VP8X", b"\x02\0\0\0" + b"\x3f\0\0" * 2),
+        webp(b"VP8L", b"\x2f" + (63 | 62 << 14).to_bytes(4, "little")),
+        webp(b"ALPH", b""),
+        b"RIFF\0\0\0\0WEBP",
+        png() + b"\0" * PICTURE_BYTES,
+    ],
+)
+def test_all_else_is_no_picture(data: bytes) -> None:
+    with pytest.raises(NotAllowed, match=r"^a picture "):
+        picture_type(data)
+
+
+def test_a_picture_is_kept_replaced_and_removed(tmp_path: Path) -> None:
+    """Rules 18.4 and 18.5. One that is gone is not in the database any more."""
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    asker.send("alice", "bob", id=b"m1")
+    alice, bob = asker.members["alice"], asker.members["bob"]
+    first, second = png(more=b"the first one"), jpeg(256, 256)
+    hashes = [hashlib.sha256(each).hexdigest() for each in (first, second)]
+    assert asker.ask(SetProfile(alice, "Alice", None, first)) == MemberProfile("alice", "Alice", "", hashes[0])
+    assert asker.refusal(SetProfile(alice, "Else", None, b"GIF89a")).startswith("a picture is PNG")
+    profile = MemberProfile("alice", "Alice", "", hashes[0])
+    assert asker.ask(GetPicture(bob, "Alice", hashes[0])) == MemberPicture(profile, "image/png", first)
+    assert asker.ask(GetPicture(bob, "alice", hashes[1])) == MemberPicture(profile)
+    asker.ask(SetProfile(alice, None, None, second))
+    profile = MemberProfile("alice", "Alice", "", hashes[1])
+    assert asker.ask(GetPicture(bob, "alice", hashes[1])) == MemberPicture(profile, "image/jpeg", second)
+    assert all(b"the first one" not in file.read_bytes() for file in tmp_path.iterdir())
+    asker.ask(SetProfile(alice, None, None, b""))
+    assert asker.ask(GetProfile(bob, "alice")) == MemberProfile("alice", "Alice")
+    asker.ask(SetProfile(alice, None, None, first))
+    asker.ask(RemoveMember("alice", NOW))
+    assert asker.ask(GetPicture(bob, "alice", hashes[0])) == MemberPicture(MemberProfile("alice"))
+    assert asker.store.check() == []
+    asker.store.close()
+    assert all(b"the first one" not in file.read_bytes() for file in tmp_path.iterdir())

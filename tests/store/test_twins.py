@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from tests.examples import examples
 from tests.store.helpers import NOW
+from tests.store.pictures import png
 from twotick.store import (
     Acknowledge,
     AddInvitation,
@@ -167,6 +168,7 @@ def messages_to_rooms(draw: st.DrawFn) -> Append:
 rooms = st.sampled_from(["#Team", "#team", "#TEAM", "#team", "#team", "#den", "#den"])
 rooms_bytes = rooms.map(str.encode)
 topics = st.sampled_from(["", "t", "u"])
+pictures = st.sampled_from([None, b"", png()])
 maybe = st.one_of(st.none(), st.booleans())
 owners = st.one_of(st.just(1), st.just(1), members)
 roles = st.sampled_from([RoomRole.MEMBER, RoomRole.MODERATOR, RoomRole.OWNER])
@@ -220,7 +222,7 @@ about_rooms: st.SearchStrategy[Request[Any]] = st.one_of(
             st.builds(RemoveFromRoom, owners, rooms, names, times),
             st.builds(SetRoomRole, owners, rooms, names, roles, times),
             st.builds(SetShown, members, maybe),
-            st.builds(SetProfile, members, st.one_of(st.none(), topics), st.one_of(st.none(), topics)),
+            st.builds(SetProfile, members, st.one_of(st.none(), topics), st.one_of(st.none(), topics), pictures),
             st.builds(ListAudience, members, peers, st.booleans()),
         ),
     ),

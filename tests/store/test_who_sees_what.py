@@ -4,6 +4,7 @@ Every body, every header and every topic is a word of its own, a secret, and the
 All that a store answers is searched for secrets.
 """
 
+import hashlib
 import shutil
 import tempfile
 from dataclasses import replace
@@ -17,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.examples import examples
 from tests.store.helpers import NOW, Asker
+from tests.store.pictures import png
 from tests.store.world import Chat, Said, World, secrets
 from twotick.store import (
     Acknowledge,
@@ -28,6 +30,7 @@ from twotick.store import (
     Effects,
     EntryKind,
     Fetch,
+    GetPicture,
     GetProfile,
     GetRoom,
     History,
@@ -443,7 +446,7 @@ class Machine(RuleBasedStateMachine):
     def describes(self, data: st.DataObject) -> None:
         """Somebody takes a display name, or takes it back."""
         name, display = data.draw(people), data.draw(st.sampled_from(["", "Number One", "Two"]))
-        self.ask(SetProfile(self.number(name), display, None))
+        self.ask(SetProfile(self.number(name), display, None, png(more=display.encode()) if display else b""))
         if display and name in self.asker.members:
             self.world.profiles[name] = display
         else:
@@ -570,7 +573,11 @@ class Machine(RuleBasedStateMachine):
         assert profiles == {each: world.profiles[each] for each in self.names(shown) if each in world.profiles}
         for each in PEOPLE:
             display = world.profiles.get(each, "") if self.number(each) in {member, *shown} else ""
-            assert self.asker.ask(GetProfile(member, each)).display == display, "a profile is seen"
+            profile = self.asker.ask(GetProfile(member, each))
+            picture = png(more=display.encode()) if display else b""
+            kept = hashlib.sha256(png(more=world.profiles.get(each, "").encode())).hexdigest()
+            assert (profile.display, bool(profile.picture)) == (display, bool(picture)), "a profile is seen"
+            assert self.asker.ask(GetPicture(member, each, kept)).data == picture, "a picture is seen"
 
 
 class OnDisk(Machine):

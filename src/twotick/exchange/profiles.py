@@ -39,13 +39,17 @@ class ProfileNews:
     def changed(self, member: int, profile: MemberProfile) -> None:
         """Note that a member has changed its profile: those who may see it, and its own devices, are told."""
         if self._watchers:
-            self._changed[member] = frame(
-                Verb.PROFILE,
-                profile.name.encode(),
-                display=profile.display.encode() or None,
-                status=profile.status.encode() or None,
-            )
+            self._changed[member] = frame(Verb.PROFILE, profile.name.encode(), None, b"", **profile_headers(profile))
 
     def _tell(self, member: int, news: bytes, audience: list[int] | StoreError) -> None:
         if not isinstance(audience, StoreError):
             self._watchers.tell(member, news, [member, *audience])
+
+
+def profile_headers(profile: MemberProfile) -> dict[str, bytes | None]:
+    """Return the headers that tell a profile; what is empty has none."""
+    return {
+        "display": profile.display.encode() or None,
+        "status": profile.status.encode() or None,
+        "picture": profile.picture.encode() or None,
+    }

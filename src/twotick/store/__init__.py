@@ -75,7 +75,14 @@ from twotick.store.requests.messages import (
 )
 from twotick.store.requests.pins import ListPins
 from twotick.store.requests.presence import Contact, ListAudience, ListContacts, SetShown
-from twotick.store.requests.profiles import GetProfile, ListProfiles, MemberProfile, SetProfile
+from twotick.store.requests.profiles import (
+    GetPicture,
+    GetProfile,
+    ListProfiles,
+    MemberPicture,
+    MemberProfile,
+    SetProfile,
+)
 from twotick.store.requests.reports import AddReport, CloseReport, ListReports, ReportInfo
 from twotick.store.requests.rooms import (
     ChangeRoom,
@@ -134,6 +141,7 @@ __all__ = [
     "FindMember",
     "FindMembers",
     "FindToken",
+    "GetPicture",
     "GetProfile",
     "GetRoom",
     "History",
@@ -157,6 +165,7 @@ __all__ = [
     "LoginProof",
     "MarkRead",
     "Member",
+    "MemberPicture",
     "MemberProfile",
     "MessageAction",
     "MessageState",

@@ -13,23 +13,44 @@ class MemberProfile:
         name: the member's name as it is shown.
         display: the display name; empty for none.
         status: the status text; empty for none.
+        picture: the SHA-256 of the picture, as hexadecimal digits; empty for none.
     """
 
     name: str
     display: str = ""
     status: str = ""
+    picture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPicture:
+    """A member's picture.
+
+    Attributes:
+        profile: the profile that it is part of.
+        type: its Content-type; empty if the member does not have the picture that was asked for.
+        data: the picture.
+    """
+
+    profile: MemberProfile
+    type: str = ""
+    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class SetProfile(Request[MemberProfile | Refusal]):
-    """Change a member's profile (rule 18.1), or ask for it; None leaves a text as it is.
+    """Change a member's profile (rule 18.1), or ask for it; None leaves a part as it is.
 
-    Answered by the whole profile. Refused if a text is not valid.
+    Answered by the whole profile. Refused if a text or the picture is not valid (rule 18.4).
+
+    Attributes:
+        picture: the picture; empty to remove it.
     """
 
     member: int
     display: str | None
     status: str | None
+    picture: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +67,21 @@ class GetProfile(Request[MemberProfile]):
 
 
 @dataclass(frozen=True, slots=True)
+class GetPicture(Request[MemberPicture]):
+    """Ask for the picture of a user, as a member may see it (rule 18.5).
+
+    Attributes:
+        name: the user, in any case.
+        picture: the hash of the picture.
+    """
+
+    member: int
+    name: str
+    picture: str
+
+
+@dataclass(frozen=True, slots=True)
 class ListProfiles(Request[list[MemberProfile]]):
-    """List the profiles that a member may see and that have a text, by name; of 2,000 members at most (rule 18.2)."""
+    """List the profiles that a member may see and that say something, by name; of 2,000 members at most (rule 18.2)."""
 
     member: int

@@ -68,6 +68,7 @@ class RemovalRepository:
         number: int = row[0]
         self._presence.keep_audience(number, request.time)
         tables.write("DELETE FROM device WHERE member = ?", (number,))
+        tables.write("DELETE FROM picture WHERE member = ?", (number,))
         tables.write(
             "UPDATE member SET folded = '*' || number, password = '', shown = 0, display = '', status = ''"
             " WHERE number = ?",

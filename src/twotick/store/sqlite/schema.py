@@ -364,6 +364,13 @@ STEPS = (
     DELETE FROM word_part;
     UPDATE message SET indexed = 0;
     """,
+    """
+    CREATE TABLE picture (
+        member INTEGER PRIMARY KEY,
+        hash TEXT NOT NULL,                       -- its SHA-256, as hexadecimal digits
+        data BLOB NOT NULL
+    ) STRICT;
+    """,
 )
 """What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
 to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each
