@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.cli.commands import run, started
 from tests.cli.operating import PASSWORD, Operator, Person, people
@@ -160,9 +161,24 @@ def test_a_member_shows_and_changes_profiles(tmp_path: Path) -> None:
         assert bob.do("profile", "alice") == "alice has no display name\n"
         alice.do("send", "bob", "hi", "--from", "alice", "--until", "accepted")
         assert lines(bob.do("profile", "alice", "--json")) == [
-            {"name": "alice", "display": "Alice Miller", "status": "back at noon"}
+            {"name": "alice", "display": "Alice Miller", "status": "back at noon", "picture": ""}
         ]
         assert alice.do("profile", "--display", "") == "alice has no display name\nback at noon\n"
+        photo = tmp_path / "photo.jpg"
+        place = Image.Exif()
+        place[0x010E] = "taken at home"
+        Image.new("RGB", (900, 400), "red").save(photo, exif=place)
+        assert alice.do("profile", "--picture", str(photo)) == (
+            "alice has no display name\nback at noon\nhas a picture\n"
+        )
+        (shown,) = lines(bob.do("profile", "alice", "--json"))
+        assert len(str(shown["picture"])) == 64
+        photo.write_bytes(b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+        for file, why in ((photo, "this is no picture that can be shown here"), (tmp_path / "none", "No such file")):
+            refused = alice.run("profile", "--picture", str(file))
+            assert (refused.returncode, why in refused.stderr) == (64, True), refused.stderr
+        assert lines(alice.do("profile", "--json"))[0]["picture"] == shown["picture"]
+        assert alice.do("profile", "--picture", "") == "alice has no display name\nback at noon\n"
         wrong = alice.run("profile", "bob", "--status", "x")
         assert (wrong.returncode, wrong.stderr) == (
             64,

@@ -1,8 +1,11 @@
 """A member's client shows and changes profiles (docs/protocol.md, section 18)."""
 
+import hashlib
+
 import pytest
 
 from tests.client.members import EAGER, Proxy, chatting, until
+from tests.store.pictures import png
 from twotick.client import Profile, ProfileEvent, ProfileList, RequestRefused
 
 
@@ -20,6 +23,29 @@ async def test_profiles_are_changed_seen_and_told() -> None:
         assert await alice.profile("BOB") == Profile("BOB", "Bob Miller", "zur\u00fcck um zw\u00f6lf")
         assert (await alice.profiles()).users == [Profile("bob", "Bob Miller", "zur\u00fcck um zw\u00f6lf")]
         assert await alice.profile("nobody") == Profile("nobody", "", "")
+
+
+async def test_pictures_are_set_told_fetched_and_removed() -> None:
+    picture = png(64, 64) + b"\n\nSEND bob\n\n" * 9
+    digest = hashlib.sha256(picture).hexdigest()
+    async with chatting("alice", "bob") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
+        await bob.send("alice", "hi")
+        await alice.profiles()
+        assert await bob.set_profile(picture=picture) == ProfileList("", "", [], digest)
+        async for entry in alice.entries():
+            if isinstance(entry, ProfileEvent):
+                assert (entry.user, entry.picture) == ("bob", digest)
+                break
+        assert (await alice.profile("bob")).picture == digest
+        assert (await alice.profiles()).users == [Profile("bob", "", "", digest)]
+        assert await alice.profile_picture("bob", digest) == picture
+        assert await alice.profile_picture("bob", "0" * 64) == b""
+        with pytest.raises(RequestRefused, match="as wide as high"):
+            await bob.set_profile(picture=png(64, 32))
+        assert (await bob.set_profile(picture=b"")).picture == ""
+        assert await alice.profile_picture("bob", digest) == b""
+        with pytest.raises(ValueError, match="64 hexadecimal digits"):
+            await alice.profile_picture("bob", "x\nId: y")
 
 
 async def test_texts_that_cannot_be_in_a_profile_are_refused() -> None:

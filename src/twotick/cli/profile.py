@@ -41,20 +41,30 @@ def password(*, revoke_others: bool, who: "Credential") -> None:
 )
 @click.option("--display", metavar="TEXT", help="Change your display name; '' removes it.")
 @click.option("--status", metavar="TEXT", help="Change your status text; '' removes it.")
+@click.option("--picture", metavar="FILE", help="Change your picture; '' removes it.")
 @json_option
 @with_member
-def profile(user: str | None, *, display: str | None, status: str | None, as_json: bool, who: "Credential") -> None:
+def profile(
+    user: str | None,
+    *,
+    display: str | None,
+    status: str | None,
+    picture: str | None,
+    as_json: bool,
+    who: "Credential",
+) -> None:
     """Show a profile, or change your own.
 
-    Others see your display name beside your name, and your status text.
+    Others see your display name beside your name, your status text and your picture. The
+    picture is cut to a square of at most 256 pixels a side. Nothing else of the file is sent.
 
     Example: twotick profile --display 'Alice Miller' --status 'back at noon'
     """
     from twotick.ui.shell import profile
 
-    if user is not None and (display is not None or status is not None):
+    if user is not None and any(each is not None for each in (display, status, picture)):
         fail(EX_USAGE, f"only your own profile can be changed: leave out {user}")
     if user is not None:
         run(profile.show_profile(who, user, as_json=as_json))
     else:
-        run(profile.own_profile(who, display=display, status=status, as_json=as_json))
+        run(profile.own_profile(who, display=display, status=status, picture=picture, as_json=as_json))

@@ -170,15 +170,17 @@ class ProfileEvent(Entry):
         user: the member's name.
         display: the display name; empty if there is none.
         status: the status text; empty if there is none.
+        picture: the hash of the picture; empty if there is none.
     """
 
-    __slots__ = ("display", "status", "user")
+    __slots__ = ("display", "picture", "status", "user")
 
-    def __init__(self, owner: EntryOwner, name: bytes, display: str, status: str) -> None:
+    def __init__(self, owner: EntryOwner, name: bytes, display: str, status: str, *, picture: str = "") -> None:
         super().__init__(owner, 0, name)
         self.user = as_text(name)
         self.display = display
         self.status = status
+        self.picture = picture
 
     def __repr__(self) -> str:
         return f"ProfileEvent({self.user!r}, {self.display!r}, {self.status!r})"

@@ -1,6 +1,8 @@
-"""What members say of themselves: display names and status texts (docs/protocol.md, section 18)."""
+"""What members say of themselves: display names, status texts and pictures (docs/protocol.md, section 18)."""
 
-from twotick.client.errors import ProtocolError
+import hashlib
+
+from twotick.client.errors import FileMismatch, ProtocolError, RequestRefused
 from twotick.client.member.headers import as_text, encode_user, line_of, parse_list
 from twotick.client.member.request import RequestMethods
 from twotick.client.member.results import Profile, ProfileList
@@ -47,28 +49,65 @@ class ProfileMethods(RequestMethods):
         """
         return await self._ask_profiles({})
 
-    async def set_profile(self, *, display: str | None = None, status: str | None = None) -> ProfileList:
-        """Change the member's own profile, on all devices, and do what `profiles` does (rule 18.1).
+    async def set_profile(
+        self, *, display: str | None = None, status: str | None = None, picture: bytes | None = None
+    ) -> ProfileList:
+        """Change the member's own profile, on all devices, and do what `profiles` does (rules 18.1 and 18.4).
 
         Args:
             display: the display name, of at most 128 bytes in UTF-8; empty to remove it; None to leave it as it is.
             status: the status text, of at most 250 bytes in UTF-8; empty to remove it; None to leave it as it is.
+            picture: the picture: a PNG, JPEG or WebP that does not move, of at most 256 KiB, as wide as high, with 16
+                to 1,024 pixels a side. Empty to remove it; None to leave it as it is. All that is in it is public to
+                those who see the profile, also where and when a photo was taken.
 
         Returns:
             The profiles, among them the own one as the server has stored it.
 
         Raises:
-            RequestRefused: a text is too long, or has characters that are not allowed.
+            RequestRefused: a text is too long, or has characters that are not allowed; the picture is not allowed, or
+                the server is too old for pictures.
             ProtocolError: the answer is malformed.
             TwotickError: the client has ended.
             ValueError: a text has more than one line, or is not valid Unicode.
         """
-        return await self._ask_profiles({"Display": _line(display), "Status": _line(status)})
+        headers: dict[str, bytes | int | None] = {"Display": _line(display), "Status": _line(status)}
+        wanted = None
+        if picture is not None:
+            wanted = hashlib.sha256(picture).hexdigest() if picture else ""
+            headers["Picture"] = wanted.encode()
+        found = await self._ask_profiles(headers, picture or None)
+        if wanted and found.picture != wanted:
+            raise RequestRefused("the server is too old for pictures")
+        return found
 
-    async def _ask_profiles(self, headers: dict[str, bytes | int | None]) -> ProfileList:
+    async def _ask_profiles(self, headers: dict[str, bytes | int | None], picture: bytes | None = None) -> ProfileList:
         self._profile_subscription.active = True
-        answer = await self._requests.ask(Verb.PROFILE, b"", headers)
+        answer = await self._requests.ask(Verb.PROFILE, b"", headers, body=picture)
         return parse_profiles((answer.head, answer.body))
+
+    async def profile_picture(self, name: str, picture: str) -> bytes:
+        """Return the picture of a user (rule 18.5). Keep it under its hash: what has the same hash is the same.
+
+        Args:
+            name: the user.
+            picture: the hash of the picture, from a profile.
+
+        Returns:
+            The picture: a PNG, JPEG or WebP, which may be hostile. Empty if the user has another picture now, or none.
+
+        Raises:
+            FileMismatch: the server sent something else.
+            RequestRefused: the server refused the request.
+            TwotickError: the client has ended.
+            ValueError: `name` cannot be the name of a user, or `picture` is not a hash.
+        """
+        if len(picture) != hashlib.sha256().digest_size * 2 or not picture.isascii() or not picture.isalnum():
+            raise ValueError("a hash has 64 hexadecimal digits")
+        answer = await self._requests.ask(Verb.PROFILE, encode_user(name), {"Picture": picture.encode()})
+        if answer.body and hashlib.sha256(answer.body).hexdigest() != picture:
+            raise FileMismatch("the picture was damaged on its way: ask for it again")
+        return answer.body
 
     async def profile(self, name: str) -> Profile:
         """Return the profile of a user (rule 18.2).
@@ -102,7 +141,7 @@ def _line(text: str | None) -> bytes | None:
 
 def parse_profile(head: Head) -> Profile:
     """Parse a PROFILE about one member."""
-    return Profile(as_text(head.name), line_of(head, b"display"), line_of(head, b"status"))
+    return Profile(as_text(head.name), line_of(head, b"display"), line_of(head, b"status"), line_of(head, b"picture"))
 
 
 def parse_profiles(answer: Frame) -> ProfileList:
@@ -114,4 +153,5 @@ def parse_profiles(answer: Frame) -> ProfileList:
     head, body = answer
     if head.name:
         raise ProtocolError("the server sent the profile of a user in answer to a request for all")
-    return ProfileList(line_of(head, b"display"), line_of(head, b"status"), parse_list(body, Profile.from_json))
+    users = parse_list(body, Profile.from_json)
+    return ProfileList(line_of(head, b"display"), line_of(head, b"status"), users, line_of(head, b"picture"))

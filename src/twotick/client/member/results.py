@@ -236,16 +236,18 @@ class Profile:
         name: the member's name.
         display: the display name; empty if there is none.
         status: the status text; empty if there is none.
+        picture: the hash of the picture, for `MemberClient.profile_picture`; empty if there is none.
     """
 
     name: str
     display: str
     status: str
+    picture: str = ""
 
     @classmethod
     def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of profiles."""
-        return cls(item.text("name"), item.text("display", ""), item.text("status", ""))
+        return cls(item.text("name"), item.text("display", ""), item.text("status", ""), item.text("picture", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +258,10 @@ class ProfileList:
         display: the member's own display name; empty if there is none.
         status: the member's own status text; empty if there is none.
         users: the profiles of the others.
+        picture: the hash of the member's own picture; empty if there is none.
     """
 
     display: str
     status: str
     users: list[Profile]
+    picture: str = ""

@@ -372,7 +372,7 @@ class ClientSession:
 
     def _profiles(self, reply: Frame) -> list[Entry]:
         found = parse_profiles(reply)
-        own = Profile(self.name, found.display, found.status)
+        own = Profile(self.name, found.display, found.status, found.picture)
         return [_profile_event(self, each) for each in (own, *found.users)]
 
     # EntryOwner
@@ -408,4 +408,4 @@ class ClientSession:
 
 
 def _profile_event(owner: EntryOwner, profile: Profile) -> ProfileEvent:
-    return ProfileEvent(owner, profile.name.encode(), profile.display, profile.status)
+    return ProfileEvent(owner, profile.name.encode(), profile.display, profile.status, picture=profile.picture)

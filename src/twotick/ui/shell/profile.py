@@ -1,6 +1,7 @@
 """A member's own account: the password, and the profile."""
 
 import json
+from pathlib import Path
 
 from twotick.client import Profile
 from twotick.client.trust.tokens import Credential
@@ -37,25 +38,53 @@ async def show_profile(who: Credential, name: str, *, as_json: bool) -> None:
     _print(profile, people, as_json=as_json)
 
 
-async def own_profile(who: Credential, *, display: str | None, status: str | None, as_json: bool) -> None:
-    """Change the member's own profile where a text is given, and print it.
+async def own_profile(
+    who: Credential, *, display: str | None, status: str | None, picture: str | None, as_json: bool
+) -> None:
+    """Change the member's own profile where something is given, and print it.
+
+    Args:
+        who: the member.
+        display: the display name; empty to remove it, None to leave it.
+        status: the status text, in the same way.
+        picture: the file of the picture, in the same way.
+        as_json: whether to print it as JSON.
 
     Raises:
         TwotickError: nothing was changed.
-        ValueError: a text cannot be in a profile.
+        ValueError: a text or the picture cannot be in a profile.
     """
+    portrait = await _portrait(picture)
     async with asking(who) as me:
-        own = await me.set_profile(display=display, status=status)
+        own = await me.set_profile(display=display, status=status, picture=portrait)
     people = ProfileBook(who.name)
     people.set(who.name, UserProfile(own.display, own.status))
     for each in own.users:
         people.set(each.name, UserProfile(each.display, each.status))
-    _print(Profile(who.name, own.display, own.status), people, as_json=as_json)
+    _print(Profile(who.name, own.display, own.status, own.picture), people, as_json=as_json)
+
+
+async def _portrait(file: str | None) -> bytes | None:
+    """Return the picture of a file; empty if the file is, None if there is none.
+
+    Raises:
+        ValueError: the file cannot be read, or is no picture.
+    """
+    if not file:
+        return None if file is None else b""
+    from twotick.ui.portrait import portrait
+    from twotick.ui.thumbnail import CannotShow
+
+    try:
+        return await portrait(Path(file))
+    except (CannotShow, OSError) as error:
+        raise ValueError(f"{file} cannot be your picture: {error}") from None
 
 
 def _print(profile: Profile, people: ProfileBook, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"name": profile.name, "display": profile.display, "status": profile.status}))
+        said = {"name": profile.name, "display": profile.display, "status": profile.status, "picture": profile.picture}
+        print(json.dumps(said))
         return
     for line in profile_lines(profile, people):
         console().print(line)
@@ -64,4 +93,6 @@ def _print(profile: Profile, people: ProfileBook, *, as_json: bool) -> None:
 def profile_lines(profile: Profile, people: ProfileBook) -> list[str]:
     """Return the lines that show a profile. What the member wrote cannot control the terminal."""
     person, status = people.person(profile.name), one_line(profile.status)
-    return [str(person) if person.display else f"{person.name} has no display name", *([status] if status else [])]
+    said = [status] if status else []
+    picture = ["has a picture"] if profile.picture else []
+    return [str(person) if person.display else f"{person.name} has no display name", *said, *picture]
