@@ -1,12 +1,15 @@
 """Every screen: nothing that a screen reader or the keyboard cannot use, nothing that is too wide, light and dark."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.async_api import Page, expect
 
 import twotick
+from tests.store.pictures import png
 from tests.web.tools import missing
 from tests.web.visitors import PASSWORD, Crowd, PageServer, Person
 
@@ -195,3 +198,45 @@ async def test_the_page_speaks_the_language_of_the_browser_or_the_one_that_was_c
     line = page.get_by_role("article").locator("p[dir=auto]")
     await expect(line).to_have_css("direction", "rtl")
     assert await page.locator("html").get_attribute("lang") == "fr"
+
+
+async def test_a_picture_is_chosen_shown_and_kept(
+    crowd: Crowd, page_server: PageServer, names: list[str], tmp_path: Path
+) -> None:
+    """Nothing of the file but a small square goes out; others see it, from a blob, and load it once."""
+    alice = await crowd.person(names[0])
+    page = alice.page
+    photo, fake = tmp_path / "photo.jpg", tmp_path / "fake.png"
+    about = Image.Exif()
+    about[0x010E] = "taken at home"
+    Image.new("RGB", (900, 400), "red").save(photo, exif=about)
+    fake.write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "utf-8")
+    async with twotick.join(names[1], f"127.0.0.1:{page_server.port}", password=PASSWORD, sign_up="yes") as bob:
+        await bob.set_profile(picture=png(64, 64))  # passes the server's look at its head, and cannot be decoded
+        await bob.send(names[0], "hi")
+        await alice.choose(bob.name)
+        await alice.expect_message("hi")
+        await alice.write("hello")  # now bob may see her profile
+        await alice.expect_tick("hello", "stored")
+        await page.get_by_role("button", name="Settings").click()
+        settings = page.get_by_role("dialog", name="Settings")
+        for file in (fake, photo):
+            async with page.expect_file_chooser() as chooser:
+                await settings.get_by_role("button", name="Choose a picture").click()
+            await (await chooser.value).set_files(file)
+            if file is fake:
+                await expect(page.get_by_text("This file is no picture")).to_be_visible()
+        shown = settings.locator(".avatar img")
+        await expect(shown).to_have_attribute("src", re.compile("^blob:"))
+        assert await shown.evaluate("each => each.decode().then(() => each.naturalWidth)") == 256
+        digest = (await bob.profile(names[0])).picture
+        picture = await bob.profile_picture(names[0], digest)
+        assert picture.startswith((b"RIFF", b"\xff\xd8\xff"))
+        assert b"home" not in picture
+        await page.reload()
+        await expect(page.get_by_role("button", name="Settings").locator("img")).to_have_count(1)
+        assert await page.get_by_role("link", name=bob.name).locator("img").count() == 0
+        await page.get_by_role("button", name="Settings").click()
+        await settings.get_by_role("button", name="Remove the picture").click()
+        await expect(page.get_by_role("button", name="Settings").locator("img")).to_have_count(0)
+        assert (await bob.profile(names[0])).picture == ""

@@ -102,7 +102,7 @@
  * @typedef {{kind: "news", message: Message}} NewsEvent
  * @typedef {PutEvent | RemovedEvent | LinkEvent | PresenceEvent | ProfilesEvent | TypingEvent | TransferEvent | NoticeEvent | SignedOutEvent | NewsEvent} Event
  *
- * @typedef {{display: string, status: string}} Profile
+ * @typedef {{display: string, status: string, picture: string}} Profile the picture is a hash; all may be empty
  */
 
 export {};

@@ -203,7 +203,8 @@ export class Session {
     const known = jsonList((await rooms).frame.body);
     await this.queue(() => this.updateRooms(known));
     this.setStatuses(jsonList((await status).frame.body));
-    this.setProfiles(jsonList((await profiles).frame.body));
+    const all = await profiles;
+    this.setProfiles([{ name: this.account.name, ...saidIn(all.frame) }, ...jsonList(all.frame.body)]);
     const newest = [...this.conversations.values()].sort((a, b) => b.recency - a.recency).slice(0, PREFETCHED);
     for (const each of newest) {
       if (!each.last && !each.complete && each.key !== "all") await this.history(each.key).catch(() => undefined);
@@ -449,7 +450,7 @@ export class Session {
     else if (frame.verb === "TYPING") this.onTyping(frame);
     else if (frame.verb === "STATUS" && frame.words.length) this.setStatuses([{ name: frame.words[0], state: frame.headers.get("state") }]);
     else if (frame.verb === "PROFILE" && frame.words.length && !id)
-      this.setProfiles([{ name: frame.words[0], display: frame.headers.get("display"), status: frame.headers.get("status") }]);
+      this.setProfiles([{ name: frame.words[0], ...saidIn(frame) }]);
     else this.answered(id || this.oldest(frame.verb), frame);
   }
 
@@ -622,17 +623,18 @@ export class Session {
   onNews(message) {
     const conversation = this.conversation(message.conversation);
     if (!isRoomKey(conversation.key)) this.emit({ kind: "typing", conversation: conversation.key, name: message.sender, until: 0 });
-    if (!this.account.guest && !(message.sender in this.profiles)) this.askProfile(message.sender);
+    if (!this.account.guest && !(keyOf(message.sender) in this.profiles)) this.askProfile(message.sender);
     const wanted = !isRoomKey(conversation.key) || message.mention;
     if (wanted && !conversation.blocked && !isMuted(conversation, Date.now())) this.emit({ kind: "news", message });
   }
 
   /** @param {string} name */
   askProfile(name) {
-    this.profiles[name] = { display: "", status: "" };
+    const key = keyOf(name);
+    this.profiles[key] = { display: "", status: "", picture: "" };
     this.request("PROFILE", [name]).then(
-      ({ frame }) => this.setProfiles([{ name, display: frame.headers.get("display"), status: frame.headers.get("status") }]),
-      () => delete this.profiles[name],
+      ({ frame }) => this.setProfiles([{ name, ...saidIn(frame) }]),
+      () => delete this.profiles[key],
     );
   }
 
@@ -644,9 +646,11 @@ export class Session {
 
   /** @param {any[]} listed */
   setProfiles(listed) {
-    for (const { name, display, status } of listed) {
+    for (const { name, display, status, picture } of listed) {
       if (typeof name !== "string" || !isName(name)) continue;
-      this.profiles[name.toLowerCase()] = { display: String(display ?? ""), status: String(status ?? "") };
+      this.profiles[name.toLowerCase()] = {
+        display: String(display ?? ""), status: String(status ?? ""), picture: /^[0-9a-f]{64}$/.test(picture) ? picture : "",
+      };
     }
     this.emit({ kind: "profiles", profiles: this.profiles });
   }
@@ -939,6 +943,14 @@ export class Session {
     },
     download: (/** @type {import("../model/types.js").FileRecord} */ file, /** @type {string} */ uid) =>
       this.transfers().then((each) => each.download(file, uid)),
+    /** The picture of a member (rule 18.5); empty if the member has another one now. */
+    picture: async (/** @type {string} */ name, /** @type {string} */ hash) => (await this.request("PROFILE", [name], { Picture: hash })).frame.body,
+    /** Give the user a picture (rule 18.4), or none. */
+    setPicture: async (/** @type {Uint8Array | null} */ body, /** @type {string} */ hash) => {
+      const { frame } = await this.request("PROFILE", [], { Picture: hash }, body);
+      this.setProfiles([{ name: this.account.name, ...saidIn(frame) }]);
+      if ((frame.headers.get("picture") ?? "") !== hash) throw new Refused(102, "the server is too old for pictures");
+    },
     cancel: (/** @type {string} */ id) => this.queue(() => this.cancel(id)),
     signOut: () => this.signOut(),
   };
@@ -1019,4 +1031,8 @@ export class Session {
   }
 }
 
-
+/**
+ * Return what a PROFILE says of a member.
+ * @param {Frame} frame
+ */
+const saidIn = ({ headers }) => ({ display: headers.get("display"), status: headers.get("status"), picture: headers.get("picture") });

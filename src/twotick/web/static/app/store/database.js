@@ -26,7 +26,7 @@ export class StorageError extends Error {
  * @param {IDBRequest<T>} request
  * @returns {Promise<T>}
  */
-function answer(request) {
+export function answer(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
@@ -38,7 +38,7 @@ function answer(request) {
  * @param {(database: IDBDatabase) => void} create
  * @returns {Promise<IDBDatabase>}
  */
-function open(name, create) {
+export function open(name, create) {
   return new Promise((resolve, reject) => {
     /** @type {IDBOpenDBRequest} */
     let request;
@@ -93,7 +93,7 @@ export class Accounts {
  * @param {IDBTransaction} work
  * @returns {Promise<void>}
  */
-function done(work) {
+export function done(work) {
   return new Promise((resolve, reject) => {
     work.oncomplete = () => resolve();
     work.onabort = () => reject(new StorageError(String(work.error ?? "the transaction was given up")));
@@ -134,6 +134,7 @@ export class Store {
    * @param {Account} account
    */
   static remove(account) {
+    indexedDB.deleteDatabase(`${databaseName(account)}-pictures`);
     return new Promise((resolve) => {
       const request = indexedDB.deleteDatabase(databaseName(account));
       request.onsuccess = request.onerror = request.onblocked = () => resolve(undefined);
@@ -301,7 +302,7 @@ export class Store {
 }
 
 /** @param {Account} account */
-const databaseName = (account) => `twotick-${account.guest ? "guest" : "member"}-${account.name.toLowerCase()}`;
+export const databaseName = (account) => `twotick-${account.guest ? "guest" : "member"}-${account.name.toLowerCase()}`;
 
 /** The steps of a transaction. */
 export class Work {

@@ -85,6 +85,9 @@ export default {
   "talk.news": "{name}: {text}",
   "talk.emoji": "Emoji",
 
+  "settings.picture": "Choose a picture",
+  "settings.noPicture": "Remove the picture",
+  "error.picture": "This file is no picture that the browser can read. Choose a PNG, JPEG or WebP.",
   "voice.record": "Record voice note",
   "voice.stop": "Stop recording",
   "voice.discard": "Discard",

@@ -1,7 +1,7 @@
 /** The page: signing in, or the conversations. */
 import { html, useEffect, useReducer, useState } from "../../vendor/preact.js";
 import { t } from "../texts/index.js";
-import { Sidebar } from "./sidebar.js";
+import { Sidebar, source } from "./sidebar.js";
 import { SignIn } from "./sign_in.js";
 import { Talk } from "./talk.js";
 
@@ -9,6 +9,7 @@ import { Talk } from "./talk.js";
 export function App({ app }) {
   const [, draw] = useReducer((/** @type {number} */ n) => n + 1, 0);
   app.render = () => draw(undefined);
+  source.app = app;
   if (!app.profile) return html`<${SignIn} app=${app} />`;
   const open = app.state.window.key !== "";
   return html`<main class=${`page ${open ? "talking" : "listing"}`}>

@@ -121,6 +121,7 @@ function Details({ app, conversation }) {
     if (now.blocked || confirm(t("details.blockSure", { name: now.name }))) void set({ Blocked: now.blocked ? "no" : "yes" });
   };
   return html`<${Box} app=${app} title=${now.name}>
+    ${!room && html`<p class="portrait"><${Avatar} name=${now.name} /><b><bdi>${visible(profile?.display || now.name)}</bdi></b></p>`}
     ${profile?.status && html`<p class="hint" dir="auto">${visible(profile.status)}</p>`}
     ${room && !now.left && html`<${RoomDetails} app=${app} room=${now} />`}
     <div class="stack">
@@ -232,6 +233,7 @@ function Settings({ app }) {
   };
   return html`<${Box} app=${app} title=${t("settings.title")}>
     <p class="item"><${Avatar} name=${app.me} /><b>${app.me}</b>${!app.isMember && html`<small>${t("settings.guest")}</small>`}</p>
+    ${app.isMember && html`<${Picture} app=${app} has=${Boolean(mine?.picture)} />`}
     ${app.isMember && html`<form onSubmit=${save}><label>${t("settings.display")}<input maxlength="60" value=${display} onInput=${(/** @type {any} */ e) => setDisplay(e.target.value)} /></label>
       <label>${t("settings.status")}<input maxlength="120" value=${status} onInput=${(/** @type {any} */ e) => setStatus(e.target.value)} /></label><div class="buttons"><button class="quiet">${t("settings.save")}</button></div></form>`}
     <h3>${t("settings.look")}</h3>
@@ -241,6 +243,28 @@ function Settings({ app }) {
     ${app.isMember && html`<${Devices} app=${app} /><${Password} app=${app} />`}
     <div class="stack"><button class="quiet danger" onClick=${out}>${t("settings.out")}</button></div>
   <//>`;
+}
+
+/** @param {{app: Controller, has: boolean}} given */
+function Picture({ app, has }) {
+  const picker = useRef(/** @type {HTMLInputElement | null} */ (null));
+  const set = async (/** @type {File | null} */ file) => {
+    if (!app.profile) return;
+    try {
+      const { setPicture } = await import("../net/pictures.js");
+      await setPicture(app.profile, file);
+      app.say(t("settings.saved"));
+    } catch (error) {
+      if (/** @type {any} */ (error).name === "InvalidStateError") app.say(t("error.picture"), null, 8_000);
+      else app.complain(error);
+    }
+  };
+  return html`<div class="buttons"><input type="file" accept="image/png,image/jpeg,image/webp,image/gif,image/avif" hidden ref=${picker} onChange=${(/** @type {any} */ e) => {
+    if (e.target.files[0]) void set(e.target.files[0]);
+    e.target.value = "";
+  }} />
+    <button class="quiet" onClick=${() => picker.current?.click()}>${t("settings.picture")}</button>
+    ${has && html`<button class="quiet" onClick=${() => set(null)}>${t("settings.noPicture")}</button>`}</div>`;
 }
 
 /** @param {{app: Controller}} given */

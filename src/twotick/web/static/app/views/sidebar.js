@@ -1,5 +1,5 @@
 /** The list of conversations, and the search. */
-import { html, useState } from "../../vendor/preact.js";
+import { html, useEffect, useState } from "../../vendor/preact.js";
 import { isMuted, isRoomKey, listed } from "../model/conversations.js";
 import { colourOf, initials, visible } from "../model/names.js";
 import { shortText, t } from "../texts/index.js";
@@ -7,9 +7,36 @@ import { Icon, Ticks } from "./icons.js";
 
 /** @typedef {import("./controller.js").Controller} Controller */
 
+/** @type {{app: Controller | null}} where avatars find pictures */
+export const source = { app: null };
+
+/**
+ * Return the address of a user's picture; empty if there is none, or until it is loaded.
+ * @param {string} name
+ */
+function usePicture(name) {
+  const [shown, setShown] = useState({ hash: "", url: "" });
+  const { profile = null, state } = source.app ?? {};
+  const profiles = state?.profiles;
+  const hash = profiles?.[name.toLowerCase()]?.picture ?? "";
+  useEffect(() => {
+    if (!hash || !profile) return;
+    let here = true;
+    const found = import("../net/pictures.js").then(({ pictureUrl }) => pictureUrl(profile, name, hash));
+    // One that cannot be loaded is asked for again when profiles come again, as after each connection.
+    found.then((url) => here && setShown({ hash, url }), () => undefined);
+    return () => {
+      here = false;
+    };
+  }, [hash, profiles]);
+  return hash && shown.hash === hash ? shown.url : "";
+}
+
 /** @param {{name: string, presence?: string}} given */
-export const Avatar = ({ name, presence = "" }) =>
-  html`<span class=${`avatar colour-${colourOf(name)} ${isRoomKey(name) ? "room" : ""}`} aria-hidden="true">${isRoomKey(name) ? "#" : initials(name)}${presence && presence !== "gone" && html`<i class=${`dot ${presence}`}></i>`}</span>`;
+export function Avatar({ name, presence = "" }) {
+  const url = usePicture(name);
+  return html`<span class=${`avatar colour-${colourOf(name)} ${isRoomKey(name) ? "room" : ""}`} aria-hidden="true">${url ? html`<img src=${url} alt="" />` : isRoomKey(name) ? "#" : initials(name)}${presence && presence !== "gone" && html`<i class=${`dot ${presence}`}></i>`}</span>`;
+}
 
 /** @param {{app: Controller}} given */
 export function Sidebar({ app }) {
