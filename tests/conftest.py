@@ -1,5 +1,6 @@
 """Servers to test against, and how many examples Hypothesis tries."""
 
+import os
 import signal
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -11,6 +12,9 @@ from tests.sockets import ServerProcess, Visitors, serving, visiting
 from twotick.server import ServerLimits
 
 register_profiles()
+
+# Texts and dates are English in tests, whatever language the machine has.
+os.environ["LC_ALL"] = "C.UTF-8"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell lets processes in the background ignore SIGINT, which those hand on to the ones that tests stop with it.

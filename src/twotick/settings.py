@@ -54,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     plaintext: bool = False
     notify: Literal["bell", "desktop", "off"] = "bell"
     theme: Literal["terminal", "dark", "light"] = "terminal"
+    language: Literal["system", "en", "de", "fr", "es", "hi"] = "system"
     formatting: bool = True
 
     host: str = "127.0.0.1"

@@ -69,7 +69,7 @@ SERVER = {
 
 def test_every_setting_of_a_server_reaches_it() -> None:
     defaults = load(None, {}).server_options()
-    for name in NAMES - {"server", "plaintext", "notify", "theme", "formatting"}:
+    for name in NAMES - {"server", "plaintext", "notify", "theme", "language", "formatting"}:
         assert load(None, {name: SERVER.get(name, 11)}).server_options() != defaults, name
 
 

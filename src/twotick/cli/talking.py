@@ -73,6 +73,7 @@ def chat(*, plain: bool, who: Identity, settings: "Settings") -> None:
                     max_body=settings.max_body,
                     notify=settings.notify,
                     theme=settings.theme,
+                    language=settings.language,
                     formatting=settings.formatting,
                     plaintext=settings.plaintext,
                 )

@@ -28,6 +28,7 @@ from twotick.ui.app.storage.choices import Choices
 from twotick.ui.app.themes import NAMES, THEMES, of_sixteen
 from twotick.ui.known_names import data_folder, folder_of, remember_names
 from twotick.ui.text import for_screen
+from twotick.ui.texts import SYSTEM, t, use_language
 
 if TYPE_CHECKING:  # imports that the first picture does not need are made late
     from twotick.ui.app.screens.sign_in import SignInDetails, SignInScreen
@@ -44,6 +45,7 @@ class AppOptions:
         max_body: the maximum size of a message in bytes.
         notify: how the user is notified of messages.
         theme: the name of the theme.
+        language: the code of the language of the texts; `system` for that of the environment.
         formatting: whether the marks of messages show their effect (docs/formatting.md).
         folder: the folder for the data of all users; None for the platform's default.
         first: the name of the conversation that is shown first; empty to leave that to the app.
@@ -56,6 +58,7 @@ class AppOptions:
     max_body: int = 1 << 20
     notify: Notify = "bell"
     theme: str = "terminal"
+    language: str = SYSTEM
     formatting: bool = True
     folder: Path | None = None
     first: str = ""
@@ -106,6 +109,7 @@ class TwotickApp(App[None]):
         for theme in THEMES:
             self.register_theme(of_sixteen(theme) if few else theme)
         self._choices = Choices((options.folder or data_folder()) / "choices.json")
+        use_language(self._choices.get("language", options.language))
         chosen = self._choices.get("theme", options.theme)
         self.theme = "terminal" if no_color or chosen not in self.available_themes else chosen
 
@@ -174,14 +178,14 @@ class TwotickApp(App[None]):
 
     def _fault(self, error: BaseException) -> AppFailed:
         """Write down an error that is a fault of the app, and return what the user is told."""
-        what = f"the app has a fault and has ended: {type(error).__name__}: {error}"[:300]
+        what = t("the app has a fault and has ended: {kind}: {error}", kind=type(error).__name__, error=error)[:300]
         file = (self._options.folder or data_folder()) / "fault.txt"
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file.write_text("".join(traceback.format_exception(error)), "utf-8", errors="replace")
         except OSError:
             return AppFailed(what)
-        return AppFailed(f"{what}. Nothing that waits is lost. Please report it, with {file}")
+        return AppFailed(t("{what}. Nothing that waits is lost. Please report it, with {file}", what=what, file=file))
 
     # Sessions
 
@@ -196,7 +200,7 @@ class TwotickApp(App[None]):
             folder = self._folder(name, server)
             session = GuestSession(name, server, options.max_body, folder, plaintext=options.plaintext)
         except (TwotickError, ValueError) as error:
-            self._ask_for_name(server, name, str(error))
+            self._ask_for_name(server, name, t(str(error)))
             return
         session.on_note = self._notes.append
         self._start_session(session)
@@ -220,8 +224,11 @@ class TwotickApp(App[None]):
         if (aside := session.set_aside) is not None:
             self.notify(
                 for_screen(
-                    f"The copy of your messages on this machine was damaged. It is set aside as {aside}, and the"
-                    " messages are fetched from the server again."
+                    t(
+                        "The copy of your messages on this machine was damaged. It is set aside as {aside}, and the"
+                        " messages are fetched from the server again.",
+                        aside=aside,
+                    )
                 ),
                 severity="warning",
                 timeout=30,
@@ -245,9 +252,9 @@ class TwotickApp(App[None]):
         """Ask for another name or password after the server refused this one."""
         await session.close()
         self._session = self._main = None
-        problem = str(error)
+        problem = t(str(error))
         if session.is_member and isinstance(error, NotAuthenticated):
-            problem = "This device is not logged in: enter your password."
+            problem = t("This device is not logged in: enter your password.")
         self._ask_for_name(session.server, session.name, problem)
 
     def _ask_for_name(self, server: str, name: str = "", problem: str = "") -> None:
@@ -295,6 +302,7 @@ class TwotickApp(App[None]):
         options = self._options
         return {
             "theme": options.theme,
+            "language": options.language,
             "formatting": options.formatting,
             "notify": options.notify,
             "list": True,
@@ -331,7 +339,7 @@ class TwotickApp(App[None]):
         try:
             self._choices.choose(event.name, event.value, self._settings[event.name])
         except OSError as error:
-            self.notify(f"This is not kept: {error.strerror}.", severity="warning", markup=False)
+            self.notify(t("This is not kept: {reason}.", reason=error.strerror), severity="warning", markup=False)
 
     @on(MainScreen.ReconnectRequested)
     def _connect(self) -> None:
@@ -360,7 +368,7 @@ class TwotickApp(App[None]):
                 )
             credential = tokens.load(start.server, start.name)  # a name that is logged in here is never a guest's
         except (TwotickError, ValueError) as error:
-            self._ask_for_name(start.server, start.name, str(error))
+            self._ask_for_name(start.server, start.name, t(str(error)))
             return
         if credential is not None:
             self._start_member(credential)
@@ -381,5 +389,5 @@ class TwotickApp(App[None]):
         if main is not None:
             for each in COMMANDS + ON_MESSAGES:
                 if each.word != "commands" and not main.why_not(each):
-                    what = f"{each.shown} \u00b7 {each.help}"
-                    yield SystemCommand(each.title, what, lambda each=each: main.do(each))
+                    what = f"{each.shown} \u00b7 {t(each.help)}"
+                    yield SystemCommand(t(each.title), what, lambda each=each: main.do(each))

@@ -8,6 +8,7 @@ from twotick.ui.app.model.conversations import ConversationKind, LocalConversati
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.permissions import Permission
+from twotick.ui.texts import later, t, within
 
 
 class Command(NamedTuple):
@@ -15,7 +16,7 @@ class Command(NamedTuple):
 
     Attributes:
         word: the word that is typed after the slash. It also finds the action of the command.
-        title: the name of the command.
+        title: the name of the command, in English, as all texts here; they are translated when they are shown.
         help: a short explanation.
         keys: its keys, separated by commas; empty if the focused widget handles them.
         shown: the text for the first key.
@@ -51,12 +52,12 @@ class Key(NamedTuple):
 
 
 WRITING = (
-    Key("enter", "Enter", "Send", "submit"),
+    Key("enter", later("Enter"), "Send", "submit"),
     Key("alt+enter,ctrl+j,shift+enter", "Alt+Enter ^J", "New line", "new_line"),
     Key("tab", "Tab", "Complete a @name, #room, /command or :emoji", "complete"),
     Key("up", "\u2191", "Nothing typed: edit your last message. In the first line: what you sent before", "cursor_up"),
     Key("down", "\u2193", "In the last line: what you sent after", "cursor_down"),
-    Key("escape", "Esc", "Cancel a reply or an edit. Twice: select a message", "back"),
+    Key("escape", later("Esc"), "Cancel a reply or an edit. Twice: select a message", "back"),
     Key("ctrl+c,super+c", "^C", "Copy the selected text. If none is selected: clear the text", "copy_or_clear"),
     Key("ctrl+z,super+z", "^Z", "Undo the last change of the text", "undo"),
     Key("ctrl+y,super+y", "^Y", "Redo it", "redo"),
@@ -79,8 +80,8 @@ CHOOSING = (
     Key("end", "End", "Newest message", "select_last"),
     Key("pageup", "PgUp", "Page up", "page(-1)"),
     Key("pagedown", "PgDn", "Page down", "page(1)"),
-    Key("enter", "Enter", "Go to the message it replies to, accept an invitation, or show it in full", "open"),
-    Key("escape,tab", "Esc", "Back to writing", "leave"),
+    Key("enter", later("Enter"), "Go to the message it replies to, accept an invitation, or show it in full", "open"),
+    Key("escape,tab", later("Esc"), "Back to writing", "leave"),
 )
 """Keys of the list of messages while a message is selected. `ON_MESSAGES` has the others."""
 
@@ -137,6 +138,7 @@ APP = (
     Command("connect", "Connect now", "Without waiting for the next attempt", "ctrl+r", "^R"),
     Command("theme", "Colours", "Terminal, dark or light", "f5", "F5", "NAME"),
     Command("notify", "Notifications", "By bell, on the desktop, or off", "", "/notify", "HOW"),
+    Command("language", "Language", "Of the texts and dates", "", "/language", "CODE"),
     Command("formatting", "Formatting", "Show the effect of marks such as *bold*, or the marks", "", "/formatting"),
     Command("commands", "Commands", "List all commands", "ctrl+p", "^P"),
     Command("keys", "Keys", "List all keys", "f1", "F1"),
@@ -197,26 +199,27 @@ def key_tables(session: ChatSession | None = None) -> list[tuple[str, list[tuple
     """
     able = [each for each in COMMANDS + ON_MESSAGES if each.keys and (session is None or is_for(session, each))]
     return [
-        ("Writing", [(each.shown, each.help) for each in WRITING]),
-        ("Anywhere", [(each.shown, f"{each.title}: {_lower(each.help)}") for each in able if each in COMMANDS]),
+        (t("Writing"), _shown(WRITING)),
+        (t("Anywhere"), [(t(each.shown), _about(each)) for each in able if each in COMMANDS]),
         (
-            "With a message selected",
-            [
-                *((each.shown, each.help) for each in CHOOSING),
-                *((each.shown, f"{each.title}: {_lower(each.help)}") for each in able if each in ON_MESSAGES),
-            ],
+            t("With a message selected"),
+            _shown(CHOOSING) + [(t(each.shown), _about(each)) for each in able if each in ON_MESSAGES],
         ),
     ]
+
+
+def _shown(keys: tuple[Key, ...]) -> list[tuple[str, str]]:
+    return [(t(each.shown), t(each.help)) for each in keys]
+
+
+def _about(command: Command) -> str:
+    return f"{t(command.title)}: {within(t(command.help))}"
 
 
 def typed_commands(session: ChatSession) -> list[tuple[str, str]]:
     """Return what a user can type after a slash, with what it does."""
     able = [each for each in COMMANDS + ON_MESSAGES if is_for(session, each)]
-    return [(f"/{each.word} {each.argument}".rstrip(), f"{each.title}: {_lower(each.help)}") for each in able]
-
-
-def _lower(text: str) -> str:
-    return text[0].lower() + text[1:]
+    return [(f"/{each.word} {t(each.argument) if each.argument else ''}".rstrip(), _about(each)) for each in able]
 
 
 def find(word: str) -> Command | None:
@@ -227,15 +230,15 @@ def find(word: str) -> Command | None:
 _ROOM_PERMISSIONS = (P.MEMBERS, P.LEAVE, P.INVITE, P.REMOVE, P.APPOINT, P.SET_TOPIC, P.SET_ACCESS)
 _OWNER_PERMISSIONS = (P.APPOINT, P.SET_ACCESS)
 _DENIED = {
-    P.REPLY: "You cannot reply to this message.",
-    P.REACT: "You cannot react to this message.",
-    P.EDIT: "You can only edit your own messages to members.",
-    P.DELETE: "You can only delete your own messages to members.",
-    P.SAVE_FILE: "This message has no file.",
-    P.SEND_AGAIN: "Only messages that were not delivered can be sent again.",
-    P.PIN: "You cannot pin this message.",
-    P.CANCEL: "Only messages that wait to be sent can be cancelled.",
-    P.RECEIPTS: "Receipts are shown for your own messages only.",
+    P.REPLY: later("You cannot reply to this message."),
+    P.REACT: later("You cannot react to this message."),
+    P.EDIT: later("You can only edit your own messages to members."),
+    P.DELETE: later("You can only delete your own messages to members."),
+    P.SAVE_FILE: later("This message has no file."),
+    P.SEND_AGAIN: later("Only messages that were not delivered can be sent again."),
+    P.PIN: later("You cannot pin this message."),
+    P.CANCEL: later("Only messages that wait to be sent can be cancelled."),
+    P.RECEIPTS: later("Receipts are shown for your own messages only."),
 }
 
 
@@ -256,35 +259,38 @@ def why_not(
         message: the message that the command is for; None if there is none.
     """
     if not is_for(session, command):
-        return f"{command.title}: not available to guests. Members can: sign up when you start the app."
+        return t(
+            "{command}: not available to guests. Members can: sign up when you start the app.",
+            command=t(command.title),
+        )
     if command.with_message and message is None:
-        return "No message is selected. Press Esc twice, then choose one with the arrow keys."
+        return t("No message is selected. Press Esc twice, then choose one with the arrow keys.")
     if command.word == "undo" and not session.can_undo:
-        return "There is no deletion to undo, or it is too late."
+        return t("There is no deletion to undo, or it is too late.")
     permission = command.permission
     if permission is None or session.can(permission, conversation, message if command.with_message else None):
         return ""
     if permission is P.REPORT and message is not None and session.can(permission, conversation, message):
         return ""
-    return _DENIED.get(permission) or _why_not_here(command, permission, conversation)
+    return t(_DENIED[permission]) if permission in _DENIED else _why_not_here(command, permission, conversation)
 
 
 def _why_not_here(command: Command, permission: Permission, conversation: LocalConversation | None) -> str:
     """Return why a command is not available in a conversation."""
     if conversation is None:
-        return "There is no conversation yet. Press Ctrl+K to start one."
+        return t("There is no conversation yet. Press Ctrl+K to start one.")
     if conversation.left:
-        return f"You are no longer in {conversation.title[:33]}. Join the room again first."
+        return t("You are no longer in {room}. Join the room again first.", room=conversation.title[:33])
     if permission in _ROOM_PERMISSIONS:
         if conversation.kind is not ConversationKind.ROOM:
-            return f"{command.title}: only available in rooms."
+            return t("{command}: only available in rooms.", command=t(command.title))
         return (
-            "Only the owner can do that."
+            t("Only the owner can do that.")
             if permission in _OWNER_PERMISSIONS
-            else "Only moderators and the owner can do that."
+            else t("Only moderators and the owner can do that.")
         )
     if permission is P.REPORT:
-        return "To report a message, select a message of another user."
+        return t("To report a message, select a message of another user.")
     if permission is P.BLOCK:
-        return "To block a user, go to your conversation with that user."
-    return f"{command.title}: not available in this conversation."
+        return t("To block a user, go to your conversation with that user.")
+    return t("{command}: not available in this conversation.", command=t(command.title))

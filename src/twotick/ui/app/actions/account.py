@@ -9,6 +9,7 @@ from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.new_password import NewPasswordDialog
 from twotick.ui.shell.login import by_device, device_of
 from twotick.ui.text import for_screen
+from twotick.ui.texts import numeric_date, t
 
 
 class AccountActions:
@@ -24,16 +25,16 @@ class AccountActions:
         if devices is None:
             return
         choices = [Choice(name, self._shown(name, parts), name) for name, parts in by_device(devices).items()]
-        chosen = await self._screen.show_dialog(ChooseDialog("Devices", choices, "Choose one to log it out"))
+        chosen = await self._screen.show_dialog(ChooseDialog(t("Devices"), choices, t("Choose one to log it out")))
         if chosen is None:
             return
         name = for_screen(chosen, keep="")
         here = chosen == device_of(self._session.device)
-        what = "It is this device: the app closes." if here else "It can no longer read or send as you."
+        what = t("It is this device: the app closes.") if here else t("It can no longer read or send as you.")
         if await self._screen.show_dialog(
-            ConfirmDialog(f"Log out {name}?", what, "Log out")
+            ConfirmDialog(t("Log out {name}?", name=name), what, t("Log out"))
         ) and await self._screen.succeeds(self._session.revoke(chosen)):
-            self._screen.say(f"{name} is logged out.")
+            self._screen.say(t("{name} is logged out.", name=name))
             if here:
                 self._screen.app.exit()
 
@@ -41,8 +42,9 @@ class AccountActions:
         """Return the line for a device."""
         here = name == device_of(self._session.device)
         connected = any(each.connected for each in parts)
-        seen = f"last seen {max(each.seen for each in parts).astimezone():%Y-%m-%d %H:%M}"
-        state = "this device" if here else "connected" if connected else seen
+        last = max(each.seen for each in parts).astimezone()
+        seen = t("last seen {when}", when=f"{numeric_date(last)} {last:%H:%M}")
+        state = t("this device") if here else t("connected") if connected else seen
         return Content.assemble(f"{for_screen(name, keep=''):<26} ", (state, "bold" if here else "dim"))
 
     async def password(self) -> None:
@@ -52,5 +54,7 @@ class AccountActions:
             return
         old, new, others = entered
         if await self._screen.succeeds(self._session.change_password(old, new, revoke_others=others)):
-            devices = "Your devices on other machines are logged out." if others else "Your devices stay logged in."
-            self._screen.say(f"The password is changed. {devices}")
+            changed = t("The password is changed. Your devices stay logged in.")
+            if others:
+                changed = t("The password is changed. Your devices on other machines are logged out.")
+            self._screen.say(changed)

@@ -8,11 +8,17 @@ from twotick.ui.app.dialogs.choose import Choice, ChooseDialog
 from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.keys import KeysPage
 from twotick.ui.text import for_screen
+from twotick.ui.texts import LANGUAGES, NAMES, SYSTEM, later, plural, t, use_language
 
 _NOTIFICATIONS = {
-    "bell": "Bell: the terminal rings",
-    "desktop": "Desktop: a notification of the system",
-    "off": "Off: none",
+    "bell": later("Bell: the terminal rings"),
+    "desktop": later("Desktop: a notification of the system"),
+    "off": later("Off: none"),
+}
+_CHOSEN = {
+    "bell": later("Notifications: bell."),
+    "desktop": later("Notifications: desktop."),
+    "off": later("Notifications: off."),
 }
 
 
@@ -30,17 +36,29 @@ class AppActions:
             app.theme = name
             self._screen.keep_choice("theme", name)
         else:
-            self._screen.say("The themes are terminal, dark and light.", problem=True)
+            self._screen.say(t("The themes are terminal, dark and light."), problem=True)
 
     async def set_notifications(self, argument: str) -> None:
         """Choose how the user is notified of messages."""
         how = argument.lower()
         if how not in _NOTIFICATIONS:
-            choices = [Choice(each, Content(text), text) for each, text in _NOTIFICATIONS.items()]
-            how = await self._screen.show_dialog(ChooseDialog("Notifications", choices)) or ""
+            choices = [Choice(each, Content(t(text)), t(text)) for each, text in _NOTIFICATIONS.items()]
+            how = await self._screen.show_dialog(ChooseDialog(t("Notifications"), choices)) or ""
         if how:
             self._screen.keep_choice("notify", how)
-            self._screen.say(f"Notifications: {_NOTIFICATIONS[how].partition(':')[0].lower()}.")
+            self._screen.say(t(_CHOSEN[how]))
+
+    async def set_language(self, argument: str) -> None:
+        """Choose the language of the texts."""
+        wanted = argument.lower()
+        if wanted not in (SYSTEM, *LANGUAGES):
+            choices = [Choice(SYSTEM, Content(t("As the system")), f"{SYSTEM} {t('As the system')}")]
+            choices += [Choice(each, Content(NAMES[each]), f"{each} {NAMES[each]}") for each in LANGUAGES]
+            wanted = await self._screen.show_dialog(ChooseDialog(t("Language"), choices)) or ""
+        if wanted:
+            use_language(wanted)
+            self._screen.keep_choice("language", wanted)
+            self._screen.language_changed()
 
     def toggle_formatting(self) -> None:
         """Show the effect of marks such as `*bold*`, or the marks."""
@@ -68,9 +86,13 @@ class AppActions:
             others = [each for each in reversed(tokens.logins()) if (each.name.lower(), each.server) != here]
             shown = [for_screen(f"{each.name}@{each.server}"[:100], keep="") for each in others]
             choices = [Choice(str(index), Content(text), text) for index, text in enumerate(shown)]
-            new = Choice("", Content("Sign in with another account"), "sign in new another")
-            chosen = await self._screen.show_dialog(ChooseDialog("Accounts", [*choices, new]))
-            if chosen is None or not await self._may_leave("Go to another account?"):
+            new = Choice(
+                "",
+                Content(t("Sign in with another account")),
+                f"sign in new another {t('Sign in with another account')}",
+            )
+            chosen = await self._screen.show_dialog(ChooseDialog(t("Accounts"), [*choices, new]))
+            if chosen is None or not await self._may_leave(t("Go to another account?")):
                 return
             login = None
             if chosen:
@@ -83,7 +105,7 @@ class AppActions:
 
     async def quit(self) -> None:
         """Quit. Ask first if messages would be lost."""
-        if await self._may_leave("Quit?"):
+        if await self._may_leave(t("Quit?")):
             self._screen.app.exit()
 
     async def _may_leave(self, question: str) -> bool:
@@ -93,8 +115,13 @@ class AppActions:
         waiting = session.waiting
         if not waiting or session.is_member:
             return True
-        what = "1 message is not sent yet" if waiting == 1 else f"{waiting} messages are not sent yet"
-        text = f"{what} and will be lost, because you are a guest."
+        text = plural(
+            "1 message is not sent yet and will be lost, because you are a guest.",
+            "{n} messages are not sent yet and will be lost, because you are a guest.",
+            waiting,
+        )
         return bool(
-            await self._screen.show_dialog(ConfirmDialog(question, text, "Lose it" if waiting == 1 else "Lose them"))
+            await self._screen.show_dialog(
+                ConfirmDialog(question, text, t("Lose it") if waiting == 1 else t("Lose them"))
+            )
         )

@@ -21,6 +21,7 @@ from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.app.widgets.sidebar import Sidebar
 from twotick.ui.text import for_screen
+from twotick.ui.texts import t
 
 _TIMEOUT = 20.0
 """Seconds after which an action stops waiting for an answer of the server."""
@@ -89,6 +90,10 @@ class ActionScreen(Screen[None]):
         """Keep a choice of the user, so that it lasts, or say that it will not."""
 
     @abstractmethod
+    def language_changed(self) -> None:
+        """Show all texts in the language that is in use now."""
+
+    @abstractmethod
     def show_list(self) -> None:
         """Show the list of conversations, and no conversation."""
 
@@ -131,9 +136,9 @@ class ActionScreen(Screen[None]):
         try:
             yield
         except TwotickError as error:
-            self.say(str(error), problem=True)
+            self.say(t(str(error)), problem=True)
         except TimeoutError:
-            self.say("The server did not answer: there is no connection. Try again later.", problem=True)
+            self.say(t("The server did not answer: there is no connection. Try again later."), problem=True)
 
     async def ask_server(self, request: Awaitable[Answer]) -> Answer | None:
         """Return the answer to a request. Show the error and return None if it fails or takes too long."""

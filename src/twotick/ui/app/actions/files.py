@@ -7,6 +7,7 @@ from twotick.ui.app.actions.base import ActionScreen
 from twotick.ui.app.dialogs.files import FileDialog, FileToSend, FolderDialog, expanded
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.text import one_line, size_text
+from twotick.ui.texts import t
 
 
 class FileActions:
@@ -38,10 +39,10 @@ class FileActions:
         if message is None or message.file is None:
             return
         if message.transfer is not None:
-            self._screen.say("This file is already being transferred. Wait until it is done.")
+            self._screen.say(t("This file is already being transferred. Wait until it is done."))
             return
         file = message.file
-        title = f"Save {one_line(file.name)[:30]} ({size_text(file.size)}) in"
+        title = t("Save {name} ({size}) in", name=one_line(file.name)[:30], size=size_text(file.size))
         folder = argument or await self._screen.show_dialog(
             FolderDialog(title, str(platformdirs.user_downloads_path()))
         )
@@ -50,6 +51,8 @@ class FileActions:
         try:  # without a time limit
             path = await self._session.save_file(message, expanded(folder))
         except TwotickError as error:
-            self._screen.say(f"{one_line(file.name)[:60]} was not saved: {error}", problem=True)
+            self._screen.say(
+                t("{name} was not saved: {error}", name=one_line(file.name)[:60], error=error), problem=True
+            )
         else:
-            self._screen.say(f"Saved as {path}")
+            self._screen.say(t("Saved as {path}", path=path))

@@ -27,6 +27,7 @@ from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.details import receipts_text
 from twotick.ui.formatting import links
 from twotick.ui.text import for_screen, user_name
+from twotick.ui.texts import plural, t
 from twotick.ui.thumbnail import format_of
 
 _MAX_PAGE = 200_000
@@ -70,17 +71,17 @@ class MessageActions:
         """Delete a message if the user confirms."""
         message = self._screen.message_for(Permission.DELETE)
         if message is not None and await self._screen.show_dialog(
-            ConfirmDialog("Delete this message for everyone?", shortened(summary(message), 200), "Delete")
+            ConfirmDialog(t("Delete this message for everyone?"), shortened(summary(message), 200), t("Delete"))
         ):
             with self._screen.showing_errors():
                 self._session.delete(message)
-                self._screen.say(f"Deleted. Within {HELD:.0f} s, u or /undo brings it back.")
+                self._screen.say(t("Deleted. Within {seconds} s, u or /undo brings it back.", seconds=f"{HELD:.0f}"))
 
     def undo(self) -> None:
         """Take back the last deletion, if it is not too late."""
         with self._screen.showing_errors():
             restored = self._session.undo_deletion()
-            self._screen.say("The message is back." if restored else "There is no deletion to undo any more.")
+            self._screen.say(t("The message is back.") if restored else t("There is no deletion to undo any more."))
 
     async def react(self) -> None:
         """React to a message, or remove a reaction."""
@@ -90,7 +91,7 @@ class MessageActions:
         me = self._session.name.lower()
         mine = {text for text, names in message.reactions.items() if any(name.lower() == me for name in names)}
         text = await self._screen.show_dialog(
-            ChooseDialog("React", _reactions(mine), "Type to find an emoji", _other_reaction)
+            ChooseDialog(t("React"), _reactions(mine), t("Type to find an emoji"), _other_reaction)
         )
         if text is not None:
             with self._screen.showing_errors():
@@ -103,7 +104,7 @@ class MessageActions:
             await self._rooms.accept_invitation(message.event.room)
         elif message.reply_to is not None and shown is not None:
             if not await self.go_to(shown, *message.reply_to):
-                self._screen.say("This message is not available: it is too old, or it was sent before you joined.")
+                self._screen.say(t("This message is not available: it is too old, or it was sent before you joined."))
         else:
             self._show(message)
 
@@ -122,7 +123,7 @@ class MessageActions:
         text = message.text if len(message.text) <= _MAX_PAGE else message.text[:_MAX_PAGE] + "\u2026"
         if message.event is not None:
             text = event_text(message.event, sender)
-        title = str(self._session.conversations.profiles.person(message.sender)) or "Message"
+        title = str(self._session.conversations.profiles.person(message.sender)) or t("Message")
         self._screen.app.push_screen(TextPage(title, Text(for_screen(text) or summary(message))))
 
     async def go_to(self, conversation: LocalConversation, sender: str, ident: str) -> bool:
@@ -147,25 +148,26 @@ class MessageActions:
         found = await self._screen.ask_server(self._session.thread(message))
         if found:
             where = for_screen(shown.title[:33], keep="")
-            answers = f"{len(found) - 1} answer{'s' * (len(found) != 2)}"
-            heading = f"Thread in {where}: {answers}"
+            heading = plural(
+                "Thread in {where}: 1 answer", "Thread in {where}: {n} answers", len(found) - 1, where=where
+            )
             hit, formatted = SearchHit(shown, message), self._screen.messages.formatted
             excerpt = ExcerptScreen(self._session.conversations, hit, found, formatted=formatted, heading=heading)
             self._screen.app.push_screen(excerpt)
         elif found is not None:
-            self._screen.say("This message is in no thread.")
+            self._screen.say(t("This message is in no thread."))
 
     async def forward(self) -> None:
         """Send a message on to another conversation, or quote it there if the server does not send it on."""
         shown, message = self._screen.shown, self._screen.message_for(None)
         if shown is None or message is None or not (message.text or message.file):
-            self._screen.say("Select a message with a text or a file to forward it.", problem=True)
+            self._screen.say(t("Select a message with a text or a file to forward it."), problem=True)
             return
         choices = conversation_choices(self._screen, self._session.conversations)
-        name = await self._screen.show_dialog(ChooseDialog("Forward to", choices))
+        name = await self._screen.show_dialog(ChooseDialog(t("Forward to"), choices))
         if name is None:
             return
-        problem: str | None = "it is not a stored message of a member"
+        problem: str | None = t("it is not a stored message of a member")
         if self._session.can(Permission.FORWARD, shown, message):
             problem = await self._screen.ask_server(self._session.forward(message, self._session.open(name)))
         if problem is None:
@@ -173,12 +175,14 @@ class MessageActions:
         self._screen.open(name)
         if not problem:
             online = self._session.connected
-            self._screen.say("Forwarded." if online else "It waits to be sent until there is a connection.")
+            self._screen.say(t("Forwarded.") if online else t("It waits to be sent until there is a connection."))
         elif message.text:
-            self._screen.say(f"Only quoted: {problem}. Press Enter to send the quote.")
+            self._screen.say(t("Only quoted: {problem}. Press Enter to send the quote.", problem=problem))
             self._quote(message)
         else:
-            self._screen.say(f"Not forwarded: {problem}. Save the file, and send it yourself.", problem=True)
+            self._screen.say(
+                t("Not forwarded: {problem}. Save the file, and send it yourself.", problem=problem), problem=True
+            )
 
     def _quote(self, message: LocalMessage) -> None:
         """Quote a message in the composer, where the user can add something before sending it."""
@@ -193,7 +197,9 @@ class MessageActions:
             return
         pinned = await self._screen.ask_server(self._session.toggle_pin(message))
         if pinned is not None:
-            self._screen.say("Pinned for all here. /pins lists what is pinned." if pinned else "No longer pinned.")
+            self._screen.say(
+                t("Pinned for all here. /pins lists what is pinned.") if pinned else t("No longer pinned.")
+            )
 
     async def pins(self) -> None:
         """List the pinned messages of the conversation, and go to the one that the user chooses."""
@@ -202,12 +208,12 @@ class MessageActions:
         if shown is None or found is None:
             return
         if not found:
-            self._screen.say("No message is pinned here. p pins the selected one.")
+            self._screen.say(t("No message is pinned here. p pins the selected one."))
             return
         profiles = self._session.conversations.profiles
         lines = [f"{profiles.person(each.sender)}: {summary(each)}" for each in found]
         choices = [Choice(str(index), Content(line), line) for index, line in enumerate(lines)]
-        chosen = await self._screen.show_dialog(ChooseDialog("Pinned messages", choices))
+        chosen = await self._screen.show_dialog(ChooseDialog(t("Pinned messages"), choices))
         if chosen is not None:
             message = found[int(chosen)]
             if not await self.go_to(shown, message.sender, message.id):
@@ -220,25 +226,25 @@ class MessageActions:
         if receipts is not None:
             columns = columns_inside(self._screen.size.width)
             text = receipts_text(receipts, self._session.conversations.profiles, columns)
-            self._screen.app.push_screen(TextPage("Receipts", text))
+            self._screen.app.push_screen(TextPage(t("Receipts"), text))
 
     def copy(self) -> None:
         """Copy the text of a message."""
         message = self._screen.message_for(None)
         if message is not None:
             self._screen.app.copy_to_clipboard(message.text)
-            self._screen.say("Message copied.")
+            self._screen.say(t("Message copied."))
 
     async def open_link(self) -> None:
         """Open a link of a message after the user has seen the address."""
         message = self._screen.message_for(None)
         found = links(message.text) if message is not None else []
         if not found:
-            self._screen.say("This message has no links.")
+            self._screen.say(t("This message has no links."))
             return
         for link in found[:_MAX_LINKS]:
             question = ConfirmDialog(
-                "Open this page?", for_screen(ascii(link)[1:-1][:2000], keep=""), "Open", harmless=True
+                t("Open this page?"), for_screen(ascii(link)[1:-1][:2000], keep=""), t("Open"), harmless=True
             )
             if await self._screen.show_dialog(question):
                 with contextlib.suppress(webbrowser.Error):
@@ -261,9 +267,9 @@ class MessageActions:
             return
         with self._screen.showing_errors():
             if not self._session.cancel(message):
-                self._screen.say("Too late: the message is on its way.", problem=True)
+                self._screen.say(t("Too late: the message is on its way."), problem=True)
                 return
-            self._screen.say("The message is not sent.")
+            self._screen.say(t("The message is not sent."))
             if not self._screen.composer.text:
                 self._screen.composer.text = message.text
             self._screen.write()
@@ -277,7 +283,8 @@ def _reactions(mine: set[str]) -> list[Choice]:
     first = [sign for sign in _USUAL if sign not in mine]
     rest = sorted((sign for sign in names if sign not in mine and sign not in _USUAL), key=lambda sign: names[sign][0])
     own = [
-        Choice(text, Content.assemble(for_screen(text[:12], keep=""), ("  remove", "dim")), "remove") for text in mine
+        Choice(text, Content.assemble(for_screen(text[:12], keep=""), ("  " + t("remove"), "dim")), t("remove"))
+        for text in mine
     ]
     return own + [Choice(sign, Content(f"{sign}  {names[sign][0]}"), " ".join(names[sign])) for sign in first + rest]
 
@@ -286,4 +293,4 @@ def _other_reaction(typed: str) -> Choice | None:
     """Return the typed text as a reaction; None if it is too long or empty."""
     if not 0 < len(typed.encode("utf-8", "replace")) <= _MAX_REACTION:
         return None
-    return Choice(typed, Content.assemble(("React with ", "dim"), for_screen(typed, keep="")), typed)
+    return Choice(typed, Content.assemble((t("React with") + " ", "dim"), for_screen(typed, keep="")), typed)

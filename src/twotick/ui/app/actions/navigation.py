@@ -12,6 +12,7 @@ from twotick.ui.app.model.conversations import ConversationKind, LocalConversati
 from twotick.ui.app.widgets.people import person_parts, presence_sign
 from twotick.ui.app.widgets.sidebar import unread_text
 from twotick.ui.text import user_name
+from twotick.ui.texts import t
 from twotick.wire import is_name, is_room
 
 
@@ -29,7 +30,7 @@ class NavigationActions:
             conversations = sorted(self._conversations, key=lambda each: each.closed)
             choices = conversation_choices(self._screen, conversations)
             name = await self._screen.show_dialog(
-                ChooseDialog("Go to", choices, "A name, a #room, or ALL for everyone", _new_choice)
+                ChooseDialog(t("Go to"), choices, t("A name, a #room, or ALL for everyone"), _new_choice)
             )
         if not name:
             return
@@ -38,7 +39,7 @@ class NavigationActions:
         elif is_room(name.encode(errors="replace")) and self._screen.session.is_member:
             self._screen.run_command("join", name)
         else:
-            self._screen.say(f"{name[:40]} is not a valid name. Use letters and digits.", problem=True)
+            self._screen.say(t("{name} is not a valid name. Use letters and digits.", name=name[:40]), problem=True)
 
     def step(self, steps: int) -> None:
         """Open the conversation so many steps below in the list; negative numbers mean above."""
@@ -67,11 +68,11 @@ class NavigationActions:
         name = name.removeprefix("@")
         encoded = name.encode(errors="replace")
         if not (is_name(encoded) or is_room(encoded) or name.upper() == "ALL") or not text.strip():
-            self._screen.say("Write it like this: /msg NAME TEXT", problem=True)
+            self._screen.say(t("Write it like this: /msg NAME TEXT"), problem=True)
             return
         known = self._conversations.find(name)
         if is_room(encoded) and (known is None or known.left):
-            self._screen.say(f"You are not in {name[:40]}. Join it first: /join {name[:40]}", problem=True)
+            self._screen.say(t("You are not in {name}. Join it first: /join {name}", name=name[:40]), problem=True)
             return
         self._screen.open(name)
         self._screen.send(text)
@@ -79,7 +80,7 @@ class NavigationActions:
     def act(self, argument: str) -> None:
         """Say what the user does. Other clients show it as it was typed: `/me waves`."""
         if self._screen.shown is None or not argument:
-            self._screen.say("Open a conversation, and write it like this: /me waves", problem=True)
+            self._screen.say(t("Open a conversation, and write it like this: /me waves"), problem=True)
             return
         self._screen.send(f"/me {argument}")
 
@@ -97,7 +98,7 @@ class NavigationActions:
             messages.mark_new(await self._screen.ask_server(self._screen.session.load_first_unread(shown)))
         found = messages.new
         if found is None or not self._screen.messages.go_to(found, select=False):
-            self._screen.say("No unread messages in this conversation. F3 goes to one that has some.")
+            self._screen.say(t("No unread messages in this conversation. F3 goes to one that has some."))
 
     def unread(self) -> None:
         """Open a conversation with unread messages. Mentions come first, muted conversations last."""
@@ -105,7 +106,7 @@ class NavigationActions:
         if unread:
             self._screen.open(max(unread, key=lambda each: (each.mentions > 0, not each.muted)).name)
         else:
-            self._screen.say("No unread messages.")
+            self._screen.say(t("No unread messages."))
 
     def switch_focus(self) -> None:
         """Move the focus from the composer to the messages, or back to the composer."""
@@ -171,9 +172,9 @@ def user_choice(
 def _new_choice(typed: str) -> Choice | None:
     """Return the typed name as a new conversation; None if it is not a valid name."""
     if is_room(typed.encode(errors="replace")):
-        return Choice(typed, Content.assemble(("Join ", "dim"), typed), typed)
+        return Choice(typed, Content.assemble((t("Join") + " ", "dim"), typed), typed)
     if typed.lower() == "all":
-        return Choice("ALL", Content.assemble(("Write to ", "dim"), "everyone"), typed)
+        return Choice("ALL", Content(t("Write to everyone")), typed)
     if is_name(typed.encode(errors="replace")):
-        return Choice(typed, Content.assemble(("Write to ", "dim"), typed), typed)
+        return Choice(typed, Content.assemble((t("Write to") + " ", "dim"), typed), typed)
     return None

@@ -12,11 +12,12 @@ from twotick.ui.app.dialogs.text import TextDialog
 from twotick.ui.app.layout.messages import summary
 from twotick.ui.app.session.permissions import Permission
 from twotick.ui.text import one_line
+from twotick.ui.texts import later, t
 
 _STATUSES = {
-    "here": "Here: away after 10 minutes without a key",
-    "away": "Away: until you change it",
-    "hidden": "Hidden: no one sees your presence",
+    "here": later("Here: away after 10 minutes without a key"),
+    "away": later("Away: until you change it"),
+    "hidden": later("Hidden: no one sees your presence"),
 }
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
@@ -43,13 +44,17 @@ class PeopleActions:
         if argument and argument != "off":
             seconds = _seconds(argument)
             if seconds is None:
-                self._screen.say("Write it like this: /mute 30m, /mute 8h, /mute 7d or /mute off", problem=True)
+                self._screen.say(t("Write it like this: /mute 30m, /mute 8h, /mute 7d or /mute off"), problem=True)
             elif await self._screen.succeeds(self._session.mute_until(shown, time.time() + seconds)):
-                self._screen.say(f"Notifications for {shown.title} are off for {argument}.")
+                self._screen.say(t("Notifications for {title} are off for {time}.", title=shown.title, time=argument))
             return
         muted = not shown.muted and not argument
         if await self._screen.succeeds(self._session.set_muted(shown, muted)):
-            self._screen.say(f"Notifications for {shown.title} are {'off' if shown.muted else 'on'}.")
+            self._screen.say(
+                t("Notifications for {title} are off.", title=shown.title)
+                if shown.muted
+                else t("Notifications for {title} are on.", title=shown.title)
+            )
 
     async def block(self) -> None:
         """Block the user of the conversation if the user confirms, or unblock."""
@@ -57,12 +62,16 @@ class PeopleActions:
         if shown is None:
             return
         name = self._session.conversations.profiles.person(shown.name)
-        what = f"You will not receive direct messages from {name}. {name.name} is not told."
-        dialog = ConfirmDialog(f"Block {name.name}?", what, "Block")
+        what = t("You will not receive direct messages from {person}. {name} is not told.", person=name, name=name.name)
+        dialog = ConfirmDialog(t("Block {name}?", name=name.name), what, t("Block"))
         if not shown.blocked and not await self._screen.show_dialog(dialog):
             return
         if await self._screen.succeeds(self._session.set_blocked(shown, not shown.blocked)):
-            self._screen.say(f"{shown.title} is {'blocked' if shown.blocked else 'no longer blocked'}.")
+            self._screen.say(
+                t("{title} is blocked.", title=shown.title)
+                if shown.blocked
+                else t("{title} is no longer blocked.", title=shown.title)
+            )
 
     async def report(self, argument: str) -> None:
         """Report a user, with the selected message if there is one."""
@@ -72,34 +81,38 @@ class PeopleActions:
         if message is not None and not self._session.can(Permission.REPORT, shown, message):
             message = None
         name = self._session.conversations.profiles.person(shown.name if message is None else message.sender)
-        dialog = TextDialog(f"Report {name}", hint="What is wrong?", max_length=_MAX_REPORT)
+        dialog = TextDialog(t("Report {name}", name=name), hint=t("What is wrong?"), max_length=_MAX_REPORT)
         text = argument or await self._screen.show_dialog(dialog)
         if not text:
             return
-        what = f"The operator of the server receives your report: {one_line(text)}"
+        what = t("The operator of the server receives your report: {text}", text=one_line(text))
         if message is not None:
-            what += f"\n\nIt includes a copy of this message: {summary(message)}"
+            what += "\n\n" + t("It includes a copy of this message: {message}", message=summary(message))
         if await self._screen.show_dialog(
-            ConfirmDialog(f"Report {name}?", what, "Report", harmless=True)
+            ConfirmDialog(t("Report {name}?", name=name), what, t("Report"), harmless=True)
         ) and await self._screen.succeeds(self._session.report(shown, text, message)):
-            self._screen.say("Report sent to the operator.")
+            self._screen.say(t("Report sent to the operator."))
 
     async def set_display_name(self, argument: str) -> None:
         """Set the display name, or remove it."""
         if await self._screen.succeeds(self._session.set_profile(display=argument)):
-            self._screen.say(f"Your display name is: {argument}" if argument else "You have no display name now.")
+            self._screen.say(
+                t("Your display name is: {name}", name=argument) if argument else t("You have no display name now.")
+            )
 
     async def set_status_text(self, argument: str) -> None:
         """Set the status text, or remove it."""
         if await self._screen.succeeds(self._session.set_profile(status=argument)):
-            self._screen.say(f"Your status text is: {argument}" if argument else "You have no status text now.")
+            self._screen.say(
+                t("Your status text is: {text}", text=argument) if argument else t("You have no status text now.")
+            )
 
     async def set_status(self, argument: str) -> None:
         """Set the own presence."""
         status: str | None = argument.strip().lower()
         if status not in _STATUSES:
-            choices = [Choice(each, Content(text), text) for each, text in _STATUSES.items()]
-            status = await self._screen.show_dialog(ChooseDialog("Status", choices))
+            choices = [Choice(each, Content(t(text)), t(text)) for each, text in _STATUSES.items()]
+            status = await self._screen.show_dialog(ChooseDialog(t("Status"), choices))
         if status is not None:
             self._screen.set_status(status)
 

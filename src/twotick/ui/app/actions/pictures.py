@@ -12,6 +12,7 @@ from twotick.ui.app.dialogs.page import TextPage
 from twotick.ui.app.dialogs.picture import PictureScreen, is_installed, means
 from twotick.ui.app.model.messages import Attachment, LocalMessage
 from twotick.ui.text import one_line, size_text
+from twotick.ui.texts import t
 from twotick.ui.thumbnail import MAX_BYTES, CannotShow, format_of, thumbnail
 
 _SIDE = 1600
@@ -31,13 +32,13 @@ class PictureActions:
         how = means(os.environ, app.console.color_system)
         reason = ""
         if not is_installed():
-            reason = "To see pictures here, install Twotick with its extra 'pictures'."
+            reason = t("To see pictures here, install Twotick with its extra 'pictures'.")
         elif how is None:
-            reason = "This terminal cannot show pictures."
+            reason = t("This terminal cannot show pictures.")
         elif file.size > MAX_BYTES:
-            reason = f"Pictures of more than {size_text(MAX_BYTES)} are not shown here."
+            reason = t("Pictures of more than {size} are not shown here.", size=size_text(MAX_BYTES))
         elif message.transfer is not None:
-            reason = "This file is already being transferred. Wait until it is done."
+            reason = t("This file is already being transferred. Wait until it is done.")
         if reason or how is None:
             self._tell(file, reason)
             return
@@ -51,6 +52,7 @@ class PictureActions:
             app.push_screen(PictureScreen(one_line(file.name)[:40], picture, how))
 
     def _tell(self, file: Attachment, reason: str) -> None:
-        about = f"{one_line(file.name)}\n{format_of(file.name)} picture, {size_text(file.size)}\n\n"
-        shown = Content.assemble(about, (one_line(reason), "dim"), "\n\n", ("s", "bold"), ": save the file")
-        self._screen.app.push_screen(TextPage("Picture", shown))
+        kind = t("{format} picture, {size}", format=format_of(file.name), size=size_text(file.size))
+        about = f"{one_line(file.name)}\n{kind}\n\n"
+        shown = Content.assemble(about, (one_line(reason), "dim"), "\n\n", ("s", "bold"), ": ", t("save the file"))
+        self._screen.app.push_screen(TextPage(t("Picture"), shown))

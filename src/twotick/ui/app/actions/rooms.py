@@ -10,14 +10,16 @@ from twotick.ui.app.dialogs.new_room import NewRoomDialog
 from twotick.ui.app.dialogs.text import TextDialog
 from twotick.ui.app.model.conversations import ConversationKind
 from twotick.ui.app.model.rooms import RoomListing
+from twotick.ui.app.widgets.people import role_name
 from twotick.ui.people import Person
 from twotick.ui.text import for_screen, one_line, user_name
+from twotick.ui.texts import later, plural, t
 from twotick.wire import is_name, is_room
 
 _ROLES = {
-    "member": "Member: can read and write",
-    "moderator": "Moderator: can also invite, remove, delete messages, set the topic",
-    "owner": "Owner: you become a moderator",
+    "member": later("Member: can read and write"),
+    "moderator": later("Moderator: can also invite, remove, delete messages, set the topic"),
+    "owner": later("Owner: you become a moderator"),
 }
 
 
@@ -38,7 +40,7 @@ class RoomActions:
         rooms.sort(key=lambda each: (not each.invited, each.role != "none", each.name.lower()))
         choices = [_room_choice(each) for each in rooms]
         chosen = await self._screen.show_dialog(
-            ChooseDialog("Rooms", choices, "Type to find a room or to name a new one", _new_room_choice)
+            ChooseDialog(t("Rooms"), choices, t("Type to find a room or to name a new one"), _new_room_choice)
         )
         if chosen is None:
             return
@@ -52,13 +54,15 @@ class RoomActions:
 
     async def join(self, argument: str) -> None:
         """Join a room by its name."""
-        name = argument or await self._screen.show_dialog(TextDialog("Join a room", "#", "#team", 33))
+        name = argument or await self._screen.show_dialog(TextDialog(t("Join a room"), "#", "#team", 33))
         if name:
             await self._join(name if name.startswith("#") else f"#{name}")
 
     async def _join(self, name: str) -> None:
         if not is_room(name.encode(errors="replace")):
-            self._screen.say(f"{name[:40]} is not a valid room name. Use letters, digits, - and _.", problem=True)
+            self._screen.say(
+                t("{name} is not a valid room name. Use letters, digits, - and _.", name=name[:40]), problem=True
+            )
             return
         room = await self._screen.ask_server(self._session.join(name))
         if room is not None:
@@ -76,14 +80,16 @@ class RoomActions:
 
     async def accept_invitation(self, name: str) -> None:
         """Join the room of an invitation if the user confirms."""
-        if await self._screen.show_dialog(ConfirmDialog("Join this room?", one_line(name)[:40], "Join", harmless=True)):
+        if await self._screen.show_dialog(
+            ConfirmDialog(t("Join this room?"), one_line(name)[:40], t("Join"), harmless=True)
+        ):
             await self._join(name)
 
     # The room that is shown
 
     async def members(self) -> None:
         """Show the members of the room; open the conversation with the one that the user chooses."""
-        chosen = await self._choose_member("Members", others=False)
+        chosen = await self._choose_member(t("Members"), others=False)
         if chosen is not None and chosen.lower() != self._session.name.lower():
             self._screen.open(chosen)
 
@@ -96,7 +102,7 @@ class RoomActions:
         me = self._session.name.lower()
         presence = self._session.conversations.presence
         choices = [
-            user_choice(self._screen, each.name, presence(each.name) or each.presence, role=user_name(each.role[:9]))
+            user_choice(self._screen, each.name, presence(each.name) or each.presence, role=role_name(each.role))
             for each in members
             if not others or each.name.lower() != me
         ]
@@ -110,7 +116,7 @@ class RoomActions:
         """Change the topic of the room."""
         room = self._screen.shown
         if room is not None:
-            dialog = TextDialog("Topic", room.topic, "What the room is about", 250, allow_empty=True)
+            dialog = TextDialog(t("Topic"), room.topic, t("What the room is about"), 250, allow_empty=True)
             topic = argument or await self._screen.show_dialog(dialog)
             if topic is not None:
                 await self._screen.succeeds(self._session.change(room, topic=topic))
@@ -121,10 +127,10 @@ class RoomActions:
         if room is None:
             return
         choices = [
-            Choice("public", Content("Public: every member can find and join it"), "public"),
-            Choice("private", Content("Private: only invited members can find and join it"), "private"),
+            _access_choice("public", t("Public: every member can find and join it")),
+            _access_choice("private", t("Private: only invited members can find and join it")),
         ]
-        access = await self._screen.show_dialog(ChooseDialog("Access", choices))
+        access = await self._screen.show_dialog(ChooseDialog(t("Access"), choices))
         if access is not None and access != room.access:
             await self._screen.succeeds(self._session.change(room, access=access))
 
@@ -136,31 +142,34 @@ class RoomActions:
         people = [each for each in self._session.conversations if each.kind is ConversationKind.DIRECT]
         choices = [user_choice(self._screen, each.name, each.presence) for each in people]
         name = _name(argument) or await self._screen.show_dialog(
-            ChooseDialog(f"Invite to {user_name(room.title)}", choices, "A name", _other_user_choice)
+            ChooseDialog(t("Invite to {title}", title=user_name(room.title)), choices, t("A name"), _other_user_choice)
         )
         if name and await self._screen.succeeds(self._session.invite(room, name)):
-            self._screen.say(f"{self._person(name)} is invited to {room.title}.")
+            self._screen.say(t("{name} is invited to {title}.", name=self._person(name), title=room.title))
 
     async def remove(self, argument: str) -> None:
         """Remove a member from the room if the user confirms."""
         room = self._screen.shown
-        name = _name(argument) or await self._choose_member("Remove")
+        name = _name(argument) or await self._choose_member(t("Remove"))
         if room is None or not name:
             return
-        what = f"{self._person(name)}, from {user_name(room.title)}"
-        if await self._screen.show_dialog(ConfirmDialog("Remove from the room?", what, "Remove")):
+        what = t("{name}, from {title}", name=self._person(name), title=user_name(room.title))
+        if await self._screen.show_dialog(ConfirmDialog(t("Remove from the room?"), what, t("Remove"))):
             await self._screen.succeeds(self._session.remove(room, name))
 
     async def change_role(self, argument: str) -> None:
         """Change the role of a member of the room."""
         room = self._screen.shown
         name, _, role = argument.partition(" ")
-        name = _name(name) or await self._choose_member("Change role")
+        name = _name(name) or await self._choose_member(t("Change role"))
         if room is None or not name:
             return
         if role.strip() not in _ROLES:
-            choices = [Choice(each, Content(text), text) for each, text in _ROLES.items()]
-            role = await self._screen.show_dialog(ChooseDialog(f"Role of {self._person(name)}", choices)) or ""
+            choices = [Choice(each, Content(t(text)), t(text)) for each, text in _ROLES.items()]
+            role = (
+                await self._screen.show_dialog(ChooseDialog(t("Role of {name}", name=self._person(name)), choices))
+                or ""
+            )
         if role.strip():
             await self._screen.succeeds(self._session.appoint(room, name, role.strip()))
 
@@ -169,10 +178,10 @@ class RoomActions:
         room = self._screen.shown
         if room is None:
             return
-        what = f"You will not receive new messages from {user_name(room.title)}."
+        what = t("You will not receive new messages from {title}.", title=user_name(room.title))
         if room.access == "private":
-            what += " To join it again, you need an invitation."
-        if await self._screen.show_dialog(ConfirmDialog("Leave the room?", what, "Leave")):
+            what += " " + t("To join it again, you need an invitation.")
+        if await self._screen.show_dialog(ConfirmDialog(t("Leave the room?"), what, t("Leave"))):
             await self._screen.succeeds(self._session.leave(room))
 
 
@@ -180,14 +189,18 @@ def _name(argument: str) -> str:
     return argument.strip().removeprefix("@")
 
 
+def _access_choice(access: str, text: str) -> Choice:
+    return Choice(access, Content(text), f"{access} {text}")
+
+
 def _room_choice(room: RoomListing) -> Choice:
     name = for_screen(room.name[:33], keep="")
     if room.invited:
-        state = "invited"
+        state = t("invited")
     elif room.role != "none":
-        state = "joined"
+        state = t("joined")
     else:
-        state = f"{room.members} members" if room.members != 1 else "1 member"
+        state = plural("1 member", "{n} members", room.members)
     shown = Content.assemble((name, "bold"), f"  {state}", (f"  {one_line(room.topic)}", "dim"))
     return Choice(room.name, shown, f"{room.name} {room.topic}")
 
@@ -196,7 +209,7 @@ def _new_room_choice(typed: str) -> Choice | None:
     name = "#" + typed.removeprefix("#")
     if not is_room(name.encode(errors="replace")):
         return None
-    return Choice(name, Content.assemble(("Create the room ", "dim"), name), name)
+    return Choice(name, Content.assemble((t("Create the room") + " ", "dim"), name), name)
 
 
 def _other_user_choice(typed: str) -> Choice | None:

@@ -78,6 +78,7 @@ class Actions:
             "connect": _plain(app.connect),
             "theme": app.set_theme,
             "notify": app.set_notifications,
+            "language": app.set_language,
             "formatting": _plain(app.toggle_formatting),
             "commands": _plain(app.show_commands),
             "keys": _plain(app.show_keys),

@@ -1,12 +1,41 @@
-"""The style that dialogs share."""
+"""The style that dialogs share, and what fits into them."""
+
+from typing import Any, cast
+
+from rich.cells import cell_len
+from textual.app import App
+from textual.screen import Screen
 
 _WIDTH = 64
 """Columns of a dialog with its border."""
 
 
+_BORDER = 4
+"""Columns of the border beside a text on it."""
+
+
 def columns_inside(width: int) -> int:
     """Return the columns of a line in a dialog, beside its scroll bar, on a screen with some columns."""
     return max(1, min(_WIDTH, width) - 5)
+
+
+def keys_hint(text: str, dialog: Screen[Any], *, whole: bool = False) -> str:
+    """Return a line that says what keys do, so that it fits on the border of a dialog, or the screen.
+
+    Args:
+        text: the keys with what they do, three spaces between them. Those in the middle are left out first.
+        dialog: the dialog that shows them.
+        whole: whether the dialog has the whole screen, and no border.
+    """
+    width = cast("App[object]", dialog.app).size.width  # pyright: ignore[reportUnknownMemberType]
+    columns = width - 2 if whole else min(_WIDTH, width) - _BORDER
+    parts = text.split("   ")
+    gap = "   "
+    while len(gap) > 1 and cell_len(gap.join(parts)) > columns:
+        gap = gap[1:]
+    while len(parts) > 2 and cell_len(gap.join(parts)) > columns:
+        del parts[-2]
+    return gap.join(parts)
 
 
 BOX = """

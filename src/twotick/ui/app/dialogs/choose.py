@@ -14,6 +14,7 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from twotick.ui.app.dialogs.box import BOX
+from twotick.ui.texts import t
 
 _MAX_SHOWN = 200
 """Items that are shown. The user can type to find the others."""
@@ -43,7 +44,7 @@ class ChooseDialog(ModalScreen[str | None]):
     Args:
         title: the title.
         choices: the items.
-        hint: the text that is shown in the empty input line.
+        hint: the text that is shown in the empty input line; empty for the usual one.
         offer: returns an additional item for the typed text; None for none.
     """
 
@@ -58,13 +59,13 @@ class ChooseDialog(ModalScreen[str | None]):
         self,
         title: str,
         choices: Sequence[Choice],
-        hint: str = "Type to search",
+        hint: str = "",
         offer: Callable[[str], Choice | None] = _no_offer,
     ) -> None:
         super().__init__()
         self._title = title
         self._choices = choices
-        self._hint = hint
+        self._hint = hint or t("Type to search")
         self._offer = offer
         self._matching: list[Choice] = []
 
@@ -99,7 +100,7 @@ class ChooseDialog(ModalScreen[str | None]):
         self._matching = matching
         options = [Option(each.shown) for each in matching]
         if not options:
-            nothing = "No matches." if typed else "The list is empty."
+            nothing = t("No matches.") if typed else t("The list is empty.")
             options.append(Option(Content.styled(nothing, "dim"), disabled=True))
         found = self.query_one(OptionList)
         found.set_options(options)

@@ -10,7 +10,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
-from twotick.ui.app.dialogs.box import BOX
+from twotick.ui.app.dialogs.box import BOX, keys_hint
+from twotick.ui.texts import t
 
 
 class ConfirmDialog(ModalScreen[bool]):
@@ -48,10 +49,10 @@ class ConfirmDialog(ModalScreen[bool]):
         """Create the text and the buttons."""
         with Vertical() as box:
             box.border_title = Text(self._question)
-            box.border_subtitle = "\u2190 \u2192: choose   Enter: do it   Esc: cancel"
+            box.border_subtitle = keys_hint(t("\u2190 \u2192: choose   Enter: do it   Esc: cancel"), self)
             yield Static(Text(self._text), markup=False)
             with Horizontal():
-                yield Button("Cancel", id="no", compact=True)
+                yield Button(t("Cancel"), id="no", compact=True)
                 yield Button(Text(self._yes), id="yes", compact=True)
 
     def on_mount(self) -> None:

@@ -11,6 +11,7 @@ from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.app.session.base import SearchHit
 from twotick.ui.app.widgets.message_list import MessageList
 from twotick.ui.text import for_screen
+from twotick.ui.texts import short_date, t
 
 
 class ExcerptScreen(ModalScreen[None]):
@@ -51,12 +52,12 @@ class ExcerptScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Create the messages."""
-        day = f"{self._hit.message.time.astimezone():%d %b %Y}"
+        day = short_date(self._hit.message.time.astimezone())
         heading = self._heading or f"{for_screen(self._said.title[:33], keep='')}, {day}"
         with Vertical():
             yield Static(heading, id="heading", markup=False)
             yield self._list
-            yield Static("Esc: back to the newest messages", id="below", markup=False)
+            yield Static(t("Esc: back to the newest messages"), id="below", markup=False)
 
     def on_mount(self) -> None:
         """Go to the message that was found."""

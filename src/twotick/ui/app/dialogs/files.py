@@ -14,9 +14,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from twotick.ui.app.dialogs.box import BOX
+from twotick.ui.app.dialogs.box import BOX, keys_hint
 from twotick.ui.app.widgets.completion import file_name, files
 from twotick.ui.text import for_screen
+from twotick.ui.texts import t
 
 _MAX_SHOWN = 200
 """Files of a folder that are shown."""
@@ -61,7 +62,9 @@ class _PathDialog(ModalScreen[Answer]):
         self._proposed: list[str] = []
 
     def _fields(self, value: str = "") -> ComposeResult:
-        yield _PathInput(value, placeholder="Path (~ is your home)", max_length=4096, id="path", select_on_focus=False)
+        yield _PathInput(
+            value, placeholder=t("Path (~ is your home)"), max_length=4096, id="path", select_on_focus=False
+        )
         found = OptionList(markup=False)
         found.can_focus = False
         yield found
@@ -119,10 +122,10 @@ class FileDialog(_PathDialog[FileToSend | None]):
     def compose(self) -> ComposeResult:
         """Create the fields."""
         with Vertical() as box:
-            box.border_title = "Send a file"
-            box.border_subtitle = "Enter: send   Tab: complete   Esc: cancel"
+            box.border_title = t("Send a file")
+            box.border_subtitle = keys_hint(t("Enter: send   Tab: complete   Esc: cancel"), self)
             yield from self._fields()
-            yield Label("Text (optional)")
+            yield Label(t("Text (optional)"))
             yield Input(max_length=1000, id="caption")
             yield Static("", classes="problem", markup=False)
 
@@ -137,7 +140,7 @@ class FileDialog(_PathDialog[FileToSend | None]):
         if not is_file and self._proposed:
             self._take(self.query_one(OptionList).highlighted or 0)
         elif not is_file:
-            self._say("This file does not exist. Check the path.")
+            self._say(t("This file does not exist. Check the path."))
         else:
             self.dismiss(FileToSend(path, self.query_one("#caption", Input).value.strip()))
 
@@ -161,7 +164,7 @@ class FolderDialog(_PathDialog[str | None]):
         """Create the fields."""
         with Vertical() as box:
             box.border_title = Text(self._title)
-            box.border_subtitle = "Enter: save   Tab: complete   Esc: cancel"
+            box.border_subtitle = keys_hint(t("Enter: save   Tab: complete   Esc: cancel"), self)
             yield from self._fields(for_screen(self._value, keep=""))
             yield Static("", classes="problem", markup=False)
 

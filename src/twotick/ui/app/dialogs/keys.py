@@ -7,6 +7,7 @@ from twotick.ui.app.commands import key_tables, typed_commands
 from twotick.ui.app.dialogs.box import BOX
 from twotick.ui.app.dialogs.page import TextPage
 from twotick.ui.app.session.base import ChatSession
+from twotick.ui.texts import t
 
 
 class KeysPage(TextPage):
@@ -21,10 +22,10 @@ class KeysPage(TextPage):
 
     def __init__(self, session: ChatSession, *, commands: bool = False) -> None:
         table = Table.grid(padding=(0, 1))
-        typed = [("Commands that you can type", typed_commands(session))] if commands else []
+        typed = [(t("Commands that you can type"), typed_commands(session))] if commands else []
         for title, rows in typed + key_tables(session):
             table.add_row("", Text(title, "bold underline"))
             for keys, what in rows:
                 table.add_row(Text(keys, "bold"), what)
             table.add_row("", "")
-        super().__init__("Keys", table)
+        super().__init__(t("Keys"), table)

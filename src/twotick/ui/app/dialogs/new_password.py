@@ -9,13 +9,12 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Checkbox, Input, Label, Static
 
-from twotick.ui.app.dialogs.box import BOX
+from twotick.ui.app.dialogs.box import BOX, keys_hint
 from twotick.ui.app.dialogs.tick import TickBox
+from twotick.ui.texts import t
 
 _SHORTEST = 8
 """Bytes of the shortest password that servers accept (rule 10.3)."""
-
-_LABELS = {"old": "Old password", "new": "New password", "again": "Repeat the new password"}
 
 
 class NewPassword(NamedTuple):
@@ -40,17 +39,17 @@ class NewPasswordDialog(ModalScreen[NewPassword | None]):
     def compose(self) -> ComposeResult:
         """Create the fields."""
         with Vertical() as box:
-            box.border_title = "Change the password"
-            box.border_subtitle = "Enter: change   Tab: next   Esc: cancel"
+            box.border_title = t("Change the password")
+            box.border_subtitle = keys_hint(t("Enter: change   Tab: next   Esc: cancel"), self)
             for which, label in (
-                ("old", "Old password"),
-                ("new", "New password"),
-                ("again", "Repeat the new password"),
+                ("old", t("Old password")),
+                ("new", t("New password")),
+                ("again", t("Repeat the new password")),
             ):
                 yield Label(label)
                 yield Input(password=True, max_length=256, id=which)
-            yield TickBox("Log out on all other machines", id="others")
-            yield Button("Change", variant="primary", compact=True)
+            yield TickBox(t("Log out on all other machines"), id="others")
+            yield Button(t("Change"), variant="primary", compact=True)
             yield Static("", classes="problem", markup=False)
 
     @on(Input.Submitted)
@@ -59,11 +58,11 @@ class NewPasswordDialog(ModalScreen[NewPassword | None]):
         """Close the dialog if its fields are valid."""
         old, new, again = (self.query_one(f"#{which}", Input).value for which in ("old", "new", "again"))
         if not old:
-            problem = "Type the old password as well."
+            problem = t("Type the old password as well.")
         elif len(new.encode("utf-8", "replace")) < _SHORTEST:
-            problem = f"The new password needs at least {_SHORTEST} characters."
+            problem = t("The new password needs at least {least} characters.", least=_SHORTEST)
         elif new != again:
-            problem = "The two new passwords differ: type the same one twice."
+            problem = t("The two new passwords differ: type the same one twice.")
         else:
             self.dismiss(NewPassword(old, new, self.query_one("#others", Checkbox).value))
             return

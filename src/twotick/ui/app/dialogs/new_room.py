@@ -9,8 +9,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Checkbox, Input, Label, Static
 
-from twotick.ui.app.dialogs.box import BOX
+from twotick.ui.app.dialogs.box import BOX, keys_hint
 from twotick.ui.app.dialogs.tick import TickBox
+from twotick.ui.texts import t
 from twotick.wire import is_room
 
 
@@ -44,14 +45,14 @@ class NewRoomDialog(ModalScreen[NewRoom | None]):
     def compose(self) -> ComposeResult:
         """Create the fields."""
         with Vertical() as box:
-            box.border_title = "New room"
-            box.border_subtitle = "Enter: create   Tab: next   Esc: cancel"
-            yield Label("Name")
+            box.border_title = t("New room")
+            box.border_subtitle = keys_hint(t("Enter: create   Tab: next   Esc: cancel"), self)
+            yield Label(t("Name"))
             yield Input(self._name, placeholder="#team", max_length=33, id="name")
-            yield Label("Topic (optional)")
+            yield Label(t("Topic (optional)"))
             yield Input(max_length=250, id="topic")
-            yield TickBox("Public: every member can find and join it", id="public")
-            yield Button("Create", variant="primary", compact=True)
+            yield TickBox(t("Public: every member can find and join it"), id="public")
+            yield Button(t("Create"), variant="primary", compact=True)
             yield Static("", classes="problem", markup=False)
 
     @on(Input.Submitted)
@@ -61,9 +62,9 @@ class NewRoomDialog(ModalScreen[NewRoom | None]):
         name = "#" + self.query_one("#name", Input).value.strip().removeprefix("#")
         topic = self.query_one("#topic", Input).value.strip()
         if not is_room(name.encode(errors="replace")):
-            problem = "The name must have 1 to 32 letters, digits, - or _ after the #."
+            problem = t("The name must have 1 to 32 letters, digits, - or _ after the #.")
         elif len(topic.encode("utf-8", "replace")) > 250:
-            problem = "The topic is longer than 250 bytes. Shorten it."
+            problem = t("The topic is longer than 250 bytes. Shorten it.")
         else:
             self.dismiss(NewRoom(name, topic, self.query_one("#public", Checkbox).value))
             return

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from twotick.ui.app.dialogs.box import BOX
+from twotick.ui.texts import t
 
 
 class TextPage(ModalScreen[bool]):
@@ -34,5 +35,5 @@ class TextPage(ModalScreen[bool]):
         """Create the text."""
         with VerticalScroll() as box:
             box.border_title = Text(self._title)
-            box.border_subtitle = "Esc: close"
+            box.border_subtitle = t("Esc: close")
             yield Static(self._text, markup=False)

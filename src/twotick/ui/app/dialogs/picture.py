@@ -20,6 +20,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widget import Widget
 
+from twotick.ui.texts import t
 from twotick.ui.thumbnail import Thumbnail
 
 _LIBRARY = "textual_image"
@@ -141,5 +142,5 @@ class PictureScreen(ModalScreen[None]):
         shown.styles.width, shown.styles.height = fitted(self._picture, max(1, width - 4), max(1, height - 4), cell)
         with Vertical() as box:
             box.border_title = Text(self._title)
-            box.border_subtitle = "Esc: close"
+            box.border_subtitle = t("Esc: close")
             yield shown

@@ -17,6 +17,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from twotick.client.errors import TwotickError
+from twotick.ui.app.dialogs.box import keys_hint
 from twotick.ui.app.dialogs.tick import TickBox
 from twotick.ui.app.layout.messages import said, summary
 from twotick.ui.app.layout.wrapping import shortened
@@ -27,6 +28,7 @@ from twotick.ui.app.session.base import ChatSession, SearchHit, SearchResults
 from twotick.ui.people import ProfileBook
 from twotick.ui.searching import FILTERS, LONGEST, SearchText, SearchTextError, parse_search
 from twotick.ui.text import for_screen
+from twotick.ui.texts import plural, short_date, t
 
 _MORE = "more"
 _BEFORE_WORD = 24
@@ -91,17 +93,17 @@ class SearchScreen(ModalScreen[SearchHit | None]):
         self._find = find
         self._input = Input(
             query,
-            placeholder='Words, or "an exact phrase"',
+            placeholder=t('Words, or "an exact phrase"'),
             max_length=LONGEST,
             select_on_focus=False,
             suggester=NameSuggester(session.conversations),
         )
         where = for_screen(shown.title[:33], keep="") if shown is not None else ""
-        self._only_here = TickBox(Content(f"Only in {where}"))
+        self._only_here = TickBox(Content(t("Only in {where}", where=where)))
         self._results = OptionList(markup=False)
         self._results.can_focus = False
         self._nearby = Static(id="context", markup=False)
-        self._said = Static("Enter: search   Tab: next   Esc: cancel", id="said", markup=False)
+        self._said = Static(id="said", markup=False)
         self._asked: tuple[str, LocalConversation | None] | None = None
         self._hits: list[SearchHit] = []
         self._before: int | None = None
@@ -109,13 +111,14 @@ class SearchScreen(ModalScreen[SearchHit | None]):
     def compose(self) -> ComposeResult:
         """Create the query, the results, and the messages around the highlighted result."""
         with Vertical():
-            yield Static("Search", id="heading")
+            yield Static(t("Search"), id="heading")
             yield self._input
             if self._shown is not None:
                 yield self._only_here
-            yield Static(f"Filters: {FILTERS}", id="filters", markup=False)
+            yield Static(t("Filters: {filters}", filters=FILTERS), id="filters", markup=False)
             yield self._results
             yield self._nearby
+            self._say(t("Enter: search   Tab: next   Esc: cancel"))
             yield self._said
 
     def on_mount(self) -> None:
@@ -129,7 +132,7 @@ class SearchScreen(ModalScreen[SearchHit | None]):
         return self._shown if self._only_here.value else None
 
     def _say(self, text: str) -> None:
-        self._said.update(for_screen(text[:300], keep=""))
+        self._said.update(for_screen(keys_hint(text[:300], self, whole=True), keep=""))
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
@@ -167,11 +170,11 @@ class SearchScreen(ModalScreen[SearchHit | None]):
             self._say(_sentence(str(error)))
             return
         self._asked = text, where
-        self._say("Searching \u2026")
+        self._say(t("Searching \u2026"))
         found = await self._find(asked, where, self._before if more else None)
         if found is None:
             self._asked = None
-            self._say("The search failed. Enter: try again")
+            self._say(t("The search failed. Enter: try again"))
             return
         first = len(self._hits) if more else 0
         self._hits = [*self._hits[:first], *found.found]
@@ -179,12 +182,16 @@ class SearchScreen(ModalScreen[SearchHit | None]):
         hits = enumerate(self._hits)
         options = [Option(result(hit, asked.words, self._profiles), str(index)) for index, hit in hits]
         if found.before is not None:
-            options.append(Option(Content.styled("Older messages \u2026", "bold"), _MORE))
+            options.append(Option(Content.styled(t("Older messages \u2026"), "bold"), _MORE))
         self._results.set_options(options)
         self._results.highlighted = min(first, len(options) - 1) if options else None
-        count = f"{len(self._hits)} found" + (", there may be more" if found.before is not None else "")
+        count = plural("1 found", "{n} found", len(self._hits))
+        if found.before is not None:
+            count = plural("1 found, there may be more", "{n} found, there may be more", len(self._hits))
         self._say(
-            f"{count}.   Enter: go there   \u2191 \u2193: select   Esc: cancel" if options else "No messages found."
+            t("{count}.   Enter: go there   \u2191 \u2193: select   Esc: cancel", count=count)
+            if options
+            else t("No messages found.")
         )
         self._show_context()
 
@@ -260,7 +267,8 @@ def result(hit: SearchHit, words: Sequence[str], profiles: ProfileBook) -> Conte
         while at >= 0 and len(lower) == len(text):
             content = content.stylize("bold underline", at, at + len(word))
             at = lower.find(word, at + len(word))
-    heading = Content.assemble((where, "bold"), (f"  {who}  {message.time.astimezone():%d %b %Y %H:%M}", "dim"))
+    when = message.time.astimezone()
+    heading = Content.assemble((where, "bold"), (f"  {who}  {short_date(when)} {when:%H:%M}", "dim"))
     return Content("\n").join([heading, Content.assemble("  ", content)])
 
 

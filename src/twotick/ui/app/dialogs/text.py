@@ -10,8 +10,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from twotick.ui.app.dialogs.box import BOX
+from twotick.ui.app.dialogs.box import BOX, keys_hint
 from twotick.ui.text import for_screen
+from twotick.ui.texts import t
 
 
 class TextDialog(ModalScreen[str | None]):
@@ -42,7 +43,7 @@ class TextDialog(ModalScreen[str | None]):
         """Create the input line."""
         with Vertical() as box:
             box.border_title = Text(self._title)
-            box.border_subtitle = "Enter: OK   Esc: cancel"
+            box.border_subtitle = keys_hint(t("Enter: OK   Esc: cancel"), self)
             value = for_screen(self._value, keep="")
             yield Input(value, placeholder=self._hint, max_length=self._max_length, select_on_focus=False)
             yield Static("", classes="problem", markup=False)
@@ -51,6 +52,8 @@ class TextDialog(ModalScreen[str | None]):
     def _done(self, event: Input.Submitted) -> None:
         text = event.value.strip()
         if len(text.encode("utf-8", "replace")) > self._max_length:
-            self.query_one(".problem", Static).update(f"The text is longer than {self._max_length} bytes. Shorten it.")
+            self.query_one(".problem", Static).update(
+                t("The text is longer than {most} bytes. Shorten it.", most=self._max_length)
+            )
         elif text or self._allow_empty:
             self.dismiss(text)

@@ -17,6 +17,7 @@ from twotick.ui.formatting import FormattedLine, LineKind, Piece, format_text
 from twotick.ui.names import colour_of
 from twotick.ui.people import Person
 from twotick.ui.text import as_said, for_screen, one_line, size_text, user_name
+from twotick.ui.texts import later, long_date, t
 from twotick.ui.thumbnail import format_of
 
 MAX_LINES = 16
@@ -125,10 +126,12 @@ def lines(message: LocalMessage, context: LayoutContext, width: int) -> list[Lin
     if context.blocked:
         return [
             *above,
-            _indented(Span(shortened(f"{user_name(message.sender)} is blocked. v: show", columns), "quiet")),
+            _indented(
+                Span(shortened(t("{name} is blocked. v: show", name=user_name(message.sender)), columns), "quiet")
+            ),
         ]
     if message.deleted is not None:
-        shown = [_indented(Span("message deleted"[:columns], "quiet"))]
+        shown = [_indented(Span(shortened(t("message deleted"), columns), "quiet"))]
     else:
         shown = _content(message, context, columns)
     _add_state(shown, message, width)
@@ -157,13 +160,13 @@ def _content(message: LocalMessage, context: LayoutContext, columns: int) -> lis
     if message.reply_to is not None:
         shown.append(_indented(*cut(_quote(message, context, columns), columns)))
     if message.forwarded_from:
-        origin = f"forwarded from {user_name(message.forwarded_from)}"
+        origin = t("forwarded from {name}", name=user_name(message.forwarded_from))
         shown.append(_indented(Span(shortened(origin, columns), "quiet")))
     if message.text or message.file is None:
         body = list(_body(said(message), context, columns))
         shown += [_indented(*line) for line in body[:MAX_LINES]]
         if len(body) > MAX_LINES:
-            shown.append(_indented(Span("\u2026 v: show all"[:columns], "quiet")))
+            shown.append(_indented(Span(shortened("\u2026 " + t("v: show all"), columns), "quiet")))
     if message.file is not None:
         shown.append(_indented(*cut(file_line(message.file, message.transfer, columns), columns)))
     if message.reactions:
@@ -175,7 +178,7 @@ def _quote(message: LocalMessage, context: LayoutContext, columns: int) -> Line:
     """Return the line with the message that a message replies to."""
     quoted = context.quoted
     sender = quoted.sender if quoted is not None else message.reply_to[0] if message.reply_to is not None else ""
-    about = _without_marks(summary(quoted), context.formatted) if quoted is not None else "message not available"
+    about = _without_marks(summary(quoted), context.formatted) if quoted is not None else t("message not available")
     start = [Span("\u250c ", "quote")]
     if sender:
         start += [Span(user_name(sender), f"quote {name_style(sender)}"), Span(": ", "quote")]
@@ -192,7 +195,7 @@ def _without_marks(text: str, formatted: bool) -> str:
 def summary(message: LocalMessage) -> str:
     """Return the content of a message in one line, which may be long, safe for the terminal."""
     if message.deleted is not None:
-        return "message deleted"
+        return t("message deleted")
     if message.event is not None:
         return event_text(message.event, user_name(message.sender))
     return one_line(said(message)) or (one_line(message.file.name) if message.file is not None else "")
@@ -208,36 +211,59 @@ def event_text(event: RoomNotice, who: str) -> str:
     member = user_name(event.member)
     match event.kind:
         case "created":
-            return f"{who} created the room"
+            return t("{who} created the room", who=who)
         case "joined":
-            return f"{who} joined"
+            return t("{who} joined", who=who)
         case "left":
-            return f"{who} left"
+            return t("{who} left", who=who)
         case "removed":
-            return f"{who} removed {member}"
+            return t("{who} removed {member}", who=who, member=member)
         case "appointed":
-            return f"{who} made {member} {_ROLES.get(event.role, user_name(event.role))}"
+            return t(
+                "{who} made {member} {role}",
+                who=who,
+                member=member,
+                role=t(_ROLES[event.role]) if event.role in _ROLES else user_name(event.role),
+            )
         case "invited":
             room = user_name(event.room)
-            return f"{who} invites you to {room}: /join {room}"
+            return t("{who} invites you to {room}: /join {room}", who=who, room=room)
         case "absent":
-            until = f" by {one_line(event.topic)}" if event.topic else ""
-            return f"connect your device {member}{until}"
+            if not event.topic:
+                return t("connect your device {member}", member=member)
+            return t("connect your device {member} by {until}", member=member, until=one_line(event.topic))
         case "changed":
-            topic = [] if event.topic is None else [f"changed the topic to: {one_line(event.topic)}"]
-            if event.topic == "":
-                topic = ["removed the topic"]
-            access = [f"made the room {user_name(event.access)}"] if event.access else []
-            return f"{who} " + " and ".join(topic + access)
+            return _changed(event, who)
         case _:
             return f"{who}: {user_name(event.kind)}"
 
 
+def _changed(event: RoomNotice, who: str) -> str:
+    """Return the description of a change of a room: of its topic, its access, or both."""
+    access = _ACCESS.get(event.access or "", user_name(event.access or ""))
+    values = {"who": who, "topic": one_line(event.topic or ""), "access": t(access)}
+    match event.topic, bool(event.access):
+        case None, False:
+            return t("{who} changed the room", **values)
+        case None, True:
+            return t("{who} made the room {access}", **values)
+        case "", False:
+            return t("{who} removed the topic", **values)
+        case "", True:
+            return t("{who} removed the topic and made the room {access}", **values)
+        case _, False:
+            return t("{who} changed the topic to: {topic}", **values)
+        case _:
+            return t("{who} changed the topic to: {topic} and made the room {access}", **values)
+
+
+_ACCESS = {"public": later("public"), "private": later("private")}
+
 _ROLES = {
-    "owner": "the owner",
-    "moderator": "a moderator",
-    "member": "a member",
-    "unknown": "a member with a role that this version of Twotick does not know",
+    "owner": later("the owner"),
+    "moderator": later("a moderator"),
+    "member": later("a member"),
+    "unknown": later("a member with a role that this version of Twotick does not know"),
 }
 
 
@@ -255,8 +281,8 @@ def file_line(file: Attachment, transfer: TransferProgress | None, columns: int)
         full = int(share * _BAR)
         about += "  " + "\u2588" * full + "\u2591" * (_BAR - full) + f" {share:4.0%}"
     elif file.key:
-        about += "  v: show  s: save" if format_of(file.name) else "  s: save"
-    name = shortened(one_line(file.name) or "file", max(1, columns - 4 - cell_len(about)))
+        about += "  " + (t("v: show  s: save") if format_of(file.name) else t("s: save"))
+    name = shortened(one_line(file.name) or t("file"), max(1, columns - 4 - cell_len(about)))
     return [Span("\u25a4 ", "quiet"), Span(name, "file"), Span(f"  {about}", "quiet")]
 
 
@@ -287,7 +313,7 @@ def _add_state(shown: list[Line], message: LocalMessage, width: int) -> None:
     """Add the delivery state at the right of the last line, or on a new line if it does not fit."""
     tick = _tick(message)
     edited = message.edited is not None and message.deleted is None
-    marks = [Span("edited", "quiet")] if edited else []
+    marks = [Span(t("edited"), "quiet")] if edited else []
     if edited and tick is not None:
         marks.append(Span(" "))
     if tick is not None:
@@ -310,9 +336,9 @@ def _above(message: LocalMessage, context: LayoutContext, width: int) -> list[Li
     if before is not None and (day or context.new):
         above.append([])
     if day:
-        above += [rule(f"{_local(message):%A} {_local(message).day} {_local(message):%B %Y}", "day", width), []]
+        above += [rule(long_date(_local(message)), "day", width), []]
     if context.new:
-        above += [rule("new", "new", width)]
+        above += [rule(t("new"), "new", width)]
     if message.event is not None or context.blocked or (not above and _continues(message, before)):
         return above
     if before is not None and not above:
@@ -321,7 +347,7 @@ def _above(message: LocalMessage, context: LayoutContext, width: int) -> list[Li
     header = _indented(Span(person.name, name_style(message.sender)), *_beside(person, width // 2))
     header.append(Span(f"  {_local(message):%H:%M}", "quiet"))
     if message.everyone:
-        header.append(Span("  to everyone", "quiet"))
+        header.append(Span("  " + t("to everyone"), "quiet"))
     return [*above, cut(header, width)]
 
 
@@ -348,8 +374,8 @@ def _local(message: LocalMessage) -> datetime:
 
 def _failure(message: LocalMessage, columns: int) -> list[str]:
     """Return the lines that say why a message was not delivered."""
-    told = wrap_text(for_screen(f"not delivered: {message.reason}"[:400], keep=""), columns)[:4]
-    return told if message.forwarded_from else told + wrap_text("/again sends it again", columns)[:1]
+    told = wrap_text(for_screen(t("not delivered: {reason}", reason=t(message.reason))[:400], keep=""), columns)[:4]
+    return told if message.forwarded_from else told + wrap_text(t("/again sends it again"), columns)[:1]
 
 
 def _body(text: str, context: LayoutContext, columns: int) -> Iterator[Line]:

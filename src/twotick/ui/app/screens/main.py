@@ -34,6 +34,7 @@ from twotick.ui.app.widgets.status_lines import (
     title_line,
 )
 from twotick.ui.text import for_screen
+from twotick.ui.texts import plural, t
 
 if TYPE_CHECKING:
     from twotick.ui.app.actions.table import Actions
@@ -124,7 +125,17 @@ class MainScreen(ActionScreen):
         self._below = Static(id="below", markup=False)
         self._mode_line = ResponsiveLine("mode")
         self._status = ResponsiveLine("status")
-        self.composer.commands = [(each.word, each.title) for each in COMMANDS + ON_MESSAGES if is_for(session, each)]
+        self._name_commands()
+
+    def _name_commands(self) -> None:
+        able = [each for each in COMMANDS + ON_MESSAGES if is_for(self.session, each)]
+        self.composer.commands = [(each.word, t(each.title)) for each in able]
+
+    def language_changed(self) -> None:
+        """Show all texts in the language that is in use now."""
+        self._name_commands()
+        self.messages.lay_out_again()
+        self._update()
 
     def show_panes(self, *, listed: bool, details: bool) -> None:
         """Show or hide the list of conversations and the details, as the user had chosen before."""
@@ -161,7 +172,7 @@ class MainScreen(ActionScreen):
         self.messages.on_command = self.run_command
         self.messages.on_leave = self.sidebar.on_character = self._leave_messages
         self._conversations.on_profile_change = self._profiles_changed
-        self.session.on_refusal = lambda reason: self.say(reason, problem=True)
+        self.session.on_refusal = lambda reason: self.say(t(reason), problem=True)
         if self._first is not None:
             self.open(self._first)
         elif (place := self._conversations.find(self.session.place or "")) is not None and not place.closed:
@@ -287,7 +298,9 @@ class MainScreen(ActionScreen):
         below = self._below
         below.display = not self.messages.at_end and self.shown is not None
         below.update(
-            f"\u2193 {self._new_below} new: Ctrl+End" if self._new_below else "\u2193 newer messages: Ctrl+End"
+            "\u2193 " + plural("1 new: Ctrl+End", "{n} new: Ctrl+End", self._new_below)
+            if self._new_below
+            else "\u2193 " + t("newer messages: Ctrl+End")
         )
         self._details.update()
         self.update_status()
@@ -303,7 +316,9 @@ class MainScreen(ActionScreen):
             self.composer.names += {each.sender for each in shown.messages[-_PAST:] if not each.outgoing}
         writable = self.session.can(Permission.SEND, shown)
         name = for_screen(shown.title[:33], keep="")
-        self.composer.placeholder = Content(f"Message to {name}" if writable else f"You are no longer in {name}")
+        self.composer.placeholder = Content(
+            t("Message to {name}", name=name) if writable else t("You are no longer in {name}", name=name)
+        )
 
     def update_status(self) -> None:
         """Show the status of the connection or, while a message is selected, the keys for it."""
@@ -439,7 +454,7 @@ class MainScreen(ActionScreen):
         try:
             self.session.save_draft(conversation, text)
         except TwotickError as error:
-            problem = str(error)
+            problem = t(str(error))
         if problem and problem != self._draft_problem:
             self.say(problem, problem=True)
         self._draft_problem = problem
@@ -456,13 +471,23 @@ class MainScreen(ActionScreen):
         """Send a text to the conversation that is shown, or edit the message that is being edited."""
         size = len(text.encode("utf-8", "replace"))
         if size > self.session.max_body:
-            self.say(f"The message has {size} bytes; the limit is {self.session.max_body}. Shorten it.", problem=True)
+            self.say(
+                t(
+                    "The message has {size} bytes; the limit is {most}. Shorten it.",
+                    size=size,
+                    most=self.session.max_body,
+                ),
+                problem=True,
+            )
         elif self.shown is not None:
             self._send(self.shown, text)
 
     def _send(self, conversation: LocalConversation, text: str) -> None:
         if not self.session.can(Permission.SEND, conversation):
-            self.say(f"Not sent: you are no longer in {conversation.title}. Join the room again first.", problem=True)
+            self.say(
+                t("Not sent: you are no longer in {title}. Join the room again first.", title=conversation.title),
+                problem=True,
+            )
             return
         with self.showing_errors():
             mode = self.mode
@@ -472,7 +497,7 @@ class MainScreen(ActionScreen):
                 self.session.send(conversation, text, mode.message if mode is not None else None)
                 self.composer.past.append(text)
                 if conversation.members == 1:
-                    self.say("There is no one else in this room who could get it. Alt+I invites a user.")
+                    self.say(t("There is no one else in this room who could get it. Alt+I invites a user."))
                 self.composer.set_text("")
                 self.messages.mark_new(None)
                 self.messages.update_messages()
@@ -483,7 +508,7 @@ class MainScreen(ActionScreen):
         word, _, argument = text.partition(" ")
         command = find(word)
         if command is None:
-            self.say(f"There is no command /{word[:40]}. To send this as a message, begin it with //.")
+            self.say(t("There is no command /{word}. To send this as a message, begin it with //.", word=word[:40]))
             return
         self.composer.set_text("")
         if self.shown is not None:
@@ -505,7 +530,7 @@ class MainScreen(ActionScreen):
         elif event.again:
             self.messages.focus()
         else:
-            self._status.show(lambda _: Content("Esc again: select a message"))
+            self._status.show(lambda _: Content(t("Esc again: select a message")))
 
     @on(Composer.EscapeForgotten)
     def _escape_forgotten(self) -> None:

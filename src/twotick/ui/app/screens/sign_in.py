@@ -17,9 +17,10 @@ from twotick.ui.app.dialogs.tick import TickBox
 from twotick.ui.shell.login import host_name
 from twotick.ui.shell.password import SHORTEST
 from twotick.ui.text import for_screen
+from twotick.ui.texts import later, t
 from twotick.wire import is_name
 
-_WELCOME = 'Chat where "sent" means "received".'
+_WELCOME = later('Chat where "sent" means "received".')
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,24 +111,24 @@ class SignInScreen(Screen[None]):
         """Create the form."""
         with VerticalScroll():
             yield Static(Text.assemble("Twotick ", ("\u2713\u2713", "")), id="name-of-it")
-            yield Static(_WELCOME)
-            yield Label("Server")
+            yield Static(t(_WELCOME))
+            yield Label(t("Server"))
             yield Input(self._start.server, id="server")
-            yield Label("Your name, or name@server")
+            yield Label(t("Your name, or name@server"))
             yield Input(self._start.name, id="name", max_length=300)
-            yield Label("Password (empty: join as a guest)")
+            yield Label(t("Password (empty: join as a guest)"))
             yield Input(password=True, id="password", max_length=256)
-            yield TickBox("I am new here: sign up", id="new")
+            yield TickBox(t("I am new here: sign up"), id="new")
             with Vertical(id="more"):
-                yield Label("Repeat the password")
+                yield Label(t("Repeat the password"))
                 yield Input(password=True, id="repeated", max_length=256)
-                yield Label("Invitation code, if you have one")
+                yield Label(t("Invitation code, if you have one"))
                 yield Input(id="invitation", max_length=64)
             with Vertical(id="this"):
-                yield Label("Name of this device, if you like")
+                yield Label(t("Name of this device, if you like"))
                 yield Input(id="device", max_length=64, placeholder=host_name())
             yield Static("", id="problem")
-            yield Button("Connect", variant="primary", id="begin", compact=True)
+            yield Button(t("Connect"), variant="primary", id="begin", compact=True)
 
     def on_mount(self) -> None:
         """Focus the first field that is to be filled in."""
@@ -205,7 +206,7 @@ class SignInScreen(Screen[None]):
             self.say(start.problem, start.field)
             return
         self.query_one("#begin", Button).disabled = True
-        self.query_one("#problem", Static).update("Connecting \u2026")
+        self.query_one("#problem", Static).update(t("Connecting \u2026"))
         self.post_message(self.Confirmed(start))
 
     def _value(self, which: str) -> str:
@@ -224,11 +225,14 @@ class SignInScreen(Screen[None]):
             return _Wrong(str(error), "server")
         if not is_name(name.encode(errors="replace")):
             return _Wrong(
-                "The name must have 1 to 32 letters and digits, and must not be a word of the protocol.", "name"
+                t("The name must have 1 to 32 letters and digits, and must not be a word of the protocol."), "name"
             )
         if sign_up and len(password.encode()) < SHORTEST:
-            return _Wrong(f"To create an account, choose a password of at least {SHORTEST} characters.", "password")
+            return _Wrong(
+                t("To create an account, choose a password of at least {least} characters.", least=SHORTEST),
+                "password",
+            )
         if sign_up and password != self._value("repeated"):
-            return _Wrong("The two passwords differ: type the same one twice.", "repeated")
+            return _Wrong(t("The two passwords differ: type the same one twice."), "repeated")
         code = (self._value("invitation").strip() or "yes") if sign_up else None
         return SignInDetails(server, name, password, code, device or None)

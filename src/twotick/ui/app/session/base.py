@@ -23,6 +23,7 @@ from twotick.ui.app.session.repository import ChatRepository, DeliveryUpdate, ne
 from twotick.ui.app.storage.database import DamagedStoreError, LocalStoreError
 from twotick.ui.app.storage.store import LocalStore
 from twotick.ui.searching import SearchText
+from twotick.ui.texts import later
 
 _STORING_AGAIN = 10.0
 
@@ -32,7 +33,7 @@ MAX_LOADED = 5_000
 HELD = 10.0
 """Seconds for which a deletion is held back, so that it can be undone."""
 
-_NOT_FOR_GUESTS = "guests cannot do that; sign up to become a member"
+_NOT_FOR_GUESTS = later("guests cannot do that; sign up to become a member")
 
 
 class SearchHit(NamedTuple):

@@ -45,6 +45,7 @@ from twotick.ui.app.storage.salvage import set_aside
 from twotick.ui.app.storage.store import LocalStore
 from twotick.ui.people import UserProfile
 from twotick.ui.tasks import together, until_well_formed
+from twotick.ui.texts import t
 from twotick.wire import is_name
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ class MemberSession(MemberRequests):
     async def _server(self) -> "MemberClient":
         await self._ready.wait()
         if self._client is None:
-            raise self.problem or ConnectionLost("there is no connection; Ctrl+R connects again")
+            raise self.problem or ConnectionLost(t("there is no connection; Ctrl+R connects again"))
         return self._client
 
     def can(
@@ -262,7 +263,7 @@ class MemberSession(MemberRequests):
     def react(self, message: LocalMessage, text: str) -> None:
         """See `ChatSession`."""
         if len(text.encode("utf-8", "replace")) > _MAX_REACTION:
-            raise TwotickError(f"a reaction can have at most {_MAX_REACTION} bytes; choose a shorter one")
+            raise TwotickError(t("a reaction can have at most {most} bytes; choose a shorter one", most=_MAX_REACTION))
         self._change(ChangeKind.REACT, message, text)
 
     def _change(self, action: ChangeKind, message: LocalMessage, text: str) -> None:
@@ -283,9 +284,16 @@ class MemberSession(MemberRequests):
             path = path.resolve(strict=True)
             size = path.stat().st_size
             if not path.is_file():
-                raise TwotickError(f"{path.name} is not a regular file; choose another one")
+                raise TwotickError(t("{name} is not a regular file; choose another one", name=path.name))
             if size > _MAX_FILE_SIZE:
-                raise TwotickError(f"{path.name} is too large: {size >> 20} MiB of at most {_MAX_FILE_SIZE >> 20} MiB")
+                raise TwotickError(
+                    t(
+                        "{name} is too large: {size} MiB of at most {most} MiB",
+                        name=path.name,
+                        size=size >> 20,
+                        most=_MAX_FILE_SIZE >> 20,
+                    )
+                )
         message = self._compose(conversation.key, caption, reply_to)
         message.path, message.file = path, Attachment("", path.name, size, "")
         self._repository.enqueue(message)
@@ -361,7 +369,7 @@ class MemberSession(MemberRequests):
 
     async def _upload(self, client: "MemberClient", message: LocalMessage) -> None:
         if message.path is None or message.file is None:
-            raise TwotickError("the path of the file is unknown; send the file again")
+            raise TwotickError(t("the path of the file is unknown; send the file again"))
         name = message.file.name
         try:
             file = await client.upload(

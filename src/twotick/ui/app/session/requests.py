@@ -21,6 +21,7 @@ from twotick.ui.app.session.incoming import MAX_TOPIC, EntryHandler, access_of, 
 from twotick.ui.app.session.repository import PAGE
 from twotick.ui.people import UserProfile
 from twotick.ui.searching import SearchText, find
+from twotick.ui.texts import t
 from twotick.wire import is_name, is_room
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class MemberRequests(ChatSession):
         from twotick.ui.shell.saving import save  # imported late: it imports Rich's progress display
 
         if message.file is None:
-            raise TwotickError("this message has no file")
+            raise TwotickError(t("this message has no file"))
         file = FileInfo(*message.file)
         try:
             with readable_errors():

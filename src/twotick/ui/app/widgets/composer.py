@@ -15,6 +15,7 @@ from twotick.ui.app.commands import WRITING
 from twotick.ui.app.widgets.completion import Completion, CompletionSources, completions, named_emoji
 from twotick.ui.app.widgets.stand_ins import StandIns
 from twotick.ui.text import for_screen
+from twotick.ui.texts import t
 
 _ACTIONS = {
     key: each.action
@@ -236,9 +237,9 @@ class Composer(TextArea):
             self.action_copy()
         elif self.text:
             self.clear()
-            self.post_message(self.Advised("Cleared. Ctrl+Z brings the text back."))
+            self.post_message(self.Advised(t("Cleared. Ctrl+Z brings the text back.")))
         else:
-            self.post_message(self.Advised("Ctrl+Q quits."))
+            self.post_message(self.Advised(t("Ctrl+Q quits.")))
 
     def action_cursor_up(self, select: bool = False) -> None:
         """Move the cursor up; in the first line, show what was sent before; if nothing is typed, edit that."""

@@ -1,8 +1,9 @@
 """The pane with the details of the conversation and of the selected message."""
 
+from datetime import datetime
 from typing import TypeAlias
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -15,10 +16,11 @@ from twotick.ui.app.model.conversations import ConversationKind, LocalConversati
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.rooms import MemberListing
 from twotick.ui.app.session.base import ChatSession
-from twotick.ui.app.widgets.people import person_parts, presence_sign
+from twotick.ui.app.widgets.people import person_parts, presence_sign, role_name
 from twotick.ui.formatting import links
 from twotick.ui.people import ProfileBook
 from twotick.ui.text import for_screen, one_line, size_text
+from twotick.ui.texts import later, numeric_date, plural, short_time, t
 
 _MAX_SHOWN = 200
 """Members or recipients that are shown."""
@@ -35,18 +37,19 @@ _MAX_LINES = 4
 Part: TypeAlias = "str | Content | tuple[str, str]"
 
 _KINDS = {
-    ConversationKind.DIRECT: "one user",
-    ConversationKind.EVERYONE: "all connected users",
-    ConversationKind.ROOM: "a room",
+    ConversationKind.DIRECT: later("one user"),
+    ConversationKind.EVERYONE: later("all connected users"),
+    ConversationKind.ROOM: later("a room"),
 }
 _STATES = {
-    State.QUEUED: "waiting to be sent",
-    State.ACCEPTED: "\u2713 stored by the server",
-    State.DELIVERED: "\u2713\u2713 delivered",
-    State.READ: "\u2713\u2713 read",
-    State.FAILED: "\u2717 not delivered",
+    State.QUEUED: later("waiting to be sent"),
+    State.ACCEPTED: later("\u2713 stored by the server"),
+    State.DELIVERED: later("\u2713\u2713 delivered"),
+    State.READ: later("\u2713\u2713 read"),
+    State.FAILED: later("\u2717 not delivered"),
 }
-_ACCESS = {"public": "public: every member may join", "private": "private: by invitation"}
+_PRESENCE = {"here": later("here"), "away": later("away"), "gone": later("gone")}
+_ACCESS = {"public": later("public: every member may join"), "private": later("private: by invitation")}
 _RECEIPTS = {
     State.READ: ("\u2713\u2713", "bold $success"),
     State.DELIVERED: ("\u2713\u2713", "dim"),
@@ -58,9 +61,10 @@ def presence_text(presence: UserPresence | None) -> str:
     """Return the presence of a user in words, such as `away since 23 Nov 09:30`; empty if it is unknown."""
     if presence is None:
         return ""
+    state = t(_PRESENCE[presence.state]) if presence.state in _PRESENCE else one_line(presence.state)
     if presence.since is None or presence.state == "here":
-        return one_line(presence.state)
-    return f"{one_line(presence.state)} since {presence.since.astimezone():%d %b %H:%M}"
+        return state
+    return t("{state} since {time}", state=state, time=short_time(presence.since.astimezone()))
 
 
 class DetailsPane(VerticalScroll):
@@ -108,10 +112,10 @@ class DetailsPane(VerticalScroll):
             parts += _about_message(message, session.conversations.profiles, receipts)
         if conversation is not None:
             parts += _about_conversation(conversation, session.conversations.profiles, members)
-        waiting = f"{session.waiting} messages" if session.waiting else ""
+        waiting = plural("1 message", "{n} messages", session.waiting) if session.waiting else ""
         parts += [
-            ("You\n", "bold"),
-            *_pairs([("Name", session.name), ("Server", session.server), ("Waiting", waiting)]),
+            (t("You") + "\n", "bold"),
+            *_pairs([(t("Name"), session.name), (t("Server"), session.server), (t("Waiting"), waiting)]),
         ]
         self._text.update(Content.assemble(*parts))
 
@@ -136,56 +140,59 @@ def _about_conversation(
     settings = [
         name
         for name, holds in (
-            ("muted", conversation.muted),
-            ("blocked", conversation.blocked),
-            ("you left the room", conversation.left),
+            (t("muted"), conversation.muted),
+            (t("blocked"), conversation.blocked),
+            (t("you left the room"), conversation.left),
         )
         if holds
     ]
-    found: list[Part] = [("Conversation\n", "bold")]
+    found: list[Part] = [(t("Conversation") + "\n", "bold")]
     found += _pairs(
         [
-            ("Name", conversation.title[:64]),
-            ("Display", profile.display),
-            ("Note", f"looks like {other}, and is not" if other else ""),
-            ("Says", profile.status),
-            ("With", _KINDS[conversation.kind]),
-            ("Status", presence_text(conversation.presence)),
-            ("Topic", conversation.topic),
-            ("Access", _ACCESS.get(conversation.access, "")),
-            ("Role", conversation.role),
-            ("Settings", ", ".join(settings)),
-            ("Loaded", f"{len(conversation.messages)} messages"),
+            (t("Name"), conversation.title[:64]),
+            (t("Display"), profile.display),
+            (t("Note"), t("looks like {other}, and is not", other=other) if other else ""),
+            (t("Says"), profile.status),
+            (t("With"), t(_KINDS[conversation.kind])),
+            (t("Status"), presence_text(conversation.presence)),
+            (t("Topic"), conversation.topic),
+            (t("Access"), t(_ACCESS[conversation.access]) if conversation.access in _ACCESS else ""),
+            (t("Role"), role_name(conversation.role)),
+            (t("Settings"), ", ".join(settings)),
+            (t("Loaded"), plural("1 message", "{n} messages", len(conversation.messages))),
         ]
     )
     if members is not None:
-        found += ["\n", ("Members", "bold"), (f"  {len(members)}\n", "dim")]
+        found += ["\n", (t("Members"), "bold"), (f"  {len(members)}\n", "dim")]
         for each in members[:_MAX_SHOWN]:
-            role = for_screen(each.role[:9], keep="")
+            role = role_name(each.role)
             who = person_parts(profiles.person(each.name), _COLUMNS - 2, role=role)
             found += [presence_sign(each.presence), " ", *who, "\n"]
         if len(members) > _MAX_SHOWN:
-            found.append((f"and {len(members) - _MAX_SHOWN} more: Alt+M\n", "dim"))
+            found.append((t("and {n} more: Alt+M", n=len(members) - _MAX_SHOWN) + "\n", "dim"))
     return [*found, "\n"]
 
 
 def _about_message(message: LocalMessage, profiles: ProfileBook, receipts: list[RecipientState] | None) -> list[Part]:
-    state = "" if message.state is None else _STATES[message.state]
+    state = "" if message.state is None else t(_STATES[message.state])
     if message.state is State.ACCEPTED and message.of:
-        state = f"\u2713 delivered to {message.have} of {message.of}"
+        state = "\u2713 " + t("delivered to {have} of {of}", have=message.have, of=message.of)
     file = message.file
-    found: list[Part] = [("Message\n", "bold")]
+    found: list[Part] = [(t("Message") + "\n", "bold")]
     found += _pairs(
         [
-            ("From", str(profiles.person(message.sender))),
-            ("Time", f"{message.time.astimezone():%Y-%m-%d %H:%M:%S}"),
-            ("Edited", "" if message.edited is None else f"{message.edited.astimezone():%Y-%m-%d %H:%M:%S}"),
-            ("Deleted", "" if message.deleted is None else f"{message.deleted.astimezone():%Y-%m-%d %H:%M:%S}"),
-            ("Size", "" if message.event else f"{len(message.text.encode('utf-8', 'replace'))} bytes"),
-            ("File", "" if file is None else f"{one_line(file.name)}, {size_text(file.size)}"),
-            ("State", state),
-            ("Reason", message.reason[:200]),
-            *(("Link", each[:200]) for each in links(message.text)[:5]),
+            (t("From"), str(profiles.person(message.sender))),
+            (t("Time"), _moment(message.time)),
+            (t("Edited"), "" if message.edited is None else _moment(message.edited)),
+            (t("Deleted"), "" if message.deleted is None else _moment(message.deleted)),
+            (
+                t("Size"),
+                "" if message.event else plural("1 byte", "{n} bytes", len(message.text.encode("utf-8", "replace"))),
+            ),
+            (t("File"), "" if file is None else f"{one_line(file.name)}, {size_text(file.size)}"),
+            (t("State"), state),
+            (t("Reason"), t(message.reason)[:200]),
+            *((t("Link"), each[:200]) for each in links(message.text)[:5]),
             *(
                 (one_line(text), ", ".join(str(profiles.person(name)) for name in names[:20])[:200])
                 for text, names in list(message.reactions.items())[:20]
@@ -193,10 +200,15 @@ def _about_message(message: LocalMessage, profiles: ProfileBook, receipts: list[
         ]
     )
     if receipts:
-        found += ["\n", ("Receipts\n", "bold"), receipts_text(receipts[:_MAX_SHOWN], profiles, _COLUMNS)]
+        found += ["\n", (t("Receipts") + "\n", "bold"), receipts_text(receipts[:_MAX_SHOWN], profiles, _COLUMNS)]
         if len(receipts) > _MAX_SHOWN:
-            found.append((f"and {len(receipts) - _MAX_SHOWN} more: i\n", "dim"))
+            found.append((t("and {n} more: i", n=len(receipts) - _MAX_SHOWN) + "\n", "dim"))
     return [*found, "\n"]
+
+
+def _moment(when: datetime) -> str:
+    local = when.astimezone()
+    return f"{numeric_date(local)} {local:%H:%M:%S}"
 
 
 def receipts_text(receipts: list[RecipientState], profiles: ProfileBook, columns: int) -> Content:
@@ -209,16 +221,16 @@ def receipts_text(receipts: list[RecipientState], profiles: ProfileBook, columns
     """
     found: list[Part] = []
     for each in receipts:
-        state = _WORDS[each.state]
-        who = person_parts(profiles.person(each.name), columns - 3 - len(state), column=14)
+        state = " " + t(_WORDS[each.state])
+        who = person_parts(profiles.person(each.name), columns - 3 - cell_len(state), column=14)
         found += [_RECEIPTS.get(each.state, ("\u2713 ", "dim")), " ", *who, (f"{state}\n", "dim")]
     return Content.assemble(*found)
 
 
 _WORDS = {
-    State.QUEUED: " waiting",
-    State.ACCEPTED: " stored",
-    State.DELIVERED: " delivered",
-    State.READ: " read",
-    State.FAILED: " not delivered",
+    State.QUEUED: later("waiting"),
+    State.ACCEPTED: later("stored"),
+    State.DELIVERED: later("delivered"),
+    State.READ: later("read"),
+    State.FAILED: later("not delivered"),
 }

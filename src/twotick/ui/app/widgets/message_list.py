@@ -21,6 +21,7 @@ from twotick.ui.app.model.conversations import ConversationKind, LocalConversati
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.model.registry import ConversationRegistry
 from twotick.ui.names import COLOURS
+from twotick.ui.texts import t
 
 _ABOVE_NEW = 3
 """Lines that are shown above the first unread message."""
@@ -174,6 +175,10 @@ class MessageList(ScrollView, can_focus=True):
     def show_formatted(self, formatted: bool) -> None:
         """Show the effect of the marks of messages, or the marks."""
         self.formatted = formatted
+        self.lay_out_again()
+
+    def lay_out_again(self) -> None:
+        """Lay all messages out anew: what they look like has changed."""
         self._forget_layout()
         self.update_messages()
 
@@ -308,7 +313,7 @@ class MessageList(ScrollView, can_focus=True):
         """Return a line of a conversation that has no messages: what it is for, in the middle."""
         text = ""
         if self.conversation is not None and self.conversation.complete:
-            text = {0: "No messages yet", 1: "Write the first one below."}.get(y - self.size.height // 2 + 1, "")
+            text = {0: t("No messages yet"), 1: t("Write the first one below.")}.get(y - self.size.height // 2 + 1, "")
         shown = shortened(text, self._width).center(self._width)
         return Strip([Segment(shown, self._style("quiet", self.rich_style))]).adjust_cell_length(
             self.size.width, self.rich_style

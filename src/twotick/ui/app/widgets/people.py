@@ -8,6 +8,8 @@ from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import UserPresence
 from twotick.ui.names import colour_of
 from twotick.ui.people import Person
+from twotick.ui.text import for_screen
+from twotick.ui.texts import later, t
 
 Part: TypeAlias = str | tuple[str, str]
 """A part of a line, with or without a style."""
@@ -16,6 +18,17 @@ _SIGNS = {"here": ("\u25cf", "$success"), "away": ("\u25d0", "$warning"), "gone"
 
 _LEAST = 4
 """Columns of a display name below which it is left out."""
+
+
+_ROLES = {"owner": later("owner"), "moderator": later("moderator"), "member": later("member")}
+
+_MAX_ROLE = 9
+"""Characters that are shown of a role that this version of Twotick does not know."""
+
+
+def role_name(role: str) -> str:
+    """Return the name of a role in a room, safe for the terminal."""
+    return t(_ROLES[role]) if role in _ROLES else for_screen(role[:_MAX_ROLE], keep="")
 
 
 def presence_sign(presence: UserPresence | None) -> tuple[str, str]:
@@ -43,7 +56,10 @@ def person_parts(person: Person, columns: int, *, column: int = 0, role: str = "
     name = shortened(person.name, columns)
     warning = f"  {person.warning}" if person.warning else ""
     name = set_cell_size(name, max(cell_len(name), min(column, columns)))
-    role = f"  {role:<9}".rstrip() if not person.beside else f"  {role:<9}" if role else ""
+    if role:
+        role = "  " + set_cell_size(role, max(cell_len(t(each)) for each in _ROLES.values()))
+    if not person.beside:
+        role = role.rstrip()
     parts: list[Part] = [(name, colour(person.name)), role]
     name += role
     left = columns - cell_len(name) - cell_len(warning) - 2

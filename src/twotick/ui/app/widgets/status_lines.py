@@ -18,11 +18,12 @@ from twotick.ui.app.widgets.details import presence_text
 from twotick.ui.app.widgets.people import colour, presence_sign
 from twotick.ui.people import ProfileBook
 from twotick.ui.text import for_screen, one_line
+from twotick.ui.texts import later, plural, short_time, t, within
 
 _WIDE = 50
 """Columns from which on longer texts are shown."""
 
-_HINT = "F1 keys  ^K go to  ^P commands"
+_HINT = later("F1 keys  ^K go to  ^P commands")
 
 
 class ResponsiveLine(Static):
@@ -55,7 +56,11 @@ def title_line(shown: LocalConversation, profiles: ProfileBook, unread_elsewhere
         unread_elsewhere: the number of unread messages in other conversations.
         width: the available columns.
     """
-    elsewhere = f"  {unread_elsewhere} unread elsewhere: F3" if width >= _WIDE else f"  +{unread_elsewhere}: F3"
+    elsewhere = (
+        "  " + plural("1 unread elsewhere: F3", "{n} unread elsewhere: F3", unread_elsewhere)
+        if width >= _WIDE
+        else f"  +{unread_elsewhere}: F3"
+    )
     elsewhere = elsewhere if unread_elsewhere else ""
     columns = width - cell_len(elsewhere)
     name = shortened(for_screen(shown.title[:64], keep=""), max(8, columns // 2))
@@ -73,14 +78,15 @@ def title_line(shown: LocalConversation, profiles: ProfileBook, unread_elsewhere
 def _subtitle(shown: LocalConversation, profiles: ProfileBook) -> str:
     typing = [str(profiles.person(name)) for name in shown.typing]
     if typing and shown.kind is ConversationKind.DIRECT:
-        return "is typing \u2026"
+        return t("is typing \u2026")
     if typing:
-        who = typing[0] if len(typing) == 1 else f"{len(typing)} people"
-        return f"{who} {'is' if len(typing) == 1 else 'are'} typing \u2026"
-    members = f"{shown.members} member{'s' * (shown.members != 1)}" if shown.members else ""
-    state = "you left the room" if shown.left else members
-    until = f" until {datetime.fromtimestamp(shown.muted_until):%d %b %H:%M}" if shown.muted_until else ""
-    marks = [name for name, holds in ((f"muted{until}", shown.muted), ("blocked", shown.blocked)) if holds]
+        return plural("{who} is typing \u2026", "{n} people are typing \u2026", len(typing), who=typing[0])
+    members = plural("1 member", "{n} members", shown.members) if shown.members else ""
+    state = t("you left the room") if shown.left else members
+    muted = t("muted")
+    if shown.muted_until:
+        muted = t("muted until {time}", time=short_time(datetime.fromtimestamp(shown.muted_until)))
+    marks = [name for name, holds in ((muted, shown.muted), (t("blocked"), shown.blocked)) if holds]
     person = profiles.person(shown.name)
     parts = [person.display, person.warning, presence_text(shown.presence), state, *marks]
     parts += [one_line(profiles.of(shown.name).status), one_line(shown.topic)]
@@ -90,11 +96,11 @@ def _subtitle(shown: LocalConversation, profiles: ProfileBook) -> str:
 def mode_line(mode: ComposerMode, profiles: ProfileBook, width: int) -> Content:
     """Return the line that says which message the user replies to or edits, and how to cancel that."""
     message = mode.message
-    hint = "  Esc: cancel"
+    hint = "  " + t("Esc: cancel")
     if mode.kind == "edit":
-        what, about = "Editing: ", summary(message)
+        what, about = t("Editing:") + " ", summary(message)
     else:
-        what, about = f"Replying to {profiles.person(message.sender)}: ", summary(message)
+        what, about = t("Replying to {name}:", name=profiles.person(message.sender)) + " ", summary(message)
     columns = width - cell_len(what) - cell_len(hint)
     return Content.assemble((what, "bold"), shortened(about, columns) if columns > 3 else "", (hint, "dim"))
 
@@ -107,22 +113,23 @@ def status_line(session: ChatSession, away: bool, width: int) -> Content:
         away: whether others see the user as away.
         width: the available columns.
     """
-    waiting = f"{session.waiting} waiting to be sent" if session.waiting else ""
+    waiting = plural("1 waiting to be sent", "{n} waiting to be sent", session.waiting) if session.waiting else ""
     who = f"{session.name}@{session.server}"
     if session.problem is not None:
-        again = "Ctrl+R: connect again" if session.ended else "trying again"
-        parts = ["\u2717 No connection", waiting, again, for_screen(str(session.problem)[:200], keep="")]
+        again = t("Ctrl+R: connect again") if session.ended else t("trying again")
+        parts = ["\u2717 " + t("No connection"), waiting, again, for_screen(t(str(session.problem))[:200], keep="")]
     elif not session.connected:
         parts = [f"\u2026 {who}", waiting]
     elif not session.is_member:
-        parts = [f"\u25cf {who}", "guest", waiting]
+        parts = [f"\u25cf {who}", t("guest"), waiting]
     elif not session.visible:
-        parts = [f"\u25cb {who}", "hidden", waiting]
+        parts = [f"\u25cb {who}", t("hidden"), waiting]
     else:
-        parts = [f"\u25d0 {who}", "away", waiting] if away else [f"\u25cf {who}", waiting]
+        parts = [f"\u25d0 {who}", t("away"), waiting] if away else [f"\u25cf {who}", waiting]
     text = " \u00b7 ".join(each for each in parts if each)
-    if session.problem is None and len(text) + 2 + len(_HINT) <= width:
-        text += _HINT.rjust(width - len(text))
+    hint = t(_HINT)
+    if session.problem is None and cell_len(text) + 2 + cell_len(hint) <= width:
+        text += " " * (width - cell_len(text) - cell_len(hint)) + hint
     return Content(shortened(text, width))
 
 
@@ -133,9 +140,9 @@ def keys_line(commands: list[Command], width: int) -> Content:
         commands: the commands that are available.
         width: the available columns.
     """
-    back = "Esc back"
-    parts = ["\u2191\u2193 select", *(f"{each.shown} {each.title.lower()}" for each in commands)]
-    while len(parts) > 1 and len("  ".join([*parts, back])) > width:
+    back = t("Esc back")
+    parts = ["\u2191\u2193 " + t("select"), *(f"{each.shown} {within(t(each.title))}" for each in commands)]
+    while len(parts) > 1 and cell_len("  ".join([*parts, back])) > width:
         parts.pop()
     return Content("  ".join([*parts, back]))
 
@@ -144,38 +151,30 @@ def empty_text(session: ChatSession) -> Content:
     """Return the text that is shown while there is no conversation."""
     if session.conversations.listed:
         unread = session.conversations.unread
-        return Content.assemble(
-            (f"{unread} unread.\n\n" if unread else "No conversation is open.\n\n", "bold"),
-            ("\u2191 \u2193", "bold"),
-            " and ",
-            ("Enter", "bold"),
-            " open one from the list, ",
-            ("F3", "bold"),
-            " the first with unread messages.\n",
-            ("Ctrl+K", "bold"),
-            " starts a new one, ",
-            ("F1", "bold"),
-            " lists all keys.\n",
+        return _marked(
+            [
+                "*{}*".format(plural("1 unread.", "{n} unread.", unread) if unread else t("No conversation is open.")),
+                "",
+                t("*\u2191 \u2193* and *Enter* open one from the list, *F3* the first with unread messages."),
+                t("*Ctrl+K* starts a new one, *F1* lists all keys."),
+            ]
         )
-    parts: list[str | tuple[str, str]] = [
-        ("No conversations yet.\n\n", "bold"),
-        ("Ctrl+K", "bold"),
-        ", a name and Enter start a conversation.\n",
+    about = [
+        "*{}*".format(t("No conversations yet.")),
+        "",
+        t("*Ctrl+K*, a name and Enter start a conversation."),
     ]
     if session.is_member:
-        parts += [
-            ("F6", "bold"),
-            " lists rooms, ",
-            ("F7", "bold"),
-            " creates one.\n",
-        ]
-    parts += [
-        "Messages to you are shown here.\n\n",
-        ("F1", "bold"),
-        " lists all keys, ",
-        ("Ctrl+P", "bold"),
-        " all commands, ",
-        ("Ctrl+Q", "bold"),
-        " quits.\n",
+        about.append(t("*F6* lists rooms, *F7* creates one."))
+    about += [
+        t("Messages to you are shown here."),
+        "",
+        t("*F1* lists all keys, *Ctrl+P* all commands, *Ctrl+Q* quits."),
     ]
-    return Content.assemble(*parts)
+    return _marked(about)
+
+
+def _marked(lines: list[str]) -> Content:
+    """Return lines in which what stands between stars is bold."""
+    parts = "".join(f"{line}\n" for line in lines).split("*")
+    return Content.assemble(*((part, "bold" if number % 2 else "") for number, part in enumerate(parts)))
