@@ -6,6 +6,7 @@
  * @property {string} name
  * @property {number} size in bytes
  * @property {string} hash
+ * @property {Blob} [blob] its content, if it could not be sent
  * @property {string} [voice] length and waveform of a voice note (rule 16.7)
  *
  * @typedef {object} EventRecord what happened in a room (rule 12.8)

@@ -14,6 +14,7 @@ import { Accounts, Store } from "../store/database.js";
 import { Session } from "./session.js";
 
 const PATIENCE = 40_000;
+const LONGEST = 24 * 3600_000;
 
 /**
  * What a user writes.
@@ -136,7 +137,9 @@ export class Profile {
     return new Promise((resolve, reject) => {
       const id = newId();
       const message = { call: id, method, given };
-      const timer = setTimeout(() => this.settle(id, null, { message: "no answer", code: 0 }), PATIENCE);
+      // A large file takes long, and waits for a connection.
+      const patience = method === "download" ? LONGEST : PATIENCE;
+      const timer = setTimeout(() => this.settle(id, null, { message: "no answer", code: 0 }), patience);
       this.calls.set(id, { message, resolve, reject, timer });
       if (this.session) this.answerHere(this.session, id, { message });
       else this.channel.postMessage(message);
@@ -224,7 +227,9 @@ export class Profile {
    * @param {string} to
    */
   async sendAgain(message, to) {
-    await this.send({ to, text: message.text, replyTo: message.replyTo });
+    const { file, text, replyTo } = message;
+    const again = file?.blob ? new File([file.blob], file.name) : null;
+    await this.send({ to, text, replyTo, file: again, voice: file?.voice });
     await this.store.write(async (work) => work.removeMessage(message.conversation, message.uid));
     this.tell({ kind: "removed", conversation: message.conversation, uids: [message.uid] });
   }

@@ -74,6 +74,8 @@ export class Session {
     this.recountTimer = 0;
     this.stopped = false;
     this.work = Promise.resolve();
+    /** @type {{resolve: () => void, reject: (error: Error) => void}[]} what goes on with the next connection */
+    this.awaiting = [];
     /** @type {Frame[]} what has arrived and is not handled yet */
     this.arrived = [];
     /** @type {Promise<import("./transfers.js").Transfers> | null} */
@@ -101,6 +103,7 @@ export class Session {
 
   stop() {
     this.stopped = true;
+    for (const each of this.awaiting.splice(0)) each.reject(new Error("the page was closed"));
     clearTimeout(this.pumpTimer);
     clearTimeout(this.recountTimer);
     this.link.close();
@@ -182,6 +185,7 @@ export class Session {
     this.guestTries = 0;
     this.link.established(frame.headers.has("keep-alive"));
     this.setState({ state: "online", reason: "", retryAt: 0 });
+    for (const each of this.awaiting.splice(0)) each.resolve();
     this.pump();
     if (this.account.guest) return;
     this.lastSeq = Math.max(this.lastSeq, number(frame, "seq"));
@@ -404,6 +408,7 @@ export class Session {
     const older = state === "read" && message.place !== WAITING ? await work.unreadUpTo(message) : [];
     for (const each of older) work.putMessage(withState(each, "read"));
     let next = withState(work.written.get(`${message.conversation} ${message.uid}`) ?? message, state, reason);
+    if (state === "failed" && item?.file && next.file) next = { ...next, file: { ...next.file, key: "", blob: item.file } };
     if (next.place === WAITING) {
       if (state === "failed") next = { ...next, place: await work.newestPlace(next.conversation), order: next.order };
       else this.unplaced.add(next.conversation);
@@ -800,6 +805,12 @@ export class Session {
         reject(error);
       }
     });
+  }
+
+  /** Wait until there is a connection. */
+  connected() {
+    if (this.registered) return Promise.resolve();
+    return /** @type {Promise<void>} */ (new Promise((resolve, reject) => this.awaiting.push({ resolve, reject })));
   }
 
   /**

@@ -52,7 +52,8 @@ export class Transfers {
     await session.store.write(async (work) => {
       const waiting = await work.waiting(item.id);
       if (!waiting) return;
-      work.table("outbox").put({ ...waiting, file: null, headers: { ...waiting.headers, File: key } });
+      // The file stays until the message is accepted: if it is refused, the user can send it again.
+      work.table("outbox").put({ ...waiting, headers: { ...waiting.headers, File: key } });
       const message = await work.message(keyOf(item.to), item.uid);
       if (message?.file) work.putMessage({ ...message, file: { ...message.file, key, hash } });
     });
@@ -79,17 +80,36 @@ export class Transfers {
   }
 
   /**
+   * @param {string} key
+   * @param {number} offset
+   * @returns {Promise<Uint8Array<ArrayBuffer>>} the next piece of a file
+   */
+  async get(key, offset) {
+    for (;;) {
+      try {
+        const { frame } = await this.session.request("PIECE", [key], { Offset: offset, Length: PIECE });
+        if (!frame.body.length) throw new Refused(102, "the file ends too early");
+        return /** @type {Uint8Array<ArrayBuffer>} */ (frame.body);
+      } catch (error) {
+        if (!(error instanceof Refused) || error.code !== 0) throw error;
+        await this.session.connected();
+      }
+    }
+  }
+
+  /**
    * @param {OutboxItem} item
    * @param {unknown} error
    */
   async failed(item, error) {
-    this.session.emit({ kind: "transfer", uid: item.uid, done: 0, total: 0 });
     // Without a connection it goes on later.
     if (error instanceof Refused && error.code !== 102) return;
+    this.session.emit({ kind: "transfer", uid: item.uid, done: 0, total: 0 });
     await this.session.onOutcome(item.id, "failed", error instanceof Error ? error.message : String(error));
   }
 
   /**
+   * Download a file. Without a connection, it goes on with the next one.
    * @param {FileRecord} file
    * @param {string} uid the message that it belongs to
    * @returns {Promise<Blob>}
@@ -99,11 +119,13 @@ export class Transfers {
     const parts = [];
     let have = 0;
     while (have < file.size) {
-      const { frame } = await this.session.request("PIECE", [file.key], { Offset: have, Length: PIECE });
-      if (!frame.body.length) throw new Refused(102, "the file ends too early");
-      parts.push(/** @type {Uint8Array<ArrayBuffer>} */ (frame.body));
-      have += frame.body.length;
       this.session.emit({ kind: "transfer", uid, done: have, total: file.size });
+      const body = await this.get(file.key, have).catch((error) => {
+        this.session.emit({ kind: "transfer", uid, done: 0, total: 0 });
+        throw error;
+      });
+      parts.push(body);
+      have += body.length;
     }
     this.session.emit({ kind: "transfer", uid, done: 0, total: 0 });
     const blob = new Blob(parts);

@@ -48,6 +48,7 @@ export default {
   "settings.picture": "Bild wählen",
   "settings.noPicture": "Bild entfernen",
   "error.picture": "Diese Datei ist kein Bild, das der Browser lesen kann. Wähle ein PNG, JPEG oder WebP.",
+  "error.fileAgain": "Die Datei ist nicht mehr da. Hänge sie noch einmal an.",
   "voice.record": "Sprachnachricht aufnehmen",
   "voice.stop": "Aufnahme beenden",
   "voice.discard": "Verwerfen",

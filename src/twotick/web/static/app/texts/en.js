@@ -88,6 +88,7 @@ export default {
   "settings.picture": "Choose a picture",
   "settings.noPicture": "Remove the picture",
   "error.picture": "This file is no picture that the browser can read. Choose a PNG, JPEG or WebP.",
+  "error.fileAgain": "The file is not here any more. Attach it again.",
   "voice.record": "Record voice note",
   "voice.stop": "Stop recording",
   "voice.discard": "Discard",

@@ -46,6 +46,7 @@ export default {
   "settings.picture": "Elegir una imagen",
   "settings.noPicture": "Quitar la imagen",
   "error.picture": "Este archivo no es una imagen que el navegador pueda leer. Elige un PNG, JPEG o WebP.",
+  "error.fileAgain": "El archivo ya no está. Adjúntalo de nuevo.",
   "voice.record": "Grabar nota de voz",
   "voice.stop": "Detener la grabación",
   "voice.discard": "Descartar",

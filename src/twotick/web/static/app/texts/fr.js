@@ -48,6 +48,7 @@ export default {
   "settings.picture": "Choisir une image",
   "settings.noPicture": "Retirer l’image",
   "error.picture": "Ce fichier n’est pas une image que le navigateur sait lire. Choisissez un PNG, JPEG ou WebP.",
+  "error.fileAgain": "Le fichier n’est plus là. Joignez-le de nouveau.",
   "voice.record": "Enregistrer un message vocal",
   "voice.stop": "Arrêter l’enregistrement",
   "voice.discard": "Abandonner",

@@ -46,6 +46,7 @@ export default {
   "settings.picture": "तस्वीर चुनें",
   "settings.noPicture": "तस्वीर हटाएँ",
   "error.picture": "यह फ़ाइल ऐसी तस्वीर नहीं है जिसे ब्राउज़र पढ़ सके। PNG, JPEG या WebP चुनें।",
+  "error.fileAgain": "फ़ाइल अब यहाँ नहीं है। उसे फिर से जोड़ें।",
   "voice.record": "वॉइस नोट रिकॉर्ड करें",
   "voice.stop": "रिकॉर्डिंग रोकें",
   "voice.discard": "हटाएँ",

@@ -55,6 +55,9 @@ export class Controller {
     document.addEventListener("visibilitychange", () => this.onActive());
     addEventListener("focus", () => this.onActive());
     addEventListener("keydown", (event) => this.onKey(event));
+    // A file that misses its place must not replace the page.
+    for (const each of /** @type {("dragover" | "drop")[]} */ (["dragover", "drop"]))
+      addEventListener(each, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
     for (const each of ["pointerdown", "keydown"]) addEventListener(each, () => this.onActive(), { passive: true });
   }
 
@@ -377,6 +380,8 @@ export class Controller {
   /** @param {Message} message */
   async again(message) {
     const conversation = this.current;
+    // What was sent on is not here: the user can send that on again.
+    if (message.file && !message.file.blob) return this.say(t("error.fileAgain"));
     if (conversation && this.profile) await this.profile.sendAgain(message, conversation.name).catch((error) => this.complain(error));
   }
 

@@ -37,11 +37,10 @@ export function Talk({ app }) {
     : [presence && ["here", "away"].includes(presence) ? t(/** @type {any} */ (`presence.${presence}`)) : "", visible(profile?.status ?? "")].filter(Boolean).join(" · ");
   /** @param {DragEvent} event */
   const drop = (event) => {
-    event.preventDefault();
     setDropping(false);
-    if (event.dataTransfer?.files.length && app.isMember) void app.sendFiles(event.dataTransfer.files);
+    if (event.dataTransfer?.files.length && app.isMember && !conversation.left) void app.sendFiles(event.dataTransfer.files);
   };
-  return html`<section class="talk" aria-label=${conversation.name} onDrop=${drop} onDragOver=${(/** @type {DragEvent} */ e) => (e.preventDefault(), setDropping(app.isMember))}
+  return html`<section class="talk" aria-label=${conversation.name} onDrop=${drop} onDragOver=${(/** @type {DragEvent} */ e) => setDropping(app.isMember && !conversation.left && Boolean(e.dataTransfer?.types.includes("Files")))}
       onDragLeave=${(/** @type {DragEvent} */ e) => e.relatedTarget || setDropping(false)}>
     <div class="bar">
       <button class="icon-button back" aria-label=${t("talk.back")} onClick=${() => app.back()}><${Icon} name="back" /></button>
