@@ -31,6 +31,20 @@ async def test_ticks_are_true(crowd: Crowd, names: list[str]) -> None:
     await alice.expect_tick("lost", "failed: nosuchuser is not connected")
 
 
+_TYPE_AHEAD = """async () => {
+    const box = document.querySelector("#message-box");
+    const type = async (text) => {
+        box.value = text;
+        box.dispatchEvent(new Event("input", { bubbles: true }));
+        for (let n = 0; n < 50; n++) await null; // the page is drawn, and nothing is stored yet
+    };
+    await type("second");
+    box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+    await type("third");
+}"""
+"""Sends a message, and begins the next one before the first is stored."""
+
+
 async def test_what_is_written_offline_survives_a_reload_and_goes_out_in_order_once(
     browser: Browser, own_server: PageServer
 ) -> None:
@@ -40,6 +54,9 @@ async def test_what_is_written_offline_survives_a_reload_and_goes_out_in_order_o
     await alice.write("first")
     await alice.expect_tick("first", "delivered")
     own_server.kill()
+    await alice.page.evaluate(_TYPE_AHEAD)
+    await alice.expect_tick("second", "waiting")
+    await expect(alice.page.get_by_role("textbox", name="Message")).to_have_value("third")
     for number in range(5):
         await alice.write(f"offline {number}")
     await alice.expect_tick("offline 4", "waiting")
@@ -53,7 +70,7 @@ async def test_what_is_written_offline_survives_a_reload_and_goes_out_in_order_o
         await alice.expect_tick(f"offline {number}", "delivered")
     await bob.choose("alice")
     await bob.expect_message("offline 4")
-    await expect(bob.bodies).to_have_text(["first", *(f"offline {number}" for number in range(5))])
+    await expect(bob.bodies).to_have_text(["first", "second", *(f"offline {number}" for number in range(5))])
     await crowd.close()
 
 

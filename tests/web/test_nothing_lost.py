@@ -126,6 +126,7 @@ async def test_the_page_opens_without_the_server(browser: Browser, own_server: P
     await alice.expect_message("before")
     await alice.page.get_by_role("button", name="Details").click()
     await alice.page.get_by_role("button", name="Close", exact=True).click()
+    await expect(alice.page.get_by_role("dialog")).to_have_count(0)  # until then, no key reaches the box
     await alice.write("after")
     await alice.expect_tick("after", "waiting")
     own_server.start()

@@ -214,7 +214,7 @@ export class Profile {
       work.table("outbox").add(item);
       work.putMessage(message);
       // In one step with the message: otherwise a text could be sent and stay in the box, to be sent twice.
-      if (item.uid && !item.file) work.table("drafts").delete(message.conversation);
+      if (item.uid && !item.file) await work.removeDraft(message.conversation, message.text);
     });
     this.tell({ kind: "put", messages: [message], conversations: [] });
     void this.call("open", given.to).catch(() => undefined);

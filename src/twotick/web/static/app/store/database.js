@@ -341,6 +341,16 @@ export class Work {
     this.table("messages").delete([conversation, uid]);
   }
 
+  /**
+   * Remove a draft that was sent, unless the user has written something else since.
+   * @param {string} key the conversation
+   * @param {string} text what was sent
+   */
+  async removeDraft(key, text) {
+    const draft = await answer(this.table("drafts").get(key));
+    if (draft?.text.trimEnd() === text) this.table("drafts").delete(key);
+  }
+
   /** @param {Conversation} conversation */
   putConversation(conversation) {
     this.table("conversations").put({ ...conversation });

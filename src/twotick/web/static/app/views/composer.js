@@ -50,11 +50,23 @@ export function Composer({ app, conversation, mode, setMode }) {
         leave();
         return;
       }
-      // The box is empty only when the message is stored, so that nothing typed is lost.
-      await app.send(body, { replyTo: mode ? [mode.message.sender, mode.message.id] : null });
-      setText("");
-      setMode(null);
     } catch (error) {
+      app.complain(error);
+      return;
+    }
+    // The box is empty at once, so that what is typed next is not taken for this message. The draft is kept until the
+    // message is stored.
+    setText("");
+    setMode(null);
+    try {
+      await app.send(body, { replyTo: mode ? [mode.message.sender, mode.message.id] : null });
+    } catch (error) {
+      setMode(mode);
+      setText((later) => {
+        const both = later ? `${body}\n${later}` : body;
+        app.typing(both);
+        return both;
+      });
       app.complain(error);
     }
   };

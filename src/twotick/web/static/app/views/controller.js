@@ -43,6 +43,8 @@ export class Controller {
     this.typingTimer = 0;
     this.awayTimer = 0;
     this.opening = 0;
+    /** @type {Promise<void>} what is being written to the store */
+    this.sending = Promise.resolve();
     /** Whether a newer version of the page is ready. */
     this.update = false;
     /** @type {Map<string, Promise<string>>} addresses of loaded files */
@@ -311,9 +313,19 @@ export class Controller {
     const conversation = this.current;
     if (!conversation || !this.profile) return;
     clearTimeout(this.typingTimer);
-    await this.toNewest();
-    await this.profile.send({ to: conversation.name, text, ...more });
-    this.dispatch({ kind: "draft", key: conversation.key, text: "" });
+    if (!more.file) this.dispatch({ kind: "draft", key: conversation.key, text: "" });
+    const { profile } = this;
+    // One after the other, in the order in which they were written.
+    const sent = this.sending.then(async () => {
+      await this.toNewest();
+      await profile.send({ to: conversation.name, text, ...more });
+    });
+    this.sending = sent.catch(() => undefined);
+    await sent.catch((error) => {
+      const { drafts } = this.state;
+      if (!more.file && !drafts[conversation.key]) this.dispatch({ kind: "draft", key: conversation.key, text });
+      throw error;
+    });
   }
 
   /** @param {Iterable<File>} files */
