@@ -52,6 +52,9 @@ _COMMENT: Final = re.compile(rb"^ */\*\*.*?\*/$|/\*\* @type [^*\n]*\*/ ?|^ *//[^
 And the spaces at the beginning of lines. No text in a script goes over several lines: in a view, they mean nothing.
 """
 
+_STYLE_SPACE: Final = re.compile(rb"/\*.*?\*/|^ +|(?<=[:;,{]) +| +(?=[{}])", re.MULTILINE | re.DOTALL)
+"""Comments of the page's style, and spaces that mean nothing."""
+
 _COMPRESSED: Final = (".png", ".woff2")
 """Files that compressing would not make smaller."""
 
@@ -76,7 +79,7 @@ class StaticFile:
     def __init__(self, file: Traversable, suffix: str) -> None:
         self._suffix = suffix
         content = file.read_bytes()
-        self._content = _without_comments(content) if suffix == ".js" else content
+        self._content = _short(content, suffix)
 
     @cached_property
     def _packed(self) -> bytes | None:
@@ -140,9 +143,10 @@ class Site:
         return plain_answer(404, "There is nothing here.") if file is None else file.answer(headers)
 
 
-def _without_comments(script: bytes) -> bytes:
-    """Return a script without comments and indentation, a quarter of it. Each line keeps its number."""
-    return _COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), script)
+def _short(content: bytes, suffix: str) -> bytes:
+    """Return a script or a style without comments and indentation, a quarter of it. Each line keeps its number."""
+    found = {".js": _COMMENT, ".css": _STYLE_SPACE}.get(suffix)
+    return content if found is None else found.sub(lambda each: b"\n" * each[0].count(b"\n"), content)
 
 
 def _json_answer(content: dict[str, Any]) -> WebAnswer:
