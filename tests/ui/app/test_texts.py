@@ -7,11 +7,20 @@ from pathlib import Path
 from string import Formatter
 
 import pytest
+from rich.cells import cell_len
 
-from tests.ui.app.examples import message, put
+from tests.ui.app.examples import MORNING, message, put
 from tests.ui.app.fake_session import FakeSession, showing
+from tests.ui.app.users import AppUser
+from twotick.client import State
+from twotick.client.member.results import RecipientState
 from twotick.ui import texts
 from twotick.ui.app.commands import CHOOSING, COMMANDS, ON_MESSAGES, WRITING
+from twotick.ui.app.layout.spacing_marks import count_spacing_marks
+from twotick.ui.app.model.conversations import UserPresence
+from twotick.ui.app.model.messages import Attachment, RoomNotice
+from twotick.ui.app.model.rooms import MemberListing, RoomListing
+from twotick.ui.app.screens.main import MainScreen
 from twotick.ui.texts import (
     LANGUAGES,
     Language,
@@ -160,3 +169,78 @@ async def test_a_user_chooses_the_language_and_the_choice_lasts(tmp_path: Path) 
 async def test_the_setting_chooses_the_language() -> None:
     async with showing(FakeSession(), language="es") as alice:
         await alice.sees("A\u00fan no hay conversaciones.", "Ctrl+K")
+
+
+def busy() -> FakeSession:
+    """Return a session with a room, events, a file, a failed message and a reply, and short names."""
+    session = FakeSession()
+    conversations = session.all
+    conversations.set_presence("bob", UserPresence("away", MORNING))
+    room = conversations.open("#team")
+    room.topic, room.role, room.access, room.members = "lunch", "owner", "public", 3
+    put(
+        conversations,
+        message("", 1, peer="#team", event=RoomNotice("changed", topic="lunch", access="private")),
+        message("", 2, peer="#team", event=RoomNotice("appointed", "carol", "moderator")),
+        message("Hi", 3, peer="#team", ident="m3", file=Attachment("k", "a.png", 234_000, "image/png")),
+        message("yes", 4, peer="#team", outgoing=True, ident="m4", state=State.FAILED, reason="refused"),
+        message("ok", 5, peer="#team", sender="carol", ident="m5", reply_to=("bob", "m3")),
+        message("mine", 6, peer="#team", outgoing=True, ident="m6", have=1, of=2, edited=MORNING),
+        message("hello", 7, peer="bob", ident="m7"),
+    )
+    session.its_members = [
+        MemberListing("alice", "owner", None, None),
+        MemberListing("bob", "moderator", None, UserPresence("away", MORNING)),
+    ]
+    session.its_rooms = [RoomListing("#team", "lunch", "owner", 3, "public", False)]
+    session.its_receipts = [RecipientState("bob", State.READ), RecipientState("carol", State.FAILED)]
+    return session
+
+
+WAYS = "search rooms new members access leave file status keys"
+ON_A_MESSAGE = "delete receipts"
+
+
+@pytest.mark.parametrize(("language", "width", "height"), [("de", 40, 20), ("hi", 40, 20), ("hi", 80, 24)])
+async def test_no_text_of_the_app_is_cut(language: str, width: int, height: int) -> None:
+    async with showing(busy(), width, height, language=language) as alice:
+        screen = alice.app.screen
+        assert isinstance(screen, MainScreen)
+
+        async def look_at(word: str) -> None:
+            screen.run_command(word)
+            await alice.finds(lambda: alice.app.screen is not screen)
+            await alice.finds(lambda: bool(alice.screen.strip()))
+            is_whole(alice, word)
+            await alice.press("escape")
+            await alice.finds(lambda: alice.app.screen is screen)
+
+        def is_whole(alice: AppUser, word: str) -> None:
+            assert all(strip.cell_length == width for strip in alice.strips), word
+            assert "\u2026" not in alice.screen.replace(" \u2026", ""), (word, alice.screen)
+
+        screen.open("#team")
+        await alice.finds(lambda: "09:30" in alice.screen and screen.shown is not None)
+        is_whole(alice, "")
+        for word in WAYS.split():
+            await look_at(word)
+        screen.messages.focus()
+        await alice.press("end")
+        await alice.finds(lambda: screen.messages.selected is not None and screen.messages.selected.id == "m6")
+        is_whole(alice, "select")
+        for word in ON_A_MESSAGE.split():
+            await look_at(word)
+        screen.run_command("details")
+        await alice.sees({"de": "Größe", "hi": "आकार"}[language])
+        is_whole(alice, "details")
+
+
+def test_vowel_signs_take_a_column_as_in_terminals() -> None:
+    count_spacing_marks()
+    assert [cell_len(text) for text in ("\u0915", "\u0915\u093e", "\u0915\u0947", "e\u0301", "\u2713")] == [
+        1,
+        2,
+        1,
+        1,
+        1,
+    ]

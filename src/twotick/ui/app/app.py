@@ -19,6 +19,7 @@ from twotick.client.trust.tokens import Credential
 from twotick.ui.app import alt_keys
 from twotick.ui.app.commands import COMMANDS, ON_MESSAGES
 from twotick.ui.app.layout.messages import summary
+from twotick.ui.app.layout.spacing_marks import count_spacing_marks
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.screens.main import MainScreen
 from twotick.ui.app.session.base import ChatSession
@@ -97,6 +98,7 @@ class TwotickApp(App[None]):
 
     def __init__(self, options: AppOptions) -> None:
         alt_keys.recognise()
+        count_spacing_marks()
         no_color = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if no_color else None)
         self._options = options

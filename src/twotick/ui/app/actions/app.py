@@ -43,7 +43,7 @@ class AppActions:
         how = argument.lower()
         if how not in _NOTIFICATIONS:
             choices = [Choice(each, Content(t(text)), t(text)) for each, text in _NOTIFICATIONS.items()]
-            how = await self._screen.show_dialog(ChooseDialog(t("Notifications"), choices)) or ""
+            how = await self._screen.show_dialog(ChooseDialog(t("Notifications"), choices, wrapped=True)) or ""
         if how:
             self._screen.keep_choice("notify", how)
             self._screen.say(t(_CHOSEN[how]))

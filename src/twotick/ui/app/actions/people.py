@@ -112,7 +112,7 @@ class PeopleActions:
         status: str | None = argument.strip().lower()
         if status not in _STATUSES:
             choices = [Choice(each, Content(t(text)), t(text)) for each, text in _STATUSES.items()]
-            status = await self._screen.show_dialog(ChooseDialog(t("Status"), choices))
+            status = await self._screen.show_dialog(ChooseDialog(t("Status"), choices, wrapped=True))
         if status is not None:
             self._screen.set_status(status)
 

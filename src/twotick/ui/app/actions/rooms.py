@@ -130,7 +130,7 @@ class RoomActions:
             _access_choice("public", t("Public: every member can find and join it")),
             _access_choice("private", t("Private: only invited members can find and join it")),
         ]
-        access = await self._screen.show_dialog(ChooseDialog(t("Access"), choices))
+        access = await self._screen.show_dialog(ChooseDialog(t("Access"), choices, wrapped=True))
         if access is not None and access != room.access:
             await self._screen.succeeds(self._session.change(room, access=access))
 
@@ -167,7 +167,9 @@ class RoomActions:
         if role.strip() not in _ROLES:
             choices = [Choice(each, Content(t(text)), t(text)) for each, text in _ROLES.items()]
             role = (
-                await self._screen.show_dialog(ChooseDialog(t("Role of {name}", name=self._person(name)), choices))
+                await self._screen.show_dialog(
+                    ChooseDialog(t("Role of {name}", name=self._person(name)), choices, wrapped=True)
+                )
                 or ""
             )
         if role.strip():

@@ -10,7 +10,7 @@ _WIDTH = 64
 """Columns of a dialog with its border."""
 
 
-_BORDER = 4
+_BORDER = 6
 """Columns of the border beside a text on it."""
 
 
@@ -56,7 +56,7 @@ BOX = """
             border: none; border-bottom: solid $border-blurred; padding: 0; height: 2; background: $background;
             &:focus {{ border: none; border-bottom: solid $primary; }}
         }}
-        Checkbox {{ border: none; padding: 0; height: 1; width: 100%; background: $background; }}
+        Checkbox {{ border: none; padding: 0; height: auto; text-wrap: wrap; width: 100%; background: $background; }}
         Checkbox:focus {{ border: none; }}
         Checkbox > .toggle--button {{ background: $background; color: $foreground; }}
         OptionList {{

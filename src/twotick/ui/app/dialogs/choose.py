@@ -46,6 +46,7 @@ class ChooseDialog(ModalScreen[str | None]):
         choices: the items.
         hint: the text that is shown in the empty input line; empty for the usual one.
         offer: returns an additional item for the typed text; None for none.
+        wrapped: whether items that are too long for a line take more of them, and are not cut.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,7 +54,12 @@ class ChooseDialog(ModalScreen[str | None]):
         Binding("up", "move('up')", "Up", show=False),
         Binding("down", "move('down')", "Down", show=False),
     ]
-    DEFAULT_CSS = BOX.format("ChooseDialog")
+    DEFAULT_CSS = (
+        BOX.format("ChooseDialog")
+        + """
+    ChooseDialog.-wrapped OptionList { text-wrap: wrap; }
+    """
+    )
 
     def __init__(
         self,
@@ -61,12 +67,15 @@ class ChooseDialog(ModalScreen[str | None]):
         choices: Sequence[Choice],
         hint: str = "",
         offer: Callable[[str], Choice | None] = _no_offer,
+        *,
+        wrapped: bool = False,
     ) -> None:
         super().__init__()
         self._title = title
         self._choices = choices
         self._hint = hint or t("Type to search")
         self._offer = offer
+        self.set_class(wrapped, "-wrapped")
         self._matching: list[Choice] = []
 
     def compose(self) -> ComposeResult:

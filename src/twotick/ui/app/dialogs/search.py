@@ -81,7 +81,7 @@ class SearchScreen(ModalScreen[SearchHit | None]):
         }
         #context { height: auto; max-height: 10; border-top: solid $border-blurred; }
         #said { height: 1; text-style: dim; }
-        #filters { height: 1; text-style: dim; text-wrap: nowrap; text-overflow: ellipsis; }
+        #filters { height: auto; text-style: dim; }
     }
     """
 

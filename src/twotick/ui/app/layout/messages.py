@@ -44,6 +44,9 @@ _GUTTER = 4
 _BAR = 12
 """Columns of the progress bar of a file."""
 
+_LEAST_FILE_NAME = 8
+"""Columns of the name of a file, below which the keys beside it are left out: the status line shows them, too."""
+
 _TICKS = {
     State.QUEUED: ("\u2026", "waiting"),
     State.ACCEPTED: ("\u2713", "accepted"),
@@ -281,7 +284,8 @@ def file_line(file: Attachment, transfer: TransferProgress | None, columns: int)
         full = int(share * _BAR)
         about += "  " + "\u2588" * full + "\u2591" * (_BAR - full) + f" {share:4.0%}"
     elif file.key:
-        about += "  " + (t("v: show  s: save") if format_of(file.name) else t("s: save"))
+        keys = "  " + (t("v: show  s: save") if format_of(file.name) else t("s: save"))
+        about += keys if columns - 4 - cell_len(about + keys) >= _LEAST_FILE_NAME else ""
     name = shortened(one_line(file.name) or t("file"), max(1, columns - 4 - cell_len(about)))
     return [Span("\u25a4 ", "quiet"), Span(name, "file"), Span(f"  {about}", "quiet")]
 
