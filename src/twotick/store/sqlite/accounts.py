@@ -102,11 +102,10 @@ class AccountRepository:
             used = direct("DELETE FROM invitation WHERE digest = ?", (request.invitation,))
             if not used.rowcount:
                 raise NotAllowed("the invitation is not good, was used before, or is too old")
-        number = direct(
-            "INSERT INTO member (name, folded, password, added) VALUES (?, ?, ?, ?)",
+        (number,) = direct(
+            "INSERT INTO member (name, folded, password, added) VALUES (?, ?, ?, ?) RETURNING number",
             (request.name, folded, request.password, request.time),
-        ).lastrowid
-        assert number is not None
+        ).fetchone()
         return Member(number, request.name, request.password)
 
     def _set_password(self, request: SetPassword) -> bool:

@@ -4,7 +4,7 @@ import sqlite3
 
 from twotick.store.sqlite.word_index import WordIndex
 
-_RULES = (
+RULES = (
     (
         "the log of member {} is not in the list of members",
         "SELECT DISTINCT member FROM log WHERE member NOT IN (SELECT number FROM member)",
@@ -70,7 +70,7 @@ _RULES = (
                 WHERE l.message = m.number AND l.kind = 1 AND l.seq > o.mark AND l.taken = 0
             ) + (SELECT count(*) FROM absent WHERE message = m.number AND waits = 1) AS waits
             FROM message m
-        ) WHERE waits <> waiting
+        ) AS counted WHERE waits <> waiting
         """,
     ),
     (
@@ -95,7 +95,7 @@ _RULES = (
             LEFT JOIN message s ON s.number = l.message
             WHERE m.folded > '+' -- not of members that are being removed
             GROUP BY m.number
-        ) WHERE held <> entries OR bytes_held <> bytes
+        ) AS counted WHERE held <> entries OR bytes_held <> bytes
         """,
     ),
     (
@@ -115,7 +115,7 @@ _RULES = (
                 SELECT ifnull(sum(length(data)), 0) FROM piece WHERE piece.file = iif(f.source, f.source, f.number)
             ) AS held
             FROM file f WHERE key IS NOT NULL
-        ) WHERE held <> have
+        ) AS counted WHERE held <> have
         """,
     ),
     (
@@ -213,7 +213,7 @@ _RULES = (
 )
 """How each kind of problem is told, and the query that finds what to put into it."""
 
-_MOST = 20
+MOST = 20
 """Problems of one kind that are told."""
 
 
@@ -231,9 +231,9 @@ def problems(connection: sqlite3.Connection) -> list[str] | None:
     try:
         if connection.execute("SELECT 1 FROM journal LIMIT 1").fetchone():
             return None
-        found: list[str] = [line for (line,) in connection.execute(f"PRAGMA integrity_check({_MOST})") if line != "ok"]
-        for words, query in _RULES:
-            found += [words.format(*row) for row in connection.execute(query).fetchmany(_MOST)]
+        found: list[str] = [line for (line,) in connection.execute(f"PRAGMA integrity_check({MOST})") if line != "ok"]
+        for words, query in RULES:
+            found += [words.format(*row) for row in connection.execute(query).fetchmany(MOST)]
         if not WordIndex(connection.execute).is_sound():
             found.append("the index of words is damaged")
     finally:

@@ -33,13 +33,16 @@ _SETTINGS: Final = "muted, blocked, pinned, closed_at, muted_until"
 
 _NEWEST: Final = """
     WITH RECURSIVE with_peer (peer) AS (
-        SELECT min(peer) FROM log INDEXED BY log_peer WHERE member = ?1 AND peer > ?2
+        SELECT (SELECT l.peer FROM log l INDEXED BY log_peer WHERE member = ?1 AND l.peer > ?2 ORDER BY l.peer LIMIT 1)
         UNION ALL
-        SELECT (SELECT min(peer) FROM log INDEXED BY log_peer WHERE member = ?1 AND peer > with_peer.peer)
-        FROM with_peer WHERE peer IS NOT NULL LIMIT ?3
+        SELECT (
+            SELECT l.peer FROM log l INDEXED BY log_peer WHERE member = ?1 AND l.peer > with_peer.peer
+            ORDER BY l.peer LIMIT 1
+        )
+        FROM with_peer WHERE peer IS NOT NULL
     )
     SELECT peer, (SELECT max(seq) FROM log INDEXED BY log_peer WHERE member = ?1 AND log.peer = with_peer.peer)
-    FROM with_peer WHERE peer IS NOT NULL
+    FROM with_peer WHERE peer IS NOT NULL LIMIT ?3
 """
 """The next peers in a member's log, and the newest entry of each; it jumps from one to the next in the index."""
 
@@ -142,9 +145,10 @@ class ConversationList:
                 return False
             conversations -= 1
             entries, counted, messages, mentions = read(
-                f"SELECT count(*), max(seq), sum({_COUNTS}), sum({_COUNTS} AND weight = 2)"
+                f"SELECT count(*), max(seq), count(*) FILTER (WHERE {_COUNTS}),"
+                f" count(*) FILTER (WHERE {_COUNTS} AND weight = 2)"
                 " FROM (SELECT seq, kind, weight FROM log INDEXED BY log_peer"
-                " WHERE member = ? AND peer = ? AND seq > ? ORDER BY seq LIMIT ?)",
+                " WHERE member = ? AND peer = ? AND seq > ? ORDER BY seq LIMIT ?) AS counted",
                 (member, peer, unread.counted, left),
             ).fetchone()
             if entries:

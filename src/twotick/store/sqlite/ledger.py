@@ -168,7 +168,7 @@ class Ledger:
             parameters: list[object] = []
             for sender, ident in keys[start : start + _AT_ONCE]:
                 parameters += (sender, bytearray(ident))
-            parameters += [0] * (2 * _AT_ONCE - len(parameters))
+            parameters += (0, bytearray()) * (_AT_ONCE - len(parameters) // 2)
             found.update(direct(_FIND_IDS, parameters).fetchall())
 
     def duplicate(self, sender: int, request: Append) -> Duplicate | None:
@@ -190,7 +190,7 @@ class Ledger:
     def add(self, new: NewMessage) -> MessageRecord:
         """Store a message."""
         tables = self.tables
-        number = self._next_number()
+        number = tables.next_number()
         size = len(new.body)
         failed = new.total - new.waiting
         tables.add_content(number, new.headers, new.body)
@@ -238,15 +238,6 @@ class Ledger:
             new.expires,
         )
         return self._cache.share(message)
-
-    def _next_number(self) -> int:
-        cache = self._cache
-        number = cache.next_message
-        if not number:
-            (newest,) = self.tables.read("SELECT value FROM counter WHERE name = 'message'").fetchone()
-            number = newest + 1
-        cache.next_message = number + 1
-        return number
 
     def add_entry(
         self,

@@ -84,7 +84,7 @@ class PresenceRepository:
         found: list[tuple[str, Contact]] = []
         for number in self.contacts(box.number, request.room.lower()):
             folded, name, shown = self._tables.read(
-                "SELECT folded, name, shown AND NOT EXISTS (SELECT 1 FROM conversation"
+                "SELECT folded, name, shown = 1 AND NOT EXISTS (SELECT 1 FROM conversation"
                 " WHERE member = o.number AND peer = ? AND blocked = 1) FROM member o WHERE number = ?",
                 (box.folded, number),
             ).fetchone()
@@ -113,7 +113,7 @@ class PresenceRepository:
         if not room_name:
             return self._first(
                 "SELECT member FROM contact WHERE other = ?1 ORDER BY member",
-                f"SELECT DISTINCT member FROM ({_ROOMMATES}) ORDER BY member",
+                f"SELECT DISTINCT member FROM ({_ROOMMATES}) AS mate ORDER BY member",
                 member,
             )
         room = self._rooms.find(room_name, member)

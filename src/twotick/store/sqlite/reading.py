@@ -326,11 +326,11 @@ class LogReader:
             name: only rooms of this name, in lower case; empty for all.
         """
         rows = self._read(
-            f"SELECT s.room, {_NEAREST.format('>= s.first ORDER BY m.place')} AS oldest,"
+            f"SELECT * FROM (SELECT s.room, {_NEAREST.format('>= s.first ORDER BY m.place')} AS oldest,"
             f" {_NEAREST.format('<= s.last ORDER BY m.place DESC')} AS newest, s.first, min(s.last, r.last)"
             f" FROM (SELECT room, seen_from AS first, {_NO_PLACE} AS last FROM room_member WHERE member = ?1"
             " UNION ALL SELECT room, first, last FROM room_stay WHERE member = ?1) s JOIN room r ON r.number = s.room"
-            " WHERE (?2 = '' OR lower(r.name) = ?2) AND oldest <= newest ORDER BY s.room, s.first",
+            " WHERE ?2 = '' OR lower(r.name) = ?2) AS shown WHERE oldest <= newest ORDER BY room, first",
             (member, name.decode(errors="replace")),
         )
         return [ShownInRoom(*row) for row in rows]

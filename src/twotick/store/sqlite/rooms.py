@@ -32,6 +32,9 @@ from twotick.store.sqlite.ledger import COUNT_WORK, Ledger, NewMessage
 _KEEP_MEMBER: Final = (
     "INSERT INTO room_member VALUES (?, ?, ?, ?, ?) ON CONFLICT (room, member) DO UPDATE SET role = excluded.role"
 )
+_KEEP_INVITATION: Final = (
+    "INSERT INTO room_invitation VALUES (?, ?, ?) ON CONFLICT (room, member) DO UPDATE SET hidden = excluded.hidden"
+)
 
 _COUNTED_AT_ONCE: Final = 50_000
 """The members of rooms that a list of rooms counts in one transaction, in some milliseconds."""
@@ -144,7 +147,7 @@ class RoomRepository:
                 direct(_KEEP_MEMBER, row)
             if member in room.invited or member in room.unaware:
                 invitation = room.number, member, int(member in room.unaware)
-                direct("INSERT OR REPLACE INTO room_invitation VALUES (?, ?, ?)", invitation)
+                direct(_KEEP_INVITATION, invitation)
             else:
                 direct("DELETE FROM room_invitation WHERE room = ? AND member = ?", (room.number, member))
         self._cache.add_room(room, len(room.touched))
@@ -295,12 +298,10 @@ class RoomRepository:
             raise NotAllowed(f"there is a room {request.room} already")
         rooms, limits = self._rooms_of(box.number), self._ledger.limits
         room, events = created(request.room, request.public, request.topic, box.number, request.time, rooms, limits)
-        number = self._tables.direct(
-            "INSERT INTO room (name, folded, public, topic, open_from) VALUES (?, ?, ?, ?, ?)",
+        (room.number,) = self._tables.direct(
+            "INSERT INTO room (name, folded, public, topic, open_from) VALUES (?, ?, ?, ?, ?) RETURNING number",
             (room.name.decode(), room.key.decode(), int(room.public), room.topic, room.open_from),
-        ).lastrowid
-        assert number is not None
-        room.number = number
+        ).fetchone()
         return self._changed(room, box, events, request.time)
 
     def _join(self, request: JoinRoom) -> RoomChanged:
@@ -381,8 +382,8 @@ class RoomRepository:
             " LEFT JOIN room_member o ON o.room = r.number AND o.member = ?1"
             " LEFT JOIN room_invitation i ON i.room = r.number AND i.member = ?1 AND i.hidden = 0"
             " WHERE r.folded IS NOT NULL AND (o.member IS NOT NULL OR i.member IS NOT NULL"
-            f" OR r.public AND r.folded NOT IN ({_OWN_NAMES}))"
-            " ORDER BY o.member IS NULL AND i.member IS NULL, r.folded LIMIT ?2)"
+            f" OR r.public = 1 AND r.folded NOT IN ({_OWN_NAMES}))"
+            " ORDER BY o.member IS NULL AND i.member IS NULL, r.folded LIMIT ?2) AS visible"
             " ORDER BY role = 0 AND NOT invited, folded",
             (request.member, request.most),
         )

@@ -105,13 +105,13 @@ class SqliteStore:
         return database
 
     def _open(self, connection: sqlite3.Connection) -> Tables:
-        self._tables = tables = Tables(connection, self._limits, self._run)
+        self._tables = tables = self._new_tables(connection)
         self._ledger = ledger = Ledger(tables)
         rooms = RoomRepository(ledger)
         threads = ThreadRepository(ledger)
         reader = LogReader(ledger, rooms, threads)
         files = FileRepository(ledger, reader)
-        words = WordIndex(tables.direct)
+        words = self._new_words()
         texts = IndexedTexts(tables, words)
         self._search = MessageSearch(tables, words, texts, reader)
         presence = PresenceRepository(ledger, rooms)
@@ -141,6 +141,12 @@ class SqliteStore:
             **AbsenceRepository(ledger).handlers(),
         }
         return tables
+
+    def _new_tables(self, connection: sqlite3.Connection) -> Tables:
+        return Tables(connection, self._limits, self._run)
+
+    def _new_words(self) -> WordIndex:
+        return WordIndex(self._tables.direct)
 
     def apply(self, requests: Sequence[Request[Any]]) -> list[Any]:
         """See Store."""

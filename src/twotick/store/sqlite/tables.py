@@ -143,6 +143,17 @@ class Tables:
         row = self.direct(f"SELECT 1 FROM message WHERE {EXPIRED} LIMIT 1", (since, time, since)).fetchone()
         return row is not None
 
+    def next_number(self) -> int:
+        """Return the number of the next message."""
+        number = self.cache.next_message or self.newest_number() + 1
+        self.cache.next_message = number + 1
+        return number
+
+    def newest_number(self) -> int:
+        """Return the largest number that a message has had."""
+        (newest,) = self.read("SELECT value FROM counter WHERE name = 'message'").fetchone()
+        return int(newest)
+
     def _count_work(self) -> None:
         self.work += _WORK
 

@@ -66,8 +66,7 @@ class TimeRepository:
             return
         for statement in _DEADLINES:
             tables.write(statement, (request.time - kept,))
-        (newest,) = tables.read("SELECT value FROM counter WHERE name = 'message'").fetchone()
-        self._set(_HELD_UP_TO, newest)
+        self._set(_HELD_UP_TO, tables.newest_number())
         self._set(_HELD_FROM, request.time)
 
     def _counter(self, name: str) -> int | None:
