@@ -9,6 +9,18 @@ from tests.web.visitors import PASSWORD, Crowd, PageServer, Person
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+_NOTIFICATIONS = """async (counts) => {
+    const worker = await navigator.serviceWorker.ready;
+    for (;;) {
+        const shown = await worker.getNotifications();
+        if (String(shown.map((each) => each.data.count)) === String(counts))
+            return shown.map((each) => [each.title, each.body, each.tag]);
+        await new Promise((go) => setTimeout(go, 50));
+    }
+}"""
+"""Waits until notifications with these numbers of messages are shown, and returns them."""
+
+
 async def _act(person: Person, text: str, action: str) -> None:
     """Choose an action of the menu of a message."""
     row = person.page.get_by_role("article").filter(has_text=text).last
@@ -81,6 +93,32 @@ async def test_conversations_are_muted_pinned_closed_and_blocked(crowd: Crowd, n
     await page.get_by_role("button", name="Close the conversation").click()
     await expect(row).to_have_count(0)
     await expect(page.get_by_text("do you hear me?")).to_have_count(0)
+
+
+async def test_a_notification_is_shown_for_each_conversation_and_opens_it(
+    crowd: Crowd, page_server: PageServer, names: list[str]
+) -> None:
+    alice = await crowd.person(names[0], permissions=["notifications"])
+    page = alice.page
+    await page.locator("#app[data-offline=yes]").wait_for()
+    await page.evaluate("Object.defineProperty(document, 'visibilityState', {value: 'hidden', configurable: true})")
+    async with twotick.join(names[1], f"127.0.0.1:{page_server.port}", password=PASSWORD, sign_up="yes") as bob:
+        for text in "one", "two":
+            receipt = await bob.send(names[0], text)
+            await receipt.delivered()
+    shown = await page.evaluate(_NOTIFICATIONS, [2])
+    assert shown == [[names[1], "2 new messages\ntwo", names[1].lower()]]
+    worker = alice.context.service_workers[0]
+    await worker.evaluate(
+        """async () => {
+            const [notification] = await self.registration.getNotifications();
+            self.dispatchEvent(new NotificationEvent("notificationclick", { notification }));
+        }"""
+    )
+    await alice.expect_message("two")
+    await page.evaluate("Object.defineProperty(document, 'visibilityState', {value: 'visible', configurable: true})")
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    assert await page.evaluate(_NOTIFICATIONS, []) == []
 
 
 async def test_people_see_who_is_there_and_who_types(crowd: Crowd, names: list[str]) -> None:

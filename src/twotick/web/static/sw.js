@@ -92,6 +92,22 @@ self.addEventListener("fetch", (event) => {
   else if (url.pathname !== LIST && url.pathname !== "/info.json") event.respondWith(find(url.pathname, request));
 });
 
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  event.waitUntil(show(`/#/${encodeURIComponent(event.notification.data.name)}`));
+});
+
+/**
+ * Show a conversation in a tab that is open, else in a new one.
+ * @param {string} path
+ */
+async function show(path) {
+  const [tab] = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  if (!tab) return self.clients.openWindow(path);
+  tab.postMessage({ show: path });
+  await tab.focus();
+}
+
 self.addEventListener("message", (event) => {
   if (event.data === "look") {
     event.waitUntil(loadOnce().then((isNew) => isNew && event.source?.postMessage("update"), () => undefined));

@@ -101,6 +101,7 @@ export default {
   "settings.title": "Einstellungen", "settings.display": "Anzeigename", "settings.status": "Statustext", "settings.look": "Aussehen",
   "settings.theme": "Farben", "settings.theme.system": "Wie das System", "settings.theme.light": "Hell", "settings.theme.dark": "Dunkel",
   "settings.language": "Sprache", "settings.language.system": "Wie der Browser",
+  "talk.new.one": "1 neue Nachricht", "talk.new.other": "{n} neue Nachrichten",
   "settings.notifications": "Bei direkten Nachrichten und Erwähnungen benachrichtigen",
   "settings.notifications.denied": "Der Browser erlaubt dieser Seite keine Benachrichtigungen. Ändere das in seinen Einstellungen.",
   "settings.devices": "Geräte", "settings.device.this": "dieser Browser", "settings.device.connected": "verbunden",

@@ -219,6 +219,7 @@ export default {
   "settings.theme.dark": "Dark",
   "settings.language": "Language",
   "settings.language.system": "As the browser",
+  "talk.new.one": "1 new message", "talk.new.other": "{n} new messages",
   "settings.notifications": "Notify me of direct messages and mentions",
   "settings.notifications.denied": "The browser does not allow notifications for this site. Change that in its settings.",
   "settings.devices": "Devices",

@@ -96,6 +96,7 @@ export default {
   "settings.title": "Ajustes", "settings.display": "Nombre visible", "settings.status": "Texto de estado", "settings.look": "Aspecto",
   "settings.theme": "Colores", "settings.theme.system": "Como el sistema", "settings.theme.light": "Claro", "settings.theme.dark": "Oscuro",
   "settings.language": "Idioma", "settings.language.system": "Como el navegador",
+  "talk.new.one": "1 mensaje nuevo", "talk.new.other": "{n} mensajes nuevos",
   "settings.notifications": "Avisarme de mensajes directos y menciones",
   "settings.notifications.denied": "El navegador no permite avisos de este sitio. Cámbialo en sus ajustes.",
   "settings.devices": "Dispositivos", "settings.device.this": "este navegador", "settings.device.connected": "conectado",

@@ -99,6 +99,7 @@ export default {
   "settings.title": "Réglages", "settings.display": "Nom affiché", "settings.status": "Texte d’état", "settings.look": "Apparence",
   "settings.theme": "Couleurs", "settings.theme.system": "Comme le système", "settings.theme.light": "Clair", "settings.theme.dark": "Sombre",
   "settings.language": "Langue", "settings.language.system": "Comme le navigateur",
+  "talk.new.one": "1 nouveau message", "talk.new.other": "{n} nouveaux messages",
   "settings.notifications": "Me notifier les messages directs et les mentions",
   "settings.notifications.denied": "Le navigateur n’autorise pas les notifications pour ce site. Changez cela dans ses réglages.",
   "settings.devices": "Appareils", "settings.device.this": "ce navigateur", "settings.device.connected": "connecté",

@@ -96,6 +96,7 @@ export default {
   "settings.title": "सेटिंग", "settings.display": "दिखने वाला नाम", "settings.status": "स्थिति", "settings.look": "रूप",
   "settings.theme": "रंग", "settings.theme.system": "सिस्टम जैसा", "settings.theme.light": "हल्का", "settings.theme.dark": "गहरा",
   "settings.language": "भाषा", "settings.language.system": "ब्राउज़र जैसी",
+  "talk.new.one": "1 नया संदेश", "talk.new.other": "{n} नए संदेश",
   "settings.notifications": "सीधे संदेशों और उल्लेखों की सूचना दें",
   "settings.notifications.denied": "ब्राउज़र इस साइट की सूचनाएँ नहीं दिखाता। उसकी सेटिंग में बदलें।",
   "settings.devices": "डिवाइस", "settings.device.this": "यह ब्राउज़र", "settings.device.connected": "जुड़ा है",

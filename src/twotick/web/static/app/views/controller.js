@@ -22,6 +22,9 @@ const AWAY_AFTER = 300_000;
 const NOTICE = 5_000;
 const UNDO = 10_000;
 
+/** Without a connection before it was loaded for the first time, there are no notifications, and no messages either. */
+const notifications = () => import("../net/notifications.js").catch(() => null);
+
 /** The address of the server's WebSocket. */
 export const socketUrl = () => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/connect`;
 
@@ -165,6 +168,8 @@ export class Controller {
     if (!profile) return;
     this.profile = null;
     profile.close();
+    this.forgetNews("");
+    if ("clearAppBadge" in navigator) void navigator.clearAppBadge().catch(() => undefined);
     await (await Accounts.open()).forget();
     if (!reason || profile.account.guest) await Store.remove(profile.account);
     this.state = START;
@@ -287,7 +292,9 @@ export class Controller {
     const { window } = this.state;
     if (!conversation || !this.profile || document.visibilityState !== "visible" || !document.hasFocus()) return;
     const newest = window.messages.reduce((most, each) => Math.max(most, each.seq), 0);
-    if (newest > conversation.read || conversation.unread) void this.profile.call("read", conversation.key, newest).catch(() => undefined);
+    if (newest <= conversation.read && !conversation.unread) return;
+    this.forgetNews(conversation.key);
+    void this.profile.call("read", conversation.key, newest).catch(() => undefined);
   }
 
   /**
@@ -477,12 +484,14 @@ export class Controller {
       this.dispatch({ kind: "said", text: t("talk.news", { name: message.sender, text: (message.text || message.file?.name || "").slice(0, 200) }) });
     const quiet = document.visibilityState === "visible" || !this.profile?.session;
     if (quiet || !("Notification" in window) || Notification.permission !== "granted") return;
-    const shown = new Notification(message.sender, { body: (message.text || message.file?.name || "").slice(0, 200), tag: message.uid, icon: "/icons/icon-192.png" });
-    shown.onclick = () => {
-      focus();
-      this.open(this.state.conversations[message.conversation]?.name ?? message.sender);
-      shown.close();
-    };
+    const text = (message.text || message.file?.name || "").slice(0, 200);
+    const name = this.state.conversations[message.conversation]?.name ?? message.sender;
+    void notifications().then((found) => found?.notify({ key: message.conversation, name, sender: message.sender, text }, () => this.open(name)));
+  }
+
+  /** @param {string} key the conversation that is read; empty for all */
+  forgetNews(key) {
+    if ("Notification" in window && Notification.permission === "granted") void notifications().then((found) => found?.forget(key));
   }
 
   titled() {
