@@ -1,14 +1,35 @@
 """Voice notes, and what can be played or seen of the files of others."""
 
+import re
+import wave
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.async_api import expect
 
 import twotick
 from tests.web.visitors import PASSWORD, Crowd, PageServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_FILM = """async () => {
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 64;
+    const draw = canvas.getContext("2d");
+    const recorder = new MediaRecorder(canvas.captureStream(), { mimeType: "video/webm" });
+    const filmed = new Promise((resolve) => recorder.ondataavailable = ({ data }) => data.size && resolve(data));
+    recorder.start(100);
+    const painting = setInterval(() => {
+        draw.fillStyle = `#${Math.random().toString(16).slice(2, 8)}`;
+        draw.fillRect(0, 0, 64, 64);
+    }, 20);
+    const film = await filmed;
+    recorder.stop();
+    clearInterval(painting);
+    return [...new Uint8Array(await film.arrayBuffer())];
+}"""
+"""Makes the beginning of a video."""
 
 
 async def test_a_voice_note_is_recorded_sent_and_played(
@@ -55,3 +76,42 @@ async def test_a_voice_note_is_recorded_sent_and_played(
     await expect(own.get_by_role("slider")).to_have_value("0")
     await own.get_by_role("button", name="Play").press("Enter")
     await expect(own.get_by_role("slider")).not_to_have_value("0")
+
+
+async def test_files_of_others_are_shown_as_what_they_are(
+    crowd: Crowd, page_server: PageServer, names: list[str], tmp_path: Path
+) -> None:
+    """Sound and video are played and a picture is shown, from blobs; what only looks like one is not."""
+    alice = await crowd.person(names[0])
+    page = alice.page
+    with wave.open(str(tmp_path / "tone.wav"), "wb") as tone:
+        tone.setparams((1, 2, 8000, 0, "NONE", ""))
+        tone.writeframes(b"\0\x20\0\xe0" * 8000)
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "small.webp")
+    Image.new("1", (30_000, 30_000)).save(tmp_path / "huge.png")
+    (tmp_path / "fake.png").write_text(
+        "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "utf-8"
+    )
+    (tmp_path / "fake.mp3").write_text("<script>alert(1)</script>", "utf-8")
+    (tmp_path / "clip.webm").write_bytes(bytes(await page.evaluate(_FILM)))
+    async with twotick.join(names[1], f"127.0.0.1:{page_server.port}", password=PASSWORD, sign_up="yes") as bob:
+        for path in sorted(tmp_path.iterdir()):
+            await bob.send(names[0], "", file=await bob.upload(path))
+    await alice.choose(names[1])
+    rows = page.get_by_role("article")
+    await expect(rows).to_have_count(6)
+    small = rows.filter(has_text="small.webp").get_by_role("img")
+    await expect(small).to_have_js_property("naturalWidth", 40)
+    for name, kind, shape in (("tone.wav", "audio", 2), ("clip.webm", "video", 64)):
+        row = rows.filter(has_text=name)
+        await row.get_by_role("button", name=f"▶ {name}").click()
+        player = row.locator(kind)
+        await expect(player).to_have_attribute("src", re.compile("^blob:"))
+        await expect(player).not_to_have_js_property("readyState", 0)
+        assert await player.evaluate("each => each.videoWidth ?? each.duration") == shape
+    await rows.filter(has_text="fake.mp3").get_by_role("button", name="▶ fake.mp3").click()
+    for name in ("fake.png", "huge.png", "fake.mp3"):
+        row = rows.filter(has_text=name)
+        await expect(row.get_by_text("This browser cannot show or play the file.")).to_be_visible()
+        assert await row.locator("img, audio, video").count() == 0
+        await expect(row.get_by_role("button", name=f"Save {name}")).to_be_visible()

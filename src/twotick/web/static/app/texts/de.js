@@ -66,7 +66,7 @@ export default {
   "voice.pause": "Anhalten",
   "voice.position": "Stelle",
   "voice.speed": "Tempo {speed}",
-  "voice.cannotPlay": "Dieser Browser kann die Datei nicht abspielen. Speichere sie und öffne sie mit einem anderen Programm.",
+  "voice.cannotPlay": "Dieser Browser kann die Datei nicht zeigen oder abspielen. Speichere sie und öffne sie mit einem anderen Programm.",
   "presence.here": "da", "presence.away": "abwesend", "presence.gone": "nicht verbunden",
   "state.waiting": "wartet", "state.stored": "gespeichert", "state.delivered": "zugestellt", "state.read": "gelesen",
   "state.failed": "nicht zugestellt: {reason}", "state.progress": "{have} von {of}",

@@ -106,7 +106,7 @@ export default {
   "voice.pause": "Pause",
   "voice.position": "Position",
   "voice.speed": "Speed {speed}",
-  "voice.cannotPlay": "This browser cannot play the file. Save it, then open it with another program.",
+  "voice.cannotPlay": "This browser cannot show or play the file. Save it, then open it with another program.",
 
   "presence.here": "here",
   "presence.away": "away",

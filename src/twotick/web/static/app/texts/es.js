@@ -64,7 +64,7 @@ export default {
   "voice.pause": "Pausa",
   "voice.position": "Posición",
   "voice.speed": "Velocidad {speed}",
-  "voice.cannotPlay": "Este navegador no puede reproducir el archivo. Guárdalo y ábrelo con otro programa.",
+  "voice.cannotPlay": "Este navegador no puede mostrar ni reproducir el archivo. Guárdalo y ábrelo con otro programa.",
   "presence.here": "aquí", "presence.away": "ausente", "presence.gone": "sin conexión",
   "state.waiting": "en espera", "state.stored": "guardado", "state.delivered": "entregado", "state.read": "leído",
   "state.failed": "no entregado: {reason}", "state.progress": "{have} de {of}",

@@ -66,7 +66,7 @@ export default {
   "voice.pause": "Pause",
   "voice.position": "Position",
   "voice.speed": "Vitesse {speed}",
-  "voice.cannotPlay": "Ce navigateur ne peut pas lire le fichier. Enregistrez-le, puis ouvrez-le avec un autre programme.",
+  "voice.cannotPlay": "Ce navigateur ne peut ni montrer ni lire le fichier. Enregistrez-le, puis ouvrez-le avec un autre programme.",
   "presence.here": "ici", "presence.away": "absent", "presence.gone": "non connecté",
   "state.waiting": "en attente", "state.stored": "enregistré", "state.delivered": "remis", "state.read": "lu",
   "state.failed": "non remis : {reason}", "state.progress": "{have} sur {of}",

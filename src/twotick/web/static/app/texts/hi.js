@@ -64,7 +64,7 @@ export default {
   "voice.pause": "रोकें",
   "voice.position": "स्थान",
   "voice.speed": "गति {speed}",
-  "voice.cannotPlay": "यह ब्राउज़र फ़ाइल नहीं चला सकता। उसे सहेजें, फिर किसी दूसरे प्रोग्राम में खोलें।",
+  "voice.cannotPlay": "यह ब्राउज़र फ़ाइल न दिखा सकता है, न चला सकता है। उसे सहेजें, फिर किसी दूसरे प्रोग्राम में खोलें।",
   "presence.here": "यहाँ", "presence.away": "दूर", "presence.gone": "जुड़े नहीं",
   "state.waiting": "प्रतीक्षा में", "state.stored": "सहेजा गया", "state.delivered": "पहुँचा", "state.read": "पढ़ा गया",
   "state.failed": "नहीं पहुँचा: {reason}", "state.progress": "{of} में से {have}",

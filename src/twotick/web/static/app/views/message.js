@@ -270,15 +270,13 @@ function Attachment({ app, message, transfer }) {
   const file = /** @type {import("../model/types.js").FileRecord} */ (message.file);
   const [url, setUrl] = useState("");
   const [problem, setProblem] = useState("");
-  const voice = useModule(file.name.startsWith("voice-"), () => import("./voice.js"));
+  const named = file.name.startsWith("voice-");
+  const voice = useModule(named, () => import("./voice.js"));
   const isVoice = voice?.isVoice(file);
   const type = harmlessType(file.name);
   const kind = isVoice ? "sound" : type.split("/")[0];
-  const automatic = kind === "image" && file.size < 8 << 20;
+  const media = useModule((!named || isVoice === false) && ["image", "audio", "video"].includes(kind), () => import("./media.js"));
   const load = () => app.fileUrl(message).then((found) => (setUrl(found), found), (error) => (setProblem(t("error.fileMissing", { reason: error.message })), ""));
-  useEffect(() => {
-    if (automatic && file.key) void load();
-  }, [file.key]);
   const save = async () => {
     const found = url || (await load());
     if (!found) return;
@@ -288,14 +286,10 @@ function Attachment({ app, message, transfer }) {
     link.click();
   };
   const name = visible(file.name) || "file";
-  const unplayable = () => setProblem(t("voice.cannotPlay"));
   return html`<div class=${`file ${kind}`}>
-    ${kind === "image" && automatic && html`<a class="picture" href=${url || undefined} target="_blank" rel="noopener" aria-label=${name}>${url && html`<img src=${url} alt=${name} />`}</a>`}
     ${isVoice && html`<${voice?.Player} url=${url} load=${load} file=${file} />`}
-    ${url && kind === "audio" && html`<audio controls src=${url} aria-label=${name} onError=${unplayable}></audio>`}
-    ${url && kind === "video" && html`<video controls src=${url} aria-label=${name} onError=${unplayable}></video>`}
+    ${!problem && !isVoice && media && html`<${media.Media} kind=${kind} name=${name} file=${file} url=${url} load=${load} fail=${setProblem} />`}
     <div class="file-line"><${Icon} name="file" /><span class="file-name" title=${name}>${!isVoice && html`<bdi>${name}</bdi>`}<small>${sizeText(file.size)}</small></span>
-      ${!url && (kind === "audio" || kind === "video") && file.key && html`<button class="icon-button" aria-label=${`▶ ${name}`} onClick=${load}>▶</button>`}
       ${file.key && html`<button class="icon-button" aria-label=${t("message.save", { name })} title=${t("message.save", { name })} onClick=${save}><${Icon} name="download" /></button>`}</div>
     ${transfer && html`<progress max=${transfer.total} value=${transfer.done} aria-label=${name}></progress>`}
     ${problem && html`<p class="why">${problem}</p>`}
