@@ -120,6 +120,9 @@ async def test_a_notification_is_shown_for_each_conversation_and_opens_it(
     await page.evaluate("Object.defineProperty(document, 'visibilityState', {value: 'visible', configurable: true})")
     await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     assert await page.evaluate(_NOTIFICATIONS, []) == []
+    await page.evaluate("delete window.Notification")
+    await page.get_by_role("button", name="Settings").click()
+    await expect(page.get_by_text("This browser has no notifications")).to_be_visible()
 
 
 async def test_people_see_who_is_there_and_who_types(crowd: Crowd, names: list[str]) -> None:

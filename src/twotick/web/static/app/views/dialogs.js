@@ -206,6 +206,14 @@ function Report({ app, user, about }) {
     <label>${t("report.why")}<textarea rows="4" value=${why} onInput=${(/** @type {any} */ e) => setWhy(e.target.value)}></textarea></label><div class="buttons"><button class="primary">${t("report.send")}</button></div></form><//>`;
 }
 
+/** Return the text that says why the browser has no notifications for this page; empty if it has. */
+function noNotifications() {
+  if (!isSecureContext) return "settings.notifications.https";
+  if ("Notification" in window) return "";
+  const apple = /iPhone|iPad/.test(navigator.userAgent) || (navigator.userAgent.includes("Macintosh") && navigator.maxTouchPoints > 1);
+  return apple ? "settings.notifications.install" : "settings.notifications.none";
+}
+
 /** @param {{app: Controller}} given */
 function Settings({ app }) {
   const mine = app.state.profiles[app.me.toLowerCase()];
@@ -222,6 +230,7 @@ function Settings({ app }) {
     again((n) => n + 1);
     app.draw();
   };
+  const missing = noNotifications();
   const notify = async () => {
     if ((await Notification.requestPermission()) === "denied") app.say(t("settings.notifications.denied"));
     again((n) => n + 1);
@@ -239,7 +248,7 @@ function Settings({ app }) {
     <h3>${t("settings.look")}</h3>
     <label>${t("settings.theme")}<select value=${chosen("theme")} onChange=${(/** @type {any} */ e) => set("theme", e.target.value)}>${["", "light", "dark"].map((each) => html`<option value=${each} selected=${chosen("theme") === each}>${t(/** @type {any} */ (`settings.theme.${each || "system"}`))}</option>`)}</select></label>
     ${LANGUAGES.length > 1 && html`<label>${t("settings.language")}<select value=${chosen("language")} onChange=${(/** @type {any} */ e) => set("language", e.target.value)}>${["", ...LANGUAGES].map((each) => html`<option value=${each} selected=${chosen("language") === each}>${each ? new Intl.DisplayNames([each], { type: "language" }).of(each) : t("settings.language.system")}</option>`)}</select></label>`}
-    ${"Notification" in window && html`<label class="check"><input type="checkbox" checked=${Notification.permission === "granted"} disabled=${Notification.permission === "granted"} onChange=${notify} />${t("settings.notifications")}</label>`}
+    ${missing ? html`<p class="hint">${t(missing)}</p>` : html`<label class="check"><input type="checkbox" checked=${Notification.permission === "granted"} disabled=${Notification.permission === "granted"} onChange=${notify} />${t("settings.notifications")}</label>`}
     ${app.isMember && html`<${Devices} app=${app} /><${Password} app=${app} />`}
     <div class="stack"><button class="quiet danger" onClick=${out}>${t("settings.out")}</button></div>
   <//>`;
