@@ -111,12 +111,12 @@ def test_the_same_id_again_is_answered_with_what_is_known() -> None:
     mail = Mail(b"alice", b"bob", b"carol")
     bob, alice = mail.device(b"bob"), mail.device(b"alice", window=9)
     alice.write(message(b"bob", b"hello", b"m1"))
-    assert told(alice.write(message(b"bob", b"hello", b"m1"))) == [("ACCEPTED", "bob", "m1", 0)]
+    assert told(alice.write(message(b"bob", b"hello", b"m1"))) == [("ACCEPTED", "bob", "m1", 1)]
     got = bob.read() + bob.write(taken(1))
     alice.cut()
     alice = mail.device(b"alice", b"other", window=9)
     again = told(alice.write(message(b"bob", b"hello", b"m1")))
-    assert again == [("ACCEPTED", "bob", "m1", 0), ("SEND", "bob", "m1", 0)]
+    assert again == [("ACCEPTED", "bob", "m1", 1), ("SEND", "bob", "m1", 0)]
     ((*_, reason),) = told(alice.write(message(b"carol", b"hello", b"m1")))
     assert reason == "this Id was used for another message"
     assert [line[4] for line in told(got + bob.read())] == ["hello"]

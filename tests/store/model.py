@@ -69,6 +69,11 @@ class Person:
         """The messages that came and are still there."""
         return [(seq, line) for seq, line in enumerate(self.log, 1) if line and line.kind is EntryKind.RECEIVED]
 
+    def seq_of(self, sent: Sent) -> int:
+        """The number of the entry of a message that this member has sent; 0 if it is not there any more."""
+        lines = enumerate(self.log, 1)
+        return next((seq for seq, line in lines if line and line.kind is EntryKind.SENT and line.sent is sent), 0)
+
     def waits(self, sent: Sent) -> bool:
         return self.number in sent.waiting
 
@@ -137,9 +142,8 @@ class Model:
             first = sent.request
             if request.sender is not None and (first.sender, first.id) == (request.sender, request.id):
                 same = first.recipient.lower() == request.recipient.lower()
-                return Duplicate(
-                    sent.number, same, sent.state, sent.reason if sent.state is MessageState.FAILED else ""
-                )
+                reason = sent.reason if sent.state is MessageState.FAILED else ""
+                return Duplicate(sent.number, same, sent.state, reason, self.people[request.sender].seq_of(sent))
         takers: list[Person] = []
         reason = ""
         for person in (self.people[member] for member in request.members):

@@ -78,14 +78,14 @@ def test_a_guest_has_no_entry(asker: Asker):
 def test_the_same_id_again_is_known(asker: Asker):
     sent = asker.send("alice", "bob", id=b"m1")
     again = asker.append("alice", "bob", id=b"m1", to="BOB", body=b"other")
-    assert asker.ask(again) == Duplicate(sent.message, True, MessageState.ACCEPTED, "")
+    assert asker.ask(again) == Duplicate(sent.message, True, MessageState.ACCEPTED, "", seq=1)
     assert asker.ask(asker.append("alice", "carol", id=b"m1")) == Duplicate(
-        sent.message, False, MessageState.ACCEPTED, ""
+        sent.message, False, MessageState.ACCEPTED, "", seq=1
     )
     asker.ack("bob", 1)
-    assert asker.ask(again) == Duplicate(sent.message, True, MessageState.DELIVERED, "")
+    assert asker.ask(again) == Duplicate(sent.message, True, MessageState.DELIVERED, "", seq=1)
     asker.read("bob", "alice", 1)
-    assert asker.ask(again) == Duplicate(sent.message, True, MessageState.READ, "")
+    assert asker.ask(again) == Duplicate(sent.message, True, MessageState.READ, "", seq=1)
     assert len(asker.log("bob")) == 2
 
 
@@ -93,7 +93,7 @@ def test_the_same_id_is_known_within_one_batch(asker: Asker):
     first = asker.append("alice", "bob", id=b"m1")
     sent, known, other = asker.store.apply([first, first, asker.append("bob", "alice", id=b"m1")])
     assert isinstance(sent, Appended)
-    assert known == Duplicate(sent.message, True, MessageState.ACCEPTED, "")
+    assert known == Duplicate(sent.message, True, MessageState.ACCEPTED, "", seq=1)
     assert isinstance(other, Appended), "another member's Id is another"
 
 

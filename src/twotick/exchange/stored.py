@@ -236,8 +236,10 @@ class StoredMessages:
         elif known.state is MessageState.FAILED:
             self._relay.reply(sender, number, head, known.reason)
         else:
-            verbs = (Verb.ACCEPTED, Verb.SENT, Verb.READ)[: known.state]
-            self._output.write(sender, *(frame(verb, head.name, id=head.id) for verb in verbs))
+            seq = known.seq if sender.device is not None and sender.device.feed is not None else 0
+            answer = frame(Verb.ACCEPTED, head.name, id=head.id, seq=seq or None, place=known.place or None)
+            verbs = (Verb.SENT, Verb.READ)[: known.state - 1]
+            self._output.write(sender, answer, *(frame(verb, head.name, id=head.id) for verb in verbs))
             if sender.device is not None:
                 self._sent_messages.watch(sender.device, known.message)
             self._relay.count_answer(sender)

@@ -174,12 +174,16 @@ class Duplicate:
         same: whether it was sent to the same recipient.
         state: what became of it.
         reason: why it failed, if it did.
+        seq: the number of its entry in the sender's log; 0 if it is not there any more.
+        place: its place in the room, if it was sent to one; else 0.
     """
 
     message: int
     same: bool
     state: MessageState
     reason: str
+    seq: int = 0
+    place: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
