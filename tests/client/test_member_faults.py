@@ -368,6 +368,66 @@ async def test_read_applies_to_messages_whose_number_is_not_known() -> None:  # 
         assert [receipt.state for receipt in receipts] == [State.READ, State.READ, State.DELIVERED]
 
 
+async def test_read_applies_to_messages_by_their_numbers() -> None:  # rules 11.7 and 11.8
+    """A program that gives Ids may have sent its messages in another order before it was started anew."""
+    read = asyncio.Event()
+
+    async def first(server: Spoken) -> None:
+        await server.register()
+        for _ in range(2):
+            await server.expect(Verb.SEND)
+
+    async def second(server: Spoken) -> None:
+        await server.register()
+        sent = [await server.expect(Verb.SEND) for _ in range(2)]
+        for (head, _), seq in zip(sent, (5, 4), strict=True):
+            ident = head.headers[b"id"]
+            server.write(frame(Verb.ACCEPTED, b"bob", id=ident, seq=seq) + frame(Verb.SENT, b"bob", id=ident))
+        await read.wait()
+        server.write(frame(Verb.READ, b"bob", id=b"one", seq=9))
+        await server.end()
+
+    async with scripted(first, second) as address, scripted_join(address) as me:
+        two = await me.queue("bob", "two", id="two")
+        one = await me.queue("bob", "one", id="one")
+        await two.delivered()
+        await one.delivered()
+        read.set()
+        await one.read()
+        assert two.state is State.DELIVERED
+
+
+async def test_a_number_that_comes_after_the_entry_counts() -> None:  # rules 11.7 and 11.8
+    """The log says that a message was read before the server answers to it; the number comes with the answer."""
+    read = asyncio.Event()
+
+    async def first(server: Spoken) -> None:
+        await server.register()
+        for _ in range(3):
+            await server.expect(Verb.SEND)
+
+    async def second(server: Spoken) -> None:
+        await server.register()
+        sent = [await server.expect(Verb.SEND) for _ in range(3)]
+        server.write(frame(Verb.READ, b"bob", id=b"one", seq=9))
+        for (head, _), seq in zip(sent[:2], (5, 4), strict=True):
+            ident = head.headers[b"id"]
+            server.write(frame(Verb.ACCEPTED, b"bob", id=ident, seq=seq) + frame(Verb.SENT, b"bob", id=ident))
+        await read.wait()
+        server.write(frame(Verb.READ, b"bob", id=b"one") + frame(Verb.SENT, b"bob", id=b"last"))
+        await server.end()
+
+    async with scripted(first, second) as address, scripted_join(address) as me:
+        two = await me.queue("bob", "two", id="two")
+        one = await me.queue("bob", "one", id="one")
+        last = await me.queue("bob", "last", id="last")
+        await two.delivered()
+        await one.delivered()
+        read.set()
+        await last.delivered()
+        assert two.state is State.DELIVERED
+
+
 async def test_a_delivery_may_be_reported_before_the_acceptance() -> None:
     """On a new connection, the entries of the log come before the answers to messages that are sent again."""
 

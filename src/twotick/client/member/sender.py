@@ -297,6 +297,8 @@ class Sender:
             # If the server knew a new message already, it was sent before others that are older here.
             is_known = outcome.seq or message.again
             self.remember_position(ident, message.receipt.order if is_known else 0, outcome.seq)
+        elif outcome.seq and (position := self._positions.get(ident)):  # its log entry came before this answer
+            self.remember_position(ident, position[0], outcome.seq)
         if (sent := self._unanswered.pop(ident, None)) is not None:
             self._unanswered_bytes -= len(sent.body)
         if receipt is not None:
@@ -331,11 +333,15 @@ class Sender:
             self._positions.popitem(last=False)
 
     def _mark_read(self, ident: str, recipient: str) -> None:
-        """Mark a message, and all earlier messages to the same recipient, as read (rule 11.8)."""
+        """Mark a message, and all earlier messages to the same recipient, as read (rule 11.8).
+
+        Their numbers in the log say which are earlier. A client that only sends does not know them, nor do old servers
+        tell the number of a message that they knew: then the order in this outbox counts.
+        """
         order, seq = self._positions.get(ident, (0, 0))
         for receipt in list(self._receipts.values()):
-            same = receipt.recipient.lower() == recipient.lower()
-            if same and receipt.state is State.DELIVERED and (receipt.order <= order or 0 < receipt.seq <= seq):
+            is_earlier = receipt.seq <= seq if receipt.seq and seq else receipt.order <= order
+            if is_earlier and receipt.state is State.DELIVERED and receipt.recipient.lower() == recipient.lower():
                 receipt.advance(State.READ)
 
 
