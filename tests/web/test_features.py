@@ -1,5 +1,7 @@
 """What people do besides writing: rooms, search, pins, threads, forwarding, receipts, blocks, profiles, devices."""
 
+import asyncio
+
 import pytest
 from playwright.async_api import expect
 
@@ -70,6 +72,61 @@ async def test_messages_are_searched_pinned_forwarded_and_reported(
         await page.get_by_label("What is wrong?").fill("too many oats")
         await page.get_by_role("button", name="Report", exact=True).click()
         await expect(page.get_by_text("The operator will see your report.")).to_be_visible()
+
+
+async def test_a_found_message_is_shown_among_those_around_it(
+    crowd: Crowd, page_server: PageServer, names: list[str]
+) -> None:
+    """Also one that the browser has not stored; older and newer ones follow, and a button leads back."""
+    where = f"127.0.0.1:{page_server.port}"
+    async with (
+        twotick.join(names[1], where, password=PASSWORD, sign_up="yes") as bob,
+        twotick.join(names[0], where, password=PASSWORD, sign_up="yes"),
+    ):
+        for n in range(9):
+            await bob.send(names[0], f"number {n}")
+        first = await bob.send(names[0], "the wild oats are ripe")
+        await asyncio.gather(*(bob.send(names[0], f"later {n}") for n in range(150)))
+        await bob.send(names[0], "shall we?", reply_to=(names[1], first.id))
+    alice = await crowd.person(names[0], fresh=False)
+    await alice.sign_in()
+    page = alice.page
+    log = page.get_by_role("log")
+    await alice.choose(names[1])
+    await alice.expect_message("shall we?")
+    await expect(log.get_by_text("the wild oats are ripe")).to_have_count(0)
+    search = page.get_by_role("textbox", name="Search")
+    await search.fill("from:")
+    await page.get_by_role("button", name=names[1], exact=True).click()
+    await expect(search).to_have_value(f"from:{names[1]} ")
+    await search.press_sequentially('"wild oats" before:yesterday')
+    await search.press("Enter")
+    await expect(page.get_by_text("No message matches.")).to_be_visible()
+    await search.fill(f"from:{names[1]} wil after:2020 has:what")
+    await search.press("Enter")
+    await expect(page.get_by_text("has:file finds messages with a file")).to_be_visible()
+    await search.fill(f"from:{names[1]} wil after:2020")
+    await search.press("Enter")
+    await page.get_by_role("region", name="Messages").get_by_role("button", name="wild oats").click()
+    found = log.get_by_role("article").filter(has_text="the wild oats are ripe")
+    await expect(found).to_be_focused()
+    await expect(log.get_by_text("number 0", exact=True)).to_have_count(1)
+    await expect(log.get_by_text("later 149")).to_have_count(0)
+    await found.press("+")
+    await page.get_by_role("button", name="React 👍").click()
+    await expect(found.get_by_role("button", name=f"👍: {names[0]}")).to_be_visible()
+    await page.get_by_role("button", name="To the newest message").click()
+    await alice.expect_message("shall we?")
+    await expect(found).to_have_count(0)
+    await log.get_by_role("button", name="an earlier message").click()
+    await expect(found).to_be_focused()
+    while not await log.get_by_text("shall we?").count():  # newer ones come by scrolling, until the newest are there
+        last = await log.get_by_role("article").last.get_attribute("data-uid")
+        await log.evaluate("box => { box.scrollTop = box.scrollHeight }")
+        await expect(log.get_by_role("article").last).not_to_have_attribute("data-uid", last or "")
+    shown = [text for text in await alice.bodies.all_inner_texts() if text.startswith("later")]
+    assert shown == sorted(set(shown), key=shown.index)
+    await alice.expect_message("shall we?")
 
 
 async def test_conversations_are_muted_pinned_closed_and_blocked(crowd: Crowd, names: list[str]) -> None:

@@ -31,7 +31,8 @@ async def test_the_first_load_is_small_and_the_second_needs_no_network(
     at_first = {
         each.url.removeprefix(page_server.url): (await each.request.sizes())["responseBodySize"]
         for each in responses
-        if each.request.service_worker is None and "dialogs.js" not in each.url and "icon" not in each.url
+        if each.request.service_worker is None
+        and not any(part in each.url for part in ("dialogs.js", "/more/", "icon"))
     }
     assert "app/main.js" in at_first
     assert sum(at_first.values()) <= _MOST_AT_FIRST, at_first

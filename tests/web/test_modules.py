@@ -4,13 +4,16 @@ import base64
 import json
 import os
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from tests.web.tables import tables
 from tests.web.tools import needed
+from twotick.ui.searching import SearchTextError, parse_search
 from twotick.wire import HeadCache, Parser, Verb
 
 MODULES = Path(__file__).parent / "modules"
@@ -35,13 +38,64 @@ def test_the_modules(tmp_path: Path) -> None:
     """The tests in `modules/` say what each module does."""
     node = needed("node", "apt-get install nodejs")
     vectors = tmp_path / "vectors.json"
-    vectors.write_text(json.dumps({"read": [_read(Random(seed)) for seed in range(400)], "written": _written()}))
+    vectors.write_text(
+        json.dumps(
+            {"read": [_read(Random(seed)) for seed in range(400)], "written": _written(), "searches": _searches()}
+        )
+    )
     files = sorted(str(path) for path in MODULES.glob("*.test.mjs"))
     assert files
     environment = {**os.environ, "VECTORS": str(vectors)}
     ended = subprocess.run([node, "--test", *files], env=environment, capture_output=True, text=True, check=False)
     if ended.returncode:
         pytest.fail(ended.stdout[-6000:] + ended.stderr[-2000:])
+
+
+def test_the_tables_are_those_of_the_terminal_app() -> None:
+    """`python -m tests.web.tables` writes them anew."""
+    for path, content in tables().items():
+        assert path.read_text("utf-8") == content, path
+
+
+def _searches() -> list[dict[str, Any]]:
+    """Return what is typed to search, and what the terminal app understands."""
+    texts = [
+        "wild oats",
+        'from:Bob "red wild" oat* stra\u00dfe in:#team has:file',
+        "before:2026-11 after:2026-11-03",
+        "after:yesterday before:today x",
+        "FROM:me in:@bob a",
+        "before:7d",
+        "from:",
+        "from:b-b",
+        "in:#",
+        "has:x",
+        "before:2026-13",
+        "before:soon",
+        "from:a from:b",
+        "   ",
+        '""',
+        "e\u0301 (x) +1",
+        "x" * 300,
+    ]
+    now = datetime(2026, 11, 22, 9, 30)
+    return [{"text": text, "now": now.timestamp() * 1000, "found": _understood(text, now)} for text in texts]
+
+
+def _understood(text: str, now: datetime) -> dict[str, Any] | None:
+    try:
+        found = parse_search(text, "alice", now)
+    except SearchTextError:
+        return None
+    since, until = [time and time.timestamp() * 1000 for time in (found.since, found.until)]
+    return {
+        "query": found.query,
+        "from": found.sender,
+        "in": found.peer,
+        "since": since,
+        "until": until,
+        "file": found.has_file,
+    }
 
 
 def _read(random: Random) -> dict[str, Any]:

@@ -29,6 +29,7 @@
  *   | {kind: "started", conversations: Conversation[], drafts: Record<string, string>}
  *   | {kind: "tick"}} Action
  */
+import { changed } from "./messages.js";
 import { emptyWindow, trimmed, withMessages, without } from "./window.js";
 
 /** @type {AppState} */
@@ -54,6 +55,10 @@ export function reduce(state, action) {
     }
     case "removed":
       return action.conversation === state.window.key ? { ...state, window: without(state.window, action.uids) } : state;
+    case "changed": {
+      const shown = action.conversation === state.window.key && state.window.messages.find((each) => each.uid === action.uid);
+      return shown ? { ...state, window: withMessages(state.window, [changed(shown, action.change)]) } : state;
+    }
     case "opened":
       return { ...state, window: action.window, readBefore: action.readBefore };
     case "window":

@@ -93,6 +93,7 @@
  *
  * @typedef {{kind: "put", messages: Message[], conversations: Conversation[]}} PutEvent
  * @typedef {{kind: "removed", conversation: string, uids: string[]}} RemovedEvent
+ * @typedef {{kind: "changed", conversation: string, uid: string, change: import("./messages.js").Change}} ChangedEvent of a message that is not stored
  * @typedef {{kind: "link", link: Link}} LinkEvent
  * @typedef {{kind: "presence", presence: Record<string, string>}} PresenceEvent
  * @typedef {{kind: "profiles", profiles: Record<string, Profile>}} ProfilesEvent
@@ -101,7 +102,7 @@
  * @typedef {{kind: "notice", text: string}} NoticeEvent
  * @typedef {{kind: "signed-out", reason: string}} SignedOutEvent
  * @typedef {{kind: "news", message: Message}} NewsEvent
- * @typedef {PutEvent | RemovedEvent | LinkEvent | PresenceEvent | ProfilesEvent | TypingEvent | TransferEvent | NoticeEvent | SignedOutEvent | NewsEvent} Event
+ * @typedef {PutEvent | RemovedEvent | ChangedEvent | LinkEvent | PresenceEvent | ProfilesEvent | TypingEvent | TransferEvent | NoticeEvent | SignedOutEvent | NewsEvent} Event
  *
  * @typedef {{display: string, status: string, picture: string}} Profile the picture is a hash; all may be empty
  */

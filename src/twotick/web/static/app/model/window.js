@@ -7,6 +7,8 @@
  * @property {Message[]} messages in order
  * @property {boolean} atOldest whether the first one is the first of the conversation
  * @property {boolean} atNewest whether the last one is the last of the conversation
+ * @property {boolean} [apart] whether the messages are from the server's history: stored ones need not follow them
+ * @property {{uid: string}} [mark] the message that the user has gone to
  */
 import { compare } from "./messages.js";
 

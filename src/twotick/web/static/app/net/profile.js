@@ -212,7 +212,8 @@ export class Profile {
     const item = { uid: "", notBefore: 0, file: null, fileName: "", before: null, ...given };
     await this.store.write(async (work) => {
       work.table("outbox").add(item);
-      work.putMessage(message);
+      // A message that is shown from the server's history is not stored: what is stored of a conversation has no gap.
+      if (item.uid || (await work.message(message.conversation, message.uid))) work.putMessage(message);
       // In one step with the message: otherwise a text could be sent and stay in the box, to be sent twice.
       if (item.uid && !item.file) await work.removeDraft(message.conversation, message.text);
     });

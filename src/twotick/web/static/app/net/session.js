@@ -17,7 +17,7 @@
  */
 import { isMuted, isRoomKey, keyOf, newConversation } from "../model/conversations.js";
 import { changeOf, conversationOf, isChange, messageOf, settingsOf } from "../model/entries.js";
-import { restored, WAITING, withState } from "../model/messages.js";
+import { changed, restored, WAITING, withState } from "../model/messages.js";
 import { encodeFrame } from "../protocol/frames.js";
 import { isName, isRoom, jsonList, newId, number, time, toBytes, toText } from "../protocol/words.js";
 import { Link } from "./link.js";
@@ -336,7 +336,8 @@ export class Session {
     const found = changeOf(frame, this.account.name, Date.now());
     if (!found) return;
     const conversation = this.conversation(found.name);
-    await work.change(conversation.key, found.uid, found.change);
+    if (!(await work.change(conversation.key, found.uid, found.change)))
+      this.emit({ kind: "changed", conversation: conversation.key, uid: found.uid, change: found.change });
     if (conversation.last?.uid === found.uid && found.change.kind !== "react")
       conversation.last = { ...conversation.last, text: found.change.kind === "edit" ? found.change.body.slice(0, 200) : "" };
     touched.add(conversation.key);
@@ -439,6 +440,7 @@ export class Session {
   async restore(work, { before }) {
     const now = before && (await work.message(before.conversation, before.uid));
     if (before && now) work.putMessage(restored(now, before));
+    else if (before) work.show(before);
   }
 
   /** @param {Frame} frame */
@@ -950,7 +952,7 @@ export class Session {
     request: async (/** @type {string} */ verb, /** @type {string[]} */ words, /** @type {any} */ headers, /** @type {string | null} */ body) => {
       const { frame, forwards } = await this.request(verb, words, headers, body === null ? null : toBytes(body));
       if (verb === "ROOM" && ["create", "join", "leave"].includes(headers?.Do)) this.recountSoon();
-      return { words: frame.words, headers: Object.fromEntries(frame.headers), body: toText(frame.body), messages: this.shownMessages(forwards) };
+      return { words: frame.words, headers: Object.fromEntries(frame.headers), body: toText(frame.body), messages: this.shownMessages(forwards), first: placeIn(forwards[0]) };
     },
     download: (/** @type {import("../model/types.js").FileRecord} */ file, /** @type {string} */ uid) =>
       this.transfers().then((each) => each.download(file, uid)),
@@ -968,10 +970,20 @@ export class Session {
 
   /** @param {Frame[]} forwards */
   shownMessages(forwards) {
-    return forwards.flatMap((each) => {
-      const found = isChange(each) ? null : messageOf(each, this.account.name, Date.now());
-      return found && conversationOf(each, this.account.name) ? [found[1]] : [];
-    });
+    /** @type {Map<string, Message>} */
+    const shown = new Map();
+    for (const each of forwards) {
+      if (isChange(each)) {
+        // Edits and deletions are in the messages already.
+        const found = changeOf(each, this.account.name, Date.now());
+        const target = found?.change.kind === "react" && shown.get(found.uid);
+        if (found && target) shown.set(found.uid, changed(target, found.change));
+        continue;
+      }
+      const found = messageOf(each, this.account.name, Date.now());
+      if (found && conversationOf(each, this.account.name)) shown.set(`${found[1].uid}`, found[1]);
+    }
+    return [...shown.values()];
   }
 
   /**
@@ -1047,3 +1059,9 @@ export class Session {
  * @param {Frame} frame
  */
 const saidIn = ({ headers }) => ({ display: headers.get("display"), status: headers.get("status"), picture: headers.get("picture") });
+
+/**
+ * Return the number of an entry in its conversation: its place in the room, or its number in the log; 0 if there is none.
+ * @param {Frame | undefined} frame
+ */
+const placeIn = (frame) => frame ? number(frame, "place") || number(frame, "seq") : 0;

@@ -334,6 +334,14 @@ export class Work {
   }
 
   /**
+   * Show a message that is not stored.
+   * @param {Message} message
+   */
+  show(message) {
+    this.written.set(`${message.conversation} ${message.uid}`, message);
+  }
+
+  /**
    * @param {string} conversation
    * @param {string} uid
    */
@@ -393,16 +401,18 @@ export class Work {
    * @param {string} conversation
    * @param {string} uid
    * @param {Change} change
+   * @returns {Promise<boolean>} whether the message is stored
    */
   async change(conversation, uid, change) {
     const message = await this.message(conversation, uid);
     if (message) {
       this.putMessage(changed(message, change));
-      return;
+      return true;
     }
     const key = [conversation, uid];
     const later = (await answer(this.table("later").get(key)))?.changes ?? [];
     if (later.length < 200) this.table("later").put({ conversation, uid, changes: [...later, change] });
+    return false;
   }
 
   /**

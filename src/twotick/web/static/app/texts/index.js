@@ -6,10 +6,12 @@ import english from "./en.js";
 /** The languages that have texts. */
 export const LANGUAGES = ["en", "de", "fr", "es", "hi"];
 
-/** @typedef {keyof typeof english} TextKey */
+/** @typedef {keyof typeof english | keyof typeof import("./more/en.js").default} TextKey */
 
 /** @type {Record<string, string>} */
 let texts = english;
+let language = "en";
+let hasMore = false;
 let locale = navigator.languages.slice();
 
 /**
@@ -19,9 +21,33 @@ let locale = navigator.languages.slice();
 export async function useLanguage(wanted) {
   const asked = wanted ? [wanted] : navigator.languages;
   const found = asked.map((each) => each.slice(0, 2).toLowerCase()).find((each) => LANGUAGES.includes(each)) ?? "en";
+  const next = { ...english, ...(hasMore ? await more(found) : {}), ...(found === "en" ? {} : /** @type {any} */ (await import(`./${found}.js`)).default) };
   locale = wanted ? [wanted] : navigator.languages.slice();
-  texts = found === "en" ? english : { ...english, .../** @type {any} */ (await import(`./${found}.js`)).default };
-  document.documentElement.lang = found;
+  texts = next;
+  document.documentElement.lang = language = found;
+}
+
+/**
+ * Return the texts of the parts that are loaded when they are needed.
+ * @param {string} wanted
+ */
+async function more(wanted) {
+  const load = async (/** @type {string} */ each) => (await import(`./more/${each}.js`)).default;
+  return { ...(await load("en")), ...(wanted === "en" ? {} : await load(wanted)) };
+}
+
+/**
+ * Return a part of the page when it and its texts are loaded.
+ * @template T
+ * @param {Promise<T>} part
+ * @returns {Promise<T>}
+ */
+export async function withTexts(part) {
+  if (!hasMore) {
+    texts = { ...(await more(language)), ...texts };
+    hasMore = true;
+  }
+  return part;
 }
 
 /**
@@ -69,6 +95,12 @@ export function shortText(time) {
   if (days > 0 && days < 7) return new Intl.DateTimeFormat(locale, { weekday: "short" }).format(time);
   return new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" }).format(time);
 }
+
+/**
+ * Return a time as a list of messages shows it: the time of today, or the day and the time.
+ * @param {number} time in milliseconds since 1970
+ */
+export const whenText = (time) => (daysAgo(time) === 0 ? clockText(time) : `${shortText(time)} ${clockText(time)}`);
 
 /** @param {string} text */
 const capital = (text) => text.charAt(0).toLocaleUpperCase(locale) + text.slice(1);

@@ -1,6 +1,6 @@
 /** The page: signing in, or the conversations. */
 import { html, useEffect, useReducer, useState } from "../../vendor/preact.js";
-import { t } from "../texts/index.js";
+import { t, withTexts } from "../texts/index.js";
 import { Sidebar, source } from "./sidebar.js";
 import { SignIn } from "./sign_in.js";
 import { Talk } from "./talk.js";
@@ -25,7 +25,7 @@ export function App({ app }) {
 /** @param {{app: import("./controller.js").Controller}} given */
 function LazyDialogs({ app }) {
   const [Dialogs, setDialogs] = useState(/** @type {any} */ (null));
-  useEffect(() => void import("./dialogs.js").then((found) => setDialogs(() => found.Dialogs), (error) => app.complain(error)), []);
+  useEffect(() => void withTexts(import("./dialogs.js")).then((found) => setDialogs(() => found.Dialogs), (error) => app.complain(error)), []);
   return Dialogs && html`<${Dialogs} app=${app} />`;
 }
 

@@ -1,11 +1,9 @@
 /** The box in which the user writes messages. */
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { visible } from "../model/names.js";
-import { t } from "../texts/index.js";
+import { t, withTexts } from "../texts/index.js";
 import { Icon } from "./icons.js";
 import { useModule } from "./lazy.js";
-
-const EMOJI = "😀 😂 🙂 😉 😍 😎 🤔 😮 😢 😡 👍 👎 👏 🙏 💪 👀 ❤️ 🎉 🔥 ✅ ❌ ⭐ ☕ 🍀 🚀 💡 🐛 🎂 🌞 🌈".split(" ");
 
 /**
  * @typedef {import("./controller.js").Controller} Controller
@@ -20,11 +18,12 @@ export function Composer({ app, conversation, mode, setMode }) {
   const picker = useRef(/** @type {HTMLInputElement | null} */ (null));
   const [text, setText] = useState(app.state.drafts[conversation.key] ?? "");
   const [emoji, setEmoji] = useState(false);
+  const pick = useModule(emoji, () => withTexts(import("./emoji.js")));
   const recording = app.recording?.to.toLowerCase() === conversation.key ? app.recording : null;
   const voice = useModule(recording !== null, loadVoice);
   const touch = matchMedia("(pointer: coarse)").matches;
   useEffect(() => {
-    if (!touch) box.current?.focus();
+    if (!touch && !app.state.window.mark) box.current?.focus();
   }, []);
   useEffect(() => {
     if (mode?.kind === "edit") setText(mode.message.text);
@@ -99,11 +98,10 @@ export function Composer({ app, conversation, mode, setMode }) {
       <span class="mode-text"><b>${mode.kind === "edit" ? t("talk.editing") : t("talk.replyTo", { name: mode.message.sender })}</b>
         <span dir="auto">${visible(mode.message.text.slice(0, 120) || mode.message.file?.name || "")}</span></span>
       <button class="icon-button" aria-label=${t("talk.cancel")} onClick=${leave}><${Icon} name="close" /></button></div>`}
-    ${emoji && html`<div class="emoji-grid" role="group" aria-label=${t("talk.emoji")}>${EMOJI.map((each) => html`<button key=${each} onClick=${() => {
-      change(text + each);
-      setEmoji(false);
-      box.current?.focus();
-    }}>${each}</button>`)}</div>`}
+    ${emoji && pick && html`<${pick.Picker} close=${() => (setEmoji(false), box.current?.focus())} choose=${(/** @type {string} */ each) => {
+      const at = box.current?.selectionEnd ?? text.length;
+      change(text.slice(0, at) + each + text.slice(at));
+    }} />`}
     ${recording && voice ? html`<${voice.Recorder} app=${app} recording=${recording} replyTo=${mode?.kind === "reply" ? [mode.message.sender, mode.message.id] : null} sent=${() => setMode(null)} />` : html`<div class="compose-line">
       ${app.isMember && html`<button class="icon-button" aria-label=${t("talk.attach")} title=${t("talk.attach")} onClick=${() => picker.current?.click()}><${Icon} name="attach" /></button>
         <input type="file" multiple hidden ref=${picker} onChange=${(/** @type {any} */ e) => {

@@ -9,10 +9,11 @@
  * @typedef {import("../model/state.js").AppState} AppState
  */
 import { isMuted, isRoomKey, keyOf, listed, newConversation } from "../model/conversations.js";
+import { uidOf } from "../model/messages.js";
 import { reduce, START } from "../model/state.js";
 import { emptyWindow, withNewer, withOlder } from "../model/window.js";
 import { Profile } from "../net/profile.js";
-import { isName, isRoom, newId } from "../protocol/words.js";
+import { isIdent, isName, isRoom, newId } from "../protocol/words.js";
 import { Accounts, Store } from "../store/database.js";
 import { plural, t } from "../texts/index.js";
 
@@ -54,6 +55,8 @@ export class Controller {
     this.files = new Map();
     /** @type {any} the open dialog */
     this.dialog = null;
+    /** @type {{key: string, target: import("./jump.js").Target} | null} the message to show when its conversation is open */
+    this.goal = null;
     /** @type {import("../net/recording.js").Recording | null} */
     this.recording = null;
     addEventListener("hashchange", () => this.route());
@@ -196,7 +199,8 @@ export class Controller {
   /** Show the conversation that the address bar names. */
   route() {
     if (!this.profile) return;
-    const name = decodeURIComponent((location.hash.match(/^#\/(.+)$/) ?? ["", ""])[1]);
+    const [name, sender, id] = addressed();
+    if (isName(sender) && isIdent(id)) this.goal = { key: keyOf(name), target: { uid: uidOf(sender, id), sender, id } };
     if (isName(name) || isRoom(name)) void this.show(name);
     else this.dispatch({ kind: "opened", window: emptyWindow(""), readBefore: 0 });
   }
@@ -223,23 +227,53 @@ export class Controller {
   get current() {
     const key = this.state.window.key;
     if (!key) return null;
-    const name = decodeURIComponent(location.hash.slice(2));
-    return this.state.conversations[key] ?? newConversation(name);
+    return this.state.conversations[key] ?? newConversation(addressed()[0]);
+  }
+
+  /**
+   * Go to a message.
+   * @param {string} name the name of its conversation
+   * @param {import("./jump.js").Target} target
+   */
+  jump(name, target) {
+    const key = keyOf(name);
+    this.dialog = null;
+    this.goal = { key, target };
+    if (key === this.state.window.key) void this.show(name);
+    else this.open(name);
   }
 
   /** @param {string} name */
   async show(name) {
     const key = keyOf(name);
-    if (key === this.state.window.key) return;
+    const goal = this.goal?.key === key ? this.goal : null;
+    this.goal = null;
     const profile = this.profile;
-    if (!profile) return;
+    if (!profile || (key === this.state.window.key && !goal)) return;
     const turn = ++this.opening;
+    if (goal && (await this.reach(name, goal.target))) return;
+    if (turn !== this.opening || key === this.state.window.key) return;
     const conversation = this.state.conversations[key];
     const messages = await profile.store.older(key, null, PAGE);
     if (turn !== this.opening) return;
     const window = { key, messages, atOldest: messages.length < PAGE && (conversation?.complete ?? false), atNewest: true };
     this.dispatch({ kind: "opened", window, readBefore: conversation?.read ?? 0 });
     if (messages.length < PAGE && !window.atOldest && this.isMember) await this.loadOlder();
+  }
+
+  /**
+   * Show a message among those around it.
+   * @param {string} name
+   * @param {import("./jump.js").Target} target
+   * @returns {Promise<boolean>} whether it is shown, or another conversation is
+   */
+  async reach(name, target) {
+    try {
+      return await (await import("./jump.js")).reach(this, name, target);
+    } catch (error) {
+      this.complain(error);
+      return false;
+    }
   }
 
   /** Show older messages: stored ones, or those that the server has. */
@@ -249,6 +283,12 @@ export class Controller {
     if (this.loading || window.atOldest || !profile || !window.key) return;
     this.loading = true;
     try {
+      if (window.apart) {
+        const { messages, end } = await (await import("./jump.js")).older(this, window.messages[0]);
+        const now = this.state.window;
+        if (now.key === window.key && now.apart) this.dispatch({ kind: "window", window: withOlder(now, messages, end) });
+        return;
+      }
       let older = await profile.store.older(window.key, window.messages[0] ?? null, PAGE);
       if (older.length < PAGE / 2 && this.isMember && !this.state.conversations[window.key]?.complete) {
         await profile.call("history", window.key).catch((error) => this.quietly(error));
@@ -257,6 +297,8 @@ export class Controller {
       const end = older.length === 0 && (this.state.conversations[window.key]?.complete ?? !this.isMember);
       const now = this.state.window;
       if (now.key === window.key) this.dispatch({ kind: "window", window: withOlder(now, older, end) });
+    } catch (error) {
+      this.quietly(error);
     } finally {
       this.loading = false;
     }
@@ -269,9 +311,12 @@ export class Controller {
     if (this.loading || window.atNewest || !this.profile || !last) return;
     this.loading = true;
     try {
-      const newer = await this.profile.store.newer(window.key, last, PAGE);
+      const { messages, end } = window.apart ? await (await import("./jump.js")).newer(this, last)
+        : await this.profile.store.newer(window.key, last, PAGE).then((found) => ({ messages: found, end: found.length < PAGE }));
       const now = this.state.window;
-      if (now.key === window.key) this.dispatch({ kind: "window", window: withNewer(now, newer, newer.length < PAGE) });
+      if (now.key === window.key && now.apart === window.apart) this.dispatch({ kind: "window", window: withNewer(now, messages, end) });
+    } catch (error) {
+      this.quietly(error);
     } finally {
       this.loading = false;
     }
@@ -290,7 +335,7 @@ export class Controller {
   seen() {
     const conversation = this.current;
     const { window } = this.state;
-    if (!conversation || !this.profile || document.visibilityState !== "visible" || !document.hasFocus()) return;
+    if (!conversation || !window.atNewest || !this.profile || document.visibilityState !== "visible" || !document.hasFocus()) return;
     const newest = window.messages.reduce((most, each) => Math.max(most, each.seq), 0);
     if (newest <= conversation.read && !conversation.unread) return;
     this.forgetNews(conversation.key);
@@ -303,7 +348,7 @@ export class Controller {
    * @param {string[]} words
    * @param {Record<string, string | number>} [headers]
    * @param {string | null} [body]
-   * @returns {Promise<{words: string[], headers: Record<string, string>, body: string, messages: Message[]}>}
+   * @returns {Promise<{words: string[], headers: Record<string, string>, body: string, messages: Message[], first: number}>}
    */
   ask(verb, words, headers = {}, body = null) {
     if (!this.profile) return Promise.reject(new Error(t("error.offline")));
@@ -520,6 +565,16 @@ export class Controller {
   /** @param {Conversation} conversation */
   membersText(conversation) {
     return conversation.members ? plural("talk.members", conversation.members) : "";
+  }
+}
+
+/** What the address bar names: a conversation, and perhaps the sender and the Id of a message in it. */
+function addressed() {
+  const [, name = "", sender = "", id = ""] = /^#\/([^/]+)(?:\/([^/]+)\/([^/]+))?$/.exec(location.hash) ?? [];
+  try {
+    return [decodeURIComponent(name), sender, id];
+  } catch {
+    return ["", "", ""]; // it is not an address of the page
   }
 }
 

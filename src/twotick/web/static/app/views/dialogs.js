@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { isMuted, isRoomKey, listed, moderates } from "../model/conversations.js";
 import { visible } from "../model/names.js";
 import { base64, isName, isRoom } from "../protocol/words.js";
-import { clockText, fullText, LANGUAGES, shortText, t, useLanguage } from "../texts/index.js";
+import { clockText, fullText, LANGUAGES, t, useLanguage, whenText } from "../texts/index.js";
 import { Icon } from "./icons.js";
 import { Formatted, joinRoom } from "./message.js";
 import { chosen, choose } from "./choices.js";
@@ -161,22 +161,23 @@ function RoomDetails({ app, room }) {
       ${((moderator && each.role === "member") || owner) && each.name.toLowerCase() !== app.me.toLowerCase() && html`<button class="icon-button" aria-label=${`${t("room.remove")} ${each.name}`} title=${t("room.remove")} onClick=${() => act({ Do: "remove", Member: each.name })}><${Icon} name="close" /></button>`}</li>`)}</ul>`;
 }
 
-/** @param {{app: Controller, messages: import("../model/types.js").Message[] | null, none: string}} given */
-const MessageItems = ({ app, messages, none }) => html`
+/** @param {{app: Controller, conversation: import("../model/types.js").Conversation, messages: import("../model/types.js").Message[] | null, none: string}} given */
+const MessageItems = ({ app, conversation, messages, none }) => html`
   ${messages?.length === 0 && html`<p class="hint">${none}</p>`}
-  <ul class="plain-list">${(messages ?? []).map((each) => html`<li key=${each.uid} class="found-message"><p class="top"><b><bdi>${each.sender}</bdi></b> <time>${shortText(each.time)} ${clockText(each.time)}</time></p>
+  <ul class="plain-list">${(messages ?? []).map((each) => html`<li key=${each.uid} class="found-message"><p class="top"><b><bdi>${each.sender}</bdi></b> <time>${whenText(each.time)}</time>
+      <button class="icon-button" aria-label=${`${t("message.goTo")}: ${each.sender}, ${clockText(each.time)}`} title=${t("message.goTo")} onClick=${() => app.jump(conversation.name, each)}><${Icon} name="goTo" /></button></p>
     ${each.text ? html`<${Formatted} text=${each.text} me=${app.me} />` : html`<p>${each.file ? visible(each.file.name) : t("message.deleted")}</p>`}</li>`)}</ul>`;
 
 /** @param {{app: Controller, conversation: import("../model/types.js").Conversation}} given */
 function Pins({ app, conversation }) {
   const [found] = useAnswer(app, () => app.ask("PINS", [conversation.name]));
-  return html`<${Box} app=${app} title=${t("details.pins")}><${MessageItems} app=${app} messages=${found && found.messages} none=${t("details.noPins")} /><//>`;
+  return html`<${Box} app=${app} title=${t("details.pins")}><${MessageItems} app=${app} conversation=${conversation} messages=${found && found.messages} none=${t("details.noPins")} /><//>`;
 }
 
 /** @param {{app: Controller, conversation: import("../model/types.js").Conversation, message: import("../model/types.js").Message}} given */
 function Thread({ app, conversation, message }) {
   const [found] = useAnswer(app, () => app.ask("HISTORY", [conversation.name], { Thread: `${message.sender} ${message.id}`, Limit: 200 }));
-  return html`<${Box} app=${app} title=${t("thread.title")} wide><${MessageItems} app=${app} messages=${found && found.messages} none="" /><//>`;
+  return html`<${Box} app=${app} title=${t("thread.title")} wide><${MessageItems} app=${app} conversation=${conversation} messages=${found && found.messages} none="" /><//>`;
 }
 
 /** @param {{app: Controller, conversation: import("../model/types.js").Conversation, message: import("../model/types.js").Message}} given */

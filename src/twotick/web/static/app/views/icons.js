@@ -13,6 +13,7 @@ const PATHS = {
   smile: "M12 21a9 9 0 1 1 0-18 9 9 0 0 1 0 18zM8.5 14a4 4 0 0 0 7 0M9 9.5h.01M15 9.5h.01",
   edit: "M4 20h4L19 9a2.8 2.8 0 0 0-4-4L4 16z",
   close: "M6 6l12 12M18 6 6 18",
+  goTo: "M5 12h13M12 6l6 6-6 6",
   down: "M6 10l6 6 6-6",
   file: "M7 3h7l5 5v13H7zM14 3v5h5",
   mute: "M6 9v6h4l5 4V5l-5 4zM18 9l4 6M22 9l-4 6",

@@ -3,9 +3,8 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor
 import { moderates } from "../model/conversations.js";
 import { formatText } from "../model/formatting.js";
 import { reactionsOf, stateText, uidOf, WAITING } from "../model/messages.js";
-import { colourOf, sizeText, visible } from "../model/names.js";
+import { colourOf, visible } from "../model/names.js";
 import { clockText, fullText, t } from "../texts/index.js";
-import { harmlessType } from "./controller.js";
 import { Icon, Ticks } from "./icons.js";
 import { useModule } from "./lazy.js";
 import { Avatar } from "./sidebar.js";
@@ -93,9 +92,9 @@ export function eventText(message) {
 
 /**
  * @param {{app: Controller, message: Message, conversation: import("../model/types.js").Conversation, first: boolean,
- *   replied: Message | null, compose: (mode: {kind: "reply" | "edit", message: Message}) => void}} given
+ *   replied: Message | null, marked: boolean, compose: (mode: {kind: "reply" | "edit", message: Message}) => void}} given
  */
-export function MessageRow({ app, message, conversation, first, replied, compose }) {
+export function MessageRow({ app, message, conversation, first, replied, marked, compose }) {
   const [menu, setMenu] = useState(false);
   const own = message.outgoing;
   const room = conversation.key.startsWith("#");
@@ -120,17 +119,17 @@ export function MessageRow({ app, message, conversation, first, replied, compose
     } else if (event.key === "Escape") focusBox();
   };
   const reactions = reactionsOf(message);
-  return html`<article id=${id} data-uid=${message.uid} class=${`message ${own ? "own" : ""} ${first ? "first" : ""} ${message.state === "failed" ? "failed" : ""} ${menu ? "with-menu" : ""}`}
+  return html`<article id=${id} data-uid=${message.uid} class=${`message ${own ? "own" : ""} ${first ? "first" : ""} ${message.state === "failed" ? "failed" : ""} ${menu ? "with-menu" : ""} ${marked ? "marked" : ""}`}
       tabindex="-1" aria-label=${message.sender} aria-describedby=${`${id}-about`} onKeyDown=${key}>
     ${room && !own && (first ? html`<${Avatar} name=${message.sender} />` : html`<span class="avatar-gap"></span>`)}
     <div class="bubble-line">
       <div class="bubble">
         ${first && room && !own && html`<div class=${`sender ink-${colourOf(message.sender)}`}><bdi>${display ? visible(display) : message.sender}</bdi>${display && html` <small>${message.sender}</small>`}</div>`}
         ${message.forwardedFrom && html`<div class="forwarded">${t("message.forwarded", { name: visible(message.forwardedFrom) })}</div>`}
-        ${message.replyTo && !message.deleted && html`<button class="quoted" onClick=${() => goTo(message.replyTo)}>
+        ${message.replyTo && !message.deleted && html`<button class="quoted" onClick=${() => goTo(app, conversation, message.replyTo)}>
           <b><bdi>${message.replyTo[0]}</bdi></b><span dir="auto">${replied ? visible(replied.text.slice(0, 140) || replied.file?.name || t("message.deleted")) : t("message.unknownReply")}</span></button>`}
         ${message.deleted ? html`<p class="deleted">${t("message.deleted")}</p>` : html`
-          ${message.file && html`<${Attachment} app=${app} message=${message} transfer=${transfer} />`}
+          ${message.file && html`<${File} app=${app} message=${message} transfer=${transfer} />`}
           ${message.text && html`<${Formatted} text=${message.text} me=${app.me} />`}`}
         <footer><span class="when" title=${fullText(message.time)}>${message.edited && !message.deleted ? `${t("message.edited")} · ` : ""}${clockText(message.time)}</span>
           ${own && message.state === "accepted" && message.of > 1 && message.have > 0 && html`<span class="progress">${message.have}/${message.of}</span>`}
@@ -158,13 +157,13 @@ function neighbour(from, up) {
   return all[all.indexOf(from) + (up ? -1 : 1)];
 }
 
-/** @param {[string, string] | null} target */
-function goTo(target) {
-  if (!target) return;
-  const uid = uidOf(...target);
-  const row = /** @type {HTMLElement | undefined} */ ([...document.querySelectorAll("article[data-uid]")].find((each) => each.getAttribute("data-uid") === uid));
-  row?.scrollIntoView({ block: "center" });
-  row?.focus();
+/**
+ * @param {Controller} app
+ * @param {import("../model/types.js").Conversation} conversation
+ * @param {[string, string] | null} target
+ */
+function goTo(app, conversation, target) {
+  if (target) app.jump(conversation.name, { uid: uidOf(...target), sender: target[0], id: target[1] });
 }
 
 /**
@@ -265,33 +264,11 @@ function Actions({ actions, open, setOpen, react }) {
   </div>`;
 }
 
-/** @param {{app: Controller, message: Message, transfer?: {done: number, total: number}}} given */
-function Attachment({ app, message, transfer }) {
-  const file = /** @type {import("../model/types.js").FileRecord} */ (message.file);
-  const [url, setUrl] = useState("");
-  const [problem, setProblem] = useState("");
-  const named = file.name.startsWith("voice-");
-  const voice = useModule(named, () => import("./voice.js"));
-  const isVoice = voice?.isVoice(file);
-  const type = harmlessType(file.name);
-  const kind = isVoice ? "sound" : type.split("/")[0];
-  const media = useModule((!named || isVoice === false) && ["image", "audio", "video"].includes(kind), () => import("./media.js"));
-  const load = () => app.fileUrl(message).then((found) => (setUrl(found), found), (error) => (setProblem(t("error.fileMissing", { reason: error.message })), ""));
-  const save = async () => {
-    const found = url || (await load());
-    if (!found) return;
-    const link = document.createElement("a");
-    link.href = found;
-    link.download = visible(file.name).replace(/[/\\]/g, "_");
-    link.click();
-  };
-  const name = visible(file.name) || "file";
-  return html`<div class=${`file ${kind}`}>
-    ${isVoice && html`<${voice?.Player} url=${url} load=${load} file=${file} />`}
-    ${!problem && !isVoice && media && html`<${media.Media} kind=${kind} name=${name} file=${file} url=${url} load=${load} fail=${setProblem} />`}
-    <div class="file-line"><${Icon} name="file" /><span class="file-name" title=${name}>${!isVoice && html`<bdi>${name}</bdi>`}<small>${sizeText(file.size)}</small></span>
-      ${file.key && html`<button class="icon-button" aria-label=${t("message.save", { name })} title=${t("message.save", { name })} onClick=${save}><${Icon} name="download" /></button>`}</div>
-    ${transfer && html`<progress max=${transfer.total} value=${transfer.done} aria-label=${name}></progress>`}
-    ${problem && html`<p class="why">${problem}</p>`}
-  </div>`;
+/**
+ * The file of a message: its name until the part of the page is loaded that shows it.
+ * @param {{app: Controller, message: Message, transfer?: {done: number, total: number}}} given
+ */
+function File(given) {
+  const module = useModule(true, () => import("./attachment.js"));
+  return module ? html`<${module.Attachment} ...${given} />` : html`<div class="file">${visible(given.message.file?.name ?? "")}</div>`;
 }

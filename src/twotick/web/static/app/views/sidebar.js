@@ -1,9 +1,10 @@
 /** The list of conversations, and the search. */
-import { html, useEffect, useState } from "../../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { isMuted, isRoomKey, listed } from "../model/conversations.js";
 import { colourOf, initials, visible } from "../model/names.js";
-import { shortText, t } from "../texts/index.js";
+import { shortText, t, withTexts } from "../texts/index.js";
 import { Icon, Ticks } from "./icons.js";
+import { useModule } from "./lazy.js";
 
 /** @typedef {import("./controller.js").Controller} Controller */
 
@@ -41,25 +42,32 @@ export function Avatar({ name, presence = "" }) {
 /** @param {{app: Controller}} given */
 export function Sidebar({ app }) {
   const [query, setQuery] = useState("");
-  const [results, setResults] = useState(/** @type {import("../model/types.js").Message[] | null} */ (null));
+  const [asked, setAsked] = useState(/** @type {{text: string, only: string} | null} */ (null));
+  const [only, setOnly] = useState(false);
+  const [used, setUsed] = useState(false);
+  const module = useModule(used && app.isMember, () => withTexts(import("./search.js")));
+  const box = useRef(/** @type {HTMLInputElement | null} */ (null));
   const { state } = app;
   const wanted = query.trim().toLowerCase();
   const all = listed(Object.values(state.conversations), state.window.key);
   const shown = wanted ? all.filter((each) => each.key.includes(wanted) || (state.profiles[each.key]?.display ?? "").toLowerCase().includes(wanted)) : all;
-  /** @param {SubmitEvent} event */
-  const search = async (event) => {
-    event.preventDefault();
-    if (!wanted || !app.isMember) return;
-    try {
-      setResults((await app.ask("SEARCH", [], { Limit: 30 }, query.trim())).messages);
-    } catch (error) {
-      app.complain(error);
-    }
+  const ask = (here = only) => {
+    if (wanted && app.isMember) setAsked({ text: query.trim(), only: here ? app.current?.name ?? "" : "" });
   };
-  /** @param {any} event */
-  const typed = (event) => {
-    setQuery(event.target.value);
-    setResults(null);
+  /** @param {string} text */
+  const type = (text) => {
+    setQuery(text);
+    setAsked(null);
+    setUsed(true);
+  };
+  const done = () => {
+    type("");
+    setUsed(false);
+  };
+  /** @param {FocusEvent} event */
+  const left = (event) => {
+    const inside = event.relatedTarget instanceof Node && /** @type {Node} */ (event.currentTarget).contains(event.relatedTarget);
+    if (!inside && !query) setUsed(false);
   };
 
   return html`<div class="side">${!state.window.key && html`<h1 class="hidden">Twotick</h1>`}
@@ -70,19 +78,20 @@ export function Sidebar({ app }) {
       ${app.isMember && html`<button class="icon-button" aria-label=${t("room.new")} title=${t("room.new")} onClick=${() => app.openDialog({ name: "newRoom" })}><span class="plus-room" aria-hidden="true">#+</span></button>`}
       <button class="icon-button accent" aria-label=${t("side.new")} title=${t("side.new")} onClick=${() => app.openDialog({ name: "newConversation" })}><${Icon} name="plus" /></button>
     </div>
-    <form class="search" role="search" onSubmit=${search}>
-      <${Icon} name="search" /><input type="text" aria-label=${t("side.search")} placeholder=${t("side.search")} value=${query} onInput=${typed} enterkeyhint="search"
-        onKeyDown=${(/** @type {KeyboardEvent} */ e) => e.key === "Escape" && (setQuery(""), setResults(null))} />
-    </form>
+    <div class="search-area" onFocusOut=${left}>
+      <form class="search" role="search" onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), ask())}>
+        <${Icon} name="search" /><input type="text" id="search-box" ref=${box} aria-label=${t("side.search")} placeholder=${t("side.search")} value=${query} enterkeyhint="search"
+          onInput=${(/** @type {any} */ e) => type(e.target.value)} onFocus=${() => setUsed(true)} onKeyDown=${(/** @type {KeyboardEvent} */ e) => e.key === "Escape" && done()} />
+      </form>
+      ${module && used && !asked && html`<${module.Filters} app=${app} query=${query} only=${only}
+        setOnly=${setOnly} add=${(/** @type {string} */ text) => (type(text), box.current?.focus())} />`}
+    </div>
     <nav aria-label=${t("side.conversations")}>
-      ${shown.length === 0 && html`<p class="hint empty">${wanted ? t("side.noMatch") : t("side.empty")}</p>`}
+      ${shown.length === 0 && !asked && html`<p class="hint empty">${wanted ? t("side.noMatch") : t("side.empty")}</p>`}
       <ul>${shown.map((each) => html`<${Row} key=${each.key} app=${app} conversation=${each} />`)}</ul>
       ${wanted && app.isMember && html`<section class="found" aria-label=${t("side.messages")}>
         <h2>${t("side.messages")}</h2>
-        ${results === null ? html`<p class="hint">${t("side.searchMessages")}</p>` : results.length === 0 ? html`<p class="hint">${t("side.noMessages")}</p>` : null}
-        <ul>${(results ?? []).map((each) => html`<li key=${each.uid}><button class="row" onClick=${() => app.open(each.conversation)}>
-          <span class="text"><span class="top"><b><bdi>${each.sender}</bdi></b><time>${shortText(each.time)}</time></span>
-          <span class="preview" dir="auto">${visible(each.text.slice(0, 160))}</span><span class="where">${each.conversation}</span></span></button></li>`)}</ul>
+        ${asked && module ? html`<${module.Results} app=${app} asked=${asked} done=${done} />` : html`<p class="hint">${t("side.searchMessages")}</p>`}
       </section>`}
     </nav>
   </div>`;

@@ -102,15 +102,26 @@ function Messages({ app, conversation, compose }) {
   };
   const last = messages[messages.length - 1];
   const newest = useRef("");
+  const marked = useRef(shown.mark && { uid: "" });
+  /** @param {string} uid */
+  const goToMark = (uid) => {
+    const row = /** @type {HTMLElement | undefined} */ (log.current && find(log.current, uid));
+    if (!row) return;
+    row.scrollIntoView({ block: "center" });
+    row.focus({ preventScroll: true });
+    note();
+  };
   useLayoutEffect(() => {
     // What the user has just written is shown.
     if (last?.state === "waiting" && newest.current !== last.uid) atEnd.current = true;
     newest.current = last?.uid ?? "";
+    if (shown.mark && shown.mark !== marked.current) goToMark(shown.mark.uid);
+    marked.current = shown.mark;
     settle();
     if (atEnd.current) app.seen();
     const box = log.current;
     if (box && box.scrollHeight <= box.clientHeight + NEAR && messages.length) void app.loadOlder();
-  }, [messages, shown.key]);
+  }, [messages, shown.key, shown.mark]);
   useLayoutEffect(() => {
     const watch = new ResizeObserver(settle);
     if (list.current) watch.observe(list.current);
@@ -149,8 +160,9 @@ function Messages({ app, conversation, compose }) {
     else {
       const first = !before || before.event !== null || before.sender !== message.sender || message.time - before.time > TOGETHER || today !== day || divided;
       const replied = message.replyTo ? known.get(uidOf(...message.replyTo)) ?? null : null;
-      rows.push(row(message, [message, first, replied, conversation.role, conversation.left, app.state.transfers[message.uid], app.state.profiles], () =>
-        html`<${MessageRow} key=${message.uid} app=${app} message=${message} conversation=${conversation} first=${first} replied=${replied} compose=${compose} />`));
+      const isMark = shown.mark?.uid === message.uid;
+      rows.push(row(message, [message, first, replied, isMark, conversation.role, conversation.left, app.state.transfers[message.uid], app.state.profiles], () =>
+        html`<${MessageRow} key=${message.uid} app=${app} message=${message} conversation=${conversation} first=${first} replied=${replied} marked=${isMark} compose=${compose} />`));
     }
     day = today;
     before = message;
