@@ -4,6 +4,7 @@ import contextlib
 import re
 import signal
 import termios
+import time
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -13,7 +14,10 @@ import pyte
 from tests.cli.commands import COMMAND, environment
 
 _PATIENCE = 30.0
-"""Seconds to wait for something to appear on the screen."""
+"""Seconds to wait for the screen to change."""
+
+_LIMIT = 60.0
+"""Seconds to wait for something to appear on the screen: less than pytest's limit, so that a failure shows it."""
 
 
 class _Screen(pyte.Screen):
@@ -71,11 +75,7 @@ class Terminal:
 
     def shows(self, *lines: str) -> None:
         """Wait until these are the last lines on the screen."""
-        while self.lines[-len(lines) :] != list(lines):
-            try:
-                self._read(_PATIENCE)
-            except (pexpect.EOF, pexpect.TIMEOUT) as error:
-                raise AssertionError(f"{lines} do not appear: {self.lines}") from error
+        self.wait(lambda: self.lines[-len(lines) :] == list(lines), lines)
 
     @property
     def screen(self) -> str:
@@ -93,7 +93,10 @@ class Terminal:
 
     def wait(self, condition: Callable[[], bool], texts: tuple[str, ...]) -> None:
         """Wait until a condition is true of the screen. The texts are named if it does not become true."""
+        end = time.monotonic() + _LIMIT
         while not condition():
+            # A screen that keeps changing, as with a clock, is not read for ever.
+            assert time.monotonic() < end, f"{texts} do not appear:\n{self.screen}"
             try:
                 self._read(_PATIENCE)
             except (pexpect.EOF, pexpect.TIMEOUT) as error:

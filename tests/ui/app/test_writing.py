@@ -10,6 +10,7 @@ from tests.ui.app.fake_session import FakeSession, showing
 from tests.ui.app.test_actions import asked, asks
 from tests.ui.app.users import AppUser
 from tests.ui.test_text import obeyed
+from twotick.ui.app.widgets.composer import Composer
 
 TEXTS = [
     "\U0001fa77 \U0001fae9 \U0001f6d8",  # newer than the tables of some Pythons
@@ -148,3 +149,13 @@ async def test_letters_in_the_list_of_conversations_are_no_commands(alice: AppUs
     await alice.type("dear")
     assert asked(session) == []
     await alice.finds(lambda: session.all.open("#team").draft == "dear")
+
+
+async def test_what_is_typed_is_kept_before_it_is_shown(alice: AppUser, session: FakeSession) -> None:
+    """A killed app has lost nothing that was on the screen: no event comes between the change and the draft."""
+    composer = alice.app.screen.query_one(Composer)
+    composer.type("h")
+    assert session.all.open("#team").draft == "h"
+    composer.replace("oh", (0, 0), (0, 1))
+    assert session.all.open("#team").draft == "oh"
+    await alice.sees("oh")

@@ -169,6 +169,7 @@ class MainScreen(ActionScreen):
         self.move_child(self.query_one(ToastRack), after=self._status)  # what is said is shown over the status line
         self._conversations.on_change = self._changed
         self._conversations.on_message_change = self.messages.message_changed
+        self.composer.on_edit = self._keep_draft
         self.messages.on_command = self.run_command
         self.messages.on_leave = self.sidebar.on_character = self._leave_messages
         self._conversations.on_profile_change = self._profiles_changed
@@ -442,11 +443,16 @@ class MainScreen(ActionScreen):
             return
         if text != self.composer.given:
             self._choose()
-        editing = self.mode is not None and self.mode.kind == "edit"
-        if not editing and text != shown.draft:
-            self._save_draft(shown, text)
+        self._keep_draft()
         if text and text != self.composer.given and not text.startswith("/"):
             self.session.typing(shown)
+
+    def _keep_draft(self) -> None:
+        """Store what is in the composer, so that what is shown there is kept if the app is killed."""
+        shown, text = self.shown, self.composer.text
+        editing = self.mode is not None and self.mode.kind == "edit"
+        if shown is not None and not editing and text != shown.draft:
+            self._save_draft(shown, text)
 
     def _save_draft(self, conversation: LocalConversation, text: str) -> None:
         """Store what is being typed. If that fails, say so once, and not for each key."""

@@ -1,5 +1,6 @@
 """The text area in which the user writes messages."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from rich.text import Text
@@ -61,6 +62,7 @@ class Composer(TextArea):
         commands: words of commands that can be completed, each with its title.
         given: the text that `set_text` set last. A different text was typed by the user.
         past: the texts that were sent before, oldest first.
+        on_edit: called when a part of the text was changed, before that is shown.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = []
@@ -116,6 +118,7 @@ class Composer(TextArea):
         self.given = ""
         self.commands: list[tuple[str, str]] = []
         self.past: list[str] = []
+        self.on_edit: Callable[[], None] = lambda: None
         self._escaped = False  # whether the last key was Esc
         self._chosen = False  # whether the user has moved in the list of completions
         self._stand_ins = StandIns()
@@ -154,7 +157,9 @@ class Composer(TextArea):
     def edit(self, edit: Edit) -> EditResult:
         """Insert or replace a part of the text."""
         edit.text = self._stand_ins.hide(edit.text)
-        return super().edit(edit)
+        result = super().edit(edit)
+        self.on_edit()  # the event for the change can come after the text is on the screen
+        return result
 
     def get_line(self, line_index: int) -> Text:
         """Return a line as it is shown."""
