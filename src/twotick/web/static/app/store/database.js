@@ -230,7 +230,7 @@ export class Store {
   }
 
   /**
-   * Return the messages before one, oldest first; the newest ones if there is none.
+   * Return the messages before one, oldest first; the newest ones if there is none. The count is at least two.
    * @param {string} conversation
    * @param {Message | null} before
    * @param {number} count
@@ -238,8 +238,16 @@ export class Store {
    */
   async older(conversation, before, count) {
     const upper = before ? [conversation, before.place, before.order] : [conversation, Infinity, Infinity];
+    const index = this.read("messages").index("order");
     const range = IDBKeyRange.bound([conversation, -Infinity, -Infinity], upper, false, true);
-    return (await this.walk(range, "prev", count)).reverse();
+    // Keys are passed over in one step: each step of a cursor is an answer of its own.
+    const request = index.openKeyCursor(range, "prev");
+    let cursor = await answer(request);
+    if (cursor) {
+      cursor.advance(count - 1);
+      cursor = await answer(request);
+    }
+    return answer(index.getAll(IDBKeyRange.bound(cursor?.key ?? range.lower, upper, false, true)));
   }
 
   /**
@@ -251,28 +259,7 @@ export class Store {
    */
   newer(conversation, after, count) {
     const lower = [conversation, after.place, after.order];
-    return this.walk(IDBKeyRange.bound(lower, [conversation, Infinity, Infinity], true, false), "next", count);
-  }
-
-  /**
-   * @param {IDBKeyRange} range
-   * @param {IDBCursorDirection} direction
-   * @param {number} count
-   * @returns {Promise<Message[]>}
-   */
-  walk(range, direction, count) {
-    return new Promise((resolve, reject) => {
-      /** @type {Message[]} */
-      const found = [];
-      const request = this.read("messages").index("order").openCursor(range, direction);
-      request.onerror = () => reject(request.error);
-      request.onsuccess = () => {
-        const cursor = request.result;
-        if (!cursor || found.length >= count) return resolve(found);
-        found.push(cursor.value);
-        cursor.continue();
-      };
-    });
+    return answer(this.read("messages").index("order").getAll(IDBKeyRange.bound(lower, [conversation, Infinity, Infinity], true, false), count));
   }
 
   /**
