@@ -1,7 +1,10 @@
 """Requests that may be long are carried out in small steps, with the same outcome."""
 
+import contextlib
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +15,7 @@ from twotick.store.port import Refusal, Request
 from twotick.store.requests.conversations import ListConversations
 from twotick.store.requests.devices import LapseDevice, TellOfAbsence
 from twotick.store.requests.files import PIECE, FileOffer
-from twotick.store.requests.members import FindMembers, OpenDevice, OpenedDevice, Revoke, RevokeOthers
+from twotick.store.requests.members import AddMember, FindMembers, OpenDevice, OpenedDevice, Revoke, RevokeOthers
 from twotick.store.requests.messages import (
     Acknowledge,
     Appended,
@@ -23,8 +26,10 @@ from twotick.store.requests.messages import (
     Refuse,
 )
 from twotick.store.requests.pins import ListPins
+from twotick.store.requests.presence import ListAudience, ListContacts
+from twotick.store.requests.profiles import ListProfiles, SetProfile
 from twotick.store.requests.rooms import ListRooms
-from twotick.store.sqlite import conversation_list, editing, files, rooms
+from twotick.store.sqlite import conversation_list, editing, files, presence, rooms
 from twotick.store.sqlite.reading import PART_BYTES
 
 MANY = 6000
@@ -292,6 +297,59 @@ def test_the_members_of_rooms_are_counted_in_steps(asker: Asker, monkeypatch: py
     found = listed.finish()
     assert len(listed.costs) == 4
     assert [(room.name, room.members) for room in found] == [*((f"#r{number}", 3) for number in range(6)), ("#r6", 4)]
+
+
+# Presence
+
+
+def crowd(asker: Asker, rooms: int, size: int) -> None:
+    """Let alice be in some rooms, each with as many others of its own: x0, x1 and so on."""
+    names = [f"x{number}" for number in range(rooms * size)]
+    added = asker.store.apply([AddMember(name, "", NOW) for name in names])
+    asker.members.update((name, member.number) for name, member in zip(names, added, strict=True))
+    for room in range(rooms):
+        asker.gather("alice", room=f"#r{room}")
+    assert asker.folder is not None
+    with contextlib.closing(sqlite3.connect(asker.folder / "twotick.db")) as database:  # each member is told who joins
+        places = [number for (number,) in database.execute("SELECT number FROM room ORDER BY number")]
+        rows = [(places[index // size], asker.members[name], 1, NOW, 0) for index, name in enumerate(names)]
+        database.executemany("INSERT INTO room_member VALUES (?, ?, ?, ?, ?)", rows)
+        database.commit()
+
+
+@pytest.mark.parametrize("kind", [ListContacts, ListAudience, ListProfiles])
+def test_many_are_seen_in_many_rooms(asker: Asker, kind: type[Any]) -> None:
+    """Those who wrote, or were written to, come first; then those with the lowest numbers (rule 15.2)."""
+    crowd(asker, rooms=4, size=1500)
+    for number in (5990, 5999):
+        asker.send(f"x{number}", "alice", id=b"m")
+        asker.send("alice", f"x{number}", id=b"a%d" % number)
+    asker.set("alice", "x3", blocked=True)
+    alice = asker.members["alice"]
+    asker.ask(SetProfile(asker.members["x5990"], "Late", None))
+    request = kind(alice, b"") if kind is ListAudience else kind(alice)
+    listed = Steps(asker, request)
+    found = listed.finish(lambda: asker.send("carol", "bob"))
+    assert len(listed.costs) > 1
+    assert max(listed.costs) < STEP
+    if kind is ListProfiles:
+        assert [each.name for each in found] == ["x5990"]
+        return
+    numbers = sorted(found if kind is ListAudience else [each.member for each in found])
+    first = asker.members["x0"]
+    skipped = {first + 3} if kind is ListAudience else set[int]()
+    low = [first + number for number in range(1998 + len(skipped)) if first + number not in skipped]
+    assert numbers == [*low, first + 5990, first + 5999]
+
+
+def test_who_leaves_a_room_between_two_steps_sees_nobody_in_it(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "_MEMBERS_AT_ONCE", 1)
+    asker.gather("alice", "bob", room="#one")
+    asker.gather("alice", "carol", room="#two")
+    listed = Steps(asker, ListContacts(asker.members["alice"]))
+    assert listed.step()
+    asker.leave("alice", "#two")
+    assert [each.name for each in listed.finish()] == ["bob"]
 
 
 # Files

@@ -6,6 +6,21 @@ from twotick.store.port import Request
 
 
 @dataclass(frozen=True, slots=True)
+class SeenSoFar:
+    """How far the transactions before this one have come in looking for those whom a member sees, or who see it.
+
+    Attributes:
+        rooms: the numbers of the member's rooms in which no transaction has looked yet.
+        preferred: those who were found outside rooms, by number.
+        found: those who were found in rooms, by number.
+    """
+
+    rooms: tuple[int, ...]
+    preferred: tuple[int, ...]
+    found: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ListAudience(Request[list[int]]):
     """List the numbers of the members who may see a member's presence and typing (rules 15.2 and 15.3), in order.
 
@@ -19,12 +34,14 @@ class ListAudience(Request[list[int]]):
             for an hour; otherwise a removed member has none.
         is_for_profile: whether they are to be told of the member's profile, which does not depend on whether the member
             hides its presence (rule 18.2).
+        so_far: what was found in earlier transactions of the same request; None for the first one.
     """
 
     member: int
     peer: bytes
     is_gone: bool = False
     is_for_profile: bool = False
+    so_far: SeenSoFar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +67,14 @@ class ListContacts(Request[list[Contact]]):
 
     Attributes:
         room: only those in this room, in any case, if the member is in it; empty for all.
+        so_far: who was found in earlier transactions of the same request; None for the first one.
+        listed: those of them whose names were looked up.
     """
 
     member: int
     room: bytes = b""
+    so_far: SeenSoFar | None = None
+    listed: tuple[Contact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from twotick.store.port import Refusal, Request
+from twotick.store.requests.presence import SeenSoFar
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,15 @@ class GetPicture(Request[MemberPicture]):
 
 @dataclass(frozen=True, slots=True)
 class ListProfiles(Request[list[MemberProfile]]):
-    """List the profiles that a member may see and that say something, by name; of 2,000 members at most (rule 18.2)."""
+    """List the profiles that a member may see and that say something, by name; of 2,000 members at most (rule 18.2).
+
+    Attributes:
+        so_far: whose they are, as far as earlier transactions of the same request have found; None for the first one.
+        looked_at: how many of these profiles were looked at.
+        listed: those that say something.
+    """
 
     member: int
+    so_far: SeenSoFar | None = None
+    looked_at: int = 0
+    listed: tuple[MemberProfile, ...] = ()

@@ -3,8 +3,10 @@
 # ruff: noqa: S608 - statements are put together from constants of this module, never from input
 
 import hashlib
+from dataclasses import replace
 from typing import Final
 
+from twotick.store.requests.messages import Unfinished
 from twotick.store.requests.profiles import (
     GetPicture,
     GetProfile,
@@ -15,6 +17,7 @@ from twotick.store.requests.profiles import (
 )
 from twotick.store.rules.errors import NOT_A_MEMBER, NotAllowed
 from twotick.store.rules.pictures import picture_type
+from twotick.store.rules.presence import first_of
 from twotick.store.rules.profiles import cleaned_display, cleaned_status
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import Ledger
@@ -30,6 +33,12 @@ _SHOWN: Final = (
     f"{_PROFILE} AND NOT EXISTS (SELECT 1 FROM conversation WHERE member = ?1 AND peer = ?2 AND blocked = 1)"
 )
 """A member's profile, unless the member has blocked the user who asks."""
+
+_PROFILES_AT_ONCE: Final = 256
+"""The profiles that one step looks at."""
+
+_PROFILE_WORK: Final = 2
+"""What each of these counts as work (see `Tables.work`)."""
 
 
 class ProfileRepository:
@@ -94,15 +103,21 @@ class ProfileRepository:
         (data,) = self._direct("SELECT data FROM picture WHERE member = ?", (box.number,)).fetchone()
         return MemberPicture(profile, picture_type(data), data)
 
-    def _list(self, request: ListProfiles) -> list[MemberProfile]:
+    def _list(self, request: ListProfiles) -> list[MemberProfile] | Unfinished:
         asking = self._ledger.mailbox(request.member)
         if asking is None:
             return []
-        rows = [
-            self._direct(_SHOWN, (number, asking.folded)).fetchone()
-            for number in self._presence.contacts(request.member)
-        ]
-        found = [MemberProfile(*row) for row in rows if row is not None]
-        return sorted(
-            (each for each in found if each.display or each.status or each.picture), key=lambda each: each.name.lower()
-        )
+        so_far = self._presence.look_for_contacts(request.member, request.so_far)
+        if so_far.rooms:
+            return Unfinished(replace(request, so_far=so_far))
+        numbers = first_of(so_far.preferred, so_far.found)
+        end = request.looked_at + _PROFILES_AT_ONCE
+        listed = list(request.listed)
+        for number in numbers[request.looked_at : end]:
+            self._ledger.tables.work += _PROFILE_WORK
+            row = self._direct(_SHOWN, (number, asking.folded)).fetchone()
+            if row is not None and any(row[1:]):
+                listed.append(MemberProfile(*row))
+        if end < len(numbers):
+            return Unfinished(replace(request, so_far=so_far, looked_at=end, listed=tuple(listed)))
+        return sorted(listed, key=lambda each: each.name.lower())
