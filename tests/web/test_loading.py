@@ -1,18 +1,23 @@
 """How much the page loads, and how soon it can be used."""
 
+import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Response, expect
 
+from tests.web.tools import missing
 from tests.web.visitors import Crowd, PageServer, Person
+from twotick.server.web.site import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _MOST_AT_FIRST = 60 << 10
 _MOST_IN_ALL = 100 << 10
 _SOURCE = Path(__file__).parent.parent.parent / "src"
+_COMPILER = Path(__file__).parent.parent.parent / "build/node/node_modules/.bin/tsc"
 
 
 async def test_the_first_load_is_small_and_the_second_needs_no_network(
@@ -59,6 +64,37 @@ async def test_the_first_load_is_small_and_the_second_needs_no_network(
     assert [each.url for each in scripts if not each.from_service_worker] == []
     assert person.violations == []
     await context.close()
+
+
+async def test_the_scripts_that_are_served_do_what_was_written(tmp_path: Path) -> None:
+    """Only comments and indentation are left out: a compiler makes the same of both, but for indentation."""
+    if not _COMPILER.exists():
+        missing("TypeScript", "make build/node/.installed")
+    site = Site({})
+    written = _SOURCE / "twotick/web/static"
+    scripts = [path for path in json.loads(site.answer("GET", "/page.json", {}).body)["files"] if path.endswith(".js")]
+    assert "/app/main.js" in scripts
+    for path in scripts:
+        for kind, content in (
+            ("written", (written / path[1:]).read_bytes()),
+            ("served", site.answer("GET", path, {}).body),
+        ):
+            file = tmp_path / kind / path[1:]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+    assert _compiled(tmp_path / "written") == _compiled(tmp_path / "served")
+
+
+def _compiled(folder: Path) -> dict[str, list[str]]:
+    """Return the lines that a compiler makes of the scripts in a folder, without comments and indentation."""
+    made = folder.with_name(f"{folder.name}-compiled")
+    options = ["--allowJs", "--noCheck", "--noResolve", "--removeComments", "--target", "esnext", "--module", "esnext"]
+    files = [str(file) for file in folder.rglob("*.js")]
+    subprocess.run([_COMPILER, *options, "--rootDir", folder, "--outDir", made, *files], check=True)
+    return {
+        str(file.relative_to(made)): [line.lstrip() for line in file.read_text("utf-8").splitlines()]
+        for file in made.rglob("*.js")
+    }
 
 
 async def test_a_new_version_comes_as_a_whole(browser: Browser, tmp_path: Path) -> None:
