@@ -235,6 +235,8 @@ class Story:
         new = self._add_device(device.member, name, token)
         if restorations != self.restorations:
             new.may_end = "restored"
+        elif device.member in self.operator.leaving:  # it was removed when this answer was on its way
+            new.may_end = "removed"
         new.start()
 
     # Questions, files and blocks
