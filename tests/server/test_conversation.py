@@ -87,8 +87,10 @@ def test_the_page_has_these_examples() -> None:
         "15.1",
         "15.5",
         "16.4",
+        "16.7",
         "17.1",
         "18.3",
+        "18.5",
     ]
     elsewhere = ["19.2"]  # tests/server/web/test_page.py, through a WebSocket
     assert list(EXAMPLES) == [*classic, *extended, *rooms, *elsewhere]

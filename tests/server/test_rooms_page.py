@@ -1,7 +1,8 @@
 """The examples of sections 12 to 17 of docs/protocol.md, byte for byte, with a real server and a real store.
 
 In them, `...` stands for what cannot be known before, as do times; `k4T...` for a key, which is the same wherever it
-stands, and `9f86...` for the hash of the file. As a body, `...` stands for the piece of the file that is meant.
+stands, and `9f86...` and `4be1...` for the hashes of the file and the picture. As a body, `...` stands for the piece of
+the file that is meant, or for the picture.
 """
 
 import hashlib
@@ -10,11 +11,15 @@ import re
 from tests.server.place import Place
 from tests.server.test_conversation import EXAMPLES
 from tests.sockets import Peer, patiently
+from tests.store.pictures import webp
 
 FILE = bytes(range(256)) * 273 + b"\n" * 112
 """The 70,000 bytes of the example."""
 
 HASH = hashlib.sha256(FILE).hexdigest().encode()
+PICTURE = webp(b"VP8X", b"\0\0\0\0\x1f\0\0\x1f\0\0").ljust(9120, b"\0")
+"""The 9,120 bytes of the picture of the example."""
+
 UNKNOWN = re.compile(rb"\w*\\\.\\\.\\\.|\d{4}\\-\d\d\\-\d\dT\d\d:\d\d:\d\d\\\.\d{3}Z")
 
 
@@ -39,7 +44,7 @@ class Script:
 
     def __init__(self, place: Place, *names: bytes) -> None:
         self.peers = {name: place.alice() if name == b"alice" else place.device(name) for name in names}
-        self.known = {b"9f86...": HASH}
+        self.known = {b"9f86...": HASH, b"4be1...": hashlib.sha256(PICTURE).hexdigest().encode()}
 
     def play(self, rule: str) -> None:
         for name, writer, text in EXAMPLES[rule]:
@@ -59,7 +64,7 @@ class Script:
 
     def piece(self, head: bytes) -> bytes:
         numbers = {name: int(value) for name, value in re.findall(rb"^([\w-]+): (\d+)$", head, re.MULTILINE)}
-        return FILE[numbers[b"Offset"] :][: numbers[b"Content-length"]]
+        return FILE[numbers[b"Offset"] :][: numbers[b"Content-length"]] if b"Offset" in numbers else PICTURE
 
     def expect(self, peer: Peer, text: bytes) -> None:
         """The next frame is this."""
@@ -170,14 +175,21 @@ def test_a_file_is_sent_and_read(place: Place) -> None:
     Script(place, b"alice", b"bob").play("16.4")
 
 
+def test_a_voice_note_is_sent(place: Place) -> None:
+    """Rule 16.7."""
+    Script(place, b"alice", b"bob").play("16.7")
+
+
 def test_a_report(place: Place) -> None:
     """Rule 17.1."""
     Script(place, b"alice").play("17.1")
 
 
 def test_a_profile_is_changed(place: Place) -> None:
-    """Rule 18.3."""
-    room_of(place, b"alice", b"bob").play("18.3")
+    """Rules 18.3 and 18.5."""
+    script = room_of(place, b"alice", b"bob")
+    script.play("18.3")
+    script.play("18.5")
 
 
 def test_a_message_is_answered(place: Place) -> None:
