@@ -60,9 +60,13 @@ class AppUser:
         await self._pilot.pause()
         await self.press(*keys)
 
+    async def is_connected(self) -> None:
+        """Wait until the app is connected. A notice may hide where the screen says so."""
+        await self.finds(lambda: self.app.session is not None and self.app.session.connected)
+
     async def talks_to(self, name: str) -> None:
         """Open a conversation."""
-        await self.sees("\u25cf ")
+        await self.is_connected()
         await self.press("ctrl+k")
         await self.sees("Go to")
         await self.type(name, "enter")
@@ -70,7 +74,8 @@ class AppUser:
 
     async def opens(self, name: str) -> None:
         """Open a conversation that is in the list."""
-        await self.sees("\u25cf ", name)
+        await self.is_connected()
+        await self.sees(name)
         await self.press("ctrl+k")
         await self.sees("Go to")
         await self.type(name, "enter")
