@@ -249,8 +249,9 @@ export class Controller {
     const goal = this.goal?.key === key ? this.goal : null;
     this.goal = null;
     const profile = this.profile;
-    if (!profile || (key === this.state.window.key && !goal)) return;
+    if (!profile) return;
     const turn = ++this.opening;
+    if (key === this.state.window.key && !goal) return;
     if (goal && (await this.reach(name, goal.target))) return;
     if (turn !== this.opening || key === this.state.window.key) return;
     const conversation = this.state.conversations[key];

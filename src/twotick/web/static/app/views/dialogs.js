@@ -21,13 +21,15 @@ export function Dialogs({ app }) {
 /** @param {{app: Controller, title: string, children?: any, wide?: boolean}} given */
 function Box({ app, title, children, wide = false }) {
   const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  const own = useRef(app.dialog).current;
+  const close = () => void (app.dialog === own && app.openDialog(null)); // the event comes when the next one may be open
   useEffect(() => {
     box.current?.showModal();
     return () => box.current?.close();
   }, []);
-  return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-label=${title} onClose=${() => app.openDialog(null)}
-      onClick=${(/** @type {MouseEvent} */ e) => e.target === box.current && app.openDialog(null)}>
-    <div class="dialog-inside"><header><h2>${title}</h2><button class="icon-button" aria-label=${t("dialog.close")} onClick=${() => app.openDialog(null)}><${Icon} name="close" /></button></header>${children}</div>
+  return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-label=${title} onClose=${close}
+      onClick=${(/** @type {MouseEvent} */ e) => e.target === box.current && close()}>
+    <div class="dialog-inside"><header><h2>${title}</h2><button class="icon-button" aria-label=${t("dialog.close")} onClick=${close}><${Icon} name="close" /></button></header>${children}</div>
   </dialog>`;
 }
 
