@@ -279,6 +279,25 @@ def test_what_others_do_among_themselves_makes_no_difference(steps: list[Step]) 
         world.close()
 
 
+@pytest.mark.parametrize(
+    ("asks", "acts", "repeats"),
+    [(b"PROFILE\n\n", b"PROFILE\nDisplay: Oats\n\n", 0), (b"STATUS\n\n", b"TYPING dan\n\n", 1)],
+)
+def test_whether_another_asks_to_be_told_makes_no_difference(asks: bytes, acts: bytes, repeats: int) -> None:
+    worlds = World(), World()
+    worlds[1].write(b"alice", asks)
+    for world in worlds:
+        begin(world)
+        world.write(b"carol", acts)
+        world.write(b"dan", asks)
+        world.write(b"carol", acts * repeats)
+        for _ in range(3):
+            world.mail.advance(1.0)
+    assert worlds[0].seen == worlds[1].seen
+    for world in worlds:
+        world.close()
+
+
 def connection_of(world: World) -> sqlite3.Connection:
     connection = vars(world.mail.store)["_database"].connection
     assert isinstance(connection, sqlite3.Connection)

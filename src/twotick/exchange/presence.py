@@ -225,9 +225,11 @@ class PresenceTracker:
         if head.key in typed and _is_recent(typed[head.key], now):
             return
         typed.pop(head.key, None)
-        if len(typed) >= _TYPING_AT_ONCE or not self._watchers or not (is_name(head.name) or is_room(head.name)):
+        if len(typed) >= _TYPING_AT_ONCE or not (is_name(head.name) or is_room(head.name)):
             return
         typed[head.key] = now
+        if not self._watchers:
+            return
         news = frame(Verb.TYPING, connection.name, to=head.name if is_room(head.name) else None)
         self._output.ask(ListAudience(device.member, head.key), partial(self._tell_typing, news))
 
