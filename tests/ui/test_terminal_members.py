@@ -206,6 +206,9 @@ async def test_blocked_users_are_hidden_in_rooms(two: list[Person], bob: Started
             alice.line()
             bob.type("#team two")
             await phone.receive()
+            await phone.send("#team", "three")
+            while "three" not in (line := alice.line()):
+                assert "two" not in line
             await phone.set_conversation("bob", blocked=False)
             assert alice.line() == "bob is now neither muted nor blocked"
             bob.type("#team three")
