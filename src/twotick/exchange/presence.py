@@ -185,7 +185,7 @@ class PresenceTracker:
 
     def begin(self, member: int, peer: bytes) -> None:
         """Tell a user, or those in a room, where a member is whom they see from now on (rule 15.5)."""
-        if self._watchers and member in self._members:
+        if member in self._members:
             self._output.ask(ListAudience(member, peer), partial(self._tell_present, member))
 
     def join(self, member: int, room: bytes) -> None:
@@ -228,8 +228,6 @@ class PresenceTracker:
         if len(typed) >= _TYPING_AT_ONCE or not (is_name(head.name) or is_room(head.name)):
             return
         typed[head.key] = now
-        if not self._watchers:
-            return
         news = frame(Verb.TYPING, connection.name, to=head.name if is_room(head.name) else None)
         self._output.ask(ListAudience(device.member, head.key), partial(self._tell_typing, news))
 

@@ -24,7 +24,7 @@ class ProfileNews:
     def tick(self) -> None:
         """Tell devices what has changed."""
         self._watchers.tick()
-        for member, news in self._changed.items() if self._watchers else ():
+        for member, news in self._changed.items():
             self._output.ask(ListAudience(member, b"", is_for_profile=True), partial(self._tell, member, news))
         self._changed.clear()
 
@@ -39,8 +39,8 @@ class ProfileNews:
     def changed(self, member: int, profile: MemberProfile) -> None:
         """Note that a member has changed its profile: those who may see it, and its own devices, are told.
 
-        It is noted also while no device asks to be told. Otherwise a device that asks before the next tick could see
-        from what it is told whether another one has asked before.
+        It is noted, and the store is asked who may see it, also while no device has asked to be told. Otherwise a
+        device that asks meanwhile could see from what it is told whether another one has asked before.
         """
         self._changed[member] = frame(Verb.PROFILE, profile.name.encode(), None, b"", **profile_headers(profile))
 
