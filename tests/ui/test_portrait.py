@@ -1,5 +1,6 @@
 """The pictures of members, as they are made of files."""
 
+import asyncio
 import io
 from pathlib import Path
 
@@ -35,3 +36,23 @@ async def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
         await portrait(file)
     with pytest.raises(FileNotFoundError):
         await portrait(tmp_path / "none.png")
+
+
+async def test_what_is_too_narrow_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    file = tmp_path / "line.png"
+    Image.new("RGB", (4000, 3)).save(file)
+    with pytest.raises(CannotShow, match="at least 16 pixels"):
+        await portrait(file)
+
+
+async def test_a_process_that_ends_by_itself_is_not_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise asyncio may log a warning, which the user sees."""
+    killed: list[asyncio.subprocess.Process] = []
+    monkeypatch.setattr(asyncio.subprocess.Process, "kill", killed.append)
+    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+    Image.new("RGB", (20, 20)).save(good)
+    bad.write_bytes(b"GIF89a")
+    await portrait(good)
+    with pytest.raises(CannotShow):
+        await portrait(bad)
+    assert killed == []

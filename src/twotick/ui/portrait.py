@@ -1,13 +1,15 @@
 """Pictures of members: a file becomes a small square picture that says nothing else of where it was taken."""
 
 import importlib.util
+import io
 import os
-import struct
-import zlib
 from pathlib import Path
 from typing import Final
 
 from twotick.ui.thumbnail import CannotShow, Thumbnail, thumbnail
+
+_LEAST: Final = 16
+"""Pixels of a side of the smallest picture (docs/protocol.md, rule 18.4)."""
 
 SIDE: Final = 256
 """Pixels of a side. A picture of this size is never too large for a profile, however little it can be compressed."""
@@ -20,7 +22,7 @@ async def portrait(path: Path) -> bytes:
         path: the file.
 
     Raises:
-        CannotShow: the file cannot be read, or is no picture of a known format, or Pillow is missing.
+        CannotShow: the file is no picture of a known format, or is too narrow or low, or Pillow is missing.
         OSError: the file cannot be read, or there can be no further process.
     """
     if importlib.util.find_spec("PIL") is None:
@@ -35,18 +37,16 @@ async def portrait(path: Path) -> bytes:
 def _middle(picture: Thumbnail) -> Thumbnail:
     """Return the square in the middle of a picture."""
     side = min(picture.width, picture.height, SIDE)
+    if side < _LEAST:
+        raise CannotShow(f"it must be at least {_LEAST} pixels wide and high")
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     starts = [3 * ((top + row) * picture.width + left) for row in range(side)]
     return Thumbnail(side, side, b"".join(picture.pixels[start : start + 3 * side] for start in starts))
 
 
 def _png(picture: Thumbnail) -> bytes:
-    row = 3 * picture.width
-    lines = b"".join(b"\0" + picture.pixels[at : at + row] for at in range(0, len(picture.pixels), row))
-    head = struct.pack(">IIBBBBB", picture.width, picture.height, 8, 2, 0, 0, 0)
-    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+    from PIL import Image  # imported late: few have a picture to set
 
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    file = io.BytesIO()
+    Image.frombytes("RGB", (picture.width, picture.height), picture.pixels).save(file, "PNG", optimize=True)
+    return file.getvalue()

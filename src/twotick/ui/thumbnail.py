@@ -75,13 +75,28 @@ async def thumbnail(path: Path, side: int) -> Thumbnail:
             width, height = (int(each) for each in (await process.stdout.readline()).split())
             if not (0 < width <= side and 0 < height <= side):
                 raise CannotShow("the picture cannot be decoded")
-            return Thumbnail(width, height, await process.stdout.readexactly(3 * width * height))
+            pixels = await process.stdout.readexactly(3 * width * height)
+            await process.stdout.read(1)  # nothing: it has written all
+            return Thumbnail(width, height, pixels)
     except (TimeoutError, ValueError, asyncio.IncompleteReadError):
         raise CannotShow("this is no picture that can be shown here, or it is too large") from None
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        await _end(process, process.stdout)
+
+
+async def _end(process: asyncio.subprocess.Process, output: asyncio.StreamReader) -> None:
+    """Wait until the process has ended; kill it if it does not end by itself.
+
+    One that has written all is not killed: asyncio logs a warning if a process ends just before.
+    """
+    if output.at_eof():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await process.wait()
+                return
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
 
 
 def _bound() -> None:

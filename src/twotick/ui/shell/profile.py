@@ -77,8 +77,10 @@ async def _portrait(file: str | None) -> bytes | None:
 
     try:
         return await portrait(Path(file))
-    except (CannotShow, OSError) as error:
+    except CannotShow as error:
         raise ValueError(f"{file} cannot be your picture: {error}") from None
+    except OSError as error:
+        raise ValueError(f"{file} cannot be your picture: {error.strerror}") from None
 
 
 def _print(profile: Profile, people: ProfileBook, *, as_json: bool) -> None:
