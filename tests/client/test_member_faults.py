@@ -342,13 +342,19 @@ async def test_a_repeated_message_is_answered_with_what_is_known(known: list[Ver
         assert me.outbox == []
 
 
+def takes(count: int) -> Script:
+    """Return the part of a server that takes some messages, answers none of them, and disconnects."""
+
+    async def take(server: Spoken) -> None:
+        await server.register()
+        for _ in range(count):
+            await server.expect(Verb.SEND)
+
+    return take
+
+
 async def test_read_applies_to_messages_whose_number_is_not_known() -> None:  # rules 11.7 and 11.8
     read = asyncio.Event()
-
-    async def first(server: Spoken) -> None:
-        await server.register()
-        for _ in range(3):
-            await server.expect(Verb.SEND)
 
     async def second(server: Spoken) -> None:
         await server.register()
@@ -359,7 +365,7 @@ async def test_read_applies_to_messages_whose_number_is_not_known() -> None:  # 
         server.write(frame(Verb.READ, b"bob", id=sent[1][0].headers[b"id"], seq=9))
         await server.end()
 
-    async with scripted(first, second) as address, scripted_join(address) as me:
+    async with scripted(takes(3), second) as address, scripted_join(address) as me:
         receipts = [await me.queue("bob", text) for text in ("one", "two", "three")]
         for receipt in receipts:
             await receipt.delivered()
@@ -372,11 +378,6 @@ async def test_read_applies_to_messages_by_their_numbers() -> None:  # rules 11.
     """A program that gives Ids may have sent its messages in another order before it was started anew."""
     read = asyncio.Event()
 
-    async def first(server: Spoken) -> None:
-        await server.register()
-        for _ in range(2):
-            await server.expect(Verb.SEND)
-
     async def second(server: Spoken) -> None:
         await server.register()
         sent = [await server.expect(Verb.SEND) for _ in range(2)]
@@ -387,7 +388,7 @@ async def test_read_applies_to_messages_by_their_numbers() -> None:  # rules 11.
         server.write(frame(Verb.READ, b"bob", id=b"one", seq=9))
         await server.end()
 
-    async with scripted(first, second) as address, scripted_join(address) as me:
+    async with scripted(takes(2), second) as address, scripted_join(address) as me:
         two = await me.queue("bob", "two", id="two")
         one = await me.queue("bob", "one", id="one")
         await two.delivered()
@@ -401,11 +402,6 @@ async def test_a_number_that_comes_after_the_entry_counts() -> None:  # rules 11
     """The log says that a message was read before the server answers to it; the number comes with the answer."""
     read = asyncio.Event()
 
-    async def first(server: Spoken) -> None:
-        await server.register()
-        for _ in range(3):
-            await server.expect(Verb.SEND)
-
     async def second(server: Spoken) -> None:
         await server.register()
         sent = [await server.expect(Verb.SEND) for _ in range(3)]
@@ -417,7 +413,7 @@ async def test_a_number_that_comes_after_the_entry_counts() -> None:  # rules 11
         server.write(frame(Verb.READ, b"bob", id=b"one") + frame(Verb.SENT, b"bob", id=b"last"))
         await server.end()
 
-    async with scripted(first, second) as address, scripted_join(address) as me:
+    async with scripted(takes(3), second) as address, scripted_join(address) as me:
         two = await me.queue("bob", "two", id="two")
         one = await me.queue("bob", "one", id="one")
         last = await me.queue("bob", "last", id="last")

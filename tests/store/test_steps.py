@@ -342,7 +342,9 @@ def test_many_are_seen_in_many_rooms(asker: Asker, kind: type[Any]) -> None:
     assert numbers == [*low, first + 5990, first + 5999]
 
 
-def test_who_leaves_a_room_between_two_steps_sees_nobody_in_it(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_member_who_leaves_a_room_between_two_steps_sees_none_of_its_members(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(presence, "_MEMBERS_AT_ONCE", 1)
     asker.gather("alice", "bob", room="#one")
     asker.gather("alice", "carol", room="#two")

@@ -49,7 +49,7 @@ _TYPES: Final = {
 _COMMENT: Final = re.compile(rb"^ */\*\*.*?\*/$|/\*\* @type [^*\n]*\*/ ?|^ *//[^\n]*$|^ +", re.MULTILINE | re.DOTALL)
 """Comments of the page's scripts, as this project writes them: on lines of their own, and types within lines.
 
-And the spaces at the beginning of lines. No text in a script goes over several lines: in a view, they mean nothing.
+The pattern also finds indentation. In a template that spans lines, a view's HTML, indentation means nothing.
 """
 
 _STYLE_SPACE: Final = re.compile(rb"/\*.*?\*/|^ +|(?<=[:;,{]) +| +(?=[{}])", re.MULTILINE | re.DOTALL)
