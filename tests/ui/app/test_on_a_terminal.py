@@ -152,7 +152,7 @@ def test_two_users_meet_in_a_room_and_a_lost_connection_loses_nothing(tmp_path: 
             bob.type("I have oats\r")
             alice.has("\u250c alice: who has seeds?", "I have oats")
             alice.type("/react\r")
-            alice.has("React")
+            alice.has("Type to find an emoji")
             alice.type("party\r")
             bob.has("\U0001f389")
             # a file
