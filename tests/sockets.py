@@ -50,6 +50,7 @@ class ServerProcess:
         assert self._process.stdout is not None
         self.address = ("127.0.0.1", int(self._process.stdout.readline()))
         self.page = self.secure_page = None
+        self._is_told_to_stop = False
         if "tls_certificate" in options:
             self._process.stdout.readline()
         if options["web"]:
@@ -72,7 +73,13 @@ class ServerProcess:
         return self._process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
+        self._is_told_to_stop = self._is_told_to_stop or number in {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
         self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """Tell it to stop, once: a second signal may meet a process that no longer handles it, and kill it."""
+        if self.running and not self._is_told_to_stop:
+            self.signal(signal.SIGTERM)
 
     def wait(self) -> None:
         """Wait for its end, which must be in good order, and its log without anything but warnings."""
@@ -213,8 +220,7 @@ def serving(limits: ServerLimits, **options: str | int) -> Generator[ServerProce
     try:
         yield server
     finally:
-        if server.running:
-            server.signal(signal.SIGTERM)
+        server.stop()
         server.wait()
 
 
