@@ -21,6 +21,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def _patient_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no search of a store in this process end early: how far it comes in its time depends on the machine."""
+    monkeypatch.setattr("twotick.store.sqlite.search.SEARCH_SECONDS", 60.0)
+
+
 @pytest.fixture(scope="session")
 def server() -> Generator[ServerProcess]:
     """A server with the default limits, shared by all tests."""

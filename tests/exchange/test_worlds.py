@@ -111,12 +111,6 @@ class Step:
             world.settle()
 
 
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no search end early: where it does depends on the machine."""
-    monkeypatch.setattr("twotick.store.sqlite.search.SEARCH_SECONDS", 60.0)
-
-
 LOOKS = [
     *(b"SEARCH\nId: q\nContent-length: %d\n\n%b" % (len(query), query) for query in QUERIES),
     *(b"SEARCH\nId: q\nLimit: 1\nContent-length: %d\n\n%b" % (len(query), query) for query in QUERIES),

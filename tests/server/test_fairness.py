@@ -245,7 +245,6 @@ async def test_a_search_ends_after_a_while_and_prepares_itself_in_turns(
 ) -> None:
     """Rule 14.5: what it has found by then is its answer; otherwise it is refused, and the others go on."""
     seconds = "twotick.store.sqlite.search.SEARCH_SECONDS"
-    monkeypatch.setattr(seconds, 60.0)  # how far a search comes in its time depends on the machine
     planted = [("mallory", message(MALLORY, "bob", number, body=b"a " * (30 << 10))) for number in range(20)]
     place.ask(*planted)
     await place.answered()
@@ -275,7 +274,6 @@ async def test_a_search_ends_after_a_while_and_prepares_itself_in_turns(
 
 async def test_a_search_looks_in_a_few_messages_at_a_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """And its answer is read in parts."""
-    monkeypatch.setattr("twotick.store.sqlite.search.SEARCH_SECONDS", 60.0)
     place.ask(*[("mallory", message(MALLORY, "bob", number, body=b"a " * (30 << 10))) for number in range(20)])
     place.ask(*[("bob", message(BOB, "alice", number, body=b"b")) for number in range(400)])
     await place.answered()

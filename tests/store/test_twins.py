@@ -564,9 +564,7 @@ class ManyMessages(RuleBasedStateMachine):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("machine", [Machine, InRooms, ManyMessages])
-def test_stores_agree(machine: type[RuleBasedStateMachine], monkeypatch: pytest.MonkeyPatch):
-    # How far a search comes in its time differs from run to run.
-    monkeypatch.setattr("twotick.store.sqlite.search.SEARCH_SECONDS", 60.0)
+def test_stores_agree(machine: type[RuleBasedStateMachine]):
     run_state_machine_as_test(
         machine,
         settings=examples(0.3),

@@ -588,9 +588,7 @@ class OnDisk(Machine):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("machine", [Machine, OnDisk])
-def test_who_sees_what(machine: type[Machine], monkeypatch: pytest.MonkeyPatch):
-    # No search ends early: where it does depends on the machine, and the model does not know.
-    monkeypatch.setattr("twotick.store.sqlite.search.SEARCH_SECONDS", 60.0)
+def test_who_sees_what(machine: type[Machine]):
     run_state_machine_as_test(
         machine,
         settings=examples(0.3),
