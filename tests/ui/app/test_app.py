@@ -131,6 +131,7 @@ async def test_unread_messages_are_counted_until_they_are_read(tmp_path: Path) -
         receipt = await carol.send("alice", "@alice come")
         await carol.send("alice", "please")
         await alice.sees("@2", "2 unread elsewhere")
+        await receipt.delivered()
         assert receipt.state.name == "DELIVERED"
         await alice.press("f3")
         await alice.sees("please", "new")

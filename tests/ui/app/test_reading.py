@@ -15,6 +15,7 @@ async def test_a_message_is_not_read_until_the_user_opens_its_conversation(tmp_p
             assert "psst" not in alice.screen
             await bob.send("alice", "again")
             await alice.sees("2 unread.")
+            await receipt.delivered()
             assert receipt.state.name == "DELIVERED"
             await alice.press("enter")
             await alice.sees("psst", "again", "new")
@@ -36,6 +37,7 @@ async def test_the_app_opens_where_it_was_left_and_marks_nothing_as_read_there(t
             await alice.sees("three")
             assert alice.session.conversations.open("bob").unread == 2
             await alice.press("ctrl+k", "escape")  # this is no look at the conversation
+            await receipt.delivered()
             assert receipt.state.name == "DELIVERED"
             await alice.type("I")
             await receipt.read()
@@ -47,6 +49,7 @@ async def test_the_list_is_shown_first_on_a_narrow_terminal_too(tmp_path: Path) 
         receipt = await bob.send("alice", "psst")
         async with app_user(member(chat, tmp_path), 40, 20) as alice:
             await alice.sees("bob", "1")
+            await receipt.delivered()
             assert receipt.state.name == "DELIVERED"
             await alice.press("enter")
             await alice.sees("psst")
@@ -69,6 +72,7 @@ async def test_many_unread_messages_are_shown_from_the_first_one_on(tmp_path: Pa
             await alice.opens("bob")
             await alice.press("f8")
             await alice.sees("before", "new", "number 0.", "newer messages: Ctrl+End")
+            await receipt.delivered()
             assert receipt.state.name == "DELIVERED"
             assert alice.session.conversations.open("bob").unread == 151
             await alice.press("ctrl+end")
