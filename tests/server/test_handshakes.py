@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.serving import make_members
 from twotick.server import Server, ServerLimits
 from twotick.server.tls import make_certificate, server_context
+from twotick.store import SqliteStore, StoreLimits
 from twotick.wire import NO_USER_REGISTERED, Side, register
 
 HERE, THERE = "127.0.0.1", "127.0.0.2"
@@ -62,9 +64,9 @@ class Clients:
 
 @contextlib.asynccontextmanager
 async def serving(
-    limits: ServerLimits, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+    limits: ServerLimits, contexts: tuple[ssl.SSLContext, ssl.SSLContext], store: SqliteStore | None = None
 ) -> AsyncGenerator[Clients, None]:
-    server = Server(limits)
+    server = Server(limits, store)
     _, port = await server.start(HERE, 0, contexts[0])
     clients = Clients(server, port, contexts[1])
     try:
@@ -139,3 +141,35 @@ async def test_a_server_stops_although_handshakes_are_under_way(
     for reader in ends:
         with contextlib.suppress(ConnectionResetError):
             assert await reader.read() == b""
+
+
+async def test_a_late_handshake_does_not_make_a_connection_the_newer_one_of_its_device(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], tmp_path: Path
+) -> None:
+    """Rule 10.7: the last bytes of a program that was killed can arrive after its next run has connected."""
+    (token,) = make_members(tmp_path, ("alice", "laptop"))
+    registration = register(Side.DUPLEX, b"alice", 1, authorization=b"Bearer " + token.encode())
+    async with serving(ServerLimits(), contexts, SqliteStore(tmp_path, StoreLimits())) as clients:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        killed = contexts[1].wrap_bio(incoming, outgoing, server_hostname=HERE)
+        reader, writer = await clients.connect(HERE)
+        while True:
+            try:
+                killed.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                writer.write(outgoing.read())
+                incoming.write(await reader.read(1 << 16))
+        killed.write(registration)
+        its_next_run = await clients.speak(HERE)
+        its_next_run[1].write(registration)
+        assert b"REGISTERED DUPLEX alice" in await its_next_run[0].readuntil(b"\n\n")
+        writer.write(outgoing.read())
+        received = b""
+        while b"\n\n" not in received:
+            incoming.write(await reader.read(1 << 16))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                received += killed.read()
+        assert received.startswith(b"ERROR 108 Replaced")
+        its_next_run[1].write(b"DEVICES\n\n")
+        assert (await its_next_run[0].readuntil(b"\n\n")).startswith(b"DEVICES")

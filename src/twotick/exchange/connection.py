@@ -201,7 +201,7 @@ class Connection:
         closing: whether the driver must close the connection after it has written `out`.
         paused: whether the driver must not read from the connection for now.
 
-        number: how many connections were accepted before it.
+        number: how many connections had been accepted when it was, including it.
         address: the address of the other end.
         network: what counts as one address where addresses share something (rule 8.1).
         stage: what the connection may be used for.

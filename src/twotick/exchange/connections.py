@@ -154,10 +154,15 @@ class Connections:
 
     # What the driver reports
 
-    def connected(self, address: str, port: object) -> Connection:
-        """Return a new connection; the arguments are those of `Exchange.connected`."""
+    def accepted(self) -> int:
+        """Return the number of a connection that the driver has accepted now."""
         self._accepted += 1
-        return Connection(self._accepted, address, port, Stage.REGISTERING, self._stages.handlers[Stage.REGISTERING])
+        return self._accepted
+
+    def connected(self, address: str, port: object, number: int) -> Connection:
+        """Return a new connection; the arguments are those of `Exchange.connected`."""
+        number = number or self.accepted()
+        return Connection(number, address, port, Stage.REGISTERING, self._stages.handlers[Stage.REGISTERING])
 
     def take(self, connection: Connection, frames: list[Frame]) -> list[Frame]:
         """Handle the frames that came on a connection, in this order.

@@ -95,6 +95,7 @@ class SocketConnection(asyncio.Protocol):
     __slots__ = (
         "_host",
         "_narrow",
+        "_number",
         "_parser",
         "_unhandled",
         "_untaken",
@@ -108,6 +109,7 @@ class SocketConnection(asyncio.Protocol):
 
     def __init__(self, host: ConnectionHost) -> None:
         self._host = host
+        self._number = host.exchange.accepted()  # before a TLS handshake, which can take long (rule 10.7)
         self._parser = Parser(host.heads)
         self._unhandled = b""
         self._untaken: tuple[Frame, ...] = ()
@@ -132,7 +134,7 @@ class SocketConnection(asyncio.Protocol):
         """
         self.transport = transport
         self.transport.set_write_buffer_limits(_WRITE_BUFFER)
-        self.connection: Connection = self._host.exchange.connected(address, port)
+        self.connection: Connection = self._host.exchange.connected(address, port, self._number)
         self._narrow = self.encrypted
         self._host.opened(self)
 
