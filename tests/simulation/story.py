@@ -18,6 +18,7 @@ from tests.simulation.scheduler import Process
 from tests.simulation.strangers import ClassicGuest, ExtendedGuest
 from tests.simulation.world import World
 from twotick.client import MemberClient, State
+from twotick.exchange import exchange
 from twotick.server import Server, ServerLimits, jobs
 from twotick.server.clock import SETTLING
 from twotick.server.options import RETENTION
@@ -101,6 +102,7 @@ class Story:
         self.blocks: dict[tuple[str, str], float] = {}
         self.operator = Operator(self)
         self.healing = False
+        self._healed_at = math.inf
         self.log_lost = False
         self.restorations = 0
         self.ended = math.inf
@@ -536,6 +538,7 @@ class Story:
         """End all faults, and wait until everything has settled."""
         world = self.world
         self.healing = True
+        self._healed_at = world.loop.now
         world.trace("healing")
         world.network.weather = Weather()
         world.network.cut_off.clear()
@@ -567,6 +570,8 @@ class Story:
             return False
         if any(device.seen_at + _QUIET > now for device in self.devices):
             return False
+        if self._removal_waits() or any(self._will_expire(sent) for device in self.devices for sent in device.sent):
+            return False
         for device in self.devices:
             if device.over:
                 continue
@@ -582,6 +587,21 @@ class Story:
                 if sent.state is State.ACCEPTED and not waits:
                     return False
         return not any(guest.acts for guest in self.guests)
+
+    def _removal_waits(self) -> bool:
+        """Tell whether a fault of the disk has broken off a removal that the server may not have tried again yet."""
+        wait = exchange._REMOVAL + _QUIET  # pyright: ignore[reportPrivateUsage]
+        return self.disturbed and bool(self.operator.leaving) and self.world.loop.now < self._healed_at + wait
+
+    def _will_expire(self, sent: Sent) -> bool:
+        """Tell whether a message waits for a member who has blocked its sender, and is not over yet."""
+        if (sent.recipient, sent.sender) not in self.blocks or sent.expires is None:
+            return False
+        sent.note()
+        if sent.state not in (State.QUEUED, State.ACCEPTED):
+            return False
+        # It may have been sent again until the healing, and some programs are not told what became of it.
+        return self.world.loop.now < max(sent.at, self._healed_at) + sent.expires + 2 * _QUIET
 
     async def _speak_again(self) -> None:
         """Let each device write once more, after all have connected to a server that had lost its log."""
