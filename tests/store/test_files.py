@@ -357,7 +357,7 @@ def test_a_backup_that_cannot_be_made_says_so(kept: Asker, tmp_path: Path):
         ),
         ("INSERT INTO contact VALUES (1, 9)", "member 1 has written to member 9, and one of them does not exist"),
         (
-            "INSERT INTO conversation VALUES (9, x'61', 'a', 1, 0, 0, 0, 0.0)",
+            "INSERT INTO conversation VALUES (9, x'61', 'a', 1, 0, 0, 0, 0.0, 0)",
             "a conversation of member 9 is set, who does not",
         ),
     ],

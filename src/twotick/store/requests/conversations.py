@@ -54,6 +54,7 @@ class ConversationInfo:
         pinned: whether the member wants it at the top.
         closed: whether the member has closed it, and no message has come or was sent since.
         muted_until: when notifications are on again, in seconds since 1970; 0 if they are on, or off for ever.
+        notify_all: whether all messages of the room are notified, not only mentions.
     """
 
     name: str
@@ -67,6 +68,7 @@ class ConversationInfo:
     pinned: bool = False
     closed: bool = False
     muted_until: float = 0.0
+    notify_all: bool = False
 
 
 @dataclass(slots=True)
@@ -132,6 +134,7 @@ class ConversationSet:
     pinned: bool = False
     closed: bool = False
     muted_until: float = 0.0
+    notify_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,7 @@ class SetConversation(Request[ConversationSet | Refusal]):
     Attributes:
         peer: the user or the room, in any case.
         muted_until: mute it until this time, in seconds since 1970.
+        notify_all: notify all messages of the room, or only mentions.
     """
 
     member: int
@@ -153,3 +157,4 @@ class SetConversation(Request[ConversationSet | Refusal]):
     pinned: bool | None = None
     closed: bool | None = None
     muted_until: float | None = None
+    notify_all: bool | None = None

@@ -30,23 +30,28 @@ def mentioned(body: bytes) -> set[bytes]:
     return found
 
 
-def check_setting(peer: bytes, blocked: bool | None, settings: int, limits: StoreLimits) -> None:
-    """Check that a conversation may be muted or blocked (rule 14.3).
+def check_setting(
+    peer: bytes, blocked: bool | None, settings: int, limits: StoreLimits, *, notify_all: bool | None = None
+) -> None:
+    """Check that a conversation may be muted, blocked or notified (rules 14.3 and 14.6).
 
     Args:
         peer: the user; or a room that the member is in.
         blocked: whether the member wants to block it; None if the request does not say.
         settings: how many other conversations the member has muted or blocked.
         limits: the most of them.
+        notify_all: whether all its messages are to be notified; None if the request does not say.
 
     Raises:
-        NotAllowed: the peer is neither a user nor a room, a room would be blocked, or there are too many settings.
+        NotAllowed: the peer is neither a user nor a room, the setting is not for it, or there are too many settings.
     """
     if is_room(peer):
         if blocked:
             raise NotAllowed("rooms can be muted, but not blocked")
     elif not is_name(peer):
         raise NotAllowed("there is no such conversation")
+    elif notify_all is not None:
+        raise NotAllowed("Notify is for rooms: direct messages are always notified unless they are muted")
     if settings >= limits.settings:
         raise NotAllowed(f"too many conversations have settings; at most {limits.settings} can have some")
 
@@ -61,6 +66,7 @@ class ConversationSettings:
         pinned: whether the member wants it at the top.
         closed_at: the entry from which on a message opens it again; 0 if it is not closed.
         muted_until: when notifications are on again, in seconds since 1970; 0 if that does not end by itself.
+        notify_all: whether all messages of a room are notified, not only mentions.
     """
 
     muted: bool = False
@@ -68,6 +74,7 @@ class ConversationSettings:
     pinned: bool = False
     closed_at: int = 0
     muted_until: float = 0.0
+    notify_all: bool = False
 
     def at(self, time: float) -> "ConversationSettings":
         """Return the settings at a time, in seconds since 1970: what was muted until then is so no more."""
@@ -101,6 +108,7 @@ def changed_settings(
         now.pinned if request.pinned is None else request.pinned,
         closed_at,
         until,
+        now.notify_all if request.notify_all is None else request.notify_all,
     ).at(request.time)
 
 
@@ -117,4 +125,6 @@ def setting_event(name: str, member: int, settings: ConversationSettings) -> Roo
         lines += b"Closed: yes\n"
     if settings.muted_until:
         lines += b"Muted-until: %b\n" % time_text(settings.muted_until)
+    if settings.notify_all:
+        lines += b"Notify: all\n"
     return RoomEvent(lines, [member], is_in_room=False)

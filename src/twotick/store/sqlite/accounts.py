@@ -188,7 +188,9 @@ class AccountRepository:
         parameters = (request.member, request.device, len(below), below)
         receiving = [] if box is None else delivery.with_below(box, request.device)
         if box is not None and receiving and ledger.let_go(box, receiving):
-            tables.write(f"UPDATE device SET token = NULL {which}", parameters)  # nothing can log in meanwhile
+            tables.write(
+                f"UPDATE device SET token = NULL, endpoint = NULL {which}", parameters
+            )  # nothing can log in meanwhile
             return Unfinished(request)
         if box is not None:
             for device in receiving:

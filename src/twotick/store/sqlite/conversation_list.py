@@ -29,7 +29,7 @@ _ENTRIES: Final = 16384
 _COUNTS: Final = f"kind = {RECEIVED} AND weight > 0"
 """Whether an entry counts as unread."""
 
-_SETTINGS: Final = "muted, blocked, pinned, closed_at, muted_until"
+_SETTINGS: Final = "muted, blocked, pinned, closed_at, muted_until, notify"
 
 _NEWEST: Final = """
     WITH RECURSIVE with_peer (peer) AS (
@@ -185,6 +185,7 @@ class ConversationList:
                     setting.pinned,
                     self.is_closed(request.member, peer, setting),
                     setting.muted_until,
+                    setting.notify_all,
                 )
             )
         return found
@@ -219,5 +220,5 @@ def _newest_first(newest: Mapping[bytes, int], rooms: Container[bytes], most: in
 
 
 def _settings_of(row: Sequence[Any]) -> ConversationSettings:
-    muted, blocked, pinned, closed_at, muted_until = row
-    return ConversationSettings(bool(muted), bool(blocked), bool(pinned), closed_at, muted_until)
+    muted, blocked, pinned, closed_at, muted_until, notify = row
+    return ConversationSettings(bool(muted), bool(blocked), bool(pinned), closed_at, muted_until, bool(notify))

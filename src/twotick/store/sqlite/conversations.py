@@ -102,7 +102,7 @@ class ConversationRepository:
         (others,) = direct(
             "SELECT count(*) FROM conversation WHERE member = ? AND peer <> ?", (box.number, peer)
         ).fetchone()
-        check_setting(peer, request.blocked, others, self._ledger.limits)
+        check_setting(peer, request.blocked, others, self._ledger.limits, notify_all=request.notify_all)
         name = name or self._list.shown(peer) or request.peer.decode()
         before = self._list.settings(box.number, peer)
         was_closed = self._list.is_closed(box.number, peer, before)
@@ -115,7 +115,9 @@ class ConversationRepository:
             event = setting_event(name, box.number, after)
             self._rooms.tell(event, box, request.time, effects, peer=None)
         is_closed = after.closed_at > 0
-        return ConversationSet(after.muted, after.blocked, effects, after.pinned, is_closed, after.muted_until)
+        return ConversationSet(
+            after.muted, after.blocked, effects, after.pinned, is_closed, after.muted_until, after.notify_all
+        )
 
     def _room_name(self, peer: bytes, box: Mailbox) -> str | None:
         """Return the name of the room that a peer is, which the member must be in; None for a user."""
@@ -132,12 +134,14 @@ class ConversationRepository:
             direct("DELETE FROM conversation WHERE member = ? AND peer = ?", (box.number, peer))
         else:
             muted, blocked, pinned = int(settings.muted), int(settings.blocked), int(settings.pinned)
-            row = (box.number, peer, name, muted, blocked, pinned, settings.closed_at, settings.muted_until)
+            notify = int(settings.notify_all)
+            row = (box.number, peer, name, muted, blocked, pinned, settings.closed_at, settings.muted_until, notify)
             direct(
-                "INSERT INTO conversation (member, peer, name, muted, blocked, pinned, closed_at, muted_until)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (member, peer) DO UPDATE SET muted = excluded.muted,"
+                "INSERT INTO conversation (member, peer, name, muted, blocked, pinned, closed_at, muted_until,"
+                " notify) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (member, peer) DO UPDATE SET muted = excluded.muted,"
                 " blocked = excluded.blocked, pinned = excluded.pinned, closed_at = excluded.closed_at,"
-                " muted_until = excluded.muted_until",
+                " muted_until = excluded.muted_until, notify = excluded.notify",
                 row,
             )
         if settings.blocked:

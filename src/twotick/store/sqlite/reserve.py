@@ -28,6 +28,7 @@ from twotick.store.requests.messages import Append, Fetch, History, MessageActio
 from twotick.store.requests.pins import ListPins
 from twotick.store.requests.presence import ListAudience, ListContacts
 from twotick.store.requests.profiles import GetPicture, GetProfile, ListProfiles
+from twotick.store.requests.pushes import FindPushes, ListSubscribers
 from twotick.store.requests.reports import AddReport, ListReports
 from twotick.store.requests.rooms import CreateRoom, GetRoom, ListRoomMembers, ListRooms
 from twotick.store.requests.search import ReadFound, SearchMessages
@@ -41,7 +42,7 @@ READING: Final = (
     *(CheckLogin, FindMember, FindMembers, FindToken, ListDevices, ListMembers, ListReports),
     *(Fetch, History, SearchMessages, ReadFound, ReadPiece, ListReceipts, ListConversations),
     *(GetRoom, ListRoomMembers, ListRooms, ListAudience, ListContacts, GetProfile, ListProfiles),
-    *(GetPicture, ListPins),
+    *(GetPicture, ListPins, FindPushes, ListSubscribers),
 )
 """The requests that only read."""
 

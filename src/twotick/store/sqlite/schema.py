@@ -371,6 +371,25 @@ STEPS = (
         data BLOB NOT NULL
     ) STRICT;
     """,
+    """
+    -- Where notifications for a device are pushed to, and the keys of its browser; NULL: they are not pushed.
+    ALTER TABLE device ADD COLUMN endpoint TEXT;
+    ALTER TABLE device ADD COLUMN push_key BLOB;
+    ALTER TABLE device ADD COLUMN push_auth BLOB;
+    ALTER TABLE device ADD COLUMN push_text INTEGER NOT NULL DEFAULT 0; -- 1: with the text of the message
+    ALTER TABLE device ADD COLUMN pushed INTEGER NOT NULL DEFAULT 0; -- the entry up to which all was pushed
+    CREATE UNIQUE INDEX device_endpoint ON device (endpoint) WHERE endpoint IS NOT NULL;
+
+    -- The key by which push services know this server: one row.
+    CREATE TABLE push_key (
+        number INTEGER PRIMARY KEY CHECK (number = 1),
+        private BLOB NOT NULL,
+        public BLOB NOT NULL
+    ) STRICT;
+
+    -- 1: every message in a room counts for notifications, not only those that mention the member.
+    ALTER TABLE conversation ADD COLUMN notify INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
 to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each

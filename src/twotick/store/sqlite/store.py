@@ -31,6 +31,7 @@ from twotick.store.sqlite.messages import MessageRepository
 from twotick.store.sqlite.pins import PinRepository
 from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.profiles import ProfileRepository
+from twotick.store.sqlite.pushes import PushRepository
 from twotick.store.sqlite.reading import LogReader
 from twotick.store.sqlite.removal import RemovalRepository
 from twotick.store.sqlite.reports import ReportRepository
@@ -132,6 +133,7 @@ class SqliteStore:
             **ConversationRepository(ledger, rooms).handlers(),
             **presence.handlers(),
             **pins.handlers(),
+            **PushRepository(ledger).handlers(),
             **ProfileRepository(ledger, presence).handlers(),
             **self._search.handlers(),
             **files.handlers(),
