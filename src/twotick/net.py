@@ -28,6 +28,36 @@ def is_loopback(address: str) -> bool:
     return (mapped or parsed).is_loopback
 
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""IPv6 addresses that lead to the IPv4 address in their last 32 bits (RFC 6052)."""
+
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""The same within a network (RFC 8215). Some versions of Python take them for public."""
+
+
+def is_public(address: str) -> bool:
+    """Return whether an address is on the public internet, also the IPv4 address that an IPv6 address leads to.
+
+    Args:
+        address: the address, without a zone.
+
+    Returns:
+        False for addresses of this machine, of private networks and of groups, and for text that is not an address.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address):
+        within = [parsed.ipv4_mapped, parsed.sixtofour, *(parsed.teredo or ())]
+        if parsed in _NAT64:
+            within.append(ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF))
+        found = [each for each in within if each is not None]
+        if found:
+            return all(is_public(str(each)) for each in found)
+    return parsed.is_global and not parsed.is_multicast and parsed not in _LOCAL_NAT64
+
+
 def keep_alive(endpoint: socket.socket, timeout: float) -> None:
     """Let the system break connections whose other end has vanished, for example because its machine lost power.
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from twotick.exchange import Connection, Exchange, Limits
+from twotick.exchange import Connection, Exchange, Limits, PushOffer
 from twotick.store import (
     AddMember,
     Append,
@@ -80,6 +80,7 @@ class Mail:
         limits: Limits | None = None,
         store: SqliteStore | None = None,
         device_age: float = math.inf,
+        push: PushOffer | None = None,
     ) -> None:
         self.now = 1000.0
         self.heads = HeadCache(1 << 20)
@@ -90,7 +91,12 @@ class Mail:
         self.asked: list[Request[Any]] = []
         self.answers: dict[type, Callable[[Any], Any]] = {}
         self.exchange = Exchange(
-            limits or Limits(), self.now, lambda: self.now, lambda: (b"tt_x", b"digest"), device_age=device_age
+            limits or Limits(),
+            self.now,
+            lambda: self.now,
+            lambda: (b"tt_x", b"digest"),
+            device_age=device_age,
+            push=push,
         )
         self.members: dict[bytes, Member] = {}
         for name in names:

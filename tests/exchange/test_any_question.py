@@ -9,7 +9,20 @@ from twotick.wire import Verb
 
 VERBS = [
     *(b"HISTORY", b"DEVICES", b"TOKEN", b"REVOKE", b"ROOM", b"ROOMS", b"RECEIPTS", b"CONVERSATIONS", b"CONVERSATION"),
-    *(b"SEARCH", b"STATUS", b"FILE", b"PIECE", b"REPORT", b"PROFILE", b"PINS", b"SEND", b"SEND", b"ROOM", b"ROOM"),
+    *(
+        b"SEARCH",
+        b"STATUS",
+        b"FILE",
+        b"PIECE",
+        b"REPORT",
+        b"PROFILE",
+        b"PINS",
+        b"PUSH",
+        b"SEND",
+        b"SEND",
+        b"ROOM",
+        b"ROOM",
+    ),
 ]
 NAMES = [
     b"",

@@ -218,6 +218,7 @@ def test_a_device_that_is_gone_cannot_be_subscribed() -> None:
 
 def test_the_server_keeps_its_key(tmp_path: Path) -> None:
     asker = Asker(tmp_path)
+    assert asker.ask(KeepPushKey(None)) is None
     assert asker.ask(KeepPushKey(PushKey(b"private", b"public"))) == PushKey(b"private", b"public")
     asker.store.backup(tmp_path / "copy")
     asker.reopen()

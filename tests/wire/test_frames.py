@@ -24,7 +24,7 @@ from twotick.wire import (
     send,
 )
 
-NOT_RESERVED = (b"PING", b"PONG", b"PASSWORD", b"PROFILE", b"PINS")
+NOT_RESERVED = (b"PING", b"PONG", b"PASSWORD", b"PROFILE", b"PINS", b"PUSH")
 RESERVED = [
     *(verb.value for verb in Verb if verb.value.isalpha() and verb.value not in NOT_RESERVED),
     *(side.value for side in CLASSIC_SIDES),

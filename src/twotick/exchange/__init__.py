@@ -4,8 +4,21 @@ Sans-I/O: the exchange takes frames and the time, and leaves bytes to write and 
 """
 
 from twotick.exchange.connection import Connection, MemberDevice
+from twotick.exchange.endpoints import Endpoint, InvalidEndpoint, parse_endpoint
 from twotick.exchange.exchange import Exchange
 from twotick.exchange.limits import Limits
+from twotick.exchange.pushes import PushOffer, PushQueue
 from twotick.exchange.shares import Shares
 
-__all__ = ["Connection", "Exchange", "Limits", "MemberDevice", "Shares"]
+__all__ = [
+    "Connection",
+    "Endpoint",
+    "Exchange",
+    "InvalidEndpoint",
+    "Limits",
+    "MemberDevice",
+    "PushOffer",
+    "PushQueue",
+    "Shares",
+    "parse_endpoint",
+]

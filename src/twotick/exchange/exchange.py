@@ -41,6 +41,7 @@ from twotick.exchange.members import ConnectedMembers
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.profiles import ProfileNews
+from twotick.exchange.pushes import PushOffer, PushQueue
 from twotick.exchange.questions import Questions
 from twotick.exchange.rates import SenderRates
 from twotick.exchange.registration import Registrar
@@ -73,6 +74,7 @@ class Exchange:
         time_of_day: returns what the system's clock says, which recipients are told; None if `clock` says it.
         settling: the seconds from now on in which nothing expires that was there before.
         device_age: the seconds after which a device that stays away lapses.
+        push: what the server offers that pushes notifications; None if it does not.
 
     Attributes:
         take: handles the frames that came on a connection; see `Connections.take`. It is called for every read, so it
@@ -80,6 +82,7 @@ class Exchange:
         written, changed, requests: see `Output`.
         logins: the connections whose user has to be authenticated, each with its REGISTER.
         password_changes: the connections on which members change their passwords, each with its device and PASSWORD.
+        pushes: the members for whom the driver looks for notifications.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Exchange:
         time_of_day: Callable[[], float] | None = None,
         settling: float = 0.0,
         device_age: float = math.inf,
+        push: PushOffer | None = None,
     ) -> None:
         output = Output()
         effects = EffectsPublisher(output)
@@ -111,7 +115,9 @@ class Exchange:
         sent_messages = SentMessages(output, members)
         guest_messages = GuestMessages(output, relay)
         feeds = Feeds(output, clock, members=members, effects=effects, sent_messages=sent_messages)
+        self.pushes = pushes = PushQueue(output, members, push)
         effects.listeners += [sent_messages.note_effects, feeds.note_effects, guest_messages.note_effects]
+        effects.listeners += [pushes.note_effects] if push is not None else []
         stored = StoredMessages(
             limits,
             now,
@@ -135,6 +141,7 @@ class Exchange:
             new_token=new_token,
             most_bytes=limits.max_body,
             uploads=self._uploads,
+            pushes=pushes,
         )
         stages = Stages(limits, output, guests=guests, members=members, relay=relay)
         registration = Registrar(
@@ -254,6 +261,7 @@ class Exchange:
             self._effects.ask(ContinueRemoval(self._clock()))
         self._guest_messages.tick(now)
         self._absences.tick(now)
+        self.pushes.tick(now)
 
     def members_changed(self) -> None:
         """Handle that another process has changed the store, and may have added or removed members (rule 10.1)."""

@@ -35,6 +35,7 @@ class Verb(Enum):
     PASSWORD = b"PASSWORD"
     PROFILE = b"PROFILE"
     PINS = b"PINS"
+    PUSH = b"PUSH"
     PING = b"PING"
     PONG = b"PONG"
     ERROR = b"ERROR"
@@ -84,7 +85,7 @@ _WAYS = {
     Side.RECEIVING: frozenset([Side.RECEIVING]),
     Side.DUPLEX: frozenset([Side.SENDING, Side.RECEIVING]),
 }
-_NOT_RESERVED = frozenset([b"PING", b"PONG", b"PASSWORD", b"PROFILE", b"PINS"])
+_NOT_RESERVED = frozenset([b"PING", b"PONG", b"PASSWORD", b"PROFILE", b"PINS", b"PUSH"])
 """Verbs that are also names, because users had them before there were such verbs."""
 
 _RESERVED = frozenset([b"all", *(verb.lower() for verb in VERBS.keys() - _NOT_RESERVED), *map(bytes.lower, SIDES)])

@@ -120,6 +120,8 @@ def _conversation(found: ConversationInfo) -> dict[str, object]:
         conversation["closed"] = True
     if found.muted_until:
         conversation["muted_until"] = time_text(found.muted_until).decode()
+    if found.notify_all:
+        conversation["notify"] = "all"
     if found.role is not RoomRole.NONE:
         conversation["role"] = role_name(found.role)
     return conversation
@@ -130,7 +132,10 @@ def ask_conversation(question: Question) -> None:
     muted, blocked = question.yes_or_no(b"muted"), question.yes_or_no(b"blocked")
     pinned, closed = question.yes_or_no(b"pinned"), question.yes_or_no(b"closed")
     until = None if b"muted-until" not in question.head.headers else _time(question, b"muted-until")
+    notify = question.choice(b"notify", b"all", b"mentions")
     request = SetConversation(question.member, question.head.key, muted, blocked, question.now, pinned, closed, until)
+    if notify is not None:
+        request = replace(request, notify_all=notify == b"all")
     if blocked is None:
         question.ask(request, partial(_conversation_set, question))
     else:
@@ -144,6 +149,7 @@ def _conversation_set(question: Question, found: ConversationSet) -> list[bytes]
         pinned=b"yes" if found.pinned else None,
         closed=b"yes" if found.closed else None,
         muted_until=time_text(found.muted_until) if found.muted_until else None,
+        notify=b"all" if found.notify_all else None,
     )
     return [answer]
 

@@ -13,6 +13,7 @@ from twotick.exchange.members import ConnectedMembers
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.profiles import ProfileNews
+from twotick.exchange.pushes import PushQueue
 from twotick.exchange.questions.conversations import (
     ask_conversation,
     ask_conversations,
@@ -24,6 +25,7 @@ from twotick.exchange.questions.conversations import (
 from twotick.exchange.questions.devices import DeviceQuestions
 from twotick.exchange.questions.files import ask_file, ask_piece
 from twotick.exchange.questions.profiles import ProfileQuestions
+from twotick.exchange.questions.pushes import PushQuestions
 from twotick.exchange.questions.question import InvalidQuestion, Question, QuestionContext
 from twotick.exchange.questions.rooms import ask_receipts, ask_room, ask_rooms
 from twotick.exchange.questions.status import ask_status
@@ -47,6 +49,7 @@ QUESTIONS = (
     Verb.REPORT,
     Verb.PROFILE,
     Verb.PINS,
+    Verb.PUSH,
 )
 """The verbs that a member's device can ask."""
 
@@ -67,6 +70,7 @@ class Questions:
         new_token: makes a token, and the hash of it that the store keeps; None if the server has no members.
         most_bytes: the longest body of an answer that is a list.
         uploads: how much users have uploaded.
+        pushes: the members for whom the server looks for notifications.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Questions:
         new_token: Callable[[], tuple[bytes, bytes]] | None,
         most_bytes: int,
         uploads: SenderRates,
+        pushes: PushQueue,
     ) -> None:
         self._clock = clock
         self._context = QuestionContext(output, presence, effects, most_bytes, uploads)
@@ -101,6 +106,7 @@ class Questions:
             Verb.PIECE: ask_piece,
             Verb.REPORT: ask_report,
             Verb.PINS: ask_pins,
+            Verb.PUSH: PushQuestions(pushes).ask_push,
             Verb.PROFILE: ProfileQuestions(profiles).ask_profile,
         }
 

@@ -19,10 +19,14 @@ class PushKey:
 
 
 @dataclass(frozen=True, slots=True)
-class KeepPushKey(Request[PushKey]):
-    """Keep a key pair if there is none. Answered by the one that is kept."""
+class KeepPushKey(Request[PushKey | None]):
+    """Keep a key pair if there is none. Answered by the one that is kept.
 
-    key: PushKey
+    Attributes:
+        key: the key pair; None to look only whether there is one.
+    """
+
+    key: PushKey | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,13 +71,15 @@ class PushRepository:
             DropPush: self._drop,
         }
 
-    def _keep_key(self, request: KeepPushKey) -> PushKey:
+    def _keep_key(self, request: KeepPushKey) -> PushKey | None:
         direct = self._tables.direct
-        direct(
-            "INSERT INTO push_key VALUES (1, ?, ?) ON CONFLICT (number) DO NOTHING",
-            (request.key.private, request.key.public),
-        )
-        return PushKey(*direct("SELECT private, public FROM push_key").fetchone())
+        if request.key is not None:
+            direct(
+                "INSERT INTO push_key VALUES (1, ?, ?) ON CONFLICT (number) DO NOTHING",
+                (request.key.private, request.key.public),
+            )
+        row = direct("SELECT private, public FROM push_key").fetchone()
+        return PushKey(*row) if row else None
 
     def _set(self, request: SetPush) -> None:
         direct = self._tables.direct

@@ -1,0 +1,134 @@
+"""Posting to push services, which users name: never into the server's own network, and not wherever they redirect to."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import h11
+
+from twotick.exchange import Endpoint
+from twotick.net import is_public
+
+_PATIENCE: Final = 10.0
+"""Seconds that a push service has in all."""
+
+_HEAD: Final = 16 << 10
+"""The most bytes of the head of an answer; its body is not read."""
+
+_ADDRESSES: Final = 3
+"""The most addresses of a push service that are tried."""
+
+
+class Unreachable(Exception):
+    """A push service does not answer; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAnswer:
+    """What a push service has answered.
+
+    Attributes:
+        status: the status of HTTP.
+        retry_after: the seconds after which it wants to be asked again; 0 if it does not say.
+    """
+
+    status: int
+    retry_after: int = 0
+
+
+class Poster:
+    """Posts to push services.
+
+    Args:
+        allow_local: whether they may be on this machine and in private networks.
+    """
+
+    def __init__(self, *, allow_local: bool) -> None:
+        self._allow_local = allow_local
+        self._context: ssl.SSLContext | None = None  # it takes some time to load the certificates
+
+    async def post(self, endpoint: Endpoint, headers: Sequence[tuple[str, str]], body: bytes) -> ServiceAnswer:
+        """Post to a push service.
+
+        Args:
+            endpoint: where.
+            headers: the headers besides Host and Content-Length.
+            body: the body.
+
+        Raises:
+            Unreachable: there was no answer within 10 s, or the host may not be posted to.
+        """
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await self._post(endpoint, headers, body)
+        except TimeoutError as error:
+            raise Unreachable(f"no answer in {_PATIENCE:.0f} s") from error
+        except OSError as error:
+            raise Unreachable(error.strerror or str(error) or type(error).__name__) from error
+        except h11.RemoteProtocolError as error:
+            raise Unreachable(f"its answer is not HTTP: {error}") from error
+
+    async def _post(self, endpoint: Endpoint, headers: Sequence[tuple[str, str]], body: bytes) -> ServiceAnswer:
+        addresses = await self._addresses(endpoint)
+        self._context = self._context or ssl.create_default_context()
+        reader, writer = await _connect(addresses, endpoint, self._context)
+        try:
+            http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
+            host = endpoint.origin.removeprefix("https://")
+            request = h11.Request(
+                method="POST",
+                target=endpoint.target,
+                headers=[("Host", host), ("Content-Length", str(len(body))), ("Connection", "close"), *headers],
+            )
+            for event in (request, h11.Data(body), h11.EndOfMessage()):
+                writer.write(http.send(event) or b"")
+            return await _read_answer(http, reader)
+        finally:
+            writer.transport.abort()
+
+    async def _addresses(self, endpoint: Endpoint) -> list[str]:
+        """Return the addresses of a push service.
+
+        All of them must be public: otherwise the name could be one that leads into this network every other time.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        if not self._allow_local and not all(map(is_public, addresses)):
+            raise Unreachable("it has an address of this machine or of a private network")
+        return addresses[:_ADDRESSES]
+
+
+async def _connect(
+    addresses: Sequence[str], endpoint: Endpoint, context: ssl.SSLContext
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the first of some addresses that takes the connection."""
+    failure = OSError("it has no address")
+    for address in addresses:
+        try:
+            return await asyncio.open_connection(
+                address, endpoint.port, ssl=context, server_hostname=endpoint.host, limit=_HEAD
+            )
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+async def _read_answer(http: h11.Connection, reader: asyncio.StreamReader) -> ServiceAnswer:
+    """Read the head of an answer."""
+    while True:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(await reader.read(_HEAD))
+        elif isinstance(event, h11.Response):
+            return ServiceAnswer(event.status_code, _seconds(dict(event.headers).get(b"retry-after", b"")))
+        elif not isinstance(event, h11.InformationalResponse):
+            raise Unreachable("it closed the connection")
+
+
+def _seconds(value: bytes) -> int:
+    """Return the number of seconds in a header; 0 for a date, which clocks could understand differently."""
+    return int(value) if value.isdigit() and len(value) < 10 else 0

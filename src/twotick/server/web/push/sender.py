@@ -1,0 +1,263 @@
+"""Pushes notifications to browsers (docs/protocol.md, section 20).
+
+Theory of operation. The exchange notes which subscribed members have got messages. Once a second, the sender asks the
+store what is to be pushed to the devices of those whose time has come, and posts it: for each device one message after
+the other, so that the store has to remember one number, up to which all was pushed. Whatever fails is looked for again
+later. Then the store says anew what is to be pushed; so nothing is pushed that was read or deleted meanwhile.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol, TypeAlias
+
+from twotick.exchange import Endpoint, InvalidEndpoint, PushQueue, parse_endpoint
+from twotick.server.logs import log
+from twotick.server.web.push.encryption import authorization, base64url, encrypt
+from twotick.server.web.push.posting import Poster, ServiceAnswer, Unreachable
+from twotick.store import (
+    DevicePushes,
+    DropPush,
+    FindPushes,
+    NotePushed,
+    PushKey,
+    PushLook,
+    PushNews,
+    Request,
+    StoreError,
+)
+
+_EVERY: Final = 1.0
+"""Seconds between looks."""
+
+_AT_ONCE: Final = 16
+"""The devices to which is pushed at once."""
+
+_OF_A_MEMBER: Final = 2
+"""How many of these a member may have."""
+
+_PAUSE: Final = 5.0
+"""Seconds between two rounds for a device: what comes meanwhile is pushed together."""
+
+_PATIENCE: Final = 15.0
+"""Seconds for which a connected device is given time to receive messages by itself."""
+
+_FIRST_WAIT: Final = 30.0
+_LONGEST_WAIT: Final = 3600.0
+"""Seconds until a push that failed is repeated. They double each time."""
+
+_DAY: Final = 86400.0
+_LEAST_TTL: Final = 60
+"""Seconds for which a push service keeps a message at least."""
+
+_LOG: Final = 60.0
+"""Seconds between entries in the log about failures."""
+
+_GONE: Final = (404, 410)
+"""What a push service answers if the subscription is over."""
+
+
+class PushPoster(Protocol):
+    """Posts to push services; see `Poster`."""
+
+    async def post(self, endpoint: Endpoint, headers: list[tuple[str, str]], body: bytes) -> ServiceAnswer:
+        """Post to a push service."""
+        ...
+
+
+@dataclass(slots=True)
+class _DeviceState:
+    """What is known of a device since the server has started.
+
+    Attributes:
+        is_busy: whether something is being pushed to it.
+        not_before: when the next push may begin, in seconds on the clock of the event loop.
+        failures: how often pushing has failed since it last succeeded.
+        pushed: the entry up to which all was pushed. The store may not have been able to note it.
+    """
+
+    is_busy: bool = False
+    not_before: float = 0.0
+    failures: int = 0
+    pushed: int = 0
+
+
+_Key: TypeAlias = tuple[int, str]
+
+
+class PushSender:
+    """Pushes notifications.
+
+    Args:
+        queue: the members for whom to look.
+        ask: sends a request to the store, with the callback for its answer.
+        key: the server's key pair.
+        contact: a URL by which push services can reach the operator.
+        clock: returns the time by which messages age, in seconds since 1970.
+        poster: posts to push services.
+        allow_local: whether they may be on this machine and in private networks.
+    """
+
+    def __init__(
+        self,
+        queue: PushQueue,
+        ask: Callable[[Request[Any], Callable[[Any], None]], None],
+        key: PushKey,
+        contact: str,
+        *,
+        clock: Callable[[], float],
+        poster: PushPoster | None = None,
+        allow_local: bool = False,
+    ) -> None:
+        self._queue = queue
+        self._ask = ask
+        self._key = key
+        self._contact = contact
+        self._clock = clock
+        self._poster = poster or Poster(allow_local=allow_local)
+        self._allow_local = allow_local
+        self._loop = asyncio.get_running_loop()
+        self._next = 0.0
+        self._next_log = 0.0
+        self._is_asking = False
+        self._states: dict[_Key, _DeviceState] = {}
+        self._tasks: dict[asyncio.Task[None], int] = {}
+
+    def tick(self, now: float) -> None:
+        """Look whether something is to be pushed; `now` is the time of the event loop, in seconds."""
+        if now < self._next or self._is_asking:
+            return
+        self._next = now + _EVERY
+        looks = self._queue.take(now)
+        if looks:
+            self._is_asking = True
+            self._ask(FindPushes(looks, self._clock()), partial(self._found, looks))
+
+    async def stop(self) -> None:
+        """Push nothing more. What is being posted has two seconds."""
+        self._is_asking = True
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=2.0)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _found(self, looks: tuple[PushLook, ...], found: list[DevicePushes] | StoreError) -> None:
+        self._is_asking = False
+        now = self._loop.time()
+        if isinstance(found, StoreError):
+            for look in looks:
+                self._queue.look_at(look.member, now + _LONGEST_WAIT / 60)
+            return
+        devices = {(each.member, each.device) for each in found}
+        members = {member for member, _ in devices}
+        for look in looks:
+            if look.member not in members:
+                self._queue.forget(look.member)
+                self._forget(look.member)
+        for each in found:
+            again = self._start(each, now)
+            if again is None and each.waits:
+                again = now + _PATIENCE
+            if again is not None:
+                self._queue.look_at(each.member, again)
+
+    def _forget(self, member: int) -> None:
+        for key in [key for key, state in self._states.items() if key[0] == member and not state.is_busy]:
+            del self._states[key]
+
+    def _start(self, found: DevicePushes, now: float) -> float | None:
+        """Begin to push to a device. Return when to look again; None for no need to."""
+        state = self._states.setdefault((found.member, found.device), _DeviceState())
+        news = [each for each in found.news if each.seq > state.pushed]
+        if not news:
+            return None
+        if state.is_busy or state.not_before > now:
+            return max(state.not_before, now + _EVERY)
+        if len(self._tasks) >= _AT_ONCE or list(self._tasks.values()).count(found.member) >= _OF_A_MEMBER:
+            return now + _EVERY
+        state.is_busy = True
+        task = self._loop.create_task(self._push(found, news, state))
+        self._tasks[task] = found.member
+        task.add_done_callback(self._tasks.pop)
+        return None
+
+    async def _push(self, found: DevicePushes, news: list[PushNews], state: _DeviceState) -> None:
+        """Push news to a device, one after the other."""
+        try:
+            for each in news:
+                if not await self._push_one(found, each, state):
+                    break
+            else:
+                state.not_before = self._loop.time() + _PAUSE
+        finally:
+            state.is_busy = False
+
+    async def _push_one(self, found: DevicePushes, news: PushNews, state: _DeviceState) -> bool:
+        """Push news of one conversation. Return whether to go on."""
+        try:
+            endpoint = parse_endpoint(found.subscription.endpoint, allow_local=self._allow_local)
+            body = encrypt(_payload(news), found.subscription)
+        except (InvalidEndpoint, ValueError):  # another setting held when it was given; or the key is no point
+            self._drop(found)
+            return False
+        try:
+            answer = await self._poster.post(endpoint, self._headers(endpoint, found, news), body)
+        except Unreachable as error:
+            self._fail(found, state, endpoint, str(error), 0)
+            return False
+        if answer.status in _GONE:
+            self._drop(found)
+            return False
+        if not 200 <= answer.status < 300:
+            self._fail(found, state, endpoint, f"it answers {answer.status}", answer.retry_after)
+            return False
+        state.failures = 0
+        state.pushed = news.seq
+        self._ask(NotePushed(found.member, found.device, news.seq), _ignore)
+        return True
+
+    def _headers(self, endpoint: Endpoint, found: DevicePushes, news: PushNews) -> list[tuple[str, str]]:
+        now = self._clock()
+        # A newer message of the conversation replaces one that the push service still has. It cannot tell which it is.
+        topic = hashlib.sha256(found.subscription.auth + news.name.lower().encode()).digest()[:24]
+        return [
+            ("Authorization", authorization(endpoint.origin, self._key, self._contact, now)),
+            ("Content-Encoding", "aes128gcm"),
+            ("Content-Type", "application/octet-stream"),
+            ("TTL", str(max(_LEAST_TTL, int(news.time + _DAY - now)))),
+            ("Topic", base64url(topic)),
+            ("Urgency", "high"),
+        ]
+
+    def _drop(self, found: DevicePushes) -> None:
+        """Forget a subscription, which is over."""
+        self._states.pop((found.member, found.device), None)
+        self._ask(DropPush(found.member, found.device, found.subscription.endpoint), _ignore)
+
+    def _fail(self, found: DevicePushes, state: _DeviceState, endpoint: Endpoint, why: str, retry_after: int) -> None:
+        """Handle that pushing has failed: try again later."""
+        wait = min(_FIRST_WAIT * 2**state.failures, _LONGEST_WAIT)
+        wait = max(wait, min(retry_after, _DAY))
+        state.failures = min(state.failures + 1, 30)
+        now = self._loop.time()
+        state.not_before = now + wait
+        self._queue.look_at(found.member, state.not_before)
+        if now >= self._next_log:
+            self._next_log = now + _LOG
+            log.warning("a notification cannot be pushed", service=endpoint.host, reason=why, again_in=int(wait))
+
+
+def _payload(news: PushNews) -> bytes:
+    """Return what a browser is told (rule 20.2)."""
+    content: dict[str, object] = {"name": news.name, "sender": news.sender, "count": news.count}
+    if news.text:
+        content["text"] = news.text
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _ignore(_: object) -> None:
+    """Take an answer that says nothing. After an error, something is pushed once more when the server starts again."""
