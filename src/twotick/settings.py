@@ -67,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     web_tls_port: Port | None = None
     web_url: str | None = None
     trusted_proxies: str | None = None
+    push: bool = True
+    allow_local_push: bool = False
     allow_plain: bool = False
 
     data: Path = msgspec.field(default_factory=default_data_folder)
@@ -167,6 +169,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             web_tls_port=self.web_tls_port,
             web_url=self.web_url or "",
             trusted_proxies=self.trusted_proxies or "",
+            push=self.push,
+            allow_local_push=self.allow_local_push,
             allow_plain=self.allow_plain,
             allow_open_sign_up=self.allow_open_sign_up,
             allow_guests=self.allow_guests,

@@ -56,6 +56,8 @@ SERVER = {
     "web": False,
     "web_url": "https://chat.example",
     "trusted_proxies": "192.0.2.1",
+    "push": False,
+    "allow_local_push": True,
     "allow_plain": True,
     "data": "somewhere",
     "memory": True,

@@ -75,6 +75,8 @@ class ServerOptions:
         web_tls_port: the same for encrypted connections; None for 18444 unless it is taken.
         web_url: the URLs by which browsers find the page, separated by commas.
         trusted_proxies: proxies whose word about their clients is taken: addresses and networks, separated by commas.
+        push: whether notifications are pushed to browsers.
+        allow_local_push: allow push services on this machine and in private networks, as tests have them.
         allow_plain: allow unencrypted connections from other machines.
         allow_open_sign_up: allow users of other machines to sign up without an invitation.
         allow_guests: allow guests from other machines.
@@ -98,6 +100,8 @@ class ServerOptions:
     web_tls_port: int | None = None
     web_url: str = ""
     trusted_proxies: str = ""
+    push: bool = True
+    allow_local_push: bool = False
     allow_plain: bool = False
     allow_open_sign_up: bool = False
     allow_guests: bool = False

@@ -13,9 +13,9 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
-from twotick.exchange import Connection, Exchange, Shares
+from twotick.exchange import Connection, Exchange, PushOffer, Shares
 from twotick.net import keep_alive
 from twotick.server.clock import BOUND, SETTLING, StoreClock, starting_time
 from twotick.server.connection import SocketConnection
@@ -34,7 +34,7 @@ from twotick.server.spare_memory import SpareMemory
 from twotick.server.storage import Storage
 from twotick.server.tls_listener import TlsHost, TlsListener
 from twotick.server.turns import Turns
-from twotick.store import ReadTimes, Store, StoredTimes
+from twotick.store import ReadTimes, Request, Store, StoredTimes
 from twotick.wire import HeadCache
 
 _TICK = 0.25
@@ -77,6 +77,18 @@ class ServerPart(TlsHost, Protocol):
         ...
 
 
+class Pusher(Protocol):
+    """Pushes notifications."""
+
+    def tick(self, now: float) -> None:
+        """Do what is due by this time of the event loop."""
+        ...
+
+    async def stop(self) -> None:
+        """Push nothing more."""
+        ...
+
+
 class Server:
     """A server, between `start` and `stop`. It belongs to the event loop in which it is created.
 
@@ -88,6 +100,7 @@ class Server:
         clock_bound: the seconds by which the system's clock may differ from others before it is not believed.
         settling: the seconds from now on in which nothing is removed that was there before.
         device_age: the seconds after which a device that stays away lapses.
+        push: what it offers that pushes notifications; None if it does not.
 
     Raises:
         StoreError: the store cannot be read.
@@ -98,6 +111,8 @@ class Server:
         heads: the heads that its parsers know.
         flushing: whether a flush is scheduled.
         turns: how much is handled of each address in this turn of the event loop.
+        clock: returns the time by which messages age, in seconds since 1970.
+        pusher: pushes notifications; None if nothing does.
         stopping: whether it is about to stop.
     """
 
@@ -111,6 +126,7 @@ class Server:
         clock_bound: float = BOUND,
         settling: float = SETTLING,
         device_age: float = DEVICE_AGE,
+        push: PushOffer | None = None,
     ) -> None:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -132,7 +148,7 @@ class Server:
         self._cut_off = 0
         self._spare_memory = SpareMemory()
         known = StoredTimes() if store is None else store.ask(ReadTimes())
-        clock = StoreClock(starting_time(time.time(), known, clock_bound), self._loop.time, clock_bound)
+        self.clock = clock = StoreClock(starting_time(time.time(), known, clock_bound), self._loop.time, clock_bound)
         self.exchange = Exchange(
             limits.exchange,
             self._loop.time(),
@@ -141,7 +157,9 @@ class Server:
             time_of_day=time.time,
             settling=settling,
             device_age=device_age,
+            push=push,
         )
+        self.pusher: Pusher | None = None
         self._storage = None
         self._jobs = None
         if store is not None:
@@ -194,6 +212,11 @@ class Server:
             listener = TlsListener(socket, tls, self._handshakes, host, self._limits.register_timeout)
         return self._started(listener, socket.getsockname())
 
+    def ask(self, request: Request[Any], callback: Callable[[Any], None]) -> None:
+        """Ask the store; the callback is called with the answer, or with a StoreError."""
+        if self._storage is not None:
+            self._storage.submit([(request, callback)])
+
     def use_certificate(self, tls: ssl.SSLContext) -> None:
         """Encrypt new connections with another certificate."""
         for listener in self._listeners:
@@ -216,6 +239,8 @@ class Server:
         self.stopping = True
         if self._web is not None:
             self._web.stop()
+        if self.pusher is not None:
+            await self.pusher.stop()
         for connection in self._connections:
             connection.explain(_GOING_AWAY, "the server stops")
         self.exchange.drain()
@@ -419,6 +444,8 @@ class Server:
         self._spare_memory.tick(now)
         if self._web is not None:
             self._web.tick(now)
+        if self.pusher is not None:
+            self.pusher.tick(now)
         if self._jobs is not None:
             self._jobs.tick(now)
         if self._turned_away:

@@ -12,13 +12,14 @@ from typing import TypeAlias
 
 import uvloop
 
+from twotick.exchange import PushOffer
 from twotick.server import logs
 from twotick.server.certificate import Certificate
 from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
 from twotick.server.options import ServerOptions, check
 from twotick.server.server import Server
-from twotick.store import SqliteStore, Store
+from twotick.store import PushKey, SqliteStore, Store
 
 Address: TypeAlias = tuple[str, int]
 """An IP address and a port."""
@@ -105,6 +106,7 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.report)
+    push_key, offer = _push_offer(options, store)
     server = Server(
         options.limits,
         store,
@@ -113,7 +115,12 @@ async def _serve(
         clock_bound=options.clock_bound,
         settling=options.settling,
         device_age=options.device_age,
+        push=offer,
     )
+    if push_key is not None:
+        from twotick.server.web.push.start import make_sender
+
+        server.pusher = make_sender(options, push_key, server.exchange.pushes, server.ask, server.clock)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -142,6 +149,16 @@ async def _serve(
         await stop.wait()
     finally:
         await server.stop()
+
+
+def _push_offer(options: ServerOptions, store: Store) -> tuple[PushKey | None, PushOffer | None]:
+    """Return the key for pushing notifications, and what devices are told; None if the server does not push."""
+    if not (options.web and options.push):
+        return None, None
+    from twotick.server.web.push.start import offer_of, stored_key  # imported only by servers that push
+
+    key = stored_key(store)
+    return key, None if key is None else offer_of(key, options)
 
 
 def _handle_hang_up(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, certificate: Certificate | None) -> None:

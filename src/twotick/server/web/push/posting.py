@@ -1,4 +1,4 @@
-"""Posting to push services, which users name: never into the server's own network, and not wherever they redirect to."""
+"""Posting to push services, which users name: never into the server's own network, nor where they redirect to."""
 
 import asyncio
 import socket

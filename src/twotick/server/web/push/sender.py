@@ -99,6 +99,7 @@ class PushSender:
         clock: returns the time by which messages age, in seconds since 1970.
         poster: posts to push services.
         allow_local: whether they may be on this machine and in private networks.
+        now: returns the time of `tick`; None for that of the event loop.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class PushSender:
         clock: Callable[[], float],
         poster: PushPoster | None = None,
         allow_local: bool = False,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self._queue = queue
         self._ask = ask
@@ -120,6 +122,7 @@ class PushSender:
         self._poster = poster or Poster(allow_local=allow_local)
         self._allow_local = allow_local
         self._loop = asyncio.get_running_loop()
+        self._now = now or self._loop.time
         self._next = 0.0
         self._next_log = 0.0
         self._is_asking = False
@@ -147,7 +150,7 @@ class PushSender:
 
     def _found(self, looks: tuple[PushLook, ...], found: list[DevicePushes] | StoreError) -> None:
         self._is_asking = False
-        now = self._loop.time()
+        now = self._now()
         if isinstance(found, StoreError):
             for look in looks:
                 self._queue.look_at(look.member, now + _LONGEST_WAIT / 60)
@@ -192,7 +195,7 @@ class PushSender:
                 if not await self._push_one(found, each, state):
                     break
             else:
-                state.not_before = self._loop.time() + _PAUSE
+                state.not_before = self._now() + _PAUSE
         finally:
             state.is_busy = False
 
@@ -243,7 +246,7 @@ class PushSender:
         wait = min(_FIRST_WAIT * 2**state.failures, _LONGEST_WAIT)
         wait = max(wait, min(retry_after, _DAY))
         state.failures = min(state.failures + 1, 30)
-        now = self._loop.time()
+        now = self._now()
         state.not_before = now + wait
         self._queue.look_at(found.member, state.not_before)
         if now >= self._next_log:
