@@ -14,7 +14,7 @@ from tests.server.web.push_service import PushService, SubscribedBrowser, claims
 from twotick.exchange import Endpoint, PushOffer, parse_endpoint
 from twotick.server.web.push import posting
 from twotick.server.web.push.encryption import authorization, encrypt, new_key
-from twotick.server.web.push.posting import Poster, ServiceAnswer, Unreachable
+from twotick.server.web.push.posting import Poster, ServiceAnswer, ServiceUnreachable
 from twotick.server.web.push.sender import PushSender
 from twotick.store import ListSubscribers, NotePushed, PushSubscription, Request, StoreError
 from twotick.wire import Verb, frame
@@ -97,12 +97,12 @@ async def test_a_push_service_that_does_not_answer_is_given_up(
 ) -> None:
     monkeypatch.setattr(posting, "_PATIENCE", 0.5)
     service.answers.append(None)
-    with pytest.raises(Unreachable, match="no answer"):
+    with pytest.raises(ServiceUnreachable, match="no answer"):
         await post(service)
 
 
 async def test_only_a_push_service_with_a_good_certificate_is_told_anything(service: PushService) -> None:
-    with pytest.raises(Unreachable, match="certificate"):
+    with pytest.raises(ServiceUnreachable, match="certificate"):
         await post(service, Poster(allow_local=True))
     assert service.waiting() == 0
 
@@ -115,7 +115,7 @@ async def test_a_name_that_leads_into_this_network_is_not_connected_to(
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", addresses)
     endpoint = Endpoint("push.example", int(service.origin.rpartition(":")[2]), "/", "https://push.example")
-    with pytest.raises(Unreachable, match="private network"):
+    with pytest.raises(ServiceUnreachable, match="private network"):
         await poster_to(service, allow_local=False).post(endpoint, [], b"")
     assert service.waiting() == 0
 
@@ -130,7 +130,7 @@ class Courier:
         self.mail = Mail(*names, push=PushOffer(b"key"))
         self.browser = SubscribedBrowser()
         self.posted: list[tuple[Endpoint, dict[str, str], dict[str, Any]]] = []
-        self.answers: list[ServiceAnswer | Unreachable] = []
+        self.answers: list[ServiceAnswer | ServiceUnreachable] = []
         self.held: asyncio.Event | None = None
         self.failing: type | None = None
         self.most = self.now = 0
@@ -156,7 +156,7 @@ class Courier:
         self.now -= 1
         self.posted.append((endpoint, dict(headers), self.browser.read(body)))
         answer = self.answers.pop(0) if self.answers else ServiceAnswer(201)
-        if isinstance(answer, Unreachable):
+        if isinstance(answer, ServiceUnreachable):
             raise answer
         return answer
 
@@ -233,10 +233,10 @@ async def test_a_subscription_that_is_over_is_dropped(status: int) -> None:
         (ServiceAnswer(500), 30),
         (ServiceAnswer(403), 30),
         (ServiceAnswer(307), 30),
-        (Unreachable("no answer in 10 s"), 30),
+        (ServiceUnreachable("no answer in 10 s"), 30),
     ],
 )
-async def test_what_fails_is_repeated_later(answer: ServiceAnswer | Unreachable, wait: int) -> None:
+async def test_what_fails_is_repeated_later(answer: ServiceAnswer | ServiceUnreachable, wait: int) -> None:
     """Rule 20.5: also if more comes meanwhile."""
     courier = Courier(b"alice", b"bob")
     courier.subscribe(b"alice")

@@ -92,6 +92,59 @@ self.addEventListener("fetch", (event) => {
   else if (url.pathname !== LIST && url.pathname !== "/info.json") event.respondWith(find(url.pathname, request));
 });
 
+self.addEventListener("push", (event) => event.waitUntil(pushed(event.data)));
+
+/**
+ * Show that messages have come (rule 20.2). A page in front of the user shows them itself, once it is connected.
+ * @param {PushMessageData | null} data
+ */
+async function pushed(data) {
+  const tabs = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const visible = tabs.filter((each) => each.visibilityState === "visible");
+  for (const each of visible) each.postMessage("connect");
+  if (visible.length) return;
+  const news = read(data);
+  const tag = news.name.toLowerCase();
+  const [before] = await self.registration.getNotifications({ tag });
+  const count = (before?.data.count ?? 0) + news.count;
+  const many = await newMessages(count);
+  const title = news.name === news.sender ? news.sender : `${news.sender} · ${news.name}`;
+  const body = !news.text ? many : count === 1 ? news.text : `${many}\n${news.text}`;
+  const icon = "/icons/icon-192.png";
+  await self.registration.showNotification(title, { body, tag, renotify: true, icon, data: { name: news.name, count } });
+  const shown = await self.registration.getNotifications();
+  await self.navigator.setAppBadge?.(shown.reduce((sum, each) => sum + (each.data?.count ?? 1), 0));
+}
+
+/**
+ * Return what the server says; a notification must be shown in any case.
+ * @param {PushMessageData | null} data
+ */
+function read(data) {
+  try {
+    const { name, sender, count, text } = data.json();
+    return { name: String(name), sender: String(sender), count: Number(count) || 1, text: String(text ?? "") };
+  } catch {
+    return { name: "Twotick", sender: "Twotick", count: 1, text: "" };
+  }
+}
+
+/** @param {number} count */
+async function newMessages(count) {
+  const texts = await (await (await caches.open(STATE)).match("/push-texts"))?.json();
+  const { one, other } = texts ?? { one: "1 new message", other: "{n} new messages" };
+  return count === 1 ? one : other.replace("{n}", count);
+}
+
+// The subscription is another one now. Only a page can tell the server, when it is opened the next time at the latest.
+self.addEventListener("pushsubscriptionchange", (event) => {
+  event.waitUntil(
+    self.clients.matchAll({ type: "window", includeUncontrolled: true }).then((tabs) => {
+      for (const each of tabs) each.postMessage("subscribe");
+    }),
+  );
+});
+
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(show(`/#/${encodeURIComponent(event.notification.data.name)}`));

@@ -22,7 +22,7 @@ _ADDRESSES: Final = 3
 """The most addresses of a push service that are tried."""
 
 
-class Unreachable(Exception):
+class ServiceUnreachable(Exception):
     """A push service does not answer; the text says why."""
 
 
@@ -59,17 +59,17 @@ class Poster:
             body: the body.
 
         Raises:
-            Unreachable: there was no answer within 10 s, or the host may not be posted to.
+            ServiceUnreachable: there was no answer within 10 s, or the host may not be posted to.
         """
         try:
             async with asyncio.timeout(_PATIENCE):
                 return await self._post(endpoint, headers, body)
         except TimeoutError as error:
-            raise Unreachable(f"no answer in {_PATIENCE:.0f} s") from error
+            raise ServiceUnreachable(f"no answer in {_PATIENCE:.0f} s") from error
         except OSError as error:
-            raise Unreachable(error.strerror or str(error) or type(error).__name__) from error
+            raise ServiceUnreachable(error.strerror or str(error) or type(error).__name__) from error
         except h11.RemoteProtocolError as error:
-            raise Unreachable(f"its answer is not HTTP: {error}") from error
+            raise ServiceUnreachable(f"its answer is not HTTP: {error}") from error
 
     async def _post(self, endpoint: Endpoint, headers: Sequence[tuple[str, str]], body: bytes) -> ServiceAnswer:
         addresses = await self._addresses(endpoint)
@@ -98,7 +98,7 @@ class Poster:
         found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         if not self._allow_local and not all(map(is_public, addresses)):
-            raise Unreachable("it has an address of this machine or of a private network")
+            raise ServiceUnreachable("it has an address of this machine or of a private network")
         return addresses[:_ADDRESSES]
 
 
@@ -126,7 +126,7 @@ async def _read_answer(http: h11.Connection, reader: asyncio.StreamReader) -> Se
         elif isinstance(event, h11.Response):
             return ServiceAnswer(event.status_code, _seconds(dict(event.headers).get(b"retry-after", b"")))
         elif not isinstance(event, h11.InformationalResponse):
-            raise Unreachable("it closed the connection")
+            raise ServiceUnreachable("it closed the connection")
 
 
 def _seconds(value: bytes) -> int:

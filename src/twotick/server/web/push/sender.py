@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from twotick.exchange import Endpoint, InvalidEndpoint, PushQueue, parse_endpoint
 from twotick.server.logs import log
 from twotick.server.web.push.encryption import authorization, base64url, encrypt
-from twotick.server.web.push.posting import Poster, ServiceAnswer, Unreachable
+from twotick.server.web.push.posting import Poster, ServiceAnswer, ServiceUnreachable
 from twotick.store import (
     DevicePushes,
     DropPush,
@@ -209,7 +209,7 @@ class PushSender:
             return False
         try:
             answer = await self._poster.post(endpoint, self._headers(endpoint, found, news), body)
-        except Unreachable as error:
+        except ServiceUnreachable as error:
             self._fail(found, state, endpoint, str(error), 0)
             return False
         if answer.status in _GONE:

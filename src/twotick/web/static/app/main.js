@@ -46,6 +46,8 @@ async function offline(app) {
   if (!("serviceWorker" in navigator)) return;
   navigator.serviceWorker.addEventListener("message", ({ data }) => {
     if (data === "reload") location.reload();
+    if (data === "connect") void app.profile?.call("connect").catch(() => undefined);
+    if (data === "subscribe") app.restatePush();
     if (data.show) location.href = data.show; // only what follows the # changes
     if (data !== "update") return;
     app.update = true;

@@ -16,7 +16,7 @@ export function newConversation(name) {
   return {
     key: keyOf(name), name, unread: 0, mentions: 0, read: 0, newest: 0, recency: 0, complete: false, muted: false,
     mutedUntil: 0, blocked: false, pinned: false, closed: false, role: "", left: false, topic: "", access: "",
-    members: 0, last: null,
+    members: 0, notifyAll: false, last: null,
   };
 }
 
@@ -42,6 +42,15 @@ export function listed(conversations, shown) {
  */
 export const isMuted = (conversation, now) =>
   conversation.muted && (conversation.mutedUntil === 0 || conversation.mutedUntil > now);
+
+/**
+ * Return whether the user wants a notification of a message (rule 14.6).
+ * @param {Conversation} conversation
+ * @param {Message} message
+ * @param {number} now in milliseconds since 1970
+ */
+export const isNotified = (conversation, message, now) =>
+  (!isRoomKey(conversation.key) || message.mention || conversation.notifyAll) && !conversation.blocked && !isMuted(conversation, now);
 
 /**
  * Return whether a text mentions a user (rule 14.2).

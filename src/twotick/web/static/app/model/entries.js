@@ -151,4 +151,5 @@ export const settingsOf = (headers) => ({
   pinned: headers.get("pinned") === "yes",
   closed: headers.get("closed") === "yes",
   mutedUntil: time(headers.get("muted-until")),
+  notifyAll: headers.get("notify") === "all",
 });

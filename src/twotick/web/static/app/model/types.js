@@ -56,6 +56,7 @@
  * @property {boolean} complete whether the oldest message is stored here
  * @property {boolean} muted
  * @property {number} mutedUntil in milliseconds since 1970; 0 for no end
+ * @property {boolean} notifyAll whether notifications of a room are wanted for all messages, not only for mentions
  * @property {boolean} blocked
  * @property {boolean} pinned
  * @property {boolean} closed

@@ -15,7 +15,7 @@
  * @typedef {import("../store/database.js").Work} Work
  * @typedef {{frame: Frame, forwards: Frame[]}} Answer
  */
-import { isMuted, isRoomKey, keyOf, newConversation } from "../model/conversations.js";
+import { isNotified, isRoomKey, keyOf, newConversation } from "../model/conversations.js";
 import { changeOf, conversationOf, isChange, messageOf, settingsOf } from "../model/entries.js";
 import { changed, restored, WAITING, withState } from "../model/messages.js";
 import { encodeFrame } from "../protocol/frames.js";
@@ -631,8 +631,7 @@ export class Session {
     const conversation = this.conversation(message.conversation);
     if (!isRoomKey(conversation.key)) this.emit({ kind: "typing", conversation: conversation.key, name: message.sender, until: 0 });
     if (!this.account.guest && !(keyOf(message.sender) in this.profiles)) this.askProfile(message.sender);
-    const wanted = !isRoomKey(conversation.key) || message.mention;
-    if (wanted && !conversation.blocked && !isMuted(conversation, Date.now())) this.emit({ kind: "news", message });
+    if (isNotified(conversation, message, Date.now())) this.emit({ kind: "news", message });
   }
 
   /** @param {string} name */
@@ -709,6 +708,7 @@ export class Session {
       conversation.pinned = each.pinned === true;
       conversation.closed = each.closed === true;
       conversation.mutedUntil = time(each.muted_until ?? "");
+      conversation.notifyAll = each.notify === "all";
       if (isRoom(name)) {
         conversation.role = String(each.role ?? "");
         conversation.left = conversation.role === "none";

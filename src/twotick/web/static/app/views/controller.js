@@ -16,6 +16,7 @@ import { Profile } from "../net/profile.js";
 import { isIdent, isName, isRoom, newId } from "../protocol/words.js";
 import { Accounts, Store } from "../store/database.js";
 import { plural, t } from "../texts/index.js";
+import { chosen } from "./choices.js";
 
 const PAGE = 60;
 const TYPING_EVERY = 3_000;
@@ -25,6 +26,7 @@ const UNDO = 10_000;
 
 /** Without a connection before it was loaded for the first time, there are no notifications, and no messages either. */
 const notifications = () => import("../net/notifications.js").catch(() => null);
+const pushes = () => import("./push.js");
 
 /** The address of the server's WebSocket. */
 export const socketUrl = () => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/connect`;
@@ -49,6 +51,8 @@ export class Controller {
     this.opening = 0;
     /** @type {Promise<void>} what is being written to the store */
     this.sending = Promise.resolve();
+    /** Whether the server knows where to push notifications, since the page was opened. */
+    this.pushStated = false;
     /** Whether a newer version of the page is ready. */
     this.update = false;
     /** @type {Map<string, Promise<string>>} addresses of loaded files */
@@ -156,6 +160,7 @@ export class Controller {
   onEvent(event) {
     if (event.kind === "signed-out") return void this.leave(event.reason);
     this.dispatch(event);
+    if (event.kind === "link" && event.link.state === "online" && this.profile?.session && !this.pushStated) this.restatePush();
     if (event.kind === "news") this.onNews(event.message);
     if (event.kind === "notice") this.endNotice(NOTICE);
     if (event.kind === "typing" && event.until) setTimeout(() => this.dispatch({ kind: "tick" }), event.until - Date.now() + 50);
@@ -172,6 +177,7 @@ export class Controller {
     this.profile = null;
     profile.close();
     this.forgetNews("");
+    if (chosen("push")) pushes().then((found) => found.leavePush()).catch(console.warn);
     if ("clearAppBadge" in navigator) void navigator.clearAppBadge().catch(() => undefined);
     await (await Accounts.open()).forget();
     if (!reason || profile.account.guest) await Store.remove(profile.account);
@@ -538,6 +544,13 @@ export class Controller {
   /** @param {string} key the conversation that is read; empty for all */
   forgetNews(key) {
     if ("Notification" in window && Notification.permission === "granted") void notifications().then((found) => found?.forget(key));
+  }
+
+  /** Tell the server again where to push notifications: it, or the browser, may have dropped that. */
+  restatePush() {
+    const how = chosen("push");
+    this.pushStated = true;
+    if (how) pushes().then((found) => found.setPush(this, how)).catch(console.warn);
   }
 
   titled() {

@@ -7,6 +7,7 @@ import { clockText, fullText, LANGUAGES, t, useLanguage, whenText } from "../tex
 import { Icon } from "./icons.js";
 import { Formatted, joinRoom } from "./message.js";
 import { chosen, choose } from "./choices.js";
+import { errorText } from "./controller.js";
 import { Avatar } from "./sidebar.js";
 
 /** @typedef {import("./controller.js").Controller} Controller */
@@ -128,6 +129,7 @@ function Details({ app, conversation }) {
     ${room && !now.left && html`<${RoomDetails} app=${app} room=${now} />`}
     <div class="stack">
       <button class="quiet" onClick=${() => set({ Muted: muted ? "no" : "yes" })}>${t(muted ? "details.unmute" : "details.mute")}</button>
+      ${room && !now.left && html`<label class="check"><input type="checkbox" checked=${now.notifyAll} disabled=${muted} onChange=${() => set({ Notify: now.notifyAll ? "mentions" : "all" })} />${t("details.notifyAll")}</label>`}
       <button class="quiet" onClick=${() => set({ Pinned: now.pinned ? "no" : "yes" })}>${t(now.pinned ? "details.unpin" : "details.pin")}</button>
       <button class="quiet" onClick=${() => app.openDialog({ name: "pins", conversation: now })}>${t("details.pins")}</button>
       <button class="quiet" onClick=${() => set({ Closed: "yes" }).then(() => (app.openDialog(null), app.back()))}>${t("details.closeIt")}</button>
@@ -238,6 +240,16 @@ function Settings({ app }) {
     if ((await Notification.requestPermission()) === "denied") app.say(t("settings.notifications.denied"));
     again((n) => n + 1);
   };
+  const push = async (/** @type {string} */ how) => {
+    try {
+      const { setPush } = await import("./push.js");
+      await setPush(app, how);
+    } catch (error) {
+      const service = /** @type {any} */ (error).name === "NoPushService";
+      app.say(service ? t("settings.push.none", { reason: /** @type {any} */ (error).message }) : errorText(error), null, 8_000);
+    }
+    again((n) => n + 1);
+  };
   const out = async () => {
     if (app.recording && !confirm(t("voice.discardSure"))) return;
     const waiting = (await app.profile?.store.outbox())?.length ?? 0;
@@ -252,6 +264,8 @@ function Settings({ app }) {
     <label>${t("settings.theme")}<select value=${chosen("theme")} onChange=${(/** @type {any} */ e) => set("theme", e.target.value)}>${["", "light", "dark"].map((each) => html`<option value=${each} selected=${chosen("theme") === each}>${t(/** @type {any} */ (`settings.theme.${each || "system"}`))}</option>`)}</select></label>
     ${LANGUAGES.length > 1 && html`<label>${t("settings.language")}<select value=${chosen("language")} onChange=${(/** @type {any} */ e) => set("language", e.target.value)}>${["", ...LANGUAGES].map((each) => html`<option value=${each} selected=${chosen("language") === each}>${each ? new Intl.DisplayNames([each], { type: "language" }).of(each) : t("settings.language.system")}</option>`)}</select></label>`}
     ${missing ? html`<p class="hint">${t(missing)}</p>` : html`<label class="check"><input type="checkbox" checked=${Notification.permission === "granted"} disabled=${Notification.permission === "granted"} onChange=${notify} />${t("settings.notifications")}</label>`}
+    ${!missing && app.isMember && Notification.permission === "granted" && "PushManager" in window && html`<label>${t("settings.push")}<select value=${chosen("push")} onChange=${(/** @type {any} */ e) => push(e.target.value)}>
+      ${["", "who", "text"].map((each) => html`<option value=${each} selected=${chosen("push") === each}>${t(/** @type {any} */ (`settings.push.${each || "off"}`))}</option>`)}</select></label>`}
     ${app.isMember && html`<${Devices} app=${app} /><${Password} app=${app} />`}
     <div class="stack"><button class="quiet danger" onClick=${out}>${t("settings.out")}</button></div>
   <//>`;

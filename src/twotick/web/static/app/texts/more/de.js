@@ -27,6 +27,7 @@ export default {
   "room.badName": "Ein Raumname hat 1 bis 32 Buchstaben, Ziffern, - und _, ohne Umlaute und Leerzeichen.",
   "details.mute": "Stumm schalten",
   "details.unmute": "Nicht mehr stumm",
+  "details.notifyAll": "Bei allen Nachrichten benachrichtigen",
   "details.pin": "Oben halten",
   "details.unpin": "Nicht mehr oben halten",
   "details.closeIt": "Unterhaltung schließen",
@@ -94,4 +95,9 @@ export default {
   "settings.notifications.https": "Benachrichtigungen brauchen https:// mit einem Zertifikat, dem der Browser vertraut, oder localhost. Frage den Betreiber des Servers.",
   "settings.notifications.install": "Dieser Browser benachrichtigt nur bei installierten Apps: Tippe auf „Teilen“, dann auf „Zum Home-Bildschirm“, und öffne Twotick von dort.",
   "settings.notifications.none": "Dieser Browser hat keine Benachrichtigungen, vielleicht weil das Fenster privat ist. Öffne die Seite in einem normalen Fenster oder in einem anderen Browser.",
+  "settings.push": "Bei geschlossener Seite mitteilen",
+  "settings.push.off": "nichts",
+  "settings.push.who": "wer geschrieben hat",
+  "settings.push.text": "wer geschrieben hat, mit dem Text",
+  "settings.push.none": "Dieser Browser kann bei geschlossener Seite keine Benachrichtigungen empfangen: {reason}. Versuche es später oder in einem anderen Browser.",
 };

@@ -27,6 +27,7 @@ export default {
   "room.badName": "A room's name has 1 to 32 letters, digits, - and _, without accents or spaces.",
   "details.mute": "Mute",
   "details.unmute": "Unmute",
+  "details.notifyAll": "Notify me of all messages",
   "details.pin": "Keep at the top",
   "details.unpin": "No longer at the top",
   "details.closeIt": "Close the conversation",
@@ -94,4 +95,9 @@ export default {
   "settings.notifications.https": "Notifications need https:// with a certificate that the browser trusts, or localhost. Ask the operator of the server.",
   "settings.notifications.install": "This browser shows notifications only for installed apps: tap Share, then Add to Home Screen, and open Twotick from there.",
   "settings.notifications.none": "This browser has no notifications, perhaps because the window is private. Open the page in a normal window or in another browser.",
+  "settings.push": "While the page is closed, notify me",
+  "settings.push.off": "of nothing",
+  "settings.push.who": "of who has written",
+  "settings.push.text": "of who has written, with the text",
+  "settings.push.none": "This browser cannot receive notifications while the page is closed: {reason}. Try again later or in another browser.",
 };

@@ -27,6 +27,7 @@ export default {
   "room.badName": "El nombre de una sala tiene de 1 a 32 letras, cifras, - y _, sin acentos ni espacios.",
   "details.mute": "Silenciar",
   "details.unmute": "No silenciar",
+  "details.notifyAll": "Avisarme de todos los mensajes",
   "details.pin": "Mantener arriba",
   "details.unpin": "No mantener arriba",
   "details.closeIt": "Cerrar la conversación",
@@ -94,4 +95,9 @@ export default {
   "settings.notifications.https": "Los avisos necesitan https:// con un certificado en el que confíe el navegador, o localhost. Pregunta al administrador del servidor.",
   "settings.notifications.install": "Este navegador solo avisa en aplicaciones instaladas: toca Compartir, luego Añadir a pantalla de inicio, y abre Twotick desde ahí.",
   "settings.notifications.none": "Este navegador no tiene avisos, quizá porque la ventana es privada. Abre la página en una ventana normal o en otro navegador.",
+  "settings.push": "Con la página cerrada, avisarme",
+  "settings.push.off": "de nada",
+  "settings.push.who": "de quién ha escrito",
+  "settings.push.text": "de quién ha escrito, con el texto",
+  "settings.push.none": "Este navegador no puede recibir avisos con la página cerrada: {reason}. Inténtalo más tarde o en otro navegador.",
 };

@@ -27,6 +27,7 @@ export default {
   "room.badName": "Un nom de salon a de 1 à 32 lettres, chiffres, - et _, sans accents ni espaces.",
   "details.mute": "Rendre muette",
   "details.unmute": "Ne plus rendre muette",
+  "details.notifyAll": "Me notifier tous les messages",
   "details.pin": "Garder en haut",
   "details.unpin": "Ne plus garder en haut",
   "details.closeIt": "Fermer la conversation",
@@ -94,4 +95,9 @@ export default {
   "settings.notifications.https": "Les notifications demandent https:// avec un certificat que le navigateur accepte, ou localhost. Adressez-vous à l’administrateur du serveur.",
   "settings.notifications.install": "Ce navigateur ne notifie que pour les applications installées : touchez Partager, puis Sur l’écran d’accueil, et ouvrez Twotick depuis là.",
   "settings.notifications.none": "Ce navigateur n’a pas de notifications, peut-être parce que la fenêtre est privée. Ouvrez la page dans une fenêtre normale ou dans un autre navigateur.",
+  "settings.push": "Quand la page est fermée, m’indiquer",
+  "settings.push.off": "rien",
+  "settings.push.who": "qui a écrit",
+  "settings.push.text": "qui a écrit, avec le texte",
+  "settings.push.none": "Ce navigateur ne peut pas recevoir de notifications quand la page est fermée : {reason}. Réessayez plus tard ou dans un autre navigateur.",
 };
