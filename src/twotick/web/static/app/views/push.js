@@ -23,11 +23,12 @@ export class NoPushService extends Error {
  * @param {string} how "who" for who has written, "text" for the texts too; empty for none
  * @throws {NoPushService}
  */
-export async function setPush({ profile }, how) {
+export async function setPush(app, how) {
+  const { profile } = app;
   if (!profile) return;
   if (how) await start(profile, how === "text");
   else await end(profile);
-  choose("push", how);
+  if (app.profile === profile) choose("push", how); // the user may have left meanwhile
 }
 
 /** End notifications of an account that this browser leaves. The server knows that, or has no such device any more. */
