@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,11 @@ _SUBSCRIBE = """([endpoint, p256dh, auth]) => {
     };
 }"""
 """The browser's own push service is not there: another one, with keys that the test knows."""
+
+_CHOSEN = """async (how) => {
+    while ((localStorage.getItem("twotick.push") ?? "") !== how) await new Promise((go) => setTimeout(go, 50));
+}"""
+"""Waits until the browser has noted how it is notified."""
 
 _NOTIFICATIONS = """async (count) => {
     const worker = await navigator.serviceWorker.ready;
@@ -68,9 +73,10 @@ async def _deliver(context: BrowserContext, url: str, content: dict[str, Any]) -
                 registered.set_result(each["registrationId"])
 
     session.on("ServiceWorker.workerRegistrationUpdated", note)
-    await session.send("ServiceWorker.enable")
+    send: Callable[..., Awaitable[Any]] = session.send  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    await send("ServiceWorker.enable")
     where = {"origin": url.rstrip("/"), "registrationId": await registered}
-    await session.send("ServiceWorker.deliverPushMessage", {**where, "data": json.dumps(content)})
+    await send("ServiceWorker.deliverPushMessage", {**where, "data": json.dumps(content)})
     await page.close()
 
 
@@ -88,7 +94,7 @@ async def test_a_closed_page_is_notified(
     await page.get_by_role("button", name="Settings").click()
     choice = page.get_by_label("While the page is closed, notify me")
     await choice.select_option("of who has written, with the text")
-    await page.wait_for_function("localStorage.getItem('twotick.push') === 'text'")
+    await page.evaluate(_CHOSEN, "text")
     await page.close()
     pushing_server.kill()
     pushing_server.start()
@@ -119,7 +125,7 @@ async def test_a_closed_page_is_notified(
         await page.get_by_role("button", name="Settings").click()
         await page.get_by_role("button", name="Sign out", exact=True).click()
         await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
-        await page.wait_for_function("!localStorage.getItem('twotick.push')")
+        await page.evaluate(_CHOSEN, "")
         await bob.send(names[0], "and gone")
     pushing_server.kill()
     assert service.waiting() == 0

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from twotick.server.tls import make_certificate
 
 PATIENCE = 60.0
+_TAKEN: tuple[int, dict[str, str]] = (201, {})
 
 
 def decoded(text: str) -> bytes:
@@ -99,7 +100,7 @@ class PushService:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                answer = service.answers.pop(0) if service.answers else (201, {})
+                answer = service.answers.pop(0) if service.answers else _TAKEN
                 service._posts.put(Post(self.path, {name.lower(): value for name, value in self.headers.items()}, body))
                 if answer is None:
                     service.stop.wait(PATIENCE)

@@ -61,9 +61,7 @@ def service(tmp_path: Path) -> Generator[PushService]:
 
 
 def poster_to(service: PushService, *, allow_local: bool = True) -> Poster:
-    poster = Poster(allow_local=allow_local)
-    poster._context = ssl.create_default_context(cafile=service.certificate)
-    return poster
+    return Poster(allow_local=allow_local, context=ssl.create_default_context(cafile=service.certificate))
 
 
 async def post(service: PushService, poster: Poster | None = None) -> ServiceAnswer:
@@ -179,8 +177,8 @@ class Courier:
         for _ in range(int(seconds)):
             self.mail.advance(1)
             self.sender.tick(self.mail.now)
-            if self.held is None and self.sender._tasks:
-                await asyncio.wait(self.sender._tasks)
+            if self.held is None and self.sender.tasks:
+                await asyncio.wait(self.sender.tasks)
             await asyncio.sleep(0)
         return [content for _, _, content in self.posted[before:]]
 

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import struct
+from collections.abc import Mapping
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
@@ -88,7 +89,7 @@ def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
-def _packed(content: dict[str, object]) -> str:
+def _packed(content: Mapping[str, object]) -> str:
     return base64url(json.dumps(content, separators=(",", ":")).encode())
 
 

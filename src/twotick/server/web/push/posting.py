@@ -44,11 +44,12 @@ class Poster:
 
     Args:
         allow_local: whether they may be on this machine and in private networks.
+        context: checks their certificates; None for what the system trusts.
     """
 
-    def __init__(self, *, allow_local: bool) -> None:
+    def __init__(self, *, allow_local: bool, context: ssl.SSLContext | None = None) -> None:
         self._allow_local = allow_local
-        self._context: ssl.SSLContext | None = None  # it takes some time to load the certificates
+        self._context = context  # it is made when it is needed: it takes some time to load the certificates
 
     async def post(self, endpoint: Endpoint, headers: Sequence[tuple[str, str]], body: bytes) -> ServiceAnswer:
         """Post to a push service.

@@ -53,6 +53,9 @@ _DAY: Final = 86400.0
 _LEAST_TTL: Final = 60
 """Seconds for which a push service keeps a message at least."""
 
+_STORE_WAIT: Final = 60.0
+"""Seconds until the store is asked again after it has failed."""
+
 _LOG: Final = 60.0
 """Seconds between entries in the log about failures."""
 
@@ -100,6 +103,9 @@ class PushSender:
         poster: posts to push services.
         allow_local: whether they may be on this machine and in private networks.
         now: returns the time of `tick`; None for that of the event loop.
+
+    Attributes:
+        tasks: those that push now, each with its member.
     """
 
     def __init__(
@@ -127,7 +133,7 @@ class PushSender:
         self._next_log = 0.0
         self._is_asking = False
         self._states: dict[_Key, _DeviceState] = {}
-        self._tasks: dict[asyncio.Task[None], int] = {}
+        self.tasks: dict[asyncio.Task[None], int] = {}
 
     def tick(self, now: float) -> None:
         """Look whether something is to be pushed; `now` is the time of the event loop, in seconds."""
@@ -142,8 +148,8 @@ class PushSender:
     async def stop(self) -> None:
         """Push nothing more. What is being posted has two seconds."""
         self._is_asking = True
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=2.0)
+        if self.tasks:
+            _, late = await asyncio.wait(self.tasks, timeout=2.0)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -153,7 +159,7 @@ class PushSender:
         now = self._now()
         if isinstance(found, StoreError):
             for look in looks:
-                self._queue.look_at(look.member, now + _LONGEST_WAIT / 60)
+                self._queue.look_at(look.member, now + _STORE_WAIT)
             return
         devices = {(each.member, each.device) for each in found}
         members = {member for member, _ in devices}
@@ -180,12 +186,12 @@ class PushSender:
             return None
         if state.is_busy or state.not_before > now:
             return max(state.not_before, now + _EVERY)
-        if len(self._tasks) >= _AT_ONCE or list(self._tasks.values()).count(found.member) >= _OF_A_MEMBER:
+        if len(self.tasks) >= _AT_ONCE or list(self.tasks.values()).count(found.member) >= _OF_A_MEMBER:
             return now + _EVERY
         state.is_busy = True
         task = self._loop.create_task(self._push(found, news, state))
-        self._tasks[task] = found.member
-        task.add_done_callback(self._tasks.pop)
+        self.tasks[task] = found.member
+        task.add_done_callback(self.tasks.pop)
         return None
 
     async def _push(self, found: DevicePushes, news: list[PushNews], state: _DeviceState) -> None:
