@@ -239,8 +239,6 @@ class Server:
         self.stopping = True
         if self._web is not None:
             self._web.stop()
-        if self.pusher is not None:
-            await self.pusher.stop()
         for connection in self._connections:
             connection.explain(_GOING_AWAY, "the server stops")
         self.exchange.drain()
@@ -256,6 +254,8 @@ class Server:
         if self._web is not None:
             self._web.abort()
         await self._until(lambda: self._is_left, self._limits.linger_timeout)
+        if self.pusher is not None:
+            await self.pusher.stop()
         await self._logins.cancel()
         if self._timer is not None:
             self._timer.cancel()
@@ -444,7 +444,7 @@ class Server:
         self._spare_memory.tick(now)
         if self._web is not None:
             self._web.tick(now)
-        if self.pusher is not None:
+        if self.pusher is not None and not self.stopping:
             self.pusher.tick(now)
         if self._jobs is not None:
             self._jobs.tick(now)
