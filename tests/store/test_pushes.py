@@ -22,6 +22,7 @@ from twotick.store import (
     RevokeOthers,
     SetConversation,
     SetPush,
+    Unfinished,
 )
 
 KEY = b"\x04" + b"k" * 64
@@ -156,6 +157,20 @@ def test_only_the_newest_conversations_are_pushed() -> None:
     for number, name in enumerate(senders):
         asker.send(name, "alice", id=b"m%d" % number)
     assert [each[0] for each in pushes(asker)] == senders[2:]
+
+
+def test_many_members_with_much_that_is_unread_are_looked_at_in_steps() -> None:
+    asker = Asker()
+    names = [f"member{number}" for number in range(3)]
+    asker.add("bob", *names)
+    for name in names:
+        subscribe(asker, name, endpoint=f"https://push.example/{name}")
+        for number in range(300):
+            asker.send("bob", name, id=b"%b-%d" % (name.encode(), number))
+    request = FindPushes(tuple(PushLook(asker.members[name]) for name in names), NOW)
+    assert isinstance(asker.store.work_on([request]).answers[0], Unfinished)
+    found = asker.ask(request)
+    assert [(each.member, each.news[0].count) for each in found] == [(asker.members[name], 300) for name in names]
 
 
 def end_by_request(asker: Asker) -> None:

@@ -129,10 +129,12 @@ class FindPushes(Request[list[DevicePushes]]):
     Attributes:
         looks: the members.
         time: now, in seconds since 1970.
+        found: what was found in earlier transactions of the same request.
     """
 
     looks: tuple[PushLook, ...]
     time: float
+    found: tuple[DevicePushes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

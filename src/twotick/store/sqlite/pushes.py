@@ -10,6 +10,7 @@ not pushed.
 from dataclasses import replace
 from typing import Any, Final
 
+from twotick.store.requests.messages import Unfinished
 from twotick.store.requests.pushes import (
     DevicePushes,
     DropPush,
@@ -31,6 +32,9 @@ from twotick.store.sqlite.ledger import RECEIVED, Ledger
 
 _ENTRIES: Final = 512
 """The newest entries of a log that are looked at."""
+
+_WORK: Final = 256
+"""The work after which a transaction ends that looks for several members (see `Tables.work`)."""
 
 _CANDIDATES: Final = f"""
     SELECT l.peer, l.seq, l.message, l.weight, m.sender_name, m.recipient, m.time,
@@ -107,9 +111,12 @@ class PushRepository:
         rows = self._tables.direct("SELECT DISTINCT member FROM device WHERE endpoint IS NOT NULL ORDER BY member")
         return [member for (member,) in rows]
 
-    def _find(self, request: FindPushes) -> list[DevicePushes]:
-        found: list[DevicePushes] = []
-        for look in request.looks:
+    def _find(self, request: FindPushes) -> list[DevicePushes] | Unfinished:
+        found = list(request.found)
+        before = self._tables.work
+        for position, look in enumerate(request.looks):
+            if self._tables.work - before >= _WORK:
+                return Unfinished(replace(request, looks=request.looks[position:], found=tuple(found)))
             box = self._ledger.mailbox(look.member)
             if box is not None:
                 found += self._of_member(box, look, request.time)
