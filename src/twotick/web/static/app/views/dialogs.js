@@ -231,7 +231,7 @@ function Settings({ app }) {
   };
   const set = (/** @type {string} */ name, /** @type {string} */ value) => {
     choose(name, value);
-    if (name === "language") void useLanguage(value).then(() => app.draw());
+    if (name === "language") void useLanguage(value).then(() => (app.draw(), app.restatePush()));
     again((n) => n + 1);
     app.draw();
   };
