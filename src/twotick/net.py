@@ -31,8 +31,9 @@ def is_loopback(address: str) -> bool:
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """IPv6 addresses that lead to the IPv4 address in their last 32 bits (RFC 6052)."""
 
-_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
-"""The same within a network (RFC 8215). Some versions of Python take them for public."""
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All other IPv6 addresses that the internet routes to one machine (RFC 4291, section 2.4). Python takes more for
+public, such as addresses of a site and IPv4 addresses in an old notation (::127.0.0.1)."""
 
 
 def is_public(address: str) -> bool:
@@ -55,7 +56,9 @@ def is_public(address: str) -> bool:
         found = [each for each in within if each is not None]
         if found:
             return all(is_public(str(each)) for each in found)
-    return parsed.is_global and not parsed.is_multicast and parsed not in _LOCAL_NAT64
+        if parsed not in _UNICAST:
+            return False
+    return parsed.is_global and not parsed.is_multicast
 
 
 def keep_alive(endpoint: socket.socket, timeout: float) -> None:

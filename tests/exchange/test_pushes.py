@@ -116,11 +116,18 @@ def test_which_messages_of_a_room_are_notified_is_told_to_all_devices() -> None:
         *("[::1]", "[::]", "[fe80::1]", "[fd00::1]", "[ff02::1]", "[::ffff:127.0.0.1]", "[::ffff:10.0.0.1]"),
         *("[2002:7f00:1::]", "[2002:a00:1::1]", "[64:ff9b::7f00:1]", "[64:ff9b::a00:1]", "[64:ff9b:1::1]"),
         *("[2001:0:0:0:0:0:80ff:fffe]", "2130706433", "0x7f.1", "127.1", "localhost", "a.localhost", "[127.0.0.1]"),
+        *("[::127.0.0.1]", "[::10.0.0.1]", "[fec0::1]", "[4000::1]", "localhost.", "0X7F.1"),
     ],
 )
 def test_the_server_does_not_post_to_its_own_network(host: str) -> None:
     with pytest.raises(InvalidEndpoint):
         parse_endpoint(f"https://{host}/", allow_local=False)
+
+
+@pytest.mark.parametrize("host", ["a..b", ".push.example", "push.example..", "x" * 64, ".".join(["x" * 60] * 5), ""])
+def test_a_name_that_no_host_can_have_is_refused(host: str) -> None:
+    with pytest.raises(InvalidEndpoint, match="https URL"):
+        parse_endpoint(f"https://{host}/", allow_local=True)
 
 
 def test_an_endpoint_has_its_parts() -> None:

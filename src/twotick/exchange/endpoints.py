@@ -11,9 +11,13 @@ _LONGEST: Final = 1024
 """The most bytes of an endpoint."""
 
 _ENDPOINT: Final = re.compile(
-    r"https://(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9_.-]{1,253}))(?::([0-9]{1,5}))?(/[!-\"$-~]*|\?[!-\"$-~]*)?"
+    r"https://(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?))"
+    r"(?::([0-9]{1,5}))?(/[!-\"$-~]*|\?[!-\"$-~]*)?"
 )
-"""A URL without a user, a password and a fragment."""
+"""A URL without a user, a password and a fragment. No part of a name is longer than 63 bytes."""
+
+_LONGEST_NAME: Final = 253
+"""The most bytes of a host's name (RFC 1035)."""
 
 
 class InvalidEndpoint(Exception):
@@ -48,11 +52,11 @@ def parse_endpoint(text: str, *, allow_local: bool) -> Endpoint:
         InvalidEndpoint: it is none to which the server posts.
     """
     match = _ENDPOINT.fullmatch(text) if len(text) <= _LONGEST else None
-    if match is None:
+    host = "" if match is None else (match[1] or match[2]).lower().removesuffix(".")
+    if match is None or len(host) > _LONGEST_NAME:
         raise InvalidEndpoint(f"Endpoint is an https URL of at most {_LONGEST} bytes")
-    host = (match[1] or match[2]).lower().removesuffix(".")
     port = int(match[3] or 443)
-    if not 0 < port < 65536 or not host:
+    if not 0 < port < 65536:
         raise InvalidEndpoint("Endpoint names no port")
     if not allow_local and not _may_be_public(host, is_address=match[1] is not None):
         raise InvalidEndpoint("Endpoint is an address of this machine or of a private network")

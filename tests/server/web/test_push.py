@@ -1,7 +1,9 @@
 """Pushing notifications to browsers (docs/protocol.md, section 20)."""
 
 import asyncio
+import socket
 import ssl
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.exchange.mail import Mail, message
-from tests.server.web.push_service import PushService, SubscribedBrowser, claims, decoded, encoded
+from tests.server.web.push_service import PATIENCE, PushService, SubscribedBrowser, claims, decoded, encoded
 from twotick.exchange import Endpoint, PushOffer, parse_endpoint
 from twotick.server.web.push import posting
 from twotick.server.web.push.encryption import authorization, encrypt, new_key
@@ -108,14 +110,44 @@ async def test_only_a_push_service_with_a_good_certificate_is_told_anything(serv
 async def test_a_name_that_leads_into_this_network_is_not_connected_to(
     service: PushService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def addresses(*_: Any, **__: Any) -> list[Any]:
+    def addresses(*_: Any, **__: Any) -> list[Any]:
         return [(0, 0, 0, "", ("93.184.216.34", 443)), (0, 0, 0, "", ("127.0.0.1", 443))]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", addresses)
+    monkeypatch.setattr(socket, "getaddrinfo", addresses)
     endpoint = Endpoint("push.example", int(service.origin.rpartition(":")[2]), "/", "https://push.example")
     with pytest.raises(ServiceUnreachable, match="private network"):
         await poster_to(service, allow_local=False).post(endpoint, [], b"")
     assert service.waiting() == 0
+
+
+async def test_an_answer_without_end_is_not_read(service: PushService) -> None:
+    service.answers.append((201, {"Long": "x" * 60_000}))
+    with pytest.raises(ServiceUnreachable, match="no end"):
+        await post(service)
+
+
+async def test_a_name_that_cannot_be_looked_up_is_no_fault_of_the_server() -> None:
+    with pytest.raises(ServiceUnreachable, match="malformed"):
+        await Poster(allow_local=False).post(Endpoint("a..b", 443, "/", "https://a..b"), [], b"")
+
+
+async def test_the_server_does_not_wait_for_name_servers_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def addresses(*_: Any, **__: Any) -> list[Any]:
+        asked.set()
+        over.wait(PATIENCE)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", addresses)
+    posting_now = asyncio.ensure_future(
+        Poster(allow_local=False).post(parse_endpoint("https://push.example/", allow_local=False), [], b"")
+    )
+    assert await asyncio.to_thread(asked.wait, PATIENCE)
+    posting_now.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await posting_now
+    over.set()
 
 
 # When what is pushed
@@ -259,7 +291,7 @@ async def test_the_wait_grows_while_a_service_fails() -> None:
 
 
 async def test_one_service_cannot_hold_up_all() -> None:
-    """16 devices at once, and 2 of one member."""
+    """16 devices at once, of these 8 to which nothing was pushed yet, and 2 of one member."""
     names = [b"member%d" % number for number in range(20)]
     courier = Courier(b"bob", *names)
     for name in names:
@@ -273,11 +305,19 @@ async def test_one_service_cannot_hold_up_all() -> None:
     assert courier.most == 2
     bob.write(b"".join(message(name, b"hello", b"b-%b" % name) for name in names[1:]))
     await courier.pass_time(3)
-    assert courier.most == 16
+    assert courier.most == 8
     courier.held.set()
     courier.held = None
     await courier.pass_time(10)
     assert len(courier.posted) == 22, "none is lost, and none comes twice"
+    courier.held = asyncio.Event()
+    bob.write(b"".join(message(name, b"hello", b"c-%b" % name) for name in names[1:]))
+    await courier.pass_time(3)
+    assert courier.most == 16, "the services have answered"
+    courier.held.set()
+    courier.held = None
+    await courier.pass_time(10)
+    assert len(courier.posted) == 41
 
 
 async def test_a_store_that_cannot_note_it_does_not_let_it_be_pushed_twice() -> None:

@@ -1,8 +1,10 @@
 """Posting to push services, which users name: never into the server's own network, nor where they redirect to."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,10 +15,10 @@ from twotick.exchange import Endpoint
 from twotick.net import is_public
 
 _PATIENCE: Final = 10.0
-"""Seconds that a push service has in all."""
+"""Seconds that a push service has in all, from the moment when its addresses are known."""
 
 _HEAD: Final = 16 << 10
-"""The most bytes of the head of an answer; its body is not read."""
+"""The most bytes that are read of an answer: its head, and those of answers that only say that it is to come."""
 
 _ADDRESSES: Final = 3
 """The most addresses of a push service that are tried."""
@@ -63,8 +65,9 @@ class Poster:
             ServiceUnreachable: there was no answer within 10 s, or the host may not be posted to.
         """
         try:
+            addresses = await self._addresses(endpoint)
             async with asyncio.timeout(_PATIENCE):
-                return await self._post(endpoint, headers, body)
+                return await self._post(addresses, endpoint, headers, body)
         except TimeoutError as error:
             raise ServiceUnreachable(f"no answer in {_PATIENCE:.0f} s") from error
         except OSError as error:
@@ -72,8 +75,9 @@ class Poster:
         except h11.RemoteProtocolError as error:
             raise ServiceUnreachable(f"its answer is not HTTP: {error}") from error
 
-    async def _post(self, endpoint: Endpoint, headers: Sequence[tuple[str, str]], body: bytes) -> ServiceAnswer:
-        addresses = await self._addresses(endpoint)
+    async def _post(
+        self, addresses: Sequence[str], endpoint: Endpoint, headers: Sequence[tuple[str, str]], body: bytes
+    ) -> ServiceAnswer:
         self._context = self._context or ssl.create_default_context()
         reader, writer = await _connect(addresses, endpoint, self._context)
         try:
@@ -95,12 +99,50 @@ class Poster:
 
         All of them must be public: otherwise the name could be one that leads into this network every other time.
         """
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        addresses = await _resolved(endpoint.host)
         if not self._allow_local and not all(map(is_public, addresses)):
             raise ServiceUnreachable("it has an address of this machine or of a private network")
         return addresses[:_ADDRESSES]
+
+
+async def _resolved(host: str) -> list[str]:
+    """Return the addresses of a host.
+
+    Each host has its own thread, however long its name servers take: neither passwords nor other hosts nor the end of
+    the server wait for them. A push holds its place until then, so there are no more threads than pushes at once.
+
+    Raises:
+        OSError: it has none, or its name servers do not say.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[str]] = loop.create_future()
+
+    def tell(found: list[str] | OSError) -> None:
+        if answer.done():  # cancelled meanwhile
+            return
+        if isinstance(found, OSError):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
+
+    def work() -> None:
+        found = _look_up(host)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits for the answer
+            loop.call_soon_threadsafe(tell, found)
+
+    threading.Thread(target=work, name="look-up", daemon=True).start()
+    return await answer
+
+
+def _look_up(host: str) -> list[str] | OSError:
+    """Ask the system for the addresses of a host; this may take long. Return them, or why there are none."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return error
+    except UnicodeError as error:
+        return OSError(f"its name is malformed: {error}")
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 async def _connect(
@@ -120,10 +162,15 @@ async def _connect(
 
 async def _read_answer(http: h11.Connection, reader: asyncio.StreamReader) -> ServiceAnswer:
     """Read the head of an answer."""
+    left = _HEAD
     while True:
         event = http.next_event()
         if event is h11.NEED_DATA:
-            http.receive_data(await reader.read(_HEAD))
+            data = await reader.read(left)
+            left -= len(data)
+            if not left:
+                raise ServiceUnreachable("its answer has no end")
+            http.receive_data(data)
         elif isinstance(event, h11.Response):
             return ServiceAnswer(event.status_code, _seconds(dict(event.headers).get(b"retry-after", b"")))
         elif not isinstance(event, h11.InformationalResponse):

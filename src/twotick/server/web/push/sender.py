@@ -39,6 +39,10 @@ _AT_ONCE: Final = 16
 _OF_A_MEMBER: Final = 2
 """How many of these a member may have."""
 
+_UNPROVEN: Final = 8
+"""How many of these may be devices to which nothing was pushed yet, or to which the last push failed. So services that
+never answer leave places for the others."""
+
 _PAUSE: Final = 5.0
 """Seconds between two rounds for a device: what comes meanwhile is pushed together."""
 
@@ -76,12 +80,16 @@ class _DeviceState:
     """What is known of a device since the server has started.
 
     Attributes:
+        member: whose device it is.
+        is_proven: whether the last push succeeded.
         is_busy: whether something is being pushed to it.
         not_before: when the next push may begin, in seconds on the clock of the event loop.
         failures: how often pushing has failed since it last succeeded.
         pushed: the entry up to which all was pushed. The store may not have been able to note it.
     """
 
+    member: int
+    is_proven: bool = False
     is_busy: bool = False
     not_before: float = 0.0
     failures: int = 0
@@ -105,7 +113,7 @@ class PushSender:
         now: returns the time of `tick`; None for that of the event loop.
 
     Attributes:
-        tasks: those that push now, each with its member.
+        tasks: those that push now, each with the state of its device.
     """
 
     def __init__(
@@ -133,7 +141,7 @@ class PushSender:
         self._next_log = 0.0
         self._is_asking = False
         self._states: dict[_Key, _DeviceState] = {}
-        self.tasks: dict[asyncio.Task[None], int] = {}
+        self.tasks: dict[asyncio.Task[None], _DeviceState] = {}
 
     def tick(self, now: float) -> None:
         """Look whether something is to be pushed; `now` is the time of the event loop, in seconds."""
@@ -162,11 +170,11 @@ class PushSender:
                 self._queue.look_at(look.member, now + _STORE_WAIT)
             return
         devices = {(each.member, each.device) for each in found}
-        members = {member for member, _ in devices}
-        for look in looks:
-            if look.member not in members:
-                self._queue.forget(look.member)
-                self._forget(look.member)
+        subscribed, seen = {member for member, _ in devices}, {look.member for look in looks}
+        for member in seen - subscribed:
+            self._queue.forget(member)
+        for key in [key for key in self._states if key[0] in seen and key not in devices]:
+            del self._states[key]
         for each in found:
             again = self._start(each, now)
             if again is None and each.waits:
@@ -174,25 +182,28 @@ class PushSender:
             if again is not None:
                 self._queue.look_at(each.member, again)
 
-    def _forget(self, member: int) -> None:
-        for key in [key for key, state in self._states.items() if key[0] == member and not state.is_busy]:
-            del self._states[key]
-
     def _start(self, found: DevicePushes, now: float) -> float | None:
         """Begin to push to a device. Return when to look again; None for no need to."""
-        state = self._states.setdefault((found.member, found.device), _DeviceState())
+        state = self._states.setdefault((found.member, found.device), _DeviceState(found.member))
         news = [each for each in found.news if each.seq > state.pushed]
         if not news:
             return None
         if state.is_busy or state.not_before > now:
             return max(state.not_before, now + _EVERY)
-        if len(self.tasks) >= _AT_ONCE or list(self.tasks.values()).count(found.member) >= _OF_A_MEMBER:
+        if not self._has_place(state):
             return now + _EVERY
         state.is_busy = True
         task = self._loop.create_task(self._push(found, news, state))
-        self.tasks[task] = found.member
+        self.tasks[task] = state
         task.add_done_callback(self.tasks.pop)
         return None
+
+    def _has_place(self, state: _DeviceState) -> bool:
+        """Return whether to push to one more device."""
+        busy = self.tasks.values()
+        if len(busy) >= _AT_ONCE or sum(each.member == state.member for each in busy) >= _OF_A_MEMBER:
+            return False
+        return state.is_proven or sum(not each.is_proven for each in busy) < _UNPROVEN
 
     async def _push(self, found: DevicePushes, news: list[PushNews], state: _DeviceState) -> None:
         """Push news to a device, one after the other."""
@@ -225,6 +236,7 @@ class PushSender:
             self._fail(found, state, endpoint, f"it answers {answer.status}", answer.retry_after)
             return False
         state.failures = 0
+        state.is_proven = True
         state.pushed = news.seq
         self._ask(NotePushed(found.member, found.device, news.seq), _ignore)
         return True
@@ -252,6 +264,7 @@ class PushSender:
         wait = min(_FIRST_WAIT * 2**state.failures, _LONGEST_WAIT)
         wait = max(wait, min(retry_after, _DAY))
         state.failures = min(state.failures + 1, 30)
+        state.is_proven = False
         now = self._now()
         state.not_before = now + wait
         self._queue.look_at(found.member, state.not_before)
