@@ -1,10 +1,12 @@
 """Subscribing to notifications, and for whom the server looks (docs/protocol.md, section 20)."""
 
 import base64
+from collections.abc import Mapping
 
 import pytest
 
 from tests.exchange.mail import Mail, message, objects, reason
+from tests.server.test_conversation import EXAMPLES
 from twotick.exchange import InvalidEndpoint, PushOffer, parse_endpoint
 from twotick.store import ListSubscribers, StoreError
 from twotick.wire import Verb, frame
@@ -49,6 +51,20 @@ def test_a_device_subscribes_and_ends_that() -> None:
     mail.exchange.pushes.forget(member)
     bob.write(message(b"alice", b"four", b"b4"))
     assert due(mail) == []
+
+
+def test_the_example_of_the_page() -> None:
+    """Rule 20.1."""
+    alice = Mail(b"alice", push=PushOffer(b"BDd3...")).device(b"alice", window=9)
+    lines = [(writer, text) for _, writer, text in EXAMPLES["20.1"]]
+    assert len(lines) == 6
+    for (asks, question), (answers, expected) in zip(lines[::2], lines[1::2], strict=True):
+        ((answer, _),) = alice.write(question)
+        assert (asks, answers, frame(answer.verb, **_texts(answer.headers))) == ("C", "S", expected)
+
+
+def _texts(headers: Mapping[bytes, bytes]) -> dict[str, bytes]:
+    return {name.decode(): value for name, value in headers.items()}
 
 
 def test_those_who_are_subscribed_are_looked_for_when_the_server_starts() -> None:

@@ -92,7 +92,7 @@ def test_the_page_has_these_examples() -> None:
         "18.3",
         "18.5",
     ]
-    elsewhere = ["19.2"]  # tests/server/web/test_page.py, through a WebSocket
+    elsewhere = ["19.2", "20.1"]  # tests/server/web/test_page.py, through a WebSocket; tests/exchange/test_pushes.py
     assert list(EXAMPLES) == [*classic, *extended, *rooms, *elsewhere]
 
 
