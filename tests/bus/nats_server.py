@@ -1,0 +1,61 @@
+"""A NATS server of the tests' own; it ends with the test and keeps nothing."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+HINT = "NATS is not here: apt-get install -y nats-server"
+
+
+class NatsServer:
+    """A NATS server that can be killed, and started again at the same port.
+
+    Attributes:
+        port: its port.
+    """
+
+    def __init__(self, folder: Path, config: str = "") -> None:
+        program = shutil.which("nats-server", path=f"{os.environ['PATH']}:/usr/sbin")
+        if program is None:
+            if "TWOTICK_TEST_ALL" in os.environ:
+                pytest.fail(HINT)
+            pytest.skip(HINT)
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = int(found.getsockname()[1])
+        file = folder / f"nats-{self.port}.conf"
+        file.write_text(config)
+        self._command = [program, "-c", str(file), "-a", "127.0.0.1", "-p", str(self.port)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while True:
+            assert self._process.poll() is None, "nats-server has ended"
+            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)) as found:
+                assert found.recv(4) == b"INFO"
+                return
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def running(folder: Path, config: str = "") -> Generator[NatsServer]:
+    server = NatsServer(folder, config)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
