@@ -272,20 +272,21 @@ def test_a_classic_guest_that_asks_is_told_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "why", "kind"),
     [
-        (b"alice", b"the name is a member's"),
-        (b"gus", b"another user has it"),
-        (b"all", b"it is not a valid name"),
+        (b"alice", b"the name is a member's", b"member"),
+        (b"gus", b"another user has it", b"in-use"),
+        (b"all", b"it is not a valid name", b"name"),
     ],
 )
-def test_a_guest_that_asks_is_told_why_it_cannot_have_a_name(name: bytes, why: bytes) -> None:
-    """Rule 7.5."""
+def test_a_guest_that_asks_is_told_why_it_cannot_have_a_name(name: bytes, why: bytes, kind: bytes) -> None:
+    """Rules 7.5 and 9.12: classic connections get no Kind."""
     mail = Mail(b"alice")
     mail.classic(b"gus")
     for side in Side:
         ((head, _),) = mail.line().write(register(side, name, reasons=b"yes"))
         assert (head.code, head.headers.get(b"reason")) == (100, why)
+        assert head.headers.get(b"kind") == (kind if side is Side.DUPLEX else None)
         ((head, _),) = mail.line().write(register(side, name))
         assert (head.code, head.headers.get(b"reason")) == (100, None)
 

@@ -62,6 +62,7 @@ def test_a_wrong_password(place: Place) -> None:
     peer = place.connect()
     peer.write(register(Side.DUPLEX, b"alice", authorization=b"Basic YWxpY2U6d3Jvbmc="))
     play("10.2", peer)
+    play("9.12", peer)
     peer.ask(*LOG_IN)
 
 

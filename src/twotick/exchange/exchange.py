@@ -286,7 +286,9 @@ class Exchange:
         """
         self._registration.authenticated(connection, head, member, device, credential)
 
-    def not_authenticated(self, connection: Connection, code: int, reason: str, retry_after: int | None = None) -> None:
+    def not_authenticated(
+        self, connection: Connection, code: int, reason: str, retry_after: int | None = None, kind: str = ""
+    ) -> None:
         """Refuse a login (rules 10.2 to 10.4). The connection is closed if the login could not be checked.
 
         Args:
@@ -294,8 +296,9 @@ class Exchange:
             code: the number of the error.
             reason: why, for a user to read.
             retry_after: the seconds after which the user may try again.
+            kind: why, as a word for programs (rule 9.12); empty if there is none.
         """
-        self._registration.not_authenticated(connection, code, reason, retry_after)
+        self._registration.not_authenticated(connection, code, reason, retry_after, kind)
 
     def password_changed(
         self, connection: Connection, device: MemberDevice, head: Head, *, others_revoked: bool

@@ -117,15 +117,15 @@ class Registrar:
         if head.side is None:
             self._stages.refuse(connection, NO_USER_REGISTERED)
         elif connection.guest is not None or not is_name(head.name):
-            self._refuse_name(connection, b"it is not a valid name")
+            self._refuse_name(connection, head, b"it is not a valid name", b"name")
         elif malformed := _malformed_number(head):
             self._stages.break_off(connection, MALFORMED, None if _is_classic(head) else malformed)
         elif b"authorization" in head.headers:
             self._log_in(connection, head, head.side)
         elif head.key in self._members.by_name:
-            self._refuse_name(connection, _OF_A_MEMBER)
+            self._refuse_name(connection, head, _OF_A_MEMBER, b"member")
         elif not self._limits.guests:
-            self._refuse_name(connection, b"this server is for members only")
+            self._refuse_name(connection, head, b"this server is for members only", b"guests")
         elif self._members.exist:
             self._stages.wait(connection)
             request = FindMember(head.name.decode("ascii"), connection.network)
@@ -144,9 +144,9 @@ class Registrar:
         if owner is None:
             self._register_guest(connection, head, side)
         elif isinstance(owner, StoreError):
-            self._refuse_name(connection, b"the server cannot look it up now")
+            self._refuse_name(connection, head, b"the server cannot look it up now")
         else:
-            self._refuse_name(connection, _OF_A_MEMBER)
+            self._refuse_name(connection, head, _OF_A_MEMBER, b"member")
 
     def _window(self, head: Head) -> int | None:
         """Return the window that a REGISTER is granted (section 6); None if it asks for none."""
@@ -158,7 +158,7 @@ class Registrar:
     def _register_guest(self, connection: Connection, head: Head, side: Side) -> None:
         guest = self._guests.claim(head.key, connection, side)
         if guest is None:
-            self._refuse_name(connection, b"another user has it")
+            self._refuse_name(connection, head, b"another user has it", b"in-use")
             return
         window = self._window(head)
         keep_alive = self._keep_alive(connection, head)
@@ -187,9 +187,10 @@ class Registrar:
         connection.extended = True
         connection.held = _NEVER_HELD
 
-    def _refuse_name(self, connection: Connection, reason: bytes) -> None:
-        """Say that a name is not available, and why if the client asks for it (rule 7.5)."""
-        self._stages.refuse(connection, error(100, reason=reason) if connection.reasons else MALFORMED_USERNAME)
+    def _refuse_name(self, connection: Connection, head: Head, reason: bytes, kind: bytes | None = None) -> None:
+        """Say that a name is not available, and why if the client asks for it (rules 7.5 and 9.12)."""
+        answer = error(100, reason=reason, kind=None if _is_classic(head) else kind)
+        self._stages.refuse(connection, answer if connection.reasons else MALFORMED_USERNAME)
 
     def _keep_alive(self, connection: Connection, head: Head) -> int | None:
         """Return the seconds of silence that a REGISTER is granted; None if its client does not ping."""
@@ -235,7 +236,7 @@ class Registrar:
         result: Refusal | StoreError | None,
     ) -> None:
         if result is not None:
-            self.not_authenticated(connection, 104 if isinstance(result, Refusal) else 107, reason_of(result))
+            self._not_opened(connection, result)
         elif not connection.closing:
             self._register_member(connection, head, member, device, None)
 
@@ -250,7 +251,7 @@ class Registrar:
         if isinstance(result, OpenedDevice) and result.unnoted:
             self._effects.ask(Acknowledge(device.member, device.name, result.unnoted, self._clock()))
         if not isinstance(result, OpenedDevice):
-            self.not_authenticated(connection, 104 if isinstance(result, Refusal) else 107, reason_of(result))
+            self._not_opened(connection, result)
         elif connection.closing:
             self._effects.publish(result.effects)  # the device's cursor has moved all the same
         elif self._members.has_newer(connection, device):
@@ -283,14 +284,24 @@ class Registrar:
             self._feeds.pump(device.feed)
         self._stages.go_on(connection, Stage.MEMBER_SENDING if opened is None else Stage.MEMBER_DEVICE)
 
-    def not_authenticated(self, connection: Connection, code: int, reason: str, retry_after: int | None = None) -> None:
+    def not_authenticated(
+        self, connection: Connection, code: int, reason: str, retry_after: int | None = None, kind: str = ""
+    ) -> None:
         """Refuse to register a connection for a member; the arguments are those of `Exchange.not_authenticated`."""
         if connection.closing:
             return
-        self._stages.refuse(connection, error(code, reason=reason.encode(), retry_after=retry_after))
+        told = kind.encode() if kind and connection.reasons else None
+        self._stages.refuse(connection, error(code, reason=reason.encode(), kind=told, retry_after=retry_after))
         if code == UNAVAILABLE:
             self._output.close(connection)
         self._stages.go_on(connection, Stage.REGISTERING)
+
+    def _not_opened(self, connection: Connection, result: Refusal | StoreError) -> None:
+        """Refuse a login that the store does not allow, or could not check."""
+        if isinstance(result, Refusal):
+            self.not_authenticated(connection, 104, result.reason, kind=result.kind)
+        else:
+            self.not_authenticated(connection, UNAVAILABLE, reason_of(result))
 
     # Passwords (rule 10.10)
 

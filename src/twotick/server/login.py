@@ -55,14 +55,22 @@ class SignUp(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A failed login: the code of the error, a reason for people, and the seconds to wait before the next attempt."""
+    """A failed login.
+
+    Attributes:
+        code: the number of the error.
+        reason: why, for a person to read.
+        retry_after: the seconds to wait before the next attempt; None if there is no need.
+        kind: why, as a word for programs (rule 9.12); empty if there is none.
+    """
 
     code: int
     reason: str
     retry_after: int | None = None
+    kind: str = ""
 
 
-_WRONG = Refused(104, "wrong name, password or token")
+_WRONG = Refused(104, "wrong name, password or token", kind="login")
 
 
 class Authenticator:
@@ -98,10 +106,11 @@ class Authenticator:
             The member, the name of the device, and what was checked; or why the login failed.
         """
         if not encrypted and not is_loopback(address):
-            return Refused(104, "the connection is not encrypted: passwords and tokens are not accepted on it")
+            reason = "the connection is not encrypted: passwords and tokens are not accepted on it"
+            return Refused(104, reason, kind="encryption")
         device = head.headers.get(b"device", b"")
         if device and not is_device(device):
-            return Refused(104, "that cannot be the name of a device")
+            return Refused(104, "that cannot be the name of a device", kind="device")
         scheme, _, credential = head.headers[b"authorization"].partition(b" ")
         try:
             if scheme.lower() == b"bearer":
@@ -128,7 +137,7 @@ class Authenticator:
         if found is not None and found[0].name.lower().encode() == key:
             member, own = found
             if device and not f"{device}/".startswith(f"{own}/"):
-                return Refused(104, f"the token is for the device {own}")
+                return Refused(104, f"the token is for the device {own}", kind="device")
             self._throttle.succeeded(key, address)
             return member, device or own, LoginProof(digest)
         now = self._loop.time()
@@ -236,13 +245,13 @@ class Authenticator:
     async def _add(self, head: Head, password: bytes, now: float) -> Member | Refused:
         code = head.headers[b"sign-up"].decode("ascii", "replace")
         if self._sign_up is SignUp.CLOSED:
-            return Refused(104, "this server does not let people sign up: ask its operator")
+            return Refused(104, "this server does not let people sign up: ask its operator", kind="sign-up")
         if problem := secrets.check_password(password):
-            return Refused(104, problem)
+            return Refused(104, problem, kind="password")
         hashed = await asyncio.to_thread(secrets.hash_password, password)
         invitation = secrets.invitation_digest(code) if self._sign_up is SignUp.INVITE else None
         added: Member | Refusal = await self._storage.ask(AddMember(head.name.decode(), hashed, now, invitation))
-        return Refused(104, added.reason) if isinstance(added, Refusal) else added
+        return Refused(104, added.reason, kind=added.kind) if isinstance(added, Refusal) else added
 
 
 def _wait(seconds: float) -> Refused:

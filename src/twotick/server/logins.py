@@ -56,7 +56,7 @@ class Logins:
 
     async def _log_in(self, connection: Connection, head: Head) -> None:
         if self._authenticator is None:
-            who = Refused(104, "this server has no members")
+            who = Refused(104, "this server has no members", kind="login")
         else:
             encrypted = connection.port.get_extra_info("ssl_object") is not None
             who = await _checked(
@@ -66,7 +66,7 @@ class Logins:
                 107,
             )
         if isinstance(who, Refused):
-            self._exchange.not_authenticated(connection, who.code, who.reason, who.retry_after)
+            self._exchange.not_authenticated(connection, who.code, who.reason, who.retry_after, who.kind)
         else:
             self._exchange.authenticated(connection, head, *who)
         self._on_result()

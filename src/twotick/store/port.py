@@ -29,9 +29,11 @@ class Refusal:
 
     Attributes:
         reason: why, for a person to read.
+        kind: why, as a word for programs (rule 9.12); empty if there is none.
     """
 
     reason: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

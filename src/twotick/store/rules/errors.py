@@ -2,7 +2,16 @@
 
 
 class NotAllowed(Exception):
-    """A request is refused, and has changed nothing. The text is a reason for a person to read."""
+    """A request is refused, and has changed nothing.
+
+    Args:
+        reason: why, for a person to read.
+        kind: why, as a word for programs (rule 9.12); empty if there is none.
+    """
+
+    def __init__(self, reason: str, kind: str = "") -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 NO_ROOM = "there is no such room"

@@ -95,13 +95,13 @@ class AccountRepository:
         direct = self._tables.direct
         folded = request.name.lower()
         if self._one("folded = ?", folded) is not None:
-            raise NotAllowed(f"{request.name} is a member already")
+            raise NotAllowed(f"{request.name} is a member already", "taken")
         if request.invitation is not None:
             # Nothing else removes expired invitations.
             direct("DELETE FROM invitation WHERE expires <= ?", (request.time,))
             used = direct("DELETE FROM invitation WHERE digest = ?", (request.invitation,))
             if not used.rowcount:
-                raise NotAllowed("the invitation is not good, was used before, or is too old")
+                raise NotAllowed("the invitation is not good, was used before, or is too old", "invitation")
         (number,) = direct(
             "INSERT INTO member (name, folded, password, added) VALUES (?, ?, ?, ?) RETURNING number",
             (request.name, folded, request.password, request.time),
@@ -150,7 +150,7 @@ class AccountRepository:
             sql = "SELECT 1 FROM member WHERE number = ? AND password = ?"
         value = credential.password if credential.token is None else credential.token
         if self._tables.direct(sql, (member, value)).fetchone() is None:
-            raise NotAllowed("wrong name, password or token")
+            raise NotAllowed("wrong name, password or token", "login")
 
     def _open_device(self, request: OpenDevice) -> OpenedDevice | Unfinished:
         ledger, tables = self._ledger, self._tables
@@ -214,7 +214,7 @@ class AccountRepository:
         """
         box = self._ledger.mailbox(member)
         if box is None:
-            raise NotAllowed("there is no such member any more")
+            raise NotAllowed("there is no such member any more", "login")
         devices = self._tables.direct(
             f"SELECT name FROM device WHERE member = ? AND NOT ({_HAS_LAPSED})",
             (member,),
@@ -222,5 +222,5 @@ class AccountRepository:
         names = [name for (name,) in devices]
         refusal = delivery.refuse_device(names, device, self._ledger.limits)
         if refusal is not None:
-            raise NotAllowed(refusal)
+            raise NotAllowed(refusal, "device")
         return box

@@ -18,6 +18,6 @@ def refusing(handler: Callable[[Any], _Answer]) -> Callable[[Any], _Answer | Ref
         try:
             return handler(request)
         except NotAllowed as error:
-            return Refusal(str(error))
+            return Refusal(str(error), error.kind)
 
     return handle
