@@ -6,9 +6,10 @@ import socket
 from typing import Any
 
 import argon2
+import pytest
 
 from tests.sockets import PATIENCE
-from twotick.server import Server, ServerLimits
+from twotick.server import Server, ServerLimits, SignUp
 from twotick.store import AddMember, SqliteStore, StoreLimits
 from twotick.wire import Side, error, register
 
@@ -48,3 +49,32 @@ async def test_a_password_that_was_kept_as_it_was_typed_is_known_on_every_keyboa
     answers = [await asyncio.to_thread(outcome, address, login(each)) for each in (decomposed, composed, decomposed)]
     await server.stop()
     assert [answer.partition(b"\n")[0] for answer in answers] == [b"REGISTERED TOSEND alice"] * 3
+
+
+@pytest.mark.parametrize(
+    ("sign_up", "name", "password", "kind"),
+    [
+        (None, b"alice", b"correct horse", b"login"),
+        (SignUp.CLOSED, b"bob", b"correct horse", b"sign-up"),
+        (SignUp.OPEN, b"bob", b"short", b"password"),
+        (SignUp.OPEN, b"Alice", b"correct horse", b"taken"),
+        (SignUp.INVITE, b"bob", b"correct horse", b"invitation"),
+    ],
+)
+async def test_a_client_that_asks_is_told_in_a_word_why_it_is_refused(
+    sign_up: SignUp | None, name: bytes, password: bytes, kind: bytes
+) -> None:
+    """Rule 9.12; without the header, nothing changes."""
+    store = SqliteStore(None, StoreLimits())
+    store.apply([AddMember("alice", "", 0.0)])
+    server = Server(ServerLimits(), store, sign_up or SignUp.CLOSED)
+    address = await server.start("127.0.0.1", 0)
+    credential = b"Basic " + base64.b64encode(name + b":" + password)
+    new = None if sign_up is None else b"yes"
+    asked, plain = (
+        register(Side.DUPLEX, name, authorization=credential, sign_up=new, reasons=reasons) for reasons in (b"yes", None)
+    )
+    answers = [await asyncio.to_thread(outcome, address, each) for each in (asked, plain)]
+    await server.stop()
+    assert b"\nKind: %b\n" % kind in answers[0]
+    assert answers[1] == answers[0].replace(b"Kind: %b\n" % kind, b"")

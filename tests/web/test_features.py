@@ -216,6 +216,7 @@ async def test_a_device_is_logged_out_and_the_password_is_changed(crowd: Crowd, 
     await page.get_by_role("button", name="Change", exact=True).click()
     await expect(page.get_by_text("The password is changed.")).to_be_visible()
     await expect(other.page.get_by_role("button", name="Sign in")).to_be_visible()
+    await expect(other.page.get_by_role("alert")).to_contain_text("This browser was logged out from another device")
     await other.sign_in("a better password")
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("button", name="Sign in")).to_be_visible()

@@ -128,6 +128,27 @@ export function merged(mine, theirs) {
   return next;
 }
 
+/** The Reasons that always have the same words (rule 7.5), and those of the page itself. */
+const REASONS = /** @type {Record<string, string>} */ ({
+  "there is no such room": "reason.noRoom",
+  "the recipient refused the message": "reason.refused",
+  refused: "reason.refused",
+  "the server was restarted: it is not known whether the message arrived": "reason.restarted",
+  "reason.lost": "reason.lost",
+  "reason.damaged": "reason.damaged",
+});
+
+/**
+ * Return why something was refused, in the user's language as far as the protocol says what the words mean.
+ * @param {string} reason the server's words, or a key of REASONS
+ * @param {(key: any, values?: Record<string, string | number>) => string} t
+ */
+export function reasonText(reason, t) {
+  const away = /^([A-Za-z0-9]{1,32}) is not connected$/.exec(reason);
+  if (away) return t("reason.away", { name: away[1] });
+  return Object.hasOwn(REASONS, reason) ? t(REASONS[reason]) : reason;
+}
+
 /**
  * Return the words for a message's state, with which its description ends; empty for a message of another user.
  * @param {Message} message
@@ -139,7 +160,7 @@ export function stateText(message, t) {
     case "accepted": return message.of > 1 && message.have > 0 ? t("state.progress", { have: message.have, of: message.of }) : t("state.stored");
     case "delivered": return t("state.delivered");
     case "read": return t("state.read");
-    case "failed": return t("state.failed", { reason: message.reason });
+    case "failed": return t("state.failed", { reason: reasonText(message.reason, t) });
     default: return "";
   }
 }

@@ -77,9 +77,8 @@ export function reduce(state, action) {
       const { [action.uid]: _, ...others } = state.transfers;
       return { ...state, transfers: action.total ? { ...others, [action.uid]: action } : others };
     }
-    case "notice":
     case "shown":
-      return { ...state, notice: { id: (state.notice?.id ?? 0) + 1, text: action.text, undo: ("undo" in action && action.undo) || null } };
+      return { ...state, notice: { id: (state.notice?.id ?? 0) + 1, text: action.text, undo: action.undo || null } };
     case "unshown":
       return state.notice?.id === action.id ? { ...state, notice: { id: action.id, text: "", undo: null } } : state;
     case "said":

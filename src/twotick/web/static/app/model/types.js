@@ -87,9 +87,17 @@
  *
  * @typedef {"connecting" | "online" | "offline" | "refused"} LinkState
  *
+ * @typedef {object} Problem an error, as tabs tell it each other
+ * @property {string} name
+ * @property {string} message
+ * @property {number} [code] the number of the error; 0 if there was no answer, undefined if the server has no part in it
+ * @property {string} kind why, as a word (rule 9.12)
+ * @property {number} retryAfter in seconds
+ *
  * @typedef {object} Link the connection, as the user sees it
  * @property {LinkState} state
  * @property {string} reason
+ * @property {Problem} [problem] why the server refuses the connection
  * @property {number} retryAt
  *
  * @typedef {{kind: "put", messages: Message[], conversations: Conversation[]}} PutEvent
@@ -100,8 +108,8 @@
  * @typedef {{kind: "profiles", profiles: Record<string, Profile>}} ProfilesEvent
  * @typedef {{kind: "typing", conversation: string, name: string, until: number}} TypingEvent
  * @typedef {{kind: "transfer", uid: string, done: number, total: number}} TransferEvent
- * @typedef {{kind: "notice", text: string}} NoticeEvent
- * @typedef {{kind: "signed-out", reason: string}} SignedOutEvent
+ * @typedef {{kind: "notice", problem: Problem}} NoticeEvent
+ * @typedef {{kind: "signed-out", problem: Problem | null}} SignedOutEvent null if the user has signed out
  * @typedef {{kind: "news", message: Message}} NewsEvent
  * @typedef {PutEvent | RemovedEvent | ChangedEvent | LinkEvent | PresenceEvent | ProfilesEvent | TypingEvent | TransferEvent | NoticeEvent | SignedOutEvent | NewsEvent} Event
  *

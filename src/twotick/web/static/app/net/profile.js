@@ -12,6 +12,7 @@ import { changed, newMessage, uidOf, WAITING } from "../model/messages.js";
 import { newId } from "../protocol/words.js";
 import { Accounts, Store } from "../store/database.js";
 import { Session } from "./session.js";
+import { problemOf, Refused } from "./sign_in.js";
 
 const PATIENCE = 40_000;
 const LONGEST = 24 * 3600_000;
@@ -100,7 +101,7 @@ export class Profile {
   answer({ call, method, given }) {
     this.session?.call(method, given).then(
       (result) => this.channel.postMessage({ answer: call, result }),
-      (error) => this.channel.postMessage({ answer: call, error: plain(error) }),
+      (error) => this.channel.postMessage({ answer: call, error: problemOf(error) }),
     );
   }
 
@@ -110,20 +111,20 @@ export class Profile {
    * @param {{message: any}} call
    */
   answerHere(session, id, { message }) {
-    session.call(message.method, message.given).then((result) => this.settle(id, result, null), (error) => this.settle(id, null, plain(error)));
+    session.call(message.method, message.given).then((result) => this.settle(id, result, null), (error) => this.settle(id, null, problemOf(error)));
   }
 
   /**
    * @param {string} id
    * @param {any} result
-   * @param {{message: string, code: number} | null} error
+   * @param {import("../model/types.js").Problem | null} error
    */
   settle(id, result, error) {
     const call = this.calls.get(id);
     if (!call) return;
     this.calls.delete(id);
     clearTimeout(call.timer);
-    if (error) call.reject(Object.assign(new Error(error.message), { code: error.code }));
+    if (error) call.reject(Object.assign(new Error(error.message), error));
     else call.resolve(result);
   }
 
@@ -139,7 +140,7 @@ export class Profile {
       const message = { call: id, method, given };
       // A large file takes long, and waits for a connection.
       const patience = method === "download" ? LONGEST : PATIENCE;
-      const timer = setTimeout(() => this.settle(id, null, { message: "no answer", code: 0 }), patience);
+      const timer = setTimeout(() => this.settle(id, null, problemOf(new Refused(0, "no answer"))), patience);
       this.calls.set(id, { message, resolve, reject, timer });
       if (this.session) this.answerHere(this.session, id, { message });
       else this.channel.postMessage(message);
@@ -256,12 +257,6 @@ export async function openProfile(url, onEvent) {
   const account = await (await Accounts.open()).current();
   return account && new Profile(account, await Store.open(account), url, onEvent);
 }
-
-/** @param {unknown} error */
-const plain = (error) => ({
-  message: error instanceof Error ? error.message : String(error),
-  code: Number(/** @type {any} */ (error)?.code) || 0,
-});
 
 function withResolver() {
   /** @type {(value: unknown) => void} */

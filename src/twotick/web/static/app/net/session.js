@@ -21,7 +21,7 @@ import { changed, restored, WAITING, withState } from "../model/messages.js";
 import { encodeFrame } from "../protocol/frames.js";
 import { isName, isRoom, jsonList, newId, number, time, toBytes, toText } from "../protocol/words.js";
 import { Link } from "./link.js";
-import { Refused, refusal } from "./sign_in.js";
+import { problemOf, Refused, refusal } from "./sign_in.js";
 
 const WINDOW = 64;
 const IN_FLIGHT = 128;
@@ -121,6 +121,7 @@ export class Session {
         Window: WINDOW,
         Seq: account.guest || !this.lastSeq ? null : this.lastSeq,
         "Keep-alive": "yes",
+        Reasons: "yes",
       }),
     );
   }
@@ -141,8 +142,13 @@ export class Session {
   /** @param {unknown} error */
   broken(error) {
     if (this.stopped) return;
-    this.emit({ kind: "notice", text: `${error instanceof Error ? error.message : error}` });
+    this.notice(error);
     this.link.lose(this.link.socket, String(error));
+  }
+
+  /** @param {unknown} error */
+  notice(error) {
+    this.emit({ kind: "notice", problem: problemOf(error) });
   }
 
   /**
@@ -430,7 +436,7 @@ export class Session {
    */
   async takeBack(work, item, reason) {
     await this.restore(work, item);
-    this.emit({ kind: "notice", text: reason });
+    this.notice(new Refused(102, reason));
   }
 
   /**
@@ -504,11 +510,13 @@ export class Session {
 
   /** @param {Refused} error */
   refused(error) {
-    if (error.code === 104 && /encrypt/.test(error.message)) this.giveUp("refused", error.message);
-    else if (error.code === 104 || (error.code === 100 && (!this.account.guest || ++this.guestTries > 10))) {
-      this.giveUp("refused", error.message);
-      this.emit({ kind: "signed-out", reason: error.message });
-    } else this.link.lose(this.link.socket, error.message, error.retryAfter ? error.retryAfter * 1000 : undefined);
+    const wrong = error.code === 104 && ["login", ""].includes(error.kind);
+    const taken = error.code === 100 && (!this.account.guest || ++this.guestTries > 10 || error.kind === "guests");
+    if (wrong || taken) {
+      this.giveUp("refused");
+      this.emit({ kind: "signed-out", problem: problemOf(error) });
+    } else if (error.code === 104) this.giveUp("refused", error); // another connection may be accepted
+    else this.link.lose(this.link.socket, error.message, error.retryAfter ? error.retryAfter * 1000 : undefined);
   }
 
   /** Another connection has taken the place of this one (rule 10.7), or the device was logged out. */
@@ -516,18 +524,18 @@ export class Session {
     // If the device was logged out, the next connection is refused.
     const again = Date.now() - this.replacedAt < STEADY;
     this.replacedAt = Date.now();
-    if (again) this.giveUp("refused", "replaced");
+    if (again) this.giveUp("refused");
     else this.link.lose(this.link.socket, "");
   }
 
   /**
    * @param {"refused"} state
-   * @param {string} reason
+   * @param {Refused} [error] why; none if another connection has taken the place of this one
    */
-  giveUp(state, reason) {
+  giveUp(state, error) {
     this.link.close();
-    this.lost(reason, 0);
-    this.setState({ state, reason, retryAt: 0 });
+    this.lost("", 0);
+    this.setState({ state, reason: "", retryAt: 0, problem: error && problemOf(error) });
   }
 
   /**
@@ -868,7 +876,7 @@ export class Session {
     this.pumping = true;
     this.pumpAgain = false;
     this.pumpOnce()
-      .catch((error) => this.emit({ kind: "notice", text: String(error) }))
+      .catch((error) => this.notice(error))
       .finally(() => {
         this.pumping = false;
         if (this.pumpAgain && !this.stopped) this.pump();
@@ -898,7 +906,7 @@ export class Session {
       if (held.has(key)) continue;
       if (item.file && !item.headers.File) {
         held.add(key);
-        void this.transfers().then((each) => each.upload(item), (error) => this.emit({ kind: "notice", text: String(error) }));
+        void this.transfers().then((each) => each.upload(item), (error) => this.notice(error));
         continue;
       }
       if (this.inFlight.size >= IN_FLIGHT) return;
@@ -921,7 +929,7 @@ export class Session {
    * @param {string[]} ids
    */
   async guestLost(ids) {
-    for (const id of ids) await this.onOutcome(id, "failed", "the connection was lost: it is not known whether it arrived");
+    for (const id of ids) await this.onOutcome(id, "failed", "reason.lost");
   }
 
   // What the tabs ask for
@@ -1050,7 +1058,7 @@ export class Session {
 
   async signOut() {
     if (!this.account.guest && this.registered) await this.request("REVOKE", [this.account.device]).catch(() => undefined);
-    this.emit({ kind: "signed-out", reason: "" });
+    this.emit({ kind: "signed-out", problem: null });
   }
 }
 

@@ -15,12 +15,25 @@ export class Refused extends Error {
    * @param {number} code
    * @param {string} reason in the server's words
    * @param {number} retryAfter in seconds
+   * @param {string} kind why, as a word (rule 9.12); empty if the server has not said
    */
-  constructor(code, reason, retryAfter = 0) {
+  constructor(code, reason, retryAfter = 0, kind = "") {
     super(reason);
     this.code = code;
     this.retryAfter = retryAfter;
+    this.kind = kind;
   }
+}
+
+/**
+ * Return an error as tabs tell it each other.
+ * @param {unknown} error
+ * @returns {import("../model/types.js").Problem}
+ */
+export function problemOf(error) {
+  if (error instanceof Refused) return { name: "Refused", message: error.message, code: error.code, kind: error.kind, retryAfter: error.retryAfter };
+  const { name = "Error", message = String(error) } = error instanceof Error ? error : {};
+  return { name, message, kind: "", retryAfter: 0 };
 }
 
 /**
@@ -30,7 +43,7 @@ export class Refused extends Error {
 export function refusal(frame) {
   const code = Number(frame.words[0]) || 0;
   const reason = frame.headers.get("reason") ?? frame.words.slice(1).join(" ");
-  return new Refused(code, reason, Number(frame.headers.get("retry-after")) || 0);
+  return new Refused(code, reason, Number(frame.headers.get("retry-after")) || 0, frame.headers.get("kind") ?? "");
 }
 
 /** One connection on which one frame is answered after the other. */
@@ -112,7 +125,7 @@ export async function signIn(url, { name, password, signUp }) {
   const device = `${browserName()}-${newId().slice(0, 6)}`;
   try {
     const authorization = `Basic ${base64(`${name}:${password}`)}`;
-    await connection.ask("REGISTER", ["DUPLEX", name], { Authorization: authorization, Device: used, "Sign-up": signUp }, "REGISTERED");
+    await connection.ask("REGISTER", ["DUPLEX", name], { Authorization: authorization, Device: used, "Sign-up": signUp, Reasons: "yes" }, "REGISTERED");
     const token = (await connection.ask("TOKEN", [device], {}, "TOKEN")).headers.get("token") ?? "";
     await connection.ask("REVOKE", [used], {}, "REVOKED").catch(() => undefined); // it may be closed before the answer
     return { name, guest: false, token, device };
@@ -131,7 +144,7 @@ export async function signIn(url, { name, password, signUp }) {
 export async function enterAsGuest(url, name) {
   const connection = new Conversation(url);
   try {
-    await connection.ask("REGISTER", ["DUPLEX", name], {}, "REGISTERED");
+    await connection.ask("REGISTER", ["DUPLEX", name], { Reasons: "yes" }, "REGISTERED");
     return { name, guest: true, token: "", device: "" };
   } finally {
     connection.close();

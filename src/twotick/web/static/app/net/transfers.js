@@ -88,7 +88,7 @@ export class Transfers {
     for (;;) {
       try {
         const { frame } = await this.session.request("PIECE", [key], { Offset: offset, Length: PIECE });
-        if (!frame.body.length) throw new Refused(102, "the file ends too early");
+        if (!frame.body.length) throw new Refused(102, "reason.damaged");
         return /** @type {Uint8Array<ArrayBuffer>} */ (frame.body);
       } catch (error) {
         if (!(error instanceof Refused) || error.code !== 0) throw error;
@@ -131,7 +131,7 @@ export class Transfers {
     const blob = new Blob(parts);
     if (file.hash && crypto.subtle) {
       const hash = hexadecimal(await crypto.subtle.digest("SHA-256", await blob.arrayBuffer()));
-      if (hash !== file.hash.toLowerCase()) throw new Refused(102, "the file was damaged on its way");
+      if (hash !== file.hash.toLowerCase()) throw new Refused(102, "reason.damaged");
     }
     return blob;
   }

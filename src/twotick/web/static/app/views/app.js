@@ -31,12 +31,12 @@ function LazyDialogs({ app }) {
 
 /** @param {{app: import("./controller.js").Controller}} given */
 function Banner({ app }) {
-  const { state, reason } = app.state.link;
+  const { state, reason, problem } = app.state.link;
   const connect = () => void app.profile?.call("connect").catch(() => undefined);
   if (app.update) return html`<div class="banner" role="status">${t("update.text")} <button class="link" onClick=${() => navigator.serviceWorker.controller?.postMessage("renew")}>${t("update.now")}</button></div>`;
   if (state === "offline") return html`<div class="banner warn" role="status">${t("link.offline")} <button class="link" onClick=${connect}>${t("link.retry")}</button></div>`;
   if (state === "refused")
-    return html`<div class="banner warn" role="status">${reason === "replaced" ? t("link.replaced") : t("link.refused", { reason })} <button class="link" onClick=${() => location.reload()}>${t("link.here")}</button></div>`;
+    return html`<div class="banner warn" role="status">${problem ? t("link.refused", { reason }) : t("link.replaced")} <button class="link" onClick=${() => location.reload()}>${t("link.here")}</button></div>`;
   return null;
 }
 

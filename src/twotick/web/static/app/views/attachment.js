@@ -22,7 +22,7 @@ export function Attachment({ app, message, transfer }) {
   const type = harmlessType(file.name);
   const kind = isVoice ? "sound" : type.split("/")[0];
   const media = useModule((!named || isVoice === false) && ["image", "audio", "video"].includes(kind), () => import("./media.js"));
-  const load = () => app.fileUrl(message).then((found) => (setUrl(found), found), (error) => (setProblem(t("error.fileMissing", { reason: error.message })), ""));
+  const load = () => app.fileUrl(message).then((found) => (setUrl(found), found), async (error) => (setProblem(t("error.fileMissing", { reason: await app.explain(error) })), ""));
   const save = async () => {
     const found = url || (await load());
     if (!found) return;

@@ -119,7 +119,7 @@ export function Composer({ app, conversation, mode, setMode }) {
 
 const lastRow = () => /** @type {HTMLElement | undefined} */ ([...document.querySelectorAll("[role=log] article")].pop());
 
-const loadVoice = () => import("./voice.js");
+const loadVoice = () => withTexts(import("./voice.js"));
 
 /**
  * Make the box as high as its text, up to a limit.

@@ -15,7 +15,7 @@ import { emptyWindow, withNewer, withOlder } from "../model/window.js";
 import { Profile } from "../net/profile.js";
 import { isIdent, isName, isRoom, newId } from "../protocol/words.js";
 import { Accounts, Store } from "../store/database.js";
-import { plural, t } from "../texts/index.js";
+import { plural, t, withTexts } from "../texts/index.js";
 import { chosen } from "./choices.js";
 
 const PAGE = 60;
@@ -152,30 +152,41 @@ export class Controller {
     const known = await this.profile?.call("snapshot").catch(() => null);
     if (!known) return;
     this.dispatch({ kind: "link", link: known.link });
+    void this.explainLink();
     this.dispatch({ kind: "presence", presence: known.presence });
     this.dispatch({ kind: "profiles", profiles: known.profiles });
   }
 
   /** @param {Event} event */
   onEvent(event) {
-    if (event.kind === "signed-out") return void this.leave(event.reason);
+    if (event.kind === "signed-out") return void this.leave(event.problem);
+    if (event.kind === "notice") return this.complain(event.problem);
     this.dispatch(event);
     if (event.kind === "link" && event.link.state === "online" && this.profile?.session && !this.pushStated) this.restatePush();
+    if (event.kind === "link") void this.explainLink();
     if (event.kind === "news") this.onNews(event.message);
-    if (event.kind === "notice") this.endNotice(NOTICE);
     if (event.kind === "typing" && event.until) setTimeout(() => this.dispatch({ kind: "tick" }), event.until - Date.now() + 50);
     if (event.kind === "put") this.titled();
   }
 
+  /** Say why the server refuses the connection, if it does. */
+  async explainLink() {
+    const { link } = this.state;
+    if (!link.problem) return;
+    const reason = await this.explain(link.problem, "session");
+    if (this.state.link === link) this.dispatch({ kind: "link", link: { ...link, reason } });
+  }
+
   /**
    * Leave the account: the user has signed out, or the server refuses the device.
-   * @param {string} reason empty if the user has signed out
+   * @param {import("../model/types.js").Problem | null} problem null if the user has signed out
    */
-  async leave(reason) {
+  async leave(problem) {
     const profile = this.profile;
     if (!profile) return;
     this.profile = null;
     profile.close();
+    const reason = problem && (await this.explain(problem, "session"));
     this.forgetNews("");
     if (chosen("push")) pushes().then((found) => found.leavePush()).catch(console.warn);
     if ("clearAppBadge" in navigator) void navigator.clearAppBadge().catch(() => undefined);
@@ -185,7 +196,7 @@ export class Controller {
     this.dialog = null;
     this.recording?.drop();
     this.recording = null;
-    this.signedOut = reason;
+    this.signedOut = reason ?? "";
     this.files.clear();
     history.replaceState(null, "", location.pathname);
     document.title = "Twotick";
@@ -391,7 +402,7 @@ export class Controller {
   async sendFiles(files) {
     for (const file of files) {
       if (this.info.file_bytes && file.size > this.info.file_bytes) {
-        const { sizeText } = await import("../model/names.js");
+        const { sizeText } = await withTexts(import("../model/names.js"));
         this.say(t("error.fileSize", { name: file.name, size: sizeText(file.size), most: sizeText(this.info.file_bytes) }));
       } else await this.send("", { file }).catch((error) => this.complain(error));
     }
@@ -452,7 +463,7 @@ export class Controller {
   async again(message) {
     const conversation = this.current;
     // What was sent on is not here: the user can send that on again.
-    if (message.file && !message.file.blob) return this.say(t("error.fileAgain"));
+    if (message.file && !message.file.blob) return void withTexts(Promise.resolve()).then(() => this.say(t("error.fileAgain")));
     if (conversation && this.profile) await this.profile.sendAgain(message, conversation.name).catch((error) => this.complain(error));
   }
 
@@ -521,7 +532,21 @@ export class Controller {
 
   /** @param {unknown} error */
   complain(error) {
-    this.say(errorText(error), null, 8_000);
+    void this.explain(error).then((text) => this.say(text, null, 8_000));
+  }
+
+  /**
+   * Return what an error means and what to do.
+   * @param {unknown} error
+   * @param {"" | "in" | "up" | "guest" | "session"} [how] what the user was doing
+   */
+  async explain(error, how = "") {
+    try {
+      return (await withTexts(import("./errors.js"))).errorText(error, how);
+    } catch {
+      const { code, message } = /** @type {any} */ (error); // the texts cannot be loaded, as without a connection
+      return code === 0 ? t("error.away") : t("error.other", { reason: String(message ?? error) });
+    }
   }
 
   /** @param {unknown} error */
@@ -596,17 +621,6 @@ function addressed() {
  * What the server tells before the user signs in (rule 19.5).
  * @typedef {{version: string, sign_up: string, guests: boolean, max_body: number, file_bytes: number}} ServerInfo
  */
-
-/**
- * Return what an error means and what to do.
- * @param {unknown} error
- */
-export function errorText(error) {
-  const { code, name, message } = /** @type {any} */ (error);
-  if (name === "QuotaExceededError" || /quota/i.test(String(message))) return t("error.full");
-  if (code === 0 || message === "offline") return t("error.offline");
-  return t("error.other", { reason: String(message ?? error) });
-}
 
 /** Types that a browser shows in an element of the page, and in which nothing runs. */
 const TYPES = {

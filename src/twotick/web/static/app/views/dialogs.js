@@ -89,7 +89,7 @@ function NewRoom({ app }) {
       await app.ask("ROOM", [room], headers);
       app.open(room);
     } catch (error) {
-      setProblem(String(/** @type {any} */ (error).message));
+      setProblem(await app.explain(error));
     }
   };
   return html`<${Box} app=${app} title=${t("room.title")}>
@@ -316,7 +316,7 @@ function Password({ app }) {
     if (others) headers["Revoke-others"] = "yes";
     app.ask("PASSWORD", [], headers).then(
       () => (setOld(""), setFresh(""), setProblem(""), app.say(t("settings.password.done"))),
-      (error) => setProblem(error.code === 104 ? t("settings.password.wrong") : error.message),
+      async (error) => setProblem(error.code === 104 ? t("settings.password.wrong") : await app.explain(error)),
     );
   };
   return html`<details><summary>${t("settings.password")}</summary><form onSubmit=${go}>

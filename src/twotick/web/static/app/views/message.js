@@ -4,7 +4,7 @@ import { moderates } from "../model/conversations.js";
 import { formatText } from "../model/formatting.js";
 import { reactionsOf, stateText, uidOf, WAITING } from "../model/messages.js";
 import { colourOf, visible } from "../model/names.js";
-import { clockText, fullText, t } from "../texts/index.js";
+import { clockText, fullText, t, withTexts } from "../texts/index.js";
 import { Icon, Ticks } from "./icons.js";
 import { useModule } from "./lazy.js";
 import { Avatar } from "./sidebar.js";
@@ -269,6 +269,6 @@ function Actions({ actions, open, setOpen, react }) {
  * @param {{app: Controller, message: Message, transfer?: {done: number, total: number}}} given
  */
 function File(given) {
-  const module = useModule(true, () => import("./attachment.js"));
+  const module = useModule(true, () => withTexts(import("./attachment.js")));
   return module ? html`<${module.Attachment} ...${given} />` : html`<div class="file">${visible(given.message.file?.name ?? "")}</div>`;
 }

@@ -1,10 +1,10 @@
 /** The screen on which a user signs in, signs up, or enters as a guest. */
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
-import { enterAsGuest, Refused, signIn } from "../net/sign_in.js";
+import { enterAsGuest, signIn } from "../net/sign_in.js";
 import { isName } from "../protocol/words.js";
 import { Accounts, StorageError } from "../store/database.js";
 import { t } from "../texts/index.js";
-import { errorText, socketUrl } from "./controller.js";
+import { socketUrl } from "./controller.js";
 import { Logo } from "./icons.js";
 
 /** The invitation code in the address, as links of `twotick invite` have it. */
@@ -13,23 +13,6 @@ const invitationInAddress = () => decodeURIComponent((location.hash.match(/^#inv
 /** Who enters as a guest at once, as the address of the demo says, and whom to talk to. */
 const guestInAddress = () => /^#guest=([A-Za-z0-9]+)&to=([A-Za-z0-9]+)$/.exec(location.hash);
 
-/**
- * @param {unknown} error
- * @param {"in" | "up" | "guest"} how
- */
-function explain(error, how) {
-  if (!(error instanceof Refused)) return errorText(error);
-  const { code, message, retryAfter } = error;
-  if (code === 0) return t("error.away");
-  if (code === 105) return t("error.many", { seconds: retryAfter || 1 });
-  if (/encrypt/.test(message)) return t("error.encryption");
-  if (code === 100) return how === "guest" ? (/guests/.test(message) ? t("error.guests") : t("error.guestName")) : t("error.taken");
-  if (code === 104 && how === "in") return t("error.login");
-  if (code === 104 && /invitation|code/.test(message)) return t("error.invitation");
-  if (code === 104 && /taken|member|belongs/.test(message)) return t("error.taken");
-  return t("error.other", { reason: message });
-}
-
 /** @param {{app: import("./controller.js").Controller}} given */
 export function SignIn({ app }) {
   const invited = invitationInAddress();
@@ -37,7 +20,7 @@ export function SignIn({ app }) {
   const [name, setName] = useState(guestInAddress()?.[1] ?? "");
   const [password, setPassword] = useState("");
   const [shown, setShown] = useState(false);
-  const [problem, setProblem] = useState(app.signedOut ? t("error.other", { reason: app.signedOut }) : "");
+  const [problem, setProblem] = useState("");
   const [working, setWorking] = useState(false);
   const first = useRef(/** @type {HTMLInputElement | null} */ (null));
   const mode = app.info.sign_up;
@@ -57,6 +40,7 @@ export function SignIn({ app }) {
     if (how === "in" && !password) return setProblem(t("error.login"));
     setWorking(true);
     setProblem("");
+    app.signedOut = "";
     try {
       const accounts = await Accounts.open();
       const signUp = how === "up" ? (withInvitation ? invitation.trim() : "yes") : null;
@@ -68,7 +52,7 @@ export function SignIn({ app }) {
       await app.enter(account);
       app.draw();
     } catch (error) {
-      setProblem(error instanceof StorageError ? t("error.storage") : explain(error, how));
+      setProblem(error instanceof StorageError ? t("error.storage") : await app.explain(error, how));
       setWorking(false);
     }
   };
@@ -89,7 +73,7 @@ export function SignIn({ app }) {
       <label class="check"><input type="checkbox" checked=${shown} onChange=${() => setShown(!shown)} />${t("signin.show")}</label>
       ${withInvitation && html`<label>${t("signin.invitation")}<input name="invitation" autocomplete="off" autocapitalize="none" spellcheck=${false}
         value=${invitation} onInput=${(/** @type {any} */ e) => setInvitation(e.target.value)} /></label>`}
-      <p class="problem" role="alert">${problem}</p>
+      <p class="problem" role="alert">${problem || app.signedOut}</p>
       <div class="buttons">
         <button type=${invited ? "button" : "submit"} class=${invited ? "quiet" : "primary"} disabled=${working}
           onClick=${invited ? () => go("in") : undefined}>${t("signin.in")}</button>
