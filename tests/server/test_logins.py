@@ -72,7 +72,8 @@ async def test_a_client_that_asks_is_told_in_a_word_why_it_is_refused(
     credential = b"Basic " + base64.b64encode(name + b":" + password)
     new = None if sign_up is None else b"yes"
     asked, plain = (
-        register(Side.DUPLEX, name, authorization=credential, sign_up=new, reasons=reasons) for reasons in (b"yes", None)
+        register(Side.DUPLEX, name, authorization=credential, sign_up=new, reasons=reasons)
+        for reasons in (b"yes", None)
     )
     answers = [await asyncio.to_thread(outcome, address, each) for each in (asked, plain)]
     await server.stop()

@@ -7,7 +7,7 @@ import { clockText, fullText, LANGUAGES, t, useLanguage, whenText } from "../tex
 import { Icon } from "./icons.js";
 import { Formatted, joinRoom } from "./message.js";
 import { chosen, choose } from "./choices.js";
-import { errorText } from "./controller.js";
+import { errorText } from "./errors.js";
 import { Avatar } from "./sidebar.js";
 
 /** @typedef {import("./controller.js").Controller} Controller */
