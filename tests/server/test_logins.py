@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import socket
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import argon2
@@ -10,7 +12,7 @@ import pytest
 
 from tests.sockets import PATIENCE
 from twotick.server import Server, ServerLimits, SignUp
-from twotick.store import AddMember, SqliteStore, StoreLimits
+from twotick.store import AddMember, Request, SqliteStore, StoreLimits, Work
 from twotick.wire import Side, error, register
 
 
@@ -79,3 +81,42 @@ async def test_a_client_that_asks_is_told_in_a_word_why_it_is_refused(
     await server.stop()
     assert b"\nKind: %b\n" % kind in answers[0]
     assert answers[1] == answers[0].replace(b"Kind: %b\n" % kind, b"")
+
+
+class Slow(SqliteStore):
+    """A store that carries out nothing while it must not."""
+
+    def __init__(self) -> None:
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        super().__init__(None, StoreLimits())
+
+    def work_on(self, requests: Sequence[Request[Any]]) -> Work:
+        self.may_go_on.wait(PATIENCE)
+        return super().work_on(requests)
+
+
+@pytest.mark.parametrize(
+    ("hello", "answer"),
+    [
+        (register(Side.SENDING, b"guest"), b"REGISTERED TOSEND guest\n"),
+        (register(Side.DUPLEX, b"alice", authorization=b"Bearer wrong"), b"ERROR 104 Not authenticated\n"),
+    ],
+    ids=["guest", "member"],
+)
+async def test_the_time_in_which_the_server_looks_a_user_up_is_not_the_client_s(hello: bytes, answer: bytes) -> None:
+    """`register_timeout` (section 8): a slow disk, or many passwords, leave no login without an answer."""
+    store = Slow()
+    store.apply([AddMember("alice", "", 0.0)])
+    server = Server(ServerLimits(register_timeout=0.25), store)
+    address = await server.start("127.0.0.1", 0)
+    store.may_go_on.clear()
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(hello)
+    silent, closing = await asyncio.open_connection(*address)
+    assert await silent.read() == b"", "the time of the connection before it is over, too"
+    store.may_go_on.set()
+    assert await reader.readline() == answer
+    writer.close()
+    closing.close()
+    await server.stop()

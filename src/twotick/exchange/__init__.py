@@ -3,7 +3,7 @@
 Sans-I/O: the exchange takes frames and the time, and leaves bytes to write and requests for the store.
 """
 
-from twotick.exchange.connection import Connection, MemberDevice
+from twotick.exchange.connection import Connection, MemberDevice, Stage
 from twotick.exchange.endpoints import Endpoint, InvalidEndpoint, parse_endpoint
 from twotick.exchange.exchange import Exchange
 from twotick.exchange.limits import Limits
@@ -20,5 +20,6 @@ __all__ = [
     "PushOffer",
     "PushQueue",
     "Shares",
+    "Stage",
     "parse_endpoint",
 ]

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from twotick.exchange import Connection, Exchange, PushOffer, Shares
+from twotick.exchange import Connection, Exchange, PushOffer, Shares, Stage
 from twotick.net import keep_alive
 from twotick.server.clock import BOUND, SETTLING, StoreClock, starting_time
 from twotick.server.connection import SocketConnection
@@ -454,7 +454,7 @@ class Server:
         if self._cut_off:
             log.warning("connections held too much", closed=self._cut_off)
             self._cut_off = 0
-        late = [each for each in self._registering.take_expired(now) if each.connection.side is None]
+        late = self._take_unregistered(now)
         late += self._framing.take_expired(now)
         for connection in late:
             connection.explain(_POLICY, "registration, or a frame, took too long")
@@ -462,6 +462,19 @@ class Server:
         for connection in self._lingering.take_expired(now):
             connection.transport.abort()
         self._flush()
+
+    def _take_unregistered(self, now: float) -> list[SocketConnection]:
+        """Return the connections that had time to register and have not done so.
+
+        Those that wait for the server to look their user up have as long again.
+        """
+        late: list[SocketConnection] = []
+        for each in self._registering.take_expired(now):
+            if each.connection.stage is Stage.WAITING:
+                self._registering.add(each, now)
+            elif each.connection.side is None:
+                late.append(each)
+        return late
 
 
 def _write(connection: Connection) -> None:
