@@ -22,10 +22,12 @@ import os
 import random
 import signal
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -386,9 +388,9 @@ def _send(session: Session) -> Step:
     kind = chance.random()
     body = session.body()
     if kind < 0.25:
-        name = chance.choice(("edits", "deletes", "reacts_to", "file"))
+        name = chance.choice(("edits", "deletes", "reacts_to", "file", "pins", "unpins", "forwards"))
         changes = {name: chance.choice(session.pool.keys) if name == "file" else session.known()}
-        body = b"" if name == "deletes" else body[:64]
+        body = b"" if name in ("deletes", "pins", "unpins", "forwards") else body[:64]
     data = _frame(
         Verb.SEND,
         session.someone(),
@@ -397,7 +399,7 @@ def _send(session: Session) -> Step:
         expires=session.maybe(chance.randrange(4)),
         time=session.maybe(b"2026-11-22T09:30:00.123Z"),
         content_type=session.maybe(b"text/markdown", 0.1),
-        reply_to=session.maybe(session.known(), 0.1),
+        reply_to=session.maybe(session.known(), 0.2),
         x_note=session.maybe(b"x" * chance.randrange(3000), 0.05),
         **changes,
     )
@@ -409,13 +411,27 @@ def _history(session: Session) -> Step:
     headers = {"before": session.maybe(chance.randrange(100)), "limit": session.maybe(chance.randrange(1, 60))}
     name = b"" if chance.random() < 0.2 else session.someone()
     since = session.maybe(b"2026-01-01T00:00:00.000Z", 0.1)
-    return Step(_frame(Verb.HISTORY, name, id=ident, since=since, **headers), ident)
+    thread = session.maybe(session.known(), 0.2)
+    return Step(_frame(Verb.HISTORY, name, id=ident, since=since, thread=thread, **headers), ident)
+
+
+def _pins(session: Session) -> Step:
+    ident = session.new_id()
+    return Step(_frame(Verb.PINS, session.someone(), id=ident), ident)
 
 
 def _search(session: Session) -> Step:
     chance, ident = session.chance, session.new_id()
     words = chance.choice((b"oats", b'"wild oats"', b"por*", b"caf\xc3\xa9 wild", b"", b'"', b"x " * 40))
-    return Step(_frame(Verb.SEARCH, b"", words, id=ident, **{"in": session.maybe(session.someone())}), ident)
+    filters = {
+        "in": session.maybe(session.someone()),
+        "from": session.maybe(session.someone(), 0.2),
+        "since": session.maybe(b"2026-01-01T00:00:00.000Z", 0.1),
+        "until": session.maybe(chance.choice((b"2096-01-01T00:00:00.000Z", b"now")), 0.1),
+        "has": session.maybe(chance.choice((b"file", b"file", b"teeth")), 0.2),
+        "limit": session.maybe(chance.randrange(1, 101), 0.2),
+    }
+    return Step(_frame(Verb.SEARCH, b"", words, id=ident, **filters), ident)
 
 
 def _room(session: Session) -> Step:
@@ -428,6 +444,7 @@ def _room(session: Session) -> Step:
             do=chance.choice((*(b"create", b"join", b"join", b"leave", b"change", b"invite"), b"remove", b"members")),
             access=session.maybe(chance.choice((b"public", b"private"))),
             topic=session.maybe(b"what we do"),
+            pinning=session.maybe(chance.choice((b"members", b"moderators")), 0.2),
             member=session.maybe(chance.choice(MEMBERS).encode(), 0.8),
         ),
         ident,
@@ -445,7 +462,35 @@ def _appoint(session: Session) -> Step:
 def _conversation(session: Session) -> Step:
     chance, ident = session.chance, session.new_id()
     blocked = session.maybe(chance.choice((b"yes", b"no", b"no", b"no")))
-    return Step(_frame(Verb.CONVERSATION, session.someone(), id=ident, muted=b"no", blocked=blocked), ident)
+    until = session.maybe(chance.choice((b"2096-11-22T09:30:00Z", b"0001-01-01T00:00:00Z", b"soon")), 0.2)
+    pinned, closed = session.maybe(b"yes", 0.2), session.maybe(b"yes", 0.2)
+    headers = {"muted": b"no", "blocked": blocked, "pinned": pinned, "closed": closed, "muted_until": until}
+    return Step(_frame(Verb.CONVERSATION, session.someone(), id=ident, **headers), ident)
+
+
+def _profile(session: Session) -> Step:
+    """Ask for profiles, or set the own one; now and then with a picture, or with what is none."""
+    chance, ident = session.chance, session.new_id()
+    if chance.random() < 0.3:
+        picture = session.maybe(chance.choice(_PICTURES)[0])
+        return Step(_frame(Verb.PROFILE, session.someone(), id=ident, picture=picture), ident)
+    digest, content = chance.choice(_PICTURES)
+    if chance.random() < 0.7:
+        digest, content = session.maybe(b"", 0.1), None
+    display = session.maybe(
+        chance.choice((b"Bob Miller", b"", b"caf\xc3\xa9  x", b"\xe2\x80\xae", b"\xff", b"x" * 200))
+    )
+    status = session.maybe(b"back at noon")
+    return Step(_frame(Verb.PROFILE, b"", content, id=ident, display=display, status=status, picture=digest), ident)
+
+
+def _password(session: Session) -> Step:
+    """Change the password to the same, or try to with a wrong one."""
+    chance, ident = session.chance, session.new_id()
+    old = base64.b64encode(chance.choice((PASSWORD, PASSWORD, b"wrong horse")))
+    if chance.random() < 0.95:  # it costs the server much
+        old = b"="
+    return Step(_frame(Verb.PASSWORD, id=ident, old=old, new=base64.b64encode(PASSWORD)), ident)
 
 
 def _status(session: Session) -> Step:
@@ -499,9 +544,32 @@ def _revoke(session: Session) -> Step:
     return Step(_frame(Verb.REVOKE, b"spare%d" % session.chance.randrange(5), id=ident), ident)
 
 
+_PIXELS = struct.pack(">IIBBBBB", 16, 16, 8, 0, 0, 0, 0)
+_PICTURES = [
+    (hashlib.sha256(content).hexdigest().encode(), content)
+    for content in (
+        b"".join(
+            (
+                b"\x89PNG\r\n\x1a\n",
+                *(
+                    struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+                    for kind, data in (
+                        (b"IHDR", _PIXELS),
+                        (b"IDAT", zlib.compress(bytes(16 * 17))),
+                        (b"IEND", b""),
+                    )
+                ),
+            )
+        ),
+        b"no picture",
+    )
+]
+"""A picture, and what is none, each with its hash."""
+
 _LISTS = (_ask(Verb.CONVERSATIONS), _ask(Verb.ROOMS), _ask(Verb.DEVICES))
 _MEMBER_FRAMES: tuple[Frames, ...] = (
     *(_send, _send, _send, _send, _send, _history, _search, _room, _room, _appoint, _conversation),
+    *(_status, _profile, _pins, _password),
     *(_status, _receipts, _file, _file, _piece, _piece, _report, _typing, _read_up_to, _token, _revoke, *_LISTS),
 )
 _SENDER_FRAMES: tuple[Frames, ...] = (_send, _send, _file, _piece)
