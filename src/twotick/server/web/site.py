@@ -11,6 +11,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Final, TypeAlias
 
+from twotick.server.web.scripts import linked, short_script
+
 Headers: TypeAlias = list[tuple[str, str]]
 
 _POLICY: Final = (
@@ -46,14 +48,11 @@ _TYPES: Final = {
 }
 """The files that are served, by the ends of their names."""
 
-_COMMENT: Final = re.compile(rb"^ */\*\*.*?\*/$|/\*\* @type [^*\n]*\*/ ?|^ *//[^\n]*$|^ +", re.MULTILINE | re.DOTALL)
-"""Comments of the page's scripts, as this project writes them: on lines of their own, and types within lines.
-
-The pattern also finds indentation. In a template that spans lines, a view's HTML, indentation means nothing.
-"""
-
 _STYLE_SPACE: Final = re.compile(rb"/\*.*?\*/|^ +|(?<=[:;,{]) +| +(?=[{}])", re.MULTILINE | re.DOTALL)
 """Comments of the page's style, and spaces that mean nothing."""
+
+_MAIN: Final = "/app/main.js"
+"""The script that the page starts with."""
 
 _COMPRESSED: Final = (".png", ".woff2")
 """Files that compressing would not make smaller."""
@@ -72,14 +71,13 @@ class StaticFile:
     """A file of the page. It is hashed and compressed when it is asked for the first time.
 
     Args:
-        file: the file.
+        content: its content.
         suffix: the end of its name.
     """
 
-    def __init__(self, file: Traversable, suffix: str) -> None:
+    def __init__(self, content: bytes, suffix: str) -> None:
         self._suffix = suffix
-        content = file.read_bytes()
-        self._content = _short(content, suffix)
+        self._content = content
 
     @cached_property
     def _packed(self) -> bytes | None:
@@ -112,7 +110,7 @@ class Site:
     """
 
     def __init__(self, info: dict[str, Any]) -> None:
-        self._files = _files_in(files("twotick") / "web" / "static", "/")
+        self._files = _served(_files_in(files("twotick") / "web" / "static", "/"))
         self._info = info
 
     @cached_property
@@ -143,12 +141,6 @@ class Site:
         return plain_answer(404, "There is nothing here.") if file is None else file.answer(headers)
 
 
-def _short(content: bytes, suffix: str) -> bytes:
-    """Return a script or a style without comments and indentation, a quarter of it. Each line keeps its number."""
-    found = {".js": _COMMENT, ".css": _STYLE_SPACE}.get(suffix)
-    return content if found is None else found.sub(lambda each: b"\n" * each[0].count(b"\n"), content)
-
-
 def _json_answer(content: dict[str, Any]) -> WebAnswer:
     headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), *SECURITY]
     return WebAnswer(200, headers, json.dumps(content).encode())
@@ -160,12 +152,30 @@ def plain_answer(status: int, text: str, headers: Headers | None = None) -> WebA
     return WebAnswer(status, [*common, *(headers or [])], f"{text}\n".encode())
 
 
-def _files_in(folder: Traversable, path: str) -> dict[str, StaticFile]:
+def _files_in(folder: Traversable, path: str) -> dict[str, bytes]:
     """Return the files in a folder and the folders below it, by their paths."""
-    found: dict[str, StaticFile] = {}
+    found: dict[str, bytes] = {}
     for each in folder.iterdir():
         if each.is_dir():
             found |= _files_in(each, f"{path}{each.name}/")
-        elif (suffix := f".{each.name.rpartition('.')[2]}") in _TYPES:
-            found[path + each.name] = StaticFile(each, suffix)
+        elif _suffix(each.name) in _TYPES:
+            found[path + each.name] = each.read_bytes()
     return found
+
+
+def _suffix(path: str) -> str:
+    return f".{path.rpartition('.')[2]}"
+
+
+def _served(written: Mapping[str, bytes]) -> dict[str, StaticFile]:
+    """Return the files to serve, made of those that were written."""
+    scripts = {path: short_script(content.decode()) for path, content in written.items() if path.endswith(".js")}
+    styles = {path: _short_style(content) for path, content in written.items() if path.endswith(".css")}
+    others = {path: content for path, content in written.items() if path not in scripts | styles}
+    served = others | styles | {path: content.encode() for path, content in linked(scripts, _MAIN).items()}
+    return {path: StaticFile(content, _suffix(path)) for path, content in served.items()}
+
+
+def _short_style(content: bytes) -> bytes:
+    """Return a style without comments and spaces that mean nothing. Each line keeps its number."""
+    return _STYLE_SPACE.sub(lambda each: b"\n" * each[0].count(b"\n"), content)
