@@ -374,7 +374,8 @@ export class Session {
       room.topic = event.topic ?? room.topic;
       room.access = event.access || room.access;
     }
-    if (event.kind === "joined") room.members++;
+    // Of the user's own joining, the server has told or will tell with how many others.
+    if (event.kind === "joined" && !byMe && room.members) room.members++;
     if (event.kind === "left" || event.kind === "removed") room.members = Math.max(0, room.members - 1);
     if (byMe || event.kind === "appointed") this.recountSoon();
   }
@@ -761,6 +762,19 @@ export class Session {
     await this.saveConversations(changed);
   }
 
+  /**
+   * Take over what the server says of a room that the user is in (rule 12.2).
+   * @param {Frame} frame
+   */
+  async takeRoom(frame) {
+    const { words: [name = ""], headers } = frame;
+    const role = headers.get("role") ?? "";
+    if (!isRoom(name) || role === "none") return;
+    const room = this.conversation(name);
+    Object.assign(room, { role, left: false, topic: headers.get("topic") ?? "", access: headers.get("access") ?? "", members: number(frame, "members") });
+    await this.saveConversations([room]);
+  }
+
   /** @param {Conversation[]} changed */
   async saveConversations(changed) {
     if (!changed.length) return;
@@ -960,6 +974,7 @@ export class Session {
     request: async (/** @type {string} */ verb, /** @type {string[]} */ words, /** @type {any} */ headers, /** @type {string | null} */ body) => {
       const { frame, forwards } = await this.request(verb, words, headers, body === null ? null : toBytes(body));
       if (verb === "ROOM" && ["create", "join", "leave"].includes(headers?.Do)) this.recountSoon();
+      if (verb === "ROOM" && frame.headers.has("members")) await this.queue(() => this.takeRoom(frame));
       return { words: frame.words, headers: Object.fromEntries(frame.headers), body: toText(frame.body), messages: this.shownMessages(forwards), first: placeIn(forwards[0]) };
     },
     download: (/** @type {import("../model/types.js").FileRecord} */ file, /** @type {string} */ uid) =>
