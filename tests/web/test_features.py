@@ -25,7 +25,8 @@ _NOTIFICATIONS = """async (counts) => {
 
 async def _act(person: Person, text: str, action: str) -> None:
     """Choose an action of the menu of a message."""
-    row = person.page.get_by_role("article").filter(has_text=text).last
+    body = person.page.locator(".body", has_text=text)  # and no quotation
+    row = person.page.get_by_role("article").filter(has=body).last
     await row.hover()
     await row.get_by_role("button", name="Actions").click()
     await row.get_by_role("group", name="Actions").get_by_role("button", name=action, exact=False).first.click()
@@ -41,14 +42,23 @@ async def test_messages_are_searched_pinned_forwarded_and_reported(
         await bob.send(names[0], "shall we?", reply_to=(names[1], first.id))
         await alice.choose(names[1])
         await alice.expect_message("shall we?")
-        await _act(alice, "shall we?", "Thread")
-        await expect(page.get_by_role("dialog").get_by_text("the wild oats are ripe")).to_be_visible()
-        await page.keyboard.press("Escape")
+        await _act(alice, "shall we?", "Pin")
+        await expect(page.get_by_text("Pinned.", exact=True)).to_be_visible()
+        await _act(alice, "shall we?", "Unpin")  # the menu says what the server knows
+        await expect(page.get_by_text("No longer pinned.")).to_be_visible()
         await _act(alice, "shall we?", "Pin")
         await page.get_by_role("button", name="Details").click()
         await page.get_by_role("button", name="Pinned messages").click()
-        await expect(page.get_by_role("dialog", name="Pinned").get_by_text("shall we?")).to_be_visible()
+        pins = page.get_by_role("dialog", name="Pinned")
+        await expect(pins.get_by_text("shall we?")).to_be_visible()
+        await pins.get_by_role("button", name="Unpin").click()
+        await expect(pins.get_by_text("No message is pinned.")).to_be_visible()
         await page.keyboard.press("Escape")
+        await _act(alice, "shall we?", "Thread")
+        await expect(page.get_by_role("dialog").get_by_text("the wild oats are ripe")).to_be_visible()
+        await page.get_by_role("dialog").get_by_role("button", name="Reply").click()
+        await expect(page.get_by_role("textbox", name="Message")).to_be_focused()
+        await expect(page.get_by_text(f"Reply to {names[1]}")).to_be_visible()
         await alice.write("yes")
         await alice.expect_tick("yes", "stored")
         await _act(alice, "yes", "Receipts")
@@ -137,8 +147,14 @@ async def test_conversations_are_muted_pinned_closed_and_blocked(crowd: Crowd, n
     await alice.expect_tick("hello", "delivered")
     row = page.get_by_role("navigation").get_by_role("link", name=bob.name)
     await page.get_by_role("button", name="Details").click()
-    await page.get_by_role("button", name="Mute").click()
-    await expect(page.get_by_role("button", name="Unmute")).to_be_visible()
+    mute = page.get_by_role("group", name="Mute")
+    await mute.get_by_role("button", name="For 1 hour").click()
+    await expect(page.get_by_role("button", name="Unmute")).to_contain_text("Muted until")
+    await page.get_by_role("button", name="Unmute").click()
+    await mute.get_by_role("button", name="Until tomorrow, 8:00 AM").click()
+    await page.get_by_role("button", name="Unmute").click()
+    await mute.get_by_role("button", name="Until I change it").click()
+    await expect(page.get_by_role("button", name="Unmute")).to_have_text("Unmute")
     await page.get_by_role("button", name="Keep at the top").click()
     await expect(page.get_by_role("button", name="No longer at the top")).to_be_visible()
     await page.get_by_role("button", name=f"Block {bob.name}").click()
@@ -198,6 +214,11 @@ async def test_people_see_who_is_there_and_who_types(crowd: Crowd, names: list[s
     await bob.page.get_by_label("Status text").fill("back at noon")
     await bob.page.get_by_role("button", name="Save").click()
     await expect(alice.page.get_by_role("heading", name="Bob Miller")).to_be_visible()
+    head = alice.page.get_by_role("region", name=bob.name)
+    await expect(head.get_by_text("here · back at noon")).to_be_visible()
+    await bob.page.get_by_label("Others see whether I am here").uncheck()
+    await expect(head.get_by_text("back at noon", exact=True)).to_be_visible()
+    await expect(bob.page.get_by_text("You are shown as not connected.")).to_be_visible()
 
 
 async def test_a_device_is_logged_out_and_the_password_is_changed(crowd: Crowd, names: list[str]) -> None:

@@ -59,6 +59,8 @@ export class Controller {
     this.files = new Map();
     /** @type {any} the open dialog */
     this.dialog = null;
+    /** @type {(mode: import("./talk.js").Mode) => void} begins a reply or an edit in the conversation that is open */
+    this.compose = () => {};
     /** @type {{key: string, target: import("./jump.js").Target} | null} the message to show when its conversation is open */
     this.goal = null;
     /** @type {import("../net/recording.js").Recording | null} */
@@ -579,7 +581,7 @@ export class Controller {
   }
 
   titled() {
-    const unread = Object.values(this.state.conversations).reduce((sum, each) => sum + (each.muted ? 0 : each.unread), 0);
+    const unread = Object.values(this.state.conversations).reduce((sum, each) => sum + (isMuted(each, Date.now()) ? 0 : each.unread), 0);
     document.title = unread ? `(${unread}) Twotick` : "Twotick";
     if ("setAppBadge" in navigator) void (unread ? navigator.setAppBadge(unread) : navigator.clearAppBadge()).catch(() => undefined);
   }

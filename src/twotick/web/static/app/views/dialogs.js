@@ -8,6 +8,7 @@ import { Icon } from "./icons.js";
 import { Formatted, joinRoom } from "./message.js";
 import { chosen, choose } from "./choices.js";
 import { errorText } from "./errors.js";
+import { setPinned } from "./pins.js";
 import { Avatar } from "./sidebar.js";
 
 /** @typedef {import("./controller.js").Controller} Controller */
@@ -128,7 +129,7 @@ function Details({ app, conversation }) {
     ${profile?.status && html`<p class="hint" dir="auto">${visible(profile.status)}</p>`}
     ${room && !now.left && html`<${RoomDetails} app=${app} room=${now} />`}
     <div class="stack">
-      <button class="quiet" onClick=${() => set({ Muted: muted ? "no" : "yes" })}>${t(muted ? "details.unmute" : "details.mute")}</button>
+      <${Mute} conversation=${now} set=${set} />
       ${room && !now.left && html`<label class="check"><input type="checkbox" checked=${now.notifyAll} disabled=${muted} onChange=${() => set({ Notify: now.notifyAll ? "mentions" : "all" })} />${t("details.notifyAll")}</label>`}
       <button class="quiet" onClick=${() => set({ Pinned: now.pinned ? "no" : "yes" })}>${t(now.pinned ? "details.unpin" : "details.pin")}</button>
       <button class="quiet" onClick=${() => app.openDialog({ name: "pins", conversation: now })}>${t("details.pins")}</button>
@@ -138,6 +139,23 @@ function Details({ app, conversation }) {
       ${room && !now.left && html`<button class="quiet danger" onClick=${() => confirm(t("room.leaveSure", { name: now.name })) && app.ask("ROOM", [now.name], { Do: "leave" }).then(() => app.openDialog(null), (error) => app.complain(error))}>${t("room.leave")}</button>`}
     </div>
   <//>`;
+}
+
+/**
+ * Notifications of a conversation: off for a time, or on again.
+ * @param {{conversation: import("../model/types.js").Conversation, set: (headers: Record<string, string>) => void}} given
+ */
+function Mute({ conversation: { mutedUntil, ...conversation }, set }) {
+  const morning = new Date();
+  morning.setDate(morning.getDate() + 1);
+  morning.setHours(8, 0, 0, 0);
+  const until = (/** @type {number} */ when) => () => set({ "Muted-until": new Date(when).toISOString() });
+  if (isMuted({ mutedUntil, ...conversation }, Date.now())) return html`
+    <button class="quiet" onClick=${() => set({ Muted: "no" })}>${t("details.unmute")}${mutedUntil > 0 && html`<small>${t("details.mutedUntil", { when: whenText(mutedUntil) })}</small>`}</button>`;
+  return html`<div class="mute" role="group" aria-label=${t("details.mute")}><span>${t("details.mute")}</span>
+    <button class="quiet" onClick=${until(Date.now() + 3600_000)}>${t("details.mute.hour")}</button>
+    <button class="quiet" onClick=${until(morning.getTime())}>${t("details.mute.tomorrow", { time: clockText(morning.getTime()) })}</button>
+    <button class="quiet" onClick=${() => set({ Muted: "yes" })}>${t("details.mute.always")}</button></div>`;
 }
 
 /** @param {{app: Controller, room: import("../model/types.js").Conversation}} given */
@@ -165,23 +183,32 @@ function RoomDetails({ app, room }) {
       ${((moderator && each.role === "member") || owner) && each.name.toLowerCase() !== app.me.toLowerCase() && html`<button class="icon-button" aria-label=${`${t("room.remove")} ${each.name}`} title=${t("room.remove")} onClick=${() => act({ Do: "remove", Member: each.name })}><${Icon} name="close" /></button>`}</li>`)}</ul>`;
 }
 
-/** @param {{app: Controller, conversation: import("../model/types.js").Conversation, messages: import("../model/types.js").Message[] | null, none: string}} given */
-const MessageItems = ({ app, conversation, messages, none }) => html`
+/** @param {{app: Controller, conversation: import("../model/types.js").Conversation, messages: import("../model/types.js").Message[] | null, none: string, unpin?: (message: import("../model/types.js").Message) => void}} given */
+const MessageItems = ({ app, conversation, messages, none, unpin }) => html`
   ${messages?.length === 0 && html`<p class="hint">${none}</p>`}
   <ul class="plain-list">${(messages ?? []).map((each) => html`<li key=${each.uid} class="found-message"><p class="top"><b><bdi>${each.sender}</bdi></b> <time>${whenText(each.time)}</time>
-      <button class="icon-button" aria-label=${`${t("message.goTo")}: ${each.sender}, ${clockText(each.time)}`} title=${t("message.goTo")} onClick=${() => app.jump(conversation.name, each)}><${Icon} name="goTo" /></button></p>
+      <button class="icon-button" aria-label=${`${t("message.goTo")}: ${each.sender}, ${clockText(each.time)}`} title=${t("message.goTo")} onClick=${() => app.jump(conversation.name, each)}><${Icon} name="goTo" /></button>
+      ${unpin && html`<button class="icon-button" aria-label=${`${t("message.unpin")}: ${each.sender}, ${clockText(each.time)}`} title=${t("message.unpin")} onClick=${() => unpin(each)}><${Icon} name="close" /></button>`}</p>
     ${each.text ? html`<${Formatted} text=${each.text} me=${app.me} />` : html`<p>${each.file ? visible(each.file.name) : t("message.deleted")}</p>`}</li>`)}</ul>`;
 
 /** @param {{app: Controller, conversation: import("../model/types.js").Conversation}} given */
 function Pins({ app, conversation }) {
   const [found] = useAnswer(app, () => app.ask("PINS", [conversation.name]));
-  return html`<${Box} app=${app} title=${t("details.pins")}><${MessageItems} app=${app} conversation=${conversation} messages=${found && found.messages} none=${t("details.noPins")} /><//>`;
+  const [gone, setGone] = useState(/** @type {string[]} */ ([]));
+  const unpin = (/** @type {import("../model/types.js").Message} */ message) => setPinned(app, conversation, message, false).then(() => setGone((before) => [...before, message.uid]));
+  const shown = found && found.messages.filter((each) => !gone.includes(each.uid));
+  return html`<${Box} app=${app} title=${t("details.pins")}><${MessageItems} app=${app} conversation=${conversation} messages=${shown} none=${t("details.noPins")} unpin=${unpin} /><//>`;
 }
 
 /** @param {{app: Controller, conversation: import("../model/types.js").Conversation, message: import("../model/types.js").Message}} given */
 function Thread({ app, conversation, message }) {
   const [found] = useAnswer(app, () => app.ask("HISTORY", [conversation.name], { Thread: `${message.sender} ${message.id}`, Limit: 200 }));
-  return html`<${Box} app=${app} title=${t("thread.title")} wide><${MessageItems} app=${app} conversation=${conversation} messages=${found && found.messages} none="" /><//>`;
+  const reply = () => {
+    document.querySelector("dialog")?.close(); // at once: the box gets the focus next
+    app.compose({ kind: "reply", message });
+  };
+  return html`<${Box} app=${app} title=${t("thread.title")} wide><${MessageItems} app=${app} conversation=${conversation} messages=${found && found.messages} none="" />
+    ${!conversation.left && html`<div class="buttons"><button class="primary" onClick=${reply}>${t("message.reply")}</button></div>`}<//>`;
 }
 
 /** @param {{app: Controller, conversation: import("../model/types.js").Conversation, message: import("../model/types.js").Message}} given */
@@ -259,7 +286,7 @@ function Settings({ app }) {
     <p class="item"><${Avatar} name=${app.me} /><b>${app.me}</b>${!app.isMember && html`<small>${t("settings.guest")}</small>`}</p>
     ${app.isMember && html`<${Picture} app=${app} has=${Boolean(mine?.picture)} />`}
     ${app.isMember && html`<form onSubmit=${save}><label>${t("settings.display")}<input maxlength="60" value=${display} onInput=${(/** @type {any} */ e) => setDisplay(e.target.value)} /></label>
-      <label>${t("settings.status")}<input maxlength="120" value=${status} onInput=${(/** @type {any} */ e) => setStatus(e.target.value)} /></label><div class="buttons"><button class="quiet">${t("settings.save")}</button></div></form>`}
+      <label>${t("settings.status")}<input maxlength="120" value=${status} onInput=${(/** @type {any} */ e) => setStatus(e.target.value)} /></label><div class="buttons"><button class="quiet">${t("settings.save")}</button></div></form><${Shown} app=${app} />`}
     <h3>${t("settings.look")}</h3>
     <label>${t("settings.theme")}<select value=${chosen("theme")} onChange=${(/** @type {any} */ e) => set("theme", e.target.value)}>${["", "light", "dark"].map((each) => html`<option value=${each} selected=${chosen("theme") === each}>${t(/** @type {any} */ (`settings.theme.${each || "system"}`))}</option>`)}</select></label>
     ${LANGUAGES.length > 1 && html`<label>${t("settings.language")}<select value=${chosen("language")} onChange=${(/** @type {any} */ e) => set("language", e.target.value)}>${["", ...LANGUAGES].map((each) => html`<option value=${each} selected=${chosen("language") === each}>${each ? new Intl.DisplayNames([each], { type: "language" }).of(each) : t("settings.language.system")}</option>`)}</select></label>`}
@@ -269,6 +296,19 @@ function Settings({ app }) {
     ${app.isMember && html`<${Devices} app=${app} /><${Password} app=${app} />`}
     <div class="stack"><button class="quiet danger" onClick=${out}>${t("settings.out")}</button></div>
   <//>`;
+}
+
+/**
+ * Whether others see that the user is here (docs/protocol.md, rule 15.1).
+ * @param {{app: Controller}} given
+ */
+function Shown({ app }) {
+  const [status, again] = useAnswer(app, () => app.ask("STATUS", []));
+  if (!status) return null;
+  const shown = status.headers.shown !== "no";
+  const set = () => app.ask("STATUS", [], { Shown: shown ? "no" : "yes" }).then(again, (error) => app.complain(error));
+  return html`<label class="check"><input type="checkbox" checked=${shown} onChange=${set} />${t("settings.shown")}</label>
+    ${!shown && html`<p class="hint">${t("settings.hidden")}</p>`}`;
 }
 
 /** @param {{app: Controller, has: boolean}} given */

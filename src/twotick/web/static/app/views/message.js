@@ -102,7 +102,12 @@ export function MessageRow({ app, message, conversation, first, replied, marked,
   const state = stateText(message, t);
   const display = app.state.profiles[message.sender.toLowerCase()]?.display;
   const transfer = app.state.transfers[message.uid];
-  const actions = actionsFor(app, message, conversation, compose);
+  const [pinned, setPinned] = useState(/** @type {boolean | null} */ (null));
+  useEffect(() => {
+    if (menu && app.isMember && message.id) loadPins().then((each) => each.isPinned(app, conversation, message)).then(setPinned, () => undefined);
+    else setPinned(null);
+  }, [menu]);
+  const actions = actionsFor(app, message, conversation, compose, pinned);
   /** @param {KeyboardEvent} event */
   const key = (event) => {
     if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -180,9 +185,10 @@ const canChange = (app, message, conversation) =>
  * @param {Message} message
  * @param {import("../model/types.js").Conversation} conversation
  * @param {(mode: {kind: "reply" | "edit", message: Message}) => void} compose
+ * @param {boolean | null} pinned whether the message is pinned; null if that is not known
  * @returns {MessageAction[]}
  */
-function actionsFor(app, message, conversation, compose) {
+function actionsFor(app, message, conversation, compose, pinned) {
   if (message.deleted) return [];
   const able = canChange(app, message, conversation);
   const placed = able && message.place !== WAITING;
@@ -195,7 +201,7 @@ function actionsFor(app, message, conversation, compose) {
     { name: t("message.copy"), keys: ["c", "y"], run: () => void navigator.clipboard?.writeText(message.text).then(() => app.say(t("message.copied")), (error) => app.complain(error)) },
     placed && { name: t("message.forward"), keys: ["f"], run: () => app.openDialog({ name: "forward", message }) },
     placed && { name: t("message.thread"), keys: ["t"], run: () => app.openDialog({ name: "thread", message, conversation }) },
-    placed && { name: t("message.pin"), keys: ["p"], run: () => void pin(app, message, conversation) },
+    placed && { name: t(pinned ? "message.unpin" : "message.pin"), keys: ["p"], run: () => void loadPins().then((each) => each.setPinned(app, conversation, message, pinned === null ? null : !pinned)) },
     placed && message.outgoing && { name: t("message.receipts"), keys: ["i"], run: () => app.openDialog({ name: "receipts", message, conversation }) },
     placed && !message.outgoing && { name: t("message.report"), keys: ["o"], run: () => app.openDialog({ name: "report", user: message.sender, about: message.id }) },
     placed && (message.outgoing || (conversation.key.startsWith("#") && moderates(conversation))) && { name: t("message.delete"), keys: ["d", "Delete"], run: () => void app.delete(message) },
@@ -203,20 +209,7 @@ function actionsFor(app, message, conversation, compose) {
   return all.filter((each) => each !== false);
 }
 
-/**
- * @param {Controller} app
- * @param {Message} message
- * @param {import("../model/types.js").Conversation} conversation
- */
-async function pin(app, message, conversation) {
-  try {
-    const pinned = (await app.ask("PINS", [conversation.name])).messages.some((each) => each.uid === message.uid);
-    await app.profile?.queueRaw(conversation.name, { [pinned ? "Unpins" : "Pins"]: `${message.sender} ${message.id}` });
-    app.say(t(pinned ? "message.unpin" : "message.pin"));
-  } catch (error) {
-    app.complain(error);
-  }
-}
+const loadPins = () => withTexts(import("./pins.js"));
 
 /**
  * @param {{actions: MessageAction[], open: boolean, setOpen: (open: boolean) => void, react: false | ((emoji: string) => void)}} given

@@ -25,6 +25,7 @@ export function Talk({ app }) {
   const [mode, setMode] = useState(/** @type {Mode} */ (null));
   const [dropping, setDropping] = useState(false);
   const key = conversation?.key ?? "";
+  app.compose = setMode;
   useEffect(() => setMode(null), [key]);
   if (!conversation) return html`<section class="talk none"><p>${t("talk.none")}</p></section>`;
   const { state } = app;

@@ -132,4 +132,12 @@ export default {
   "error.large": "Das ist zu groß für den Server.",
   "error.stopping": "Der Server hält an. Die Seite verbindet sich von selbst wieder.",
   "error.write": "Der Browser konnte das nicht speichern ({reason}). Lade die Seite neu und versuche es noch einmal.",
+  "details.mute.hour": "Für 1 Stunde",
+  "details.mute.tomorrow": "Bis morgen, {time}",
+  "details.mute.always": "Bis ich es ändere",
+  "details.mutedUntil": "Stumm bis {when}",
+  "message.pinned": "Angeheftet.",
+  "message.unpinned": "Nicht mehr angeheftet.",
+  "settings.shown": "Andere sehen, ob ich da bin",
+  "settings.hidden": "Du erscheinst als nicht verbunden. Du siehst die anderen weiterhin.",
 };

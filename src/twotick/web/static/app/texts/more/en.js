@@ -132,4 +132,12 @@ export default {
   "error.large": "This is too large for the server.",
   "error.stopping": "The server is stopping. The page connects again by itself.",
   "error.write": "The browser could not store this ({reason}). Reload the page, then try again.",
+  "details.mute.hour": "For 1 hour",
+  "details.mute.tomorrow": "Until tomorrow, {time}",
+  "details.mute.always": "Until I change it",
+  "details.mutedUntil": "Muted until {when}",
+  "message.pinned": "Pinned.",
+  "message.unpinned": "No longer pinned.",
+  "settings.shown": "Others see whether I am here",
+  "settings.hidden": "You are shown as not connected. You still see the others.",
 };

@@ -132,4 +132,12 @@ export default {
   "error.large": "Es demasiado grande para el servidor.",
   "error.stopping": "El servidor se está deteniendo. La página se conectará de nuevo sola.",
   "error.write": "El navegador no ha podido guardarlo ({reason}). Recarga la página y prueba de nuevo.",
+  "details.mute.hour": "Durante 1 hora",
+  "details.mute.tomorrow": "Hasta mañana, {time}",
+  "details.mute.always": "Hasta que lo cambie",
+  "details.mutedUntil": "Silenciada hasta {when}",
+  "message.pinned": "Fijado.",
+  "message.unpinned": "Ya no está fijado.",
+  "settings.shown": "Los demás ven si estoy",
+  "settings.hidden": "Apareces como no conectado. Sigues viendo a los demás.",
 };

@@ -132,4 +132,12 @@ export default {
   "error.large": "C’est trop gros pour le serveur.",
   "error.stopping": "Le serveur s’arrête. La page se reconnectera d’elle-même.",
   "error.write": "Le navigateur n’a pas pu l’enregistrer ({reason}). Rechargez la page, puis réessayez.",
+  "details.mute.hour": "Pendant 1 heure",
+  "details.mute.tomorrow": "Jusqu’à demain, {time}",
+  "details.mute.always": "Jusqu’à nouvel ordre",
+  "details.mutedUntil": "Muette jusqu’au {when}",
+  "message.pinned": "Épinglé.",
+  "message.unpinned": "N’est plus épinglé.",
+  "settings.shown": "Les autres voient si je suis là",
+  "settings.hidden": "Vous apparaissez comme non connecté. Vous voyez toujours les autres.",
 };

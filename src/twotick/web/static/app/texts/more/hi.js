@@ -132,4 +132,12 @@ export default {
   "error.large": "यह सर्वर के लिए बहुत बड़ा है।",
   "error.stopping": "सर्वर रुक रहा है। पेज अपने आप फिर जुड़ेगा।",
   "error.write": "ब्राउज़र इसे सहेज नहीं सका ({reason})। पेज फिर से लोड करें, फिर कोशिश करें।",
+  "details.mute.hour": "1 घंटे के लिए",
+  "details.mute.tomorrow": "कल {time} तक",
+  "details.mute.always": "जब तक मैं न बदलूँ",
+  "details.mutedUntil": "{when} तक म्यूट",
+  "message.pinned": "पिन किया गया।",
+  "message.unpinned": "अब पिन नहीं है।",
+  "settings.shown": "दूसरे देखें कि मैं यहाँ हूँ या नहीं",
+  "settings.hidden": "आप जुड़े नहीं दिखते। आप दूसरों को फिर भी देखते हैं।",
 };
