@@ -31,6 +31,7 @@ from twotick.store import (
     Store,
     StoreError,
     StoreLimits,
+    open_store,
 )
 from twotick.wire import is_name
 
@@ -56,10 +57,12 @@ class DataFolder:
     Attributes:
         path: where it is.
         chosen: whether a setting or an option names it, so that it is not merely the default.
+        postgres: the address of the database on PostgreSQL that has the data in place of the folder; None for none.
     """
 
     path: Path
     chosen: bool = True
+    postgres: str | None = None
 
     @property
     def database(self) -> Path:
@@ -81,6 +84,10 @@ def opened(folder: DataFolder, limits: StoreLimits, *, create: bool = False) -> 
         Unreachable: the server that runs has its data elsewhere.
         StoreError: the database cannot be opened.
     """
+    if folder.postgres is not None:
+        with closing(open_store(None, folder.postgres, limits, exclusive=False)) as store:
+            yield store
+        return
     try:
         servers = running_servers()
         _check_memory(folder, servers)

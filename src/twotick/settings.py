@@ -73,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data: Path = msgspec.field(default_factory=default_data_folder)
     memory: bool = False
+    database: str | None = None
     retention_days: Days = 400
     clock_days: Days = 7
     settling_time: Seconds = 600.0
@@ -154,7 +155,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 early_bytes_total=self.early_bytes_total,
                 held_bytes_total=self.held_bytes_total,
             ),
-            data=None if self.memory else self.data,
+            data=None if self.memory or self.database else self.data,
+            database=self.database,
             store_limits=self.store_limits(),
             retention=self.retention_days * 86400.0,
             clock_bound=self.clock_days * 86400.0,

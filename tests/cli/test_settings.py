@@ -61,6 +61,7 @@ SERVER = {
     "allow_plain": True,
     "data": "somewhere",
     "memory": True,
+    "database": "postgresql://somewhere",
     "sign_up": "invite",
     "allow_open_sign_up": True,
     "guests": False,

@@ -1,4 +1,4 @@
-"""Stores on disk and in memory."""
+"""Stores on disk, in memory and on PostgreSQL."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,20 +11,59 @@ from twotick.store import StoreLimits
 
 AskerMaker: TypeAlias = Callable[[StoreLimits], Asker]
 
+ON_BOTH = {"test_rooms", "test_search_filters"}
+"""The modules whose tests run on both stores."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    name = metafunc.definition.path.stem
+    if "new_asker" in metafunc.fixturenames and name in ON_BOTH:
+        metafunc.parametrize("new_asker", ["sqlite", "postgres"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server, without a database."""
+    from tests.store import postgres_server
+
+    with postgres_server.running() as url:
+        yield url
+
 
 @pytest.fixture
-def new_asker(tmp_path: Path) -> Iterator[AskerMaker]:
-    """Makes an empty store on disk; it must be sound at the end of every test."""
+def new_database(postgres: str) -> Iterator[Callable[[], str]]:
+    """Makes a database that has the tables of a store; its URL."""
+    from tests.store import postgres_server
+
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(postgres_server.new_database(postgres))
+        return made[-1]
+
+    yield make
+    for url in made:
+        postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def new_asker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[AskerMaker]:
+    """Makes an empty store; it must be sound at the end of every test."""
     askers: list[Asker] = []
 
     def make(limits: StoreLimits) -> Asker:
-        askers.append(Asker(tmp_path / f"store{len(askers)}", limits))
+        if getattr(request, "param", "sqlite") == "postgres":
+            from tests.store.postgres_asker import PostgresAsker
+
+            askers.append(PostgresAsker(request.getfixturevalue("postgres"), limits))
+        else:
+            askers.append(Asker(tmp_path / f"store{len(askers)}", limits))
         return askers[-1]
 
     yield make
     for asker in askers:
         assert asker.store.check() == []
-        asker.store.close()
+        asker.close()
 
 
 @pytest.fixture

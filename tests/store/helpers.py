@@ -61,13 +61,19 @@ class Asker:
     def __init__(self, folder: Path | None = None, limits: StoreLimits | None = None):
         self.folder = folder
         self.limits = limits or StoreLimits()
-        self.store = SqliteStore(folder, self.limits)
+        self.store = self.open_store()
         self.members: dict[str, int] = {}
+
+    def open_store(self) -> SqliteStore:
+        return SqliteStore(self.folder, self.limits)
+
+    def close(self) -> None:
+        self.store.close()
 
     def reopen(self) -> None:
         assert self.folder is not None
         self.store.close()
-        self.store = SqliteStore(self.folder, self.limits)
+        self.store = self.open_store()
 
     def ask(self, request: Request[Answer]) -> Answer:
         return self.store.ask(request)

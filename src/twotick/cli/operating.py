@@ -36,6 +36,16 @@ class _ServerData:
     chosen: bool
     config: Path | None
 
+    @property
+    def postgres(self) -> str | None:
+        """The address of the database on PostgreSQL; None if the data are in a folder."""
+        return None if self.chosen else self.settings.database
+
+    @property
+    def where(self) -> str:
+        """Where the data are, for a person to read."""
+        return str(self.settings.data) if self.postgres is None else "the database on PostgreSQL"
+
     @contextmanager
     def opened(self, *, create: bool = False, damaged: int = EX_OSERR) -> Generator["SqliteStore"]:
         """Open the database, and exit with a status that tells why something was not done.
@@ -55,7 +65,8 @@ class _ServerData:
                 "the setting memory is true, so the server has no database: name a database's folder with --data",
             )
         try:
-            where = admin.DataFolder(settings.data, chosen=self.chosen or settings.data != default_data_folder())
+            chosen = self.chosen or settings.data != default_data_folder()
+            where = admin.DataFolder(settings.data, chosen, self.postgres)
             with admin.opened(where, settings.store_limits(), create=create) as store:
                 yield store
         except admin.Unreachable as error:
@@ -277,7 +288,7 @@ def check(*, data: _ServerData) -> None:
             print(problem)
         if problems:
             raise SystemExit(EX_DATAERR)
-        print(f"no damage in {data.settings.data}")
+        print(f"no damage in {data.where}")
 
 
 @click.command

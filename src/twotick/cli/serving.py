@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--no-web", is_flag=True, help="Serve no web page.")
 @data_option
 @click.option("--memory", is_flag=True, help="Keep everything in memory: it is lost when the server stops.")
+@click.option("--database", metavar="URL", help="Keep everything on PostgreSQL: postgresql://user@host/name.")
 @config_option
 def serve(
     *,
@@ -31,6 +32,7 @@ def serve(
     no_web: bool,
     data: Path | None,
     memory: bool,
+    database: str | None,
     config: Path | None,
 ) -> None:
     """Run a server until SIGINT (Ctrl-C), SIGTERM or SIGHUP.
@@ -44,10 +46,19 @@ def serve(
     from twotick.server.running import RunningServer, advertised
     from twotick.store import StoreError
 
+    if database is not None and (memory or data is not None):
+        raise click.UsageError("--database excludes --memory and --data: give only one of them")
     if memory and data is not None:
         raise click.UsageError("--memory and --data exclude each other: give only one of them")
     settings = settings_of(
-        config, host=host, port=port, web_port=web_port, web=False if no_web else None, data=data, memory=memory or None
+        config,
+        host=host,
+        port=port,
+        web_port=web_port,
+        web=False if no_web else None,
+        data=data,
+        memory=memory or None,
+        database=database,
     )
 
     with ExitStack() as stack:
@@ -65,6 +76,8 @@ def serve(
         except TlsError as error:
             fail(EX_USAGE, str(error))
         except StoreError as error:
+            if settings.database:
+                fail(EX_OSERR, str(error))
             fail(EX_OSERR, f"{error} (choose another folder with --data, or keep nothing with --memory)")
         except CannotListen as error:
             fail(EX_OSERR, _why_not_listening(error))

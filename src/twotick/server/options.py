@@ -60,7 +60,8 @@ class ServerOptions:
         host: the addresses or names to listen on, separated by commas.
         port: the port for unencrypted connections; 0 for any free one.
         limits: its limits.
-        data: the folder of its database; None to keep everything in memory.
+        data: the folder of its database; None to keep everything in memory, or on PostgreSQL.
+        database: the address of its database on PostgreSQL, as libpq knows it; None for none.
         store_limits: the limits of its store.
         retention: seconds until a message that every device has is removed.
         clock_bound: seconds by which the system's clock may differ from others before it is not believed.
@@ -86,6 +87,7 @@ class ServerOptions:
     port: int = 18000
     limits: ServerLimits = field(default_factory=ServerLimits)
     data: Path | None = None
+    database: str | None = None
     store_limits: StoreLimits = field(default_factory=StoreLimits)
     retention: float = RETENTION
     clock_bound: float = BOUND

@@ -19,7 +19,7 @@ from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
 from twotick.server.options import ServerOptions, check
 from twotick.server.server import Server
-from twotick.store import PushKey, SqliteStore, Store
+from twotick.store import PushKey, Store, open_store
 
 Address: TypeAlias = tuple[str, int]
 """An IP address and a port."""
@@ -75,7 +75,7 @@ def serve(
     if options.tls_certificate is not None and options.tls_key is not None:
         certificate = Certificate(options.tls_certificate, options.tls_key)
     logs.configure()
-    store = SqliteStore(options.data, options.store_limits)
+    store = open_store(options.data, options.database, options.store_limits)
     if options.data is not None:
         _warn_of_access(options.data)
     gc.freeze()

@@ -1,5 +1,6 @@
 """Members, their logs, rooms and files, and the database that keeps them (docs/protocol.md, sections 10 to 17)."""
 
+from twotick.store.opening import open_store
 from twotick.store.port import (
     Answer,
     Damaged,
@@ -235,4 +236,5 @@ __all__ = [
     "Unfinished",
     "Work",
     "WritePiece",
+    "open_store",
 ]

@@ -1,0 +1,195 @@
+"""A connection to PostgreSQL that one thread uses, without an event loop of its own (asyncpg brings one)."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+
+from twotick.store.port import DiskFull, StoreError
+from twotick.store.postgres.dialect import Parameters, translate
+
+_CONNECT_SECONDS: Final = 10.0
+
+_SETTINGS: Final = {
+    "application_name": "twotick",
+    "client_min_messages": "warning",
+    "jit": "off",  # compiling a statement takes longer than running any of these
+    # PostgreSQL ends the connection of a machine that is gone within 15 seconds, and with it the locks.
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "2",
+}
+
+COMMIT: Final = "SELECT pg_logical_emit_message(true, 'twotick', ''); COMMIT"
+"""Every transaction writes something, so that its COMMIT waits until all that it has read is on the standby as well."""
+
+LOST: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    ConnectionError,
+    OSError,
+    TimeoutError,
+)
+"""What asyncpg raises when there is no connection any more, or none yet."""
+
+CONFLICTS: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+"""What it raises when another server was in the way; the transaction was undone, and may be tried again."""
+
+
+class Rows:
+    """What a statement has returned, as a cursor of sqlite3 has it.
+
+    Attributes:
+        rowcount: how many rows it has changed.
+    """
+
+    def __init__(self, rows: Iterable[Sequence[Any]], status: str) -> None:
+        self._rows: Iterator[tuple[Any, ...]] = map(tuple, rows)
+        self._status = status
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the statement has returned or changed."""
+        last = self._status.rpartition(" ")[2]
+        return int(last) if last.isdigit() else 0
+
+    def fetchone(self) -> Any:
+        """Return the next row; None if there is none."""
+        return next(self._rows, None)
+
+    def fetchall(self) -> list[Any]:
+        """Return all further rows."""
+        return list(self._rows)
+
+    def fetchmany(self, size: int) -> list[Any]:
+        """Return some further rows."""
+        return [row for row, _ in zip(self._rows, range(size), strict=False)]
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows
+
+
+class PostgresConnection:
+    """A connection. One thread uses it at a time.
+
+    Args:
+        url: the database, as libpq knows it.
+
+    Attributes:
+        warned: the warning with which the last COMMIT ended; empty for none.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._statements: dict[str, Any] = {}
+        self.warned = ""
+        self._inner: Any = None
+        try:
+            self._inner = self._run(self._connect(url))
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def _run(self, work: Any) -> Any:
+        try:
+            if not _is_in_loop():
+                return self._loop.run_until_complete(work)
+            with ThreadPoolExecutor(1) as thread:  # a server asks a few things before its own thread for this runs
+                return thread.submit(self._loop.run_until_complete, work).result()
+        except asyncpg.InterfaceError as error:
+            if self._inner is not None and self._inner.is_closed():
+                raise ConnectionError(str(error)) from error
+            raise
+
+    async def _connect(self, url: str) -> Any:
+        connect: Any = asyncpg.connect  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        connection: Any = await connect(
+            url,
+            timeout=_CONNECT_SECONDS,
+            target_session_attrs="read-write",
+            statement_cache_size=0,  # prepared statements are kept here
+            server_settings=_SETTINGS,
+        )
+        # Sums of counters are numbers without a fraction.
+        await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=int, format="text")
+        connection.add_log_listener(self._warn)
+        return connection
+
+    def _warn(self, _: Any, message: Any) -> None:
+        if message.sqlstate == "01000":
+            self.warned = str(message)
+
+    def execute(self, statement: str, parameters: Parameters = ()) -> Rows:
+        """Run a statement that is written for SQLite."""
+        return self.run(*translate(statement, parameters))
+
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run a statement in PostgreSQL's words."""
+        prepared = self._statements.get(statement)
+        if prepared is None:
+            if len(self._statements) > 1000:
+                self._statements.clear()
+            prepared = self._statements[statement] = self._run(self._inner.prepare(statement))
+        return Rows(self._run(prepared.fetch(*parameters)), prepared.get_statusmsg())
+
+    def run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement that is written for SQLite once for each row of parameters, in few messages."""
+        for of_kind in _by_types(rows):
+            translated, _ = translate(statement, of_kind[0])
+            self._run(self._inner.executemany(translated, of_kind))
+
+    def script(self, statements: str) -> None:
+        """Run statements without parameters in PostgreSQL's words."""
+        self._run(self._inner.execute(statements))
+
+    def commit(self) -> None:
+        """Commit. This is never cancelled, and waits as long as the database does.
+
+        Raises:
+            StoreError: PostgreSQL has ended its wait for the standby: the outcome counts as unknown.
+        """
+        self.warned = ""
+        self.script(COMMIT)
+        if self.warned:
+            raise StoreError(f"the database has not waited for its standby: {self.warned}")
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is lost."""
+        return self._inner is None or bool(self._inner.is_closed())
+
+    def close(self) -> None:
+        """End the connection at once; what was not committed is undone."""
+        if not self._loop.is_closed():
+            self._inner.terminate()
+            self._run(asyncio.sleep(0))
+            self._loop.close()
+
+
+def _is_in_loop() -> bool:
+    """Tell whether an event loop runs in this thread, so that another one cannot."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _by_types(rows: Sequence[Sequence[Any]]) -> list[list[Sequence[Any]]]:
+    found: dict[tuple[type, ...], list[Sequence[Any]]] = {}
+    for row in rows:
+        found.setdefault(tuple(map(type, row)), []).append(row)
+    return list(found.values())
+
+
+def store_error(error: Exception) -> StoreError:
+    """Return the error that tells users of the store what an error of the database means."""
+    if isinstance(error, asyncpg.DiskFullError):
+        return DiskFull("the disk of the database is full")
+    if isinstance(error, LOST):
+        return StoreError(f"the database cannot be reached: {error or type(error).__name__}")
+    return StoreError(f"the database says: {error}")

@@ -1,0 +1,227 @@
+"""Transactions on PostgreSQL: locks in one order, what is done when a server or the connection is in the way."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+
+from twotick.store.port import StoreError
+from twotick.store.postgres.connection import CONFLICTS, LOST, PostgresConnection, store_error
+from twotick.store.postgres.schema import SERVING, check_server, migrate
+from twotick.store.sqlite.database import Contents
+
+_TRIES: Final = 8
+"""How often a transaction is tried when another process is in the way."""
+
+_PATIENCE: Final = 20.0
+"""Seconds for which a server tries to reach the database again, which may be changing its primary."""
+
+_PAUSE: Final = 0.2
+
+_UNKNOWN: Final = "it is not known whether the database has kept this, since {}: send it again with the same Id"
+
+_T = TypeVar("_T")
+
+
+class PostgresDatabase:
+    """A database.
+
+    Args:
+        url: where it is.
+        open_contents: makes the contents for a new connection.
+        exclusive: whether this is the server's, of which a database has only one.
+
+    Raises:
+        StoreError: it cannot be used; the text says what to do.
+    """
+
+    def __init__(self, url: str, open_contents: Callable[[PostgresConnection], Contents], *, exclusive: bool) -> None:
+        self._url = url
+        self._open_contents = open_contents
+        self._exclusive = exclusive
+        self._connection: PostgresConnection | None = None
+        self._contents: Contents | None = None
+        self._changes: int | None = None
+        self.is_log_short = False
+        self.is_healthy = True
+        self._open()
+
+    def _open(self) -> tuple[PostgresConnection, Contents]:
+        connection = _connected(self._url)
+        try:
+            check_server(connection)
+            migrate(connection)
+            connection.script("SET search_path = twotick, pg_catalog; SET statement_timeout = 0; SET lock_timeout = 0")
+            if self._exclusive:
+                _lock(connection)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, asyncpg.PostgresError | OSError):
+                raise store_error(error) from error
+            raise
+        self._connection = connection
+        self._contents = contents = self._open_contents(connection)
+        return connection, contents
+
+    @property
+    def connection(self) -> PostgresConnection:
+        """The connection; a new one if the last one was lost."""
+        return self._opened()[0]
+
+    def _opened(self) -> tuple[PostgresConnection, Contents]:
+        if self._connection is not None and self._connection.is_closed:
+            self._drop()
+        if self._connection is None or self._contents is None:
+            return self._open()
+        return self._connection, self._contents
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            with suppress(Exception):  # it is of no use any more
+                self._connection.close()
+        self._connection = self._contents = None
+
+    def has_server(self) -> bool:
+        """Tell whether a server uses the database, other than this one."""
+        if self._exclusive:
+            return False
+        connection = self.connection
+        if not connection.run(f"SELECT pg_try_advisory_lock_shared({SERVING})").fetchone()[0]:
+            return True
+        connection.run(f"SELECT pg_advisory_unlock_shared({SERVING})")
+        return False
+
+    def within(self, work: Callable[[], _T]) -> _T:
+        """Do something in one transaction; on return the database, and its standby, has kept it.
+
+        Raises:
+            StoreError: the transaction failed; unless the text says so, nothing of it is kept.
+        """
+        until = time.monotonic() + _PATIENCE
+        tries = 0
+        while True:
+            try:
+                connection, contents = self._opened()
+                connection.script("BEGIN")
+                contents.begin()
+                result = work()
+                contents.end()
+                if not self._exclusive:
+                    connection.run("UPDATE counter SET value = value + 1 WHERE name = 'changes'")
+            except CONFLICTS as error:
+                self._undo()
+                tries += 1
+                if tries >= _TRIES:
+                    raise store_error(error) from error
+            except LOST as error:
+                self._undo()
+                self._drop()
+                if time.monotonic() > until:
+                    raise store_error(error) from error
+                time.sleep(_PAUSE)
+            except StoreError:
+                self._undo()
+                if self._connection is not None or time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE)  # it could not be reached
+            except asyncpg.PostgresError as error:
+                self._undo()
+                raise store_error(error) from error
+            except BaseException:
+                self._undo()
+                raise
+            else:
+                self._commit(connection)
+                return result
+
+    def _commit(self, connection: PostgresConnection) -> None:
+        try:
+            connection.commit()
+        except (asyncpg.PostgresError, *LOST, StoreError) as error:
+            self._undo()
+            self._drop()
+            self._changes = -1  # what is known of the database may be out of date
+            raise StoreError(_UNKNOWN.format(error)) from error
+        except BaseException:
+            self._drop()
+            raise
+
+    within_unsynced = within
+
+    def look(self, work: Callable[[], _T]) -> _T:
+        """Do something in one transaction that is undone."""
+        connection, contents = self._opened()
+        connection.script("BEGIN")
+        try:
+            contents.begin()
+            return work()
+        finally:
+            self._undo()
+
+    def _undo(self) -> None:
+        if self._contents is not None:
+            self._contents.forget()
+        if self._connection is None:
+            return
+        try:
+            if not self._connection.is_closed:
+                self._connection.script("ROLLBACK")
+        except (asyncpg.PostgresError, *LOST):
+            self._drop()
+
+    def changed(self) -> bool:
+        """Tell whether the operator's commands have written since the last call."""
+        try:
+            row: Any = self.connection.run("SELECT value FROM twotick.counter WHERE name = 'changes'").fetchone()
+        except (asyncpg.PostgresError, *LOST) as error:
+            self._drop()
+            raise store_error(error) from error
+        before, self._changes = self._changes, row[0]
+        return before is not None and before != self._changes
+
+    def reusable_bytes(self) -> int:
+        """Return 0: how full its disk is, only the database knows."""
+        return 0
+
+    def shorten_log(self) -> None:
+        """Do nothing: the database does this by itself."""
+
+    def finish_checkpoint(self) -> bool:
+        """Do nothing: the database does this by itself."""
+        return False
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._drop()
+
+
+def _lock(connection: PostgresConnection) -> None:
+    """Lock the database for one server, as long as its connection lasts; that of a server that was killed ends soon."""
+    until = time.monotonic() + _PATIENCE
+    while not connection.run(f"SELECT pg_try_advisory_lock({SERVING})").fetchone()[0]:
+        if time.monotonic() > until:
+            raise StoreError(
+                "another server uses this database: stop it first, or give each server a database of its own"
+            )
+        time.sleep(_PAUSE)
+
+
+def _connected(url: str) -> PostgresConnection:
+    """Connect, and say in words what is wrong if this cannot be done."""
+    try:
+        return PostgresConnection(url)
+    except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        raise StoreError(f"the database does not let this user in ({error}): check name and password") from error
+    except asyncpg.InvalidCatalogNameError as error:
+        raise StoreError(f"{error}: create it with createdb, or name another one") from error
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        raise StoreError("no server of the database takes writes now: it is a standby, or has no primary") from error
+    except (ValueError, asyncpg.ClientConfigurationError) as error:
+        raise StoreError(f"this is not the address of a PostgreSQL database: {error}") from error
+    except (asyncpg.PostgresError, *LOST) as error:
+        raise StoreError(
+            f"the database cannot be reached ({error or 'no answer in time'}): check that PostgreSQL runs, and its"
+            " host and port"
+        ) from error

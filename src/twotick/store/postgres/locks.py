@@ -1,0 +1,36 @@
+"""Which members and rooms requests are about, as far as the requests say it."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from twotick.store.port import Request, Together
+from twotick.store.requests.messages import Append
+
+_NUMBERS: Final = ("member", "sender")
+_NAMES: Final = ("peer", "recipient", "room", "other", "name", "about", "about_name", "reply_name", "sender_name")
+
+
+def names_in(requests: Iterable[Request[Any]]) -> tuple[set[int], set[str], set[str]]:
+    """Return the numbers of members, the names of members, and the names of rooms in requests; names in lower case.
+
+    What a request is about besides, such as the sender of a message that was read, is locked when its row is written.
+    If two servers then wait for each other, PostgreSQL ends one of the transactions, which is carried out again.
+    """
+    numbers: set[int] = set()
+    names: set[str] = set()
+    for request in flat(requests):
+        numbers.update(value for each in _NUMBERS if isinstance(value := getattr(request, each, None), int))
+        if isinstance(request, Append):
+            numbers.update(request.members)
+        for each in _NAMES:
+            value = getattr(request, each, None)
+            if isinstance(value, bytes | str) and value:
+                text = value if isinstance(value, str) else value.decode(errors="replace")
+                names.add(text.lower().replace("\0", "\ufffd"))
+    rooms = {name for name in names if name.startswith("#")}
+    return numbers, names - rooms, rooms
+
+
+def flat(requests: Iterable[Request[Any]]) -> list[Request[Any]]:
+    """Return requests, with those that are carried out together one by one."""
+    return [one for each in requests for one in (flat(each.requests) if isinstance(each, Together) else (each,))]

@@ -1,0 +1,88 @@
+"""The store on PostgreSQL (docs/protocol.md, sections 10 to 17). See `twotick.store.port.Store`.
+
+The repositories are those of the store on SQLite. Each batch of requests is one transaction, which first locks
+the rooms and the members that it is about, in the order of their numbers: so the logs of two servers'
+transactions have no gaps.
+"""
+
+import secrets
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from twotick.store.port import Request, StoreError, StoreLimits, Work
+from twotick.store.postgres.check import problems
+from twotick.store.postgres.database import PostgresDatabase
+from twotick.store.postgres.locks import flat, names_in
+from twotick.store.postgres.tables import PostgresTables
+from twotick.store.postgres.word_index import PostgresWordIndex
+from twotick.store.requests.messages import Append
+from twotick.store.sqlite.reserve import Reserve
+from twotick.store.sqlite.store import SqliteStore
+from twotick.store.sqlite.tables import ServerRun
+
+_LOCK_ROOMS: Final = "SELECT number FROM room WHERE folded = ANY($1::text[]) ORDER BY number FOR NO KEY UPDATE"
+_LOCK_MEMBERS: Final = (
+    "SELECT number FROM member WHERE number = ANY($1::bigint[]) OR folded = ANY($2::text[])"
+    " OR number IN (SELECT member FROM room_member WHERE room = ANY($3::bigint[]))"
+    " ORDER BY number FOR NO KEY UPDATE"
+)
+
+
+class PostgresStore(SqliteStore):
+    """The store on PostgreSQL. One thread uses it at a time.
+
+    Args:
+        url: the database, as libpq knows it.
+        limits: the most that is kept.
+        exclusive: whether this is the server's store, of which a database has only one.
+
+    Raises:
+        StoreError: the database cannot be used; the text says why and what to do.
+    """
+
+    def __init__(self, url: str, limits: StoreLimits, *, exclusive: bool = True) -> None:
+        self._limits = limits
+        self._run = ServerRun(secrets.randbits(62))
+        self._written = None
+        self._reserve = Reserve(None, 0)
+        opening: Any = self._open
+        database: Any = PostgresDatabase(url, opening, exclusive=exclusive)
+        self._database = database
+        if exclusive:
+            self._database.within(self._messages.settle_lost)
+
+    def _new_tables(self, connection: Any) -> PostgresTables:
+        return PostgresTables(connection, self._limits, self._run)
+
+    def _new_words(self) -> Any:
+        return PostgresWordIndex(self._tables.direct)
+
+    def _look_up_ids(self, requests: Sequence[Request[Any]]) -> None:
+        """Lock all that the requests are about; then look up their Ids, which nobody else can use meanwhile."""
+        numbers, members, rooms = names_in(requests)
+        database: Any = self._database
+        run = database.connection.run
+        locked = [number for (number,) in run(_LOCK_ROOMS, (sorted(rooms),))] if rooms else []
+        if numbers or members or locked:
+            run(_LOCK_MEMBERS, (sorted(numbers), sorted(members), locked))
+        tables: Any = self._tables
+        tables.appends = sum(type(request) is Append for request in flat(requests))
+        super()._look_up_ids(requests)
+
+    def backup(self, file: Path) -> None:
+        """Raise StoreError: PostgreSQL has its own means for this."""
+        raise StoreError("the data are on PostgreSQL: copy them with pg_dump or pg_basebackup")
+
+    def check(self) -> list[str]:
+        """See Store. Damage of the files is for pg_amcheck to find."""
+        return self._database.look(partial(problems, self._tables.read))
+
+    def close(self) -> None:
+        """See Store."""
+        self._database.close()
+
+    def work_on(self, requests: Sequence[Request[Any]]) -> Work:
+        """See Store."""
+        return self._database.within(partial(self._begin, requests))

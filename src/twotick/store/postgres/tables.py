@@ -1,0 +1,170 @@
+"""The doors to the tables on PostgreSQL. See `twotick.store.sqlite.tables.Tables`.
+
+There is no journal: rows that a transaction has decided are written into their tables when they are read, and at its
+end. And nothing that is decided by is remembered between transactions, since another server may change it meanwhile.
+"""
+
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+
+from twotick.store.port import StoreLimits
+from twotick.store.postgres.connection import PostgresConnection
+from twotick.store.sqlite.cache import Cache
+from twotick.store.sqlite.journal import PendingRows
+from twotick.store.sqlite.tables import ServerRun, Tables, TakesTooLongError
+
+_LONGEST_QUERY: Final = 1.0
+"""Seconds after which a query of a search is ended: the database may be busy with other things."""
+
+_MORE_NUMBERS: Final = 8
+
+
+class PostgresTables(Tables):
+    """The database within a transaction, which the caller begins and commits.
+
+    Args:
+        connection: the database.
+        limits: the most that is kept.
+        run: what is known of this run of the server.
+
+    Attributes:
+        appends: about how many messages the transaction stores.
+    """
+
+    def __init__(self, connection: PostgresConnection, limits: StoreLimits, run: ServerRun) -> None:
+        self._postgres = connection
+        self.direct: Any = connection.execute
+        self.limits = limits
+        self.run = run
+        self.cache = Cache()
+        self.appends = 0
+        self._numbers: list[int] = []
+        self._reset()
+        self.on_removal = []
+        self.on_withdrawal = []
+        self.work = 0
+        self.is_long = False
+        self.erased = False
+
+    def _reset(self) -> None:
+        self.pending = PendingRows()
+        self._contents = []
+        self._waiting_ids = set()
+        self._moved_ids = set()
+        self._moving_ids = set()
+        self._next_expiry = float("inf")
+        self._numbers = []
+
+    # Doors
+
+    def read(self, query: str, parameters: Sequence[Any] = ()) -> Any:
+        """See Tables."""
+        self.flush()
+        self.work += 1
+        return self._postgres.execute(query, parameters)
+
+    def write(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+        """See Tables."""
+        return self.read(statement, parameters)
+
+    def write_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """See Tables."""
+        self.flush()
+        self._postgres.run_many(statement, list(rows))
+
+    def next_number(self) -> int:
+        """Return the number of the next message; some are never used."""
+        if not self._numbers:
+            count = self.appends or _MORE_NUMBERS
+            self.appends = 0
+            rows = self._postgres.run("SELECT nextval('message_number') FROM generate_series(1, $1::bigint)", (count,))
+            self._numbers = [number for (number,) in rows][::-1]
+        number = self._numbers.pop()
+        self.cache.next_message = number + 1
+        return number
+
+    def newest_number(self) -> int:
+        """Return the largest number that a message has had."""
+        row = self._postgres.run("SELECT last_value FROM message_number").fetchone()
+        return int(row[0])
+
+    @contextmanager
+    def bounded(self, seconds: float) -> Generator[None]:
+        """See Tables; here the time is that of the clock, and at least a second."""
+        postgres = self._postgres
+        limit = max(int(seconds * 1000), int(_LONGEST_QUERY * 1000))
+        postgres.script(f"SAVEPOINT bounded; SET LOCAL statement_timeout = {limit}")
+        try:
+            yield
+        except asyncpg.QueryCanceledError as error:
+            postgres.script("ROLLBACK TO bounded")
+            raise TakesTooLongError from error
+        finally:
+            if not postgres.is_closed:
+                postgres.script("SET LOCAL statement_timeout = 0")  # a COMMIT must never be ended
+
+    # Transactions
+
+    def begin(self) -> None:
+        """See Tables."""
+        bound, hashes = self.cache.retention_bound, dict(self.cache.hashes)
+        self.cache.forget()
+        self.cache.retention_bound = bound
+        self.cache.hashes.update(hashes)
+        self._reset()
+        self.is_long = False
+
+    def flush(self) -> None:
+        """See Tables."""
+        if not (self._contents or len(self.pending) or self.pending.rooms):
+            return
+        self.write_contents()
+        statements = self.pending.statements()[:-1]  # the last one keeps the newest number
+        self.pending = PendingRows()
+        for statement, rows in statements:
+            if rows:
+                self._postgres.run_many(statement, rows)
+        self._moved_ids |= self._waiting_ids
+        self._waiting_ids = set()
+        self._next_expiry = float("inf")
+
+    def write_contents(self) -> None:
+        """See Tables."""
+        if self._contents:
+            self._postgres.run_many("INSERT INTO content VALUES (?, ?, ?)", self._contents)
+            self._contents = []
+
+    def end(self) -> None:
+        """See Tables."""
+        self.flush()
+
+    def move_some(self, rows: int = 0) -> bool:
+        """See Tables: nothing waits."""
+        return False
+
+    @property
+    def first_moving(self) -> int | None:
+        """See Tables: nothing moves."""
+        return None
+
+    @property
+    def has_backlog(self) -> bool:
+        """See Tables."""
+        return False
+
+    @property
+    def is_behind(self) -> bool:
+        """See Tables."""
+        return False
+
+    def recover(self) -> None:
+        """See Tables."""
+        self.forget()
+
+    def forget(self) -> None:
+        """See Tables."""
+        self.cache.forget()
+        self._reset()

@@ -1,0 +1,89 @@
+"""A PostgreSQL of the tests' own, from Debian's packages; it ends with the tests and keeps nothing."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from twotick.store import StoreLimits
+from twotick.store.postgres.connection import PostgresConnection
+from twotick.store.postgres.store import PostgresStore
+
+HINT = "PostgreSQL is not here: apt-get install -y postgresql"
+_FAST = "-c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=40 -c autovacuum=off"
+_TEMPLATE = "with_tables"
+
+
+def programs() -> Path | None:
+    """Where PostgreSQL's programs are; the newest, if there are several."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name))
+    return found[-1] if found else None
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def require() -> Path:
+    where = programs()
+    if where is None:
+        if "TWOTICK_TEST_ALL" in os.environ:
+            pytest.fail(HINT)
+        pytest.skip(HINT)
+    return where
+
+
+@contextmanager
+def running(options: str = "") -> Generator[str]:
+    """A PostgreSQL in a folder of its own; the URL of its server, without a database."""
+    where = require()
+    folder = Path(tempfile.mkdtemp(prefix="twotick-pg-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    as_user: list[str] = []
+    if os.getuid() == 0:  # which PostgreSQL refuses to run as
+        shutil.chown(folder, "nobody")
+        as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    run = partial(subprocess.run, check=True, cwd=folder, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
+    port = free_port()
+    data = folder / "data"
+    try:
+        initdb = [str(where / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8"]
+        run([*as_user, *initdb, "--no-locale"])
+        control = [*as_user, str(where / "pg_ctl"), "-D", str(data), "-w", "-s", "-l", str(folder / "log")]
+        listen = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder}"
+        run([*control, "-o", f"{_FAST} {listen} {options}", "start"])
+        try:
+            server = f"postgresql://postgres@127.0.0.1:{port}"
+            execute(f"{server}/postgres", f"CREATE DATABASE {_TEMPLATE}")
+            PostgresStore(f"{server}/{_TEMPLATE}", StoreLimits()).close()
+            yield server
+        finally:
+            run([*control, "-m", "immediate", "stop"])
+    finally:
+        shutil.rmtree(folder)
+
+
+def new_database(server: str, *, empty: bool = False) -> str:
+    """Make a database that has the tables of a store, or none; its URL."""
+    name = f"t{secrets.token_hex(6)}"
+    execute(f"{server}/postgres", f"CREATE DATABASE {name} TEMPLATE {'template1' if empty else _TEMPLATE}")
+    return f"{server}/{name}"
+
+
+def drop_database(url: str) -> None:
+    server, _, name = url.rpartition("/")
+    execute(f"{server}/postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def execute(url: str, statements: str) -> None:
+    with closing(PostgresConnection(url)) as connection:
+        connection.script(statements)

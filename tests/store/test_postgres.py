@@ -1,0 +1,274 @@
+"""What only the store on PostgreSQL does, and that it does what the store on SQLite does."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+from unittest import mock
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+import twotick
+from tests.examples import examples
+from tests.store import postgres_server, test_model, test_twins
+from tests.store.faults import Faults
+from tests.store.helpers import NOW
+from tests.store.postgres_server import execute
+from twotick import admin
+from twotick.store import AddMember, FindMember, Member, OpenDevice, StoreError, StoreLimits
+from twotick.store.postgres.connection import PostgresConnection
+from twotick.store.postgres.store import PostgresStore
+from twotick.store.postgres.word_index import parsed
+from twotick.store.rules.search import Filters, Term, expression
+from twotick.store.sqlite import schema
+
+NewDatabase = Callable[[], str]
+
+FEW = settings(examples(0.02), stateful_step_count=settings().stateful_step_count // 2)
+"""A step takes ten times as long as on SQLite."""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("machine", [test_twins.Machine, test_twins.InRooms])
+def test_it_answers_what_the_store_on_sqlite_answers(
+    machine: type[RuleBasedStateMachine], postgres: str, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+):
+    def open_store(folder: object, limits: StoreLimits) -> Any:
+        return original(None, limits) if folder is None else PostgresStore(new_database(), limits)
+
+    original = test_twins.SqliteStore
+    monkeypatch.setattr(test_twins, "SqliteStore", open_store)
+    monkeypatch.setattr("twotick.store.sqlite.search.SEARCH_SECONDS", 60.0)
+    run_state_machine_as_test(machine, settings=FEW)
+
+
+class PostgresFaults(Faults):
+    """Fails what PostgreSQL is asked, from a chosen moment on."""
+
+    @contextmanager
+    def installed(self) -> Generator[None]:
+        def failing(name: str) -> Any:
+            method = getattr(PostgresConnection, name)
+
+            def call(connection: PostgresConnection, statement: str, *more: Any) -> Any:
+                if self.left == 0:
+                    raise asyncpg.PostgresIOError("disk I/O error")
+                if self.left is not None:
+                    self.left -= 1
+                return method(connection, statement, *more)
+
+            return call
+
+        with ExitStack() as stack:
+            for name in "run", "run_many", "script":
+                stack.enter_context(mock.patch.object(PostgresConnection, name, failing(name)))
+            yield
+
+
+@pytest.mark.timeout(300)
+def test_it_does_what_the_model_does(new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch):
+    urls: dict[object, str] = {}
+
+    def open_store(folder: object, limits: StoreLimits, *, exclusive: bool = True) -> PostgresStore:
+        if folder not in urls:
+            urls[folder] = new_database()
+        return PostgresStore(urls[folder], limits, exclusive=exclusive)
+
+    monkeypatch.setattr(test_model, "SqliteStore", open_store)
+    monkeypatch.setattr(test_model, "Faults", PostgresFaults)
+    monkeypatch.setattr(test_model, "kill", PostgresStore.close)
+    run_state_machine_as_test(test_model.Machine, settings=FEW)
+
+
+ONLY_ON_SQLITE = {"journal", "word_part"}
+ONLY_ON_POSTGRES = {"word"}
+TYPES = {"bigint": "INTEGER", "double precision": "REAL", "text": "TEXT", "bytea": "BLOB"}
+
+
+def test_it_has_the_tables_and_columns_of_the_store_on_sqlite(new_database: NewDatabase):
+    """Add what is missing to twotick/store/postgres/schema.py, in the same order, as a step of its own."""
+    with closing(sqlite3.connect(":memory:")) as file:
+        schema.migrate(file, None)
+        names = {name for (name,) in file.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        expected = {
+            name: [
+                (column, kind, not (nullable or key), bool(key))
+                for column, kind, nullable, key in file.execute(
+                    'SELECT name, type, NOT "notnull", pk FROM pragma_table_info(?)', (name,)
+                )
+            ]
+            for name in names - ONLY_ON_SQLITE
+            if not name.startswith("sqlite_")
+        }
+    with closing(PostgresConnection(new_database())) as connection:
+        rows = connection.run(
+            "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, NULL), a.attnotnull,"
+            " coalesce(a.attnum = ANY(i.indkey), false)"
+            " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+            " LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary"
+            " WHERE c.relnamespace = 'twotick'::regnamespace AND c.relkind = 'r' ORDER BY c.relname, a.attnum"
+        )
+        found: dict[str, list[tuple[str, str, bool, bool]]] = {}
+        for table, column, kind, needed, key in rows:
+            if table not in ONLY_ON_POSTGRES:
+                found.setdefault(table, []).append((column, TYPES[kind], needed and not key, key))
+    assert found == expected
+
+
+def failure(url: str, *, exclusive: bool = True) -> str:
+    with pytest.raises(StoreError) as caught:
+        PostgresStore(url, StoreLimits(), exclusive=exclusive)
+    return str(caught.value)
+
+
+def test_a_database_that_cannot_be_used_is_refused_in_one_line(
+    postgres: str, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("twotick.store.postgres.database._PATIENCE", 0)
+    url = new_database()
+    with closing(PostgresStore(url, StoreLimits())):
+        assert failure(url).startswith("another server uses this database")
+    execute(url, "UPDATE twotick.counter SET value = 999 WHERE name = 'schema'")
+    assert "newer version of Twotick (format 999" in failure(url)
+
+    strict = postgres_server.new_database(postgres, empty=True)
+    name = strict.rpartition("/")[2]
+    execute(strict, f"CREATE ROLE {name} LOGIN")
+    limited = strict.replace("postgres@", f"{name}@")
+    assert "GRANT CREATE ON DATABASE" in failure(limited)
+    execute(strict, f"ALTER DATABASE {name} SET synchronous_commit = off")
+    assert "synchronous_commit" in failure(strict)
+    latin = f"{name}_latin"
+    execute(f"{postgres}/postgres", f"CREATE DATABASE {latin} ENCODING 'LATIN1' TEMPLATE template0")
+    assert "encoding" in failure(f"{postgres}/{latin}")
+    execute(f"{postgres}/postgres", f"DROP DATABASE {latin}")
+    postgres_server.drop_database(strict)
+
+    assert "create it with createdb" in failure(f"{postgres}/nothing")
+    assert "check name and password" in failure(f"{postgres}/postgres".replace("postgres@", "nobody@"))
+    assert "cannot be reached" in failure("postgresql://postgres@127.0.0.1:1/x")
+    assert "not the address" in failure("nonsense")
+
+
+def test_old_versions_are_refused(new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("twotick.store.postgres.schema._OLDEST", 990000)
+    assert "is too old: upgrade it" in failure(new_database())
+
+
+def test_it_goes_on_after_its_connection_was_ended(new_database: NewDatabase):
+    url = new_database()
+    with closing(PostgresStore(url, StoreLimits())) as store:
+        store.apply([AddMember("alice", "", NOW)])
+        execute(
+            url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            " AND datname = current_database()",
+        )
+        assert store.ask(FindMember("alice")) == Member(1, "alice", "")
+
+
+def test_a_commit_that_did_not_wait_for_the_standby_is_a_failure(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+):
+    with closing(PostgresStore(new_database(), StoreLimits())) as store:
+        commit = PostgresConnection.script
+
+        def cancelled(self: PostgresConnection, statements: str) -> None:
+            commit(self, statements)
+            if "COMMIT" in statements:
+                self.warned = "canceling wait for synchronous replication due to user request"
+
+        with monkeypatch.context() as patched:
+            patched.setattr(PostgresConnection, "script", cancelled)
+            with pytest.raises(StoreError, match="not known whether"):
+                store.apply([AddMember("alice", "", NOW)])
+        assert store.changed()
+        assert store.ask(FindMember("alice")) is not None
+
+
+def test_reading_waits_for_the_standby_too(new_database: NewDatabase):
+    """What was read may have been written by another server, whose COMMIT still waits."""
+    url = new_database()
+    with closing(PostgresStore(url, StoreLimits())) as store, closing(PostgresConnection(url)) as other:
+
+        def place() -> str:
+            return str(other.run("SELECT pg_current_wal_insert_lsn()::text").fetchone()[0])
+
+        before = place()
+        store.apply([FindMember("alice")])
+        assert place() != before
+
+
+def test_commands_are_noticed(new_database: NewDatabase):
+    url = new_database()
+    with closing(PostgresStore(url, StoreLimits())) as store:
+        store.changed()
+        assert not store.changed()
+        with closing(PostgresStore(url, StoreLimits(), exclusive=False)) as command:
+            command.ask(AddMember("alice", "", NOW))
+        assert store.changed()
+        assert not store.changed()
+        assert store.ask(OpenDevice(1, "main", 0, NOW))
+
+
+def test_an_expression_of_sqlite_is_understood():
+    terms = [Term(["a", "b"], False), Term(["cd"], True)]
+    found = parsed(expression(terms, "a", Filters(sender=b"bob"), b"alice", 7))
+    assert found == ("('axa' & 'axb') & ('axcd':*) & ('aubob') & m7".replace("m7", "'m7'"), [" axa axb "])
+
+
+def test_a_phrase_late_in_a_long_text_is_found(new_database: NewDatabase):
+    """PostgreSQL's own phrases know only the first 16383 words."""
+    from twotick.store.postgres.word_index import PostgresWordIndex
+    from twotick.store.rules.search import IndexedText
+
+    url = new_database()
+    with closing(PostgresStore(url, StoreLimits())), closing(PostgresConnection(url)) as other:
+        other.script("SET search_path = twotick, pg_catalog")
+        index = PostgresWordIndex(other.execute)
+        index.add([(1, IndexedText("x " * 20_000 + "late words", "")), (2, IndexedText("words late", ""))])
+        assert [*index.find('"late words"', 0, 9)] == [1]
+        assert [*index.find('"late wor"*', 0, 9)] == [1]
+        assert [*index.find('"late" AND "words"', 0, 9)] == [2, 1]
+
+
+def test_waiting_is_never_cut_short(new_database: NewDatabase):
+    """A time limit for statements of the operator's does not end a COMMIT."""
+    url = new_database()
+    execute(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET statement_timeout = 5000")
+    with closing(PostgresStore(url, StoreLimits())) as store:
+        connection: Any = store._database.connection  # pyright: ignore[reportPrivateUsage]
+        assert connection.run("SHOW statement_timeout").fetchone() == ("0",)
+
+
+@contextmanager
+def serving(url: str) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """A server on PostgreSQL in a process of its own; the process and its address."""
+    command = [sys.executable, "-m", "twotick", "serve", "--port", "0", "--no-web", "--database", url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server, server.stdout.readline().removeprefix("listening on ").strip()
+        finally:
+            server.kill()
+
+
+async def test_a_server_that_is_killed_has_lost_nothing(new_database: NewDatabase):
+    url = new_database()
+    with closing(PostgresStore(url, StoreLimits(), exclusive=False)) as store:
+        admin.add(store, "alice", b"a password")
+        token = await asyncio.to_thread(admin.new_token, store, "alice", "laptop")
+    with serving(url) as (server, address):
+        async with twotick.join("alice", server=address, token=token) as alice:
+            await alice.send("alice", "kept")
+            server.kill()
+    with serving(url) as (_, address):
+        async with twotick.join("alice", server=address, token=token) as alice:
+            found = await alice.search("kept")
+            assert [message.text for message in found.messages] == ["kept"]
