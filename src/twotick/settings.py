@@ -32,6 +32,11 @@ Seconds: TypeAlias = Annotated[
 ]
 """A time in seconds."""
 
+Pause: TypeAlias = Annotated[
+    float, msgspec.Meta(ge=0, description="a time such as 30 (seconds) or '2 min', or 0 for none")
+]
+"""A time in seconds, or none."""
+
 Days: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description="a whole number of days, such as 90 or '90d'")]
 """A time in days."""
 
@@ -117,6 +122,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     register_timeout: Seconds = 60.0
     frame_timeout: Seconds = 60.0
     linger_timeout: Seconds = 2.0
+    drain: Pause = 0.0
+    login_rate: Count = 1000
     stop_timeout: Seconds = 5.0
 
     def server_options(self) -> "ServerOptions":
@@ -149,6 +156,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 register_timeout=self.register_timeout,
                 frame_timeout=self.frame_timeout,
                 linger_timeout=self.linger_timeout,
+                drain=self.drain,
+                login_rate=self.login_rate,
                 stop_timeout=self.stop_timeout,
                 connections=self.max_connections,
                 handshakes=self.max_handshakes,
@@ -278,7 +287,7 @@ def _spelled(value: object, of: Any) -> object:
         unit, seconds = ("d", 86400) if of == Days else ("h", 3600)
         time = parse_time(value, unit) / seconds
         return int(time) if time.is_integer() else time
-    if of == Seconds:
+    if of in (Seconds, Pause):
         return parse_time(value)
     if _description(of).startswith(SIZE_EXAMPLE):
         return parse_size(value)

@@ -81,6 +81,11 @@ class Chat:
         assert self._server is not None
         await self._server.stop()
 
+    def hurry(self) -> None:
+        """Let the server stop without further steps."""
+        assert self._server is not None
+        self._server.hurry()
+
     def join(
         self, name: str, token_of: str = "laptop", *, at: str | None = None, **options: Any
     ) -> contextlib.AbstractAsyncContextManager[MemberClient]:

@@ -734,3 +734,27 @@ def test_a_member_who_was_removed_and_added_again_is_another_member() -> None:
     sending, _ = mail.classic(b"gus")
     sending.write(send(b"bob", b"hi"))
     assert [each[0] for each in told(new.read())] == ["FORWARD"]
+
+
+def test_members_are_dismissed_in_parts_and_are_told_when_to_come_back() -> None:
+    """Rule 9.13: guests stay, and so do the members of the other parts."""
+    mail = Mail(b"alice", b"bob", b"carol", b"dave")
+    devices = [mail.device(name) for name in (b"alice", b"bob", b"carol", b"dave")]
+    guest = mail.guest(b"eve")
+    mail.exchange.dismiss(2, 8.0)
+    mail.settle()
+    gone = [each for each in devices if each.closed]
+    assert [[(head.code, head.headers.get(b"retry-after")) for head, _ in each.read()] for each in gone] == [
+        [(107, None)],
+        [(107, b"4")],
+    ]
+    left = [each for each in devices if not each.closed]
+    assert mail.exchange.members_connected == len(left) == 2
+    assert told(left[0].write(message(b"alice", b"hello", b"m1")))[0][0] == "ACCEPTED"
+    mail.exchange.dismiss(1, 0.0)
+    mail.settle()
+    assert [each.closed for each in devices] == [True] * 4
+    assert [head.headers.get(b"retry-after") for each in left for head, _ in each.read() if head.code == 107] == [
+        None
+    ] * 2
+    assert not guest.closed

@@ -113,9 +113,17 @@ class TooLarge(ProtocolError):
 
 
 class ShuttingDown(ConnectionLost):
-    """The server is shutting down. It may be back soon."""
+    """The server is shutting down. It may be back soon.
+
+    Attributes:
+        retry_after: the number of seconds to wait before the next attempt (rule 9.13).
+    """
 
     code = 107
+
+    def __init__(self, message: str, retry_after: int = 0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Replaced(TwotickError):

@@ -244,12 +244,32 @@ class Connections:
             if not answers_others(connection):
                 self._relay.pause(connection)
 
-    def close_all(self) -> None:
+    @property
+    def members_connected(self) -> int:
+        """How many connections members have."""
+        return len(self._members.connections())
+
+    def dismiss(self, parts: int, spread: float) -> None:
+        """Send one of so many parts of the members' connections away (rule 9.13)."""
+        connections = self._members.connections()
+        self._close([*connections[: -(-len(connections) // parts)]], spread)
+
+    def close_all(self, spread: float) -> None:
         """Answer 102 for everything that waits, and close the connections of all users (rule 4.10)."""
         connections = sorted(self._all(), key=lambda connection: connection.side is not Side.RECEIVING)
-        for connection in connections:  # the receiving ones first, which answers the senders
+        self._close(connections, spread)  # the receiving ones first, which answers the senders
+
+    def _close(self, connections: list[Connection], spread: float) -> None:
+        """Close connections, and let the extended ones know when to come back (rule 9.13).
+
+        Args:
+            connections: the connections.
+            spread: over how many seconds they are to come back, evenly.
+        """
+        for number, connection in enumerate(connections):
             if connection.extended:
-                self._output.write(connection, error(UNAVAILABLE, reason=b"the server stops"))
+                after = int(spread * number / len(connections)) or None
+                self._output.write(connection, error(UNAVAILABLE, reason=b"the server stops", retry_after=after))
             self._stages.close(connection)
 
     def check_members(self) -> None:

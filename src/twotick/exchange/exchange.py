@@ -296,7 +296,7 @@ class Exchange:
             code: the number of the error.
             reason: why, for a user to read.
             retry_after: the seconds after which the user may try again.
-            kind: why, as a word for programs (rule 9.12); empty if there is none.
+            kind: why, as a word for programs (rule 9.13); empty if there is none.
         """
         self._registration.not_authenticated(connection, code, reason, retry_after, kind)
 
@@ -327,6 +327,20 @@ class Exchange:
         """
         self._registration.password_kept(connection, head, code, reason, retry_after)
 
+    def dismiss(self, parts: int, spread: float) -> None:
+        """Send one part of the members' connections away, because the server is about to stop (rule 9.13).
+
+        Args:
+            parts: into how many equal parts those that are left are divided.
+            spread: over how many seconds they are to come back.
+        """
+        self._connections.dismiss(parts, spread)
+
+    @property
+    def members_connected(self) -> int:
+        """How many connections members have."""
+        return self._connections.members_connected
+
     def drain(self) -> None:
         """Take no more SENDs, because the server is about to stop (rule 4.10)."""
         self._connections.drain()
@@ -337,6 +351,10 @@ class Exchange:
         """Whether no message waits for an answer, and no request for the store."""
         return self._relay.idle and not self.requests
 
-    def close(self) -> None:
-        """Answer 102 for everything that waits, and close the connections of all users (rule 4.10)."""
-        self._connections.close_all()
+    def close(self, spread: float = 0.0) -> None:
+        """Answer 102 for everything that waits, and close the connections of all users (rule 4.10).
+
+        Args:
+            spread: over how many seconds the extended ones are to come back (rule 9.13).
+        """
+        self._connections.close_all(spread)

@@ -32,7 +32,9 @@ class ServerLimits:
         register_timeout: seconds that a connection has to register.
         frame_timeout: seconds that a frame may take from its first byte to its last.
         linger_timeout: seconds that a peer has to read the last bytes of a connection that the server closes.
-        stop_timeout: seconds that receivers have to answer after the server was asked to stop.
+        drain: seconds in which members are let go in steps after the server was asked to stop (rule 9.13).
+        login_rate: how many clients a second a server that stops asks to come back.
+        stop_timeout: seconds that receivers have to answer after that.
         connections: the most connections, which addresses share; further ones are closed at once. The system's limit
             on open files applies too.
         handshakes: the most TLS handshakes that are under way at once, which addresses share; further ones wait.
@@ -45,6 +47,8 @@ class ServerLimits:
     register_timeout: float = 60.0
     frame_timeout: float = 60.0
     linger_timeout: float = 2.0
+    drain: float = 0.0
+    login_rate: int = 1000
     stop_timeout: float = 5.0
     connections: int = 65536
     handshakes: int = 256

@@ -40,6 +40,12 @@ from twotick.wire import HeadCache
 _TICK = 0.25
 """Seconds between looks at the time limits."""
 
+_STEP = 0.25
+"""Seconds between the steps in which members are let go."""
+
+_LONGEST_SPREAD = 900.0
+"""The most seconds after which clients are asked to come back: they wait no longer."""
+
 _LARGE = 16 << 10
 """Bytes from which on it is cheaper to write a body as it is than to copy it into one piece with its head."""
 
@@ -138,6 +144,7 @@ class Server:
         self._listeners: list[asyncio.Server | TlsListener] = []
         self._web: ServerPart | None = None
         self.stopping = False
+        self._hurried = asyncio.Event()
         self._handshakes = Turns(limits.handshakes)
         self._timer: asyncio.TimerHandle | None = None
         self._flushed: asyncio.Event | None = None
@@ -239,12 +246,15 @@ class Server:
         self.stopping = True
         if self._web is not None:
             self._web.stop()
+        spread = self.exchange.members_connected / self._limits.login_rate - self._limits.drain
+        spread = min(max(spread, 0.0), _LONGEST_SPREAD)
+        await self._let_go(spread)
         for connection in self._connections:
             connection.explain(_GOING_AWAY, "the server stops")
         self.exchange.drain()
         self._flush()  # at once: a SEND that is read before reading is paused would still be taken
         await self._until(lambda: self.exchange.idle and not self._asking, self._limits.stop_timeout)
-        self.exchange.close()
+        self.exchange.close(spread)
         for connection in self._connections:
             self.exchange.finish(connection.connection)
         self._flush()
@@ -261,6 +271,28 @@ class Server:
             self._timer.cancel()
         if self._storage is not None:
             await self._storage.close()
+
+    async def _let_go(self, spread: float) -> None:
+        """Let members go in steps (rule 9.13).
+
+        Args:
+            spread: over how many seconds those of one step are to come back.
+        """
+        steps = int(self._limits.drain / _STEP)
+        for left in range(steps, 0, -1):
+            if self._hurried.is_set() or not self.exchange.members_connected:
+                return
+            for connection in self._connections:
+                connection.explain(_GOING_AWAY, "the server stops")
+            self.exchange.dismiss(left, spread)
+            self.flush_soon()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STEP):
+                    await self._hurried.wait()
+
+    def hurry(self) -> None:
+        """Let all members go at once that are left, if the server is about to stop."""
+        self._hurried.set()
 
     def _store_changed(self) -> None:
         self.exchange.members_changed()

@@ -122,8 +122,14 @@ async def _serve(
 
         server.pusher = make_sender(options, push_key, server.exchange.pushes, server.ask, server.clock)
     stop = asyncio.Event()
+
+    def stop_soon() -> None:
+        if stop.is_set():
+            server.hurry()
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop_soon)
     if certificate is not None:
         certificate.watch(server.use_certificate)
     _handle_hang_up(loop, stop, certificate)

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Decoder, encodeFrame, ProtocolError } from "../../../src/twotick/web/static/app/protocol/frames.js";
+import { refusal } from "../../../src/twotick/web/static/app/net/sign_in.js";
 import { reference, toBytes } from "../../../src/twotick/web/static/app/protocol/words.js";
 
 const vectors = JSON.parse(readFileSync(process.env.VECTORS, "utf8"));
@@ -52,4 +53,13 @@ test("references name a sender and an Id", () => {
   assert.deepEqual(reference("carol m1", "bob"), ["carol", "m1"]);
   assert.deepEqual(reference("m1", "bob"), ["bob", "m1"]);
   for (const bad of [undefined, "", "a b c", "#x m1", "carol m 1", "carol <m>"]) assert.equal(reference(bad, "bob"), null);
+});
+
+test("a server that stops says when to come back (rule 9.13)", () => {
+  const [plain, later, never] = new Decoder().feed(
+    toBytes("ERROR 107 Shutting down\n\nERROR 107 Shutting down\nRetry-after: 12\n\nERROR 107 Shutting down\nRetry-after: 99999\n\n"),
+  );
+  assert.equal(refusal(plain).wait, undefined);
+  assert(refusal(later).wait >= 12_000 && refusal(later).wait < 13_000);
+  assert(refusal(never).wait < 901_000);
 });

@@ -56,7 +56,7 @@ def connection_error(head: Head) -> TwotickError:
         case 106:
             return TooLarge(reason or "the message is too large for the server")
         case 107:
-            return ShuttingDown(reason or "the server is shutting down")
+            return ShuttingDown(reason or "the server is shutting down", number(head, b"retry-after"))
         case 108:
             return Replaced(reason or "this device has connected again elsewhere")
         case _:

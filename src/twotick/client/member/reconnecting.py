@@ -13,6 +13,7 @@ from twotick.client.errors import (
     NotRegistered,
     ProtocolError,
     ServerUnreachable,
+    ShuttingDown,
     TooManyRequests,
     TwotickError,
 )
@@ -24,7 +25,7 @@ from twotick.net import is_loopback
 from twotick.wire import Frame, Head, HeadCache, Side, Verb
 
 _LONGEST_RETRY_AFTER = 900
-"""The longest time that the client waits because a server asks for it, in seconds (rule 10.4)."""
+"""The longest time that the client waits because a server asks for it, in seconds (rules 9.13 and 10.4)."""
 
 _PASSING = (ConnectionLost, TooManyRequests, ProtocolError, NotRegistered, TrustError)
 """Why a connection may fail or break and a later one succeed: there is no server, another program answers in its place
@@ -224,7 +225,7 @@ class ReconnectingConnection:
         """Return the seconds until the next attempt, after `failures` attempts in a row that failed."""
         wait = min(self._limits.longest_wait, self._limits.first_wait * 2 ** min(failures, 32))
         wait *= random.uniform(0.5, 1.0)  # noqa: S311 # keeps many clients from reconnecting at the same moment
-        if isinstance(problem, TooManyRequests):
+        if isinstance(problem, TooManyRequests | ShuttingDown):
             wait += min(problem.retry_after, _LONGEST_RETRY_AFTER)
         return wait
 

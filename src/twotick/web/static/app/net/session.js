@@ -506,7 +506,7 @@ export class Session {
       this.pumpSoon(this.resumeAt);
     } else if (error.code === 102 && id) await this.onOutcome(id, "failed", error.message);
     else if (error.code === 108) this.replaced();
-    else if (error.code >= 103) this.link.lose(this.link.socket, error.message);
+    else if (error.code >= 103) this.link.lose(this.link.socket, error.message, error.wait);
   }
 
   /** @param {Refused} error */
@@ -517,7 +517,7 @@ export class Session {
       this.giveUp("refused");
       this.emit({ kind: "signed-out", problem: problemOf(error) });
     } else if (error.code === 104) this.giveUp("refused", error); // another connection may be accepted
-    else this.link.lose(this.link.socket, error.message, error.retryAfter ? error.retryAfter * 1000 : undefined);
+    else this.link.lose(this.link.socket, error.message, error.wait);
   }
 
   /** Another connection has taken the place of this one (rule 10.7), or the device was logged out. */

@@ -8,6 +8,7 @@ import { Decoder, encodeFrame } from "../protocol/frames.js";
 import { base64, newId } from "../protocol/words.js";
 
 const PATIENCE = 45_000;
+const MOST_RETRY_AFTER = 900;
 
 /** The server refuses, or cannot be reached. `code` is the number of the error; 0 if there was no answer. */
 export class Refused extends Error {
@@ -22,6 +23,11 @@ export class Refused extends Error {
     this.code = code;
     this.retryAfter = retryAfter;
     this.kind = kind;
+  }
+
+  /** The milliseconds after which to connect again, with some chance in them; undefined if the server did not say. */
+  get wait() {
+    return this.retryAfter ? Math.min(this.retryAfter, MOST_RETRY_AFTER) * 1000 + Math.random() * 500 : undefined;
   }
 }
 
