@@ -55,7 +55,7 @@ def new_asker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[AskerM
         if getattr(request, "param", "sqlite") == "postgres":
             from tests.store.postgres_asker import PostgresAsker
 
-            askers.append(PostgresAsker(request.getfixturevalue("postgres"), limits))
+            askers.append(PostgresAsker(request.getfixturevalue("new_database")(), limits))
         else:
             askers.append(Asker(tmp_path / f"store{len(askers)}", limits))
         return askers[-1]

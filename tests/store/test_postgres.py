@@ -1,10 +1,12 @@
 """What only the store on PostgreSQL does, and that it does what the store on SQLite does."""
 
 import asyncio
+import random
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 from unittest import mock
@@ -18,13 +20,27 @@ import twotick
 from tests.examples import examples
 from tests.store import postgres_server, test_model, test_twins
 from tests.store.faults import Faults
-from tests.store.helpers import NOW
+from tests.store.helpers import NOW, Asker
+from tests.store.postgres_asker import PostgresAsker
 from tests.store.postgres_server import execute
 from twotick import admin
-from twotick.store import AddMember, FindMember, Member, OpenDevice, StoreError, StoreLimits
+from twotick.store import (
+    Acknowledge,
+    AddMember,
+    Appended,
+    Duplicate,
+    FindMember,
+    MarkRead,
+    Member,
+    OpenDevice,
+    Request,
+    StoreError,
+    StoreLimits,
+)
 from twotick.store.postgres.connection import PostgresConnection
 from twotick.store.postgres.store import PostgresStore
 from twotick.store.postgres.word_index import parsed
+from twotick.store.rules.delivery import Mailbox
 from twotick.store.rules.search import Filters, Term, expression
 from twotick.store.sqlite import schema
 
@@ -215,6 +231,75 @@ def test_commands_are_noticed(new_database: NewDatabase):
         assert store.changed()
         assert not store.changed()
         assert store.ask(OpenDevice(1, "main", 0, NOW))
+
+
+@pytest.fixture
+def shared(new_database: NewDatabase) -> Iterator[Asker]:
+    """alice, bob and carol, in a database that several processes use."""
+    asker = PostgresAsker(new_database(), StoreLimits(), exclusive=False)
+    asker.add("alice", "bob", "carol")
+    yield asker
+    assert asker.store.check() == []
+    for name in asker.members:
+        seqs = [entry.seq for entry in asker.log(name)]
+        assert seqs == [*range(1, len(seqs) + 1)]
+    asker.close()
+
+
+def test_what_a_request_has_read_is_locked(shared: PostgresAsker):
+    """One server handles that carol's device has alice's message, while another server stores a message for alice."""
+    shared.send("alice", "carol", id=b"1")
+    with (
+        closing(shared.open_store()) as other,
+        closing(PostgresConnection(shared.url)) as watching,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        sent: list[Future[Any]] = []
+        cache = shared.store._tables.cache  # pyright: ignore[reportPrivateUsage]
+        add = cache.add_mailbox
+
+        def loaded(box: Mailbox) -> Mailbox:
+            """Let the other server go on as far as it can, once this one has read alice's mailbox."""
+            waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            if box.number == shared.members["alice"]:
+                sent.append(thread.submit(other.apply, [shared.append("bob", "alice")]))
+                while not sent[0].done() and watching.run(waits).fetchone() is None:
+                    pass
+            return add(box)
+
+        with mock.patch.object(cache, "add_mailbox", loaded):
+            shared.store.apply([Acknowledge(shared.members["carol"], b"main", 1, NOW)])
+        assert isinstance(sent[0].result()[0], Appended)
+    assert [entry.kind.name for entry in shared.log("alice")] == ["SENT", "DELIVERED", "RECEIVED"]
+
+
+def test_two_processes_write_at_once(shared: PostgresAsker):
+    """An Id that both are given is one message, and places in a room have no gaps."""
+    shared.gather("alice", "bob", "carol")
+
+    def write(seed: int) -> list[Any]:
+        chance = random.Random(seed)
+        answers: list[Any] = []
+        with closing(shared.open_store()) as store:
+            for number in range(8):
+                sender, recipient = chance.sample(sorted(shared.members), 2)
+                batch: list[Request[Any]] = [
+                    shared.append(sender, recipient),
+                    shared.speech(chance.choice(["alice", "bob", "carol"])),
+                    shared.append("carol", "alice", id=b"%d" % number),
+                    Acknowledge(shared.members[recipient], b"main", chance.randrange(1, 20), NOW),
+                    MarkRead(shared.members[sender], b"main", recipient.encode(), chance.randrange(1, 20), NOW),
+                ]
+                chance.shuffle(batch)
+                answers += store.apply(batch[:2]) + store.apply(batch[2:])
+        return answers
+
+    with ThreadPoolExecutor(2) as threads:
+        answers = [answer for part in threads.map(write, (1, 2)) for answer in part]
+    assert sum(isinstance(answer, Appended) for answer in answers) == 2 * 8 * 2 + 8
+    assert sum(isinstance(answer, Duplicate) for answer in answers) == 8
+    places = [entry.place for entry in shared.log("bob") if entry.place]
+    assert sorted(places) == [*range(min(places), max(places) + 1)]
 
 
 def test_an_expression_of_sqlite_is_understood():

@@ -13,7 +13,7 @@ _NAMES: Final = ("peer", "recipient", "room", "other", "name", "about", "about_n
 def names_in(requests: Iterable[Request[Any]]) -> tuple[set[int], set[str], set[str]]:
     """Return the numbers of members, the names of members, and the names of rooms in requests; names in lower case.
 
-    What a request is about besides, such as the sender of a message that was read, is locked when its row is written.
+    What a request is about besides, such as the sender of a message that was read, is locked when it is loaded.
     If two servers then wait for each other, PostgreSQL ends one of the transactions, which is carried out again.
     """
     numbers: set[int] = set()

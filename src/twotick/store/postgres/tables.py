@@ -34,6 +34,8 @@ class PostgresTables(Tables):
         appends: about how many messages the transaction stores.
     """
 
+    row_lock = " FOR NO KEY UPDATE"
+
     def __init__(self, connection: PostgresConnection, limits: StoreLimits, run: ServerRun) -> None:
         self._postgres = connection
         self.direct: Any = connection.execute

@@ -140,7 +140,9 @@ class Ledger:
         # Nothing of a member that is not in the cache waits: the cache is forgotten only when nothing waits.
         direct = self.tables.direct
         row = direct(
-            f"SELECT number, name, last, mark, entries, bytes FROM member WHERE {which} AND {MEMBERS}", (key,)
+            f"SELECT number, name, last, mark, entries, bytes FROM member WHERE {which} AND {MEMBERS}"
+            f"{self.tables.row_lock}",
+            (key,),
         ).fetchone()
         if row is None:
             return None

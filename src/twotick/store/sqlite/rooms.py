@@ -112,7 +112,8 @@ class RoomRepository:
         # Nothing of a room that is not in the cache waits: the cache is forgotten only when nothing waits.
         direct = self._tables.direct
         shown, public, topic, last, open_from, all_pin = direct(
-            "SELECT name, public, topic, last, open_from, all_pin FROM room WHERE number = ?", (number,)
+            f"SELECT name, public, topic, last, open_from, all_pin FROM room WHERE number = ?{self._tables.row_lock}",
+            (number,),
         ).fetchone()
         room = RoomState(shown.encode(), bool(public), topic, last, open_from)
         room.all_pin = bool(all_pin)

@@ -79,7 +79,10 @@ class Tables:
         on_withdrawal: called with the number of a message that was taken out of a log, and with the log's member.
         work: how much was done so far, in units of about 5 microseconds. An entry of a log and a KiB are one unit.
         is_long: whether the last request of the transaction was long.
+        row_lock: what a query ends with that keeps others from changing its rows until this transaction is over.
     """
+
+    row_lock = ""  # a transaction on SQLite locks the whole database
 
     def __init__(self, connection: sqlite3.Connection, limits: StoreLimits, run: ServerRun):
         self.direct = connection.execute
