@@ -31,6 +31,16 @@ _FILM = """async () => {
 }"""
 """Makes the beginning of a video."""
 
+_NOTHING_KEPT = """(name) => new Promise((resolve) => {
+    indexedDB.open(name).onsuccess = ({ target: { result } }) => {
+        result.transaction("parts").objectStore("parts").count().onsuccess = (event) => {
+            result.close();
+            resolve(event.target.result === 0);
+        };
+    };
+})"""
+"""Tells whether the database of recordings is empty."""
+
 
 async def test_a_voice_note_is_recorded_sent_and_played(
     crowd: Crowd, page_server: PageServer, names: list[str], tmp_path: Path
@@ -54,7 +64,12 @@ async def test_a_voice_note_is_recorded_sent_and_played(
         await alice.choose(bob.name)
         await page.get_by_role("button", name="Stop recording").click()
         await expect(page.get_by_role("slider", name="Position")).to_be_visible()
+        await page.reload()  # as after a crash: nothing of the page's memory is left
+        await expect(page.get_by_text(f"A voice note to {bob.name} was recorded")).to_be_visible()
+        await expect(page.get_by_role("slider", name="Position")).to_be_visible()
         await page.get_by_role("button", name="Send voice note").click()
+        await expect(page.get_by_role("textbox", name="Message")).to_be_visible()
+        await page.wait_for_function(_NOTHING_KEPT, arg=f"twotick-member-{alice.name}-recording")
         message = await anext(aiter(bob))
         assert message.file is not None
         assert message.file.name.startswith("voice-20")

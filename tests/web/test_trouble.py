@@ -9,6 +9,12 @@ from tests.web.visitors import Crowd, PageServer, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+_FULL = """() => {
+    window.add = IDBObjectStore.prototype.add;
+    IDBObjectStore.prototype.add = () => { throw new DOMException("full", "QuotaExceededError") };
+}"""
+"""Lets the browser have no room for what is to be sent."""
+
 
 async def test_a_dead_connection_is_noticed_on_waking(browser: Browser, own_server: PageServer) -> None:
     """A connection to a machine that does not answer is given up at once, and the next one catches up."""
@@ -42,15 +48,10 @@ async def test_a_browser_that_keeps_nothing_is_told(browser: Browser, page_serve
 
 
 async def test_a_full_disk_leaves_what_was_typed(crowd: Crowd, names: list[str]) -> None:
-    """The text stays in the box, and is sent when there is room again."""
+    """The text stays in the box, and is sent when there is room again. So does an edit, which outlives the page."""
     alice = await crowd.person(names[0])
     await alice.talk_to(names[0])
-    await alice.page.evaluate(
-        """() => {
-            window.add = IDBObjectStore.prototype.add;
-            IDBObjectStore.prototype.add = () => { throw new DOMException("full", "QuotaExceededError") };
-        }"""
-    )
+    await alice.page.evaluate(_FULL)
     await alice.write("important")
     await expect(alice.page.get_by_text("There is no more room")).to_be_visible()
     box = alice.page.get_by_role("textbox", name="Message")
@@ -59,6 +60,22 @@ async def test_a_full_disk_leaves_what_was_typed(crowd: Crowd, names: list[str])
     await box.press("Enter")
     await alice.expect_message("important")
     await expect(box).to_have_value("")
+    await box.press("ArrowUp")
+    await box.fill("very important")
+    await alice.page.evaluate(_FULL)
+    await box.press("Enter")
+    await expect(alice.page.get_by_text("There is no more room")).to_be_visible()
+    await expect(box).to_have_value("very important")
+    await alice.page.reload()
+    await alice.page.locator("#app[data-ready]").wait_for()
+    await expect(alice.page.get_by_text("Edit your message")).to_be_visible()
+    await expect(box).to_have_value("very important")
+    await box.press("Enter")
+    await alice.expect_message("very important")
+    await expect(box).to_have_value("")
+    await alice.page.reload()
+    await alice.expect_message("very important")
+    await expect(alice.page.get_by_text("Edit your message")).to_have_count(0)
 
 
 async def test_an_invitation_is_needed(browser: Browser, own_server: PageServer) -> None:

@@ -134,7 +134,7 @@ export class Store {
    * @param {Account} account
    */
   static remove(account) {
-    indexedDB.deleteDatabase(`${databaseName(account)}-pictures`);
+    for (const more of ["pictures", "recording"]) indexedDB.deleteDatabase(`${databaseName(account)}-${more}`);
     return new Promise((resolve) => {
       const request = indexedDB.deleteDatabase(databaseName(account));
       request.onsuccess = request.onerror = request.onblocked = () => resolve(undefined);

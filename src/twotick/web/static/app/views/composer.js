@@ -26,18 +26,28 @@ export function Composer({ app, conversation, mode, setMode }) {
     if (!touch && !app.state.window.mark) box.current?.focus();
   }, []);
   useEffect(() => {
-    if (mode?.kind === "edit") setText(mode.message.text);
+    if (mode?.kind === "edit") setText(mode.text ?? mode.message.text);
     if (mode) box.current?.focus();
   }, [mode]);
+  const editKey = `edit ${conversation.key}`;
+  useEffect(() => {
+    // An edit that was not finished goes on.
+    const [, uid, kept] = /^(.+)\n([^]*)$/.exec(app.state.drafts[editKey] ?? "") ?? [];
+    if (uid) void app.profile?.store.message(conversation.key, uid).then((message) => message && !message.deleted && setMode({ kind: "edit", message, text: kept }), (error) => app.complain(error));
+  }, []);
   useEffect(() => fit(box.current), [text]);
 
   /** @param {string} next */
   const change = (next) => {
     setText(next);
-    if (mode?.kind !== "edit") app.typing(next);
+    if (mode?.kind === "edit") app.keepDraft(editKey, `${mode.message.uid}\n${next}`);
+    else app.typing(next);
   };
   const leave = () => {
-    if (mode?.kind === "edit") setText(app.state.drafts[conversation.key] ?? "");
+    if (mode?.kind === "edit") {
+      setText(app.state.drafts[conversation.key] ?? "");
+      app.keepDraft(editKey, "");
+    }
     setMode(null);
   };
   const send = async () => {
@@ -45,7 +55,7 @@ export function Composer({ app, conversation, mode, setMode }) {
     if (!body) return;
     try {
       if (mode?.kind === "edit") {
-        if (body !== mode.message.text) await app.change(mode.message, "edit", body);
+        if (body !== mode.message.text) await app.edit(mode.message, body);
         leave();
         return;
       }

@@ -63,7 +63,7 @@ export class Controller {
     this.compose = () => {};
     /** @type {{key: string, target: import("./jump.js").Target} | null} the message to show when its conversation is open */
     this.goal = null;
-    /** @type {import("../net/recording.js").Recording | null} */
+    /** @type {import("../net/recording.js").Recording | import("../net/recording.js").KeptRecording | null} */
     this.recording = null;
     addEventListener("hashchange", () => this.route());
     document.addEventListener("visibilitychange", () => this.onActive());
@@ -144,6 +144,7 @@ export class Controller {
     const [conversations, drafts] = await Promise.all([store.conversations(), store.drafts()]);
     this.dispatch({ kind: "started", conversations, drafts });
     this.route();
+    if (chosen(`recording.${account.name}`)) void withTexts(import("./voice.js")).then((each) => each.restore(this)).catch((error) => this.complain(error));
     await this.profile.ready;
     void this.refresh();
     this.onActive();
@@ -196,7 +197,7 @@ export class Controller {
     if (!reason || profile.account.guest) await Store.remove(profile.account);
     this.state = START;
     this.dialog = null;
-    this.recording?.drop();
+    this.recording?.leave();
     this.recording = null;
     this.signedOut = reason ?? "";
     this.files.clear();
@@ -412,7 +413,7 @@ export class Controller {
 
   /**
    * Send a voice note to the conversation for which it was recorded.
-   * @param {import("../net/recording.js").Recording} recording
+   * @param {import("../net/recording.js").Recording | import("../net/recording.js").KeptRecording} recording
    * @param {[string, string] | null} replyTo
    */
   async sendVoice({ to, file, header }, replyTo) {
@@ -433,7 +434,7 @@ export class Controller {
 
   /**
    * @param {Message} message
-   * @param {"edit" | "delete" | "react"} kind
+   * @param {"delete" | "react"} kind
    * @param {string} body
    * @param {number} [delay]
    */
@@ -444,6 +445,27 @@ export class Controller {
       this.complain(error);
       return "";
     });
+  }
+
+  /**
+   * Edit a message.
+   * @param {Message} message
+   * @param {string} text
+   * @throws {Error} the change cannot be stored
+   */
+  async edit(message, text) {
+    const conversation = this.state.conversations[message.conversation] ?? this.current;
+    if (conversation) await this.profile?.change(conversation.name, message, "edit", text);
+  }
+
+  /**
+   * Keep what is typed. What was sent before is stored first, so that at no moment neither is.
+   * @param {string} key of the conversation, or of an edit in it
+   * @param {string} text
+   */
+  keepDraft(key, text) {
+    this.dispatch({ kind: "draft", key, text });
+    void this.sending.then(() => this.profile?.store.saveDraft(key, text)).catch((error) => this.complain(error));
   }
 
   /**
@@ -476,8 +498,7 @@ export class Controller {
   typing(text) {
     const conversation = this.current;
     if (!conversation || !this.profile) return;
-    this.dispatch({ kind: "draft", key: conversation.key, text });
-    void this.profile.store.saveDraft(conversation.key, text).catch((error) => this.complain(error));
+    this.keepDraft(conversation.key, text);
     clearTimeout(this.typingTimer);
     if (!text || !this.isMember) return;
     const tell = () => {

@@ -13,7 +13,7 @@ import { Avatar } from "./sidebar.js";
 /**
  * @typedef {import("./controller.js").Controller} Controller
  * @typedef {import("../model/types.js").Message} Message
- * @typedef {{kind: "reply" | "edit", message: Message} | null} Mode
+ * @typedef {{kind: "reply" | "edit", message: Message, text?: string} | null} Mode `text` is what an edit has so far
  */
 
 const TOGETHER = 5 * 60_000;

@@ -1,8 +1,9 @@
 /** Voice notes: recording and playing them. Loaded when the first of them is recorded or shown. */
 import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact.js";
 import { lengthText, voiceOf } from "../model/voice.js";
-import { LONGEST, NoMicrophone, Recording } from "../net/recording.js";
+import { KeptRecording, LONGEST, NoMicrophone, Recording } from "../net/recording.js";
 import { t } from "../texts/index.js";
+import { choose } from "./choices.js";
 import { Icon } from "./icons.js";
 
 /** @typedef {import("./controller.js").Controller} Controller */
@@ -16,13 +17,15 @@ const SHOWN = 40;
  */
 export async function record(app) {
   const conversation = app.current;
-  if (!conversation || app.recording) return;
+  if (!conversation || app.recording || !app.profile) return;
+  const { account } = app.profile;
   try {
-    const recording = await Recording.start(conversation.name, app.info.file_bytes || Infinity, () => {
+    const recording = await Recording.start(account, conversation.name, app.info.file_bytes || Infinity, () => {
       if (recording.full) app.say(t("voice.limit", { most: lengthText(LONGEST) }));
       app.draw();
-    });
-    if (app.recording || !app.profile) return recording.drop(); // asked twice, or signed out meanwhile
+    }, (error) => app.complain(error));
+    if (app.recording || !app.profile) return void recording.drop(); // asked twice, or signed out meanwhile
+    choose(`recording.${account.name}`, "yes");
     app.recording = recording;
     app.draw();
   } catch (error) {
@@ -32,19 +35,34 @@ export async function record(app) {
 }
 
 /**
+ * Offer a recording that was not sent before the page was closed or crashed.
+ * @param {Controller} app
+ */
+export async function restore(app) {
+  const account = app.profile?.account;
+  const found = account && (await KeptRecording.find(account));
+  if (account && !found) choose(`recording.${account.name}`, "");
+  if (!found) return;
+  if (app.recording || app.profile?.account !== account) return found.leave();
+  app.recording = found;
+  app.say(t("voice.kept", { name: found.to }), null, 20_000);
+  app.draw();
+}
+
+/**
  * Ask whether a recording may be discarded.
  * @param {Controller} app
  */
 function discard(app) {
   if (!confirm(t("voice.discardSure"))) return;
-  app.recording?.drop();
+  app.recording?.drop().catch((error) => app.complain(error));
   app.recording = null;
   app.draw();
 }
 
 /**
  * The recording, in the place of the box.
- * @param {{app: Controller, recording: Recording, replyTo: [string, string] | null, sent: () => void}} given
+ * @param {{app: Controller, recording: Recording | KeptRecording, replyTo: [string, string] | null, sent: () => void}} given
  */
 export function Recorder({ app, recording, replyTo, sent }) {
   const [levels, setLevels] = useState(/** @type {number[]} */ ([]));
@@ -64,9 +82,9 @@ export function Recorder({ app, recording, replyTo, sent }) {
     try {
       await recording.stop();
       await app.sendVoice(recording, replyTo);
-      recording.drop();
       app.recording = null;
       sent();
+      await recording.drop();
     } catch (error) {
       setSending(false);
       app.complain(error);

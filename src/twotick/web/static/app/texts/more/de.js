@@ -140,4 +140,5 @@ export default {
   "message.unpinned": "Nicht mehr angeheftet.",
   "settings.shown": "Andere sehen, ob ich da bin",
   "settings.hidden": "Du erscheinst als nicht verbunden. Du siehst die anderen weiterhin.",
+  "voice.kept": "Eine Sprachnachricht an {name} wurde aufgenommen und nicht gesendet. Dort kannst du sie anhören, senden oder verwerfen.",
 };

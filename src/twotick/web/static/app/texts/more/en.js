@@ -140,4 +140,5 @@ export default {
   "message.unpinned": "No longer pinned.",
   "settings.shown": "Others see whether I am here",
   "settings.hidden": "You are shown as not connected. You still see the others.",
+  "voice.kept": "A voice note to {name} was recorded and not sent. You can listen to it there, and send or discard it.",
 };

@@ -140,4 +140,5 @@ export default {
   "message.unpinned": "Ya no está fijado.",
   "settings.shown": "Los demás ven si estoy",
   "settings.hidden": "Apareces como no conectado. Sigues viendo a los demás.",
+  "voice.kept": "Se grabó una nota de voz para {name} que no se envió. Ahí puedes escucharla, enviarla o descartarla.",
 };

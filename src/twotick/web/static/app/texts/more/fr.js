@@ -140,4 +140,5 @@ export default {
   "message.unpinned": "N’est plus épinglé.",
   "settings.shown": "Les autres voient si je suis là",
   "settings.hidden": "Vous apparaissez comme non connecté. Vous voyez toujours les autres.",
+  "voice.kept": "Un message vocal à {name} a été enregistré mais pas envoyé. Vous pouvez l’y écouter, l’envoyer ou l’abandonner.",
 };
