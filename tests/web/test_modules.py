@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.web.tables import tables
+from tests.web.tables import ON_MESSAGES, page_keys, tables
 from tests.web.tools import needed
+from twotick.ui.app.commands import find
 from twotick.ui.searching import SearchTextError, parse_search
 from twotick.wire import HeadCache, Parser, Verb
 
@@ -55,6 +57,20 @@ def test_the_tables_are_those_of_the_terminal_app() -> None:
     """`python -m tests.web.tables` writes them anew."""
     for path, content in tables().items():
         assert path.read_text("utf-8") == content, path
+
+
+def test_the_keys_of_messages_are_those_of_the_terminal_app() -> None:
+    """The dialog of the keys is made from the terminal app's table, and the page must have the same keys."""
+    script = (MODULES.parent.parent.parent / "src/twotick/web/static/app/views/message.js").read_text("utf-8")
+    found = re.findall(r'name: t\((?:pinned \? "message.unpin" : )?"message\.(\w+)"\), keys: \[([^\]]*)\]', script)
+    bound = {word: re.findall(r'"(\w+)"', keys) for word, keys in found}
+    shared = {word: command for word in ON_MESSAGES if (command := find(word)) is not None}
+    assert bound.pop("report") == [], "on a message, its key in the terminal app opens a link"
+    expected = {
+        word: [key.capitalize() if len(key) > 1 else key for key in page_keys(each)] for word, each in shared.items()
+    }
+    assert bound | {"react": ["Plus"]} == expected
+    assert 'event.key === "+"' in script
 
 
 def _searches() -> list[dict[str, Any]]:

@@ -73,6 +73,9 @@ async def test_axe_finds_nothing(
     await alice.page.get_by_role("button", name="Settings").click()
     await alice.page.get_by_text("this browser").wait_for()
     await _check(alice.page, "settings")
+    await alice.page.get_by_role("button", name="Keys", exact=True).click()
+    await alice.page.get_by_role("table", name="With a message selected").wait_for()
+    await _check(alice.page, "keys")
 
 
 async def _check(page: Page, screen: str) -> None:
@@ -118,6 +121,11 @@ async def test_the_keyboard_is_enough(crowd: Crowd, names: list[str]) -> None:
     await page.get_by_role("button", name="Undo").press("Enter")
     await expect(deleted).to_have_count(0)
     await alice.expect_message("edited ·")
+    await _select_last(alice)
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Reply to the message")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
     await page.keyboard.press("Control+k")
     await page.get_by_label("Name of the person").fill(alice.name)
     await page.keyboard.press("Enter")

@@ -89,6 +89,8 @@ export class Controller {
       : (altKey || command) && key === "ArrowDown" ? () => this.step(1)
       : (altKey || command) && key === "ArrowUp" ? () => this.step(-1)
       : key === "F3" || (altKey && key === "a") ? () => this.nextUnread()
+      : key === "F1" || (key === "?" && !isTyped(event.target)) ? () => this.openDialog({ name: "keys" })
+      : key === "F2" && this.isMember && this.current && this.current.key !== "all" ? () => this.openDialog({ name: "details", conversation: this.current })
       : key === "F6" && this.isMember ? () => this.openDialog({ name: "rooms" })
       : key === "F7" && this.isMember ? () => this.openDialog({ name: "newRoom" })
       : null;
@@ -629,6 +631,12 @@ export class Controller {
     return conversation.members ? plural("talk.members", conversation.members) : "";
   }
 }
+
+/**
+ * Return whether what is typed is a text.
+ * @param {EventTarget | null} target
+ */
+const isTyped = (target) => target instanceof Element && target.matches("input, textarea, select");
 
 /** What the address bar names: a conversation, and perhaps the sender and the Id of a message in it. */
 function addressed() {

@@ -7,8 +7,6 @@ import { clockText, fullText, LANGUAGES, t, useLanguage, whenText } from "../tex
 import { Icon } from "./icons.js";
 import { Formatted, joinRoom } from "./message.js";
 import { chosen, choose } from "./choices.js";
-import { errorText } from "./errors.js";
-import { setPinned } from "./pins.js";
 import { Avatar } from "./sidebar.js";
 
 /** @typedef {import("./controller.js").Controller} Controller */
@@ -195,7 +193,9 @@ const MessageItems = ({ app, conversation, messages, none, unpin }) => html`
 function Pins({ app, conversation }) {
   const [found] = useAnswer(app, () => app.ask("PINS", [conversation.name]));
   const [gone, setGone] = useState(/** @type {string[]} */ ([]));
-  const unpin = (/** @type {import("../model/types.js").Message} */ message) => setPinned(app, conversation, message, false).then(() => setGone((before) => [...before, message.uid]));
+  const unpin = (/** @type {import("../model/types.js").Message} */ message) => import("./pins.js")
+    .then((each) => each.setPinned(app, conversation, message, false))
+    .then(() => setGone((before) => [...before, message.uid]), (error) => app.complain(error));
   const shown = found && found.messages.filter((each) => !gone.includes(each.uid));
   return html`<${Box} app=${app} title=${t("details.pins")}><${MessageItems} app=${app} conversation=${conversation} messages=${shown} none=${t("details.noPins")} unpin=${unpin} /><//>`;
 }
@@ -273,7 +273,8 @@ function Settings({ app }) {
       await setPush(app, how);
     } catch (error) {
       const service = /** @type {any} */ (error).name === "NoPushService";
-      app.say(service ? t("settings.push.none", { reason: /** @type {any} */ (error).message }) : errorText(error), null, 8_000);
+      if (service) app.say(t("settings.push.none", { reason: /** @type {any} */ (error).message }), null, 8_000);
+      else app.complain(error);
     }
     again((n) => n + 1);
   };
@@ -294,7 +295,8 @@ function Settings({ app }) {
     ${!missing && app.isMember && Notification.permission === "granted" && "PushManager" in window && html`<label>${t("settings.push")}<select value=${chosen("push")} onChange=${(/** @type {any} */ e) => push(e.target.value)}>
       ${["", "who", "text"].map((each) => html`<option value=${each} selected=${chosen("push") === each}>${t(/** @type {any} */ (`settings.push.${each || "off"}`))}</option>`)}</select></label>`}
     ${app.isMember && html`<${Devices} app=${app} /><${Password} app=${app} />`}
-    <div class="stack"><button class="quiet danger" onClick=${out}>${t("settings.out")}</button></div>
+    <div class="stack"><button class="quiet" onClick=${() => app.openDialog({ name: "keys" })}>${t("keys.title")}</button>
+      <button class="quiet danger" onClick=${out}>${t("settings.out")}</button></div>
   <//>`;
 }
 
@@ -366,7 +368,20 @@ function Password({ app }) {
     <p class="problem" role="alert">${problem}</p><div class="buttons"><button class="quiet">${t("settings.password.change")}</button></div></form></details>`;
 }
 
+/**
+ * The keys: those that the terminal app has as well, and two of the box.
+ * @param {{app: Controller}} given
+ */
+function Keys({ app }) {
+  const [found] = useAnswer(app, async () => (await import(`../texts/keys/${document.documentElement.lang}.js`)).default);
+  const [title, groups] = /** @type {[string, [string, [string, string, string, boolean][]][]]} */ (found ?? [t("keys.title"), []]);
+  const own = [["↑", t("keys.edit"), "", false], ["Esc", t("keys.escape"), "", false]];
+  return html`<${Box} app=${app} title=${title}>${groups.map(([name, keys], at) => html`<table class="keys"><caption>${name}</caption><tbody>
+    ${[...keys, ...(at === 0 ? own : [])].filter(([, , , member]) => app.isMember || !member).map(([key, what, more]) => html`<tr>
+      <th scope="row">${String(key).split(" ").map((each) => html`<kbd>${each}</kbd> `)}</th><td>${what}${more && html`<small>${more}</small>`}</td></tr>`)}</tbody></table>`)}<//>`;
+}
+
 const DIALOGS = {
   newConversation: NewConversation, newRoom: NewRoom, rooms: Rooms, details: Details, pins: Pins, thread: Thread,
-  receipts: Receipts, forward: Forward, report: Report, settings: Settings,
+  receipts: Receipts, forward: Forward, report: Report, settings: Settings, keys: Keys,
 };

@@ -203,7 +203,7 @@ function actionsFor(app, message, conversation, compose, pinned) {
     placed && { name: t("message.thread"), keys: ["t"], run: () => app.openDialog({ name: "thread", message, conversation }) },
     placed && { name: t(pinned ? "message.unpin" : "message.pin"), keys: ["p"], run: () => void loadPins().then((each) => each.setPinned(app, conversation, message, pinned === null ? null : !pinned)) },
     placed && message.outgoing && { name: t("message.receipts"), keys: ["i"], run: () => app.openDialog({ name: "receipts", message, conversation }) },
-    placed && !message.outgoing && { name: t("message.report"), keys: ["o"], run: () => app.openDialog({ name: "report", user: message.sender, about: message.id }) },
+    placed && !message.outgoing && { name: t("message.report"), keys: [], run: () => app.openDialog({ name: "report", user: message.sender, about: message.id }) },
     placed && (message.outgoing || (conversation.key.startsWith("#") && moderates(conversation))) && { name: t("message.delete"), keys: ["d", "Delete"], run: () => void app.delete(message) },
   ];
   return all.filter((each) => each !== false);
@@ -252,7 +252,7 @@ function Actions({ actions, open, setOpen, react }) {
     <button class="icon-button" aria-label=${t("message.actions")} aria-expanded=${open} onClick=${() => setOpen(!open)}><${Icon} name="more" /></button>
     ${open && html`<div class="menu" ref=${menu} role="group" aria-label=${t("message.actions")}>
       ${react && html`<div class="quick">${QUICK.map((emoji) => html`<button key=${emoji} aria-label=${`${t("message.react")} ${emoji}`} onClick=${run(() => react(emoji))}>${emoji}</button>`)}</div>`}
-      ${actions.map((each) => html`<button key=${each.name} onClick=${run(each.run)}><span>${each.name}</span><kbd aria-hidden="true">${each.keys[0]}</kbd></button>`)}
+      ${actions.map((each) => html`<button key=${each.name} onClick=${run(each.run)}><span>${each.name}</span>${each.keys[0] && html`<kbd aria-hidden="true">${each.keys[0]}</kbd>`}</button>`)}
     </div>`}
   </div>`;
 }

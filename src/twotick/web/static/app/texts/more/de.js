@@ -141,4 +141,7 @@ export default {
   "settings.shown": "Andere sehen, ob ich da bin",
   "settings.hidden": "Du erscheinst als nicht verbunden. Du siehst die anderen weiterhin.",
   "voice.kept": "Eine Sprachnachricht an {name} wurde aufgenommen und nicht gesendet. Dort kannst du sie anhören, senden oder verwerfen.",
+  "keys.title": "Tasten",
+  "keys.edit": "Im leeren Feld: deine letzte Nachricht ändern",
+  "keys.escape": "Antwort oder Änderung abbrechen, sonst die neueste Nachricht auswählen",
 };

@@ -141,4 +141,7 @@ export default {
   "settings.shown": "Others see whether I am here",
   "settings.hidden": "You are shown as not connected. You still see the others.",
   "voice.kept": "A voice note to {name} was recorded and not sent. You can listen to it there, and send or discard it.",
+  "keys.title": "Keys",
+  "keys.edit": "In an empty box: edit your last message",
+  "keys.escape": "Cancel a reply or an edit; otherwise select the newest message",
 };

@@ -141,4 +141,7 @@ export default {
   "settings.shown": "Los demás ven si estoy",
   "settings.hidden": "Apareces como no conectado. Sigues viendo a los demás.",
   "voice.kept": "Se grabó una nota de voz para {name} que no se envió. Ahí puedes escucharla, enviarla o descartarla.",
+  "keys.title": "Teclas",
+  "keys.edit": "Con el cuadro vacío: editar tu último mensaje",
+  "keys.escape": "Cancelar una respuesta o una edición; si no, seleccionar el mensaje más reciente",
 };

@@ -141,4 +141,7 @@ export default {
   "settings.shown": "Les autres voient si je suis là",
   "settings.hidden": "Vous apparaissez comme non connecté. Vous voyez toujours les autres.",
   "voice.kept": "Un message vocal à {name} a été enregistré mais pas envoyé. Vous pouvez l’y écouter, l’envoyer ou l’abandonner.",
+  "keys.title": "Touches",
+  "keys.edit": "Dans un champ vide : modifier votre dernier message",
+  "keys.escape": "Annuler une réponse ou une modification, sinon sélectionner le message le plus récent",
 };
