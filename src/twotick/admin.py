@@ -2,10 +2,11 @@
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twotick.server.login import is_device
 from twotick.server.running import RunningServer, running_servers
@@ -18,10 +19,9 @@ from twotick.store import (
     AddToken,
     CloseReport,
     FindMember,
-    ListDevices,
-    ListMembers,
     ListReports,
     Member,
+    MemberSummary,
     ReadTimes,
     Refusal,
     RemoveMember,
@@ -31,11 +31,15 @@ from twotick.store import (
     Store,
     StoreError,
     StoreLimits,
+    SurveyMembers,
     open_store,
 )
 from twotick.wire import is_name
 
 _DAY = 86400.0
+
+_SOON = 14 * _DAY
+"""Seconds before the end of a certificate from which on the operator is warned."""
 
 
 class AdminError(Exception):
@@ -214,13 +218,63 @@ def remove(store: Store, name: str) -> None:
     store.ask(RemoveMember(member.name, time.time()))
 
 
-def members(store: Store) -> list[tuple[str, int]]:
-    """Return the name of each member, in alphabetical order, and the number of the member's devices.
+def members(store: Store) -> list[MemberSummary]:
+    """Return what there is to see of each member, in alphabetical order.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    return [(member.name, len(store.ask(ListDevices(member.number)))) for member in store.ask(ListMembers())]
+    return store.ask(SurveyMembers())
+
+
+def standing(server: dict[str, Any] | None, members: Sequence[MemberSummary], limits: StoreLimits) -> dict[str, Any]:
+    """Return how a server is, with warnings.
+
+    Args:
+        server: what it says of itself; None if none runs.
+        members: its members.
+        limits: the limits of its store.
+    """
+    full = [
+        each.name
+        for each in members
+        if each.waiting >= limits.mailbox_entries or each.waiting_bytes >= limits.mailbox_bytes
+    ]
+    found: dict[str, Any] = {
+        "running": server is not None,
+        **(server or {}),
+        "members": len(members),
+        "devices": sum(each.devices for each in members),
+        "oldest_waiting": min((each.oldest for each in members if each.oldest is not None), default=None),
+        "full_mailboxes": full,
+    }
+    found["warnings"] = [
+        {"warning": warning, "remedy": remedy} for warning, remedy in _warnings(found, limits, time.time())
+    ]
+    return found
+
+
+def _warnings(found: dict[str, Any], limits: StoreLimits, now: float) -> Generator[tuple[str, str]]:
+    """Return what the operator should look at, each with what to do about it."""
+    if not found["running"]:
+        yield "no server runs on this data", "start it: systemctl start twotick, or twotick serve"
+        return
+    for problem in found["problems"]:
+        yield f"not ready: {problem}", "look at the log, and at docs/operations.md"
+    free = found["disk_free_bytes"]
+    if not found["disk_full"] and free is not None and free < 4 * limits.reserve_bytes:
+        yield "the disk is nearly full", "make room on it, or remove messages or members"
+    end = found["certificate_end"]
+    if end is not None and end < now:
+        yield "the certificate has expired", "renew it: clients do not accept it"
+    elif end is not None and end < now + _SOON:
+        yield "the certificate expires soon", "renew it: the server notices when the files change"
+    if found["full_mailboxes"]:
+        names = ", ".join(found["full_mailboxes"][:10])
+        yield (
+            f"full mailboxes: {names}",
+            "let these members connect, or revoke devices that stay away, or raise mailbox_messages or mailbox_bytes",
+        )
 
 
 def new_token(store: Store, name: str, device: str) -> str:

@@ -72,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     web_tls_port: Port | None = None
     web_url: str | None = None
     trusted_proxies: str | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port | None = None
     push: bool = True
     allow_local_push: bool = False
     allow_plain: bool = False
@@ -180,6 +182,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             web_tls_port=self.web_tls_port,
             web_url=self.web_url or "",
             trusted_proxies=self.trusted_proxies or "",
+            metrics_host=self.metrics_host,
+            metrics_port=self.metrics_port,
             push=self.push,
             allow_local_push=self.allow_local_push,
             allow_plain=self.allow_plain,

@@ -69,7 +69,8 @@ def test_a_server_in_memory_is_out_of_reach_until_it_is_gone(user: User) -> None
         assert not user.data.exists()
         server.end(signal.SIGKILL)
     user.add("alice")
-    assert json.loads(user.do("user", "list", "--json")) == {"name": "alice", "devices": 0}
+    listed = json.loads(user.do("user", "list", "--json"))
+    assert (listed["name"], listed["devices"], listed["seen"]) == ("alice", 0, None)
     assert list(user.temporary.rglob("*.json")) == [], "what the killed server left behind is removed"
 
 

@@ -56,6 +56,7 @@ SERVER = {
     "web": False,
     "web_url": "https://chat.example",
     "trusted_proxies": "192.0.2.1",
+    "metrics_host": "192.0.2.1",
     "push": False,
     "allow_local_push": True,
     "allow_plain": True,

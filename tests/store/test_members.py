@@ -20,6 +20,7 @@ from twotick.store.requests.members import (
     RemoveMember,
     Revoke,
     SetPassword,
+    SurveyMembers,
 )
 from twotick.store.requests.messages import Effects, MessageState
 
@@ -41,6 +42,25 @@ def test_a_member_is_found_by_its_name_in_any_case(empty: Asker):
     assert empty.refusal(AddMember("ALICE", "", NOW)) == "ALICE is a member already"
     bob = empty.ask(AddMember("Bob", "", NOW))
     assert empty.ask(ListMembers()) == [alice, bob]
+
+
+def test_the_operator_sees_what_is_kept_for_each_member(asker: Asker):
+    asker.open("bob", "phone")
+    first = asker.send("alice", "bob", time=NOW + 1)
+    asker.send("alice", "bob", time=NOW + 2)
+    asker.ack("bob", first.effects.entries[1].seq)
+    asker.send("bob", "bob", time=NOW)
+    found = asker.ask(SurveyMembers())
+    assert [(each.name, each.devices, each.seen, each.waiting, each.oldest) for each in found] == [
+        ("alice", 1, NOW, 0, None),
+        ("bob", 2, NOW, 3, NOW + 2),
+        ("carol", 1, NOW, 0, None),
+    ]
+    assert [(each.waiting_bytes, each.file_bytes, each.added) for each in found] == [
+        (0, 0, NOW),
+        (15, 0, NOW),
+        (0, 0, NOW),
+    ]
 
 
 def test_a_password_is_changed(empty: Asker):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _ServerData:
+class ServerData:
     """The data that a command works on.
 
     Attributes:
@@ -85,12 +85,12 @@ class _ServerData:
             raise SystemExit(EX_INTERRUPTED) from None
 
 
-def _with_data(command: Function) -> Function:
+def with_data(command: Function) -> Function:
     """Add --data and --config; the command gets the keyword argument `data`."""
 
     @functools.wraps(command)
     def wrapper(*, data: Path | None, config: Path | None, **options: object) -> None:
-        command(data=_ServerData(settings_of(config, data=data), data is not None, config), **options)
+        command(data=ServerData(settings_of(config, data=data), data is not None, config), **options)
 
     return data_option(config_option(wrapper))
 
@@ -105,8 +105,8 @@ def user() -> None:
 
 @user.command("add")
 @_name_argument
-@_with_data
-def user_add(name: str, *, data: _ServerData) -> None:
+@with_data
+def user_add(name: str, *, data: ServerData) -> None:
     """Add a member; asks for a password.
 
     Without a terminal, the password is one line of standard input.
@@ -123,8 +123,8 @@ def user_add(name: str, *, data: _ServerData) -> None:
 
 @user.command("passwd")
 @_name_argument
-@_with_data
-def user_passwd(name: str, *, data: _ServerData) -> None:
+@with_data
+def user_passwd(name: str, *, data: ServerData) -> None:
     """Set a new password for a member; devices stay logged in.
 
     Without a terminal, the password is one line of standard input.
@@ -140,8 +140,8 @@ def user_passwd(name: str, *, data: _ServerData) -> None:
 @user.command("remove")
 @_name_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_with_data
-def user_remove(name: str, *, yes: bool, data: _ServerData) -> None:
+@with_data
+def user_remove(name: str, *, yes: bool, data: ServerData) -> None:
     """Remove a member with all messages, devices and tokens.
 
     It asks first. Without a terminal, it needs --yes.
@@ -165,24 +165,22 @@ def _confirm(question: str) -> None:
 
 @user.command("list")
 @json_option
-@_with_data
-def user_list(*, as_json: bool, data: _ServerData) -> None:
-    """List the members, each with the number of devices."""
+@with_data
+def user_list(*, as_json: bool, data: ServerData) -> None:
+    """List the members: devices, when one was last connected, and what the server keeps for them."""
     from twotick import admin
+    from twotick.ui.shell.standing import print_member
 
     with data.opened() as store:
-        for name, devices in admin.members(store):
-            if as_json:
-                print(json.dumps({"name": name, "devices": devices}))
-            else:
-                print(f"{name:<32} {devices} {'device' if devices == 1 else 'devices'}")
+        for each in admin.members(store):
+            print_member(each, as_json)
 
 
 @click.command
 @_name_argument
 @click.argument("device", metavar="DEVICE", help="The device that may use the token.")
-@_with_data
-def token(name: str, device: str, *, data: _ServerData) -> None:
+@with_data
+def token(name: str, device: str, *, data: ServerData) -> None:
     """Print a new token with which a member's device can log in.
 
     It replaces the device's previous token. Use it for bots and scripts.
@@ -199,8 +197,8 @@ def token(name: str, device: str, *, data: _ServerData) -> None:
 )
 @click.option("--link", "only_link", is_flag=True, help="Print only a link, which opens the web page with the code.")
 @click.option("--no-qr", is_flag=True, help="On a terminal, show no QR code.")
-@_with_data
-def user_invite(*, days: float, only_link: bool, no_qr: bool, data: _ServerData) -> None:
+@with_data
+def user_invite(*, days: float, only_link: bool, no_qr: bool, data: ServerData) -> None:
     """Print an invitation: a code with which one person can sign up.
 
     On a terminal, also print a link that opens the web page with the code filled in, and the link as a QR code.
@@ -244,8 +242,8 @@ def _page_of(settings: "Settings") -> "PageUrl | None":
 @user.command("reports")
 @click.option("--close", "number", metavar="NUMBER", type=click.IntRange(1, 10**15), help="Remove this report.")
 @json_option
-@_with_data
-def user_reports(*, number: int | None, as_json: bool, data: _ServerData) -> None:
+@with_data
+def user_reports(*, number: int | None, as_json: bool, data: ServerData) -> None:
     """List what members have reported, oldest first, or close a report.
 
     Example: twotick user reports --close 3
@@ -263,8 +261,8 @@ def user_reports(*, number: int | None, as_json: bool, data: _ServerData) -> Non
 
 @click.command
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path), help="The copy; an existing file is replaced.")
-@_with_data
-def backup(file: Path, *, data: _ServerData) -> None:
+@with_data
+def backup(file: Path, *, data: ServerData) -> None:
     """Copy the server's database to a file, also while it runs.
 
     To restore it, copy the file to DIR/twotick.db and run 'twotick serve --data DIR'.
@@ -276,8 +274,8 @@ def backup(file: Path, *, data: _ServerData) -> None:
 
 
 @click.command
-@_with_data
-def check(*, data: _ServerData) -> None:
+@with_data
+def check(*, data: ServerData) -> None:
     """Check the server's database for damage.
 
     The exit status is 0 if there is none, 65 if there is some, and 71 if it cannot be found out.
@@ -293,8 +291,8 @@ def check(*, data: _ServerData) -> None:
 
 @click.command
 @click.option("--accept", is_flag=True, help="Say that the system's clock is right.")
-@_with_data
-def clock(*, accept: bool, data: _ServerData) -> None:
+@with_data
+def clock(*, accept: bool, data: ServerData) -> None:
     """Compare the system's clock with the time that the server kept last.
 
     A server does not remove anything by a clock that differs by days. If it is right, for example after the
@@ -320,8 +318,8 @@ def clock(*, accept: bool, data: _ServerData) -> None:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, help="Host names and addresses of the server.")
 @click.option("--days", type=Duration(unit="d"), metavar="TIME", default="3650d", help="Time until it expires [3650d].")
 @click.option("--folder", type=FOLDER, metavar="DIR", help="Where to put it [DATA/tls].")
-@_with_data
-def cert(names: tuple[str, ...], *, days: float, folder: Path | None, data: _ServerData) -> None:
+@with_data
+def cert(names: tuple[str, ...], *, days: float, folder: Path | None, data: ServerData) -> None:
     """Make a self-signed certificate and its private key.
 
     Example: twotick cert chat.example 192.0.2.7

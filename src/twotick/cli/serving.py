@@ -70,7 +70,7 @@ def serve(
             _print_address(where, fingerprint)
 
         try:
-            serve(settings.server_options(), announce, _print_page)
+            serve(settings.server_options(), announce, _print_page, _print_metrics)
         except OptionsError as error:
             fail(EX_USAGE, *error.problems)
         except TlsError as error:
@@ -99,6 +99,10 @@ def _print_address(where: str, fingerprint: str | None) -> None:
 
 def _print_page(url: str) -> None:
     _print_line(f"web page: {url}")
+
+
+def _print_metrics(url: str) -> None:
+    _print_line(f"metrics: {url}")
 
 
 def _print_line(line: str) -> None:

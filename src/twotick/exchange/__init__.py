@@ -9,11 +9,13 @@ from twotick.exchange.exchange import Exchange
 from twotick.exchange.limits import Limits
 from twotick.exchange.pushes import PushOffer, PushQueue
 from twotick.exchange.shares import Shares
+from twotick.exchange.tally import Histogram, Tally
 
 __all__ = [
     "Connection",
     "Endpoint",
     "Exchange",
+    "Histogram",
     "InvalidEndpoint",
     "Limits",
     "MemberDevice",
@@ -21,5 +23,6 @@ __all__ = [
     "PushQueue",
     "Shares",
     "Stage",
+    "Tally",
     "parse_endpoint",
 ]

@@ -50,6 +50,7 @@ from twotick.exchange.routing import Router
 from twotick.exchange.sent_messages import SentMessages
 from twotick.exchange.stages import Stages
 from twotick.exchange.stored import StoredMessages
+from twotick.exchange.tally import Tally
 from twotick.store import Absence, ContinueRemoval, Effects, Expire, LoginProof, Member
 from twotick.wire import Head
 
@@ -83,6 +84,7 @@ class Exchange:
         logins: the connections whose user has to be authenticated, each with its REGISTER.
         password_changes: the connections on which members change their passwords, each with its device and PASSWORD.
         pushes: the members for whom the driver looks for notifications.
+        tally: what was done so far.
     """
 
     def __init__(
@@ -101,7 +103,8 @@ class Exchange:
         effects = EffectsPublisher(output)
         arrival = ArrivalClock(clock, time_of_day or clock)
         guests = Guests()
-        relay = Relay(limits, now, output)
+        self.tally = Tally(clock)
+        relay = Relay(limits, now, output, self.tally)
         presence = PresenceTracker(output, clock)
         profiles = ProfileNews(output)
         members = ConnectedMembers(
@@ -116,7 +119,12 @@ class Exchange:
         guest_messages = GuestMessages(output, relay)
         feeds = Feeds(output, clock, members=members, effects=effects, sent_messages=sent_messages)
         self.pushes = pushes = PushQueue(output, members, push)
-        effects.listeners += [sent_messages.note_effects, feeds.note_effects, guest_messages.note_effects]
+        effects.listeners += [
+            sent_messages.note_effects,
+            feeds.note_effects,
+            guest_messages.note_effects,
+            self.tally.note_effects,
+        ]
         effects.listeners += [pushes.note_effects] if push is not None else []
         stored = StoredMessages(
             limits,
@@ -345,6 +353,11 @@ class Exchange:
         """Take no more SENDs, because the server is about to stop (rule 4.10)."""
         self._connections.drain()
         self._effects.ask_again()
+
+    @property
+    def queued_bytes(self) -> int:
+        """The bytes of the bodies that wait for a receiver or for the store."""
+        return self._relay.queued_bytes.used
 
     @property
     def idle(self) -> bool:

@@ -15,6 +15,7 @@ from twotick.exchange.output import Output
 from twotick.exchange.relay import Relay
 from twotick.exchange.stages import MALFORMED, UNAVAILABLE, Stages
 from twotick.exchange.stored import reason_of
+from twotick.exchange.tally import OTHER
 from twotick.store import (
     Acknowledge,
     CheckLogin,
@@ -42,6 +43,9 @@ from twotick.wire import (
 )
 
 _REPLACED: Final = 108
+
+_RESULTS: Final = {104: "refused", 105: "too_early", UNAVAILABLE: "unavailable"}
+"""How logins are counted that were answered with these errors."""
 
 _OF_A_MEMBER: Final = b"the name is a member's"
 
@@ -276,6 +280,7 @@ class Registrar:
             max_body=self._limits.max_body,
             keep_alive=self._keep_alive(connection, head),
         )
+        self._relay.tally.note_login("accepted")
         self._output.write(connection, answer)
         self._extend(connection)
         self._members.join(connection, device, opened)
@@ -292,6 +297,7 @@ class Registrar:
             return
         told = kind.encode() if kind and connection.reasons else None
         self._stages.refuse(connection, error(code, reason=reason.encode(), kind=told, retry_after=retry_after))
+        self._relay.tally.note_login(_RESULTS.get(code, OTHER))
         if code == UNAVAILABLE:
             self._output.close(connection)
         self._stages.go_on(connection, Stage.REGISTERING)

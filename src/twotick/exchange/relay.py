@@ -24,6 +24,7 @@ from twotick.exchange.limits import Limits
 from twotick.exchange.output import Output
 from twotick.exchange.queue_shares import QueueShares, is_scarce
 from twotick.exchange.shares import Shares
+from twotick.exchange.tally import OTHER, Tally
 from twotick.wire import UNABLE_TO_SEND, Frame, Head, Verb, delivered, error, forward
 
 _RECEIVED: Final = Verb.RECEIVED
@@ -36,6 +37,17 @@ FULL = "too much of what this connection has sent is unanswered"
 NO_ROOM = "too much is waiting for the recipient, or too much of what came from this address"
 BUSY = "too much is waiting that came from this address: send it again later"
 
+_COUNTED_AS: Final = {
+    REFUSED: "by_recipient",
+    LEFT: "recipient_left",
+    LATE: "late",
+    STOPPING: "stopping",
+    FULL: "unanswered",
+    NO_ROOM: "queue_full",
+    BUSY: "queue_full",
+}
+"""The words by which the operator finds these reasons."""
+
 
 class Relay:
     """The messages that are on their way to guests, and the answers to all senders.
@@ -44,8 +56,10 @@ class Relay:
         limits: the limits of the exchange.
         now: the time, in seconds on any clock that does not go back.
         output: takes what is written.
+        tally: counts the answers.
 
     Attributes:
+        tally: see above.
         now: the time at the last tick.
         deadline: the time by which a SEND that arrives now is answered (rule 5.7).
         draining: whether the server takes no more SENDs because it is about to stop (rule 4.10).
@@ -54,8 +68,9 @@ class Relay:
         queued_bytes: the bytes of bodies that wait for a receiver or for the store, which addresses share (rule 5.6).
     """
 
-    def __init__(self, limits: Limits, now: float, output: Output) -> None:
+    def __init__(self, limits: Limits, now: float, output: Output, tally: Tally) -> None:
         self._limits = limits
+        self.tally = tally
         self._output = output
         self._written = output.written
         self._most_unsent = limits.queue_bytes // 4
@@ -219,9 +234,12 @@ class Relay:
 
         This is one half of the fast path: if the sender waits for just that answer, it is written here.
         """
+        relayed = 0
+        taken = len(frames)
         for head, body in frames[start:] if start else frames:
             if head.verb is not _RECEIVED:
-                return frames.index((head, body), start)
+                taken = frames.index((head, body), start)
+                break
             pending = receiver.pending
             if not pending:
                 continue
@@ -236,13 +254,15 @@ class Relay:
                 if not out:
                     self._written.append(sender)
                 out.append(send.delivered)
+                relayed += 1
             elif broadcast is None and number != SETTLED:
                 self.reply(sender, number, send, None)
             else:
                 self.settle(message, None)
             if receiver.queue:
                 self.forward_queued(receiver)
-        return len(frames)
+        self.tally.relayed += relayed
+        return taken
 
     def take_refusal(self, receiver: Connection, head: Head, _body: bytes) -> None:
         """Take an ERROR of a guest in place of RECEIVED: the oldest FORWARD is refused (rule 5.3).
@@ -278,6 +298,10 @@ class Relay:
 
     def reply(self, sender: Connection, number: int, send: Head, failure: str | None) -> None:
         """Answer a SEND: it was delivered (rule 5.4), or it failed for this reason."""
+        if failure is None:
+            self.tally.relayed += 1
+        else:
+            self.tally.refuse(_COUNTED_AS.get(failure, OTHER))
         if not sender.extended:
             self._answer(sender, number, send.delivered if failure is None else _unable(sender, failure))
             return
@@ -289,6 +313,7 @@ class Relay:
 
     def postpone(self, sender: Connection, number: int, send: Head, seconds: int) -> None:
         """Answer a SEND that comes too early, and say how long to wait (rule 8.5)."""
+        self.tally.refuse("rate")
         reason = f"the server has stored much of this user or address: try again in {seconds} s"
         if not sender.extended:
             self._answer(sender, number, _unable(sender, reason))

@@ -183,6 +183,7 @@ class StoredMessages:
             else:
                 self._relay.reply(sender, number, head, reason_of(result))
             return
+        self._relay.tally.accepted += 1
         if result.members:
             self._rates.use(sender, result.members * _ENTRY_BYTES)
         if device is not None and not asked.body:  # a message that is sent on gets its body in the store

@@ -41,6 +41,7 @@ class Certificate:
         context: for new connections.
         fingerprint: what clients see.
         names: the host names and addresses in it.
+        end: when it expires, in seconds since 1970.
 
     Raises:
         TlsError: they cannot be used.
@@ -53,6 +54,7 @@ class Certificate:
         self.context = server_context(certificate, key)
         self.fingerprint = certificate_fingerprint(certificate)
         self.names = certificate_names(certificate)
+        self.end = valid_times(certificate)[1].timestamp()
 
     def watch(self, on_change: Callable[[ssl.SSLContext], None]) -> None:
         """Look from now on whether the files change, and log if clients do not accept the certificate.
@@ -71,10 +73,11 @@ class Certificate:
         try:
             context = server_context(self.file, self._key)
             fingerprint, names = certificate_fingerprint(self.file), certificate_names(self.file)
+            end = valid_times(self.file)[1].timestamp()
         except TlsError as error:
             log.warning("the new certificate cannot be used", reason=str(error), effect="the old one stays in use")
             return
-        self.context, self.names = context, names
+        self.context, self.names, self.end = context, names, end
         if fingerprint != self.fingerprint:
             self.fingerprint = fingerprint
             log.warning("the certificate was replaced", path=str(self.file), fingerprint=fingerprint)

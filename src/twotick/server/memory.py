@@ -19,6 +19,11 @@ class HeldBytes(Generic[_Holder]):
         self._shares = Shares(most)
         self._held: dict[_Holder, int] = {}
 
+    @property
+    def total(self) -> int:
+        """The bytes that all connections hold."""
+        return self._shares.used
+
     def set(self, holder: _Holder, address: str, amount: int) -> bool:
         """Note how much a connection holds now.
 

@@ -79,6 +79,8 @@ class ServerOptions:
         web_port: the page's port for unencrypted connections; 0 for any free one, None for 18080 unless it is taken.
         web_tls_port: the same for encrypted connections; None for 18444 unless it is taken.
         web_url: the URLs by which browsers find the page, separated by commas.
+        metrics_host: the addresses or names of the port for monitoring, separated by commas.
+        metrics_port: that port; 0 for any free one, None for none.
         trusted_proxies: proxies whose word about their clients is taken: addresses and networks, separated by commas.
         push: whether notifications are pushed to browsers.
         allow_local_push: allow push services on this machine and in private networks, as tests have them.
@@ -106,6 +108,8 @@ class ServerOptions:
     web_tls_port: int | None = None
     web_url: str = ""
     trusted_proxies: str = ""
+    metrics_host: str = LOOPBACK
+    metrics_port: int | None = None
     push: bool = True
     allow_local_push: bool = False
     allow_plain: bool = False

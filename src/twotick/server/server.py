@@ -12,10 +12,11 @@ import contextlib
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from twotick.exchange import Connection, Exchange, PushOffer, Shares, Stage
+from twotick.exchange import Connection, Exchange, Histogram, PushOffer, Shares, Stage
 from twotick.net import keep_alive
 from twotick.server.clock import BOUND, SETTLING, StoreClock, starting_time
 from twotick.server.connection import SocketConnection
@@ -31,6 +32,7 @@ from twotick.server.options import DEVICE_AGE, RETENTION, ServerLimits
 from twotick.server.reading_turns import ReadingTurns
 from twotick.server.secrets import new_token, token_digest
 from twotick.server.spare_memory import SpareMemory
+from twotick.server.state import ServerState
 from twotick.server.storage import Storage
 from twotick.server.tls_listener import TlsHost, TlsListener
 from twotick.server.turns import Turns
@@ -150,6 +152,7 @@ class Server:
         self._flushed: asyncio.Event | None = None
         self._places = Shares(self._most_connections)
         self._turned_away = 0
+        self._began = time.time()
         self._early_bytes = HeldBytes[object](limits.early_bytes_total)
         self._held_bytes = HeldBytes[SocketConnection](limits.held_bytes_total)
         self._cut_off = 0
@@ -293,6 +296,26 @@ class Server:
     def hurry(self) -> None:
         """Let all members go at once that are left, if the server is about to stop."""
         self._hurried.set()
+
+    def state(self) -> ServerState:
+        """Return how the server is at this moment."""
+        connections = Counter(
+            (_kind_of(each.connection), "web" if each.connection.port is not each.transport else "socket")
+            for each in self._connections
+        )
+        storage = self._storage
+        return ServerState(
+            started=self._began,
+            stopping=self.stopping,
+            connections=connections,
+            most_connections=self._most_connections,
+            waiting=0 if storage is None else storage.waiting,
+            queued_bytes=self.exchange.queued_bytes,
+            held_bytes=self._early_bytes.total + self._held_bytes.total,
+            disk_full=storage is not None and storage.is_full,
+            tally=self.exchange.tally,
+            commits=Histogram() if storage is None else storage.commits,
+        )
 
     def _store_changed(self) -> None:
         self.exchange.members_changed()
@@ -481,9 +504,11 @@ class Server:
         if self._jobs is not None:
             self._jobs.tick(now)
         if self._turned_away:
+            self.exchange.tally.refuse("connections", self._turned_away)
             log.warning("too many connections", most=self._most_connections, turned_away=self._turned_away)
             self._turned_away = 0
         if self._cut_off:
+            self.exchange.tally.refuse("held_too_much", self._cut_off)
             log.warning("connections held too much", closed=self._cut_off)
             self._cut_off = 0
         late = self._take_unregistered(now)
@@ -518,6 +543,13 @@ def _write(connection: Connection) -> None:
         else:
             connection.port.writelines(out)
         out.clear()
+
+
+def _kind_of(connection: Connection) -> str:
+    """Return what a connection is to the operator."""
+    if connection.device is not None:
+        return "member"
+    return "registering" if connection.guest is None else "guest"
 
 
 def _new_token() -> tuple[bytes, bytes]:

@@ -17,6 +17,7 @@ from twotick.server import logs
 from twotick.server.certificate import Certificate
 from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
+from twotick.server.observing.observers import Observers
 from twotick.server.options import ServerOptions, check
 from twotick.server.server import Server
 from twotick.store import PushKey, Store, open_store
@@ -50,6 +51,7 @@ def serve(
     options: ServerOptions,
     announce: Callable[[str, int, str | None], None],
     announce_page: Callable[[str], None] = lambda _: None,
+    announce_metrics: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run a server until SIGINT or SIGTERM, and then stop it in good order.
 
@@ -60,6 +62,7 @@ def serve(
         announce: called for each address once the server accepts connections on all of them: with the host, the port,
             and for encrypted connections the fingerprint of the certificate.
         announce_page: called after that with each URL of the web page, if there is one.
+        announce_metrics: called after that with each URL of the metrics, if there are any.
 
     Raises:
         OptionsError: the options are not safe, or make no sense.
@@ -81,7 +84,7 @@ def serve(
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(options, plain_hosts, certificate, store, (announce, announce_page)))
+        runner.run(_serve(options, plain_hosts, certificate, store, (announce, announce_page, announce_metrics)))
 
 
 def _warn_of_access(folder: Path) -> None:
@@ -102,7 +105,7 @@ async def _serve(
     plain_hosts: list[str],
     certificate: Certificate | None,
     store: Store,
-    announcing: tuple[Callable[[str, int, str | None], None], Callable[[str], None]],
+    announcing: tuple[Callable[[str, int, str | None], None], Callable[[str], None], Callable[[str], None]],
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.report)
@@ -121,6 +124,7 @@ async def _serve(
         from twotick.server.web.push.start import make_sender
 
         server.pusher = make_sender(options, push_key, server.exchange.pushes, server.ask, server.clock)
+    observers = Observers(server, options, certificate)
     stop = asyncio.Event()
 
     def stop_soon() -> None:
@@ -147,14 +151,30 @@ async def _serve(
             encrypted = await listen(split_hosts(options.host), options.tls_port, "tls_port", certificate.context)
             announced += [(each, certificate.fingerprint) for each in encrypted]
         urls = [] if not options.web else await start_page(server, options, plain_hosts, certificate)
-        announce, announce_page = announcing
+        metrics = await _start(observers, options)
+        announce, announce_page, announce_metrics = announcing
         for address, fingerprint in announced:
             announce(*address, fingerprint)
         for url in urls:
             announce_page(url)
+        for url in metrics:
+            announce_metrics(url)
         await stop.wait()
     finally:
         await server.stop()
+        observers.stop()
+
+
+async def _start(observers: Observers, options: ServerOptions) -> list[str]:
+    """Listen for the operator, and return the URLs of the metrics.
+
+    Raises:
+        CannotListen: the server cannot listen on the port for monitoring.
+    """
+    try:
+        return await observers.start()
+    except OSError as error:
+        raise CannotListen(options.metrics_host, options.metrics_port or 0, "metrics_port") from error
 
 
 def _push_offer(options: ServerOptions, store: Store) -> tuple[PushKey | None, PushOffer | None]:

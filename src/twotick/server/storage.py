@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from twotick.exchange import Histogram
 from twotick.server.asking import Asked, RequestQueue
 from twotick.server.failures import FailureLog
 from twotick.server.logs import log
@@ -44,6 +45,8 @@ class Storage:
 
     Attributes:
         waiting: how many requests have no answer yet.
+        commits: how long transactions took.
+        is_full: whether the disk is so full that requests that add much are refused.
     """
 
     def __init__(
@@ -61,7 +64,8 @@ class Storage:
         self._loop = asyncio.get_running_loop()
         self._asked: queue.SimpleQueue[list[Asked] | None] = queue.SimpleQueue()
         self._failures = FailureLog()
-        self._was_full = False
+        self.commits = Histogram()
+        self.is_full = False
         self._next_tidying = 0.0
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
@@ -137,7 +141,9 @@ class Storage:
             turns: takes those that are left.
             is_last: whether no part of a long request is to follow, since the server stops.
         """
+        began = time.monotonic()
         work = self._apply(batch)
+        self.commits.note(time.monotonic() - began)
         self._note_room()
         failures = [answer for answer in work.answers if isinstance(answer, StoreError)]
         if failures:
@@ -199,8 +205,8 @@ class Storage:
     def _note_room(self) -> None:
         """Log if the disk has become full, or has room again."""
         is_full = self._store.is_full
-        if is_full is not self._was_full:
-            self._was_full = is_full
+        if is_full is not self.is_full:
+            self.is_full = is_full
             self._loop.call_soon_threadsafe(self._failures.note_room, is_full)
 
     def _look(self) -> None:

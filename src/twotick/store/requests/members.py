@@ -39,6 +39,36 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberSummary:
+    """What the operator sees of a member.
+
+    Attributes:
+        name: the name as it is shown.
+        added: when the member was added, in seconds since 1970.
+        devices: the number of devices.
+        seen: when one of them was last connected, in seconds since 1970; None if none ever was.
+        waiting: the messages that some device does not have yet.
+        waiting_bytes: the bytes of their bodies.
+        oldest: when the oldest of those was accepted that no device has, in seconds since 1970; None if there is none.
+        file_bytes: the bytes of the member's files.
+    """
+
+    name: str
+    added: float
+    devices: int
+    seen: float | None
+    waiting: int
+    waiting_bytes: int
+    oldest: float | None
+    file_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyMembers(Request[list[MemberSummary]]):
+    """Look at all members, by name. It takes long if there are many: ask it in a process of its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoginProof:
     """What a login was checked with.
 

@@ -118,17 +118,23 @@ class Effects:
         entries: entries that were appended to logs, oldest first for each log.
         guests: messages of senders without a log, and what became of them: message, state, reason.
         progress: messages to rooms that more recipients have now.
+        concluded: messages that wait for no recipient any more: when each was accepted, in seconds since 1970, whether
+            it was sent to a room, and what became of it.
     """
 
     entries: list[LogEntry] = field(default_factory=list[LogEntry])
     guests: list[tuple[int, MessageState, str]] = field(default_factory=list[tuple[int, MessageState, str]])
     progress: list[Progress] = field(default_factory=list[Progress])
+    concluded: list[tuple[float, bool, MessageState]] = field(
+        default_factory=list[tuple[float, bool, MessageState]], compare=False
+    )
 
     def add(self, later: "Effects") -> None:
         """Add what was changed after that."""
         self.entries += later.entries
         self.guests += later.guests
         self.progress += later.progress
+        self.concluded += later.concluded
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,13 @@ from twotick.store.requests.members import (
     ListMembers,
     LoginProof,
     Member,
+    MemberSummary,
     OpenDevice,
     OpenedDevice,
     Revoke,
     RevokeOthers,
     SetPassword,
+    SurveyMembers,
 )
 from twotick.store.requests.messages import Effects, Unfinished
 from twotick.store.rules import delivery
@@ -31,6 +33,17 @@ from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import CURSOR_STEP, MEMBERS, Ledger
 
 _MEMBER: Final = f"SELECT number, name, password FROM member WHERE {MEMBERS}"
+_SURVEY: Final = f"""
+    SELECT o.name, o.added,
+        (SELECT count(*) FROM device d WHERE d.member = o.number),
+        (SELECT max(d.seen) FROM device d WHERE d.member = o.number),
+        o.entries, o.bytes,
+        (SELECT m.time FROM log l JOIN message m ON m.number = l.message
+            WHERE o.entries > 0 AND l.member = o.number AND l.seq > o.mark AND l.kind = 1 AND l.taken = 0
+            ORDER BY l.seq LIMIT 1),
+        (SELECT CAST(coalesce(sum(f.size), 0) AS bigint) FROM file f WHERE f.member = o.number AND f.key IS NOT NULL)
+    FROM (SELECT * FROM member WHERE {MEMBERS}) o ORDER BY o.folded
+"""
 _RESUME_AT_ONCE: Final = 512
 _HAS_LAPSED: Final = "cursor IS NULL AND told > seen"
 """The entries that a device says it has, of those that no device had, after which a transaction ends."""
@@ -51,6 +64,7 @@ class AccountRepository:
         """Return the requests that are carried out here."""
         return {
             ListMembers: self._list_members,
+            SurveyMembers: self._survey,
             FindMember: self._find_member,
             FindMembers: self._find_members,
             FindToken: self._find_token,
@@ -69,6 +83,9 @@ class AccountRepository:
 
     def _list_members(self, request: ListMembers) -> list[Member]:
         return [Member(*row) for row in self._tables.direct(f"{_MEMBER} ORDER BY folded")]
+
+    def _survey(self, request: SurveyMembers) -> list[MemberSummary]:
+        return [MemberSummary(*row) for row in self._tables.read(_SURVEY)]
 
     def _find_member(self, request: FindMember) -> Member | None:
         return self._one("folded = ?", request.name.lower())

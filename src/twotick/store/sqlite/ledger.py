@@ -344,6 +344,8 @@ class Ledger:
             return
         if message.total > 1:
             self._cache.shared.pop(message.number, None)
+        if not message.is_event:
+            effects.concluded.append((message.time, message.room is not None, state))
         if message.sender is not None:
             self.tell_sender(message, _FAILED_ENTRY if state is _FAILED else _DELIVERED_ENTRY, effects)
         elif message.room is None:

@@ -1,0 +1,41 @@
+"""The commands that ask how the server is."""
+
+import json
+
+import click
+
+from twotick.cli.common import json_option
+from twotick.cli.operating import ServerData, with_data
+from twotick.ui.shell.leaving import EX_DATAERR, EX_OSERR, EX_UNAVAILABLE, fail
+
+
+@click.command
+@json_option
+@with_data
+def status(*, as_json: bool, data: ServerData) -> None:
+    """Show how the server is: connections, messages, disk, certificate, and warnings with what to do.
+
+    The exit status is 0 if there is nothing to warn of, and else 65.
+    """
+    from twotick import admin
+    from twotick.server.observing.control import NotRunning, ask_server
+    from twotick.ui.shell.standing import print_status
+
+    settings = data.settings
+    if data.postgres is not None:
+        fail(EX_UNAVAILABLE, "servers on PostgreSQL are asked at their metrics_port: /readyz and /metrics")
+    try:
+        _, found = ask_server(settings.data, "GET", "/status")
+    except NotRunning:
+        found = None
+    except OSError as error:
+        fail(EX_OSERR, f"the server of {settings.data} cannot be asked: {error.strerror or error}")
+    with data.opened() as store:
+        members = admin.members(store)
+    standing = admin.standing(found, members, settings.store_limits())
+    if as_json:
+        print(json.dumps(standing))
+    else:
+        print_status(standing)
+    if standing["warnings"]:
+        raise SystemExit(EX_DATAERR)

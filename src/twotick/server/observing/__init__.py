@@ -1,0 +1,1 @@
+"""What the operator and programs for monitoring ask a running server."""

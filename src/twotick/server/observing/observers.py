@@ -1,0 +1,62 @@
+"""The listeners of a server for its operator."""
+
+from twotick.server.certificate import Certificate
+from twotick.server.listening import open_listeners, split_hosts
+from twotick.server.observing.listener import (
+    Listener,
+    Reply,
+    close_control,
+    health_routes,
+    json_reply,
+    metrics_routes,
+    open_control,
+)
+from twotick.server.observing.observer import Observer
+from twotick.server.options import ServerOptions, bracketed
+from twotick.server.server import Server
+
+
+class Observers:
+    """The port for monitoring, if the options ask for it, and the socket in the data folder, if there is a folder.
+
+    Args:
+        server: the server.
+        options: its options.
+        certificate: its certificate, if it has one.
+    """
+
+    def __init__(self, server: Server, options: ServerOptions, certificate: Certificate | None) -> None:
+        self._options = options
+        self._observer = Observer(server, options.data, certificate)
+        self._listeners: list[Listener] = []
+
+    async def start(self) -> list[str]:
+        """Listen, and return the URLs of the metrics.
+
+        Raises:
+            OSError: the server cannot listen on the port for monitoring.
+        """
+        options = self._options
+        urls: list[str] = []
+        self._observer.start()
+        health = health_routes(self._observer)
+        if options.metrics_port is not None:
+            sockets = open_listeners(split_hosts(options.metrics_host), options.metrics_port)
+            self._listeners.append(Listener({**health, **metrics_routes(self._observer)}))
+            await self._listeners[-1].start(sockets)
+            names = [each.getsockname()[:2] for each in sockets]
+            urls = [f"http://{bracketed(host)}:{port}/metrics" for host, port in names]
+        if options.data is not None:
+            self._listeners.append(Listener({**health, "GET /status": self._status}))
+            await self._listeners[-1].start(open_control(options.data))
+        return urls
+
+    async def _status(self) -> Reply:
+        return json_reply(await self._observer.status())
+
+    def stop(self) -> None:
+        """Listen no more."""
+        for listener in self._listeners:
+            listener.stop()
+        if self._options.data is not None:
+            close_control(self._options.data)

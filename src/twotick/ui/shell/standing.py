@@ -1,0 +1,74 @@
+"""How a server and its members are, for the operator."""
+
+import json
+import time
+from typing import Any, Final
+
+from twotick.store import MemberSummary
+from twotick.ui.text import size_text
+
+_UNITS: Final = (("day", 86400.0), ("h", 3600.0), ("min", 60.0))
+
+
+def ago(seconds: float) -> str:
+    """Return a time in words, in its largest unit."""
+    for unit, length in _UNITS:
+        if seconds >= length:
+            number = int(seconds / length)
+            return f"{number} {unit}{'s' if unit == 'day' and number != 1 else ''}"
+    return f"{max(int(seconds), 0)} s"
+
+
+def print_member(member: MemberSummary, as_json: bool) -> None:
+    """Print a line about a member."""
+    if as_json:
+        names = ("name", "devices", "added", "seen", "waiting", "waiting_bytes", "file_bytes")
+        print(json.dumps({name: getattr(member, name) for name in names}))
+        return
+    devices = f"{member.devices} {'device' if member.devices == 1 else 'devices'}"
+    seen = "never connected" if member.seen is None else f"seen {ago(time.time() - member.seen)} ago"
+    kept = [f"{member.waiting} waiting ({size_text(member.waiting_bytes)})"] if member.waiting else []
+    kept += [f"files {size_text(member.file_bytes)}"] if member.file_bytes else []
+    print(f"{member.name:<32} {devices:<10}  {', '.join([seen, *kept])}")
+
+
+def print_status(found: dict[str, Any]) -> None:
+    """Print how a server is."""
+    if found["running"]:
+        for name, text in _lines(found):
+            print(f"{name:<12} {text}")
+    members, devices = found["members"], found["devices"]
+    print(f"{'members':<12} {members}, with {devices} {'device' if devices == 1 else 'devices'}")
+    if found["oldest_waiting"] is not None:
+        print(f"{'waiting':<12} the oldest message for {ago(time.time() - found['oldest_waiting'])}")
+    for each in found["warnings"]:
+        print(f"\nWarning: {each['warning']}\n  {each['remedy']}")
+
+
+def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    connections, messages, queue = found["connections"], found["messages"], found["queue"]
+    ready = "ready" if found["ready"] else "not ready"
+    lines = [
+        ("version", f"{found['version']} ({'compiled' if found['compiled'] else 'plain Python'})"),
+        ("running", f"for {ago(found['uptime'])}, process {found['process']}, {ready}"),
+        (
+            "connections",
+            f"{connections['member']} of members, {connections['guest']} of guests,"
+            f" {connections['registering']} not registered; at most {connections['limit']}",
+        ),
+        (
+            "messages",
+            f"{messages['per_second']:.1f} a second; {messages['accepted']} stored,"
+            f" {messages['delivered']} delivered, {messages['failed']} failed, {messages['relayed']} to guests",
+        ),
+        ("queue", f"{queue['requests']} requests, {size_text(queue['bytes'])}"),
+    ]
+    if found["refusals"]:
+        lines.append(("refused", ", ".join(f"{number} {name}" for name, number in sorted(found["refusals"].items()))))
+    if found["database_bytes"] is not None:
+        free = f"{size_text(found['disk_free_bytes'])} free on the disk"
+        lines.append(("database", f"{size_text(found['database_bytes'])}; {free}"))
+    if found["certificate_end"] is not None:
+        days = (found["certificate_end"] - time.time()) / 86400
+        lines.append(("certificate", f"valid for {days:.0f} days" if days > 0 else "expired"))
+    return lines
