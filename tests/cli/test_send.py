@@ -85,8 +85,14 @@ def test_a_server_that_is_not_there_has_status_68() -> None:
 
 
 def test_the_server_may_be_set_in_the_environment(address: str) -> None:
-    ended = run("send", "all", "hello", "--from", "alice", env=environment(TWOTICK_SERVER=address))
-    assert (ended.returncode, ended.stderr) == (0, "")
+    with socket.socket() as refusing:
+        refusing.bind(("127.0.0.1", 0))
+        dead = f"127.0.0.1:{refusing.getsockname()[1]}"
+        for given in (address, f"{dead},{address}"):
+            ended = run("send", "all", "hello", "--from", "alice", env=environment(TWOTICK_SERVER=given))
+            assert (ended.returncode, ended.stderr) == (0, "")
+        ended = run("send", "all", "hello", "--from", "alice", "--server", f"{dead},{address},")
+        assert (ended.returncode, ended.stderr) == (64, "twotick: '' is not HOST:PORT\n")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ def test_other_machines_are_reached_with_tls_and_this_one_without(server: str, a
         ("Chat.Example.", "chat.example"),
         ("tls://chat.example:7", "chat.example:7"),
         ("[2001:DB8:0::7]", "[2001:db8::7]"),
+        ("B.example:7, a.example,b.example:7,[::1]:8", "b.example:7,a.example,[::1]:8"),
+        ("tls://localhost:7,localhost:7", "tls://localhost:7,localhost:7"),
     ],
 )
 def test_an_address_is_shown_in_one_form(server: str, shown: str) -> None:
@@ -63,6 +65,11 @@ def test_an_address_is_shown_in_one_form(server: str, shown: str) -> None:
         ("chat.example", "other.example", False, False),
         ("127.0.0.1:18000", "127.0.0.1", True, True),
         ("tls://127.0.0.1:18000", "127.0.0.1:18000", False, False),
+        ("a.example,b.example", "b.example:18443", True, True),
+        ("a.example,b.example", "c.example,b.example,a.example", True, True),
+        ("a.example:7,b.example:7", "b.example", False, True),
+        ("a.example,b.example", "c.example", False, False),
+        ("tls://localhost:7,a.example", "localhost:7", False, False),
     ],
 )
 def test_which_server_is_meant(stored: str, given: str, same: bool, meant: bool) -> None:
@@ -95,8 +102,21 @@ def test_which_server_is_meant(stored: str, given: str, same: bool, meant: bool)
         "\x1b[31mhost:1",
         "a b.example:1",
         "[::1",
+        ",",
+        "a.example,,b.example",
+        "a.example,",
     ],
 )
 def test_invalid_addresses_are_refused(server: str) -> None:
     with pytest.raises(ValueError, match=r"is not HOST:PORT|is ambiguous"):
         parse_server(server)
+
+
+def test_too_many_addresses_are_refused() -> None:
+    with pytest.raises(ValueError, match="these are 17 addresses, and 16 is the limit"):
+        parse_server(",".join(f"a.example:{port}" for port in range(1, 18)))
+
+
+def test_a_choice_of_tls_is_for_each_address() -> None:
+    address = parse_server("a.example:7,127.0.0.1").with_tls(True)
+    assert [(each.tls, each.plaintext) for each in address.places] == [(True, False), (True, False)]

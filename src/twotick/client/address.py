@@ -15,6 +15,9 @@ DEFAULT_PORT = 18000
 TLS_PORT = 18443
 """The port for connections with TLS (rule 1.5)."""
 
+_MOST_PLACES = 16
+"""How many addresses of a server a user may give."""
+
 _SCHEME = "tls://"
 """The prefix of an address that asks for TLS on this machine too, for example through a tunnel."""
 
@@ -28,17 +31,26 @@ class ServerAddress:
         port: the port; None if it is to be found (rule 1.5).
         tls: whether to connect with TLS.
         plaintext: whether a connection without TLS is allowed. With `tls` too, TLS is tried first.
+        others: the other addresses at which the same members are served.
     """
 
     host: str
     port: int | None
     tls: bool
     plaintext: bool
+    others: tuple["ServerAddress", ...] = ()
 
     def __str__(self) -> str:
         """Return the address in the form in which it is stored and shown: the same for every spelling of it."""
+        if self.others:
+            return ",".join(map(str, self.places))
         scheme = _SCHEME if self.tls and is_this_machine(self.host) else ""
         return scheme + server_name(self.host, self.port)
+
+    @property
+    def places(self) -> tuple["ServerAddress", ...]:
+        """Each of the addresses."""
+        return (replace(self, others=()), *self.others)
 
     @property
     def known_as(self) -> str:
@@ -54,16 +66,19 @@ class ServerAddress:
         """
         if tls is None:
             return self
-        return replace(self, tls=tls or self.port is None, plaintext=not tls)
+        others = tuple(each.with_tls(tls) for each in self.others)
+        return replace(self, tls=tls or self.port is None, plaintext=not tls, others=others)
 
     def is_same(self, other: "ServerAddress") -> bool:
-        """Return whether another address is that of the same server."""
-        return (self.known_as, self.tls) == (other.known_as, other.tls)
+        """Return whether another address is that of the same server: they have a place in common."""
+        mine = {(each.known_as, each.tls) for each in self.places}
+        return any((each.known_as, each.tls) in mine for each in other.places)
 
     def is_meant_by(self, other: "ServerAddress") -> bool:
         """Return whether a user who gives another address can mean this one: it names the host, and no other port."""
-        same_host = server_name(self.host, None) == server_name(other.host, None)
-        return self.is_same(other) or (other.port is None and same_host)
+        mine = {server_name(each.host, None) for each in self.places}
+        named = (server_name(each.host, None) in mine for each in other.places if each.port is None)
+        return self.is_same(other) or any(named)
 
 
 def reason(error: OSError) -> str:
@@ -85,15 +100,24 @@ def parse_server(server: str) -> ServerAddress:
 
     Args:
         server: `HOST:PORT` or `HOST`; an IPv6 address in brackets; with `tls://` in front to connect with TLS also to
-            this machine.
+            this machine. Several addresses are separated by commas.
 
     Returns:
         The address. Connections to other machines are with TLS, to this machine they are not. Without a port, the port
         on this machine is 18000, or 18443 with `tls://`, and a server on another machine is found (rule 1.5).
 
     Raises:
-        ValueError: the address has none of these forms.
+        ValueError: the address has none of these forms, or there are too many.
     """
+    first, *others = {str(each): each for each in map(_parse_place, server.split(","))}.values()
+    if len(others) >= _MOST_PLACES:
+        raise ValueError(f"these are {len(others) + 1} addresses, and {_MOST_PLACES} is the limit")
+    return replace(first, others=tuple(others))
+
+
+def _parse_place(server: str) -> ServerAddress:
+    """Parse one address."""
+    server = server.strip()
     with_scheme = server.lower().startswith(_SCHEME)
     rest = server[len(_SCHEME) :] if with_scheme else server
     host, port = _split(rest)

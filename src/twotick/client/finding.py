@@ -1,10 +1,14 @@
 """Find where a server listens, if its address names no port (docs/protocol.md, rule 1.5)."""
 
-from dataclasses import dataclass
+import asyncio
+import random
+import socket
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from twotick.client.address import DEFAULT_PORT, TLS_PORT, ServerAddress
+from twotick.client.address import DEFAULT_PORT, TLS_PORT, ServerAddress, is_this_machine
 from twotick.client.errors import ServerUnreachable
+from twotick.net import server_name
 
 _SERVICE = "_twotick._tcp"
 """What the DNS calls a server."""
@@ -13,7 +17,10 @@ _PATIENCE = 2.0
 """Seconds that the DNS has to answer. If it does not, the client does without: most servers have no such record."""
 
 _MOST_RECORDS = 4
-"""How many of the places that the DNS names are tried."""
+"""How many of the places that the DNS names are tried, and how many of the IP addresses of each."""
+
+_MOST_FAILED = 256
+"""How many ways that have failed are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +31,88 @@ class Route:
         host: the name or address of the machine.
         port: the port.
         tls: whether to connect with TLS.
+        server: the address that the user gave, for which the certificate must be valid.
+        ip: the IP address, if the host has several; empty if the system is to find it.
     """
 
     host: str
     port: int
     tls: bool
+    server: ServerAddress | None = field(default=None, compare=False)
+    ip: str = ""
+
+    def __str__(self) -> str:
+        """Return how the route is shown to users."""
+        ip = f" ({self.ip})" if self.ip else ""
+        return f"{server_name(self.host, self.port)}{ip}{' with TLS' if self.tls else ''}"
+
+
+class Ways:
+    """The ways to reach a server, which remembers which of them have failed.
+
+    Servers at several addresses share the clients: each client tries the addresses in an order of its own, stays where
+    it is let in, and tries what has failed last (rule 9.13).
+
+    Args:
+        address: the server's address, or addresses.
+
+    Attributes:
+        count: how many ways there are, as far as is known.
+    """
+
+    def __init__(self, address: ServerAddress) -> None:
+        self.address = address
+        self._places = random.sample(address.places, len(address.places))
+        self._failed: dict[Route, None] = {}  # the one that failed last is the last
+        self.count = len(self._places)
+
+    async def ordered(self) -> list[Route]:
+        """Return the ways in the order in which to try them: those without TLS after all with TLS.
+
+        Raises:
+            ServerUnreachable: the DNS says that there is no server.
+        """
+        found = await asyncio.gather(*map(_routes_at, self._places), return_exceptions=True)
+        ways = [each for some in found if not isinstance(some, BaseException) for each in some]
+        for problem in found:
+            if isinstance(problem, BaseException) and not (ways and isinstance(problem, ServerUnreachable)):
+                raise problem
+        self.count = len(ways)
+        order = {each: number for number, each in enumerate(self._failed, 1)}
+        return sorted(ways, key=lambda each: (not each.tls, order.get(each, 0)))
+
+    def failed(self, route: Route) -> None:
+        """Handle that a way has led to no server, or to one that is of no use now."""
+        self._failed.pop(route, None)
+        self._failed[route] = None
+        while len(self._failed) > _MOST_FAILED:
+            del self._failed[next(iter(self._failed))]
+
+
+async def _routes_at(place: ServerAddress) -> list[Route]:
+    """Return the ways to reach one place, with a way for each IP address of a machine that has several."""
+    found = [replace(each, server=place) for each in await routes(place)]
+    return [replace(each, ip=ip) for each in found for ip in await _addresses(each.host, each.port)]
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    """Return the IP addresses of a machine in the system's order, but in an order of chance within IPv4 and IPv6.
+
+    Returns:
+        The addresses; one empty text if the machine has one address, or they cannot be found now.
+    """
+    if is_this_machine(host) or ":" in host or host.replace(".", "").isdigit():
+        return [""]
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return [""]  # connecting fails in the same way, and says why
+    families = {family: None for family, *_ in found}
+    addresses: list[str] = []
+    for family in families:
+        some = list(dict.fromkeys(str(each[4][0]) for each in found if each[0] == family))
+        addresses += random.sample(some, len(some))
+    return addresses[:_MOST_RECORDS] if len(addresses) > 1 else [""]
 
 
 async def routes(address: ServerAddress) -> list[Route]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from twotick.client.address import DEFAULT_SERVER, ServerAddress, parse_server
+from twotick.client.address import DEFAULT_SERVER, parse_server
 from twotick.client.errors import (
     NOT_THIS_PROTOCOL,
     ConnectionLost,
@@ -32,7 +32,7 @@ from twotick.client.errors import (
     delivery_failure,
     name_failure,
 )
-from twotick.client.finding import Route
+from twotick.client.finding import Route, Ways
 from twotick.client.link import LONGEST_BODY, Link
 from twotick.client.trust.known_servers import KnownServers, Trust
 from twotick.client.visible import reason_of
@@ -148,16 +148,15 @@ class Client:
     Attributes:
         name: the user's name.
         window: how many messages the server sends before it waits for the answer to the first.
+        route: how the server was reached; None before that.
     """
 
-    def __init__(
-        self, name: str, server: ServerAddress, max_body: int, answer_timeout: float, known: KnownServers
-    ) -> None:
+    def __init__(self, name: str, ways: Ways, max_body: int, answer_timeout: float, known: KnownServers) -> None:
         self.name = name
         self.window = 1
-        self._server = server
+        self._ways = ways
         self._known = known
-        self._route: Route | None = None  # how the first connection reached the server
+        self.route: Route | None = None  # how the first connection reached the server
         self._max_body = max_body
         self._answer_timeout = answer_timeout
         self._loop = asyncio.get_running_loop()
@@ -236,8 +235,8 @@ class Client:
             if not answer.done():
                 answer.set_exception(ConnectionLost(reason))
 
-        link = await Link.open(self._server, self._cache, on_frame, on_lost, self._known, route=self._route)
-        self._route = link.route
+        link = await Link.open(self._ways, self._cache, on_frame, on_lost, self._known, route=self.route)
+        self.route = link.route
         self._links.append(link)
         if side is Side.SENDING:
             self._sending = link
@@ -470,7 +469,8 @@ async def connect(
 
     Args:
         name: the user's name, 1 to 32 letters and digits (rule 4.1).
-        server: the server's address, as `HOST:PORT`, or as `HOST` to find the port (rule 1.5).
+        server: the server's address, as `HOST:PORT`, or as `HOST` to find the port (rule 1.5). Of several addresses,
+            separated by commas, the client takes one that answers.
         window: how many messages the server may send before it waits for the answer to the first (section 6). With more
             than one, the client also sends without waiting for earlier answers. Servers other than Twotick have no
             windows; with them the window is 1.
@@ -495,14 +495,31 @@ async def connect(
     """
     if not is_name(name.encode(errors="replace")):
         raise MalformedName(f"{name!r} cannot be a name: use 1 to 32 letters and digits, but no word of the protocol")
-    address = parse_server(server).with_tls(tls)
-    async with Client(name, address, max_body, answer_timeout, known_servers or KnownServers()) as client:
-        try:
-            async with asyncio.timeout(timeout):
-                await client.open(window)
-        except TimeoutError as error:
-            raise ServerUnreachable(f"the server at {server} does not answer") from error
-        yield client
+    ways = Ways(parse_server(server).with_tls(tls))
+    known = known_servers or KnownServers()
+    tried = 0
+    while True:
+        tried += 1
+        async with Client(name, ways, max_body, answer_timeout, known) as client:
+            try:
+                await _open(client, window, timeout if ways.count == 1 else timeout / 2)
+            except ConnectionLost:
+                if client.route is None or tried >= ways.count:
+                    raise
+                ways.failed(client.route)  # a server was reached, but it let nobody in
+                continue
+            yield client
+            return
+
+
+async def _open(client: Client, window: int, timeout: float) -> None:
+    """Connect and register a guest. Raises as `connect` does."""
+    try:
+        async with asyncio.timeout(timeout):
+            await client.open(window)
+    except TimeoutError as error:
+        where = "" if client.route is None else f" at {client.route}"
+        raise ServerUnreachable(f"the server{where} does not answer") from error
 
 
 def send(

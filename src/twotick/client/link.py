@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
-from twotick.client.address import ServerAddress, reason
+from twotick.client.address import reason
 from twotick.client.errors import ServerUnreachable
-from twotick.client.finding import Route, routes
-from twotick.client.trust.known_servers import KnownServers, Trust
+from twotick.client.finding import Route, Ways
+from twotick.client.trust.known_servers import KnownServers, Trust, TrustError, Verdict
 from twotick.client.trust.tls import open_tls
-from twotick.net import keep_alive, server_name
+from twotick.net import keep_alive
 from twotick.wire import PING, SHORT_DIGITS, Frame, Head, HeadCache, Parser, Verb, read_number
 
 LONGEST_BODY = 64 << 20
@@ -66,7 +67,7 @@ class Link(asyncio.Protocol):
     @classmethod
     async def open(
         cls,
-        server: ServerAddress,
+        ways: Ways,
         cache: HeadCache,
         on_frame: Callable[[Frame], None],
         on_lost: Callable[[str], None],
@@ -77,44 +78,58 @@ class Link(asyncio.Protocol):
         """Connect to a server.
 
         Args:
-            server: its address.
+            ways: the ways to reach it. Those that fail are noted.
             cache: see `Link`.
             on_frame: see `Link`.
             on_lost: see `Link`.
             known: the servers whose certificates are known.
-            route: how to reach the server; None to find out (rule 1.5).
+            route: the way to take; None to try them in turn (rule 1.5).
 
         Returns:
             The open connection.
 
         Raises:
-            ServerUnreachable: no server accepts connections at this address.
-            TrustError: the server's certificate is not trusted.
+            ServerUnreachable: no server accepts connections at any of its addresses.
+            TrustError: the server's certificate is not trusted, and no server can be reached at another address.
         """
 
         def make() -> "Link":
             return cls(cache, on_frame, on_lost)
 
-        *others, last = await routes(server) if route is None else [route]
-        for each in others:
-            with contextlib.suppress(ServerUnreachable, TimeoutError):
-                async with asyncio.timeout(_PATIENCE):
-                    return await cls._open_at(each, make, server, known)
-        return await cls._open_at(last, make, server, known)
+        left = await ways.ordered() if route is None else [route]
+        problems: list[ServerUnreachable] = []
+        distrust: TrustError | None = None
+        while left:
+            each = left.pop(0)
+            try:
+                async with asyncio.timeout(_PATIENCE if left else None):
+                    link = await cls._open_at(each, make, known)
+            except ServerUnreachable as error:
+                problems.append(error)
+            except TimeoutError:
+                problems.append(ServerUnreachable(f"no server at {each}: it does not answer"))
+            except TrustError as error:
+                distrust = error
+                left = [other for other in left if other.server != each.server]  # and never without TLS instead
+            else:
+                if distrust is not None:
+                    _warn(known, each, distrust)
+                return link
+            ways.failed(each)
+        raise distrust or _unreachable(problems, ways)
 
     @classmethod
-    async def _open_at(
-        cls, route: Route, make: Callable[[], "Link"], server: ServerAddress, known: KnownServers
-    ) -> "Link":
+    async def _open_at(cls, route: Route, make: Callable[[], "Link"], known: KnownServers) -> "Link":
+        assert route.server is not None
+        at = route.ip or route.host, route.port
         try:
             if route.tls:
-                _, link, trust = await open_tls(make, server.host, server.known_as, known, (route.host, route.port))
+                _, link, trust = await open_tls(make, route.server.host, route.server.known_as, known, at)
                 link.trust = trust
             else:
-                _, link = await asyncio.get_running_loop().create_connection(make, route.host, route.port)
+                _, link = await asyncio.get_running_loop().create_connection(make, *at)
         except OSError as error:
-            where = f"{server_name(route.host, route.port)}{' with TLS' if route.tls else ''}"
-            raise ServerUnreachable(f"no server at {where}: {reason(error)}") from error
+            raise ServerUnreachable(f"no server at {route}: {reason(error)}") from error
         link.route = route
         return link
 
@@ -226,6 +241,23 @@ class Link(asyncio.Protocol):
             self.lost = f"the connection to the server broke: {exc}"
         self._gone.set_result(None)
         self.on_lost(self.lost)
+
+
+def _unreachable(problems: list[ServerUnreachable], ways: Ways) -> ServerUnreachable:
+    """Return the exception for a server that cannot be reached in any way. It names each of several addresses."""
+    last = problems[-1]
+    if not ways.address.others:
+        return last
+    combined = ServerUnreachable("; ".join(dict.fromkeys(map(str, problems))))
+    combined.__cause__ = last.__cause__
+    return combined
+
+
+def _warn(known: KnownServers, route: Route, distrust: TrustError) -> None:
+    """Let the user know that another server was used because one is not trusted."""
+    warning = f"{distrust}\nUsing {route} instead."
+    news = known.news or Trust(Verdict.KNOWN, str(route), "")
+    known.news = replace(news, warning=warning)
 
 
 def _ignore(event: object) -> None:

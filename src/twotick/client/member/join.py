@@ -49,7 +49,9 @@ async def join(
 
     Args:
         name: the member's name.
-        server: the server's address, as `HOST:PORT`, or as `HOST` to find the port (rule 1.5).
+        server: the server's address, as `HOST:PORT`, or as `HOST` to find the port (rule 1.5). Several addresses of the
+            same server, or of servers with the same members, are separated by commas: the client goes to another one
+            when it loses its connection.
         token: the device's token. Give a token or a password.
         password: the member's password.
         device: the device's name; None for the device of the token, or for `main` with a password (rule 10.6).

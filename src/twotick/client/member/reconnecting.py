@@ -17,6 +17,7 @@ from twotick.client.errors import (
     TooManyRequests,
     TwotickError,
 )
+from twotick.client.finding import Ways
 from twotick.client.link import LONGEST_BODY, Link
 from twotick.client.member.error_frames import connection_error
 from twotick.client.member.limits import MemberLimits
@@ -157,7 +158,7 @@ class ReconnectingConnection:
     ) -> None:
         self.trust: Trust | None = None
         self.error: Exception | None = None
-        self._server = server
+        self._ways = Ways(server)
         self._side = side
         self._known = known
         self._limits = limits
@@ -184,7 +185,7 @@ class ReconnectingConnection:
         """
         problem: TwotickError | None = None
         try:
-            await self._connect()
+            await self._connect_anywhere()
         except _PASSING as error:
             if not wait_for_server:
                 raise
@@ -213,7 +214,7 @@ class ReconnectingConnection:
                 await asyncio.sleep(self._wait(problem, failures))
                 failures += 1
                 try:
-                    await self._connect()
+                    await self._connect_anywhere()
                     problem = None
                 except _PASSING as error:
                     problem = error
@@ -229,26 +230,45 @@ class ReconnectingConnection:
             wait += min(problem.retry_after, _LONGEST_RETRY_AFTER)
         return wait
 
-    async def _connect(self) -> None:
-        """Connect and register.
+    async def _connect_anywhere(self) -> None:
+        """Connect and register, at another address if the server at one is reached but of no use.
 
         Raises:
             TwotickError: there is no connection. Another attempt may succeed if the error is one of `_PASSING`.
         """
-        handshake = _Handshake(self._side, self._registered)
+        tried = 0
+        while True:
+            tried += 1
+            handshake = _Handshake(self._side, self._registered)
+            try:
+                return await self._connect(handshake)
+            except TooManyRequests:
+                raise
+            except _PASSING:
+                if handshake.link is None or tried >= self._ways.count:
+                    raise
+
+    async def _connect(self, handshake: _Handshake) -> None:
+        """Connect and register.
+
+        Raises:
+            TwotickError: see `_connect_anywhere`.
+        """
         try:
-            async with asyncio.timeout(self._limits.timeout):
-                await self._register(handshake)
+            async with asyncio.timeout(self._limits.timeout) as limit:
+                await self._register(handshake, limit)
         except TimeoutError as error:
             self._give_up(handshake.link)
-            raise ServerUnreachable(f"the server at {self._server} does not answer") from error
+            raise ServerUnreachable(f"the server at {self._ways.address} does not answer") from error
         except BaseException:
             self._give_up(handshake.link)
             raise
 
-    async def _register(self, handshake: _Handshake) -> None:
-        link = await Link.open(self._server, self._cache, handshake.on_frame, handshake.on_lost, self._known)
+    async def _register(self, handshake: _Handshake, limit: asyncio.Timeout) -> None:
+        link = await Link.open(self._ways, self._cache, handshake.on_frame, handshake.on_lost, self._known)
         handshake.link = link
+        if self._ways.count > 1:  # so that a server that hangs does not keep the client from the others for long
+            limit.reschedule(self._loop.time() + self._limits.timeout / 3)
         if link.peer is None:
             raise ConnectionLost("the server closed the connection")
         if link.trust is None and not is_loopback(link.peer):
@@ -264,6 +284,7 @@ class ReconnectingConnection:
         """Abandon a connection whose registration did not succeed."""
         if link is not None:
             link.abandon()
+            self._ways.failed(link.route)
         if link is self._link:
             self.lose(ConnectionLost("the connection was given up"))
 
@@ -300,6 +321,8 @@ class ReconnectingConnection:
         """
         if self._link is None:
             return
+        if not isinstance(problem, TooManyRequests):
+            self._ways.failed(self._link.route)
         self._link.abandon()
         self._link = None
         if self._timer is not None:
