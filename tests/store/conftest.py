@@ -50,12 +50,14 @@ def new_database(postgres: str) -> Iterator[Callable[[], str]]:
 def new_asker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[AskerMaker]:
     """Makes an empty store; it must be sound at the end of every test."""
     askers: list[Asker] = []
+    on_postgres = getattr(request, "param", "sqlite") == "postgres"
+    database = request.getfixturevalue("new_database") if on_postgres else str  # here, so that it ends after this
 
     def make(limits: StoreLimits) -> Asker:
-        if getattr(request, "param", "sqlite") == "postgres":
+        if on_postgres:
             from tests.store.postgres_asker import PostgresAsker
 
-            askers.append(PostgresAsker(request.getfixturevalue("new_database")(), limits))
+            askers.append(PostgresAsker(database(), limits))
         else:
             askers.append(Asker(tmp_path / f"store{len(askers)}", limits))
         return askers[-1]
