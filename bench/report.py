@@ -13,6 +13,7 @@ import frames
 import growth
 import idle
 import neighbours
+import page
 import peers
 import plots
 import relay
@@ -67,6 +68,7 @@ PARTS = {
     "neighbours": Part(neighbours.report),
     "idle": Part(_idle, peers.PEERS),
     "web": Part(web.report),
+    "page": Part(page.report),
     "growth": Part(growth.report),
     "frames": Part(frames.report),
     "compiled": Part(compiled.report),
@@ -75,7 +77,7 @@ PARTS = {
 """By the names of their sections, in the order of the page."""
 
 
-def fill(page: str, name: str, content: str) -> str:
+def fill(text: str, name: str, content: str) -> str:
     """Replace the content of a section of the page, which is between two HTML comments.
 
     Raises:
@@ -83,7 +85,7 @@ def fill(page: str, name: str, content: str) -> str:
     """
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    filled, count = pattern.subn(lambda _: f"{begin}\n{content}\n{end}", page)
+    filled, count = pattern.subn(lambda _: f"{begin}\n{content}\n{end}", text)
     if count != 1:
         raise MeasurementError(f"{_PAGE} has {count} sections named {name} instead of one")
     return filled
