@@ -16,10 +16,12 @@ _FULL = """() => {
 """Lets the browser have no room for what is to be sent."""
 
 
-async def test_a_dead_connection_is_noticed_on_waking(browser: Browser, own_server: PageServer) -> None:
-    """A connection to a machine that does not answer is given up at once, and the next one catches up."""
+async def test_a_dead_connection_is_noticed(browser: Browser, own_server: PageServer) -> None:
+    """A connection to a machine that does not answer is given up on waking, or within a minute; the next catches up."""
     crowd = Crowd(browser, own_server)
     alice, bob = await crowd.person("alice"), await crowd.person("bob")
+    await alice.page.close()
+    page = await alice.open(clock=True)
     await alice.talk_to("bob")
     await alice.write("before")
     await alice.expect_tick("before", "delivered")
@@ -31,8 +33,17 @@ async def test_a_dead_connection_is_noticed_on_waking(browser: Browser, own_serv
     own_server.signal(signal.SIGCONT)
     await alice.expect_tick("meanwhile", "delivered")
     await expect(alice.page.get_by_text("No connection.")).to_have_count(0)
+    # Asleep for ten minutes, of which nothing tells the page; and awake, without a word from the server.
+    for number, pass_time in enumerate((page.clock.fast_forward, page.clock.run_for)):
+        own_server.signal(signal.SIGSTOP)
+        await alice.write(f"again {number}")
+        await pass_time((600_000, 61_000)[number])
+        await expect(page.get_by_text("No connection.")).to_be_visible()
+        own_server.signal(signal.SIGCONT)
+        await page.clock.run_for(20_000)  # until it is opened again
+        await alice.expect_tick(f"again {number}", "delivered")
     await bob.choose("alice")
-    await expect(bob.bodies).to_have_text(["before", "meanwhile"])
+    await expect(bob.bodies).to_have_text(["before", "meanwhile", "again 0", "again 1"])
     await crowd.close()
 
 

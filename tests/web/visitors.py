@@ -88,9 +88,15 @@ class Person:
         self.violations: list[str] = []
         self.page: Page
 
-    async def open(self) -> Page:
-        """Open the page in a tab."""
+    async def open(self, *, clock: bool = False) -> Page:
+        """Open the page in a tab.
+
+        Args:
+            clock: whether the test can turn its clock forward.
+        """
         page = self.page = await self.context.new_page()
+        if clock:
+            await page.clock.install()
         page.on("pageerror", lambda error: self.violations.append(str(error)))
         page.on("console", lambda said: self._note(said.type, said.text))
         page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))

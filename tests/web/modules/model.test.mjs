@@ -5,8 +5,9 @@ import { listed, mentions, newConversation } from "../../../src/twotick/web/stat
 import { changeOf, messageOf } from "../../../src/twotick/web/static/app/model/entries.js";
 import { formatText } from "../../../src/twotick/web/static/app/model/formatting.js";
 import { changed, compare, merged, newMessage, reactionsOf, restored, stateText, WAITING, withState } from "../../../src/twotick/web/static/app/model/messages.js";
+import { reduce, START } from "../../../src/twotick/web/static/app/model/state.js";
 import { visible } from "../../../src/twotick/web/static/app/model/names.js";
-import { emptyWindow, MOST, trimmed, withMessages, withNewer, withOlder } from "../../../src/twotick/web/static/app/model/window.js";
+import { bounded, emptyWindow, MOST, withMessages, withNewer, withOlder } from "../../../src/twotick/web/static/app/model/window.js";
 import { Decoder } from "../../../src/twotick/web/static/app/protocol/frames.js";
 import { toBytes } from "../../../src/twotick/web/static/app/protocol/words.js";
 
@@ -116,11 +117,28 @@ test("a window is bounded, in order, and never has a message twice", () => {
     if (choice === 0) window = withOlder(window, Array.from({ length: 60 }, (_, at) => message(first - 60 + at)), false);
     else if (choice === 1) window = withNewer(window, Array.from({ length: 60 }, (_, at) => message(last + at)), false);
     else if (choice === 2) window = withMessages(window, [message(last + 1), message(last, { text: "changed" })]);
-    else window = trimmed(window);
+    else window = bounded(window, window.messages[random(window.messages.length + 1)]?.uid ?? "");
     assert(window.messages.length <= MOST + 60);
     assert.deepEqual(window.messages, [...new Map(window.messages.map((each) => [each.uid, each])).values()].sort(compare));
   }
   assert.equal(withMessages(window, [message(1, { conversation: "eve" })]), window);
+});
+
+test("a window stays small while messages come, around what the user looks at", () => {
+  for (const looked of [0, 30, 239]) {
+    const many = Array.from({ length: 240 }, (_, at) => message(at + 1));
+    let state = { ...START, window: { ...emptyWindow("bob"), messages: many, atOldest: true } };
+    const looking = looked < 239 ? many[looked].uid : "";
+    for (let place = 241; place <= 2000; place++) {
+      state = reduce(state, { kind: "put", messages: [message(place)], conversations: [], looking });
+      assert(state.window.messages.length <= 300);
+    }
+    const { messages, atOldest, atNewest } = state.window;
+    if (looking) assert(messages.some((each) => each.uid === looking));
+    assert.deepEqual([atOldest, atNewest], looking ? [true, false] : [false, true]);
+    assert.equal(messages.at(-1).place === 2000, !looking);
+    assert.deepEqual(messages.map((each) => each.place), messages.map((_, at) => messages[0].place + at));
+  }
 });
 
 test("entries of the log become messages", () => {

@@ -30,7 +30,7 @@
  *   | {kind: "tick"}} Action
  */
 import { changed } from "./messages.js";
-import { emptyWindow, trimmed, withMessages, without } from "./window.js";
+import { bounded, emptyWindow, withMessages, without } from "./window.js";
 
 /** @type {AppState} */
 export const START = {
@@ -50,7 +50,7 @@ export function reduce(state, action) {
     case "started":
       return { ...state, conversations: byKey({}, action.conversations), drafts: action.drafts };
     case "put": {
-      const window = withMessages(state.window, action.messages);
+      const window = bounded(withMessages(state.window, action.messages), action.looking ?? "");
       return { ...state, conversations: byKey(state.conversations, action.conversations), window };
     }
     case "removed":
@@ -62,7 +62,7 @@ export function reduce(state, action) {
     case "opened":
       return { ...state, window: action.window, readBefore: action.readBefore };
     case "window":
-      return action.window.key === state.window.key ? { ...state, window: trimmed(action.window) } : state;
+      return action.window.key === state.window.key ? { ...state, window: action.window } : state;
     case "link":
       return { ...state, link: action.link };
     case "presence":

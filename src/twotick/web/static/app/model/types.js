@@ -100,7 +100,7 @@
  * @property {Problem} [problem] why the server refuses the connection
  * @property {number} retryAt
  *
- * @typedef {{kind: "put", messages: Message[], conversations: Conversation[]}} PutEvent
+ * @typedef {{kind: "put", messages: Message[], conversations: Conversation[], looking?: string}} PutEvent the tab adds which message the user looks at; empty for the newest
  * @typedef {{kind: "removed", conversation: string, uids: string[]}} RemovedEvent
  * @typedef {{kind: "changed", conversation: string, uid: string, change: import("./messages.js").Change}} ChangedEvent of a message that is not stored
  * @typedef {{kind: "link", link: Link}} LinkEvent

@@ -15,6 +15,9 @@ import { compare } from "./messages.js";
 /** The most messages in a window: each is a row of the document. */
 export const MOST = 240;
 
+/** How many more it may get from messages that come, so that not each of them moves it. */
+const SLACK = 60;
+
 /**
  * @param {string} key
  * @returns {Window}
@@ -84,11 +87,16 @@ export function withNewer(window, newer, atNewest) {
 }
 
 /**
- * Return a window whose oldest messages are left out if it has too many. Call it while the newest ones are shown.
+ * Return a window that has no more messages than it may: those around the one that the user looks at.
  * @param {Window} window
+ * @param {string} uid the message; empty, or one that is not in the window, for the newest
  * @returns {Window}
  */
-export function trimmed(window) {
-  if (window.messages.length <= MOST) return window;
-  return { ...window, messages: window.messages.slice(-MOST + 40), atOldest: false };
+export function bounded(window, uid) {
+  const { length } = window.messages;
+  if (length <= MOST + SLACK) return window;
+  const at = uid ? window.messages.findIndex((each) => each.uid === uid) : -1;
+  const start = at < 0 ? length - MOST : Math.min(Math.max(0, at - MOST / 2), length - MOST);
+  const end = start + MOST;
+  return { ...window, messages: window.messages.slice(start, end), atOldest: window.atOldest && start === 0, atNewest: window.atNewest && end === length };
 }

@@ -10,9 +10,13 @@
  */
 import { Decoder, encodeFrame } from "../protocol/frames.js";
 
-const PING_AFTER = 15_000;
+const PING_EVERY = 15_000;
 const DEAD_AFTER = 60_000;
+/** After this time the server has closed the connection (rule 9.10). A hidden tab may look at the time once a minute only. */
+const CLOSED_AFTER = 120_000;
 const WAKE_ANSWER = 2_000;
+const TICK = 1_000;
+const ASLEEP = 5_000;
 const OPENING = 15_000;
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
@@ -33,9 +37,11 @@ export class Link {
     this.retry = 0;
     this.deadline = 0;
     this.heard = 0;
+    this.pinged = 0;
     this.pinging = false;
     this.closed = false;
-    this.ticker = setInterval(() => this.tick(), 5_000);
+    this.ticker = setInterval(() => this.tick(), TICK);
+    this.ticked = Date.now();
     this.onWake = () => this.wake();
     addEventListener("online", this.onWake);
     addEventListener("offline", this.onWake);
@@ -103,7 +109,7 @@ export class Link {
       return;
     }
     if (!this.pinging || !this.isOpen) return;
-    if (Date.now() - this.heard > DEAD_AFTER) {
+    if (Date.now() - this.heard > CLOSED_AFTER) {
       this.lose(socket, "the connection was asleep", 0);
       return;
     }
@@ -113,11 +119,18 @@ export class Link {
   }
 
   tick() {
+    const now = Date.now();
+    const slept = now - this.ticked > ASLEEP;
+    this.ticked = now;
+    if (slept) return this.wake(); // not every browser says that the machine was asleep
     const socket = this.socket;
     if (!socket || !this.pinging || !this.isOpen) return;
-    const silent = Date.now() - this.heard;
+    const silent = now - this.heard;
     if (silent > DEAD_AFTER) this.lose(socket, "the server does not answer", 0);
-    else if (silent >= PING_AFTER - 5_000) this.send(encodeFrame("PING", []));
+    else if (now - this.pinged >= PING_EVERY) {
+      this.pinged = now;
+      this.send(encodeFrame("PING", []));
+    }
   }
 
   /**

@@ -57,6 +57,8 @@ export class Controller {
     this.update = false;
     /** @type {Map<string, Promise<string>>} addresses of loaded files */
     this.files = new Map();
+    /** The message at the top of what the user looks at; empty if that is the newest. */
+    this.looking = "";
     /** @type {any} the open dialog */
     this.dialog = null;
     /** @type {(mode: import("./talk.js").Mode) => void} begins a reply or an edit in the conversation that is open */
@@ -166,7 +168,7 @@ export class Controller {
   onEvent(event) {
     if (event.kind === "signed-out") return void this.leave(event.problem);
     if (event.kind === "notice") return this.complain(event.problem);
-    this.dispatch(event);
+    this.dispatch(event.kind === "put" ? { ...event, looking: this.looking } : event);
     if (event.kind === "link" && event.link.state === "online" && this.profile?.session && !this.pushStated) this.restatePush();
     if (event.kind === "link") void this.explainLink();
     if (event.kind === "news") this.onNews(event.message);

@@ -92,6 +92,7 @@ function Messages({ app, conversation, compose }) {
     const top = box.getBoundingClientRect().top;
     const row = [...box.querySelectorAll("article")].find((each) => each.getBoundingClientRect().bottom > top);
     anchor.current = row ? { uid: row.getAttribute("data-uid") ?? "", top: row.getBoundingClientRect().top - top } : null;
+    app.looking = atEnd.current ? "" : anchor.current?.uid ?? "";
   };
   const scrolled = () => {
     note();
