@@ -1,5 +1,7 @@
 """Messages on the page, as two people see them: ticks, the outbox, unread counts, history."""
 
+import asyncio
+
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -126,6 +128,16 @@ async def test_history_comes_on_scroll_to_another_browser(
     assert await log.locator("article").count() <= 300
     await other.page.get_by_role("button", name="To the newest message").click()
     await expect(log.get_by_text("message 320", exact=True)).to_be_in_viewport()
+    async with twotick.join(alice, f"127.0.0.1:{page_server.port}", password=PASSWORD) as me:
+        await asyncio.gather(*(me.send(bob.name, f"more {number}") for number in range(500)))
+        await me.send(bob.name, "the last one")
+    await expect(log.get_by_text("the last one", exact=True)).to_be_in_viewport()
+    assert await log.locator("article").count() <= 300
+    # What has left the document has left the memory, too.
+    tools = await other.context.new_cdp_session(other.page)
+    await tools.send("HeapProfiler.collectGarbage")  # pyright: ignore[reportUnknownMemberType]
+    counted: dict[str, int] = await tools.send("Memory.getDOMCounters")  # pyright: ignore[reportUnknownMemberType]
+    assert counted["nodes"] < 2.5 * await other.page.locator("*").count(), counted
 
 
 async def test_a_guest_talks_and_a_wrong_password_is_explained(crowd: Crowd, names: list[str]) -> None:

@@ -1,5 +1,5 @@
 /** A conversation: its head, its messages and the composer. */
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
+import { Component, html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
 import { isRoomKey } from "../model/conversations.js";
 import { uidOf } from "../model/messages.js";
 import { visible } from "../model/names.js";
@@ -64,13 +64,27 @@ function typingText(names) {
   return t("talk.typing.many");
 }
 
+/**
+ * The row of a message, which is made again only if what it shows has changed. What was made must not be kept by the
+ * list: it would refer to the list of that time, and that to the one before, so no message would ever leave the memory.
+ */
+class Row extends Component {
+  /** @param {{inputs: any[]}} next */
+  shouldComponentUpdate({ inputs }) {
+    return inputs.some((each, at) => each !== this.props.inputs[at]);
+  }
+
+  render() {
+    return this.props.made();
+  }
+}
+
 /** @param {{app: Controller, conversation: import("../model/types.js").Conversation, compose: (mode: Mode) => void}} given */
 function Messages({ app, conversation, compose }) {
   const log = useRef(/** @type {HTMLElement | null} */ (null));
   const list = useRef(/** @type {HTMLElement | null} */ (null));
   const atEnd = useRef(true);
   const anchor = useRef(/** @type {{uid: string, top: number} | null} */ (null));
-  const built = useRef(/** @type {Map<string, {inputs: any[], made: any}>} */ (new Map()));
   const { window: shown, readBefore } = app.state;
   const { messages } = shown;
 
@@ -131,19 +145,6 @@ function Messages({ app, conversation, compose }) {
     return () => watch.disconnect();
   }, []);
 
-  /**
-   * Return the row of a message: the same as before if what it shows has not changed, so that it is not built again.
-   * @param {Message} message
-   * @param {any[]} inputs
-   * @param {() => any} make
-   */
-  const row = (message, inputs, make) => {
-    const before = built.current.get(message.uid);
-    const kept = before && before.inputs.every((each, at) => each === inputs[at]) ? before : { inputs, made: make() };
-    building.set(message.uid, kept);
-    return kept.made;
-  };
-  const building = /** @type {Map<string, {inputs: any[], made: any}>} */ (new Map());
   const known = new Map(messages.map((each) => [each.uid, each]));
   const firstNew = readBefore ? messages.find((each) => !each.outgoing && !each.event && !each.deleted && each.seq > readBefore) : undefined;
   const room = isRoomKey(conversation.key);
@@ -163,13 +164,13 @@ function Messages({ app, conversation, compose }) {
       const first = !before || before.event !== null || before.sender !== message.sender || message.time - before.time > TOGETHER || today !== day || divided;
       const replied = message.replyTo ? known.get(uidOf(...message.replyTo)) ?? null : null;
       const isMark = shown.mark?.uid === message.uid;
-      rows.push(row(message, [message, first, replied, isMark, conversation.role, conversation.left, app.state.transfers[message.uid], app.state.profiles], () =>
-        html`<${MessageRow} key=${message.uid} app=${app} message=${message} conversation=${conversation} first=${first} replied=${replied} marked=${isMark} compose=${compose} />`));
+      const inputs = [message, first, replied, isMark, conversation.role, conversation.left, app.state.transfers[message.uid], app.state.profiles];
+      const made = () => html`<${MessageRow} app=${app} message=${message} conversation=${conversation} first=${first} replied=${replied} marked=${isMark} compose=${compose} />`;
+      rows.push(html`<${Row} key=${message.uid} inputs=${inputs} made=${made} />`);
     }
     day = today;
     before = message;
   }
-  built.current = building;
   const beginning = shown.atOldest && (room ? t("talk.firstRoom", { name: conversation.name }) : t("talk.first", { name: conversation.name }));
   return html`<div class="log-frame">
     <div class="log" role="log" aria-label=${t("talk.messages")} aria-live="off" tabindex="0" ref=${log} onScroll=${scrolled}>
