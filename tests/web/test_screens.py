@@ -122,6 +122,13 @@ async def test_the_keyboard_is_enough(crowd: Crowd, names: list[str]) -> None:
     await expect(deleted).to_have_count(0)
     await alice.expect_message("edited ·")
     await _select_last(alice)
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("d")
+    await expect(deleted).to_have_count(1)
+    await page.evaluate("() => { const now = Date.now; Date.now = () => now() - 3600_000 }")  # the clock is put back
+    await alice.write("an hour ago")
+    await expect(bob.page.locator("article .deleted")).to_have_count(1)
+    await _select_last(alice)
     await page.keyboard.press("?")
     await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Reply to the message")
     await page.keyboard.press("Escape")

@@ -1,13 +1,43 @@
 """Trouble: each has a clear text that says what to do, and nothing that was typed is lost."""
 
+import re
 import signal
+from typing import Final
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, WebSocketRoute, expect
 
 from tests.web.visitors import Crowd, PageServer, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_BROKEN_LISTS: Final = {
+    b"CONVERSATIONS": b"{}",
+    b"ROOMS": b'[null, 7, {"name": "<b>"}, {"name": "#x", "topic": {"a": 1}, "members": "many", "role": []}]',
+    b"STATUS": b'[{"name": "constructor", "state": 7}, {"name": null}, []]',
+    b"PROFILE": b"no list",
+    b"DEVICES": b'{"device": 1}',
+}
+"""What a broken server answers."""
+
+_BROKEN_FRAMES: Final = b"".join(
+    b"%b\nContent-length: 1\n%b\n\nx" % (start, headers)
+    for start, headers in [
+        (b"FORWARD <b>", b"Id: b1"),
+        (b"FORWARD constructor", b"Id: b2\nTime: never\nReply-to: ###\nFile: k\nFile-size: -5\nX-Voice: x\nState: odd"),
+        (b"FORWARD constructor", b"Id: b3\nReacts-to: ###\nEdits:"),
+        (b"FORWARD constructor", b"Id: b4\nTo: #room\nPlace: 1\nEvent: exploded\nMember: <i>\nRole: king"),
+        (b"FORWARD ALL", b"Id: b5\nContent-type: text/html; charset=none"),
+        (b"STATUS constructor", b"State: dancing"),
+        (b"PROFILE constructor", b"Display: \xff\xfe\nPicture: ../x"),
+        (b"TYPING <b>", b"To: #"),
+        (b"SEND x", b"Id: nosuch\nHave: 99\nOf: 1"),
+        (b"READ x", b"Up-to: x"),
+        (b"ROOM", b"Id: nosuch\nMembers: 3"),
+        (b"NEWS from a newer server", b"Id: b6"),
+    ]
+)
+"""What no server writes, in frames that can be read."""
 
 _FULL = """() => {
     window.add = IDBObjectStore.prototype.add;
@@ -106,3 +136,47 @@ async def test_an_invitation_is_needed(browser: Browser, own_server: PageServer)
     await page.get_by_role("button", name="Sign up").click()
     await expect(page.get_by_role("navigation", name="Conversations")).to_be_visible()
     await crowd.close()
+
+
+async def test_broken_answers_break_nothing(crowd: Crowd, names: list[str]) -> None:
+    """Nor do new words: each is left out or said, and the page goes on. A text that is too long stays in the box."""
+    alice = await crowd.person(names[0])
+    page = alice.page
+
+    def route(page_side: WebSocketRoute) -> None:
+        server = page_side.connect_to_server()
+
+        def ask(frame: bytes | str) -> None:
+            assert isinstance(frame, bytes)
+            verb = frame.split(b"\n")[0].split(b" ")[0]
+            found = re.search(rb"\nId: (\S+)\n", frame)
+            if verb not in _BROKEN_LISTS or found is None:
+                server.send(frame)
+                return
+            body = _BROKEN_LISTS[verb]
+            page_side.send(b"%b\nContent-length: %d\nId: %b\n\n%b" % (verb, len(body), found[1], body))
+            if verb == b"CONVERSATIONS":
+                page_side.send(_BROKEN_FRAMES)
+
+        page_side.on_message(ask)
+
+    await alice.context.route_web_socket(re.compile("/connect$"), route)
+    await page.reload()
+    await alice.choose("constructor")
+    await expect(page.get_by_role("heading", name="constructor")).to_be_visible()
+    await expect(page.get_by_role("textbox", name="Message")).to_have_value("")
+    await page.get_by_role("button", name="Rooms").click()
+    await expect(page.get_by_role("dialog").get_by_text("#x", exact=True)).to_be_visible()
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Settings").click()
+    await expect(page.get_by_text("This did not work").first).to_be_visible()
+    await page.keyboard.press("Escape")
+    await alice.talk_to(alice.name)
+    await alice.write("still here")
+    await alice.expect_tick("still here", "delivered")
+    box = page.get_by_role("textbox", name="Message")
+    long = "é" * (1 << 19) + "!"
+    await box.fill(long)
+    await box.press("Enter")
+    await expect(page.get_by_text("This is too large for the server.")).to_be_visible()
+    assert await box.input_value() == long

@@ -161,3 +161,21 @@ test("conversations are listed by what happened last", () => {
   assert.deepEqual(listed(all, "").map((each) => each.name), ["c", "b", "a"]);
   assert(mentions("hi @Bob.", "bob") && !mentions("a@bob", "bob") && !mentions("@bobby", "bob"));
 });
+
+test("a user or a conversation can have any name that the protocol allows, such as constructor", () => {
+  const given = { bob: "x" };
+  const actions = [
+    { kind: "started", conversations: [newConversation("bob")], drafts: given },
+    { kind: "put", messages: [], conversations: [newConversation("eve")] },
+    { kind: "presence", presence: given }, { kind: "profiles", profiles: given },
+    { kind: "typing", conversation: "bob", name: "bob", until: 1 },
+    { kind: "transfer", uid: "bob m", done: 1, total: 2 }, { kind: "draft", key: "bob", text: "x" },
+  ];
+  let state = START;
+  for (const action of [...actions, ...actions]) {
+    state = reduce(state, action);
+    for (const name of ["conversations", "presence", "profiles", "typing", "transfers", "drafts"])
+      for (const key of ["constructor", "toString", "__proto__"]) assert.equal(state[name][key], undefined, `${name} ${key}`);
+  }
+  assert.deepEqual(Object.keys(state.conversations), ["bob", "eve"]);
+});

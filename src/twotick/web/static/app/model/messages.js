@@ -136,6 +136,7 @@ const REASONS = /** @type {Record<string, string>} */ ({
   "the server was restarted: it is not known whether the message arrived": "reason.restarted",
   "reason.lost": "reason.lost",
   "reason.damaged": "reason.damaged",
+  "reason.large": "reason.large",
 });
 
 /**

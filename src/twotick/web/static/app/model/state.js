@@ -32,10 +32,18 @@
 import { changed } from "./messages.js";
 import { bounded, emptyWindow, withMessages, without } from "./window.js";
 
+/**
+ * Return a table by names. It has nothing but what is put into it: a user can be called `constructor`.
+ * @template T
+ * @param {Record<string, T>} [given]
+ * @returns {Record<string, T>}
+ */
+export const table = (given = {}) => Object.assign(Object.create(null), given);
+
 /** @type {AppState} */
 export const START = {
-  conversations: {}, window: emptyWindow(""), readBefore: 0, link: { state: "connecting", reason: "", retryAt: 0 },
-  presence: {}, profiles: {}, typing: {}, transfers: {}, drafts: {}, notice: null, said: "",
+  conversations: table(), window: emptyWindow(""), readBefore: 0, link: { state: "connecting", reason: "", retryAt: 0 },
+  presence: table(), profiles: table(), typing: table(), transfers: table(), drafts: table(), notice: null, said: "",
 };
 
 const MOST_TYPING = 20;
@@ -48,7 +56,7 @@ const MOST_TYPING = 20;
 export function reduce(state, action) {
   switch (action.kind) {
     case "started":
-      return { ...state, conversations: byKey({}, action.conversations), drafts: action.drafts };
+      return { ...state, conversations: byKey(table(), action.conversations), drafts: table(action.drafts) };
     case "put": {
       const window = bounded(withMessages(state.window, action.messages), action.looking ?? "");
       return { ...state, conversations: byKey(state.conversations, action.conversations), window };
@@ -66,16 +74,16 @@ export function reduce(state, action) {
     case "link":
       return { ...state, link: action.link };
     case "presence":
-      return { ...state, presence: { ...action.presence } };
+      return { ...state, presence: table(action.presence) };
     case "profiles":
-      return { ...state, profiles: { ...action.profiles } };
+      return { ...state, profiles: table(action.profiles) };
     case "typing":
       return { ...state, typing: typingWith(state.typing, action) };
     case "tick":
       return { ...state };
     case "transfer": {
       const { [action.uid]: _, ...others } = state.transfers;
-      return { ...state, transfers: action.total ? { ...others, [action.uid]: action } : others };
+      return { ...state, transfers: table(action.total ? { ...others, [action.uid]: action } : others) };
     }
     case "shown":
       return { ...state, notice: { id: (state.notice?.id ?? 0) + 1, text: action.text, undo: action.undo || null } };
@@ -84,7 +92,7 @@ export function reduce(state, action) {
     case "said":
       return { ...state, said: action.text };
     case "draft":
-      return { ...state, drafts: { ...state.drafts, [action.key]: action.text } };
+      return { ...state, drafts: table({ ...state.drafts, [action.key]: action.text }) };
     default:
       return state;
   }
@@ -96,7 +104,7 @@ export function reduce(state, action) {
  */
 function byKey(known, changed) {
   if (!changed.length) return known;
-  const next = { ...known };
+  const next = table(known);
   for (const each of changed) next[each.key] = each;
   return next;
 }
@@ -107,7 +115,7 @@ function byKey(known, changed) {
  */
 function typingWith(typing, { conversation, name, until }) {
   const others = (typing[conversation] ?? []).filter((each) => each.name !== name).slice(-MOST_TYPING);
-  return { ...typing, [conversation]: until ? [...others, { name, until }] : others };
+  return table({ ...typing, [conversation]: until ? [...others, { name, until }] : others });
 }
 
 /**

@@ -217,6 +217,7 @@ export class Profile {
       if (item.uid || (await work.message(message.conversation, message.uid))) work.putMessage(message);
       // In one step with the message: otherwise a text could be sent and stay in the box, to be sent twice.
       if (item.uid && !item.file) await work.removeDraft(message.conversation, message.text);
+      if (given.headers?.Edits) work.table("drafts").delete(`edit ${message.conversation}`);
     });
     this.tell({ kind: "put", messages: [message], conversations: [] });
     void this.call("open", given.to).catch(() => undefined);

@@ -18,6 +18,7 @@
 import { isNotified, isRoomKey, keyOf, newConversation } from "../model/conversations.js";
 import { changeOf, conversationOf, isChange, messageOf, settingsOf } from "../model/entries.js";
 import { changed, restored, WAITING, withState } from "../model/messages.js";
+import { table } from "../model/state.js";
 import { encodeFrame } from "../protocol/frames.js";
 import { isName, isRoom, jsonList, newId, number, time, toBytes, toText } from "../protocol/words.js";
 import { Link } from "./link.js";
@@ -32,6 +33,7 @@ const LAPSED = 14 * 24 * 3600_000;
 const PATIENCE = 30_000;
 const MOST_REQUESTS = 200;
 const STEADY = 30_000;
+const LONGEST_WAIT = 15 * 60_000;
 
 /** The session of one account. */
 export class Session {
@@ -57,9 +59,11 @@ export class Session {
     /** @type {Map<string, number>} up to which entry the server has counted what is unread */
     this.counted = new Map();
     /** @type {Record<string, string>} */
-    this.presence = {};
+    this.presence = table();
     /** @type {Record<string, import("../model/types.js").Profile>} */
-    this.profiles = {};
+    this.profiles = table();
+    /** The longest body that the server takes, in bytes. */
+    this.maxBody = Infinity;
     /** @type {import("../model/types.js").Link} */
     this.state = { state: "connecting", reason: "", retryAt: 0 };
     this.registered = false;
@@ -161,7 +165,7 @@ export class Session {
     this.fail("the connection was lost");
     const sent = [...this.inFlight];
     this.inFlight.clear();
-    this.presence = {};
+    this.presence = table();
     this.emit({ kind: "presence", presence: {} });
     this.setState({ state: "offline", reason, retryAt });
     if (this.account.guest && sent.length) this.work = this.work.then(() => this.guestLost(sent)).catch(() => undefined);
@@ -189,6 +193,7 @@ export class Session {
   async onRegistered(frame) {
     this.registered = true;
     this.guestTries = 0;
+    this.maxBody = number(frame, "max-body") || Infinity;
     this.link.established(frame.headers.has("keep-alive"));
     this.setState({ state: "online", reason: "", retryAt: 0 });
     for (const each of this.awaiting.splice(0)) each.resolve();
@@ -912,8 +917,8 @@ export class Session {
       if (!this.registered || this.stopped) return;
       const key = keyOf(item.to);
       if (this.inFlight.has(item.id)) continue;
-      if (this.resumeAt > now) return this.pumpSoon(this.resumeAt);
-      if (item.notBefore > now) {
+      if (isSoon(this.resumeAt, now)) return this.pumpSoon(this.resumeAt);
+      if (isSoon(item.notBefore, now)) {
         this.pumpSoon(item.notBefore);
         continue;
       }
@@ -924,8 +929,13 @@ export class Session {
         continue;
       }
       if (this.inFlight.size >= IN_FLIGHT) return;
+      const body = toBytes(item.body);
+      if (body.length > this.maxBody) {
+        await this.onOutcome(item.id, "failed", "reason.large"); // the server would close the connection, again and again
+        continue;
+      }
       this.inFlight.add(item.id);
-      this.link.send(encodeFrame("SEND", [item.to], { ...item.headers, Id: item.id }, toBytes(item.body)));
+      this.link.send(encodeFrame("SEND", [item.to], { ...item.headers, Id: item.id }, body));
     }
   }
 
@@ -1076,6 +1086,13 @@ export class Session {
     this.emit({ kind: "signed-out", problem: null });
   }
 }
+
+/**
+ * Return whether a time is still to come. One that is far away was set by a clock that has been put back since.
+ * @param {number} time in milliseconds since 1970
+ * @param {number} now
+ */
+const isSoon = (time, now) => time > now && time - now <= LONGEST_WAIT;
 
 /**
  * Return what a PROFILE says of a member.

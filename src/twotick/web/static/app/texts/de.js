@@ -23,6 +23,7 @@ export default {
   "reason.restarted": "der Server wurde neu gestartet: ob die Nachricht ankam, ist nicht bekannt",
   "reason.lost": "die Verbindung ging verloren: ob sie ankam, ist nicht bekannt",
   "reason.damaged": "die Datei wurde unterwegs beschädigt",
+  "reason.large": "sie ist größer, als der Server annimmt",
   "error.secure": "Offline-Betrieb, Installation und Benachrichtigungen brauchen https:// oder localhost.",
   "side.conversations": "Unterhaltungen", "side.search": "Suchen",
   "side.empty": "Noch keine Unterhaltungen. Beginne eine mit jemandem, oder finde einen Raum.",

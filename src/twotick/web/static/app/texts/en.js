@@ -30,6 +30,7 @@ export default {
   "reason.restarted": "the server was restarted: it is not known whether the message arrived",
   "reason.lost": "the connection was lost: it is not known whether it arrived",
   "reason.damaged": "the file was damaged on its way",
+  "reason.large": "it is larger than the server takes",
   "error.secure": "Offline use, installation and notifications need https:// or localhost.",
 
   "side.conversations": "Conversations",

@@ -23,6 +23,7 @@ export default {
   "reason.restarted": "el servidor se ha reiniciado: no se sabe si el mensaje ha llegado",
   "reason.lost": "se ha perdido la conexión: no se sabe si ha llegado",
   "reason.damaged": "el archivo se ha dañado por el camino",
+  "reason.large": "es más grande de lo que acepta el servidor",
   "error.secure": "El uso sin conexión, la instalación y los avisos necesitan https:// o localhost.",
   "side.conversations": "Conversaciones", "side.search": "Buscar",
   "side.empty": "Aún no hay conversaciones. Empieza una con alguien o busca una sala.",

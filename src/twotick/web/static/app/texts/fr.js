@@ -23,6 +23,7 @@ export default {
   "reason.restarted": "le serveur a redémarré : on ne sait pas si le message est arrivé",
   "reason.lost": "la connexion a été perdue : on ne sait pas s’il est arrivé",
   "reason.damaged": "le fichier a été abîmé en chemin",
+  "reason.large": "il est plus gros que ce que le serveur accepte",
   "error.secure": "L’usage hors ligne, l’installation et les notifications demandent https:// ou localhost.",
   "side.conversations": "Conversations", "side.search": "Rechercher",
   "side.empty": "Pas encore de conversations. Commencez-en une avec une personne, ou trouvez un salon.",

@@ -389,6 +389,7 @@ export class Controller {
   async send(text, more = {}) {
     const conversation = this.current;
     if (!conversation || !this.profile) return;
+    this.mustFit(text);
     clearTimeout(this.typingTimer);
     if (!more.file) this.dispatch({ kind: "draft", key: conversation.key, text: "" });
     const { profile } = this;
@@ -452,12 +453,22 @@ export class Controller {
   }
 
   /**
+   * @param {string} text
+   * @throws {Error} the server does not take so long a text
+   */
+  mustFit(text) {
+    const most = this.info.max_body;
+    if (most && text.length * 3 > most && new Blob([text]).size > most) throw Object.assign(new Error("too large"), { code: 106 });
+  }
+
+  /**
    * Edit a message.
    * @param {Message} message
    * @param {string} text
    * @throws {Error} the change cannot be stored
    */
   async edit(message, text) {
+    this.mustFit(text);
     const conversation = this.state.conversations[message.conversation] ?? this.current;
     if (conversation) await this.profile?.change(conversation.name, message, "edit", text);
   }

@@ -2,7 +2,7 @@
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { isMuted, isRoomKey, listed, moderates } from "../model/conversations.js";
 import { visible } from "../model/names.js";
-import { base64, isName, isRoom } from "../protocol/words.js";
+import { base64, isName, isRoom, jsonList, toBytes } from "../protocol/words.js";
 import { clockText, fullText, LANGUAGES, t, useLanguage, whenText } from "../texts/index.js";
 import { Icon } from "./icons.js";
 import { Formatted, joinRoom } from "./message.js";
@@ -48,7 +48,7 @@ function useAnswer(app, ask) {
 }
 
 /** @param {{body: string}} answer */
-const listIn = ({ body }) => /** @type {any[]} */ (JSON.parse(body));
+const listIn = ({ body }) => jsonList(toBytes(body));
 
 /** @param {{app: Controller}} given */
 function NewConversation({ app }) {

@@ -129,7 +129,7 @@ export default {
   "voice.cannotPlay": "Dieser Browser kann die Datei nicht zeigen oder abspielen. Speichere sie und öffne sie mit einem anderen Programm.",
   "error.device": "Das Konto hat zu viele Geräte, oder dieses wird nicht angenommen. Melde ein Gerät ab, das du nicht benutzt, und melde dich wieder an.",
   "error.loggedOut": "Dieser Browser wurde von einem anderen Gerät aus abgemeldet, oder das Konto wurde entfernt. Melde dich wieder an.",
-  "error.large": "Das ist zu groß für den Server.",
+  "error.large": "Das ist zu groß für den Server. Sende es in Teilen oder als Datei.",
   "error.stopping": "Der Server hält an. Die Seite verbindet sich von selbst wieder.",
   "error.write": "Der Browser konnte das nicht speichern ({reason}). Lade die Seite neu und versuche es noch einmal.",
   "details.mute.hour": "Für 1 Stunde",

@@ -129,7 +129,7 @@ export default {
   "voice.cannotPlay": "This browser cannot show or play the file. Save it, then open it with another program.",
   "error.device": "The account has too many devices, or this one is not accepted. Log out a device that you do not use, then sign in again.",
   "error.loggedOut": "This browser was logged out from another device, or the account was removed. Sign in again.",
-  "error.large": "This is too large for the server.",
+  "error.large": "This is too large for the server. Send it in parts, or as a file.",
   "error.stopping": "The server is stopping. The page connects again by itself.",
   "error.write": "The browser could not store this ({reason}). Reload the page, then try again.",
   "details.mute.hour": "For 1 hour",

@@ -129,7 +129,7 @@ export default {
   "voice.cannotPlay": "Este navegador no puede mostrar ni reproducir el archivo. Guárdalo y ábrelo con otro programa.",
   "error.device": "La cuenta tiene demasiados dispositivos, o este no se acepta. Cierra la sesión de uno que no uses y vuelve a entrar.",
   "error.loggedOut": "La sesión de este navegador se cerró desde otro dispositivo, o se eliminó la cuenta. Vuelve a entrar.",
-  "error.large": "Es demasiado grande para el servidor.",
+  "error.large": "Es demasiado grande para el servidor. Envíalo por partes o como archivo.",
   "error.stopping": "El servidor se está deteniendo. La página se conectará de nuevo sola.",
   "error.write": "El navegador no ha podido guardarlo ({reason}). Recarga la página y prueba de nuevo.",
   "details.mute.hour": "Durante 1 hora",

@@ -129,7 +129,7 @@ export default {
   "voice.cannotPlay": "Ce navigateur ne peut ni montrer ni lire le fichier. Enregistrez-le, puis ouvrez-le avec un autre programme.",
   "error.device": "Le compte a trop d’appareils, ou celui-ci n’est pas accepté. Déconnectez un appareil que vous n’utilisez pas, puis reconnectez-vous.",
   "error.loggedOut": "Ce navigateur a été déconnecté depuis un autre appareil, ou le compte a été supprimé. Reconnectez-vous.",
-  "error.large": "C’est trop gros pour le serveur.",
+  "error.large": "C’est trop gros pour le serveur. Envoyez-le en plusieurs fois, ou comme fichier.",
   "error.stopping": "Le serveur s’arrête. La page se reconnectera d’elle-même.",
   "error.write": "Le navigateur n’a pas pu l’enregistrer ({reason}). Rechargez la page, puis réessayez.",
   "details.mute.hour": "Pendant 1 heure",
