@@ -43,6 +43,7 @@ _SECTIONS: dict[str, Section] = {
         "token": (operating.token, "print a token for a bot"),
         "status": (observing.status, "show how the server is"),
         "backup": (operating.backup, "copy the database"),
+        "migrate": (operating.migrate, "copy to PostgreSQL or back"),
         "check": (operating.check, "check the database"),
         "clock": (operating.clock, "compare the clocks"),
         "cert": (operating.cert, "make a certificate for TLS"),

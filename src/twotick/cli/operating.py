@@ -274,6 +274,36 @@ def backup(file: Path, *, data: ServerData) -> None:
 
 
 @click.command
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@config_option
+def migrate(source: str, target: str, *, config: Path | None) -> None:
+    """Copy all data from a folder to a database on PostgreSQL, or back, and compare them.
+
+    Stop the server first. If the copying is interrupted, run the command again: it goes on where it was.
+
+    Example: twotick migrate /var/lib/twotick postgresql://twotick@db.example/twotick
+    """
+    from twotick.store import StoreError, migrate_store
+
+    old, new = _place(source), _place(target)
+    if old == new:
+        fail(EX_USAGE, "source and target are the same: name a folder and a database on PostgreSQL")
+    if isinstance(old, Path) and not (old / "twotick.db").is_file():
+        fail(EX_USAGE, f"there are no data to copy in {source}: name the server's folder or database first")
+    try:
+        rows = migrate_store(old, new, settings_of(config).store_limits(), complain)
+    except StoreError as error:
+        fail(EX_OSERR, str(error))
+    print(f"copied and compared ({rows:,} in all): start the server with the copy from now on")
+
+
+def _place(text: str) -> Path | str:
+    """Return the address of a database on PostgreSQL, or a folder."""
+    return text if text.startswith(("postgresql://", "postgres://")) else Path(text)
+
+
+@click.command
 @with_data
 def check(*, data: ServerData) -> None:
     """Check the server's database for damage.

@@ -1,6 +1,6 @@
 """Members, their logs, rooms and files, and the database that keeps them (docs/protocol.md, sections 10 to 17)."""
 
-from twotick.store.opening import open_store
+from twotick.store.opening import migrate_store, open_store
 from twotick.store.port import (
     Answer,
     Damaged,
@@ -240,5 +240,6 @@ __all__ = [
     "Unfinished",
     "Work",
     "WritePiece",
+    "migrate_store",
     "open_store",
 ]

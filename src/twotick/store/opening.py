@@ -1,7 +1,10 @@
 """Opens the store that the settings ask for. What PostgreSQL needs is imported only for a database there."""
 
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+from twotick.store.copying import copy_store
 from twotick.store.port import StoreError, StoreLimits
 from twotick.store.sqlite.store import SqliteStore
 
@@ -20,6 +23,14 @@ def open_store(
     Raises:
         StoreError: the database cannot be used.
     """
+    store = _open(folder, database, limits, exclusive=exclusive)
+    if not store.looking(lambda tables: tables.is_unfinished()):
+        return store
+    store.close()
+    raise StoreError("'twotick migrate' has not finished copying to this database: run it again")
+
+
+def _open(folder: Path | None, database: str | None, limits: StoreLimits, *, exclusive: bool) -> SqliteStore:
     if database is None:
         return SqliteStore(folder, limits, exclusive=exclusive)
     try:
@@ -27,3 +38,29 @@ def open_store(
     except ModuleNotFoundError as error:
         raise StoreError("what PostgreSQL needs is not installed: pip install 'twotick[cluster]'") from error
     return PostgresStore(database, limits, exclusive=exclusive)
+
+
+def migrate_store(source: Path | str, target: Path | str, limits: StoreLimits, tell: Callable[[str], None]) -> int:
+    """Copy all data of a store to another one; no server may use either.
+
+    Args:
+        source: the folder of a database on SQLite, or the address of one on PostgreSQL.
+        target: the same; it is empty, or has a part of an earlier copy. A folder is created.
+        limits: the most that is kept.
+        tell: is told what is being done, for a person to read.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        StoreError: it was not done; the text says why and what to do.
+    """
+    with (
+        closing(open_store(*_place(source), limits)) as old,
+        closing(_open(*_place(target), limits, exclusive=True)) as new,
+    ):
+        return copy_store(old, new, tell)
+
+
+def _place(where: Path | str) -> tuple[Path | None, str | None]:
+    return (None, where) if isinstance(where, str) else (where, None)

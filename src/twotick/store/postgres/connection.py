@@ -142,6 +142,10 @@ class PostgresConnection:
             translated, _ = translate(statement, of_kind[0])
             self._run(self._inner.executemany(translated, of_kind))
 
+    def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows into a table as they are."""
+        self._run(self._inner.copy_records_to_table(table, schema_name="twotick", columns=columns, records=rows))
+
     def script(self, statements: str) -> None:
         """Run statements without parameters in PostgreSQL's words."""
         self._run(self._inner.execute(statements))

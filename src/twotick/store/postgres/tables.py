@@ -14,12 +14,14 @@ from twotick.store.port import StoreLimits
 from twotick.store.postgres.connection import PostgresConnection
 from twotick.store.sqlite.cache import Cache
 from twotick.store.sqlite.journal import PendingRows
-from twotick.store.sqlite.tables import ServerRun, Tables, TakesTooLongError
+from twotick.store.sqlite.tables import NUMBERED, ServerRun, Tables, TakesTooLongError
 
 _LONGEST_QUERY: Final = 1.0
 """Seconds after which a query of a search is ended: the database may be busy with other things."""
 
 _MORE_NUMBERS: Final = 8
+
+_SEQUENCES: Final = {"message": "message_number", **{table: f"{table}_number_seq" for table in NUMBERED}}
 
 
 class PostgresTables(Tables):
@@ -107,6 +109,31 @@ class PostgresTables(Tables):
         finally:
             if not postgres.is_closed:
                 postgres.script("SET LOCAL statement_timeout = 0")  # a COMMIT must never be ended
+
+    # Copies
+
+    def insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+        """See Tables."""
+        self._postgres.copy(table, columns, rows)
+
+    def used_numbers(self) -> dict[str, int]:
+        """See Tables."""
+        return {name: self._last_value(sequence) for name, sequence in _SEQUENCES.items()}
+
+    def _last_value(self, sequence: str) -> int:
+        # A sequence that has given no number has the value 1 as well.
+        query = f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}"  # noqa: S608
+        return int(self._postgres.run(query).fetchone()[0])
+
+    def use_numbers(self, used: dict[str, int]) -> None:
+        """See Tables."""
+        for name, number in used.items():
+            self._set_sequence(_SEQUENCES[name], number)
+        (file,) = self._postgres.run("SELECT coalesce(max(number), 0) FROM file").fetchone()
+        self._set_sequence("file_number_seq", file)
+
+    def _set_sequence(self, sequence: str, number: int) -> None:
+        self._postgres.run(f"SELECT setval('{sequence}', greatest($1::bigint, 1), $1::bigint > 0)", (number,))
 
     # Transactions
 

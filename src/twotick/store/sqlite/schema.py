@@ -500,6 +500,11 @@ def _expected(number: int) -> Layout:
         return _layout(connection)
 
 
+def layout_of_this_version() -> Layout:
+    """Return the tables that a database of this program's version has, but for the index of words."""
+    return _expected(len(STEPS))
+
+
 def _unusable(file: Path | None, error: sqlite3.Error) -> StoreError:
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
         return Damaged(f"{file} is not a database of Twotick")

@@ -154,6 +154,14 @@ class SqliteStore:
         """See Store."""
         return self._within(partial(self._complete_all, requests))
 
+    def looking(self, work: Callable[[Tables], _T]) -> _T:
+        """Look at the tables in one transaction that changes nothing."""
+        return self._database.look(lambda: work(self._tables))
+
+    def writing(self, work: Callable[[Tables], _T]) -> _T:
+        """Write to the tables in one transaction."""
+        return self._database.within(lambda: work(self._tables))
+
     def _within(self, work: Callable[[], _T]) -> _T:
         """Do something in one transaction; on a full disk, with the reserve."""
         try:

@@ -46,6 +46,13 @@ EXPIRED: Final = "expires IS NOT NULL AND expires >= ? AND expires <= ? AND stat
 """A message that was sent, and has expired, since a time: that time, now, and that time again."""
 
 
+UNFINISHED: Final = "unfinished"
+"""The counter that the target of a copy has until it is complete."""
+
+NUMBERED: Final = ("member", "report", "room")
+"""The tables that never give a number twice, besides that of messages."""
+
+
 class TakesTooLongError(Exception):
     """A query was ended because it had used up its time."""
 
@@ -181,6 +188,38 @@ class Tables:
         finally:
             self._connection.set_progress_handler(self._count_work, _INSTRUCTIONS)
             self.work += int((thread_time() - began) / _UNIT)
+
+    # Copies (see copying.py)
+
+    def is_unfinished(self) -> bool:
+        """Tell whether the database is the target of a copy that was not finished."""
+        return self.direct("SELECT 1 FROM counter WHERE name = ?", (UNFINISHED,)).fetchone() is not None
+
+    def mark_unfinished(self) -> None:
+        """Note that a copy has begun."""
+        self.direct("INSERT INTO counter VALUES (?, 1)", (UNFINISHED,))
+
+    def mark_finished(self) -> None:
+        """Note that it is complete."""
+        self.direct("DELETE FROM counter WHERE name = ?", (UNFINISHED,))
+
+    def insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+        """Insert rows into a table as they are."""
+        marks = ", ".join("?" * len(columns))
+        write_rows(self._connection, f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+
+    def used_numbers(self) -> dict[str, int]:
+        """Return the largest number that messages, and the rows of NUMBERED tables, have ever had."""
+        direct = self.direct
+        used = dict(direct("SELECT name, seq FROM sqlite_sequence").fetchall())
+        return {"message": self.newest_number(), **{table: used.get(table, 0) for table in NUMBERED}}
+
+    def use_numbers(self, used: dict[str, int]) -> None:
+        """Let no new row have a number up to these."""
+        self.direct("UPDATE counter SET value = ? WHERE name = 'message'", (used["message"],))
+        for table in NUMBERED:
+            self.direct("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+            self.direct("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, used[table]))
 
     # Transactions
 
