@@ -74,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: str | None = None
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None
+    log_level: Literal["warning", "error"] = "warning"
     push: bool = True
     allow_local_push: bool = False
     allow_plain: bool = False
@@ -127,6 +128,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain: Pause = 0.0
     login_rate: Count = 1000
     stop_timeout: Seconds = 5.0
+
+    def by_name(self) -> dict[str, Any]:
+        """Return the value of each setting."""
+        return msgspec.structs.asdict(self)
 
     def server_options(self) -> "ServerOptions":
         """Return the options of a server with these settings."""
@@ -184,6 +189,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             trusted_proxies=self.trusted_proxies or "",
             metrics_host=self.metrics_host,
             metrics_port=self.metrics_port,
+            log_level=self.log_level,
             push=self.push,
             allow_local_push=self.allow_local_push,
             allow_plain=self.allow_plain,

@@ -19,7 +19,7 @@ from twotick.client import ProtocolError, connect
 from twotick.wire import Side, register, registered
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_where_it_listens_and_stops_when_all_that_waits_is_answered(number: signal.Signals) -> None:
     """Rule 4.10."""
     with started("serve", "--port", "0") as server:

@@ -57,6 +57,7 @@ SERVER = {
     "web_url": "https://chat.example",
     "trusted_proxies": "192.0.2.1",
     "metrics_host": "192.0.2.1",
+    "log_level": "error",
     "push": False,
     "allow_local_push": True,
     "allow_plain": True,

@@ -41,6 +41,7 @@ _SECTIONS: dict[str, Section] = {
         "serve": (serving.serve, "run a server"),
         "user": (operating.user, "add, remove, invite users"),
         "token": (operating.token, "print a token for a bot"),
+        "reload": (observing.reload, "load the settings again"),
         "status": (observing.status, "show how the server is"),
         "backup": (operating.backup, "copy the database"),
         "migrate": (operating.migrate, "copy to PostgreSQL or back"),

@@ -10,6 +10,29 @@ from twotick.ui.shell.leaving import EX_DATAERR, EX_OSERR, EX_UNAVAILABLE, fail
 
 
 @click.command
+@with_data
+def reload(*, data: ServerData) -> None:
+    """Let the running server load its settings and its certificate again.
+
+    It says which settings have changed, and which need a restart. If one of them cannot be used, nothing changes, and
+    the exit status is 65.
+    """
+    from twotick.server.observing.control import NotRunning, ask_server
+
+    try:
+        _, done = ask_server(data.settings.data, "POST", "/reload")
+    except NotRunning as error:
+        fail(EX_UNAVAILABLE, str(error))
+    except OSError as error:
+        fail(EX_OSERR, f"the server of {data.settings.data} cannot be asked: {error.strerror or error}")
+    if done["problems"]:
+        fail(EX_DATAERR, *done["problems"], "nothing was changed")
+    print(f"changed: {', '.join(done['changed']) or 'nothing'}")
+    if done["after_restart"]:
+        print(f"changes after a restart: {', '.join(done['after_restart'])}")
+
+
+@click.command
 @json_option
 @with_data
 def status(*, as_json: bool, data: ServerData) -> None:

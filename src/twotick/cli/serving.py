@@ -2,8 +2,9 @@
 
 import errno
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +13,7 @@ from twotick.client import reason
 from twotick.ui.shell.leaving import EX_OSERR, EX_USAGE, fail, output_lost
 
 if TYPE_CHECKING:
-    from twotick.server import CannotListen
+    from twotick.server import CannotListen, ServerOptions
 
 
 @click.command
@@ -35,7 +36,7 @@ def serve(
     database: str | None,
     config: Path | None,
 ) -> None:
-    """Run a server until SIGINT (Ctrl-C), SIGTERM or SIGHUP.
+    """Run a server until SIGINT (Ctrl-C) or SIGTERM; SIGHUP makes it load its settings again.
 
     Example: twotick serve --port 18001 --data /srv/chat
 
@@ -50,16 +51,16 @@ def serve(
         raise click.UsageError("--database excludes --memory and --data: give only one of them")
     if memory and data is not None:
         raise click.UsageError("--memory and --data exclude each other: give only one of them")
-    settings = settings_of(
-        config,
-        host=host,
-        port=port,
-        web_port=web_port,
-        web=False if no_web else None,
-        data=data,
-        memory=memory or None,
-        database=database,
-    )
+    given: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "web_port": web_port,
+        "web": False if no_web else None,
+        "data": data,
+        "memory": memory or None,
+        "database": database,
+    }
+    settings = settings_of(config, **given)
 
     with ExitStack() as stack:
 
@@ -70,7 +71,7 @@ def serve(
             _print_address(where, fingerprint)
 
         try:
-            serve(settings.server_options(), announce, _print_page, _print_metrics)
+            serve(settings.server_options(), announce, _print_page, _print_metrics, partial(_read_again, config, given))
         except OptionsError as error:
             fail(EX_USAGE, *error.problems)
         except TlsError as error:
@@ -83,6 +84,18 @@ def serve(
             fail(EX_OSERR, _why_not_listening(error))
         except _OutputLost as error:
             raise SystemExit(output_lost(error.cause)) from None
+
+
+def _read_again(config: Path | None, given: dict[str, Any]) -> "tuple[ServerOptions, dict[str, Any]]":
+    """Read the settings of a running server again; raise OptionsError if one of them is not valid."""
+    from twotick.server import OptionsError
+    from twotick.settings import SettingsError, load
+
+    try:
+        settings = load(config, given)
+    except SettingsError as error:
+        raise OptionsError(str(error).splitlines()) from error
+    return settings.server_options(), settings.by_name()
 
 
 class _OutputLost(Exception):

@@ -185,6 +185,7 @@ class Exchange:
             absence=Absence(device_age, min(_NOTICE, device_age / 2)),
             first=now + settling,
         )
+        self._limits = limits
         self._clock = clock
         self._guests = guests
         self._relay = relay
@@ -353,6 +354,19 @@ class Exchange:
         """Take no more SENDs, because the server is about to stop (rule 4.10)."""
         self._connections.drain()
         self._effects.ask_again()
+
+    def use_limits(self, limits: Limits) -> None:
+        """Use other limits from now on: those that need no room of their own (docs/operations.md, "Reload")."""
+        own = self._limits
+        own.answer_timeout = limits.answer_timeout
+        own.window = limits.window
+        own.queue_messages = limits.queue_messages
+        own.guests = limits.guests
+        own.refusals = limits.refusals
+        own.sent_bytes_member = limits.sent_bytes_member
+        own.sent_bytes_address = limits.sent_bytes_address
+        self._stored.use_limits()
+        self._uploads.set(limits.uploaded_bytes_member, limits.uploaded_bytes_address)
 
     @property
     def queued_bytes(self) -> int:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Limits:
-    """What an exchange keeps at most, and for how long it waits.
+    """What an exchange keeps at most, and for how long it waits. Some may change while it runs (`Exchange.use_limits`).
 
     Attributes:
         answer_timeout: the seconds from the arrival of a SEND until its sender is answered 102.

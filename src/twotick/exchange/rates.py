@@ -22,14 +22,14 @@ class ByteRate:
     """
 
     def __init__(self, most: int, now: float) -> None:
-        self._most = most
+        self.most = most
         self._now = now
         self._used: dict[Hashable, float] = {}
         self._until: dict[Hashable, float] = {}  # when those may go on who have reached the limit
 
     def tick(self, now: float) -> None:
         """Set the time, and let users pay off what they have used."""
-        paid = (now - self._now) * self._most / SECONDS
+        paid = (now - self._now) * self.most / SECONDS
         self._now = now
         if self._used:
             self._used = {key: left for key, used in self._used.items() if (left := used - paid) > 0}
@@ -40,9 +40,9 @@ class ByteRate:
         """Return the seconds for which a user must wait before something is stored; 0 for none."""
         if self._until and key in self._until:
             return ceil(self._until[key] - self._now)
-        if self._used.get(key, 0.0) < self._most:
+        if self._used.get(key, 0.0) < self.most:
             return 0
-        over = (self._used[key] - self._most) * SECONDS / self._most
+        over = (self._used[key] - self.most) * SECONDS / self.most
         self._until[key] = self._now + over + _PAUSE
         return ceil(over + _PAUSE)
 
@@ -63,6 +63,11 @@ class SenderRates:
     def __init__(self, most_of_member: int, most_of_address: int, now: float) -> None:
         self._of_members = ByteRate(most_of_member, now)
         self._of_addresses = ByteRate(most_of_address, now)
+
+    def set(self, most_of_member: int, most_of_address: int) -> None:
+        """Use other limits from now on."""
+        self._of_members.most = most_of_member
+        self._of_addresses.most = most_of_address
 
     def tick(self, now: float) -> None:
         """Set the time, in seconds."""

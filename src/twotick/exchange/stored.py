@@ -159,6 +159,10 @@ class StoredMessages:
         sender.unsent_bytes += len(body)
         self._output.ask(request, _PendingAppend(self, sender, number, head, body, device, guests))
 
+    def use_limits(self) -> None:
+        """Handle that the limits have changed."""
+        self._rates.set(self._limits.sent_bytes_member, self._limits.sent_bytes_address)
+
     def tick(self, now: float) -> None:
         """Set the time, in seconds."""
         self._rates.tick(now)

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -24,6 +25,16 @@ _DAY: Final = 86400.0
 
 _State: TypeAlias = tuple[tuple[int, int, int] | None, ...]
 """What tells a version of the files from another; None stands for one that cannot be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCertificate:
+    """A certificate that can be used: the attributes are those of `Certificate`."""
+
+    context: ssl.SSLContext
+    fingerprint: str
+    names: list[str]
+    end: float
 
 
 class Certificate:
@@ -67,22 +78,34 @@ class Certificate:
         self._look_at_time()
         self._loop.call_later(_LOOK, self._look)
 
+    def load(self) -> "LoadedCertificate":
+        """Load the files again, and change nothing.
+
+        Raises:
+            TlsError: they cannot be used.
+        """
+        self._tried = self._state()
+        context = server_context(self.file, self._key)
+        end = valid_times(self.file)[1].timestamp()
+        return LoadedCertificate(context, certificate_fingerprint(self.file), certificate_names(self.file), end)
+
+    def use(self, loaded: "LoadedCertificate") -> None:
+        """Use what `load` has returned from now on."""
+        self.context, self.names, self.end = loaded.context, loaded.names, loaded.end
+        if loaded.fingerprint != self.fingerprint:
+            self.fingerprint = loaded.fingerprint
+            log.warning("the certificate was replaced", path=str(self.file), fingerprint=loaded.fingerprint)
+        self._on_change(loaded.context)
+        self._check_time()
+
     def reload(self) -> None:
         """Load the files again. If that fails, the log says why, and everything stays as it is."""
-        self._tried = self._state()
         try:
-            context = server_context(self.file, self._key)
-            fingerprint, names = certificate_fingerprint(self.file), certificate_names(self.file)
-            end = valid_times(self.file)[1].timestamp()
+            loaded = self.load()
         except TlsError as error:
             log.warning("the new certificate cannot be used", reason=str(error), effect="the old one stays in use")
             return
-        self.context, self.names, self.end = context, names, end
-        if fingerprint != self.fingerprint:
-            self.fingerprint = fingerprint
-            log.warning("the certificate was replaced", path=str(self.file), fingerprint=fingerprint)
-        self._on_change(context)
-        self._check_time()
+        self.use(loaded)
 
     def _look(self) -> None:
         """Load the files if they have changed, and change no more: they are written one after the other."""

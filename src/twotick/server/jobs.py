@@ -42,6 +42,10 @@ class PeriodicJobs:
         self._was_believed = True
         self._is_keeping = False
 
+    def keep_for(self, retention: float) -> None:
+        """Remove messages after another time from now on, in seconds."""
+        self._retention = retention
+
     def tick(self, now: float) -> None:
         """Start the jobs that are due; `now` is the time of the event loop, in seconds."""
         if now >= self._next_look:

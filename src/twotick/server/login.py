@@ -79,11 +79,14 @@ class Authenticator:
     Args:
         storage: where the members are.
         sign_up: who may sign up.
+
+    Attributes:
+        sign_up: see above.
     """
 
     def __init__(self, storage: Storage, sign_up: SignUp) -> None:
         self._storage = storage
-        self._sign_up = sign_up
+        self.sign_up = sign_up
         self._throttle = Throttle()
         self._loop = asyncio.get_running_loop()
         # The check of a password needs a core and much memory for a while, so there is one at a time.
@@ -244,12 +247,12 @@ class Authenticator:
 
     async def _add(self, head: Head, password: bytes, now: float) -> Member | Refused:
         code = head.headers[b"sign-up"].decode("ascii", "replace")
-        if self._sign_up is SignUp.CLOSED:
+        if self.sign_up is SignUp.CLOSED:
             return Refused(104, "this server does not let people sign up: ask its operator", kind="sign-up")
         if problem := secrets.check_password(password):
             return Refused(104, problem, kind="password")
         hashed = await asyncio.to_thread(secrets.hash_password, password)
-        invitation = secrets.invitation_digest(code) if self._sign_up is SignUp.INVITE else None
+        invitation = secrets.invitation_digest(code) if self.sign_up is SignUp.INVITE else None
         added: Member | Refusal = await self._storage.ask(AddMember(head.name.decode(), hashed, now, invitation))
         return Refused(104, added.reason, kind=added.kind) if isinstance(added, Refusal) else added
 

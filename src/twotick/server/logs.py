@@ -47,14 +47,17 @@ class ServerLog:
 
     Attributes:
         write: where they go.
+        level: `error` to write only what has failed.
     """
 
     def __init__(self) -> None:
         self.write: Write = _write_json
+        self.level = "warning"
 
     def warning(self, event: str, **details: object) -> None:
         """Write what the operator should look at."""
-        self.write("warning", {**details, "event": event})
+        if self.level == "warning":
+            self.write("warning", {**details, "event": event})
 
     def error(self, event: str, **details: object) -> None:
         """Write what has failed."""

@@ -81,6 +81,7 @@ class ServerOptions:
         web_url: the URLs by which browsers find the page, separated by commas.
         metrics_host: the addresses or names of the port for monitoring, separated by commas.
         metrics_port: that port; 0 for any free one, None for none.
+        log_level: `warning`, or `error` to log only what has failed.
         trusted_proxies: proxies whose word about their clients is taken: addresses and networks, separated by commas.
         push: whether notifications are pushed to browsers.
         allow_local_push: allow push services on this machine and in private networks, as tests have them.
@@ -110,6 +111,7 @@ class ServerOptions:
     trusted_proxies: str = ""
     metrics_host: str = LOOPBACK
     metrics_port: int | None = None
+    log_level: str = "warning"
     push: bool = True
     allow_local_push: bool = False
     allow_plain: bool = False

@@ -71,6 +71,10 @@ class ServerPart(TlsHost, Protocol):
         """Handle that there is another certificate."""
         ...
 
+    def tell_visitors(self, *, sign_up: str, guests: bool) -> None:
+        """Tell those who open the page from now on who may sign up, and whether guests may come."""
+        ...
+
     @property
     def is_left(self) -> bool:
         """Whether there are no connections of which the server does not know. It is told when the last one ends."""
@@ -175,8 +179,8 @@ class Server:
         if store is not None:
             self._storage = Storage(store, self.flush_soon, self._store_changed, self.exchange.publish)
             self._jobs = PeriodicJobs(self._storage, retention, clock, known.kept, settling)
-        authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
-        self._logins = Logins(self.exchange, authenticator, self.flush_soon, clock)
+        self._authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
+        self._logins = Logins(self.exchange, self._authenticator, self.flush_soon, clock)
         self.heads = HeadCache(limits.max_body)
         self.flushing = False
         self.turns = ReadingTurns()
@@ -226,6 +230,16 @@ class Server:
         """Ask the store; the callback is called with the answer, or with a StoreError."""
         if self._storage is not None:
             self._storage.submit([(request, callback)])
+
+    def use_options(self, limits: ServerLimits, sign_up: SignUp, retention: float) -> None:
+        """Use other limits of the exchange from now on, and let others sign up; the arguments are those of `Server`."""
+        self.exchange.use_limits(limits.exchange)
+        if self._authenticator is not None:
+            self._authenticator.sign_up = sign_up
+        if self._jobs is not None:
+            self._jobs.keep_for(retention)
+        if self._web is not None:
+            self._web.tell_visitors(sign_up=sign_up.value, guests=limits.exchange.guests)
 
     def use_certificate(self, tls: ssl.SSLContext) -> None:
         """Encrypt new connections with another certificate."""

@@ -19,7 +19,9 @@ from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
 from twotick.server.observing.observers import Observers
 from twotick.server.options import ServerOptions, check
+from twotick.server.reloading import Load, Reloader
 from twotick.server.server import Server
+from twotick.server.service_manager import keep_watchdog, notify, notify_reloading
 from twotick.store import PushKey, Store, open_store
 
 Address: TypeAlias = tuple[str, int]
@@ -52,10 +54,12 @@ def serve(
     announce: Callable[[str, int, str | None], None],
     announce_page: Callable[[str], None] = lambda _: None,
     announce_metrics: Callable[[str], None] = lambda _: None,
+    load: Load | None = None,
 ) -> None:
     """Run a server until SIGINT or SIGTERM, and then stop it in good order.
 
-    SIGHUP stops it as well, unless it has a certificate: then it loads that again.
+    SIGHUP makes it load its settings and its certificate again. It stops at SIGHUP if its terminal is gone, or if
+    there is nothing to load.
 
     Args:
         options: its options.
@@ -63,6 +67,7 @@ def serve(
             and for encrypted connections the fingerprint of the certificate.
         announce_page: called after that with each URL of the web page, if there is one.
         announce_metrics: called after that with each URL of the metrics, if there are any.
+        load: reads the settings again; None if there are none.
 
     Raises:
         OptionsError: the options are not safe, or make no sense.
@@ -78,13 +83,14 @@ def serve(
     if options.tls_certificate is not None and options.tls_key is not None:
         certificate = Certificate(options.tls_certificate, options.tls_key)
     logs.configure()
+    logs.log.level = options.log_level
     store = open_store(options.data, options.database, options.store_limits)
     if options.data is not None:
         _warn_of_access(options.data)
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(options, plain_hosts, certificate, store, (announce, announce_page, announce_metrics)))
+        runner.run(_serve(options, plain_hosts, certificate, store, (announce, announce_page, announce_metrics), load))
 
 
 def _warn_of_access(folder: Path) -> None:
@@ -106,6 +112,7 @@ async def _serve(
     certificate: Certificate | None,
     store: Store,
     announcing: tuple[Callable[[str, int, str | None], None], Callable[[str], None], Callable[[str], None]],
+    load: Load | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.report)
@@ -124,7 +131,8 @@ async def _serve(
         from twotick.server.web.push.start import make_sender
 
         server.pusher = make_sender(options, push_key, server.exchange.pushes, server.ask, server.clock)
-    observers = Observers(server, options, certificate)
+    reloader = None if load is None else Reloader(server, options, certificate, load)
+    observers = Observers(server, options, certificate, None if reloader is None else reloader.reload)
     stop = asyncio.Event()
 
     def stop_soon() -> None:
@@ -136,7 +144,7 @@ async def _serve(
         loop.add_signal_handler(number, stop_soon)
     if certificate is not None:
         certificate.watch(server.use_certificate)
-    _handle_hang_up(loop, stop, certificate)
+    _handle_hang_up(loop, stop, certificate, reloader)
 
     async def listen(hosts: list[str], port: int, setting: str, tls: ssl.SSLContext | None = None) -> list[Address]:
         try:
@@ -159,8 +167,11 @@ async def _serve(
             announce_page(url)
         for url in metrics:
             announce_metrics(url)
+        notify("READY=1")
+        keep_watchdog(loop)
         await stop.wait()
     finally:
+        notify("STOPPING=1")
         await server.stop()
         observers.stop()
 
@@ -187,13 +198,20 @@ def _push_offer(options: ServerOptions, store: Store) -> tuple[PushKey | None, P
     return key, None if key is None else offer_of(key, options)
 
 
-def _handle_hang_up(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, certificate: Certificate | None) -> None:
-    """Let SIGHUP load the certificate again, and stop a server without one, or whose terminal is gone."""
+def _handle_hang_up(
+    loop: asyncio.AbstractEventLoop, stop: asyncio.Event, certificate: Certificate | None, reloader: Reloader | None
+) -> None:
+    """Let SIGHUP load the settings and the certificate again, and stop a server whose terminal is gone."""
     is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup asks
     had_terminal = _has_terminal()
 
     def hang_up() -> None:
-        if certificate is not None and (is_ignored or not had_terminal or _has_terminal()):
+        is_left_alone = not is_ignored and had_terminal and not _has_terminal()
+        if reloader is not None and not is_left_alone:
+            notify_reloading()
+            reloader.reload()
+            notify("READY=1")
+        elif certificate is not None and not is_left_alone:
             certificate.reload()
         elif not is_ignored:
             stop.set()

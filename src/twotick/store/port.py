@@ -72,9 +72,9 @@ class Work:
     costs: list[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoreLimits:
-    """The most that a store keeps (rules 10.6, 11.13, 12.11, 16.5 and 17.1).
+    """The most that a store keeps (rules 10.6, 11.13, 12.11, 16.5 and 17.1). They may change while it is open.
 
     Attributes:
         mailbox_bytes: bytes of the bodies of a member's messages that some device of the member does not have yet.

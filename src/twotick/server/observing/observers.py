@@ -1,5 +1,8 @@
 """The listeners of a server for its operator."""
 
+from collections.abc import Callable
+from dataclasses import asdict
+
 from twotick.server.certificate import Certificate
 from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.observing.listener import (
@@ -13,6 +16,7 @@ from twotick.server.observing.listener import (
 )
 from twotick.server.observing.observer import Observer
 from twotick.server.options import ServerOptions, bracketed
+from twotick.server.reloading import Reloaded
 from twotick.server.server import Server
 
 
@@ -23,10 +27,18 @@ class Observers:
         server: the server.
         options: its options.
         certificate: its certificate, if it has one.
+        reload: loads the settings again; None if there are none.
     """
 
-    def __init__(self, server: Server, options: ServerOptions, certificate: Certificate | None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        options: ServerOptions,
+        certificate: Certificate | None,
+        reload: Callable[[], Reloaded] | None,
+    ) -> None:
         self._options = options
+        self._reload = reload
         self._observer = Observer(server, options.data, certificate)
         self._listeners: list[Listener] = []
 
@@ -47,12 +59,19 @@ class Observers:
             names = [each.getsockname()[:2] for each in sockets]
             urls = [f"http://{bracketed(host)}:{port}/metrics" for host, port in names]
         if options.data is not None:
-            self._listeners.append(Listener({**health, "GET /status": self._status}))
+            routes = {**health, "GET /status": self._status, "POST /reload": self._reload_now}
+            self._listeners.append(Listener(routes))
             await self._listeners[-1].start(open_control(options.data))
         return urls
 
     async def _status(self) -> Reply:
         return json_reply(await self._observer.status())
+
+    async def _reload_now(self) -> Reply:
+        if self._reload is None:
+            return json_reply({"problems": ["this server has no settings to load"]}, 409)
+        done = self._reload()
+        return json_reply(asdict(done), 409 if done.problems else 200)
 
     def stop(self) -> None:
         """Listen no more."""

@@ -459,6 +459,10 @@ class Web:
         for connection in (*self._resting.take_expired(now), *self._lingering.take_expired(now)):
             connection.transport.abort()
 
+    def tell_visitors(self, *, sign_up: str, guests: bool) -> None:
+        """Tell those who open the page from now on who may sign up, and whether guests may come."""
+        self.site.info.update(sign_up=sign_up, guests=guests)
+
     def use_certificate(self) -> None:
         """Handle that there is another certificate, which may have other names."""
         self.gate = self._make_gate()

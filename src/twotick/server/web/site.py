@@ -107,11 +107,14 @@ class Site:
 
     Args:
         info: what the page is told before anyone has logged in.
+
+    Attributes:
+        info: see above.
     """
 
     def __init__(self, info: dict[str, Any]) -> None:
         self._files = _served(_files_in(files("twotick") / "web" / "static", "/"))
-        self._info = info
+        self.info = info
 
     @cached_property
     def _page(self) -> dict[str, Any]:
@@ -134,7 +137,7 @@ class Site:
             return plain_answer(405, "Only GET and HEAD are known here.", [("Allow", "GET, HEAD")])
         path = target.partition("?")[0]
         if path == "/info.json":
-            return _json_answer(self._info)
+            return _json_answer(self.info)
         if path == "/page.json":
             return _json_answer(self._page)
         file = self._files.get("/index.html" if path == "/" else path)
