@@ -358,7 +358,7 @@ def _bodies_are_those_that_were_sent(story: "Story", sent_by_id: dict[tuple[str,
                     story.problems.append(f"{device.title} has a message that was not sent: {seen.meaning}")
                 continue
             sent = sent_by_id[key]
-            if device.member not in (sent.sender, sent.recipient) and not seen.place:
+            if device.member not in (sent.sender, sent.recipient) and sent.recipient != "ALL" and not seen.place:
                 story.problems.append(f"{device.title} has a message for {sent.recipient}: {sent.id}")
             if not seen.deleted and seen.text not in versions[key]:
                 story.problems.append(f"{device.title} has {sent.id} with another body: {seen.text[:60]!r}")

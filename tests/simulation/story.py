@@ -24,7 +24,7 @@ from twotick.server.clock import SETTLING
 from twotick.server.options import RETENTION
 from twotick.server.secrets import token_digest
 from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
-from twotick.store.sqlite import checkpointer, database
+from twotick.store.sqlite import checkpointer, database, messages
 from twotick.store.sqlite.schema import APPLICATION_ID, STEPS
 
 _MEMBERS = ("alice", "bob", "carol")
@@ -153,6 +153,9 @@ class Story:
         self._has_room = random.random() < 0.5
         self._blocking = random.choice((0, 0, 0, 1))
         self._revoking = random.choice((0, 0, 0, 2))
+        messages._MEMBERS_AT_ONCE = 1  # pyright: ignore[reportPrivateUsage]
+        self._to_all = self.world.chance("all")
+        self._announces = self._to_all.random() < 0.2
         for member in _MEMBERS[: random.choice((2, 2, 3))]:
             for name in _DEVICES[: random.choice((1, 2, 2))]:
                 self._add_device(member, name, f"tt_{member}-{name}")
@@ -182,6 +185,8 @@ class Story:
             device.acts.append(self._make_room if device is self.devices[0] else self._join)
         for _ in range(random.randint(1, self._most_acts)):
             device.acts.append(self._any_act())
+        if self._announces:
+            device.acts.insert(self._to_all.randrange(len(device.acts)), self._send_to_all)
         return device
 
     def _may_encrypt(self, program: Device | GuestUser) -> None:
@@ -292,6 +297,10 @@ class Story:
             recipient = ROOM.upper()
         expires = random.choice((None, None, None, 0.5, 5.0, 50.0))
         await device.send(client, self._new(device, recipient, expires=expires))
+
+    async def _send_to_all(self, device: Device, client: MemberClient) -> None:
+        """Send a message to all who are connected, of whom each gets it in a transaction of its own."""
+        await device.send(client, self._new(device, "ALL", expires=device.random.choice((None, 0.5))))
 
     async def _change(self, device: Device, client: MemberClient, change: str) -> None:
         random = device.random

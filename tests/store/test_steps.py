@@ -8,28 +8,37 @@ from typing import Any
 
 import pytest
 
+from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker
 from tests.store.sending_files import offer, pieces, read, send_file
 from tests.store.steps import STEP, Steps
-from twotick.store.port import Refusal, Request
+from twotick.store.port import Refusal, Request, StoreLimits
 from twotick.store.requests.conversations import ListConversations
 from twotick.store.requests.devices import LapseDevice, TellOfAbsence
 from twotick.store.requests.files import PIECE, FileOffer
 from twotick.store.requests.members import AddMember, FindMembers, OpenDevice, OpenedDevice, Revoke, RevokeOthers
 from twotick.store.requests.messages import (
     Acknowledge,
+    Append,
     Appended,
+    Duplicate,
+    EntryKind,
+    Expire,
     History,
     LogEntry,
     MessageAction,
     MessagesPart,
+    MessageState,
     Refuse,
+    Settle,
 )
 from twotick.store.requests.pins import ListPins
 from twotick.store.requests.presence import ListAudience, ListContacts
 from twotick.store.requests.profiles import ListProfiles, SetProfile
 from twotick.store.requests.rooms import ListRooms
-from twotick.store.sqlite import conversation_list, editing, files, presence, rooms
+from twotick.store.requests.search import SearchMessages, SearchPage
+from twotick.store.rules import delivery
+from twotick.store.sqlite import conversation_list, editing, files, messages, presence, rooms
 from twotick.store.sqlite.reading import PART_BYTES
 
 MANY = 6000
@@ -129,6 +138,156 @@ def test_looking_up_many_users_is_work(asker: Asker) -> None:
     found = Steps(asker, FindMembers(tuple(f"m{number}" for number in range(256)), ()))
     assert found.finish() == []
     assert 256 < found.costs[0] < STEP
+
+
+# Messages to ALL
+
+
+def names_of(asker: Asker, count: int) -> list[str]:
+    names = [f"y{number}" for number in range(count)]
+    asker.add(*names)
+    return names
+
+
+def sent_to_all(asker: Asker, names: list[str], *, live: bool = False, expires: float | None = None) -> Append:
+    return asker.append("alice", *names, id=b"m", body=b"hear this", live=live, expires=expires)
+
+
+def finders(asker: Asker, names: list[str]) -> list[str]:
+    """Those who find the message."""
+    found: list[str] = []
+    for name in names:
+        page = asker.ask(SearchMessages(asker.members[name], "hear", b"", 0, 9, 999))
+        assert isinstance(page, SearchPage)
+        found += [name] * len(page.entries)
+    return found
+
+
+@pytest.fixture
+def many(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """More members than get a message in one step."""
+    monkeypatch.setattr(messages, "_MEMBERS_AT_ONCE", 3)
+    return names_of(asker, 8)
+
+
+def test_a_message_to_thousands_is_stored_in_steps(asker: Asker) -> None:
+    names = names_of(asker, 3000)
+    asker.reopen()  # so nothing of the members is remembered
+    sent = Steps(asker, sent_to_all(asker, names))
+    assert isinstance(sent.finish(lambda: asker.send("carol", "bob")), Appended)
+    assert len(sent.costs) > 8
+    assert max(sent.costs) < STEP
+    came = [entry.member for entry in sent.told.entries if entry.kind is EntryKind.RECEIVED]
+    assert came == [asker.members[name] for name in names]
+    assert [entry.kind.name for entry in asker.log("alice")] == ["SENT"]
+    assert asker.store.check() == []
+    expired = Steps(asker, Expire(NOW + 60))  # without a time, so nothing
+    expired.finish()
+    assert [*map(asker.log, names[::500])] == [[sent.told.entries[1 + index]] for index in range(0, 3000, 500)]
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_message_to_many_is_delivered_when_the_last_one_has_it(asker: Asker, many: list[str], live: bool) -> None:
+    """Also if others have it while yet others are still to get it; nobody finds it twice, or only some do."""
+    asker.set(many[1], "alice", blocked=True)
+    asker.set(many[4], "alice", blocked=True)
+    asker.remove(many[5])
+    sent = Steps(asker, sent_to_all(asker, many, live=live))
+
+    def acknowledge() -> None:
+        for name in (many[0], many[3]):
+            asker.ack(name, 1)
+        asker.store.tidy()
+        assert asker.store.check() == []
+
+    answer = sent.finish(acknowledge)
+    assert isinstance(answer, Appended)
+    assert len(sent.costs) == 3
+    told = asker.ack(many[2], 1)
+    for name in (many[3], many[6]):
+        told = asker.ack(name, 1)
+    assert not told.entries
+    told = asker.ack(many[7], 1)
+    if live:
+        assert not told.entries
+        told = asker.ask(Settle(answer.message, True, "", NOW))
+    (failed,) = told.entries  # one of them is no member any more
+    assert failed.kind is EntryKind.FAILED
+    assert failed.reason == f"the recipient is not a member any more; {5 + live} of {6 + live} have it"
+    assert finders(asker, many[:5] + many[6:]) == [many[0], many[2], many[3], many[6], many[7]]
+    assert asker.store.check() == []
+
+
+def test_a_message_to_many_whose_mailboxes_are_full_fails(
+    new_asker: AskerMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "_MEMBERS_AT_ONCE", 1)
+    small = new_asker(StoreLimits(mailbox_entries=4))
+    small.add("alice", "bob", "carol")
+    for name in ("bob", "carol"):
+        for number in range(4):
+            small.send("dan", name, id=b"%d" % number)
+    sent = Steps(small, small.append("alice", "bob", "carol", id=b"m", body=bytes(100)))
+    assert isinstance(sent.finish(), Appended)
+    assert [
+        (entry.kind.name, entry.reason) for entry in sent.told.entries if entry.member == small.members["alice"]
+    ] == [
+        ("SENT", ""),
+        ("FAILED", "the mailbox of carol is full; 0 of 2 have it"),
+    ]
+    assert small.store.check() == []
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_message_to_many_that_was_interrupted_fails_at_the_next_start(
+    asker: Asker, many: list[str], steps: int
+) -> None:
+    """It stays with those who have it, is given to no others, and is not sent again."""
+    request = sent_to_all(asker, many)
+    sent = Steps(asker, request)
+    for _ in range(steps):
+        assert sent.step()
+    asker.reopen()
+    reached = many[: 3 * steps]
+    for name in reached[:-1]:
+        assert asker.ack(name, 1).entries == []
+    (failed,) = asker.ack(reached[-1], 1).entries
+    assert (failed.kind, failed.reason) == (
+        EntryKind.FAILED,
+        f"{delivery.RESTARTED}; {len(reached)} of {len(reached) + 1} have it",
+    )
+    again = asker.ask(request)
+    assert isinstance(again, Duplicate)
+    assert again.state is MessageState.FAILED
+    assert [len(asker.log(name)) for name in many] == [1] * len(reached) + [0] * (8 - len(reached))
+    assert finders(asker, many) == reached
+    assert asker.store.check() == []
+
+
+def test_a_message_that_is_over_is_given_to_no_others(asker: Asker, many: list[str]) -> None:
+    sent = Steps(asker, sent_to_all(asker, many, expires=NOW + 5))
+    assert sent.step()
+    asker.ack(many[0], 1)
+    (failed,) = asker.ask(Expire(NOW + 10)).entries
+    assert (failed.kind, failed.reason) == (EntryKind.FAILED, "expired; 1 of 4 have it")
+    assert sent.finish() == Refusal("expired")
+    assert [len(asker.log(name)) for name in many] == [1] + [0] * 7
+    assert asker.store.check() == []
+
+
+def test_a_message_that_none_of_many_has_taken_is_over_in_steps(asker: Asker) -> None:
+    names = names_of(asker, 600)
+    asker.ask(sent_to_all(asker, names, expires=NOW + 5))
+    while asker.store.tidy():
+        pass
+    expired = Steps(asker, Expire(NOW + 10))
+    expired.finish(lambda: asker.send("carol", "bob"))
+    assert len(expired.costs) > 5
+    assert max(expired.costs) < STEP
+    assert [(entry.kind.name, entry.reason) for entry in expired.told.entries] == [
+        ("FAILED", "expired; 0 of 600 have it")
+    ]
+    assert asker.store.check() == []
 
 
 # Edits

@@ -190,7 +190,8 @@ class StoredMessages:
         self._relay.tally.accepted += 1
         if result.members:
             self._rates.use(sender, result.members * _ENTRY_BYTES)
-        if device is not None and not asked.body:  # a message that is sent on gets its body in the store
+        if device is not None and not asked.body and result.effects.entries:
+            # A message that is sent on gets its body in the store.
             self._rates.use(sender, len(result.effects.entries[0].body))
         if device is None:
             self._guest_messages.add(sender, number, head, result.message)

@@ -232,6 +232,8 @@ class Append(Request[Appended | Duplicate | Refusal]):
         forwards_name: the sender of that message, in lower case; empty for the sender of this one.
         new_key: the key for the file that is sent on with it.
         forwarded: the number of the message whose file goes along. The store sets it.
+        begun: for a message to many members, its number, once earlier transactions of this request have given it to
+            others; `members` still have to get it.
     """
 
     sender: int | None
@@ -257,6 +259,7 @@ class Append(Request[Appended | Duplicate | Refusal]):
     forwards_name: bytes = b""
     new_key: bytes = b""
     forwarded: int = 0
+    begun: int = 0
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ waits for no recipient any more, it is delivered, or failed if at least one reci
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from twotick.store.port import StoreLimits
@@ -351,6 +351,14 @@ def choose_recipients(
     to.waiting += len(to.boxes) + len(to.blocking)
     if to.reason and not to.waiting:
         raise NotAllowed(to.reason)
+    return to
+
+
+def choose_some(request: Append, boxes: Sequence[Mailbox | None], limits: StoreLimits) -> Recipients:
+    """Decide how some of the members get a message that others have already; the arguments are as above."""
+    to = choose_recipients(replace(request, live=True), boxes, limits, is_room=False)
+    to.total -= 1
+    to.waiting -= 1
     return to
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from twotick.store.requests.messages import Append, Duplicate, Effects, EntryKind, LogEntry, MessageState
 from twotick.store.rules import delivery
-from twotick.store.rules.delivery import NO_MEMBER, Held, Mailbox, MessageRecord
-from twotick.store.sqlite.tables import Tables
+from twotick.store.rules.delivery import NO_MEMBER, Held, Mailbox, MessageRecord, Recipients
+from twotick.store.sqlite.tables import NOT_YET, Tables
 
 # SQLite takes a plain int faster than an enumeration's.
 RECEIVED: Final = int(EntryKind.RECEIVED)
@@ -86,6 +86,7 @@ class NewMessage:
         about: the number of the message that it edits or deletes; 0 for none.
         payer: for an event, the member for whom it counts in mailboxes (rule 11.13); else the sender. 0 for guests.
         readers: the numbers of the members in whose logs it is put; None for a message to a room, or an event.
+        indexed: 0 if the word index is to have it, or `NOT_YET`.
     """
 
     sender: int | None
@@ -106,6 +107,7 @@ class NewMessage:
     about: int = 0
     payer: int = NO_MEMBER
     readers: bytes | None = None
+    indexed: int = 0
 
 
 class Ledger:
@@ -217,7 +219,7 @@ class Ledger:
             new.place,
             new.about,
             tables.run.number if new.live else 0,
-            0,
+            new.indexed,
             new.time,
             None if new.readers is None else bytearray(new.readers),
         )
@@ -326,6 +328,36 @@ class Ledger:
             place=new.place,
         )
 
+    # A message to many members
+
+    def unfinished(self, number: int) -> MessageRecord | None:
+        """Return a message that others are still to get; None if these have been given up on."""
+        row = self.tables.read(
+            f"SELECT {MESSAGE} FROM message m WHERE number = ? AND indexed = {NOT_YET}", (number,)
+        ).fetchone()
+        return None if row is None else self.message(row)
+
+    def add_recipients(self, message: MessageRecord, to: Recipients, *, more: int) -> None:
+        """Count some of the others as recipients of their own.
+
+        Args:
+            message: the message.
+            to: how these get it.
+            more: whether yet others (1) are to get it, or guests; or none (0).
+        """
+        message.total += to.total + more - 1
+        message.waiting += to.waiting + more - 1
+        message.failed += to.total - to.waiting
+        message.reason = to.reason or message.reason
+        self.tables.write("UPDATE message SET total = ? WHERE number = ?", (message.total, message.number))
+
+    def end_others(self, message: int, *, live: bool) -> bool:
+        """Note that no others are to get a message, but perhaps guests. Return whether there were others."""
+        changed = self.tables.write(
+            f"UPDATE message SET indexed = 0, live = ? WHERE number = ? AND indexed = {NOT_YET}", (int(live), message)
+        )
+        return changed.rowcount > 0
+
     # What becomes of a message
 
     def settle(self, message: MessageRecord, failure: str | None, effects: Effects) -> None:
@@ -342,8 +374,7 @@ class Ledger:
         self.tables.pending.settled[number] = (message.waiting, message.failed, int(state), message.reason, number)
         if message.waiting:
             return
-        if message.total > 1:
-            self._cache.shared.pop(message.number, None)
+        self._cache.shared.pop(number, None)
         if not message.is_event:
             effects.concluded.append((message.time, message.room is not None, state))
         if message.sender is not None:
@@ -368,7 +399,7 @@ class Ledger:
         self.tables.write("DELETE FROM log WHERE member = ? AND seq = ?", (box.number, seq))
         if message.sender != box.number:  # else it stays in the log as a message that was sent
             for follow in self.tables.on_withdrawal:
-                follow(message.number, box.number)
+                follow(message.number)
         box.withdraw(message)
         self.changed(box)
         if message.total > 1:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from twotick.store.port import Refusal
 from twotick.store.requests.messages import (
     Acknowledge,
     Append,
@@ -35,13 +36,25 @@ from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.forwarding import ForwardRepository
 from twotick.store.sqlite.handlers import Handlers, refusing
-from twotick.store.sqlite.ledger import COUNT_WORK, CURSOR_STEP, MESSAGE, OVER_WORK, RECEIVED, Ledger, NewMessage
+from twotick.store.sqlite.ledger import (
+    COUNT_WORK,
+    CURSOR_STEP,
+    MEMBERS,
+    MESSAGE,
+    OVER_WORK,
+    RECEIVED,
+    Ledger,
+    NewMessage,
+)
 from twotick.store.sqlite.pins import PinRepository
 from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.rooms import RoomRepository
-from twotick.store.sqlite.tables import EXPIRED
+from twotick.store.sqlite.tables import EXPIRED, NOT_YET
 from twotick.store.sqlite.threads import ThreadRepository
 from twotick.store.sqlite.times import TimeRepository
+
+_MEMBERS_AT_ONCE: Final = 256
+"""The members who get a message to ALL in one transaction."""
 
 _AT_ONCE: Final = 256
 """The messages that `prune` looks at in one call."""
@@ -55,8 +68,11 @@ _READ_AT_ONCE: Final = 512
 _READ_WORK: Final = 4
 """What that counts as work for each (see `Tables.work`)."""
 
+_WITHDRAWN_AT_ONCE: Final = 96
+"""The members from whose logs it takes messages in one transaction, and the messages that it takes."""
+
 _ENTRIES_AT_ONCE: Final = 4096
-"""The entries after which they stop, once they are done with a message."""
+"""The entries after which `prune` stops, once it is done with a message."""
 
 _CLOCK_STEP: Final = 0.001
 """Seconds within which two rounds of retention count as being at the same time."""
@@ -118,8 +134,10 @@ class MessageRepository:
 
     # Storing
 
-    def _append(self, request: Append) -> Appended | Duplicate | Unfinished:
+    def _append(self, request: Append) -> Appended | Duplicate | Refusal | Unfinished:
         ledger = self._ledger
+        if request.begun:
+            return self._give_to_others(request)
         own: Mailbox | None = None
         if request.sender is not None:
             own = ledger.mailbox(request.sender)
@@ -127,11 +145,11 @@ class MessageRepository:
                 raise NotAllowed("the sender is not a member any more")
             if request.id and (known_message := ledger.duplicate(own.number, request)):
                 return known_message
-        request = self._forwards.filled(request)
+        request, others = _divided(self._forwards.filled(request))
         room = self._room(request)
         boxes = self._boxes(request, room)
         if self._count_shares(request, boxes):
-            return Unfinished(request)
+            return Unfinished(others or request)
         target = None if request.action is _NONE else self._target(request, room)
         root = self._threads.find(request, own, room)
         to = self._recipients(request, boxes, room)
@@ -139,6 +157,8 @@ class MessageRepository:
             return Unfinished(replace(request, edits_after=emptied))
         new = self._new_message(request, room, to)
         new.headers += self._threads.header(root)
+        if others is not None:
+            new.readers, new.indexed = None, NOT_YET
         if target is not None:
             self._change(target, request, new, to, room)
         message = ledger.add(new)
@@ -149,10 +169,35 @@ class MessageRepository:
             effects.entries.append(ledger.send(own, message, new, request.device))
             is_first = self._note_contact(request, own, boxes, room)
         self._give(request, message, new, to, room, effects)
+        if others is not None:
+            rest = others.members[len(request.members) :]
+            return Unfinished(replace(others, begun=message.number, headers=new.headers, members=rest), effects)
         if not message.waiting:
             ledger.conclude(message, effects)
             ledger.remove_if_unused(message)
         return Appended(message.number, effects, new.place, len(boxes) if room is not None else 0, is_first)
+
+    def _give_to_others(self, request: Append) -> Appended | Refusal | Unfinished:
+        """Give a message to some of those members who are still to get it."""
+        ledger = self._ledger
+        message = ledger.unfinished(request.begun)
+        if message is None:  # it is over, which its sender is told
+            return Refusal(delivery.EXPIRED)
+        now, rest = request.members[:_MEMBERS_AT_ONCE], request.members[_MEMBERS_AT_ONCE:]
+        boxes = [ledger.mailbox(member) for member in now]
+        if self._count_shares(request, boxes):
+            return Unfinished(request)
+        to = delivery.choose_some(request, boxes, ledger.limits)
+        effects = Effects()
+        ledger.add_recipients(message, to, more=int(bool(rest) or request.live))
+        self._give(request, message, self._new_message(request, None, to), to, None, effects)
+        if rest:
+            ledger.conclude(message, effects)
+            return Unfinished(replace(request, members=rest), effects)
+        ledger.end_others(message.number, live=request.live)
+        ledger.conclude(message, effects)
+        ledger.remove_if_unused(message)
+        return Appended(message.number, effects)
 
     def _give_file(self, request: Append, message: int) -> None:
         """Let the file that a message brings, or sends on, be that message's."""
@@ -418,6 +463,7 @@ class MessageRepository:
         ).fetchone()
         if row is not None:
             message = ledger.message(row)
+            ledger.end_others(message.number, live=False)
             tables.write("UPDATE message SET live = 0 WHERE number = ?", (message.number,))
             ledger.settle(message, None if request.taken else request.reason, effects)
             ledger.remove_if_unused(message)
@@ -439,12 +485,11 @@ class MessageRepository:
             self._files.expire(request.time)
         if not tables.has_expired(request.time, request.since):  # which is asked every second, and mostly so
             return effects
-        entries = count = 0
+        count, left = 0, _WITHDRAWN_AT_ONCE
         for columns in self._over(request):
             count += 1
-            tables.work += OVER_WORK
-            entries += self._expire_message(self._ledger.message(columns), effects)
-            if entries >= _ENTRIES_AT_ONCE:
+            left -= self._expire_message(self._ledger.message(columns), left, effects)
+            if left <= 0:
                 return Unfinished(request, effects)
         return Unfinished(request, effects) if count >= _EXPIRE_AT_ONCE else effects
 
@@ -458,30 +503,45 @@ class MessageRepository:
             found.update((row[0], row) for row in rows.fetchall())
         return list(found.values())
 
-    def _expire_message(self, message: MessageRecord, effects: Effects) -> int:
-        """Take a message out of the logs of members who do not have it. Return how many entries were removed."""
+    def _expire_message(self, message: MessageRecord, most: int, effects: Effects) -> int:
+        """Take a message out of the logs of members who do not have it; of at most so many in one transaction.
+
+        Returns:
+            How many that were, and one for the message.
+        """
         ledger, tables = self._ledger, self._tables
-        tables.write("UPDATE message SET expires = NULL WHERE number = ?", (message.number,))
-        entries = 0
-        for member, seq in tables.read(
-            f"SELECT member, seq FROM log WHERE message = ? AND kind = {RECEIVED} AND taken = 0 ORDER BY member",
-            (message.number,),
-        ).fetchall():
-            box = ledger.mailbox(member)
-            if box is not None and seq > box.delivered:  # for a member that is being removed it fails anyway
-                ledger.withdraw(box, seq, message, delivery.EXPIRED, effects)
-                entries += 1
-        for (member,) in tables.read(
-            "SELECT member FROM absent WHERE message = ? AND waits = 1", (message.number,)
-        ).fetchall():
-            box = ledger.mailbox(member)
-            if box is None:
-                continue
-            tables.write("UPDATE absent SET waits = 0 WHERE message = ? AND member = ?", (message.number, member))
-            box.withhold(message, message.sender or NO_MEMBER, -1)
+        tables.work += OVER_WORK
+        if ledger.end_others(message.number, live=False):
             ledger.settle(message, delivery.EXPIRED, effects)
-            ledger.remove_if_unused(message)
-        return entries
+        entries = tables.read(
+            "SELECT l.member, l.seq FROM log l CROSS JOIN member o ON o.number = l.member"
+            f" WHERE l.message = ? AND l.kind = {RECEIVED} AND l.taken = 0 AND l.seq > o.mark AND o.{MEMBERS}"
+            " ORDER BY l.member LIMIT ?",  # for a member that is being removed it fails anyway
+            (message.number, most),
+        ).fetchall()
+        absent = tables.read(
+            f"SELECT a.member FROM absent a CROSS JOIN member o ON o.number = a.member"
+            f" WHERE a.message = ? AND a.waits = 1 AND o.{MEMBERS} ORDER BY a.member LIMIT ?",
+            (message.number, most - len(entries)),
+        ).fetchall()
+        done = len(entries) + len(absent)
+        tables.work += OVER_WORK * done
+        if done < most:
+            tables.write("UPDATE message SET expires = NULL WHERE number = ?", (message.number,))
+        for member, seq in entries:
+            if (box := ledger.mailbox(member)) is not None:
+                ledger.withdraw(box, seq, message, delivery.EXPIRED, effects)
+        for (member,) in absent:
+            if (box := ledger.mailbox(member)) is not None:
+                self._end_wait(box, message, effects)
+        return done + 1
+
+    def _end_wait(self, box: Mailbox, message: MessageRecord, effects: Effects) -> None:
+        """Wait no more for a member who has blocked the sender of a message that is over."""
+        self._tables.write("UPDATE absent SET waits = 0 WHERE message = ? AND member = ?", (message.number, box.number))
+        box.withhold(message, message.sender or NO_MEMBER, -1)
+        self._ledger.settle(message, delivery.EXPIRED, effects)
+        self._ledger.remove_if_unused(message)
 
     def _prune(self, request: Prune) -> bool:
         tables, cache = self._tables, self._tables.cache
@@ -560,3 +620,15 @@ class MessageRepository:
     def _is_needed(self, member: int, seq: int, kind: int) -> bool:
         box = self._ledger.mailbox(member)
         return box is None or delivery.is_needed(box, seq, came=kind == RECEIVED)  # its removal comes to it
+
+
+def _divided(request: Append) -> tuple[Append, Append | None]:
+    """Divide a message to many members.
+
+    Returns:
+        What the first members get, for whom all others count as guests do; and the whole message. The message and None
+        if one transaction can give it to all.
+    """
+    if len(request.members) <= _MEMBERS_AT_ONCE:
+        return request, None
+    return replace(request, members=request.members[:_MEMBERS_AT_ONCE], live=True), request

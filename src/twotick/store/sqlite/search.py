@@ -28,7 +28,7 @@ from twotick.store.rules.search import (
 )
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.reading import PART_BYTES, LogReader, ShownInRoom
-from twotick.store.sqlite.tables import Tables, TakesTooLongError
+from twotick.store.sqlite.tables import NOT_YET, Tables, TakesTooLongError
 from twotick.store.sqlite.word_index import Cleaning, WordIndex
 
 AT_ONCE: Final = 32
@@ -156,18 +156,20 @@ class IndexedTexts:
             for row in self._rows(message, is_indexed=1):
                 self._words.remove(message, self._text(*row))
 
-    def withdraw(self, message: int, member: int) -> None:
-        """Note that a message was taken out of a member's log, so that it has no words there any more."""
-        rows = self._rows(message, is_indexed=1)
-        for row in rows:
+    def withdraw(self, message: int) -> None:
+        """Note that a message was taken out of a log, so that its member does not find it: it is indexed anew later.
+
+        Not at once, since it may be taken out of thousands of logs.
+        """
+        (in_room,) = self._tables.read("SELECT room IS NOT NULL FROM message WHERE number = ?", (message,)).fetchone()
+        if in_room:  # its words are the room's, whose members find it
+            return
+        for row in self._rows(message, is_indexed=1):
             self._words.remove(message, self._text(*row))
             self._tables.work += len(row[-1]) >> 6
-        (readers,) = self._tables.read("SELECT readers FROM message WHERE number = ?", (message,)).fetchone()
-        if readers is not None:
-            left = b" ".join(reader for reader in readers.split() if int(reader) != member)
-            self._tables.write("UPDATE message SET readers = ? WHERE number = ?", (left, message))
-        if rows:
-            self.renew(message)
+        self._tables.write(
+            "UPDATE message SET readers = NULL, indexed = 0 WHERE number = ? AND indexed <> ?", (message, NOT_YET)
+        )
 
     def renew(self, message: int) -> None:
         """Index a message that was changed, if it was indexed before."""

@@ -42,6 +42,11 @@ _LOOKS: Final = 1000
 """Instructions between two looks at the time that a query has taken."""
 
 
+NOT_YET: Final = 2
+"""In place of whether a message is in the word index (`message.indexed`): others are still to get it, in transactions
+that follow. Until then these count as one recipient, like guests (`message.live`), and are given up on as guests are if
+the server is killed."""
+
 EXPIRED: Final = "expires IS NOT NULL AND expires >= ? AND expires <= ? AND state = 1 AND time >= ?"
 """A message that was sent, and has expired, since a time: that time, now, and that time again."""
 
@@ -83,7 +88,7 @@ class Tables:
         cache: what is remembered between transactions.
         erased: whether content was removed that must leave the write-ahead log as well.
         on_removal: called with the numbers of messages that are removed or deleted, while their content still exists.
-        on_withdrawal: called with the number of a message that was taken out of a log, and with the log's member.
+        on_withdrawal: called with the number of a message that was taken out of a log.
         work: how much was done so far, in units of about 5 microseconds. An entry of a log and a KiB are one unit.
         is_long: whether the last request of the transaction was long.
         row_lock: what a query ends with that keeps others from changing its rows until this transaction is over.
@@ -99,7 +104,7 @@ class Tables:
         self.pending = PendingRows()
         self.erased = False
         self.on_removal: list[Callable[[list[int]], None]] = []
-        self.on_withdrawal: list[Callable[[int, int], None]] = []
+        self.on_withdrawal: list[Callable[[int], None]] = []
         self.work = 0
         self.is_long = False
         self._connection = connection
