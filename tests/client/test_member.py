@@ -637,9 +637,26 @@ async def test_a_member_can_have_many_connections_that_only_send() -> None:  # r
         await (await bob.receive()).reject()
         assert await fate(refused.delivered()) == "refused"
         assert [message.outgoing for message in await take(alice, 2)] == [True, True]
-        for call in (first.receive(), first.history(), first.devices(), anext(first.entries())):
+        for call in (first.receive(), anext(first.entries())):
             with pytest.raises(RuntimeError, match="only sends"):
                 await call
+
+
+async def test_a_connection_that_only_sends_asks_what_a_device_asks() -> None:  # rule 12.2
+    async with chatting("alice", "bob") as chat, chat.join("bob") as bob, chat.join("alice", send_only=True) as me:
+        await me.create_room("#team", topic="all")
+        await me.send("bob", "wild oats")
+        await bob.receive()
+        assert [message.text for message in await me.history("bob")] == ["wild oats"]
+        assert [room.name for room in await me.rooms()] == ["#team"]
+        assert [each.name for each in await me.room_members("#team")] == ["alice"]
+        assert [each.name for each in await me.conversations()] == ["bob", "#team"]
+        assert (await me.status()).shown
+        assert (await me.search("oats")).messages
+        assert [each.device for each in await me.devices()] == ["laptop"]
+        with pytest.raises(NotAuthenticated, match="the old password is wrong"):
+            await me.change_password("password", "passwort")
+        await me.send("bob", "goodbye")
 
 
 # History

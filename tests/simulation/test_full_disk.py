@@ -19,6 +19,9 @@ from tests.sockets import Peer, patiently
 SIZE = 48 << 20
 RESERVE = 16 << 20
 
+READING = (("history", "bob", "--limit", "1", "--json"), ("export",), ("devices",), ("profile",))
+"""Commands that only read."""
+
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 
 MOUNT = f'mount -t tmpfs -o size={SIZE} none "$1" && shift && exec "$@"'
@@ -49,6 +52,7 @@ class SmallDisk:
         assert self._keeper.stdout is not None
         assert self._keeper.stdout.readline() == "ready\n"
         self.log: list[str] = []
+        self._home = folder.with_name("home")
         self.data = folder / "data"
         self.outside = Path(f"/proc/{self._keeper.pid}/root") / self.data.relative_to("/")
 
@@ -60,6 +64,7 @@ class SmallDisk:
     @property
     def environment(self) -> dict[str, str]:
         settings = {"TWOTICK_DATA": str(self.data), "TWOTICK_MEMORY": "no", "TWOTICK_RESERVE_BYTES": str(RESERVE)}
+        settings["HOME"] = str(self._home)
         return environment(**settings)
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -197,6 +202,8 @@ def test_a_server_starts_on_a_full_disk_and_accepts_messages_when_there_is_room(
 
 def test_reading_needs_no_room_at_all(disk: SmallDisk) -> None:
     with disk.serving() as (_, where):
+        logged_in = disk.run("login", f"alice@{where[0]}:{where[1]}", "--device", "shell", stdin=f"{PASSWORD}\n")
+        assert logged_in.returncode == 0, logged_in
         alice = entered(where, "alice")
         disk.use()
         sent = send_until_full(alice)
@@ -206,3 +213,10 @@ def test_reading_needs_no_room_at_all(disk: SmallDisk) -> None:
         alice = entered(where, "alice")
         assert history(alice, 1) == [f"m{sent - 1}"]
         alice.close()
+        for command in READING:
+            read = disk.run(*command)
+            assert (read.returncode, read.stderr) == (0, ""), (command, read)
+            assert read.stdout
+        refused = disk.run("room", "create", "other")
+        assert refused.returncode
+        assert "the disk is full" in refused.stderr

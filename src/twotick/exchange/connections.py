@@ -25,7 +25,7 @@ from twotick.exchange.limits import Limits
 from twotick.exchange.members import ConnectedMembers
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
-from twotick.exchange.questions import QUESTIONS, QUESTIONS_OF_SENDERS, Questions
+from twotick.exchange.questions import QUESTIONS, Questions
 from twotick.exchange.registration import Registrar
 from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
@@ -134,9 +134,10 @@ class Connections:
             Stage.MEMBER_SENDING: {
                 **anything_else,
                 Verb.SEND: self._router.take_identified,
+                Verb.PASSWORD: _each(self._registration.take_password),
                 Verb.REGISTER: register_again,
                 Verb.PING: ping,
-                **dict.fromkeys(QUESTIONS_OF_SENDERS, ask),
+                **dict.fromkeys(QUESTIONS, ask),
             },
             Stage.MEMBER_DEVICE: {
                 **anything_else,

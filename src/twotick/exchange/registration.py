@@ -324,7 +324,7 @@ class Registrar:
         self._output.write(connection, frame(Verb.PASSWORD, id=head.headers.get(b"id")))
         if others_revoked:
             self._members.end_other_machines(device)
-        self._stages.go_on(connection, Stage.MEMBER_DEVICE)
+        self._stages.go_on(connection, _stage_of_member(connection))
 
     def password_kept(
         self, connection: Connection, head: Head, code: int, reason: str, retry_after: int | None
@@ -332,7 +332,7 @@ class Registrar:
         """Refuse a PASSWORD; the arguments are those of `Exchange.password_kept`."""
         answer = error(code, id=head.headers.get(b"id"), reason=reason.encode(), retry_after=retry_after)
         self._output.write(connection, answer)
-        self._stages.go_on(connection, Stage.MEMBER_DEVICE)
+        self._stages.go_on(connection, _stage_of_member(connection))
 
 
 def _name(connection: Connection, name: bytes, side: Side, window: int | None) -> None:
@@ -343,6 +343,11 @@ def _name(connection: Connection, name: bytes, side: Side, window: int | None) -
     connection.key = name if key == name else key  # one object for both takes less memory
     connection.start = forward_start(name)
     connection.window = connection.granted = window or 1
+
+
+def _stage_of_member(connection: Connection) -> Stage:
+    """Return the stage of a member's connection that waits for nothing."""
+    return Stage.MEMBER_DEVICE if connection.side is Side.DUPLEX else Stage.MEMBER_SENDING
 
 
 def _is_classic(head: Head) -> bool:

@@ -154,7 +154,7 @@ class FileMethods(RequestMethods):
         """
         name, digest = file.name.encode(errors="replace"), file.hash.encode()
         headers: dict[str, bytes | int | None] = {"Name": name, "Size": file.size, "Hash": digest}
-        head = (await self._requests.ask(Verb.FILE, b"", headers, ident=ident.encode(), device_only=False)).head
+        head = (await self._requests.ask(Verb.FILE, b"", headers, ident=ident.encode())).head
         key, piece = as_text(head.name), number(head, b"piece")
         if not _KEY.fullmatch(key) or not 0 < piece <= _LONGEST_PIECE:
             raise ProtocolError("the server sent a malformed key or piece size for a file")
@@ -164,9 +164,7 @@ class FileMethods(RequestMethods):
         """Send a piece, and again when the server says so if it takes no more now (rule 16.6)."""
         while True:
             try:
-                return await self._requests.ask(
-                    Verb.PIECE, key.encode(), {"Offset": offset}, body=data, device_only=False
-                )
+                return await self._requests.ask(Verb.PIECE, key.encode(), {"Offset": offset}, body=data)
             except TooManyRequests as busy:
                 await asyncio.sleep(min(max(busy.retry_after, _SHORTEST_PAUSE), _LONGEST_PAUSE))
 
@@ -215,7 +213,7 @@ class FileMethods(RequestMethods):
         lengths = [min(_PIECE, file.size - each) for each in offsets]
         answers = await _all(
             [
-                self._requests.ask(Verb.PIECE, file.key.encode(), {"Offset": each, "Length": length}, device_only=False)
+                self._requests.ask(Verb.PIECE, file.key.encode(), {"Offset": each, "Length": length})
                 for each, length in zip(offsets, lengths, strict=True)
             ]
         )

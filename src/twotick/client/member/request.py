@@ -50,7 +50,6 @@ class Requests:
         body: bytes | None = None,
         ident: bytes | None = None,
         once: bool = False,
-        device_only: bool = True,
         parts: int = 0,
     ) -> Answer:
         """Send a request and wait for its answer.
@@ -62,7 +61,6 @@ class Requests:
             body: the body; None for none.
             ident: the Id; None for a new one, empty for none.
             once: whether to fail, rather than to repeat the request, if the connection is lost before the answer.
-            device_only: whether only a device may send the request, and not a client that only sends messages.
             parts: the most frames before the one that completes the answer.
 
         Returns:
@@ -74,7 +72,7 @@ class Requests:
                 carried it out.
             TwotickError: the client has ended.
         """
-        self._check(device_only)
+        self._check(False)
         ident = secrets.token_hex(8).encode() if ident is None else ident
         lines = b"".join(
             b"%b: %b\n" % (header.encode(), value if isinstance(value, bytes) else b"%d" % value)

@@ -72,7 +72,7 @@ class ProfileQuestions:
             question.refuse(reason_of(own))
 
     def _profiles(self, question: Question, own: MemberProfile, found: list[MemberProfile]) -> list[bytes]:
-        if question.connection.device is question.device:
+        if question.connection.device is question.device and question.device.feed is not None:
             self._news.watch(question.connection, question.device)
         return [question.list_of([_object(each) for each in found], **profile_headers(own))]
 

@@ -51,10 +51,7 @@ QUESTIONS = (
     Verb.PINS,
     Verb.PUSH,
 )
-"""The verbs that a member's device can ask."""
-
-QUESTIONS_OF_SENDERS = (Verb.FILE, Verb.PIECE)
-"""The verbs that a member's connection that only sends can ask (rule 16.1)."""
+"""The verbs that a member can ask, on a device or on a connection that only sends (rule 12.2)."""
 
 
 class Questions:

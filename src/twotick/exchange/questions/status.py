@@ -15,7 +15,7 @@ def ask_status(question: Question) -> None:
     presence = question.context.presence
     if question.head.name:  # the answer would look like news of a member
         raise InvalidQuestion("STATUS takes no name: it is answered with that of all")
-    if state is not None:
+    if state is not None and question.device.feed is not None:
         presence.say(question.connection, question.device, here=state == HERE)
     request = SetShown(question.member, shown)
     if shown is None:
@@ -32,7 +32,7 @@ def _ask_contacts(question: Question, shown: bool | StoreError) -> None:
 
 
 def _contacts(question: Question, shown: bool, found: list[Contact]) -> list[bytes]:
-    if question.connection.device is question.device:
+    if question.connection.device is question.device and question.device.feed is not None:
         question.context.presence.watch(question.connection, question.device)
     return [question.list_of([_contact(question, each) for each in found], shown=yes_or_no(shown))]
 

@@ -26,8 +26,8 @@ from twotick.store.requests.members import (
 )
 from twotick.store.requests.messages import Append, Fetch, History, MessageAction
 from twotick.store.requests.pins import ListPins
-from twotick.store.requests.presence import ListAudience, ListContacts
-from twotick.store.requests.profiles import GetPicture, GetProfile, ListProfiles
+from twotick.store.requests.presence import ListAudience, ListContacts, SetShown
+from twotick.store.requests.profiles import GetPicture, GetProfile, ListProfiles, SetProfile
 from twotick.store.requests.pushes import FindPushes, ListSubscribers
 from twotick.store.requests.reports import AddReport, ListReports
 from twotick.store.requests.rooms import CreateRoom, GetRoom, ListRoomMembers, ListRooms
@@ -64,6 +64,10 @@ def reads(request: Request[Any]) -> bool:
     """Tell whether a request only reads, so that it can be carried out on a disk that takes nothing."""
     if isinstance(request, Together):
         return all(map(reads, request.requests))
+    if isinstance(request, SetShown):
+        return request.shown is None
+    if isinstance(request, SetProfile):  # which is also how a member asks for its own
+        return request.display is None and request.status is None and request.picture is None
     return isinstance(request, READING)
 
 

@@ -12,6 +12,7 @@ from twotick.client import (
     NotAuthenticated,
     ProtocolError,
     Replaced,
+    ShuttingDown,
     Trust,
     TwotickError,
     connect,
@@ -157,9 +158,17 @@ def about_trust(trust: Trust | None) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def asking(who: Credential) -> AsyncGenerator[MemberClient, None]:
-    """Connect as a member for a few requests; the device for this is removed afterwards."""
+    """Connect as a member for a few requests; the device for this is removed afterwards.
+
+    A server without room on its disk takes no new device, but answers requests on a connection that only sends.
+    """
     device = f"{who.device}/asking"
-    async with connected(who, device=device) as me:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            me = await stack.enter_async_context(connected(who, device=device))
+        except ShuttingDown:  # which is also what a server says that cannot write
+            yield await stack.enter_async_context(connected(who, device=device, send_only=True))
+            return
         yield me
         with contextlib.suppress(Replaced):  # one of the requests has revoked this device
             await me.revoke(device)
