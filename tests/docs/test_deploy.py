@@ -1,0 +1,40 @@
+"""The files of deploy/: they are valid, and say what the documents say."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "deploy/systemd/twotick.service"
+
+
+def test_the_unit_exposes_little() -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is missing: it is in Debian's package systemd")
+    command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(UNIT)]
+    analysed = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    found = re.search(r"Overall exposure level for twotick\.service: ([0-9.]+)", analysed.stdout)
+    assert found, analysed
+    assert float(found[1]) <= 2.0, analysed.stdout
+
+
+def test_the_examples_for_proxies_are_those_of_the_documentation() -> None:
+    page = (ROOT / "docs/operations.md").read_text("utf-8")
+    for file, kind in ("nginx.conf", "nginx"), ("Caddyfile", "caddy"):
+        shown = page.partition(f"```{kind}\n")[2].partition("```")[0]
+        assert (ROOT / "deploy/proxy" / file).read_text("utf-8").partition("\n")[2] == shown
+
+
+def test_what_runs_in_the_unit_and_the_container_are_commands() -> None:
+    files = [UNIT, ROOT / "deploy/container/Containerfile", ROOT / "deploy/container/compose.yml"]
+    text = "".join(file.read_text("utf-8") for file in files)
+    assert set(re.findall(r"(?:bin/|twotick )twotick (\w+)|\"twotick\", \"(\w+)\"", text)) == {
+        ("serve", ""),
+        ("reload", ""),
+        ("cert", ""),
+        ("", "serve"),
+    }
