@@ -5,6 +5,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -177,6 +178,15 @@ def test_old_versions_are_refused(new_database: NewDatabase, monkeypatch: pytest
     assert "is too old: upgrade it" in failure(new_database())
 
 
+@pytest.mark.parametrize(("seconds", "side"), [(3600, "behind"), (-3600, "ahead of")])
+def test_clocks_that_differ_are_refused(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, seconds: int, side: str
+):
+    now = time.time()
+    monkeypatch.setattr("twotick.store.postgres.schema.time.time", lambda: now + seconds)
+    assert f"seconds {side} that of this machine: let both follow a time server" in failure(new_database())
+
+
 def test_it_goes_on_after_its_connection_was_ended(new_database: NewDatabase):
     url = new_database()
     with closing(PostgresStore(url, StoreLimits())) as store:
@@ -336,7 +346,7 @@ def test_waiting_is_never_cut_short(new_database: NewDatabase):
 def serving(url: str) -> Generator[tuple[subprocess.Popen[str], str]]:
     """A server on PostgreSQL in a process of its own; the process and its address."""
     command = [sys.executable, "-m", "twotick", "serve", "--port", "0", "--no-web", "--database", url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             yield server, server.stdout.readline().removeprefix("listening on ").strip()
@@ -353,6 +363,8 @@ async def test_a_server_that_is_killed_has_lost_nothing(new_database: NewDatabas
         async with twotick.join("alice", server=address, token=token) as alice:
             await alice.send("alice", "kept")
             server.kill()
+        assert server.stderr is not None
+        assert "fsync is off in PostgreSQL" in server.stderr.read()
     with serving(url) as (_, address):
         async with twotick.join("alice", server=address, token=token) as alice:
             found = await alice.search("kept")

@@ -87,6 +87,8 @@ def serve(
     store = open_store(options.data, options.database, options.store_limits)
     if options.data is not None:
         _warn_of_access(options.data)
+    for risk in store.risks:
+        log.warning("the database could lose what it keeps", reason=risk)
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

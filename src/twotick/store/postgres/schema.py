@@ -6,6 +6,7 @@ away what none needs any more. So servers of two versions can run side by side d
 
 # ruff: noqa: S608 - statements are put together from constants of this module, never from input
 
+import time
 from typing import Any, Final
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
@@ -18,6 +19,9 @@ SERVING: Final = 0x54776F75
 """Keys of advisory locks: one while the tables are changed, the other while a server uses them."""
 
 _OLDEST: Final = 140000
+
+_CLOCKS_APART: Final = 300.0
+"""Seconds by which the clocks of the database and of this machine may differ."""
 
 STEPS: Final = (
     """
@@ -232,6 +236,27 @@ def check_server(connection: PostgresConnection) -> None:
         )
     if _setting(connection, "server_encoding") != "UTF8":
         raise StoreError("the encoding of the database is not UTF8: create one with ENCODING 'UTF8' TEMPLATE template0")
+
+    _check_clock(connection)
+
+
+def _check_clock(connection: PostgresConnection) -> None:
+    row: Any = connection.run("SELECT extract(epoch FROM clock_timestamp())::double precision").fetchone()
+    apart = row[0] - time.time()
+    if abs(apart) > _CLOCKS_APART:
+        raise StoreError(
+            f"the clock of the database is {abs(apart):,.0f} seconds {'ahead of' if apart > 0 else 'behind'} that of"
+            " this machine: let both follow a time server (NTP)"
+        )
+
+
+def risks(connection: PostgresConnection) -> list[str]:
+    """Return what the operator should mend, with the remedy: the database can be used, but may lose what it keeps."""
+    return [
+        f"{name} is off in PostgreSQL, so a power failure can lose accepted messages: set it to on"
+        for name in ("fsync", "full_page_writes")
+        if _setting(connection, name) == "off"
+    ]
 
 
 def _setting(connection: PostgresConnection, name: str) -> str:

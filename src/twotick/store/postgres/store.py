@@ -15,6 +15,7 @@ from twotick.store.port import Request, StoreError, StoreLimits, Work
 from twotick.store.postgres.check import problems
 from twotick.store.postgres.database import PostgresDatabase
 from twotick.store.postgres.locks import flat, names_in
+from twotick.store.postgres.schema import risks
 from twotick.store.postgres.tables import PostgresTables
 from twotick.store.postgres.word_index import PostgresWordIndex
 from twotick.store.requests.messages import Append
@@ -70,6 +71,12 @@ class PostgresStore(SqliteStore):
         tables: Any = self._tables
         tables.appends = sum(type(request) is Append for request in flat(requests))
         super()._look_up_ids(requests)
+
+    @property
+    def risks(self) -> list[str]:
+        """See SqliteStore."""
+        database: Any = self._database
+        return risks(database.connection)
 
     def backup(self, file: Path) -> None:
         """Raise StoreError: PostgreSQL has its own means for this."""

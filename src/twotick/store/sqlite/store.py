@@ -306,6 +306,11 @@ class SqliteStore:
                 return cast("Answer", effects)  # the server goes on, and tells senders what becomes of their messages
 
     @property
+    def risks(self) -> list[str]:
+        """How the database could lose what it keeps, for the operator to mend."""
+        return []
+
+    @property
     def is_behind(self) -> bool:
         """See Store."""
         return self._tables.is_behind and not self.is_full
