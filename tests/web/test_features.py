@@ -242,3 +242,56 @@ async def test_a_device_is_logged_out_and_the_password_is_changed(crowd: Crowd, 
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     assert await page.evaluate("indexedDB.databases().then((all) => all.map((each) => each.name))") == ["twotick"]
+
+
+async def test_what_is_being_written_is_completed(crowd: Crowd, page_server: PageServer, names: list[str]) -> None:
+    """Names of members, emoji and commands, by keys and by the mouse, with the keys of the terminal app."""
+    alice = await crowd.person(names[0])
+    page, room, where = alice.page, f"#{names[0]}", f"127.0.0.1:{page_server.port}"
+    box, listed = page.get_by_role("textbox", name="Message", exact=True), page.get_by_role("listbox")
+    async with (
+        twotick.join(names[1], where, password=PASSWORD, sign_up="yes") as bob,
+        twotick.join(names[2], where, password=PASSWORD, sign_up="yes") as carol,
+    ):
+        await bob.create_room(room, public=True)
+        await carol.join_room(room)
+        await page.get_by_role("button", name="Rooms").click()
+        await page.get_by_role("listitem").filter(has_text=room).get_by_role("button", name="Join").click()
+        await expect(page.get_by_role("heading", name=room)).to_be_visible()
+        await expect(box).to_be_focused()
+        await box.press_sequentially(f"hello @{names[1]}")
+        await expect(listed.get_by_role("option")).to_have_text([f"@{names[1]}"])
+        await expect(box).to_have_attribute("aria-activedescendant", "completion-0")
+        await box.press("Tab")
+        await expect(box).to_have_value(f"hello @{names[1]} ")
+        await expect(listed).to_have_count(0)
+        await box.fill("@")
+        await expect(listed.get_by_role("option")).to_have_count(2)
+        second = await listed.get_by_role("option").nth(1).text_content()
+        await box.press("ArrowDown")
+        await expect(listed.get_by_role("option", selected=True)).to_have_text(second or "")
+        await box.press("Enter")
+        await expect(box).to_have_value(f"{second} ")
+        await box.fill("fine :party_pop")
+        await listed.get_by_role("option").first.click()
+        await expect(box).to_have_value("fine 🎉")
+        await expect(box).to_be_focused()
+        await box.fill("@")
+        await expect(listed).to_be_visible()
+        await box.press("Escape")
+        await expect(listed).to_have_count(0)
+        await box.fill("@nobody")
+        await box.press("Enter")
+        await alice.expect_message("@nobody")
+        row = page.get_by_role("article").filter(has_text="@nobody")
+        await row.press("+")
+        await row.get_by_role("group", name="Actions").get_by_role("button", name="Emoji", exact=True).click()
+        await page.get_by_role("textbox", name="Search emoji by name").fill("party_pop")
+        await page.keyboard.press("Enter")
+        await expect(row.get_by_role("button", name=f"🎉: {names[0]}")).to_be_visible()
+        await expect(row).to_be_focused()
+        await box.fill("/pi")
+        await expect(listed.get_by_role("option")).to_have_text(["/pinsPinned messages"])
+        await box.press("Enter")
+        await expect(page.get_by_role("dialog", name="Pinned messages")).to_be_visible()
+        await expect(box).to_have_value("")

@@ -17,8 +17,11 @@ export function Composer({ app, conversation, mode, setMode }) {
   const box = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   const picker = useRef(/** @type {HTMLInputElement | null} */ (null));
   const [text, setText] = useState(app.state.drafts[conversation.key] ?? "");
+  const [caret, setCaret] = useState(0);
   const [emoji, setEmoji] = useState(false);
   const pick = useModule(emoji, () => withTexts(import("./emoji.js")));
+  const before = text.slice(0, caret);
+  const complete = useModule(/(^|\s)[@#:]\S*$|^\/\S*$/.test(before), () => withTexts(import("./complete.js")));
   const recording = app.recording?.to.toLowerCase() === conversation.key ? app.recording : null;
   const voice = useModule(recording !== null, loadVoice);
   const touch = matchMedia("(pointer: coarse)").matches;
@@ -119,8 +122,9 @@ export function Composer({ app, conversation, mode, setMode }) {
           e.target.value = "";
         }} />
         ${conversation.key !== "all" && html`<button class="icon-button" aria-label=${t("voice.record")} title=${t("voice.record")} disabled=${app.recording !== null} onClick=${() => loadVoice().then((each) => each.record(app)).catch((error) => app.complain(error))}><${Icon} name="microphone" /></button>`}`}
+      ${before && complete && html`<${complete.Completions} key=${conversation.key} app=${app} conversation=${conversation} box=${box} before=${before} canCommand=${!mode} moved=${setCaret} />`}
       <textarea id="message-box" ref=${box} rows="1" dir="auto" aria-label=${t("talk.message")} placeholder=${t("talk.to", { name: conversation.name })}
-        enterkeyhint=${touch ? "enter" : "send"} value=${text} onInput=${(/** @type {any} */ e) => change(e.target.value)} onKeyDown=${key} onPaste=${paste}></textarea>
+        enterkeyhint=${touch ? "enter" : "send"} value=${text} onInput=${(/** @type {any} */ e) => (change(e.target.value), setCaret(e.target.selectionEnd))} onKeyDown=${key} onPaste=${paste}></textarea>
       <button class="icon-button emoji-button" aria-label=${t("talk.emoji")} aria-expanded=${emoji} onClick=${() => setEmoji(!emoji)}><${Icon} name="smile" /></button>
       <button class="send" aria-label=${mode?.kind === "edit" ? t("talk.save") : t("talk.send")} disabled=${!text.trim()} onClick=${send}><${Icon} name="send" /></button>
     </div>`}

@@ -1,5 +1,5 @@
 /** One message of a conversation. */
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
+import { html, useEffect, useState } from "../../vendor/preact.js";
 import { moderates } from "../model/conversations.js";
 import { formatText } from "../model/formatting.js";
 import { reactionsOf, stateText, uidOf, WAITING } from "../model/messages.js";
@@ -7,6 +7,7 @@ import { colourOf, visible } from "../model/names.js";
 import { clockText, fullText, t, withTexts } from "../texts/index.js";
 import { Icon, Ticks } from "./icons.js";
 import { useModule } from "./lazy.js";
+import { Menu } from "./menu.js";
 import { Avatar } from "./sidebar.js";
 
 /**
@@ -14,7 +15,6 @@ import { Avatar } from "./sidebar.js";
  * @typedef {import("../model/types.js").Message} Message
  */
 
-const QUICK = ["👍", "❤️", "😂", "🎉", "😮", "🙏"];
 const LONGEST = 4000;
 
 /** @param {{text: string, me: string}} given */
@@ -215,45 +215,9 @@ const loadPins = () => withTexts(import("./pins.js"));
  * @param {{actions: MessageAction[], open: boolean, setOpen: (open: boolean) => void, react: false | ((emoji: string) => void)}} given
  */
 function Actions({ actions, open, setOpen, react }) {
-  useEffect(() => {
-    if (!open) return;
-    const close = (/** @type {Event} */ event) => {
-      if (event.type === "keydown" && /** @type {KeyboardEvent} */ (event).key !== "Escape") return;
-      if (event.type === "pointerdown" && /** @type {Element} */ (event.target).closest(".actions")) return;
-      setOpen(false);
-    };
-    addEventListener("pointerdown", close);
-    addEventListener("keydown", close);
-    const scrolled = () => setOpen(false);
-    document.querySelector("[role=log]")?.addEventListener("scroll", scrolled, { once: true });
-    return () => {
-      document.querySelector("[role=log]")?.removeEventListener("scroll", scrolled);
-      removeEventListener("pointerdown", close);
-      removeEventListener("keydown", close);
-    };
-  }, [open]);
-  const menu = useRef(/** @type {HTMLElement | null} */ (null));
-  useLayoutEffect(() => {
-    const box = menu.current;
-    if (!open || !box) return;
-    // Beside its button, and wholly on the screen.
-    const button = /** @type {HTMLElement} */ (box.parentElement).getBoundingClientRect();
-    const { width, height } = box.getBoundingClientRect();
-    const left = box.closest(".own") ? button.right - width : button.left;
-    box.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
-    box.style.top = `${Math.max(8, Math.min(button.bottom + 4, innerHeight - height - 8))}px`;
-    box.querySelector("button")?.focus({ preventScroll: true });
-  }, [open]);
-  const run = (/** @type {() => void} */ what) => () => {
-    setOpen(false);
-    what();
-  };
   return html`<div class="actions">
     <button class="icon-button" aria-label=${t("message.actions")} aria-expanded=${open} onClick=${() => setOpen(!open)}><${Icon} name="more" /></button>
-    ${open && html`<div class="menu" ref=${menu} role="group" aria-label=${t("message.actions")}>
-      ${react && html`<div class="quick">${QUICK.map((emoji) => html`<button key=${emoji} aria-label=${`${t("message.react")} ${emoji}`} onClick=${run(() => react(emoji))}>${emoji}</button>`)}</div>`}
-      ${actions.map((each) => html`<button key=${each.name} onClick=${run(each.run)}><span>${each.name}</span>${each.keys[0] && html`<kbd aria-hidden="true">${each.keys[0]}</kbd>`}</button>`)}
-    </div>`}
+    ${open && html`<${Menu} actions=${actions} react=${react} close=${() => setOpen(false)} />`}
   </div>`;
 }
 

@@ -90,6 +90,8 @@ export default {
   "search.bad.has": "Nach has: steht file: has:file findet Nachrichten mit einer Datei.",
   "search.bad.twice": "{name}: steht zweimal da. Eine Suche hat nur eines davon.",
   "search.bad.long": "Die Suche ist zu lang: Sie hat höchstens 256 Zeichen.",
+  "complete.list": "Vorschläge",
+  "complete.unread": "Nächste ungelesene Unterhaltung",
   "emoji.search": "Emoji nach Namen suchen (englisch)",
   "emoji.none": "Kein Emoji heißt so.",
   "settings.notifications.https": "Benachrichtigungen brauchen https:// mit einem Zertifikat, dem der Browser vertraut, oder localhost. Frage den Betreiber des Servers.",

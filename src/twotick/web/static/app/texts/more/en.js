@@ -90,6 +90,8 @@ export default {
   "search.bad.has": "After has: comes file: has:file finds messages with a file.",
   "search.bad.twice": "{name}: is there twice. A search has one of it.",
   "search.bad.long": "The search is too long: it has at most 256 letters.",
+  "complete.list": "Suggestions",
+  "complete.unread": "Next unread conversation",
   "emoji.search": "Search emoji by name",
   "emoji.none": "No emoji has this name.",
   "settings.notifications.https": "Notifications need https:// with a certificate that the browser trusts, or localhost. Ask the operator of the server.",

@@ -90,6 +90,8 @@ export default {
   "search.bad.has": "Después de has: va file: has:file encuentra los mensajes con un archivo.",
   "search.bad.twice": "{name}: está dos veces. Una búsqueda tiene solo uno.",
   "search.bad.long": "La búsqueda es demasiado larga: tiene como máximo 256 letras.",
+  "complete.list": "Sugerencias",
+  "complete.unread": "Siguiente conversación sin leer",
   "emoji.search": "Buscar un emoji por su nombre (en inglés)",
   "emoji.none": "Ningún emoji tiene este nombre.",
   "settings.notifications.https": "Los avisos necesitan https:// con un certificado en el que confíe el navegador, o localhost. Pregunta al administrador del servidor.",

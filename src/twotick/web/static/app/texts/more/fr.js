@@ -90,6 +90,8 @@ export default {
   "search.bad.has": "Après has: vient file : has:file trouve les messages avec un fichier.",
   "search.bad.twice": "{name}: est là deux fois. Une recherche n’en a qu’un.",
   "search.bad.long": "La recherche est trop longue : elle a 256 lettres au plus.",
+  "complete.list": "Suggestions",
+  "complete.unread": "Conversation non lue suivante",
   "emoji.search": "Chercher un emoji par son nom (en anglais)",
   "emoji.none": "Aucun emoji ne porte ce nom.",
   "settings.notifications.https": "Les notifications demandent https:// avec un certificat que le navigateur accepte, ou localhost. Adressez-vous à l’administrateur du serveur.",

@@ -90,6 +90,8 @@ export default {
   "search.bad.has": "has: के बाद file आता है: has:file फ़ाइल वाले संदेश खोजता है।",
   "search.bad.twice": "{name}: दो बार है। एक खोज में यह एक ही बार होता है।",
   "search.bad.long": "खोज बहुत लंबी है: इसमें अधिकतम 256 अक्षर हो सकते हैं।",
+  "complete.list": "सुझाव",
+  "complete.unread": "अगली अपठित बातचीत",
   "emoji.search": "नाम से इमोजी खोजें (अंग्रेज़ी में)",
   "emoji.none": "इस नाम का कोई इमोजी नहीं है।",
   "settings.notifications.https": "सूचनाओं के लिए https:// और ऐसा प्रमाणपत्र चाहिए जिस पर ब्राउज़र भरोसा करता है, या localhost। सर्वर के संचालक से पूछें।",
