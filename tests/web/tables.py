@@ -1,6 +1,7 @@
 """The tables that the page shares with the terminal app, as modules. `python -m tests.web.tables` writes them anew."""
 
 import json
+import re
 from pathlib import Path
 from typing import Final, get_args
 
@@ -52,14 +53,29 @@ def page_keys(command: Command) -> list[str]:
 
 
 def _emoji() -> str:
-    """Return the emoji that the terminal app knows by name, with their names in lower case."""
+    """Return the emoji that the terminal app knows by name, with their names in lower case.
+
+    The page lacks names that are in another one of the same emoji, and those with other marks than the underscore
+    that is there without them: it finds the emoji by the other name, too.
+    """
     names: dict[str, list[str]] = {}
     for name, sign in emoji():
         if name.lower() not in names.setdefault(sign, []):
             names[sign].append(name.lower())
-    lines = "\n".join(f"{sign} {' '.join(each)}" for sign, each in names.items())
+    lines = "\n".join(" ".join([sign, *_needed(each)]) for sign, each in sorted(names.items()))
     about = "/** Emoji and their names, made by tests/web/tables.py: those of the package `emoji` (BSD licence). */"
     return f"{about}\nexport default {json.dumps(lines, ensure_ascii=False)};\n"
+
+
+def _needed(names: list[str]) -> list[str]:
+    marked = [name for name in names if (plain := _plain(name)) != name and plain in names]
+    left = [name for name in names if name not in marked]
+    return [name for name in left if not any(name in each for each in left if each != name)]
+
+
+def _plain(name: str) -> str:
+    """Return a name without other marks than the underscore, and the plus of `+1`."""
+    return re.sub(r"[^\w+]", "", name.replace("-", "_"))
 
 
 def _keys(language: str) -> str:
