@@ -72,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     web_tls_port: Port | None = None
     web_url: str | None = None
     trusted_proxies: str | None = None
+    proxy_protocol: bool = False
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None
     log_level: Literal["warning", "error"] = "warning"
@@ -187,6 +188,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             web_tls_port=self.web_tls_port,
             web_url=self.web_url or "",
             trusted_proxies=self.trusted_proxies or "",
+            proxy_protocol=self.proxy_protocol,
             metrics_host=self.metrics_host,
             metrics_port=self.metrics_port,
             log_level=self.log_level,

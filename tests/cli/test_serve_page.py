@@ -85,6 +85,17 @@ def test_a_port_that_was_asked_for_and_is_taken_is_one_clear_line() -> None:
             ["web_url has 'https://a.example/chat', which is not a URL such as 'https://chat.example'"],
         ),
         (
+            {"PROXY_PROTOCOL": "yes", "GUESTS": "no"},
+            ["proxy_protocol is set, and no proxy is named: set trusted_proxies to the proxy's address"],
+        ),
+        (
+            {"PROXY_PROTOCOL": "yes", "TRUSTED_PROXIES": "10.9.0.1", "WEB": "no"},
+            [
+                "trusted_proxies = '10.9.0.1' lets other machines reach this server, and any of their users could be"
+                " a guest: set guests = false, or allow_guests = true"
+            ],
+        ),
+        (
             {"TRUSTED_PROXIES": "10.0.0.1/8"},
             ["trusted_proxies has what is neither an address nor a network: 10.0.0.1/8 has host bits set"],
         ),

@@ -56,6 +56,7 @@ SERVER = {
     "web": False,
     "web_url": "https://chat.example",
     "trusted_proxies": "192.0.2.1",
+    "proxy_protocol": True,
     "metrics_host": "192.0.2.1",
     "log_level": "error",
     "push": False,

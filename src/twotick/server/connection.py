@@ -82,6 +82,7 @@ class SocketConnection(asyncio.Protocol):
 
     Args:
         host: the server.
+        address: the address of the client, if it is not that of the other end of the socket.
 
     Attributes:
         transport: the socket.
@@ -93,6 +94,7 @@ class SocketConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_address",
         "_host",
         "_narrow",
         "_number",
@@ -107,8 +109,9 @@ class SocketConnection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, host: ConnectionHost) -> None:
+    def __init__(self, host: ConnectionHost, address: str | None = None) -> None:
         self._host = host
+        self._address = address
         self._number = host.exchange.accepted()  # before a TLS handshake, which can take long (rule 10.7)
         self._parser = Parser(host.heads)
         self._unhandled = b""
@@ -122,7 +125,7 @@ class SocketConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Handle that the event loop has accepted the connection."""
         transport = cast(asyncio.Transport, transport)
-        self.opened(transport, transport, client_address(transport))
+        self.opened(transport, transport, client_address(transport) if self._address is None else self._address)
 
     def opened(self, transport: asyncio.Transport, port: object, address: str) -> None:
         """Handle that the connection is there.
@@ -205,7 +208,7 @@ class SocketConnection(asyncio.Protocol):
         return data.startswith(_TLS) and not self._parser.partial
 
     def _widen(self) -> None:
-        """Let the system take more at a time of a TLS connection that is registered now (see `tls_listener.py`)."""
+        """Let the system take more at a time of a TLS connection that is registered now (see `listener.py`)."""
         if self._narrow and self.connection.side is not None and not self.transport.is_closing():
             self._narrow = False
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WIDE)

@@ -83,6 +83,7 @@ class ServerOptions:
         metrics_port: that port; 0 for any free one, None for none.
         log_level: `warning`, or `error` to log only what has failed.
         trusted_proxies: proxies whose word about their clients is taken: addresses and networks, separated by commas.
+        proxy_protocol: whether their connections begin with a header of the PROXY protocol.
         push: whether notifications are pushed to browsers.
         allow_local_push: allow push services on this machine and in private networks, as tests have them.
         allow_plain: allow unencrypted connections from other machines.
@@ -109,6 +110,7 @@ class ServerOptions:
     web_tls_port: int | None = None
     web_url: str = ""
     trusted_proxies: str = ""
+    proxy_protocol: bool = False
     metrics_host: str = LOOPBACK
     metrics_port: int | None = None
     log_level: str = "warning"
@@ -171,6 +173,8 @@ def check(options: ServerOptions) -> list[str]:
     opened = None if private else f"host = '{options.host}' can be reached from other machines"
     if options.web:
         opened = _check_web(options, problems) or opened
+    if options.web or options.proxy_protocol:
+        opened = _check_proxies(options, problems) or opened
     if opened is not None:
         reached = f"{opened}, and"
         if not private and not encrypted and not options.allow_plain:
@@ -206,12 +210,22 @@ def _check_web(options: ServerOptions, problems: list[str]) -> str | None:
     else:
         if not local:
             opened = f"web_url = '{options.web_url}' names a page for other machines"
+    return opened
+
+
+def _check_proxies(options: ServerOptions, problems: list[str]) -> str | None:
+    """Check the settings about proxies, and return as `_check_web` does."""
     try:
-        if parse_networks(options.trusted_proxies):
-            opened = f"trusted_proxies = '{options.trusted_proxies}' lets other machines reach the web page"
+        named = parse_networks(options.trusted_proxies)
     except ValueError as error:
         problems.append(f"trusted_proxies has what is neither an address nor a network: {error}")
-    return opened
+        return None
+    if not named:
+        if options.proxy_protocol:
+            problems.append("proxy_protocol is set, and no proxy is named: set trusted_proxies to the proxy's address")
+        return None
+    where = "this server" if options.proxy_protocol else "the web page"
+    return f"trusted_proxies = '{options.trusted_proxies}' lets other machines reach {where}"
 
 
 def page_url(options: ServerOptions) -> PageUrl | None:

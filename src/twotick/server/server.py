@@ -13,7 +13,7 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from twotick.exchange import Connection, Exchange, Histogram, PushOffer, Shares, Stage
@@ -22,6 +22,7 @@ from twotick.server.clock import BOUND, SETTLING, StoreClock, starting_time
 from twotick.server.connection import SocketConnection
 from twotick.server.deadlines import Deadlines
 from twotick.server.jobs import PeriodicJobs
+from twotick.server.listener import Listener, ListenerHost
 from twotick.server.listening import open_listeners
 from twotick.server.login import Authenticator, SignUp
 from twotick.server.logins import Logins
@@ -34,8 +35,8 @@ from twotick.server.secrets import new_token, token_digest
 from twotick.server.spare_memory import SpareMemory
 from twotick.server.state import ServerState
 from twotick.server.storage import Storage
-from twotick.server.tls_listener import TlsHost, TlsListener
 from twotick.server.turns import Turns
+from twotick.server.urls import Network
 from twotick.store import ReadTimes, Request, Store, StoredTimes
 from twotick.wire import HeadCache
 
@@ -60,7 +61,7 @@ _POLICY = 1008
 """Why a WebSocket is closed (rule 19.6)."""
 
 
-class ServerPart(TlsHost, Protocol):
+class ServerPart(ListenerHost, Protocol):
     """A part of the server that has ports of its own."""
 
     def tick(self, now: float) -> None:
@@ -113,6 +114,7 @@ class Server:
         settling: the seconds from now on in which nothing is removed that was there before.
         device_age: the seconds after which a device that stays away lapses.
         push: what it offers that pushes notifications; None if it does not.
+        proxies: the proxies whose connections begin with a header of the PROXY protocol (rule 1.6).
 
     Raises:
         StoreError: the store cannot be read.
@@ -139,15 +141,17 @@ class Server:
         settling: float = SETTLING,
         device_age: float = DEVICE_AGE,
         push: PushOffer | None = None,
+        proxies: Sequence[Network] = (),
     ) -> None:
         self._limits = limits
+        self._proxies = proxies
         self._loop = asyncio.get_running_loop()
         self._most_connections = most_connections(limits.connections, raise_file_limit())
         self._connections: dict[SocketConnection, None] = {}  # for many connections it takes half the memory of a set
         self._registering = Deadlines[SocketConnection](limits.register_timeout)
         self._framing = Deadlines[SocketConnection](limits.frame_timeout)
         self._lingering = Deadlines[SocketConnection](limits.linger_timeout)
-        self._listeners: list[asyncio.Server | TlsListener] = []
+        self._listeners: list[asyncio.Server | Listener] = []
         self._web: ServerPart | None = None
         self.stopping = False
         self._hurried = asyncio.Event()
@@ -220,10 +224,10 @@ class Server:
         keep_alive(socket, self._limits.exchange.peer_timeout)
         self._web = web or self._web
         host = web or self
-        if tls is None:
+        if tls is None and not self._proxies:
             listener = await self._loop.create_server(host.make_protocol, sock=socket, backlog=4096)
         else:
-            listener = TlsListener(socket, tls, self._handshakes, host, self._limits.register_timeout)
+            listener = Listener(socket, tls, self._handshakes, host, self._limits.register_timeout, self._proxies)
         return self._started(listener, socket.getsockname())
 
     def ask(self, request: Request[Any], callback: Callable[[Any], None]) -> None:
@@ -244,12 +248,12 @@ class Server:
     def use_certificate(self, tls: ssl.SSLContext) -> None:
         """Encrypt new connections with another certificate."""
         for listener in self._listeners:
-            if isinstance(listener, TlsListener):
+            if isinstance(listener, Listener) and listener.context is not None:
                 listener.context = tls
         if self._web is not None:
             self._web.use_certificate()
 
-    def _started(self, listener: asyncio.Server | TlsListener, address: tuple[str, int]) -> tuple[str, int]:
+    def _started(self, listener: asyncio.Server | Listener, address: tuple[str, int]) -> tuple[str, int]:
         self._listeners.append(listener)
         if self._timer is None:
             self._tick()
@@ -362,9 +366,13 @@ class Server:
         """The answer to a client that does not begin a TLS handshake on a port for TLS."""
         return _WITHOUT_TLS
 
-    def make_protocol(self) -> SocketConnection:
-        """Return the protocol of a new connection."""
-        return SocketConnection(self)
+    def make_protocol(self, address: str | None = None) -> SocketConnection:
+        """Return the protocol of a new connection.
+
+        Args:
+            address: the address of the client; None for that of the other end of the socket.
+        """
+        return SocketConnection(self, address)
 
     def admit(self, network: str) -> bool:
         """Return whether an address may have one more connection, and count it if so."""

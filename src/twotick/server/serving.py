@@ -22,6 +22,7 @@ from twotick.server.options import ServerOptions, check
 from twotick.server.reloading import Load, Reloader
 from twotick.server.server import Server
 from twotick.server.service_manager import keep_watchdog, notify, notify_reloading
+from twotick.server.urls import parse_networks
 from twotick.store import PushKey, Store, open_store
 
 Address: TypeAlias = tuple[str, int]
@@ -128,6 +129,7 @@ async def _serve(
         settling=options.settling,
         device_age=options.device_age,
         push=offer,
+        proxies=parse_networks(options.trusted_proxies) if options.proxy_protocol else (),
     )
     if push_key is not None:
         from twotick.server.web.push.start import make_sender

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -61,6 +62,16 @@ def parse_networks(text: str) -> list[Network]:
         ValueError: one of them is neither.
     """
     return [ipaddress.ip_network(each.strip()) for each in text.split(",") if each.strip()]
+
+
+def is_within(address: str, networks: Iterable[Network]) -> bool:
+    """Return whether an address is in one of some networks; an IPv4 address also if it is written as IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(parsed in network for network in networks)
 
 
 def is_local_name(host: str) -> bool:

@@ -161,12 +161,14 @@ class HttpConnection(asyncio.Protocol):
 
     Args:
         web: the page.
+        address: the address of the client, if it is not that of the other end of the socket.
     """
 
-    __slots__ = ("_clogged", "_http", "_waiting", "_web", "address", "closing", "network", "transport")
+    __slots__ = ("_clogged", "_given", "_http", "_waiting", "_web", "address", "closing", "network", "transport")
 
-    def __init__(self, web: "Web") -> None:
+    def __init__(self, web: "Web", address: str | None = None) -> None:
         self._web = web
+        self._given = address
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_OF_HEAD)
         self._clogged = False
         self._waiting: h11.Request | None = None  # for a turn of its address
@@ -175,7 +177,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Handle that the event loop has accepted the connection."""
         self.transport = cast(asyncio.Transport, transport)
-        self.address = client_address(transport)
+        self.address = client_address(transport) if self._given is None else self._given
         self.network = network_of(self.address)
         # A connection that is encrypted was admitted before its handshake began.
         if self.encrypted or self._web.host.admit(self.network):
@@ -411,9 +413,13 @@ class Web:
         """The answer to a client that does not begin a TLS handshake on a port for HTTPS."""
         return _WITHOUT_TLS
 
-    def make_protocol(self) -> HttpConnection:
-        """Return the protocol of a new connection."""
-        return HttpConnection(self)
+    def make_protocol(self, address: str | None = None) -> HttpConnection:
+        """Return the protocol of a new connection.
+
+        Args:
+            address: the address of the client; None for that of the other end of the socket.
+        """
+        return HttpConnection(self, address)
 
     def admit(self, network: str) -> bool:
         """Return whether an address may have one more connection, and count it if so."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from twotick.net import is_loopback
-from twotick.server.urls import Network, parse_origin, split_authority
+from twotick.server.urls import Network, is_within, parse_origin, split_authority
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 """The names by which a browser calls its own machine."""
@@ -121,8 +121,7 @@ class Gate:
         return visitor
 
     def _is_proxy(self, address: str) -> bool:
-        parsed = _parse_address(address)
-        return parsed is not None and any(parsed in network for network in self._proxies)
+        return is_within(address, self._proxies)
 
     def _client(self, forwarded: str) -> str:
         """Return the last address that a proxy we trust has seen, and that is no such proxy itself."""
