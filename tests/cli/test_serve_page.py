@@ -89,7 +89,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_one_clear_line() -> None:
             ["proxy_protocol is set, and no proxy is named: set trusted_proxies to the proxy's address"],
         ),
         (
-            {"PROXY_PROTOCOL": "yes", "TRUSTED_PROXIES": "10.9.0.1", "WEB": "no"},
+            {"PROXY_PROTOCOL": "yes", "TRUSTED_PROXIES": "10.9.0.1"},
             [
                 "trusted_proxies = '10.9.0.1' lets other machines reach this server, and any of their users could be"
                 " a guest: set guests = false, or allow_guests = true"

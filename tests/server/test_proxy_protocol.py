@@ -212,7 +212,6 @@ def test_haproxy_passes_on_connections(certificate: tuple[Path, Path], tmp_path:
             file.write_text(recipe.replace("send-proxy-v2", version))
             context = ssl.create_default_context(cafile=str(certificate[0]))
             with proxy([haproxy, "-db", "-f", str(file)], port):
-
                 client = f"127.0.9.{len(version)}"
                 attempt, answer = 0, WRONG
                 while answer == WRONG:

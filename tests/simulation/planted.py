@@ -15,7 +15,7 @@ from twotick.client.member.sender import Sender
 from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.feeds import Feeds
 from twotick.exchange.members import ConnectedMembers
-from twotick.server.listener import Listener
+from twotick.server.listener import SocketListener
 from twotick.store import EntryKind, Prune
 from twotick.store.rules import delivery
 from twotick.store.sqlite import database
@@ -301,12 +301,12 @@ def _handshakes_must_come_at_once() -> None:
     """Let the server take a client for one without TLS if the network has cut the beginning of its handshake."""
 
     def begins(begun: Any) -> Any:
-        async def begins(listener: Listener, client: Any) -> bool:
+        async def begins(listener: SocketListener, client: Any) -> bool:
             return await begun(listener, client) and len(client.recv(64, socket.MSG_PEEK)) in (0, 64)
 
         return begins
 
-    _replace(Listener, "_begins_handshake", begins)
+    _replace(SocketListener, "_begins_handshake", begins)
 
 
 PLANTED: dict[str, Planted] = {

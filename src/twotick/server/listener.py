@@ -77,7 +77,7 @@ class _Beginning:
         return hasattr(self.protocol, "transport")
 
 
-class Listener:
+class SocketListener:
     """Accepts connections on a socket, reads for whom a proxy connects, and encrypts them.
 
     Args:

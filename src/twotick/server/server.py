@@ -22,7 +22,7 @@ from twotick.server.clock import BOUND, SETTLING, StoreClock, starting_time
 from twotick.server.connection import SocketConnection
 from twotick.server.deadlines import Deadlines
 from twotick.server.jobs import PeriodicJobs
-from twotick.server.listener import Listener, ListenerHost
+from twotick.server.listener import ListenerHost, SocketListener
 from twotick.server.listening import open_listeners
 from twotick.server.login import Authenticator, SignUp
 from twotick.server.logins import Logins
@@ -151,7 +151,7 @@ class Server:
         self._registering = Deadlines[SocketConnection](limits.register_timeout)
         self._framing = Deadlines[SocketConnection](limits.frame_timeout)
         self._lingering = Deadlines[SocketConnection](limits.linger_timeout)
-        self._listeners: list[asyncio.Server | Listener] = []
+        self._listeners: list[asyncio.Server | SocketListener] = []
         self._web: ServerPart | None = None
         self.stopping = False
         self._hurried = asyncio.Event()
@@ -227,7 +227,7 @@ class Server:
         if tls is None and not self._proxies:
             listener = await self._loop.create_server(host.make_protocol, sock=socket, backlog=4096)
         else:
-            listener = Listener(socket, tls, self._handshakes, host, self._limits.register_timeout, self._proxies)
+            listener = SocketListener(socket, tls, self._handshakes, host, self._limits.register_timeout, self._proxies)
         return self._started(listener, socket.getsockname())
 
     def ask(self, request: Request[Any], callback: Callable[[Any], None]) -> None:
@@ -248,12 +248,12 @@ class Server:
     def use_certificate(self, tls: ssl.SSLContext) -> None:
         """Encrypt new connections with another certificate."""
         for listener in self._listeners:
-            if isinstance(listener, Listener) and listener.context is not None:
+            if isinstance(listener, SocketListener) and listener.context is not None:
                 listener.context = tls
         if self._web is not None:
             self._web.use_certificate()
 
-    def _started(self, listener: asyncio.Server | Listener, address: tuple[str, int]) -> tuple[str, int]:
+    def _started(self, listener: asyncio.Server | SocketListener, address: tuple[str, int]) -> tuple[str, int]:
         self._listeners.append(listener)
         if self._timer is None:
             self._tick()
