@@ -16,7 +16,16 @@ from twotick.store.port import Refusal, Request, StoreLimits
 from twotick.store.requests.conversations import ListConversations
 from twotick.store.requests.devices import LapseDevice, TellOfAbsence
 from twotick.store.requests.files import PIECE, FileOffer
-from twotick.store.requests.members import AddMember, FindMembers, OpenDevice, OpenedDevice, Revoke, RevokeOthers
+from twotick.store.requests.members import (
+    AddMember,
+    ContinueRemoval,
+    FindMembers,
+    OpenDevice,
+    OpenedDevice,
+    RemoveMember,
+    Revoke,
+    RevokeOthers,
+)
 from twotick.store.requests.messages import (
     Acknowledge,
     Append,
@@ -499,6 +508,20 @@ def test_many_are_seen_in_many_rooms(asker: Asker, kind: type[Any]) -> None:
     skipped = {first + 3} if kind is ListAudience else set[int]()
     low = [first + number for number in range(1998 + len(skipped)) if first + number not in skipped]
     assert numbers == [*low, first + 5990, first + 5999]
+
+
+def test_those_who_see_a_member_who_is_removed_are_found_in_steps(asker: Asker) -> None:
+    crowd(asker, rooms=4, size=1500)
+    asker.send("alice", "x5999", id=b"m")
+    alice = asker.members["alice"]
+    removed = Steps(asker, RemoveMember("alice", NOW))
+    for _ in range(3):
+        assert removed.step()
+    assert max(removed.costs) < STEP
+    assert asker.ask(FindMembers(("alice",), ())) == []
+    first = asker.members["x0"]
+    assert asker.ask(ListAudience(alice, b"", is_gone=True)) == [*range(first, first + 1999), first + 5999]
+    asker.ask(ContinueRemoval(NOW))
 
 
 def test_a_member_who_leaves_a_room_between_two_steps_sees_none_of_its_members(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from twotick.store.port import Refusal, Request
 from twotick.store.requests.messages import Effects
+from twotick.store.requests.presence import SeenSoFar
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +155,16 @@ class RemoveMember(Request[Effects | None]):
     Messages that the member sent stay in the logs of others. Messages that wait for the member fail. The member leaves
     its rooms (rule 12.4).
 
-    The first transaction takes away the name and the devices: to all requests the member is gone, and the name is free.
+    First it is found out who is to be told that the member is gone. The transaction after that takes away the name and
+    the devices: to all requests the member is gone, and the name is free.
+
+    Attributes:
+        so_far: who was found to see the member in earlier transactions of the same request; None for the first one.
     """
 
     name: str
     time: float
+    so_far: SeenSoFar | None = None
 
 
 @dataclass(frozen=True, slots=True)

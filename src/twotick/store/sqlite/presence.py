@@ -98,13 +98,18 @@ class PresenceRepository:
             )
         return None
 
-    def keep_audience(self, member: int, time: float) -> None:
-        """Remember who can see a member that is about to be removed."""
-        audience = self._list_audience(ListAudience(member, b""))
-        while isinstance(audience, Unfinished):
-            audience = self._list_audience(cast("ListAudience", audience.rest))
+    def keep_audience(self, member: int, time: float, so_far: SeenSoFar | None) -> SeenSoFar | None:
+        """Remember who can see a member that is about to be removed, once all of them are found.
+
+        Returns:
+            Who was found so far, for the next transaction; None if they are remembered.
+        """
+        audience = self._list_audience(ListAudience(member, b"", so_far=so_far))
+        if isinstance(audience, Unfinished):
+            return cast("ListAudience", audience.rest).so_far
         for other in audience:
             self._tables.direct("INSERT INTO farewell VALUES (?, ?, ?)", (member, other, time))
+        return None
 
     def prune(self, time: float) -> None:
         """Forget the audiences of members that were removed long before a time, in seconds since 1970."""

@@ -6,6 +6,7 @@ and its number in place of its name, until the last step. A removal that was int
 
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
+from dataclasses import replace
 from typing import Final
 
 from twotick.store.requests.members import ContinueRemoval, RemoveMember
@@ -66,7 +67,9 @@ class RemovalRepository:
         if row is None:
             return None
         number: int = row[0]
-        self._presence.keep_audience(number, request.time)
+        so_far = self._presence.keep_audience(number, request.time, request.so_far)
+        if so_far is not None:
+            return Unfinished(replace(request, so_far=so_far))
         tables.write("DELETE FROM device WHERE member = ?", (number,))
         tables.write("DELETE FROM picture WHERE member = ?", (number,))
         tables.write(
