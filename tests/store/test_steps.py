@@ -35,6 +35,7 @@ from twotick.store.requests.messages import (
     Expire,
     History,
     LogEntry,
+    MarkRead,
     MessageAction,
     MessagesPart,
     MessageState,
@@ -140,6 +141,14 @@ def test_a_device_passes_much_that_it_has_sent(asker: Asker, refuses: bool) -> N
         (b"last", "FAILED" if refuses else "DELIVERED")
     ]
     assert asker.cursors("bob") == {"main": last}
+
+
+def test_much_is_read_in_steps(asker: Asker) -> None:
+    send_many(asker, "alice", "bob", 600)
+    read = Steps(asker, MarkRead(asker.members["bob"], b"main", b"alice", 600, NOW))
+    read.finish()
+    assert len(read.costs) == 3
+    assert max(read.costs) < STEP
 
 
 def test_looking_up_many_users_is_work(asker: Asker) -> None:

@@ -62,7 +62,7 @@ _AT_ONCE: Final = 256
 _EXPIRE_AT_ONCE: Final = 32
 """The messages that `expire` takes from either end of those that are over, in one transaction."""
 
-_READ_AT_ONCE: Final = 512
+_READ_AT_ONCE: Final = 256
 """The messages that a READ looks at in one transaction."""
 
 _READ_WORK: Final = 4
