@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker
 from twotick.store import (
     ConversationSet,
@@ -22,6 +23,7 @@ from twotick.store import (
     RevokeOthers,
     SetConversation,
     SetPush,
+    StoreLimits,
     Unfinished,
 )
 
@@ -39,7 +41,10 @@ def subscribe(asker: Asker, name: str, device: str = "phone", **more: object) ->
 
 
 def gathered(folder: Path | None = None) -> Asker:
-    asker = Asker(folder)
+    return _gathered(Asker(folder))
+
+
+def _gathered(asker: Asker) -> Asker:
     asker.add("alice", "bob", "carol")
     asker.gather("alice", "bob", "carol")
     subscribe(asker, "alice")
@@ -54,8 +59,8 @@ def pushes(
     return [(each.name, each.sender, each.text, each.count) for each in found.news]
 
 
-def test_direct_messages_and_mentions_are_pushed_together_by_conversation() -> None:
-    asker = gathered()
+def test_direct_messages_and_mentions_are_pushed_together_by_conversation(new_asker: AskerMaker) -> None:
+    asker = _gathered(new_asker(StoreLimits()))
     asker.send("bob", "alice", id=b"b1", body=b"one")
     asker.say("carol", b"nothing for you", b"c1")
     asker.say("carol", b"but this, @ALICE", b"c2")
@@ -92,8 +97,8 @@ def test_what_is_not_wanted_any_more_is_not_pushed() -> None:
     assert pushes(asker, NOW + 86401) == [], "it is a day old"
 
 
-def test_blocked_users_are_not_pushed_in_rooms_either() -> None:
-    asker = gathered()
+def test_blocked_users_are_not_pushed_in_rooms_either(new_asker: AskerMaker) -> None:
+    asker = _gathered(new_asker(StoreLimits()))
     asker.say("bob", b"@alice, it is me", b"b1")
     asker.ask(SetConversation(asker.members["alice"], b"bob", None, True, NOW))
     assert pushes(asker) == []

@@ -40,7 +40,7 @@ class PushCandidate:
         muted: whether it is muted.
         muted_until: until when, in seconds since 1970; 0 for ever.
         notify: whether all messages of the room are notified.
-        blocked: whether the member has blocked the sender.
+        is_blocked: whether the member has blocked the sender. No column.
     """
 
     peer: bytes
@@ -57,12 +57,12 @@ class PushCandidate:
     muted: int
     muted_until: float
     notify: int
-    blocked: int
+    is_blocked: bool
 
 
 def is_notified(candidate: PushCandidate, time: float) -> bool:
     """Tell whether a member is notified of a message (rule 20.4); `time` is now, in seconds since 1970."""
-    if candidate.seq <= candidate.read or candidate.blocked or candidate.recipient.lower() == b"all":
+    if candidate.seq <= candidate.read or candidate.is_blocked or candidate.recipient.lower() == b"all":
         return False
     if candidate.muted and (not candidate.muted_until or candidate.muted_until > time):
         return False

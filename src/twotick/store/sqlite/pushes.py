@@ -40,17 +40,15 @@ _CANDIDATES: Final = f"""
     SELECT l.peer, l.seq, l.message, l.weight, m.sender_name, m.recipient, m.time,
     CASE WHEN m.state = 1 AND l.seq > ?2 THEN m.expires END, m.room IS NOT NULL,
     CASE WHEN m.place >= o.seen_from THEN r.name END, ifnull(d.up_to, 0),
-    ifnull(c.muted, 0), ifnull(c.muted_until, 0), ifnull(c.notify, 0), ifnull(s.blocked, 0)
+    ifnull(c.muted, 0), ifnull(c.muted_until, 0), ifnull(c.notify, 0)
     FROM log l CROSS JOIN message m ON m.number = l.message
     LEFT JOIN room r ON r.number = m.room
     LEFT JOIN room_member o ON o.room = m.room AND o.member = l.member
     LEFT JOIN reading d ON d.member = l.member AND d.peer = l.peer
     LEFT JOIN conversation c ON c.member = l.member AND c.peer = l.peer
-    LEFT JOIN conversation s ON s.member = l.member
-        AND s.peer = CAST(lower(CAST(m.sender_name AS TEXT)) AS BLOB)
     WHERE l.member = ?1 AND l.seq > ?3 AND l.kind = {RECEIVED} AND l.weight > 0 ORDER BY l.seq DESC
 """
-"""The columns of a PushCandidate: of member ?1, who has all messages up to ?2, those after entry ?3."""
+"""The columns of a PushCandidate but the last: of member ?1, who has all messages up to ?2, those after entry ?3."""
 
 
 class PushRepository:
@@ -145,7 +143,8 @@ class PushRepository:
         if after >= box.last:
             return []
         parameters: tuple[Any, ...] = (box.number, box.delivered, max(after, box.last - _ENTRIES))
-        found = [PushCandidate(*row) for row in self._tables.read(_CANDIDATES, parameters)]
+        rows = self._tables.read(_CANDIDATES, parameters).fetchall()
+        found = [PushCandidate(*row, is_blocked=row[4].lower() in box.blocked) for row in rows]
         self._tables.work += len(found)
         return found
 
