@@ -26,7 +26,11 @@ def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     def sample(some: Sequence[Any], count: int) -> list[Any]:
         return list(some)[:count]
 
+    def shuffle(some: list[Any]) -> None:
+        pass
+
     monkeypatch.setattr(random, "sample", sample)
+    monkeypatch.setattr(random, "shuffle", shuffle)
 
 
 @pytest.fixture

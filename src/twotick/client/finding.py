@@ -62,7 +62,9 @@ class Ways:
 
     def __init__(self, address: ServerAddress) -> None:
         self.address = address
-        self._places = random.sample(address.places, len(address.places))
+        self._places = list(address.places)
+        if address.others:
+            random.shuffle(self._places)
         self._failed: dict[Route, None] = {}  # the one that failed last is the last
         self.count = len(self._places)
 
