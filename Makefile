@@ -17,7 +17,7 @@ LEAST_COVERAGE := 97
 
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: help demo quick test all-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash simulate bench wheel clean
+.PHONY: help demo quick test all-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash cluster simulate bench wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -135,6 +135,9 @@ bench: .venv/.installed  ## measure every figure of docs/performance.md again, o
 bench/build/load: $(wildcard bench/load/*.c bench/load/*.h)
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -o $@ $(filter %.c,$^)
+
+cluster: .venv/.installed  ## run three servers on one PostgreSQL, kill them in turn, and check that no message is lost
+	$(BIN)/python -m tests.simulation.cluster
 
 crash: .venv/.installed  ## kill a server 200 times under load, and check that no message is lost or doubled
 	$(BIN)/python -m tests.simulation.crash --crashes 200
