@@ -82,7 +82,8 @@ export class Controller {
    * @param {KeyboardEvent} event
    */
   onKey(event) {
-    if (!this.profile || this.dialog) return;
+    // A dialog that the user has closed is still known for a moment, until the browser tells of it.
+    if (!this.profile || (this.dialog && document.querySelector("dialog[open]"))) return;
     const { key, altKey } = event;
     const command = event.ctrlKey || event.metaKey;
     /** @type {(() => void) | null} */
