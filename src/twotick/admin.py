@@ -1,10 +1,12 @@
 """What the operator does to a server's data, also while the server runs: it notices within about a second."""
 
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -269,12 +271,24 @@ def _warnings(found: dict[str, Any], limits: StoreLimits, now: float) -> Generat
         yield "the certificate has expired", "renew it: clients do not accept it"
     elif end is not None and end < now + _SOON:
         yield "the certificate expires soon", "renew it: the server notices when the files change"
+    yield from _backup_warnings(found["backup"], now)
     if found["full_mailboxes"]:
         names = ", ".join(found["full_mailboxes"][:10])
         yield (
             f"full mailboxes: {names}",
             "let these members connect, or revoke devices that stay away, or raise mailbox_messages or mailbox_bytes",
         )
+
+
+def _backup_warnings(backup: dict[str, Any] | None, now: float) -> Generator[tuple[str, str]]:
+    """Warn of a backup that is missing or too old, if the server is to make some."""
+    remedy = "look at the log, and run twotick backup --folder with the folder of the backups"
+    if backup is None:
+        return
+    if backup["newest"] is None:
+        yield "there is no backup yet", remedy
+    elif now - backup["newest"] > 2 * backup["every"]:
+        yield "the last backup is too old", remedy
 
 
 def new_token(store: Store, name: str, device: str) -> str:
@@ -378,3 +392,79 @@ def backup(store: Store, data: Path, file: Path) -> None:
     except OSError as error:
         raise StoreError(f"the backup to {file} failed: {error.strerror}") from error
     store.backup(file)
+
+
+def backup_to(store: Store, data: Path, folder: Path, keep: int, limits: StoreLimits) -> Path:
+    """Copy the database into a folder of backups, check the copy, and remove the oldest backups.
+
+    Args:
+        store: the database.
+        data: its folder.
+        folder: where the backups are; it is made if it is missing.
+        keep: how many backups are kept.
+        limits: the limits of the store.
+
+    Returns:
+        The new backup.
+
+    Raises:
+        Malformed: the folder cannot hold backups.
+        AdminError: the copy is damaged; no backup was removed.
+        StoreError: the copy failed.
+    """
+    try:
+        if folder.resolve() == data.resolve():
+            raise Malformed(f"{folder} is the server's data folder: name another one")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".twotick-", dir=folder) as work:
+            copy = DataFolder(Path(work)).database
+            store.backup(copy)
+            if problems := _problems_of(copy.parent, limits, exclusive=False):
+                raise AdminError(f"the backup is damaged, and was removed: {problems[0]}")
+            file = folder / f"twotick-{time.strftime('%Y-%m-%dT%H%M%SZ', time.gmtime())}.db"
+            copy.rename(file)
+        for left in folder.glob(".twotick-*"):
+            if left.stat().st_mtime < time.time() - _DAY:  # a command that was killed has left it behind
+                shutil.rmtree(left)
+        for old in sorted(folder.glob("twotick-*.db"))[:-keep]:
+            old.unlink()
+    except OSError as error:
+        raise StoreError(f"the backup in {folder} failed: {error.strerror}") from error
+    return file
+
+
+def rehearse(file: Path, limits: StoreLimits) -> int:
+    """Restore a backup into a folder of its own, as after the loss of the data, and check it; then forget the folder.
+
+    Args:
+        file: the backup.
+        limits: the limits of the store.
+
+    Returns:
+        How many members it has.
+
+    Raises:
+        AdminError: the backup is damaged.
+        StoreError: it cannot be restored.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="twotick-") as work:
+            folder = DataFolder(Path(work))
+            shutil.copyfile(file, folder.database)
+            folder.database.chmod(0o600)
+            if problems := _problems_of(folder.path, limits, exclusive=True):
+                raise AdminError("\n".join(problems))
+            with closing(open_store(folder.path, None, _without_reserve(limits), exclusive=False)) as store:
+                return len(members(store))
+    except OSError as error:
+        raise StoreError(f"{file} cannot be restored: {error.strerror}") from error
+
+
+def _problems_of(folder: Path, limits: StoreLimits, *, exclusive: bool) -> list[str]:
+    """Return the damage in a copy of a database; `exclusive` opens it as a server does."""
+    with closing(open_store(folder, None, _without_reserve(limits), exclusive=exclusive)) as copy:
+        return copy.check()
+
+
+def _without_reserve(limits: StoreLimits) -> StoreLimits:
+    return replace(limits, reserve_bytes=0)

@@ -82,6 +82,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data: Path = msgspec.field(default_factory=default_data_folder)
     memory: bool = False
+    backup_folder: Path | None = None
+    backup_every: Seconds = 86400.0
+    backup_keep: Count = 7
     database: str | None = None
     retention_days: Days = 400
     clock_days: Days = 7
@@ -192,6 +195,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             metrics_host=self.metrics_host,
             metrics_port=self.metrics_port,
             log_level=self.log_level,
+            backup_folder=self.backup_folder,
+            backup_every=self.backup_every,
+            backup_keep=self.backup_keep,
             push=self.push,
             allow_local_push=self.allow_local_push,
             allow_plain=self.allow_plain,

@@ -240,3 +240,44 @@ def test_a_server_removes_messages_that_are_too_old(tmp_path: Path) -> None:
             raise TimeoutError("the old messages are still there")
         beside.close()
     assert operator.do("check") == f"no damage in {operator.data}\n"
+
+
+def test_backups_are_added_to_a_folder_and_the_oldest_is_removed(operator: Operator, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    for name in ("twotick-2001-01-01T000000Z.db", "twotick-2002-01-01T000000Z.db", "mine.db"):
+        (folder / name).write_text("old")
+    (folder / ".twotick-killed").mkdir()
+    os.utime(folder / ".twotick-killed", (1e9, 1e9))
+    made = Path(operator.do("backup", "--folder", str(folder), "--keep", "2").strip())
+    assert sorted(each.name for each in folder.iterdir()) == ["mine.db", "twotick-2002-01-01T000000Z.db", made.name]
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert operator.do("check", "--backup", str(made)) == f"{made} can be restored: 2 members, no damage\n"
+    content = bytearray(made.read_bytes())
+    content[4096:12288] = os.urandom(8192)
+    made.write_bytes(content)
+    ended = operator.run("check", "--backup", str(made))
+    assert (ended.returncode, ended.stdout) == (65, "")
+    for arguments in ((), ("x", "--folder", str(folder)), ("--folder", str(operator.data))):
+        assert operator.run("backup", *arguments).returncode == 64
+
+
+def test_a_server_makes_backups_by_itself(operator: Operator, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    operator.settings |= {"BACKUP_FOLDER": str(folder), "BACKUP_EVERY": "1d", "BACKUP_KEEP": "1"}
+    with operator.serving() as (server, _):
+        for _ in patiently():
+            if json.loads(operator.run("status", "--json").stdout)["backup"]["newest"] is not None:
+                break
+        found = json.loads(operator.do("status", "--json"))
+        assert (found["backup"]["every"], found["warnings"]) == (86400, [])
+        assert server.end(signal.SIGTERM).stderr == ""
+    [made] = folder.glob("twotick-*.db")
+    assert operator.do("check", "--backup", str(made)).endswith("2 members, no damage\n")
+
+    operator.settings["BACKUP_FOLDER"] = str(made)  # which is a file
+    with operator.serving() as (server, _):
+        found = json.loads(server.stderr.readline())
+        assert (found["event"], found["level"], found["folder"]) == ("the backup failed", "error", str(made))
+        assert json.loads(operator.run("status", "--json").stdout)["warnings"][0]["warning"] == "there is no backup yet"
+        server.end(signal.SIGTERM)

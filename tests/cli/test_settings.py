@@ -59,6 +59,7 @@ SERVER = {
     "proxy_protocol": True,
     "metrics_host": "192.0.2.1",
     "log_level": "error",
+    "backup_folder": "somewhere",
     "push": False,
     "allow_local_push": True,
     "allow_plain": True,

@@ -48,10 +48,10 @@ _SECTIONS: dict[str, Section] = {
         "check": (operating.check, "check the database"),
         "clock": (operating.clock, "compare the clocks"),
         "cert": (operating.cert, "make a certificate for TLS"),
-        "bench": (talking.bench, "measure a server"),
     },
     "Try and learn": {
         "demo": (talking.demo, "a server and a friend"),
+        "bench": (talking.bench, "measure a server"),
         "help": (show_help, "describe a command"),
         "completion": (completion, "complete words in a shell"),
     },

@@ -260,17 +260,31 @@ def user_reports(*, number: int | None, as_json: bool, data: ServerData) -> None
 
 
 @click.command
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path), help="The copy; an existing file is replaced.")
+@click.argument(
+    "file",
+    metavar="[FILE]",
+    required=False,
+    type=click.Path(path_type=Path),
+    help="The copy; an existing file is replaced.",
+)
+@click.option("--folder", type=FOLDER, metavar="DIR", help="Add a checked copy to this folder of backups instead.")
+@click.option("--keep", type=click.IntRange(1, 10000), metavar="N", default=7, help="How many stay in the folder [7].")
 @with_data
-def backup(file: Path, *, data: ServerData) -> None:
+def backup(file: Path | None, *, folder: Path | None, keep: int, data: ServerData) -> None:
     """Copy the server's database to a file, also while it runs.
 
-    To restore it, copy the file to DIR/twotick.db and run 'twotick serve --data DIR'.
+    To restore it, copy the file to DIR/twotick.db and run 'twotick serve --data DIR'. With --folder, the copy gets the
+    time as its name and is checked, and the oldest copies are removed. The setting backup_folder does that every day.
     """
     from twotick import admin
 
+    if (file is None) is (folder is None):
+        raise click.UsageError("name a FILE, or a folder with --folder")
     with data.opened() as store:
-        admin.backup(store, data.settings.data, file)
+        if file is not None:
+            admin.backup(store, data.settings.data, file)
+        elif folder is not None:
+            print(admin.backup_to(store, data.settings.data, folder, keep, data.settings.store_limits()))
 
 
 @click.command
@@ -304,12 +318,22 @@ def _place(text: str) -> Path | str:
 
 
 @click.command
+@click.option(
+    "--backup",
+    "file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Restore this backup on trial instead, and check that.",
+)
 @with_data
-def check(*, data: ServerData) -> None:
+def check(*, file: Path | None, data: ServerData) -> None:
     """Check the server's database for damage.
 
     The exit status is 0 if there is none, 65 if there is some, and 71 if it cannot be found out.
     """
+    if file is not None:
+        _rehearse(file, data)
+        return
     with data.opened(damaged=EX_DATAERR) as store:
         problems = store.check()
         for problem in problems:
@@ -317,6 +341,20 @@ def check(*, data: ServerData) -> None:
         if problems:
             raise SystemExit(EX_DATAERR)
         print(f"no damage in {data.where}")
+
+
+def _rehearse(file: Path, data: ServerData) -> None:
+    """Restore a backup on trial, and say how that went."""
+    from twotick import admin
+    from twotick.store import Damaged, StoreError
+
+    try:
+        number = admin.rehearse(file, data.settings.store_limits())
+    except (admin.AdminError, Damaged) as error:
+        fail(EX_DATAERR, *str(error).splitlines())
+    except StoreError as error:
+        fail(EX_OSERR, str(error))
+    print(f"{file} can be restored: {number} {'member' if number == 1 else 'members'}, no damage")
 
 
 @click.command

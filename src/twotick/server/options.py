@@ -82,6 +82,9 @@ class ServerOptions:
         metrics_host: the addresses or names of the port for monitoring, separated by commas.
         metrics_port: that port; 0 for any free one, None for none.
         log_level: `warning`, or `error` to log only what has failed.
+        backup_folder: where the server puts backups; None if it makes none.
+        backup_every: the seconds from one backup to the next.
+        backup_keep: how many of them are kept.
         trusted_proxies: proxies whose word about their clients is taken: addresses and networks, separated by commas.
         proxy_protocol: whether their connections begin with a header of the PROXY protocol.
         push: whether notifications are pushed to browsers.
@@ -114,6 +117,9 @@ class ServerOptions:
     metrics_host: str = LOOPBACK
     metrics_port: int | None = None
     log_level: str = "warning"
+    backup_folder: Path | None = None
+    backup_every: float = 86400.0
+    backup_keep: int = 7
     push: bool = True
     allow_local_push: bool = False
     allow_plain: bool = False

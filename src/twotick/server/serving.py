@@ -177,7 +177,7 @@ async def _serve(
     finally:
         notify("STOPPING=1")
         await server.stop()
-        observers.stop()
+        await observers.stop()
 
 
 async def _start(observers: Observers, options: ServerOptions) -> list[str]:

@@ -20,7 +20,10 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 class _ServerCollector(Collector):
     """The metrics of a server at a moment."""
 
-    def __init__(self, state: ServerState, disk: DiskState | None, certificate_end: float | None) -> None:
+    def __init__(
+        self, state: ServerState, disk: DiskState | None, certificate_end: float | None, last_backup: float | None
+    ) -> None:
+        self._last_backup = last_backup
         self._state = state
         self._disk = disk
         self._certificate_end = certificate_end
@@ -76,6 +79,8 @@ class _ServerCollector(Collector):
         if self._certificate_end is not None:
             name = "twotick_certificate_expiry_timestamp_seconds"
             yield _gauge(name, "When the certificate ends", self._certificate_end)
+        if self._last_backup is not None:
+            yield _gauge("twotick_backup_timestamp_seconds", "When the newest backup was made", self._last_backup)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -102,5 +107,6 @@ async def metrics(observer: Observer) -> bytes:
     """Return the metrics of a server, as text."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    registry.register(_ServerCollector(observer.state, await observer.disk(), observer.certificate_end))
+    disk = await observer.disk()
+    registry.register(_ServerCollector(observer.state, disk, observer.certificate_end, observer.last_backup))
     return generate_latest(registry)

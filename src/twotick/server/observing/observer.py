@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from twotick.server.backups import Backups
 from twotick.server.certificate import Certificate
 from twotick.server.server import Server
 from twotick.server.state import ServerState
@@ -46,9 +47,13 @@ class Observer:
         server: the server.
         data: its data folder; None if it keeps everything in memory.
         certificate: its certificate, if it has one.
+        backups: makes its backups, if it is to make some.
     """
 
-    def __init__(self, server: Server, data: Path | None, certificate: Certificate | None) -> None:
+    def __init__(
+        self, server: Server, data: Path | None, certificate: Certificate | None, backups: Backups | None
+    ) -> None:
+        self._backups = backups
         self._server = server
         self._data = data
         self._certificate = certificate
@@ -74,6 +79,11 @@ class Observer:
     def certificate_end(self) -> float | None:
         """When the certificate ends, in seconds since 1970; None if there is none."""
         return None if self._certificate is None else self._certificate.end
+
+    @property
+    def last_backup(self) -> float | None:
+        """When the newest backup was made, in seconds since 1970; None if there is none."""
+        return None if self._backups is None else self._backups.newest
 
     async def disk(self) -> DiskState | None:
         """Return how the data folder is; None if there is none, or it does not say."""
@@ -159,6 +169,7 @@ class Observer:
             "database_bytes": None if disk is None else disk.database,
             "disk_free_bytes": None if disk is None else disk.free,
             "certificate_end": self.certificate_end,
+            "backup": None if self._backups is None else {"newest": self.last_backup, "every": self._backups.every},
         }
 
 

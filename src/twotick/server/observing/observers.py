@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
+from twotick.server.backups import Backups
 from twotick.server.certificate import Certificate
 from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.observing.listener import (
@@ -39,7 +40,10 @@ class Observers:
     ) -> None:
         self._options = options
         self._reload = reload
-        self._observer = Observer(server, options.data, certificate)
+        self._backups: Backups | None = None
+        if options.backup_folder is not None and options.data is not None:
+            self._backups = Backups(options.data, options.backup_folder, options.backup_every, options.backup_keep)
+        self._observer = Observer(server, options.data, certificate, self._backups)
         self._listeners: list[Listener] = []
 
     async def start(self) -> list[str]:
@@ -51,6 +55,8 @@ class Observers:
         options = self._options
         urls: list[str] = []
         self._observer.start()
+        if self._backups is not None:
+            self._backups.start()
         health = health_routes(self._observer)
         if options.metrics_port is not None:
             sockets = open_listeners(split_hosts(options.metrics_host), options.metrics_port)
@@ -73,8 +79,10 @@ class Observers:
         done = self._reload()
         return json_reply(asdict(done), 409 if done.problems else 200)
 
-    def stop(self) -> None:
-        """Listen no more."""
+    async def stop(self) -> None:
+        """Listen no more, and make no more backups."""
+        if self._backups is not None:
+            await self._backups.stop()
         for listener in self._listeners:
             listener.stop()
         if self._options.data is not None:

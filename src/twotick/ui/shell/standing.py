@@ -71,4 +71,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found["certificate_end"] is not None:
         days = (found["certificate_end"] - time.time()) / 86400
         lines.append(("certificate", f"valid for {days:.0f} days" if days > 0 else "expired"))
+    if found["backup"] is not None:
+        newest = found["backup"]["newest"]
+        lines.append(("backup", "none yet" if newest is None else f"made {ago(time.time() - newest)} ago"))
     return lines
