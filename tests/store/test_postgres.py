@@ -43,7 +43,7 @@ from twotick.store.postgres.store import PostgresStore
 from twotick.store.postgres.word_index import parsed
 from twotick.store.rules.delivery import Mailbox
 from twotick.store.rules.search import Filters, Term, expression
-from twotick.store.sqlite import schema
+from twotick.store.sqlite import messages, schema
 
 NewDatabase = Callable[[], str]
 
@@ -281,6 +281,20 @@ def test_what_a_request_has_read_is_locked(shared: PostgresAsker):
             shared.store.apply([Acknowledge(shared.members["carol"], b"main", 1, NOW)])
         assert isinstance(sent[0].result()[0], Appended)
     assert [entry.kind.name for entry in shared.log("alice")] == ["SENT", "DELIVERED", "RECEIVED"]
+
+
+def test_mailboxes_of_a_room_are_counted_at_once(shared: PostgresAsker, monkeypatch: pytest.MonkeyPatch):
+    """The next transaction would not know what this one has counted, and so never come to an end."""
+    monkeypatch.setattr(messages, "COUNT_WORK", 1)
+    shared.add("dave")
+    shared.gather("alice", "bob", "carol", "dave")
+    monkeypatch.setattr(shared, "limits", StoreLimits(mailbox_entries=100, sender_entries=20))
+    shared.reopen()
+    for _ in range(20):
+        shared.ask(shared.speech("alice"))
+    shared.reopen()
+    (answer,) = shared.store.work_on([shared.speech("bob")]).answers
+    assert isinstance(answer, Appended)
 
 
 def test_two_processes_write_at_once(shared: PostgresAsker):

@@ -36,6 +36,7 @@ class PostgresTables(Tables):
         appends: about how many messages the transaction stores.
     """
 
+    remembers = False
     row_lock = " FOR NO KEY UPDATE"
 
     def __init__(self, connection: PostgresConnection, limits: StoreLimits, run: ServerRun) -> None:

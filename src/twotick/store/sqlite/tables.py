@@ -91,9 +91,11 @@ class Tables:
         on_withdrawal: called with the number of a message that was taken out of a log.
         work: how much was done so far, in units of about 5 microseconds. An entry of a log and a KiB are one unit.
         is_long: whether the last request of the transaction was long.
+        remembers: whether a transaction knows what the one before has read.
         row_lock: what a query ends with that keeps others from changing its rows until this transaction is over.
     """
 
+    remembers = True
     row_lock = ""  # a transaction on SQLite locks the whole database
 
     def __init__(self, connection: sqlite3.Connection, limits: StoreLimits, run: ServerRun):
