@@ -17,7 +17,7 @@ LEAST_COVERAGE := 97
 
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: help demo quick test all-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash cluster simulate bench wheel clean
+.PHONY: help demo quick test all-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash crash-page cluster simulate bench wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -141,6 +141,9 @@ cluster: .venv/.installed  ## run three servers on one PostgreSQL, kill them in 
 
 crash: .venv/.installed  ## kill a server 200 times under load, and check that no message is lost or doubled
 	$(BIN)/python -m tests.simulation.crash --crashes 200
+
+crash-page: .venv/.installed  ## kill the tab or the server at 50 moments while a message is under way, or KILLS=n
+	TWOTICK_TEST_KILLS=$(or $(KILLS),50) $(BIN)/pytest -p no:xdist --timeout=0 tests/web/test_nothing_lost.py -k killed
 
 simulate: .venv/.installed  ## run 1000 schedules of a simulated world, or SEEDS=n; with SEED=n print what happens in one
 	$(BIN)/python -m tests.simulation.simulate $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))

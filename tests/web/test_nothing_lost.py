@@ -1,6 +1,7 @@
 """Nothing that a person has written is lost or doubled, whatever ends at which moment."""
 
 import asyncio
+import os
 from random import Random
 
 import pytest
@@ -11,7 +12,9 @@ from twotick.client import join
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-_ROUNDS = 8
+_ROUNDS = int(os.environ.get("TWOTICK_TEST_KILLS", "8"))
+"""How often something is ended; `make crash-page` has 50 of it."""
+
 _LONGEST = 0.12
 """Seconds after Enter within which something is ended: about as long as a message needs for its tick."""
 
