@@ -320,13 +320,15 @@ def test_a_list_has_so_many_objects_and_bytes_at_most() -> None:
 
 
 @pytest.mark.parametrize("verb", ["ROOM #team", "ROOMS", "RECEIPTS #team\nId: m", "STATUS", "TYPING bob", "SEARCH"])
-def test_only_devices_may_ask(verb: str) -> None:
-    """Rule 12.2: everybody else is answered 103."""
+def test_only_members_may_ask(verb: str) -> None:
+    """Rule 12.2: guests are answered 103. A connection that only sends asks what a device asks, but tells nothing."""
     question = verb.encode() + b"\n\n"
     mail = Mail(b"alice")
-    for line in (mail.sender(b"alice"), mail.guest(b"ann")):
-        assert told(line.write(question))[0][:2] == ("ERROR", 103)
-        assert line.closed
+    guest, sender = mail.guest(b"ann"), mail.sender(b"alice")
+    assert told(guest.write(question))[0][:2] == ("ERROR", 103)
+    assert guest.closed
+    refused = told(sender.write(question))[0][:2] == ("ERROR", 103)
+    assert refused is sender.closed is verb.startswith("TYPING")
     for line in mail.classic(b"gus"):
         assert told(line.write(question)) in ([("ERROR", 103, "", 0)], [])
     assert told(mail.line().write(question)) == [("ERROR", 101, "", 0)]

@@ -113,9 +113,10 @@ def test_devices_on_other_machines_can_be_revoked(place: Place) -> None:
     again.ask(register(Side.DUPLEX, b"alice", authorization=b"Bearer " + token), WRONG)
 
 
-def test_only_devices_change_passwords(place: Place) -> None:
+def test_a_connection_that_only_sends_changes_passwords(place: Place) -> None:
     sender = place.connect()
     sender.write(register(Side.SENDING, b"alice", authorization=LOG_IN[0].split(b"Authorization: ")[1].split(b"\n")[0]))
     sender.expect(b"REGISTERED TOSEND alice\nDevice: main\nMax-body: 1048576\n\n")
-    sender.write(change("secret", "long enough"))
-    sender.expect(b"ERROR 103 Header incomplete\n")
+    sender.ask(change("secret", "long enough"), b"PASSWORD\nId: p1\n\n")
+    sender.write(b"ROOMS\n\n")
+    sender.expect(b"ROOMS\n")
