@@ -1,10 +1,12 @@
 """What must be true after a schedule: the promises of docs/guarantees.md, one function for each."""
 
 import math
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.simulation.asking import check_answers
 from tests.simulation.programs import Device, Sent, content_of
 from tests.simulation.scheduler import EPOCH
 from twotick.client import State
@@ -57,6 +59,7 @@ def check_store(story: "Story", store: SqliteStore) -> None:
         _old_messages_are_removed(story, logs)
     else:
         _history_is_the_log(story, logs)
+        check_answers(story, logs)
     for device in story.devices:
         if device.member in logs:
             _nothing_is_missing(story, device, logs[device.member])
@@ -170,15 +173,23 @@ def _changes_are_made(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> N
                 continue
             if entry.body.decode() != expected[key] and not any(pair[1] == key[0] for pair in story.blocks):
                 story.problems.append(f"{entry.id!r} has the body {entry.body[:40]!r}, not {expected[key][:40]!r}")
-    for text in gone - set(expected.values()) - {""}:
+    forwarded = {text for sent in sent_by_id.values() if sent.change == "forwards" for text in _versions(story, sent)}
+    for text in gone - set(expected.values()) - forwarded - {""}:
         if text.encode() in content:
             story.problems.append(f"{text[:40]!r} was edited or deleted, but is on the disk")
+
+
+def _versions(story: "Story", sent: Sent) -> set[str]:
+    """Return the texts that a message can have had."""
+    origin = sent.origin
+    edits = {each.text for each in _all_sent(story).values() if each.change == "edits" and each.target is origin}
+    return {origin.text} | edits
 
 
 def _history_is_the_log(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> None:
     """Check that a device is given the whole history of its member."""
     for device in story.devices:
-        if device.history is None or device.member not in logs:
+        if device.answers is None or device.member not in logs:
             continue
         kinds = (EntryKind.RECEIVED, EntryKind.SENT)
         entries = [entry for _, entry in sorted(logs[device.member].items()) if entry.kind in kinds]
@@ -186,8 +197,8 @@ def _history_is_the_log(story: "Story", logs: dict[str, dict[int, LogEntry]]) ->
             (device.member if entry.kind is EntryKind.SENT else entry.peer.decode(), entry.id.decode())
             for entry in entries
         ]
-        if [(sender, ident) for sender, ident, _ in device.history] != expected:
-            story.problems.append(f"{device.title} was given another history than its log: {device.history}")
+        if device.answers.history != expected:
+            story.problems.append(f"{device.title} was given another history than its log: {device.answers.history}")
 
 
 def _old_messages_are_removed(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> None:
@@ -261,6 +272,11 @@ def _accepted_is_kept(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> N
                 story.problems.append(f"{ident} was accepted, but is not in the log of {recipient}")
 
 
+def _origins(story: "Story", ident: str) -> set[str]:
+    """Return the Ids of the messages from which those with an Id were sent on."""
+    return {sent.origin.id for sent in _all_sent(story).values() if sent.id == ident}
+
+
 def _refused(story: "Story", member: str) -> set[str]:
     return {ident for device in story.devices if device.member == member for ident in device.refused}
 
@@ -287,7 +303,7 @@ def _outcomes_are_told_once(story: "Story", logs: dict[str, dict[int, LogEntry]]
 
 def _order_is_kept(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> None:
     """Check that messages from one device to one recipient are in the order in which they were sent."""
-    if story.disturbed:  # the refusal of one of several messages may have been lost with the connection
+    if story.disturbed or story.small_mailboxes:  # the refusal of one of several may have been lost with the connection
         return
     orders = {(sent.sender, sent.id): sent for sent in _all_sent(story).values()}
     for name, log in logs.items():
@@ -344,9 +360,7 @@ def _bodies_are_those_that_were_sent(story: "Story", sent_by_id: dict[tuple[str,
     """Check that messages reach those for whom they are, and as they were sent, edited or deleted."""
     versions: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for key, sent in sent_by_id.items():
-        versions[key].add(sent.text)
-        if sent.target is not None and sent.change == "edits":
-            versions[sent.target.sender, sent.target.id].add(sent.text)
+        versions[key] |= _versions(story, sent)
     guests = {(guest.name, note[0], note[1]) for guest in story.guests for note in guest.sent}
     for device in story.devices:
         for seen in (seen for life in device.lives for seen in life.seen if seen.kind == "message"):
@@ -384,11 +398,14 @@ def _receipts_are_true(story: "Story", sent_by_id: dict[tuple[str, str], Sent]) 
     deleted = {sent.target.id for sent in sent_by_id.values() if sent.target and sent.change == "deletes"}
     for device in story.devices:
         for ident in device.missing_files:
-            removed = ident in deleted or any(each.endswith(f" {ident}") for each in _refused(story, device.member))
+            removed = bool(deleted & {ident, *_origins(story, ident)}) or any(
+                each.endswith(f" {ident}") for each in _refused(story, device.member)
+            )
             if not (removed or story.clocks_jumped or story.disturbed or story.forgets):
                 story.problems.append(f"{device.title} cannot download the file of {ident}")
         for (sender, ident), content in device.files.items():
-            if content != content_of(ident):
+            origin = sent_by_id[sender, ident].origin
+            if content != content_of(origin.id):
                 story.problems.append(f"the file of {ident} of {sender} has changed on its way to {device.title}")
     members = {device.member for device in story.devices}
     guests = {guest.name: guest.acknowledged for guest in story.guests}
@@ -413,6 +430,8 @@ def _may_fail(story: "Story", sent: Sent) -> bool:
     if sent.recipient.startswith("#"):  # the sender may not be in the room, or one of many may have refused
         return True
     if sent.expires is not None or f"{sent.sender} {sent.id}" in _refused(story, sent.recipient):
+        return True
+    if story.small_mailboxes and re.search("full|too much", sent.reason):
         return True
     if sent.file is not None and story.clocks_jumped:  # an upload that no message has named for a day is removed
         return True

@@ -25,9 +25,11 @@ from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.journal import PendingRows
 from twotick.store.sqlite.ledger import Ledger
 from twotick.store.sqlite.messages import MessageRepository
+from twotick.store.sqlite.pins import PinRepository
 from twotick.store.sqlite.reading import LogReader
 from twotick.store.sqlite.removal import RemovalRepository
 from twotick.store.sqlite.tables import Tables
+from twotick.store.sqlite.threads import ThreadRepository
 from twotick.wire import Parser
 
 
@@ -309,6 +311,19 @@ def _handshakes_must_come_at_once() -> None:
     _replace(SocketListener, "_begins_handshake", begins)
 
 
+def _pins_are_for_one() -> None:
+    """Let only the member who pins a message see that it is pinned."""
+    _replace(
+        PinRepository,
+        "apply",
+        lambda applied: lambda pins, target, request, room, boxes: applied(pins, target, request, room, ()),
+    )
+
+
+def _each_answer_begins_a_thread() -> None:
+    _replace(ThreadRepository, "_root", lambda _: lambda threads, message: message)
+
+
 PLANTED: dict[str, Planted] = {
     "disk-lies": Planted(_disk_lies, 40, "malformed|not in the log|is not a member"),
     "nothing-is-synced": Planted(_nothing_is_synced, 40, "malformed|not in the log|is not a member"),
@@ -332,7 +347,7 @@ PLANTED: dict[str, Planted] = {
         _acknowledgements_are_not_repeated,
         50,
         "was given what it had acknowledged|is still ACCEPTED|has the entries",
-        1250,
+        1350,
     ),
     "revoked-stay": Planted(_revoked_devices_stay, 60, "was revoked, but"),
     "two-machines": Planted(_two_machines_share_a_token, 60, "was replaced, but"),
@@ -343,6 +358,8 @@ PLANTED: dict[str, Planted] = {
         _a_log_that_began_anew_is_not_noticed, 50, "of after the restoration|have connected to the restored", 1010
     ),
     "handshakes-at-once": Planted(_handshakes_must_come_at_once, 60, "does not speak TLS"),
+    "pins-for-one": Planted(_pins_are_for_one, 60, "was given the pins", 3030),
+    "no-threads": Planted(_each_answer_begins_a_thread, 60, "is in the thread", 5020),
     "files-mixed-up": Planted(_files_are_mixed_up, 20, "has changed on its way|FileMismatch"),
 }
 """The faults, by name."""

@@ -68,8 +68,10 @@ class Sent:
         device: the machine of the sender's device; empty for a guest.
         recipient: a user or room.
         text: its body.
-        change: what it does to an earlier message: `edits`, `deletes` or `reacts_to`; empty for nothing.
+        change: what it does to an earlier message: `edits`, `deletes`, `reacts_to`, `pins`, `unpins` or `forwards`;
+            empty for nothing.
         target: that message.
+        reply: the message that it answers.
         expires: its time limit, in seconds.
         state: how far it has got, as far as its sender was told.
         reason: why it failed, as its sender was told.
@@ -86,6 +88,7 @@ class Sent:
     text: str
     change: str = ""
     target: "Sent | None" = None
+    reply: "Sent | None" = None
     expires: float | None = None
     state: State = State.QUEUED
     reason: str = ""
@@ -93,6 +96,16 @@ class Sent:
     receipt: MemberReceipt | None = None
     file: FileInfo | None = None
     abandoned: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it apart from all others: the sender and the Id."""
+        return self.sender, self.id
+
+    @property
+    def origin(self) -> "Sent":
+        """The message from which its content comes: itself, unless it was sent on."""
+        return self.target.origin if self.change == "forwards" and self.target is not None else self
 
     def note(self) -> None:
         """Write down what the sender was told."""
@@ -135,6 +148,31 @@ class Seen:
         return self.kind, self.sender, self.recipient, self.id, self.place, self.state, self.event
 
 
+Key = tuple[str, str]
+"""The sender and the Id of a message. What happened in a room has no Id."""
+
+
+@dataclass
+class Answers:
+    """What a device was told in the end. Messages are in the order in which they came.
+
+    Attributes:
+        history: all messages.
+        conversations: those with each user, and in the room, if the member is in it.
+        pins: the pinned ones among them.
+        threads: those of the thread of a message, by conversation and message.
+        found: those of each sender that a search has found.
+        display: the member's display name.
+    """
+
+    history: list[Key] = field(default_factory=list[Key])
+    conversations: dict[str, list[Key]] = field(default_factory=dict[str, list[Key]])
+    pins: dict[str, list[Key]] = field(default_factory=dict[str, list[Key]])
+    threads: dict[tuple[str, Key], list[Key]] = field(default_factory=dict[tuple[str, Key], list[Key]])
+    found: dict[str, list[Key]] = field(default_factory=dict[str, list[Key]])
+    display: str = ""
+
+
 @dataclass(eq=False)
 class Life:
     """One run of a device's program: from its start until it is killed or ends.
@@ -171,7 +209,7 @@ class Device:
         process: its process; None while it has none.
         acting: whether its user is still to do something.
         seen_at: when it received something last.
-        history: what its program was given as the member's history; None if it did not ask.
+        answers: what its program was told in the end; None if it did not ask.
         missing_files: the Ids of messages whose files the server did not have.
         files: the files that it has downloaded, by the sender and Id of their messages.
         may_end: why the server may end it: `revoked`, `replaced`, `removed` or `restored` (from a backup that is older
@@ -202,7 +240,7 @@ class Device:
         self.outbox = outbox
         self.problems: list[str] = []
         self.seen_at = 0.0
-        self.history: list[tuple[str, str, str]] | None = None
+        self.answers: Answers | None = None
         self.missing_files: list[str] = []
         self.files: dict[tuple[str, str], bytes] = {}
         self.may_end = ""
@@ -345,6 +383,8 @@ class Device:
         file, path = message.file, Path(self.machine.name, f"from-{message.id}")
         if file is None or path.exists():
             return
+        if message.forwarded_from is None and message.headers.get("x-voice") != voice_of(message.id):
+            self.problems.append(f"{self.title} has {message.id} with the headers {message.headers}")
         try:
             await client.download(file, path)
         except RequestRefused as error:
@@ -386,7 +426,11 @@ class Device:
         change: dict[str, Any] = {}
         if sent.target is not None:
             target = sent.target
-            change[sent.change] = target.id if sent.change == "edits" else (target.sender, target.id)
+            change[sent.change] = target.id if sent.change == "edits" else target.key
+        if sent.reply is not None:
+            change["reply_to"] = sent.reply.key
+        if sent.file is not None:
+            change["headers"] = {"X-Voice": voice_of(sent.id)}
         self._world.trace(f"{self.title} sends {sent.id} to {sent.recipient} {change}")
         try:
             sent.receipt = await client.queue(
@@ -394,6 +438,12 @@ class Device:
             )
         except NotDelivered as error:
             sent.state, sent.reason = State.FAILED, str(error)
+
+
+def voice_of(ident: str) -> str:
+    """Return the waveform that is sent with the file of a message, as if it were a voice note (rule 16.7)."""
+    random = Random(ident)
+    return f"{random.randrange(100_000)} {'AZaz09+/'[random.randrange(8)] * random.randint(1, 64)}"
 
 
 def content_of(ident: str) -> bytes:

@@ -10,15 +10,16 @@ from random import Random
 from typing import Any
 
 from tests.simulation import checks, encryption
+from tests.simulation.asking import ask_all
 from tests.simulation.encryption import Certificate, TlsSocket
 from tests.simulation.network import Weather
 from tests.simulation.operating import Operator
-from tests.simulation.programs import Device, GuestUser, Sent, connect_with_tls, content_of
+from tests.simulation.programs import Device, GuestUser, Key, Sent, connect_with_tls, content_of
 from tests.simulation.scheduler import Process
 from tests.simulation.strangers import ClassicGuest, ExtendedGuest
 from tests.simulation.world import World
 from twotick.client import MemberClient, State
-from twotick.exchange import exchange
+from twotick.exchange import Limits, exchange
 from twotick.server import Server, ServerLimits, jobs
 from twotick.server.clock import SETTLING
 from twotick.server.options import RETENTION
@@ -81,6 +82,10 @@ class Story:
         restorations: how often that has happened.
         ended: when all programs had ended, in seconds.
         retention, settling: options of the server (see `Server`).
+        limits: its limits.
+        small_mailboxes: whether members have room for a few messages only.
+        healing_time: the most seconds until everything must have settled after the last fault.
+        names: for each member the display names of which one is the last.
     """
 
     def __init__(
@@ -108,6 +113,11 @@ class Story:
         self.ended = math.inf
         self.retention = RETENTION
         self.settling = SETTLING
+        self.limits = Limits()
+        self.small_mailboxes = False
+        self.healing_time = _HEALING
+        self.names: dict[str, set[str]] = {}
+        self._store_limits = StoreLimits()
         self._random = self.world.chance("story")
         self._server: Process | None = None
         self._stop: asyncio.Event | None = None
@@ -134,6 +144,17 @@ class Story:
         return {name: bytes(file.data) for name, file in self.machine.disk.files.items()}
 
     @property
+    def room(self) -> str:
+        """The room."""
+        return ROOM
+
+    @property
+    def replies(self) -> set[Key]:
+        """The messages that answer others, and those that they answer."""
+        answers = [sent for device in self.devices for sent in device.sent if sent.reply is not None]
+        return {each.key for sent in answers for each in (sent, sent.reply) if each is not None}
+
+    @property
     def forgets(self) -> bool:
         """Whether messages become so old that they are removed."""
         return self.retention < RETENTION
@@ -156,6 +177,8 @@ class Story:
         messages._MEMBERS_AT_ONCE = 1  # pyright: ignore[reportPrivateUsage]
         self._to_all = self.world.chance("all")
         self._announces = self._to_all.random() < 0.2
+        self._newer = self.world.chance("newer").choice(((0, 0, 0, 0), (3, 2, 3, 1)))
+        self._limit()
         for member in _MEMBERS[: random.choice((2, 2, 3))]:
             for name in _DEVICES[: random.choice((1, 2, 2))]:
                 self._add_device(member, name, f"tt_{member}-{name}")
@@ -168,6 +191,16 @@ class Story:
                 for _ in range(random.randint(1, self._most_acts * 2 // 3)):
                     guest.acts.append(self._guest_act())
                 self.guests.append(guest)
+
+    def _limit(self) -> None:
+        """Give members small quotas in some schedules (rules 8.5, 11.13 and 16.6)."""
+        random = self.world.chance("limits")
+        if self._most_acts == 3 and random.random() < 0.1:
+            self.limits = Limits(sent_bytes_member=5_000, uploaded_bytes_member=70_000)
+            self.healing_time = 5000.0  # so long a sender may have to wait
+        if not self._has_room and random.random() < 0.1:
+            self.small_mailboxes = True
+            self._store_limits = StoreLimits(mailbox_entries=4, sender_entries=2)
 
     def _add_device(self, member: str, name: str, token: str) -> Device:
         """Add a device, on a machine of its own."""
@@ -200,6 +233,10 @@ class Story:
             self._edits,
             self._deletes,
             self._reacts_to,
+            self._replies,
+            self._forwards,
+            self._pins,
+            self._set_profile,
             self._join,
             self._leave,
             self._ask,
@@ -207,7 +244,18 @@ class Story:
             self._block,
             self._revoke,
         ]
-        weights = [20, 2, 2, 2, *((3, 1) if self._has_room else (0, 0)), 1, 1, self._blocking, self._revoking]
+        weights = [
+            20,
+            2,
+            2,
+            2,
+            *self._newer,
+            *((3, 1) if self._has_room else (0, 0)),
+            1,
+            1,
+            self._blocking,
+            self._revoking,
+        ]
         return self._random.choices(acts, weights)[0]
 
     # Rooms: the first member makes one and never leaves it, so that its log has all of it
@@ -245,6 +293,55 @@ class Story:
         elif device.member in self.operator.leaving:  # it was removed when this answer was on its way
             new.may_end = "removed"
         new.start()
+
+    # Answers, what is sent on, and pins
+
+    def _knows(self, device: Device, peer: str) -> list[Sent]:
+        """Return the messages with a user or in the room that a device has sent or seen."""
+        seen = {(seen.sender, seen.id) for life in device.lives for seen in life.seen if seen.kind == "message"}
+        return [
+            sent
+            for other in self.devices
+            for sent in other.sent
+            if not sent.change and (other is device or sent.key in seen) and _conversation(sent, device.member) == peer
+        ]
+
+    def _any_conversation(self, device: Device) -> tuple[str, list[Sent]]:
+        """Choose a member, or the room, and return the messages that a device knows of this conversation."""
+        guests = {guest.name for guest in self.guests}
+        peer = device.random.choice([name for name in self._others(device) if name not in guests])
+        return peer, self._knows(device, peer)
+
+    async def _replies(self, device: Device, client: MemberClient) -> None:
+        peer, known = self._any_conversation(device)
+        if known:
+            await device.send(client, self._new(device, peer, reply=device.random.choice(known)))
+
+    async def _pins(self, device: Device, client: MemberClient) -> None:
+        peer, known = self._any_conversation(device)
+        if known:
+            change, target = device.random.choice(("pins", "pins", "unpins")), device.random.choice(known)
+            await device.send(client, self._new(device, peer, change=change, target=target, text=""))
+
+    async def _forwards(self, device: Device, client: MemberClient) -> None:
+        _, known = self._any_conversation(device)
+        peer, _ = self._any_conversation(device)
+        if known:
+            target = device.random.choice(known)
+            await device.send(client, self._new(device, peer, change="forwards", target=target, text=""))
+
+    async def _set_profile(self, device: Device, client: MemberClient) -> None:
+        """Set the display name, and write down what it may be now."""
+        self._orders["profile"] = self._orders.get("profile", 0) + 1
+        name = f"{device.title} {self._orders['profile']}"
+        self.names[device.member] = self.names.get(device.member, {""}) | {name}
+        counts = self._setting.setdefault((device.member, "the profile"), [0, 0])
+        begun, ended = counts
+        counts[0] += 1
+        await client.set_profile(display=name)
+        counts[1] += 1
+        if begun == ended and counts == [begun + 1, begun + 1] and not device.may_end:  # no other device has set it
+            self.names[device.member] = {name}
 
     # Questions, files and blocks
 
@@ -332,7 +429,7 @@ class Story:
     # The server
 
     def _open(self) -> SqliteStore:
-        return SqliteStore(Path("server"), StoreLimits())
+        return SqliteStore(Path("server"), self._store_limits)
 
     def _restored(self) -> SqliteStore:
         return SqliteStore(Path("server/restored"), StoreLimits())
@@ -351,7 +448,7 @@ class Story:
         store = await asyncio.get_running_loop().run_in_executor(None, self._open)
         while self.operator.commands:  # the server would wait for them with the event loop, which they share with it
             await asyncio.sleep(0.01)
-        server = Server(ServerLimits(), store, retention=self.retention, settling=self.settling)
+        server = Server(ServerLimits(exchange=self.limits), store, retention=self.retention, settling=self.settling)
         await server.start("127.0.0.1", 18000)
         if self._certificate is not None:
             assert self._server is not None
@@ -558,7 +655,7 @@ class Story:
         self.machine.disk.slowest = 0.0
         for end in [*world.network.ends]:
             end.pace = 0.0
-        end = world.loop.now + _HEALING
+        end = world.loop.now + self.healing_time
         while world.loop.now < end:
             self._restart_server()
             for device in self.devices:
@@ -609,6 +706,8 @@ class Story:
         sent.note()
         if sent.state not in (State.QUEUED, State.ACCEPTED):
             return False
+        if self.limits != Limits():
+            return True  # its time begins when the server takes it
         # It may have been sent again until the healing, and some programs are not told what became of it.
         return self.world.loop.now < max(sent.at, self._healed_at) + sent.expires + 2 * _QUIET
 
@@ -619,12 +718,12 @@ class Story:
         for device in devices:
             device.refuse_chance = 0.0
             for peer in sorted({other.member for other in devices} - {device.member}):
-                if (peer, device.member) not in self.blocks:
+                if (peer, device.member) not in self.blocks and not (self.small_mailboxes and self.blocks):
                     pairs.append((device, self._new(device, peer)))
         for device, sent in pairs:
             assert device.process is not None
             self.world.spawn(device.process, partial(_send_now, device, sent))
-        await asyncio.sleep(_HEALING / 10)
+        await asyncio.sleep(_HEALING / 10 if self.limits == Limits() else self.healing_time)
         for _, sent in pairs:
             sent.note()
             if sent.state not in (State.DELIVERED, State.READ):
@@ -651,7 +750,7 @@ class Story:
         self.start_server()
         devices = [device for device in self.devices if not device.over]
         for device in devices:
-            device.acts.append(_note_history)
+            device.acts.append(partial(ask_all, self))
             device.start()
         await asyncio.sleep(5.0)
         for device in devices:
@@ -667,5 +766,7 @@ async def _send_now(device: Device, sent: Sent) -> None:
     await device.send(device.client, sent)
 
 
-async def _note_history(device: Device, client: MemberClient) -> None:
-    device.history = [(message.sender, message.id, message.text) for message in await client.history(limit=1000)]
+def _conversation(sent: Sent, member: str) -> str:
+    """Return the user or the room that a member has exchanged a message with."""
+    recipient = sent.recipient.lower()
+    return sent.sender if recipient == member else recipient
