@@ -85,7 +85,10 @@ def _stored(logs: dict[str, dict[int, LogEntry]]) -> list[_Stored]:
             key = owner if sent else peer, entry.id.decode()
             headers = dict(line.split(": ", 1) for line in entry.headers.decode().splitlines())
             recipient = peer if sent else (entry.room.decode().lower() or owner)
-            found.setdefault(entry.message, _Stored(key, recipient, headers)).owners.add(owner)
+            message = found.setdefault(entry.message, _Stored(key, recipient, headers))
+            message.owners.add(owner)
+            if sent:  # the recipients of a message to ALL have it as one to them
+                message.peer = recipient
     return [message for _, message in sorted(found.items())]
 
 
@@ -130,6 +133,8 @@ def _is_between(message: _Stored, member: str, peer: str) -> bool:
     """Tell whether a message was exchanged between a member and a user, or was sent to the room."""
     if peer.startswith("#"):
         return message.peer == peer
+    if message.peer == "all":
+        return message.key[0] == peer
     return {message.key[0], message.peer} == {member, peer}
 
 
