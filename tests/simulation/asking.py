@@ -116,7 +116,9 @@ def check_answers(story: "Story", logs: dict[str, dict[int, LogEntry]]) -> None:
             if _without(keys, unsure) != _without(expected, unsure):
                 story.problems.append(f"{device.title} was given {keys} of {peer}, not {expected}")
             if in_room or not {(device.member, peer), (peer, device.member)} & story.blocks.keys():
-                _check_pins(story, device, peer, messages, unsure)
+                changes = [each for each in stored if _is_between(each, device.member, peer) and not each.is_plain]
+                if not {each.key for each in changes} & unsure:  # who has refused one does not have it in the log
+                    _check_pins(story, device, peer, messages, unsure)
                 _check_threads(story, device, peer, messages, unsure)
         _check_found(story, device, stored, unsure)
         names = story.names.get(device.member, {""})
@@ -152,8 +154,6 @@ def _check_pins(story: "Story", device: Device, peer: str, messages: list[_Store
                 pinned.pop(target, None)
                 if header == "Pins":
                     pinned[target] = None
-            if target is not None and message.key in unsure:
-                return  # who has refused it does not have it in the log
     found = device.answers.pins[peer]
     if set(found) - unsure != pinned.keys() - unsure:
         story.problems.append(f"{device.title} was given the pins {found} of {peer}, not {[*pinned]}")

@@ -347,7 +347,7 @@ PLANTED: dict[str, Planted] = {
         _acknowledgements_are_not_repeated,
         50,
         "was given what it had acknowledged|is still ACCEPTED|has the entries",
-        1350,
+        1250,
     ),
     "revoked-stay": Planted(_revoked_devices_stay, 60, "was revoked, but"),
     "two-machines": Planted(_two_machines_share_a_token, 60, "was replaced, but"),
@@ -359,7 +359,7 @@ PLANTED: dict[str, Planted] = {
     ),
     "handshakes-at-once": Planted(_handshakes_must_come_at_once, 60, "does not speak TLS"),
     "pins-for-one": Planted(_pins_are_for_one, 60, "was given the pins", 3030),
-    "no-threads": Planted(_each_answer_begins_a_thread, 60, "is in the thread", 5020),
+    "no-threads": Planted(_each_answer_begins_a_thread, 60, "is in the thread", 6020),
     "files-mixed-up": Planted(_files_are_mixed_up, 20, "has changed on its way|FileMismatch"),
 }
 """The faults, by name."""

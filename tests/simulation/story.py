@@ -177,7 +177,7 @@ class Story:
         messages._MEMBERS_AT_ONCE = 1  # pyright: ignore[reportPrivateUsage]
         self._to_all = self.world.chance("all")
         self._announces = self._to_all.random() < 0.2
-        self._newer = self.world.chance("newer").choice(((0, 0, 0, 0), (3, 2, 3, 1)))
+        self._newer = self.world.chance("later verbs").choice(((0, 0, 0, 0), (3, 2, 3, 1)))
         self._limit()
         for member in _MEMBERS[: random.choice((2, 2, 3))]:
             for name in _DEVICES[: random.choice((1, 2, 2))]:
@@ -194,7 +194,7 @@ class Story:
 
     def _limit(self) -> None:
         """Give members small quotas in some schedules (rules 8.5, 11.13 and 16.6)."""
-        random = self.world.chance("limits")
+        random = self.world.chance("small quotas")
         if self._most_acts == 3 and random.random() < 0.1:
             self.limits = Limits(sent_bytes_member=5_000, uploaded_bytes_member=70_000)
             self.healing_time = 5000.0  # so long a sender may have to wait
