@@ -6,6 +6,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.store.faults import Faults
 from tests.store.helpers import Asker, brief
 from twotick.store.port import StoreError, StoreLimits
 from twotick.store.requests.messages import Append, Appended, EntryKind
+from twotick.store.sqlite.checkpointer import Checkpointer
 from twotick.store.sqlite.store import SqliteStore
 
 
@@ -180,3 +182,22 @@ def test_what_apply_returned_for_survives_kill(tmp_path: Path):
         assert delivered == [entry.id for entry in entries][: len(delivered)]
         kept = len(entries)
         asker.store.close()
+
+
+def test_a_disk_that_fails_once_does_not_end_the_copying_of_the_log() -> None:
+    """Otherwise the write-ahead log would grow until the server is started again."""
+    failed, opened = threading.Event(), threading.Event()
+
+    def connect() -> sqlite3.Connection:
+        if not failed.is_set():
+            failed.set()
+            raise StoreError("the disk fails")
+        opened.set()
+        return sqlite3.connect(":memory:", check_same_thread=False)
+
+    checkpointer = Checkpointer(connect)
+    checkpointer.wake()
+    assert failed.wait(60)
+    checkpointer.wake()
+    assert opened.wait(60)
+    checkpointer.close()

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from twotick.store.port import StoreError
+
 _LONG: Final = 8192
 """The pages of the log from which on it should begin anew: 32 MiB."""
 
@@ -55,7 +57,7 @@ class Checkpointer:
                 with self.lock:
                     _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 self.is_long = pages > _LONG
-            except sqlite3.Error:
+            except (sqlite3.Error, StoreError):
                 # The log stays as it is, and loses nothing. A disk that fails is reported by the next batch.
                 continue
         if connection is not None:
