@@ -59,6 +59,8 @@ def test_the_defaults_are_those_of_the_page() -> None:
         "frame_timeout": server.frame_timeout,
         "linger_timeout": server.linger_timeout,
         "stop_timeout": server.stop_timeout,
+        "drain": server.drain,
+        "login_rate": server.login_rate,
     }
 
 
