@@ -8,6 +8,7 @@ builds it anew. All rows are read in the order of their keys, some at a time.
 # ruff: noqa: S608 - statements are put together from the names of tables and columns, never from input
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from twotick.store.port import StoreError
@@ -64,7 +65,7 @@ class StoredTable:
 
     def rows(self, store: SqliteStore, after: Row | None) -> Iterator[list[Row]]:
         """Yield the rows after a key in their order, some at a time."""
-        while rows := store.looking(lambda tables, key=after: self._some(tables, key)):
+        while rows := store.looking(partial(self._some, after=after)):
             yield rows
             after = self.key_of(rows[-1])
 
@@ -128,9 +129,13 @@ def copy_store(source: SqliteStore, target: SqliteStore, tell: Callable[[str], N
 def _copy(table: StoredTable, source: SqliteStore, target: SqliteStore) -> int:
     count = 0
     for rows in table.rows(source, table.last_key(target)):
-        target.writing(lambda tables, rows=rows: tables.insert(table.name, table.columns, rows))
+        target.writing(partial(_insert, table=table, rows=rows))
         count += len(rows)
     return count
+
+
+def _insert(tables: Tables, *, table: StoredTable, rows: list[Row]) -> None:
+    tables.insert(table.name, table.columns, rows)
 
 
 def _compare(table: StoredTable, source: SqliteStore, target: SqliteStore) -> int:

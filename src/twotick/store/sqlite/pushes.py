@@ -144,9 +144,14 @@ class PushRepository:
             return []
         parameters: tuple[Any, ...] = (box.number, box.delivered, max(after, box.last - _ENTRIES))
         rows = self._tables.read(_CANDIDATES, parameters).fetchall()
-        found = [PushCandidate(*row, is_blocked=row[4].lower() in box.blocked) for row in rows]
+        found = [self._candidate(row, box) for row in rows]
         self._tables.work += len(found)
         return found
+
+    @staticmethod
+    def _candidate(row: tuple[Any, ...], box: Mailbox) -> PushCandidate:
+        columns: Any = (*row, row[4].lower() in box.blocked)
+        return PushCandidate(*columns)
 
     def _told(self, found: GatheredNews, *, with_text: bool) -> PushNews:
         if not with_text:
