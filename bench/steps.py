@@ -140,6 +140,7 @@ def requests(database: Database) -> Iterator[Named]:
     yield "user list", ListMembers()
     yield "look for 256 members", FindMembers(tuple(f"m{number}" for number in range(256)), ())
     yield "entries for a device", Fetch(first, 0, 64, 1 << 20, LATER)
+    yield "SEND to a full mailbox", database.message("f", 2, 1)
     yield "a new device", OpenDevice(second, "tablet", 0, LATER)
     yield "a device that says that it has all", OpenDevice(first, "main", 1 << 40, LATER)
     yield "READ of all", MarkRead(second, b"main", b"m0", 1 << 40, LATER)

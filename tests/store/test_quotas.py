@@ -1,5 +1,8 @@
 """For whom events count in a mailbox, and what waits for a member stays (rule 11.13)."""
 
+import random
+from dataclasses import astuple
+
 import pytest
 
 from tests.store.conftest import AskerMaker
@@ -7,9 +10,9 @@ from tests.store.helpers import NOW, Asker, events
 from tests.store.steps import Steps
 from twotick.store.port import Refusal, StoreLimits
 from twotick.store.requests.devices import TellOfAbsence
-from twotick.store.requests.messages import Appended, MessageState, Prune
+from twotick.store.requests.messages import Appended, Expire, MessageState, Prune
 from twotick.store.rules.delivery import Mailbox
-from twotick.store.sqlite import messages
+from twotick.store.sqlite import ledger, messages
 
 DAY = 86400.0
 LIMITS = StoreLimits(mailbox_entries=40, sender_entries=10)
@@ -128,3 +131,53 @@ def test_mailboxes_of_a_room_are_counted_in_steps(new_asker: AskerMaker, monkeyp
     assert answer.members == 8
     refused = asker.ask(asker.speech("alice", id=b"too much"))
     assert isinstance(refused, Refusal)
+
+
+def counted(asker: Asker, name: str) -> list[dict[int, tuple[int, ...]]]:
+    """What is in a mailbox, and what is kept from its owner, by sender."""
+    box = mailbox(asker, name)
+    asker.store._ledger.count_shares(box)  # pyright: ignore[reportPrivateUsage]
+    assert box.shares is not None
+    assert box.withheld is not None
+    return [
+        {sender: astuple(held) for sender, held in each.items() if held.entries} for each in (box.shares, box.withheld)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_mailbox_is_counted_in_steps(new_asker: AskerMaker, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Also while messages come, are acknowledged, refused and expire, and invitations are told or kept away."""
+    monkeypatch.setattr(ledger, "_COUNT_STEP", 3)
+    asker = new_asker(StoreLimits())
+    asker.add("alice", "bob", "carol", "dan")
+    asker.set("bob", "dan", blocked=True)
+    invite_often(asker, "alice", "bob", 3)
+    chance = random.Random(seed)
+    now = NOW
+
+    def send() -> None:
+        sender = chance.choice(["alice", "carol", "dan", "guest"])
+        expires = chance.choice([None, now + chance.randrange(1, 9)])
+        asker.send(sender, "bob", id=b"%d" % chance.getrandbits(60), body=bytes(chance.randrange(9)), expires=expires)
+
+    for _ in range(25):
+        send()
+    asker.reopen()
+    steps = 1
+    while asker.store._ledger.count_some(box := mailbox(asker, "bob")):  # pyright: ignore[reportPrivateUsage]
+        steps += 1
+        for _ in range(chance.randrange(3)):
+            send()
+        if chance.random() < 0.5:
+            asker.refuse("bob", min(box.delivered + 1, box.last))
+        if chance.random() < 0.3:
+            asker.ack("bob", min(box.delivered + chance.randrange(1, 9), box.last))
+        if chance.random() < 0.3:
+            asker.create("carol", f"#s{steps}")
+            asker.invite("carol", "bob", f"#s{steps}")
+        now += 1
+        asker.ask(Expire(now))
+    assert steps > 1
+    found = counted(asker, "bob")
+    asker.reopen()
+    assert found == counted(asker, "bob")

@@ -158,6 +158,26 @@ def test_looking_up_many_users_is_work(asker: Asker) -> None:
     assert 256 < found.costs[0] < STEP
 
 
+# Quotas
+
+
+def test_a_large_mailbox_is_counted_by_sender_in_steps(new_asker: AskerMaker) -> None:
+    """Rule 11.13: before one more message comes, it must be known whose messages wait."""
+    asker = new_asker(StoreLimits(sender_entries=5000))
+    asker.add("alice", "bob", "carol")
+    asker.set("bob", "dan", blocked=True)
+    send_many(asker, "alice", "bob", 4999)
+    send_many(asker, "guest", "bob", 4999)
+    asker.reopen()
+    sent = Steps(asker, asker.append("alice", "bob", id=b"last"))
+    assert isinstance(sent.finish(lambda: asker.send("bob", "carol")), Appended)
+    assert len(sent.costs) > 2
+    assert max(sent.costs) < STEP
+    refused = asker.ask(asker.append("alice", "bob", id=b"too much"))
+    assert isinstance(refused, Refusal)
+    assert isinstance(asker.ask(asker.append("carol", "bob", id=b"c")), Appended)
+
+
 # Messages to ALL
 
 

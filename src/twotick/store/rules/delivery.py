@@ -83,6 +83,19 @@ class Held:
     size: int = 0
 
 
+@dataclass(slots=True)
+class PartCount:
+    """Messages that were counted by sender, as far as the count has come.
+
+    Attributes:
+        up_to: how far it has come: a Seq of the log, or the number of a message.
+        held: what was counted, by the number of the sender (NO_MEMBER for guests).
+    """
+
+    up_to: int
+    held: dict[int, Held] = field(default_factory=dict[int, Held])
+
+
 class Mailbox:
     """A member and its log, as far as the rules need them.
 
@@ -106,6 +119,8 @@ class Mailbox:
         shares: what is in the mailbox of each sender, by number (NO_MEMBER for guests); None if it was not counted.
         withheld: what waits for the member of senders whom the member has blocked, by number, and invitations that are
             kept from the member; None if it was not counted. It is not in the mailbox.
+        shares_part: a count of `shares` that is under way, up to a Seq; None for none.
+        withheld_part: a count of `withheld` that is under way, up to the number of a message; None for none.
     """
 
     __slots__ = (
@@ -121,10 +136,12 @@ class Mailbox:
         "recent",
         "recent_after",
         "shares",
+        "shares_part",
         "size",
         "sizes",
         "sizes_after",
         "withheld",
+        "withheld_part",
         "written_to",
     )
 
@@ -156,6 +173,8 @@ class Mailbox:
         self.written_to: frozenset[int] = _NO_MEMBERS
         self.shares: dict[int, Held] | None = None
         self.withheld: dict[int, Held] | None = None
+        self.shares_part: PartCount | None = None
+        self.withheld_part: PartCount | None = None
 
     def append(self) -> int:
         """Return the Seq of one more entry."""
@@ -176,20 +195,21 @@ class Mailbox:
             self.sizes.append((seq, message.size))
         return seq
 
-    def withdraw(self, message: MessageRecord) -> None:
-        """Uncount a message that leaves the log before any device has it."""
+    def withdraw(self, seq: int, message: MessageRecord) -> None:
+        """Uncount a message that leaves the log before any device has it; `seq` is that of its entry."""
         self.forget_recent()
         self.entries -= 1
         self.size -= message.size
         if message.is_event:
-            self.shares = None  # it does not say for whom it counts
-        elif self.shares is not None:
-            _count(self.shares, message.sender or NO_MEMBER, message.size, -1)
+            self.shares = self.shares_part = None  # it does not say for whom it counts
+        elif (held := _counted(self.shares, self.shares_part, seq)) is not None:
+            _count(held, message.sender or NO_MEMBER, message.size, -1)
 
     def withhold(self, message: MessageRecord, payer: int, change: int) -> None:
         """Count a message that is kept from the member (1), or uncount it (-1), for another member or NO_MEMBER."""
-        if self.withheld is not None:
-            _count(self.withheld, payer, message.size, change)
+        held = _counted(self.withheld, self.withheld_part, message.number)
+        if held is not None:
+            _count(held, payer, message.size, change)
 
     def forget_recent(self) -> None:
         """Drop the recent messages; later reads go to the database."""
@@ -240,6 +260,11 @@ def is_full(box: Mailbox, size: int, limits: StoreLimits, *, is_blocked: bool = 
         entries += sum(each.entries for each in box.withheld.values())
         stored += sum(each.size for each in box.withheld.values())
     return entries >= limits.mailbox_entries or stored + size > limits.mailbox_bytes
+
+
+def _counted(held: dict[int, Held] | None, part: PartCount | None, place: int) -> dict[int, Held] | None:
+    """Return the count that a message at a place is in; None if it was not counted, or not yet."""
+    return part.held if part is not None and place <= part.up_to else held
 
 
 def _count(held: dict[int, Held], payer: int, size: int, change: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from twotick.store.requests.messages import Append, Duplicate, Effects, EntryKind, LogEntry, MessageState
 from twotick.store.rules import delivery
-from twotick.store.rules.delivery import NO_MEMBER, Held, Mailbox, MessageRecord, Recipients
+from twotick.store.rules.delivery import NO_MEMBER, Held, Mailbox, MessageRecord, PartCount, Recipients
 from twotick.store.sqlite.tables import NOT_YET, Tables
 
 # SQLite takes a plain int faster than an enumeration's.
@@ -39,7 +39,10 @@ OVER_WORK: Final = 16
 """What the removal of a message that is over counts as work (see `Tables.work`)."""
 
 COUNT_WORK: Final = 1024
-"""The work after which no further mailbox is counted by senders in one transaction (see `Tables.work`)."""
+"""The work after which no more of mailboxes is counted by senders in one transaction (see `Tables.work`)."""
+
+_COUNT_STEP: Final = 2048
+"""The entries that are counted by sender at once."""
 
 CURSOR_STEP: Final = 2048
 """The entries over which a cursor moves in one transaction."""
@@ -400,7 +403,7 @@ class Ledger:
         if message.sender != box.number:  # else it stays in the log as a message that was sent
             for follow in self.tables.on_withdrawal:
                 follow(message.number)
-        box.withdraw(message)
+        box.withdraw(seq, message)
         self.changed(box)
         if message.total > 1:
             self.note_absent(box, message, waits=False)
@@ -511,6 +514,9 @@ class Ledger:
             return
         if box.shares is not None:
             self._release_shares(box, box.shares, up_to)
+        elif (part := box.shares_part) is not None:
+            self._release_shares(box, part.held, min(up_to, part.up_to))
+            part.up_to = max(up_to, part.up_to)
         entries, size = box.take_sizes(up_to)
         if box.held_after < box.sizes_after:
             entries, size = self._held(box.number, box.held_after, up_to)
@@ -555,17 +561,45 @@ class Ledger:
 
     def count_shares(self, box: Mailbox) -> None:
         """Count by senders what is in a mailbox, and what waits for a member of senders whom it has blocked."""
-        self.tables.work += box.entries >> 3
+        while self.count_some(box):
+            pass
+
+    def count_some(self, box: Mailbox) -> bool:
+        """Count some of what `count_shares` counts. Return whether there is more."""
         if box.shares is None:
-            box.shares = self._held_by_sender(box, box.held_after, box.last)
-        if box.withheld is None:
-            rows = self.tables.read(
-                f"SELECT {_PAYER} AS payer, count(*), sum(m.size)"
-                " FROM absent a CROSS JOIN message m ON m.number = a.message"
-                " WHERE a.member = ? AND a.waits = 1 GROUP BY 1",
-                (box.number,),
-            )
-            box.withheld = {sender: Held(entries, size) for sender, entries, size in rows}
+            self._count_entries(box)
+        elif box.withheld is None:
+            self._count_withheld(box)
+        return box.shares is None or box.withheld is None
+
+    def _count_entries(self, box: Mailbox) -> None:
+        part = box.shares_part = box.shares_part or PartCount(box.held_after)
+        end = min(part.up_to + _COUNT_STEP, box.last)
+        self.tables.work += (end - part.up_to) >> 3
+        _add_to(part.held, self._held_by_sender(box, part.up_to, end))
+        part.up_to = end
+        if end == box.last:
+            box.shares, box.shares_part = part.held, None
+
+    def _count_withheld(self, box: Mailbox) -> None:
+        part = box.withheld_part = box.withheld_part or PartCount(0)
+        some = (
+            "SELECT message, waits FROM absent INDEXED BY absent_member WHERE member = ? AND message > ?"
+            f" ORDER BY message LIMIT {_COUNT_STEP}"
+        )
+        at = (box.number, part.up_to)
+        rows = self.tables.read(
+            f"SELECT {_PAYER} AS payer, count(*), sum(m.size)"
+            f" FROM ({some}) AS a CROSS JOIN message m ON m.number = a.message WHERE a.waits = 1 GROUP BY 1",
+            at,
+        ).fetchall()
+        looked, up_to = self.tables.direct(f"SELECT count(*), max(message) FROM ({some}) AS a", at).fetchone()
+        self.tables.work += looked >> 3
+        _add_to(part.held, {sender: Held(entries, size) for sender, entries, size in rows})
+        if looked < _COUNT_STEP:
+            box.withheld, box.withheld_part = part.held, None
+        else:
+            part.up_to = up_to
 
     def _release_shares(self, box: Mailbox, shares: dict[int, Held], up_to: int) -> None:
         for sender, held in self._held_by_sender(box, box.held_after, up_to).items():
@@ -591,3 +625,10 @@ class Ledger:
             (member, after, up_to),
         ).fetchone()
         return row
+
+
+def _add_to(held: dict[int, Held], more: dict[int, Held]) -> None:
+    for sender, each in more.items():
+        own = held.setdefault(sender, Held())
+        own.entries += each.entries
+        own.size += each.size

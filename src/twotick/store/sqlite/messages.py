@@ -251,15 +251,15 @@ class MessageRepository:
         """Count by senders what is in mailboxes, where a message may exceed a share (rule 11.13).
 
         Returns:
-            Whether there are more such mailboxes than should be counted in one transaction.
+            Whether there is more in them than should be counted in one transaction.
         """
         ledger, name = self._ledger, request.sender_name.lower()
         before = self._tables.work
         for box in boxes:
-            if box is not None and delivery.may_exceed_share(box, name, len(request.body), ledger.limits):
+            while box is not None and delivery.may_exceed_share(box, name, len(request.body), ledger.limits):
                 if self._tables.remembers and self._tables.work - before >= COUNT_WORK:
                     return True
-                ledger.count_shares(box)
+                ledger.count_some(box)
         return False
 
     def _new_message(self, request: Append, room: RoomState | None, to: Recipients) -> NewMessage:

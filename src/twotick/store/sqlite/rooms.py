@@ -263,8 +263,8 @@ class RoomRepository:
             member: the member.
             event: the event.
             actor: the member who acted.
-            most_work: the work (see `Tables.work`) from which on no further mailbox is counted by senders; then the
-                share of the member who acted does not matter.
+            most_work: the work (see `Tables.work`) from which on no more is counted by senders; in a mailbox that was
+                not counted, the share of the member who acted does not matter.
         """
         ledger, limits = self._ledger, self._ledger.limits
         box = ledger.mailbox(member)
@@ -272,9 +272,10 @@ class RoomRepository:
             return None
         if box is actor:
             return None if delivery.is_full(box, 0, limits) else box
-        may_count = event.is_withheld or self._tables.work < most_work
-        if may_count and (event.is_withheld or delivery.may_exceed_share(box, actor.folded, 0, limits)):
+        if event.is_withheld:
             ledger.count_shares(box)
+        while self._tables.work < most_work and delivery.may_exceed_share(box, actor.folded, 0, limits):
+            ledger.count_some(box)
         return None if delivery.why_full(box, actor.number, 0, limits, is_blocked=event.is_withheld) else box
 
     def _changed(self, room: RoomState, box: Mailbox, events: list[RoomEvent], time: float) -> RoomChanged:
