@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from twotick.server.backups import backup_name, backups_in
 from twotick.server.login import is_device
 from twotick.server.running import RunningServer, running_servers
 from twotick.server.secrets import check_password, hash_password, invitation_digest, new_invitation, token_digest
@@ -401,7 +402,7 @@ def backup_to(store: Store, data: Path, folder: Path, keep: int, limits: StoreLi
         store: the database.
         data: its folder.
         folder: where the backups are; it is made if it is missing.
-        keep: how many backups are kept.
+        keep: how many backups are kept, with the new one.
         limits: the limits of the store.
 
     Returns:
@@ -421,12 +422,13 @@ def backup_to(store: Store, data: Path, folder: Path, keep: int, limits: StoreLi
             store.backup(copy)
             if problems := _problems_of(copy.parent, limits, exclusive=False):
                 raise AdminError(f"the backup is damaged, and was removed: {problems[0]}")
-            file = folder / f"twotick-{time.strftime('%Y-%m-%dT%H%M%SZ', time.gmtime())}.db"
+            file = folder / backup_name()
             copy.rename(file)
         for left in folder.glob(".twotick-*"):
-            if left.stat().st_mtime < time.time() - _DAY:  # a command that was killed has left it behind
+            if left.is_dir() and left.stat().st_mtime < time.time() - _DAY:  # a command that was killed has left it behind
                 shutil.rmtree(left)
-        for old in sorted(folder.glob("twotick-*.db"))[:-keep]:
+        others = [each for each in backups_in(folder) if each != file]  # the new one stays, whatever the clock says
+        for old in others[: max(0, len(others) + 1 - keep)]:
             old.unlink()
     except OSError as error:
         raise StoreError(f"the backup in {folder} failed: {error.strerror}") from error
@@ -444,18 +446,25 @@ def rehearse(file: Path, limits: StoreLimits) -> int:
         How many members it has.
 
     Raises:
-        AdminError: the backup is damaged.
+        AdminError: the backup is damaged, or is none.
         StoreError: it cannot be restored.
     """
     try:
+        if not file.is_file():
+            raise AdminError(f"{file} is not a regular file: name a backup")
+        if not file.stat().st_size:  # of which the server would make a new database
+            raise AdminError(f"{file} is empty: it is no backup")
         with tempfile.TemporaryDirectory(prefix="twotick-") as work:
             folder = DataFolder(Path(work))
             shutil.copyfile(file, folder.database)
             folder.database.chmod(0o600)
-            if problems := _problems_of(folder.path, limits, exclusive=True):
-                raise AdminError("\n".join(problems))
-            with closing(open_store(folder.path, None, _without_reserve(limits), exclusive=False)) as store:
-                return len(members(store))
+            try:
+                if problems := _problems_of(folder.path, limits, exclusive=True):
+                    raise AdminError("\n".join(problems))
+                with closing(open_store(folder.path, None, _without_reserve(limits), exclusive=False)) as store:
+                    return len(members(store))
+            except StoreError as error:  # it names the copy
+                raise type(error)(str(error).replace(str(folder.database), str(file))) from error
     except OSError as error:
         raise StoreError(f"{file} cannot be restored: {error.strerror}") from error
 

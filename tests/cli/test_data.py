@@ -245,12 +245,16 @@ def test_a_server_removes_messages_that_are_too_old(tmp_path: Path) -> None:
 def test_backups_are_added_to_a_folder_and_the_oldest_is_removed(operator: Operator, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     folder.mkdir()
-    for name in ("twotick-2001-01-01T000000Z.db", "twotick-2002-01-01T000000Z.db", "mine.db"):
+    for name in ("twotick-2001-01-01T000000Z.db", "twotick-2002-01-01T000000Z.db"):
         (folder / name).write_text("old")
     (folder / ".twotick-killed").mkdir()
-    os.utime(folder / ".twotick-killed", (1e9, 1e9))
+    others = {"mine.db", "twotick-before-upgrade.db", ".twotick-notes"}  # which this command has not made
+    for name in others:
+        (folder / name).write_text("mine")
+    for name in (".twotick-killed", ".twotick-notes"):
+        os.utime(folder / name, (1e9, 1e9))
     made = Path(operator.do("backup", "--folder", str(folder), "--keep", "2").strip())
-    assert sorted(each.name for each in folder.iterdir()) == ["mine.db", "twotick-2002-01-01T000000Z.db", made.name]
+    assert {each.name for each in folder.iterdir()} == {*others, "twotick-2002-01-01T000000Z.db", made.name}
     assert made.stat().st_mode & 0o777 == 0o600
     assert operator.do("check", "--backup", str(made)) == f"{made} can be restored: 2 members, no damage\n"
     content = bytearray(made.read_bytes())
@@ -260,6 +264,32 @@ def test_backups_are_added_to_a_folder_and_the_oldest_is_removed(operator: Opera
     assert (ended.returncode, ended.stdout) == (65, "")
     for arguments in ((), ("x", "--folder", str(folder)), ("--folder", str(operator.data))):
         assert operator.run("backup", *arguments).returncode == 64
+
+
+def test_a_backup_is_never_removed_by_the_command_that_makes_it(operator: Operator, tmp_path: Path) -> None:
+    (tmp_path / "twotick-2999-01-01T000000Z.db").write_text("made while the clock was wrong")
+    made = Path(operator.do("backup", "--folder", str(tmp_path), "--keep", "1").strip())
+    assert list(tmp_path.glob("twotick-*.db")) == [made]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty"),
+        (b"what", "is not a database of Twotick"),
+        (b"SQLite format 3\0" + bytes(5000), "is not a database|damaged"),
+        (None, "is not a regular file"),
+    ],
+)
+def test_what_is_no_backup_cannot_be_restored(
+    operator: Operator, tmp_path: Path, content: bytes | None, problem: str
+) -> None:
+    file = Path(os.devnull) if content is None else tmp_path / "backup"
+    if content is not None:
+        file.write_bytes(content)
+    ended = operator.run("check", "--backup", str(file))
+    assert (ended.returncode, ended.stdout) == (65, "")
+    assert re.match(f"twotick: {file} .*({problem})", ended.stderr), ended.stderr
 
 
 def test_a_server_makes_backups_by_itself(operator: Operator, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
@@ -16,6 +17,8 @@ _LOOK: Final = 60.0
 
 _PATIENCE: Final = 5.0
 """Seconds in which a command ends that is told to."""
+
+_NAME: Final = re.compile(r"twotick-\d{4}-\d\d-\d\dT\d{6}Z\.db")
 
 _AGAIN: Final = 3600.0
 """The longest time, in seconds, until one is tried again that has failed."""
@@ -91,9 +94,23 @@ class Backups:
         log.error("the backup failed", reason=reason, folder=str(self._folder))
 
 
+def backup_name() -> str:
+    """Return the name of a backup that is made now."""
+    return f"twotick-{time.strftime('%Y-%m-%dT%H%M%SZ', time.gmtime())}.db"
+
+
+def backups_in(folder: Path) -> list[Path]:
+    """Return the backups in a folder, in the order of their names. Files that others put there are none.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    return sorted(each for each in folder.iterdir() if _NAME.fullmatch(each.name) and each.is_file())
+
+
 def newest_backup(folder: Path) -> float | None:
     """Return when the newest backup in a folder was made, in seconds since 1970; None if there is none."""
     try:
-        return max((os.stat(each).st_mtime for each in folder.glob("twotick-*.db")), default=None)  # noqa: PTH116
+        return max((os.stat(each).st_mtime for each in backups_in(folder)), default=None)  # noqa: PTH116
     except OSError:
         return None
