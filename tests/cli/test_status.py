@@ -107,6 +107,7 @@ def test_a_server_says_whether_it_is_ready(operator: Operator, tmp_path: Path) -
         (tmp_path / "away").rename(operator.data)
         assert get(metrics, "/readyz") == (200, "ready\n")
 
+        assert ask(metrics, b"HEAD /readyz HTTP/1.1\r\nHost: x\r\n\r\n") == (200, "")
         assert get(metrics, "/status")[0] == 404  # only the owner of the data may ask that
         assert ask(metrics, b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")[0] == 405
         assert ask(metrics, b"\x16\x03\x01 nonsense\r\n\r\n")[0] == 400

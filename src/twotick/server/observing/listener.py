@@ -101,19 +101,20 @@ class Listener:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
+        has_body = True
         try:
             while (event := connection.next_event()) is h11.NEED_DATA:
                 connection.receive_data(await reader.read(_HEAD))
             if not isinstance(event, h11.Request):
                 return  # the client has closed the connection
+            has_body = event.method != b"HEAD"
             path = event.target.partition(b"?")[0].decode("ascii", "replace")
             status, kind, content = await self._reply(event.method.decode("ascii"), path)
         except h11.RemoteProtocolError as error:
             status, kind, content = error.error_status_hint, _TEXT, b"this is no request of HTTP\n"
         headers = [("Content-Type", kind), ("Content-Length", str(len(content))), ("Connection", "close")]
         head = connection.send(h11.Response(status_code=status, headers=headers, reason=b""))
-        body = connection.send(h11.Data(data=content)) if connection.our_state is h11.SEND_BODY else b""
-        writer.write((head or b"") + (body or b""))
+        writer.write((head or b"") + (content if has_body else b""))
         await writer.drain()
 
     async def _reply(self, method: str, path: str) -> Reply:
