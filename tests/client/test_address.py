@@ -105,6 +105,8 @@ def test_which_server_is_meant(stored: str, given: str, same: bool, meant: bool)
         ",",
         "a.example,,b.example",
         "a.example,",
+        "a.example:1,bob@b.example:1",
+        "a.example/chat",
     ],
 )
 def test_invalid_addresses_are_refused(server: str) -> None:

@@ -149,7 +149,7 @@ def _split(text: str) -> tuple[str, int | None]:
 def _is_host(host: str) -> bool:
     """Return whether `host` is non-empty and can be looked up in the DNS."""
     try:
-        return host.isprintable() and not set(" []") & set(host) and bool(host.encode("idna"))
+        return host.isprintable() and not set(" []@/") & set(host) and bool(host.encode("idna"))
     except UnicodeError:
         return False
 
