@@ -425,7 +425,9 @@ def backup_to(store: Store, data: Path, folder: Path, keep: int, limits: StoreLi
             file = folder / backup_name()
             copy.rename(file)
         for left in folder.glob(".twotick-*"):
-            if left.is_dir() and left.stat().st_mtime < time.time() - _DAY:  # a command that was killed has left it behind
+            if (
+                left.is_dir() and left.stat().st_mtime < time.time() - _DAY
+            ):  # a command that was killed has left it behind
                 shutil.rmtree(left)
         others = [each for each in backups_in(folder) if each != file]  # the new one stays, whatever the clock says
         for old in others[: max(0, len(others) + 1 - keep)]:
