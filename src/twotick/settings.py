@@ -46,6 +46,14 @@ Hours: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description="a whole number
 Size: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description=SIZE_EXAMPLE)]
 """A number of bytes."""
 
+Database: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^postgres(ql)?://", description="an address such as 'postgresql://twotick@db.example/twotick'"
+    ),
+]
+"""The address of a database on PostgreSQL."""
+
 
 def default_data_folder() -> Path:
     """Return the folder of a server's data if no setting names one."""
@@ -85,7 +93,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     backup_folder: Path | None = None
     backup_every: Seconds = 86400.0
     backup_keep: Count = 7
-    database: str | None = None
+    database: Database | None = None
     retention_days: Days = 400
     clock_days: Days = 7
     settling_time: Seconds = 600.0
@@ -285,7 +293,8 @@ def _converted(given: dict[str, Any], places: dict[str, str]) -> Settings:
         try:
             values[name] = msgspec.convert(_spelled(value, TYPES[name]), TYPES[name], strict=False, dec_hook=_path)
         except (msgspec.ValidationError, ValueError):
-            problems.append(f"{places[name]}the setting {name} cannot be {value!r}: {_expected(TYPES[name], value)}")
+            shown = "what it is set to" if name == "database" else repr(value)  # it may have a password
+            problems.append(f"{places[name]}the setting {name} cannot be {shown}: {_expected(TYPES[name], value)}")
     if problems:
         raise SettingsError("\n".join(problems))
     return Settings(**values)

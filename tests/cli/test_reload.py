@@ -73,7 +73,11 @@ def test_settings_change_at_once_and_a_bad_one_changes_nothing(operator: Configu
         ended = server.end(signal.SIGTERM)
     assert (ended.returncode, ended.stderr) == (0, "")
     ended = operator.run("reload")
-    assert (ended.returncode, ended.stderr) == (69, f"twotick: no server runs on the data in {operator.data}\n")
+    assert (ended.returncode, ended.stderr) == (
+        69,
+        f"twotick: no server runs on the data in {operator.data}: start it,"
+        " or name its folder with --data or --config\n",
+    )
 
 
 def test_no_connection_is_dropped_in_many_reloads(operator: Configured) -> None:

@@ -89,6 +89,9 @@ def test_the_command_copies(folder: Path, new_database: Callable[[], str]):
     assert ended.stderr == "twotick: the target has data already: name an empty folder or database\n"
     ended = run("migrate", str(folder / "nowhere"), url)
     assert (ended.returncode, ended.stderr.startswith("twotick: there are no data to copy")) == (64, True)
+    for mistyped in ("mysql://me@x/y", "postgresql:/me@x/y"):  # and no folder of that name is made
+        ended = run("migrate", str(folder), mistyped)
+        assert (ended.returncode, "postgresql://USER@HOST/NAME" in ended.stderr) == (64, True), ended.stderr
 
 
 def test_a_copy_that_was_broken_off_goes_on(

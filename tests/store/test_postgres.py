@@ -170,7 +170,13 @@ def test_a_database_that_cannot_be_used_is_refused_in_one_line(
     assert "create it with createdb" in failure(f"{postgres}/nothing")
     assert "check name and password" in failure(f"{postgres}/postgres".replace("postgres@", "nobody@"))
     assert "cannot be reached" in failure("postgresql://postgres@127.0.0.1:1/x")
-    assert "not the address" in failure("nonsense")
+    for wrong in (
+        "nonsense",
+        *(f"postgresql://postgres:GE{each}" for each in ("#HEIM@x/y", "@[::1/x", "@127.0.0.1:99999/y")),
+    ):
+        said = failure(wrong)
+        assert "not the address" in said, wrong
+        assert "GE" not in said, "a part of the password"
 
 
 def test_old_versions_are_refused(new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch):

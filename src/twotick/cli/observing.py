@@ -19,6 +19,8 @@ def reload(*, data: ServerData) -> None:
     """
     from twotick.server.observing.control import NotRunning, ask_server
 
+    if data.postgres is not None:
+        fail(EX_UNAVAILABLE, "send SIGHUP to a server on PostgreSQL: systemctl reload twotick, or kill -HUP PROCESS")
     try:
         _, done = ask_server(data.settings.data, "POST", "/reload")
     except NotRunning as error:

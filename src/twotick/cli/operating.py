@@ -314,7 +314,11 @@ def migrate(source: str, target: str, *, config: Path | None) -> None:
 
 def _place(text: str) -> Path | str:
     """Return the address of a database on PostgreSQL, or a folder."""
-    return text if text.startswith(("postgresql://", "postgres://")) else Path(text)
+    if text.startswith(("postgresql://", "postgres://")):
+        return text
+    if ":/" in text:  # it is no folder, and is not repeated here, because it may have a password
+        fail(EX_USAGE, "an address of a database is written as postgresql://USER@HOST/NAME")
+    return Path(text)
 
 
 @click.command

@@ -47,7 +47,9 @@ def ask_server(data: Path, method: str, path: str) -> tuple[int, dict[str, Any]]
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
-        raise NotRunning(f"no server runs on the data in {data}") from error
+        raise NotRunning(
+            f"no server runs on the data in {data}: start it, or name its folder with --data or --config"
+        ) from error
     except (http.client.HTTPException, ValueError) as error:
         raise OSError(0, "the server does not answer as this version does") from error
     finally:

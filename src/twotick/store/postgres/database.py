@@ -218,8 +218,13 @@ def _connected(url: str) -> PostgresConnection:
         raise StoreError(f"{error}: create it with createdb, or name another one") from error
     except asyncpg.TargetServerAttributeNotMatched as error:
         raise StoreError("no server of the database takes writes now: it is a standby, or has no primary") from error
-    except (ValueError, asyncpg.ClientConfigurationError) as error:
+    except asyncpg.ClientConfigurationError as error:
         raise StoreError(f"this is not the address of a PostgreSQL database: {error}") from error
+    except (ValueError, OverflowError) as error:  # their texts may have a part of the password
+        raise StoreError(
+            "this is not the address of a PostgreSQL database: check its host and port, and write # / ? @ : in a"
+            " password as %23 %2F %3F %40 %3A, or keep the password in ~/.pgpass"
+        ) from error
     except (asyncpg.PostgresError, *LOST) as error:
         raise StoreError(
             f"the database cannot be reached ({error or 'no answer in time'}): check that PostgreSQL runs, and its"
