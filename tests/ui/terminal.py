@@ -6,6 +6,7 @@ import signal
 import termios
 import time
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import pexpect
@@ -144,6 +145,14 @@ class Terminal:
         self._child.close()
         assert "Traceback" not in self.output, self.output
         return self._child.exitstatus
+
+    def loads(self, library: str) -> None:
+        """Wait until the command loads a library of Python: then it has begun to load its own modules."""
+        maps = Path(f"/proc/{self._child.pid}/maps")
+        end = time.monotonic() + _LIMIT
+        while f"/{library}." not in maps.read_text("utf-8"):
+            assert time.monotonic() < end, f"{library} is not loaded"
+            time.sleep(0.001)
 
     def interrupt(self) -> int | None:
         """Press Ctrl-C until the command ends: it may come in the moment before the command waits for input."""
