@@ -36,7 +36,7 @@ async def test_the_first_load_is_small_and_the_second_needs_no_network(
         each.url.removeprefix(page_server.url): (await each.request.sizes())["responseBodySize"]
         for each in responses
         if each.request.service_worker is None
-        and not any(part in each.url for part in ("dialogs.js", "errors.js", "/more/", "icon"))
+        and not any(part in each.url for part in ("dialogs.js", "errors.js", "complet", "/more/", "icon"))
     }
     assert [path for path in at_first if path.endswith(".js")] == ["app/main.js"]
     assert sum(at_first.values()) <= _MOST_AT_FIRST, at_first

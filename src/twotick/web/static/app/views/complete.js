@@ -1,6 +1,6 @@
 /**
  * Completion of the names, rooms, emoji and commands that the user writes, with the keys of the terminal app: Up and Down
- * choose, Tab takes, Esc hides. Loaded when the user begins such a word for the first time.
+ * choose, Tab takes, Esc hides. Loaded when the box is shown for the first time.
  *
  * @typedef {import("./controller.js").Controller} Controller
  * @typedef {import("../model/types.js").Conversation} Conversation
@@ -140,7 +140,7 @@ export function Completions({ app, conversation, box, before, canCommand, moved 
   };
   const pressed = useRef(key);
   pressed.current = key;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const area = box.current;
     if (!area) return;
     const press = (/** @type {KeyboardEvent} */ event) => pressed.current(event);

@@ -21,7 +21,8 @@ export function Composer({ app, conversation, mode, setMode }) {
   const [emoji, setEmoji] = useState(false);
   const pick = useModule(emoji, () => withTexts(import("./emoji.js")));
   const before = text.slice(0, caret);
-  const complete = useModule(/(^|\s)[@#:]\S*$|^\/\S*$/.test(before), () => withTexts(import("./complete.js")));
+  // Loaded before it is needed: a command that is written at once must not be sent as a text.
+  const complete = useModule(true, () => withTexts(import("./complete.js")));
   const recording = app.recording?.to.toLowerCase() === conversation.key ? app.recording : null;
   const voice = useModule(recording !== null, loadVoice);
   const touch = matchMedia("(pointer: coarse)").matches;
