@@ -7,6 +7,7 @@ import pytest
 
 from tests.exchange.mail import Line, Mail, message, objects, reason, told
 from tests.exchange.network import inside
+from twotick.exchange import Limits
 from twotick.store import (
     Contact,
     ListAudience,
@@ -355,6 +356,18 @@ def test_a_store_that_fails_is_said_so(request_type: type) -> None:
     del mail.answers[request_type]
     assert states(bob.write(status())) == {"alice": "here"}
     assert states(alice.write(status())) == {"bob": "gone"}
+
+
+@pytest.mark.parametrize("size", range(60, 400, 7))
+def test_a_list_is_as_long_as_a_body_may_be(size: int) -> None:
+    """Rule 12.3: it has the first objects."""
+    mail = Mail(b"alice", limits=Limits(max_body=size))
+    contacts = [Contact(number, f"\u00fcser{number}", True) for number in range(5, 11)]
+    mail.answers[ListContacts] = lambda _: contacts
+    ((_, body),) = mail.device(b"alice").write(status())
+    whole = [{"name": each.name, "state": "gone", "since": None} for each in contacts]
+    lists = [json.dumps(whole[:number], ensure_ascii=False).encode() for number in range(7)]
+    assert body == max((each for each in lists if len(each) <= size), key=len)
 
 
 def test_nothing_is_kept_for_those_who_are_gone() -> None:

@@ -16,6 +16,8 @@ from twotick.wire import Head, error, frame, read_number
 
 _Answer = TypeVar("_Answer")
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
 LIST_MOST = 2000
 """The most objects in a list (rule 12.3)."""
 
@@ -237,15 +239,25 @@ class Question:
 
     def list_of(self, objects: Sequence[Mapping[str, object]], **headers: bytes | int | None) -> bytes:
         """Return the frame that answers it with a list: the first objects, as many as a list may have (rule 12.3)."""
-        texts: list[bytes] = []
-        size = 2
-        for each in objects[:LIST_MOST]:
-            text = json.dumps(each, ensure_ascii=False).encode()
-            size += len(text) + 2
-            if size > self.context.most_bytes:
-                break
-            texts.append(text)
-        return self.answer(b"[%b]" % b", ".join(texts), content_type=b"application/json", **headers)
+        some = list(objects[:LIST_MOST])
+        # It takes a third of the time to encode all at once, and nearly every list fits.
+        body = _ENCODE(some).encode()
+        if len(body) > self.context.most_bytes:
+            body = _shortened(some, self.context.most_bytes)
+        return self.answer(body, content_type=b"application/json", **headers)
+
+
+def _shortened(objects: Sequence[Mapping[str, object]], most_bytes: int) -> bytes:
+    """Return the list with as many of the first objects as fit into so many bytes."""
+    texts: list[bytes] = []
+    size = 0
+    for each in objects:
+        text = _ENCODE(each).encode()
+        size += len(text) + 2  # with the brackets, or with what is between two objects
+        if size > most_bytes:
+            break
+        texts.append(text)
+    return b"[%b]" % b", ".join(texts)
 
 
 def yes_or_no(value: bool) -> bytes:
