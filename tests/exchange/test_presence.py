@@ -9,6 +9,7 @@ from tests.exchange.mail import Line, Mail, message, objects, reason, told
 from tests.exchange.network import inside
 from twotick.exchange import Limits
 from twotick.store import (
+    Append,
     Contact,
     ListAudience,
     ListContacts,
@@ -356,6 +357,41 @@ def test_a_store_that_fails_is_said_so(request_type: type) -> None:
     del mail.answers[request_type]
     assert states(bob.write(status())) == {"alice": "here"}
     assert states(alice.write(status())) == {"bob": "gone"}
+
+
+@pytest.mark.parametrize(("shown", "state"), [(b"no", b"gone"), (b"yes", b"here")])
+def test_a_user_who_comes_to_see_a_member_while_that_changes_is_told(shown: bytes, state: bytes) -> None:
+    """Rule 15.1: the store finds the many who may see the member in steps, once it is changed."""
+    mail, (alice, bob) = friends(b"alice", b"bob", others=[b"carol"])
+    carol = mail.device(b"carol", window=64)
+    alice.write(status(state=b"here", shown=b"no" if shown == b"yes" else b"yes"))
+    for line in (bob, carol):
+        line.write(status())
+    changes(mail, bob)
+    number = mail.members[b"alice"].number
+    wrote = Append(
+        sender=number,
+        sender_name=b"alice",
+        device=b"main",
+        id=b"to-carol",
+        recipient=b"carol",
+        headers=b"",
+        body=b"hi",
+        time=1000.0,
+    )
+
+    def change(request: SetShown) -> bool:
+        if request.shown is not None:
+            mail.store.ask(wrote)
+        return mail.store.ask(request)
+
+    mail.answers[SetShown] = change
+    mail.answers[ListAudience] = mail.store.ask
+    alice.write(status(shown=shown))
+    assert [(request.peer, request.is_for_profile) for request in mail.asked if isinstance(request, ListAudience)] == [
+        (b"", True)
+    ]
+    assert changes(mail, bob) == changes(mail, carol) == [(b"alice", state)]
 
 
 @pytest.mark.parametrize("size", range(60, 400, 7))

@@ -14,7 +14,7 @@ from functools import partial
 from twotick.exchange.connection import Connection, MemberDevice, NotUnderstood
 from twotick.exchange.output import Output
 from twotick.exchange.watchers import Watchers
-from twotick.store import Answer, Contact, ListAudience, ListContacts, Request, StoreError
+from twotick.store import Answer, Contact, ListAudience, ListContacts, Request, SetShown, StoreError
 from twotick.wire import Head, Verb, frame, is_name, is_room, time_text
 
 HERE = b"here"
@@ -160,7 +160,7 @@ class PresenceTracker:
 
         Args:
             member: the member.
-            peer: the user who may begin or cease to see the member; empty for all.
+            peer: the user, or the room, who may begin or cease to see the member.
             request: the request.
             callback: called with its answer.
         """
@@ -172,16 +172,52 @@ class PresenceTracker:
             presence = self._members.get(member)
             if presence is None or isinstance(before, StoreError) or isinstance(after, StoreError):
                 return
-            gone = _news(presence.name, GONE, self._clock())
-            new = list(set(after).difference(before))
-            self._tell(member, gone, list(set(before).difference(after)))
-            self._tell(member, presence.news(), new)
-            for each in new:
-                for connection in self._watchers.of(each):
-                    self._know_early(member, presence, connection)
+            self._tell_gone(member, presence, list(set(before).difference(after)))
+            self._tell_new(member, presence, list(set(after).difference(before)))
 
         audience = ListAudience(member, peer)
         self._output.ask_together((audience, request, audience), answered)
+
+    def show(self, member: int, shown: bool, callback: Callable[[bool | StoreError], None]) -> None:
+        """Set whether others may see a member, and tell those whom that concerns (rule 15.1).
+
+        They may be many, so the store finds them in steps, after the change: who comes to see the member later learns
+        then what is true.
+
+        Args:
+            member: the member.
+            shown: whether they may.
+            callback: called with whether they may.
+        """
+
+        def answered(before: bool | StoreError, after: bool | StoreError) -> None:
+            callback(after)
+            if member in self._members and before is not after and not isinstance(after, StoreError):
+                # Those who would see the member, also if it hides now.
+                audience = ListAudience(member, b"", is_for_profile=True)
+                self._output.ask(audience, partial(self._tell_shown, member, after))
+
+        self._output.ask_together((SetShown(member, None), SetShown(member, shown)), answered)
+
+    def _tell_shown(self, member: int, shown: bool, audience: list[int] | StoreError) -> None:
+        presence = self._members.get(member)
+        if presence is None or isinstance(audience, StoreError):
+            return
+        if shown:
+            self._tell_new(member, presence, audience)
+        else:
+            self._tell_gone(member, presence, audience)
+
+    def _tell_gone(self, member: int, presence: _MemberPresence, audience: list[int]) -> None:
+        """Tell those who see a member no more that it is gone."""
+        self._tell(member, _news(presence.name, GONE, self._clock()), audience)
+
+    def _tell_new(self, member: int, presence: _MemberPresence, audience: list[int]) -> None:
+        """Tell those who see a member from now on where it is."""
+        self._tell(member, presence.news(), audience)
+        for each in audience:
+            for connection in self._watchers.of(each):
+                self._know_early(member, presence, connection)
 
     def begin(self, member: int, peer: bytes) -> None:
         """Tell a user, or those in a room, where a member is whom they see from now on (rule 15.5)."""

@@ -17,11 +17,10 @@ def ask_status(question: Question) -> None:
         raise InvalidQuestion("STATUS takes no name: it is answered with that of all")
     if state is not None and question.device.feed is not None:
         presence.say(question.connection, question.device, here=state == HERE)
-    request = SetShown(question.member, shown)
     if shown is None:
-        question.context.output.ask(request, partial(_ask_contacts, question))
+        question.context.output.ask(SetShown(question.member, None), partial(_ask_contacts, question))
     else:
-        presence.change_audience(question.member, b"", request, partial(_ask_contacts, question))
+        presence.show(question.member, shown, partial(_ask_contacts, question))
 
 
 def _ask_contacts(question: Question, shown: bool | StoreError) -> None:
