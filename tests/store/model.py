@@ -265,7 +265,7 @@ class Model:
         person = self.people[request.member]
         if request.device not in person.cursors:
             if len(person.cursors) == self.limits.devices:
-                return Refusal(f"too many devices; a member has at most {self.limits.devices}")
+                return Refusal(f"too many devices; a member has at most {self.limits.devices}", "device")
             waiting = [seq for seq, line in person.received() if person.waits(line.sent)]
             person.cursors[request.device] = waiting[0] - 1 if waiting else len(person.log)
             person.mark = max(person.mark, person.cursors[request.device])
