@@ -171,6 +171,13 @@ def test_a_certificate_that_cannot_be_used_is_named(
     assert re.fullmatch(f"twotick: {problem}\n", ended.stderr), ended.stderr
 
 
+def test_backups_that_would_never_be_made_are_refused(tmp_path: Path) -> None:
+    given = variables(BACKUP_FOLDER=str(tmp_path), DATABASE="postgresql://127.0.0.1:1/x")
+    ended = run("serve", "--port", "0", env=given)
+    assert (ended.returncode, ended.stdout) == (64, "")
+    assert ended.stderr.startswith("twotick: backup_folder is set, and the server makes no backups of a database on")
+
+
 def test_a_tls_port_in_use_is_one_clear_line(made: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

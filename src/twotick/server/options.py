@@ -171,6 +171,11 @@ def check(options: ServerOptions) -> list[str]:
     problems: list[str] = []
     if (options.tls_certificate is None) is not (options.tls_key is None):
         problems.append("only one of tls_certificate and tls_key is set: set both, or neither")
+    if options.backup_folder is not None and options.database is not None:
+        problems.append(
+            "backup_folder is set, and the server makes no backups of a database on PostgreSQL: leave it out, and copy"
+            " the data with pg_dump or pg_basebackup"
+        )
     encrypted = options.tls_certificate is not None
     hosts = split_hosts(options.host)
     if not hosts:
