@@ -125,6 +125,13 @@ def test_status_without_a_server_says_what_to_do(operator: Operator) -> None:
     assert run("status", "--data", "/nonexistent").returncode == 65
 
 
+def test_the_port_for_monitoring_needs_an_address(operator: Operator) -> None:
+    operator.settings["METRICS_HOST"] = ""
+    ended = run("serve", "--port", "0", env=operator.environment)
+    assert (ended.returncode, ended.stdout) == (64, "")
+    assert ended.stderr == "twotick: metrics_host names no address: set it to one, for example '127.0.0.1'\n"
+
+
 def test_the_port_for_monitoring_can_be_taken(operator: Operator) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])

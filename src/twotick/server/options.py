@@ -180,6 +180,8 @@ def check(options: ServerOptions) -> list[str]:
     hosts = split_hosts(options.host)
     if not hosts:
         problems.append("host names no address: set it to one, for example '127.0.0.1'")
+    if options.metrics_port is not None and not split_hosts(options.metrics_host):
+        problems.append("metrics_host names no address: set it to one, for example '127.0.0.1'")
     private = all(is_loopback(address) for host in hosts for address in addresses_of(host))
     opened = None if private else f"host = '{options.host}' can be reached from other machines"
     if options.web:
