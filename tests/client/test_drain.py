@@ -7,11 +7,9 @@ import pytest
 from tests.client.members import Chat, Connections, until
 from twotick.client import ServerUnreachable, ShuttingDown, State
 from twotick.server import ServerLimits
-from twotick.server import server as server_module
 
 
-async def test_members_go_in_steps_and_the_others_are_served_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_STEP", 1000.0)
+async def test_members_go_in_steps_and_the_others_are_served_until_then() -> None:
     chat = Chat(limits=ServerLimits(drain=2000.0))
     told = {name: Connections() for name in ("alice", "bob")}
     for name in told:
@@ -33,6 +31,16 @@ async def test_members_go_in_steps_and_the_others_are_served_until_then(monkeypa
         chat.hurry()
         await until(lambda: ShuttingDown in told[staying.name].kinds)
         await stopping
+
+
+async def test_after_the_last_member_the_server_stops_at_once() -> None:
+    chat = Chat(limits=ServerLimits(drain=2000.0))
+    chat.token("alice")
+    await chat.start()
+    told = Connections()
+    async with chat.join("alice", on_connection=told):
+        await chat.stop()
+        await until(lambda: ShuttingDown in told.kinds)
 
 
 async def test_many_members_are_asked_to_come_back_one_after_the_other() -> None:

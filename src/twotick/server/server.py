@@ -299,7 +299,7 @@ class Server:
         Args:
             spread: over how many seconds those of one step are to come back.
         """
-        steps = int(self._limits.drain / _STEP)
+        steps = min(int(self._limits.drain / _STEP), self.exchange.members_connected)
         for left in range(steps, 0, -1):
             if self._hurried.is_set() or not self.exchange.members_connected:
                 return
@@ -307,8 +307,10 @@ class Server:
                 connection.explain(_GOING_AWAY, "the server stops")
             self.exchange.dismiss(left, spread)
             self.flush_soon()
+            if left == 1:
+                return
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_STEP):
+                async with asyncio.timeout(self._limits.drain / steps):
                     await self._hurried.wait()
 
     def hurry(self) -> None:
