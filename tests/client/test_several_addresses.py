@@ -13,10 +13,13 @@ import pytest
 from tests.client.members import Chat, Connections, Spoken, chatting, scripted, scripted_join, take, until
 from tests.machines.machines import HOST, name_server, new_address, see_machines
 from twotick.client import KnownServers, MemberLimits, ServerUnreachable, ShuttingDown, State, connect
+from twotick.client.address import parse_server
+from twotick.client.finding import Ways
+from twotick.client.link import Link
 from twotick.client.trust.known_servers import CertificateChanged
 from twotick.server import Server, ServerLimits
 from twotick.server.tls import make_certificate, server_context
-from twotick.wire import Frame, Verb, accepted, error
+from twotick.wire import Frame, HeadCache, Verb, accepted, error
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +47,10 @@ async def two() -> AsyncIterator[tuple[Chat, Chat]]:
         await second.start()
         stack.push_async_callback(second.stop)
         yield first, second
+
+
+def _ignore(event: object) -> None:
+    pass
 
 
 @contextmanager
@@ -164,6 +171,16 @@ async def test_each_address_has_a_certificate_of_its_own_and_a_changed_one_is_to
         with refusing_port() as dead, pytest.raises(CertificateChanged):  # not that the other one is not there
             async with connect("eve", f"tls://127.0.0.1:{one},tls://{dead}", known_servers=known):
                 pass
+        # After that, an attacker could also be at the address of a server that was never seen.
+        (tmp_path / "known").write_text(f"127.0.0.1:{one} SHA256:other\n")
+        with pytest.raises(CertificateChanged):
+            async with connect("eve", where, known_servers=known):
+                pass
+        assert (tmp_path / "known").read_text() == f"127.0.0.1:{one} SHA256:other\n"
+        ways = Ways(parse_server(where))
+        for _ in range(2):  # the second time, the other address is tried first
+            with pytest.raises(CertificateChanged):
+                await Link.open(ways, HeadCache(1 << 20), _ignore, _ignore, known)
 
 
 async def test_a_name_with_several_addresses_leads_to_one_that_answers(

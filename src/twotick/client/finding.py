@@ -8,6 +8,7 @@ from itertools import islice
 
 from twotick.client.address import DEFAULT_PORT, TLS_PORT, ServerAddress, is_this_machine
 from twotick.client.errors import ServerUnreachable
+from twotick.client.trust.known_servers import TrustError
 from twotick.net import server_name
 
 _SERVICE = "_twotick._tcp"
@@ -58,10 +59,13 @@ class Ways:
 
     Attributes:
         count: how many ways there are, as far as is known.
+        distrust: why a server at one of the addresses was not trusted; None if none was distrusted yet. From then on,
+            an attacker may be in between, and a server that the client does not know is not trusted either.
     """
 
     def __init__(self, address: ServerAddress) -> None:
         self.address = address
+        self.distrust: TrustError | None = None
         self._places = list(address.places)
         if address.others:
             random.shuffle(self._places)

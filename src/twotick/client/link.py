@@ -97,6 +97,8 @@ class Link(asyncio.Protocol):
             return cls(cache, on_frame, on_lost)
 
         left = await ways.ordered() if route is None else [route]
+        if ways.distrust is not None:
+            left = _remembered(left, known)
         problems: list[ServerUnreachable] = []
         distrust: TrustError | None = None
         while left:
@@ -109,14 +111,14 @@ class Link(asyncio.Protocol):
             except TimeoutError:
                 problems.append(ServerUnreachable(f"no server at {each}: it does not answer"))
             except TrustError as error:
-                distrust = error
-                left = [other for other in left if other.server != each.server]  # and never without TLS instead
+                distrust = ways.distrust = error
+                left = _remembered([other for other in left if other.server != each.server], known)
             else:
                 if distrust is not None:
                     _warn(known, each, distrust)
                 return link
             ways.failed(each)
-        raise distrust or _unreachable(problems, ways)
+        raise distrust or ways.distrust or _unreachable(problems, ways)
 
     @classmethod
     async def _open_at(cls, route: Route, make: Callable[[], "Link"], known: KnownServers) -> "Link":
@@ -251,6 +253,11 @@ def _unreachable(problems: list[ServerUnreachable], ways: Ways) -> ServerUnreach
     combined = ServerUnreachable("; ".join(dict.fromkeys(map(str, problems))))
     combined.__cause__ = last.__cause__
     return combined
+
+
+def _remembered(routes: list[Route], known: KnownServers) -> list[Route]:
+    """Return the ways to servers whose certificates the client has seen before: an attacker can be none of them."""
+    return [each for each in routes if each.tls and each.server and known.entries(each.server.known_as)]
 
 
 def _warn(known: KnownServers, route: Route, distrust: TrustError) -> None:
