@@ -14,6 +14,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 TICKS = "[...document.querySelectorAll('[role=log] article')].filter((row) => row.textContent.includes('{text}'))"
 
 
+COMPLETED = """performance.getEntriesByType('resource').filter(({name}) =>
+    /(views.complete|model.completion|more.en)[.]js$/.test(name)).length >= 3"""
+"""Whether the completion of names is loaded: Firefox takes it for an error if it loads when the page is left."""
+
+
 async def test_a_message_is_written_and_kept_in_firefox(
     page_server: PageServer, names: list[str], tmp_path: Path
 ) -> None:
@@ -45,5 +50,6 @@ async def test_a_message_is_written_and_kept_in_firefox(
             await tab.wait_for(f"{TICKS.format(text='Hello from Firefox.')}.length === 1")
             await tab.wait_for(f"{TICKS.format(text='Hello from Firefox.')}[0].textContent.includes('read')")
             await tab.wait_for(f"{TICKS.format(text='Read in Firefox.')}.length === 1")
+            await tab.wait_for(COMPLETED)
             await tab.reload()
         assert tab.errors == []

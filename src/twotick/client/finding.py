@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from twotick.client.address import DEFAULT_PORT, TLS_PORT, ServerAddress, is_this_machine
-from twotick.client.errors import ServerUnreachable
-from twotick.client.trust.known_servers import TrustError
+from twotick.client.errors import ServerUnreachable, TwotickError
 from twotick.net import server_name
 
 _SERVICE = "_twotick._tcp"
@@ -65,7 +64,7 @@ class Ways:
 
     def __init__(self, address: ServerAddress) -> None:
         self.address = address
-        self.distrust: TrustError | None = None
+        self.distrust: TwotickError | None = None
         self._places = list(address.places)
         if address.others:
             random.shuffle(self._places)
