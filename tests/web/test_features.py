@@ -102,6 +102,8 @@ async def test_a_found_message_is_shown_among_those_around_it(
     await alice.sign_in()
     page = alice.page
     log = page.get_by_role("log")
+    # All have come: those that come while the conversation is open are shown in it.
+    await expect(page.get_by_role("navigation").get_by_role("link", name=names[1])).to_contain_text("161 unread")
     await alice.choose(names[1])
     await alice.expect_message("shall we?")
     await expect(log.get_by_text("the wild oats are ripe")).to_have_count(0)

@@ -115,6 +115,7 @@ async def test_history_comes_on_scroll_to_another_browser(
             await me.send(bob.name, f"message {number}")
     other = await crowd.person(bob.name, fresh=False)
     await other.sign_in()
+    await expect(other.page.get_by_role("navigation").get_by_role("link", name=alice)).to_contain_text("320 unread")
     await other.choose(alice)
     await other.expect_message("message 320")
     log = other.page.get_by_role("log")
