@@ -4,8 +4,7 @@
 
 The database has 5,000 members, a room as large as rooms may be, and 50,000 messages. Each request has the largest
 arguments that the protocol allows, and is carried out as the server does it: in steps, between which others have their
-turn. A step that takes long holds all others up for so long, whoever has asked. What the store remembers is forgotten
-before each request, as after a start.
+turn. While a step runs, all other users wait. The store's caches are emptied before each request, as after a start.
 
 The cost is in units of some 5 microseconds (`Work.costs`), the time is the processor's.
 """

@@ -54,7 +54,7 @@ def _gathered(asker: Asker) -> Asker:
 def pushes(
     asker: Asker, time: float = NOW + 1, connected: frozenset[str] = frozenset()
 ) -> list[tuple[str, str, str, int]]:
-    """What is to be pushed to alice's phone: the conversation, the sender, the text, and how many messages."""
+    """The news for alice's phone: the conversation, the sender, the text, and how many messages."""
     (found,) = asker.ask(FindPushes((PushLook(asker.members["alice"], connected),), time))
     return [(each.name, each.sender, each.text, each.count) for each in found.news]
 

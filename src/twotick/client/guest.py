@@ -506,7 +506,7 @@ async def connect(
             except ConnectionLost:
                 if client.route is None or tried >= ways.count:
                     raise
-                ways.failed(client.route)  # a server was reached, but it let nobody in
+                ways.failed(client.route)  # the server did not let this client in
                 continue
             yield client
             return

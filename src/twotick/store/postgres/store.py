@@ -61,7 +61,7 @@ class PostgresStore(SqliteStore):
         return PostgresWordIndex(self._tables.direct)
 
     def _look_up_ids(self, requests: Sequence[Request[Any]]) -> None:
-        """Lock all that the requests are about; then look up their Ids, which nobody else can use meanwhile."""
+        """Lock all that the requests are about; then look up their Ids, which no other process can use meanwhile."""
         numbers, members, rooms = names_in(requests)
         database: Any = self._database
         run = database.connection.run

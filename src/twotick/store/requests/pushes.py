@@ -103,7 +103,7 @@ class PushNews:
 
 @dataclass(frozen=True, slots=True)
 class DevicePushes:
-    """What is to be pushed to a device.
+    """The news that the server pushes to a device.
 
     Attributes:
         member: whose device it is.
