@@ -38,6 +38,7 @@ from twotick.store import (
     StoreError,
     StoreLimits,
 )
+from twotick.store.postgres import schema as postgres_schema
 from twotick.store.postgres.connection import PostgresConnection
 from twotick.store.postgres.store import PostgresStore
 from twotick.store.postgres.word_index import parsed
@@ -136,6 +137,31 @@ def test_it_has_the_tables_and_columns_of_the_store_on_sqlite(new_database: NewD
             if table not in ONLY_ON_POSTGRES:
                 found.setdefault(table, []).append((column, TYPES[kind], needed and not key, key))
     assert found == expected
+
+
+def test_a_database_of_an_older_version_is_brought_up_to_date(
+    postgres: str, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+):
+    steps = postgres_schema.STEPS
+    layouts: list[object] = []
+    for number in range(1, len(steps) + 1):
+        url = postgres_server.new_database(postgres, empty=True)
+        monkeypatch.setattr("twotick.store.postgres.schema.STEPS", steps[:number])
+        with closing(PostgresConnection(url)) as connection:
+            postgres_schema.migrate(connection)
+        execute(url, "INSERT INTO twotick.member (name, folded, password, added) VALUES ('Alice', 'alice', '', 1)")
+        monkeypatch.setattr("twotick.store.postgres.schema.STEPS", steps)
+        with closing(PostgresStore(url, StoreLimits())) as store:
+            assert store.ask(FindMember("alice")) == Member(1, "Alice", "")
+        with closing(PostgresConnection(url)) as connection:
+            layouts.append(
+                connection.run(
+                    "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns"
+                    " WHERE table_schema = 'twotick' ORDER BY 1, 2"
+                ).fetchall()
+            )
+        postgres_server.drop_database(url)
+    assert layouts.count(layouts[-1]) == len(steps)
 
 
 def failure(url: str, *, exclusive: bool = True) -> str:

@@ -216,6 +216,18 @@ STEPS: Final = (
     CREATE INDEX word_lexemes ON word USING gin (lexemes) WITH (fastupdate = off);
     INSERT INTO counter VALUES ('changes', 0);
     """,
+    """
+    ALTER TABLE member ADD COLUMN bot bigint NOT NULL DEFAULT 0;
+    CREATE TABLE bot_right (
+        member bigint NOT NULL, peer bytea NOT NULL, name text NOT NULL, sends bigint NOT NULL, reads bigint NOT NULL,
+        PRIMARY KEY (member, peer)
+    );
+    CREATE TABLE slot (
+        member bigint NOT NULL, peer bytea NOT NULL, key bytea NOT NULL, id bytea NOT NULL, items bytea NOT NULL,
+        time double precision NOT NULL, PRIMARY KEY (member, peer, key)
+    );
+    CREATE INDEX slot_time ON slot (member, time);
+    """,
 )
 """What makes a schema of version n + 1 from one of version n. Only ever added to."""
 

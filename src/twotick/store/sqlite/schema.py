@@ -390,6 +390,30 @@ STEPS = (
     -- 1: every message in a room counts for notifications, not only those that mention the member.
     ALTER TABLE conversation ADD COLUMN notify INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- 1: a bot, which may send to and read from those that `bot_right` names, and do nothing else.
+    ALTER TABLE member ADD COLUMN bot INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE bot_right (
+        member INTEGER NOT NULL,
+        peer BLOB NOT NULL,                       -- a user, a room or ALL, in lower case
+        name TEXT NOT NULL,                       -- as it is shown
+        sends INTEGER NOT NULL,
+        reads INTEGER NOT NULL,
+        PRIMARY KEY (member, peer)
+    ) STRICT, WITHOUT ROWID;
+
+    -- The messages that a later message of the same sender to the same recipient may update.
+    CREATE TABLE slot (
+        member INTEGER NOT NULL,                  -- the sender
+        peer BLOB NOT NULL,                       -- the recipient, in lower case
+        key BLOB NOT NULL,
+        id BLOB NOT NULL,                         -- the Id of the message
+        items BLOB NOT NULL,                      -- what it is about, with spaces between
+        time REAL NOT NULL,
+        PRIMARY KEY (member, peer, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX slot_time ON slot (member, time);
+    """,
 )
 """What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
 to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each
