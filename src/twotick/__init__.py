@@ -14,8 +14,11 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from twotick.client import (
+        Bot,
+        BotMessage,
         CertificateChanged,
         Client,
+        CommandError,
         ConnectionLost,
         Conversation,
         ConversationSetting,
@@ -80,8 +83,11 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Bot",
+    "BotMessage",
     "CertificateChanged",
     "Client",
+    "CommandError",
     "ConnectionLost",
     "Conversation",
     "ConversationSetting",

@@ -1,6 +1,7 @@
 """Each example does what its comments say."""
 
 import json
+import re
 import signal
 import threading
 from collections.abc import AsyncGenerator, Generator
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.commands import Started, listening
-from tests.docs.conftest import Server
+from tests.docs.conftest import EXAMPLES, Server
 from tests.sockets import PATIENCE
 from twotick import MemberClient, NotDelivered, join
 
@@ -36,50 +37,62 @@ def until_listening(example: Started) -> None:
     assert example.line().endswith(" is listening")
 
 
-async def test_the_bot_answers_commands_and_nothing_else(place: Server) -> None:
+async def ask(client: MemberClient, text: str, to: str = "bot") -> str:
+    """Send a message, and return the next one that comes."""
+    await client.send(to, text)
+    return await text_of_next(client)
+
+
+@contextmanager
+def bot_at_work(place: Server, example: str, *arguments: str, **variables: str) -> Generator[Started]:
+    with place.started(example, "bot", *arguments, TWOTICK_TOKEN=place.token("bot"), **variables) as bot:
+        assert bot.stderr.readline() == "bot is listening\n"
+        yield bot
+        bot.process.send_signal(signal.SIGTERM)
+        assert bot.process.wait(PATIENCE) == 0
+
+
+async def test_bots_answer(place: Server, tmp_path: Path) -> None:
+    """Each of them is killed while it has a command, or stopped, and does what its comments say."""
+    async with member(place, "alice") as alice, member(place, "bob") as bob:
+        with bot_at_work(place, "command_bot.py"):
+            assert await ask(alice, "echo wild  oats") == "wild  oats"
+            assert await ask(alice, "help") == "!echo TEXT...  Repeat the text.\n!time  Tell the time in UTC."
+            assert "there is no command 'fly': !help" in await ask(alice, "!fly")
+        program = tmp_path / "deploy"
+        program.write_text(f'#!/bin/sh\n[ $1 = web ] && echo "$2 $DEPLOY_KEY" >> {tmp_path}/log && echo as "$2"')
+        program.chmod(0o700)
+        with bot_at_work(place, "deploy_bot.py", str(program), DEPLOY_OWNER="bob"):
+            assert await ask(alice, "deploy web") == "web is on staging: as staging"
+            assert await ask(alice, "deploy api") == "api was not deployed: status 1"
+            assert await ask(alice, "deploy web production") == "alice may not deploy to production"
+            assert await ask(bob, "deploy web production") == "web is on production: as production"
+        assert len({line.split()[1] for line in (tmp_path / "log").read_text().splitlines()}) == 2
+        with bot_at_work(place, "note_bot.py", str(tmp_path)):
+            assert await ask(alice, "buy milk") == "noted, as number 1"
+            assert await ask(bob, "notes") == "you have no notes"
+        with bot_at_work(place, "note_bot.py", str(tmp_path)):
+            assert await ask(alice, "buy oats") == "noted, as number 2"
+            assert await ask(alice, "notes 1") == "buy oats"
+        with bot_at_work(place, "poll_bot.py"):
+            await alice.send("bot", "poll pizza?")
+            question = await alice.receive()
+            assert question.text == "pizza? React to this message."
+            await question.ack()
+            await alice.react("bot", question.id, "+1", sender="bot")
+            assert await ask(alice, "votes") == "+1 1"
+
+
+async def test_the_ten_lines_are_a_bot(place: Server, tmp_path: Path) -> None:
+    """The block in docs/bots.md."""
+    page = (EXAMPLES.parent / "docs" / "bots.md").read_text("utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "ten.py").write_text(program.replace('"helper"', '"bot"'))
     async with member(place, "alice") as alice:
-        with place.started("command_bot.py", "bot", TWOTICK_TOKEN=place.token("bot")) as bot:
-            until_listening(bot)
-            await alice.send("bot", "hello")
-            sent = await alice.send("bot", "!echo wild oats")
-            answer = await alice.receive()
-            assert (answer.sender, answer.text, answer.reply_to) == ("bot", "wild oats", ("alice", sent.id))
-            await answer.ack()
-            await alice.send("bot", "!fly")
-            answer = await alice.receive()
-            assert "!help" in answer.text
-            await answer.ack()
-            await sent.delivered()
-
-
-async def test_the_bot_answers_in_rooms(place: Server) -> None:
-    async with member(place, "alice") as alice, member(place, "bot", "setup") as owner:
-        await owner.create_room("#lab", public=True)
-        await alice.join_room("#lab")
-        with place.started("command_bot.py", "bot", TWOTICK_TOKEN=place.token("bot")) as bot:
-            until_listening(bot)
-            await alice.send("#lab", "!help")
-            answer = await alice.receive()
-            assert answer.room == "#lab"
-            assert "!echo: Repeat the text." in answer.text
-            await answer.ack()
-
-
-async def test_a_restarted_bot_does_not_answer_twice(place: Server) -> None:
-    """Its predecessor sent an answer and stopped before it acknowledged the message."""
-    token = place.token("bot")
-    async with member(place, "alice") as alice:
-        async with join("bot", place.address, token=token) as predecessor:
-            asked = await alice.send("bot", "!echo once")
-            while (message := await predecessor.receive()).text != "!echo once":
-                await message.ack()  # left over by a bot that was stopped
-            await predecessor.send("alice", "once", id=f"answer-{message.seq}")
-        with place.started("command_bot.py", "bot", TWOTICK_TOKEN=token) as bot:
-            until_listening(bot)
-            await asked.delivered()
-            await alice.send("bot", "!echo twice")
-            texts = [await text_of_next(alice), await text_of_next(alice)]
-    assert texts == ["once", "twice"]
+        with place.started(str(tmp_path / "ten.py"), TWOTICK_TOKEN=place.token("bot")):
+            assert await ask(alice, "add 2 3") == "alice, that is 5"
+            assert await ask(alice, "add two") == "FIRST is a whole number, not two\nusage: !add FIRST [SECOND]"
+            assert await ask(alice, "help") == "!add FIRST [SECOND]  Add two numbers."
 
 
 async def test_a_bot_without_a_valid_token_ends_with_the_reason(place: Server) -> None:

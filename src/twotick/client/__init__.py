@@ -61,6 +61,7 @@ from twotick.client.member.results import (
 )
 
 if TYPE_CHECKING:
+    from twotick.client.bot import Bot, BotMessage, CommandError
     from twotick.client.guest import Client, Message, Receipt, connect, send
     from twotick.client.member.client import MemberClient
     from twotick.client.member.conversations import Found
@@ -71,8 +72,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_SERVER",
+    "Bot",
+    "BotMessage",
     "CertificateChanged",
     "Client",
+    "CommandError",
     "ConnectionLost",
     "Conversation",
     "ConversationSetting",
@@ -139,6 +143,9 @@ __all__ = [
 ]
 
 _LATER = {
+    "Bot": "bot",
+    "BotMessage": "bot",
+    "CommandError": "bot",
     "Client": "guest",
     "Message": "guest",
     "Receipt": "guest",

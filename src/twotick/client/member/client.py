@@ -265,7 +265,14 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, ProfileMet
 
     # Receiving
 
-    async def _next(self) -> Entry:
+    async def next_entry(self) -> Entry:
+        """Wait for the next of what `entries` yields, and do not acknowledge it.
+
+        So a program can work on several messages at once. It calls `ack` for each entry; the call can be cancelled.
+
+        Raises:
+            TwotickError: the client has ended.
+        """
         inbox = self._session.inbox
         while True:
             self._session.check(device_only=True)
@@ -288,7 +295,7 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, ProfileMet
             TwotickError: the client has ended.
         """
         while True:
-            entry = await self._next()
+            entry = await self.next_entry()
             if isinstance(entry, MemberMessage) and entry.is_news:
                 return entry
             await entry.ack()
@@ -309,7 +316,7 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, ProfileMet
         """
         while True:
             try:
-                entry = await self._next()
+                entry = await self.next_entry()
             except ConnectionLost:
                 if self._closed:
                     return
