@@ -1,7 +1,5 @@
 """A NATS server of the tests' own; it ends with the test and keeps nothing."""
 
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -9,9 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
-HINT = "NATS is not here: apt-get install -y nats-server"
+from tests.tools import needed
 
 
 class NatsServer:
@@ -22,11 +18,7 @@ class NatsServer:
     """
 
     def __init__(self, folder: Path, config: str = "") -> None:
-        program = shutil.which("nats-server", path=f"{os.environ['PATH']}:/usr/sbin")
-        if program is None:
-            if "TWOTICK_TEST_ALL" in os.environ:
-                pytest.fail(HINT)
-            pytest.skip(HINT)
+        program = needed("nats-server", "apt-get install nats-server")
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             self.port = int(found.getsockname()[1])

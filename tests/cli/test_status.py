@@ -1,9 +1,7 @@
 """How a running server is: `twotick status`, health and metrics."""
 
 import json
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +14,7 @@ import pytest
 from tests.cli.commands import Started, run, started
 from tests.cli.operating import PASSWORD, Operator, address, answer, basic, log_in, outcome
 from tests.sockets import PATIENCE, patiently
+from tests.tools import needed
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,10 +51,8 @@ def get(where: tuple[str, int], path: str) -> tuple[int, str]:
 
 def promtool(*arguments: str, stdin: str = "") -> None:
     """Let Prometheus's own tool check something."""
-    if shutil.which("promtool") is None:
-        assert not os.environ.get("TWOTICK_TEST_ALL"), "promtool is missing"
-        pytest.skip("promtool is missing: it is in Debian's package prometheus")
-    checked = subprocess.run(["promtool", *arguments], input=stdin, capture_output=True, text=True, timeout=PATIENCE)
+    program = needed("promtool", "apt-get install prometheus")
+    checked = subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, timeout=PATIENCE)
     assert (checked.returncode, checked.stderr) == (0, ""), checked
 
 

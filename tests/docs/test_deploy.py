@@ -2,20 +2,18 @@
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.tools import needed
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy/systemd/twotick.service"
 
 
 def test_the_unit_exposes_little() -> None:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is missing: it is in Debian's package systemd")
-    command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(UNIT)]
+    program = needed("systemd-analyze", "apt-get install systemd")
+    command = [program, "security", "--offline=yes", "--no-pager", str(UNIT)]
     analysed = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
     found = re.search(r"Overall exposure level for twotick\.service: ([0-9.]+)", analysed.stdout)
     assert found, analysed

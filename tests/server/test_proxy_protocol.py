@@ -13,7 +13,7 @@ import pytest
 from tests.server.web.browser import Browser
 from tests.server.web.test_proxies import WRONG, free_port, log_in, proxy
 from tests.sockets import PATIENCE, Peer, ServerProcess, serving
-from tests.web.tools import needed
+from tests.tools import needed
 from twotick.server import ServerLimits
 from twotick.server.proxy_header import ProxyHeader, ProxyHeaderError
 from twotick.server.tls import make_certificate

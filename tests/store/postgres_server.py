@@ -11,21 +11,13 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-import pytest
-
+from tests.tools import missing
 from twotick.store import StoreLimits
 from twotick.store.postgres.connection import PostgresConnection
 from twotick.store.postgres.store import PostgresStore
 
-HINT = "PostgreSQL is not here: apt-get install -y postgresql"
 _FAST = "-c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=40 -c autovacuum=off"
 _TEMPLATE = "with_tables"
-
-
-def programs() -> Path | None:
-    """Where PostgreSQL's programs are; the newest, if there are several."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name))
-    return found[-1] if found else None
 
 
 def free_port() -> int:
@@ -34,19 +26,16 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def require() -> Path:
-    where = programs()
-    if where is None:
-        if "TWOTICK_TEST_ALL" in os.environ:
-            pytest.fail(HINT)
-        pytest.skip(HINT)
-    return where
+def programs() -> Path:
+    """Where PostgreSQL's programs are; the newest, if there are several."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name))
+    return found[-1] if found else missing("PostgreSQL", "apt-get install postgresql")
 
 
 @contextmanager
 def running(options: str = "") -> Generator[str]:
     """A PostgreSQL in a folder of its own; the URL of its server, without a database."""
-    where = require()
+    where = programs()
     folder = Path(tempfile.mkdtemp(prefix="twotick-pg-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     as_user: list[str] = []
     if os.getuid() == 0:  # which PostgreSQL refuses to run as

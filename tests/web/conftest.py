@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.web.tools import needed
+from tests.tools import needed
 from tests.web.visitors import Crowd, PageServer
 
 _FLAGS: Final = [

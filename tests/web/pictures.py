@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.async_api import async_playwright, expect
 
 import twotick
-from tests.web.tools import needed
+from tests.tools import needed
 from tests.web.visitors import PASSWORD, Crowd, PageServer
 
 _DOCS = Path(__file__).parents[2] / "docs"

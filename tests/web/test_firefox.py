@@ -1,11 +1,11 @@
 """The main way through the page in Firefox; all other tests of the page use Chromium."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 import twotick
+from tests.tools import wanted
 from tests.web.firefox import ENTER, TAB, firefox
 from tests.web.visitors import PASSWORD, PageServer
 
@@ -23,9 +23,7 @@ async def test_a_message_is_written_and_kept_in_firefox(
     page_server: PageServer, names: list[str], tmp_path: Path
 ) -> None:
     """Sign up, write, see the ticks, get an answer; all is there after the page is loaded again."""
-    program = shutil.which("firefox-esr") or shutil.which("firefox")
-    if program is None:
-        pytest.skip("install Firefox to test the page in it: apt-get install firefox-esr")
+    program = wanted("firefox-esr", "firefox", how="apt-get install firefox-esr")
     alice, bob = names[:2]
     async with (
         twotick.join(bob, f"127.0.0.1:{page_server.port}", password=PASSWORD, sign_up="yes") as friend,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Response, expect
 
-from tests.web.tools import missing
+from tests.tools import missing
 from tests.web.visitors import Crowd, PageServer, Person
 from twotick.server.web.scripts import short_script
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.tools import needed
 from tests.web.tables import ON_MESSAGES, page_keys, tables
-from tests.web.tools import needed
 from twotick.ui.app.commands import find
 from twotick.ui.searching import SearchTextError, parse_search
 from twotick.wire import HeadCache, Parser, Verb

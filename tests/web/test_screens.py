@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 import twotick
 from tests.store.pictures import png
-from tests.web.tools import missing
+from tests.tools import missing
 from tests.web.visitors import PASSWORD, Crowd, PageServer, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from tests.server.web.browser import Browser, binary
 from tests.sockets import PATIENCE, ServerProcess, patiently, serving
+from tests.tools import wanted
 from twotick.server import ServerLimits
 from twotick.server.tls import make_certificate
 
@@ -172,8 +172,7 @@ def test_the_recipe_for_a_proxy_works(
     proxied: ServerProcess, tmp_path: Path, make: Callable[[Path, int, int, Path, Path], list[str]]
 ) -> None:
     """The page, a WebSocket, the address of the client and its encryption, by the recipe in docs/operations.md."""
-    if shutil.which(make.__name__) is None:
-        pytest.skip(f"install {make.__name__} to test the recipe for it: apt-get install {make.__name__}")
+    wanted(make.__name__, how=f"apt-get install {make.__name__}")
     certificate, key, _ = make_certificate(tmp_path / "tls", ["chat.example"], 30)
     assert proxied.page is not None
     port = free_port()

@@ -5,7 +5,7 @@ import subprocess
 from importlib.resources import files
 from pathlib import Path
 
-from tests.web.tools import needed
+from tests.tools import needed
 from twotick.server.web.scripts import linked, short_script
 
 MODULES = {
