@@ -228,6 +228,20 @@ STEPS: Final = (
     );
     CREATE INDEX slot_time ON slot (member, time);
     """,
+    """
+    CREATE TABLE hook (
+        member bigint PRIMARY KEY, url text NOT NULL, secret bytea NOT NULL, added double precision NOT NULL,
+        again bigint NOT NULL DEFAULT 0
+    );
+    CREATE TABLE letter (
+        member bigint NOT NULL, seq bigint NOT NULL, time double precision NOT NULL, reason text NOT NULL,
+        PRIMARY KEY (member, seq)
+    );
+    CREATE TABLE digest (
+        member bigint PRIMARY KEY, address text NOT NULL, hours double precision NOT NULL, with_text bigint NOT NULL,
+        up_to bigint NOT NULL, mailed double precision NOT NULL
+    );
+    """,
 )
 """What makes a schema of version n + 1 from one of version n. Only ever added to."""
 

@@ -34,6 +34,9 @@ _OWN_TABLES: Final = (
     ("contact", "other", "member"),
     ("room_stay", "member", "room"),
     ("pin", "member", "message"),
+    ("hook", "member", "member"),
+    ("letter", "member", "seq"),
+    ("digest", "member", "member"),
 )
 """The tables with rows that go with a member: the column with the member, and what tells its rows apart."""
 

@@ -414,6 +414,35 @@ STEPS = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX slot_time ON slot (member, time);
     """,
+    """
+    -- Where the server posts what a bot gets. The bot has a device for it, whose cursor is how far it got.
+    CREATE TABLE hook (
+        member INTEGER PRIMARY KEY,               -- the bot
+        url TEXT NOT NULL,
+        secret BLOB NOT NULL,                     -- signs what is posted
+        added REAL NOT NULL,
+        again INTEGER NOT NULL DEFAULT 0          -- 1: the letters are to be posted again
+    ) STRICT;
+
+    -- What a hook did not take.
+    CREATE TABLE letter (
+        member INTEGER NOT NULL,                  -- the bot
+        seq INTEGER NOT NULL,                     -- the message in its log
+        time REAL NOT NULL,                       -- when the server gave up
+        reason TEXT NOT NULL,
+        PRIMARY KEY (member, seq)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Who gets a mail that says what waits.
+    CREATE TABLE digest (
+        member INTEGER PRIMARY KEY,
+        address TEXT NOT NULL,
+        hours REAL NOT NULL,                      -- how long a message waits at least, and between two mails
+        with_text INTEGER NOT NULL,
+        up_to INTEGER NOT NULL,                   -- the last entry of the log that a mail has told of
+        mailed REAL NOT NULL                      -- when the last mail was sent; 0 for never
+    ) STRICT;
+    """,
 )
 """What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
 to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each
