@@ -21,7 +21,11 @@ from twotick.store import (
     AddMember,
     AddToken,
     CloseReport,
+    Device,
     FindMember,
+    InvitationInfo,
+    ListDevices,
+    ListInvitations,
     ListReports,
     Member,
     MemberSummary,
@@ -29,17 +33,27 @@ from twotick.store import (
     Refusal,
     RemoveMember,
     ReportInfo,
+    Revoke,
+    SetDisabled,
+    SetDisplay,
+    SetOperator,
     SetPassword,
+    SignOut,
     SqliteStore,
     Store,
     StoreError,
     StoreLimits,
     SurveyMembers,
+    Together,
+    WithdrawInvitation,
     open_store,
 )
 from twotick.wire import is_name
 
 _DAY = 86400.0
+
+_INVITATION_NAME = 12
+"""Hexadecimal digits of an invitation's hash by which the operator knows it."""
 
 _SOON = 14 * _DAY
 """Seconds before the end of a certificate from which on the operator is warned."""
@@ -221,6 +235,120 @@ def remove(store: Store, name: str) -> None:
     store.ask(RemoveMember(member.name, time.time()))
 
 
+def disable(store: Store, name: str, *, disabled: bool = True) -> None:
+    """Disable a member, whose connections end, or enable it again (rule 10.11).
+
+    Raises:
+        Malformed: the name is not a valid one (rule 4.1).
+        AdminError: there is no such member.
+        StoreError: it cannot be stored.
+    """
+    store.ask(SetDisabled(find(store, name).name, disabled, time.time()))
+
+
+def set_operator(store: Store, name: str, *, operator: bool) -> None:
+    """Give a member the role operator, or take it away; the errors are those of `disable`."""
+    store.ask(SetOperator(find(store, name).name, operator))
+
+
+def rename(store: Store, name: str, display: str) -> None:
+    """Change a member's display name; empty for none.
+
+    Raises:
+        Malformed: the name or the display name is not valid (rules 4.1 and 18.1).
+        AdminError: there is no such member.
+        StoreError: it cannot be stored.
+    """
+    refusal = store.ask(SetDisplay(find(store, name).number, display, time.time()))
+    if isinstance(refusal, Refusal):
+        raise Malformed(refusal.reason)
+
+
+def reset(store: Store, name: str, seconds: float = _DAY) -> str:
+    """Sign a member out everywhere, and make the password void.
+
+    Args:
+        store: where the member is.
+        name: the member.
+        seconds: the time in which the member can set a new password.
+
+    Returns:
+        The code with which to do that.
+
+    Raises:
+        Malformed: the name is not a valid one (rule 4.1).
+        AdminError: there is no such member, or it is disabled.
+        StoreError: it cannot be stored.
+    """
+    member = find(store, name)
+    if member.disabled:
+        raise AdminError(f"{member.name} is disabled: enable the member first with 'twotick user enable {member.name}'")
+    code = new_invitation()
+    now = time.time()
+    store.ask(
+        Together(
+            (
+                SetPassword(member.name, ""),
+                SignOut(member.number, "", "the operator has reset this account", now),
+                AddInvitation(invitation_digest(code), now + seconds, member.number),
+            )
+        )
+    )
+    return code
+
+
+def devices(store: Store, name: str) -> list[Device]:
+    """Return a member's devices, by name; the errors are those of `find`."""
+    return store.ask(ListDevices(find(store, name).number))
+
+
+def revoke(store: Store, name: str, device: str) -> None:
+    """Remove a device of a member, with all below it: its token and its place in the log; its connections end.
+
+    Raises:
+        Malformed: the name, or that of the device, is not a valid one (rules 4.1 and 10.6).
+        AdminError: there is no such member or device.
+        StoreError: the device cannot be removed.
+    """
+    _check_device(device)
+    member = find(store, name)
+    if not store.ask(Revoke(member.number, device)):
+        raise AdminError(f"{member.name} has no device called {device}: 'twotick user tokens {member.name}' lists them")
+    store.ask(SignOut(member.number, device, "the operator has revoked this device", time.time()))
+
+
+def sign_out(store: Store, name: str) -> None:
+    """Withdraw the tokens of all of a member's devices, whose connections end; the errors are those of `find`."""
+    store.ask(SignOut(find(store, name).number, "", "the operator has signed this device out", time.time()))
+
+
+def invitations(store: Store) -> list[InvitationInfo]:
+    """Return the invitations that can be used, the oldest first.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    return store.ask(ListInvitations(time.time()))
+
+
+def invitation_name(invitation: InvitationInfo) -> str:
+    """Return by which name the operator knows an invitation. Its code cannot be found from that."""
+    return invitation.digest.hex()[:_INVITATION_NAME]
+
+
+def withdraw_invitation(store: Store, name: str) -> None:
+    """Withdraw an invitation, by the name that the operator knows it by.
+
+    Raises:
+        AdminError: there is no such invitation.
+        StoreError: it cannot be withdrawn.
+    """
+    for each in invitations(store):
+        if invitation_name(each) == name and store.ask(WithdrawInvitation(each.digest)):
+            return
+    raise AdminError(f"there is no invitation {name}: 'twotick user invitations' lists them")
+
+
 def members(store: Store) -> list[MemberSummary]:
     """Return what there is to see of each member, in alphabetical order.
 
@@ -300,13 +428,17 @@ def new_token(store: Store, name: str, device: str) -> str:
         AdminError: there is no such member, or the member has too many devices.
         StoreError: the token cannot be stored.
     """
-    if not is_device(device.encode("utf-8", "surrogateescape")):
-        raise Malformed(f"{device!r} cannot be the name of a device: use 1 to 64 of A-Z a-z 0-9 . _ - /")
+    _check_device(device)
     token = make_token()
     refusal = store.ask(AddToken(find(store, name).number, device, token_digest(token), time.time()))
     if isinstance(refusal, Refusal):
         raise AdminError(refusal.reason)
     return token
+
+
+def _check_device(device: str) -> None:
+    if not is_device(device.encode("utf-8", "surrogateescape")):
+        raise Malformed(f"{device!r} cannot be the name of a device: use 1 to 64 of A-Z a-z 0-9 . _ - /")
 
 
 def invite(store: Store, seconds: float = 7 * _DAY) -> str:

@@ -13,6 +13,8 @@ import pytest
 
 from tests.cli.commands import COMMAND
 from tests.cli.operating import PASSWORD, Operator, answer, basic, bearer, log_in, outcome, until_owned
+from tests.sockets import Peer
+from twotick.wire import Side, register
 
 IN = "REGISTERED DUPLEX alice"
 OUT = "ERROR 104 Not authenticated"
@@ -264,3 +266,113 @@ def test_a_password_that_is_not_given_changes_nothing(
     assert problem in screen
     assert "battery" not in screen
     assert operator.do("user", "list") == ""
+
+
+def ended(peer: Peer) -> str:
+    """Return why the server has ended a connection."""
+    frame = answer(peer)
+    while not frame.startswith("ERROR 108 "):
+        frame = answer(peer)
+    assert peer.rest() == b""
+    return frame.splitlines()[1].removeprefix("Reason: ")
+
+
+def test_a_disabled_member_is_kept_out_by_every_door_and_loses_nothing(
+    operator: Operator, server: tuple[str, int]
+) -> None:
+    operator.prepare("bob")
+    token = operator.do("token", "alice", "laptop").removesuffix("\n")
+    bob, _ = log_in(server, "bob", basic("bob", PASSWORD))
+    bob.write(b"SEND alice\nContent-length: 5\nId: m1\n\nfirst")
+    assert answer(bob).startswith("ACCEPTED alice\n")
+    alice, line = log_in(server, "alice", bearer(token))
+    assert line == IN
+    assert answer(alice).startswith("FORWARD bob\n")
+    alice.expect(b"first")  # which it does not acknowledge
+    assert operator.do("user", "disable", "Alice") == ""
+    assert ended(alice) == "the account was disabled"
+    for credential in (basic("alice", PASSWORD), bearer(token)):
+        refused = Peer(server, "127.0.0.1")
+        refused.write(register(Side.DUPLEX, b"alice", authorization=credential, reasons=b"yes"))
+        assert answer(refused).splitlines()[1:3] == [
+            "Reason: this account is disabled: ask the operator of the server",
+            "Kind: disabled",
+        ]
+        refused.close()
+    assert outcome(server, "alice", basic("alice", "wrong password")) == OUT
+    bob.write(b"SEND alice\nContent-length: 5\nId: m2\n\nother")
+    assert "Reason: alice is disabled, and cannot get messages\n" in answer(bob)
+    found = operator.run("user", "reset", "alice")
+    assert (found.returncode, found.stdout) == (65, "")
+    assert "enable the member first" in found.stderr
+    assert ", disabled " in operator.do("user", "list").splitlines()[0]
+    assert operator.do("user", "enable", "alice") == ""
+    alice, line = log_in(server, "alice", bearer(token))
+    assert line == IN
+    assert answer(alice).startswith("FORWARD bob\n")
+    alice.expect(b"first")
+    bob.close()
+    alice.close()
+
+
+def test_a_reset_signs_out_and_lets_the_member_set_a_password(operator: Operator, server: tuple[str, int]) -> None:
+    token = operator.do("token", "alice", "laptop").removesuffix("\n")
+    alice, _ = log_in(server, "alice", bearer(token))
+    code = operator.do("user", "reset", "alice", "--hours", "2h").removesuffix("\n")
+    assert ended(alice) == "the operator has reset this account"
+    assert [outcome(server, "alice", each) for each in (bearer(token), basic("alice", PASSWORD))] == [OUT, OUT]
+    (listed,) = [json.loads(line) for line in operator.do("user", "invitations", "--json").splitlines()]
+    assert (listed["resets"], len(listed["id"])) == ("alice", 12)
+    operator.add("carol")
+    new = "battery staple"
+    assert outcome(server, "carol", basic("carol", new), sign_up=code) == OUT
+    assert outcome(server, "dave", basic("dave", new), sign_up=code) == OUT.replace("alice", "dave")
+    assert outcome(server, "alice", basic("alice", new), sign_up=code) == IN
+    assert outcome(server, "alice", basic("alice", "another one"), sign_up=code) == OUT
+    assert outcome(server, "alice", basic("alice", new)) == IN
+
+
+def test_devices_are_listed_and_revoked_by_the_operator(operator: Operator, server: tuple[str, int]) -> None:
+    operator.settings["MAX_DEVICES"] = "32"
+    token = operator.do("token", "alice", "laptop").removesuffix("\n")
+    other = operator.do("token", "alice", "phone").removesuffix("\n")
+    laptop, _ = log_in(server, "alice", bearer(token))
+    phone, _ = log_in(server, "alice", bearer(other))
+    listed = [json.loads(line) for line in operator.do("user", "tokens", "alice", "--json").splitlines()]
+    assert [(each["device"], each["token"]) for each in listed] == [("laptop", True), ("phone", True)]
+    assert operator.do("user", "revoke", "alice", "laptop") == ""
+    assert ended(laptop) == "the operator has revoked this device"
+    assert outcome(server, "alice", bearer(token)) == OUT
+    phone.write(b"DEVICES\n\n")
+    assert answer(phone).startswith("DEVICES\n")
+    assert operator.do("user", "revoke", "alice", "--all") == ""
+    phone.read(len(b'[{"device": "phone", "connected": true, "seen": "2026-11-29T12:00:00.000Z"}]'))
+    assert ended(phone) == "the operator has signed this device out"
+    assert outcome(server, "alice", bearer(other)) == OUT
+    refused = operator.run("user", "revoke", "alice", "tablet")
+    assert (refused.returncode, refused.stdout) == (65, "")
+    assert refused.stderr == ("twotick: alice has no device called tablet: 'twotick user tokens alice' lists them\n")
+    for wrong in (("revoke", "alice"), ("revoke", "alice", "phone", "--all"), ("role", "alice", "king")):
+        assert operator.run("user", *wrong).returncode == 64
+
+
+def test_display_names_roles_and_invitations(operator: Operator, server: tuple[str, int]) -> None:
+    alice, _ = log_in(server, "alice", basic("alice", PASSWORD))
+    alice.write(b"PROFILE\nId: p1\n\n")
+    assert answer(alice).startswith("PROFILE\n")
+    alice.expect(b"[]")
+    assert operator.do("user", "rename", "alice", "Alice A.") == ""
+    assert answer(alice) == "PROFILE alice\nDisplay: Alice A.\n\n"
+    assert operator.run("user", "rename", "alice", "two\nlines").returncode == 64
+    assert operator.do("user", "role", "alice", "operator") == ""
+    listed = json.loads(operator.do("user", "list", "--json"))
+    assert (listed["display"], listed["operator"], listed["disabled"]) == ("Alice A.", True, None)
+    assert operator.do("user", "role", "alice", "member") == ""
+    assert not json.loads(operator.do("user", "list", "--json"))["operator"]
+    operator.settings["SIGN_UP"] = "invite"
+    operator.do("user", "invite")
+    ident = operator.do("user", "invitations").split()[0]
+    assert operator.do("user", "invitations", "--withdraw", ident) == ""
+    assert operator.run("user", "invitations", "--withdraw", ident).returncode == 65
+    assert operator.run("user", "invitations").stdout == ""
+    alice.close()

@@ -32,6 +32,7 @@ DIGESTS = [
     "c0868bb3604c9bbf",
     "047a827cc8099773",
     "583fc5b8830f9c28",
+    "58a677c0e2776120",
 ]
 """How the SHA-256 of each step begins. A line is added with its step, and never changed afterwards."""
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from twotick import __version__
-from twotick.cli import conversations, members, observing, operating, profile, rooms, serving, talking
+from twotick.cli import accounts, conversations, members, observing, operating, profile, rooms, serving, talking
 from twotick.cli.helping import ARGUMENTS, COMPLETION, Section, Twotick, complain_of_usage, completion, show_help
 from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_USAGE, output_lost
 from twotick.ui.shell.streams import open_missing
@@ -39,7 +39,7 @@ _SECTIONS: dict[str, Section] = {
     },
     "Server": {
         "serve": (serving.serve, "run a server"),
-        "user": (operating.user, "add, remove, invite users"),
+        "user": (accounts.user, "add, remove, invite users"),
         "token": (operating.token, "print a token for a bot"),
         "reload": (observing.reload, "load the settings again"),
         "status": (observing.status, "show how the server is"),

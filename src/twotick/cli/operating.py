@@ -95,16 +95,16 @@ def with_data(command: Function) -> Function:
     return data_option(config_option(wrapper))
 
 
-_name_argument = click.argument("name", metavar="NAME", help="The member's name.")
+name_argument = click.argument("name", metavar="NAME", help="The member's name.")
 
 
 @click.group(options_metavar="", subcommand_metavar="COMMAND [OPTIONS] [ARGUMENTS]")
 def user() -> None:
-    """Add, list, remove and invite members, and read reports, as the operator."""
+    """Add, list, disable, reset, remove and invite members, and read reports, as the operator."""
 
 
 @user.command("add")
-@_name_argument
+@name_argument
 @with_data
 def user_add(name: str, *, data: ServerData) -> None:
     """Add a member; asks for a password.
@@ -122,7 +122,7 @@ def user_add(name: str, *, data: ServerData) -> None:
 
 
 @user.command("passwd")
-@_name_argument
+@name_argument
 @with_data
 def user_passwd(name: str, *, data: ServerData) -> None:
     """Set a new password for a member; devices stay logged in.
@@ -138,7 +138,7 @@ def user_passwd(name: str, *, data: ServerData) -> None:
 
 
 @user.command("remove")
-@_name_argument
+@name_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_data
 def user_remove(name: str, *, yes: bool, data: ServerData) -> None:
@@ -177,7 +177,7 @@ def user_list(*, as_json: bool, data: ServerData) -> None:
 
 
 @click.command
-@_name_argument
+@name_argument
 @click.argument("device", metavar="DEVICE", help="The device that may use the token.")
 @with_data
 def token(name: str, device: str, *, data: ServerData) -> None:
@@ -207,7 +207,7 @@ def user_invite(*, days: float, only_link: bool, no_qr: bool, data: ServerData) 
     from twotick import admin
     from twotick.ui.shell.qr import print_qr
 
-    page = _page_of(data.settings)
+    page = page_of(data.settings)
     if only_link and page is None:
         fail(EX_USAGE, "these settings say nowhere where the web page is: set web_url to its address for browsers")
     with data.opened(create=True) as store:
@@ -227,7 +227,7 @@ def user_invite(*, days: float, only_link: bool, no_qr: bool, data: ServerData) 
         )
 
 
-def _page_of(settings: "Settings") -> "PageUrl | None":
+def page_of(settings: "Settings") -> "PageUrl | None":
     """Return where browsers find the web page; None if the settings do not say so."""
     from twotick.server import OptionsError, TlsError, page_url
 

@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable
 
 from twotick.exchange.absence import AbsenceWatch
+from twotick.exchange.acts import OperatorActs
 from twotick.exchange.arrival import ArrivalClock
 from twotick.exchange.connection import Connection, MemberDevice
 from twotick.exchange.connections import Connections
@@ -185,6 +186,7 @@ class Exchange:
             absence=Absence(device_age, min(_NOTICE, device_age / 2)),
             first=now + settling,
         )
+        self._acts = OperatorActs(output, members, profiles)
         self._limits = limits
         self._clock = clock
         self._guests = guests
@@ -251,6 +253,7 @@ class Exchange:
         told what the parts announce at ticks.
         """
         self._relay.tick(now)
+        self._acts.tick()
         self._stored.tick(now)
         self._uploads.tick(now)
         self._feeds.tick()
@@ -273,8 +276,9 @@ class Exchange:
         self.pushes.tick(now)
 
     def members_changed(self) -> None:
-        """Handle that another process has changed the store, and may have added or removed members (rule 10.1)."""
+        """Handle that another process has changed the store, for example the operator (rules 10.1 and 10.11)."""
         self._next_removal = 0.0
+        self._acts.look()
         self._connections.check_members()
 
     def publish(self, effects: Effects) -> None:

@@ -176,6 +176,22 @@ class ConnectedMembers:
         feeds = connected.feeds if connected is not None else []
         return frozenset(feed.connection.device.name for feed in feeds if feed.connection.device is not None)
 
+    def sign_out(self, member: int, name: bytes, reason: bytes) -> None:
+        """Close the connections of a member's device, and of those below it; of all devices if the name is empty.
+
+        Args:
+            member: the store's number of the member.
+            name: the name of the device.
+            reason: why, for the devices.
+        """
+        connected = self.by_number.get(member)
+        if connected is None:
+            return
+        for connection in [*connected.senders, *(feed.connection for feed in connected.feeds)]:
+            device = connection.device
+            if device and (not name or (device.name + b"/").startswith(name + b"/")):
+                self.end(connection, reason)
+
     def end_devices(self, member: int, name: bytes) -> None:
         """Close the connections of a device that was revoked, and of those below it."""
         for connection in self.connections():

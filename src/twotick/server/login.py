@@ -18,6 +18,7 @@ from twotick.server.turns import Turns
 from twotick.store import (
     AddMember,
     FindMember,
+    FindReset,
     FindToken,
     LoginProof,
     Member,
@@ -71,6 +72,7 @@ class Refused:
 
 
 _WRONG = Refused(104, "wrong name, password or token", kind="login")
+_DISABLED = Refused(104, "this account is disabled: ask the operator of the server", kind="disabled")
 
 
 class Authenticator:
@@ -142,6 +144,8 @@ class Authenticator:
             if device and not f"{device}/".startswith(f"{own}/"):
                 return Refused(104, f"the token is for the device {own}", kind="device")
             self._throttle.succeeded(key, address)
+            if member.disabled:
+                return _DISABLED
             return member, device or own, LoginProof(digest)
         now = self._loop.time()
         if wait := self._throttle.wait(b"", address, now):
@@ -193,7 +197,7 @@ class Authenticator:
         if wait := self._throttle.wait(key, address, self._loop.time()):
             return _wait(wait)
         result = await check()
-        if isinstance(result, Refused):
+        if isinstance(result, Refused) and result is not _DISABLED:
             self._throttle.failed(key, address, self._loop.time())
         else:
             self._throttle.succeeded(key, address)
@@ -240,6 +244,8 @@ class Authenticator:
         right = await asyncio.to_thread(secrets.verify_password, member.password if member else "", password)
         if member is None or not right:
             return _WRONG
+        if member.disabled:
+            return _DISABLED
         if await asyncio.to_thread(secrets.needs_rehash, member.password, password):
             member = replace(member, password=await asyncio.to_thread(secrets.hash_password, password))
             await self._storage.ask(SetPassword(name, member.password))
@@ -247,13 +253,15 @@ class Authenticator:
 
     async def _add(self, head: Head, password: bytes, now: float) -> Member | Refused:
         code = head.headers[b"sign-up"].decode("ascii", "replace")
-        if self.sign_up is SignUp.CLOSED:
+        reset = secrets.invitation_digest(code)
+        name = head.name.decode()
+        if self.sign_up is SignUp.CLOSED and not await self._storage.ask(FindReset(name, reset, now)):
             return Refused(104, "this server does not let people sign up: ask its operator", kind="sign-up")
         if problem := secrets.check_password(password):
             return Refused(104, problem, kind="password")
         hashed = await asyncio.to_thread(secrets.hash_password, password)
-        invitation = secrets.invitation_digest(code) if self.sign_up is SignUp.INVITE else None
-        added: Member | Refusal = await self._storage.ask(AddMember(head.name.decode(), hashed, now, invitation))
+        invitation = None if self.sign_up is SignUp.OPEN else reset
+        added: Member | Refusal = await self._storage.ask(AddMember(name, hashed, now, invitation, reset))
         return Refused(104, added.reason, kind=added.kind) if isinstance(added, Refusal) else added
 
 

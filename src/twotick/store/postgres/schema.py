@@ -240,6 +240,18 @@ STEPS: Final = (
     CREATE TABLE digest (
         member bigint PRIMARY KEY, address text NOT NULL, hours double precision NOT NULL, with_text bigint NOT NULL,
         up_to bigint NOT NULL, mailed double precision NOT NULL
+    """,
+    """
+    ALTER TABLE member ADD COLUMN disabled double precision NOT NULL DEFAULT 0;
+    ALTER TABLE member ADD COLUMN operator bigint NOT NULL DEFAULT 0;
+    ALTER TABLE invitation ADD COLUMN member bigint;
+    CREATE TABLE member_act (
+        number bigint PRIMARY KEY,
+        member bigint NOT NULL,
+        act bigint NOT NULL,
+        device text COLLATE "C" NOT NULL,
+        reason text NOT NULL,
+        time double precision NOT NULL
     );
     """,
 )

@@ -15,11 +15,15 @@ class Member:
         number: the store's number for the member.
         name: the name as it is shown.
         password: the argon2id hash of the password; empty if the member has none.
+        disabled: whether the member is disabled (rule 10.11).
+        operator: whether the member has the role operator.
     """
 
     number: int
     name: str
     password: str
+    disabled: bool = False
+    operator: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,9 @@ class MemberSummary:
         waiting_bytes: the bytes of their bodies.
         oldest: when the oldest of those was accepted that no device has, in seconds since 1970; None if there is none.
         file_bytes: the bytes of the member's files.
+        display: the display name; empty for none.
+        disabled: since when the member is disabled, in seconds since 1970; None if it is not.
+        operator: whether the member has the role operator.
     """
 
     name: str
@@ -62,6 +69,9 @@ class MemberSummary:
     waiting_bytes: int
     oldest: float | None
     file_bytes: int
+    display: str = ""
+    disabled: float | None = None
+    operator: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +130,23 @@ class AddMember(Request[Member | Refusal]):
 
     Attributes:
         invitation: the hash of an invitation, which is used up; None if none is needed.
+        reset: the hash of a code; if it lets the member with this name set a new password, that is done instead.
     """
 
     name: str
     password: str
     time: float
     invitation: bytes | None = None
+    reset: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindReset(Request[bool]):
+    """Tell whether the member with this name may set a new password now with the code that has this hash."""
+
+    name: str
+    digest: bytes
+    time: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +201,44 @@ class ContinueRemoval(Request[Effects]):
 
 @dataclass(frozen=True, slots=True)
 class AddInvitation(Request[None]):
-    """Let an invitation with this hash be used once, until `expires`, in seconds since 1970."""
+    """Let an invitation with this hash be used once, until `expires`, in seconds since 1970.
+
+    Attributes:
+        member: the number of the member who may set a new password with it; None if someone may sign up with it.
+    """
 
     digest: bytes
     expires: float
+    member: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationInfo:
+    """An invitation that was not used.
+
+    Attributes:
+        digest: its hash.
+        expires: until when it can be used, in seconds since 1970.
+        member: the name of the member who may set a new password with it; empty if it is for signing up.
+    """
+
+    digest: bytes
+    expires: float
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListInvitations(Request[list[InvitationInfo]]):
+    """List the invitations that can be used at a time, the oldest first; 1,000 at most."""
+
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawInvitation(Request[bool]):
+    """Withdraw an invitation. Answered by whether there was one."""
+
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)

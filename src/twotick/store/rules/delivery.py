@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from twotick.store.port import StoreLimits
-from twotick.store.requests.messages import Append, MessageState, Progress
+from twotick.store.requests.messages import Append, MessageAction, MessageState, Progress
 from twotick.store.rules.errors import NotAllowed
 
 EXPIRED: Final = "expired"
@@ -104,6 +104,7 @@ class Mailbox:
         name: the member's name.
         folded: the name in lower case.
         blocked: the names of blocked users, in lower case.
+        disabled: whether the member is disabled (rule 10.11).
         last: the Seq of the newest entry.
         delivered: the Seq up to which every message is delivered. No cursor is past it.
         cursors: the Seq that each device has, by device; devices that never received are missing.
@@ -127,6 +128,7 @@ class Mailbox:
         "blocked",
         "cursors",
         "delivered",
+        "disabled",
         "entries",
         "folded",
         "held_after",
@@ -160,6 +162,7 @@ class Mailbox:
         self.name = name
         self.folded = name.lower().encode()
         self.blocked = blocked or _NO_NAMES
+        self.disabled = False
         self.last = last
         self.delivered = delivered
         self.entries = entries
@@ -344,7 +347,7 @@ class Recipients:
 def choose_recipients(
     request: Append, boxes: Sequence[Mailbox | None], limits: StoreLimits, *, is_room: bool
 ) -> Recipients:
-    """Decide who gets a message (rules 11.13 and 14.4).
+    """Decide who gets a message (rules 10.11, 11.13 and 14.4).
 
     Args:
         request: the message.
@@ -360,6 +363,9 @@ def choose_recipients(
     for box in boxes:
         if box is None:
             to.reason = "the recipient is not a member any more"
+            continue
+        if box.disabled and not is_room and request.action is not MessageAction.DELETE:
+            to.reason = f"{box.name} is disabled, and cannot get messages"
             continue
         is_blocked = bool(box.blocked) and not is_room and name in box.blocked
         if is_blocked and request.recipient.lower() == b"all":

@@ -2,7 +2,8 @@
 
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from twotick.store.requests.members import (
     AddInvitation,
@@ -12,6 +13,7 @@ from twotick.store.requests.members import (
     Device,
     FindMember,
     FindMembers,
+    FindReset,
     FindToken,
     ListDevices,
     ListMembers,
@@ -28,11 +30,11 @@ from twotick.store.requests.members import (
 from twotick.store.requests.messages import Effects, Unfinished
 from twotick.store.rules import delivery
 from twotick.store.rules.delivery import Mailbox
-from twotick.store.rules.errors import NotAllowed
+from twotick.store.rules.errors import DISABLED, NotAllowed
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import CURSOR_STEP, MEMBERS, Ledger
 
-_MEMBER: Final = f"SELECT number, name, password FROM member WHERE {MEMBERS}"
+_MEMBER: Final = f"SELECT number, name, password, disabled, operator FROM member WHERE {MEMBERS}"
 _SURVEY: Final = f"""
     SELECT o.name, o.added,
         (SELECT count(*) FROM device d WHERE d.member = o.number),
@@ -41,7 +43,8 @@ _SURVEY: Final = f"""
         (SELECT m.time FROM log l JOIN message m ON m.number = l.message
             WHERE o.entries > 0 AND l.member = o.number AND l.seq > o.mark AND l.kind = 1 AND l.taken = 0
             ORDER BY l.seq LIMIT 1),
-        (SELECT CAST(coalesce(sum(f.size), 0) AS bigint) FROM file f WHERE f.member = o.number AND f.key IS NOT NULL)
+        (SELECT CAST(coalesce(sum(f.size), 0) AS bigint) FROM file f WHERE f.member = o.number AND f.key IS NOT NULL),
+        o.display, o.disabled, o.operator
     FROM (SELECT * FROM member WHERE {MEMBERS}) o ORDER BY o.folded
 """
 _RESUME_AT_ONCE: Final = 512
@@ -69,6 +72,7 @@ class AccountRepository:
             FindMembers: self._find_members,
             FindToken: self._find_token,
             AddMember: refusing(self._add_member),
+            FindReset: self._find_reset,
             SetPassword: self._set_password,
             AddInvitation: self._add_invitation,
             AddToken: refusing(self._add_token),
@@ -82,10 +86,13 @@ class AccountRepository:
     # Members
 
     def _list_members(self, request: ListMembers) -> list[Member]:
-        return [Member(*row) for row in self._tables.direct(f"{_MEMBER} ORDER BY folded")]
+        return [_member(row) for row in self._tables.direct(f"{_MEMBER} ORDER BY folded")]
 
     def _survey(self, request: SurveyMembers) -> list[MemberSummary]:
-        return [MemberSummary(*row) for row in self._tables.read(_SURVEY)]
+        return [
+            MemberSummary(*row, disabled=since or None, operator=bool(operator))
+            for *row, since, operator in self._tables.read(_SURVEY)
+        ]
 
     def _find_member(self, request: FindMember) -> Member | None:
         return self._one("folded = ?", request.name.lower())
@@ -98,25 +105,26 @@ class AccountRepository:
 
     def _one(self, which: str, key: str | int) -> Member | None:
         row = self._tables.direct(f"{_MEMBER} AND {which}", (key,)).fetchone()
-        return Member(*row) if row else None
+        return _member(row) if row else None
 
     def _find_token(self, request: FindToken) -> tuple[Member, str] | None:
         row = self._tables.direct(
-            "SELECT m.number, m.name, m.password, d.name FROM device d JOIN member m ON m.number = d.member"
-            " WHERE d.token = ?",
+            "SELECT m.number, m.name, m.password, m.disabled, m.operator, d.name"
+            " FROM device d JOIN member m ON m.number = d.member WHERE d.token = ?",
             (request.digest,),
         ).fetchone()
-        return (Member(*row[:3]), row[3]) if row else None
+        return (_member(row[:5]), row[5]) if row else None
 
     def _add_member(self, request: AddMember) -> Member:
         direct = self._tables.direct
         folded = request.name.lower()
-        if self._one("folded = ?", folded) is not None:
-            raise NotAllowed(f"{request.name} is a member already", "taken")
+        owner = self._one("folded = ?", folded)
+        if owner is not None:
+            return self._reset(owner, request)
         if request.invitation is not None:
             # Nothing else removes expired invitations.
             direct("DELETE FROM invitation WHERE expires <= ?", (request.time,))
-            used = direct("DELETE FROM invitation WHERE digest = ?", (request.invitation,))
+            used = direct("DELETE FROM invitation WHERE digest = ? AND member IS NULL", (request.invitation,))
             if not used.rowcount:
                 raise NotAllowed("the invitation is not good, was used before, or is too old", "invitation")
         (number,) = direct(
@@ -124,6 +132,27 @@ class AccountRepository:
             (request.name, folded, request.password, request.time),
         ).fetchone()
         return Member(number, request.name, request.password)
+
+    def _reset(self, member: Member, request: AddMember) -> Member:
+        """Set a new password for a member, with a code that the operator has given out."""
+        used = self._tables.direct(
+            "DELETE FROM invitation WHERE digest = ? AND member = ? AND expires > ?",
+            (request.reset or b"", member.number, request.time),
+        )
+        if not used.rowcount:
+            raise NotAllowed(f"{request.name} is a member already", "taken")
+        if member.disabled:
+            raise NotAllowed(DISABLED, "disabled")
+        self._tables.direct("UPDATE member SET password = ? WHERE number = ?", (request.password, member.number))
+        return replace(member, password=request.password)
+
+    def _find_reset(self, request: FindReset) -> bool:
+        row = self._tables.direct(
+            "SELECT 1 FROM invitation i JOIN member m ON m.number = i.member"
+            " WHERE i.digest = ? AND m.folded = ? AND i.expires > ?",
+            (request.digest, request.name.lower(), request.time),
+        ).fetchone()
+        return row is not None
 
     def _set_password(self, request: SetPassword) -> bool:
         changed = self._tables.direct(
@@ -133,8 +162,9 @@ class AccountRepository:
 
     def _add_invitation(self, request: AddInvitation) -> None:
         self._tables.direct(
-            "INSERT INTO invitation VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET expires = excluded.expires",
-            (request.digest, request.expires),
+            "INSERT INTO invitation (digest, expires, member) VALUES (?, ?, ?)"
+            " ON CONFLICT (digest) DO UPDATE SET expires = excluded.expires",
+            (request.digest, request.expires, request.member),
         )
 
     # Devices
@@ -159,8 +189,11 @@ class AccountRepository:
         """Check that a login is still right.
 
         Raises:
-            NotAllowed: its token was withdrawn, or the password is another one now.
+            NotAllowed: its token was withdrawn, the password is another one now, or the member is disabled.
         """
+        box = self._ledger.mailbox(member)
+        if box is not None and box.disabled:
+            raise NotAllowed(DISABLED, "disabled")
         if credential.token is not None:
             sql = "SELECT 1 FROM device WHERE member = ? AND token = ?"
         else:
@@ -241,3 +274,9 @@ class AccountRepository:
         if refusal is not None:
             raise NotAllowed(refusal, "device")
         return box
+
+
+def _member(row: tuple[Any, ...]) -> Member:
+    """Return the member with these columns (_MEMBER)."""
+    number, name, password, disabled, operator = row
+    return Member(number, name, password, disabled=bool(disabled), operator=bool(operator))

@@ -145,18 +145,20 @@ class Ledger:
         # Nothing of a member that is not in the cache waits: the cache is forgotten only when nothing waits.
         direct = self.tables.direct
         row = direct(
-            f"SELECT number, name, last, mark, entries, bytes FROM member WHERE {which} AND {MEMBERS}"
+            f"SELECT number, name, last, mark, entries, bytes, disabled FROM member WHERE {which} AND {MEMBERS}"
             f"{self.tables.row_lock}",
             (key,),
         ).fetchone()
         if row is None:
             return None
-        number, name, last, delivered, entries, size = row
+        number, name, last, delivered, entries, size, disabled = row
         cursors = dict(direct("SELECT name, cursor FROM device WHERE member = ? AND cursor IS NOT NULL", (number,)))
         blocked = frozenset(
             peer for (peer,) in direct("SELECT peer FROM conversation WHERE member = ? AND blocked = 1", (number,))
         )
-        return self._cache.add_mailbox(Mailbox(number, name, last, delivered, entries, size, cursors, blocked))
+        box = Mailbox(number, name, last, delivered, entries, size, cursors, blocked)
+        box.disabled = bool(disabled)
+        return self._cache.add_mailbox(box)
 
     def message(self, columns: Sequence[Any]) -> MessageRecord:
         """Return the message with these columns (MESSAGE)."""

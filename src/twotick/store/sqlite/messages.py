@@ -30,7 +30,7 @@ from twotick.store.rules import delivery, editing
 from twotick.store.rules.conversations import mentioned
 from twotick.store.rules.delivery import NO_MEMBER, Mailbox, MessageRecord, Recipients
 from twotick.store.rules.editing import Candidate
-from twotick.store.rules.errors import NotAllowed
+from twotick.store.rules.errors import DISABLED, NotAllowed
 from twotick.store.rules.rooms import RoomState, known
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
@@ -140,9 +140,7 @@ class MessageRepository:
             return self._give_to_others(request)
         own: Mailbox | None = None
         if request.sender is not None:
-            own = ledger.mailbox(request.sender)
-            if own is None:
-                raise NotAllowed("the sender is not a member any more")
+            own = self._sender(request.sender)
             if request.id and (known_message := ledger.duplicate(own.number, request)):
                 return known_message
         request, others = _divided(self._forwards.filled(request))
@@ -176,6 +174,15 @@ class MessageRepository:
             ledger.conclude(message, effects)
             ledger.remove_if_unused(message)
         return Appended(message.number, effects, new.place, len(boxes) if room is not None else 0, is_first)
+
+    def _sender(self, member: int) -> Mailbox:
+        """Return the member who sends, if it may (rule 10.11)."""
+        own = self._ledger.mailbox(member)
+        if own is None:
+            raise NotAllowed("the sender is not a member any more")
+        if own.disabled:
+            raise NotAllowed(DISABLED)
+        return own
 
     def _give_to_others(self, request: Append) -> Appended | Refusal | Unfinished:
         """Give a message to some of those members who are still to get it."""

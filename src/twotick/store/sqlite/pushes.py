@@ -116,7 +116,7 @@ class PushRepository:
             if self._tables.work - before >= _WORK:
                 return Unfinished(replace(request, looks=request.looks[position:], found=tuple(found)))
             box = self._ledger.mailbox(look.member)
-            if box is not None:
+            if box is not None and not box.disabled:
                 found += self._of_member(box, look, request.time)
         return found
 

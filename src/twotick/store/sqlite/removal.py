@@ -37,6 +37,8 @@ _OWN_TABLES: Final = (
     ("hook", "member", "member"),
     ("letter", "member", "seq"),
     ("digest", "member", "member"),
+    ("invitation", "member", "digest"),
+    ("member_act", "member", "number"),
 )
 """The tables with rows that go with a member: the column with the member, and what tells its rows apart."""
 

@@ -20,11 +20,14 @@ from twotick.store.requests.members import (
     CheckLogin,
     FindMember,
     FindMembers,
+    FindReset,
     FindToken,
     ListDevices,
+    ListInvitations,
     ListMembers,
 )
 from twotick.store.requests.messages import Append, Fetch, History, MessageAction
+from twotick.store.requests.operating import FindActs
 from twotick.store.requests.pins import ListPins
 from twotick.store.requests.presence import ListAudience, ListContacts, SetShown
 from twotick.store.requests.profiles import GetPicture, GetProfile, ListProfiles, SetProfile
@@ -42,7 +45,7 @@ READING: Final = (
     *(CheckLogin, FindMember, FindMembers, FindToken, ListDevices, ListMembers, ListReports),
     *(Fetch, History, SearchMessages, ReadFound, ReadPiece, ListReceipts, ListConversations),
     *(GetRoom, ListRoomMembers, ListRooms, ListAudience, ListContacts, GetProfile, ListProfiles),
-    *(GetPicture, ListPins, FindPushes, ListSubscribers),
+    *(GetPicture, ListPins, FindPushes, ListSubscribers, FindReset, ListInvitations, FindActs),
 )
 """The requests that only read."""
 

@@ -441,6 +441,20 @@ STEPS = (
         with_text INTEGER NOT NULL,
         up_to INTEGER NOT NULL,                   -- the last entry of the log that a mail has told of
         mailed REAL NOT NULL                      -- when the last mail was sent; 0 for never
+    """,
+    """
+    ALTER TABLE member ADD COLUMN disabled REAL NOT NULL DEFAULT 0; -- since when it may not log in; 0: it may
+    ALTER TABLE member ADD COLUMN operator INTEGER NOT NULL DEFAULT 0; -- 1: it has the role operator
+    ALTER TABLE invitation ADD COLUMN member INTEGER; -- who sets a new password with it; NULL: it is for signing up
+
+    -- What the operator did to members who may be connected: running servers take notice of it.
+    CREATE TABLE member_act (
+        number INTEGER PRIMARY KEY,               -- in the order of the transactions
+        member INTEGER NOT NULL,
+        act INTEGER NOT NULL,                     -- see operating.ActKind
+        device TEXT NOT NULL,                     -- which device was signed out; empty: all of them
+        reason TEXT NOT NULL,                     -- what these are told
+        time REAL NOT NULL
     ) STRICT;
     """,
 )

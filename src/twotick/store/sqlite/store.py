@@ -28,6 +28,7 @@ from twotick.store.sqlite.forwarding import ForwardRepository
 from twotick.store.sqlite.handlers import Handlers
 from twotick.store.sqlite.ledger import Ledger
 from twotick.store.sqlite.messages import MessageRepository
+from twotick.store.sqlite.operating import OperatorRepository
 from twotick.store.sqlite.pins import PinRepository
 from twotick.store.sqlite.presence import PresenceRepository
 from twotick.store.sqlite.profiles import ProfileRepository
@@ -128,6 +129,7 @@ class SqliteStore:
             **self._messages.handlers(),
             **reader.handlers(),
             **AccountRepository(ledger).handlers(),
+            **OperatorRepository(ledger).handlers(),
             **RemovalRepository(ledger, rooms, files, presence).handlers(),
             **rooms.handlers(),
             **ConversationRepository(ledger, rooms).handlers(),

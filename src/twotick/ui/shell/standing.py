@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any, Final
 
-from twotick.store import MemberSummary
+from twotick.store import Device, MemberSummary
 from twotick.ui.text import size_text
 
 _UNITS: Final = (("day", 86400.0), ("h", 3600.0), ("min", 60.0))
@@ -23,13 +23,26 @@ def print_member(member: MemberSummary, as_json: bool) -> None:
     """Print a line about a member."""
     if as_json:
         names = ("name", "devices", "added", "seen", "waiting", "waiting_bytes", "file_bytes")
+        names += ("display", "disabled", "operator")
         print(json.dumps({name: getattr(member, name) for name in names}))
         return
     devices = f"{member.devices} {'device' if member.devices == 1 else 'devices'}"
     seen = "never connected" if member.seen is None else f"seen {ago(time.time() - member.seen)} ago"
     kept = [f"{member.waiting} waiting ({size_text(member.waiting_bytes)})"] if member.waiting else []
+    kept += ["operator"] if member.operator else []
+    kept += [f"disabled {ago(time.time() - member.disabled)} ago"] if member.disabled else []
     kept += [f"files {size_text(member.file_bytes)}"] if member.file_bytes else []
     print(f"{member.name:<32} {devices:<10}  {', '.join([seen, *kept])}")
+
+
+def print_device(device: Device, as_json: bool) -> None:
+    """Print a line about a member's device."""
+    if as_json:
+        line = {"device": device.name, "token": device.has_token, "seen": device.seen, "receives": bool(device.cursor)}
+        print(json.dumps(line))
+        return
+    token = "token" if device.has_token else "no token"
+    print(f"{device.name:<32} {token:<8}  seen {ago(time.time() - device.seen)} ago")
 
 
 def print_status(found: dict[str, Any]) -> None:

@@ -1,0 +1,139 @@
+"""What the operator does to members (rule 10.11), on both stores."""
+
+from typing import Any
+
+import pytest
+
+from tests.store.conftest import AskerMaker
+from tests.store.helpers import NOW, Asker
+from twotick.store import (
+    ActKind,
+    ActsSoFar,
+    AddInvitation,
+    AddMember,
+    AddToken,
+    CheckLogin,
+    FindActs,
+    FindMember,
+    FindPushes,
+    FindReset,
+    FindToken,
+    InvitationInfo,
+    ListDevices,
+    ListInvitations,
+    LoginProof,
+    Member,
+    MemberAct,
+    PushLook,
+    PushSubscription,
+    RemoveMember,
+    SetDisabled,
+    SetDisplay,
+    SetOperator,
+    SetPush,
+    SignOut,
+    StoreLimits,
+    SurveyMembers,
+    WithdrawInvitation,
+)
+
+
+@pytest.fixture
+def asker(new_asker: AskerMaker) -> Asker:
+    asker = new_asker(StoreLimits())
+    asker.add("alice", "bob", "carol")
+    asker.gather("alice", "bob", "carol")
+    return asker
+
+
+def acts(asker: Asker, after: int = 0) -> tuple[MemberAct, ...]:
+    return asker.ask(FindActs(after)).acts
+
+
+def test_nothing_reaches_a_disabled_member_alone_and_all_that_was_accepted_waits(asker: Asker) -> None:
+    bob = asker.members["bob"]
+    asker.ask(AddToken(bob, "main", b"token", NOW))
+    push = PushSubscription("https://push.example/1", b"k" * 65, b"a" * 16, True)
+    asker.ask(SetPush(bob, "main", push))
+    asker.send("alice", "bob", id=b"m1")
+    assert asker.ask(SetDisabled("BOB", True, NOW))
+    assert asker.ask(SetDisabled("bob", True, NOW + 1))
+    assert acts(asker) == (MemberAct(bob, ActKind.SIGN_OUT, "", "the account was disabled"),)
+    for proof in (LoginProof(b"token"), LoginProof(None, "")):
+        assert asker.refusal(CheckLogin(bob, proof)) == "this account is disabled: ask the operator of the server"
+    found: Any = asker.ask(FindToken(b"token"))
+    assert (found[0].disabled, asker.ask(FindMember("bob"))) == (True, found[0])
+    assert asker.refusal(asker.append("alice", "bob", id=b"m2")) == "bob is disabled, and cannot get messages"
+    assert asker.refusal(asker.append("bob", "alice", id=b"m3")).startswith("this account is disabled")
+    asker.say("alice", b"to all of us", b"r1")
+    assert asker.ask(FindPushes((PushLook(bob, frozenset()),), NOW + 9)) == []
+    assert [each.disabled for each in asker.ask(SurveyMembers())] == [None, NOW, None]
+    asker.reopen()
+    assert asker.ask(SetDisabled("bob", False, NOW + 2))
+    assert asker.refusal(CheckLogin(bob, LoginProof(b"other"))) == "wrong name, password or token"
+    assert asker.ask(CheckLogin(bob, LoginProof(b"token"))) is None
+    assert {entry.id for entry in asker.log("bob") if entry.id} >= {b"m1", b"r1"}
+    assert len(acts(asker)) == 1
+    assert not asker.ask(SetDisabled("nobody", True, NOW))
+
+
+def test_devices_are_signed_out_and_keep_their_cursors(asker: Asker) -> None:
+    bob = asker.members["bob"]
+    for device in ("laptop", "laptop/chat", "laptop2"):
+        asker.ask(AddToken(bob, device, device.encode(), NOW))
+    start = asker.ask(FindActs(None))
+    assert start.acts == ()
+    assert asker.ask(SignOut(bob, "laptop", "why", NOW))
+    assert [asker.ask(FindToken(each)) is None for each in (b"laptop", b"laptop/chat", b"laptop2")] == [
+        True,
+        True,
+        False,
+    ]
+    assert asker.ask(SignOut(bob, "", "all", NOW + 1))
+    assert not any(each.has_token for each in asker.ask(ListDevices(bob)))
+    assert len(asker.ask(ListDevices(bob))) == 4
+    assert [(each.device, each.reason) for each in acts(asker, start.last)] == [("laptop", "why"), ("", "all")]
+    asker.ask(SetDisplay(bob, "  Bob   B. ", NOW + 2))
+    assert asker.ask(FindActs(start.last + 2)) == ActsSoFar(start.last + 3, (MemberAct(bob, ActKind.PROFILE, "", ""),))
+    assert asker.refusal(SetDisplay(bob, "a\u202eb", NOW)).startswith("a display name has no control characters")
+    asker.ask(SignOut(bob, "", "later", NOW + 100_000))
+    assert [each.reason for each in acts(asker)] == ["later"], "old acts are forgotten"
+
+
+def test_a_code_resets_the_password_of_its_member_once(asker: Asker) -> None:
+    bob = asker.members["bob"]
+    asker.ask(AddInvitation(b"reset", NOW + 60, bob))
+    asker.ask(AddInvitation(b"other", NOW + 70))
+    assert asker.ask(ListInvitations(NOW)) == [
+        InvitationInfo(b"reset", NOW + 60, "bob"),
+        InvitationInfo(b"other", NOW + 70, ""),
+    ]
+    assert [asker.ask(FindReset(*each)) for each in (("BOB", b"reset", NOW), ("alice", b"reset", NOW))] == [True, False]
+    assert not asker.ask(FindReset("bob", b"reset", NOW + 60))
+    taken = "bob is a member already"
+    assert asker.refusal(AddMember("bob", "x", NOW + 61, None, b"reset")) == taken
+    assert asker.refusal(AddMember("bob", "x", NOW, None, b"other")) == taken
+    assert asker.refusal(AddMember("alice", "x", NOW, None, b"reset")) == "alice is a member already"
+    assert asker.refusal(AddMember("dora", "x", NOW, b"reset", b"reset")).startswith("the invitation is not good")
+    found = asker.ask(AddMember("BOB", "new", NOW, b"reset", b"reset"))
+    assert isinstance(found, Member)
+    assert (found.name, found.password) == ("bob", "new")
+    assert asker.refusal(AddMember("bob", "x", NOW, None, b"reset")) == taken
+    assert asker.ask(WithdrawInvitation(b"other"))
+    assert not asker.ask(WithdrawInvitation(b"other"))
+
+
+def test_roles_and_codes_end_with_their_member(asker: Asker) -> None:
+    assert asker.ask(SetOperator("Bob", True))
+    found = asker.ask(FindMember("bob"))
+    assert found is not None
+    assert found.operator
+    assert [each.operator for each in asker.ask(SurveyMembers())] == [False, True, False]
+    assert not asker.ask(SetOperator("nobody", True))
+    asker.ask(AddInvitation(b"reset", NOW + 60, asker.members["bob"]))
+    asker.ask(RemoveMember("bob", NOW))
+    assert asker.ask(ListInvitations(NOW)) == []
+    asker.add("bob")
+    found = asker.ask(FindMember("bob"))
+    assert found is not None
+    assert not found.operator
