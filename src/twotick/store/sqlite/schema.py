@@ -441,6 +441,7 @@ STEPS = (
         with_text INTEGER NOT NULL,
         up_to INTEGER NOT NULL,                   -- the last entry of the log that a mail has told of
         mailed REAL NOT NULL                      -- when the last mail was sent; 0 for never
+    ) STRICT;
     """,
     """
     ALTER TABLE member ADD COLUMN disabled REAL NOT NULL DEFAULT 0; -- since when it may not log in; 0: it may
