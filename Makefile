@@ -17,7 +17,7 @@ LEAST_COVERAGE := 97
 
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: help demo quick test all-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash crash-page cluster simulate bench wheel clean
+.PHONY: help demo quick test all-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash crash-cluster crash-page cluster simulate bench wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -141,6 +141,16 @@ cluster: .venv/.installed  ## run three servers on one PostgreSQL, kill them in 
 
 crash: .venv/.installed  ## kill a server 200 times under load, and check that no message is lost or doubled
 	$(BIN)/python -m tests.simulation.crash --crashes 200
+
+crash-cluster: .venv/.installed build/patroni/.installed  ## let each part of a cluster fail under load in 50 rounds, or ROUNDS=n [SERVERS=n] [ONLY=kind,...]
+	nice $(BIN)/python -m tests.simulation.crash_cluster --rounds $(or $(ROUNDS),50) --servers $(or $(SERVERS),3) $(if $(ONLY),--only $(ONLY))
+
+# Patroni runs as a user who may not enter root's home, where pyenv has its Pythons.
+build/patroni/.installed: Makefile
+	@for each in etcd nats-server; do PATH=$$PATH:/usr/sbin command -v $$each >/dev/null || { echo "there is no $$each: apt-get install etcd-server nats-server postgresql"; exit 1; }; done
+	@/usr/bin/python3 -m venv --clear build/patroni
+	@build/patroni/bin/pip install -qq --disable-pip-version-check 'patroni[etcd3,psycopg3]==4.1.5' 'psycopg[binary]'
+	@touch $@
 
 crash-page: .venv/.installed  ## kill the tab or the server at 50 moments while a message is under way, or KILLS=n
 	TWOTICK_TEST_KILLS=$(or $(KILLS),50) $(BIN)/pytest -p no:xdist --timeout=0 tests/web/test_nothing_lost.py -k killed

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from twotick.store import (
     AddMember,
     AddToken,
     CloseReport,
+    DatabaseState,
     Device,
     FindMember,
     InvitationInfo,
@@ -358,13 +359,19 @@ def members(store: Store) -> list[MemberSummary]:
     return store.ask(SurveyMembers())
 
 
-def standing(server: dict[str, Any] | None, members: Sequence[MemberSummary], limits: StoreLimits) -> dict[str, Any]:
+def standing(
+    server: dict[str, Any] | None,
+    members: Sequence[MemberSummary],
+    limits: StoreLimits,
+    database: DatabaseState | None = None,
+) -> dict[str, Any]:
     """Return how a server is, with warnings.
 
     Args:
         server: what it says of itself; None if none runs.
         members: its members.
         limits: the limits of its store.
+        database: how its database on PostgreSQL is; None if the data are in a folder.
     """
     full = [
         each.name
@@ -378,6 +385,7 @@ def standing(server: dict[str, Any] | None, members: Sequence[MemberSummary], li
         "devices": sum(each.devices for each in members),
         "oldest_waiting": min((each.oldest for each in members if each.oldest is not None), default=None),
         "full_mailboxes": full,
+        "database": None if database is None else asdict(database),
     }
     found["warnings"] = [
         {"warning": warning, "remedy": remedy} for warning, remedy in _warnings(found, limits, time.time())
@@ -387,9 +395,22 @@ def standing(server: dict[str, Any] | None, members: Sequence[MemberSummary], li
 
 def _warnings(found: dict[str, Any], limits: StoreLimits, now: float) -> Generator[tuple[str, str]]:
     """Return what the operator should look at, each with what to do about it."""
-    if not found["running"]:
+    yield from _database_warnings(found["database"])
+    if found["running"]:
+        yield from _server_warnings(found, limits, now)
+    elif found["database"] is None or not found["database"]["served"]:
         yield "no server runs on this data", "start it: systemctl start twotick, or twotick serve"
         return
+    if found["full_mailboxes"]:
+        names = ", ".join(found["full_mailboxes"][:10])
+        yield (
+            f"full mailboxes: {names}",
+            "let these members connect, or revoke devices that stay away, or raise mailbox_messages or mailbox_bytes",
+        )
+
+
+def _server_warnings(found: dict[str, Any], limits: StoreLimits, now: float) -> Generator[tuple[str, str]]:
+    """Warn of what the server says of itself."""
     for problem in found["problems"]:
         yield f"not ready: {problem}", "look at the log, and at docs/operations.md"
     free = found["disk_free_bytes"]
@@ -401,11 +422,21 @@ def _warnings(found: dict[str, Any], limits: StoreLimits, now: float) -> Generat
     elif end is not None and end < now + _SOON:
         yield "the certificate expires soon", "renew it: the server notices when the files change"
     yield from _backup_warnings(found["backup"], now)
-    if found["full_mailboxes"]:
-        names = ", ".join(found["full_mailboxes"][:10])
+
+
+def _database_warnings(database: dict[str, Any] | None) -> Generator[tuple[str, str]]:
+    """Warn of a database on PostgreSQL that keeps messages on one machine only, or that waits for a second one."""
+    if database is None:
+        return
+    if not database["synchronous"]:
         yield (
-            f"full mailboxes: {names}",
-            "let these members connect, or revoke devices that stay away, or raise mailbox_messages or mailbox_bytes",
+            "PostgreSQL is not synchronous: if its machine is lost, so are messages that were accepted",
+            "set synchronous_standby_names, or synchronous_mode of Patroni: docs/cluster.md",
+        )
+    elif database["standbys"] is not None and not any(each["synchronous"] for each in database["standbys"]):
+        yield (
+            "no synchronous standby is connected to PostgreSQL: nothing is accepted",
+            "start one: patronictl list shows them, and pg_stat_replication those that are connected",
         )
 
 

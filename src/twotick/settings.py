@@ -185,6 +185,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ),
             data=None if self.memory or self.database else self.data,
             database=self.database,
+            control=None if self.memory else self.data,
             store_limits=self.store_limits(),
             retention=self.retention_days * 86400.0,
             clock_bound=self.clock_days * 86400.0,

@@ -36,6 +36,11 @@ class NatsServer:
                 return
             time.sleep(0.01)
 
+    @property
+    def processes(self) -> list[int]:
+        """Its process; none if it does not run."""
+        return [] if self._process is None else [self._process.pid]
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -217,6 +218,23 @@ def test_clocks_that_differ_are_refused(
     now = time.time()
     monkeypatch.setattr("twotick.store.postgres.schema.time.time", lambda: now + seconds)
     assert f"seconds {side} that of this machine: let both follow a time server" in failure(new_database())
+
+
+def test_a_host_that_is_silent_is_no_obstacle(new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch):
+    """A machine that is gone refuses nothing, and so takes time; the others are asked meanwhile."""
+    url = new_database()
+    user, _, where = url.partition("@")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        with closing(PostgresStore(f"{user}@{host},{where}", StoreLimits())) as store:
+            assert store.ask(FindMember("alice")) is None
+            connection: Any = store._database.connection  # pyright: ignore[reportPrivateUsage]
+            end = connection._inner._transport.get_extra_info("socket")
+            assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        monkeypatch.setattr("twotick.store.postgres.connection._CONNECT_SECONDS", 0.1)
+        database = where.partition("/")[2]
+        assert "cannot be reached (no answer in time)" in failure(f"{user}@{host}/{database}")
+        assert "cannot be reached" in failure(f"{user}@{host},127.0.0.1:1/{database}")
 
 
 def test_it_goes_on_after_its_connection_was_ended(new_database: NewDatabase):

@@ -19,8 +19,6 @@ def reload(*, data: ServerData) -> None:
     """
     from twotick.server.observing.control import NotRunning, ask_server
 
-    if data.postgres is not None:
-        fail(EX_UNAVAILABLE, "send SIGHUP to a server on PostgreSQL: systemctl reload twotick, or kill -HUP PROCESS")
     try:
         _, done = ask_server(data.settings.data, "POST", "/reload")
     except NotRunning as error:
@@ -38,7 +36,7 @@ def reload(*, data: ServerData) -> None:
 @json_option
 @with_data
 def status(*, as_json: bool, data: ServerData) -> None:
-    """Show how the server is: connections, messages, disk, certificate, and warnings with what to do.
+    """Show how the server is: connections, messages, disk or database, certificate, and warnings with what to do.
 
     The exit status is 0 if there is nothing to warn of, and else 65.
     """
@@ -47,8 +45,6 @@ def status(*, as_json: bool, data: ServerData) -> None:
     from twotick.ui.shell.standing import print_status
 
     settings = data.settings
-    if data.postgres is not None:
-        fail(EX_UNAVAILABLE, "servers on PostgreSQL are asked at their metrics_port: /readyz and /metrics")
     try:
         _, found = ask_server(settings.data, "GET", "/status")
     except NotRunning:
@@ -57,7 +53,8 @@ def status(*, as_json: bool, data: ServerData) -> None:
         fail(EX_OSERR, f"the server of {settings.data} cannot be asked: {error.strerror or error}")
     with data.opened() as store:
         members = admin.members(store)
-    standing = admin.standing(found, members, settings.store_limits())
+        database = store.database_state()
+    standing = admin.standing(found, members, settings.store_limits(), database)
     if as_json:
         print(json.dumps(standing))
     else:

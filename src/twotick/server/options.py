@@ -66,6 +66,7 @@ class ServerOptions:
         limits: its limits.
         data: the folder of its database; None to keep everything in memory, or on PostgreSQL.
         database: the address of its database on PostgreSQL, as libpq knows it; None for none.
+        control: the folder with the socket by which the operator's commands ask this server; None for no socket.
         store_limits: the limits of its store.
         retention: seconds until a message that every device has is removed.
         clock_bound: seconds by which the system's clock may differ from others before it is not believed.
@@ -99,6 +100,7 @@ class ServerOptions:
     limits: ServerLimits = field(default_factory=ServerLimits)
     data: Path | None = None
     database: str | None = None
+    control: Path | None = None
     store_limits: StoreLimits = field(default_factory=StoreLimits)
     retention: float = RETENTION
     clock_bound: float = BOUND

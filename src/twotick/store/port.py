@@ -109,6 +109,42 @@ class StoreLimits:
     reserve_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """A standby of a database on PostgreSQL.
+
+    Attributes:
+        name: its name.
+        synchronous: whether a COMMIT may count on it.
+        bytes_behind: how many bytes of the log it has not applied yet.
+        seconds_behind: how long the last of them took; 0 if there were none for some time.
+    """
+
+    name: str
+    synchronous: bool
+    bytes_behind: int
+    seconds_behind: float
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """How a database on PostgreSQL is.
+
+    Attributes:
+        version: the version of PostgreSQL.
+        bytes: the size of the database.
+        synchronous: whether a COMMIT waits for a standby.
+        standbys: the standbys that are connected; None if this user may not see them.
+        served: whether a server uses the database.
+    """
+
+    version: str
+    bytes: int
+    synchronous: bool
+    standbys: list[Standby] | None
+    served: bool
+
+
 class Store(Protocol):
     """A database of members, their logs, rooms and files. One thread uses it at a time."""
 

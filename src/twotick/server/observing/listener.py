@@ -145,9 +145,15 @@ def control_address(data: Path) -> Generator[str]:
 
 
 def open_control(data: Path) -> list[socket.socket]:
-    """Listen in a data folder, which this server has locked; return nothing if that is impossible, which is logged."""
+    """Listen in a data folder; return nothing if that is impossible, which is logged.
+
+    Two servers on one database on PostgreSQL, whose data folder is not locked, may share the folder by mistake. Then
+    the first keeps the socket.
+    """
     opened = socket.socket(socket.AF_UNIX)
     try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_unused(data)
         (data / "control").unlink(missing_ok=True)
         with control_address(data) as where:
             opened.bind(where)
@@ -158,6 +164,13 @@ def open_control(data: Path) -> list[socket.socket]:
         log.warning("commands cannot ask this server", path=str(data / "control"), reason=str(error.strerror or error))
         return []
     return [opened]
+
+
+def _check_unused(data: Path) -> None:
+    """Raise OSError if a server listens on the socket of a data folder. That of a server that was killed refuses."""
+    with socket.socket(socket.AF_UNIX) as tried, control_address(data) as where:
+        if tried.connect_ex(where) == 0:
+            raise OSError(0, "another server listens there: give each server on this machine a folder of its own")
 
 
 def close_control(data: Path) -> None:

@@ -1,5 +1,6 @@
 """The listeners of a server for its operator."""
 
+import socket
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -22,7 +23,7 @@ from twotick.server.server import Server
 
 
 class Observers:
-    """The port for monitoring, if the options ask for it, and the socket in the data folder, if there is a folder.
+    """The port for monitoring, if the options ask for it, and the socket for the commands.
 
     Args:
         server: the server.
@@ -45,6 +46,7 @@ class Observers:
             self._backups = Backups(options.data, options.backup_folder, options.backup_every, options.backup_keep)
         self._observer = Observer(server, options.data, certificate, self._backups)
         self._listeners: list[Listener] = []
+        self._control: list[socket.socket] = []
 
     async def start(self) -> list[str]:
         """Listen, and return the URLs of the metrics.
@@ -64,10 +66,11 @@ class Observers:
             await self._listeners[-1].start(sockets)
             names = [each.getsockname()[:2] for each in sockets]
             urls = [f"http://{bracketed(host)}:{port}/metrics" for host, port in names]
-        if options.data is not None:
+        if options.control is not None:
             routes = {**health, "GET /status": self._status, "POST /reload": self._reload_now}
             self._listeners.append(Listener(routes))
-            await self._listeners[-1].start(open_control(options.data))
+            self._control = open_control(options.control)
+            await self._listeners[-1].start(self._control)
         return urls
 
     async def _status(self) -> Reply:
@@ -85,5 +88,5 @@ class Observers:
             await self._backups.stop()
         for listener in self._listeners:
             listener.stop()
-        if self._options.data is not None:
-            close_control(self._options.data)
+        if self._options.control is not None and self._control:
+            close_control(self._options.control)

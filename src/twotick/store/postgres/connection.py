@@ -1,9 +1,11 @@
 """A connection to PostgreSQL that one thread uses, without an event loop of its own (asyncpg brings one)."""
 
 import asyncio
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
@@ -11,6 +13,10 @@ from twotick.store.port import DiskFull, StoreError
 from twotick.store.postgres.dialect import Parameters, translate
 
 _CONNECT_SECONDS: Final = 10.0
+
+_PORT: Final = 5432
+
+_KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 15_000}
 
 _SETTINGS: Final = {
     "application_name": "twotick",
@@ -106,14 +112,8 @@ class PostgresConnection:
             raise
 
     async def _connect(self, url: str) -> Any:
-        connect: Any = asyncpg.connect  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        connection: Any = await connect(
-            url,
-            timeout=_CONNECT_SECONDS,
-            target_session_attrs="read-write",
-            statement_cache_size=0,  # prepared statements are kept here
-            server_settings=_SETTINGS,
-        )
+        connection = await _connected(url)
+        _watch(connection)
         # Sums of counters are numbers without a fraction.
         await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=int, format="text")
         connection.add_log_listener(self._warn)
@@ -172,6 +172,64 @@ class PostgresConnection:
             self._inner.terminate()
             self._run(asyncio.sleep(0))
             self._loop.close()
+
+
+async def _connected(url: str) -> Any:
+    """Connect to the first host of an address that takes writes. All are asked at once: one may be silent."""
+    hosts = _hosts_of(url)
+    if len(hosts) < 2:
+        return await _connected_to(url)
+    asked = [asyncio.create_task(_connected_to(url, host=host, port=port)) for host, port in hosts]
+    found: Any = None
+    refused: list[Exception] = []
+    try:
+        for each in asyncio.as_completed(asked):
+            try:
+                found = await each
+            except (asyncpg.TargetServerAttributeNotMatched, *LOST) as error:
+                refused.append(error)
+            else:
+                return found
+    finally:
+        for each in asked:
+            each.cancel()
+        for other in await asyncio.gather(*asked, return_exceptions=True):
+            if not isinstance(other, BaseException) and other is not found:
+                other.terminate()
+    standby = [each for each in refused if isinstance(each, asyncpg.TargetServerAttributeNotMatched)]
+    raise (standby or refused)[0]
+
+
+async def _connected_to(url: str, **host: Any) -> Any:
+    connect: Any = asyncpg.connect  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return await connect(
+        url,
+        **host,
+        timeout=_CONNECT_SECONDS,
+        target_session_attrs="read-write",
+        statement_cache_size=0,  # prepared statements are kept by PostgresConnection
+        server_settings=_SETTINGS,
+    )
+
+
+def _hosts_of(url: str) -> list[tuple[str, int]]:
+    """Return the hosts and ports of an address that names several; none if asyncpg is to find out."""
+    places = [each.strip() for each in urlsplit(url).netloc.rpartition("@")[2].split(",")]
+    if len(places) < 2:
+        return []
+    found = [urlsplit(f"//{each}") for each in places]
+    return [(unquote(each.hostname or ""), each.port or _PORT) for each in found]
+
+
+def _watch(connection: Any) -> None:
+    """Let the system end a connection within 15 seconds when the machine at the other end is gone."""
+    end: Any = connection._transport.get_extra_info("socket")  # noqa: SLF001 - asyncpg has no other way
+    if end is None or end.family == socket.AF_UNIX:
+        return
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:  # each system has some of these
+            end.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _is_in_loop() -> bool:

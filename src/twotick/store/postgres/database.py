@@ -227,6 +227,6 @@ def _connected(url: str) -> PostgresConnection:
         ) from error
     except (asyncpg.PostgresError, *LOST) as error:
         raise StoreError(
-            f"the database cannot be reached ({error or 'no answer in time'}): check that PostgreSQL runs, and its"
+            f"the database cannot be reached ({str(error) or 'no answer in time'}): check that PostgreSQL runs, and its"
             " host and port"
         ) from error

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from twotick.store.port import Request, StoreError, StoreLimits, Work
+from twotick.store.port import DatabaseState, Request, StoreError, StoreLimits, Work
 from twotick.store.postgres.check import problems
 from twotick.store.postgres.database import PostgresDatabase
 from twotick.store.postgres.locks import flat, names_in
 from twotick.store.postgres.schema import risks
+from twotick.store.postgres.standing import state_of
 from twotick.store.postgres.tables import PostgresTables
 from twotick.store.postgres.word_index import PostgresWordIndex
 from twotick.store.requests.messages import Append
@@ -81,6 +82,11 @@ class PostgresStore(SqliteStore):
     def backup(self, file: Path) -> None:
         """Raise StoreError: PostgreSQL has its own means for this."""
         raise StoreError("the data are on PostgreSQL: copy them with pg_dump or pg_basebackup")
+
+    def database_state(self) -> DatabaseState:
+        """See SqliteStore."""
+        database: Any = self._database
+        return state_of(database.connection, served=database.has_server())
 
     def check(self) -> list[str]:
         """See Store. Damage of the files is for pg_amcheck to find."""

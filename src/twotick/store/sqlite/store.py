@@ -14,7 +14,18 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
-from twotick.store.port import Answer, Damaged, DiskFull, Refusal, Request, StoreError, StoreLimits, Together, Work
+from twotick.store.port import (
+    Answer,
+    Damaged,
+    DatabaseState,
+    DiskFull,
+    Refusal,
+    Request,
+    StoreError,
+    StoreLimits,
+    Together,
+    Work,
+)
 from twotick.store.requests.members import ContinueRemoval, OpenDevice, OpenedDevice
 from twotick.store.requests.messages import Append, Effects, Fetched, Unfinished
 from twotick.store.sqlite.absence import AbsenceRepository
@@ -347,6 +358,10 @@ class SqliteStore:
     def backup(self, file: Path) -> None:
         """See Store."""
         self._database.backup(file)
+
+    def database_state(self) -> DatabaseState | None:
+        """Return how the database is, if it is on PostgreSQL; None for one in a folder."""
+        return None
 
     def check(self) -> list[str]:
         """See Store."""

@@ -47,9 +47,9 @@ def print_device(device: Device, as_json: bool) -> None:
 
 def print_status(found: dict[str, Any]) -> None:
     """Print how a server is."""
-    if found["running"]:
-        for name, text in _lines(found):
-            print(f"{name:<12} {text}")
+    lines = _lines(found) if found["running"] else []
+    for name, text in lines + _database_lines(found):
+        print(f"{name:<12} {text}")
     members, devices = found["members"], found["devices"]
     print(f"{'members':<12} {members}, with {devices} {'device' if devices == 1 else 'devices'}")
     if found["oldest_waiting"] is not None:
@@ -87,4 +87,22 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found["backup"] is not None:
         newest = found["backup"]["newest"]
         lines.append(("backup", "none yet" if newest is None else f"made {ago(time.time() - newest)} ago"))
+    return lines
+
+
+def _database_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return how the database on PostgreSQL is, if the data are there."""
+    database = found["database"]
+    if database is None:
+        return []
+    kind = "synchronous" if database["synchronous"] else "not synchronous"
+    lines = [("database", f"PostgreSQL {database['version']}, {size_text(database['bytes'])}, {kind}")]
+    if database["standbys"] is None:
+        lines.append(("standbys", "not shown to this user of the database: GRANT pg_monitor TO it"))
+    for each in database["standbys"] or ():
+        role = "synchronous" if each["synchronous"] else "not synchronous"
+        late = f", {each['seconds_behind']:.1f} s" if each["seconds_behind"] >= 0.1 else ""
+        lines.append(("standby", f"{each['name']}: {role}, {size_text(each['bytes_behind'])}{late} behind"))
+    if not found["running"] and database["served"]:
+        lines.append(("running", "a server on another machine, or with another data folder"))
     return lines

@@ -1,0 +1,100 @@
+"""Server processes on one database, each with cables of its own to PostgreSQL and NATS."""
+
+import asyncio
+import functools
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from tests.simulation.cables import Cable
+from tests.simulation.patroni import signal_all
+from tests.store.postgres_server import free_port
+
+_PROGRAM: Final = (sys.executable, "-m", "twotick")
+
+
+@functools.cache
+def serve_together() -> bool:
+    """Tell whether several servers can serve one database at once; else one serves, and the others wait."""
+    helped = subprocess.run([*_PROGRAM, "serve", "--help"], capture_output=True, text=True, check=True)
+    return "--bus" in helped.stdout
+
+
+class OneServer:
+    """A server process that is started again whenever it ends, as systemd does with `Restart=always`.
+
+    Args:
+        folder: a folder for its log.
+        databases: the ports of the PostgreSQL.
+        bus: the port of NATS; None for none.
+
+    Attributes:
+        port: its port.
+        serves: set while it accepts connections.
+        databases: its cables to the PostgreSQL.
+        buses: its cables to NATS.
+    """
+
+    def __init__(self, folder: Path, databases: list[int], bus: int | None) -> None:
+        self.port = free_port()
+        self.serves = asyncio.Event()
+        self.databases = [Cable(port) for port in databases]
+        self.buses = [] if bus is None else [Cable(bus)]
+        self.log = folder / f"server-{self.port}.log"
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+
+    def _environment(self) -> dict[str, str]:
+        hosts = ",".join(f"127.0.0.1:{each.port}" for each in self.databases)
+        given = {
+            "TWOTICK_DATABASE": f"postgresql://postgres@{hosts}/twotick",
+            "HOME": str(self._folder),
+            "TWOTICK_KEYRING": "no",
+        }
+        if self.buses and serve_together():
+            given["TWOTICK_BUS"] = f"nats://127.0.0.1:{self.buses[0].port}"
+        return {**os.environ, **given}
+
+    async def run(self) -> None:
+        """Run the process for ever; end it when this is cancelled."""
+        for cable in (*self.databases, *self.buses):
+            await cable.start()
+        try:
+            while True:
+                with self.log.open("ab") as log:
+                    self._process = await asyncio.create_subprocess_exec(
+                        *(*_PROGRAM, "serve", "--port", str(self.port), "--no-web"),
+                        env=self._environment(),
+                        stdout=asyncio.subprocess.PIPE,
+                        stderr=log,
+                    )
+                assert self._process.stdout is not None
+                if await self._process.stdout.readline():
+                    self.serves.set()
+                await self._process.wait()
+                self.serves.clear()
+                await asyncio.sleep(0.2)
+        finally:
+            self.kill()
+            if self._process is not None:
+                await self._process.wait()
+            for cable in (*self.databases, *self.buses):
+                await cable.close()
+
+    @property
+    def processes(self) -> list[int]:
+        """Its process; none if it does not run."""
+        return [] if self._process is None or self._process.returncode is not None else [self._process.pid]
+
+    def kill(self) -> None:
+        """End the process as a machine that fails does."""
+        self.serves.clear()
+        signal_all(self.processes, signal.SIGKILL)
+        signal_all(self.processes, signal.SIGCONT)
+
+    def tail(self) -> str:
+        """Return the end of its log."""
+        return self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
