@@ -51,6 +51,7 @@ class OneServer:
         hosts = ",".join(f"127.0.0.1:{each.port}" for each in self.databases)
         given = {
             "TWOTICK_DATABASE": f"postgresql://postgres@{hosts}/twotick",
+            "TWOTICK_DATA": str(self._folder / f"data-{self.port}"),
             "HOME": str(self._folder),
             "TWOTICK_KEYRING": "no",
         }

@@ -19,6 +19,9 @@ from twotick.store.postgres.store import PostgresStore
 _FAST = "-c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=40 -c autovacuum=off"
 _TEMPLATE = "with_tables"
 
+LOCKED = "locked"
+"""A user of whom the server asks a password."""
+
 
 def free_port() -> int:
     with socket.socket() as found:
@@ -47,6 +50,8 @@ def running(options: str = "") -> Generator[str]:
     try:
         initdb = [str(where / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8"]
         run([*as_user, *initdb, "--no-locale"])
+        rules = data / "pg_hba.conf"
+        rules.write_text(f"host all {LOCKED} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
         control = [*as_user, str(where / "pg_ctl"), "-D", str(data), "-w", "-s", "-l", str(folder / "log")]
         listen = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder}"
         run([*control, "-o", f"{_FAST} {listen} {options}", "start"])
@@ -56,6 +61,37 @@ def running(options: str = "") -> Generator[str]:
             PostgresStore(f"{server}/{_TEMPLATE}", StoreLimits()).close()
             yield server
         finally:
+            run([*control, "-m", "immediate", "stop"])
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def standby_of(server: str) -> Generator[list[int]]:
+    """A synchronous standby of a PostgreSQL, without which it accepts nothing; its processes."""
+    where, port = require(), free_port()
+    folder = Path(tempfile.mkdtemp(prefix="twotick-pg-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    as_user: list[str] = []
+    if os.getuid() == 0:
+        shutil.chown(folder, "nobody")
+        as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    run = partial(subprocess.run, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+    data = folder / "data"
+    control = [*as_user, str(where / "pg_ctl"), "-D", str(data), "-w", "-s", "-l", str(folder / "log")]
+    try:
+        copy = [str(where / "pg_basebackup"), "-d", f"{server}/postgres", "-D", str(data), "-R", "-N", "-c", "fast"]
+        run([*as_user, *copy])
+        options = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder}"
+        run([*control, "-o", f"{_FAST} {options}", "start"])
+        execute(f"{server}/postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'")
+        execute(f"{server}/postgres", "SELECT pg_reload_conf()")
+        try:
+            first = int((data / "postmaster.pid").read_text().split()[0])
+            children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+            yield [first, *map(int, children)]
+        finally:
+            execute(f"{server}/postgres", "ALTER SYSTEM RESET synchronous_standby_names")
+            execute(f"{server}/postgres", "SELECT pg_reload_conf()")
             run([*control, "-m", "immediate", "stop"])
     finally:
         shutil.rmtree(folder)

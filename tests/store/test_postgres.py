@@ -1,7 +1,11 @@
 """What only the store on PostgreSQL does, and that it does what the store on SQLite does."""
 
 import asyncio
+import json
+import os
 import random
+import re
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -10,6 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -19,6 +24,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 import twotick
+from tests.cli.commands import environment, run
 from tests.examples import examples
 from tests.store import postgres_server, test_model, test_twins
 from tests.store.faults import Faults
@@ -31,6 +37,7 @@ from twotick.store import (
     AddMember,
     Appended,
     Duplicate,
+    Fetch,
     FindMember,
     MarkRead,
     Member,
@@ -181,6 +188,15 @@ def test_a_database_that_cannot_be_used_is_refused_in_one_line(
     execute(url, "UPDATE twotick.counter SET value = 999 WHERE name = 'schema'")
     assert "newer version of Twotick (format 999" in failure(url)
 
+    execute(f"{postgres}/postgres", f"CREATE ROLE {postgres_server.LOCKED} LOGIN PASSWORD 'right'")
+    for password in ("", ":wrong", ":ri%67ht"):
+        locked = url.replace("postgres@", f"{postgres_server.LOCKED}{password}@", 1)
+        if password == ":ri%67ht":
+            assert "GRANT CREATE ON DATABASE" in failure(locked)
+        else:
+            assert "check name and password" in failure(locked)
+    execute(f"{postgres}/postgres", f"DROP ROLE {postgres_server.LOCKED}")
+
     strict = postgres_server.new_database(postgres, empty=True)
     name = strict.rpartition("/")[2]
     execute(strict, f"CREATE ROLE {name} LOGIN")
@@ -279,6 +295,58 @@ def test_reading_waits_for_the_standby_too(new_database: NewDatabase):
         before = place()
         store.apply([FindMember("alice")])
         assert place() != before
+
+
+def test_what_only_the_primary_has_is_told_to_no_one(postgres: str):
+    """A COMMIT whose wait for the standby is cancelled can be seen by other servers, and can still be lost.
+
+    A stores a message, and its wait is cancelled. B, which is given the same Id, and on which bob's device asks for
+    what has come, must say nothing until the standby is back.
+    """
+    asker = PostgresAsker(postgres_server.new_database(postgres), StoreLimits(), exclusive=False)
+    asker.add("alice", "bob")
+    with (
+        closing(asker.store),
+        closing(asker.open_store()) as at_b,
+        closing(asker.open_store()) as of_bob,
+        closing(PostgresConnection(asker.url)) as watching,
+        ThreadPoolExecutor(3) as threads,
+        postgres_server.standby_of(postgres) as standby,
+    ):
+        state = asker.store.database_state()
+        while not state.standbys or not state.standbys[0].synchronous:
+            state = asker.store.database_state()
+        assert state.synchronous
+
+        def waiting() -> list[int]:
+            """Return who waits for the standby, or for the COMMIT of another one."""
+            query = (
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+                " AND (wait_event = 'SyncRep' OR wait_event_type = 'Lock')"
+            )
+            return [pid for (pid,) in watching.run(query)]
+
+        for process in standby:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            message = asker.append("alice", "bob", id=b"1")
+            at_a = threads.submit(asker.store.apply, [message])
+            while not waiting():
+                assert not at_a.done(), at_a.result()
+            watching.run("SELECT pg_cancel_backend($1)", waiting())
+            assert "not known whether" in str(at_a.exception())
+            again = threads.submit(at_b.apply, [message])
+            given = threads.submit(of_bob.apply, [Fetch(asker.members["bob"], 0, 9, 1 << 20)])
+            while len(waiting()) < 2:
+                assert not again.done(), again.result()
+                assert not given.done(), given.result()
+        finally:
+            for process in standby:
+                os.kill(process, signal.SIGCONT)
+        assert [type(answer) for answer in again.result()] == [Duplicate]
+        (found,) = given.result()
+        assert [entry.id for entry in found.entries] == [b"1"]
+    postgres_server.drop_database(asker.url)
 
 
 def test_commands_are_noticed(new_database: NewDatabase):
@@ -407,10 +475,13 @@ def test_waiting_is_never_cut_short(new_database: NewDatabase):
 
 
 @contextmanager
-def serving(url: str) -> Generator[tuple[subprocess.Popen[str], str]]:
+def serving(url: str, folder: Path) -> Generator[tuple[subprocess.Popen[str], str]]:
     """A server on PostgreSQL in a process of its own; the process and its address."""
     command = [sys.executable, "-m", "twotick", "serve", "--port", "0", "--no-web", "--database", url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    environment = {**os.environ, "TWOTICK_DATA": str(folder)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as server:
         assert server.stdout is not None
         try:
             yield server, server.stdout.readline().removeprefix("listening on ").strip()
@@ -418,18 +489,35 @@ def serving(url: str) -> Generator[tuple[subprocess.Popen[str], str]]:
             server.kill()
 
 
-async def test_a_server_that_is_killed_has_lost_nothing(new_database: NewDatabase):
+async def test_a_server_that_is_killed_has_lost_nothing(new_database: NewDatabase, tmp_path: Path):
+    """The next one works at once, and the operator's commands find it."""
     url = new_database()
     with closing(PostgresStore(url, StoreLimits(), exclusive=False)) as store:
         admin.add(store, "alice", b"a password")
         token = await asyncio.to_thread(admin.new_token, store, "alice", "laptop")
-    with serving(url) as (server, address):
+    folder = tmp_path / "data"
+    with serving(url, folder) as (server, address):
         async with twotick.join("alice", server=address, token=token) as alice:
             await alice.send("alice", "kept")
             server.kill()
         assert server.stderr is not None
         assert "fsync is off in PostgreSQL" in server.stderr.read()
-    with serving(url) as (_, address):
+    with serving(url, folder) as (server, address):
         async with twotick.join("alice", server=address, token=token) as alice:
             found = await alice.search("kept")
             assert [message.text for message in found.messages] == ["kept"]
+        operator = environment(TWOTICK_MEMORY="no", TWOTICK_DATABASE=url, TWOTICK_DATA=str(folder))
+        ended = await asyncio.to_thread(run, "status", "--json", env=operator)
+        found = json.loads(ended.stdout)
+        assert (found["process"], found["database"]["standbys"], found["members"]) == (server.pid, [], 1)
+        assert [each["warning"].partition(":")[0] for each in found["warnings"]] == ["PostgreSQL is not synchronous"]
+        assert ended.returncode == 65
+        ended = await asyncio.to_thread(run, "reload", env={**operator, "TWOTICK_DATABASE": url})
+        assert (ended.returncode, ended.stderr) == (0, "")
+        elsewhere = {**operator, "TWOTICK_DATA": str(tmp_path)}
+        ended = await asyncio.to_thread(run, "status", env=elsewhere)
+        assert "a server on another machine, or with another data folder" in ended.stdout
+        assert "no server runs" not in ended.stdout
+    ended = await asyncio.to_thread(run, "serve", env={**operator, "TWOTICK_DATABASE": f"{url}x"})
+    assert (ended.returncode, ended.stdout) == (71, "")
+    assert re.fullmatch(r'twotick: database "\w+" does not exist: create it with createdb.*\n', ended.stderr)
