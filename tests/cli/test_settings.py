@@ -25,7 +25,9 @@ def test_without_any_the_defaults_are_those_of_a_server(tmp_path: Path, monkeypa
     settings = load(None, {})
     assert settings.server is None
     limits = StoreLimits(reserve_bytes=16 << 20)
-    assert settings.server_options() == ServerOptions(data=tmp_path / "twotick", store_limits=limits)
+    assert settings.server_options() == ServerOptions(
+        data=tmp_path / "twotick", control=tmp_path / "twotick", store_limits=limits
+    )
     assert settings.store_limits() == limits
 
 

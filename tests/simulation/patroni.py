@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from tests.store.postgres_server import free_port, require
+from tests.store.postgres_server import free_port, programs
 
 NODES: Final = 3
 
@@ -61,7 +61,7 @@ class PatroniCluster:
     def __init__(self, folder: Path, patroni: Path, disk: int | None = None) -> None:
         self._folder = folder
         self._patroni = patroni
-        self._programs = require()
+        self._programs = programs()
         self.ports = [free_port() for _ in range(NODES)]
         self._rest = [free_port() for _ in range(NODES)]
         self._etcd = [free_port() for _ in range(NODES)]

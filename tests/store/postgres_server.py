@@ -69,7 +69,7 @@ def running(options: str = "") -> Generator[str]:
 @contextmanager
 def standby_of(server: str) -> Generator[list[int]]:
     """A synchronous standby of a PostgreSQL, without which it accepts nothing; its processes."""
-    where, port = require(), free_port()
+    where, port = programs(), free_port()
     folder = Path(tempfile.mkdtemp(prefix="twotick-pg-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     as_user: list[str] = []
     if os.getuid() == 0:
