@@ -81,6 +81,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     web_url: str | None = None
     trusted_proxies: str | None = None
     proxy_protocol: bool = False
+    irc_port: Port | None = None
+    irc_tls_port: Port | None = None
+    irc_rooms: bool = True
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None
     log_level: Literal["warning", "error"] = "warning"
@@ -201,6 +204,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             web_url=self.web_url or "",
             trusted_proxies=self.trusted_proxies or "",
             proxy_protocol=self.proxy_protocol,
+            irc_port=self.irc_port,
+            irc_tls_port=self.irc_tls_port,
+            irc_rooms=self.irc_rooms,
             metrics_host=self.metrics_host,
             metrics_port=self.metrics_port,
             log_level=self.log_level,

@@ -59,6 +59,7 @@ SERVER = {
     "web_url": "https://chat.example",
     "trusted_proxies": "192.0.2.1",
     "proxy_protocol": True,
+    "irc_rooms": False,
     "metrics_host": "192.0.2.1",
     "log_level": "error",
     "backup_folder": "somewhere",

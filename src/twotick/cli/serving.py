@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--host", metavar="ADDRESS", help="Address to listen on, or several with commas [127.0.0.1].")
 @click.option("--port", type=int, metavar="PORT", help="Port to listen on; 0 for any free port [18000].")
 @click.option("--web-port", type=int, metavar="PORT", help="Port of the web page; 0 for any free port [18080].")
+@click.option("--irc-port", type=int, metavar="PORT", help="Port for IRC clients; 0 for any free port [none].")
 @click.option("--no-web", is_flag=True, help="Serve no web page.")
 @data_option
 @click.option("--memory", is_flag=True, help="Keep everything in memory: it is lost when the server stops.")
@@ -30,6 +31,7 @@ def serve(
     host: str | None,
     port: int | None,
     web_port: int | None,
+    irc_port: int | None,
     no_web: bool,
     data: Path | None,
     memory: bool,
@@ -55,6 +57,7 @@ def serve(
         "host": host,
         "port": port,
         "web_port": web_port,
+        "irc_port": irc_port,
         "web": False if no_web else None,
         "data": data,
         "memory": memory or None,
@@ -71,7 +74,14 @@ def serve(
             _print_address(where, fingerprint)
 
         try:
-            serve(settings.server_options(), announce, _print_page, _print_metrics, partial(_read_again, config, given))
+            serve(
+                settings.server_options(),
+                announce,
+                _print_page,
+                _print_metrics,
+                partial(_read_again, config, given),
+                _print_irc,
+            )
         except OptionsError as error:
             fail(EX_USAGE, *error.problems)
         except TlsError as error:
@@ -114,6 +124,10 @@ def _print_page(url: str) -> None:
     _print_line(f"web page: {url}")
 
 
+def _print_irc(where: str) -> None:
+    _print_line(f"IRC: {where}")
+
+
 def _print_metrics(url: str) -> None:
     _print_line(f"metrics: {url}")
 
@@ -130,7 +144,7 @@ def _why_not_listening(error: "CannotListen") -> str:
     if not isinstance(cause, OSError):
         return str(error)
     if cause.errno == errno.EADDRINUSE:
-        options = {"port": "--port", "web_port": "--web-port"}
+        options = {"port": "--port", "web_port": "--web-port", "irc_port": "--irc-port"}
         option = options.get(error.setting, f"the setting {error.setting}")
         where = f"{error.host}:{error.port}"
         return f"{where} is in use: stop the program that listens there, or choose another port with {option}"

@@ -109,6 +109,9 @@ class SocketConnection(asyncio.Protocol):
         "transport",
     )
 
+    way = "socket"
+    """How its client reaches the server, as metrics have it."""
+
     def __init__(self, host: ConnectionHost, address: str | None = None) -> None:
         self._host = host
         self._address = address
@@ -145,6 +148,11 @@ class SocketConnection(asyncio.Protocol):
     def encrypted(self) -> bool:
         """Whether its socket is encrypted."""
         return self.transport.get_extra_info("ssl_object") is not None
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether its client has said who it is, for which there is a time limit."""
+        return self.connection.side is not None
 
     @property
     def admitted(self) -> bool:
@@ -293,9 +301,7 @@ class SocketConnection(asyncio.Protocol):
             self._stop_reading([])
             return
         if self._untaken and not self.lingering:
-            self._untaken = (*self._host.exchange.take(self.connection, list(self._untaken)),)
-            self._host.flush_soon()
-            self._weigh()
+            self._take_again()
             if self.connection.paused:
                 return
         self.reading = True
@@ -307,6 +313,12 @@ class SocketConnection(asyncio.Protocol):
             self._host.flush_soon()
         else:
             self.transport.resume_reading()
+
+    def _take_again(self) -> None:
+        """Give the exchange the frames that it has not taken because the connection was paused."""
+        self._untaken = (*self._host.exchange.take(self.connection, list(self._untaken)),)
+        self._host.flush_soon()
+        self._weigh()
 
     def _stop_reading(self, untaken: list[Frame]) -> None:
         """Stop reading; the time until it goes on does not count for a frame that has begun."""

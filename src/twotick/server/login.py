@@ -141,6 +141,9 @@ class Authenticator:
         found: tuple[Member, str] | None = await self._storage.ask(FindToken(digest))
         if found is not None and found[0].name.lower().encode() == key:
             member, own = found
+            device = own + device if device.startswith("/") else device
+            if not is_device((device or own).encode()):
+                return Refused(104, "that cannot be the name of a device", kind="device")
             if device and not f"{device}/".startswith(f"{own}/"):
                 return Refused(104, f"the token is for the device {own}", kind="device")
             self._throttle.succeeded(key, address)

@@ -80,6 +80,9 @@ class ServerOptions:
         web_port: the page's port for unencrypted connections; 0 for any free one, None for 18080 unless it is taken.
         web_tls_port: the same for encrypted connections; None for 18444 unless it is taken.
         web_url: the URLs by which browsers find the page, separated by commas.
+        irc_port: the port for IRC without encryption; 0 for any free one, None for none.
+        irc_tls_port: the same for IRC with encryption.
+        irc_rooms: whether JOIN of IRC makes a public room if there is none.
         metrics_host: the addresses or names of the port for monitoring, separated by commas.
         metrics_port: that port; 0 for any free one, None for none.
         log_level: `warning`, or `error` to log only what has failed.
@@ -116,6 +119,9 @@ class ServerOptions:
     web_url: str = ""
     trusted_proxies: str = ""
     proxy_protocol: bool = False
+    irc_port: int | None = None
+    irc_tls_port: int | None = None
+    irc_rooms: bool = True
     metrics_host: str = LOOPBACK
     metrics_port: int | None = None
     log_level: str = "warning"
@@ -173,11 +179,7 @@ def check(options: ServerOptions) -> list[str]:
     problems: list[str] = []
     if (options.tls_certificate is None) is not (options.tls_key is None):
         problems.append("only one of tls_certificate and tls_key is set: set both, or neither")
-    if options.backup_folder is not None and options.database is not None:
-        problems.append(
-            "backup_folder is set, and the server makes no backups of a database on PostgreSQL: leave it out, and copy"
-            " the data with pg_dump or pg_basebackup"
-        )
+    _check_pairs(options, problems)
     encrypted = options.tls_certificate is not None
     hosts = split_hosts(options.host)
     if not hosts:
@@ -209,6 +211,20 @@ def check(options: ServerOptions) -> list[str]:
     if problems:
         raise OptionsError(problems)
     return hosts if private or options.allow_plain else [LOOPBACK]
+
+
+def _check_pairs(options: ServerOptions, problems: list[str]) -> None:
+    """Check the settings that make sense only with others, or without."""
+    if options.irc_tls_port is not None and options.tls_certificate is None:
+        problems.append(
+            "irc_tls_port is set, and there is no certificate: set tls_certificate and tls_key"
+            " ('twotick cert' makes both)"
+        )
+    if options.backup_folder is not None and options.database is not None:
+        problems.append(
+            "backup_folder is set, and the server makes no backups of a database on PostgreSQL: leave it out, and copy"
+            " the data with pg_dump or pg_basebackup"
+        )
 
 
 def _check_web(options: ServerOptions, problems: list[str]) -> str | None:

@@ -152,7 +152,7 @@ class Server:
         self._framing = Deadlines[SocketConnection](limits.frame_timeout)
         self._lingering = Deadlines[SocketConnection](limits.linger_timeout)
         self._listeners: list[asyncio.Server | SocketListener] = []
-        self._web: ServerPart | None = None
+        self._parts: list[ServerPart] = []
         self.stopping = False
         self._hurried = asyncio.Event()
         self._handshakes = Turns(limits.handshakes)
@@ -212,18 +212,19 @@ class Server:
         return self._started(listener, listener.sockets[0].getsockname())
 
     async def start_on(
-        self, socket: socket.socket, tls: ssl.SSLContext | None = None, web: "ServerPart | None" = None
+        self, socket: socket.socket, tls: ssl.SSLContext | None = None, part: "ServerPart | None" = None
     ) -> tuple[str, int]:
         """Accept connections on a socket that listens; the arguments and the answer are otherwise those of `start`.
 
         Args:
             socket: the socket.
             tls: encrypts the connections; None if they are not encrypted.
-            web: the web page, if this is a port for it.
+            part: the part of the server that the port is for; None for the server itself.
         """
         keep_alive(socket, self._limits.exchange.peer_timeout)
-        self._web = web or self._web
-        host = web or self
+        if part is not None and part not in self._parts:
+            self._parts.append(part)
+        host = part or self
         if tls is None and not self._proxies:
             listener = await self._loop.create_server(host.make_protocol, sock=socket, backlog=4096)
         else:
@@ -242,16 +243,16 @@ class Server:
             self._authenticator.sign_up = sign_up
         if self._jobs is not None:
             self._jobs.keep_for(retention)
-        if self._web is not None:
-            self._web.tell_visitors(sign_up=sign_up.value, guests=limits.exchange.guests)
+        for part in self._parts:
+            part.tell_visitors(sign_up=sign_up.value, guests=limits.exchange.guests)
 
     def use_certificate(self, tls: ssl.SSLContext) -> None:
         """Encrypt new connections with another certificate."""
         for listener in self._listeners:
             if isinstance(listener, SocketListener) and listener.context is not None:
                 listener.context = tls
-        if self._web is not None:
-            self._web.use_certificate()
+        for part in self._parts:
+            part.use_certificate()
 
     def _started(self, listener: asyncio.Server | SocketListener, address: tuple[str, int]) -> tuple[str, int]:
         self._listeners.append(listener)
@@ -265,8 +266,8 @@ class Server:
             listener.close()
         self._listeners.clear()
         self.stopping = True
-        if self._web is not None:
-            self._web.stop()
+        for part in self._parts:
+            part.stop()
         spread = self.exchange.members_connected / self._limits.login_rate - self._limits.drain
         spread = min(max(spread, 0.0), _LONGEST_SPREAD)
         await self._let_go(spread)
@@ -282,8 +283,8 @@ class Server:
         await self._until(lambda: self._is_left, self._limits.linger_timeout)
         for connection in list(self._connections):
             connection.transport.abort()
-        if self._web is not None:
-            self._web.abort()
+        for part in self._parts:
+            part.abort()
         await self._until(lambda: self._is_left, self._limits.linger_timeout)
         if self.pusher is not None:
             await self.pusher.stop()
@@ -319,10 +320,7 @@ class Server:
 
     def state(self) -> ServerState:
         """Return how the server is at this moment."""
-        connections = Counter(
-            (_kind_of(each.connection), "web" if each.connection.port is not each.transport else "socket")
-            for each in self._connections
-        )
+        connections = Counter((_kind_of(each.connection), each.way) for each in self._connections)
         storage = self._storage
         return ServerState(
             started=self._began,
@@ -346,7 +344,7 @@ class Server:
     @property
     def _is_left(self) -> bool:
         """Whether all connections are gone."""
-        return not self._connections and (self._web is None or self._web.is_left)
+        return not self._connections and all(part.is_left for part in self._parts)
 
     @property
     def _asking(self) -> bool:
@@ -521,8 +519,8 @@ class Server:
         self._timer = self._loop.call_at(now + _TICK, self._tick)
         self.exchange.tick(now)
         self._spare_memory.tick(now)
-        if self._web is not None:
-            self._web.tick(now)
+        for part in self._parts:
+            part.tick(now)
         if self.pusher is not None and not self.stopping:
             self.pusher.tick(now)
         if self._jobs is not None:
@@ -553,7 +551,7 @@ class Server:
         for each in self._registering.take_expired(now):
             if each.connection.stage is Stage.WAITING:
                 self._registering.add(each, now)
-            elif each.connection.side is None:
+            elif not each.is_registered:
                 late.append(each)
         return late
 

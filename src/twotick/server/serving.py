@@ -18,7 +18,7 @@ from twotick.server.certificate import Certificate
 from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
 from twotick.server.observing.observers import Observers
-from twotick.server.options import ServerOptions, check
+from twotick.server.options import ServerOptions, bracketed, check
 from twotick.server.reloading import Load, Reloader
 from twotick.server.server import Server
 from twotick.server.service_manager import keep_watchdog, notify, notify_reloading
@@ -56,6 +56,7 @@ def serve(
     announce_page: Callable[[str], None] = lambda _: None,
     announce_metrics: Callable[[str], None] = lambda _: None,
     load: Load | None = None,
+    announce_irc: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run a server until SIGINT or SIGTERM, and then stop it in good order.
 
@@ -69,6 +70,7 @@ def serve(
         announce_page: called after that with each URL of the web page, if there is one.
         announce_metrics: called after that with each URL of the metrics, if there are any.
         load: reads the settings again; None if there are none.
+        announce_irc: called after the URLs of the page with where IRC clients connect, if they can.
 
     Raises:
         OptionsError: the options are not safe, or make no sense.
@@ -93,7 +95,16 @@ def serve(
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(options, plain_hosts, certificate, store, (announce, announce_page, announce_metrics), load))
+        runner.run(
+            _serve(
+                options,
+                plain_hosts,
+                certificate,
+                store,
+                (announce, announce_page, announce_metrics, announce_irc),
+                load,
+            )
+        )
 
 
 def _warn_of_access(folder: Path) -> None:
@@ -114,7 +125,9 @@ async def _serve(
     plain_hosts: list[str],
     certificate: Certificate | None,
     store: Store,
-    announcing: tuple[Callable[[str, int, str | None], None], Callable[[str], None], Callable[[str], None]],
+    announcing: tuple[
+        Callable[[str, int, str | None], None], Callable[[str], None], Callable[[str], None], Callable[[str], None]
+    ],
     load: Load | None,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -163,14 +176,14 @@ async def _serve(
             encrypted = await listen(split_hosts(options.host), options.tls_port, "tls_port", certificate.context)
             announced += [(each, certificate.fingerprint) for each in encrypted]
         urls = [] if not options.web else await start_page(server, options, plain_hosts, certificate)
+        irc = await start_irc(server, options, plain_hosts, certificate)
         metrics = await _start(observers, options)
-        announce, announce_page, announce_metrics = announcing
+        announce, announce_page, announce_metrics, announce_irc = announcing
         for address, fingerprint in announced:
             announce(*address, fingerprint)
-        for url in urls:
-            announce_page(url)
-        for url in metrics:
-            announce_metrics(url)
+        for announce_each, found in ((announce_page, urls), (announce_irc, irc), (announce_metrics, metrics)):
+            for each in found:
+                announce_each(each)
         notify("READY=1")
         keep_watchdog(loop)
         await stop.wait()
@@ -252,3 +265,33 @@ async def start_page(
         for listening in port.sockets:
             await server.start_on(listening, tls, web)
     return [port.url for port in ports]
+
+
+async def start_irc(
+    server: Server, options: ServerOptions, plain_hosts: list[str], certificate: Certificate | None
+) -> list[str]:
+    """Listen for IRC clients, if the options say so, and return where.
+
+    Raises:
+        CannotListen: the server cannot listen on a port.
+    """
+    if options.irc_port is None and options.irc_tls_port is None:
+        return []
+    from twotick.server.irc import IrcGateway  # imported only by servers with IRC
+
+    gateway = IrcGateway(server, options, [] if certificate is None else certificate.names)
+    found: list[str] = []
+
+    async def listen(hosts: list[str], port: int, setting: str, tls: ssl.SSLContext | None) -> None:
+        try:
+            for each in open_listeners(hosts, port):
+                host, number = await server.start_on(each, tls, gateway)
+                found.append(f"{bracketed(host)}:{number}{'' if tls is None else ' with TLS'}")
+        except OSError as error:
+            raise CannotListen(", ".join(hosts), port, setting) from error
+
+    if options.irc_port is not None:
+        await listen(plain_hosts, options.irc_port, "irc_port", None)
+    if options.irc_tls_port is not None and certificate is not None:
+        await listen(split_hosts(options.host), options.irc_tls_port, "irc_tls_port", certificate.context)
+    return found

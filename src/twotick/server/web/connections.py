@@ -108,6 +108,8 @@ class WebSocketConnection(SocketConnection):
 
     __slots__ = ("_decoder", "_farewell", "_visitor")
 
+    way = "web"
+
     def __init__(self, host: ConnectionHost, visitor: Visitor) -> None:
         super().__init__(host)
         self._visitor = visitor

@@ -1,0 +1,655 @@
+"""One IRC connection: what is known about it, and the order in which its commands are carried out.
+
+Theory of operation. A session takes lines of its client and frames of the exchange, and leaves lines for the one and
+frames for the other; it does no I/O. Commands are carried out one after another. A command that needs an answer of the
+exchange is a generator: it yields a frame, and goes on with the answer. Messages need not wait for each other: several
+SENDs can be under way, and any other command waits until all are answered, so that a client that has the answer to a
+PING has the answers to all that came before it.
+
+What comes from the log of a member is acknowledged when the client has answered a PING that was sent after it. Until
+then it comes again (docs/protocol.md, rule 11.3).
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from twotick.irc.capabilities import Cap
+from twotick.irc.wire import MOST_PENDING, TOO_LONG, BadLine, IrcMessage, parse_line, write_line
+from twotick.wire import Frame, Head, Verb, frame, time_text
+
+QUESTION: Final = b"q"
+"""The Id of every question; one is under way at a time."""
+
+WINDOW: Final = 64
+"""How many entries may be on their way to a client that has not answered a PING."""
+
+_AT_ONCE: Final = 16
+"""Entries after which a client is asked at once."""
+
+_PATIENCE: Final = 2.0
+"""Seconds until a client is asked that has never answered a PING, and until a command no longer waits for messages."""
+
+_PREFIX: Final = b"tt-"
+"""How the PINGs begin that ask for acknowledgement."""
+
+
+class IrcAnswer(NamedTuple):
+    """The answer to a question.
+
+    Attributes:
+        head: the frame that ends it.
+        body: its body.
+        items: the FORWARDs before it.
+    """
+
+    head: Head
+    body: bytes
+    items: list[Frame]
+
+    @property
+    def reason(self) -> bytes | None:
+        """Why the question was refused; None if it was not."""
+        if self.head.verb is not Verb.ERROR:
+            return None
+        return self.head.headers.get(b"reason", b"the server refuses it")
+
+    def objects(self) -> list[dict[str, Any]]:
+        """Return the objects of a list; none if the question was refused."""
+        return [] if self.reason is not None else json.loads(self.body)
+
+
+Steps: TypeAlias = Generator[bytes, IrcAnswer, None]
+"""A command that waits for answers: it yields frames."""
+
+
+class IrcCommand(NamedTuple):
+    """What carries out a command.
+
+    Attributes:
+        handler: does it; it may return steps.
+        least: the least number of parameters.
+        early: whether it is allowed before the client is welcome.
+        passes: whether it need not wait for messages that are under way.
+        members: whether only members may use it.
+    """
+
+    handler: "Callable[[IrcSession, IrcMessage], Steps | None]"
+    least: int = 0
+    early: bool = False
+    passes: bool = False
+    members: bool = False
+
+
+class Response:
+    """The lines that answer a command.
+
+    Attributes:
+        label: the client's label; empty for none.
+        lines: those that wait, because the command has a label.
+        waiting: how many messages of the command are under way.
+    """
+
+    __slots__ = ("label", "lines", "waiting")
+
+    def __init__(self, label: bytes) -> None:
+        self.label = label
+        self.lines: list[bytes] = []
+        self.waiting = 0
+
+
+class SentMessage:
+    """A SEND that is not answered.
+
+    Attributes:
+        command: the IRC command.
+        target: the recipient.
+        body: the body.
+        tags: the client's own tags, as they are written.
+        time: when it came, as frames have it.
+        response: what its answer belongs to; None if it has no label.
+        headers: the headers by which its echo is written.
+    """
+
+    __slots__ = ("body", "command", "headers", "response", "tags", "target", "time")
+
+    def __init__(
+        self,
+        command: bytes,
+        target: bytes,
+        body: bytes,
+        *,
+        tags: bytes,
+        time: bytes,
+        response: Response | None,
+        headers: dict[bytes, bytes],
+    ) -> None:
+        self.command = command
+        self.target = target
+        self.body = body
+        self.tags = tags
+        self.time = time
+        self.response = response
+        self.headers = headers
+
+
+class IrcPlace:
+    """What all sessions of a server share.
+
+    Args:
+        server: the name of the server, as lines have it.
+        version: its version.
+        clock: returns the time of day, in seconds since 1970.
+        new_prefix: returns how the Ids of a session's messages begin.
+        create_rooms: whether JOIN makes a public room if there is none.
+        max_body: the longest body, in bytes.
+
+    Attributes:
+        commands: what clients can ask for.
+        handlers: what takes the frames of the exchange.
+        started: when the server has started.
+        now: the time of the event loop at the last tick.
+        sessions: the sessions of each name, in lower case.
+        waiting: the sessions that have something to do at a tick.
+    """
+
+    def __init__(
+        self,
+        server: bytes,
+        version: bytes,
+        *,
+        clock: Callable[[], float],
+        new_prefix: Callable[[], bytes],
+        create_rooms: bool,
+        max_body: int,
+    ) -> None:
+        self.server = server
+        self.version = version
+        self.clock = clock
+        self.new_prefix = new_prefix
+        self.create_rooms = create_rooms
+        self.max_body = max_body
+        self.commands: dict[bytes, IrcCommand] = {}
+        self.handlers: dict[Verb, Callable[[IrcSession, Head, bytes], None]] = {}
+        self.started = clock()
+        self.now = 0.0
+        self.sessions: dict[bytes, list[IrcSession]] = {}
+        self.waiting: dict[IrcSession, float] = {}
+        self._devices: dict[tuple[bytes, bytes], IrcSession] = {}
+
+    def time(self) -> bytes:
+        """Return the time of day, as frames and tags have it."""
+        return time_text(self.clock())
+
+    def add(self, session: "IrcSession") -> None:
+        """Note that a session has a name."""
+        self.sessions.setdefault(session.name.lower(), []).append(session)
+
+    def remove(self, session: "IrcSession") -> None:
+        """Forget a session."""
+        self.waiting.pop(session, None)
+        self.give_back(session)
+        key = session.name.lower()
+        others = self.sessions.get(key)
+        if others is not None and session in others:
+            others.remove(session)
+            if not others:
+                del self.sessions[key]
+
+    def claim(self, session: "IrcSession", name: bytes, device: bytes) -> bytes:
+        """Give a session a device of a member that no other session uses: this one, or one with a number."""
+        self.give_back(session)
+        key, number, free = name.lower(), 1, device
+        while (key, free) in self._devices:
+            number += 1
+            free = b"%b.%d" % (device, number)
+        session.claimed = key, free
+        self._devices[session.claimed] = session
+        return free
+
+    def give_back(self, session: "IrcSession") -> None:
+        """Let others use the device of a session."""
+        if session.claimed is not None:
+            self._devices.pop(session.claimed, None)
+            session.claimed = None
+
+
+class IrcSession:
+    """An IRC connection.
+
+    Args:
+        place: what it shares with others.
+        address: the address of the client.
+
+    Attributes:
+        out: the lines for the client.
+        frames: the frames for the exchange.
+        ended: whether the connection is to be closed after `out`.
+        caps: the capabilities that the client has asked for.
+        nick, user, realname, password: what the client has said of itself before it was welcome.
+        negotiating: whether the client has begun to ask for capabilities, and not ended it.
+        sasl: what has come of a login; None if none is under way.
+        name: the name as which the exchange has registered the connection; empty before.
+        account: the member's name; empty for a guest.
+        claimed: the member and the device that the server has chosen for it; None if the client has named one.
+        welcome: whether it is registered, in the sense of IRC.
+        live: whether entries of the log are shown; before, they are held.
+        current: what answers the command that is carried out; None if it has no label.
+        channels: the rooms that the client is in, as they are written, by their names in lower case.
+        pending: the messages that are under way, by Id.
+        expected: the events that the client knows already: it has caused them.
+        multiline: the batch that the client has opened.
+        recent: the time, the conversation and the number of the last entries.
+        monitored: the names that the client watches.
+        away: what the client has said when it went away; None while it is here.
+        silent: how many rounds the client has said nothing.
+    """
+
+    __slots__ = (
+        "_acknowledged",
+        "_answers",
+        "_held",
+        "_items",
+        "_last_id",
+        "_next",
+        "_partial",
+        "_pinged",
+        "_prefix",
+        "_queue",
+        "_senders",
+        "_skipping",
+        "_steps",
+        "_unanswered",
+        "_written",
+        "account",
+        "address",
+        "away",
+        "caps",
+        "channels",
+        "claimed",
+        "current",
+        "ended",
+        "expected",
+        "frames",
+        "live",
+        "monitored",
+        "multiline",
+        "name",
+        "negotiating",
+        "nick",
+        "out",
+        "password",
+        "pending",
+        "place",
+        "realname",
+        "recent",
+        "sasl",
+        "silent",
+        "user",
+        "welcome",
+    )
+
+    def __init__(self, place: IrcPlace, address: bytes) -> None:
+        self.place = place
+        self.address = address
+        self.out: list[bytes] = []
+        self.frames: list[bytes] = []
+        self.ended = False
+        self.caps = 0
+        self.nick = self.user = self.realname = self.password = b""
+        self.negotiating = False
+        self.sasl: bytes | None = None
+        self.name = self.account = b""
+        self.claimed: tuple[bytes, bytes] | None = None
+        self.welcome = False
+        self.live = False
+        self.current: Response | None = None
+        self.channels: dict[bytes, bytes] | None = None
+        self.pending: dict[bytes, SentMessage] | None = None
+        self.expected: list[tuple[bytes, ...]] | None = None
+        self.multiline: Any = None
+        self.recent: deque[tuple[bytes, bytes, int]] | None = None
+        self.monitored: dict[bytes, bytes] | None = None
+        self.away: bytes | None = None
+        self.silent = 0
+        self._partial = b""
+        self._skipping = False
+        self._queue: deque[bytes | Callable[[IrcSession], Steps] | None] | None = None
+        self._next: IrcMessage | None = None
+        self._steps: Steps | None = None
+        self._items: list[Frame] | None = None
+        self._held: list[Frame] | None = None
+        self._prefix = b""
+        self._last_id = 0
+        self._written = self._pinged = self._acknowledged = self._unanswered = 0
+        self._answers = False
+        self._senders: deque[bytes] | None = None
+
+    # What the driver reports
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes of the client; `advance` carries out the lines that are whole."""
+        self.silent = 0
+        if self._partial:
+            data = self._partial + data
+        lines: list[bytes | None] = [*data.split(b"\n")]
+        rest = lines.pop() or b""
+        if self._skipping and lines:
+            lines[0] = None
+            self._skipping = False
+        if self._skipping or len(rest) > MOST_PENDING:
+            self._skipping = True
+            rest = b""
+        self._partial = rest
+        if lines:
+            if self._queue is None:
+                self._queue = deque()
+            self._queue.extend(lines)
+
+    @property
+    def partial(self) -> bool:
+        """Whether a line has begun that is not complete."""
+        return self._partial != b"" or self._skipping
+
+    @property
+    def blocked(self) -> bool:
+        """Whether lines wait, so that nothing more should be read."""
+        return bool(self._queue) or self._next is not None
+
+    @property
+    def held(self) -> int:
+        """The bytes that it holds."""
+        size = len(self._partial)
+        for line in self._queue or ():
+            size += len(line) + 64 if isinstance(line, bytes) else 64
+        for _, body in (*(self._held or ()), *(self._items or ())):
+            size += len(body) + 512
+        for sent in (self.pending or {}).values():
+            size += len(sent.body) + 512
+        if self.multiline is not None:
+            size += self.multiline.size
+        return size
+
+    def take(self, frames: list[Frame]) -> None:
+        """Take frames of the exchange."""
+        for head, body in frames:
+            self._take(head, body)
+
+    def _take(self, head: Head, body: bytes) -> None:
+        verb = head.verb
+        headers = head.headers
+        if verb is Verb.FORWARD and b"history" in headers:
+            if self._items is not None:
+                self._items.append((head, body))
+            return
+        if (verb is Verb.ERROR and not self.name) or verb is Verb.REGISTERED or head.id == QUESTION:
+            self._answered(head, body)
+            return
+        is_entry = bool(head.seq) or verb is Verb.FORWARD
+        if is_entry and not self.live:
+            if self._held is None:
+                self._held = []
+            self._held.append((head, body))
+            return
+        handler = self.place.handlers.get(verb)
+        if handler is not None:
+            handler(self, head, body)
+        if is_entry:
+            self._note_entry(head)
+
+    def _answered(self, head: Head, body: bytes) -> None:
+        items, self._items = self._items, None
+        if self._steps is not None and items is not None:
+            self._step(IrcAnswer(head, body, items))
+        elif head.verb is Verb.ERROR:
+            self.end(head.headers.get(b"reason", b"the server has closed the connection"))
+
+    def go_live(self) -> None:
+        """Show what comes from the log, and what was held."""
+        self.live = True
+        held, self._held = self._held, None
+        for head, body in held or ():
+            self._take(head, body)
+
+    def drop(self) -> None:
+        """Forget what was not carried out, because the connection is about to be closed."""
+        self._partial = b""
+        self._queue = self._next = self._held = self.multiline = None
+
+    def ask_life(self) -> None:
+        """Ask the client whether it is there."""
+        self.out.append(b"PING :%b\r\n" % self.place.server)
+
+    def tick(self) -> None:
+        """Do what has waited for some seconds."""
+        self.place.waiting.pop(self, None)
+        if self._written > self._acknowledged and not self._pinged:
+            self._ping()
+        self.advance(patient=False)
+
+    def advance(self, *, patient: bool = True) -> None:
+        """Carry out the commands that wait for nothing.
+
+        Args:
+            patient: whether commands wait for the answers to messages.
+        """
+        while self._steps is None and not self.ended:
+            message = self._next
+            if message is None:
+                if not self._queue:
+                    break
+                item = self._queue.popleft()
+                if not isinstance(item, bytes):
+                    self._run_other(item)
+                    continue
+                message = self._parsed(item)
+                if message is None:
+                    continue
+            command = self.place.commands.get(message.command)
+            if self.pending and patient and not (command is not None and command.passes):
+                self._next = message
+                self._wait()
+                break
+            self._next = None
+            self._run(message, command)
+        self._settle()
+
+    def _wait(self) -> None:
+        self.place.waiting.setdefault(self, self.place.now + _PATIENCE)
+
+    def _settle(self) -> None:
+        """Ask the client whether it has what was written."""
+        if self._written > self._acknowledged and not self._pinged and not self.ended:
+            if self._answers or self._unanswered >= _AT_ONCE:
+                self._ping()
+            else:
+                self._wait()
+
+    # Commands
+
+    def _parsed(self, line: bytes) -> IrcMessage | None:
+        try:
+            return parse_line(line)
+        except BadLine as error:
+            self._refuse_line(error)
+            return None
+
+    def _refuse_line(self, error: BadLine) -> None:
+        self.current = None
+        if error.code == TOO_LONG:
+            self.numeric(b"417", b"Input line was too long: " + str(error).encode())
+        elif error.code == b"INVALID_UTF8" or self.caps & Cap.STANDARD_REPLIES:
+            self.reply(write_line(self.place.server, b"FAIL", error.command, error.code, str(error).encode()))
+        else:
+            self.numeric(b"400", error.command, str(error).encode())
+
+    def _run_other(self, item: "Callable[[IrcSession], Steps] | None") -> None:
+        self.current = None
+        if item is None:
+            self._refuse_line(BadLine(TOO_LONG, "it had no end"))
+        else:
+            self._begin(item(self))
+
+    def _run(self, message: IrcMessage, command: IrcCommand | None) -> None:
+        label = message.tags.get(b"label", b"")[:64] if self.caps & Cap.LABELS else b""
+        self.current = Response(label) if label else None
+        steps = None
+        if command is None:
+            if self.welcome:
+                self.numeric(b"421", message.command, b"Unknown command")
+            else:
+                self.numeric(b"451", b"You have not registered")
+        elif not self.welcome and not command.early:
+            self.numeric(b"451", b"You have not registered")
+        elif len(message.params) < command.least:
+            self.numeric(b"461", message.command, b"Not enough parameters")
+        elif command.members and not self.account:
+            self.fail(message.command, b"ACCOUNT_REQUIRED", b"You must be logged in for this: use SASL or PASS")
+        else:
+            steps = command.handler(self, message)
+        if steps is not None:
+            self._begin(steps)
+        else:
+            self._finish()
+
+    def later(self, steps: "Callable[[IrcSession], Steps]") -> None:
+        """Do something that waits for answers, after the commands that have come."""
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append(steps)
+
+    def _begin(self, steps: Steps) -> None:
+        self._steps = steps
+        self._step(None)
+
+    def _step(self, answer: IrcAnswer | None) -> None:
+        steps = self._steps
+        assert steps is not None
+        try:
+            question = next(steps) if answer is None else steps.send(answer)
+        except StopIteration:
+            self._steps = None
+            self._finish()
+            return
+        self._items = []
+        self.frames.append(question)
+
+    def _finish(self) -> None:
+        response, self.current = self.current, None
+        if response is not None and not response.waiting:
+            self.flush(response)
+
+    # What commands write
+
+    def flush(self, response: Response) -> None:
+        """Write the lines that answer a command with a label."""
+        lines, label = response.lines, b"label=" + response.label
+        if not lines:
+            self.out.append(write_line(self.place.server, b"ACK", tags=label))
+        elif len(lines) == 1:
+            self.out.append(_tagged(lines[0], label))
+        else:
+            reference = self.new_id()
+            inside = b"batch=" + reference
+            self.out.append(write_line(self.place.server, b"BATCH", b"+" + reference, b"labeled-response", tags=label))
+            self.out += [line if b"batch=" in line.partition(b" ")[0] else _tagged(line, inside) for line in lines]
+            self.out.append(write_line(self.place.server, b"BATCH", b"-" + reference))
+        response.lines = []
+
+    def reply(self, *lines: bytes) -> None:
+        """Answer the command that is carried out."""
+        (self.out if self.current is None else self.current.lines).extend(lines)
+
+    def numeric(self, code: bytes, *params: bytes) -> None:
+        """Answer with a numeric; the last parameter is its text."""
+        line = b":%b %b %b" % (self.place.server, code, self.shown)
+        rest = write_line(b"", b"", *params)
+        self.reply(line + rest)
+
+    def fail(self, command: bytes, code: bytes, *context_and_text: bytes) -> None:
+        """Answer that a command has failed, by a standard reply, or by a notice if the client does not know those."""
+        *context, text = context_and_text
+        if self.caps & Cap.STANDARD_REPLIES:
+            self.reply(write_line(self.place.server, b"FAIL", command, code, *context, text))
+        else:
+            about = b" ".join([command, *context])
+            self.reply(write_line(self.place.server, b"NOTICE", self.shown, b"%b: %b" % (about, text)))
+
+    def notice(self, text: bytes) -> None:
+        """Tell the client something that it has not asked for."""
+        self.out.append(write_line(self.place.server, b"NOTICE", self.shown, text))
+
+    def end(self, reason: bytes) -> None:
+        """Close the connection, and say why."""
+        if not self.ended:
+            self.ended = True
+            self.out.append(write_line(b"", b"ERROR", b"Closing link: " + reason))
+
+    # Names
+
+    @property
+    def shown(self) -> bytes:
+        """The nick as numerics have it."""
+        return self.name if self.welcome else self.nick or b"*"
+
+    @property
+    def source(self) -> bytes:
+        """What the client's own lines come from."""
+        return self.source_of(self.name or self.nick or b"*")
+
+    def source_of(self, name: bytes) -> bytes:
+        """Return what the lines of a user come from."""
+        return b"%b!%b@%b" % (name, name.lower(), self.place.server)
+
+    def is_own(self, name: bytes) -> bool:
+        """Return whether a name is the client's own."""
+        return name.lower() == self.name.lower()
+
+    def new_id(self) -> bytes:
+        """Return the Id of one more message, or the name of a batch."""
+        if not self._prefix:
+            self._prefix = self.place.new_prefix()
+        self._last_id += 1
+        return b"%b-%d" % (self._prefix, self._last_id)
+
+    # Acknowledgement (rule 11.3)
+
+    def _note_entry(self, head: Head) -> None:
+        self._unanswered += 1
+        if self.account:
+            self._written = int(head.seq or self._written)
+        else:
+            self._written += 1
+            if self._senders is None:
+                self._senders = deque()
+            self._senders.append(head.name)
+
+    def _ping(self) -> None:
+        self._pinged = self._written
+        self._unanswered = 0
+        self.out.append(b"PING :%b%d\r\n" % (_PREFIX, self._pinged))
+
+    def take_pong(self, text: bytes) -> None:
+        """Take the answer to a PING: the client has what was written before it."""
+        if not self._pinged or text != b"%b%d" % (_PREFIX, self._pinged):
+            return
+        self._answers = True
+        if self.account:
+            self.frames.append(frame(Verb.RECEIVED, self.name, seq=self._pinged))
+        elif self._senders is not None:
+            for _ in range(self._pinged - self._acknowledged):
+                self.frames.append(b"RECEIVED %b\n\n" % self._senders.popleft())
+        self._acknowledged = self._pinged
+        self._pinged = 0
+
+    # Questions
+
+    def ask_room(self, name: bytes, do: bytes | None = None, **headers: bytes | int | None) -> bytes:
+        """Return a question about a room."""
+        return frame(Verb.ROOM, name, None, b"", id=QUESTION, do=do, **headers)
+
+
+def _tagged(line: bytes, tag: bytes) -> bytes:
+    """Return a line with one more tag."""
+    return b"@%b;%b" % (tag, line[1:]) if line.startswith(b"@") else b"@%b %b" % (tag, line)

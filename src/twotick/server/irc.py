@@ -1,0 +1,307 @@
+"""Connections of IRC clients: bytes of theirs go through a session of `twotick.irc` into the exchange, and back.
+
+Theory of operation. An `IrcConnection` is like any connection of the server, except that a session stands between it
+and the exchange: what the session makes of lines are frames, which are taken as if the client had written them; and
+what the exchange writes are frames, which the session makes lines of. The exchange writes while the server flushes, so
+the sessions that it has written to go on right after that.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any, Final, Protocol, cast
+
+from twotick.irc import IrcPlace, IrcSession, equip
+from twotick.server.connection import ConnectionHost, SocketConnection, client_address
+from twotick.server.options import ServerOptions, public_name
+from twotick.wire import HeadCache, Parser
+
+_WITHOUT_TLS: Final = b"ERROR :Closing link: this port speaks TLS, and the connection is without\r\n"
+
+_ROUNDS: Final = 4
+"""How often in `peer_timeout` connections are looked at that may be silent."""
+
+_ANY_LENGTH: Final = 1 << 33
+
+
+class IrcHost(ConnectionHost, Protocol):
+    """What the gateway needs of the server."""
+
+    @property
+    def clock(self) -> Any:
+        """Returns the time of day, in seconds since 1970."""
+        ...
+
+    def admit(self, network: str) -> bool:
+        """Return whether an address may have one more connection, and count it if so."""
+        ...
+
+    def dismiss(self, network: str) -> None:
+        """Count a connection of an address no more."""
+        ...
+
+
+class IrcConnection(SocketConnection):
+    """A connection of an IRC client. It is also what the exchange writes to.
+
+    Args:
+        gateway: the gateway.
+        host: the server.
+        address: the address of the client, if it is not that of the other end of the socket.
+
+    Attributes:
+        session: what is known of the client.
+    """
+
+    __slots__ = ("_farewell", "_gateway", "session")
+
+    way = "irc"
+
+    def __init__(self, gateway: "IrcGateway", host: ConnectionHost, address: str | None = None) -> None:
+        super().__init__(host, address)
+        self._gateway = gateway
+        self._farewell = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Handle that the event loop has accepted the connection."""
+        address = client_address(transport) if self._address is None else self._address
+        self.session = IrcSession(self._gateway.place, address.encode())
+        self._gateway.opened(self)
+        self.opened(cast(asyncio.Transport, transport), self, address)
+
+    # What the exchange writes to
+
+    def write(self, data: bytes) -> None:
+        """Take frames of the exchange."""
+        self.session.take(self._gateway.read(data))
+        self._gateway.go_on_soon(self)
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        """Take frames of the exchange, of which the parts are large."""
+        self.write(b"".join(parts))
+
+    def get_protocol(self) -> asyncio.BaseProtocol | None:
+        """Return the connection; None if it was lost."""
+        return self.transport.get_protocol()
+
+    def get_extra_info(self, name: str) -> Any:
+        """Return what is known about the socket."""
+        return self.transport.get_extra_info(name)
+
+    # What the event loop reports
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the client is welcome."""
+        return self.session.welcome
+
+    def begins_tls(self, data: bytes) -> bool:
+        """Return False: a TLS handshake is a line that makes no sense."""
+        return False
+
+    def handle(self, data: bytes) -> None:
+        """Handle bytes whose turn it is."""
+        session = self.session
+        session.feed(data)
+        partial = session.partial
+        if partial or self.late:
+            self._host.watch_frame(self, partial=partial, others=b"\n" in data)
+        self.pump()
+
+    def pump(self) -> None:
+        """Carry out what can be carried out, and write what that has left."""
+        if self.lingering:
+            return
+        session = self.session
+        session.advance()
+        self._write_out()
+        if session.frames:
+            self._submit()
+        if session.ended:
+            self._host.exchange.finish(self.connection)
+            self._host.flush_soon()
+        elif session.blocked:
+            if self.reading:
+                self._stop_reading([])
+            self._host.weigh(self)
+        elif not self.reading and not self.connection.paused:
+            super().read(True)
+            self._host.weigh(self)
+
+    def _submit(self) -> None:
+        """Give the exchange the frames of the session."""
+        session = self.session
+        frames = self._parser.feed(b"".join(session.frames))
+        session.frames.clear()
+        if self._untaken:
+            self._untaken += (*frames,)
+        else:
+            untaken = self._host.exchange.take(self.connection, frames)
+            if self.connection.paused:
+                self._stop_reading(untaken)
+        self._host.flush_soon()
+
+    def _write_out(self) -> None:
+        out = self.session.out
+        if out:
+            self.transport.write(b"".join(out))
+            out.clear()
+
+    def read(self, on: bool) -> None:
+        """Read from the socket, or leave its bytes there; no more is read while commands wait."""
+        if on and self.session.blocked and not self.lingering:
+            if self._untaken:
+                self._take_again()
+            return
+        super().read(on)
+
+    @property
+    def held(self) -> int:
+        """The bytes that it holds."""
+        return super().held + self.session.held
+
+    def drop(self) -> None:
+        """Drop what was not handled."""
+        super().drop()
+        self.session.drop()
+
+    def explain(self, code: int, reason: str) -> None:
+        """Note why the connection is about to be closed."""
+        self._farewell = reason
+
+    def say_goodbye(self) -> None:
+        """Write what comes last."""
+        self.session.end((self._farewell or "goodbye").encode())
+        self._write_out()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Handle that the connection is gone."""
+        super().connection_lost(exc)
+        self._gateway.closed(self)
+
+
+class IrcGateway:
+    """The ports for IRC.
+
+    Args:
+        host: the server.
+        options: its options.
+        names: the names in its certificate.
+
+    Attributes:
+        place: what the sessions share.
+    """
+
+    def __init__(self, host: IrcHost, options: ServerOptions, names: list[str]) -> None:
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        server = public_name(names).encode("ascii", "replace") if names else b"twotick.localhost"
+        self.place = equip(
+            IrcPlace(
+                server,
+                f"twotick-{version('twotick')}".encode(),
+                clock=host.clock,
+                new_prefix=lambda: secrets.token_hex(5).encode(),
+                create_rooms=options.irc_rooms,
+                max_body=options.limits.max_body,
+            )
+        )
+        self._parser = Parser(HeadCache(_ANY_LENGTH))
+        self._connections: dict[IrcSession, IrcConnection] = {}
+        self._going_on: dict[IrcConnection, None] = {}
+        self._is_scheduled = False
+        self._round = options.limits.exchange.peer_timeout / _ROUNDS
+        self._next_round = self._loop.time() + self._round
+
+    def read(self, data: bytes) -> Any:
+        """Return the frames that the exchange has written to a connection, which are always whole."""
+        return self._parser.feed(data)
+
+    def go_on_soon(self, connection: IrcConnection) -> None:
+        """Let a connection go on when the server has flushed."""
+        self._going_on[connection] = None
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_scheduled = False
+        connections, self._going_on = self._going_on, {}
+        for connection in connections:
+            if not connection.transport.is_closing():
+                connection.pump()
+
+    # What connections report
+
+    def opened(self, connection: IrcConnection) -> None:
+        """Handle that a connection was accepted."""
+        self._connections[connection.session] = connection
+
+    def closed(self, connection: IrcConnection) -> None:
+        """Handle that a connection is gone."""
+        self._connections.pop(connection.session, None)
+        self.place.remove(connection.session)
+
+    # What listeners ask
+
+    @property
+    def without_tls(self) -> bytes:
+        """The answer to a client that does not begin a TLS handshake on a port for TLS."""
+        return _WITHOUT_TLS
+
+    def make_protocol(self, address: str | None = None) -> IrcConnection:
+        """Return the protocol of a new connection."""
+        return IrcConnection(self, self._host, address)
+
+    def admit(self, network: str) -> bool:
+        """Return whether an address may have one more connection, and count it if so."""
+        return self._host.admit(network)
+
+    def dismiss(self, network: str) -> None:
+        """Count a connection of an address no more."""
+        self._host.dismiss(network)
+
+    # What the server asks
+
+    def tick(self, now: float) -> None:
+        """Let sessions do what they have waited with, and close the connections of clients that are gone."""
+        self.place.now = now
+        for session in [session for session, due in self.place.waiting.items() if due <= now]:
+            connection = self._connections.get(session)
+            session.tick()
+            if connection is not None:
+                connection.pump()
+        if now >= self._next_round:
+            self._next_round = now + self._round
+            for connection in list(self._connections.values()):
+                self._check(connection)
+
+    def _check(self, connection: IrcConnection) -> None:
+        """Ask a client that has said nothing for some time, and close its connection if it does not answer."""
+        session = connection.session
+        session.silent += 1
+        if session.welcome and session.silent == _ROUNDS - 2:
+            session.ask_life()
+            connection.pump()
+        elif session.silent > _ROUNDS:
+            connection.explain(0, "Ping timeout")
+            self._host.exchange.disconnected(connection.connection)
+            self._host.flush_soon()
+
+    def use_certificate(self) -> None:
+        """Handle that there is another certificate: the name of the server stays."""
+
+    def tell_visitors(self, *, sign_up: str, guests: bool) -> None:
+        """Handle that others may sign up: IRC clients are not told."""
+
+    @property
+    def is_left(self) -> bool:
+        """True: the server knows of all connections."""
+        return True
+
+    def stop(self) -> None:
+        """Do nothing: the server closes the connections."""
+
+    def abort(self) -> None:
+        """Do nothing: the server closes the connections."""

@@ -1,0 +1,1 @@
+"""Tests of the IRC gateway: of its lines, and through real sockets."""

@@ -1,0 +1,175 @@
+"""A server that speaks IRC, and clients that read and write lines."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.sockets import PATIENCE
+from twotick.server.secrets import hash_password, new_token, token_digest
+from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
+
+_ANY = (
+    (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z"), "TIME"),
+    (re.compile(r"[0-9a-f]{10}-([0-9]+)"), r"ID\1"),
+)
+"""What differs each time."""
+
+
+def members(data: Path, *names: str, password: str = "") -> list[str]:
+    """Add members to a data folder that no server uses; return a token of each, for the device `pc`."""
+    store = SqliteStore(data, StoreLimits())
+    tokens: list[str] = []
+    hashed = hash_password(password.encode()) if password else ""
+    for name in names:
+        (member,) = store.apply([AddMember(name, hashed, 0.0)])
+        assert isinstance(member, Member)
+        tokens.append(new_token())
+        store.apply([AddToken(member.number, "pc", token_digest(tokens[-1]), 0.0)])
+    store.close()
+    return tokens
+
+
+class IrcPlace:
+    """A server, and those who are connected to it.
+
+    Attributes:
+        port: where IRC clients connect.
+        address: where other clients connect.
+    """
+
+    def __init__(self, data: Path, tokens: list[str], **settings: str) -> None:
+        self._tokens = tokens
+        self._taken = 0
+        environment = os.environ | {f"TWOTICK_{name.upper()}": value for name, value in settings.items()}
+        command = [sys.executable, "-m", "twotick", "serve", "--no-web", "--data", str(data), "--port", "0"]
+        self.process = subprocess.Popen(
+            [*command, "--irc-port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment | {"TWOTICK_RESERVE_BYTES": "0"},
+        )
+        assert self.process.stdout is not None
+        self.address = "127.0.0.1", int(self.process.stdout.readline().rpartition(":")[2])
+        self.port = int(self.process.stdout.readline().rpartition(":")[2])
+        self.clients: list[IrcClient] = []
+
+    def client(self, *lines: str) -> "IrcClient":
+        """A connection that has written these lines."""
+        self.clients.append(IrcClient(self.port))
+        self.clients[-1].send(*lines)
+        return self.clients[-1]
+
+    def next_member(self) -> tuple[str, str]:
+        """The name and a token of a member who was in no test before."""
+        self._taken += 1
+        return f"m{self._taken}", self._tokens[self._taken - 1]
+
+    def member(self, *caps: str, device: str = "") -> "IrcClient":
+        """A member who was in no test before, and is welcome."""
+        name, token = self.next_member()
+        return self.log_in(name, token, *caps, device=device)
+
+    def log_in(self, name: str, token: str, *caps: str, device: str = "") -> "IrcClient":
+        client = self.client()
+        client.name, client.token = name, token
+        if caps:
+            client.send("CAP REQ :" + " ".join(caps), "CAP END")
+        where = f"/pc/{device}" if device else ""
+        client.send(f"PASS {name}{where}:{token}", f"NICK {name}", "USER u 0 * :Real name")
+        client.sync()
+        return client
+
+    def guest(self, name: str, *caps: str) -> "IrcClient":
+        client = self.client()
+        client.name = name
+        if caps:
+            client.send("CAP REQ :" + " ".join(caps), "CAP END")
+        client.send(f"NICK {name}", "USER u 0 * :Real name")
+        client.sync()
+        return client
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Stop the server; its log must be empty."""
+        for client in self.clients:
+            client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=PATIENCE)
+        expected = 0 if number is signal.SIGTERM else -number
+        assert (self.process.returncode, errors) == (expected, "")
+
+
+class IrcClient:
+    """A connection of an IRC client."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.name = self.token = ""
+        self._data = b""
+        self._syncs = 0
+
+    def send(self, *lines: str) -> None:
+        self.raw("".join(f"{line}\r\n" for line in lines).encode())
+
+    def raw(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def line(self) -> str:
+        """The next line; empty if the server closes the connection instead."""
+        while b"\r\n" not in self._data:
+            more = self.socket.recv(1 << 16)
+            if not more:
+                return ""
+            self._data += more
+        line, _, self._data = self._data.partition(b"\r\n")
+        text = line.decode()
+        for pattern, name in _ANY:
+            text = pattern.sub(name, text)
+        return text
+
+    def until(self, part: str) -> list[str]:
+        """The lines up to one that has this part, which must come."""
+        lines = [self.line()]
+        while part not in lines[-1]:
+            assert lines[-1], f"closed before {part!r}"
+            lines.append(self.line())
+        return lines
+
+    def sync(self) -> list[str]:
+        """All lines that come before the answer to a PING; those of the server that ask for life are left out."""
+        self._syncs += 1
+        token = f"sync-{self._syncs}"
+        self.send(f"PING {token}")
+        lines = self.until(token)[:-1]
+        return [line for line in lines if not line.startswith("PING ")]
+
+    def do(self, *lines: str) -> list[str]:
+        """All lines that answer these."""
+        self.send(*lines)
+        return self.sync()
+
+    def acknowledge(self) -> str:
+        """Answer the next PING by which the server asks what has come, and return it."""
+        ping = self.until("PING :tt-")[-1]
+        self.send("PONG " + ping.removeprefix("PING "))
+        return ping
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+@contextmanager
+def placed(data: Path, count: int = 60, **settings: str) -> Generator[IrcPlace]:
+    """A server with members m1, m2 and so on, each of whom is in one test."""
+    place = IrcPlace(data, members(data, *(f"m{number}" for number in range(1, count + 1))), **settings)
+    try:
+        yield place
+    finally:
+        place.stop()

@@ -1,0 +1,225 @@
+"""Messages of IRC clients, line by line."""
+
+import signal
+from pathlib import Path
+
+from tests.irc.place import IrcClient, IrcPlace, members
+from tests.sockets import Peer
+from twotick.wire import Side, register
+
+SERVER = ":twotick.localhost"
+CAPS = ("message-tags", "server-time", "echo-message", "batch", "labeled-response")
+
+
+def who(client: IrcClient) -> str:
+    return f":{client.name}!{client.name}@twotick.localhost"
+
+
+def test_a_message_is_echoed_when_the_disk_has_it(place: IrcPlace) -> None:
+    alice, bob = place.member(*CAPS), place.member()
+    tags = f"time=TIME;msgid={alice.name}.ID1"
+    assert alice.do(f"@label=x PRIVMSG {bob.name} :hello there") == [
+        f"@label=x;{tags} {who(alice)} PRIVMSG {bob.name} :hello there"
+    ]
+    assert bob.sync() == [f"{who(alice)} PRIVMSG {bob.name} :hello there"]
+    assert bob.do(f"PRIVMSG {alice.name} :and you", f"NOTICE {alice.name} :a notice") == []
+    assert alice.sync() == [
+        f"@time=TIME;msgid={bob.name}.ID1 {who(bob)} PRIVMSG {alice.name} :and you",
+        f"@time=TIME;msgid={bob.name}.ID2 {who(bob)} NOTICE {alice.name} :a notice",
+    ]
+
+
+def test_a_label_without_echo_is_acknowledged(place: IrcPlace) -> None:
+    alice, bob = place.member("labeled-response", "batch"), place.member()
+    assert alice.do(f"@label=x PRIVMSG {bob.name} :hello") == [f"@label=x {SERVER} ACK"]
+    assert alice.do("@label=y PING a", "@label=z PONG a") == [
+        f"@label=y {SERVER} PONG twotick.localhost :a",
+        f"@label=z {SERVER} ACK",
+    ]
+
+
+def test_what_is_refused_carries_the_label(place: IrcPlace) -> None:
+    alice = place.member(*CAPS, "standard-replies")
+    name = alice.name
+    for line, answer in (
+        ("PRIVMSG", f"{SERVER} 411 {name} :No recipient given (PRIVMSG)"),
+        ("PRIVMSG bob", f"{SERVER} 412 {name} :No text to send"),
+        ("NOTICE bob :", f"{SERVER} 412 {name} :No text to send"),
+        ("PRIVMSG nobody :x", f"{SERVER} 401 {name} nobody :No such nick: nobody is not connected"),
+        ("PRIVMSG a_b :x", f"{SERVER} 401 {name} a_b :No such nick/channel"),
+        ("PRIVMSG #none :x", f"{SERVER} 403 {name} #none :No such channel"),
+        ("PRIVMSG #n,o :x", f"{SERVER} 403 {name} #n :No such channel"),
+        ("PRIVMSG &x :x", f"{SERVER} 403 {name} &x :No such channel"),
+        ("PRIVMSG a,b,c,d,e :x", f"{SERVER} 407 {name} a,b,c,d,e :Too many recipients"),
+        ("PRIVMSG bob :\x01VERSION\x01", f"{SERVER} FAIL PRIVMSG CTCP_NOT_PASSED_ON bob :CTCP is not passed on here"),
+        ("TAGMSG", f"{SERVER} 411 {name} :No recipient given (TAGMSG)"),
+        ("FOO bar", f"{SERVER} 421 {name} FOO :Unknown command"),
+    ):
+        found = alice.do(f"@label=l {line}")
+        assert (
+            found[0 if "o :x" not in line or "," not in line else 1]
+            .replace("@label=l ", "")
+            .endswith(answer.removeprefix(":"))
+        ), (line, found)
+        assert "label=l" in found[0]
+
+
+def test_no_body_ever_makes_a_second_line(place: IrcPlace) -> None:
+    """Of a message by the page or a library: each line of it is a message, and control characters do nothing."""
+    bob = place.member()
+    native = Peer(place.address, "127.0.0.1")
+    native.write(register(Side.DUPLEX, b"sly"))
+    native.frame()
+    body = b"one\r\n:x QUIT\rthree\n\n\x01VERSION\x01 \x00nul \xff\n"
+    native.write(b"SEND %b\nContent-length: %d\nId: i1\n\n%b" % (bob.name.encode(), len(body), body))
+    source = ":sly!sly@twotick.localhost"
+    assert bob.until("nul")[-5:] == [
+        f"{source} PRIVMSG {bob.name} :one",
+        f"{source} PRIVMSG {bob.name} ::x QUIT",
+        f"{source} PRIVMSG {bob.name} :three",
+        f"{source} PRIVMSG {bob.name} : ",
+        f"{source} PRIVMSG {bob.name} :VERSION nul \N{REPLACEMENT CHARACTER}",
+    ]
+    evil = b"X-Irc-Tags: a=b;+ok=1;+bad=1 2;+x=\xff\nX-Irc: action\nReply-to: a b\n"
+    native.write(b"SEND %b\nContent-length: 4\nId: i2\n%b\ntext" % (bob.name.encode(), evil))
+    assert bob.until("text")[-1] == f"{source} PRIVMSG {bob.name} :\x01ACTION text\x01"
+    native.close()
+
+
+def test_long_bodies_are_split_and_shortened(place: IrcPlace) -> None:
+    alice, bob = place.member(), place.member()
+    words = "word " * 89
+    alice.do(f"PRIVMSG {bob.name} :{words}end")
+    lines = bob.sync()
+    assert len(lines) == 1
+    native = Peer(place.address, "127.0.0.1")
+    native.write(register(Side.DUPLEX, b"long"))
+    native.frame()
+    body = b"\n".join(b"line %d" % number for number in range(30))
+    native.write(b"SEND %b\nContent-length: %d\nId: i1\n\n%b" % (bob.name.encode(), len(body), body))
+    found = [line.partition(" :")[2] for line in bob.until("more lines")]
+    assert found == [*(f"line {number}" for number in range(10)), "... (20 more lines)"]
+    body = "ä".encode() * 600
+    native.write(b"SEND %b\nContent-length: %d\nId: i2\n\n%b" % (bob.name.encode(), len(body), body))
+    pieces: list[str] = []
+    while len("".join(pieces)) < 600:
+        line = bob.line()
+        assert len(line.encode()) <= 510
+        pieces += [line.partition(" :")[2]] if "PRIVMSG" in line else []
+    assert "".join(pieces) == "ä" * 600
+    native.close()
+
+
+def test_several_lines_are_one_message(place: IrcPlace) -> None:
+    alice, bob, plain = (
+        place.member("draft/multiline", "standard-replies", *CAPS),
+        place.member("draft/multiline", "batch"),
+        place.member(),
+    )
+    found = alice.do(
+        f"@label=m BATCH +1 draft/multiline {bob.name}",
+        f"@batch=1 PRIVMSG {bob.name} :one",
+        f"@batch=1 PRIVMSG {bob.name} :two ",
+        f"@batch=1;draft/multiline-concat PRIVMSG {bob.name} :more",
+        "BATCH -1",
+    )
+    assert found[0].startswith("@label=m")
+    assert [line.partition(" :")[2].partition(" :")[2] for line in found if "PRIVMSG" in line] == ["one", "two more"]
+    lines = bob.sync()
+    assert lines[0].startswith(f"{who(alice)} BATCH +")
+    assert [line.partition(" PRIVMSG ")[2] for line in lines[1:-1]] == [f"{bob.name} :one", f"{bob.name} :two more"]
+    alice.do(
+        f"BATCH +2 draft/multiline {plain.name}",
+        f"@batch=2 PRIVMSG {plain.name} :a",
+        f"@batch=2 PRIVMSG {plain.name} :b",
+        "BATCH -2",
+    )
+    assert plain.sync() == [f"{who(alice)} PRIVMSG {plain.name} :{text}" for text in "ab"]
+    assert (
+        "MULTILINE_INVALID_TARGET"
+        in alice.do(f"BATCH +3 draft/multiline {bob.name}", "@batch=3 PRIVMSG x :a", "BATCH -3")[0]
+    )
+    assert "INVALID" in alice.do("BATCH -9")[0] or "UNKNOWN" in alice.do("BATCH -9")[0]
+
+
+def test_client_tags_replies_reactions_typing_and_redaction(place: IrcPlace) -> None:
+    alice, bob = place.member(*CAPS, "draft/message-redaction"), place.member(*CAPS, "draft/message-redaction")
+    room = f"#{alice.name}"
+    alice.do(f"JOIN {room}")
+    bob.do(f"JOIN {room}")
+    alice.sync()
+    sent = alice.do(f"@+own=a\\sb;nope=1 PRIVMSG {room} :hello")[0]
+    assert sent.startswith(f"@time=TIME;msgid={alice.name}.ID1;+own=a\\sb {who(alice)}")
+    assert bob.sync() == [sent]
+    raw = bob.socket
+    assert raw is not None
+    bob.send(f"@+typing=active TAGMSG {room}")
+    assert alice.until("typing")[-1] == f"@+typing=active {who(bob)} TAGMSG {room}"
+
+
+def test_a_message_from_another_device_is_shown(place: IrcPlace) -> None:
+    name, token = place.next_member()
+    one, two = place.log_in(name, token, *CAPS), place.log_in(name, token, "znc.in/self-message")
+    plain, bob = place.log_in(name, token), place.member()
+    echo = one.do(f"PRIVMSG {bob.name} :from one")
+    assert echo == [f"@time=TIME;msgid={name}.ID1 {who(one)} PRIVMSG {bob.name} :from one"]
+    assert two.sync() == [f"{who(one)} PRIVMSG {bob.name} :from one"]
+    assert plain.sync() == []
+
+
+def test_ticks_are_tags_and_notices(place: IrcPlace) -> None:
+    alice, bob = place.member(*CAPS, "twotick/notices"), place.member()
+    alice.do(f"PRIVMSG {bob.name} :hello")
+    bob.acknowledge()
+    assert alice.until("NOTICE")[-2:] == [
+        f"@+twotick/state=delivered;+reply={alice.name}.ID1 {who(bob)} TAGMSG {alice.name}",
+        f"{SERVER} NOTICE {alice.name} :{bob.name} has received your message {alice.name}.ID1",
+    ]
+
+
+def test_guests_talk(place: IrcPlace) -> None:
+    ann, ben, carl = place.guest("ann", *CAPS), place.guest("ben"), place.member()
+    ann.send("PRIVMSG ben :hello")
+    assert ben.until(" PRIVMSG ")[-1] == ":ann!ann@twotick.localhost PRIVMSG ben :hello"
+    ben.acknowledge()
+    assert ann.until(" PRIVMSG ")[-1] == "@time=TIME;msgid=ann.ID1 :ann!ann@twotick.localhost PRIVMSG ben :hello"
+    ann.do(f"PRIVMSG {carl.name} :to a member")
+    assert carl.sync() == [f":ann!ann@twotick.localhost PRIVMSG {carl.name} :to a member"]
+    ann.send("PRIVMSG nobody :x")
+    assert ann.until("401")[-1] == f"{SERVER} 401 ann nobody :No such nick: nobody is not connected"
+
+
+def test_what_the_client_has_not_acknowledged_comes_again(place: IrcPlace) -> None:
+    name, token = place.next_member()
+    alice, bob = place.member(), place.log_in(name, token, device="tmux")
+    alice.do(f"PRIVMSG {name} :one")
+    assert bob.sync() == [f"{who(alice)} PRIVMSG {name} :one"]
+    bob.close()  # it has not answered a PING
+    bob = place.client(f"PASS {name}/pc/tmux:{token}", f"NICK {name}", "USER u 0 * :x")
+    assert bob.until(" PRIVMSG m")[-1] == f"{who(alice)} PRIVMSG {name} :one"
+    bob.acknowledge()
+    alice.do(f"PRIVMSG {name} :two")
+    assert bob.until(" PRIVMSG m")[-1].endswith(":two")
+    bob.acknowledge()
+    bob.sync()
+    bob.send("QUIT")
+    assert bob.until("ERROR")
+    alice.do(f"PRIVMSG {name} :three")
+    bob = place.client(f"PASS {name}/pc/tmux:{token}", f"NICK {name}", "USER u 0 * :x")
+    assert [line for line in bob.until("three") if " PRIVMSG m" in line] == [f"{who(alice)} PRIVMSG {name} :three"]
+
+
+def test_after_kill_9_nothing_is_lost(tmp_path: Path) -> None:
+    tokens = members(tmp_path, "m1", "m2")
+    place = IrcPlace(tmp_path, tokens)
+    alice = place.log_in("m1", tokens[0], *CAPS)
+    bob = place.log_in("m2", tokens[1], device="tmux")
+    alice.do("PRIVMSG m2 :one", "PRIVMSG m2 :two")
+    bob.until("one")
+    bob.acknowledge()
+    alice.do("PRIVMSG m2 :three")
+    place.stop(signal.SIGKILL)
+    place = IrcPlace(tmp_path, tokens)
+    bob = place.client(f"PASS m2/pc/tmux:{tokens[1]}", "NICK m2", "USER u 0 * :x")
+    assert "three" in bob.until("three")[-1]
+    place.stop()

@@ -1,0 +1,180 @@
+"""Rooms as channels, line by line."""
+
+from tests.irc.place import IrcClient, IrcPlace
+
+SERVER = ":twotick.localhost"
+
+
+def who(client: IrcClient) -> str:
+    return f":{client.name}!{client.name}@twotick.localhost"
+
+
+def test_a_room_from_its_beginning_to_its_end(place: IrcPlace) -> None:
+    alice, bob = place.member(), place.member("extended-join", "multi-prefix")
+    a, b, room = alice.name, bob.name, f"#r-{alice.name}"
+    assert alice.do(f"JOIN {room}") == [
+        f"{who(alice)} JOIN {room}",
+        f"{SERVER} 353 {a} = {room} :@{a}",
+        f"{SERVER} 366 {a} {room} :End of /NAMES list",
+    ]
+    assert alice.do(f"JOIN {room}") == []
+    assert alice.do(f"TOPIC {room}", f"TOPIC {room} :what we do", f"TOPIC {room}") == [
+        f"{SERVER} 331 {a} {room} :No topic is set",
+        f"{who(alice)} TOPIC {room} :what we do",
+        f"{SERVER} 332 {a} {room} :what we do",
+    ]
+    assert bob.do(f"JOIN {room.upper()}") == [
+        f"{who(bob)} JOIN {room.upper()} {b} :Real name",
+        f"{SERVER} 332 {b} {room.upper()} :what we do",
+        f"{SERVER} 353 {b} = {room.upper()} :@{a} {b}",
+        f"{SERVER} 366 {b} {room.upper()} :End of /NAMES list",
+    ]
+    assert alice.sync() == [f"{who(bob)} JOIN {room}"]
+    assert alice.do(f"PRIVMSG {room} :hello") == []
+    assert bob.sync() == [f"{who(alice)} PRIVMSG {room} :hello"]
+    assert bob.do(f"TOPIC {room} :mine", f"KICK {room} {a}", f"MODE {room} +o {b}", f"MODE {room} +i") == [
+        f"{SERVER} 482 {b} {room} :You're not channel operator: only moderators may do that",
+        f"{SERVER} 482 {b} {room} :You're not channel operator: only moderators may do that",
+        f"{SERVER} 482 {b} {room} :You're not channel operator: only the owner may do that",
+        f"{SERVER} 482 {b} {room} :You're not channel operator: only the owner may do that",
+    ]
+    assert alice.do(f"MODE {room} +o {b}", f"MODE {room} -o {b}", f"MODE {room} +s") == [
+        f"{who(alice)} MODE {room} +o {b}",
+        f"{who(alice)} MODE {room} -o {b}",
+        f"{who(alice)} MODE {room} +s",
+    ]
+    assert bob.sync() == [
+        f"{who(alice)} MODE {room} +o {b}",
+        f"{who(alice)} MODE {room} -o {b}",
+        f"{who(alice)} MODE {room} +is",
+    ]
+    assert alice.do(f"MODE {room}", f"MODE {room} b", f"MODE {room} +b x", f"MODE {room} +k", f"MODE {room} +nt") == [
+        f"{SERVER} 324 {a} {room} :+inst",
+        f"{SERVER} 368 {a} {room} :End of channel ban list",
+        f"{SERVER} 472 {a} b :is not a mode of rooms here",
+        f"{SERVER} 472 {a} k :is not a mode of rooms here",
+    ]
+    assert alice.do(f"KICK {room} {b} :enough") == [f"{who(alice)} KICK {room} {b} :enough"]
+    assert bob.sync() == [f"{who(alice)} KICK {room} {b} :{a}"]
+    assert alice.do(f"KICK {room} {b}") == [f"{SERVER} 441 {a} {b} {room} :They aren't on that channel"]
+    assert bob.do(f"PRIVMSG {room} :x", f"PART {room}", f"NAMES {room}") == [
+        f"{SERVER} 403 {b} {room} :No such channel",
+        f"{SERVER} 403 {b} {room} :No such channel",
+        f"{SERVER} 366 {b} {room} :End of /NAMES list",
+    ]
+    assert alice.do(f"INVITE {b} {room}", f"INVITE nobody {room}") == [
+        f"{SERVER} 341 {a} {b} :{room}",
+        f"{SERVER} 401 {a} nobody :No such nick",
+    ]
+    assert bob.sync() == [f"{who(alice)} INVITE {b} {room}"]
+    assert bob.do(f"JOIN {room}")[0] == f"{who(bob)} JOIN {room} {b} :Real name"
+    assert bob.do(f"PART {room} :so long") == [f"{who(bob)} PART {room} :so long"]
+    assert alice.sync() == [f"{who(bob)} JOIN {room}", f"{who(bob)} PART {room}"]
+    assert alice.do(f"PART {room}") == [f"{who(alice)} PART {room}"]
+    assert room not in " ".join(alice.do("LIST"))
+
+
+def test_a_member_is_in_its_rooms_on_every_device(place: IrcPlace) -> None:
+    name, token = place.next_member()
+    first = place.log_in(name, token)
+    room = f"#{name}"
+    first.do(f"JOIN {room}", f"TOPIC {room} :here")
+    second = place.client(f"PASS {name}:{token}", f"NICK {name}", "USER u 0 * :x")
+    assert second.until("366")[-4:] == [
+        f"{who(first)} JOIN {room}",
+        f"{SERVER} 332 {name} {room} :here",
+        f"{SERVER} 353 {name} = {room} :@{name}",
+        f"{SERVER} 366 {name} {room} :End of /NAMES list",
+    ]
+    first.do(f"JOIN {room}2")
+    assert f"{who(first)} JOIN {room}2" in second.until("366")
+    first.do(f"PART {room}2")
+    assert second.sync()[-1] == f"{who(first)} PART {room}2"
+    assert second.do(f"PRIVMSG {room} :from two") == []
+    assert first.sync() == [f"{who(first)} PRIVMSG {room} :from two"]
+
+
+def test_who_and_whois_say_what_the_member_may_see(place: IrcPlace) -> None:
+    alice, bob, stranger = place.member(), place.member(), place.member()
+    a, b, room = alice.name, bob.name, f"#{alice.name}"
+    alice.do(f"JOIN {room}")
+    bob.do(f"JOIN {room}", "AWAY :at lunch")
+    alice.sync()
+    host = "twotick.localhost"
+    assert alice.do(f"WHO {room}") == [
+        f"{SERVER} 352 {a} {room} {a} {host} {host} {a} H@ :0 Real name",
+        f"{SERVER} 352 {a} {room} {b} {host} {host} {b} G :0 Real name",
+        f"{SERVER} 315 {a} {room} :End of WHO list",
+    ]
+    assert alice.do(f"WHO {b} %tcuhnfa,9", f"WHO {stranger.name}", "WHO") == [
+        f"{SERVER} 354 {a} 9 * {b} {host} {b} G {b}",
+        f"{SERVER} 315 {a} {b} :End of WHO list",
+        f"{SERVER} 315 {a} {stranger.name} :End of WHO list",
+        f"{SERVER} 315 {a} * :End of WHO list",
+    ]
+    assert alice.do(f"WHOIS {b}", f"WHOIS {stranger.name}", "WHOIS", "WHOWAS x") == [
+        f"{SERVER} 311 {a} {b} {b} {host} * :Real name",
+        f"{SERVER} 312 {a} {b} {host} :Twotick",
+        f"{SERVER} 301 {a} {b} :away",
+        f"{SERVER} 330 {a} {b} {b} :is logged in as",
+        f"{SERVER} 318 {a} {b} :End of /WHOIS list",
+        f"{SERVER} 401 {a} {stranger.name} :No such nick, or one whose presence you may not see",
+        f"{SERVER} 318 {a} {stranger.name} :End of /WHOIS list",
+        f"{SERVER} 431 {a} :No nickname given",
+        f"{SERVER} 406 {a} x :There was no such nickname",
+        f"{SERVER} 369 {a} x :End of WHOWAS",
+    ]
+
+
+def test_presence_comes_as_away_and_monitor(place: IrcPlace) -> None:
+    alice, bob = place.member("away-notify"), place.member()
+    a, b, room = alice.name, bob.name, f"#{alice.name}"
+    alice.do(f"JOIN {room}")
+    bob.do(f"JOIN {room}")
+    assert alice.do(f"MONITOR + {b},x") == [
+        f"{who(bob)} JOIN {room}",
+        f"{SERVER} 730 {a} :{who(bob)[1:]}",
+        f"{SERVER} 731 {a} :x",
+    ]
+    assert bob.do("AWAY :gone fishing") == [f"{SERVER} 306 {b} :You have been marked as being away"]
+    assert alice.until(" AWAY ")[-1] == f"{who(bob)} AWAY :away"
+    bob.close()
+    assert alice.until("731")[-1] == f"{SERVER} 731 {a} :{b}"
+    assert alice.line() == f"{who(bob)} AWAY :not connected"
+    assert alice.do("MONITOR L", "MONITOR C", "MONITOR L", "MONITOR +") == [
+        f"{SERVER} 732 {a} :{b},x",
+        f"{SERVER} 733 {a} :End of MONITOR list",
+        f"{SERVER} 733 {a} :End of MONITOR list",
+    ]
+
+
+def test_history_comes_in_batches(place: IrcPlace) -> None:
+    caps = ("batch", "message-tags", "server-time", "draft/chathistory", "standard-replies")
+    alice, bob = place.member(*caps), place.member()
+    a, b = alice.name, bob.name
+    for text in ("one", "two", "three"):
+        alice.do(f"PRIVMSG {b} :{text}")
+    bob.do(f"PRIVMSG {a} :four")
+    alice.sync()
+
+    def asked(words: str) -> list[str]:
+        lines = alice.do(f"CHATHISTORY {words}")
+        assert " BATCH +" in lines[0], lines
+        return [line.rpartition(":")[2] for line in lines[1:-1]]
+
+    assert asked(f"LATEST {b} * 2") == ["three", "four"]
+    assert asked(f"LATEST {b} * 50") == ["one", "two", "three", "four"]
+    assert asked(f"AFTER {b} timestamp=2020-01-01T00:00:00.000Z 2") == ["one", "two"]
+    assert asked(f"BEFORE {b} timestamp=2120-01-01T00:00:00.000Z 2") == ["three", "four"]
+    assert asked(f"BEFORE {b} timestamp=2020-01-01T00:00:00.000Z 2") == []
+    targets = alice.do("CHATHISTORY TARGETS timestamp=2020-01-01T00:00:00.000Z timestamp=2120-01-01T00:00:00.000Z 5")
+    assert targets[1].endswith(f" CHATHISTORY TARGETS {b} :TIME")
+    for words, code in (
+        ("LATEST", "INVALID_PARAMS LATEST"),
+        ("WHAT x * 5", "INVALID_PARAMS WHAT"),
+        (f"LATEST {b} * many", "INVALID_PARAMS LATEST"),
+        (f"BEFORE {b} msgid={a}.none 5", f"INVALID_PARAMS BEFORE msgid={a}.none"),
+        (f"BEFORE {b} timestamp=never 5", "INVALID_PARAMS BEFORE timestamp=never"),
+        ("LATEST #none * 5", "INVALID_TARGET LATEST #none"),
+    ):
+        assert alice.do(f"CHATHISTORY {words}")[0].startswith(f"{SERVER} FAIL CHATHISTORY {code} :"), words
