@@ -350,6 +350,25 @@ def withdraw_invitation(store: Store, name: str) -> None:
     raise AdminError(f"there is no invitation {name}: 'twotick user invitations' lists them")
 
 
+def export(store: SqliteStore, name: str, file: Path) -> int:
+    """Write all that is stored about a member to an archive.
+
+    Returns:
+        The number of entries of the member's log.
+
+    Raises:
+        Malformed: the name is not a valid one (rule 4.1).
+        AdminError: there is no such member, or the file is a folder.
+        StoreError: the store cannot be read, or the archive not be written.
+    """
+    from twotick.export import export_member  # only this command needs it
+
+    if file.is_dir():
+        raise AdminError(f"{file} is a folder: name a file")
+    member = find(store, name)
+    return export_member(store, member.number, member.name, file)
+
+
 def members(store: Store) -> list[MemberSummary]:
     """Return what there is to see of each member, in alphabetical order.
 

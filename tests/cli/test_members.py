@@ -375,4 +375,9 @@ def test_display_names_roles_and_invitations(operator: Operator, server: tuple[s
     assert operator.do("user", "invitations", "--withdraw", ident) == ""
     assert operator.run("user", "invitations", "--withdraw", ident).returncode == 65
     assert operator.run("user", "invitations").stdout == ""
+    archive = operator.data.parent / "alice.zip"
+    assert operator.do("user", "export", "alice", str(archive)).startswith(f"{archive}: ")
+    assert archive.stat().st_mode & 0o777 == 0o600
+    assert operator.run("user", "export", "nobody", str(archive)).returncode == 65
+    assert operator.run("user", "export", "alice", str(operator.data)).returncode == 65
     alice.close()

@@ -1,11 +1,17 @@
 """What the operator does to members (rule 10.11), on both stores."""
 
+import json
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.store import older
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker
+from tests.store.pictures import png
+from twotick.export import export_member
 from twotick.store import (
     ActKind,
     ActsSoFar,
@@ -30,8 +36,10 @@ from twotick.store import (
     SetDisabled,
     SetDisplay,
     SetOperator,
+    SetProfile,
     SetPush,
     SignOut,
+    StoreError,
     StoreLimits,
     SurveyMembers,
     WithdrawInvitation,
@@ -137,3 +145,36 @@ def test_roles_and_codes_end_with_their_member(asker: Asker) -> None:
     found = asker.ask(FindMember("bob"))
     assert found is not None
     assert not found.operator
+
+
+def test_all_that_is_stored_about_a_member_is_exported(new_asker: AskerMaker, tmp_path: Path) -> None:
+    asker = new_asker(StoreLimits())
+    older.fill(asker)
+    alice = asker.members["alice"]
+    asker.ask(SetProfile(alice, "Alice A.", "here", png()))
+    file = tmp_path / "alice.zip"
+    count = export_member(asker.store, alice, "alice", file)
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        found = {name: archive.read(name) for name in archive.namelist()}
+    assert (file.stat().st_mode & 0o777, list(tmp_path.glob(".twotick-*"))) == (0o600, [])
+    profile = json.loads(found["profile.json"])
+    assert (profile["name"], profile["display"], profile["status"]) == ("alice", "Alice A.", "here")
+    assert found["picture.png"] == png()
+    lists = {name: [json.loads(line) for line in found[name].splitlines()] for name in found if name.endswith("jsonl")}
+    messages = lists["messages.jsonl"]
+    entries = asker.log("alice")
+    assert len(messages) == count == len(entries)
+    assert [each["seq"] for each in messages] == [entry.seq for entry in entries]
+    assert [each.get("text", "").encode() for each in messages] == [entry.body for entry in entries]
+    assert {each["kind"] for each in messages} >= {"received", "sent", "delivered"}
+    assert [each["name"] for each in lists["devices.jsonl"]] == [each.name for each in asker.ask(ListDevices(alice))]
+    assert [each["role"] for each in lists["rooms.jsonl"] if each["name"] == "#Team"] == ["owner"]
+    assert b"token" not in found["devices.jsonl"].replace(b"has_token", b"")
+    for name in ("README.txt", "written_to.jsonl"):
+        assert found[name]
+    contents = [found[each["file"]] for each in lists["files.jsonl"]]
+    assert older.CONTENT in contents
+    target = tmp_path / "missing" / "alice.zip"
+    with pytest.raises(StoreError, match="cannot be written: No such file"):
+        export_member(asker.store, alice, "alice", target)

@@ -3,6 +3,7 @@
 import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
@@ -76,6 +77,23 @@ def user_reset(name: str, *, hours: float, data: ServerData) -> None:
     page = page_of(data.settings)
     if page is not None and sys.stdout.isatty():
         print(f"{page.url}#invite={code}")
+
+
+@user.command("export")
+@name_argument
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path), help="The archive; a ZIP file.")
+@with_data
+def user_export(name: str, file: Path, *, data: ServerData) -> None:
+    """Write all that is stored about a member to an archive, also while the server runs.
+
+    It has the profile, devices, settings, rooms, messages and files, as lines of JSON and as files; a README.txt in it
+    explains them. Only you can read it: it has what others have written to the member.
+    """
+    from twotick import admin
+
+    with data.opened() as store:
+        count = admin.export(store, name, file)
+    print(f"{file}: {count:,} {'entry' if count == 1 else 'entries'} of the log")
 
 
 @user.command("tokens")

@@ -1,5 +1,6 @@
 """Members, their logs, rooms and files, and the database that keeps them (docs/protocol.md, sections 10 to 17)."""
 
+from twotick.store.exporting import MemberExport
 from twotick.store.opening import migrate_store, open_store
 from twotick.store.port import (
     Answer,
@@ -210,6 +211,7 @@ __all__ = [
     "MarkRead",
     "Member",
     "MemberAct",
+    "MemberExport",
     "MemberPicture",
     "MemberProfile",
     "MemberSummary",
