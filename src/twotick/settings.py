@@ -134,6 +134,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sent_bytes_address: Size = 512 << 20
     uploaded_bytes_member: Size = 256 << 20
     uploaded_bytes_address: Size = 1 << 30
+    requests_member: Count = 1000
+    requests_address: Count = 10_000
     held_bytes_total: Size = 256 << 20
     answer_timeout: Seconds = 30.0
     peer_timeout: Seconds = 120.0
@@ -169,6 +171,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                     sent_bytes_address=self.sent_bytes_address,
                     uploaded_bytes_member=self.uploaded_bytes_member,
                     uploaded_bytes_address=self.uploaded_bytes_address,
+                    requests_member=self.requests_member,
+                    requests_address=self.requests_address,
                     max_body=self.max_body,
                     guests=self.guests,
                     refusals=self.max_refusals,

@@ -86,7 +86,7 @@ def test_a_message_is_counted_and_no_metric_names_a_user(operator: Operator) -> 
         found = json.loads(operator.do("status", "--json"))
         assert found["messages"].pop("per_second") >= 0
         assert found["messages"] == {"accepted": 1, "delivered": 1, "failed": 0, "relayed": 0}
-        assert (found["members"], found["ready"], found["warnings"]) == (2, True, [])
+        assert (found["members"], found["ready"], found["warnings"], found["met_limits"]) == (2, True, [], [])
         assert "connections  2 of members, 0 of guests" in operator.do("status")
         alice.close()
         bob.close()

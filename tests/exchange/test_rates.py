@@ -103,3 +103,31 @@ def test_nobody_is_remembered_for_ever() -> None:
     for _ in range(300):
         mail.advance(1)
     assert sends(alice, b"n1", b"n2", b"n3", b"n4") == ["ACCEPTED"] * 4
+
+
+def test_searches_rooms_and_reports_count_and_the_operator_sees_who_met_a_limit() -> None:
+    mail = Mail(b"alice", b"bob", limits=Limits(requests_member=3, requests_address=5))
+    alice, bob = mail.device(b"alice"), mail.device(b"bob")
+    asked = [frame(Verb.SEARCH, b"", b"word", b"", id=b"s1"), frame(Verb.ROOM, b"#one", do=b"create", id=b"r1")]
+    asked.append(frame(Verb.REPORT, b"bob", b"spam", b"", id=b"p1"))
+    for each in asked:
+        assert 105 not in verbs(alice.write(each))
+    ((head, _),) = alice.write(frame(Verb.ROOM, b"#two", do=b"create", id=b"r2"))
+    seconds = int(head.headers[b"retry-after"])
+    assert (head.code, head.headers[b"id"]) == (105, b"r2")
+    assert head.headers[b"reason"] == b"this user or address has asked much: try again in %d s" % seconds
+    assert verbs(alice.write(frame(Verb.ROOMS, id=b"q")))[:1] == ["ROOMS"], "which costs little"
+    assert [verbs(bob.write(each))[0] for each in (asked[0], asked[1], asked[2])][2] == 105, "they share an address"
+    assert set(mail.exchange.tally.met) == {("alice", "requests"), ("bob", "requests")}
+    mail.advance(seconds)
+    assert "ROOM" in verbs(alice.write(frame(Verb.ROOM, b"#two", do=b"create", id=b"r2")))
+
+
+def test_what_the_operator_sees_of_limits_is_bounded() -> None:
+    tally = Mail(b"alice").exchange.tally
+    for number in range(300):
+        tally.note_met(b"member%d" % number, "sent_bytes")
+    tally.note_met(b"member250", "sent_bytes")
+    assert len(tally.met) == 200
+    assert ("member0", "sent_bytes") not in tally.met
+    assert tally.met["member250", "sent_bytes"][0] == 2

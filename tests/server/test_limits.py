@@ -48,6 +48,8 @@ def test_the_defaults_are_those_of_the_page() -> None:
         "sent_bytes_address": exchange.sent_bytes_address,
         "uploaded_bytes_member": exchange.uploaded_bytes_member,
         "uploaded_bytes_address": exchange.uploaded_bytes_address,
+        "requests_member": exchange.requests_member,
+        "requests_address": exchange.requests_address,
         "held_bytes_total": server.held_bytes_total,
         "early_bytes_total": server.early_bytes_total,
         "max_handshakes": server.handshakes,

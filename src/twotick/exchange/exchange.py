@@ -140,6 +140,7 @@ class Exchange:
         )
         router = Router(output, arrival, guests=guests, members=members, relay=relay, stored=stored)
         self._uploads = SenderRates(limits.uploaded_bytes_member, limits.uploaded_bytes_address, now)
+        self._asked = SenderRates(limits.requests_member, limits.requests_address, now)
         questions = Questions(
             output,
             clock,
@@ -150,6 +151,8 @@ class Exchange:
             new_token=new_token,
             most_bytes=limits.max_body,
             uploads=self._uploads,
+            asked=self._asked,
+            tally=self.tally,
             pushes=pushes,
         )
         stages = Stages(limits, output, guests=guests, members=members, relay=relay)
@@ -256,6 +259,7 @@ class Exchange:
         self._acts.tick()
         self._stored.tick(now)
         self._uploads.tick(now)
+        self._asked.tick(now)
         self._feeds.tick()
         self._sent_messages.tick()
         self._presence.tick()
@@ -371,6 +375,7 @@ class Exchange:
         own.sent_bytes_address = limits.sent_bytes_address
         self._stored.use_limits()
         self._uploads.set(limits.uploaded_bytes_member, limits.uploaded_bytes_address)
+        self._asked.set(limits.requests_member, limits.requests_address)
 
     @property
     def queued_bytes(self) -> int:

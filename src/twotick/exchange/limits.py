@@ -19,6 +19,8 @@ class Limits:
         sent_bytes_address: those that it takes of one address.
         uploaded_bytes_member: the most bytes of files that the store takes of one member in about four minutes.
         uploaded_bytes_address: those that it takes of one address (rule 16.6).
+        requests_member: the most searches, changes of rooms and reports of one member in about four minutes.
+        requests_address: those of one address (rule 8.8).
         max_body: the longest body, in bytes, as extended connections are told.
         guests: whether users who are not members may register a name.
         peer_timeout: the seconds of silence after which a client that has promised to ping is gone (rule 9.10).
@@ -36,6 +38,8 @@ class Limits:
     sent_bytes_address: int = 512 << 20
     uploaded_bytes_member: int = 256 << 20
     uploaded_bytes_address: int = 1 << 30
+    requests_member: int = 1000
+    requests_address: int = 10_000
     max_body: int = 1 << 20
     guests: bool = True
     refusals: int = 16

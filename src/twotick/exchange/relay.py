@@ -314,6 +314,7 @@ class Relay:
     def postpone(self, sender: Connection, number: int, send: Head, seconds: int) -> None:
         """Answer a SEND that comes too early, and say how long to wait (rule 8.5)."""
         self.tally.refuse("rate")
+        self.tally.note_met(sender.name if sender.device is not None else sender.network.encode(), "sent_bytes")
         reason = f"the server has stored much of this user or address: try again in {seconds} s"
         if not sender.extended:
             self._answer(sender, number, _unable(sender, reason))

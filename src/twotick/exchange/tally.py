@@ -23,6 +23,10 @@ OTHER: Final = "other"
 """The reason of what is refused for a reason of its own, which may contain names."""
 
 
+_MOST_MET: Final = 200
+"""The most users and limits that are remembered."""
+
+
 class Histogram:
     """How long something took, by bounds.
 
@@ -60,6 +64,8 @@ class Tally:
         until_delivered_to_room: the same until all members of a room have it.
         refusals: what was refused, by reason.
         logins: logins of members, by result.
+        met: how often a member, or the address of guests, has met a limit since the server was started, and when last,
+            by name and limit; those of late. It names users, so only the operator sees it.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -72,10 +78,19 @@ class Tally:
         self.until_delivered_to_room = Histogram()
         self.refusals: dict[str, int] = {}
         self.logins: dict[str, int] = {}
+        self.met: dict[tuple[str, str], tuple[int, float]] = {}
 
     def refuse(self, reason: str, number: int = 1) -> None:
         """Count what was refused; the reason is one of a few words, and names no user."""
         self.refusals[reason] = self.refusals.get(reason, 0) + number
+
+    def note_met(self, name: bytes, limit: str) -> None:
+        """Note that a user has met a limit, by the name of the setting that holds it."""
+        key = (name.decode("ascii", "replace"), limit)
+        count, _ = self.met.pop(key, (0, 0.0))
+        if len(self.met) >= _MOST_MET:
+            del self.met[next(iter(self.met))]
+        self.met[key] = (count + 1, self._clock())
 
     def note_login(self, result: str) -> None:
         """Count a login."""

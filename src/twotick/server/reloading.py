@@ -20,7 +20,15 @@ AT_ONCE: Final = frozenset(
     (
         *("sign_up", "guests", "retention_days", "log_level", "answer_timeout", "max_window", "max_refusals"),
         *("queue_messages", "sent_bytes_member", "sent_bytes_address", "uploaded_bytes_member"),
-        *("uploaded_bytes_address", "mailbox_messages", "mailbox_bytes", "max_devices", "max_room_members"),
+        *(
+            "requests_member",
+            "requests_address",
+            "uploaded_bytes_address",
+            "mailbox_messages",
+            "mailbox_bytes",
+            "max_devices",
+            "max_room_members",
+        ),
         *("max_rooms", "file_bytes", "files_bytes", "file_days", "offer_hours", "max_reports"),
     )
 )

@@ -136,9 +136,11 @@ from twotick.store.requests.rooms import (
 )
 from twotick.store.requests.search import ReadFound, SearchMessages, SearchPage
 from twotick.store.requests.times import AcceptTime, KeepTime, ReadTimes, StoredTimes
+from twotick.store.rules.errors import LIMITS
 from twotick.store.sqlite.store import SqliteStore
 
 __all__ = [
+    "LIMITS",
     "PIECE",
     "Absence",
     "AbsentDevice",

@@ -11,7 +11,8 @@ from twotick.exchange.numbers import malformed_number
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.rates import SenderRates
-from twotick.store import ConversationSet, Refusal, Request, RoomChanged, StoreError
+from twotick.exchange.tally import Tally
+from twotick.store import LIMITS, ConversationSet, Refusal, Request, RoomChanged, StoreError
 from twotick.wire import Head, error, frame, read_number
 
 _Answer = TypeVar("_Answer")
@@ -35,12 +36,14 @@ class QuestionContext:
         effects: takes what a request has changed.
         most_bytes: the longest body of an answer that is a list.
         uploads: how much users have uploaded.
+        asked: how often they have asked for what costs much (rule 8.8).
+        tally: counts who met a limit.
 
     Attributes:
         clogged: what asks for the rest of an answer, by the connection that takes no output for now.
     """
 
-    __slots__ = ("clogged", "effects", "most_bytes", "output", "presence", "uploads")
+    __slots__ = ("asked", "clogged", "effects", "most_bytes", "output", "presence", "tally", "uploads")
 
     def __init__(
         self,
@@ -49,12 +52,16 @@ class QuestionContext:
         effects: EffectsPublisher,
         most_bytes: int,
         uploads: SenderRates,
+        asked: SenderRates,
+        tally: Tally,
     ) -> None:
         self.output = output
         self.presence = presence
         self.effects = effects
         self.most_bytes = most_bytes
         self.uploads = uploads
+        self.asked = asked
+        self.tally = tally
         self.clogged: dict[Connection, Callable[[], None]] = {}
 
 
@@ -204,6 +211,8 @@ class Question:
 
     def _answer(self, answer: Callable[[_Answer], list[bytes]], result: _Answer | Refusal | StoreError) -> None:
         if isinstance(result, Refusal):
+            if result.kind in LIMITS:
+                self.context.tally.note_met(self.connection.name, result.kind)
             self.refuse(result.reason)
         elif isinstance(result, StoreError):
             self.refuse(str(result))
@@ -227,9 +236,24 @@ class Question:
         self.context.output.write(self.connection, error(102, id=self.identifier, reason=reason.encode()))
         self.answered()
 
-    def postpone(self, seconds: int) -> None:
-        """Answer with 105: it may be asked again after so many seconds (rule 16.6)."""
-        reason = b"this user or address has uploaded much: try again in %d s" % seconds
+    def count(self) -> bool:
+        """Count a question that costs much. Return whether it may be answered; if not, it was answered with 105."""
+        if seconds := self.context.asked.wait(self.connection):
+            self.postpone(seconds, "requests", b"asked")
+            return False
+        self.context.asked.use(self.connection, 1)
+        return True
+
+    def postpone(self, seconds: int, limit: str = "uploaded_bytes", done: bytes = b"uploaded") -> None:
+        """Answer with 105: it may be asked again after so many seconds (rules 8.8 and 16.6).
+
+        Args:
+            seconds: how many.
+            limit: the limit that was met, for the operator.
+            done: what the user has done much of.
+        """
+        self.context.tally.note_met(self.connection.name, limit)
+        reason = b"this user or address has %b much: try again in %d s" % (done, seconds)
         self.context.output.write(self.connection, error(105, id=self.identifier, reason=reason, retry_after=seconds))
         self.answered()
 

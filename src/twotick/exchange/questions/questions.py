@@ -30,6 +30,7 @@ from twotick.exchange.questions.question import InvalidQuestion, Question, Quest
 from twotick.exchange.questions.rooms import ask_receipts, ask_room, ask_rooms
 from twotick.exchange.questions.status import ask_status
 from twotick.exchange.rates import SenderRates
+from twotick.exchange.tally import Tally
 from twotick.wire import Head, Verb
 
 QUESTIONS = (
@@ -67,6 +68,8 @@ class Questions:
         new_token: makes a token, and the hash of it that the store keeps; None if the server has no members.
         most_bytes: the longest body of an answer that is a list.
         uploads: how much users have uploaded.
+        asked: how often they have asked for what costs much.
+        tally: counts who met a limit.
         pushes: the members for whom the server looks for notifications.
     """
 
@@ -82,10 +85,12 @@ class Questions:
         new_token: Callable[[], tuple[bytes, bytes]] | None,
         most_bytes: int,
         uploads: SenderRates,
+        asked: SenderRates,
+        tally: Tally,
         pushes: PushQueue,
     ) -> None:
         self._clock = clock
-        self._context = QuestionContext(output, presence, effects, most_bytes, uploads)
+        self._context = QuestionContext(output, presence, effects, most_bytes, uploads, asked, tally)
         devices = DeviceQuestions(members, new_token)
         self._askers: dict[Verb, Callable[[Question], None]] = {
             Verb.HISTORY: ask_history,
@@ -124,7 +129,8 @@ class Questions:
         """
         question = Question(connection, device, head, body, now=self._clock(), context=self._context, answered=answered)
         try:
-            self._askers[head.verb](question)
+            if not _costs_much(head) or question.count():
+                self._askers[head.verb](question)
         except InvalidQuestion as invalid:
             question.refuse(str(invalid))
 
@@ -137,3 +143,10 @@ class Questions:
     def forget(self, connection: Connection) -> None:
         """Forget the rest of the answer that a connection was given, since it is gone."""
         self._context.clogged.pop(connection, None)
+
+
+def _costs_much(head: Head) -> bool:
+    """Tell whether a question counts for rule 8.8."""
+    if head.verb is Verb.ROOM:
+        return head.headers.get(b"do", b"members") != b"members"
+    return head.verb in (Verb.SEARCH, Verb.REPORT)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from twotick.exchange import Tally
 from twotick.server.backups import Backups
 from twotick.server.certificate import Certificate
 from twotick.server.server import Server
@@ -23,6 +24,9 @@ _PATIENCE: Final = 5.0
 _STEP: Final = 10.0
 _STEPS: Final = 7
 """Seconds between looks at how many messages there were, and how many looks are kept: those of a minute."""
+
+_MOST_MET: Final = 20
+"""The most users and limits in `status`."""
 
 COMPILED: Final = not str(parser.__file__).endswith(".py")
 
@@ -163,6 +167,7 @@ class Observer:
             },
             "refusals": tally.refusals,
             "logins": tally.logins,
+            "met_limits": _met(tally),
             "queue": {"requests": state.waiting, "bytes": state.queued_bytes},
             "held_bytes": state.held_bytes,
             "disk_full": state.disk_full,
@@ -171,6 +176,12 @@ class Observer:
             "certificate_end": self.certificate_end,
             "backup": None if self._backups is None else {"newest": self.last_backup, "every": self._backups.every},
         }
+
+
+def _met(tally: Tally) -> list[dict[str, Any]]:
+    """Return who has met limits, those with the most first."""
+    found = sorted(tally.met.items(), key=lambda item: item[1], reverse=True)[:_MOST_MET]
+    return [{"who": who, "limit": limit, "times": times, "last": last} for (who, limit), (times, last) in found]
 
 
 def disk_state(data: Path) -> DiskState:

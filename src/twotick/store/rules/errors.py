@@ -14,6 +14,9 @@ class NotAllowed(Exception):
         self.kind = kind
 
 
+LIMITS = frozenset(("file_bytes", "files_bytes", "max_reports", "max_rooms", "max_room_members"))
+"""The kinds of refusals that name a limit, by the setting that holds it: the operator sees who met one."""
+
 NO_ROOM = "there is no such room"
 NO_MEMBER = "there is no such member"
 NO_MESSAGE = "there is no such message of yours"

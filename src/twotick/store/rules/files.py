@@ -59,7 +59,7 @@ def check_offer(request: OfferFile, used: int, limits: StoreLimits) -> None:
     if not is_file_name(request.name):
         raise NotAllowed("this is no name for a file")
     if request.size > limits.file_bytes:
-        raise NotAllowed(f"a file has at most {limits.file_bytes} bytes")
+        raise NotAllowed(f"a file has at most {limits.file_bytes} bytes", "file_bytes")
     check_room(request.size, used, limits)
     if not request.size and request.digest != hashlib.sha256().digest():
         raise NotAllowed("this is not the hash of an empty file")
@@ -77,7 +77,7 @@ def check_room(size: int, used: int, limits: StoreLimits) -> None:
         NotAllowed: it may not.
     """
     if used + max(size, PIECE) > limits.files_bytes:
-        raise NotAllowed(f"the files of a member have at most {limits.files_bytes} bytes together")
+        raise NotAllowed(f"the files of a member have at most {limits.files_bytes} bytes together", "files_bytes")
 
 
 def wrong_piece(data: bytes, have: int, size: int) -> str | None:

@@ -27,4 +27,6 @@ def check_report(text: bytes, held: int, limits: StoreLimits) -> None:
     if len(text) > REPORT_BYTES:
         raise NotAllowed(f"a report has at most {REPORT_BYTES} bytes")
     if held >= limits.reports:
-        raise NotAllowed(f"at most {limits.reports} reports of a member are kept until they are dealt with")
+        raise NotAllowed(
+            f"at most {limits.reports} reports of a member are kept until they are dealt with", "max_reports"
+        )

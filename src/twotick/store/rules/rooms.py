@@ -165,7 +165,7 @@ class RoomState:
         if member in self.members:
             return []
         if len(self.members) >= limits.room_members:
-            raise NotAllowed(f"the room is full; it has at most {limits.room_members} members")
+            raise NotAllowed(f"the room is full; it has at most {limits.room_members} members", "max_room_members")
         _check_rooms(rooms, limits)
         self.members[member] = Membership(_MEMBER, time, self.open_from if self.public else self.last + 1)
         self._uninvite(member)
@@ -238,7 +238,7 @@ class RoomState:
         if other in self.invited or (is_blocked and other in self.unaware):
             return []
         if len(self.invited) + len(self.unaware - {other}) >= limits.room_members:
-            raise NotAllowed(f"too many are invited; at most {limits.room_members} can be")
+            raise NotAllowed(f"too many are invited; at most {limits.room_members} can be", "max_room_members")
         self.touched.add(other)
         if is_blocked:
             self.unaware.add(other)
@@ -388,7 +388,7 @@ def joined_stays(stays: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _check_rooms(rooms: int, limits: StoreLimits) -> None:
     if rooms >= limits.rooms:
-        raise NotAllowed(f"you are in too many rooms; a member is in at most {limits.rooms}")
+        raise NotAllowed(f"you are in too many rooms; a member is in at most {limits.rooms}", "max_rooms")
 
 
 def _check_topic(topic: str) -> None:

@@ -54,6 +54,9 @@ def print_status(found: dict[str, Any]) -> None:
     print(f"{'members':<12} {members}, with {devices} {'device' if devices == 1 else 'devices'}")
     if found["oldest_waiting"] is not None:
         print(f"{'waiting':<12} the oldest message for {ago(time.time() - found['oldest_waiting'])}")
+    for each in found.get("met_limits", ()):
+        last = ago(time.time() - each["last"])
+        print(f"{'limit':<12} {each['who']} met {each['limit']} {each['times']} times, last {last} ago")
     for each in found["warnings"]:
         print(f"\nWarning: {each['warning']}\n  {each['remedy']}")
 
