@@ -162,7 +162,16 @@ class Terminal:
                 return self.ends(2.0)
 
     def close(self) -> None:
-        self._child.close(force=True)
+        end(self._child)
+
+
+def end(child: "pexpect.spawn[Any]") -> None:
+    """Close a terminal and end its command, however long a killed process takes to end on a busy machine."""
+    try:
+        child.close(force=True)
+    except pexpect.ExceptionPexpect:  # it is killed, but has not ended
+        child.wait()
+        child.close()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests.ui.terminal import end
 from twotick.ui.app.commands import CHOOSING, COMMANDS, ON_MESSAGES, WRITING, key_tables
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guide.md"
@@ -155,7 +156,7 @@ def send(printer: Printer) -> Iterator[Callable[[str], None]]:
         child.send(text.encode())
 
     yield send
-    child.close(force=True)
+    end(child)
 
 
 @pytest.mark.parametrize("encode", [xterm, kitty])
