@@ -12,7 +12,10 @@ from tests.simulation.planted import PLANTED
 SECONDS = os.environ.get("TWOTICK_SIMULATE_SECONDS", "20")
 """The seconds of CPU for new schedules."""
 
-pytestmark = pytest.mark.skipif(sqlite_library() is None, reason="needs a shared library of SQLite, and /proc")
+pytestmark = [
+    pytest.mark.skipif(sqlite_library() is None, reason="needs a shared library of SQLite, and /proc"),
+    pytest.mark.timeout(600),  # a test takes 20 s of CPU, which other tests want as well
+]
 
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
