@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import twotick
-from tests.cli.commands import COMMAND, READY, listening, run, started
+from tests.cli.commands import COMMAND, READY, Started, listening, run, started
 from tests.cli.operating import people
 from twotick.client import NotDelivered, connect
 
@@ -110,6 +110,14 @@ def test_a_message_is_not_acknowledged_where_there_is_no_output(address: str, op
     asyncio.run(send())
 
 
+def ask_to_stop(listener: Started, number: signal.Signals) -> None:
+    """Send a first signal to a listener whose command works."""
+    listener.process.send_signal(number)
+    assert listener.stderr.readline() == (
+        "twotick: stopping when the command has ended; stop once more to end the command too\n"
+    )
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_a_listener_that_is_stopped_has_not_taken_the_message(
     address: str, number: signal.Signals, status: int, tmp_path: Path
@@ -121,6 +129,7 @@ def test_a_listener_that_is_stopped_has_not_taken_the_message(
             sending = asyncio.create_task(alice.send("bob", "hello"))
             while not begun.exists():
                 await asyncio.sleep(0.01)
+            await asyncio.to_thread(ask_to_stop, bob, number)
             bob.process.send_signal(number)
             with pytest.raises(NotDelivered):
                 await sending
@@ -166,6 +175,7 @@ def test_a_job_has_ended_when_its_message_is_handed_out_again(
         alice.run("send", "bob", "more work", "--from", "alice", "--until", "accepted")
         with started("listen", "bob", "--exec", job, env=environment) as first:
             assert log_of(tmp_path, 1) == ["begun"]
+            ask_to_stop(first, number)
             ended = first.end(number)
             assert ended.returncode == (130 if number == signal.SIGINT else -number)
         assert log_of(tmp_path, 2) == ["begun", "stopped"]
@@ -175,13 +185,14 @@ def test_a_job_has_ended_when_its_message_is_handed_out_again(
         assert (tmp_path / "log").read_text() == ("more work" if succeeds else "work")
 
 
-def test_a_job_that_does_not_end_is_killed_at_the_second_signal(tmp_path: Path) -> None:
+def test_a_job_that_does_not_end_is_killed_at_the_third_signal(tmp_path: Path) -> None:
     job = JOB.replace("{trap}", ":")
     with people(tmp_path, "alice", "bob") as (alice, bob):
         environment = {**bob.environment, "LOCK": str(tmp_path / "lock"), "LOG": str(tmp_path / "log")}
         alice.run("send", "bob", "work", "--from", "alice", "--until", "accepted")
         with started("listen", "bob", "--exec", job, env=environment) as first:
             log_of(tmp_path, 1)
+            ask_to_stop(first, signal.SIGTERM)
             first.process.send_signal(signal.SIGTERM)
             assert log_of(tmp_path, 2) == ["begun", "stopped"]
             assert first.end(signal.SIGTERM).returncode == -signal.SIGTERM
@@ -201,19 +212,91 @@ wait
 """A job whose work ends when there is a file."""
 
 
-def test_a_listener_waits_for_the_job_of_one_that_was_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_job_whose_listener_was_killed_is_not_run_again(tmp_path: Path, waits: bool) -> None:
+    """The job ends while the next listener waits for it, or while there is none; its output is the answer."""
     with people(tmp_path, "alice", "bob") as (alice, bob):
         environment = {**bob.environment, "OVER": str(tmp_path / "over"), "LOG": str(tmp_path / "log")}
+        options = "listen", "--exec", f"echo done; {LASTING_JOB}", "--reply", "--count", "1"
         alice.run("send", "bob", "work", "--from", "alice", "--until", "accepted")
-        with started("listen", "bob", "--exec", LASTING_JOB, env=environment) as first:
+        with started(*options, env=environment) as first:
             assert log_of(tmp_path, 1) == ["begun"]
-            assert first.end(signal.SIGKILL).returncode == -signal.SIGKILL
-        with started("listen", "bob", "--exec", 'cat >> "$LOG"', "--count", "1", env=environment) as second:
-            assert "still runs: waiting until it has ended" in second.stderr.readline()
-            assert log_of(tmp_path, 1) == ["begun"]
+            first.process.kill()  # its command has its standard error, so that has no end yet
+            assert first.process.wait() == -signal.SIGKILL
+        if not waits:
             (tmp_path / "over").touch()
+            (status,) = until_files(tmp_path, "status")
+            assert status.read_text() == "0\n"
+        with started(*options, env=environment) as second:
+            if waits:
+                assert "still runs: waiting until it has ended" in second.stderr.readline()
+                (tmp_path / "over").touch()
             assert second.end().returncode == 0
-        assert (tmp_path / "log").read_text() == "begun\nover\nwork"
+        assert (tmp_path / "log").read_text() == "begun\nover\n"
+        with started("listen", "--count", "1", env=alice.environment) as answered:
+            assert answered.line() == "bob: (replies to alice) done"
+
+
+def until_files(home: Path, ending: str) -> list[Path]:
+    """Wait until there are files of jobs with an ending, and return them."""
+    while not (found := [each for each in home.rglob(f"*.{ending}") if "jobs" in each.parts]):
+        os.sched_yield()
+    return found
+
+
+def test_a_listener_that_is_stopped_lets_its_job_finish_and_begins_no_other(tmp_path: Path) -> None:
+    with people(tmp_path, "alice", "bob") as (alice, bob):
+        environment = {**bob.environment, "OVER": str(tmp_path / "over"), "LOG": str(tmp_path / "log")}
+        for text in ("work", "more work"):
+            alice.run("send", "bob", text, "--from", "alice", "--until", "accepted")
+        with started("listen", "--exec", LASTING_JOB, env=environment) as first:
+            assert log_of(tmp_path, 1) == ["begun"]
+            ask_to_stop(first, signal.SIGTERM)
+            (tmp_path / "over").touch()
+            assert first.end().returncode == -signal.SIGTERM
+        with started("listen", "--count", "1", env=environment) as second:
+            assert second.line().endswith("more work")
+        assert (tmp_path / "log").read_text() == "begun\nover\n"
+
+
+def test_jobs_of_several_conversations_run_at_once_and_those_of_one_in_order(tmp_path: Path) -> None:
+    job = 'read text; [ "$text" != first ] || while [ ! -e "$OVER" ]; do sleep 0.05; done; echo "$text" >> "$LOG"'
+    with people(tmp_path, "alice", "bob", "carol") as (alice, bob, carol):
+        environment = {**bob.environment, "OVER": str(tmp_path / "over"), "LOG": str(tmp_path / "log")}
+        for who, text in ((alice, "first"), (alice, "second"), (carol, "third")):
+            who.run("send", "bob", text, "--until", "accepted")
+        with started("listen", "--exec", job, "--jobs", "3", "--count", "3", env=environment) as listener:
+            assert log_of(tmp_path, 1) == ["third"]
+            (tmp_path / "over").touch()
+            assert listener.end().returncode == 0
+        assert (tmp_path / "log").read_text() == "third\nfirst\nsecond\n"
+
+
+def test_a_job_that_takes_too_long_is_stopped_and_its_message_refused(tmp_path: Path) -> None:
+    with people(tmp_path, "alice", "bob") as (alice, bob):
+        options = "--timeout", "0.01", "--count", "1"
+        with started("listen", "--exec", "sleep 60", *options, env=bob.environment) as listener:
+            assert alice.run("send", "bob", "work").returncode == 79
+            ended = listener.end()
+        assert ended.returncode == 0
+        assert ended.stderr.startswith("twotick: the command was stopped after 0.01 s\n")
+
+
+def test_what_a_message_says_reaches_no_shell(tmp_path: Path) -> None:
+    """A command is told what is known of a message, and its output is the answer."""
+    text = f"$(touch {tmp_path}/oops) `touch {tmp_path}/oops`; touch {tmp_path}/oops\n"
+    job = "cat; env | grep ^TWOTICK_ | grep -v SERVER | grep -v KEYRING | grep -v CONFIG | sort"
+    with people(tmp_path, "alice", "bob") as (alice, bob):
+        alice.run("send", "bob", text, "--until", "accepted")
+        with started("listen", "--exec", job, "--reply", "--count", "1", env=bob.environment) as listener:
+            assert listener.end().returncode == 0
+        with started("listen", "--json", "--count", "1", env=alice.environment) as answered:
+            answer = json.loads(answered.line())
+    assert answer["text"].startswith(text)
+    variables = dict(line.split("=", 1) for line in answer["text"].removeprefix(text).splitlines())
+    assert {"TWOTICK_FROM", "TWOTICK_TO", "TWOTICK_ID", "TWOTICK_TIME", "TWOTICK_JOB"} <= set(variables)
+    assert (variables["TWOTICK_FROM"], variables["TWOTICK_TO"]) == ("alice", "bob")
+    assert not (tmp_path / "oops").exists()
 
 
 def test_what_a_job_leaves_running_does_not_delay_the_next_message(tmp_path: Path) -> None:
@@ -247,7 +330,11 @@ def test_a_command_does_not_run_if_nothing_can_keep_it_from_running_twice(tmp_pa
 
 
 def test_wrong_usage_has_status_64() -> None:
-    for arguments in (["bob", "--json", "--exec", "true"], ["bob", "--count", "0"], ["b b"], []):
+    wrong = ["--jobs", "2"], ["--reply"], ["--timeout", "1s"], ["--exec", "true", "--jobs", "0"]
+    for arguments in (["--json", "--exec", "true"], ["--count", "0"], *wrong):
+        ended = run("listen", "bob", *arguments)
+        assert (ended.returncode, ended.stdout) == (64, "")
+    for arguments in (["b b"], []):
         ended = run("listen", *arguments)
         assert (ended.returncode, ended.stdout) == (64, "")
 

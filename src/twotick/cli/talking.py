@@ -169,10 +169,22 @@ def _check_recipient(recipient: str) -> None:
 @json_option
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Exit after N messages.")
 @click.option("--exec", "command", metavar="COMMAND", help="Run a shell command for each message.")
+@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Run N commands at once; for members [1].")
+@click.option("--timeout", type=Duration(0.01), metavar="TIME", help="Stop a command after that time: 90s, '5 min'.")
+@click.option("--reply", is_flag=True, help="Send what the command prints as an answer; for members.")
 @click.option("--files", type=FOLDER, metavar="DIR", help="Save received files in DIR; for members only.")
 @with_identity
 def listen(
-    *, as_json: bool, count: int | None, command: str | None, files: Path | None, who: Identity, settings: "Settings"
+    *,
+    as_json: bool,
+    count: int | None,
+    command: str | None,
+    jobs: int | None,
+    timeout: float | None,
+    reply: bool,
+    files: Path | None,
+    who: Identity,
+    settings: "Settings",
 ) -> None:
     """Print each message as it arrives, and acknowledge it.
 
@@ -181,15 +193,16 @@ def listen(
     TWOTICK_FILE. If it fails, the sender is told that the message was not delivered.
     """
     from twotick.ui.shell import listen as shell
-    from twotick.ui.shell.job_lock import job_lock
 
     if as_json and command is not None:
         raise click.UsageError("--json and --exec exclude each other: give only one of them")
+    if command is None and (jobs is not None or timeout is not None or reply):
+        raise click.UsageError("--jobs, --timeout and --reply are about the command of --exec: give one")
     check_named(who)
-    login = who.login if files is None else member(who)
+    login = who.login if files is None and jobs is None and not reply else member(who)
     handle = shell.print_json if as_json else shell.print_line
     if command is not None:
-        handle = shell.run_command(command, None if login is None else job_lock(login))
+        handle = shell.MessageCommand(command, timeout, jobs or 1, reply)
     if login is None:
         run(shell.listen(guest_of(who, settings), handle, count=count))
         return

@@ -25,6 +25,7 @@ class JobQueue:
         self._room = asyncio.Semaphore(at_once + _WAITING)
         self._last: dict[Hashable, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def add(self, key: Hashable, work: Callable[[], Awaitable[None]]) -> None:
@@ -44,7 +45,8 @@ class JobQueue:
         if before is not None:
             await asyncio.wait([before])
         async with self._places:
-            await work()
+            if not self._is_closed and not self.failed.done():
+                await work()
 
     def _done(self, key: Hashable, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -53,6 +55,15 @@ class JobQueue:
             del self._last[key]
         if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
             self.failed.set_exception(error)
+
+    @property
+    def under_way(self) -> int:
+        """How many jobs are being done, or wait."""
+        return len(self._tasks)
+
+    def close(self) -> None:
+        """Begin no further job. Those that wait are never done."""
+        self._is_closed = True
 
     async def finish(self) -> None:
         """Wait until all is done. If the caller is cancelled, what is left is cancelled too, and waited for."""
@@ -63,9 +74,16 @@ class JobQueue:
             await self.cancel()
             raise
 
+    def hurry(self) -> None:
+        """Cancel what is left."""
+        for task in self._tasks:
+            task.cancel()
+
     async def cancel(self) -> None:
         """Cancel what is left, and wait until it has ended."""
-        for task in list(self._tasks):
-            task.cancel()
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            self.hurry()
+            try:
+                await asyncio.wait(self._tasks)
+            except asyncio.CancelledError:
+                continue  # the caller is in a hurry, and so are the jobs from now on

@@ -172,8 +172,9 @@ class Bot:
             self._client = client
             jobs = JobQueue(self._jobs)
             try:
-                self._old = max((each.newest for each in await client.conversations()), default=0)
+                self._old = max((each.seq for each in await client.history(limit=1)), default=0)
                 await self._work(client, jobs)
+                jobs.close()
                 await jobs.finish()
             finally:
                 await jobs.cancel()

@@ -1,10 +1,8 @@
-"""Listen as a guest, and handle received messages."""
+"""Listen as a guest, and print received messages or let a command work on them."""
 
 import asyncio
-import contextlib
 import itertools
 import json
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,25 +11,18 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from twotick.client import MemberMessage, Message
+from twotick.client.job_queue import JobQueue
+from twotick.ui.shell.commands import MessageCommand
 from twotick.ui.shell.connection import GuestUser, connected_guest
 from twotick.ui.shell.describing import body_as_json, details_as_json, line_of
-from twotick.ui.shell.job_lock import alone
-from twotick.ui.text import console, saved_line, visible
+from twotick.ui.shell.streams import complain
+from twotick.ui.text import console, saved_line
 
-_VARIABLES = ("TWOTICK_FROM", "TWOTICK_ROOM", "TWOTICK_FILE")
-"""Variables that describe a message to a command."""
-
-_PATIENCE = 10.0
-"""Seconds that a command has to end when `listen` is stopped."""
-
-_LOOK = 0.05
-"""Seconds between two looks whether the processes of a command have ended."""
-
-Handler: TypeAlias = Callable[[Message | MemberMessage, Path | None], Awaitable[bool]]
-"""Handles a message, and its file if that was saved; returns whether the message is to be acknowledged."""
+Handler: TypeAlias = Callable[[Message | MemberMessage, Path | None], Awaitable[None]]
+"""Prints a message, and the path of its file if that was saved. Raises OSError if it cannot."""
 
 
-async def listen(guest: GuestUser, handle: Handler, *, count: int | None) -> None:
+async def listen(guest: GuestUser, handle: Handler | MessageCommand, *, count: int | None) -> None:
     """Receive messages as a guest, and acknowledge each when it is handled.
 
     Args:
@@ -44,27 +35,118 @@ async def listen(guest: GuestUser, handle: Handler, *, count: int | None) -> Non
         OSError: standard output cannot be written; the message was rejected.
     """
     async with connected_guest(guest) as me:
+        if isinstance(handle, MessageCommand):
+            await work(lambda: me.receive(), lambda message: _carry_out(handle, message), JobQueue(1), count)
+            return
         for _ in itertools.count() if count is None else range(count):
             message = await me.receive()
-            try:
-                done = await handle(message, None)
-            except OSError:
-                await message.reject()
-                raise
-            await (message.ack() if done else message.reject())
+            await take_or_reject(message, handle(message, None))
             await asyncio.sleep(0)  # a listener that is being stopped takes no further message
 
 
-async def print_line(message: Message | MemberMessage, saved: Path | None) -> bool:
+async def take_or_reject(message: Message | MemberMessage, handling: Awaitable[None]) -> None:
+    """Acknowledge a message when it is handled, or reject it if that fails.
+
+    Raises:
+        OSError: it cannot be handled.
+    """
+    try:
+        await handling
+    except OSError:
+        await message.reject()
+        raise
+    await message.ack()
+
+
+async def _carry_out(command: MessageCommand, message: Message) -> None:
+    """Let a command work on a guest's message."""
+    status = await command.run(message, None, None, None)
+    await conclude(message, status)
+
+
+async def conclude(message: Message | MemberMessage, status: int) -> None:
+    """Acknowledge a message if the command for it has succeeded, or reject it."""
+    if status:
+        console(stderr=True).print(f"the command exited with status {status}: the sender is told that it failed")
+        await message.reject()
+    else:
+        await message.ack()
+
+
+async def work(
+    receive: Callable[[], Awaitable[Any]],
+    carry_out: Callable[[Any], Awaitable[None]],
+    queue: JobQueue,
+    count: int | None,
+    key: Callable[[Any], str] = lambda _: "",
+) -> None:
+    """Receive messages, and let a command work on them.
+
+    If the caller is cancelled, no further message is taken and no further command begins. Those that work may finish,
+    unless the caller is cancelled once more: then they are stopped.
+
+    Args:
+        receive: receives the next message.
+        carry_out: lets the command work on a message.
+        queue: holds messages until it is their turn.
+        count: number of messages after which to return; None for never.
+        key: returns the conversation of a message; the messages of one are worked on in order.
+
+    Raises:
+        Exception: what `receive` or `carry_out` has raised.
+    """
+    try:
+        await _receive_all(receive, carry_out, queue, count, key)
+        await queue.finish()
+    except asyncio.CancelledError:
+        queue.close()
+        # Once more Ctrl+C would otherwise raise an exception at any place.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, queue.hurry)
+        if queue.under_way:
+            complain("stopping when the command has ended; stop once more to end the command too")
+        await queue.finish()
+        raise
+    except BaseException:
+        queue.close()
+        await queue.cancel()
+        raise
+    finally:
+        queue.failed.cancel()
+    if not queue.failed.cancelled():
+        queue.failed.result()
+
+
+async def _receive_all(
+    receive: Callable[[], Awaitable[Any]],
+    carry_out: Callable[[Any], Awaitable[None]],
+    queue: JobQueue,
+    count: int | None,
+    key: Callable[[Any], str],
+) -> None:
+    """Receive messages and put them into the queue, until there were enough or a job fails."""
+    for _ in itertools.count() if count is None else range(count):
+        receiving = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait([receiving, queue.failed], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not receiving.done():
+                receiving.cancel()
+                await asyncio.wait([receiving])
+        if queue.failed.done():
+            return
+        message = receiving.result()
+        await queue.add(key(message), lambda message=message: carry_out(message))
+
+
+async def print_line(message: Message | MemberMessage, saved: Path | None) -> None:
     """Print a message for people."""
     console().print(line_of(message))
     if saved is not None:
         console().print(saved_line(saved))
     sys.stdout.flush()
-    return True
 
 
-async def print_json(message: Message | MemberMessage, saved: Path | None) -> bool:
+async def print_json(message: Message | MemberMessage, saved: Path | None) -> None:
     """Print a message as one JSON object.
 
     It has `time`, `from`, `text` (or `base64` if the body is not UTF-8), the details of the message, and `saved` if its
@@ -75,91 +157,3 @@ async def print_json(message: Message | MemberMessage, saved: Path | None) -> bo
     if saved is not None:
         details["saved"] = str(saved)
     print(json.dumps({**line, **details, **body_as_json(message.body)}), flush=True)
-    return True
-
-
-def run_command(command: str, lock: Path | None) -> Handler:
-    """Return a handler that runs a shell command, and acknowledges the message if the command exits with status 0.
-
-    If `listen` is stopped meanwhile, the command and all processes that it has started are ended first: a message is
-    handed out again only if nothing works on it any more. If the command succeeds nevertheless, the message is
-    acknowledged. If `listen` is killed, the next one waits for the command (see `job_lock.py`).
-
-    The command gets the body on standard input, the sender in `TWOTICK_FROM`, the room of a message to a room in
-    `TWOTICK_ROOM`, and the path of a saved file in `TWOTICK_FILE`.
-
-    Args:
-        command: the shell command.
-        lock: the file of the lock for the commands of this device; None for a guest, whose messages are handed out
-            once.
-    """
-
-    async def handle(message: Message | MemberMessage, saved: Path | None) -> bool:
-        async with contextlib.nullcontext() if lock is None else alone(lock) as held:
-            return await run(message, saved, () if held is None else (held,))
-
-    async def run(message: Message | MemberMessage, saved: Path | None, inherited: tuple[int, ...]) -> bool:
-        described = {"TWOTICK_FROM": visible(message.sender, keep="")}
-        if isinstance(message, MemberMessage) and message.room:
-            described["TWOTICK_ROOM"] = visible(message.room, keep="")
-        if saved is not None:
-            described["TWOTICK_FILE"] = str(saved)
-        others = {name: value for name, value in os.environ.items() if name not in _VARIABLES}
-        starting = asyncio.ensure_future(
-            asyncio.create_subprocess_shell(
-                command,
-                stdin=asyncio.subprocess.PIPE,
-                env={**others, **described},
-                start_new_session=True,
-                pass_fds=inherited,
-            )
-        )
-        try:
-            process = await asyncio.shield(starting)
-            await process.communicate(message.body)
-        except asyncio.CancelledError as stopped:  # the message must not be handed out again while the command runs
-            process = await starting
-            await _end(process)
-            if process.returncode:
-                raise
-            _cancel_again(stopped)
-        if process.returncode:
-            console(stderr=True).print(
-                f"the command exited with status {process.returncode}: the sender is told that it failed"
-            )
-        return process.returncode == 0
-
-    return handle
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a command and all processes that it has started, and wait until there are none of them.
-
-    They get SIGTERM, and SIGKILL after 10 s or when the caller is cancelled again.
-    """
-    try:
-        _signal(process, signal.SIGTERM)
-        async with asyncio.timeout(_PATIENCE):
-            await process.wait()
-            while _signal(process, 0):  # noqa: ASYNC110 # the system does not tell when a group has ended
-                await asyncio.sleep(_LOOK)
-    except (asyncio.CancelledError, TimeoutError):
-        _signal(process, signal.SIGKILL)
-        await process.wait()
-
-
-def _signal(process: asyncio.subprocess.Process, number: int) -> bool:
-    """Send a signal to the processes of a command; return whether there are any."""
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _cancel_again(stopped: asyncio.CancelledError) -> None:
-    """Let the next wait of the current task end, after the message that is being handled is acknowledged."""
-    task = asyncio.current_task()
-    assert task is not None
-    task.uncancel()
-    task.cancel(*stopped.args)

@@ -15,16 +15,20 @@ from twotick.client import (
     MemberMessage,
     MemberReceipt,
     NoRecipient,
+    NotDelivered,
     OutcomeUnknown,
     RequestRefused,
     SendOptions,
     State,
 )
+from twotick.client.job_queue import JobQueue
 from twotick.client.trust.tokens import Credential
 from twotick.ui.shell.blocked import Blocked
+from twotick.ui.shell.commands import MessageCommand
 from twotick.ui.shell.connection import connected, patiently
 from twotick.ui.shell.errors import CannotSave, NoOtherMember, NotReadYet, NotYet
-from twotick.ui.shell.listen import Handler
+from twotick.ui.shell.job_folder import JobFolder
+from twotick.ui.shell.listen import Handler, conclude, take_or_reject, work
 from twotick.ui.shell.people import note_names
 from twotick.ui.shell.saving import progress, save
 from twotick.ui.shell.streams import complain, tell
@@ -153,7 +157,7 @@ async def upload(me: MemberClient, file: Path) -> FileInfo:
         raise CannotSave(f"cannot read {visible(str(file), keep='')}: {error.strerror}") from error
 
 
-async def listen(who: Credential, handle: Handler, *, count: int | None, folder: Path | None) -> None:
+async def listen(who: Credential, handle: Handler | MessageCommand, *, count: int | None, folder: Path | None) -> None:
     """Receive messages, and acknowledge each when it is handled. The server keeps what arrives at other times.
 
     Args:
@@ -169,17 +173,49 @@ async def listen(who: Credential, handle: Handler, *, count: int | None, folder:
     """
     async with connected(who, device=f"{who.device}/{_LISTEN}", patient=True) as me:
         blocked = await patiently(lambda: Blocked.of(me))
-        left = itertools.count() if count is None else range(count)
-        for _ in left:
+        if isinstance(handle, MessageCommand):
+            jobs = JobFolder(who)
+            jobs.open(me.cursor)
+            await work(
+                lambda: _next_news(me, blocked),
+                lambda message: _carry_out(me, handle, message, folder, jobs),
+                JobQueue(handle.at_once),
+                count,
+                lambda message: message.room.lower() or message.sender.lower(),
+            )
+            return
+        for _ in itertools.count() if count is None else range(count):
             message = await _next_news(me, blocked)
-            saved = None if folder is None or message.file is None else await _fetch(me, message.file, folder)
-            try:
-                done = await handle(message, saved)
-            except OSError:
-                await message.reject()
-                raise
-            await (message.ack() if done else message.reject())
+            saved = await _saved(me, message, folder)
+            await take_or_reject(message, handle(message, saved))
             await asyncio.sleep(0)  # a listener that is being stopped takes no further message
+
+
+async def _carry_out(
+    me: MemberClient, command: MessageCommand, message: MemberMessage, folder: Path | None, jobs: JobFolder
+) -> None:
+    """Let a command work on a message, unless one has done so already; answer, and acknowledge or reject the message.
+
+    The answer has an Id that follows from the message: it is delivered once, also if `listen` is killed meanwhile.
+    """
+    job = jobs.job(message)
+    async with job.held() as lock:
+        status = job.status()
+        if status is None:
+            status = await command.run(message, await _saved(me, message, folder), job, lock)
+    if status == 0 and (answer := command.answer(job)):
+        about = (message.sender, message.id) if message.id else None
+        try:
+            await me.send(message.room or message.sender, answer, reply_to=about, id=f"job-{job.key[-32:]}")
+        except NotDelivered as error:
+            complain(f"{visible(message.sender, keep='')} did not get the answer: {error}")
+    await conclude(message, status)
+    jobs.handled(job)
+
+
+async def _saved(me: MemberClient, message: MemberMessage, folder: Path | None) -> Path | None:
+    """Save the file of a message, if there is one and a folder for it; return its path."""
+    return None if folder is None or message.file is None else await _fetch(me, message.file, folder)
 
 
 async def _next_news(me: MemberClient, blocked: Blocked) -> MemberMessage:
