@@ -4,7 +4,10 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3
 BIN := .venv/bin
 
 # Tests often wait, so three processes are quicker than two even on two cores.
-PYTEST := $(BIN)/pytest -n 3 --dist worksteal
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
+WORKERS := 3
+# Other tests run beside these, which hardly wait.
+cover compiled: WORKERS := 2
 
 # Tests start hundreds of processes. Without bytecode on disk, each of them would compile the program first.
 unexport PYTHONDONTWRITEBYTECODE
@@ -17,7 +20,7 @@ LEAST_COVERAGE := 97
 
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: help demo quick test all-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash crash-cluster crash-page cluster simulate bench wheel clean
+.PHONY: help demo quick test other-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash crash-cluster crash-page cluster simulate bench wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,16 +60,17 @@ build/node/.installed: Makefile
 quick: .venv/.installed  ## run the tests of wire, exchange, store and client with few random examples
 	$(PYTEST) --hypothesis-profile=quick $(QUICK)
 
-# Both at once: most checks are one thread, and tests often wait.
-test: .venv/.installed  ## run every check and every test
-	@$(MAKE) --no-print-directory --jobs=2 check all-tests
+# Two at once: most checks are one thread, and tests often wait. `cover` runs all tests of what it covers; the other
+# tests are those of the rest, and those that have more random examples than `cover` gives them.
+test: .venv/.installed  ## run every check and every test, and measure the coverage
+	@$(MAKE) --no-print-directory --jobs=2 check other-tests cover
 
-all-tests: .venv/.installed
-	$(PYTEST)
+other-tests: .venv/.installed
+	$(PYTEST) $(COVERED:%=--only-random=tests/%)
 
 cover: .venv/.installed  ## measure the coverage of wire, exchange and store, and fail below 97 %
 	@rm -f build/coverage*
-	$(PYTEST) --hypothesis-profile=quick --cov --cov-report= tests/wire tests/exchange tests/store
+	$(PYTEST) --hypothesis-profile=quick --cov --cov-report= $(COVERED:%=tests/%)
 	@for floor in $(COVERED); do \
 		echo "coverage of src/twotick/$$floor:"; \
 		$(BIN)/coverage report --include="src/twotick/$$floor/*" --fail-under=$(LEAST_COVERAGE) || exit 1; done

@@ -1,4 +1,4 @@
-"""Servers to test against, and how many examples Hypothesis tries."""
+"""Servers to test against, how many examples Hypothesis tries, and an option for `make test`."""
 
 import os
 import signal
@@ -19,6 +19,23 @@ os.environ["LC_ALL"] = "C.UTF-8"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell lets processes in the background ignore SIGINT, which those hand on to the ones that tests stop with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    description = "of the tests in FOLDER, run only those with random examples; `make cover` runs the others"
+    parser.addoption("--only-random", action="append", default=[], metavar="FOLDER", help=description)
+
+
+@pytest.hookimpl(trylast=True)  # after Hypothesis has marked its tests
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    given: list[str] = config.getoption("--only-random") or []
+    folders = {config.rootpath / folder for folder in given}
+
+    def stays(item: pytest.Item) -> bool:
+        return item.get_closest_marker("hypothesis") is not None or folders.isdisjoint(item.path.parents)
+
+    config.hook.pytest_deselected(items=[item for item in items if not stays(item)])
+    items[:] = filter(stays, items)
 
 
 @pytest.fixture(autouse=True)

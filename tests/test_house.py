@@ -4,7 +4,8 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
-SOURCE = Path(__file__).parent.parent / "src"
+TESTS = Path(__file__).parent
+SOURCE = TESTS.parent / "src"
 
 SHARED_NAMES: dict[str, str] = {}
 """Names of several classes in src/, with the reason why they may share a name."""
@@ -25,3 +26,16 @@ def test_no_two_classes_share_a_name() -> None:
     shared = {name: sorted(where) for name, where in places.items() if len(where) > 1}
     assert {name: where for name, where in shared.items() if name not in SHARED_NAMES} == {}
     assert SHARED_NAMES.keys() <= shared.keys(), "an exception is not needed any more"
+
+
+def test_tests_that_run_a_state_machine_are_marked() -> None:
+    """Hypothesis marks what has random examples, but not these, and `make test` gives only marked ones all examples."""
+    machine, mark = "run_state_machine_as_test", "pytest.mark.hypothesis"
+    unmarked = [
+        f"{path.relative_to(TESTS)}:{node.name}"
+        for path in TESTS.rglob("test_*.py")
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and f"{machine}(" in ast.unparse(node)
+        if mark not in [ast.unparse(each) for each in node.decorator_list]
+    ]
+    assert unmarked == []

@@ -160,6 +160,7 @@ class Machine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
+@pytest.mark.hypothesis
 @pytest.mark.timeout(300)
 def test_a_store_does_what_the_model_does(monkeypatch: pytest.MonkeyPatch):
     """Rows move from the journal in steps so small that every step is interrupted by something."""

@@ -60,6 +60,7 @@ FEW = settings(examples(0.02), stateful_step_count=settings().stateful_step_coun
 """A step takes ten times as long as on SQLite."""
 
 
+@pytest.mark.hypothesis
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("machine", [test_twins.Machine, test_twins.InRooms])
 def test_it_answers_what_the_store_on_sqlite_answers(
@@ -97,6 +98,7 @@ class PostgresFaults(Faults):
             yield
 
 
+@pytest.mark.hypothesis
 @pytest.mark.timeout(300)
 def test_it_does_what_the_model_does(new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch):
     urls: dict[object, str] = {}

@@ -108,6 +108,7 @@ class Machine(RuleBasedStateMachine):
                 self.pair.compare()
 
 
+@pytest.mark.hypothesis
 @pytest.mark.timeout(600)
 def test_rooms_survive(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("twotick.store.sqlite.tables._STEP_ROWS", 3)

@@ -562,6 +562,7 @@ class ManyMessages(RuleBasedStateMachine):
                 self.pair.compare()
 
 
+@pytest.mark.hypothesis
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("machine", [Machine, InRooms, ManyMessages])
 def test_stores_agree(machine: type[RuleBasedStateMachine]):

@@ -586,6 +586,7 @@ class OnDisk(Machine):
     on_disk = True
 
 
+@pytest.mark.hypothesis
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("machine", [Machine, OnDisk])
 def test_who_sees_what(machine: type[Machine]):
