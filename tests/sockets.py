@@ -20,7 +20,7 @@ from pathlib import Path
 from twotick.server import ServerLimits
 from twotick.wire import MALFORMED_USERNAME, Frame, HeadCache, Parser, Side, register, registered
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which something that should happen has failed to."""
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.store.helpers import Asker
 from twotick.store import SqliteStore
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def wait_until_log_is_long(store: SqliteStore) -> None:

@@ -14,7 +14,7 @@ import pyte
 
 from tests.cli.commands import COMMAND, environment
 
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 """Seconds to wait for the screen to change."""
 
 _LIMIT = 60.0

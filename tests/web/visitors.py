@@ -14,7 +14,7 @@ from tests.cli.commands import environment, run
 
 PASSWORD: Final = "correct horse"
 
-expect.set_options(timeout=30_000)  # a browser on a busy machine can be slow
+expect.set_options(timeout=60_000)  # a browser on a busy machine can be slow
 
 
 class PageServer:
