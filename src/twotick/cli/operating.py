@@ -18,6 +18,7 @@ from twotick.ui.shell.streams import complain, on_a_terminal
 
 if TYPE_CHECKING:
     from twotick.server import PageUrl
+    from twotick.server.issuing import CertificateOrder
     from twotick.settings import Settings
     from twotick.store import SqliteStore
 
@@ -387,24 +388,84 @@ def clock(*, accept: bool, data: ServerData) -> None:
 
 
 @click.command
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, help="Host names and addresses of the server.")
+@click.argument("names", metavar="NAME...", nargs=-1, help="Host names and addresses of the server.")
 @click.option("--days", type=Duration(unit="d"), metavar="TIME", default="3650d", help="Time until it expires [3650d].")
+@click.option("--acme", is_flag=True, help="Get it from a certificate authority instead.")
+@click.option("--renew", is_flag=True, help="Renew one of an authority, if that is due.")
+@click.option("--acme-server", metavar="URL", help="Directory of the authority [Let's Encrypt].")
+@click.option("--acme-port", type=click.IntRange(1, 65535), metavar="PORT", help="Where its challenge arrives [80].")
+@click.option("--email", metavar="ADDRESS", default="", help="Where the authority can reach you.")
 @click.option("--folder", type=FOLDER, metavar="DIR", help="Where to put it [DATA/tls].")
 @with_data
-def cert(names: tuple[str, ...], *, days: float, folder: Path | None, data: ServerData) -> None:
-    """Make a self-signed certificate and its private key.
+def cert(
+    names: tuple[str, ...],
+    *,
+    days: float,
+    acme: bool,
+    renew: bool,
+    acme_server: str | None,
+    acme_port: int | None,
+    email: str,
+    folder: Path | None,
+    data: ServerData,
+) -> None:
+    """Make a self-signed certificate and its private key, or get one from an authority (you agree to its terms).
 
     Example: twotick cert chat.example 192.0.2.7
     """
-    from twotick.server.tls import TlsError, make_certificate
-    from twotick.settings import default_file
+    from twotick.server.issuing import CHALLENGE_PORT, LETS_ENCRYPT, CertificateOrder, NotIssued
+    from twotick.server.tls import TlsError
 
+    if renew and (names or acme):
+        raise click.UsageError("--renew takes no names: it knows what it got before")
+    if not renew and not names:
+        raise click.UsageError("name the host, for example chat.example")
     where = (folder or data.settings.data / "tls").absolute()
     try:
-        certificate, key, fingerprint = make_certificate(where, list(names), round(days / 86400))
+        if renew:
+            _renew(where)
+        elif acme or acme_server:
+            order = CertificateOrder([*names], acme_server or LETS_ENCRYPT, email, acme_port or CHALLENGE_PORT)
+            _issue(where, order, data)
+        else:
+            _make(where, names, days, data)
     except TlsError as error:
         fail(EX_USAGE, str(error))
+    except NotIssued as error:
+        fail(EX_UNAVAILABLE, str(error))
+
+
+def _make(where: Path, names: tuple[str, ...], days: float, data: ServerData) -> None:
+    from twotick.server.tls import make_certificate
+
+    certificate, key, fingerprint = make_certificate(where, list(names), round(days / 86400))
+    _print_settings(certificate, key, data)
+    print(f"Clients see the fingerprint {fingerprint}: tell it to your users, so that they can compare it.")
+
+
+def _issue(where: Path, order: "CertificateOrder", data: ServerData) -> None:
+    from twotick.server.issuing import issue
+
+    issue(where, order)
+    _print_settings(where / "certificate.pem", where / "key.pem", data)
+    print("Run 'twotick cert --renew' every day: it renews the certificate when a third of its time is left.")
+
+
+def _renew(where: Path) -> None:
+    from datetime import UTC, datetime
+
+    from twotick.server.issuing import read_order, renew
+
+    order = read_order(where)
+    if order is None:
+        fail(EX_USAGE, f"the certificate in {where} is from no authority: there is nothing to renew")
+    print(renew(where, order, datetime.now(UTC)))
+
+
+def _print_settings(certificate: Path, key: Path, data: ServerData) -> None:
+    """Print which settings to write."""
+    from twotick.settings import default_file
+
     print(f"Add these lines to {data.config or default_file()}:\n")
     print(f"tls_certificate = {json.dumps(str(certificate), ensure_ascii=False)}")
     print(f"tls_key = {json.dumps(str(key), ensure_ascii=False)}\n")
-    print(f"Clients see the fingerprint {fingerprint}: tell it to your users, so that they can compare it.")

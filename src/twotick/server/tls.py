@@ -13,6 +13,7 @@ from twotick.net import fingerprint
 
 if TYPE_CHECKING:
     from cryptography import x509  # imported late by what needs it
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 _OTHERS = 0o027
 """Permission bits that a key must not have: others may do nothing. Its group may read it, because that is how systems
@@ -189,14 +190,13 @@ def make_certificate(folder: Path, names: list[str], days: int) -> tuple[Path, P
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     if not names:
         raise TlsError("a certificate needs at least one name or address under which clients reach the server")
     if not 1 <= days <= _LONGEST:
         raise TlsError(f"a certificate cannot be valid for {days} days: choose 1 to {_LONGEST}")
-    private = ec.generate_private_key(ec.SECP256R1())
+    private, private_pem = new_key()
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Twotick")])
     now = datetime.datetime.now(datetime.UTC)
     built = (
@@ -216,15 +216,9 @@ def make_certificate(folder: Path, names: list[str], days: int) -> tuple[Path, P
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_new(
-            key,
-            private.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
-            0o600,
-        )
+        write_new(key, private_pem, 0o600)
         try:
-            _write_new(certificate, built.public_bytes(serialization.Encoding.PEM), 0o644)
+            write_new(certificate, built.public_bytes(serialization.Encoding.PEM), 0o644)
         except OSError:
             key.unlink()  # a key without its certificate is of no use
             raise
@@ -235,6 +229,27 @@ def make_certificate(folder: Path, names: list[str], days: int) -> tuple[Path, P
     except OSError as error:
         raise TlsError(f"the certificate and its key cannot be written to {folder}: {error.strerror}") from error
     return certificate, key, fingerprint(built.public_bytes(serialization.Encoding.DER))
+
+
+def new_key() -> tuple["ec.EllipticCurvePrivateKey", bytes]:
+    """Return a new private key (EC, P-256), and the same in PEM."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key, key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def check_name(name: str) -> None:
+    """Check that a text is a host name.
+
+    Raises:
+        TlsError: it is none.
+    """
+    if _DNS_NAME.fullmatch(name.lower()) is None:
+        raise TlsError(f"'{name}' is not a host name: write it as clients do, for example chat.example")
 
 
 def _alternative(name: str) -> "x509.GeneralName":
@@ -248,7 +263,7 @@ def _alternative(name: str) -> "x509.GeneralName":
         return x509.DNSName(name.lower())
 
 
-def _write_new(file: Path, content: bytes, mode: int) -> None:
+def write_new(file: Path, content: bytes, mode: int) -> None:
     """Create a file, completely or not at all, and wait until it is on the disk."""
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as opened:
         try:
