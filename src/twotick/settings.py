@@ -260,20 +260,31 @@ def load(file: Path | None, given: dict[str, Any]) -> Settings:
     Raises:
         SettingsError: the file cannot be read, or a setting is unknown or not valid.
     """
+    settings, problems = examine(file, given)
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def examine(file: Path | None, given: dict[str, Any]) -> tuple[Settings, list[str]]:
+    """Return the settings as `load` does, as far as they are valid, and what is wrong with the others."""
     path = file or default_file()
     text = ""
+    unreadable: list[str] = []
+    content: dict[str, Any] = {}
     try:
         if file is not None or path.exists():
             text = path.read_text("utf-8")
         content = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"cannot read the settings in {path}: {error}") from error
+        unreadable.append(f"cannot read the settings in {path}: {error}")
     places = {name: f"{path}, line {_line_of(name, text)}: " for name in content}
     variables = _variables()
     places |= {name: f"the variable TWOTICK_{name.upper()}: " for name in variables}
     named = {key: value for key, value in given.items() if value is not None}
     places |= dict.fromkeys(named, "")
-    return _converted({**content, **variables, **named}, places)
+    values, problems = _converted({**content, **variables, **named}, places)
+    return Settings(**values), unreadable + problems
 
 
 def _line_of(name: str, text: str) -> int:
@@ -288,8 +299,10 @@ def _variables() -> dict[str, str]:
     return {name: given[f"twotick_{name}"] for name in TYPES if f"twotick_{name}" in given}
 
 
-def _converted(given: dict[str, Any], places: dict[str, str]) -> Settings:
-    """Convert and check the settings. A text may spell a number or a boolean, because variables hold only text.
+def _converted(given: dict[str, Any], places: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings that are valid, converted, and what is wrong with the others.
+
+    A text may spell a number or a boolean, because variables hold only text.
 
     Args:
         given: the settings.
@@ -306,9 +319,7 @@ def _converted(given: dict[str, Any], places: dict[str, str]) -> Settings:
         except (msgspec.ValidationError, ValueError):
             shown = "what it is set to" if name == "database" else repr(value)  # it may have a password
             problems.append(f"{places[name]}the setting {name} cannot be {shown}: {_expected(TYPES[name], value)}")
-    if problems:
-        raise SettingsError("\n".join(problems))
-    return Settings(**values)
+    return values, problems
 
 
 def _spelled(value: object, of: Any) -> object:
@@ -352,13 +363,15 @@ _BOOLEANS = {"yes": True, "on": True, "no": False, "off": False}
 
 
 def _path(of: type, value: object) -> Path:
-    if of is Path and isinstance(value, str | Path):
+    if of is Path and isinstance(value, str | Path) and value != "":  # that would be the current folder
         return Path(value)
     raise TypeError("Expected a path")
 
 
 def _expected(of: Any, value: object) -> str:
     """Return what a setting accepts, in words, and what was probably meant."""
+    if Path in (of, *get_args(of)):
+        return "it is the name of a file or folder, in quotes"
     words = ("true", "false") if of is bool else get_args(of) if get_origin(of) is Literal else ()
     if words:
         return f"it is one of {', '.join(map(repr, words))}{_similar(str(value), words)}"

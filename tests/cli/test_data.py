@@ -149,7 +149,7 @@ def refused(operator: Operator) -> str:
 
 def test_a_folder_belongs_to_one_server(operator: Operator) -> None:
     with operator.serving() as (server, _):
-        assert refused(operator) == f"{operator.data} is in use by another server"
+        assert refused(operator) == f"{operator.data} is in use by another server: stop that one first"
         server.process.kill()
         server.process.wait()
         with operator.serving() as (_, address):
@@ -311,3 +311,10 @@ def test_a_server_makes_backups_by_itself(operator: Operator, tmp_path: Path) ->
         assert (found["event"], found["level"], found["folder"]) == ("the backup failed", "error", str(made))
         assert json.loads(operator.run("status", "--json").stdout)["warnings"][0]["warning"] == "there is no backup yet"
         server.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("arguments", [["backup", "--folder", ""], ["serve", "--data", ""], ["check", "--data", ""]])
+def test_an_empty_name_is_not_the_current_folder(operator: Operator, arguments: list[str]) -> None:
+    ended = operator.run(*arguments)
+    assert (ended.returncode, ended.stdout) == (64, "")
+    assert "the name is empty: write . for the current folder" in ended.stderr

@@ -58,7 +58,7 @@ def test_only_the_owner_may_read_what_is_there(tmp_path: Path):
 
 def test_a_second_server_is_refused(kept: Asker):
     assert kept.folder is not None
-    with pytest.raises(StoreError, match=f"^{kept.folder} is in use by another server$"):
+    with pytest.raises(StoreError, match=f"^{kept.folder} is in use by another server: stop that one first$"):
         SqliteStore(kept.folder, LIMITS)
     script = f"from tests.store.test_files import *\nSqliteStore(Path({str(kept.folder)!r}), LIMITS)"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

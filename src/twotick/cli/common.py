@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -20,8 +20,19 @@ if TYPE_CHECKING:
 Function: TypeAlias = Callable[..., None]
 """The function behind a command; it takes its options as keyword arguments."""
 
-FOLDER = click.Path(file_okay=False, path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
+
+class NamedPath(click.Path):
+    """A path that is not empty: an empty one would be the current folder, and is a variable that is not set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if value == "":
+            self.fail("the name is empty: write . for the current folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = NamedPath(file_okay=False, path_type=Path)
+FILE = NamedPath(dir_okay=False, path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 config_option = click.option(

@@ -174,8 +174,9 @@ class DatabaseFile:
             return _lock(self._file.parent)
         except StoreError as error:
             raise StoreError(
-                f"{error}, and its data are not upgraded yet to this version: if that server is starting, it is"
-                " upgrading them, so try again when it listens; if it is an older version, stop it first"
+                f"{self._file.parent} is in use by another server, and its data are not upgraded yet to this version:"
+                " if that server is starting, it is upgrading them, so try again when it listens; if it is an older"
+                " version, stop it first"
             ) from error
 
     # Transactions
@@ -522,6 +523,6 @@ def _lock(folder: Path, kind: int = fcntl.LOCK_EX) -> int:
     except OSError as error:
         os.close(number)
         if isinstance(error, BlockingIOError):
-            raise StoreError(f"{folder} is in use by another server") from error
+            raise StoreError(f"{folder} is in use by another server: stop that one first") from error
         raise StoreError(f"{folder} cannot be locked: {error.strerror}") from error
     return number
