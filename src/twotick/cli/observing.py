@@ -1,10 +1,11 @@
 """The commands that ask how the server is."""
 
 import json
+from pathlib import Path
 
 import click
 
-from twotick.cli.common import json_option
+from twotick.cli.common import config_option, data_option, json_option
 from twotick.cli.operating import ServerData, with_data
 from twotick.ui.shell.leaving import EX_DATAERR, EX_OSERR, EX_UNAVAILABLE, fail
 
@@ -61,3 +62,28 @@ def status(*, as_json: bool, data: ServerData) -> None:
         print_status(standing)
     if standing["warnings"]:
         raise SystemExit(EX_DATAERR)
+
+
+@click.command
+@json_option
+@data_option
+@config_option
+def doctor(*, as_json: bool, data: Path | None, config: Path | None) -> None:
+    """Look for what is wrong with a server's installation, and say what to do. It changes nothing.
+
+    It looks at settings, data, disk, database, backups, certificate, ports, DNS name and clock, also beside a running
+    server, and on a broken one. As root, it looks as the owner of the data.
+
+    The exit status is 0 if nothing is wrong, and else 1; warnings do not count.
+    """
+    from twotick.doctor import Level, examine_server
+    from twotick.ui.shell.standing import print_findings
+
+    found = examine_server(config, data)
+    if as_json:
+        for each in found:
+            print(json.dumps({"part": each.part, "level": each.level, "text": each.text, "remedy": each.remedy}))
+    else:
+        print_findings([(each.level, each.part, each.text, each.remedy) for each in found])
+    if any(each.level is Level.WRONG for each in found):
+        raise SystemExit(1)

@@ -4,6 +4,7 @@ import json
 import time
 from typing import Any, Final
 
+from twotick.client.visible import visible
 from twotick.store import Device, MemberSummary
 from twotick.ui.text import size_text
 
@@ -59,6 +60,12 @@ def print_status(found: dict[str, Any]) -> None:
         print(f"{'limit':<12} {each['who']} met {each['limit']} {each['times']} times, last {last} ago")
     for each in found["warnings"]:
         print(f"\nWarning: {each['warning']}\n  {each['remedy']}")
+
+
+def print_findings(found: list[tuple[str, str, str, str]]) -> None:
+    """Print what was found about an installation: level, part, text and remedy of each."""
+    for level, part, text, remedy in found:
+        print(visible(f"{level:<8} {part:<12} {text}{f' -> {remedy}' if remedy else ''}"))
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
