@@ -28,3 +28,17 @@ def test_operators_find_every_event_of_the_log() -> None:
     sources = "".join(path.read_text("utf-8") for path in ROOT.glob("src/twotick/server/**/*.py"))
     logged = set(re.findall(r'\blog\.(?:info|warning|error)\(\s*"([^"]+)"', sources))
     assert set(re.findall(r"^\| `([^`]+)` \| `(?:warning|error)`", table, re.MULTILINE)) == logged
+
+
+def test_operators_find_what_each_warning_and_alert_means() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    table = page.partition("\n## How it is")[2].partition("\n### Doctor")[0]
+    told = set(re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE))))
+    source = (ROOT / "src/twotick/admin.py").read_text("utf-8")
+    warnings = set(re.findall(r"yield\s+\(?\s*f?\"([^\"{:]+)", source)) - {"not ready"}
+    observer = (ROOT / "src/twotick/server/observing/observer.py").read_text("utf-8")
+    reasons = re.findall(r"problems(?:\.append\(| = \[)f?\"([^\"{:]+)", observer)
+    told = {re.sub(r"within 5 s", "within ", each) for each in told}
+    assert warnings | {f"not ready: {each}" for each in reasons} == told
+    rules = (ROOT / "deploy/prometheus/twotick.rules.yml").read_text("utf-8")
+    assert set(re.findall(r"`(Twotick\w+)`", page)) == set(re.findall(r"alert: (\w+)", rules))

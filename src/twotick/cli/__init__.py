@@ -9,7 +9,18 @@ from typing import NoReturn
 import click
 
 from twotick import __version__
-from twotick.cli import accounts, conversations, members, observing, operating, profile, rooms, serving, talking
+from twotick.cli import (
+    accounts,
+    conversations,
+    members,
+    observing,
+    operating,
+    profile,
+    rooms,
+    serving,
+    setting_up,
+    talking,
+)
 from twotick.cli.helping import ARGUMENTS, COMPLETION, Section, Twotick, complain_of_usage, completion, show_help
 from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_USAGE, output_lost
 from twotick.ui.shell.streams import open_missing
@@ -26,7 +37,6 @@ _SECTIONS: dict[str, Section] = {
         "mute": (conversations.mute, "turn notifications off"),
         "block": (conversations.block, "refuse a user's messages"),
         "report": (conversations.report_user, "report a user"),
-        "export": (members.export, "print all your messages"),
     },
     "Account": {
         "login": (members.login, "log in, or sign up"),
@@ -36,13 +46,16 @@ _SECTIONS: dict[str, Section] = {
         "devices": (members.devices, "list or revoke your devices"),
         "password": (profile.password, "change your password"),
         "profile": (profile.profile, "show or change a profile"),
+        "export": (members.export, "print all your messages"),
     },
     "Server": {
+        "quickstart": (setting_up.quickstart, "set up a server"),
         "serve": (serving.serve, "run a server"),
         "user": (accounts.user, "add, remove, invite users"),
         "token": (operating.token, "print a token for a bot"),
         "reload": (observing.reload, "load the settings again"),
         "status": (observing.status, "show how the server is"),
+        "doctor": (observing.doctor, "find what is wrong"),
         "backup": (operating.backup, "copy the database"),
         "migrate": (operating.migrate, "copy to PostgreSQL or back"),
         "check": (operating.check, "check the database"),
