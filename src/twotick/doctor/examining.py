@@ -44,7 +44,8 @@ def examine_server(config: Path | None, data: Path | None) -> list[Finding]:
     with _eyes_of(settings) as owner:
         found += _look_at_settings(settings, config, bool(wrong))
         folder = None if settings.memory or settings.database else settings.data
-        status, has_server = (None, False) if folder is None else _server(folder, found)
+        # A server on PostgreSQL can be asked in the folder too.
+        status, has_server = (None, False) if settings.memory else _server(settings.data, found)
         case = Case(settings, folder, owner, has_server, status)
         for look in _LOOKS:
             found += look(case)

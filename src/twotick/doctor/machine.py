@@ -71,6 +71,10 @@ def look_at_ports(case: Case) -> Generator[Finding]:
         if settings.tls_certificate is not None:
             port = WEB_TLS_PORT if settings.web_tls_port is None else settings.web_tls_port
             wanted.append(("web_tls_port", settings.host, port))
+    if settings.irc_port is not None:
+        wanted.append(("irc_port", plain, settings.irc_port))
+    if settings.irc_tls_port is not None:
+        wanted.append(("irc_tls_port", settings.host, settings.irc_tls_port))
     if settings.metrics_port is not None:
         wanted.append(("metrics_port", settings.metrics_host, settings.metrics_port))
     held = _listeners() if case.has_server else {}
