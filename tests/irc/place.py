@@ -10,9 +10,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.sockets import PATIENCE
+from tests.sockets import PATIENCE, Peer
 from twotick.server.secrets import hash_password, new_token, token_digest
 from twotick.store import AddMember, AddToken, Member, SqliteStore, StoreLimits
+from twotick.wire import Side, register
 
 _ANY = (
     (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z"), "TIME"),
@@ -58,13 +59,22 @@ class IrcPlace:
         assert self.process.stdout is not None
         self.address = "127.0.0.1", int(self.process.stdout.readline().rpartition(":")[2])
         self.port = int(self.process.stdout.readline().rpartition(":")[2])
-        self.clients: list[IrcClient] = []
+        self.clients: list[IrcClient | Peer] = []
+
+    def native(self, name: bytes) -> Peer:
+        """A guest who speaks the protocol of docs/protocol.md."""
+        peer = Peer(self.address, "127.0.0.1")
+        self.clients.append(peer)
+        peer.write(register(Side.DUPLEX, name))
+        peer.frame()
+        return peer
 
     def client(self, *lines: str) -> "IrcClient":
         """A connection that has written these lines."""
-        self.clients.append(IrcClient(self.port))
-        self.clients[-1].send(*lines)
-        return self.clients[-1]
+        client = IrcClient(self.port)
+        self.clients.append(client)
+        client.send(*lines)
+        return client
 
     def next_member(self) -> tuple[str, str]:
         """The name and a token of a member who was in no test before."""
@@ -107,11 +117,16 @@ class IrcPlace:
 
 
 class IrcClient:
-    """A connection of an IRC client."""
+    """A connection of an IRC client.
+
+    Attributes:
+        name, token: whose it is.
+        msgid: the msgid of the last line that had one.
+    """
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
-        self.name = self.token = ""
+        self.name = self.token = self.msgid = ""
         self._data = b""
         self._syncs = 0
 
@@ -130,6 +145,8 @@ class IrcClient:
             self._data += more
         line, _, self._data = self._data.partition(b"\r\n")
         text = line.decode()
+        found = re.search(r"[@;]msgid=([^; ]+)", text)
+        self.msgid = found[1] if found else self.msgid
         for pattern, name in _ANY:
             text = pattern.sub(name, text)
         return text

@@ -1,11 +1,10 @@
 """Messages of IRC clients, line by line."""
 
+import re
 import signal
 from pathlib import Path
 
 from tests.irc.place import IrcClient, IrcPlace, members
-from tests.sockets import Peer
-from twotick.wire import Side, register
 
 SERVER = ":twotick.localhost"
 CAPS = ("message-tags", "server-time", "echo-message", "batch", "labeled-response")
@@ -67,23 +66,19 @@ def test_what_is_refused_carries_the_label(place: IrcPlace) -> None:
 def test_no_body_ever_makes_a_second_line(place: IrcPlace) -> None:
     """Of a message by the page or a library: each line of it is a message, and control characters do nothing."""
     bob = place.member()
-    native = Peer(place.address, "127.0.0.1")
-    native.write(register(Side.DUPLEX, b"sly"))
-    native.frame()
+    native = place.native(b"sly")
     body = b"one\r\n:x QUIT\rthree\n\n\x01VERSION\x01 \x00nul \xff\n"
     native.write(b"SEND %b\nContent-length: %d\nId: i1\n\n%b" % (bob.name.encode(), len(body), body))
     source = ":sly!sly@twotick.localhost"
-    assert bob.until("nul")[-5:] == [
+    assert bob.until("nul")[-4:] == [
         f"{source} PRIVMSG {bob.name} :one",
         f"{source} PRIVMSG {bob.name} ::x QUIT",
         f"{source} PRIVMSG {bob.name} :three",
-        f"{source} PRIVMSG {bob.name} : ",
         f"{source} PRIVMSG {bob.name} :VERSION nul \N{REPLACEMENT CHARACTER}",
     ]
     evil = b"X-Irc-Tags: a=b;+ok=1;+bad=1 2;+x=\xff\nX-Irc: action\nReply-to: a b\n"
     native.write(b"SEND %b\nContent-length: 4\nId: i2\n%b\ntext" % (bob.name.encode(), evil))
     assert bob.until("text")[-1] == f"{source} PRIVMSG {bob.name} :\x01ACTION text\x01"
-    native.close()
 
 
 def test_long_bodies_are_split_and_shortened(place: IrcPlace) -> None:
@@ -92,9 +87,7 @@ def test_long_bodies_are_split_and_shortened(place: IrcPlace) -> None:
     alice.do(f"PRIVMSG {bob.name} :{words}end")
     lines = bob.sync()
     assert len(lines) == 1
-    native = Peer(place.address, "127.0.0.1")
-    native.write(register(Side.DUPLEX, b"long"))
-    native.frame()
+    native = place.native(b"long")
     body = b"\n".join(b"line %d" % number for number in range(30))
     native.write(b"SEND %b\nContent-length: %d\nId: i1\n\n%b" % (bob.name.encode(), len(body), body))
     found = [line.partition(" :")[2] for line in bob.until("more lines")]
@@ -107,7 +100,6 @@ def test_long_bodies_are_split_and_shortened(place: IrcPlace) -> None:
         assert len(line.encode()) <= 510
         pieces += [line.partition(" :")[2]] if "PRIVMSG" in line else []
     assert "".join(pieces) == "ä" * 600
-    native.close()
 
 
 def test_several_lines_are_one_message(place: IrcPlace) -> None:
@@ -124,10 +116,18 @@ def test_several_lines_are_one_message(place: IrcPlace) -> None:
         "BATCH -1",
     )
     assert found[0].startswith("@label=m")
-    assert [line.partition(" :")[2].partition(" :")[2] for line in found if "PRIVMSG" in line] == ["one", "two more"]
+    assert [line.partition(" :")[2].partition(" :")[2] for line in found if "PRIVMSG" in line] == [
+        "one",
+        "two ",
+        "more",
+    ]
     lines = bob.sync()
     assert lines[0].startswith(f"{who(alice)} BATCH +")
-    assert [line.partition(" PRIVMSG ")[2] for line in lines[1:-1]] == [f"{bob.name} :one", f"{bob.name} :two more"]
+    assert [line.partition(" PRIVMSG ")[2] for line in lines[1:-1]] == [
+        f"{bob.name} :one",
+        f"{bob.name} :two ",
+        f"{bob.name} :more",
+    ]
     alice.do(
         f"BATCH +2 draft/multiline {plain.name}",
         f"@batch=2 PRIVMSG {plain.name} :a",
@@ -143,7 +143,10 @@ def test_several_lines_are_one_message(place: IrcPlace) -> None:
 
 
 def test_client_tags_replies_reactions_typing_and_redaction(place: IrcPlace) -> None:
-    alice, bob = place.member(*CAPS, "draft/message-redaction"), place.member(*CAPS, "draft/message-redaction")
+    alice, bob = (
+        place.member(*CAPS, "draft/message-redaction"),
+        place.member(*CAPS, "draft/message-redaction", "standard-replies"),
+    )
     room = f"#{alice.name}"
     alice.do(f"JOIN {room}")
     bob.do(f"JOIN {room}")
@@ -151,8 +154,26 @@ def test_client_tags_replies_reactions_typing_and_redaction(place: IrcPlace) -> 
     sent = alice.do(f"@+own=a\\sb;nope=1 PRIVMSG {room} :hello")[0]
     assert sent.startswith(f"@time=TIME;msgid={alice.name}.ID1;+own=a\\sb {who(alice)}")
     assert bob.sync() == [sent]
-    raw = bob.socket
-    assert raw is not None
+    msgid = alice.msgid
+    react = f"+draft/react=\N{THUMBS UP SIGN};+draft/reply={alice.name}.ID1"
+    assert bob.do(f"@+draft/react=\N{THUMBS UP SIGN};+reply={msgid} TAGMSG {room}") == [
+        f"@time=TIME;msgid={bob.name}.ID1;{react};+reply={alice.name}.ID1 {who(bob)} TAGMSG {room}"
+    ]
+    assert alice.sync() == [f"@time=TIME;msgid={bob.name}.ID1;{react};+reply={alice.name}.ID1 {who(bob)} TAGMSG {room}"]
+    bob.do(f"@+draft/reply={msgid} PRIVMSG {room} :an answer")
+    assert alice.sync() == [
+        f"@time=TIME;msgid={bob.name}.ID2;+draft/reply={alice.name}.ID1;+reply={alice.name}.ID1"
+        f" {who(bob)} PRIVMSG {room} :an answer"
+    ]
+    assert bob.do(f"REDACT {room} {msgid}", f"REDACT {room} {bob.name}.none", f"REDACT #none {msgid}", "REDACT") == [
+        f"{SERVER} FAIL REDACT REDACT_FORBIDDEN {room} {alice.name}.ID1 :there is no such message of yours",
+        f"{SERVER} FAIL REDACT UNKNOWN_MSGID {room} {bob.name}.none :there is no such message of yours",
+        f"{SERVER} FAIL REDACT INVALID_TARGET #none :You are not on that channel, or there is no such nick",
+        f"{SERVER} 461 {bob.name} REDACT :Not enough parameters",
+    ]
+    line = f"@time=TIME {who(alice)} REDACT {room} {alice.name}.ID1 :a mistake"
+    assert alice.do(f"REDACT {room} {msgid} :a mistake") == [line]
+    assert [re.sub("msgid=[^ ]*", "", found).replace(";", "") for found in bob.sync()] == [line]
     bob.send(f"@+typing=active TAGMSG {room}")
     assert alice.until("typing")[-1] == f"@+typing=active {who(bob)} TAGMSG {room}"
 
@@ -223,3 +244,32 @@ def test_after_kill_9_nothing_is_lost(tmp_path: Path) -> None:
     bob = place.client(f"PASS m2/pc/tmux:{tokens[1]}", "NICK m2", "USER u 0 * :x")
     assert "three" in bob.until("three")[-1]
     place.stop()
+
+
+def test_read_markers_move_the_members_own_devices_alone(place: IrcPlace) -> None:
+    """The sender is told only if the reader has asked for that."""
+    name, token = place.next_member()
+    caps = ("draft/read-marker", "server-time", "standard-replies")
+    alice = place.member("message-tags")
+    one, two = place.log_in(name, token, *caps), place.log_in(name, token, *caps, "twotick/receipts")
+    alice.do(f"PRIVMSG {name} :hello")
+    for each in (one, two):
+        each.until(" PRIVMSG m")
+        each.acknowledge()
+    later, latest = "2120-01-01T00:00:00.000Z", "2120-01-02T00:00:00.000Z"
+    assert one.do(f"MARKREAD {alice.name}", "MARKREAD", f"MARKREAD {alice.name} *", f"MARKREAD {alice.name} x=y") == [
+        f"{SERVER} MARKREAD {alice.name} *",
+        f"{SERVER} FAIL MARKREAD NEED_MORE_PARAMS :Missing parameters",
+        f"{SERVER} FAIL MARKREAD INVALID_PARAMS {alice.name} :Give a timestamp",
+        f"{SERVER} FAIL MARKREAD INVALID_PARAMS {alice.name} :Give a timestamp",
+    ]
+    marker = f"{SERVER} MARKREAD {alice.name} timestamp=TIME"
+    assert one.do(f"MARKREAD {alice.name} timestamp={later}") == [marker]
+    assert two.until("MARKREAD")[-1] == marker
+    assert alice.until("delivered")
+    alice.do(f"PRIVMSG {name} :more")
+    two.until(":more")
+    assert two.do(f"MARKREAD {alice.name} timestamp={latest}") == [marker]
+    assert alice.until("state=read")[-1] == (
+        f"@+twotick/state=read;+reply={alice.name}.ID2 :{name}!{name}@twotick.localhost TAGMSG {alice.name}"
+    )

@@ -115,7 +115,7 @@ def test_who_and_whois_say_what_the_member_may_see(place: IrcPlace) -> None:
     assert alice.do(f"WHOIS {b}", f"WHOIS {stranger.name}", "WHOIS", "WHOWAS x") == [
         f"{SERVER} 311 {a} {b} {b} {host} * :Real name",
         f"{SERVER} 312 {a} {b} {host} :Twotick",
-        f"{SERVER} 301 {a} {b} :away",
+        f"{SERVER} 301 {a} {b} :at lunch",
         f"{SERVER} 330 {a} {b} {b} :is logged in as",
         f"{SERVER} 318 {a} {b} :End of /WHOIS list",
         f"{SERVER} 401 {a} {stranger.name} :No such nick, or one whose presence you may not see",
@@ -137,7 +137,7 @@ def test_presence_comes_as_away_and_monitor(place: IrcPlace) -> None:
         f"{SERVER} 731 {a} :x",
     ]
     assert bob.do("AWAY :gone fishing") == [f"{SERVER} 306 {b} :You have been marked as being away"]
-    assert alice.until(" AWAY ")[-1] == f"{who(bob)} AWAY :away"
+    assert alice.until(" AWAY ")[-1] == f"{who(bob)} AWAY :gone fishing"
     bob.close()
     assert alice.until("731")[-1] == f"{SERVER} 731 {a} :{b}"
     assert alice.line() == f"{who(bob)} AWAY :not connected"

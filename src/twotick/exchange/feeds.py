@@ -209,7 +209,8 @@ class Feeds:
             raise NotUnderstood
         device = connection.device
         if device is not None and (seq := _seq(head)):
-            self._effects.ask(MarkRead(device.member, device.name, head.key, seq, self._clock()))
+            quiet = head.headers.get(b"quiet") == b"yes"
+            self._effects.ask(MarkRead(device.member, device.name, head.key, seq, self._clock(), quiet=quiet))
 
 
 def _size(entry: LogEntry) -> int:

@@ -59,10 +59,9 @@ NAMES: Final[dict[bytes, Cap]] = {
     b"draft/message-redaction": Cap.REDACTION,
     b"draft/multiline": Cap.MULTILINE,
     b"draft/no-implicit-names": Cap.NO_IMPLICIT_NAMES,
-    b"no-implicit-names": Cap.NO_IMPLICIT_NAMES,
     b"znc.in/self-message": Cap.SELF_MESSAGE,
     b"twotick/notices": Cap.TICK_NOTICES,
-    b"twotick/read-receipts": Cap.READ_RECEIPTS,
+    b"twotick/receipts": Cap.READ_RECEIPTS,
 }
 """The capabilities by name. The last two are Twotick's own: notices about one's messages, and telling senders what one
 has read."""
@@ -86,7 +85,7 @@ def listed(version: int) -> list[bytes]:
 
 def names_of(caps: int) -> list[bytes]:
     """Return the names of some capabilities."""
-    return [name for name, cap in NAMES.items() if caps & cap and name != b"draft/no-implicit-names"]
+    return [name for name, cap in NAMES.items() if caps & cap]
 
 
 def in_lines(names: list[bytes], most: int) -> list[bytes]:

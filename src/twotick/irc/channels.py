@@ -23,17 +23,22 @@ def _rooms(session: IrcSession, text: bytes) -> Iterator[bytes]:
             session.numeric(b"403", name, b"No such channel")
 
 
-def _expect(session: IrcSession, *event: bytes) -> None:
-    """Note that the client knows of an event already, which it has caused."""
+def _expect(session: IrcSession, line: bytes, *event: bytes) -> None:
+    """Show an event that a command has caused: by this line, with the tags of the event if it comes at once."""
     if session.expected is None:
         session.expected = []
-    session.expected.append(event)
-    del session.expected[:-8]
+    session.expected.append((event, line))
 
 
-def _is_expected(session: IrcSession, *event: bytes) -> bool:
-    if session.expected and event in session.expected:
-        session.expected.remove(event)
+def _is_known(session: IrcSession, tags: bytes, *event: bytes) -> bool:
+    """Return whether the client has caused an event; it is shown then, unless it was before."""
+    for number, (expected, line) in enumerate(session.expected or ()):
+        if expected == event and session.expected is not None:
+            del session.expected[number]
+            session.reply(b"@%b %b" % (tags, line) if tags else line)
+            return True
+    if session.known and event in session.known:
+        session.known.remove(event)
         return True
     return False
 
@@ -101,9 +106,15 @@ def _enter(session: IrcSession, name: bytes, topic: bytes) -> Steps:
     if topic:
         session.numeric(b"332", name, topic)
     if session.caps & Cap.READ_MARKER:
-        session.reply(write_line(session.place.server, b"MARKREAD", name, b"*"))
+        session.reply(marker_line(session, name))
     if not session.caps & Cap.NO_IMPLICIT_NAMES:
         yield from _list_names(session, name)
+
+
+def marker_line(session: IrcSession, target: bytes) -> bytes:
+    """Return the line that says up to when the member has read a conversation."""
+    time = session.place.mark(session.name, target)
+    return write_line(session.place.server, b"MARKREAD", target, b"timestamp=" + time if time else b"*")
 
 
 def _join_line(session: IrcSession, who: bytes, room: bytes, tags: bytes = b"") -> bytes:
@@ -129,9 +140,9 @@ def _part(session: IrcSession, names: bytes, reason: bytes) -> Steps:
         if answer.reason is not None:
             _refuse(session, name, answer.reason)
             continue
-        _expect(session, b"left", name.lower(), session.name.lower())
         shown = (session.channels or {}).pop(name.lower(), name)
-        session.reply(write_line(session.source, b"PART", shown, *((reason,) if reason else ())))
+        line = write_line(session.source, b"PART", shown, *((reason,) if reason else ()))
+        _expect(session, line, b"left", name.lower(), session.name.lower())
 
 
 # Lists
@@ -226,8 +237,7 @@ def _topic(session: IrcSession, room: bytes, text: bytes | None) -> Steps:
     if answer.reason is not None:
         _refuse(session, room, answer.reason)
         return
-    _expect(session, b"topic", room.lower(), text.strip(b" \t"))
-    session.reply(write_line(session.source, b"TOPIC", room, text))
+    _expect(session, write_line(session.source, b"TOPIC", room, text), b"topic", room.lower())
 
 
 def invite(session: IrcSession, message: IrcMessage) -> Steps | None:
@@ -277,8 +287,8 @@ def _kick(session: IrcSession, room: bytes, users: list[bytes], reason: bytes) -
         if answer.reason is not None:
             _refuse(session, room, answer.reason, name)
             continue
-        _expect(session, b"removed", room.lower(), name.lower())
-        session.reply(write_line(session.source, b"KICK", room, name, reason or session.name))
+        line = write_line(session.source, b"KICK", room, name, reason or session.name)
+        _expect(session, line, b"removed", room.lower(), name.lower())
 
 
 # Modes
@@ -340,8 +350,8 @@ def _appoint(session: IrcSession, room: bytes, who: bytes, sign: bytes) -> Steps
     if answer.reason is not None:
         _refuse(session, room, answer.reason, who)
         return
-    _expect(session, b"appointed", room.lower(), who.lower())
-    session.reply(write_line(session.source, b"MODE", room, sign + b"o", who))
+    line = write_line(session.source, b"MODE", room, sign + b"o", who)
+    _expect(session, line, b"appointed", room.lower(), who.lower())
 
 
 def _set_access(session: IrcSession, room: bytes, letter: bytes, sign: bytes) -> Steps:
@@ -350,8 +360,8 @@ def _set_access(session: IrcSession, room: bytes, letter: bytes, sign: bytes) ->
     if answer.reason is not None:
         _refuse(session, room, answer.reason)
         return
-    _expect(session, b"access", room.lower(), access)
-    session.reply(write_line(session.source, b"MODE", room, sign + letter))
+    line = write_line(session.source, b"MODE", room, sign + letter)
+    _expect(session, line, b"access", room.lower(), access)
 
 
 # Events (rule 12.8)
@@ -400,25 +410,27 @@ def event_lines(session: IrcSession, head: Head, room: bytes, *, past: bool = Fa
     """
     headers, who, key = head.headers, head.name, room.lower()
     source = session.source_of(who)
-    tags = tags_of(session, who, head.id, headers.get(b"time", b""), {}, is_member=True)
+    place = headers.get(b"place", b"")
+    identifier = b"event-" + place if place.isdigit() else b""
+    tags = tags_of(session, who, identifier, headers.get(b"time", b""), {}, is_member=True)
     member = headers.get(b"member", b"")
     match headers[b"event"]:
         case b"created" | b"joined":
             return [_join_line(session, who, room, tags)]
         case b"left":
-            if not past and _is_expected(session, b"left", key, who.lower()):
+            if not past and _is_known(session, tags, b"left", key, who.lower()):
                 return []
             if not past and session.is_own(who):
                 (session.channels or {}).pop(key, None)
             return [write_line(source, b"PART", room, tags=tags)]
         case b"removed":
-            if not past and _is_expected(session, b"removed", key, member.lower()):
+            if not past and _is_known(session, tags, b"removed", key, member.lower()):
                 return []
             if not past and session.is_own(member):
                 (session.channels or {}).pop(key, None)
             return [write_line(source, b"KICK", room, member, who, tags=tags)]
         case b"appointed":
-            if not past and _is_expected(session, b"appointed", key, member.lower()):
+            if not past and _is_known(session, tags, b"appointed", key, member.lower()):
                 return []
             sign = b"-o" if headers.get(b"role") == b"member" else b"+o"
             return [write_line(source, b"MODE", room, sign, member, tags=tags)]
@@ -432,10 +444,10 @@ def _change_lines(session: IrcSession, head: Head, room: bytes, tags: bytes, *, 
     headers, source = head.headers, session.source_of(head.name)
     lines: list[bytes] = []
     text = headers.get(b"topic")
-    if text is not None and (past or not _is_expected(session, b"topic", room.lower(), text)):
+    if text is not None and (past or not _is_known(session, tags, b"topic", room.lower())):
         lines.append(write_line(source, b"TOPIC", room, text, tags=tags))
     access = headers.get(b"access")
-    if access is not None and (past or not _is_expected(session, b"access", room.lower(), access)):
+    if access is not None and (past or not _is_known(session, tags, b"access", room.lower(), access)):
         lines.append(write_line(source, b"MODE", room, b"+is" if access == b"private" else b"-is", tags=tags))
     return lines
 

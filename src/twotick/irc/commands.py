@@ -38,7 +38,7 @@ COMMANDS: Final[dict[bytes, IrcCommand]] = {
     b"SETNAME": IrcCommand(queries.setname, 1),
     b"MONITOR": IrcCommand(queries.monitor, 1),
     b"CHATHISTORY": IrcCommand(history.chathistory, 1, members=True),
-    b"MARKREAD": IrcCommand(history.markread, 1, members=True),
+    b"MARKREAD": IrcCommand(history.markread, members=True),
     b"MOTD": IrcCommand(queries.motd),
     b"LUSERS": IrcCommand(queries.lusers),
     b"VERSION": IrcCommand(queries.version),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from twotick.irc.capabilities import Cap
-from twotick.irc.channels import event_lines
+from twotick.irc.channels import event_lines, marker_line
 from twotick.irc.messages import message_lines, reference, tag_time
 from twotick.irc.session import QUESTION, IrcAnswer, IrcMessage, IrcSession, Steps
 from twotick.irc.wire import write_line
@@ -105,10 +105,10 @@ def _select(
         pages = yield from _pages(session, target, 0, after=first, most=None, including=True)
         return [*before, *pages[: most - len(before)]]
     second = yield from _point(session, target, words[1])
-    backwards = second < first
+    backwards = second[1] < first[1] if first[1] and second[1] else second[0] < first[0]
     early, late = (second, first) if backwards else (first, second)
     between = yield from _pages(session, target, late[1], after=early, most=None)
-    between = [each for each in between if _place(session, each) < late]
+    between = [each for each in between if not _is_after(session, each, late, including=True)]
     return (between[-most:] if backwards else between[:most]) if most else []
 
 
@@ -144,6 +144,9 @@ def _point(session: IrcSession, target: bytes, word: bytes) -> Generator[bytes, 
     if about is None:
         raise _Invalid(b"INVALID_MSGREFTYPE" if kind != b"msgid" else b"INVALID_PARAMS", b"Name a msgid or a timestamp")
     sender, _, identifier = about.partition(b" ")
+    kind, _, number = identifier.rpartition(b"-")
+    if kind == b"event" and is_room(target) and read_number(number):
+        return b"", int(number)  # an event has no Id, and is named by its place
     answer = yield frame(Verb.HISTORY, target, id=QUESTION, thread=about, limit=_PAGE)
     for each in answer.items:
         if each[0].id == identifier and each[0].key == sender.lower():
@@ -183,7 +186,7 @@ def _pages(
 ) -> Generator[bytes, IrcAnswer, list[Frame]]:
     """Return the messages after a point, before a number; only the last ones, if `most` says how many."""
     found: list[Frame] = []
-    since = None if after is None else after[0]
+    since = None if after is None else after[0] or None
     for _ in range(_MOST_PAGES):
         size = _PAGE if most is None else min(max(most * 2, 50), _PAGE)
         page = yield from _page(target, before, size, since)
@@ -250,12 +253,14 @@ def _targets(session: IrcSession, first: bytes, second: bytes, most: int) -> Ste
 
 
 def markread(session: IrcSession, message: IrcMessage) -> Steps | None:
-    """MARKREAD: say how far the member has read, or ask."""
-    target, word = message.params[0], message.param(1)
-    if not (is_name(target) or is_room(target)):
+    """MARKREAD: say up to when the member has read a conversation, or ask."""
+    target, word = message.param(0), message.param(1)
+    if not target:
+        session.fail(b"MARKREAD", b"NEED_MORE_PARAMS", b"Missing parameters")
+    elif not (is_name(target) or is_room(target)):
         session.fail(b"MARKREAD", b"INVALID_PARAMS", target, b"No such nick or channel")
     elif not word:
-        session.reply(write_line(session.place.server, b"MARKREAD", target, b"*"))
+        session.reply(marker_line(session, target))
     elif not word.startswith(b"timestamp="):
         session.fail(b"MARKREAD", b"INVALID_PARAMS", target, b"Give a timestamp")
     else:
@@ -269,6 +274,16 @@ def _markread(session: IrcSession, target: bytes, word: bytes) -> Steps:
     except _Invalid as error:
         session.fail(b"MARKREAD", b"INVALID_PARAMS", target, error.args[1])
         return
+    place = session.place
+    is_new = place.mark(session.name, target) < time
+    place.mark(session.name, target, time)
+    session.reply(marker_line(session, target))
+    if not is_new:
+        return
+    for other in place.sessions.get(session.name.lower(), ()):
+        if other is not session and other.caps & Cap.READ_MARKER:
+            other.out.append(marker_line(other, target))
+            place.changed(other)
     key = target.lower()
     known = [seq for when, conversation, seq in session.recent or () if conversation == key and when <= time]
     seq = known[-1] if known else 0
@@ -277,5 +292,5 @@ def _markread(session: IrcSession, target: bytes, word: bytes) -> Steps:
         seqs = [int(head.seq) for head, _ in answer.items if head.seq and tag_time(session, head.headers) <= time]
         seq = max(seqs, default=0)
     if seq:
-        session.frames.append(frame(Verb.READ, target, seq=seq))
-    session.reply(write_line(session.place.server, b"MARKREAD", target, b"timestamp=" + time))
+        quiet = None if session.caps & Cap.READ_RECEIPTS else b"yes"
+        session.frames.append(frame(Verb.READ, target, seq=seq, quiet=quiet))

@@ -14,6 +14,7 @@ _MOST_TARGETS: Final = 4
 _MOST_LINES: Final = 10
 """Lines of a message that are shown to a client that cannot take several as one."""
 _MOST_CLIENT_TAGS: Final = 1024
+_MOST_CUTS: Final = 100
 _MISSED: Final = 60.0
 """Seconds after which a message is shown with its time to a client that is not told times."""
 
@@ -165,14 +166,15 @@ def redact(session: IrcSession, message: IrcMessage) -> None:
     target, about = message.params[0], reference(message.params[1])
     if not session.caps & Cap.REDACTION:
         session.numeric(b"421", b"REDACT", b"Unknown command")
-    elif not (is_name(target) or is_room(target)):
-        session.fail(b"REDACT", b"INVALID_TARGET", target, b"No such nick or channel")
+    elif not is_name(target) and target.lower() not in (session.channels or {}):
+        session.fail(b"REDACT", b"INVALID_TARGET", target, b"You are not on that channel, or there is no such nick")
     elif not about:
         session.fail(b"REDACT", b"UNKNOWN_MSGID", target, message.params[1], b"There is no such message")
     else:
         sender, _, identifier = about.partition(b" ")
         deletes = identifier if session.is_own(sender) else about
-        _send(session, b"REDACT", target, b"", {b"deletes": deletes}, message.params[1])
+        headers = {b"deletes": deletes} | ({b"x-irc-reason": message.params[2]} if message.param(2) else {})
+        _send(session, b"REDACT", target, b"", headers, message.params[1])
 
 
 def reference(msgid: bytes) -> bytes | None:
@@ -212,7 +214,8 @@ def _mark(session: IrcSession, head: Head) -> None:
         return
     up_to = read_number(head.headers[b"up-to"]) or 0
     times = [time for time, key, seq in session.recent or () if key == head.key and seq <= up_to]
-    if times:
+    if times and times[-1] > session.place.mark(session.name, head.name):
+        session.place.mark(session.name, head.name, times[-1])
         session.out.append(write_line(session.place.server, b"MARKREAD", head.name, b"timestamp=" + times[-1]))
 
 
@@ -252,7 +255,8 @@ def _refuse(session: IrcSession, sent: SentMessage, head: Head, reason: bytes) -
     if head.code == _TOO_MANY:
         session.fail(sent.command, b"RATE_LIMITED", target, reason)
     elif sent.command == b"REDACT":
-        code = b"UNKNOWN_MSGID" if b"no such message" in reason else b"REDACT_FORBIDDEN"
+        is_own = session.is_own(sent.tags.partition(b".")[0])
+        code = b"UNKNOWN_MSGID" if is_own else b"REDACT_FORBIDDEN"
         session.fail(b"REDACT", code, target, sent.tags, reason)
     elif sent.command == b"TAGMSG":
         session.fail(b"TAGMSG", b"CANNOT_SEND", target, reason)
@@ -277,8 +281,14 @@ def _confirm(session: IrcSession, identifier: bytes, sent: SentMessage) -> None:
     """Tell a client that a message is accepted, if it wants to know."""
     lines: list[bytes] = []
     if sent.command == b"REDACT":
-        lines = [write_line(session.source, b"REDACT", sent.target, sent.tags, tags=_time_tag(session, sent.time))]
-    elif session.caps & Cap.ECHO and sent.command != b"TAGMSG":
+        reason = [sent.headers[b"x-irc-reason"]] if b"x-irc-reason" in sent.headers else []
+        tags = _time_tag(session, sent.time)
+        lines = [write_line(session.source, b"REDACT", sent.target, sent.tags, *reason, tags=tags)]
+    elif session.caps & Cap.ECHO and sent.command == b"TAGMSG":
+        lines = _reaction_lines(
+            session, session.name, sent.target, identifier, sent.headers | {b"time": sent.time}, sent.body
+        )
+    elif session.caps & Cap.ECHO:
         tags = tags_of(session, session.name, identifier, sent.time, sent.headers, is_member=bool(session.account))
         lines = lines_of(session, session.name, sent.target, sent.body, sent.headers, tags)
     if sent.response is not None:
@@ -307,6 +317,8 @@ def take_forward(session: IrcSession, head: Head, body: bytes) -> None:
     target = to or session.name
     if is_own and to and not is_room(to) and not session.caps & (Cap.ECHO | Cap.SELF_MESSAGE):
         return
+    if is_own and session.is_own(to):
+        return  # a message to oneself is in the log twice: as sent and as received
     session.out += message_lines(session, head, body, target)
     if head.seq and not is_own:
         remember(session, head, target)
@@ -334,7 +346,7 @@ def message_lines(session: IrcSession, head: Head, body: bytes, target: bytes) -
     if b"deletes" in headers:
         return _deletion_lines(session, source, target, head, tags)
     if b"reacts-to" in headers:
-        return _reaction_lines(session, source, target, head, body)
+        return _reaction_lines(session, head.name, target, head.id, headers, body)
     if b"pins" in headers or b"unpins" in headers:
         words = b"pinned" if b"pins" in headers else b"unpinned"
         return lines_of(session, head.name, target, b"* %b a message" % words, {b"x-irc": b"notice"}, tags)
@@ -360,27 +372,34 @@ def _with_file(headers: dict[bytes, bytes], body: bytes) -> bytes:
     return body
 
 
-def _about(head: Head, header: bytes) -> bytes:
-    """Return the msgid of the message that another one changes."""
-    name, _, identifier = head.headers[header].rpartition(b" ")
-    return b"%b.%b" % (name.strip() or head.name, identifier)
+def _about(sender: bytes, reference: bytes) -> bytes:
+    """Return the msgid of the message that another one of this sender changes."""
+    name, _, identifier = reference.rpartition(b" ")
+    return escape_tag(b"%b.%b" % (name.strip() or sender, identifier))
 
 
 def _deletion_lines(session: IrcSession, source: bytes, target: bytes, head: Head, tags: bytes) -> list[bytes]:
     if session.caps & Cap.REDACTION:
-        return [write_line(source, b"REDACT", target, _about(head, b"deletes"), tags=tags)]
+        reason = (
+            [head.headers[b"x-irc-reason"].decode("utf-8", "ignore").encode()]
+            if b"x-irc-reason" in head.headers
+            else []
+        )
+        return [write_line(source, b"REDACT", target, _about(head.name, head.headers[b"deletes"]), *reason, tags=tags)]
     return lines_of(session, head.name, target, b"* deleted a message", {b"x-irc": b"notice"}, tags)
 
 
-def _reaction_lines(session: IrcSession, source: bytes, target: bytes, head: Head, body: bytes) -> list[bytes]:
+def _reaction_lines(
+    session: IrcSession, sender: bytes, target: bytes, identifier: bytes, headers: dict[bytes, bytes], body: bytes
+) -> list[bytes]:
     if not session.caps & Cap.MESSAGE_TAGS:
         return []
-    about = _about(head, b"reacts-to")
-    value = escape_tag(body.decode("utf-8", "replace").encode())
-    tag = b"+draft/react=" + value if body else b"+draft/unreact"
-    tags = b"%b;+draft/reply=%b;+reply=%b" % (tag, about, about)
-    base = _time_tag(session, head.headers.get(b"time", b""))
-    return [write_line(source, b"TAGMSG", target, tags=b";".join(filter(None, [base, tags])))]
+    about = _about(sender, headers[b"reacts-to"])
+    tag = b"+draft/react=" + escape_tag(body.decode("utf-8", "replace").encode()) if body else b"+draft/unreact"
+    own = b"%b;+draft/reply=%b;+reply=%b" % (tag, about, about)
+    time = headers.get(b"time", b"")
+    base = tags_of(session, sender, identifier, time, {}, is_member=is_room(target))
+    return [write_line(session.source_of(sender), b"TAGMSG", target, tags=b";".join(filter(None, [base, own])))]
 
 
 def tag_time(session: IrcSession, headers: dict[bytes, bytes]) -> bytes:
@@ -447,15 +466,18 @@ def lines_of(
     kind = headers.get(b"x-irc", b"")
     command = b"NOTICE" if kind == b"notice" else b"PRIVMSG"
     source = session.source_of(sender)
-    texts = _texts(body)
+    texts = _texts(body, headers.get(b"x-irc-cuts", b""))
     if stamp := _stamp(session, headers):
-        texts[0] = stamp + texts[0]
+        texts[0] = stamp + texts[0][0], False
     room = MOST_LINE - len(source) - len(target) - len(command) - 5
-    if kind == b"action" and len(texts) == 1 and len(texts[0]) < room - len(_ACTION):
-        return [write_line(source, command, target, b"%b%b\x01" % (_ACTION, texts[0]), tags=tags)]
-    pieces = [(piece, number > 0) for text in texts for number, piece in enumerate(split_text(text, room))]
+    if kind == b"action" and len(texts) == 1 and len(texts[0][0]) < room - len(_ACTION):
+        return [write_line(source, command, target, b"%b%b\x01" % (_ACTION, texts[0][0]), tags=tags)]
+    pieces = [
+        (piece, concat or number > 0) for text, concat in texts for number, piece in enumerate(split_text(text, room))
+    ]
     if len(pieces) > 1 and session.caps & Cap.MULTILINE and session.caps & Cap.BATCH:
         return _batch_lines(session, source, command, target, pieces, tags)
+    pieces = [each for each in pieces if each[0]] or pieces[:1]
     if len(pieces) > _MOST_LINES:
         left = len(pieces) - _MOST_LINES
         pieces = [*pieces[:_MOST_LINES], (b"... (%d more lines)" % left, False)]
@@ -480,14 +502,33 @@ def _batch_lines(
     return lines
 
 
-def _texts(body: bytes) -> list[bytes]:
-    """Return the lines of a body: UTF-8, without what would control a client."""
-    if not body.isascii():
-        body = body.decode("utf-8", "replace").encode()
-    texts = _NEWLINES.split(body.translate(None, b"\x00\x01"))
-    while len(texts) > 1 and not texts[-1]:
+def _texts(body: bytes, cuts: bytes) -> list[tuple[bytes, bool]]:
+    """Return the lines of a body: UTF-8, without what would control a client.
+
+    Args:
+        body: the body.
+        cuts: where its sender has cut lines, as the header has it, which any client can have written.
+
+    Returns:
+        The lines, each with whether it goes on with the one before it.
+    """
+    places = [int(word) for word in cuts.split(b",")[:_MOST_CUTS] if word.isdigit() and len(word) < 9]
+    texts: list[tuple[bytes, bool]] = []
+    start = 0
+    for end in [*sorted(place for place in places if 0 < place < len(body)), len(body)]:
+        if end > start or not texts:
+            lines = _NEWLINES.split(_clean(body[start:end]))
+            texts += [(line, bool(texts) and not number) for number, line in enumerate(lines)]
+            start = end
+    while len(texts) > 1 and not texts[-1][0]:
         texts.pop()
     return texts
+
+
+def _clean(body: bytes) -> bytes:
+    if not body.isascii():
+        body = body.decode("utf-8", "replace").encode()
+    return body.translate(None, b"\x00\x01")
 
 
 def _stamp(session: IrcSession, headers: dict[bytes, bytes]) -> bytes:
@@ -523,7 +564,7 @@ class Multiline:
         size: the bytes so far.
     """
 
-    __slots__ = ("_has_failed", "_lines", "_parts", "opening", "reference", "size", "target")
+    __slots__ = ("_cuts", "_has_failed", "_lines", "_parts", "opening", "reference", "size", "target")
 
     def __init__(self, reference: bytes, target: bytes, opening: IrcMessage) -> None:
         self.reference = reference
@@ -531,6 +572,7 @@ class Multiline:
         self.opening = opening
         self.size = 0
         self._parts: list[bytes] = []
+        self._cuts: list[int] = []
         self._lines = 0
         self._has_failed = False
 
@@ -546,13 +588,17 @@ class Multiline:
             session.fail(b"BATCH", code, *text)
             return
         concat = b"draft/multiline-concat" in message.tags
-        if self._parts and not concat:
+        if self._lines > 1 and not concat:
             self._parts.append(b"\n")
+        elif concat:
+            self._cuts.append(sum(map(len, self._parts)))
         self._parts.append(message.params[1])
         self.opening.command = message.command
 
     def _problem(self, message: IrcMessage) -> tuple[bytes, tuple[bytes, ...]] | None:
-        if message.tags[b"batch"] != self.reference or message.params[0].lower() != self.target.lower():
+        if message.tags[b"batch"] != self.reference:
+            return b"MULTILINE_INVALID", (b"A line is of another batch",)
+        if message.params[0].lower() != self.target.lower():
             return b"MULTILINE_INVALID_TARGET", (self.target, message.params[0], b"The lines have different targets")
         if len(message.params) < 2:
             return b"MULTILINE_INVALID", (b"A line has no text",)
@@ -575,7 +621,8 @@ class Multiline:
         if not body.strip():
             session.fail(b"BATCH", b"MULTILINE_INVALID", b"The message is blank")
             return
-        send_body(session, self.opening, self.target, body, {})
+        cuts = b",".join(b"%d" % cut for cut in self._cuts[:_MOST_CUTS])
+        send_body(session, self.opening, self.target, body, {b"x-irc-cuts": cuts} if cuts else {})
 
 
 def batch(session: IrcSession, message: IrcMessage) -> None:

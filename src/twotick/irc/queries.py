@@ -138,11 +138,17 @@ def _write_whois(session: IrcSession, name: bytes, state: str, display: bytes, *
         session.numeric(b"319", name, b" ".join([*session.channels.values()][:_MOST_NAMES]))
     session.numeric(b"312", name, server, b"Twotick")
     if state == "away":
-        session.numeric(b"301", name, (session.away if session.is_own(name) else None) or b"away")
+        session.numeric(b"301", name, _away_text(session, name))
     elif state == "gone":
         session.numeric(b"301", name, b"not connected")
     if is_member:
         session.numeric(b"330", name, name, b"is logged in as")
+
+
+def _away_text(session: IrcSession, name: bytes) -> bytes:
+    """Return what a member who is away has said, if that was on IRC."""
+    sessions = session.place.sessions.get(name.lower(), ())
+    return next((each.away for each in sessions if each.away), b"away")
 
 
 def whowas(session: IrcSession, message: IrcMessage) -> Steps | None:
@@ -252,7 +258,7 @@ def take_status(session: IrcSession, head: Head, _body: bytes) -> None:
             )
         )
     if session.caps & Cap.AWAY_NOTIFY and (session.channels or watched):
-        texts = {b"here": (), b"away": (b"away",)}.get(state, (b"not connected",))
+        texts = {b"here": (), b"away": (_away_text(session, name),)}.get(state, (b"not connected",))
         session.out.append(write_line(session.source_of(name), b"AWAY", *texts))
 
 

@@ -72,10 +72,10 @@ def cap(session: IrcSession, message: IrcMessage) -> Steps | None:
 
 
 def _list_caps(session: IrcSession, do: bytes, names: list[bytes], *, continued: bool) -> None:
-    lines = capabilities.in_lines(names, 400 if continued else 470)
+    lines = capabilities.in_lines(names, 510 - len(session.place.server) - len(session.shown) - 16)
     for number, line in enumerate(lines, 1):
         more = (b"*",) if continued and number < len(lines) else ()
-        session.reply(write_line(session.place.server, b"CAP", session.shown, do, *more, line + b" "))
+        session.reply(write_line(session.place.server, b"CAP", session.shown, do, *more, line))
 
 
 def _request(session: IrcSession, text: bytes) -> None:
@@ -85,7 +85,7 @@ def _request(session: IrcSession, text: bytes) -> None:
     if changed is not None:
         session.caps = changed
     answer = b"NAK" if changed is None else b"ACK"
-    session.reply(write_line(session.place.server, b"CAP", session.shown, answer, text.strip() + b" "))
+    session.reply(write_line(session.place.server, b"CAP", session.shown, answer, text.strip()))
 
 
 # Names

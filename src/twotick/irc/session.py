@@ -31,6 +31,9 @@ _AT_ONCE: Final = 16
 _PATIENCE: Final = 2.0
 """Seconds until a client is asked that has never answered a PING, and until a command no longer waits for messages."""
 
+_MOST_MARKS: Final = 65536
+"""How many times of reading are kept."""
+
 _PREFIX: Final = b"tt-"
 """How the PINGs begin that ask for acknowledgement."""
 
@@ -177,10 +180,35 @@ class IrcPlace:
         self.sessions: dict[bytes, list[IrcSession]] = {}
         self.waiting: dict[IrcSession, float] = {}
         self._devices: dict[tuple[bytes, bytes], IrcSession] = {}
+        self._marks: dict[tuple[bytes, bytes], bytes] = {}
 
     def time(self) -> bytes:
         """Return the time of day, as frames and tags have it."""
         return time_text(self.clock())
+
+    def mark(self, name: bytes, target: bytes, time: bytes = b"") -> bytes:
+        """Note up to when a member has read a conversation, unless it is known to have read more.
+
+        Args:
+            name: the member.
+            target: the conversation.
+            time: the time; empty to note nothing.
+
+        Returns:
+            Up to when it has; empty if that is not known.
+        """
+        key = name.lower(), target.lower()
+        known = self._marks.get(key, b"")
+        if time > known:
+            self._marks.pop(key, None)
+            self._marks[key] = time
+            if len(self._marks) > _MOST_MARKS:
+                del self._marks[next(iter(self._marks))]
+        return max(time, known)
+
+    def changed(self, session: "IrcSession") -> None:
+        """Let a session write soon what another one has left for it."""
+        self.waiting[session] = 0.0
 
     def add(self, session: "IrcSession") -> None:
         """Note that a session has a name."""
@@ -238,7 +266,8 @@ class IrcSession:
         current: what answers the command that is carried out; None if it has no label.
         channels: the rooms that the client is in, as they are written, by their names in lower case.
         pending: the messages that are under way, by Id.
-        expected: the events that the client knows already: it has caused them.
+        expected: the events that a command of the client has caused, each with the line that shows it.
+        known: those whose lines the client has got before they came.
         multiline: the batch that the client has opened.
         recent: the time, the conversation and the number of the last entries.
         monitored: the names that the client watches.
@@ -250,6 +279,8 @@ class IrcSession:
         "_acknowledged",
         "_answers",
         "_held",
+        "_is_done",
+        "_is_taking",
         "_items",
         "_last_id",
         "_next",
@@ -272,6 +303,7 @@ class IrcSession:
         "ended",
         "expected",
         "frames",
+        "known",
         "live",
         "monitored",
         "multiline",
@@ -307,7 +339,8 @@ class IrcSession:
         self.current: Response | None = None
         self.channels: dict[bytes, bytes] | None = None
         self.pending: dict[bytes, SentMessage] | None = None
-        self.expected: list[tuple[bytes, ...]] | None = None
+        self.expected: list[tuple[tuple[bytes, ...], bytes]] | None = None
+        self.known: list[tuple[bytes, ...]] | None = None
         self.multiline: Any = None
         self.recent: deque[tuple[bytes, bytes, int]] | None = None
         self.monitored: dict[bytes, bytes] | None = None
@@ -323,7 +356,7 @@ class IrcSession:
         self._prefix = b""
         self._last_id = 0
         self._written = self._pinged = self._acknowledged = self._unanswered = 0
-        self._answers = False
+        self._answers = self._is_taking = self._is_done = False
         self._senders: deque[bytes] | None = None
 
     # What the driver reports
@@ -373,8 +406,13 @@ class IrcSession:
 
     def take(self, frames: list[Frame]) -> None:
         """Take frames of the exchange."""
+        self._is_taking = True
         for head, body in frames:
             self._take(head, body)
+        self._is_taking = False
+        if self._is_done:
+            self._is_done = False
+            self._finish()
 
     def _take(self, head: Head, body: bytes) -> None:
         verb = head.verb
@@ -530,12 +568,19 @@ class IrcSession:
             question = next(steps) if answer is None else steps.send(answer)
         except StopIteration:
             self._steps = None
-            self._finish()
+            if self._is_taking:
+                self._is_done = True  # the event that it has caused may come with the answer
+            else:
+                self._finish()
             return
         self._items = []
         self.frames.append(question)
 
     def _finish(self) -> None:
+        if self.expected:
+            self.known = [event for event, _ in self.expected]
+            self.reply(*(line for _, line in self.expected))
+            self.expected = None
         response, self.current = self.current, None
         if response is not None and not response.waiting:
             self.flush(response)

@@ -314,6 +314,7 @@ class MarkRead(Request[Effects]):
     Attributes:
         peer: the sender of those messages, or the room, in any case.
         so_far: what was read in earlier transactions of the same request; None for nothing.
+        quiet: whether the senders are not told.
     """
 
     member: int
@@ -322,6 +323,7 @@ class MarkRead(Request[Effects]):
     seq: int
     time: float
     so_far: ReadSoFar | None = None
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -375,7 +375,7 @@ class MessageRepository:
         found = self._unread(box, peer, seq)
         rows = self._without_over(box, found[:_READ_AT_ONCE], request.time, effects)
         if rows:
-            newest = self._read(box, peer, rows, effects)
+            newest = self._read(box, peer, rows, effects, quiet=request.quiet)
             told = newest.number if newest is not None else so_far.told if so_far is not None else 0
             so_far = ReadSoFar(rows[-1][3], rows[-1][4], told)
         if len(found) > _READ_AT_ONCE:
@@ -437,7 +437,7 @@ class MessageRepository:
         return kept
 
     def _read(
-        self, box: Mailbox, peer: bytes, rows: Sequence[tuple[Any, ...]], effects: Effects
+        self, box: Mailbox, peer: bytes, rows: Sequence[tuple[Any, ...]], effects: Effects, *, quiet: bool
     ) -> MessageRecord | None:
         """Note that messages were read. Return the newest one whose sender is a member who is told."""
         ledger, tables = self._ledger, self._tables
@@ -450,7 +450,7 @@ class MessageRepository:
                 box.forget_recent()
                 tables.write("UPDATE log SET taken = 1 WHERE member = ? AND seq = ?", (box.number, seq))
                 ledger.settle(message, None, effects)
-            if delivery.is_read_now(message, state, peer, box):
+            if not quiet and delivery.is_read_now(message, state, peer, box):
                 read.append(message.number)
                 if message.sender is None:
                     effects.guests.append((message.number, MessageState.READ, ""))
