@@ -109,6 +109,10 @@ def test_a_server_says_whether_it_is_ready(operator: Operator, tmp_path: Path) -
         assert ask(metrics, b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")[0] == 405
         assert ask(metrics, b"\x16\x03\x01 nonsense\r\n\r\n")[0] == 400
         assert ask(metrics, b"GET / HTTP/1.1\r\nX: " + b"x" * 20000 + b"\r\n\r\n")[0] == 431
+        idle = [socket.create_connection(metrics, PATIENCE) for _ in range(100)]
+        assert get(metrics, "/healthz") == (200, "ok\n")  # at once, although these say nothing
+        for each in idle:
+            each.close()
         ended = server.end(signal.SIGTERM)
         assert (ended.returncode, ended.stderr) == (0, "")
     assert not (operator.data / "control").exists()

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -136,9 +137,18 @@ def _complete(instruction: str) -> int:
     return 1
 
 
+def _find_home() -> None:
+    """Set HOME if there is none, as for a user of a container whom the system does not know: files are sought there."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"  # as container engines set it
+
+
 def main() -> NoReturn:
     """Run the command and exit."""
     open_missing()
+    _find_home()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

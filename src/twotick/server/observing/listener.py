@@ -19,7 +19,7 @@ from twotick.server.logs import log
 from twotick.server.observing.observer import Observer
 
 _AT_ONCE: Final = 32
-"""The most requests that are answered at the same time; further ones are closed at once."""
+"""The most connections. For a further one, the oldest is closed that has not sent its request."""
 
 _PATIENCE: Final = 30.0
 """Seconds for a request and its answer."""
@@ -75,6 +75,7 @@ class Listener:
         self._routes = routes
         self._servers: list[asyncio.Server] = []
         self._open = 0
+        self._silent: dict[asyncio.StreamWriter, None] = {}  # whose requests have not come yet, oldest first
 
     async def start(self, listening: list[socket.socket]) -> None:
         """Answer on these sockets, which listen."""
@@ -89,14 +90,20 @@ class Listener:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
+        self._silent[writer] = None
+        if self._open > _AT_ONCE:
+            oldest = next(iter(self._silent))
+            del self._silent[oldest]
+            oldest.transport.abort()
         try:
-            if self._open <= _AT_ONCE:
+            if not writer.transport.is_closing():
                 async with asyncio.timeout(_PATIENCE):
                     await self._answer(reader, writer)
         except (OSError, TimeoutError):
             pass  # the client has given up, or must
         finally:
             self._open -= 1
+            self._silent.pop(writer, None)
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -107,6 +114,7 @@ class Listener:
                 connection.receive_data(await reader.read(_HEAD))
             if not isinstance(event, h11.Request):
                 return  # the client has closed the connection
+            self._silent.pop(writer, None)
             has_body = event.method != b"HEAD"
             path = event.target.partition(b"?")[0].decode("ascii", "replace")
             status, kind, content = await self._reply(event.method.decode("ascii"), path)
