@@ -17,14 +17,18 @@ from twotick.server.secrets import check_password, hash_password, invitation_dig
 from twotick.server.secrets import new_token as make_token
 from twotick.store import (
     AcceptTime,
+    AddBot,
     AddInvitation,
     AddMember,
     AddToken,
+    BotMember,
     CloseReport,
     DatabaseState,
     Device,
+    FindBot,
     FindMember,
     InvitationInfo,
+    ListBots,
     ListDevices,
     ListInvitations,
     ListReports,
@@ -35,6 +39,7 @@ from twotick.store import (
     RemoveMember,
     ReportInfo,
     Revoke,
+    SetBotRight,
     SetDisabled,
     SetDisplay,
     SetOperator,
@@ -49,7 +54,7 @@ from twotick.store import (
     WithdrawInvitation,
     open_store,
 )
-from twotick.wire import is_name
+from twotick.wire import is_name, is_room
 
 _DAY = 86400.0
 
@@ -212,6 +217,8 @@ def change_password(store: Store, name: str, password: bytes) -> None:
         StoreError: the password cannot be stored.
     """
     member = find(store, name)
+    if member.is_bot:
+        raise AdminError(f"{member.name} is a bot, which has tokens only: see 'twotick bot token'")
     if not store.ask(SetPassword(member.name, _hashed(password))):
         raise AdminError(f"{member.name} was removed in the meantime")
 
@@ -489,6 +496,82 @@ def new_token(store: Store, name: str, device: str) -> str:
 def _check_device(device: str) -> None:
     if not is_device(device.encode("utf-8", "surrogateescape")):
         raise Malformed(f"{device!r} cannot be the name of a device: use 1 to 64 of A-Z a-z 0-9 . _ - /")
+
+
+def add_bot(store: Store, name: str, sends: Sequence[str], reads: Sequence[str]) -> str:
+    """Add a bot, and return a token for it.
+
+    Args:
+        store: where to keep it.
+        name: its name.
+        sends: the users and rooms, or ALL, that it may send to.
+        reads: the users and rooms of which it gets the messages.
+
+    Raises:
+        Malformed: the name is not a valid one (rule 4.1).
+        AdminError: a member has the name already, or there is no such recipient; no bot was added.
+        StoreError: the bot cannot be stored.
+    """
+    check_free(store, name)
+    added = store.ask(AddBot(name, time.time()))
+    if isinstance(added, Refusal):
+        raise AdminError(added.reason)
+    try:
+        set_bot_rights(store, name, sends, reads, allowed=True)
+    except AdminError:  # also Malformed
+        store.ask(RemoveMember(name, time.time()))
+        raise
+    return new_token(store, name, "main")
+
+
+def find_bot(store: Store, name: str) -> BotMember:
+    """Return a bot.
+
+    Raises:
+        Malformed: the name is not a valid one (rule 4.1).
+        AdminError: there is no such bot.
+        StoreError: the store cannot be read.
+    """
+    bot = store.ask(FindBot(find(store, name).number))
+    if bot is None:
+        raise AdminError(f"{name} is no bot: 'twotick bot list' lists the bots")
+    return bot
+
+
+def set_bot_rights(store: Store, name: str, sends: Sequence[str], reads: Sequence[str], *, allowed: bool) -> None:
+    """Give a bot rights, or take them away.
+
+    Args:
+        store: where they are kept.
+        name: the bot.
+        sends: where it may send, or not any more.
+        reads: of which users and rooms it gets the messages, or not any more.
+        allowed: whether it may.
+
+    Raises:
+        Malformed: the name, or that of a recipient, is not a valid one (rules 4.1 and 12.1).
+        AdminError: there is no such bot or recipient; the rights before it in the list were changed.
+        StoreError: the rights cannot be stored.
+    """
+    for peer in (*sends, *reads):
+        encoded = peer.encode("utf-8", "surrogateescape")
+        if not (is_name(encoded) or is_room(encoded) or encoded.lower() == b"all"):
+            raise Malformed(f"{peer!r} cannot be a recipient: name a user, a room such as '#ops', or ALL")
+    bot = find_bot(store, name)
+    changes = [(peer, allowed, None) for peer in sends] + [(peer, None, allowed) for peer in reads]
+    for peer, may_send, may_read in changes:
+        changed = store.ask(SetBotRight(bot.number, peer, may_send, may_read, time.time()))
+        if isinstance(changed, Refusal):
+            raise AdminError(changed.reason)
+
+
+def bots(store: Store) -> list[BotMember]:
+    """Return the bots, in alphabetical order.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    return store.ask(ListBots())
 
 
 def invite(store: Store, seconds: float = 7 * _DAY) -> str:

@@ -381,3 +381,49 @@ def test_display_names_roles_and_invitations(operator: Operator, server: tuple[s
     assert operator.run("user", "export", "nobody", str(archive)).returncode == 65
     assert operator.run("user", "export", "alice", str(operator.data)).returncode == 65
     alice.close()
+
+
+def test_a_bot_is_made_limited_and_revoked(operator: Operator, server: tuple[str, int]) -> None:
+    """Also while the server runs."""
+    token = operator.do("bot", "add", "alerts", "--to", "ALICE").strip()
+    assert operator.do("bot", "list") == f"{'alerts':<32} sends to alice\n"
+    second = operator.do("bot", "token", "alerts", "backup").strip()
+    assert second != token
+    assert operator.do("bot", "tokens", "alerts") == "backup\nmain\n"
+    assert token not in operator.do("bot", "tokens", "alerts", "--json")
+    peer, line = log_in(server, "alerts", bearer(second))
+    assert line == "REGISTERED DUPLEX alerts"
+    operator.do("bot", "deny", "alerts", "--to", "alice")
+    operator.do("bot", "allow", "alerts", "--read", "alice")
+    assert operator.do("bot", "list", "--json") == '{"name": "alerts", "to": [], "read": ["alice"]}\n'
+    operator.do("bot", "revoke", "alerts", "backup")
+    assert ended(peer) == "the operator has revoked this device"
+    assert outcome(server, "alerts", bearer(second)) == OUT.replace("alice", "alerts")
+    operator.do("bot", "remove", "alerts")
+    assert operator.do("bot", "list") == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("add", "alerts"), 64, "name at least one recipient with --to"),
+        (("add", "alerts", "--to", "nobody"), 65, "there is no such member called nobody"),
+        (("add", "alerts", "--to", "#none"), 65, "there is no such room as #none"),
+        (
+            ("add", "alerts", "--to", "a b"),
+            64,
+            "'a b' cannot be a recipient: name a user, a room such as '#ops', or ALL",
+        ),
+        (("add", "alice", "--to", "alice"), 65, "alice is already a member"),
+        (("allow", "alice", "--to", "alice"), 65, "alice is no bot: 'twotick bot list' lists the bots"),
+        (("token", "alice", "x"), 65, "alice is no bot"),
+        (("revoke", "nobody", "x"), 65, "there is no member called nobody"),
+    ],
+)
+def test_what_is_wrong_with_a_bot_is_said(
+    refusing: Operator, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    ended = refusing.run("bot", *arguments)
+    assert (ended.returncode, ended.stdout) == (status, "")
+    assert words in ended.stderr
+    assert refusing.do("bot", "list") == ""

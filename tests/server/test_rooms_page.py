@@ -197,6 +197,11 @@ def test_a_message_is_answered(place: Place) -> None:
     Script(place, b"alice", b"bob").play("13.6")
 
 
+def test_a_message_is_updated_by_a_later_one(place: Place) -> None:
+    """Rule 21.6."""
+    Script(place, b"alice", b"bob").play("21.6")
+
+
 def test_a_message_is_pinned(place: Place) -> None:
     """Rule 13.9."""
     Script(place, b"alice", b"bob").play("13.9")

@@ -20,6 +20,9 @@ _KEY_BYTES = 24
 _KEY = 64
 """The most bytes of the key of a file. The keys that the server makes are shorter."""
 
+_ITEMS = 2048
+"""The most bytes of Items (rule 21.6)."""
+
 MEMBERS_ONLY = "only members can edit, delete, react, pin, send on or send files, and only to members and rooms"
 """Why such a SEND is refused if it comes from a guest, or goes to a guest or to ALL (rule 13.4)."""
 
@@ -27,6 +30,38 @@ MEMBERS_ONLY = "only members can edit, delete, react, pin, send on or send files
 def changes(head: Head) -> bool:
     """Return whether a SEND changes a message or brings a file. It is false if `head.is_plain`; ask that first."""
     return not head.headers.keys().isdisjoint(_HEADERS)
+
+
+def complete(request: Append, head: Head, *, is_kept: bool) -> str | None:
+    """Add to a request to store a message of a member what its SEND says besides the message.
+
+    Args:
+        request: the request.
+        head: the SEND.
+        is_kept: whether it is to members only, or to a room.
+
+    Returns:
+        Why the SEND is refused; None if it is not.
+    """
+    headers = head.headers
+    if changes(head):
+        refused = add_change(request, head) if is_kept else MEMBERS_ONLY
+        if refused is not None:
+            return refused
+    if b"reply-to" in headers:
+        add_reply(request, head)
+    return add_slot(request, head, is_kept=is_kept) if b"slot" in headers else None
+
+
+def add_slot(request: Append, head: Head, *, is_kept: bool) -> str | None:
+    """Add to a request to store a message which later messages update it (rule 21.6); otherwise like `complete`."""
+    slot, items = head.headers[b"slot"], head.headers.get(b"items", b"")
+    if not is_kept or changes(head):
+        return "Slot is for messages to members and rooms that change no other message"
+    if not is_identifier(slot) or len(items) > _ITEMS:
+        return f"Slot has 1 to 64 of A-Z a-z 0-9 . _ -, and Items at most {_ITEMS} bytes"
+    request.slot, request.items = slot, items
+    return None
 
 
 def add_change(request: Append, head: Head) -> str | None:

@@ -157,15 +157,17 @@ class MemberDevice:
         member: the store's number of the member.
         name: the device's name.
         feed: the entries for the device; None on a connection that only sends.
+        is_bot: whether the member is a bot (rule 21.1).
         sent: the messages that were sent on this connection and may still change state, by the store's numbers. None on
             a connection that receives, because there every change is an entry of the log.
     """
 
-    __slots__ = ("feed", "member", "name", "sent")
+    __slots__ = ("feed", "is_bot", "member", "name", "sent")
 
-    def __init__(self, member: int, name: bytes) -> None:
+    def __init__(self, member: int, name: bytes, is_bot: bool = False) -> None:
         self.member = member
         self.name = name
+        self.is_bot = is_bot
         self.feed: DeviceFeed | None = None
         self.sent: OrderedDict[int, None] | None = None
 

@@ -26,7 +26,7 @@ from twotick.exchange.members import ConnectedMembers
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.questions import QUESTIONS, Questions
-from twotick.exchange.registration import Registrar
+from twotick.exchange.registration import FOR_PEOPLE, Registrar
 from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.stages import MALFORMED, UNAVAILABLE, Stages
@@ -35,6 +35,9 @@ from twotick.wire import NO_USER_REGISTERED, PONG, Frame, Head, Side, Verb, erro
 
 _ROUNDS = 4
 """How often in `peer_timeout` connections are looked at that may be silent, and how often a client pings."""
+
+_BOTS_ASK = (Verb.HISTORY, Verb.FILE, Verb.PIECE)
+"""What bots may ask (rule 21.2)."""
 
 _AT_ONCE = 256
 """The users whom the store looks up in one request."""
@@ -320,6 +323,9 @@ class Connections:
     def _ask(self, connection: Connection, head: Head, body: bytes) -> None:
         """Take a question; the connection waits until it is answered (rule 12.2)."""
         if connection.device is None:
+            return
+        if connection.device.is_bot and head.verb not in _BOTS_ASK:
+            self._output.write(connection, error(102, id=head.headers.get(b"id"), reason=FOR_PEOPLE))
             return
         stage = connection.stage
         self._stages.wait(connection)

@@ -254,7 +254,7 @@ class PresenceTracker:
         if not head.name:
             raise NotUnderstood
         device = connection.device
-        if device is None:
+        if device is None or device.is_bot:
             return
         typed = self._typed.setdefault(device.member, {})
         now = self._clock()

@@ -47,6 +47,9 @@ _REPLACED: Final = 108
 _RESULTS: Final = {104: "refused", 105: "too_early", UNAVAILABLE: "unavailable"}
 """How logins are counted that were answered with these errors."""
 
+FOR_PEOPLE: Final = b"a bot can only send, and read where it may"
+"""Why a bot is refused what it asks (rule 21.2)."""
+
 _OF_A_MEMBER: Final = b"the name is a member's"
 
 _NEVER_HELD: dict[int, bytes] = {}
@@ -222,7 +225,7 @@ class Registrar:
         if connection.closing:
             return
         self._stages.turn_out(member.name.lower().encode())
-        device = MemberDevice(member.number, name.encode())
+        device = MemberDevice(member.number, name.encode(), member.is_bot)
         resume = int(head.seq or b"0")
         if head.side is Side.DUPLEX:
             request = OpenDevice(member.number, name, resume, self._clock(), credential)
@@ -313,7 +316,10 @@ class Registrar:
 
     def take_password(self, connection: Connection, head: Head, _body: bytes) -> None:
         """Take a PASSWORD; the connection waits until the driver has checked it."""
-        if connection.device is not None:
+        if connection.device is not None and connection.device.is_bot:
+            answer = error(102, id=head.headers.get(b"id"), reason=FOR_PEOPLE)
+            self._output.write(connection, answer)
+        elif connection.device is not None:
             self._stages.wait(connection)
             self.password_changes.append((connection, connection.device, head))
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from twotick.exchange.arrival import ArrivalClock
-from twotick.exchange.changes import MEMBERS_ONLY, add_change, add_reply, changes
+from twotick.exchange.changes import complete
 from twotick.exchange.connection import SETTLED, Broadcast, Connection, MemberDevice, Pending
 from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.guest_messages import GuestMessages
@@ -142,13 +142,11 @@ class StoredMessages:
             time=now,
             expires=self._expiry(sender, head, now),
         )
-        if device is not None and not head.is_plain and changes(head):
-            refused = MEMBERS_ONLY if guests or head.key == b"all" else add_change(request, head)
+        if device is not None and not head.is_plain:
+            refused = complete(request, head, is_kept=not (guests or head.key == b"all"))
             if refused is not None:
                 self._relay.reply(sender, number, head, refused)
                 return
-        if device is not None and not head.is_plain and b"reply-to" in head.headers:
-            add_reply(request, head)
         if seconds := self._rates.wait(sender):
             self._relay.postpone(sender, number, head, seconds)
             return

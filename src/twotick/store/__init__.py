@@ -16,6 +16,7 @@ from twotick.store.port import (
     Together,
     Work,
 )
+from twotick.store.requests.bots import AddBot, BotMember, BotRight, FindBot, ListBots, SetBotRight
 from twotick.store.requests.conversations import (
     ConversationInfo,
     ConversationSet,
@@ -149,6 +150,7 @@ __all__ = [
     "Acknowledge",
     "ActKind",
     "ActsSoFar",
+    "AddBot",
     "AddInvitation",
     "AddMember",
     "AddReport",
@@ -156,6 +158,8 @@ __all__ = [
     "Answer",
     "Append",
     "Appended",
+    "BotMember",
+    "BotRight",
     "ChangeRoom",
     "CheckLogin",
     "CloseReport",
@@ -179,6 +183,7 @@ __all__ = [
     "FileOffer",
     "FindAbsent",
     "FindActs",
+    "FindBot",
     "FindMember",
     "FindMembers",
     "FindPushes",
@@ -196,6 +201,7 @@ __all__ = [
     "LapseDevice",
     "LeaveRoom",
     "ListAudience",
+    "ListBots",
     "ListContacts",
     "ListConversations",
     "ListDevices",
@@ -250,6 +256,7 @@ __all__ = [
     "RoomRole",
     "SearchMessages",
     "SearchPage",
+    "SetBotRight",
     "SetConversation",
     "SetDisabled",
     "SetDisplay",

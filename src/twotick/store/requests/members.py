@@ -17,6 +17,7 @@ class Member:
         password: the argon2id hash of the password; empty if the member has none.
         disabled: whether the member is disabled (rule 10.11).
         operator: whether the member has the role operator.
+        is_bot: whether it is a bot (rule 21.1).
     """
 
     number: int
@@ -24,6 +25,7 @@ class Member:
     password: str
     disabled: bool = False
     operator: bool = False
+    is_bot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,6 +232,9 @@ class Append(Request[Appended | Duplicate | Refusal]):
         forwards_name: the sender of that message, in lower case; empty for the sender of this one.
         new_key: the key for the file that is sent on with it.
         forwarded: the number of the message whose file goes along. The store sets it.
+        slot: a word by which later messages update it; empty for none. If it has only items that the last message with
+            this slot has, the store edits that one with it (rule 21.6).
+        items: all that it is about, with spaces between.
         begun: for a message to many members, its number, once earlier transactions of this request have given it to
             others; `members` still have to get it.
     """
@@ -259,6 +262,8 @@ class Append(Request[Appended | Duplicate | Refusal]):
     forwards_name: bytes = b""
     new_key: bytes = b""
     forwarded: int = 0
+    slot: bytes = b""
+    items: bytes = b""
     begun: int = 0
 
 

@@ -15,6 +15,8 @@ from typing import Final
 
 from twotick.store.port import StoreLimits
 from twotick.store.requests.messages import Append, MessageAction, MessageState, Progress
+from twotick.store.rules import bots
+from twotick.store.rules.bots import BotRights
 from twotick.store.rules.errors import NotAllowed
 
 EXPIRED: Final = "expired"
@@ -111,6 +113,7 @@ class Mailbox:
         held_after: the Seq up to which all devices have everything; `delivered` without devices.
         entries: how many messages are in the mailbox (rule 11.13).
         size: the bytes of their bodies.
+        rights: what it may do, if it is a bot; None if it is none.
         recent: messages that came past `recent_after`, each with its Seq. Most messages are acknowledged so soon that
             reading them from the database again would be a waste.
         recent_after: the Seq up to which messages are not in `recent`.
@@ -137,6 +140,7 @@ class Mailbox:
         "number",
         "recent",
         "recent_after",
+        "rights",
         "shares",
         "shares_part",
         "size",
@@ -169,6 +173,7 @@ class Mailbox:
         self.size = size
         self.cursors = cursors
         self.held_after = min(cursors.values()) if cursors else delivered
+        self.rights: BotRights | None = None
         self.recent: list[tuple[int, MessageRecord]] = []
         self.recent_after = last
         self.sizes: list[tuple[int, int]] = []
@@ -342,6 +347,34 @@ class Recipients:
     blocking: list[Mailbox] = field(default_factory=list[Mailbox])
     full: list[Mailbox] = field(default_factory=list[Mailbox])
     reason: str = ""
+
+
+def takes(box: Mailbox, peer: bytes) -> bool:
+    """Tell whether a member gets what is sent in a conversation; a bot may not (rule 21.3).
+
+    Args:
+        box: the member.
+        peer: the room, or else the sender, in lower case.
+    """
+    return box.rights is None or peer in box.rights.reads
+
+
+def without_bots(request: Append, boxes: Sequence[Mailbox | None], room: bytes | None) -> Sequence[Mailbox | None]:
+    """Return the members that a message is for, without bots that do not read there (rule 21.3).
+
+    Args:
+        request: the message.
+        boxes: the members; None for one who was removed.
+        room: the room that it is sent to, in lower case; None for none.
+
+    Raises:
+        NotAllowed: it is for such a bot alone.
+    """
+    peer = request.sender_name.lower() if room is None else room
+    left = [box for box in boxes if box is None or takes(box, peer)]
+    if boxes and not left and not request.live and room is None and request.recipient.lower() != b"all":
+        raise NotAllowed(bots.takes_nothing(request.recipient.decode("ascii", "replace")))
+    return left
 
 
 def choose_recipients(

@@ -34,7 +34,7 @@ from twotick.store.rules.errors import DISABLED, NotAllowed
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import CURSOR_STEP, MEMBERS, Ledger
 
-_MEMBER: Final = f"SELECT number, name, password, disabled, operator FROM member WHERE {MEMBERS}"
+_MEMBER: Final = f"SELECT number, name, password, disabled, operator, bot FROM member WHERE {MEMBERS}"
 _SURVEY: Final = f"""
     SELECT o.name, o.added,
         (SELECT count(*) FROM device d WHERE d.member = o.number),
@@ -109,11 +109,11 @@ class AccountRepository:
 
     def _find_token(self, request: FindToken) -> tuple[Member, str] | None:
         row = self._tables.direct(
-            "SELECT m.number, m.name, m.password, m.disabled, m.operator, d.name"
+            "SELECT m.number, m.name, m.password, m.disabled, m.operator, m.bot, d.name"
             " FROM device d JOIN member m ON m.number = d.member WHERE d.token = ?",
             (request.digest,),
         ).fetchone()
-        return (_member(row[:5]), row[5]) if row else None
+        return (_member(row[:6]), row[6]) if row else None
 
     def _add_member(self, request: AddMember) -> Member:
         direct = self._tables.direct
@@ -278,5 +278,5 @@ class AccountRepository:
 
 def _member(row: tuple[Any, ...]) -> Member:
     """Return the member with these columns (_MEMBER)."""
-    number, name, password, disabled, operator = row
-    return Member(number, name, password, disabled=bool(disabled), operator=bool(operator))
+    number, name, password, disabled, operator, is_bot = row
+    return Member(number, name, password, disabled=bool(disabled), operator=bool(operator), is_bot=bool(is_bot))

@@ -123,7 +123,9 @@ class FileRepository:
             " WHERE key = ? AND message IS NOT NULL AND expires > ?",
             (request.key, request.time),
         ).fetchone()
-        if row is None or not self._reader.may_read(request.member, row[1]):
+        box = self._ledger.mailbox(request.member)
+        is_deaf = box is not None and box.rights is not None and not box.rights.reads
+        if row is None or is_deaf or not self._reader.may_read(request.member, row[1]):
             raise NotAllowed(NO_FILE)
         first, skipped = divmod(request.offset, PIECE)
         length = min(request.length, PIECE)

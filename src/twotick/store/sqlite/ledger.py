@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from twotick.store.requests.messages import Append, Duplicate, Effects, EntryKind, LogEntry, MessageState
 from twotick.store.rules import delivery
+from twotick.store.rules.bots import BotRights
 from twotick.store.rules.delivery import NO_MEMBER, Held, Mailbox, MessageRecord, PartCount, Recipients
 from twotick.store.sqlite.tables import NOT_YET, Tables
 
@@ -145,20 +146,30 @@ class Ledger:
         # Nothing of a member that is not in the cache waits: the cache is forgotten only when nothing waits.
         direct = self.tables.direct
         row = direct(
-            f"SELECT number, name, last, mark, entries, bytes, disabled FROM member WHERE {which} AND {MEMBERS}"
+            f"SELECT number, name, last, mark, entries, bytes, disabled, bot FROM member WHERE {which} AND {MEMBERS}"
             f"{self.tables.row_lock}",
             (key,),
         ).fetchone()
         if row is None:
             return None
-        number, name, last, delivered, entries, size, disabled = row
+        number, name, last, delivered, entries, size, disabled, is_bot = row
         cursors = dict(direct("SELECT name, cursor FROM device WHERE member = ? AND cursor IS NOT NULL", (number,)))
         blocked = frozenset(
             peer for (peer,) in direct("SELECT peer FROM conversation WHERE member = ? AND blocked = 1", (number,))
         )
         box = Mailbox(number, name, last, delivered, entries, size, cursors, blocked)
         box.disabled = bool(disabled)
+        if is_bot:
+            self.load_rights(box)
         return self._cache.add_mailbox(box)
+
+    def load_rights(self, box: Mailbox) -> None:
+        """Set what a bot may do."""
+        rows = self.tables.direct("SELECT peer, sends, reads FROM bot_right WHERE member = ?", (box.number,)).fetchall()
+        box.rights = BotRights(
+            frozenset(bytes(peer) for peer, sends, _ in rows if sends),
+            frozenset(bytes(peer) for peer, _, reads in rows if reads),
+        )
 
     def message(self, columns: Sequence[Any]) -> MessageRecord:
         """Return the message with these columns (MESSAGE)."""

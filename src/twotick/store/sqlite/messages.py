@@ -26,12 +26,13 @@ from twotick.store.requests.messages import (
     Settle,
     Unfinished,
 )
-from twotick.store.rules import delivery, editing
+from twotick.store.rules import bots, delivery, editing
 from twotick.store.rules.conversations import mentioned
 from twotick.store.rules.delivery import NO_MEMBER, Mailbox, MessageRecord, Recipients
 from twotick.store.rules.editing import Candidate
 from twotick.store.rules.errors import DISABLED, NotAllowed
 from twotick.store.rules.rooms import RoomState, known
+from twotick.store.sqlite.bots import SlotRepository
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.forwarding import ForwardRepository
@@ -94,6 +95,7 @@ class MessageRepository:
         forwards: sends earlier messages on.
         presence: the audiences of removed members, which retention forgets.
         times: tells which messages retention keeps because their age is not known.
+        slots: finds the messages that later ones update.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class MessageRepository:
         *,
         presence: PresenceRepository,
         times: TimeRepository,
+        slots: SlotRepository,
     ):
         self._ledger = ledger
         self._tables = ledger.tables
@@ -119,6 +122,7 @@ class MessageRepository:
         self._forwards = forwards
         self._presence = presence
         self._times = times
+        self._slots = slots
 
     def handlers(self) -> Handlers:
         """Return the requests that are carried out here."""
@@ -138,13 +142,12 @@ class MessageRepository:
         ledger = self._ledger
         if request.begun:
             return self._give_to_others(request)
-        own: Mailbox | None = None
-        if request.sender is not None:
-            own = self._sender(request.sender)
-            if request.id and (known_message := ledger.duplicate(own.number, request)):
-                return known_message
+        own = None if request.sender is None else self._sender(request, request.sender)
+        if own is not None and request.id and (known_message := ledger.duplicate(own.number, request)):
+            return known_message
         request, others = _divided(self._forwards.filled(request))
         room = self._room(request)
+        request = self._slots.filled(request, room)
         boxes = self._boxes(request, room)
         if self._count_shares(request, boxes):
             return Unfinished(others or request)
@@ -162,6 +165,7 @@ class MessageRepository:
         message = ledger.add(new)
         self._threads.add(root, message.number)
         self._give_file(request, message.number)
+        self._slots.keep(request)
         effects, is_first = Effects(), False
         if own is not None:
             effects.entries.append(ledger.send(own, message, new, request.device))
@@ -175,13 +179,19 @@ class MessageRepository:
             ledger.remove_if_unused(message)
         return Appended(message.number, effects, new.place, len(boxes) if room is not None else 0, is_first)
 
-    def _sender(self, member: int) -> Mailbox:
-        """Return the member who sends, if it may (rule 10.11)."""
-        own = self._ledger.mailbox(member)
+    def _sender(self, request: Append, sender: int) -> Mailbox:
+        """Return the member who sends a message, if it may (rules 10.11 and 21.2).
+
+        Raises:
+            NotAllowed: it may not.
+        """
+        own = self._ledger.mailbox(sender)
         if own is None:
             raise NotAllowed("the sender is not a member any more")
         if own.disabled:
             raise NotAllowed(DISABLED)
+        if own.rights is not None:
+            bots.check_sender(own.rights, request)
         return own
 
     def _give_to_others(self, request: Append) -> Appended | Refusal | Unfinished:
@@ -191,7 +201,7 @@ class MessageRepository:
         if message is None:  # it is over, which its sender is told
             return Refusal(delivery.EXPIRED)
         now, rest = request.members[:_MEMBERS_AT_ONCE], request.members[_MEMBERS_AT_ONCE:]
-        boxes = [ledger.mailbox(member) for member in now]
+        boxes = delivery.without_bots(request, [ledger.mailbox(member) for member in now], None)
         if self._count_shares(request, boxes):
             return Unfinished(request)
         to = delivery.choose_some(request, boxes, ledger.limits)
@@ -237,8 +247,16 @@ class MessageRepository:
         sender = request.sender
         return known(None if sender is None else self._rooms.find(request.recipient, sender), sender or 0)
 
-    def _boxes(self, request: Append, room: RoomState | None) -> list[Mailbox | None]:
-        """Return the members that a message is for; None for one who was removed."""
+    def _boxes(self, request: Append, room: RoomState | None) -> Sequence[Mailbox | None]:
+        """Return the members that a message is for, without deaf bots; None for one who was removed."""
+        boxes = self._named(request, room)
+        for box in boxes:
+            if box is not None and box.rights is not None:
+                return delivery.without_bots(request, boxes, None if room is None else room.key)
+        return boxes
+
+    def _named(self, request: Append, room: RoomState | None) -> list[Mailbox | None]:
+        """Return the members that a message names or that are in its room; None for one who was removed."""
         ledger = self._ledger
         if room is not None:
             boxes = map(ledger.mailbox, room.others(request.sender or 0))

@@ -178,7 +178,8 @@ class LogReader:
 
     def _history(self, request: History) -> MessagesPart:
         box = self._ledger.mailbox(request.member)
-        source = None if box is None else self._source(request, box)
+        may_read = box is not None and (box.rights is None or request.peer.lower() in box.rights.reads)
+        source = None if box is None or not may_read else self._source(request, box)
         if source is None:
             return MessagesPart([])
         if not request.first:

@@ -39,6 +39,8 @@ _OWN_TABLES: Final = (
     ("digest", "member", "member"),
     ("invitation", "member", "digest"),
     ("member_act", "member", "number"),
+    ("bot_right", "member", "peer"),
+    ("slot", "member", "key"),
 )
 """The tables with rows that go with a member: the column with the member, and what tells its rows apart."""
 
@@ -77,6 +79,8 @@ class RemovalRepository:
             return Unfinished(replace(request, so_far=so_far))
         tables.write("DELETE FROM device WHERE member = ?", (number,))
         tables.write("DELETE FROM picture WHERE member = ?", (number,))
+        # Another member may have the name later.
+        tables.write("DELETE FROM bot_right WHERE peer = ?", (request.name.lower().encode(errors="replace"),))
         tables.write(
             "UPDATE member SET folded = '*' || number, password = '', shown = 0, display = '', status = ''"
             " WHERE number = ?",

@@ -24,7 +24,7 @@ from twotick.store.requests.rooms import (
 )
 from twotick.store.rules import delivery
 from twotick.store.rules.delivery import UNREAD_NONE, Mailbox
-from twotick.store.rules.errors import NO_MEMBER, NOT_A_MEMBER, NotAllowed
+from twotick.store.rules.errors import NO_MEMBER, NO_ROOM, NOT_A_MEMBER, NotAllowed
 from twotick.store.rules.rooms import Membership, RoomEvent, RoomState, created, joined_stays, known
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import COUNT_WORK, Ledger, NewMessage
@@ -232,7 +232,10 @@ class RoomRepository:
         """
         ledger = self._ledger
         most_work = self._tables.work + COUNT_WORK
-        boxes = [box for member in event.members if (box := self._box_for(member, event, actor, most_work)) is not None]
+        key = b"" if room is None else room.key
+        boxes = [
+            box for member in event.members if (box := self._box_for(member, event, actor, most_work, key)) is not None
+        ]
         if room is None and not boxes:
             return
         new = NewMessage(
@@ -256,7 +259,9 @@ class RoomRepository:
         if not message.waiting:
             ledger.conclude(message, effects)
 
-    def _box_for(self, member: int, event: RoomEvent, actor: Mailbox, most_work: int) -> Mailbox | None:
+    def _box_for(
+        self, member: int, event: RoomEvent, actor: Mailbox, most_work: int, room_key: bytes
+    ) -> Mailbox | None:
         """Return the mailbox of a member who is told an event; None if it takes no more of the member who acted.
 
         Args:
@@ -265,10 +270,11 @@ class RoomRepository:
             actor: the member who acted.
             most_work: the work (see `Tables.work`) from which on no more is counted by senders; in a mailbox that was
                 not counted, the share of the member who acted does not matter.
+            room_key: the room in which it is told, in lower case; empty for none.
         """
         ledger, limits = self._ledger, self._ledger.limits
         box = ledger.mailbox(member)
-        if box is None:
+        if box is None or not delivery.takes(box, room_key):
             return None
         if box is actor:
             return None if delivery.is_full(box, 0, limits) else box
@@ -393,6 +399,32 @@ class RoomRepository:
             (number, RoomDescription(name, bool(public), topic, 0, RoomRole(role), bool(invited)))
             for number, name, public, topic, role, invited in rows
         ]
+
+    # Bots
+
+    def let_in(self, name: str, box: Mailbox, time: float) -> str:
+        """Let a bot into a room, and return the name of the room as it is shown.
+
+        Raises:
+            NotAllowed: there is no such room, several private ones have the name, or a limit is reached (rule 12.11).
+        """
+        room = self.find(name.encode(errors="replace"), box.number)
+        if room is None:
+            rows = self._tables.direct("SELECT number FROM room WHERE folded = ? LIMIT 2", (name,)).fetchall()
+            if not rows:
+                raise NotAllowed(f"{NO_ROOM} as {name}")
+            if len(rows) > 1:
+                raise NotAllowed(f"several private rooms are called {name}")
+            room = self._load(rows[0][0])
+        events = room.join(box.number, time, self._rooms_of(box.number), self._ledger.limits)
+        self._changed(room, box, events, time)
+        return room.name.decode()
+
+    def let_out(self, name: str, box: Mailbox, time: float) -> None:
+        """Let a bot out of a room, if it is in it."""
+        room = self.find(name.encode(errors="replace"), box.number)
+        if room is not None and box.number in room.members:
+            self._changed(room, box, room.leave(box.number), time)
 
     def leave_one(self, box: Mailbox, time: float, effects: Effects) -> bool:
         """Let a member who is removed from the server leave a room (rule 12.4). Return whether there was one."""

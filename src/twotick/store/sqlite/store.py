@@ -30,6 +30,7 @@ from twotick.store.requests.members import ContinueRemoval, OpenDevice, OpenedDe
 from twotick.store.requests.messages import Append, Effects, Fetched, Unfinished
 from twotick.store.sqlite.absence import AbsenceRepository
 from twotick.store.sqlite.accounts import AccountRepository
+from twotick.store.sqlite.bots import BotRepository, SlotRepository
 from twotick.store.sqlite.check import problems
 from twotick.store.sqlite.conversations import ConversationRepository
 from twotick.store.sqlite.database import DatabaseFile, last_written
@@ -131,8 +132,9 @@ class SqliteStore:
         times = TimeRepository(tables, lambda: self._written)
         pins = PinRepository(ledger, rooms, reader)
         edits, forwards = EditRepository(ledger, texts), ForwardRepository(ledger, reader, files)
+        slots = SlotRepository(ledger, edits)
         self._messages = MessageRepository(
-            ledger, rooms, edits, files, threads, pins, forwards, presence=presence, times=times
+            ledger, rooms, edits, files, threads, pins, forwards, presence=presence, times=times, slots=slots
         )
         tables.on_removal += [files.remove_with_messages, texts.forget, pins.forget]
         tables.on_withdrawal.append(texts.withdraw)
@@ -141,6 +143,7 @@ class SqliteStore:
             **reader.handlers(),
             **AccountRepository(ledger).handlers(),
             **OperatorRepository(ledger).handlers(),
+            **BotRepository(ledger, rooms).handlers(),
             **RemovalRepository(ledger, rooms, files, presence).handlers(),
             **rooms.handlers(),
             **ConversationRepository(ledger, rooms).handlers(),
