@@ -10,9 +10,9 @@ from typing import NoReturn
 import click
 
 from twotick import __version__
-<<<<<<< HEAD
 from twotick.cli import (
     accounts,
+    bots,
     conversations,
     members,
     observing,
@@ -23,9 +23,6 @@ from twotick.cli import (
     setting_up,
     talking,
 )
-=======
-from twotick.cli import accounts, bots, conversations, members, observing, operating, profile, rooms, serving, talking
->>>>>>> c785d40 (Add bots: members that may send to some recipients, and messages that later ones update)
 from twotick.cli.helping import ARGUMENTS, COMPLETION, Section, Twotick, complain_of_usage, completion, show_help
 from twotick.ui.shell.leaving import EX_INTERRUPTED, EX_USAGE, output_lost
 from twotick.ui.shell.streams import open_missing
@@ -51,17 +48,14 @@ _SECTIONS: dict[str, Section] = {
         "devices": (members.devices, "list or revoke your devices"),
         "password": (profile.password, "change your password"),
         "profile": (profile.profile, "show or change a profile"),
-<<<<<<< HEAD
         "export": (members.export, "print all your messages"),
-=======
-        "token": (operating.token, "print a token for a device"),
->>>>>>> c785d40 (Add bots: members that may send to some recipients, and messages that later ones update)
     },
     "Server": {
         "quickstart": (setting_up.quickstart, "set up a server"),
         "serve": (serving.serve, "run a server"),
         "user": (accounts.user, "add, remove, invite users"),
         "bot": (bots.bot, "add, list, limit bots"),
+        "token": (operating.token, "print a token for a device"),
         "reload": (observing.reload, "load the settings again"),
         "status": (observing.status, "show how the server is"),
         "doctor": (observing.doctor, "find what is wrong"),

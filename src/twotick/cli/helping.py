@@ -58,12 +58,11 @@ class Twotick(click.Group):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help: every command with a few words, in two columns where there is room."""
-        formatter.write(f"Usage: twotick {ARGUMENTS}\n")
+        formatter.write(f"Usage: twotick {ARGUMENTS} (more: help COMMAND, help status)\n")
         formatter.write('Chat where "sent" means "received". To see it work, run: twotick demo\n')
         for title, section in self.sections.items():
             formatter.write_heading(title)
             _write_section(formatter, [(name, words) for name, (_, words) in section.items()])
-        formatter.write("A command's options: twotick help COMMAND. Exit statuses: twotick help status\n")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
