@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from twotick.server.acts import invitation_name, reset_request
 from twotick.server.backups import backup_name, backups_in
 from twotick.server.login import is_device
 from twotick.server.running import RunningServer, running_servers
@@ -50,16 +51,12 @@ from twotick.store import (
     StoreError,
     StoreLimits,
     SurveyMembers,
-    Together,
     WithdrawInvitation,
     open_store,
 )
 from twotick.wire import is_name, is_room
 
 _DAY = 86400.0
-
-_INVITATION_NAME = 12
-"""Hexadecimal digits of an invitation's hash by which the operator knows it."""
 
 _SOON = 14 * _DAY
 """Seconds before the end of a certificate from which on the operator is warned."""
@@ -292,16 +289,7 @@ def reset(store: Store, name: str, seconds: float = _DAY) -> str:
     if member.disabled:
         raise AdminError(f"{member.name} is disabled: enable the member first with 'twotick user enable {member.name}'")
     code = new_invitation()
-    now = time.time()
-    store.ask(
-        Together(
-            (
-                SetPassword(member.name, ""),
-                SignOut(member.number, "", "the operator has reset this account", now),
-                AddInvitation(invitation_digest(code), now + seconds, member.number),
-            )
-        )
-    )
+    store.ask(reset_request(member, code, time.time(), seconds))
     return code
 
 
@@ -337,11 +325,6 @@ def invitations(store: Store) -> list[InvitationInfo]:
         StoreError: the store cannot be read.
     """
     return store.ask(ListInvitations(time.time()))
-
-
-def invitation_name(invitation: InvitationInfo) -> str:
-    """Return by which name the operator knows an invitation. Its code cannot be found from that."""
-    return invitation.digest.hex()[:_INVITATION_NAME]
 
 
 def withdraw_invitation(store: Store, name: str) -> None:

@@ -56,6 +56,7 @@ _SECTIONS: dict[str, Section] = {
         "user": (accounts.user, "add, remove, invite users"),
         "bot": (bots.bot, "add, list, limit bots"),
         "token": (operating.token, "print a token for a device"),
+        "admin": (observing.admin, "open the operator's page"),
         "reload": (observing.reload, "load the settings again"),
         "status": (observing.status, "show how the server is"),
         "doctor": (observing.doctor, "find what is wrong"),

@@ -152,6 +152,7 @@ def user_role(name: str, role: str, *, data: ServerData) -> None:
 def user_invitations(*, which: str | None, as_json: bool, data: ServerData) -> None:
     """List invitations that were not used yet, or withdraw one. Their codes are not kept."""
     from twotick import admin
+    from twotick.server.acts import invitation_name
 
     with data.opened() as store:
         if which is not None:
@@ -159,7 +160,7 @@ def user_invitations(*, which: str | None, as_json: bool, data: ServerData) -> N
             return
         found = admin.invitations(store)
     for each in found:
-        ident, until = admin.invitation_name(each), datetime.fromtimestamp(each.expires, UTC)
+        ident, until = invitation_name(each), datetime.fromtimestamp(each.expires, UTC)
         if as_json:
             line = {"id": ident, "expires": until.isoformat(timespec="seconds"), "resets": each.member or None}
             print(json.dumps(line))

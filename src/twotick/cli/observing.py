@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from twotick.cli.common import config_option, data_option, json_option
-from twotick.cli.operating import ServerData, with_data
-from twotick.ui.shell.leaving import EX_DATAERR, EX_OSERR, EX_UNAVAILABLE, fail
+from twotick.cli.operating import ServerData, page_of, with_data
+from twotick.ui.shell.leaving import EX_DATAERR, EX_OSERR, EX_UNAVAILABLE, EX_USAGE, fail
+from twotick.ui.shell.streams import complain, on_a_terminal
 
 
 @click.command
@@ -31,6 +32,32 @@ def reload(*, data: ServerData) -> None:
     print(f"changed: {', '.join(done['changed']) or 'nothing'}")
     if done["after_restart"]:
         print(f"changes after a restart: {', '.join(done['after_restart'])}")
+
+
+@click.command
+@click.option("--no-open", is_flag=True, help="Only print the address.")
+@with_data
+def admin(*, no_open: bool, data: ServerData) -> None:
+    """Open the operator's page in a browser, and print its address.
+
+    It shows members, invitations, reports and how the server is. Members with the role operator can log in there:
+    'twotick user role NAME operator' gives it. Everything on the page is also a command.
+    """
+    import webbrowser
+
+    from twotick import admin as operations
+
+    page = page_of(data.settings)
+    if page is None:
+        fail(EX_USAGE, "these settings say nowhere where the web page is: set web_url to its address for browsers")
+    with data.opened() as store:
+        operators = [each.name for each in operations.members(store) if each.operator and not each.disabled]
+    url = f"{page.url}admin/"
+    print(url)
+    if not operators:
+        complain("no member has the role operator: give it to one with 'twotick user role NAME operator'")
+    elif not no_open and on_a_terminal():
+        webbrowser.open(url)
 
 
 @click.command

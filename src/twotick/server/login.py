@@ -28,7 +28,7 @@ from twotick.store import (
     StoreError,
     Together,
 )
-from twotick.wire import DEVICE, Head
+from twotick.wire import DEVICE, Head, Side, StartLine, Verb
 
 _Result = TypeVar("_Result")
 
@@ -133,6 +133,24 @@ class Authenticator:
             return Refused(107, f"the server cannot look it up now: {error}")
         self._throttle.failed(b"", address, self._loop.time())
         return _WRONG
+
+    async def check(
+        self, name: bytes, authorization: bytes, address: str, *, encrypted: bool, gone: Callable[[], bool]
+    ) -> Member | Refused:
+        """Check the name and the password of a member who does not register a connection.
+
+        Args:
+            name: the name.
+            authorization: as in the header of that name.
+            address: the address of the client.
+            encrypted: whether its connection is encrypted.
+            gone: tells whether the client is gone.
+        """
+        if not authorization.lower().startswith(b"basic "):
+            return _WRONG
+        head = Head(StartLine(Verb.REGISTER, name, Side.DUPLEX), {b"authorization": authorization})
+        found = await self.authenticate(head, address, encrypted=encrypted, now=0.0, gone=gone)
+        return found if isinstance(found, Refused) else found[0]
 
     async def _check_token(
         self, key: bytes, token: bytes, device: str, address: str

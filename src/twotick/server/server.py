@@ -128,6 +128,7 @@ class Server:
         clock: returns the time by which messages age, in seconds since 1970.
         pusher: pushes notifications; None if nothing does.
         stopping: whether it is about to stop.
+        authenticator: checks logins; None if the server has no members.
     """
 
     def __init__(
@@ -183,8 +184,8 @@ class Server:
         if store is not None:
             self._storage = Storage(store, self.flush_soon, self._store_changed, self.exchange.publish)
             self._jobs = PeriodicJobs(self._storage, retention, clock, known.kept, settling)
-        self._authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
-        self._logins = Logins(self.exchange, self._authenticator, self.flush_soon, clock)
+        self.authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
+        self._logins = Logins(self.exchange, self.authenticator, self.flush_soon, clock)
         self.heads = HeadCache(limits.max_body)
         self.flushing = False
         self.turns = ReadingTurns()
@@ -239,8 +240,8 @@ class Server:
     def use_options(self, limits: ServerLimits, sign_up: SignUp, retention: float) -> None:
         """Use other limits of the exchange from now on, and let others sign up; the arguments are those of `Server`."""
         self.exchange.use_limits(limits.exchange)
-        if self._authenticator is not None:
-            self._authenticator.sign_up = sign_up
+        if self.authenticator is not None:
+            self.authenticator.sign_up = sign_up
         if self._jobs is not None:
             self._jobs.keep_for(retention)
         for part in self._parts:

@@ -175,7 +175,7 @@ async def _serve(
         if certificate is not None:
             encrypted = await listen(split_hosts(options.host), options.tls_port, "tls_port", certificate.context)
             announced += [(each, certificate.fingerprint) for each in encrypted]
-        urls = [] if not options.web else await start_page(server, options, plain_hosts, certificate)
+        urls = [] if not options.web else await start_page(server, options, plain_hosts, certificate, observers)
         irc = await start_irc(server, options, plain_hosts, certificate)
         metrics = await _start(observers, options)
         announce, announce_page, announce_metrics, announce_irc = announcing
@@ -246,7 +246,11 @@ def _has_terminal() -> bool:
 
 
 async def start_page(
-    server: Server, options: ServerOptions, plain_hosts: list[str], certificate: Certificate | None
+    server: Server,
+    options: ServerOptions,
+    plain_hosts: list[str],
+    certificate: Certificate | None,
+    observers: Observers | None = None,
 ) -> list[str]:
     """Serve the web page, and return its URLs.
 
@@ -256,6 +260,10 @@ async def start_page(
     from twotick.server.web.ports import PortTaken, make_web, open_page_ports  # imported only by servers with a page
 
     web = make_web(server, options, certificate)
+    if observers is not None and server.authenticator is not None:
+        from twotick.server.observing.operating import OperatorPage  # imported only by servers with a page
+
+        web.operating = OperatorPage(server, server.authenticator, observers.observer).answer
     try:
         ports = open_page_ports(options, plain_hosts, certificate)
     except PortTaken as error:

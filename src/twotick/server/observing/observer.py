@@ -28,6 +28,10 @@ _STEPS: Final = 7
 _MOST_MET: Final = 20
 """The most users and limits in `status`."""
 
+_GRAPH: Final = 360
+_STEPS_OF_GRAPH: Final = 6
+"""How many points the graph of the operator's page has, one a minute, and every how many steps one is added."""
+
 COMPILED: Final = not str(parser.__file__).endswith(".py")
 
 
@@ -52,6 +56,10 @@ class Observer:
         data: its data folder; None if it keeps everything in memory.
         certificate: its certificate, if it has one.
         backups: makes its backups, if it is to make some.
+
+    Attributes:
+        graph: the last six hours: the time in seconds since 1970, the messages so far, the connections, and the
+            requests that waited for the store.
     """
 
     def __init__(
@@ -63,11 +71,17 @@ class Observer:
         self._certificate = certificate
         self._loop = asyncio.get_running_loop()
         self._messages: deque[tuple[float, int]] = deque(maxlen=_STEPS)
+        self.graph: deque[tuple[float, int, int, int]] = deque(maxlen=_GRAPH)
+        self._steps = 0
         self._checking: asyncio.Task[list[str]] | None = None
 
     def start(self) -> None:
         """Count messages from now on."""
         self._messages.append((self._loop.time(), self._count()))
+        if self._steps % _STEPS_OF_GRAPH == 0:
+            state = self.state
+            self.graph.append((time.time(), self._count(), sum(state.connections.values()), state.waiting))
+        self._steps += 1
         self._loop.call_later(_STEP, self.start)
 
     def _count(self) -> int:

@@ -30,6 +30,9 @@ class Observers:
         options: its options.
         certificate: its certificate, if it has one.
         reload: loads the settings again; None if there are none.
+
+    Attributes:
+        observer: knows how the server is.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Observers:
         self._backups: Backups | None = None
         if options.backup_folder is not None and options.data is not None:
             self._backups = Backups(options.data, options.backup_folder, options.backup_every, options.backup_keep)
-        self._observer = Observer(server, options.data, certificate, self._backups)
+        self.observer = self._observer = Observer(server, options.data, certificate, self._backups)
         self._listeners: list[Listener] = []
         self._control: list[socket.socket] = []
 

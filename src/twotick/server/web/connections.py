@@ -9,8 +9,8 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol, cast
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import h11
 
@@ -25,6 +25,9 @@ from twotick.server.web.site import SECURITY, Site, WebAnswer, plain_answer
 
 _CONNECT: Final = "/connect"
 """Where WebSockets are opened."""
+
+_OPERATING: Final = "/admin/api/"
+"""Where the operator's page asks."""
 
 _MOST_OF_HEAD: Final = 16 << 10
 """Bytes of the longest head of a request."""
@@ -64,6 +67,12 @@ class WebHost(ConnectionHost, Protocol):
     def hold_early(self, holder: object, network: str, amount: int) -> bool:
         """Note the bytes that a connection holds that is not registered; return whether its address may."""
         ...
+
+
+Operating: TypeAlias = Callable[
+    [str, str, Mapping[bytes, bytes], Visitor, Callable[[], bool]], Coroutine[Any, Any, WebAnswer]
+]
+"""Answers what the operator's page asks: `OperatorPage.answer`."""
 
 
 class WebSocketPort:
@@ -166,7 +175,18 @@ class HttpConnection(asyncio.Protocol):
         address: the address of the client, if it is not that of the other end of the socket.
     """
 
-    __slots__ = ("_clogged", "_given", "_http", "_waiting", "_web", "address", "closing", "network", "transport")
+    __slots__ = (
+        "_asking",
+        "_clogged",
+        "_given",
+        "_http",
+        "_waiting",
+        "_web",
+        "address",
+        "closing",
+        "network",
+        "transport",
+    )
 
     def __init__(self, web: "Web", address: str | None = None) -> None:
         self._web = web
@@ -174,6 +194,7 @@ class HttpConnection(asyncio.Protocol):
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_OF_HEAD)
         self._clogged = False
         self._waiting: h11.Request | None = None  # for a turn of its address
+        self._asking: asyncio.Task[WebAnswer] | None = None  # what answers a request of the operator's page
         self.closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -214,13 +235,17 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle that the connection is gone."""
+        if self._asking is not None:
+            self._asking.cancel()
         if self.network:
             self._web.host.dismiss(self.network)
             self._web.closed(self, self.network)
 
     def _next(self) -> None:
         """Look for the next request, and answer it."""
-        if self.closing or self._clogged or self._waiting is not None or self.transport.is_closing():
+        if self.closing or self._clogged or self._asking is not None or self._waiting is not None:
+            return
+        if self.transport.is_closing():
             return
         try:
             event = self._http.next_event()
@@ -275,10 +300,40 @@ class HttpConnection(asyncio.Protocol):
             target = request.target.decode("ascii", "replace")
             if target.partition("?")[0] == _CONNECT:
                 self._upgrade(request, headers, visitor)
+            elif self._web.operating is not None and target.startswith(_OPERATING):
+                self._ask(request, target.removeprefix(_OPERATING), headers, visitor)
             else:
                 self._send(self._web.site.answer(request.method.decode("ascii"), target, headers), request.method)
         except Turned as error:
             self._refuse(error.status, str(error), request.method)
+
+    def _ask(self, request: h11.Request, path: str, headers: dict[bytes, bytes], visitor: Visitor) -> None:
+        """Answer a request of the operator's page, which takes more than one turn of the event loop.
+
+        Raises:
+            Turned: another page asks.
+        """
+        assert self._web.operating is not None, "the caller has checked this"
+        origin = headers.get(b"origin")
+        self._web.gate.check_origin(visitor, None if origin is None else origin.decode("latin-1"))
+        method = request.method
+        gone = self.transport.is_closing
+        work = self._web.operating(method.decode("ascii"), path, headers, visitor, gone)
+        self._asking = asyncio.get_running_loop().create_task(work)
+        self._asking.add_done_callback(lambda task: self._answered(task, method))
+        self.transport.pause_reading()
+
+    def _answered(self, task: asyncio.Task[WebAnswer], method: bytes) -> None:
+        self._asking = None
+        if task.cancelled() or self.closing or self.transport.is_closing():
+            return
+        self.transport.resume_reading()
+        if (error := task.exception()) is not None:  # a defect must not leave the page without an answer
+            context = {"message": "a request of the operator's page cannot be answered", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+            self._refuse(500, "The server made a mistake, which is in its log.", method)
+            return
+        self._send(task.result(), method)
 
     def _send(self, answer: WebAnswer, method: bytes) -> None:
         """Send an answer, and look for the next request in another turn of the event loop."""
@@ -396,6 +451,9 @@ class Web:
         site: its files.
         make_gate: returns what decides which requests are answered.
         limits: the limits of the server.
+
+    Attributes:
+        operating: answers what the operator's page asks; None if nothing does.
     """
 
     def __init__(self, host: WebHost, site: Site, make_gate: Callable[[], Gate], limits: ServerLimits) -> None:
@@ -403,6 +461,7 @@ class Web:
         self.site = site
         self._make_gate = make_gate
         self.gate = make_gate()
+        self.operating: Operating | None = None
         self._loop = asyncio.get_running_loop()
         self._open: dict[HttpConnection, None] = {}
         self._resting = Deadlines[HttpConnection](limits.register_timeout)

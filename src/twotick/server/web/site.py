@@ -54,6 +54,9 @@ _STYLE_SPACE: Final = re.compile(rb"/\*.*?\*/|^ +|(?<=[:;,{]) +| +(?=[{}])", re.
 _MAIN: Final = "/app/main.js"
 """The script that the page starts with."""
 
+_PAGES: Final = {"/": "/index.html", "/admin": "/admin/index.html", "/admin/": "/admin/index.html"}
+"""The files of the pages, by their paths in a URL."""
+
 _COMPRESSED: Final = (".png", ".woff2")
 """Files that compressing would not make smaller."""
 
@@ -119,9 +122,10 @@ class Site:
     @cached_property
     def _page(self) -> dict[str, Any]:
         """The version of the page and its files, for the service worker, which keeps whole versions."""
-        kept = sorted("/" if path == "/index.html" else path for path in self._files if path != "/sw.js")
+        ours = sorted(path for path in self._files if not path.startswith("/admin/"))  # which is a page of its own
+        kept = sorted("/" if path == "/index.html" else path for path in ours if path != "/sw.js")
         content = hashlib.sha256()
-        for path in sorted(self._files):
+        for path in ours:
             content.update(f"{path}:{self._files[path].tag}\n".encode())
         return {"version": content.hexdigest()[:16], "files": kept}
 
@@ -137,16 +141,17 @@ class Site:
             return plain_answer(405, "Only GET and HEAD are known here.", [("Allow", "GET, HEAD")])
         path = target.partition("?")[0]
         if path == "/info.json":
-            return _json_answer(self.info)
+            return json_answer(self.info)
         if path == "/page.json":
-            return _json_answer(self._page)
-        file = self._files.get("/index.html" if path == "/" else path)
+            return json_answer(self._page)
+        file = self._files.get(_PAGES.get(path, path))
         return plain_answer(404, "There is nothing here.") if file is None else file.answer(headers)
 
 
-def _json_answer(content: dict[str, Any]) -> WebAnswer:
+def json_answer(content: Any, status: int = 200) -> WebAnswer:
+    """Return an answer in JSON, which is not kept."""
     headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), *SECURITY]
-    return WebAnswer(200, headers, json.dumps(content).encode())
+    return WebAnswer(status, headers, json.dumps(content).encode())
 
 
 def plain_answer(status: int, text: str, headers: Headers | None = None) -> WebAnswer:

@@ -78,7 +78,17 @@ class MemberSummary:
 
 @dataclass(frozen=True, slots=True)
 class SurveyMembers(Request[list[MemberSummary]]):
-    """Look at all members, by name. It takes long if there are many: ask it in a process of its own."""
+    """Look at members, by name. It takes long if there are many: a server asks only for some.
+
+    Attributes:
+        after: only those after this name, in any case; empty for all.
+        most: how many at most; 0 for all.
+        find: only those whose names have this in them, in any case.
+    """
+
+    after: str = ""
+    most: int = 0
+    find: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,10 @@ _SURVEY: Final = f"""
             ORDER BY l.seq LIMIT 1),
         (SELECT CAST(coalesce(sum(f.size), 0) AS bigint) FROM file f WHERE f.member = o.number AND f.key IS NOT NULL),
         o.display, o.disabled, o.operator
-    FROM (SELECT * FROM member WHERE {MEMBERS}) o ORDER BY o.folded
+    FROM (SELECT * FROM member WHERE {MEMBERS} AND folded > ? AND folded LIKE ?
+        ORDER BY folded LIMIT ?) o ORDER BY o.folded
 """
+_ALL: Final = 1 << 60
 _RESUME_AT_ONCE: Final = 512
 _HAS_LAPSED: Final = "cursor IS NULL AND told > seen"
 """The entries that a device says it has, of those that no device had, after which a transaction ends."""
@@ -89,9 +91,14 @@ class AccountRepository:
         return [_member(row) for row in self._tables.direct(f"{_MEMBER} ORDER BY folded")]
 
     def _survey(self, request: SurveyMembers) -> list[MemberSummary]:
+        find = request.find.lower()
+        if find and not find.isalnum():  # as no name is
+            return []
+        parameters = (request.after.lower(), f"%{find}%", request.most or _ALL)
+        self._tables.work += 8 * request.most
         return [
             MemberSummary(*row, disabled=since or None, operator=bool(operator))
-            for *row, since, operator in self._tables.read(_SURVEY)
+            for *row, since, operator in self._tables.read(_SURVEY, parameters)
         ]
 
     def _find_member(self, request: FindMember) -> Member | None:

@@ -87,7 +87,7 @@ self.addEventListener("activate", (event) => event.waitUntil(current().then((ver
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
-  if (request.method !== "GET" || url.origin !== self.location.origin) return;
+  if (request.method !== "GET" || url.origin !== self.location.origin || url.pathname.startsWith("/admin")) return;
   if (request.mode === "navigate") event.respondWith(navigate(event));
   else if (url.pathname !== LIST && url.pathname !== "/info.json") event.respondWith(find(url.pathname, request));
 });

@@ -1,0 +1,358 @@
+"""The operator's page: what it asks, and who may ask (docs/operations.md, "The operator's page").
+
+A member with the role operator logs in with name and password, and gets a session, which the page names in each
+request. No cookie has it, so no other page can use it. Each request looks the member up again: a member that has lost
+the role, was disabled, or has another password, has no session any more.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, TypeAlias, TypeVar
+from urllib.parse import parse_qsl
+
+from twotick.server.acts import invitation_name, reset_request
+from twotick.server.login import Authenticator, Refused
+from twotick.server.observing.observer import Observer
+from twotick.server.secrets import invitation_digest, new_invitation
+from twotick.server.server import Server
+from twotick.server.web.gate import Turned, Visitor
+from twotick.server.web.site import WebAnswer, json_answer
+from twotick.store import (
+    AddInvitation,
+    CloseReport,
+    Effects,
+    FindMember,
+    FindMembers,
+    ListDevices,
+    ListInvitations,
+    ListReports,
+    Member,
+    Refusal,
+    RemoveMember,
+    Request,
+    Revoke,
+    SetDisabled,
+    SetDisplay,
+    SetOperator,
+    SignOut,
+    StoreError,
+    SurveyMembers,
+    WithdrawInvitation,
+)
+from twotick.wire import is_name
+
+_IDLE: Final = 1800.0
+_LONGEST: Final = 12 * 3600.0
+"""Seconds after which a session ends that is not used, and after which each ends."""
+
+_SESSIONS: Final = 100
+_AT_ONCE: Final = 32
+"""The most sessions, and the most requests that are answered at the same time."""
+
+_MEMBERS: Final = 100
+"""The members that one request lists."""
+
+_DAY: Final = 86400.0
+
+_Answer = TypeVar("_Answer")
+
+Query: TypeAlias = Mapping[str, str]
+
+
+class _Refused(Exception):
+    """A request is refused, with a status of HTTP."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(slots=True)
+class OperatorSession:
+    """A login on the operator's page.
+
+    Attributes:
+        member: the store's number of the member.
+        password: the hash of the password when it logged in.
+        began: when that was.
+        used: when it was used last; both in seconds on the clock of the event loop.
+    """
+
+    member: int
+    password: str
+    began: float
+    used: float
+
+
+class OperatorPage:
+    """Answers what the operator's page asks.
+
+    Args:
+        server: the server.
+        authenticator: checks logins.
+        observer: knows how the server is.
+    """
+
+    def __init__(self, server: Server, authenticator: Authenticator, observer: Observer) -> None:
+        self._server = server
+        self._authenticator = authenticator
+        self._observer = observer
+        self._loop = asyncio.get_running_loop()
+        self._sessions: dict[bytes, OperatorSession] = {}
+        self._busy = 0
+        self._looks: dict[str, Callable[[Query], Awaitable[Any]]] = {
+            "status": self._status,
+            "members": self._members,
+            "devices": self._devices,
+            "invitations": self._invitations,
+            "reports": self._reports,
+        }
+        self._acts: dict[str, Callable[[Member, Query], Awaitable[Any]]] = {
+            "disable": self._disable,
+            "enable": self._enable,
+            "rename": self._rename,
+            "reset": self._reset,
+            "revoke": self._revoke,
+            "role": self._role,
+            "remove": self._remove,
+            "invite": self._invite,
+            "withdraw": self._withdraw,
+            "close": self._close,
+        }
+
+    async def answer(
+        self, method: str, path: str, headers: Mapping[bytes, bytes], visitor: Visitor, gone: Callable[[], bool]
+    ) -> WebAnswer:
+        """Return the answer to a request.
+
+        Args:
+            method: its method: GET to look, POST to act.
+            path: what follows the page's own path, with the query.
+            headers: its headers, by their names in lower case.
+            visitor: who asks.
+            gone: tells whether the client is gone.
+        """
+        if self._busy >= _AT_ONCE:
+            return _problem(503, "The server answers too many requests of this page. Try again later.")
+        self._busy += 1
+        try:
+            what, _, query = path.partition("?")
+            _check_same_site(headers)
+            if method == "POST" and what == "login":
+                return await self._log_in(headers, visitor, gone)
+            operator = await self._operator(headers)
+            if method == "POST" and what == "logout":
+                self._sessions.pop(_digest(headers), None)
+                return json_answer({})
+            return json_answer(await self._do(method, what, dict(parse_qsl(query)), operator))
+        except (_Refused, Turned) as refused:
+            return _problem(refused.status, str(refused))
+        except StoreError as error:
+            return _problem(503, f"the data cannot be used: {error}")
+        finally:
+            self._busy -= 1
+
+    async def _do(self, method: str, what: str, query: Query, operator: Member) -> Any:
+        if method == "POST" and what in self._acts:
+            return await self._acts[what](operator, query)
+        if method == "GET" and what in self._looks:
+            return await self._looks[what](query)
+        raise _Refused(404, "there is nothing here")
+
+    # Who asks
+
+    async def _log_in(self, headers: Mapping[bytes, bytes], visitor: Visitor, gone: Callable[[], bool]) -> WebAnswer:
+        name = headers.get(b"x-name", b"")
+        if not is_name(name) or b"authorization" not in headers:
+            raise _Refused(401, "enter a name and a password")
+        found = await self._authenticator.check(
+            name, headers[b"authorization"], visitor.address, encrypted=visitor.encrypted, gone=gone
+        )
+        if isinstance(found, Refused):
+            raise _Refused(429 if found.retry_after else 401, found.reason)
+        if not found.operator:
+            raise _Refused(
+                403, f"{found.name} does not have the role operator: twotick user role {found.name} operator"
+            )
+        now = self._loop.time()
+        self._end_old(now)
+        session = secrets.token_urlsafe(32)
+        self._sessions[_hashed(session.encode())] = OperatorSession(found.number, found.password, now, now)
+        return json_answer({"session": session, "name": found.name})
+
+    def _end_old(self, now: float) -> None:
+        """End the sessions whose time is over, and the oldest ones if there are too many."""
+        for key, each in list(self._sessions.items()):
+            if now - each.used > _IDLE or now - each.began > _LONGEST or len(self._sessions) >= _SESSIONS:
+                del self._sessions[key]
+
+    async def _operator(self, headers: Mapping[bytes, bytes]) -> Member:
+        """Return the operator who asks.
+
+        Raises:
+            _Refused: there is no such session, or the member is not an operator any more.
+        """
+        key, now = _digest(headers), self._loop.time()
+        session = self._sessions.get(key)
+        if session is None or now - session.used > _IDLE or now - session.began > _LONGEST:
+            raise _Refused(401, "log in again")
+        found = await self._ask(FindMembers(numbers=(session.member,)))
+        member = found[0] if found else None
+        if member is None or member.disabled or not member.operator or member.password != session.password:
+            self._sessions.pop(key, None)
+            raise _Refused(401, "your rights have changed: log in again")
+        session.used = now
+        return member
+
+    async def _ask(self, request: Request[_Answer]) -> _Answer:
+        answered: asyncio.Future[_Answer] = self._loop.create_future()
+
+        def take(answer: Any) -> None:
+            if answered.done():
+                return
+            if isinstance(answer, StoreError):
+                answered.set_exception(answer)
+            else:
+                answered.set_result(answer)
+
+        self._server.ask(request, take)
+        return await answered
+
+    # Looking
+
+    async def _status(self, _query: Query) -> Any:
+        return {**await self._observer.status(), "graph": list(self._observer.graph)}
+
+    async def _members(self, query: Query) -> Any:
+        found = await self._ask(SurveyMembers(query.get("after", ""), _MEMBERS, query.get("find", "")))
+        return {"members": [asdict(each) for each in found], "more": len(found) == _MEMBERS}
+
+    async def _devices(self, query: Query) -> Any:
+        member = await self._find(query)
+        return [
+            {"name": each.name, "token": each.has_token, "seen": each.seen}
+            for each in await self._ask(ListDevices(member.number))
+        ]
+
+    async def _invitations(self, _query: Query) -> Any:
+        found = await self._ask(ListInvitations(self._server.clock()))
+        return [{"id": invitation_name(each), "expires": each.expires, "member": each.member} for each in found]
+
+    async def _reports(self, _query: Query) -> Any:
+        return [
+            {
+                "number": each.number,
+                "time": each.time,
+                "from": each.reporter,
+                "about": _text(each.about),
+                "text": _text(each.text),
+                "message": None if each.copy is None else _text(each.copy),
+            }
+            for each in await self._ask(ListReports())
+        ]
+
+    # Acting
+
+    async def _find(self, query: Query, operator: Member | None = None) -> Member:
+        """Return the member that a request names.
+
+        Raises:
+            _Refused: there is none, or it is the operator who asks.
+        """
+        member = await self._ask(FindMember(query.get("name", "")))
+        if member is None:
+            raise _Refused(404, f"there is no member called {query.get('name', '')}")
+        if operator is not None and member.number == operator.number:
+            raise _Refused(409, "you cannot do this to your own account: let another operator do it, or use a command")
+        return member
+
+    async def _act(self, request: Request[_Answer]) -> _Answer:
+        """Carry out a request that changes members, and let the server take notice at once."""
+        answer = await self._ask(request)
+        self._server.exchange.members_changed()
+        self._server.flush_soon()
+        return answer
+
+    async def _disable(self, operator: Member, query: Query) -> Any:
+        member = await self._find(query, operator)
+        await self._act(SetDisabled(member.name, True, self._server.clock()))
+
+    async def _enable(self, operator: Member, query: Query) -> Any:
+        member = await self._find(query, operator)
+        await self._act(SetDisabled(member.name, False, self._server.clock()))
+
+    async def _rename(self, _operator: Member, query: Query) -> Any:
+        member = await self._find(query)
+        refusal = await self._act(SetDisplay(member.number, query.get("display", ""), self._server.clock()))
+        if isinstance(refusal, Refusal):
+            raise _Refused(400, refusal.reason)
+
+    async def _reset(self, operator: Member, query: Query) -> Any:
+        member = await self._find(query, operator)
+        if member.disabled:
+            raise _Refused(409, f"{member.name} is disabled: enable the member first")
+        code = new_invitation()
+        await self._act(reset_request(member, code, self._server.clock(), _DAY))
+        return {"code": code}
+
+    async def _revoke(self, operator: Member, query: Query) -> Any:
+        member, device = await self._find(query), query.get("device", "")
+        if device and not await self._act(Revoke(member.number, device)):
+            raise _Refused(404, f"{member.name} has no device called {device}")
+        reason = f"the operator {'has revoked this device' if device else 'has signed this device out'}"
+        await self._act(SignOut(member.number, device, reason, self._server.clock()))
+
+    async def _role(self, operator: Member, query: Query) -> Any:
+        member = await self._find(query, operator)
+        await self._act(SetOperator(member.name, query.get("role") == "operator"))
+
+    async def _remove(self, operator: Member, query: Query) -> Any:
+        member = await self._find(query, operator)
+        effects = await self._act(RemoveMember(member.name, self._server.clock()))
+        if isinstance(effects, Effects):
+            self._server.exchange.publish(effects)
+
+    async def _invite(self, _operator: Member, query: Query) -> Any:
+        days = query.get("days", "7")
+        if not days.isascii() or not days.isdecimal() or not 1 <= int(days[:9]) <= 3650:
+            raise _Refused(400, "an invitation is valid for 1 to 3650 days")
+        code = new_invitation()
+        await self._ask(AddInvitation(invitation_digest(code), self._server.clock() + int(days) * _DAY))
+        return {"code": code}
+
+    async def _withdraw(self, _operator: Member, query: Query) -> Any:
+        for each in await self._ask(ListInvitations(self._server.clock())):
+            if invitation_name(each) == query.get("id") and await self._ask(WithdrawInvitation(each.digest)):
+                return
+        raise _Refused(404, "there is no such invitation any more")
+
+    async def _close(self, _operator: Member, query: Query) -> Any:
+        number = query.get("number", "")
+        if not (number.isascii() and number.isdecimal()) or not await self._ask(CloseReport(int(number[:15]))):
+            raise _Refused(404, "there is no such report any more")
+
+
+def _check_same_site(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse what another page makes a browser ask; browsers name the site of the page that asks."""
+    if headers.get(b"sec-fetch-site", b"same-origin") != b"same-origin":
+        raise _Refused(403, "only the operator's page itself may ask this")
+
+
+def _digest(headers: Mapping[bytes, bytes]) -> bytes:
+    scheme, _, session = headers.get(b"authorization", b"").partition(b" ")
+    return _hashed(session.strip()) if scheme.lower() == b"bearer" else b""
+
+
+def _hashed(session: bytes) -> bytes:
+    return hashlib.sha256(session).digest()
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
+def _problem(status: int, text: str) -> WebAnswer:
+    return json_answer({"problem": text}, status)

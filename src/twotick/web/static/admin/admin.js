@@ -1,0 +1,424 @@
+// The operator's page. Everything here is also a command; each request names a session, which this tab alone has.
+
+import { language, load, t } from "./texts.js";
+
+const API = "/admin/api/";
+const KEPT = "twotick-operator";
+const page = /** @type {HTMLElement} */ (document.getElementById("page"));
+
+let session = sessionStorage.getItem(KEPT) ?? "";
+let view = "members";
+let drawing = 0;
+
+class Problem extends Error {
+  /**
+   * @param {number} status
+   * @param {string} text
+   */
+  constructor(status, text) {
+    super(text);
+    this.status = status;
+  }
+}
+
+/**
+ * Make an element. Text is only ever put in as text.
+ * @param {string} tag
+ * @param {Record<string, any>} attributes
+ * @param {...(Node | string | null)} children
+ * @returns {HTMLElement}
+ */
+function h(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((each) => each !== null));
+  return element;
+}
+
+/**
+ * @param {string} method
+ * @param {string} what
+ * @param {Record<string, string>} query
+ * @param {Record<string, string>} headers
+ * @returns {Promise<any>}
+ */
+async function ask(method, what, query = {}, headers = { Authorization: `Bearer ${session}` }) {
+  const parameters = new URLSearchParams(query).toString();
+  let answer;
+  try {
+    answer = await fetch(API + what + (parameters && `?${parameters}`), { method, headers, cache: "no-store", credentials: "omit" });
+  } catch {
+    throw new Problem(0, t("The server cannot be reached."));
+  }
+  const content = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Problem(answer.status, content?.problem ?? t("The server cannot answer this now."));
+  return content;
+}
+
+/** @param {string} text */
+const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+
+/**
+ * @param {string} text
+ * @param {boolean} bad
+ */
+function say(text, bad = false) {
+  const said = document.getElementById("said");
+  if (!said) return;
+  said.textContent = text;
+  said.className = bad ? "bad" : "";
+}
+
+/**
+ * Do something, and say so, or what is wrong.
+ * @param {() => Promise<any>} work
+ */
+async function attempt(work) {
+  say("");
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401 && session) {
+      leave();
+      signIn(error.message);
+    } else say(error instanceof Error ? error.message : String(error), true);
+  }
+}
+
+function leave() {
+  session = "";
+  sessionStorage.removeItem(KEPT);
+  document.querySelectorAll("dialog").forEach((each) => each.remove());
+}
+
+/** @param {number | null} seconds since 1970 */
+const when = (seconds) => (seconds ? new Date(seconds * 1000).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" }) : t("never"));
+
+/** @param {number} bytes */
+function size(bytes) {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+  const power = bytes > 0 ? Math.min(4, Math.floor(Math.log10(bytes) / 3)) : 0;
+  const options = { style: "unit", unit: units[power], maximumFractionDigits: 1 };
+  return new Intl.NumberFormat(language(), /** @type {any} */ (options)).format(bytes / 1000 ** power);
+}
+
+// Signing in
+
+/** @param {string} problem */
+function signIn(problem = "") {
+  const name = h("input", { id: "name", autocomplete: "username", autocapitalize: "none", spellcheck: "false", required: true, maxlength: "32" });
+  const password = h("input", { id: "password", type: "password", autocomplete: "current-password", required: true });
+  const submit = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const value = (/** @type {HTMLElement} */ each) => /** @type {HTMLInputElement} */ (each).value;
+    await attempt(async () => {
+      const credential = `Basic ${base64(`${value(name)}:${value(password)}`)}`;
+      const found = await ask("POST", "login", {}, { Authorization: credential, "X-Name": value(name) });
+      session = found.session;
+      sessionStorage.setItem(KEPT, session);
+      await show();
+    });
+  };
+  page.replaceChildren(
+    h("main", {},
+      h("form", { class: "narrow", onsubmit: submit },
+        h("h1", {}, t("Twotick: operator")),
+        h("p", { id: "said", role: "alert", class: problem ? "bad" : "" }, problem),
+        h("label", { for: "name" }, t("Name"), name),
+        h("label", { for: "password" }, t("Password"), password),
+        h("button", { class: "first" }, t("Log in")))));
+  name.focus();
+}
+
+// The page
+
+/** @type {Record<string, { title: () => string, draw: () => Promise<Node[]> }>} */
+const VIEWS = {
+  members: { title: () => t("Members"), draw: members },
+  invitations: { title: () => t("Invitations"), draw: invitations },
+  reports: { title: () => t("Reports"), draw: reports },
+  status: { title: () => t("Status"), draw: status },
+};
+
+async function show() {
+  const number = ++drawing;
+  const content = await VIEWS[view].draw();
+  if (number !== drawing) return; // another view was chosen meanwhile
+  const said = document.getElementById("said")?.textContent ?? "";
+  const focused = document.activeElement?.getAttribute("data-view");
+  const open = (/** @type {string} */ name) => () => attempt(async () => {
+    view = name;
+    await show();
+  });
+  const buttons = Object.entries(VIEWS).map(([name, each]) =>
+    h("button", { "data-view": name, "aria-current": name === view ? "page" : null, onclick: open(name) }, each.title()));
+  const out = () => attempt(async () => {
+    await ask("POST", "logout").catch(() => undefined); // a session that has ended already is as good
+    leave();
+    signIn();
+  });
+  page.replaceChildren(
+    h("header", {},
+      h("h1", {}, t("Twotick: operator")),
+      h("nav", { "aria-label": t("Parts of this page") }, ...buttons),
+      h("button", { onclick: out }, t("Log out"))),
+    h("main", { "data-ready": view },
+      h("p", { id: "said", role: "status" }, said),
+      h("h2", {}, VIEWS[view].title()),
+      ...content));
+  const again = focused && page.querySelector(`[data-view="${view}"]`);
+  if (again instanceof HTMLElement) again.focus();
+}
+
+/**
+ * Act, draw the view again, and say what was done.
+ * @param {string} what
+ * @param {Record<string, string>} query
+ * @param {string} done
+ */
+async function act(what, query, done) {
+  const answer = await ask("POST", what, query);
+  await show();
+  say(done);
+  return answer;
+}
+
+/**
+ * Show a dialog; it is closed with Escape, too.
+ * @param {string} title
+ * @param {Node[]} content
+ * @param {HTMLElement[]} buttons
+ */
+function dialog(title, content, buttons) {
+  const close = () => element.close();
+  const element = /** @type {HTMLDialogElement} */ (h("dialog", { "aria-labelledby": "title" },
+    h("h2", { id: "title" }, title), ...content,
+    h("div", { class: "actions" }, ...buttons, h("button", { onclick: close }, t("Close")))));
+  element.addEventListener("close", () => element.remove());
+  document.body.append(element);
+  element.showModal();
+  return element;
+}
+
+/**
+ * @param {string} question
+ * @param {string} answer
+ * @param {() => Promise<any>} work
+ */
+function confirm(question, answer, work) {
+  const shown = dialog(question, [], [h("button", { class: "bad", onclick: () => {
+    shown.close();
+    attempt(work);
+  } }, answer)]);
+}
+
+/**
+ * @param {string} title
+ * @param {string} code
+ */
+function showCode(title, code) {
+  const link = `${location.origin}/#invite=${code}`;
+  dialog(title, [
+    h("p", {}, t("The code is shown only once:")), h("p", {}, h("code", {}, code)),
+    h("p", {}, t("The link opens the page with the code:")), h("p", {}, h("code", {}, link))], []);
+}
+
+// Members
+
+let find = "";
+let shownMore = 0;
+
+/** @returns {Promise<Node[]>} */
+async function members() {
+  const listed = [];
+  let after = "";
+  for (let pages = 0; pages <= shownMore; pages += 1) {
+    const found = await ask("GET", "members", { after, find });
+    listed.push(...found.members);
+    after = found.more ? found.members.at(-1).name : "";
+    if (!after) break;
+  }
+  const input = /** @type {HTMLInputElement} */ (h("input", { id: "find", type: "search", value: find, autocapitalize: "none", maxlength: "32" }));
+  const search = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    find = input.value.trim();
+    shownMore = 0;
+    attempt(show);
+  };
+  const rows = listed.map((each) => h("tr", {},
+    h("th", { scope: "row" }, h("button", { onclick: () => attempt(() => member(each)) }, each.name)),
+    h("td", {}, each.display),
+    h("td", {}, [each.operator && t("operator"), each.disabled && t("disabled")].filter(Boolean).join(", ")),
+    h("td", {}, when(each.seen)),
+    h("td", { class: "number" }, String(each.devices)),
+    h("td", { class: "number" }, each.waiting ? `${each.waiting} (${size(each.waiting_bytes)})` : "0"),
+    h("td", { class: "number" }, size(each.file_bytes))));
+  const names = [t("Name"), t("Display name"), t("State"), t("Last seen"), t("Devices"), t("Waiting"), t("Files")];
+  const more = () => attempt(async () => {
+    shownMore += 1;
+    await show();
+  });
+  return [
+    h("form", { role: "search", onsubmit: search }, h("label", { for: "find" }, t("Name contains"), input), h("button", {}, t("Search"))),
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("Members") },
+      h("table", {},
+        h("thead", {}, h("tr", {}, ...names.map((each) => h("th", { scope: "col" }, each)))),
+        h("tbody", {}, ...rows))),
+    after ? h("button", { onclick: more }, t("More")) : document.createTextNode(""),
+  ];
+}
+
+/** @param {any} each */
+async function member(each) {
+  const devices = await ask("GET", "devices", { name: each.name });
+  const query = { name: each.name };
+  const then = (/** @type {() => Promise<any>} */ work) => () => {
+    shown.close();
+    attempt(work);
+  };
+  const display = /** @type {HTMLInputElement} */ (h("input", { id: "display", value: each.display, maxlength: "64" }));
+  const rename = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    then(async () => {
+      await act("rename", { ...query, display: display.value }, t("The display name was changed."));
+    })();
+  };
+  const ended = t("{name} is signed out everywhere.").replace("{name}", each.name);
+  const buttons = [
+    each.disabled
+      ? h("button", { onclick: then(() => act("enable", query, t("{name} can log in again.").replace("{name}", each.name))) }, t("Enable"))
+      : h("button", { class: "bad", onclick: then(() => act("disable", query, t("{name} is disabled.").replace("{name}", each.name))) }, t("Disable")),
+    h("button", { onclick: then(async () => showCode(t("Code for a new password"), (await act("reset", query, ended)).code)) }, t("Reset")),
+    h("button", { onclick: then(() => act("revoke", query, ended)) }, t("Sign out everywhere")),
+    h("button", { onclick: then(() => act("role", { ...query, role: each.operator ? "member" : "operator" }, t("The role was changed."))) },
+      each.operator ? t("Take the role operator away") : t("Make an operator")),
+    h("button", { class: "bad", onclick: () => {
+      shown.close();
+      confirm(t("Remove {name} with all messages, devices and tokens? This cannot be undone.").replace("{name}", each.name), t("Remove"),
+        async () => act("remove", query, t("{name} was removed.").replace("{name}", each.name)));
+    } }, t("Remove")),
+  ];
+  const listed = devices.map((/** @type {any} */ device) => h("tr", {},
+    h("th", { scope: "row" }, device.name),
+    h("td", {}, device.token ? t("token") : ""),
+    h("td", {}, when(device.seen)),
+    h("td", {}, h("button", { "aria-label": `${t("Revoke")} ${device.name}`, onclick: then(() => act("revoke", { ...query, device: device.name }, t("The device was revoked."))) }, t("Revoke")))));
+  const shown = dialog(each.name, [
+    h("form", { onsubmit: rename }, h("label", { for: "display" }, t("Display name"), display), h("button", {}, t("Rename"))),
+    h("table", {}, h("caption", {}, listed.length ? t("Devices") : t("There are no devices.")), h("tbody", {}, ...listed)),
+  ], buttons);
+}
+
+// Invitations
+
+/** @returns {Promise<Node[]>} */
+async function invitations() {
+  const found = await ask("GET", "invitations");
+  const days = /** @type {HTMLInputElement} */ (h("input", { id: "days", type: "number", min: "1", max: "3650", value: "7", required: true }));
+  const invite = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    attempt(async () => showCode(t("Invitation"), (await act("invite", { days: days.value }, t("An invitation was made."))).code));
+  };
+  const rows = found.map((/** @type {any} */ each) => h("tr", {},
+    h("th", { scope: "row" }, h("code", {}, each.id)),
+    h("td", {}, each.member ? `${t("new password for")} ${each.member}` : t("one person signs up")),
+    h("td", {}, when(each.expires)),
+    h("td", {}, h("button", { "aria-label": `${t("Withdraw")} ${each.id}`, onclick: () => attempt(() => act("withdraw", { id: each.id }, t("The invitation was withdrawn."))) }, t("Withdraw")))));
+  return [
+    h("form", { onsubmit: invite }, h("label", { for: "days" }, t("Days until it expires"), days), h("button", { class: "first" }, t("Invite"))),
+    rows.length
+      ? h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("Invitations") }, h("table", {},
+        h("thead", {}, h("tr", {}, ...[t("Invitation"), t("Purpose"), t("Expires"), t("Action")].map((each) => h("th", { scope: "col" }, each)))),
+        h("tbody", {}, ...rows)))
+      : h("p", { class: "soft" }, t("There are no open invitations.")),
+  ];
+}
+
+// Reports
+
+/** @returns {Promise<Node[]>} */
+async function reports() {
+  const found = await ask("GET", "reports");
+  if (!found.length) return [h("p", { class: "soft" }, t("There are no reports."))];
+  return found.map((/** @type {any} */ each) => h("article", { "aria-label": `${t("Report")} ${each.number}` },
+    h("h3", {}, `${each.from || t("a former member")} → ${each.about}`),
+    h("p", { class: "soft" }, when(each.time)),
+    each.text ? h("p", {}, each.text) : null,
+    each.message === null ? null : h("blockquote", {}, each.message),
+    h("div", { class: "actions" },
+      h("button", { onclick: () => attempt(async () => {
+        find = each.about;
+        shownMore = 0;
+        view = "members";
+        await show();
+      }) }, t("Find the member")),
+      h("button", { onclick: () => attempt(() => act("close", { number: String(each.number) }, t("The report was closed."))) }, t("Close report")))));
+}
+
+// Status
+
+/** @returns {Promise<Node[]>} */
+async function status() {
+  const found = await ask("GET", "status");
+  const { connections, messages, queue } = found;
+  const lines = [
+    [t("Version"), found.version],
+    [t("Running since"), when(found.started)],
+    [t("Connections"), `${t("members")} ${connections.member}, ${t("guests")} ${connections.guest}, ${t("at most")} ${connections.limit}`],
+    [t("Messages"), `${messages.accepted} ${t("stored")}, ${messages.delivered} ${t("delivered")}, ${messages.failed} ${t("failed")}; ${messages.per_second.toFixed(1)}/s`],
+    [t("Queue"), `${queue.requests} (${size(queue.bytes)})`],
+    [t("Database"), found.database_bytes === null ? null : size(found.database_bytes)],
+    [t("Free on the disk"), found.disk_free_bytes === null ? null : size(found.disk_free_bytes)],
+    [t("Certificate ends"), found.certificate_end === null ? null : when(found.certificate_end)],
+    [t("Last backup"), found.backup === null ? null : when(found.backup.newest)],
+    [t("Refused"), Object.entries(found.refusals).map(([name, count]) => `${name} ${count}`).join(", ") || null],
+  ];
+  const met = found.met_limits.map((/** @type {any} */ each) => h("tr", {},
+    h("th", { scope: "row" }, each.who), h("td", {}, each.limit), h("td", { class: "number" }, String(each.times)), h("td", {}, when(each.last))));
+  const points = /** @type {number[][]} */ (found.graph);
+  const rates = points.slice(1).map((each, index) => [each[0], ((each[1] - points[index][1]) / Math.max(1, each[0] - points[index][0])) * 60]);
+  return [
+    ...found.problems.map((/** @type {string} */ each) => h("p", { class: "warning" }, each)),
+    h("dl", {}, ...lines.filter((each) => each[1] !== null).flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
+    ...graph(t("Messages a minute"), rates),
+    ...graph(t("Connections"), points.map((each) => [each[0], each[2]])),
+    ...(met.length ? [h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("Limits that were met") }, h("table", {},
+      h("caption", {}, t("Limits that were met")),
+      h("thead", {}, h("tr", {}, ...[t("Who"), t("Limit"), t("Times"), t("Last")].map((each) => h("th", { scope: "col" }, each)))),
+      h("tbody", {}, ...met)))] : []),
+    h("button", { onclick: () => attempt(show) }, t("Refresh")),
+  ];
+}
+
+/**
+ * @param {string} title
+ * @param {number[][]} points time and value
+ * @returns {Node[]}
+ */
+function graph(title, points) {
+  if (points.length < 2) return [];
+  const most = Math.max(1, ...points.map((each) => each[1]));
+  const [first, last] = [points[0][0], points[points.length - 1][0]];
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  svg.setAttribute("viewBox", "0 0 1000 100");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `${title}: ${t("at most")} ${most.toFixed(1)}, ${t("now")} ${points[points.length - 1][1].toFixed(1)}`);
+  const line = document.createElementNS(space, "polyline");
+  line.setAttribute("points", points.map(([time, value]) =>
+    `${(((time - first) / Math.max(1, last - first)) * 1000).toFixed(1)},${(98 - (value / most) * 96).toFixed(1)}`).join(" "));
+  svg.append(line);
+  return [h("h3", {}, `${title} (${t("at most")} ${most.toFixed(1)})`), svg];
+}
+
+await load();
+document.documentElement.lang = language();
+document.title = t("Twotick: operator");
+if (session) {
+  await attempt(show);
+  if (!page.querySelector("main")) signIn(t("The server cannot answer this now."));
+} else signIn();

@@ -1,0 +1,75 @@
+"""The operator's page in a browser: with the keyboard alone, in light and dark, and nothing that axe finds."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.cli.operating import Operator
+from tests.tools import missing
+from tests.web.visitors import PASSWORD, PageServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+AXE = Path(__file__).parent.parent.parent / "build/node/node_modules/axe-core/axe.min.js"
+
+
+async def _check(page: Page, screen: str) -> None:
+    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+    found: dict[str, Any] = await page.evaluate("(options) => axe.run(document, options)", options)
+    told = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found["violations"]]
+    assert told == [], (screen, told)
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), screen
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
+async def test_an_operator_looks_and_acts(browser: Browser, tmp_path: Path, scheme: Any, width: int) -> None:
+    if not AXE.exists():
+        missing("axe-core", "make build/node/.installed")
+    operator = Operator(tmp_path)
+    operator.prepare("alice", "olga")
+    operator.do("user", "role", "olga", "operator")
+    server = PageServer(tmp_path)
+    context = await browser.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True, locale="en"
+    )
+    errors: list[str] = []
+    try:
+        page = await context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        await page.goto(f"{server.url}admin/")
+        await page.add_script_tag(path=AXE)
+        await expect(page.get_by_label("Name")).to_be_focused()
+        await _check(page, "log in")
+        await page.keyboard.type("olga")
+        await page.keyboard.press("Tab")
+        await page.keyboard.type(PASSWORD)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="alice", exact=True)).to_be_visible()
+        await _check(page, "members")
+        await page.get_by_role("button", name="alice", exact=True).press("Enter")
+        await expect(page.get_by_role("dialog", name="alice")).to_be_visible()
+        await _check(page, "member")
+        await page.get_by_role("button", name="Disable").press("Enter")
+        await expect(page.get_by_role("status")).to_have_text("alice is disabled.")
+        await expect(page.get_by_role("row", name="alice")).to_contain_text("disabled")
+        for view in ("Invitations", "Reports", "Status"):
+            await page.get_by_role("button", name=view, exact=True).press("Enter")
+            await expect(page.get_by_role("heading", name=view, exact=True)).to_be_visible()
+            await _check(page, view)
+        await page.get_by_role("button", name="Invitations", exact=True).press("Enter")
+        await page.get_by_role("button", name="Invite", exact=True).press("Enter")
+        dialog = page.get_by_role("dialog", name="Invitation")
+        await expect(dialog).to_contain_text("The code is shown only once")
+        await _check(page, "code")
+        await page.keyboard.press("Escape")
+        await expect(dialog).to_have_count(0)
+        await expect(page.get_by_role("row")).to_have_count(2)
+        operator.do("user", "role", "olga", "member")
+        await page.get_by_role("button", name="Members", exact=True).press("Enter")
+        await expect(page.get_by_role("alert")).to_have_text("your rights have changed: log in again")
+        assert errors == []
+    finally:
+        await context.close()
+        server.kill()
