@@ -66,6 +66,10 @@ class RunningServer:
         # Fields 14 to 17 of stat: user and system time, and the same of children that have ended.
         return sum(sum(map(int, _stat(pid)[11:15])) for pid in self.processes()) / _TICKS
 
+    def own_cpu(self) -> float:
+        """Return the CPU time of the process alone, without its children, in seconds."""
+        return sum(map(int, _stat(self.pid)[11:13])) / _TICKS
+
     def memory(self) -> int:
         """Return the resident bytes."""
         return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in self.processes())

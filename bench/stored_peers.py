@@ -87,14 +87,19 @@ def temporary_files() -> str:
     return f"{folder}: {kind} on {source} ({options.strip()})"
 
 
+def make_members(store: SqliteStore) -> None:
+    """Add the senders and recipients to a store."""
+    for name in (f"{side}{number}" for side in "sr" for number in range(SENDERS)):
+        (member,) = store.apply([AddMember(name, "", time.time())])
+        assert isinstance(member, Member)
+        # With a token the load logs in quickly; hashing passwords takes long on purpose.
+        store.apply([AddToken(member.number, "bench", token_digest(f"tt_{name}"), time.time())])
+
+
 def _twotick_command(port: int, folder: Path) -> list[str]:
     data = folder / "data"
     with closing(SqliteStore(data, StoreLimits())) as store:
-        for name in (f"{side}{number}" for side in "sr" for number in range(SENDERS)):
-            (member,) = store.apply([AddMember(name, "", time.time())])
-            assert isinstance(member, Member)
-            # With a token the load logs in quickly; hashing passwords takes long on purpose.
-            store.apply([AddToken(member.number, "bench", token_digest(f"tt_{name}"), time.time())])
+        make_members(store)
     return [sys.executable, "-m", "twotick", "serve", "--no-web", "--port", str(port), "--data", str(data)]
 
 
@@ -142,15 +147,17 @@ def _mosquitto_command(port: int, folder: Path) -> list[str]:
     return [installed("mosquitto"), "-c", str(config)]
 
 
-def _postgres_program(name: str) -> str:
+def postgres_program(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
     if not versions:
         raise MeasurementError("PostgreSQL is not installed (apt-get install postgresql)")
     return str(versions[-1] / name)
 
 
-def _postgres_command(port: int, folder: Path) -> list[str]:
-    data = folder / "data"
+def start_postgres(port: int, folder: Path) -> list[str]:
+    """Make a database in a folder, and return the command that starts PostgreSQL there."""
+    data = folder / "postgres"
     data.mkdir()
     unprivileged: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
@@ -158,17 +165,18 @@ def _postgres_command(port: int, folder: Path) -> list[str]:
         folder.chmod(0o711)
         os.chown(data, user.pw_uid, user.pw_gid)
         unprivileged = [installed("setpriv"), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    make = [_postgres_program("initdb"), f"--pgdata={data}", "--username=bench", "--auth=trust", "--no-sync"]
+    make = [postgres_program("initdb"), f"--pgdata={data}", "--username=bench", "--auth=trust", "--no-sync"]
     made = subprocess.run([*unprivileged, *make], capture_output=True, text=True, check=False, cwd="/")
     if made.returncode != 0:
         raise MeasurementError(f"initdb: {made.stderr.strip()[-500:]}")
     settings = [f"--{name}={value}" for name, value in _POSTGRES_SETTINGS.items()]
     settings += [f"--port={port}", f"--unix_socket_directories={data}"]
-    return [*unprivileged, _postgres_program("postgres"), "-D", str(data), *settings]
+    return [*unprivileged, postgres_program("postgres"), "-D", str(data), *settings]
 
 
-def _postgres_version() -> str:
-    return version_of(_postgres_program("postgres"), "--version")
+def postgres_version() -> str:
+    """Return PostgreSQL's version."""
+    return version_of(postgres_program("postgres"), "--version")
 
 
 PEERS = {
@@ -184,7 +192,7 @@ PEERS = {
         "amqp",
         "amqp-waiting",
     ),
-    "postgres": StoredPeer(Program("PostgreSQL", _postgres_command, _postgres_version, "postgresql"), "postgres", None),
+    "postgres": StoredPeer(Program("PostgreSQL", start_postgres, postgres_version, "postgresql"), "postgres", None),
     "mosquitto": StoredPeer(
         Program("mosquitto", _mosquitto_command, MOSQUITTO.version, MOSQUITTO.package),
         "mqtt-stored",
