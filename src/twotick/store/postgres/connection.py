@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from twotick.store.port import DiskFull, StoreError
-from twotick.store.postgres.dialect import Parameters, translate
+from twotick.store.postgres.dialect import Parameters, for_arrays, translate
 
 _CONNECT_SECONDS: Final = 10.0
 
@@ -27,6 +27,9 @@ _SETTINGS: Final = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "2",
 }
+
+_MANY: Final = 4
+"""The number of rows from which on one statement with arrays is cheaper than a statement for each row."""
 
 COMMIT: Final = "SELECT pg_logical_emit_message(true, 'twotick', ''); COMMIT"
 """Every transaction writes something, so that its COMMIT waits until all that it has read is on the standby as well."""
@@ -139,6 +142,9 @@ class PostgresConnection:
     def run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement that is written for SQLite once for each row of parameters, in few messages."""
         for of_kind in _by_types(rows):
+            if len(of_kind) >= _MANY and (at_once := for_arrays(statement, tuple(map(type, of_kind[0])))):
+                self.run(at_once, [column for column in zip(*of_kind, strict=True) if column[0] is not None])
+                continue
             translated, _ = translate(statement, of_kind[0])
             self._run(self._inner.executemany(translated, of_kind))
 

@@ -5,6 +5,8 @@ that SQLite has and PostgreSQL has not are made by schema.py. The type of each p
 so PostgreSQL does not have to guess it.
 """
 
+# ruff: noqa: S608 - statements are put together from those of the repositories, never from input
+
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -35,6 +37,8 @@ _WORDS: Final = tuple(
         (r" IS (?=\?)", " IS NOT DISTINCT FROM "),
     )
 )
+_INSERT: Final = re.compile(r"(INSERT INTO \w+(?: \([\w, ]+\))?) VALUES \(\?(?:, \?)*\)")
+_UPDATE: Final = re.compile(r"UPDATE (\w+) SET (\w+ = \?(?:, \w+ = \?)*) WHERE (\w+ = \?(?: AND \w+ = \?)*)")
 _IGNORE: Final = "INSERT OR IGNORE INTO"
 _PARAMETER: Final = re.compile(r"\?(\d*)|(?<!:):([a-z]\w*)")
 
@@ -74,6 +78,33 @@ def _translated(statement: str, names: tuple[str, ...], types: tuple[type, ...])
         return f"${used.setdefault(at, len(used) + 1)}{_type(types[at])}"
 
     return _PARAMETER.sub(number, statement), tuple(used)
+
+
+@lru_cache(maxsize=256)
+def for_arrays(statement: str, types: tuple[type, ...]) -> str | None:
+    """Return a statement that does with arrays, one for each parameter, what another does for each row of parameters.
+
+    Args:
+        statement: it inserts a row, or updates one that it finds by a key.
+        types: the types of its parameters; those that are NULL have no array.
+
+    Returns:
+        The statement in PostgreSQL's words; None if it is of another kind.
+    """
+    inserting, updating = _INSERT.fullmatch(statement), _UPDATE.fullmatch(statement)
+    names = [f"u.c{number}" if kind is not type(None) else "NULL" for number, kind in enumerate(types)]
+    given = [(name, f"{_type(kind)}[]") for name, kind in zip(names, types, strict=True) if name != "NULL"]
+    if not given or any(kind == "[]" for _, kind in given):
+        return None
+    arrays = ", ".join(f"${number}{kind}" for number, (_, kind) in enumerate(given, 1))
+    source = f"unnest({arrays}) AS u ({', '.join(name[2:] for name, _ in given)})"
+    if inserting:
+        return f"{inserting[1]} SELECT {', '.join(names)} FROM {source}"
+    if updating and "NULL" not in names:
+        values = iter(names)
+        table, settings, key = (_PARAMETER.sub(lambda _: next(values), part) for part in updating.groups())
+        return f"UPDATE {table} AS t SET {settings} FROM {source} WHERE t.{key.replace(' AND ', ' AND t.')}"
+    return None
 
 
 def _type(python: type) -> str:

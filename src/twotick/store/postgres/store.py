@@ -58,6 +58,11 @@ class PostgresStore(SqliteStore):
     def _new_tables(self, connection: Any) -> PostgresTables:
         return PostgresTables(connection, self._limits, self._run)
 
+    @property
+    def _postgres_tables(self) -> PostgresTables:
+        tables: Any = self._tables
+        return tables
+
     def _new_words(self) -> Any:
         return PostgresWordIndex(self._tables.direct)
 
@@ -68,8 +73,9 @@ class PostgresStore(SqliteStore):
         run = database.connection.run
         locked = [number for (number,) in run(_LOCK_ROOMS, (sorted(rooms),))] if rooms else []
         if numbers or members or locked:
-            run(_LOCK_MEMBERS, (sorted(numbers), sorted(members), locked))
-        tables: Any = self._tables
+            found = run(_LOCK_MEMBERS, (sorted(numbers), sorted(members), locked))
+            self._postgres_tables.load_mailboxes([number for (number,) in found])
+        tables = self._postgres_tables
         tables.appends = sum(type(request) is Append for request in flat(requests))
         super()._look_up_ids(requests)
 

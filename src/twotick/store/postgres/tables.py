@@ -12,6 +12,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from twotick.store.port import StoreLimits
 from twotick.store.postgres.connection import PostgresConnection
+from twotick.store.rules.delivery import Mailbox
 from twotick.store.sqlite.cache import Cache
 from twotick.store.sqlite.journal import PendingRows
 from twotick.store.sqlite.tables import NUMBERED, ServerRun, Tables, TakesTooLongError
@@ -20,6 +21,19 @@ _LONGEST_QUERY: Final = 1.0
 """Seconds after which a query of a search is ended: the database may be busy with other things."""
 
 _MORE_NUMBERS: Final = 8
+
+_MAILBOXES: Final = (
+    "SELECT number, name, last, mark, entries, bytes, disabled,"
+    " ARRAY(SELECT d.name FROM device d WHERE d.member = m.number AND d.cursor IS NOT NULL ORDER BY d.name),"
+    " ARRAY(SELECT d.cursor FROM device d WHERE d.member = m.number AND d.cursor IS NOT NULL ORDER BY d.name),"
+    " ARRAY(SELECT peer FROM conversation WHERE member = m.number AND blocked = 1),"
+    " ARRAY(SELECT other FROM contact WHERE member = m.number AND other = ANY($1::bigint[]))"
+    " FROM member m WHERE number = ANY($1::bigint[]) AND folded > '+'"
+)
+_FIND_IDS: Final = (
+    "SELECT m.sender, m.id FROM unnest($1::bigint[], $2::bytea[]) AS sent (sender, id)"
+    " JOIN message m ON m.sender = sent.sender AND m.id = sent.id AND m.id <> ''::bytea"
+)
 
 _SEQUENCES: Final = {"message": "message_number", **{table: f"{table}_number_seq" for table in NUMBERED}}
 
@@ -62,6 +76,26 @@ class PostgresTables(Tables):
         self._moving_ids = set()
         self._next_expiry = float("inf")
         self._numbers = []
+
+    def load_mailboxes(self, members: list[int]) -> None:
+        """Load the mailboxes of members who are locked, and who of them has written to whom, in one query."""
+        for number, name, last, mark, entries, size, disabled, devices, cursors, blocked, others in self._postgres.run(
+            _MAILBOXES, (members,)
+        ):
+            box = Mailbox(
+                number, name, last, mark, entries, size, dict(zip(devices, cursors, strict=True)), frozenset(blocked)
+            )
+            box.disabled = bool(disabled)
+            for other in others:
+                box.note_written_to(other)
+            self.cache.add_mailbox(box)
+
+    def stored_ids(self, keys: list[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
+        """See Tables."""
+        if not keys:
+            return set()
+        senders, idents = zip(*keys, strict=True)
+        return set(self._postgres.run(_FIND_IDS, (senders, idents)))
 
     # Doors
 

@@ -27,15 +27,6 @@ _FAILED_ENTRY: Final = EntryKind.FAILED
 _ACCEPTED: Final = MessageState.ACCEPTED
 _FAILED: Final = MessageState.FAILED
 
-_AT_ONCE: Final = 32
-_FIND_ID: Final = "SELECT sender, id FROM message WHERE sender = ? AND id = ? AND id <> x''"
-_FIND_IDS: Final = (
-    f"WITH sent (sender, id) AS (VALUES {', '.join(['(?, ?)'] * _AT_ONCE)})"
-    " SELECT m.sender, m.id FROM sent CROSS JOIN message m INDEXED BY message_id"
-    " ON m.sender = sent.sender AND m.id = sent.id AND m.id <> x''"
-)
-"""One query for many Ids takes a third of the time of one for each."""
-
 OVER_WORK: Final = 16
 """What the removal of a message that is over counts as work (see `Tables.work`)."""
 
@@ -177,19 +168,7 @@ class Ledger:
 
     def look_up_ids(self, keys: list[tuple[int, bytes]]) -> None:
         """Find out which of these members' Ids are in the table; `duplicate` needs to know for each Id of a batch."""
-        found = self._stored_ids
-        found.clear()
-        direct = self.tables.direct  # Ids that wait are known to `Tables.has_new_id`
-        if len(keys) == 1:
-            sender, ident = keys[0]
-            found.update(direct(_FIND_ID, (sender, bytearray(ident))).fetchall())
-            return
-        for start in range(0, len(keys), _AT_ONCE):
-            parameters: list[object] = []
-            for sender, ident in keys[start : start + _AT_ONCE]:
-                parameters += (sender, bytearray(ident))
-            parameters += (0, bytearray()) * (_AT_ONCE - len(parameters) // 2)
-            found.update(direct(_FIND_IDS, parameters).fetchall())
+        self._stored_ids = self.tables.stored_ids(keys)  # Ids that wait are known to `Tables.has_new_id`
 
     def duplicate(self, sender: int, request: Append) -> Duplicate | None:
         """Return what became of the message that a member has sent with the same Id (rule 11.7); None for none."""
