@@ -38,7 +38,8 @@ _WORDS: Final = tuple(
     )
 )
 _INSERT: Final = re.compile(r"(INSERT INTO \w+(?: \([\w, ]+\))?) VALUES \(\?(?:, \?)*\)")
-_UPDATE: Final = re.compile(r"UPDATE (\w+) SET (\w+ = \?(?:, \w+ = \?)*) WHERE (\w+ = \?(?: AND \w+ = \?)*)")
+_SETTING: Final = r"\w+ = (?:\?|\d+)"
+_UPDATE: Final = re.compile(rf"UPDATE (\w+) SET ({_SETTING}(?:, {_SETTING})*) WHERE (\w+ = \?(?: AND \w+ = \?)*)")
 _IGNORE: Final = "INSERT OR IGNORE INTO"
 _PARAMETER: Final = re.compile(r"\?(\d*)|(?<!:):([a-z]\w*)")
 

@@ -112,6 +112,10 @@ class PostgresTables(Tables):
     def write_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """See Tables."""
         self.flush()
+        self.direct_many(statement, rows)
+
+    def direct_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """See Tables."""
         self._postgres.run_many(statement, list(rows))
 
     def next_number(self) -> int:

@@ -14,6 +14,12 @@ from twotick.store.rules.search import IndexedText
 from twotick.store.sqlite.word_index import Cleaning
 
 _AT_ONCE: Final = 128
+_ADD: Final = (
+    "INSERT INTO word (message, words, lexemes) SELECT u.message, u.words, array_to_tsvector("
+    "ARRAY(SELECT DISTINCT unnest(string_to_array(u.words || ' ' || u.readers, ' ')) EXCEPT SELECT ''))"
+    " FROM unnest(CAST(? AS bigint[]), CAST(? AS text[]), CAST(? AS text[])) AS u (message, words, readers)"
+    " ON CONFLICT (message) DO UPDATE SET words = excluded.words, lexemes = excluded.lexemes"
+)
 _TOKEN: Final = re.compile(r'"([^"]*)"(\*?)|([()])|(AND|OR)\b|(\w+)')
 
 
@@ -29,14 +35,11 @@ class PostgresWordIndex:
 
     def add(self, texts: Iterable[tuple[int, IndexedText]]) -> None:
         """Let messages, given by number, be found by their texts; a text without words is not indexed."""
-        for number, text in texts:
-            if text.words:
-                self._execute(
-                    "INSERT INTO word (message, words, lexemes) VALUES (?, ?, array_to_tsvector("
-                    "ARRAY(SELECT DISTINCT unnest(string_to_array(? || ' ' || ?, ' ')) EXCEPT SELECT '')))"
-                    " ON CONFLICT (message) DO UPDATE SET words = excluded.words, lexemes = excluded.lexemes",
-                    (number, text.words, text.words, text.readers),
-                )
+        found = {number: text for number, text in texts if text.words}
+        if found:
+            words = [text.words for text in found.values()]
+            readers = [text.readers for text in found.values()]
+            self._execute(_ADD, ([*found], words, readers))
 
     def remove(self, number: int, text: IndexedText) -> None:
         """Stop finding a message."""

@@ -6,6 +6,7 @@ Messages are indexed some time after they were stored, so that their senders do 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from heapq import merge
+from operator import itemgetter
 from time import thread_time
 from typing import Any, Final
 
@@ -138,17 +139,21 @@ class IndexedTexts:
 
     def _index(self, rows: Iterable[tuple[Any, ...]], size: int) -> int:
         """Index messages, until their bodies are so long. Return how many."""
-        texts: list[tuple[int, IndexedText]] = []
+        chosen: list[tuple[Any, ...]] = []
         for row in rows:
-            texts.append((row[0], self._text(*row)))
+            chosen.append(row)
             size -= len(row[-1])
             self._tables.work += len(row[-1]) >> 6
             if size <= 0:
                 break
-        self._words.add(sorted(texts, key=lambda each: each[0]))
-        for number, _ in texts:
-            self._tables.direct("UPDATE message SET indexed = 1 WHERE number = ?", (number,))
-        return len(texts)
+        if chosen:
+            chosen.sort(key=itemgetter(0))
+            numbers = [row[0] for row in chosen]
+            query = "SELECT DISTINCT message FROM unedited WHERE message BETWEEN ? AND ?"
+            unedited = {number for (number,) in self._tables.direct(query, (numbers[0], numbers[-1]))}
+            self._words.add((row[0], self._text(*row, has_versions=row[0] in unedited)) for row in chosen)
+            self._tables.direct_many("UPDATE message SET indexed = 1 WHERE number = ?", [(each,) for each in numbers])
+        return len(chosen)
 
     def forget(self, messages: list[int]) -> None:
         """Take messages that are about to be removed or changed out of the index."""
@@ -189,19 +194,22 @@ class IndexedTexts:
         readers: bytes | None,
         headers: bytes,
         body: bytes,
+        *,
+        has_versions: bool = True,
     ) -> IndexedText:
-        """Return what the index is told about a message."""
+        """Return what the index is told about a message, of which some members may have an older version."""
         text = indexed_text(headers, body)
         if room is not None:
             return indexed(text, sender, recipient, room, {})
         if any(text) and readers is None:
             readers = self._note_readers(number)
         texts = dict.fromkeys(map(int, (readers or b"").split()), text)
-        for member, old_headers, old_body in self._tables.direct(
-            "SELECT member, headers, substr(body, 1, ?) FROM unedited WHERE message = ?", (TEXT_BYTES + 1, number)
-        ):
-            if member in texts:  # else it was taken out of the member's log
-                texts[member] = indexed_text(old_headers, old_body or b"")
+        if has_versions:
+            for member, old_headers, old_body in self._tables.direct(
+                "SELECT member, headers, substr(body, 1, ?) FROM unedited WHERE message = ?", (TEXT_BYTES + 1, number)
+            ):
+                if member in texts:  # else it was taken out of the member's log
+                    texts[member] = indexed_text(old_headers, old_body or b"")
         return indexed(text, sender, recipient, room, texts)
 
     def _note_readers(self, number: int) -> bytes:

@@ -145,6 +145,10 @@ class Tables:
         self.flush()
         self._connection.executemany(statement, rows)
 
+    def direct_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Change a table that the journal never holds, or rows that it does not hold, once for each row."""
+        self._connection.executemany(statement, rows)
+
     def add_content(self, message: int, headers: bytes, body: bytes) -> None:
         """Write the headers and the body of a new message."""
         self.work += len(body) >> 10
