@@ -25,7 +25,7 @@ _HEAVY_AT_ONCE: Final = 16
 _HEAVY: Final = ("content", "piece", "unedited", "picture", "report")
 
 _OWN_TABLES: Final = ("journal",)
-_OWN_COUNTERS: Final = ("message", "changes", "schema", UNFINISHED)
+_OWN_COUNTERS: Final = ("message", "changes", "schema", "identity", UNFINISHED)
 """What a store keeps for itself, or has in another form."""
 
 Row: TypeAlias = tuple[Any, ...]

@@ -10,7 +10,12 @@ from twotick.store.sqlite.store import SqliteStore
 
 
 def open_store(
-    folder: Path | None, database: str | None, limits: StoreLimits, *, exclusive: bool = True
+    folder: Path | None,
+    database: str | None,
+    limits: StoreLimits,
+    *,
+    exclusive: bool = True,
+    shared: bool = False,
 ) -> SqliteStore:
     """Open a store.
 
@@ -18,26 +23,29 @@ def open_store(
         folder: the folder of a database on SQLite; None for one in memory.
         database: the address of a database on PostgreSQL, which is used in place of that; None for none.
         limits: the most that is kept.
-        exclusive: whether this is the server's store, of which a database has only one.
+        exclusive: whether this is a server's store.
+        shared: whether several servers use a database on PostgreSQL. Without it, a database has only one.
 
     Raises:
         StoreError: the database cannot be used.
     """
-    store = _open(folder, database, limits, exclusive=exclusive)
+    store = _open(folder, database, limits, exclusive=exclusive, shared=shared)
     if not store.looking(lambda tables: tables.is_unfinished()):
         return store
     store.close()
     raise StoreError("'twotick migrate' has not finished copying to this database: run it again")
 
 
-def _open(folder: Path | None, database: str | None, limits: StoreLimits, *, exclusive: bool) -> SqliteStore:
+def _open(
+    folder: Path | None, database: str | None, limits: StoreLimits, *, exclusive: bool, shared: bool = False
+) -> SqliteStore:
     if database is None:
         return SqliteStore(folder, limits, exclusive=exclusive)
     try:
         from twotick.store.postgres.store import PostgresStore
     except ModuleNotFoundError as error:
         raise StoreError("what PostgreSQL needs is not installed: pip install 'twotick[cluster]'") from error
-    return PostgresStore(database, limits, exclusive=exclusive)
+    return PostgresStore(database, limits, exclusive=exclusive, shared=shared)
 
 
 def migrate_store(source: Path | str, target: Path | str, limits: StoreLimits, tell: Callable[[str], None]) -> int:

@@ -22,6 +22,14 @@ _PAUSE: Final = 0.2
 
 _UNKNOWN: Final = "it is not known whether the database has kept this, since {}: send it again with the same Id"
 
+_IN_USE: Final = (
+    "another server uses this database: stop it first, or give each server a database of its own, or let all servers"
+    " share this one with the setting bus"
+)
+_IN_USE_WITHOUT_BUS: Final = (
+    "a server without the setting bus uses this database: stop it, and start it again with this setting"
+)
+
 _T = TypeVar("_T")
 
 
@@ -31,14 +39,24 @@ class PostgresDatabase:
     Args:
         url: where it is.
         open_contents: makes the contents for a new connection.
-        exclusive: whether this is the server's, of which a database has only one.
+        exclusive: whether this is a server's.
+        shared: whether several servers use the database.
 
     Raises:
         StoreError: it cannot be used; the text says what to do.
     """
 
-    def __init__(self, url: str, open_contents: Callable[[PostgresConnection], Contents], *, exclusive: bool) -> None:
+    def __init__(
+        self,
+        url: str,
+        open_contents: Callable[[PostgresConnection], Contents],
+        *,
+        exclusive: bool,
+        shared: bool = False,
+    ) -> None:
         self._url = url
+        self._shared = shared
+        self._is_known = False
         self._open_contents = open_contents
         self._exclusive = exclusive
         self._connection: PostgresConnection | None = None
@@ -52,15 +70,17 @@ class PostgresDatabase:
         connection = _connected(self._url)
         try:
             check_server(connection)
-            migrate(connection)
+            if not self._is_known:  # a newer version may have added to the tables since
+                migrate(connection)
             connection.script("SET search_path = twotick, pg_catalog; SET statement_timeout = 0; SET lock_timeout = 0")
             if self._exclusive:
-                _lock(connection)
+                _lock(connection, shared=self._shared)
         except BaseException as error:
             connection.close()
             if isinstance(error, asyncpg.PostgresError | OSError):
                 raise store_error(error) from error
             raise
+        self._is_known = True
         self._connection = connection
         self._contents = contents = self._open_contents(connection)
         return connection, contents
@@ -88,9 +108,9 @@ class PostgresDatabase:
         if self._exclusive:
             return False
         connection = self.connection
-        if not connection.run(f"SELECT pg_try_advisory_lock_shared({SERVING})").fetchone()[0]:
+        if not connection.run(f"SELECT pg_try_advisory_lock({SERVING})").fetchone()[0]:
             return True
-        connection.run(f"SELECT pg_advisory_unlock_shared({SERVING})")
+        connection.run(f"SELECT pg_advisory_unlock({SERVING})")
         return False
 
     def within(self, work: Callable[[], _T]) -> _T:
@@ -197,14 +217,18 @@ class PostgresDatabase:
         self._drop()
 
 
-def _lock(connection: PostgresConnection) -> None:
-    """Lock the database for one server, as long as its connection lasts; that of a server that was killed ends soon."""
+def _lock(connection: PostgresConnection, *, shared: bool) -> None:
+    """Lock the database, as long as the connection lasts; that of a server that was killed ends soon.
+
+    Args:
+        connection: the connection.
+        shared: whether other servers may use it that share it as well.
+    """
     until = time.monotonic() + _PATIENCE
-    while not connection.run(f"SELECT pg_try_advisory_lock({SERVING})").fetchone()[0]:
+    lock = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
+    while not connection.run(f"SELECT {lock}({SERVING})").fetchone()[0]:
         if time.monotonic() > until:
-            raise StoreError(
-                "another server uses this database: stop it first, or give each server a database of its own"
-            )
+            raise StoreError(_IN_USE_WITHOUT_BUS if shared else _IN_USE)
         time.sleep(_PAUSE)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from twotick.store.port import Request, Together
-from twotick.store.requests.messages import Append
+from twotick.store.requests.members import OpenDevice
+from twotick.store.requests.messages import Acknowledge, Append, Refuse
 
 _NUMBERS: Final = ("member", "sender")
 _NAMES: Final = ("peer", "recipient", "room", "other", "name", "about", "about_name", "reply_name", "sender_name")
@@ -29,6 +30,20 @@ def names_in(requests: Iterable[Request[Any]]) -> tuple[set[int], set[str], set[
                 names.add(text.lower().replace("\0", "\ufffd"))
     rooms = {name for name in names if name.startswith("#")}
     return numbers, names - rooms, rooms
+
+
+def acknowledged_in(requests: Iterable[Request[Any]]) -> dict[int, int]:
+    """Return up to which entries of their logs members say that they have them, by member.
+
+    The senders of these messages are told, so they are locked together with all others. If they were locked when they
+    are loaded, two servers would again and again wait for each other, until PostgreSQL notices it after a second.
+    """
+    found: dict[int, int] = {}
+    for request in flat(requests):
+        if isinstance(request, Acknowledge | Refuse | OpenDevice):
+            seq = request.resume if isinstance(request, OpenDevice) else request.seq
+            found[request.member] = max(found.get(request.member, 0), min(seq, (1 << 63) - 1))
+    return found
 
 
 def flat(requests: Iterable[Request[Any]]) -> list[Request[Any]]:

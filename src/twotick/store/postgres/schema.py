@@ -255,6 +255,17 @@ STEPS: Final = (
         time double precision NOT NULL
     );
     """,
+    """
+    CREATE TABLE server (
+        number bigint PRIMARY KEY,
+        version text NOT NULL,
+        address text NOT NULL,
+        alive_until double precision NOT NULL
+    );
+    ALTER TABLE member ADD COLUMN session bigint NOT NULL DEFAULT 0;
+    ALTER TABLE device ADD COLUMN session bigint NOT NULL DEFAULT 0, ADD COLUMN server bigint NOT NULL DEFAULT 0;
+    INSERT INTO counter VALUES ('identity', floor(random() * 4503599627370496)::bigint);
+    """,
 )
 """What makes a schema of version n + 1 from one of version n. Only ever added to."""
 

@@ -5,6 +5,8 @@ the rooms and the members that it is about, in the order of their numbers: so th
 transactions have no gaps.
 """
 
+# ruff: noqa: S608 - statements are put together from constants of this module, never from input
+
 import secrets
 from collections.abc import Sequence
 from functools import partial
@@ -14,8 +16,9 @@ from typing import Any, Final
 from twotick.store.port import DatabaseState, Request, StoreError, StoreLimits, Work
 from twotick.store.postgres.check import problems
 from twotick.store.postgres.database import PostgresDatabase
-from twotick.store.postgres.locks import flat, names_in
+from twotick.store.postgres.locks import acknowledged_in, flat, names_in
 from twotick.store.postgres.schema import risks
+from twotick.store.postgres.servers import ServerRepository
 from twotick.store.postgres.standing import state_of
 from twotick.store.postgres.tables import PostgresTables
 from twotick.store.postgres.word_index import PostgresWordIndex
@@ -25,11 +28,21 @@ from twotick.store.sqlite.store import SqliteStore
 from twotick.store.sqlite.tables import ServerRun
 
 _LOCK_ROOMS: Final = "SELECT number FROM room WHERE folded = ANY($1::text[]) ORDER BY number FOR NO KEY UPDATE"
+_SENDERS: Final = (
+    "SELECT m.sender FROM unnest($4::bigint[], $5::bigint[]) AS a (member, seq) JOIN member o ON o.number = a.member"
+    " JOIN log l ON l.member = a.member AND l.seq > o.mark AND l.seq <= least(a.seq, o.mark + 2048) AND l.kind = 1"
+    " JOIN message m ON m.number = l.message WHERE m.sender IS NOT NULL"
+)
+"""Who is told that others now have their messages, by the entries up to which these have them."""
+
 _LOCK_MEMBERS: Final = (
-    "SELECT number FROM member WHERE number = ANY($1::bigint[]) OR folded = ANY($2::text[])"
-    " OR number IN (SELECT member FROM room_member WHERE room = ANY($3::bigint[]))"
+    "SELECT number FROM member WHERE number IN (SELECT unnest($1::bigint[])"
+    " UNION SELECT number FROM member WHERE folded = ANY($2::text[])"
+    " UNION SELECT member FROM room_member WHERE room = ANY($3::bigint[])"
+    f" UNION {_SENDERS})"
     " ORDER BY number FOR NO KEY UPDATE"
 )
+"""Locks members in the order of their numbers. A condition with OR would have to look at all members."""
 
 
 class PostgresStore(SqliteStore):
@@ -38,25 +51,36 @@ class PostgresStore(SqliteStore):
     Args:
         url: the database, as libpq knows it.
         limits: the most that is kept.
-        exclusive: whether this is the server's store, of which a database has only one.
+        exclusive: whether this is a server's store.
+        shared: whether several servers use the database. Without it, a database has only one.
 
     Raises:
         StoreError: the database cannot be used; the text says why and what to do.
     """
 
-    def __init__(self, url: str, limits: StoreLimits, *, exclusive: bool = True) -> None:
+    def __init__(self, url: str, limits: StoreLimits, *, exclusive: bool = True, shared: bool = False) -> None:
         self._limits = limits
         self._run = ServerRun(secrets.randbits(62))
         self._written = None
         self._reserve = Reserve(None, 0)
         opening: Any = self._open
-        database: Any = PostgresDatabase(url, opening, exclusive=exclusive)
+        database: Any = PostgresDatabase(url, opening, exclusive=exclusive, shared=shared)
         self._database = database
-        if exclusive:
+        if exclusive and not shared:  # servers that share a database look for what was lost from time to time
             self._database.within(self._messages.settle_lost)
 
     def _new_tables(self, connection: Any) -> PostgresTables:
         return PostgresTables(connection, self._limits, self._run)
+
+    def _handlers_for_servers(self) -> Any:
+        return ServerRepository(self._postgres_tables, self._messages).handlers()
+
+    @property
+    def identity(self) -> str:
+        """See SqliteStore."""
+        database: Any = self._database
+        row: Any = database.connection.run("SELECT value FROM twotick.counter WHERE name = 'identity'").fetchone()
+        return str(row[0])
 
     @property
     def _postgres_tables(self) -> PostgresTables:
@@ -69,11 +93,14 @@ class PostgresStore(SqliteStore):
     def _look_up_ids(self, requests: Sequence[Request[Any]]) -> None:
         """Lock all that the requests are about; then look up their Ids, which no other process can use meanwhile."""
         numbers, members, rooms = names_in(requests)
+        acknowledged = acknowledged_in(requests)
         database: Any = self._database
         run = database.connection.run
         locked = [number for (number,) in run(_LOCK_ROOMS, (sorted(rooms),))] if rooms else []
         if numbers or members or locked:
-            found = run(_LOCK_MEMBERS, (sorted(numbers), sorted(members), locked))
+            found = run(
+                _LOCK_MEMBERS, (sorted(numbers), sorted(members), locked, [*acknowledged], [*acknowledged.values()])
+            )
             self._postgres_tables.load_mailboxes([number for (number,) in found])
         tables = self._postgres_tables
         tables.appends = sum(type(request) is Append for request in flat(requests))

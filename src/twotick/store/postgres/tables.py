@@ -48,10 +48,13 @@ class PostgresTables(Tables):
 
     Attributes:
         appends: about how many messages the transaction stores.
+        sessions: the numbers of the last connections of devices, by member and device, as far as they were looked up.
     """
 
     remembers = False
     row_lock = " FOR NO KEY UPDATE"
+    message_lock = " FOR NO KEY UPDATE OF m"
+    skip_locked = " SKIP LOCKED"
 
     def __init__(self, connection: PostgresConnection, limits: StoreLimits, run: ServerRun) -> None:
         self._postgres = connection
@@ -60,6 +63,7 @@ class PostgresTables(Tables):
         self.run = run
         self.cache = Cache()
         self.appends = 0
+        self.sessions: dict[tuple[int, str], int] = {}
         self._numbers: list[int] = []
         self._reset()
         self.on_removal = []
@@ -76,6 +80,7 @@ class PostgresTables(Tables):
         self._moving_ids = set()
         self._next_expiry = float("inf")
         self._numbers = []
+        self.sessions = {}
 
     def load_mailboxes(self, members: list[int]) -> None:
         """Load the mailboxes of members who are locked, and who of them has written to whom, in one query."""
@@ -98,6 +103,12 @@ class PostgresTables(Tables):
         return set(self._postgres.run(_FIND_IDS, (senders, idents)))
 
     # Doors
+
+    def run_native(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+        """Run a statement in PostgreSQL's words, after everything that waits was written."""
+        self.flush()
+        self.work += 1
+        return self._postgres.run(statement, parameters)
 
     def read(self, query: str, parameters: Sequence[Any] = ()) -> Any:
         """See Tables."""
@@ -148,6 +159,43 @@ class PostgresTables(Tables):
         finally:
             if not postgres.is_closed:
                 postgres.script("SET LOCAL statement_timeout = 0")  # a COMMIT must never be ended
+
+    # Several servers
+
+    def new_session(self, member: int, device: str) -> int:
+        """See Tables."""
+        (session,) = self.run_native(
+            "UPDATE member SET session = session + 1 WHERE number = $1::bigint RETURNING session", (member,)
+        ).fetchone()
+        self.run_native(
+            "UPDATE device SET session = $3::bigint, server = $4::bigint WHERE member = $1::bigint AND name = $2::text",
+            (member, device, session, self.run.number),
+        )
+        self.sessions[member, device] = session
+        return int(session)
+
+    def is_current(self, member: int, device: str, session: int) -> bool:
+        """See Tables."""
+        key = member, device
+        if key not in self.sessions:
+            row = self._postgres.run(
+                "SELECT session FROM device WHERE member = $1::bigint AND name = $2::text", key
+            ).fetchone()
+            self.sessions[key] = 0 if row is None else row[0]
+        return self.sessions[key] == session
+
+    def devices_changed(self, member: int) -> None:
+        """See Tables."""
+        self.run_native("UPDATE member SET session = session + 1 WHERE number = $1::bigint", (member,))
+
+    def connected_elsewhere(self, member: int) -> frozenset[str]:
+        """See Tables."""
+        rows = self.run_native(
+            "SELECT d.name FROM device d JOIN server s ON s.number = d.server"
+            " WHERE d.member = $1::bigint AND s.alive_until > extract(epoch FROM clock_timestamp())",
+            (member,),
+        )
+        return frozenset(name for (name,) in rows)
 
     # Copies
 

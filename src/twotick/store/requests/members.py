@@ -1,6 +1,6 @@
 """Members, their devices, tokens and invitations (docs/protocol.md, section 10)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twotick.store.port import Refusal, Request
 from twotick.store.requests.messages import Effects
@@ -276,12 +276,14 @@ class OpenedDevice:
         effects: what moving the cursor to `OpenDevice.resume` changed.
         unnoted: the Seq up to which the device has all entries, if the disk is so full that this could not be noted; an
             `Acknowledge` must follow. 0 if it was noted.
+        session: the number of this connection among all of the member; 0 if one server has all connections.
     """
 
     cursor: int
     last: int
     effects: Effects
     unnoted: int = 0
+    session: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,12 +273,17 @@ class Acknowledge(Request[Effects]):
 
     Every message among those entries that was not delivered to this member now is. When all recipients of a message
     have it, its sender gets a DELIVERED entry.
+
+    Attributes:
+        session: the number of the connection that says so (`OpenedDevice.session`): what an older one says is ignored
+            once the device has connected again, perhaps to another server. 0 if it need not be looked at.
     """
 
     member: int
     device: bytes
     seq: int
     time: float
+    session: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,12 +291,16 @@ class Refuse(Request[Effects]):
     """Move a device's cursor forward, and refuse the message at `seq` (rule 11.4).
 
     If no device has taken that message before, it fails for this member and leaves the log.
+
+    Attributes:
+        session: see `Acknowledge`.
     """
 
     member: int
     device: bytes
     seq: int
     time: float
+    session: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,15 @@ class KeepTime(Request[int]):
     """Keep the time, in seconds since 1970, unless another process has kept one that is not `known`.
 
     Answered by the time that is kept now.
+
+    Attributes:
+        tolerance: by how many seconds a time may differ that another server has kept, which shares the database. One
+            that differs more is what the operator has accepted.
     """
 
     time: int
     known: int | None
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,7 +229,8 @@ class AccountRepository:
         ledger.advance(box, request.device, min(request.resume, end), request.time, effects)
         if end < min(request.resume, box.last):
             return Unfinished(request, effects)
-        return OpenedDevice(box.cursors[request.device], box.last, effects)
+        session = tables.new_session(box.number, request.device)
+        return OpenedDevice(box.cursors[request.device], box.last, effects, session=session)
 
     def _list_devices(self, request: ListDevices) -> list[Device]:
         rows = self._tables.read(
@@ -240,6 +241,7 @@ class AccountRepository:
     def _revoke(self, request: Revoke) -> bool | Unfinished:
         ledger, tables = self._ledger, self._tables
         box = ledger.mailbox(request.member)
+        tables.devices_changed(request.member)
         below = request.device + "/"
         which = "WHERE member = ? AND (name = ? OR substr(name, 1, ?) = ?)"
         parameters = (request.member, request.device, len(below), below)

@@ -328,7 +328,8 @@ class Ledger:
     def unfinished(self, number: int) -> MessageRecord | None:
         """Return a message that others are still to get; None if these have been given up on."""
         row = self.tables.read(
-            f"SELECT {MESSAGE} FROM message m WHERE number = ? AND indexed = {NOT_YET}", (number,)
+            f"SELECT {MESSAGE} FROM message m WHERE number = ? AND indexed = {NOT_YET}{self.tables.message_lock}",
+            (number,),
         ).fetchone()
         return None if row is None else self.message(row)
 
@@ -414,7 +415,9 @@ class Ledger:
         """
         effects = Effects()
         for seq, number in over:
-            row = self.tables.read(f"SELECT {MESSAGE} FROM message m WHERE number = ?", (number,)).fetchone()
+            row = self.tables.read(
+                f"SELECT {MESSAGE} FROM message m WHERE number = ?{self.tables.message_lock}", (number,)
+            ).fetchone()
             self.tables.work += OVER_WORK
             self.withdraw(box, seq, self.message(row), delivery.EXPIRED, effects)
         return effects
@@ -494,7 +497,8 @@ class Ledger:
             return box.take_recent(up_to)
         rows = self.tables.read(
             f"SELECT l.seq, {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
-            f" WHERE l.member = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} AND l.taken = 0 ORDER BY l.seq",
+            f" WHERE l.member = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED} AND l.taken = 0 ORDER BY l.seq"
+            f"{self.tables.message_lock}",
             (box.number, after, up_to),
         ).fetchall()
         box.take_recent(up_to)

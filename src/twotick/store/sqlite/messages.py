@@ -131,7 +131,7 @@ class MessageRepository:
             Acknowledge: self._acknowledge,
             Refuse: self._refuse,
             MarkRead: self._mark_read,
-            Settle: self._settle,
+            Settle: self.settle,
             Expire: self._expire,
             Prune: self._prune,
         }
@@ -347,9 +347,14 @@ class MessageRepository:
     def _acknowledge(self, request: Acknowledge) -> Effects | Unfinished:
         effects = Effects()
         box = self._ledger.mailbox(request.member)
-        if box is not None and self._advance(box, request, request.seq, effects):
-            return Unfinished(request, effects)
-        return effects
+        if box is None or self._is_outdated(request):
+            return effects
+        return Unfinished(request, effects) if self._advance(box, request, request.seq, effects) else effects
+
+    def _is_outdated(self, request: Acknowledge | Refuse) -> bool:
+        """Tell whether a device has connected again since it has sent an answer."""
+        session = request.session
+        return session != 0 and not self._tables.is_current(request.member, request.device.decode(), session)
 
     def _advance(self, box: Mailbox, request: Acknowledge | Refuse, seq: int, effects: Effects) -> bool:
         """Move a device's cursor up to an entry, or over many entries. Return whether there are more."""
@@ -367,14 +372,14 @@ class MessageRepository:
         effects = Effects()
         device = request.device.decode()
         box = ledger.mailbox(request.member)
-        if box is None or device not in box.cursors:
+        if box is None or device not in box.cursors or self._is_outdated(request):
             return effects
         if self._advance(box, request, request.seq - 1, effects):
             return Unfinished(request, effects)
         if box.delivered < request.seq <= box.last:
             row = self._tables.read(
                 f"SELECT {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
-                f" WHERE l.member = ? AND l.seq = ? AND l.kind = {RECEIVED} AND l.taken = 0",
+                f" WHERE l.member = ? AND l.seq = ? AND l.kind = {RECEIVED} AND l.taken = 0{self._tables.message_lock}",
                 (box.number, request.seq),
             ).fetchone()
             if row is not None:
@@ -436,7 +441,7 @@ class MessageRepository:
             " FROM log l INDEXED BY log_peer CROSS JOIN message m ON m.number = l.message"
             " LEFT JOIN room r ON r.number = m.room"
             f" WHERE l.member = ? AND l.peer = ? AND l.seq > ? AND l.seq <= ? AND l.kind = {RECEIVED}"
-            " ORDER BY l.seq LIMIT ?",
+            f" ORDER BY l.seq LIMIT ?{self._tables.message_lock}",
             (box.number, peer, row[0] if row else 0, up_to, _READ_AT_ONCE + 1),
         ).fetchall()
 
@@ -480,11 +485,12 @@ class MessageRepository:
 
     # Guests
 
-    def _settle(self, request: Settle) -> Effects:
+    def settle(self, request: Settle) -> Effects:
+        """Note what became of the part of a message that went to guests."""
         ledger, tables = self._ledger, self._tables
         effects = Effects()
         row = tables.read(
-            f"SELECT {MESSAGE} FROM message m WHERE number = ? AND live = 1", (request.message,)
+            f"SELECT {MESSAGE} FROM message m WHERE number = ? AND live = 1{tables.message_lock}", (request.message,)
         ).fetchone()
         if row is not None:
             message = ledger.message(row)
@@ -499,7 +505,7 @@ class MessageRepository:
         tables = self._tables
         rows = tables.read("SELECT number FROM message WHERE live = 1 AND server <> ?", (tables.run.number,)).fetchall()
         for (number,) in rows:
-            self._settle(Settle(number, False, delivery.RESTARTED, 0.0))
+            self.settle(Settle(number, False, delivery.RESTARTED, 0.0))
 
     # Expiry and retention
 
@@ -524,7 +530,8 @@ class MessageRepository:
         times = (request.since, request.time, request.since, _EXPIRE_AT_ONCE)
         found: dict[int, tuple[Any, ...]] = {}
         for order in ("", " DESC"):
-            rows = self._tables.read(f"{select} ORDER BY expires{order} LIMIT ?", times)
+            lock = self._tables.message_lock + self._tables.skip_locked
+            rows = self._tables.read(f"{select} ORDER BY expires{order} LIMIT ?{lock}", times)
             found.update((row[0], row) for row in rows.fetchall())
         return list(found.values())
 

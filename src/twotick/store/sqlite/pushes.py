@@ -127,11 +127,12 @@ class PushRepository:
             (box.number,),
         ).fetchall()
         floors = {name: max(box.cursors.get(name, 0), pushed) for name, *_, pushed in rows}
+        connected = look.connected | self._tables.connected_elsewhere(box.number)
         candidates = self._candidates(box, min(floors.values(), default=box.last))
         found: list[DevicePushes] = []
         for name, endpoint, key, auth, text, _ in rows:
             news, waits = gathered(
-                (each for each in candidates if each.seq > floors[name]), time, is_connected=name in look.connected
+                (each for each in candidates if each.seq > floors[name]), time, is_connected=name in connected
             )
             subscription = PushSubscription(endpoint, key, auth, bool(text))
             told = tuple(self._told(each, with_text=bool(text)) for each in news)

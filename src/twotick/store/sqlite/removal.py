@@ -109,6 +109,7 @@ class RemovalRepository:
         """Return a member that is being removed, without devices and settings; None if there is none."""
         row = self._tables.read(
             f"SELECT number, name, last, mark, entries, bytes FROM member WHERE {LEAVING} LIMIT 1"
+            f"{self._tables.row_lock}{self._tables.skip_locked}"
         ).fetchone()
         if row is None:
             return None
@@ -123,7 +124,7 @@ class RemovalRepository:
         sent: list[int] = []
         for seq, kind, taken, *columns in tables.read(
             f"SELECT l.seq, l.kind, l.taken, {MESSAGE} FROM log l CROSS JOIN message m ON m.number = l.message"
-            " WHERE l.member = ? ORDER BY l.seq LIMIT ?",
+            f" WHERE l.member = ? ORDER BY l.seq LIMIT ?{tables.message_lock}",
             (box.number, _ENTRIES),
         ).fetchall():
             message = ledger.message(columns)
@@ -157,7 +158,7 @@ class RemovalRepository:
         ledger, tables = self._ledger, self._tables
         rows = tables.read(
             f"SELECT a.waits, {MESSAGE} FROM absent a CROSS JOIN message m ON m.number = a.message"
-            " WHERE a.member = ? ORDER BY a.message LIMIT ?",
+            f" WHERE a.member = ? ORDER BY a.message LIMIT ?{tables.message_lock}",
             (box.number, _ENTRIES),
         ).fetchall()
         for waits, *columns in rows:

@@ -157,8 +157,13 @@ class SqliteStore:
             Together: self._carry_out_together,
             **times.handlers(),
             **AbsenceRepository(ledger).handlers(),
+            **self._handlers_for_servers(),
         }
         return tables
+
+    def _handlers_for_servers(self) -> Handlers:
+        """Return what carries out requests of servers that share a database; of SQLite there is only one."""
+        return {}
 
     def _new_tables(self, connection: sqlite3.Connection) -> Tables:
         return Tables(connection, self._limits, self._run)
@@ -320,6 +325,16 @@ class SqliteStore:
             rest = answer.rest
             if isinstance(rest, ContinueRemoval) and self._database.has_server():
                 return cast("Answer", effects)  # the server goes on, and tells senders what becomes of their messages
+
+    @property
+    def run_number(self) -> int:
+        """The number of this run of the server among those that use the database."""
+        return self._run.number
+
+    @property
+    def identity(self) -> str:
+        """What tells this database from others, for servers that share it."""
+        return "0"
 
     @property
     def risks(self) -> list[str]:

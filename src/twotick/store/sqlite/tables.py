@@ -103,10 +103,14 @@ class Tables:
         is_long: whether the last request of the transaction was long.
         remembers: whether a transaction knows what the one before has read.
         row_lock: what a query ends with that keeps others from changing its rows until this transaction is over.
+        message_lock: the same for the rows of the table `message`, as `m`.
+        skip_locked: what follows that to leave rows out which others are changing.
     """
 
     remembers = True
     row_lock = ""  # a transaction on SQLite locks the whole database
+    message_lock = ""
+    skip_locked = ""
 
     def __init__(self, connection: sqlite3.Connection, limits: StoreLimits, run: ServerRun):
         self.direct = connection.execute
@@ -223,6 +227,23 @@ class Tables:
         finally:
             self._connection.set_progress_handler(self._count_work, _INSTRUCTIONS)
             self.work += int((thread_time() - began) / _UNIT)
+
+    # What several servers need to know of each other (see twotick.store.postgres)
+
+    def new_session(self, member: int, device: str) -> int:
+        """Return the number of a new connection of a device; 0 if one server has all connections."""
+        return 0
+
+    def is_current(self, member: int, device: str, session: int) -> bool:
+        """Tell whether this is the last connection of a device; it is if one server has all connections."""
+        return True
+
+    def devices_changed(self, member: int) -> None:
+        """Let other servers notice that devices of a member were revoked."""
+
+    def connected_elsewhere(self, member: int) -> frozenset[str]:
+        """Return the devices of a member that are connected to servers that live, as far as the database knows."""
+        return frozenset()
 
     # Copies (see copying.py)
 

@@ -53,7 +53,7 @@ class TimeRepository:
 
     def _keep(self, request: KeepTime) -> int:
         kept = self._counter(_KEPT)
-        if kept != request.known and kept is not None:
+        if kept != request.known and kept is not None and abs(kept - request.time) > request.tolerance:
             return kept
         self._set(_KEPT, request.time)
         return request.time

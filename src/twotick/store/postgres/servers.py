@@ -1,0 +1,164 @@
+"""Servers that share a database: who lives, which devices are connected where, and what others have done."""
+
+# ruff: noqa: S608 - statements are put together from constants of this package, never from input
+
+from typing import Any, Final
+
+from twotick.store.postgres.tables import PostgresTables
+from twotick.store.requests.messages import Effects, MessageState, Settle, Unfinished
+from twotick.store.requests.servers import (
+    CloseDevice,
+    EndLease,
+    FindOutcomes,
+    KeepLease,
+    KeptLease,
+    ListServers,
+    LookAround,
+    MemberLook,
+    NoteConnected,
+    SentOutcome,
+    ServerInfo,
+    SettleLost,
+)
+from twotick.store.rules import delivery
+from twotick.store.sqlite.handlers import Handlers
+from twotick.store.sqlite.ledger import MEMBERS
+from twotick.store.sqlite.messages import MessageRepository
+
+_ALIVE: Final = "alive_until > extract(epoch FROM clock_timestamp())"
+
+_AT_ONCE: Final = 64
+"""The messages of lost servers that are settled in one transaction."""
+
+_FORGET_AFTER: Final = 3600.0
+"""Seconds for which a server that has ended is remembered."""
+
+_SEEN_AGAIN: Final = 86400.0
+"""Seconds after which a device that stays connected, and says nothing, is noted as seen once more."""
+
+
+class ServerRepository:
+    """Carries out requests about servers.
+
+    Args:
+        tables: the database.
+        messages: settles what guests were to get.
+    """
+
+    def __init__(self, tables: PostgresTables, messages: MessageRepository) -> None:
+        self._tables = tables
+        self._messages = messages
+
+    def handlers(self) -> Handlers:
+        """Return the requests that are carried out here."""
+        return {
+            KeepLease: self._keep,
+            EndLease: self._end,
+            ListServers: self._list,
+            SettleLost: self._settle_lost,
+            CloseDevice: self._close_device,
+            NoteConnected: self._note_connected,
+            LookAround: self._look_around,
+            FindOutcomes: self._find_outcomes,
+        }
+
+    # Leases
+
+    def _keep(self, request: KeepLease) -> KeptLease:
+        number = self._tables.run.number
+        self._tables.run_native(
+            "INSERT INTO server AS s (number, version, address, alive_until)"
+            " VALUES ($1::bigint, $2::text, $3::text, extract(epoch FROM clock_timestamp()) + $4::double precision)"
+            " ON CONFLICT (number) DO UPDATE SET alive_until = excluded.alive_until",
+            (number, request.version, request.address, request.seconds),
+        )
+        rows = self._tables.run_native(f"SELECT number FROM server WHERE {_ALIVE} ORDER BY number")
+        servers = tuple(each for (each,) in rows)
+        return KeptLease(servers[:1] == (number,), servers)
+
+    def _end(self, _: EndLease) -> None:
+        self._tables.run_native("DELETE FROM server WHERE number = $1::bigint", (self._tables.run.number,))
+
+    def _list(self, _: ListServers) -> list[ServerInfo]:
+        rows = self._tables.run_native(
+            "SELECT number, version, address, (SELECT count(*) FROM device d WHERE d.server = s.number)"
+            f" FROM server s WHERE {_ALIVE} ORDER BY address, number"
+        )
+        return [ServerInfo(*row) for row in rows]
+
+    def _settle_lost(self, request: SettleLost) -> Effects | Unfinished:
+        rows = self._tables.run_native(
+            "SELECT number FROM message WHERE live = 1"
+            f" AND server NOT IN (SELECT number FROM server WHERE {_ALIVE}) LIMIT $1::bigint FOR UPDATE SKIP LOCKED",
+            (_AT_ONCE,),
+        ).fetchall()
+        effects = Effects()
+        for (number,) in rows:
+            effects.add(self._messages.settle(Settle(number, False, delivery.RESTARTED, 0.0)))
+        if len(rows) == _AT_ONCE:
+            return Unfinished(request, effects)
+        self._tables.run_native(
+            "DELETE FROM server WHERE alive_until < extract(epoch FROM clock_timestamp()) - $1::double precision",
+            (_FORGET_AFTER,),
+        )
+        return effects
+
+    # Devices
+
+    def _close_device(self, request: CloseDevice) -> None:
+        self._tables.run_native(
+            "UPDATE device SET server = 0 WHERE member = $1::bigint AND name = $2::text AND session = $3::bigint",
+            (request.member, request.device, request.session),
+        )
+
+    def _note_connected(self, request: NoteConnected) -> None:
+        self._tables.run_native(
+            "UPDATE device SET seen = $1::double precision WHERE seen < $1::double precision - $2::double precision"
+            f" AND server IN (SELECT number FROM server WHERE {_ALIVE})",
+            (request.time, _SEEN_AGAIN),
+        )
+
+    # What others have done
+
+    def _look_around(self, request: LookAround) -> list[MemberLook]:
+        numbers, lasts, versions = map(list, zip(*request.known, strict=True)) if request.known else ([], [], [])
+        rows = self._tables.run_native(
+            "SELECT k.number, m.last, m.session FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
+            f" AS k (number, last, session) LEFT JOIN member m ON m.number = k.number AND m.{MEMBERS}"
+            " WHERE m.last IS DISTINCT FROM k.last OR m.session IS DISTINCT FROM k.session",
+            (numbers, lasts, versions),
+        ).fetchall()
+        self._tables.work += len(numbers) >> 2
+        known = dict(zip(numbers, versions, strict=True))
+        changed = [number for number, _, version in rows if version is not None and version != known[number]]
+        sessions: dict[int, dict[bytes, int]] = {number: {} for number in changed}
+        if changed:
+            for number, name, session in self._tables.run_native(
+                "SELECT member, name, session FROM device WHERE member = ANY($1::bigint[])", (changed,)
+            ):
+                sessions[number][name.encode()] = session
+        return [
+            MemberLook(number, last or 0, version or 0, sessions.get(number), removed=version is None)
+            for number, last, version in rows
+        ]
+
+    def _find_outcomes(self, request: FindOutcomes) -> list[SentOutcome]:
+        rows: Any = self._tables.run_native(
+            "SELECT number, sender, recipient, id, state, reason, total - waiting - failed, total, room IS NOT NULL"
+            " FROM message WHERE number = ANY($1::bigint[])",
+            (list(request.messages),),
+        )
+        return [
+            SentOutcome(
+                number,
+                sender,
+                recipient,
+                ident,
+                MessageState(state),
+                reason if state == MessageState.FAILED else "",
+                have,
+                total,
+                in_room,
+            )
+            for number, sender, recipient, ident, state, reason, have, total, in_room in rows
+        ]

@@ -1,0 +1,158 @@
+"""Requests of servers that share a database (docs/cluster.md). The store on SQLite has one server, and knows none."""
+
+from dataclasses import dataclass
+
+from twotick.store.port import Request
+from twotick.store.requests.messages import Effects, MessageState
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLease:
+    """What a server learns when it has said that it lives.
+
+    Attributes:
+        leads: whether it does the work that one server does for all.
+        servers: the numbers of all servers that live, this one included.
+    """
+
+    leads: bool
+    servers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepLease(Request[KeptLease]):
+    """Note that this server lives, for so many seconds from now on by the clock of the database.
+
+    Attributes:
+        seconds: see above.
+        version: the server's version, for the operator.
+        address: where it is, for the operator.
+    """
+
+    seconds: float
+    version: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndLease(Request[None]):
+    """Note that this server is about to stop, and that no device is connected to it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """A server that lives.
+
+    Attributes:
+        number: its number.
+        version: its version.
+        address: where it is.
+        devices: how many devices are connected to it.
+    """
+
+    number: int
+    version: str
+    address: str
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListServers(Request[list[ServerInfo]]):
+    """List the servers that live, by address."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettleLost(Request[Effects]):
+    """Give up on what guests of servers were to get that live no longer (rule 11.11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseDevice(Request[None]):
+    """Note that a device is not connected any more, unless it has connected again since.
+
+    Attributes:
+        session: the number of its connection (`OpenedDevice.session`).
+    """
+
+    member: int
+    device: str
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoteConnected(Request[None]):
+    """Note that all devices that are connected to a server that lives are not absent.
+
+    Attributes:
+        time: now, in seconds since 1970.
+    """
+
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLook:
+    """How a member stands, of whom a server does not know the newest.
+
+    Attributes:
+        number: the member.
+        last: the number of the last entry of its log.
+        version: the version of its devices (see `LookAround`).
+        sessions: the number of the last connection of each of its devices, by the device's name; None if the version is
+            the one that is known.
+        removed: whether there is no such member any more.
+    """
+
+    number: int
+    last: int
+    version: int
+    sessions: dict[bytes, int] | None
+    removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LookAround(Request[list[MemberLook]]):
+    """Find out what other servers have done for some members.
+
+    Answered by those of whom there is more than is known.
+
+    Attributes:
+        known: what is known of each: its number, the number of the last entry of its log, and the version of its
+            devices, which grows whenever one of them connects or is revoked.
+    """
+
+    known: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SentOutcome:
+    """What has become of a message.
+
+    Attributes:
+        message: the store's number of the message.
+        member: the sender; None for a guest.
+        recipient: to whom it was sent, as the sender wrote it.
+        id: its Id.
+        state: what has become of it.
+        reason: why it failed; empty if it did not.
+        have: how many recipients have it.
+        of: how many recipients it has.
+        in_room: whether it was sent to a room.
+    """
+
+    message: int
+    member: int | None
+    recipient: bytes
+    id: bytes
+    state: MessageState
+    reason: str
+    have: int
+    of: int
+    in_room: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FindOutcomes(Request[list[SentOutcome]]):
+    """Find out what has become of some messages, given by number. Those that are not there any more are left out."""
+
+    messages: tuple[int, ...]
