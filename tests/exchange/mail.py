@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from twotick.exchange import Connection, Exchange, Limits, PushOffer
+from twotick.exchange import Connection, Exchange, Limits, PushOffer, ServerIdentity
 from twotick.store import (
     AddMember,
     Append,
@@ -81,6 +81,7 @@ class Mail:
         store: SqliteStore | None = None,
         device_age: float = math.inf,
         push: PushOffer | None = None,
+        identity: ServerIdentity | None = None,
     ) -> None:
         self.now = 1000.0
         self.heads = HeadCache(1 << 20)
@@ -97,6 +98,7 @@ class Mail:
             lambda: (b"tt_x", b"digest"),
             device_age=device_age,
             push=push,
+            identity=identity,
         )
         self.members: dict[bytes, Member] = {}
         for name in names:

@@ -7,11 +7,13 @@ from twotick.exchange.connection import Connection, MemberDevice, Stage
 from twotick.exchange.endpoints import Endpoint, InvalidEndpoint, parse_endpoint
 from twotick.exchange.exchange import Exchange
 from twotick.exchange.limits import Limits
+from twotick.exchange.neighbours import LEASE, Neighbours, ServerIdentity
 from twotick.exchange.pushes import PushOffer, PushQueue
 from twotick.exchange.shares import Shares
 from twotick.exchange.tally import Histogram, Tally
 
 __all__ = [
+    "LEASE",
     "Connection",
     "Endpoint",
     "Exchange",
@@ -19,8 +21,10 @@ __all__ = [
     "InvalidEndpoint",
     "Limits",
     "MemberDevice",
+    "Neighbours",
     "PushOffer",
     "PushQueue",
+    "ServerIdentity",
     "Shares",
     "Stage",
     "Tally",

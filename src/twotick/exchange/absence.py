@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.members import ConnectedMembers
+from twotick.exchange.neighbours import Neighbours
 from twotick.store import (
     Absence,
     AbsentDevices,
     FindAbsent,
     LapseDevice,
+    NoteConnected,
     NoteDevice,
     StoreError,
     TellOfAbsence,
@@ -27,6 +29,7 @@ class AbsenceWatch:
         clock: returns the time by which devices age, in seconds since 1970.
         absence: how long devices may stay away.
         first: when to look first, in seconds on the clock of `tick`.
+        neighbours: knows whether this server looks for all that share the database.
     """
 
     def __init__(
@@ -37,17 +40,21 @@ class AbsenceWatch:
         *,
         absence: Absence,
         first: float,
+        neighbours: Neighbours,
     ) -> None:
         self._effects = effects
         self._members = members
         self._clock = clock
         self._absence = absence
         self._next = first
+        self._neighbours = neighbours
 
     def tick(self, now: float) -> None:
         """Look for such devices if it is time; `now` is in seconds on a clock that does not go back."""
-        if self._members.exist and now >= self._next:
+        if self._members.exist and self._neighbours.leads and now >= self._next:
             self._next = now + _EVERY
+            if self._neighbours.identity is not None:
+                self._effects.output.ask(NoteConnected(self._clock()), _ignore)
             self._look(0)
 
     def _look(self, after: int) -> None:

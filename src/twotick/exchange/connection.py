@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from twotick.exchange.queue_shares import QueueShares
 from twotick.net import network_of
-from twotick.store import LogEntry
+from twotick.store import LogEntry, LoginProof, MessageState
 from twotick.wire import Frame, Head, Side, Verb
 
 Pending: TypeAlias = "tuple[Connection, Head, int, float, Broadcast | None]"
@@ -158,18 +158,23 @@ class MemberDevice:
         name: the device's name.
         feed: the entries for the device; None on a connection that only sends.
         is_bot: whether the member is a bot (rule 21.1).
-        sent: the messages that were sent on this connection and may still change state, by the store's numbers. None on
-            a connection that receives, because there every change is an entry of the log.
+        sent: the messages that were sent on this connection and may still change state, by the store's numbers, and
+            what was told of each. None on a connection that receives, because there every change is an entry of the
+            log.
+        session: the number of the connection among all of the member (`OpenedDevice.session`); 0 if there is none.
+        proof: what the login of a connection that only sends was checked with; None for others.
     """
 
-    __slots__ = ("feed", "is_bot", "member", "name", "sent")
+    __slots__ = ("feed", "is_bot", "member", "name", "proof", "sent", "session")
 
     def __init__(self, member: int, name: bytes, is_bot: bool = False) -> None:
         self.member = member
         self.name = name
         self.is_bot = is_bot
         self.feed: DeviceFeed | None = None
-        self.sent: OrderedDict[int, None] | None = None
+        self.sent: OrderedDict[int, MessageState] | None = None
+        self.session = 0
+        self.proof: LoginProof | None = None
 
 
 class Stage(Enum):

@@ -26,7 +26,7 @@ from twotick.exchange.members import ConnectedMembers
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.questions import QUESTIONS, Questions
-from twotick.exchange.registration import FOR_PEOPLE, Registrar
+from twotick.exchange.registration import CUT_OFF, FOR_PEOPLE, Registrar
 from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.stages import MALFORMED, UNAVAILABLE, Stages
@@ -240,6 +240,15 @@ class Connections:
             connection.silent = 0 if connection.paused else connection.silent + 1
             if connection.silent >= _ROUNDS:
                 self.disconnected(connection)
+
+    def cut_off(self, *, members: bool) -> None:
+        """Send guests away, and perhaps members as well, because the server has lost its database (rule 4.10)."""
+        self._registration.is_cut_off = True
+        connections = [*self._guests.all_connections(), *(self._members.connections() if members else ())]
+        for connection in connections:
+            if connection.extended:
+                self._output.write(connection, error(UNAVAILABLE, reason=CUT_OFF.encode()))
+            self._stages.close(connection)
 
     def drain(self) -> None:
         """Take no more SENDs (rule 4.10)."""

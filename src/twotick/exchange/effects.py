@@ -14,13 +14,14 @@ from twotick.store import (
     MarkRead,
     Refuse,
     Settle,
+    SettleLost,
     StoreError,
     TellOfAbsence,
 )
 
-_Request: TypeAlias = Acknowledge | Refuse | MarkRead | Settle | Expire | TellOfAbsence | ContinueRemoval
+_Request: TypeAlias = Acknowledge | Refuse | MarkRead | Settle | Expire | TellOfAbsence | ContinueRemoval | SettleLost
 
-_PERIODIC = (Expire, TellOfAbsence, ContinueRemoval)
+_PERIODIC = (Expire, TellOfAbsence, ContinueRemoval, SettleLost)
 """Requests that are asked from time to time, and need not be repeated."""
 
 _MOST_FAILED = 4096

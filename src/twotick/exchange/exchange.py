@@ -39,6 +39,7 @@ from twotick.exchange.guest_messages import GuestMessages
 from twotick.exchange.guests import Guests
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import ConnectedMembers
+from twotick.exchange.neighbours import Neighbours, ServerIdentity
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.profiles import ProfileNews
@@ -77,6 +78,7 @@ class Exchange:
         settling: the seconds from now on in which nothing expires that was there before.
         device_age: the seconds after which a device that stays away lapses.
         push: what the server offers that pushes notifications; None if it does not.
+        identity: which server this is among those that share the database; None if there is only one.
 
     Attributes:
         take: handles the frames that came on a connection; see `Connections.take`. It is called for every read, so it
@@ -86,6 +88,7 @@ class Exchange:
         password_changes: the connections on which members change their passwords, each with its device and PASSWORD.
         pushes: the members for whom the driver looks for notifications.
         tally: what was done so far.
+        neighbours: what servers tell each other that share a database.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Exchange:
         settling: float = 0.0,
         device_age: float = math.inf,
         push: PushOffer | None = None,
+        identity: ServerIdentity | None = None,
     ) -> None:
         output = Output()
         effects = EffectsPublisher(output)
@@ -127,6 +131,18 @@ class Exchange:
             self.tally.note_effects,
         ]
         effects.listeners += [pushes.note_effects] if push is not None else []
+        self.neighbours = neighbours = Neighbours(
+            output,
+            effects,
+            members=members,
+            feeds=feeds,
+            sent_messages=sent_messages,
+            guest_messages=guest_messages,
+            identity=identity,
+            now=now,
+        )
+        effects.listeners += [neighbours.note_effects] if identity is not None else []
+        members.notes_ends = identity is not None
         stored = StoredMessages(
             limits,
             now,
@@ -188,6 +204,7 @@ class Exchange:
             clock,
             absence=Absence(device_age, min(_NOTICE, device_age / 2)),
             first=now + settling,
+            neighbours=neighbours,
         )
         self._acts = OperatorActs(output, members, profiles)
         self._limits = limits
@@ -255,6 +272,9 @@ class Exchange:
         Senders are answered 102 for what has waited too long (rule 5.7), messages expire (rule 11.10), and users are
         told what the parts announce at ticks.
         """
+        self.neighbours.tick(now)
+        if self.neighbours.is_cut_off is not self._registration.is_cut_off or self.neighbours.must_send_members_away:
+            self._follow_lease()
         self._relay.tick(now)
         self._acts.tick()
         self._stored.tick(now)
@@ -272,12 +292,17 @@ class Exchange:
             self._next_expiry = now + _EXPIRY
             # Right after the start nothing expires that was there before: the clock may still be set right.
             self._effects.ask(Expire(self._clock(), self._began if now < self._settled else 0.0))
-        if self._members.exist and now >= self._next_removal:
+        if self._members.exist and self.neighbours.leads and now >= self._next_removal:
             self._next_removal = now + _REMOVAL
             self._effects.ask(ContinueRemoval(self._clock()))
         self._guest_messages.tick(now)
         self._absences.tick(now)
         self.pushes.tick(now)
+
+    def _follow_lease(self) -> None:
+        if self.neighbours.is_cut_off:
+            self._connections.cut_off(members=self.neighbours.must_send_members_away)
+        self._registration.is_cut_off = self.neighbours.is_cut_off
 
     def members_changed(self) -> None:
         """Handle that another process has changed the store, for example the operator (rules 10.1 and 10.11)."""
@@ -360,6 +385,7 @@ class Exchange:
 
     def drain(self) -> None:
         """Take no more SENDs, because the server is about to stop (rule 4.10)."""
+        self._members.notes_ends = False  # the end of the lease says it of all devices
         self._connections.drain()
         self._effects.ask_again()
 

@@ -77,7 +77,7 @@ class Feeds:
             if member.last < seq:
                 member.last = seq
             for feed in member.feeds:
-                if feed.covered == seq - 1 and not feed.full:
+                if feed.covered == seq - 1 and not (feed.full or feed.fetching):
                     self._add(feed, entry)  # or not, and then it is fetched later
                 if feed.entries or feed.covered < member.last:
                     self.pump(feed)
@@ -152,6 +152,8 @@ class Feeds:
             self._members.end(connection, str(result).encode(), 107)
             return
         if all(self._add(feed, entry) for entry in result.entries):
+            if not result.entries and result.up_to <= feed.covered:
+                self._members.by_number[connection.device.member].last = feed.covered  # a hint was wrong
             feed.covered = max(feed.covered, result.up_to)
         self.pump(feed)
 
@@ -200,7 +202,7 @@ class Feeds:
             feed.acknowledged = 0
             feed.urgent = False
             _drop(feed.messages, seq)
-            self._effects.ask(Refuse(device.member, device.name, seq, self._clock()))
+            self._effects.ask(Refuse(device.member, device.name, seq, self._clock(), device.session))
             self.pump(feed)
 
     def take_read(self, connection: Connection, head: Head, _body: bytes) -> None:

@@ -5,6 +5,7 @@ connection waits for which message.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 
 from twotick.exchange.connection import Connection
 from twotick.exchange.output import Output
@@ -33,6 +34,7 @@ class GuestMessages:
         self._relay = relay
         # By the store's number of the message; and the numbers of each connection, oldest first.
         self._waiting: dict[int, tuple[Connection, int, Head]] = {}
+        self._delivered: set[int] = set()  # those of which the guest was told that they are
         self._numbers: dict[Connection, OrderedDict[int, None]] = {}
         # When the messages of classic guests are answered even if the store says nothing, soonest first.
         self._due: deque[tuple[float, int]] = deque()
@@ -54,30 +56,45 @@ class GuestMessages:
         if not sender.extended:
             self._due.append((self._relay.deadline + _STORE_LATE, message))
         elif len(own) > _MOST_MESSAGES:
-            del self._waiting[own.popitem(last=False)[0]]
+            self._drop(own.popitem(last=False)[0])
 
     def forget(self, sender: Connection) -> None:
         """Drop the messages of a connection that is gone."""
         for message in self._numbers.pop(sender, ()):
-            del self._waiting[message]
+            self._drop(message)
+
+    def _drop(self, message: int) -> None:
+        del self._waiting[message]
+        self._delivered.discard(message)
+
+    def waits_for(self, message: int) -> bool:
+        """Tell whether a guest is to be told what becomes of a message."""
+        return message in self._waiting
+
+    def waiting(self) -> Iterable[int]:
+        """Return the messages of which guests are to be told what becomes."""
+        return self._waiting
 
     def tick(self, now: float) -> None:
         """Answer the classic guests whose messages are long overdue."""
         while self._due and self._due[0][0] <= now:
-            self._settle(self._due.popleft()[1], MessageState.FAILED, LATE)
+            self.settle(self._due.popleft()[1], MessageState.FAILED, LATE)
 
     def note_effects(self, effects: Effects) -> None:
         """Tell guests what has become of their messages."""
         for message, state, reason in effects.guests:
-            self._settle(message, state, reason)
+            self.settle(message, state, reason)
 
-    def _settle(self, message: int, state: MessageState, reason: str) -> None:
-        if message not in self._waiting:
+    def settle(self, message: int, state: MessageState, reason: str) -> None:
+        """Tell a guest what has become of a message, unless it was told before."""
+        if message not in self._waiting or (state is MessageState.DELIVERED and message in self._delivered):
             return
         sender, number, head = self._waiting[message]
         if state is not MessageState.DELIVERED or not sender.extended:
-            del self._waiting[message]
+            self._drop(message)
             del self._numbers[sender][message]
+        else:
+            self._delivered.add(message)
         if not sender.extended:
             self._relay.reply(sender, number, head, reason if state is MessageState.FAILED else None)
         elif state is MessageState.FAILED:

@@ -9,7 +9,7 @@ from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.profiles import ProfileNews
 from twotick.exchange.shares import Shares
-from twotick.store import Acknowledge, OpenedDevice
+from twotick.store import Acknowledge, CloseDevice, OpenedDevice, StoreError
 from twotick.wire import error
 
 
@@ -22,15 +22,17 @@ class ConnectedMember:
     Attributes:
         number: see above.
         last: the number of the last entry of the member's log, as far as the exchange knows.
+        version: the version of the member's devices, as far as the exchange knows (`LookAround`).
         feeds: the feeds of the member's connected devices, at most one for each device.
         senders: the connections that only send.
     """
 
-    __slots__ = ("feeds", "last", "number", "senders")
+    __slots__ = ("feeds", "last", "number", "senders", "version")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.last = 0
+        self.version = 0
         # These are lists because most members have one connection, and an empty set takes 200 bytes.
         self.feeds: list[DeviceFeed] = []
         self.senders: list[Connection] = []
@@ -59,6 +61,8 @@ class ConnectedMembers:
         feed_bytes: the bytes of entries in feeds, which addresses share (rule 8.1).
         by_number: the members who are connected, by the store's numbers.
         by_name: the same, by name in lower case.
+        joined: the members whose devices have connected or were revoked, for other servers to be told.
+        notes_ends: whether the store is told which devices are not connected any more.
     """
 
     def __init__(
@@ -79,6 +83,8 @@ class ConnectedMembers:
         self.feed_bytes = Shares(feed_bytes)
         self.by_number: dict[int, ConnectedMember] = {}
         self.by_name: dict[bytes, ConnectedMember] = {}
+        self.joined: dict[int, None] = {}
+        self.notes_ends = True
 
     def listening(self) -> list[int]:
         """Return the members with a device that is connected."""
@@ -122,6 +128,11 @@ class ConnectedMembers:
             device.sent = OrderedDict()
         else:
             member.last = max(member.last, opened.last)
+            device.session = opened.session
+            if opened.session == member.version + 1 or not member.feeds:
+                member.version = opened.session  # else another server has changed something before, which is looked at
+            if opened.session:
+                self.joined[member.number] = None
             device.feed = DeviceFeed(connection, opened.cursor)
             member.feeds.append(device.feed)
 
@@ -137,6 +148,8 @@ class ConnectedMembers:
             member.senders.remove(connection)
         else:
             member.feeds.remove(device.feed)
+            if device.session and self.notes_ends:
+                self._output.ask(CloseDevice(device.member, device.name.decode(), device.session), _ignore)
             self.feed_bytes.give_back(connection.network, device.feed.size)
             device.feed.clear()
             presence, profiles = self._watched
@@ -157,7 +170,8 @@ class ConnectedMembers:
         """Tell the store up to which entry a device has acknowledged, if it does not know that (rule 11.3)."""
         feed = device.feed
         if feed is not None and feed.acknowledged:
-            self._effects.ask(Acknowledge(device.member, device.name, feed.acknowledged, self._clock()))
+            request = Acknowledge(device.member, device.name, feed.acknowledged, self._clock(), device.session)
+            self._effects.ask(request)
             feed.acknowledged = 0
             feed.urgent = False
 
@@ -194,6 +208,7 @@ class ConnectedMembers:
 
     def end_devices(self, member: int, name: bytes) -> None:
         """Close the connections of a device that was revoked, and of those below it."""
+        self.joined[member] = None
         for connection in self.connections():
             device = connection.device
             if device and device.member == member and (device.name + b"/").startswith(name + b"/"):
@@ -201,8 +216,13 @@ class ConnectedMembers:
 
     def end_other_machines(self, device: MemberDevice) -> None:
         """Close the connections of a member's devices on other machines, which were revoked (rule 10.10)."""
+        self.joined[device.member] = None
         machine = device.name.partition(b"/")[0]
         for connection in self.connections():
             other = connection.device
             if other and other.member == device.member and other.name.partition(b"/")[0] != machine:
                 self.end(connection, b"the password was changed, and the device was revoked")
+
+
+def _ignore(_: StoreError | None) -> None:
+    """Take an answer that says nothing: that the device is gone is noted when its server is, or when it comes back."""

@@ -50,6 +50,8 @@ _RESULTS: Final = {104: "refused", 105: "too_early", UNAVAILABLE: "unavailable"}
 FOR_PEOPLE: Final = b"a bot can only send, and read where it may"
 """Why a bot is refused what it asks (rule 21.2)."""
 
+CUT_OFF: Final = "this server has lost its database: connect to another one, or try again soon"
+
 _OF_A_MEMBER: Final = b"the name is a member's"
 
 _NEVER_HELD: dict[int, bytes] = {}
@@ -79,6 +81,7 @@ class Registrar:
     Attributes:
         logins: the connections whose user has to be authenticated, each with its REGISTER.
         password_changes: the connections on which members change their passwords, each with its device and PASSWORD.
+        is_cut_off: whether the server cannot reach the database that it shares, and registers no users.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Registrar:
         self._stages = stages
         self.logins: list[tuple[Connection, Head]] = []
         self.password_changes: list[tuple[Connection, MemberDevice, Head]] = []
+        self.is_cut_off = False
 
     # Guests (section 4)
 
@@ -127,6 +131,9 @@ class Registrar:
             self._refuse_name(connection, head, b"it is not a valid name", b"name")
         elif malformed := _malformed_number(head):
             self._stages.break_off(connection, MALFORMED, None if _is_classic(head) else malformed)
+        elif self.is_cut_off:
+            side = Side.DUPLEX if b"authorization" in head.headers else head.side
+            self._owner_found(connection, head, side, StoreError(CUT_OFF))
         elif b"authorization" in head.headers:
             self._log_in(connection, head, head.side)
         elif head.key in self._members.by_name:
@@ -231,6 +238,7 @@ class Registrar:
             request = OpenDevice(member.number, name, resume, self._clock(), credential)
             self._output.ask(request, partial(self._opened, connection, head, member, device))
         else:
+            device.proof = credential
             checked = partial(self._checked, connection, head, member, device)
             self._output.ask(CheckLogin(member.number, credential), checked)
 
@@ -256,7 +264,7 @@ class Registrar:
         result: OpenedDevice | Refusal | StoreError,
     ) -> None:
         if isinstance(result, OpenedDevice) and result.unnoted:
-            self._effects.ask(Acknowledge(device.member, device.name, result.unnoted, self._clock()))
+            self._effects.ask(Acknowledge(device.member, device.name, result.unnoted, self._clock(), result.session))
         if not isinstance(result, OpenedDevice):
             self._not_opened(connection, result)
         elif connection.closing:

@@ -11,7 +11,7 @@ from twotick.exchange.connection import MemberDevice
 from twotick.exchange.entries import entry_frame
 from twotick.exchange.members import ConnectedMember, ConnectedMembers
 from twotick.exchange.output import Output
-from twotick.store import Effects, EntryKind, LogEntry, Progress
+from twotick.store import Effects, EntryKind, LogEntry, MessageState, Progress, SentOutcome
 from twotick.wire import Verb, frame
 
 _MOST_MESSAGES = 1024
@@ -23,6 +23,13 @@ all have them."""
 
 RESULTS: Final = (EntryKind.DELIVERED, EntryKind.READ, EntryKind.FAILED)
 """The kinds of entries that say what has become of a message."""
+
+_KINDS: Final[dict[MessageState, tuple[EntryKind, ...]]] = {
+    MessageState.DELIVERED: (EntryKind.DELIVERED,),
+    MessageState.READ: (EntryKind.DELIVERED, EntryKind.READ),
+    MessageState.FAILED: (EntryKind.FAILED,),
+}
+"""What a sender is told of a message in each state."""
 
 
 class SentMessages:
@@ -42,7 +49,7 @@ class SentMessages:
     def watch(self, device: MemberDevice, message: int) -> None:
         """Tell a connection that only sends what becomes of a message."""
         if device.sent is not None:
-            device.sent[message] = None
+            device.sent[message] = MessageState.ACCEPTED
             if len(device.sent) > _MOST_MESSAGES:
                 device.sent.popitem(last=False)
 
@@ -52,10 +59,41 @@ class SentMessages:
             self._progress.pop(entry.message, None)
         for connection in sender.senders:
             device = connection.device
-            if device is not None and device.sent is not None and entry.message in device.sent:
-                if entry.kind is not EntryKind.DELIVERED:
-                    del device.sent[entry.message]
-                self._output.write(connection, entry_frame(entry, connection.name, numbered=False))
+            if device is None or device.sent is None or entry.message not in device.sent:
+                continue
+            if entry.kind is not EntryKind.DELIVERED:
+                del device.sent[entry.message]
+            elif device.sent[entry.message] is not MessageState.ACCEPTED:
+                continue  # another server has said so before
+            else:
+                device.sent[entry.message] = MessageState.DELIVERED
+            self._output.write(connection, entry_frame(entry, connection.name, numbered=False))
+
+    def waits_for(self, sender: ConnectedMember, message: int) -> bool:
+        """Tell whether a connection of a member that only sends is to be told what becomes of a message."""
+        return any(each.device and each.device.sent and message in each.device.sent for each in sender.senders)
+
+    def waiting(self, sender: ConnectedMember) -> list[int]:
+        """Return the messages of which connections of a member that only send are to be told what becomes."""
+        sent = [each.device.sent for each in sender.senders if each.device is not None and each.device.sent is not None]
+        return [message for messages in sent for message in messages]
+
+    def note_outcome(self, outcome: SentOutcome) -> None:
+        """Tell a sender what has become of a message, as another server has noted it."""
+        member = self._members.by_number.get(outcome.member or 0)
+        if member is None:
+            return
+        if outcome.state is MessageState.ACCEPTED:
+            if outcome.in_room and outcome.have:
+                room, ident = outcome.recipient, outcome.id
+                progress = Progress(member.number, outcome.message, room, ident, outcome.have, outcome.of)
+                self._progress[outcome.message] = progress
+            return
+        for kind in _KINDS[outcome.state]:
+            entry = LogEntry(
+                member.number, 0, kind, outcome.message, outcome.recipient, id=outcome.id, reason=outcome.reason
+            )
+            self.note_result(member, entry)
 
     def note_effects(self, effects: Effects) -> None:
         """Note how many members of a room have a message; the sender is told at the next tick (rule 12.6)."""

@@ -1,0 +1,437 @@
+"""Servers that share a database: what they tell each other, and how each notices what it was not told.
+
+Theory of operation (docs/cluster.md says what it gives). The database is the only truth. After a request has changed
+something, its effects go to the users who are connected here, and a *hint* goes to all other servers: the log of this
+member has grown to that entry, something has become of that message, the devices of that member have changed. A hint is
+never given to a user. It only makes the exchange ask the store, as it does for a device that is slow: so what users are
+given was read in a transaction of this server's own, which ends with a commit, and cannot be undone by a failover.
+
+Hints may be lost, come twice, or come late. Each server counts its hints, and sends one each second, so the others
+notice at once if one is missing. Besides, the exchange looks at all members who are connected, some at each tick.
+
+A server that cannot tell the database in time that it lives is *cut off*. Others may then take the names of its guests,
+so these are let go before. Members lose nothing: whatever the server does for them goes through the database. They are
+sent to other servers when the server has been cut off for a while.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from twotick.exchange.connection import Connection
+from twotick.exchange.effects import EffectsPublisher
+from twotick.exchange.feeds import Feeds
+from twotick.exchange.guest_messages import GuestMessages
+from twotick.exchange.members import ConnectedMember, ConnectedMembers
+from twotick.exchange.output import Output
+from twotick.exchange.sent_messages import RESULTS, SentMessages
+from twotick.store import (
+    CheckLogin,
+    Effects,
+    FindOutcomes,
+    KeepLease,
+    KeptLease,
+    LookAround,
+    MemberLook,
+    MessageState,
+    Refusal,
+    SentOutcome,
+    SettleLost,
+    StoreError,
+)
+
+LEASE: Final = 10.0
+"""Seconds for which a server counts as alive after it has said so."""
+
+_RENEWAL: Final = 2.0
+"""Seconds between two times that it says so."""
+
+_MARGIN: Final = 2.0
+"""Seconds before the end of its lease at which a server counts itself as cut off."""
+
+_PATIENCE: Final = 20.0
+"""Seconds after which a server that is cut off sends members away: the database may be changing its primary."""
+
+_SETTLING: Final = 10.0
+"""Seconds between looks for what lost servers have left behind."""
+
+_ROUND: Final = 1.0
+"""Seconds in which each member is looked at once, if they are not too many."""
+
+_AT_ONCE: Final = 1000
+"""The members that are looked at in one request, and the messages."""
+
+_MOST_GUESTS: Final = 4 * _AT_ONCE
+"""The messages of guests that are looked at in one round."""
+
+_HEAD: Final = struct.Struct(">QQ5I")
+_NUMBER_BYTES: Final = 8
+
+_MOST_NUMBERS: Final = 4096
+"""The most numbers in one hint, more or less."""
+
+_MOST_SERVERS: Final = 256
+"""The most servers whose hints are counted."""
+
+_LONGEST: Final = 1 << 20
+"""The most bytes of a hint."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerIdentity:
+    """Which server this is, among those that share a database.
+
+    Attributes:
+        number: its number there.
+        version: its version, for the operator.
+        address: where it is, for the operator.
+    """
+
+    number: int
+    version: str
+    address: str
+
+
+class _Hint:
+    """What is told at once.
+
+    Attributes:
+        growths: the last entries of logs, by member.
+        results: messages of members of which something has become, each with its sender.
+        guests: the same of guests.
+        progress: messages to rooms that more members have, each with its sender.
+        devices: members whose devices have changed.
+    """
+
+    __slots__ = ("devices", "growths", "guests", "progress", "results")
+
+    def __init__(self) -> None:
+        self.growths: dict[int, int] = {}
+        self.results: dict[int, int] = {}
+        self.guests: dict[int, None] = {}
+        self.progress: dict[int, int] = {}
+        self.devices: dict[int, None] = {}
+
+    def __len__(self) -> int:
+        pairs = len(self.growths) + len(self.results) + len(self.progress)
+        return 2 * pairs + len(self.guests) + len(self.devices)
+
+    def packed(self, server: int, count: int) -> bytes:
+        """Return it as bytes, with the number of the server, and how many hints it has sent."""
+        counts = len(self.growths), len(self.results), len(self.guests), len(self.progress), len(self.devices)
+        numbers = [
+            *_flat(self.growths),
+            *_flat(self.results),
+            *self.guests,
+            *_flat(self.progress),
+            *self.devices,
+        ]
+        return _HEAD.pack(server, count, *counts) + struct.pack(f">{len(numbers)}q", *numbers)
+
+
+def _flat(pairs: dict[int, int]) -> Iterable[int]:
+    for key, value in pairs.items():
+        yield key
+        yield value
+
+
+def _unpacked(data: bytes) -> tuple[int, int, _Hint] | None:
+    """Return the server, the count and the hint that bytes say; None if they say nothing."""
+    if not _HEAD.size <= len(data) <= _LONGEST:
+        return None
+    server, count, *counts = _HEAD.unpack_from(data)
+    growths, results, guests, progress, devices = counts
+    total = 2 * (growths + results + progress) + guests + devices
+    if len(data) != _HEAD.size + total * _NUMBER_BYTES:
+        return None
+    found = struct.unpack_from(f">{total}q", data, _HEAD.size)
+    if min(found, default=0) < 0:
+        return None
+    numbers = iter(found)
+    hint = _Hint()
+    for pairs, length in ((hint.growths, growths), (hint.results, results)):
+        pairs.update(zip(*[islice(numbers, 2 * length)] * 2, strict=True))
+    hint.guests.update(dict.fromkeys(islice(numbers, guests)))
+    hint.progress.update(zip(*[islice(numbers, 2 * progress)] * 2, strict=True))
+    hint.devices.update(dict.fromkeys(islice(numbers, devices)))
+    return server, count, hint
+
+
+class Neighbours:
+    """Tells other servers what this one has done, and takes what they have done.
+
+    Args:
+        output: takes the requests.
+        effects: takes what has become of messages of lost servers.
+        members: the members who are connected.
+        feeds: gives them entries that other servers have added.
+        sent_messages: the messages of connections that only send.
+        guest_messages: the messages of guests.
+        identity: which server this is; None if it shares its database with none.
+        now: the time, in seconds on any clock that does not go back. The lease begins at this time.
+
+    Attributes:
+        identity: see above.
+        is_cut_off: whether the server has not been able to say that it lives.
+        leads: whether it does the work that one server does for all; a server alone does.
+        servers: the numbers of the servers that live.
+        ignored: how many hints could not be understood.
+        missed: how often hints of another server were missing.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        effects: EffectsPublisher,
+        *,
+        members: ConnectedMembers,
+        feeds: Feeds,
+        sent_messages: SentMessages,
+        guest_messages: GuestMessages,
+        identity: ServerIdentity | None,
+        now: float,
+    ) -> None:
+        self.identity = identity
+        self.is_cut_off = False
+        self.leads = identity is None
+        self.servers: tuple[int, ...] = ()
+        self.ignored = 0
+        self.missed = 0
+        self._output = output
+        self._effects = effects
+        self._members = members
+        self._feeds = feeds
+        self._sent_messages = sent_messages
+        self._guest_messages = guest_messages
+        self._hint = _Hint()
+        self._full: list[_Hint] = []
+        self._count = 0
+        self._counts: dict[int, int] = {}
+        self._now = now
+        self._until = now + LEASE
+        self._renewing = False
+        self._next_renewal = now
+        self._next_settling = now
+        self._next_round = now
+        self._must_look = False
+        self._left: list[int] = []  # those who are still to be looked at in this round
+        self._looks = 0  # requests that are under way
+        self._progress: dict[int, None] = {}
+
+    # What this server has done
+
+    def note_effects(self, effects: Effects) -> None:
+        """Let other servers be told what a request has changed."""
+        hint = self._hint
+        for entry in effects.entries:
+            hint.growths[entry.member] = entry.seq
+            if entry.kind in RESULTS:
+                hint.results[entry.message] = entry.member
+        for message, _, _ in effects.guests:
+            hint.guests[message] = None
+        for progress in effects.progress or ():
+            hint.progress[progress.message] = progress.member
+        if len(hint) >= _MOST_NUMBERS:
+            self._full.append(hint)
+            self._hint = _Hint()
+
+    def devices_changed(self, member: int) -> None:
+        """Let other servers be told that devices of a member have connected, or were revoked."""
+        self._hint.devices[member] = None
+
+    def take(self) -> list[bytes]:
+        """Return the hints to send."""
+        if self.identity is None:
+            return []
+        for member in self._members.joined:
+            self._hint.devices[member] = None
+        self._members.joined.clear()
+        if len(self._hint):
+            self._full.append(self._hint)
+            self._hint = _Hint()
+        if not self._full:
+            return []
+        hints = [self._packed(hint, self.identity) for hint in self._full]
+        self._full.clear()
+        return hints
+
+    def _packed(self, hint: _Hint, identity: ServerIdentity) -> bytes:
+        self._count += 1
+        return hint.packed(identity.number, self._count)
+
+    # What others have done
+
+    def take_hint(self, data: bytes) -> None:
+        """Take a hint of another server. Nothing in it is believed: it only says what to look at."""
+        unpacked = _unpacked(data)
+        if unpacked is None:
+            self.ignored += 1
+            return
+        server, count, hint = unpacked
+        if self.identity is None or server == self.identity.number:
+            return
+        known = self._counts.pop(server, None)
+        self._counts[server] = count
+        if len(self._counts) > _MOST_SERVERS:
+            del self._counts[next(iter(self._counts))]
+        if known is None or count != known + 1:
+            self.missed += known is not None
+            self._must_look = True
+        self._follow(hint)
+
+    def _follow(self, hint: _Hint) -> None:
+        by_number = self._members.by_number
+        for number, last in hint.growths.items():
+            if (member := by_number.get(number)) is not None:
+                self._grow(member, last)
+        messages = [message for message, sender in hint.results.items() if self._waits(sender, message)]
+        messages += [message for message in hint.guests if self._guest_messages.waits_for(message)]
+        self._find_outcomes(messages)
+        self._progress.update(
+            dict.fromkeys(message for message, sender in hint.progress.items() if sender in by_number)
+        )
+        self._look_at([number for number in hint.devices if number in by_number])
+
+    def _grow(self, member: ConnectedMember, last: int) -> None:
+        """Let a member's devices be given what was added to its log. If that is nothing, asking for it does no harm."""
+        if last > member.last:
+            member.last = last
+            for feed in list(member.feeds):
+                self._feeds.pump(feed)
+
+    def _waits(self, sender: int, message: int) -> bool:
+        member = self._members.by_number.get(sender)
+        return member is not None and self._sent_messages.waits_for(member, message)
+
+    def lost_hints(self) -> None:
+        """Handle that hints may have been lost."""
+        self._must_look = True
+
+    # The lease
+
+    def tick(self, now: float) -> None:
+        """Set the time, in seconds: say that this server lives, and look at what others have done."""
+        if self.identity is None:
+            return
+        self._now = now
+        if now >= self._next_renewal and not self._renewing:
+            self._renewing = True
+            self._next_renewal = now + _RENEWAL
+            request = KeepLease(LEASE, self.identity.version, self.identity.address)
+            self._output.ask(request, partial(self._kept, now))
+        if now >= self._until - _MARGIN:
+            self.is_cut_off = True
+            self.leads = False
+        if self.leads and now >= self._next_settling:
+            self._next_settling = now + _SETTLING
+            self._effects.ask(SettleLost())
+        if now >= self._next_round:
+            self._next_round = now + _ROUND
+            self._begin_round(self.identity)
+        self._look()
+        self._find_outcomes([*self._progress])
+        self._progress.clear()
+
+    @property
+    def must_send_members_away(self) -> bool:
+        """Whether the server has been cut off for so long that members should go to other servers."""
+        return self.is_cut_off and self._now >= self._until + _PATIENCE
+
+    def _kept(self, asked: float, result: KeptLease | StoreError) -> None:
+        self._renewing = False
+        if isinstance(result, StoreError):
+            return
+        self._until = asked + LEASE  # the database has counted from a later moment
+        self.is_cut_off = self._now >= self._until - _MARGIN
+        self.leads = result.leads and not self.is_cut_off
+        if set(self.servers).difference(result.servers):
+            self._next_settling = 0.0
+            self._must_look = True  # it may have been killed before it told what it had done
+        self.servers = result.servers
+
+    # Looking
+
+    def _begin_round(self, identity: ServerIdentity) -> None:
+        """Look at all members once more, unless the last round is still under way, and at what guests wait for."""
+        self._full.append(self._hint)  # also if it says nothing: others notice if one is missing
+        self._hint = _Hint()
+        if not self._left:
+            self._left = [*self._members.by_number]
+        waiting = self._guest_messages.waiting()
+        self._find_outcomes(list(islice(waiting, _MOST_GUESTS)))
+
+    def _look(self) -> None:
+        """Look at the next members of a round; at all of them at once if hints were lost."""
+        if self._must_look:
+            self._must_look = False
+            self._left = []
+            self._look_at([*self._members.by_number])
+        elif self._left and not self._looks:
+            some, self._left = self._left[:_AT_ONCE], self._left[_AT_ONCE:]
+            self._look_at(some)
+
+    def _look_at(self, numbers: Sequence[int]) -> None:
+        found = [self._members.by_number.get(number) for number in numbers]
+        known = [(member.number, member.last, member.version) for member in found if member is not None]
+        for start in range(0, len(known), _AT_ONCE):
+            self._looks += 1
+            self._output.ask(LookAround(tuple(known[start : start + _AT_ONCE])), self._looked)
+
+    def _looked(self, found: list[MemberLook] | StoreError) -> None:
+        self._looks -= 1
+        if isinstance(found, StoreError):
+            return  # the next round finds it
+        for look in found:
+            member = self._members.by_number.get(look.number)
+            if member is None:
+                continue
+            if look.removed:
+                self._members.end_all_of(look.number, b"the member was removed")
+                continue
+            self._grow(member, look.last)
+            self._find_outcomes(self._sent_messages.waiting(member))
+            if look.sessions is not None and look.version > member.version:
+                member.version = look.version
+                self._check_devices(member, look.sessions)
+
+    def _check_devices(self, member: ConnectedMember, sessions: dict[bytes, int]) -> None:
+        """End the connections of devices that have connected to other servers, or were revoked (rules 10.7, 10.8)."""
+        for feed in list(member.feeds):
+            connection = feed.connection
+            device = connection.device
+            if device is None or not device.session:
+                continue
+            session = sessions.get(device.name)
+            if session is None:
+                self._members.end(connection, b"the device was revoked")
+            elif session > device.session:
+                self._members.end(connection, b"the device has connected again")
+        for connection in list(member.senders):
+            device = connection.device
+            if device is not None and device.proof is not None:
+                self._output.ask(CheckLogin(device.member, device.proof), partial(self._checked, connection))
+
+    def _checked(self, connection: Connection, result: Refusal | StoreError | None) -> None:
+        if isinstance(result, Refusal) and connection.device is not None:
+            self._members.end(connection, b"the device was revoked")
+
+    def _find_outcomes(self, messages: Sequence[int]) -> None:
+        for start in range(0, len(messages), _AT_ONCE):
+            some = tuple(messages[start : start + _AT_ONCE])
+            self._output.ask(FindOutcomes(some), partial(self._outcomes_found, some))
+
+    def _outcomes_found(self, asked: tuple[int, ...], found: list[SentOutcome] | StoreError) -> None:
+        if isinstance(found, StoreError):
+            return
+        for outcome in found:
+            if outcome.member is not None:
+                self._sent_messages.note_outcome(outcome)
+            elif outcome.state is not MessageState.ACCEPTED:
+                self._guest_messages.settle(outcome.message, outcome.state, outcome.reason)
+        there = {outcome.message for outcome in found}
+        for message in asked:
+            if message not in there:  # a guest's message that no member has is not kept
+                self._guest_messages.settle(message, MessageState.FAILED, "the recipient has not taken it")

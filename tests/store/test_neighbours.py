@@ -1,0 +1,321 @@
+"""Two servers that share a database, without sockets: what each notices of what the other does."""
+
+import random
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.exchange.mail import Line, Mail, message, taken, told
+from tests.store.postgres_server import execute
+from twotick.exchange import ServerIdentity
+from twotick.store import (
+    Fetch,
+    KeepLease,
+    KeptLease,
+    ListDevices,
+    LookAround,
+    RemoveMember,
+    StoreError,
+    StoreLimits,
+)
+from twotick.store.postgres.store import PostgresStore
+from twotick.wire import Frame, Side, Verb, error, frame, register
+
+
+class Servers:
+    """Two servers, a and b, and what they tell each other.
+
+    Attributes:
+        told: the hints that were carried, each with the server that it is for.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.a = self._new(b"alice", b"bob", b"carol")
+        self.b = self._new()
+        self.b.members = self.a.members
+        self.told: list[tuple[Mail, bytes]] = []
+
+    def _new(self, *names: bytes) -> Mail:
+        store = PostgresStore(self.url, StoreLimits(), shared=True)
+        mail = Mail(*names, store=store, identity=ServerIdentity(store.run_number, "1", "here"))
+        mail.advance(0.0)
+        return mail
+
+    def lose(self) -> None:
+        """Lose all hints that were not carried yet."""
+        for mail in (self.a, self.b):
+            mail.exchange.neighbours.take()
+
+    def carry(self) -> None:
+        """Carry hints until there are none."""
+        while hints := [
+            (other, hint)
+            for mail, other in ((self.a, self.b), (self.b, self.a))
+            for hint in mail.exchange.neighbours.take()
+        ]:
+            self.told += hints
+            for other, hint in hints:
+                other.exchange.neighbours.take_hint(hint)
+            self.settle()
+
+    def settle(self) -> None:
+        for mail in (self.a, self.b):
+            mail.settle()
+
+    def wait(self, seconds: float, *, lost: bool = False) -> None:
+        """Let time pass, in which hints are carried or lost."""
+        for _ in range(int(seconds * 4)):
+            for mail in (self.a, self.b):
+                mail.advance(0.25)
+            if lost:
+                self.lose()
+            else:
+                self.carry()
+
+    def close(self) -> None:
+        for mail in (self.a, self.b):
+            mail.store.close()
+
+
+@pytest.fixture
+def servers(new_database: Callable[[], str]) -> Iterator[Servers]:
+    pair = Servers(new_database())
+    pair.carry()
+    yield pair
+    assert pair.a.store.check() == []
+    pair.close()
+
+
+def bodies(frames: list[Frame]) -> list[bytes]:
+    return [body for head, body in frames if head.verb is Verb.FORWARD]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_one_server_stores_the_other_gives(servers: Servers, lost: bool):
+    """Lost hints cost a second at most."""
+    alice, bob = servers.a.sender(b"alice"), servers.b.device(b"bob", window=9)
+    servers.carry()
+    assert told(alice.write(message(b"bob", b"hi", b"1"))) == [("ACCEPTED", "bob", "1", 0)]
+    servers.wait(1, lost=lost)
+    assert told(bob.read()) == [("FORWARD", "alice", "1", 1, "hi")]
+    bob.write(taken(1))
+    servers.wait(1, lost=lost)
+    assert told(alice.read()) == [("SEND", "bob", "1", 0)]
+    bob.write(frame(Verb.READ, b"alice", seq=1))
+    servers.wait(1, lost=lost)
+    assert told(alice.read()) == [("READ", "bob", "1", 0)]
+    servers.wait(3)
+    assert not alice.read()
+
+
+def test_hints_are_enough(servers: Servers):
+    """No time passes: what one server stores is given by the other as soon as it has the hint."""
+    alice, bob = servers.a.device(b"alice", window=9), servers.b.device(b"bob", window=9)
+    servers.carry()
+    alice.write(message(b"bob", b"hi", b"1"))
+    servers.carry()
+    assert bodies(bob.read()) == [b"hi"]
+    bob.write(taken(1))
+    servers.carry()
+    assert told(alice.read()) == [("SEND", "bob", "1", 2)]
+
+
+def test_hints_that_come_twice_late_and_in_any_order_give_nothing_twice(servers: Servers):
+    chance = random.Random(1)
+    alice, bob, here = servers.a.device(b"alice", window=99), servers.b.device(b"bob", window=99), servers.b
+    carol = here.device(b"carol", window=99)
+    for number in range(12):
+        alice.write(message(b"bob", b"a%d" % number, b"%d" % number))
+        carol.write(message(b"bob", b"c%d" % number, b"%d" % number))
+        hints = servers.a.exchange.neighbours.take()
+        servers.told += [(here, hint) for hint in hints]
+        for mail, hint in chance.choices(servers.told, k=3):
+            mail.exchange.neighbours.take_hint(hint)
+            servers.settle()
+    servers.wait(2)
+    got = bob.read()
+    assert [int(head.seq or b"0") for head, _ in got] == [*range(1, 25)]
+    assert sorted(bodies(got)) == sorted(b"%c%d" % (who, number) for who in b"ac" for number in range(12))
+
+
+def test_what_a_hint_says_is_not_believed(servers: Servers):
+    bob = servers.b.device(b"bob")
+    servers.carry()
+    known = next(hint for mail, hint in servers.told if mail is servers.b)
+    (server,) = struct.unpack_from(">Q", known)
+    fetches: list[Fetch] = []
+    apply = servers.b.store.apply
+
+    def counted(requests: list[Any]) -> list[Any]:
+        fetches.extend(each for each in requests if isinstance(each, Fetch))
+        return apply(requests)
+
+    servers.b.store.apply = counted  # pyright: ignore[reportAttributeAccessIssue]
+    neighbours = servers.b.exchange.neighbours
+    number = servers.a.members[b"bob"].number
+    top = (1 << 63) - 1
+    wild = struct.pack(">QQ5I8Q", server, top, 1, 1, 1, 1, 1, number, top, top, number, top, top, number, number)
+    for data in (
+        b"",
+        b"nonsense",
+        known[:-1],
+        known + b"x",
+        wild[:-8],
+        struct.pack(">QQ5I", 1, 1, *[(1 << 32) - 1] * 5),
+    ):
+        ignored = neighbours.ignored
+        neighbours.take_hint(data)
+        assert neighbours.ignored == ignored + 1
+    neighbours.take_hint(wild)
+    servers.settle()
+    servers.wait(1)
+    assert len(fetches) == 1
+    assert not bob.read()
+    assert not bob.closed
+    servers.a.device(b"alice").write(message(b"bob", b"hi", b"1"))
+    servers.wait(1)
+    assert bodies(bob.read()) == [b"hi"]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_device_that_connects_to_another_server_is_taken_over(servers: Servers, lost: bool):
+    servers.b.device(b"alice").write(message(b"bob", b"hi", b"1"))
+    old = servers.a.device(b"bob", window=9)
+    old.read()
+    stays = servers.a.device(b"bob", b"phone")
+    new = servers.b.device(b"bob", window=9)
+    assert bodies(new.read()) == [b"hi"]
+    old.write(taken(1))  # nobody has told its server
+    devices = {device.name: device.cursor for device in servers.a.store.ask(list_devices(servers, b"bob"))}
+    assert devices["main"] == 0, "the answer of a connection that was replaced does not count"
+    servers.wait(1, lost=lost)
+    assert told(old.read()) == [("ERROR", 108, "", 0, "the device has connected again")]
+    assert old.closed
+    assert [new.closed, stays.closed] == [False, False]
+
+
+def list_devices(servers: Servers, name: bytes) -> Any:
+    return ListDevices(servers.a.members[name].number)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_device_that_is_revoked_at_another_server_is_disconnected(servers: Servers, lost: bool):
+    phone = servers.a.device(b"bob", b"phone")
+    laptop = servers.b.device(b"bob", b"laptop")
+    other = servers.a.device(b"alice")
+    servers.wait(1)
+    laptop.write(frame(Verb.REVOKE, b"phone", id=b"1"))
+    servers.wait(1, lost=lost)
+    assert told(phone.read()) == [("ERROR", 108, "", 0, "the device was revoked")]
+    assert phone.closed
+    assert [laptop.closed, other.closed] == [False, False]
+
+
+def test_a_member_who_is_removed_is_disconnected_everywhere(servers: Servers):
+    lines = [servers.a.device(b"bob", b"phone"), servers.b.device(b"bob", b"laptop"), servers.b.sender(b"bob")]
+    servers.a.store.ask(RemoveMember("bob", 1000.0))
+    servers.wait(1)
+    assert [line.closed for line in lines] == [True] * 3
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_guest_is_told_what_another_server_has_done(servers: Servers, lost: bool):
+    guest, bob = servers.a.guest(b"gast"), servers.b.device(b"bob", window=9)
+    servers.carry()
+    guest.write(message(b"bob", b"hi", b"1"))
+    servers.wait(1, lost=lost)
+    bob.write(taken(1))
+    servers.wait(3, lost=lost)
+    assert told(guest.read()) == [("SEND", "bob", "1", 0)]
+    guest.write(message(b"bob", b"no", b"2"))
+    servers.wait(1, lost=lost)
+    bob.write(error(102, seq=2))
+    servers.wait(2, lost=lost)
+    (failed,) = told(guest.read())
+    assert failed[:3] == ("ERROR", 102, "2")
+
+
+def gather(servers: Servers, *names: bytes) -> list[Line]:
+    """Devices of members at a, a, b, ... who are in one room."""
+    lines = [(servers.a, servers.b)[at % 2].device(name, window=99) for at, name in enumerate(names)]
+    lines[0].write(frame(Verb.ROOM, b"#room", do=b"create", access=b"public"))
+    for line in lines[1:]:
+        line.write(frame(Verb.ROOM, b"#room", do=b"join"))
+    servers.wait(1)
+    for line in lines:
+        line.read()
+    return lines
+
+
+def test_progress_in_a_room_is_told_across_servers(servers: Servers):
+    alice, bob, carol = gather(servers, b"alice", b"bob", b"carol")
+    alice.write(message(b"#room", b"hi", b"1"))
+    servers.wait(1)
+    (entry,) = [head for head, body in bob.read() if body == b"hi"]
+    bob.write(taken(int(entry.seq or b"0")))
+    servers.wait(1)
+    progress = [head for head, _ in alice.read() if head.verb is Verb.SENT]
+    assert [(head.headers[b"have"], head.headers[b"of"]) for head in progress] == [(b"1", b"2")]
+    (entry,) = [head for head, body in carol.read() if body == b"hi"]
+    carol.write(taken(int(entry.seq or b"0")))
+    servers.wait(1)
+    assert [head.verb for head, _ in alice.read()] == [Verb.SENT]
+
+
+def test_a_server_that_loses_its_database_lets_guests_go_before_its_lease_ends(servers: Servers):
+    a = servers.a
+    bob, guest = a.device(b"bob"), a.guest(b"gast")
+    classic = a.classic(b"altgast")
+    a.answers[KeepLease] = a.answers[LookAround] = lambda _: StoreError("the database cannot be reached")
+    a.advance(6.0)
+    assert not guest.closed
+    a.advance(2.0)
+    assert guest.closed
+    assert classic[0].closed
+    assert told(guest.read()) == [("ERROR", 107, "", 0, CUT_OFF)]
+    assert not bob.closed
+    new = a.line()
+    assert "lost its database" in str(told(new.write(register(Side.SENDING, b"bob", authorization=b"bob"))))
+    a.advance(21.0)
+    a.advance(1.0)
+    assert told(bob.read()) == [("ERROR", 107, "", 0, CUT_OFF)]
+    a.answers.clear()
+    a.advance(2.0)
+    a.advance(0.25)
+    assert not a.device(b"bob").closed
+
+
+CUT_OFF = "this server has lost its database: connect to another one, or try again soon"
+
+
+def test_what_guests_of_a_lost_server_were_to_get_has_failed(servers: Servers):
+    servers.a.guest(b"gast")
+    alice = servers.a.device(b"alice", b"old")
+    alice.write(message(b"gast", b"hi", b"1"))
+    watching = servers.b.device(b"alice", b"new", window=9)
+    servers.wait(12)
+    assert not [head for head, _ in watching.read() if head.verb is Verb.ERROR]
+    execute(servers.url, "UPDATE twotick.server SET alive_until = 0")  # a's is not renewed
+    servers.a.answers[KeepLease] = lambda _: StoreError("it was killed")
+    for _ in range(60):
+        servers.b.advance(0.25)
+    failed = [entry for entry in told(watching.read()) if entry[0] == "ERROR"]
+    assert [entry[1:3] for entry in failed] == [(102, "1")]
+
+
+def test_one_server_leads(servers: Servers):
+    servers.wait(3)
+    leads = [mail.exchange.neighbours.leads for mail in (servers.a, servers.b)]
+    assert sorted(leads) == [False, True]
+    kept = servers.a.store.ask(KeepLease(10.0, "1", "there"))
+    assert isinstance(kept, KeptLease)
+    assert set(kept.servers) == {servers.a.store.run_number, servers.b.store.run_number}
+
+
+def test_servers_with_and_without_a_bus_exclude_each_other(servers: Servers, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("twotick.store.postgres.database._PATIENCE", 0)
+    with pytest.raises(StoreError, match="share this one with the setting bus"):
+        PostgresStore(servers.url, StoreLimits())
