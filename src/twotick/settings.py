@@ -13,6 +13,7 @@ import platformdirs
 from twotick.ui.quantities import SIZE_EXAMPLE, parse_size, parse_time
 
 if TYPE_CHECKING:
+    from twotick.bus import BusOptions
     from twotick.server import ServerOptions  # imported only by commands that need it: they start faster without
     from twotick.store import StoreLimits
 
@@ -97,6 +98,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     backup_every: Seconds = 86400.0
     backup_keep: Count = 7
     database: Database | None = None
+    bus: str | None = None
+    bus_credentials: Path | None = None
+    bus_ca: Path | None = None
+    bus_certificate: Path | None = None
+    bus_key: Path | None = None
     retention_days: Days = 400
     clock_days: Days = 7
     settling_time: Seconds = 600.0
@@ -193,6 +199,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             data=None if self.memory or self.database else self.data,
             database=self.database,
             control=None if self.memory else self.data,
+            bus=self._bus_options(),
             store_limits=self.store_limits(),
             retention=self.retention_days * 86400.0,
             clock_bound=self.clock_days * 86400.0,
@@ -223,6 +230,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             allow_open_sign_up=self.allow_open_sign_up,
             allow_guests=self.allow_guests,
         )
+
+    def _bus_options(self) -> "BusOptions | None":
+        """Return the options of the bus between servers; None if no setting speaks of it."""
+        given = (self.bus_credentials, self.bus_ca, self.bus_certificate, self.bus_key)
+        if self.bus is None and not any(given):
+            return None
+        from twotick.bus import BusOptions
+
+        return BusOptions(self.bus or "", *given)
 
     def store_limits(self) -> "StoreLimits":
         """Return the limits of a store with these settings."""
@@ -317,7 +333,7 @@ def _converted(given: dict[str, Any], places: dict[str, str]) -> tuple[dict[str,
         try:
             values[name] = msgspec.convert(_spelled(value, TYPES[name]), TYPES[name], strict=False, dec_hook=_path)
         except (msgspec.ValidationError, ValueError):
-            shown = "what it is set to" if name == "database" else repr(value)  # it may have a password
+            shown = "what it is set to" if name in ("database", "bus") else repr(value)  # it may have a password
             problems.append(f"{places[name]}the setting {name} cannot be {shown}: {_expected(TYPES[name], value)}")
     return values, problems
 

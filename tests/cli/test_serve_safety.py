@@ -178,6 +178,28 @@ def test_backups_that_would_never_be_made_are_refused(tmp_path: Path) -> None:
     assert ended.stderr.startswith("twotick: backup_folder is set, and the server makes no backups of a database on")
 
 
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"BUS": "nats://127.0.0.1:4222"}, "bus is set, and servers share only a database on PostgreSQL: set database"),
+        (
+            {"BUS": "nats://192.0.2.1", "DATABASE": "postgresql://127.0.0.1:1/x"},
+            "bus = nats://192.0.2.1 leads to",
+        ),
+        (
+            {"BUS_CA": "ca.pem", "DATABASE": "postgresql://127.0.0.1:1/x"},
+            "bus_credentials, bus_ca, bus_certificate",
+        ),
+    ],
+)
+def test_a_bus_that_cannot_be_used_is_named_before_the_database_is_opened(
+    settings: dict[str, str], problem: str
+) -> None:
+    ended = run("serve", "--port", "0", env=variables(**settings))
+    assert (ended.returncode, ended.stdout) == (64, "")
+    assert ended.stderr.startswith(f"twotick: {problem}")
+
+
 def test_a_tls_port_in_use_is_one_clear_line(made: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @data_option
 @click.option("--memory", is_flag=True, help="Keep everything in memory: it is lost when the server stops.")
 @click.option("--database", metavar="URL", help="Keep everything on PostgreSQL: postgresql://user@host/name.")
+@click.option("--bus", metavar="URL", help="Share that database with other servers over NATS: nats://host:4222.")
 @config_option
 def serve(
     *,
@@ -36,6 +37,7 @@ def serve(
     data: Path | None,
     memory: bool,
     database: str | None,
+    bus: str | None,
     config: Path | None,
 ) -> None:
     """Run a server until SIGINT (Ctrl-C) or SIGTERM; SIGHUP makes it load its settings again.
@@ -62,6 +64,7 @@ def serve(
         "data": data,
         "memory": memory or None,
         "database": database,
+        "bus": bus,
     }
     settings = settings_of(config, **given)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from functools import partial
 
 from twotick.server.clock import StoreClock, describe_difference
@@ -16,6 +17,9 @@ _LOOK_FOR_CHANGES = 1.0
 _HOUR = 3600.0
 """Seconds between looks for messages that are too old (rule 11.13). As often, the time is kept."""
 
+_OTHERS = 2 * _HOUR
+"""Seconds by which a time may differ that another server has kept: each keeps it once an hour."""
+
 
 class PeriodicJobs:
     """Prunes old messages, keeps the time, and looks whether another process has changed the database.
@@ -26,12 +30,24 @@ class PeriodicJobs:
         clock: the time by which messages age.
         kept: the time that the store has kept, in seconds since 1970; None if it has kept none.
         settling: the seconds from now on in which nothing is pruned.
+        leads: tells whether this server prunes for all that share the database.
+        is_shared: whether there are others, which keep the time as well.
     """
 
     def __init__(
-        self, storage: Storage, retention: float, clock: StoreClock, kept: int | None, settling: float
+        self,
+        storage: Storage,
+        retention: float,
+        clock: StoreClock,
+        kept: int | None,
+        settling: float,
+        *,
+        leads: Callable[[], bool],
+        is_shared: bool,
     ) -> None:
         self._storage = storage
+        self._leads = leads
+        self._tolerance = _OTHERS if is_shared else 0.0
         self._retention = retention
         self._clock = clock
         self._kept = kept
@@ -59,7 +75,7 @@ class PeriodicJobs:
         if now >= self._next_keeping:
             self._next_keeping = now + _HOUR
             self.keep_time()
-        if now >= self._next_prune:
+        if now >= self._next_prune and self._leads():
             self._next_prune = math.inf
             time = self._clock()
             future = time + self._clock.bound if self._clock.is_believed else math.inf
@@ -70,7 +86,7 @@ class PeriodicJobs:
         if not self._is_keeping:
             self._is_keeping = True
             time = int(self._clock())
-            self._storage.submit([(KeepTime(time, self._kept), partial(self._time_kept, time))])
+            self._storage.submit([(KeepTime(time, self._kept, self._tolerance), partial(self._time_kept, time))])
 
     def _time_kept(self, time: int, kept: int | StoreError) -> None:
         self._is_keeping = False

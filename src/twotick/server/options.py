@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from twotick.bus import BusError, BusOptions, check_bus
 from twotick.exchange import Limits
 from twotick.net import is_loopback
 from twotick.server.clock import BOUND, SETTLING
@@ -67,6 +68,7 @@ class ServerOptions:
         data: the folder of its database; None to keep everything in memory, or on PostgreSQL.
         database: the address of its database on PostgreSQL, as libpq knows it; None for none.
         control: the folder with the socket by which the operator's commands ask this server; None for no socket.
+        bus: the bus between the servers that share this database; None if the server has it for itself.
         store_limits: the limits of its store.
         retention: seconds until a message that every device has is removed.
         clock_bound: seconds by which the system's clock may differ from others before it is not believed.
@@ -104,6 +106,7 @@ class ServerOptions:
     data: Path | None = None
     database: str | None = None
     control: Path | None = None
+    bus: BusOptions | None = None
     store_limits: StoreLimits = field(default_factory=StoreLimits)
     retention: float = RETENTION
     clock_bound: float = BOUND
@@ -180,6 +183,7 @@ def check(options: ServerOptions) -> list[str]:
     if (options.tls_certificate is None) is not (options.tls_key is None):
         problems.append("only one of tls_certificate and tls_key is set: set both, or neither")
     _check_pairs(options, problems)
+    _check_bus(options, problems)
     encrypted = options.tls_certificate is not None
     hosts = split_hosts(options.host)
     if not hosts:
@@ -224,6 +228,20 @@ def _check_pairs(options: ServerOptions, problems: list[str]) -> None:
         problems.append(
             "backup_folder is set, and the server makes no backups of a database on PostgreSQL: leave it out, and copy"
             " the data with pg_dump or pg_basebackup"
+        )
+
+
+def _check_bus(options: ServerOptions, problems: list[str]) -> None:
+    if options.bus is None:
+        return
+    try:
+        check_bus(options.bus)
+    except BusError as error:
+        problems.append(str(error))
+    if options.database is None:
+        problems.append(
+            "bus is set, and servers share only a database on PostgreSQL: set database ('twotick migrate' copies the"
+            " data there), or leave bus out"
         )
 
 

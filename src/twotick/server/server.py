@@ -16,8 +16,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from twotick.exchange import Connection, Exchange, Histogram, PushOffer, Shares, Stage
+from twotick.bus import Bus
+from twotick.exchange import LEASE, Connection, Exchange, Histogram, PushOffer, ServerIdentity, Shares, Stage
 from twotick.net import keep_alive
+from twotick.server.bus_link import BusLink
 from twotick.server.clock import BOUND, SETTLING, StoreClock, starting_time
 from twotick.server.connection import SocketConnection
 from twotick.server.deadlines import Deadlines
@@ -37,7 +39,7 @@ from twotick.server.state import ServerState
 from twotick.server.storage import Storage
 from twotick.server.turns import Turns
 from twotick.server.urls import Network
-from twotick.store import ReadTimes, Request, Store, StoredTimes
+from twotick.store import EndLease, KeepLease, ReadTimes, Request, Store, StoredTimes
 from twotick.wire import HeadCache
 
 _TICK = 0.25
@@ -115,6 +117,8 @@ class Server:
         device_age: the seconds after which a device that stays away lapses.
         push: what it offers that pushes notifications; None if it does not.
         proxies: the proxies whose connections begin with a header of the PROXY protocol (rule 1.6).
+        sharing: which server it is among those that share its database, and the bus between them; None if it has the
+            database for itself.
 
     Raises:
         StoreError: the store cannot be read.
@@ -143,6 +147,7 @@ class Server:
         device_age: float = DEVICE_AGE,
         push: PushOffer | None = None,
         proxies: Sequence[Network] = (),
+        sharing: tuple[ServerIdentity, Bus] | None = None,
     ) -> None:
         self._limits = limits
         self._proxies = proxies
@@ -177,18 +182,39 @@ class Server:
             settling=settling,
             device_age=device_age,
             push=push,
+            identity=None if sharing is None else sharing[0],
         )
+        if store is not None and sharing is not None:
+            store.ask(KeepLease(LEASE, sharing[0].version, sharing[0].address))
+        self._link = None if sharing is None else BusLink(sharing[1], self.exchange.neighbours)
         self.pusher: Pusher | None = None
         self._storage = None
         self._jobs = None
         if store is not None:
             self._storage = Storage(store, self.flush_soon, self._store_changed, self.exchange.publish)
-            self._jobs = PeriodicJobs(self._storage, retention, clock, known.kept, settling)
+            self._jobs = PeriodicJobs(
+                self._storage,
+                retention,
+                clock,
+                known.kept,
+                settling,
+                leads=lambda: self.exchange.neighbours.leads,
+                is_shared=sharing is not None,
+            )
         self.authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
         self._logins = Logins(self.exchange, self.authenticator, self.flush_soon, clock)
         self.heads = HeadCache(limits.max_body)
         self.flushing = False
         self.turns = ReadingTurns()
+
+    async def join_others(self) -> None:
+        """Connect with the servers that share the database, before `start`.
+
+        Raises:
+            BusError: the bus refuses this server.
+        """
+        if self._link is not None:
+            await self._link.open()
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
         """Listen on an address; may be called for several addresses.
@@ -293,7 +319,12 @@ class Server:
         if self._timer is not None:
             self._timer.cancel()
         if self._storage is not None:
+            if self._link is not None:
+                self._storage.submit([(EndLease(), lambda _: None)])
             await self._storage.close()
+        if self._link is not None:
+            self._link.flush()
+            await self._link.close()
 
     async def _let_go(self, spread: float) -> None:
         """Let members go in steps (rule 9.13).
@@ -463,6 +494,8 @@ class Server:
     def _flush(self) -> None:
         self.flushing = False
         self._pass_on_requests()
+        if self._link is not None:
+            self._link.flush()
         # Connections are removed one by one, so that one that fails is not met again and the others are.
         written = self.exchange.written
         while written:

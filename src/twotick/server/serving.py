@@ -4,26 +4,29 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import ssl
 import stat
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
 import uvloop
 
-from twotick.exchange import PushOffer
+from twotick.bus import Bus, BusError, BusOptions, open_bus
+from twotick.exchange import PushOffer, ServerIdentity
 from twotick.server import logs
 from twotick.server.certificate import Certificate
 from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
 from twotick.server.observing.observers import Observers
-from twotick.server.options import ServerOptions, bracketed, check
+from twotick.server.options import OptionsError, ServerOptions, bracketed, check
 from twotick.server.reloading import Load, Reloader
 from twotick.server.server import Server
 from twotick.server.service_manager import keep_watchdog, notify, notify_reloading
 from twotick.server.urls import parse_networks
-from twotick.store import PushKey, Store, open_store
+from twotick.store import PushKey, SqliteStore, Store, open_store
 
 Address: TypeAlias = tuple[str, int]
 """An IP address and a port."""
@@ -87,7 +90,7 @@ def serve(
         certificate = Certificate(options.tls_certificate, options.tls_key)
     logs.configure()
     logs.log.level = options.log_level
-    store = open_store(options.data, options.database, options.store_limits)
+    store = open_store(options.data, options.database, options.store_limits, shared=options.bus is not None)
     if options.data is not None:
         _warn_of_access(options.data)
     for risk in store.risks:
@@ -124,7 +127,7 @@ async def _serve(
     options: ServerOptions,
     plain_hosts: list[str],
     certificate: Certificate | None,
-    store: Store,
+    store: SqliteStore,
     announcing: tuple[
         Callable[[str, int, str | None], None], Callable[[str], None], Callable[[str], None], Callable[[str], None]
     ],
@@ -133,6 +136,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.report)
     push_key, offer = _push_offer(options, store)
+    sharing = None if options.bus is None else _sharing(options, options.bus, store)
     server = Server(
         options.limits,
         store,
@@ -143,6 +147,7 @@ async def _serve(
         device_age=options.device_age,
         push=offer,
         proxies=parse_networks(options.trusted_proxies) if options.proxy_protocol else (),
+        sharing=sharing,
     )
     if push_key is not None:
         from twotick.server.web.push.start import make_sender
@@ -170,6 +175,7 @@ async def _serve(
             raise CannotListen(", ".join(hosts), port, setting) from error
 
     try:
+        await _join_others(server)
         announced: list[tuple[Address, str | None]]
         announced = [(each, None) for each in await listen(plain_hosts, options.port, "port")]
         if certificate is not None:
@@ -203,6 +209,32 @@ async def _start(observers: Observers, options: ServerOptions) -> list[str]:
         return await observers.start()
     except OSError as error:
         raise CannotListen(options.metrics_host, options.metrics_port or 0, "metrics_port") from error
+
+
+def _sharing(options: ServerOptions, bus: BusOptions, store: SqliteStore) -> tuple[ServerIdentity, Bus]:
+    """Return which server this is among those that share the database, and the bus between them.
+
+    Raises:
+        OptionsError: the bus cannot be used.
+    """
+    try:
+        opened = open_bus(bus, f"twotick.{store.identity}")
+    except BusError as error:
+        raise OptionsError([str(error)]) from error
+    where = f"{socket.gethostname()}:{options.port}"
+    return ServerIdentity(store.run_number, version("twotick"), where), opened
+
+
+async def _join_others(server: Server) -> None:
+    """Connect with the other servers.
+
+    Raises:
+        OptionsError: the bus refuses this server.
+    """
+    try:
+        await server.join_others()
+    except BusError as error:
+        raise OptionsError([str(error)]) from error
 
 
 def _push_offer(options: ServerOptions, store: Store) -> tuple[PushKey | None, PushOffer | None]:
