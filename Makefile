@@ -140,7 +140,7 @@ bench/build/load: $(wildcard bench/load/*.c bench/load/*.h)
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -o $@ $(filter %.c,$^)
 
-cluster: .venv/.installed  ## run three servers on one PostgreSQL, kill them in turn, and check that no message is lost
+cluster: .venv/.installed  ## run three servers on one PostgreSQL at once, kill them in turn, and check that no message is lost
 	$(BIN)/python -m tests.simulation.cluster
 
 crash: .venv/.installed  ## kill a server 200 times under load, and check that no message is lost or doubled

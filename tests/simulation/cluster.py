@@ -1,10 +1,10 @@
-"""Run three servers on one PostgreSQL, kill them one after the other, and check that no message is lost or doubled.
+"""Run three servers on one PostgreSQL at once, kill them in turn, and check that no message is lost or doubled.
 
     python -m tests.simulation.cluster --kills 3
 
-The program starts a PostgreSQL of its own and three server processes, of which one serves at a time and the others wait
-to take over. Two members, who know all three addresses, write to each other all the time. The program kills the server
-that serves, as a machine fails, and starts it again as a supervisor does; it becomes one that waits. In the end every
+The program starts a PostgreSQL and a NATS of its own and three server processes. Two members, who know all three
+addresses and begin with different ones, write to each other all the time. The program kills one server after the other,
+as a machine fails, and starts it again as a supervisor does. In the middle it kills NATS as well. In the end every
 message that was sent must be accepted, and each member must have received each message once and in order.
 """
 
@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.bus import nats_server
+from tests.bus.nats_server import NatsServer
 from tests.store.postgres_server import free_port, new_database, running
 from twotick.client import MemberClient, MemberLimits, MemberReceipt, State, join
 
@@ -28,10 +30,10 @@ _MEMBERS = ("alice", "bob")
 _PROGRAM = (sys.executable, "-m", "twotick")
 
 _PATIENT = MemberLimits(longest_wait=0.5)
-"""Limits with which a client soon notices that another server has taken over."""
+"""Limits with which a client soon goes to another server."""
 
 _PATIENCE = 60.0
-"""Seconds in which a server must have taken over."""
+"""Seconds in which members must be able to go on."""
 
 
 class Problem(Exception):
@@ -51,6 +53,11 @@ class Supervised:
         self.serves = asyncio.Event()
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self.port}"
 
     async def run(self) -> None:
         """Run the process for ever; end it when this is cancelled."""
@@ -150,62 +157,67 @@ async def _until_progress(talkers: Sequence[Talker]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def _serving(servers: Sequence[Supervised]) -> Supervised:
-    """Return a server that serves, as soon as there is one."""
-    async with asyncio.timeout(_PATIENCE):
-        while True:
-            for each in servers:
-                if each.serves.is_set():
-                    return each
-            await asyncio.sleep(0.02)
-
-
-async def run(database: str, folder: Path, kills: int) -> None:
+async def run(database: str, nats: NatsServer, folder: Path, kills: int) -> None:
     """Hold the conversation, kill servers meanwhile, and check what has come.
 
     Args:
         database: the address of an empty database.
+        nats: the NATS server.
         folder: an empty folder for the settings of the servers.
         kills: how many times a server is killed.
 
     Raises:
         Problem: a promise is broken.
     """
-    environment = {**os.environ, "TWOTICK_DATABASE": database, "HOME": str(folder), "TWOTICK_KEYRING": "no"}
-    servers = [Supervised(free_port(), environment) for _ in range(3)]
+    common = {"TWOTICK_DATABASE": database, "HOME": str(folder), "TWOTICK_KEYRING": "no"}
+    environment = {**os.environ, **common, "TWOTICK_BUS": f"nats://127.0.0.1:{nats.port}"}
+    servers = [
+        Supervised(free_port(), {**environment, "TWOTICK_DATA": str(folder / str(number))}) for number in range(3)
+    ]
     tokens: dict[str, str] = {}
     for name in _MEMBERS:
         await _operate(environment, "user", "add", name, given="a long password\n")
         tokens[name] = (await _operate(environment, "token", name, "laptop")).split()[-1]
-    where = ",".join(f"127.0.0.1:{each.port}" for each in servers)
-    print(f"three servers: {where}", flush=True)
-    async with (
-        _background(*(asyncio.create_task(each.run()) for each in servers)),
-        _joined(servers, "alice", where, tokens) as alice,
-        _joined(servers, "bob", where, tokens) as bob,
-    ):
-        talkers = [Talker(alice, "bob"), Talker(bob, "alice")]
-        async with _background(*(asyncio.create_task(each.read()) for each in talkers)):
-            async with _background(*(asyncio.create_task(each.write()) for each in talkers)):
-                for number in range(1, kills + 1):
-                    await _until_progress(talkers)
-                    server = await _serving(servers)
-                    server.serves.clear()
-                    server.kill()
-                    print(f"kill {number}: the server at port {server.port} is gone", flush=True)
-                    await _until_progress(talkers)
-                    print(f"        the server at port {(await _serving(servers)).port} serves", flush=True)
-            await _until_all_have_come(talkers)
+    async with _background(*(asyncio.create_task(each.run()) for each in servers)):
+        async with asyncio.timeout(_PATIENCE):
+            await asyncio.gather(*(each.serves.wait() for each in servers))
+        print(f"three servers serve: {', '.join(each.address for each in servers)}", flush=True)
+        async with (
+            join("alice", _beginning(servers, 0), token=tokens["alice"], limits=_PATIENT) as alice,
+            join("bob", _beginning(servers, 1), token=tokens["bob"], limits=_PATIENT) as bob,
+        ):
+            talkers = [Talker(alice, "bob"), Talker(bob, "alice")]
+            async with _background(*(asyncio.create_task(each.read()) for each in talkers)):
+                async with _background(*(asyncio.create_task(each.write()) for each in talkers)):
+                    await _fail(servers, nats, talkers, kills)
+                await _until_all_have_come(talkers)
     _check(talkers)
 
 
-@contextlib.asynccontextmanager
-async def _joined(
-    servers: Sequence[Supervised], name: str, where: str, tokens: dict[str, str]
-) -> AsyncGenerator[MemberClient]:
-    await _serving(servers)
-    async with join(name, where, token=tokens[name], limits=_PATIENT) as me:
-        yield me
+def _beginning(servers: Sequence[Supervised], first: int) -> str:
+    """Return the addresses of all servers, as a client that tries this one first has them."""
+    return ",".join(each.address for each in (*servers[first:], *servers[:first]))
+
+
+async def _fail(servers: Sequence[Supervised], nats: NatsServer, talkers: Sequence[Talker], kills: int) -> None:
+    """Kill servers in turn, and NATS for a while in the middle, and wait each time until both members go on."""
+    for number in range(kills):
+        await _until_progress(talkers)
+        server = servers[number % len(servers)]
+        async with asyncio.timeout(_PATIENCE):
+            await server.serves.wait()
+        if number == kills // 2:
+            nats.kill()
+            print("NATS is gone", flush=True)
+            await _until_progress(talkers)
+        server.serves.clear()
+        server.kill()
+        print(f"kill {number + 1}: the server at {server.address} is gone", flush=True)
+        await _until_progress(talkers)
+        if number == kills // 2:
+            nats.start()
+            print("NATS is back", flush=True)
+    await _until_progress(talkers)
 
 
 async def _until_all_have_come(talkers: Sequence[Talker]) -> None:
@@ -236,11 +248,11 @@ def _check(talkers: Sequence[Talker]) -> None:
 def main() -> None:
     """Parse the command line, and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=3, help="how many times a server is killed")
+    parser.add_argument("--kills", type=int, default=4, help="how many times a server is killed")
     kills: int = parser.parse_args().kills
-    with running() as server, TemporaryDirectory() as folder:
+    with running() as server, TemporaryDirectory() as folder, nats_server.running(Path(folder)) as nats:
         try:
-            asyncio.run(run(new_database(server), Path(folder), kills))
+            asyncio.run(run(new_database(server), nats, Path(folder), kills))
         except Problem as problem:
             raise SystemExit(f"broken: {problem}") from problem
 
