@@ -20,7 +20,7 @@ LEAST_COVERAGE := 97
 
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: help demo quick test other-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash crash-cluster crash-page cluster simulate bench wheel clean
+.PHONY: help demo quick test other-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash crash-cluster crash-page cluster simulate bench wheel quickstart-debian clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -161,6 +161,9 @@ crash-page: .venv/.installed  ## kill the tab or the server at 50 moments while 
 
 simulate: .venv/.installed  ## run 1000 schedules of a simulated world, or SEEDS=n; with SEED=n print what happens in one
 	$(BIN)/python -m tests.simulation.simulate $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
+
+quickstart-debian: .venv/.installed  ## set up a server twice in an empty Debian, as root; downloads 100 MB
+	tests/debian/quickstart.sh
 
 clean:  ## remove everything that the other targets created
 	rm -rf .venv .cache build dist bench/build
