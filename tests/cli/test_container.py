@@ -31,12 +31,12 @@ def boxed(tmp_path: Path) -> Callable[..., list[str]]:
     box += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]  # in the box
     for folder in {ROOT, Path(sys.prefix), Path(sys.base_prefix)}:
         box += ["--ro-bind", str(folder), str(folder)]
-    box += ["--bind", str(data), str(data)]
     for name, value in {**_INSIDE, "TWOTICK_DATA": str(data)}.items():
         box += ["--setenv", name, value]
 
-    def command(*arguments: str, **settings: str) -> list[str]:
-        more = [each for name, value in settings.items() for each in ("--setenv", f"TWOTICK_{name}", value)]
+    def command(*arguments: str, is_read_only: bool = False, **settings: str) -> list[str]:
+        more = ["--ro-bind" if is_read_only else "--bind", str(data), str(data)]
+        more += [each for name, value in settings.items() for each in ("--setenv", f"TWOTICK_{name}", value)]
         return [*box, *more, sys.executable, "-P", "-m", "twotick", *arguments]
 
     probe = subprocess.run([*box, "true"], capture_output=True, text=True, check=False)
@@ -81,3 +81,10 @@ def test_a_server_in_a_container_serves_and_stops(boxed: Callable[..., list[str]
         finally:
             process.kill()
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_data_that_cannot_be_written_are_one_clear_line(boxed: Callable[..., list[str]]) -> None:
+    for command in (["serve", "--port", "0", "--no-web"], ["user", "invite"]):
+        ended = subprocess.run(boxed(*command, is_read_only=True), capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stdout) == (71, ""), ended
+        assert re.fullmatch(r"twotick: \S+ cannot be used: Read-only file system.*\n", ended.stderr)

@@ -318,3 +318,17 @@ def test_an_empty_name_is_not_the_current_folder(operator: Operator, arguments: 
     ended = operator.run(*arguments)
     assert (ended.returncode, ended.stdout) == (64, "")
     assert "the name is empty: write . for the current folder" in ended.stderr
+
+
+def test_root_does_not_touch_the_data_of_another_user(operator: Operator) -> None:
+    """The server could not open what root has made there."""
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    for each in (operator.data, *operator.data.iterdir()):
+        os.chown(each, 65534, 65534)
+    before = {each: each.stat() for each in operator.data.rglob("*")}
+    problem = f"{operator.data} belongs to another user than root: run this as that user, with 'sudo -u nobody'"
+    assert refused(operator) == problem
+    ended = operator.run("user", "list")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (71, "", f"twotick: {problem}\n")
+    assert {each: each.stat() for each in operator.data.rglob("*")} == before

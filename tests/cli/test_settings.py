@@ -154,6 +154,22 @@ def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path, text: str, probl
         load(file, {})
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_refuses_another_type_a_wrong_range_and_a_typo(name: str) -> None:
+    of = str(TYPES[name])
+    wrong: list[object] = [["x"], {"x": 1}]
+    wrong += [-1, "many", "1 parsec"] if "int" in of or "float" in of else []
+    wrong += ["maybe", 2] if "bool" in of else []
+    wrong += ["nonsense", ""] if "Literal" in of else []
+    wrong += [""] if "Path" in of else []
+    for value in wrong:
+        with pytest.raises(SettingsError) as told:
+            load(None, {name: value})
+        assert re.fullmatch(rf"the setting {name} cannot be .*: it is (a|an|one of|the name of) .*", str(told.value))
+    with pytest.raises(SettingsError, match=rf"there is no setting {name}x \(did you mean {name}\?\)"):
+        load(None, {f"{name}x": 1})
+
+
 def test_an_error_says_where_the_setting_is_and_what_was_meant(tmp_path: Path) -> None:
     file = tmp_path / "some.toml"
     file.write_text('# my settings\n\nhost = "127.0.0.1"\n  sign_up = "opne"\n')

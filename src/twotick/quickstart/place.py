@@ -49,9 +49,9 @@ class Place:
         return ["setpriv", f"--reuid={self.owner}", f"--regid={self.owner}", "--init-groups", *right, *command]
 
     def shown(self, *arguments: str) -> str:
-        """Return a `twotick` command as the operator types it."""
-        sudo = "" if self.owner is None else f"sudo -u {self.owner} "
-        return sudo + shlex.join(["twotick", *arguments, "--config", str(self.settings)])
+        """Return a `twotick` command as the operator types it; `runuser` is on every Linux, `sudo` is not."""
+        as_owner = "" if self.owner is None else f"runuser -u {self.owner} -- "
+        return as_owner + shlex.join(["twotick", *arguments, "--config", str(self.settings)])
 
     def unit(self, name: str) -> str:
         """Return the content of a unit."""

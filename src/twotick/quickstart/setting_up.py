@@ -282,4 +282,4 @@ def _advise(plan: ServerPlan, place: Place, hand: Hand, *, by_authority: bool) -
     hand.tell("terminal", f"twotick login {plan.member or 'NAME'}@{plan.name}")
     hand.tell("next", f"{place.shown('user', 'invite')}   invites another member")
     hand.tell("", f"{place.shown('status')}   says how the server is")
-    hand.tell("", f"{place.shown('doctor')}   says what is wrong, and what to do")
+    hand.tell("", f"twotick doctor --config {place.settings}   says what is wrong, and what to do")

@@ -52,9 +52,9 @@ def advertised(server: RunningServer) -> Generator[None]:
 
     If that fails, the log has a warning, and the server runs all the same.
     """
-    folder = _folder()
     content = msgspec.json.encode(server, enc_hook=str)
     try:
+        folder = _folder()
         folder.mkdir(mode=0o700, exist_ok=True)
         if not _is_ours(folder):
             raise PermissionError(0, f"{folder} belongs to another user, or others may write there")
@@ -79,7 +79,10 @@ def running_servers() -> list[RunningServer]:
     Raises:
         OSError: the files cannot be read.
     """
-    folder = _folder()
+    try:
+        folder = _folder()
+    except FileNotFoundError:
+        return []  # without a folder for temporary files, none can have announced itself
     if not folder.exists() or not _is_ours(folder):
         return []
     found: list[RunningServer] = []

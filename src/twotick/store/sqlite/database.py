@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pwd
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -453,6 +454,7 @@ def _make(folder: Path) -> None:
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True)
             _sync(folder.parent)
+        _check_owner(folder)
         file = folder / _DATABASE
         if not file.exists():
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -466,6 +468,23 @@ def _make(folder: Path) -> None:
                 f"every user of this machine can change {each} (its mode is {mode:04o}): run 'chmod o-w {each}', and"
                 " restore a backup if another user may have changed the data"
             )
+
+
+def _check_owner(folder: Path) -> None:
+    """Refuse root in the folder of another user: what root makes there would be out of the server's reach.
+
+    Raises:
+        StoreError: root is refused.
+        OSError: the folder cannot be looked at.
+    """
+    owner = folder.stat().st_uid
+    if os.geteuid() or not owner:
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"'#{owner}'"  # as sudo has it
+    raise StoreError(f"{folder} belongs to another user than root: run this as that user, with 'sudo -u {name}'")
 
 
 def _sync(folder: Path) -> None:
