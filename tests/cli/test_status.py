@@ -1,19 +1,24 @@
 """How a running server is: `twotick status`, health and metrics."""
 
+import contextlib
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.commands import Started, run, started
 from tests.cli.operating import PASSWORD, Operator, address, answer, basic, log_in, outcome
 from tests.sockets import PATIENCE, patiently
+from tests.store.postgres_server import free_port
 from tests.tools import needed
 
 ROOT = Path(__file__).parents[2]
@@ -168,3 +173,43 @@ def test_alerts_and_the_dashboard_name_metrics_that_exist(operator: Operator) ->
     assert set(missing) == {"twotick_certificate_expiry_timestamp_seconds", "twotick_backup_timestamp_seconds"}
     assert json.loads(dashboard)["title"] == "Twotick"
     promtool("check", "rules", str(ROOT / "deploy/prometheus/twotick.rules.yml"))
+
+
+def prometheus_says(port: int, path: str) -> Any:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=PATIENCE) as found:
+        return json.load(found)["data"]
+
+
+def test_prometheus_reads_the_metrics_with_the_settings_of_the_documentation(
+    operator: Operator, tmp_path: Path
+) -> None:
+    program = needed("prometheus", "apt-get install prometheus")
+    page = (ROOT / "docs/operations.md").read_text("utf-8")
+    settings = page.partition("```yaml\nscrape_configs:")[2].partition("```")[0]
+    shutil.copy(ROOT / "deploy/prometheus/twotick.rules.yml", tmp_path)
+    port = free_port()
+    with serving(operator) as (_, _, metrics):
+        config = tmp_path / "prometheus.yml"
+        settings = settings.replace("127.0.0.1:18090", f"127.0.0.1:{metrics[1]}")
+        config.write_text(f"global: {{scrape_interval: 200ms, evaluation_interval: 200ms}}\nscrape_configs:{settings}")
+        options = [f"--config.file={config}", f"--storage.tsdb.path={tmp_path}/tsdb"]
+        options += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]
+        with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as prometheus:
+            try:
+                for _ in patiently():
+                    with contextlib.suppress(OSError):
+                        if prometheus_says(port, "query?query=twotick_info")["result"]:
+                            break
+                    assert prometheus.poll() is None
+                targets = prometheus_says(port, "targets")["activeTargets"]
+                assert [(each["labels"]["job"], each["health"], each["lastError"]) for each in targets] == [
+                    ("twotick", "up", "")
+                ]
+                for _ in patiently():
+                    rules = prometheus_says(port, "rules")["groups"][0]["rules"]
+                    if all(each["health"] != "unknown" for each in rules):
+                        break
+                assert {each["name"]: each["lastError"] for each in rules if each["health"] != "ok"} == {}
+                assert {each["name"] for each in rules} >= {"TwotickDown", "TwotickDiskFull"}
+            finally:
+                prometheus.kill()

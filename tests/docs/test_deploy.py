@@ -5,17 +5,21 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.tools import needed
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy/systemd/twotick.service"
+RENEWAL = UNIT.with_name("twotick-certificate.service")
 
 
-def test_the_unit_exposes_little() -> None:
+@pytest.mark.parametrize("unit", [UNIT, RENEWAL], ids=["server", "renewal"])
+def test_the_units_expose_little(unit: Path) -> None:
     program = needed("systemd-analyze", "apt-get install systemd")
-    command = [program, "security", "--offline=yes", "--no-pager", str(UNIT)]
+    command = [program, "security", "--offline=yes", "--no-pager", str(unit)]
     analysed = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
-    found = re.search(r"Overall exposure level for twotick\.service: ([0-9.]+)", analysed.stdout)
+    found = re.search(rf"Overall exposure level for {unit.name}: ([0-9.]+)", analysed.stdout)
     assert found, analysed
     assert float(found[1]) <= 2.0, analysed.stdout
 
@@ -28,7 +32,7 @@ def test_the_examples_for_proxies_are_those_of_the_documentation() -> None:
 
 
 def test_what_runs_in_the_unit_and_the_container_are_commands() -> None:
-    files = [UNIT, ROOT / "deploy/container/Containerfile", ROOT / "deploy/container/compose.yml"]
+    files = [UNIT, RENEWAL, ROOT / "deploy/container/Containerfile", ROOT / "deploy/container/compose.yml"]
     text = "".join(file.read_text("utf-8") for file in files)
     assert set(re.findall(r"(?:bin/|twotick )twotick (\w+)|\"twotick\", \"(\w+)\"", text)) == {
         ("serve", ""),
