@@ -8,6 +8,7 @@ from twotick.exchange.endpoints import Endpoint, InvalidEndpoint, parse_endpoint
 from twotick.exchange.exchange import Exchange
 from twotick.exchange.limits import Limits
 from twotick.exchange.neighbours import LEASE, Neighbours, ServerIdentity
+from twotick.exchange.news import ServerNews
 from twotick.exchange.pushes import PushOffer, PushQueue
 from twotick.exchange.shares import Shares
 from twotick.exchange.tally import Histogram, Tally
@@ -25,6 +26,7 @@ __all__ = [
     "PushOffer",
     "PushQueue",
     "ServerIdentity",
+    "ServerNews",
     "Shares",
     "Stage",
     "Tally",

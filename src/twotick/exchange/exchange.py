@@ -40,6 +40,7 @@ from twotick.exchange.guests import Guests
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import ConnectedMembers
 from twotick.exchange.neighbours import Neighbours, ServerIdentity
+from twotick.exchange.news import ServerNews
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.profiles import ProfileNews
@@ -89,6 +90,7 @@ class Exchange:
         pushes: the members for whom the driver looks for notifications.
         tally: what was done so far.
         neighbours: what servers tell each other that share a database.
+        news: what they tell each other besides, which is not stored.
     """
 
     def __init__(
@@ -110,8 +112,9 @@ class Exchange:
         guests = Guests()
         self.tally = Tally(clock)
         relay = Relay(limits, now, output, self.tally)
-        presence = PresenceTracker(output, clock)
-        profiles = ProfileNews(output)
+        self.news = news = ServerNews(None if identity is None else identity.number, now)
+        presence = PresenceTracker(output, clock, news)
+        profiles = ProfileNews(output, news)
         members = ConnectedMembers(
             output,
             clock,
@@ -273,6 +276,9 @@ class Exchange:
         told what the parts announce at ticks.
         """
         self.neighbours.tick(now)
+        self.news.tick(now, self.neighbours.servers)
+        if self.news.heard_unknown:
+            self.neighbours.renew_soon()
         if self.neighbours.is_cut_off is not self._registration.is_cut_off or self.neighbours.must_send_members_away:
             self._follow_lease()
         self._relay.tick(now)

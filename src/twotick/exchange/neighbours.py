@@ -49,6 +49,9 @@ LEASE: Final = 10.0
 _RENEWAL: Final = 2.0
 """Seconds between two times that it says so."""
 
+_SOONER: Final = 0.5
+"""Seconds between these times if a server was heard of which the database has not told yet."""
+
 _MARGIN: Final = 2.0
 """Seconds before the end of its lease at which a server counts itself as cut off."""
 
@@ -214,6 +217,7 @@ class Neighbours:
         self._until = now + LEASE
         self._renewing = False
         self._next_renewal = now
+        self._asked = now
         self._next_settling = now
         self._next_round = now
         self._must_look = False
@@ -319,6 +323,7 @@ class Neighbours:
         self._now = now
         if now >= self._next_renewal and not self._renewing:
             self._renewing = True
+            self._asked = now
             self._next_renewal = now + _RENEWAL
             request = KeepLease(LEASE, self.identity.version, self.identity.address)
             self._output.ask(request, partial(self._kept, now))
@@ -334,6 +339,10 @@ class Neighbours:
         self._look()
         self._find_outcomes([*self._progress])
         self._progress.clear()
+
+    def renew_soon(self) -> None:
+        """Find out soon which servers live."""
+        self._next_renewal = min(self._next_renewal, self._asked + _SOONER)
 
     @property
     def must_send_members_away(self) -> bool:

@@ -6,12 +6,17 @@ changed; the devices of those that have sent STATUS are told at the next tick (w
 
 A user who comes to see a member later, for example by joining a room, is told in the same way, unless the member is
 gone.
+
+Of servers that share a database, each tells the others what its devices say of a member, as if the server were one
+device: its name is a space and the number of the server. Each tells its own devices, and asks the store who may know.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Final
 
 from twotick.exchange.connection import Connection, MemberDevice, NotUnderstood
+from twotick.exchange.news import BEGIN, END, Item, ServerNews, bytes_of, number_of, text_of
 from twotick.exchange.output import Output
 from twotick.exchange.watchers import Watchers
 from twotick.store import Answer, Contact, ListAudience, ListContacts, Request, SetShown, StoreError
@@ -27,6 +32,19 @@ _TYPING = 2.0
 _TYPING_AT_ONCE = 32
 """The most conversations in which a member can say so in that time."""
 
+_STATE: Final = "state"
+_TYPES: Final = "typing"
+_SEES: Final = "sees"
+_COMES: Final = "comes"
+"""News for other servers: where a member is; that it types; that others see it from now on, or no more; that a user or
+a room sees it from now on."""
+
+_FEW: Final = 16
+"""The most members whom the store is asked about one by one."""
+
+_LOOKS_AT_ONCE: Final = 16
+"""The members who look at all others again in one tick."""
+
 
 class _MemberPresence:
     """The presence of a member of whom a device has said something, or of whom others were told that it is not gone.
@@ -37,9 +55,10 @@ class _MemberPresence:
         state: the state that follows from that.
         since: when the member got into that state, in seconds since 1970.
         told: the state that others were told last.
+        shared: the state here that other servers were told last.
     """
 
-    __slots__ = ("name", "said", "since", "state", "told")
+    __slots__ = ("name", "said", "shared", "since", "state", "told")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
@@ -47,6 +66,11 @@ class _MemberPresence:
         self.state = GONE
         self.since = 0.0
         self.told = GONE
+        self.shared = GONE
+
+    def state_here(self) -> bytes:
+        """Return the state that follows from what the devices say that are connected to this server."""
+        return _state_of(here for device, here in self.said.items() if device[:1] != b" ")
 
     def news(self) -> bytes:
         """Return the frame that tells others of the member."""
@@ -59,10 +83,26 @@ class PresenceTracker:
     Args:
         output: takes what is written and the requests.
         clock: returns the time of day, in seconds since 1970.
+        news: tells other servers.
     """
 
-    def __init__(self, output: Output, clock: Callable[[], float]) -> None:
+    def __init__(self, output: Output, clock: Callable[[], float], news: ServerNews) -> None:
         self._output = output
+        self._news = news
+        news.handlers |= {
+            _STATE: self._take_state,
+            _TYPES: self._take_types,
+            _SEES: self._take_sees,
+            _COMES: self._take_comes,
+            BEGIN: self._take_begin,
+            END: self._take_end,
+        }
+        news.say_all.append(self._say_all)
+        news.on_missed.append(self._look_again)
+        news.on_gone.append(self._lose)
+        # Members of whom a server says something that it has not said again since it began to say all.
+        self._unsaid: dict[int, set[int]] = {}
+        self._to_look: dict[int, None] = {}  # the members who look at all others again
         self._clock = clock
         self._members: dict[int, _MemberPresence] = {}
         self._changed: dict[int, None] = {}
@@ -78,6 +118,7 @@ class PresenceTracker:
         self._watchers.tick()
         for member in self._changed:
             presence = self._members[member]
+            self._share(member, presence)
             if presence.state == presence.told:
                 self._correct(member, presence)
             else:
@@ -88,6 +129,7 @@ class PresenceTracker:
                 del self._members[member]
         self._changed.clear()
         self._early.clear()
+        self._look()
         now = self._clock()
         for member, typed in list(self._typed.items()):
             while typed and not _is_recent(next(iter(typed.values())), now):
@@ -142,13 +184,12 @@ class PresenceTracker:
             if known != presence.state:
                 self._watchers.tell_device(connection, member, presence.news())
 
-    def _update(self, member: int, presence: _MemberPresence) -> None:
-        state = GONE
-        if presence.said:
-            state = HERE if any(presence.said.values()) else AWAY
+    def _update(self, member: int, presence: _MemberPresence, since: float | None = None) -> None:
+        state = _state_of(presence.said.values())
         if state != presence.state:
+            now = self._clock()
             presence.state = state
-            presence.since = self._clock()
+            presence.since = now if since is None else min(since, now)
         self._changed[member] = None
 
     # Who may see whom
@@ -174,6 +215,8 @@ class PresenceTracker:
                 return
             self._tell_gone(member, presence, list(set(before).difference(after)))
             self._tell_new(member, presence, list(set(after).difference(before)))
+            if changed := sorted(set(before).symmetric_difference(after)):
+                self._news.tell(_SEES, member, changed)
 
         audience = ListAudience(member, peer)
         self._output.ask_together((audience, request, audience), answered)
@@ -203,6 +246,7 @@ class PresenceTracker:
         presence = self._members.get(member)
         if presence is None or isinstance(audience, StoreError):
             return
+        self._news.tell(_SEES, member, audience)
         if shown:
             self._tell_new(member, presence, audience)
         else:
@@ -221,6 +265,11 @@ class PresenceTracker:
 
     def begin(self, member: int, peer: bytes) -> None:
         """Tell a user, or those in a room, where a member is whom they see from now on (rule 15.5)."""
+        self._begin(member, peer)
+        if member in self._members:
+            self._news.tell(_COMES, member, text_of(peer))
+
+    def _begin(self, member: int, peer: bytes) -> None:
         if member in self._members:
             self._output.ask(ListAudience(member, peer), partial(self._tell_present, member))
 
@@ -264,8 +313,12 @@ class PresenceTracker:
         if len(typed) >= _TYPING_AT_ONCE or not (is_name(head.name) or is_room(head.name)):
             return
         typed[head.key] = now
-        news = frame(Verb.TYPING, connection.name, to=head.name if is_room(head.name) else None)
-        self._output.ask(ListAudience(device.member, head.key), partial(self._tell_typing, news))
+        self._news.tell(_TYPES, device.member, text_of(connection.name), text_of(head.name))
+        self._typing(device.member, connection.name, head.name)
+
+    def _typing(self, member: int, name: bytes, peer: bytes) -> None:
+        news = frame(Verb.TYPING, name, to=peer if is_room(peer) else None)
+        self._output.ask(ListAudience(member, peer.lower()), partial(self._tell_typing, news))
 
     def _tell_typing(self, news: bytes, audience: list[int] | StoreError) -> None:
         if isinstance(audience, StoreError):
@@ -274,6 +327,124 @@ class PresenceTracker:
             for connection in self._watchers.of(each):
                 if connection.window:
                     self._output.write(connection, news)
+
+    # Other servers
+
+    def _share(self, member: int, presence: _MemberPresence) -> None:
+        """Tell other servers what has changed here."""
+        state = presence.state_here()
+        if state != presence.shared:
+            presence.shared = state
+            self._news.tell(*_shared(member, presence))
+
+    def _say_all(self) -> list[Item]:
+        return [_shared(member, presence) for member, presence in self._members.items() if presence.shared != GONE]
+
+    def _take_state(self, server: int, said: Item) -> None:
+        """Take where a member is, as another server says."""
+        number, name, state, time = said
+        member, key = number_of(number), b" %d" % server
+        since = float(time)
+        if not (is_name(bytes_of(name)) and 0 <= since < 1 << 40):
+            raise ValueError
+        self._unsaid.get(server, set()).discard(member)
+        if state in ("here", "away"):
+            presence = self._members.setdefault(member, _MemberPresence(bytes_of(name)))
+            if presence.said.get(key) is not (state == "here"):
+                presence.said[key] = state == "here"
+                self._update(member, presence, since)
+        else:
+            self._take_gone(member, key)
+
+    def _take_gone(self, member: int, key: bytes) -> None:
+        presence = self._members.get(member)
+        if presence is not None and presence.said.pop(key, None) is not None:
+            self._update(member, presence)
+
+    def _take_begin(self, server: int, _: Item) -> None:
+        key = b" %d" % server
+        self._unsaid[server] = {member for member, presence in self._members.items() if key in presence.said}
+
+    def _take_end(self, server: int, _: Item) -> None:
+        for member in sorted(self._unsaid.pop(server, ())):
+            self._take_gone(member, b" %d" % server)
+
+    def _lose(self, server: int) -> None:
+        """Forget what a server has said that does not live any more."""
+        self._take_begin(server, [])
+        self._take_end(server, [])
+
+    def _take_types(self, _: int, said: Item) -> None:
+        """Take that a member types."""
+        number, name, peer = said
+        to = bytes_of(peer)
+        if not (is_name(bytes_of(name)) and (is_name(to) or is_room(to))):
+            raise ValueError
+        if self._watchers:
+            self._typing(number_of(number), bytes_of(name), to)
+
+    def _take_comes(self, _: int, said: Item) -> None:
+        """Take that a user, or a room, may see a member from now on."""
+        number, peer = said
+        if self._watchers:
+            self._begin(number_of(number), bytes_of(peer).lower())
+
+    def _take_sees(self, _: int, said: Item) -> None:
+        """Take that others may have begun or ceased to see a member: the store knows which."""
+        number, others = said
+        member = number_of(number)
+        concerned = [other for other in map(number_of, others) if other in self._watchers]
+        if member not in self._members:
+            return
+        if len(concerned) > _FEW:
+            self._output.ask(ListAudience(member, b""), partial(self._tell_who_sees, member, concerned))
+            return
+        for other in concerned:
+            name = self._watchers.of(other)[0].key
+            self._output.ask(ListAudience(member, name), partial(self._tell_who_sees, member, [other]))
+
+    def _tell_who_sees(self, member: int, concerned: list[int], audience: list[int] | StoreError) -> None:
+        presence = self._members.get(member)
+        if presence is None or isinstance(audience, StoreError):
+            return
+        seeing = set(audience)
+        self._tell_gone(member, presence, [other for other in concerned if other not in seeing])
+        self._tell_new(member, presence, [other for other in concerned if other in seeing])
+
+    def _look_again(self) -> None:
+        """Let all who are told of others be told once more of all whom they see: something may have been missed."""
+        self._to_look.update(dict.fromkeys(self._watchers.members()))
+
+    def _look(self) -> None:
+        for member in list(self._to_look)[:_LOOKS_AT_ONCE]:
+            del self._to_look[member]
+            self._output.ask(ListContacts(member), partial(self._tell_again, member))
+
+    def _tell_again(self, member: int, found: list[Contact] | StoreError) -> None:
+        if isinstance(found, StoreError):
+            self._to_look[member] = None
+            return
+        for contact in found:
+            presence = self._members.get(contact.member)
+            if presence is not None and contact.shown:
+                self._tell_new(contact.member, presence, [member])
+            elif presence is not None:
+                self._tell_gone(contact.member, presence, [member])
+
+
+def _state_of(said: Iterable[bool]) -> bytes:
+    """Return the state of a member of whom devices say so many times that it is here, and not away."""
+    state = GONE
+    for here in said:
+        if here:
+            return HERE
+        state = AWAY
+    return state
+
+
+def _shared(member: int, presence: _MemberPresence) -> Item:
+    """Return the news that tell other servers where a member is."""
+    return [_STATE, member, text_of(presence.name), text_of(presence.shared), presence.since]
 
 
 def _news(name: bytes, state: bytes, since: float) -> bytes:

@@ -54,6 +54,10 @@ class Watchers:
             if not watchers:
                 del self._watchers[device.member]
 
+    def members(self) -> list[int]:
+        """Return the members with a device that has asked."""
+        return list(self._watchers)
+
     def of(self, member: int) -> Sequence[Connection]:
         """Return a member's devices that have asked."""
         return self._watchers.get(member, ())

@@ -186,7 +186,7 @@ class Server:
         )
         if store is not None and sharing is not None:
             store.ask(KeepLease(LEASE, sharing[0].version, sharing[0].address))
-        self._link = None if sharing is None else BusLink(sharing[1], self.exchange.neighbours)
+        self._link = None if sharing is None else BusLink(sharing[1], self.exchange.neighbours, self.exchange.news)
         self.pusher: Pusher | None = None
         self._storage = None
         self._jobs = None
