@@ -288,6 +288,33 @@ def test_a_commit_that_did_not_wait_for_the_standby_is_a_failure(
         assert store.ask(FindMember("alice")) is not None
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_what_became_of_a_message_is_found_out_by_its_id(
+    shared: PostgresAsker, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+):
+    """The connection breaks while the database commits. What cannot be carried out twice stays unknown."""
+    commit = PostgresConnection.commit
+    broken: list[PostgresConnection] = []
+
+    def breaking(self: PostgresConnection) -> None:
+        if broken:
+            commit(self)
+            return
+        broken.append(self)
+        if is_kept:
+            commit(self)
+        raise ConnectionResetError("the connection broke")
+
+    monkeypatch.setattr(PostgresConnection, "commit", breaking)
+    requests = [shared.append("alice", "bob", id=b"1"), AddMember("dave", "", NOW), FindMember("bob")]
+    sent, added, found = shared.store.work_on(requests).answers
+    assert type(sent) is (Duplicate if is_kept else Appended)
+    assert "it is not known whether" in str(added)
+    assert isinstance(added, StoreError)
+    assert isinstance(found, Member)
+    assert len(shared.log("bob")) == 1
+
+
 def test_reading_waits_for_the_standby_too(new_database: NewDatabase):
     """What was read may have been written by another server, whose COMMIT still waits."""
     url = new_database()

@@ -184,7 +184,7 @@ class Server:
             push=push,
             identity=None if sharing is None else sharing[0],
         )
-        if store is not None and sharing is not None:
+        if store is not None and sharing is not None and not sharing[0].is_alone:
             store.ask(KeepLease(LEASE, sharing[0].version, sharing[0].address))
         self._link = None if sharing is None else BusLink(sharing[1], self.exchange.neighbours, self.exchange.news)
         self.pusher: Pusher | None = None
@@ -199,7 +199,7 @@ class Server:
                 known.kept,
                 settling,
                 leads=lambda: self.exchange.neighbours.leads,
-                is_shared=sharing is not None,
+                is_shared=sharing is not None and not sharing[0].is_alone,
             )
         self.authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
         self._logins = Logins(self.exchange, self.authenticator, self.flush_soon, clock)

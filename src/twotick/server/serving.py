@@ -136,7 +136,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.report)
     push_key, offer = _push_offer(options, store)
-    sharing = None if options.bus is None else _sharing(options, options.bus, store)
+    sharing = None if options.database is None else _sharing(options, store)
     server = Server(
         options.limits,
         store,
@@ -213,18 +213,18 @@ async def _start(observers: Observers, options: ServerOptions) -> list[str]:
         raise CannotListen(options.metrics_host, options.metrics_port or 0, "metrics_port") from error
 
 
-def _sharing(options: ServerOptions, bus: BusOptions, store: SqliteStore) -> tuple[ServerIdentity, Bus]:
+def _sharing(options: ServerOptions, store: SqliteStore) -> tuple[ServerIdentity, Bus]:
     """Return which server this is among those that share the database, and the bus between them.
 
     Raises:
         OptionsError: the bus cannot be used.
     """
     try:
-        opened = open_bus(bus, f"twotick.{store.identity}")
+        bus = open_bus(options.bus or BusOptions(), f"twotick.{store.identity}")
     except BusError as error:
         raise OptionsError([str(error)]) from error
     where = f"{socket.gethostname()}:{options.port}"
-    return ServerIdentity(store.run_number, version("twotick"), where), opened
+    return ServerIdentity(store.run_number, version("twotick"), where, is_alone=options.bus is None), bus
 
 
 async def _join_others(server: Server) -> None:

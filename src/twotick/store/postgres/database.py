@@ -33,6 +33,10 @@ _IN_USE_WITHOUT_BUS: Final = (
 _T = TypeVar("_T")
 
 
+class OutcomeUnknown(StoreError):
+    """It is not known whether a transaction was kept."""
+
+
 class PostgresDatabase:
     """A database.
 
@@ -117,7 +121,7 @@ class PostgresDatabase:
         """Do something in one transaction; on return the database, and its standby, has kept it.
 
         Raises:
-            StoreError: the transaction failed; unless the text says so, nothing of it is kept.
+            StoreError: the transaction failed, and nothing of it is kept; or an OutcomeUnknown.
         """
         until = time.monotonic() + _PATIENCE
         tries = 0
@@ -163,7 +167,7 @@ class PostgresDatabase:
             self._undo()
             self._drop()
             self._changes = -1  # what is known of the database may be out of date
-            raise StoreError(_UNKNOWN.format(error)) from error
+            raise OutcomeUnknown(_UNKNOWN.format(error)) from error
         except BaseException:
             self._drop()
             raise

@@ -4,11 +4,32 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from twotick.store.port import Request, Together
-from twotick.store.requests.members import OpenDevice
-from twotick.store.requests.messages import Acknowledge, Append, Refuse
+from twotick.store.requests.members import CheckLogin, FindMember, FindMembers, FindToken, OpenDevice
+from twotick.store.requests.messages import Acknowledge, Append, Expire, Fetch, MarkRead, Refuse, Settle
+from twotick.store.requests.servers import CloseDevice, FindOutcomes, KeepLease, LookAround, SettleLost
+from twotick.store.sqlite.reserve import reads
 
 _NUMBERS: Final = ("member", "sender")
 _NAMES: Final = ("peer", "recipient", "room", "other", "name", "about", "about_name", "reply_name", "sender_name")
+
+_REPEATABLE: Final = (
+    Acknowledge,
+    CheckLogin,
+    CloseDevice,
+    Expire,
+    Fetch,
+    FindMember,
+    FindMembers,
+    FindOutcomes,
+    FindToken,
+    KeepLease,
+    LookAround,
+    MarkRead,
+    OpenDevice,
+    Refuse,
+    Settle,
+    SettleLost,
+)
 
 
 def names_in(requests: Iterable[Request[Any]]) -> tuple[set[int], set[str], set[str]]:
@@ -44,6 +65,15 @@ def acknowledged_in(requests: Iterable[Request[Any]]) -> dict[int, int]:
             seq = request.resume if isinstance(request, OpenDevice) else request.seq
             found[request.member] = max(found.get(request.member, 0), min(seq, (1 << 63) - 1))
     return found
+
+
+def is_repeatable(request: Request[Any]) -> bool:
+    """Tell whether a request may be carried out twice: the second time it changes nothing, and is answered rightly."""
+    if isinstance(request, Append):
+        return request.sender is not None and bool(request.id) and not request.begun
+    if isinstance(request, Together):
+        return all(map(is_repeatable, request.requests))
+    return isinstance(request, _REPEATABLE) or reads(request)
 
 
 def flat(requests: Iterable[Request[Any]]) -> list[Request[Any]]:

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from twotick.store.port import DatabaseState, Request, StoreError, StoreLimits, Work
 from twotick.store.postgres.check import problems
-from twotick.store.postgres.database import PostgresDatabase
-from twotick.store.postgres.locks import acknowledged_in, flat, names_in
+from twotick.store.postgres.database import OutcomeUnknown, PostgresDatabase
+from twotick.store.postgres.locks import acknowledged_in, flat, is_repeatable, names_in
 from twotick.store.postgres.schema import risks
 from twotick.store.postgres.servers import ServerRepository
 from twotick.store.postgres.standing import state_of
@@ -44,6 +44,9 @@ _LOCK_MEMBERS: Final = (
 )
 """Locks members in the order of their numbers. A condition with OR would have to look at all members."""
 
+_TRIES: Final = 3
+"""How often it is tried to find out whether the database has kept something."""
+
 
 class PostgresStore(SqliteStore):
     """The store on PostgreSQL. One thread uses it at a time.
@@ -63,6 +66,7 @@ class PostgresStore(SqliteStore):
         self._run = ServerRun(secrets.randbits(62))
         self._written = None
         self._reserve = Reserve(None, 0)
+        self._begun = 0  # how many requests the last transaction has carried out
         opening: Any = self._open
         database: Any = PostgresDatabase(url, opening, exclusive=exclusive, shared=shared)
         self._database = database
@@ -131,4 +135,31 @@ class PostgresStore(SqliteStore):
 
     def work_on(self, requests: Sequence[Request[Any]]) -> Work:
         """See Store."""
-        return self._database.within(partial(self._begin, requests))
+        self._begun = 0
+        try:
+            return self._database.within(partial(self._begin, requests))
+        except OutcomeUnknown as error:
+            return self._find_out(requests[: self._begun], error)
+
+    def _begin(self, requests: Sequence[Request[Any]]) -> Work:
+        work = super()._begin(requests)
+        self._begun = len(work.answers)
+        return work
+
+    def _find_out(self, requests: Sequence[Request[Any]], error: OutcomeUnknown) -> Work:
+        """Carry out once more what may be carried out twice, so that it becomes known what the database has kept.
+
+        A message with an Id is found by it, if it was kept. Other requests are answered with the error.
+        """
+        again = [request for request in requests if is_repeatable(request)]
+        answers: list[Any] = []
+        for _ in range(_TRIES):
+            try:
+                answers = self._database.within(partial(self._begin, again)).answers if again else []
+                break
+            except OutcomeUnknown as latest:
+                error = latest
+            except StoreError:
+                break  # the database cannot be reached, so it stays unknown
+        found = iter(answers)
+        return Work([next(found, error) if is_repeatable(each) else error for each in requests], [1] * len(requests))
