@@ -16,6 +16,7 @@ from twotick.store import (
     KeptLease,
     ListDevices,
     LookAround,
+    OpenDevice,
     RemoveMember,
     StoreError,
     StoreLimits,
@@ -191,10 +192,35 @@ def test_a_device_that_connects_to_another_server_is_taken_over(servers: Servers
     old.write(taken(1))  # nobody has told its server
     devices = {device.name: device.cursor for device in servers.a.store.ask(list_devices(servers, b"bob"))}
     assert devices["main"] == 0, "the answer of a connection that was replaced does not count"
-    servers.wait(1, lost=lost)
+    servers.wait(3, lost=lost)
     assert told(old.read()) == [("ERROR", 108, "", 0, "the device has connected again")]
     assert old.closed
     assert [new.closed, stays.closed] == [False, False]
+
+
+def test_a_device_stays_where_it_is_if_its_client_has_given_up_another_connection(servers: Servers):
+    """The database keeps a server waiting with a login; meanwhile the client goes to another server."""
+    a, b = servers.a, servers.b
+    given_up = a.line()
+    late: list[Any] = []
+    apply = a.store.apply
+
+    def waiting(requests: list[Any]) -> list[Any]:
+        if isinstance(requests[0], OpenDevice):
+            late.append(b.device(b"bob", window=9))
+            a.exchange.disconnected(given_up.connection)
+        return apply(requests)
+
+    a.store.apply = waiting  # pyright: ignore[reportAttributeAccessIssue]
+    given_up.write(register(Side.DUPLEX, b"bob", authorization=b"bob", device=b"main"))
+    (bob,) = late
+    servers.wait(1)
+    b.device(b"alice").write(message(b"bob", b"hi", b"1"))
+    assert bodies(bob.write(taken(1))) == [b"hi"]
+    servers.wait(2)
+    assert not bob.closed
+    devices = {device.name: device.cursor for device in a.store.ask(list_devices(servers, b"bob"))}
+    assert devices["main"] == 1
 
 
 def list_devices(servers: Servers, name: bytes) -> Any:

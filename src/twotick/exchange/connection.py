@@ -162,10 +162,12 @@ class MemberDevice:
             what was told of each. None on a connection that receives, because there every change is an entry of the
             log.
         session: the number of the connection among all of the member (`OpenedDevice.session`); 0 if there is none.
+        doubted: the number of a later connection of the device that another server has noted, and perhaps does not
+            have; 0 for none.
         proof: what the login of a connection that only sends was checked with; None for others.
     """
 
-    __slots__ = ("feed", "is_bot", "member", "name", "proof", "sent", "session")
+    __slots__ = ("doubted", "feed", "is_bot", "member", "name", "proof", "sent", "session")
 
     def __init__(self, member: int, name: bytes, is_bot: bool = False) -> None:
         self.member = member
@@ -174,6 +176,7 @@ class MemberDevice:
         self.feed: DeviceFeed | None = None
         self.sent: OrderedDict[int, MessageState] | None = None
         self.session = 0
+        self.doubted = 0
         self.proof: LoginProof | None = None
 
 

@@ -142,6 +142,7 @@ class Exchange:
             sent_messages=sent_messages,
             guest_messages=guest_messages,
             identity=identity,
+            clock=clock,
             now=now,
         )
         effects.listeners += [neighbours.note_effects] if identity is not None else []

@@ -136,6 +136,19 @@ class ConnectedMembers:
             device.feed = DeviceFeed(connection, opened.cursor)
             member.feeds.append(device.feed)
 
+    def opened_in_vain(self, device: MemberDevice, session: int) -> None:
+        """Handle that a device was opened for a connection that is gone: its client has given it up.
+
+        Another connection of the device on this server goes on under that number. If there is none here, the store is
+        told, and another server that has one takes the device back.
+        """
+        member = self.by_number.get(device.member)
+        feed = None if member is None else member.feed(device.name)
+        if feed is not None and feed.connection.device is not None:
+            feed.connection.device.session = session
+        elif session and self.notes_ends:
+            self._output.ask(CloseDevice(device.member, device.name.decode(), session), _ignore)
+
     def leave(self, connection: Connection) -> None:
         """Remove a connection of a member that is gone, or is about to be."""
         device = connection.device

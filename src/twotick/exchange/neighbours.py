@@ -15,13 +15,13 @@ sent to other servers when the server has been cut off for a while.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Final
 
-from twotick.exchange.connection import Connection
+from twotick.exchange.connection import Connection, MemberDevice
 from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.feeds import Feeds
 from twotick.exchange.guest_messages import GuestMessages
@@ -29,6 +29,7 @@ from twotick.exchange.members import ConnectedMember, ConnectedMembers
 from twotick.exchange.output import Output
 from twotick.exchange.sent_messages import RESULTS, SentMessages
 from twotick.store import (
+    Acknowledge,
     CheckLogin,
     Effects,
     FindOutcomes,
@@ -37,6 +38,8 @@ from twotick.store import (
     LookAround,
     MemberLook,
     MessageState,
+    OpenDevice,
+    OpenedDevice,
     Refusal,
     SentOutcome,
     SettleLost,
@@ -179,6 +182,7 @@ class Neighbours:
         sent_messages: the messages of connections that only send.
         guest_messages: the messages of guests.
         identity: which server this is; None if it shares its database with none.
+        clock: returns the time of day, in seconds since 1970.
         now: the time, in seconds on any clock that does not go back. The lease begins at this time.
 
     Attributes:
@@ -200,8 +204,10 @@ class Neighbours:
         sent_messages: SentMessages,
         guest_messages: GuestMessages,
         identity: ServerIdentity | None,
+        clock: Callable[[], float],
         now: float,
     ) -> None:
+        self._clock = clock
         self.identity = identity
         self.is_cut_off = False
         self.leads = identity is None or identity.is_alone
@@ -303,7 +309,7 @@ class Neighbours:
         self._progress.update(
             dict.fromkeys(message for message, sender in hint.progress.items() if sender in by_number)
         )
-        self._look_at([number for number in hint.devices if number in by_number])
+        self._look_at([number for number in hint.devices if number in by_number], is_told=True)
 
     def _grow(self, member: ConnectedMember, last: int) -> None:
         """Let a member's devices be given what was added to its log. If that is nothing, asking for it does no harm."""
@@ -394,14 +400,15 @@ class Neighbours:
             some, self._left = self._left[: self._share], self._left[self._share :]
             self._look_at(some)
 
-    def _look_at(self, numbers: Sequence[int]) -> None:
+    def _look_at(self, numbers: Sequence[int], *, is_told: bool = False) -> None:
         found = [self._members.by_number.get(number) for number in numbers]
         known = [(member.number, member.last, member.version) for member in found if member is not None]
         for start in range(0, len(known), _AT_ONCE):
             self._looks += 1
-            self._output.ask(LookAround(tuple(known[start : start + _AT_ONCE])), self._looked)
+            request = LookAround(tuple(known[start : start + _AT_ONCE]))
+            self._output.ask(request, partial(self._looked, is_told))
 
-    def _looked(self, found: list[MemberLook] | StoreError) -> None:
+    def _looked(self, is_told: bool, found: list[MemberLook] | StoreError) -> None:
         self._looks -= 1
         if isinstance(found, StoreError):
             return  # the next round finds it
@@ -414,26 +421,64 @@ class Neighbours:
                 continue
             self._grow(member, look.last)
             self._find_outcomes(self._sent_messages.waiting(member))
-            if look.sessions is not None and look.version > member.version:
+            if look.sessions is None or look.version <= member.version:
+                continue
+            if self._check_devices(member, look.sessions, is_told=is_told):
                 member.version = look.version
-                self._check_devices(member, look.sessions)
 
-    def _check_devices(self, member: ConnectedMember, sessions: dict[bytes, int]) -> None:
-        """End the connections of devices that have connected to other servers, or were revoked (rules 10.7, 10.8)."""
+    def _check_devices(self, member: ConnectedMember, sessions: dict[bytes, tuple[int, int]], *, is_told: bool) -> bool:
+        """End the connections of devices that have connected to other servers, or were revoked (rules 10.7, 10.8).
+
+        Args:
+            member: the member.
+            sessions: see `MemberLook`.
+            is_told: whether the server that has a device now has said so. If not, it may be about to note that the
+                client had given that connection up before the device was opened: then it counts when it is seen again.
+
+        Returns:
+            Whether nothing is to be seen again.
+        """
+        is_clear = True
         for feed in list(member.feeds):
             connection = feed.connection
             device = connection.device
             if device is None or not device.session:
                 continue
-            session = sessions.get(device.name)
-            if session is None:
+            session, server = sessions.get(device.name, (0, 0))
+            if not session:
                 self._members.end(connection, b"the device was revoked")
-            elif session > device.session:
+            elif session > device.session and not server:
+                self._take_back(connection, device)
+            elif session > device.session and (is_told or device.doubted == session):
                 self._members.end(connection, b"the device has connected again")
+            elif session > device.session:
+                device.doubted = session
+                is_clear = False
         for connection in list(member.senders):
             device = connection.device
             if device is not None and device.proof is not None:
                 self._output.ask(CheckLogin(device.member, device.proof), partial(self._checked, connection))
+        return is_clear
+
+    def _take_back(self, connection: Connection, device: MemberDevice) -> None:
+        """Open a device once more that another server has opened for a connection that its client had given up."""
+        request = OpenDevice(device.member, device.name.decode(), 0, self._clock())
+        self._output.ask(request, partial(self._taken_back, connection, device))
+
+    def _taken_back(
+        self, connection: Connection, device: MemberDevice, result: OpenedDevice | Refusal | StoreError
+    ) -> None:
+        if not isinstance(result, OpenedDevice):
+            return  # the next round tries again, or finds that the device was revoked
+        feed = device.feed
+        if connection.device is not device or feed is None:
+            self._members.opened_in_vain(device, result.session)
+            return
+        device.session = result.session
+        self._members.joined[device.member] = None
+        seq = feed.unanswered[0] - 1 if feed.unanswered else feed.covered
+        # What the device has acknowledged meanwhile did not count.
+        self._effects.ask(Acknowledge(device.member, device.name, seq, self._clock(), device.session))
 
     def _checked(self, connection: Connection, result: Refusal | StoreError | None) -> None:
         if isinstance(result, Refusal) and connection.device is not None:

@@ -269,8 +269,10 @@ class Registrar:
             self._not_opened(connection, result)
         elif connection.closing:
             self._effects.publish(result.effects)  # the device's cursor has moved all the same
+            self._members.opened_in_vain(device, result.session)
         elif self._members.has_newer(connection, device):
             self._effects.publish(result.effects)
+            self._members.opened_in_vain(device, result.session)
             self._output.write(connection, error(_REPLACED, reason=b"the device has connected again"))
             self._output.close(connection)
         else:

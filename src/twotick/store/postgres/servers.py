@@ -131,12 +131,12 @@ class ServerRepository:
         self._tables.work += len(numbers) >> 2
         known = dict(zip(numbers, versions, strict=True))
         changed = [number for number, _, version in rows if version is not None and version != known[number]]
-        sessions: dict[int, dict[bytes, int]] = {number: {} for number in changed}
+        sessions: dict[int, dict[bytes, tuple[int, int]]] = {number: {} for number in changed}
         if changed:
-            for number, name, session in self._tables.run_native(
-                "SELECT member, name, session FROM device WHERE member = ANY($1::bigint[])", (changed,)
+            for number, name, *connected in self._tables.run_native(
+                "SELECT member, name, session, server FROM device WHERE member = ANY($1::bigint[])", (changed,)
             ):
-                sessions[number][name.encode()] = session
+                sessions[number][name.encode()] = connected[0], connected[1]
         return [
             MemberLook(number, last or 0, version or 0, sessions.get(number), removed=version is None)
             for number, last, version in rows

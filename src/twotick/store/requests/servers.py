@@ -98,15 +98,15 @@ class MemberLook:
         number: the member.
         last: the number of the last entry of its log.
         version: the version of its devices (see `LookAround`).
-        sessions: the number of the last connection of each of its devices, by the device's name; None if the version is
-            the one that is known.
+        sessions: by the name of each of its devices, the number of its last connection, and the number of the server
+            that had it; 0 if that connection is gone. None if the version is the one that is known.
         removed: whether there is no such member any more.
     """
 
     number: int
     last: int
     version: int
-    sessions: dict[bytes, int] | None
+    sessions: dict[bytes, tuple[int, int]] | None
     removed: bool
 
 
