@@ -33,7 +33,7 @@ _IN_USE_WITHOUT_BUS: Final = (
 _T = TypeVar("_T")
 
 
-class OutcomeUnknown(StoreError):
+class CommitUnknown(StoreError):
     """It is not known whether a transaction was kept."""
 
 
@@ -121,7 +121,7 @@ class PostgresDatabase:
         """Do something in one transaction; on return the database, and its standby, has kept it.
 
         Raises:
-            StoreError: the transaction failed, and nothing of it is kept; or an OutcomeUnknown.
+            StoreError: the transaction failed, and nothing of it is kept; or an CommitUnknown.
         """
         until = time.monotonic() + _PATIENCE
         tries = 0
@@ -167,7 +167,7 @@ class PostgresDatabase:
             self._undo()
             self._drop()
             self._changes = -1  # what is known of the database may be out of date
-            raise OutcomeUnknown(_UNKNOWN.format(error)) from error
+            raise CommitUnknown(_UNKNOWN.format(error)) from error
         except BaseException:
             self._drop()
             raise

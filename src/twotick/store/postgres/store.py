@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from twotick.store.port import DatabaseState, Request, StoreError, StoreLimits, Work
 from twotick.store.postgres.check import problems
-from twotick.store.postgres.database import OutcomeUnknown, PostgresDatabase
+from twotick.store.postgres.database import CommitUnknown, PostgresDatabase
 from twotick.store.postgres.locks import acknowledged_in, flat, is_repeatable, names_in
 from twotick.store.postgres.schema import risks
 from twotick.store.postgres.servers import ServerRepository
@@ -138,7 +138,7 @@ class PostgresStore(SqliteStore):
         self._begun = 0
         try:
             return self._database.within(partial(self._begin, requests))
-        except OutcomeUnknown as error:
+        except CommitUnknown as error:
             return self._find_out(requests[: self._begun], error)
 
     def _begin(self, requests: Sequence[Request[Any]]) -> Work:
@@ -146,7 +146,7 @@ class PostgresStore(SqliteStore):
         self._begun = len(work.answers)
         return work
 
-    def _find_out(self, requests: Sequence[Request[Any]], error: OutcomeUnknown) -> Work:
+    def _find_out(self, requests: Sequence[Request[Any]], error: CommitUnknown) -> Work:
         """Carry out once more what may be carried out twice, so that it becomes known what the database has kept.
 
         A message with an Id is found by it, if it was kept. Other requests are answered with the error.
@@ -157,7 +157,7 @@ class PostgresStore(SqliteStore):
             try:
                 answers = self._database.within(partial(self._begin, again)).answers if again else []
                 break
-            except OutcomeUnknown as latest:
+            except CommitUnknown as latest:
                 error = latest
             except StoreError:
                 break  # the database cannot be reached, so it stays unknown
