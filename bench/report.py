@@ -13,6 +13,7 @@ import frames
 import growth
 import idle
 import neighbours
+import on_postgres
 import page
 import peers
 import plots
@@ -62,6 +63,7 @@ _STORED = [stored_peers.PEERS[name].program for name in durable.NAMES if name !=
 PARTS = {
     "relay": Part(_relay, peers.PEERS),
     "durable": Part(_durable, _STORED),
+    "on-postgres": Part(on_postgres.report, (on_postgres.ON_POSTGRES,)),
     "steady": Part(steady.report, (peers.NATS, peers.MOSQUITTO, stored_peers.PEERS["postgres"].program)),
     "everyone": Part(everyone.report, (peers.NATS, peers.NGIRCD, peers.MOSQUITTO)),
     "waiting": Part(waiting.report, [stored_peers.PEERS[name].program for name in waiting.COMPARED[1:]]),

@@ -19,7 +19,7 @@ NODES: Final = 3
 _PATIENCE: Final = 120.0
 """Seconds in which the cluster must have found a primary and its standbys again."""
 
-_DCS: Final[dict[str, Any]] = {
+DCS: Final[dict[str, Any]] = {
     "ttl": 20,
     "loop_wait": 1,
     "retry_timeout": 3,
@@ -91,7 +91,7 @@ class PatroniCluster:
             "name": f"n{number}",
             "restapi": {"listen": here, "connect_address": here},
             "etcd3": {"hosts": [f"127.0.0.1:{port}" for port in self._etcd]},
-            "bootstrap": {"dcs": _DCS, "initdb": [{"encoding": "UTF8"}, {"locale": "C"}, "data-checksums", "no-sync"]},
+            "bootstrap": {"dcs": DCS, "initdb": [{"encoding": "UTF8"}, {"locale": "C"}, "data-checksums", "no-sync"]},
             "postgresql": {
                 "listen": database,
                 "connect_address": database,
