@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 from twotick.server.acts import invitation_name, reset_request
@@ -17,6 +18,7 @@ from twotick.server.running import RunningServer, running_servers
 from twotick.server.secrets import check_password, hash_password, invitation_digest, new_invitation, token_digest
 from twotick.server.secrets import new_token as make_token
 from twotick.store import (
+    HOOK_DEVICE,
     AcceptTime,
     AddBot,
     AddInvitation,
@@ -26,15 +28,21 @@ from twotick.store import (
     CloseReport,
     DatabaseState,
     Device,
+    DropHook,
     FindBot,
     FindMember,
+    Hook,
     InvitationInfo,
+    Letter,
     ListBots,
     ListDevices,
+    ListHooks,
     ListInvitations,
+    ListLetters,
     ListReports,
     Member,
     MemberSummary,
+    PostLettersAgain,
     ReadTimes,
     Refusal,
     RemoveMember,
@@ -43,6 +51,7 @@ from twotick.store import (
     SetBotRight,
     SetDisabled,
     SetDisplay,
+    SetHook,
     SetOperator,
     SetPassword,
     SignOut,
@@ -727,3 +736,84 @@ def _problems_of(folder: Path, limits: StoreLimits, *, exclusive: bool) -> list[
 
 def _without_reserve(limits: StoreLimits) -> StoreLimits:
     return replace(limits, reserve_bytes=0)
+
+
+# Web hooks
+
+
+def set_hook(store: Store, name: str, url: str, peers: Sequence[str] = ()) -> str:
+    """Give a member a web hook in place of the one that it has.
+
+    Args:
+        store: the store.
+        name: the member.
+        url: where what the member gets is posted.
+        peers: the users and rooms of which the member, a bot, gets what is sent, and where it may answer. The bot is
+            added if there is none.
+
+    Returns:
+        The secret that signs what is posted.
+
+    Raises:
+        Malformed: a name is not a valid one.
+        AdminError: there is no such member or recipient, or the member is no bot and `peers` are given.
+        StoreError: the store failed.
+    """
+    if peers and store.ask(FindMember(name)) is None:
+        add_bot(store, name, peers, peers)
+        revoke(store, name, "main")  # the hook is its only program
+    elif peers:
+        set_bot_rights(store, name, peers, peers, allowed=True)
+    secret = f"whsec_{token_urlsafe(32)}"
+    found = store.ask(SetHook(name, url, secret.encode(), time.time()))
+    if isinstance(found, Refusal):
+        raise AdminError(found.reason)
+    return secret
+
+
+def hooks(store: Store) -> list[Hook]:
+    """Return all web hooks, by the names of their members."""
+    return store.ask(ListHooks())
+
+
+def find_hook(store: Store, name: str) -> Hook:
+    """Return the web hook of a member.
+
+    Raises:
+        AdminError: it has none.
+    """
+    for hook in hooks(store):
+        if hook.member.name.lower() == name.lower():
+            return hook
+    raise AdminError(f"{name} has no hook")
+
+
+def remove_hook(store: Store, name: str) -> None:
+    """Take its web hook from a member, with what the hook did not take.
+
+    Raises:
+        AdminError: it has none.
+    """
+    hook = find_hook(store, name)
+    store.ask(DropHook(hook.member.number))
+    revoke(store, hook.member.name, HOOK_DEVICE)
+
+
+def letters(store: Store, name: str) -> list[Letter]:
+    """Return the messages that a member's hook did not take.
+
+    Raises:
+        AdminError: it has no hook.
+    """
+    return store.ask(ListLetters(find_hook(store, name).member.number))
+
+
+def post_again(store: Store, name: str) -> int:
+    """Let the server post again what a member's hook did not take; return how many messages these are.
+
+    Raises:
+        AdminError: it has no hook.
+    """
+    hook = find_hook(store, name)
+    store.ask(PostLettersAgain(hook.member.number, wanted=True))
+    return hook.letters

@@ -56,17 +56,6 @@ Database: TypeAlias = Annotated[
 """The address of a database on PostgreSQL."""
 
 
-LogLevels: TypeAlias = Annotated[
-    str,
-    msgspec.Meta(
-        pattern="^ *(error|warning|info) *(, *(login|push|server|tls|web) *= *(error|warning|info) *)*$",
-        description="one of error, warning and info, and after a comma those of parts, such as 'warning, web=info';"
-        " the parts are login, push, server, tls and web",
-    ),
-]
-"""The levels of the log; `twotick.server.logs` knows them, too."""
-
-
 def default_data_folder() -> Path:
     """Return the folder of a server's data if no setting names one."""
     return platformdirs.user_data_path("twotick")
@@ -98,8 +87,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     irc_rooms: bool = True
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None
-    log_level: LogLevels = "warning"
+    log_level: Literal["warning", "error"] = "warning"
     push: bool = True
+    allow_local_hooks: bool = False
     allow_local_push: bool = False
     allow_plain: bool = False
 
@@ -237,6 +227,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             backup_keep=self.backup_keep,
             push=self.push,
             allow_local_push=self.allow_local_push,
+            allow_local_hooks=self.allow_local_hooks,
             allow_plain=self.allow_plain,
             allow_open_sign_up=self.allow_open_sign_up,
             allow_guests=self.allow_guests,

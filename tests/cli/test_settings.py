@@ -64,6 +64,7 @@ SERVER = {
     "log_level": "error",
     "backup_folder": "somewhere",
     "push": False,
+    "allow_local_hooks": True,
     "allow_local_push": True,
     "allow_plain": True,
     "data": "somewhere",

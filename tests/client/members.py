@@ -67,6 +67,12 @@ class Chat:
         self._store.apply([AddToken(self._members[name].number, device, token_digest(token), time.time())])
 
     @property
+    def server(self) -> Server:
+        """The server that runs."""
+        assert self._server is not None
+        return self._server
+
+    @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 

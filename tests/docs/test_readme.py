@@ -19,7 +19,7 @@ from twotick import EventKind, MemberClient, MemberMessage, join, send
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")]
-GROUPS = {"room", "user"}
+GROUPS = {"bot", "room", "user"}
 """Commands that have commands of their own."""
 
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)

@@ -12,8 +12,8 @@ import click
 from twotick import __version__
 from twotick.cli import (
     accounts,
-    bots,
     conversations,
+    hooks,
     members,
     observing,
     operating,
@@ -54,7 +54,7 @@ _SECTIONS: dict[str, Section] = {
         "quickstart": (setting_up.quickstart, "set up a server"),
         "serve": (serving.serve, "run a server"),
         "user": (accounts.user, "add, remove, invite users"),
-        "bot": (bots.bot, "add, list, limit bots"),
+        "bot": (hooks.bot, "add, list, limit bots"),
         "token": (operating.token, "print a token for a device"),
         "admin": (observing.admin, "open the operator's page"),
         "reload": (observing.reload, "load the settings again"),

@@ -335,6 +335,17 @@ class Exchange:
         """
         self._registration.authenticated(connection, head, member, device, credential)
 
+    def admit(self, connection: Connection, head: Head, member: Member, device: str) -> None:
+        """Register a connection for a device that is a part of the server, and needs no login.
+
+        Args:
+            connection: the connection.
+            head: a REGISTER for a duplex connection.
+            member: the member.
+            device: the name of the member's device.
+        """
+        self._registration.admit(connection, head, member, device)
+
     def not_authenticated(
         self, connection: Connection, code: int, reason: str, retry_after: int | None = None, kind: str = ""
     ) -> None:

@@ -223,7 +223,7 @@ class Registrar:
         self.logins.append((connection, head))
 
     def authenticated(
-        self, connection: Connection, head: Head, member: Member, name: str, credential: LoginProof
+        self, connection: Connection, head: Head, member: Member, name: str, credential: LoginProof | None
     ) -> None:
         """Register a connection for a member; the arguments are those of `Exchange.authenticated`.
 
@@ -237,10 +237,15 @@ class Registrar:
         if head.side is Side.DUPLEX:
             request = OpenDevice(member.number, name, resume, self._clock(), credential)
             self._output.ask(request, partial(self._opened, connection, head, member, device))
-        else:
+        elif credential is not None:
             device.proof = credential
             checked = partial(self._checked, connection, head, member, device)
             self._output.ask(CheckLogin(member.number, credential), checked)
+
+    def admit(self, connection: Connection, head: Head, member: Member, name: str) -> None:
+        """Register a device that is a part of the server; the arguments are those of `Exchange.admit`."""
+        self._stages.wait(connection)
+        self.authenticated(connection, head, member, name, None)
 
     def _checked(
         self,

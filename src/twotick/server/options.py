@@ -87,13 +87,14 @@ class ServerOptions:
         irc_rooms: whether JOIN of IRC makes a public room if there is none.
         metrics_host: the addresses or names of the port for monitoring, separated by commas.
         metrics_port: that port; 0 for any free one, None for none.
-        log_level: the levels of the log, as `logs.LEVELS_PATTERN` says.
+        log_level: `warning`, or `error` to log only what has failed.
         backup_folder: where the server puts backups; None if it makes none.
         backup_every: the seconds from one backup to the next.
         backup_keep: how many of them are kept.
         trusted_proxies: proxies whose word about their clients is taken: addresses and networks, separated by commas.
         proxy_protocol: whether their connections begin with a header of the PROXY protocol.
         push: whether notifications are pushed to browsers.
+        allow_local_hooks: allow web hooks on this machine and in private networks, also without encryption.
         allow_local_push: allow push services on this machine and in private networks, as tests have them.
         allow_plain: allow unencrypted connections from other machines.
         allow_open_sign_up: allow users of other machines to sign up without an invitation.
@@ -133,6 +134,7 @@ class ServerOptions:
     backup_keep: int = 7
     push: bool = True
     allow_local_push: bool = False
+    allow_local_hooks: bool = False
     allow_plain: bool = False
     allow_open_sign_up: bool = False
     allow_guests: bool = False

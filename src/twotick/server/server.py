@@ -131,6 +131,7 @@ class Server:
         turns: how much is handled of each address in this turn of the event loop.
         clock: returns the time by which messages age, in seconds since 1970.
         pusher: pushes notifications; None if nothing does.
+        hooks: posts to web hooks; None if nothing does.
         stopping: whether it is about to stop.
         authenticator: checks logins; None if the server has no members.
     """
@@ -188,6 +189,7 @@ class Server:
             store.ask(KeepLease(LEASE, sharing[0].version, sharing[0].address))
         self._link = None if sharing is None else BusLink(sharing[1], self.exchange.neighbours, self.exchange.news)
         self.pusher: Pusher | None = None
+        self.hooks: Pusher | None = None
         self._storage = None
         self._jobs = None
         if store is not None:
@@ -313,8 +315,7 @@ class Server:
         for part in self._parts:
             part.abort()
         await self._until(lambda: self._is_left, self._limits.linger_timeout)
-        if self.pusher is not None:
-            await self.pusher.stop()
+        await self._stop_workers()
         await self._logins.cancel()
         if self._timer is not None:
             self._timer.cancel()
@@ -548,6 +549,14 @@ class Server:
             except OSError:
                 transport.abort()  # the peer is gone, and nothing of this can reach it
 
+    def _workers(self) -> "list[Pusher]":
+        """Return what pushes and posts."""
+        return [worker for worker in (self.hooks, self.pusher) if worker is not None]
+
+    async def _stop_workers(self) -> None:
+        for worker in self._workers():
+            await worker.stop()
+
     def _tick(self) -> None:
         now = self._loop.time()
         self._timer = self._loop.call_at(now + _TICK, self._tick)
@@ -555,8 +564,9 @@ class Server:
         self._spare_memory.tick(now)
         for part in self._parts:
             part.tick(now)
-        if self.pusher is not None and not self.stopping:
-            self.pusher.tick(now)
+        if not self.stopping:
+            for worker in self._workers():
+                worker.tick(now)
         if self._jobs is not None:
             self._jobs.tick(now)
         if self._turned_away:

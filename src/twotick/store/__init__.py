@@ -35,6 +35,18 @@ from twotick.store.requests.devices import (
     TellOfAbsence,
 )
 from twotick.store.requests.files import PIECE, FileOffer, OfferFile, ReadPiece, WritePiece
+from twotick.store.requests.hooks import (
+    HOOK_DEVICE,
+    AddLetter,
+    DropHook,
+    DropLetter,
+    Hook,
+    Letter,
+    ListHooks,
+    ListLetters,
+    PostLettersAgain,
+    SetHook,
+)
 from twotick.store.requests.members import (
     AddInvitation,
     AddMember,
@@ -155,6 +167,7 @@ from twotick.store.rules.errors import LIMITS
 from twotick.store.sqlite.store import SqliteStore
 
 __all__ = [
+    "HOOK_DEVICE",
     "LIMITS",
     "PIECE",
     "Absence",
@@ -166,6 +179,7 @@ __all__ = [
     "ActsSoFar",
     "AddBot",
     "AddInvitation",
+    "AddLetter",
     "AddMember",
     "AddReport",
     "AddToken",
@@ -188,6 +202,8 @@ __all__ = [
     "Device",
     "DevicePushes",
     "DiskFull",
+    "DropHook",
+    "DropLetter",
     "DropPush",
     "Duplicate",
     "Effects",
@@ -210,6 +226,7 @@ __all__ = [
     "GetProfile",
     "GetRoom",
     "History",
+    "Hook",
     "InvitationInfo",
     "InviteToRoom",
     "JoinRoom",
@@ -219,12 +236,15 @@ __all__ = [
     "KeptLease",
     "LapseDevice",
     "LeaveRoom",
+    "Letter",
     "ListAudience",
     "ListBots",
     "ListContacts",
     "ListConversations",
     "ListDevices",
+    "ListHooks",
     "ListInvitations",
+    "ListLetters",
     "ListMembers",
     "ListPins",
     "ListProfiles",
@@ -254,6 +274,7 @@ __all__ = [
     "OfferFile",
     "OpenDevice",
     "OpenedDevice",
+    "PostLettersAgain",
     "Progress",
     "Prune",
     "PushKey",
@@ -285,6 +306,7 @@ __all__ = [
     "SetConversation",
     "SetDisabled",
     "SetDisplay",
+    "SetHook",
     "SetOperator",
     "SetPassword",
     "SetProfile",

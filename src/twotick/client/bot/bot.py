@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -80,7 +81,7 @@ class Bot:
         self._on_reaction: Handler | None = None
         self._client: MemberClient | None = None
         self._stopping = asyncio.Event()
-        self._old = 0  # messages up to this number may have been answered before this start
+        self._old = 0.0  # messages up to this number may have been answered before this start
 
     @property
     def client(self) -> MemberClient:
@@ -172,7 +173,7 @@ class Bot:
             self._client = client
             jobs = JobQueue(self._jobs)
             try:
-                self._old = max((each.seq for each in await client.history(limit=1)), default=0)
+                self._old = await _end_of_log(client)
                 await self._work(client, jobs)
                 jobs.close()
                 await jobs.finish()
@@ -290,6 +291,12 @@ class Bot:
 def _position(message: MemberMessage) -> int:
     """Return the number of a message in its conversation, as `history` counts."""
     return message.place or message.seq
+
+
+async def _end_of_log(client: MemberClient) -> float:
+    """Return the number of the newest message of the log; infinity if it is not known, as a bot may not ask for it."""
+    newest = await client.history(limit=1)
+    return newest[0].seq if newest else math.inf
 
 
 async def _say(text: str) -> str:

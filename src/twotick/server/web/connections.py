@@ -17,23 +17,17 @@ import h11
 from twotick.net import network_of
 from twotick.server.connection import ConnectionHost, SocketConnection, client_address, own_address
 from twotick.server.deadlines import Deadlines
-from twotick.server.logs import PartLog
 from twotick.server.options import ServerLimits
 from twotick.server.reading_turns import MOST_OF_A_TURN
 from twotick.server.web.frames import BINARY, NORMAL, PONG, FrameDecoder, close_frame, frame, frame_head
 from twotick.server.web.gate import Gate, Turned, Visitor
 from twotick.server.web.site import SECURITY, Site, WebAnswer, plain_answer
 
-log: Final = PartLog("web")
-
 _CONNECT: Final = "/connect"
 """Where WebSockets are opened."""
 
 _OPERATING: Final = "/admin/api/"
 """Where the operator's page asks."""
-
-_LOGGED: Final = 200
-"""The most letters of a path that are logged."""
 
 _MOST_OF_HEAD: Final = 16 << 10
 """Bytes of the longest head of a request."""
@@ -182,9 +176,7 @@ class HttpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_asked",
         "_asking",
-        "_client",
         "_clogged",
         "_given",
         "_http",
@@ -202,8 +194,6 @@ class HttpConnection(asyncio.Protocol):
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_OF_HEAD)
         self._clogged = False
         self._waiting: h11.Request | None = None  # for a turn of its address
-        self._asked = ""  # for the log: the method and the path of the last request
-        self._client = ""  # and the address that a proxy names
         self._asking: asyncio.Task[WebAnswer] | None = None  # what answers a request of the operator's page
         self.closing = False
 
@@ -300,8 +290,6 @@ class HttpConnection(asyncio.Protocol):
             self._answer(request)
 
     def _answer(self, request: h11.Request) -> None:
-        path = request.target.partition(b"?")[0].decode("ascii", "replace")[:_LOGGED]
-        self._asked = f"{request.method.decode('ascii')} {path}"
         headers: dict[bytes, bytes] = {}
         for name, value in request.headers:
             headers[name] = headers[name] + b", " + value if name in headers else value
@@ -309,7 +297,6 @@ class HttpConnection(asyncio.Protocol):
             _check_head(request, headers)
             reached = own_address(self.transport)
             visitor = self._web.gate.visitor(self.address, headers, reached=reached, encrypted=self.encrypted)
-            self._client = visitor.address
             target = request.target.decode("ascii", "replace")
             if target.partition("?")[0] == _CONNECT:
                 self._upgrade(request, headers, visitor)
@@ -371,15 +358,10 @@ class HttpConnection(asyncio.Protocol):
         headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
         if answer.status == 304:
             headers.pop()
-        self._note(answer.status)
         events: list[h11.Event] = [h11.Response(status_code=answer.status, headers=headers)]
         if answer.body and method != b"HEAD":
             events.append(h11.Data(data=answer.body))
         self.transport.write(b"".join(filter(None, map(self._http.send, (*events, h11.EndOfMessage())))))
-
-    def _note(self, status: int) -> None:
-        """Log a request, if requests are logged; without its query, which may have what is secret."""
-        log.info("request", address=self._client or self.address, request=self._asked, status=status)
 
     def _close(self) -> None:
         """Close so that the peer can still read what was written last (as the server does, see `Server`)."""
@@ -410,7 +392,6 @@ class HttpConnection(asyncio.Protocol):
         if not host.move(self.network, network):
             raise Turned(503, "This server has too many connections. Try again later.")
         self.network = ""
-        self._note(101)
         self._web.left(self)
         switch = h11.InformationalResponse(
             status_code=101,

@@ -102,7 +102,11 @@ class AccountRepository:
         ]
 
     def _find_member(self, request: FindMember) -> Member | None:
-        return self._one("folded = ?", request.name.lower())
+        return self.find(request.name)
+
+    def find(self, name: str) -> Member | None:
+        """Return the member with a name, in any case; None if there is none."""
+        return self._one("folded = ?", name.lower())
 
     def _find_members(self, request: FindMembers) -> list[Member]:
         found = [self._one("folded = ?", name.lower()) for name in request.names]

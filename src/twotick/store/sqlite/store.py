@@ -38,6 +38,7 @@ from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.forwarding import ForwardRepository
 from twotick.store.sqlite.handlers import Handlers
+from twotick.store.sqlite.hooks import HookRepository
 from twotick.store.sqlite.ledger import Ledger
 from twotick.store.sqlite.messages import MessageRepository
 from twotick.store.sqlite.operating import OperatorRepository
@@ -130,6 +131,7 @@ class SqliteStore:
         self._search = MessageSearch(tables, words, texts, reader)
         presence = PresenceRepository(ledger, rooms)
         times = TimeRepository(tables, lambda: self._written)
+        accounts = AccountRepository(ledger)
         pins = PinRepository(ledger, rooms, reader)
         edits, forwards = EditRepository(ledger, texts), ForwardRepository(ledger, reader, files)
         slots = SlotRepository(ledger, edits)
@@ -141,7 +143,8 @@ class SqliteStore:
         self._handlers: Handlers = {
             **self._messages.handlers(),
             **reader.handlers(),
-            **AccountRepository(ledger).handlers(),
+            **accounts.handlers(),
+            **HookRepository(tables, accounts).handlers(),
             **OperatorRepository(ledger).handlers(),
             **BotRepository(ledger, rooms).handlers(),
             **RemovalRepository(ledger, rooms, files, presence).handlers(),

@@ -35,10 +35,14 @@ class ServiceAnswer:
     Attributes:
         status: the status of HTTP.
         retry_after: the seconds after which it wants to be asked again; 0 if it does not say.
+        content_type: the type of the body; empty if it does not say.
+        body: as much of the body as was asked for; empty if there is more.
     """
 
     status: int
     retry_after: int = 0
+    content_type: str = ""
+    body: bytes = b""
 
 
 class Poster:
@@ -53,13 +57,16 @@ class Poster:
         self._allow_local = allow_local
         self._context = context  # it is made when it is needed: it takes some time to load the certificates
 
-    async def post(self, endpoint: Endpoint, headers: Sequence[tuple[str, str]], body: bytes) -> ServiceAnswer:
+    async def post(
+        self, endpoint: Endpoint, headers: Sequence[tuple[str, str]], body: bytes, *, most: int = 0
+    ) -> ServiceAnswer:
         """Post to a push service.
 
         Args:
             endpoint: where.
             headers: the headers besides Host and Content-Length.
             body: the body.
+            most: the most bytes of the answer's body; with more, the answer has none. 0 to read the head only.
 
         Raises:
             ServiceUnreachable: there was no answer within 10 s, or the host may not be posted to.
@@ -67,7 +74,7 @@ class Poster:
         try:
             addresses = await self._addresses(endpoint)
             async with asyncio.timeout(_PATIENCE):
-                return await self._post(addresses, endpoint, headers, body)
+                return await self._post(addresses, endpoint, headers, body, most)
         except TimeoutError as error:
             raise ServiceUnreachable(f"no answer in {_PATIENCE:.0f} s") from error
         except OSError as error:
@@ -76,13 +83,15 @@ class Poster:
             raise ServiceUnreachable(f"its answer is not HTTP: {error}") from error
 
     async def _post(
-        self, addresses: Sequence[str], endpoint: Endpoint, headers: Sequence[tuple[str, str]], body: bytes
+        self, addresses: Sequence[str], endpoint: Endpoint, headers: Sequence[tuple[str, str]], body: bytes, most: int
     ) -> ServiceAnswer:
-        self._context = self._context or ssl.create_default_context()
-        reader, writer = await _connect(addresses, endpoint, self._context)
+        is_encrypted = endpoint.origin.startswith("https:")
+        if is_encrypted:
+            self._context = self._context or ssl.create_default_context()
+        reader, writer = await _connect(addresses, endpoint, self._context if is_encrypted else None)
         try:
             http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
-            host = endpoint.origin.removeprefix("https://")
+            host = endpoint.origin.partition("://")[2]
             request = h11.Request(
                 method="POST",
                 target=endpoint.target,
@@ -90,7 +99,7 @@ class Poster:
             )
             for event in (request, h11.Data(body), h11.EndOfMessage()):
                 writer.write(http.send(event) or b"")
-            return await _read_answer(http, reader)
+            return await _read_answer(http, reader, most)
         finally:
             writer.transport.abort()
 
@@ -146,35 +155,56 @@ def _look_up(host: str) -> list[str] | OSError:
 
 
 async def _connect(
-    addresses: Sequence[str], endpoint: Endpoint, context: ssl.SSLContext
+    addresses: Sequence[str], endpoint: Endpoint, context: ssl.SSLContext | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to the first of some addresses that takes the connection."""
     failure = OSError("it has no address")
     for address in addresses:
         try:
             return await asyncio.open_connection(
-                address, endpoint.port, ssl=context, server_hostname=endpoint.host, limit=_HEAD
+                address,
+                endpoint.port,
+                ssl=context,
+                server_hostname=None if context is None else endpoint.host,
+                limit=_HEAD,
             )
         except OSError as error:
             failure = error
     raise failure
 
 
-async def _read_answer(http: h11.Connection, reader: asyncio.StreamReader) -> ServiceAnswer:
-    """Read the head of an answer."""
+async def _read_answer(http: h11.Connection, reader: asyncio.StreamReader, most: int) -> ServiceAnswer:
+    """Read the head of an answer, and its body if that is not longer than `most` bytes."""
     left = _HEAD
     while True:
         event = http.next_event()
         if event is h11.NEED_DATA:
-            data = await reader.read(left)
-            left -= len(data)
             if not left:
                 raise ServiceUnreachable("its answer has no end")
+            data = await reader.read(left)
+            left -= len(data)
             http.receive_data(data)
         elif isinstance(event, h11.Response):
-            return ServiceAnswer(event.status_code, _seconds(dict(event.headers).get(b"retry-after", b"")))
+            headers = dict(event.headers)
+            kind = headers.get(b"content-type", b"").decode("latin-1")
+            body = await _read_body(http, reader, most) if most else b""
+            return ServiceAnswer(event.status_code, _seconds(headers.get(b"retry-after", b"")), kind, body)
         elif not isinstance(event, h11.InformationalResponse):
             raise ServiceUnreachable("it closed the connection")
+
+
+async def _read_body(http: h11.Connection, reader: asyncio.StreamReader, most: int) -> bytes:
+    """Return the body of an answer; nothing if it is longer than `most` bytes."""
+    body = b""
+    while len(body) <= most:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(await reader.read(_HEAD))
+        elif isinstance(event, h11.Data):
+            body += event.data
+        else:
+            return body
+    return b""
 
 
 def _seconds(value: bytes) -> int:
