@@ -1,41 +1,40 @@
 """The capabilities that clients can ask for (IRCv3, "Capability Negotiation")."""
 
-from enum import IntFlag, auto
 from typing import Final
 
 
-class Cap(IntFlag):
-    """A capability."""
+class Cap:
+    """The capabilities, each a bit. They are no enumeration, because they are looked at for every message."""
 
-    SASL = auto()
-    CAP_NOTIFY = auto()
-    MESSAGE_TAGS = auto()
-    SERVER_TIME = auto()
-    BATCH = auto()
-    ECHO = auto()
-    LABELS = auto()
-    MULTI_PREFIX = auto()
-    USERHOST_IN_NAMES = auto()
-    AWAY_NOTIFY = auto()
-    ACCOUNT_NOTIFY = auto()
-    ACCOUNT_TAG = auto()
-    EXTENDED_JOIN = auto()
-    SETNAME = auto()
-    INVITE_NOTIFY = auto()
-    STANDARD_REPLIES = auto()
-    EXTENDED_MONITOR = auto()
-    CHATHISTORY = auto()
-    EVENT_PLAYBACK = auto()
-    READ_MARKER = auto()
-    REDACTION = auto()
-    MULTILINE = auto()
-    NO_IMPLICIT_NAMES = auto()
-    SELF_MESSAGE = auto()
-    TICK_NOTICES = auto()
-    READ_RECEIPTS = auto()
+    SASL: Final = 1 << 0
+    CAP_NOTIFY: Final = 1 << 1
+    MESSAGE_TAGS: Final = 1 << 2
+    SERVER_TIME: Final = 1 << 3
+    BATCH: Final = 1 << 4
+    ECHO: Final = 1 << 5
+    LABELS: Final = 1 << 6
+    MULTI_PREFIX: Final = 1 << 7
+    USERHOST_IN_NAMES: Final = 1 << 8
+    AWAY_NOTIFY: Final = 1 << 9
+    ACCOUNT_NOTIFY: Final = 1 << 10
+    ACCOUNT_TAG: Final = 1 << 11
+    EXTENDED_JOIN: Final = 1 << 12
+    SETNAME: Final = 1 << 13
+    INVITE_NOTIFY: Final = 1 << 14
+    STANDARD_REPLIES: Final = 1 << 15
+    EXTENDED_MONITOR: Final = 1 << 16
+    CHATHISTORY: Final = 1 << 17
+    EVENT_PLAYBACK: Final = 1 << 18
+    READ_MARKER: Final = 1 << 19
+    REDACTION: Final = 1 << 20
+    MULTILINE: Final = 1 << 21
+    NO_IMPLICIT_NAMES: Final = 1 << 22
+    SELF_MESSAGE: Final = 1 << 23
+    TICK_NOTICES: Final = 1 << 24
+    READ_RECEIPTS: Final = 1 << 25
 
 
-NAMES: Final[dict[bytes, Cap]] = {
+NAMES: Final[dict[bytes, int]] = {
     b"sasl": Cap.SASL,
     b"cap-notify": Cap.CAP_NOTIFY,
     b"message-tags": Cap.MESSAGE_TAGS,
@@ -106,4 +105,4 @@ def changed(caps: int, words: list[bytes]) -> int | None:
         if cap is None:
             return None
         caps = caps & ~cap if word.startswith(b"-") else caps | cap
-    return int(caps)
+    return caps

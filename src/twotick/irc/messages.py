@@ -15,8 +15,11 @@ _MOST_LINES: Final = 10
 """Lines of a message that are shown to a client that cannot take several as one."""
 _MOST_CLIENT_TAGS: Final = 1024
 _MOST_CUTS: Final = 100
-_MISSED: Final = 60.0
-"""Seconds after which a message is shown with its time to a client that is not told times."""
+_TAGGED: Final = Cap.SERVER_TIME | Cap.MESSAGE_TAGS | Cap.ACCOUNT_TAG
+"""The capabilities for which a message has tags."""
+
+_SPECIAL: Final = re.compile(rb"[\x00\x01\r\n\x80-\xff]")
+"""What a text cannot have to be a line as it is."""
 
 _NEWLINES: Final = re.compile(rb"\r\n|\r|\n")
 _ACTION: Final = b"\x01ACTION "
@@ -432,6 +435,8 @@ def tags_of(
 ) -> bytes:
     """Return the tags of a message, as they are written."""
     caps = session.caps
+    if not caps & _TAGGED:
+        return b""
     tags: list[bytes] = []
     if caps & Cap.SERVER_TIME:
         tags.append(b"time=" + _valid_time(session, time))
@@ -466,10 +471,14 @@ def lines_of(
     kind = headers.get(b"x-irc", b"")
     command = b"NOTICE" if kind == b"notice" else b"PRIVMSG"
     source = session.source_of(sender)
-    texts = _texts(body, headers.get(b"x-irc-cuts", b""))
-    if stamp := _stamp(session, headers):
-        texts[0] = stamp + texts[0][0], False
+    stamp = _stamp(session, headers)
     room = MOST_LINE - len(source) - len(target) - len(command) - 5
+    if not stamp and not kind and body and len(body) <= room and not _SPECIAL.search(body):
+        line = b":%b PRIVMSG %b :%b\r\n" % (source, target, body)
+        return [b"@%b %b" % (tags, line) if tags else line]
+    texts = _texts(body, headers.get(b"x-irc-cuts", b""))
+    if stamp:
+        texts[0] = stamp + texts[0][0], False
     if kind == b"action" and len(texts) == 1 and len(texts[0][0]) < room - len(_ACTION):
         return [write_line(source, command, target, b"%b%b\x01" % (_ACTION, texts[0][0]), tags=tags)]
     pieces = [
@@ -536,11 +545,9 @@ def _stamp(session: IrcSession, headers: dict[bytes, bytes]) -> bytes:
     if session.caps & Cap.SERVER_TIME:
         return b""
     time = headers.get(b"time", b"")
-    if not _TIME.fullmatch(time):
+    if time >= session.place.recently or not _TIME.fullmatch(time):
         return b""
     sent = datetime.fromisoformat(time.decode("ascii"))
-    if session.place.clock() - sent.timestamp() < _MISSED:
-        return b""
     return sent.strftime("[%m-%d %H:%M UTC] ").encode()
 
 

@@ -31,6 +31,9 @@ _AT_ONCE: Final = 16
 _PATIENCE: Final = 2.0
 """Seconds until a client is asked that has never answered a PING, and until a command no longer waits for messages."""
 
+_MISSED: Final = 60.0
+"""Seconds after which a message is shown with its time to a client that is not told times."""
+
 _MOST_MARKS: Final = 65536
 """How many times of reading are kept."""
 
@@ -153,6 +156,7 @@ class IrcPlace:
         handlers: what takes the frames of the exchange.
         started: when the server has started.
         now: the time of the event loop at the last tick.
+        recently: a minute before the last tick, as frames have it: what came before was missed by who gets it now.
         sessions: the sessions of each name, in lower case.
         waiting: the sessions that have something to do at a tick.
     """
@@ -177,6 +181,7 @@ class IrcPlace:
         self.handlers: dict[Verb, Callable[[IrcSession, Head, bytes], None]] = {}
         self.started = clock()
         self.now = 0.0
+        self.recently = b""
         self.sessions: dict[bytes, list[IrcSession]] = {}
         self.waiting: dict[IrcSession, float] = {}
         self._devices: dict[tuple[bytes, bytes], IrcSession] = {}
@@ -185,6 +190,11 @@ class IrcPlace:
     def time(self) -> bytes:
         """Return the time of day, as frames and tags have it."""
         return time_text(self.clock())
+
+    def tick(self, now: float) -> None:
+        """Note the time of the event loop."""
+        self.now = now
+        self.recently = time_text(self.clock() - _MISSED)
 
     def mark(self, name: bytes, target: bytes, time: bytes = b"") -> bytes:
         """Note up to when a member has read a conversation, unless it is known to have read more.

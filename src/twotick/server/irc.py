@@ -266,7 +266,7 @@ class IrcGateway:
 
     def tick(self, now: float) -> None:
         """Let sessions do what they have waited with, and close the connections of clients that are gone."""
-        self.place.now = now
+        self.place.tick(now)
         for session in [session for session, due in self.place.waiting.items() if due <= now]:
             connection = self._connections.get(session)
             session.tick()
