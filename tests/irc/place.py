@@ -42,13 +42,15 @@ class IrcPlace:
     Attributes:
         port: where IRC clients connect.
         address: where other clients connect.
+        page: the URL of the web page; empty if there is none.
     """
 
-    def __init__(self, data: Path, tokens: list[str], **settings: str) -> None:
+    def __init__(self, data: Path, tokens: list[str], *, web: bool = False, **settings: str) -> None:
         self._tokens = tokens
         self._taken = 0
         environment = os.environ | {f"TWOTICK_{name.upper()}": value for name, value in settings.items()}
-        command = [sys.executable, "-m", "twotick", "serve", "--no-web", "--data", str(data), "--port", "0"]
+        page = ["--web-port", "0"] if web else ["--no-web"]
+        command = [sys.executable, "-m", "twotick", "serve", *page, "--data", str(data), "--port", "0"]
         self.process = subprocess.Popen(
             [*command, "--irc-port", "0"],
             stdout=subprocess.PIPE,
@@ -58,6 +60,7 @@ class IrcPlace:
         )
         assert self.process.stdout is not None
         self.address = "127.0.0.1", int(self.process.stdout.readline().rpartition(":")[2])
+        self.page = self.process.stdout.readline().removeprefix("web page: ").strip() if web else ""
         self.port = int(self.process.stdout.readline().rpartition(":")[2])
         self.clients: list[IrcClient | Peer] = []
 
@@ -183,9 +186,9 @@ class IrcClient:
 
 
 @contextmanager
-def placed(data: Path, count: int = 60, **settings: str) -> Generator[IrcPlace]:
+def placed(data: Path, count: int = 60, *, web: bool = False, **settings: str) -> Generator[IrcPlace]:
     """A server with members m1, m2 and so on, each of whom is in one test."""
-    place = IrcPlace(data, members(data, *(f"m{number}" for number in range(1, count + 1))), **settings)
+    place = IrcPlace(data, members(data, *(f"m{number}" for number in range(1, count + 1))), web=web, **settings)
     try:
         yield place
     finally:

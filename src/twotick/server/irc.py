@@ -145,8 +145,12 @@ class IrcConnection(SocketConnection):
     def _write_out(self) -> None:
         out = self.session.out
         if out:
-            self.transport.write(b"".join(out))
+            self.write_lines(out)
             out.clear()
+
+    def write_lines(self, lines: list[bytes]) -> None:
+        """Write lines to the client."""
+        self.transport.write(b"".join(lines))
 
     def read(self, on: bool) -> None:
         """Read from the socket, or leave its bytes there; no more is read while commands wait."""

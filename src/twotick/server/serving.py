@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import uvloop
 
@@ -21,12 +21,15 @@ from twotick.server.certificate import Certificate
 from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
 from twotick.server.observing.observers import Observers
-from twotick.server.options import OptionsError, ServerOptions, bracketed, check
+from twotick.server.options import OptionsError, ServerOptions, check
 from twotick.server.reloading import Load, Reloader
 from twotick.server.server import Server
 from twotick.server.service_manager import keep_watchdog, notify, notify_reloading
 from twotick.server.urls import parse_networks
 from twotick.store import PushKey, SqliteStore, Store, open_store
+
+if TYPE_CHECKING:
+    from twotick.server.web.connections import MakeIrc
 
 Address: TypeAlias = tuple[str, int]
 """An IP address and a port."""
@@ -184,8 +187,7 @@ async def _serve(
         if certificate is not None:
             encrypted = await listen(split_hosts(options.host), options.tls_port, "tls_port", certificate.context)
             announced += [(each, certificate.fingerprint) for each in encrypted]
-        urls = [] if not options.web else await start_page(server, options, plain_hosts, certificate, observers)
-        irc = await start_irc(server, options, plain_hosts, certificate)
+        urls, irc = await _start_page_and_irc(server, options, plain_hosts, certificate, observers)
         metrics = await _start(observers, options)
         announce, announce_page, announce_metrics, announce_irc = announcing
         for address, fingerprint in announced:
@@ -200,6 +202,33 @@ async def _serve(
         notify("STOPPING=1")
         await server.stop()
         await observers.stop()
+
+
+async def _start_page_and_irc(
+    server: Server,
+    options: ServerOptions,
+    plain_hosts: list[str],
+    certificate: Certificate | None,
+    observers: Observers,
+) -> tuple[list[str], list[str]]:
+    """Serve the web page and IRC clients, if the options say so; return the URLs of the page, and where IRC is.
+
+    Raises:
+        CannotListen: the server cannot listen on a port.
+    """
+    if options.irc_port is None and options.irc_tls_port is None:
+        return [] if not options.web else await start_page(server, options, plain_hosts, certificate, observers), []
+    from twotick.server.irc_ports import IrcPorts  # imported only by servers with IRC
+    from twotick.server.web.ports import PortTaken
+
+    ports = IrcPorts(server, options, certificate)
+    urls: list[str] = []
+    if options.web:
+        urls = await start_page(server, options, plain_hosts, certificate, observers, ports.make_web_socket)
+    try:
+        return urls, await ports.start(plain_hosts)
+    except PortTaken as error:
+        raise CannotListen(", ".join(error.hosts), error.port, error.setting) from error.__cause__
 
 
 async def _start(observers: Observers, options: ServerOptions) -> list[str]:
@@ -286,15 +315,24 @@ async def start_page(
     plain_hosts: list[str],
     certificate: Certificate | None,
     observers: Observers | None = None,
+    make_irc: "MakeIrc | None" = None,
 ) -> list[str]:
     """Serve the web page, and return its URLs.
+
+    Args:
+        server: the server.
+        options: its options.
+        plain_hosts: where connections without encryption are accepted.
+        certificate: its certificate; None if it has none.
+        observers: what the operator's page asks; None if there is no such page.
+        make_irc: returns the protocol of a WebSocket for IRC; None if there are none.
 
     Raises:
         CannotListen: the server cannot listen on a port that a setting names.
     """
     from twotick.server.web.ports import PortTaken, make_web, open_page_ports  # imported only by servers with a page
 
-    web = make_web(server, options, certificate)
+    web = make_web(server, options, certificate, make_irc)
     if observers is not None and server.authenticator is not None:
         from twotick.server.observing.operating import OperatorPage  # imported only by servers with a page
 
@@ -308,33 +346,3 @@ async def start_page(
         for listening in port.sockets:
             await server.start_on(listening, tls, web)
     return [port.url for port in ports]
-
-
-async def start_irc(
-    server: Server, options: ServerOptions, plain_hosts: list[str], certificate: Certificate | None
-) -> list[str]:
-    """Listen for IRC clients, if the options say so, and return where.
-
-    Raises:
-        CannotListen: the server cannot listen on a port.
-    """
-    if options.irc_port is None and options.irc_tls_port is None:
-        return []
-    from twotick.server.irc import IrcGateway  # imported only by servers with IRC
-
-    gateway = IrcGateway(server, options, [] if certificate is None else certificate.names)
-    found: list[str] = []
-
-    async def listen(hosts: list[str], port: int, setting: str, tls: ssl.SSLContext | None) -> None:
-        try:
-            for each in open_listeners(hosts, port):
-                host, number = await server.start_on(each, tls, gateway)
-                found.append(f"{bracketed(host)}:{number}{'' if tls is None else ' with TLS'}")
-        except OSError as error:
-            raise CannotListen(", ".join(hosts), port, setting) from error
-
-    if options.irc_port is not None:
-        await listen(plain_hosts, options.irc_port, "irc_port", None)
-    if options.irc_tls_port is not None and certificate is not None:
-        await listen(split_hosts(options.host), options.irc_tls_port, "irc_tls_port", certificate.context)
-    return found

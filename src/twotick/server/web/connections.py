@@ -29,6 +29,11 @@ _CONNECT: Final = "/connect"
 _OPERATING: Final = "/admin/api/"
 """Where the operator's page asks."""
 
+_IRC: Final = "/irc"
+"""Where IRC clients open them."""
+
+_IRC_PROTOCOLS: Final = (b"text.ircv3.net", b"binary.ircv3.net")
+
 _MOST_OF_HEAD: Final = 16 << 10
 """Bytes of the longest head of a request."""
 
@@ -42,6 +47,10 @@ _REQUEST: Final = 4096
 
 _ACCEPT: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """What makes a key into the answer to it (RFC 6455, section 1.3)."""
+
+
+MakeIrc: TypeAlias = Callable[[Visitor, bool], SocketConnection]
+"""Returns the protocol of a WebSocket for IRC: for a visitor, with messages of text or binary ones."""
 
 
 class WebHost(ConnectionHost, Protocol):
@@ -298,8 +307,11 @@ class HttpConnection(asyncio.Protocol):
             reached = own_address(self.transport)
             visitor = self._web.gate.visitor(self.address, headers, reached=reached, encrypted=self.encrypted)
             target = request.target.decode("ascii", "replace")
-            if target.partition("?")[0] == _CONNECT:
-                self._upgrade(request, headers, visitor)
+            path = target.partition("?")[0]
+            if path == _CONNECT:
+                self._upgrade(request, headers, visitor, lambda: WebSocketConnection(self._web.host, visitor))
+            elif path == _IRC and self._web.make_irc is not None:
+                self._upgrade_irc(request, headers, visitor, self._web.make_irc)
             elif self._web.operating is not None and target.startswith(_OPERATING):
                 self._ask(request, target.removeprefix(_OPERATING), headers, visitor)
             else:
@@ -375,8 +387,37 @@ class HttpConnection(asyncio.Protocol):
         else:
             self.transport.close()
 
-    def _upgrade(self, request: h11.Request, headers: dict[bytes, bytes], visitor: Visitor) -> None:
+    def _upgrade_irc(
+        self, request: h11.Request, headers: dict[bytes, bytes], visitor: Visitor, make_irc: "MakeIrc"
+    ) -> None:
+        """Turn the connection into a WebSocket for IRC (rule 19.7).
+
+        Raises:
+            Turned: the request asks for something else, or may not have one.
+        """
+        offered = [each.strip() for each in headers.get(b"sec-websocket-protocol", b"").split(b",")]
+        protocol = next((each for each in _IRC_PROTOCOLS if each in offered), None)
+        if protocol is None:
+            raise Turned(400, "Here, IRC clients open a WebSocket with the subprotocol text.ircv3.net.")
+        is_text = protocol == _IRC_PROTOCOLS[0]
+        self._upgrade(request, headers, visitor, lambda: make_irc(visitor, is_text), protocol.decode("ascii"))
+
+    def _upgrade(
+        self,
+        request: h11.Request,
+        headers: dict[bytes, bytes],
+        visitor: Visitor,
+        make: "Callable[[], SocketConnection]",
+        protocol: str | None = None,
+    ) -> None:
         """Turn the connection into a WebSocket.
+
+        Args:
+            request: the request for it.
+            headers: its headers.
+            visitor: who has sent it.
+            make: returns the protocol of the connection.
+            protocol: the subprotocol that was agreed on; None for none.
 
         Raises:
             Turned: the request asks for something else, or may not have one.
@@ -393,12 +434,11 @@ class HttpConnection(asyncio.Protocol):
             raise Turned(503, "This server has too many connections. Try again later.")
         self.network = ""
         self._web.left(self)
-        switch = h11.InformationalResponse(
-            status_code=101,
-            headers=[("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept), *SECURITY],
-        )
+        agreed = [] if protocol is None else [("Sec-WebSocket-Protocol", protocol)]
+        answer = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept), *agreed]
+        switch = h11.InformationalResponse(status_code=101, headers=[*answer, *SECURITY])
         self.transport.write(self._http.send(switch) or b"")
-        connection = WebSocketConnection(host, visitor)
+        connection = make()
         self.transport.set_protocol(connection)
         connection.connection_made(self.transport)
         early = self._http.trailing_data[0]
@@ -451,13 +491,22 @@ class Web:
         site: its files.
         make_gate: returns what decides which requests are answered.
         limits: the limits of the server.
+        make_irc: returns the protocol of a WebSocket for IRC; None if there are none.
 
     Attributes:
         operating: answers what the operator's page asks; None if nothing does.
     """
 
-    def __init__(self, host: WebHost, site: Site, make_gate: Callable[[], Gate], limits: ServerLimits) -> None:
+    def __init__(
+        self,
+        host: WebHost,
+        site: Site,
+        make_gate: Callable[[], Gate],
+        limits: ServerLimits,
+        make_irc: "MakeIrc | None" = None,
+    ) -> None:
         self.host = host
+        self.make_irc = make_irc
         self.site = site
         self._make_gate = make_gate
         self.gate = make_gate()

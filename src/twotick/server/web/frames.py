@@ -8,11 +8,11 @@ messages need no limit of their own.
 
 from typing import Final
 
+TEXT: Final = 0x1
 BINARY: Final = 0x2
 CLOSE: Final = 0x8
 PONG: Final = 0xA
 
-_TEXT: Final = 0x1
 _PING: Final = 0x9
 _FINAL: Final = 0x80
 _RESERVED: Final = 0x70
@@ -71,15 +71,19 @@ def unmask(data: bytes, mask: bytes) -> bytes:
 class FrameDecoder:
     """Reads what a client writes on a WebSocket.
 
+    Args:
+        of_lines: whether each message, be it text or binary, is a line of the stream, as it is for IRC.
+
     Attributes:
         ping: the payload of the last ping that is not answered; None if all are.
         closed: the code with which the client closes; None as long as it has not.
         failure: the code and the reason with which the server closes, because the client has broken a rule; else None.
     """
 
-    __slots__ = ("_begun", "_is_fragmented", "_left", "_mask", "closed", "failure", "ping")
+    __slots__ = ("_begun", "_is_fragmented", "_left", "_mask", "_of_lines", "closed", "failure", "ping")
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_lines: bool = False) -> None:
+        self._of_lines = of_lines
         self._begun = b""  # a head or a control frame that is not complete
         self._is_fragmented = False  # whether the message goes on in another frame
         self._left = 0  # bytes of the frame's payload that have not arrived
@@ -104,13 +108,20 @@ class FrameDecoder:
                 parts.append(unmask(part, self._mask))
                 if self._left and (turn := len(part) % 4):
                     self._mask = self._mask[turn:] + self._mask[:turn]
+                self._end_line(parts)
             else:
                 begin = self._begin(data, position)
                 if begin is None:
                     self._begun = data[position:]
                     break
                 position = begin
+                self._end_line(parts)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _end_line(self, parts: list[bytes]) -> None:
+        """End a line with its message."""
+        if self._of_lines and not self._left and not self._is_fragmented:
+            parts.append(b"\n")
 
     def _begin(self, data: bytes, position: int) -> int | None:
         """Read the head of a frame, and all of a control frame.
@@ -149,7 +160,7 @@ class FrameDecoder:
     def _problem(self, first: int, second: int) -> tuple[int, str] | None:
         """Return what is wrong with the first two bytes of a frame, if anything is."""
         opcode = first & 0x0F
-        if opcode == _TEXT:
+        if opcode == TEXT and not self._of_lines:
             return TEXT_REFUSED, "send binary messages: this server takes no text messages"
         if first & _RESERVED:
             return PROTOCOL_ERROR, "a frame uses an extension, and none was agreed on"
@@ -158,7 +169,7 @@ class FrameDecoder:
         if opcode & _CONTROL:
             known = opcode <= PONG and first & _FINAL and second & ~_MASKED <= _MOST_OF_CONTROL
         else:
-            known = opcode == (0 if self._is_fragmented else BINARY)
+            known = opcode == 0 if self._is_fragmented else opcode in (TEXT, BINARY)
         return None if known else (PROTOCOL_ERROR, "a frame is of a kind that cannot come here")
 
     def _take_control(self, opcode: int, payload: bytes) -> None:

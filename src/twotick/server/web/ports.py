@@ -11,7 +11,7 @@ from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
 from twotick.server.options import WEB_PORT, WEB_TLS_PORT, ServerOptions, bracketed, public_name
 from twotick.server.urls import parse_networks, parse_origins, split_urls
-from twotick.server.web.connections import Web, WebHost
+from twotick.server.web.connections import MakeIrc, Web, WebHost
 from twotick.server.web.gate import Gate
 from twotick.server.web.site import Site
 
@@ -49,7 +49,9 @@ class PortTaken(Exception):
         self.setting = setting
 
 
-def make_web(host: WebHost, options: ServerOptions, certificate: Certificate | None) -> Web:
+def make_web(
+    host: WebHost, options: ServerOptions, certificate: Certificate | None, make_irc: MakeIrc | None = None
+) -> Web:
     """Return the page of a server with these options, which were checked."""
     origins, proxies = parse_origins(options.web_url), parse_networks(options.trusted_proxies)
 
@@ -57,7 +59,7 @@ def make_web(host: WebHost, options: ServerOptions, certificate: Certificate | N
         names = [name for name in split_hosts(options.host) if name not in _ANYWHERE]
         return Gate([*names, *(certificate.names if certificate is not None else [])], origins, proxies)
 
-    return Web(host, Site(_info(options)), make_gate, options.limits)
+    return Web(host, Site(_info(options)), make_gate, options.limits, make_irc)
 
 
 def _info(options: ServerOptions) -> dict[str, Any]:
