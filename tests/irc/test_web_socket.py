@@ -50,3 +50,4 @@ def test_a_line_is_a_message(tmp_path: Path) -> None:
         with pytest.raises(HTTPError) as error:
             urlopen(Request(place.page + "irc"))
         assert error.value.code == 400
+        error.value.close()
