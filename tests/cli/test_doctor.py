@@ -45,6 +45,7 @@ class Installation:
         before = self.files()
         found = examine_server(self.config, None)
         assert self.files() == before, "nothing is changed"
+        assert "SECRET" not in str(found)
         assert all(bool(each.remedy) is (each.level is not Level.OK) for each in found)
         return {
             next(name for name in PROBLEMS if each.text == name or each.text.startswith(f"{name}: ")): each.level
@@ -277,6 +278,7 @@ CASES: list[tuple[str, Callable[[Installation], object]]] = [
     ("the database cannot be read", _file(_as_folder)),
     ("the database was not looked at", _file(lambda file: file.with_name("twotick.db-wal").write_bytes(b"x" * 4096))),
     ("PostgreSQL cannot be reached", _setting("database", "postgresql://nobody:SECRET@127.0.0.1:1/x")),
+    ("NATS cannot be reached", _setting("bus", "nats://user:SECRET@127.0.0.1:1")),
     ("no backups are made", lambda here: here.settings.pop("backup_folder")),
     ("there is no backup yet", _setting("backup_folder", "/nonexistent")),
     ("the last backup is too old", _old_backup),

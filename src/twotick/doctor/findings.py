@@ -53,6 +53,7 @@ PROBLEMS: Final[dict[str, tuple[Level, str]]] = {
     "the database cannot be read": (_WRONG, "look at the disk, and whose the file is"),
     "the database was not looked at": (_WARNING, "start the server, which puts that right, or run twotick check"),
     "PostgreSQL cannot be reached": (_WRONG, "start it, or correct the setting database"),
+    "NATS cannot be reached": (_WRONG, "start it, or correct the setting bus"),
     "no backups are made": (_WARNING, "set backup_folder, or run twotick backup every day"),
     "there is no backup yet": (_WARNING, "look in the log for: the backup failed"),
     "the last backup is too old": (_WARNING, "look in the log for: the backup failed"),

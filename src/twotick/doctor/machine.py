@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import twotick
+from twotick.bus import BusError, check_bus
 from twotick.doctor.case import Case
 from twotick.doctor.findings import Finding, fine, problem
 from twotick.server.issuing import addresses_here, is_due, read_order
@@ -23,6 +24,10 @@ from twotick.server.urls import is_local_name
 
 _NOT_SYNCHRONISED: Final = 5
 """What adjtimex() returns if the clock is not synchronised (TIME_ERROR)."""
+
+_NATS_PORT: Final = 4222
+_PATIENCE: Final = 5.0
+"""The usual port of NATS, and seconds in which it answers."""
 
 _LISTENS: Final = "0A"
 """The state of a listening socket in /proc/net/tcp."""
@@ -192,3 +197,27 @@ def is_synchronised() -> bool | None:
     except (OSError, AttributeError):
         return None
     return None if state < 0 else state != _NOT_SYNCHRONISED
+
+
+def look_at_bus(case: Case) -> Generator[Finding]:
+    """Look whether each NATS server answers, if servers share the database."""
+    options = case.settings.server_options().bus
+    if options is None:
+        return
+    try:
+        urls = [urlsplit(url) for url in check_bus(options)]
+    except BusError:
+        return  # which is told of the settings
+    found: list[Finding] = []
+    for url in urls:
+        host, port = url.hostname or "", url.port or _NATS_PORT
+        try:
+            with socket.create_connection((host, port), _PATIENCE) as connection:
+                greeting = connection.recv(4)
+        except OSError as error:
+            detail = f"{host} port {port}: {error.strerror or error}"
+            found.append(problem("bus", "NATS cannot be reached", detail))
+            continue
+        if greeting != b"INFO":
+            found.append(problem("bus", "NATS cannot be reached", f"{host} port {port} answers otherwise than NATS"))
+    yield from found or [fine("bus", f"{len(urls)} of NATS answer")]
