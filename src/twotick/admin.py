@@ -48,6 +48,7 @@ from twotick.store import (
     RemoveMember,
     ReportInfo,
     Revoke,
+    ServerInfo,
     SetBotRight,
     SetDisabled,
     SetDisplay,
@@ -382,6 +383,7 @@ def standing(
     members: Sequence[MemberSummary],
     limits: StoreLimits,
     database: DatabaseState | None = None,
+    servers: Sequence[ServerInfo] = (),
 ) -> dict[str, Any]:
     """Return how a server is, with warnings.
 
@@ -390,6 +392,7 @@ def standing(
         members: its members.
         limits: the limits of its store.
         database: how its database on PostgreSQL is; None if the data are in a folder.
+        servers: the servers that share the database.
     """
     full = [
         each.name
@@ -404,6 +407,10 @@ def standing(
         "oldest_waiting": min((each.oldest for each in members if each.oldest is not None), default=None),
         "full_mailboxes": full,
         "database": None if database is None else asdict(database),
+        "servers": [
+            {"version": each.version, "address": each.address, "devices": each.devices, "number": each.number}
+            for each in servers
+        ],
     }
     found["warnings"] = [
         {"warning": warning, "remedy": remedy} for warning, remedy in _warnings(found, limits, time.time())

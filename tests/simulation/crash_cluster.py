@@ -27,7 +27,7 @@ from typing import Final, TypeVar
 from tests.bus import nats_server
 from tests.simulation.crowd import Crowd, Problem
 from tests.simulation.patroni import NODES, PatroniCluster, signal_all
-from tests.simulation.servers import OneServer, serve_together
+from tests.simulation.servers import OneServer
 from tests.store.postgres_server import execute
 from twotick.server.secrets import new_token, token_digest
 from twotick.store import AddMember, AddToken, Member, StoreLimits
@@ -74,8 +74,8 @@ class World:
         self.chance = random.Random(seed)
 
     async def serving(self, count: int | None = None) -> list[OneServer]:
-        """Return the servers that serve, as soon as there are so many; None for as many as can serve at once."""
-        wanted = count or (len(self.servers) if serve_together() else 1)
+        """Return the servers that serve, as soon as there are so many; None for all."""
+        wanted = count or len(self.servers)
         async with asyncio.timeout(120):
             while len(found := [each for each in self.servers if each.serves.is_set()]) < wanted:
                 await asyncio.sleep(0.05)
@@ -309,7 +309,7 @@ def can_mount(folder: Path) -> bool:
     return made.returncode == 0
 
 
-def _add_members(where: str, devices: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def add_members(where: str, devices: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Add members, and return a token for each device."""
     tokens: dict[tuple[str, str], str] = {}
     members: dict[str, int] = {}
@@ -325,7 +325,8 @@ def _add_members(where: str, devices: list[tuple[str, str]]) -> dict[tuple[str, 
 
 
 @contextlib.asynccontextmanager
-async def _background(tasks: list["asyncio.Task[None]"]) -> AsyncGenerator[None]:
+async def background(tasks: list["asyncio.Task[None]"]) -> AsyncGenerator[None]:
+    """Cancel tasks at the end."""
     try:
         yield
     finally:
@@ -359,18 +360,17 @@ async def run(folder: Path, patroni: Path, count: int, rounds: list[str], seed: 
         await asyncio.to_thread(execute, f"{server}/postgres", "CREATE DATABASE twotick")
         names = [f"m{number}" for number in range(20)]
         devices = [(name, device) for name in names for device in ("laptop", "phone")]
-        tokens = await asyncio.to_thread(_add_members, f"{server}/twotick", devices)
+        tokens = await asyncio.to_thread(add_members, f"{server}/twotick", devices)
         servers = [OneServer(folder, database.ports, nats.port) for _ in range(count)]
         where = ",".join(f"127.0.0.1:{each.port}" for each in servers)
         crowd = Crowd(where, names, ["#one", "#two", "#three"], seed=seed)
         crowd.add_devices(tokens)
         world = World(database, nats, servers, crowd, seed)
-        await stack.enter_async_context(_background([asyncio.create_task(each.run()) for each in servers]))
+        await stack.enter_async_context(background([asyncio.create_task(each.run()) for each in servers]))
         await world.serving()
         stack.push_async_callback(crowd.stop)
         await crowd.start()
-        how = "all serve" if serve_together() else "one serves, the others wait"
-        print(f"{count} servers ({how}) and {NODES} PostgreSQL after {time.monotonic() - began:.0f} s", flush=True)
+        print(f"{count} servers and {NODES} PostgreSQL after {time.monotonic() - began:.0f} s", flush=True)
         for number, name in enumerate(rounds, 1):
             try:
                 await _round(world, number, name, len(rounds))

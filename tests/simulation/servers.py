@@ -1,10 +1,8 @@
 """Server processes on one database, each with cables of its own to PostgreSQL and NATS."""
 
 import asyncio
-import functools
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -16,13 +14,6 @@ from tests.store.postgres_server import free_port
 _PROGRAM: Final = (sys.executable, "-m", "twotick")
 
 
-@functools.cache
-def serve_together() -> bool:
-    """Tell whether several servers can serve one database at once; else one serves, and the others wait."""
-    helped = subprocess.run([*_PROGRAM, "serve", "--help"], capture_output=True, text=True, check=True)
-    return "--bus" in helped.stdout
-
-
 class OneServer:
     """A server process that is started again whenever it ends, as systemd does with `Restart=always`.
 
@@ -30,6 +21,7 @@ class OneServer:
         folder: a folder for its log.
         databases: the ports of the PostgreSQL.
         bus: the port of NATS; None for none.
+        database: the name of the database.
 
     Attributes:
         port: its port.
@@ -38,24 +30,25 @@ class OneServer:
         buses: its cables to NATS.
     """
 
-    def __init__(self, folder: Path, databases: list[int], bus: int | None) -> None:
+    def __init__(self, folder: Path, databases: list[int], bus: int | None, database: str = "twotick") -> None:
         self.port = free_port()
         self.serves = asyncio.Event()
         self.databases = [Cable(port) for port in databases]
         self.buses = [] if bus is None else [Cable(bus)]
         self.log = folder / f"server-{self.port}.log"
         self._folder = folder
+        self._database = database
         self._process: asyncio.subprocess.Process | None = None
 
     def _environment(self) -> dict[str, str]:
         hosts = ",".join(f"127.0.0.1:{each.port}" for each in self.databases)
         given = {
-            "TWOTICK_DATABASE": f"postgresql://postgres@{hosts}/twotick",
+            "TWOTICK_DATABASE": f"postgresql://postgres@{hosts}/{self._database}",
             "TWOTICK_DATA": str(self._folder / f"data-{self.port}"),
             "HOME": str(self._folder),
             "TWOTICK_KEYRING": "no",
         }
-        if self.buses and serve_together():
+        if self.buses:
             given["TWOTICK_BUS"] = f"nats://127.0.0.1:{self.buses[0].port}"
         return {**os.environ, **given}
 

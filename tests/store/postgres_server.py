@@ -104,6 +104,16 @@ def new_database(server: str, *, empty: bool = False) -> str:
     return f"{server}/{name}"
 
 
+def restart(server: str) -> None:
+    """Kill a PostgreSQL, and start it again."""
+    with closing(PostgresConnection(f"{server}/postgres")) as connection:
+        (data,) = connection.run("SHOW data_directory").fetchone()
+    as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.getuid() == 0 else []
+    control = [str(programs() / "pg_ctl"), "-D", data, "-w", "-s", "-m", "immediate", "restart"]
+    log = Path(data).parent / "log"
+    subprocess.run([*as_user, *control, "-l", str(log)], check=True, cwd=log.parent, stdout=subprocess.DEVNULL)
+
+
 def drop_database(url: str) -> None:
     server, _, name = url.rpartition("/")
     execute(f"{server}/postgres", f"DROP DATABASE {name} WITH (FORCE)")

@@ -577,6 +577,10 @@ async def test_two_servers_serve_one_database(new_database: NewDatabase, tmp_pat
                 async for message in bob:
                     got.append(message.text)
 
+            operator = environment(TWOTICK_MEMORY="no", TWOTICK_DATABASE=url, TWOTICK_DATA=str(tmp_path / "a"))
+            ended = await asyncio.to_thread(run, "status", "--json", env=operator)
+            servers = json.loads(ended.stdout)["servers"]
+            assert [len(servers), sum(each["devices"] for each in servers)] == [2, 2]
             reading = asyncio.create_task(read())
             for text, failing in (("1", None), ("2", nats), ("3", a[0])):
                 if failing is not None:

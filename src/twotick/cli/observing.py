@@ -70,6 +70,7 @@ def status(*, as_json: bool, data: ServerData) -> None:
     """
     from twotick import admin
     from twotick.server.observing.control import NotRunning, ask_server
+    from twotick.store import ListServers
     from twotick.ui.shell.standing import print_status
 
     settings = data.settings
@@ -82,7 +83,8 @@ def status(*, as_json: bool, data: ServerData) -> None:
     with data.opened() as store:
         members = admin.members(store)
         database = store.database_state()
-    standing = admin.standing(found, members, settings.store_limits(), database)
+        servers = [] if database is None else store.ask(ListServers())
+    standing = admin.standing(found, members, settings.store_limits(), database, servers)
     if as_json:
         print(json.dumps(standing))
     else:

@@ -113,6 +113,10 @@ def _database_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         role = "synchronous" if each["synchronous"] else "not synchronous"
         late = f", {each['seconds_behind']:.1f} s" if each["seconds_behind"] >= 0.1 else ""
         lines.append(("standby", f"{each['name']}: {role}, {size_text(each['bytes_behind'])}{late} behind"))
+    lines += [
+        ("server", f"{each['address']}: version {each['version']}, {each['devices']} devices connected")
+        for each in found["servers"]
+    ]
     if not found["running"] and database["served"]:
         lines.append(("running", "a server on another machine, or with another data folder"))
     return lines
