@@ -208,6 +208,18 @@ async def test_a_server_that_was_restarted_goes_on_where_it_was(tmp_path: Path) 
         assert there.got[1][0]["x-twotick-id"] == there.got[2][0]["x-twotick-id"]
 
 
+async def test_of_several_servers_the_one_that_leads_posts() -> None:
+    async with hooked() as (chat, alice, there):
+        await (await alice.send("bot", "first")).delivered()
+        chat.server.exchange.neighbours.leads = False
+        await until(lambda: chat.server.exchange.members_connected == 1)
+        sent = await alice.send("bot", "second")
+        assert there.texts == ["first"]
+        chat.server.exchange.neighbours.leads = True
+        await sent.delivered()
+        assert there.texts == ["first", "second"]
+
+
 async def test_an_endless_answer_is_not_read_and_one_that_never_comes_is_not_awaited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

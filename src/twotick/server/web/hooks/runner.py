@@ -4,7 +4,7 @@ Theory of operation. A hook is a device of its member. The exchange gives the de
 the hook has taken it, the device acknowledges it, and gets the next one. So how far a hook got is the device's cursor,
 which survives the server, and the sender learns when the hook has the message. A message that a hook does not take is
 posted again, later and later; after a day, or when the hook refuses it, it becomes a letter, and the next one is
-posted. Only one server has the device at a time (rule 10.7).
+posted. Of several servers on one database, the one that leads posts.
 """
 
 import asyncio
@@ -117,6 +117,8 @@ class HookRunner:
     def _listed(self, hooks: list[Hook] | StoreError) -> None:
         if isinstance(hooks, StoreError) or self._is_stopping:
             return
+        if not self._host.exchange.neighbours.leads:
+            hooks = []  # another server on the same database posts
         wanted = {(hook.member.number, hook.url, hook.secret): hook for hook in hooks}
         for key in [key for key in self._working if key not in wanted]:
             self._working.pop(key)[0].cancel()
