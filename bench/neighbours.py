@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -24,6 +25,7 @@ from servers import BIN, MeasurementError, Program, cores, pinned, running
 
 from twotick.server.secrets import new_token, token_digest
 from twotick.store import (
+    PIECE,
     AddMember,
     AddToken,
     Append,
@@ -46,6 +48,7 @@ _WAITING = 50_000
 """Messages that wait for `much`, a quarter of them from each of some members."""
 
 _SENDERS = 4
+_ANSWERS = (Verb.ACCEPTED, Verb.ERROR, Verb.HISTORY, Verb.SEARCH, Verb.ROOM, Verb.FILE, Verb.PIECE)
 _PLANTED = 300
 _PHRASE = b'"' + b" ".join([b"a"] * 20) + b'"'
 
@@ -130,7 +133,7 @@ class Wire:
         found: list[Frame] = []
         while len(found) < count:
             head, body = self.next()
-            if head.verb in (Verb.ACCEPTED, Verb.ERROR, Verb.HISTORY, Verb.SEARCH) and b"id" in head.headers:
+            if head.verb in _ANSWERS and b"id" in head.headers:
                 found.append((head, body))
         return found
 
@@ -192,6 +195,53 @@ def _ask(question: bytes, attack: Attack) -> None:
             device.answers(1)
 
 
+def _react(attack: Attack) -> None:
+    mallory = attack.wire("mallory")
+    target = attack.idents(1)[0]
+    mallory.write(frame(Verb.SEND, b"sink", b"first", id=target))
+    mallory.answers(1)
+    while True:
+        idents = attack.idents(100)
+        mallory.write(b"".join(frame(Verb.SEND, b"sink", b"+1", id=each, reacts_to=target) for each in idents))
+        mallory.answers(100)
+
+
+def _make_rooms(attack: Attack) -> None:
+    mallory = attack.wire("mallory", Side.DUPLEX)
+    while True:
+        for each in attack.idents(10):
+            room = b"#" + each
+            mallory.write(frame(Verb.ROOM, room, do=b"create", id=each))
+            mallory.write(frame(Verb.ROOM, room, do=b"invite", member=b"sink", id=each + b"i"))
+            mallory.write(frame(Verb.ROOM, room, do=b"leave", id=each + b"l"))
+        mallory.answers(30)
+
+
+def _upload(attack: Attack) -> None:
+    mallory = attack.wire("mallory")
+    piece = bytes(PIECE)
+    digest = hashlib.sha256(piece * 16).hexdigest().encode()
+    while True:
+        ident = attack.idents(1)[0]
+        mallory.write(b"FILE\nId: %b\nName: file\nSize: %d\nHash: %b\n\n" % (ident, 16 * PIECE, digest))
+        head, _ = mallory.answers(1)[0]
+        if head.verb is Verb.ERROR:
+            time.sleep(0.1)
+            continue
+        for number in range(15):  # it is never complete, and the next one takes its place
+            mallory.write(frame(Verb.PIECE, head.name, piece, b"", id=ident, offset=number * PIECE))
+            mallory.answers(1)
+
+
+def _guests(attack: Attack) -> None:
+    guests = [Wire(attack.port, f"guest{number}", None, Side.DUPLEX) for number in range(50)]
+    while True:
+        for guest in guests:
+            guest.write(b"".join(frame(Verb.SEND, b"sink", b"x" * 64, id=ident) for ident in attack.idents(20)))
+        for guest in guests:
+            guest.answers(20)
+
+
 def _expire(attack: Attack) -> None:
     mallory = attack.wire("mallory")
     until = time.time() + SECONDS / 2 + 3
@@ -240,7 +290,11 @@ ATTACKS: dict[str, tuple[str, Callable[[Attack], None]]] = {
     "expiry": ("20,000 messages that expire at once", _expire),
     "read": (f"READ of {_WAITING:,} messages", _read_all),
     "remove": (f"`twotick user remove` of a member with {_WAITING:,} messages", _remove),
+    "reactions": ("reactions to one message", _react),
+    "rooms": ("new rooms, each with an invitation", _make_rooms),
+    "uploads": ("uploads of files", _upload),
     "guest": ("messages of a guest", _guest),
+    "address": ("messages of 50 guests of one address", _guests),
 }
 """What the neighbour does, in words and as a function that runs until it is killed."""
 
