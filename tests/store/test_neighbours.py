@@ -3,14 +3,17 @@
 import random
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from tests.exchange.mail import Line, Mail, message, taken, told
+from tests.exchange.test_pushes import AUTH, P256DH
 from tests.store.postgres_server import execute
-from twotick.exchange import ServerIdentity
+from twotick.exchange import PushOffer, ServerIdentity
 from twotick.store import (
+    Append,
     Fetch,
     KeepLease,
     KeptLease,
@@ -41,7 +44,7 @@ class Servers:
 
     def _new(self, *names: bytes) -> Mail:
         store = PostgresStore(self.url, StoreLimits(), shared=True)
-        mail = Mail(*names, store=store, identity=ServerIdentity(store.run_number, "1", "here"))
+        mail = Mail(*names, store=store, identity=ServerIdentity(store.run_number, "1", "here"), push=PushOffer(b"k"))
         mail.advance(0.0)
         return mail
 
@@ -345,3 +348,35 @@ def test_servers_with_and_without_a_bus_exclude_each_other(servers: Servers, mon
     monkeypatch.setattr("twotick.store.postgres.database._PATIENCE", 0)
     with pytest.raises(StoreError, match="share this one with the setting bus"):
         PostgresStore(servers.url, StoreLimits())
+
+
+def test_a_subscription_to_notifications_at_one_server_is_known_to_the_other_within_a_minute(servers: Servers):
+    a, b = servers.a, servers.b
+    given = {"endpoint": b"https://push.example/1", "p256dh": P256DH, "auth": AUTH}
+    a.device(b"bob").write(frame(Verb.PUSH, id=b"p", **given))
+    b.advance(61.0)
+    b.advance(0.25)
+    b.device(b"alice").write(message(b"bob", b"hi", b"1"))
+    b.advance(2.0)
+    (look,) = b.exchange.pushes.take(b.now)
+    assert look.member == b.members[b"bob"].number
+
+
+def test_a_server_alone_notices_what_it_was_not_told_either(new_database: Callable[[], str]):
+    """It may not know what the database has kept when its connection has broken. It needs no lease."""
+    url = new_database()
+    store = PostgresStore(url, StoreLimits())
+    mail = Mail(b"alice", b"bob", store=store, identity=ServerIdentity(store.run_number, "1", "here", is_alone=True))
+    bob, guest = mail.device(b"bob"), mail.guest(b"gast")
+    with closing(PostgresStore(url, StoreLimits(), exclusive=False)) as other:
+        sender = mail.members[b"alice"].number
+        request = Append(
+            sender=sender, sender_name=b"alice", recipient=b"bob", headers=b"", body=b"hi", time=mail.now, id=b"1"
+        )
+        other.ask(request)
+    mail.advance(1.0)
+    mail.advance(1.0)
+    assert bodies(bob.read()) == [b"hi"]
+    mail.advance(100.0)
+    assert not guest.closed
+    store.close()

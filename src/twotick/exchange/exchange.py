@@ -126,7 +126,9 @@ class Exchange:
         sent_messages = SentMessages(output, members)
         guest_messages = GuestMessages(output, relay)
         feeds = Feeds(output, clock, members=members, effects=effects, sent_messages=sent_messages)
-        self.pushes = pushes = PushQueue(output, members, push)
+        self.pushes = pushes = PushQueue(
+            output, members, push, is_shared=identity is not None and not identity.is_alone
+        )
         effects.listeners += [
             sent_messages.note_effects,
             feeds.note_effects,

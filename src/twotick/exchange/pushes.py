@@ -18,7 +18,7 @@ _LOOKS: Final = 64
 """The members for whom the server looks at once."""
 
 _AGAIN: Final = 60.0
-"""Seconds until the store is asked again for the subscribers, if that has failed."""
+"""Seconds until the store is asked again for the subscribers, if that has failed or others may have subscribed some."""
 
 _RECEIVED: Final = EntryKind.RECEIVED
 
@@ -43,12 +43,16 @@ class PushQueue:
         output: takes the requests.
         members: the members who are connected.
         offer: what the server offers; None if it does not push.
+        is_shared: whether members may subscribe their devices at other servers that share the database.
 
     Attributes:
         offer: see above.
     """
 
-    def __init__(self, output: Output, members: ConnectedMembers, offer: PushOffer | None) -> None:
+    def __init__(
+        self, output: Output, members: ConnectedMembers, offer: PushOffer | None, *, is_shared: bool = False
+    ) -> None:
+        self._is_shared = is_shared
         self.offer = offer
         self._output = output
         self._members = members
@@ -79,10 +83,13 @@ class PushQueue:
         self._subscribed.discard(member)
 
     def tick(self, now: float) -> None:
-        """Set the time, in seconds on a clock that does not go back. At the first time, ask who is subscribed."""
+        """Set the time, in seconds on a clock that does not go back.
+
+        At the first time, ask who is subscribed; and each minute if others may subscribe members as well.
+        """
         self._now = now
         if self._next_listing is not None and now >= self._next_listing:
-            self._next_listing = None
+            self._next_listing = now + _AGAIN if self._is_shared else None
             self._output.ask(ListSubscribers(), self._listed)
 
     def _listed(self, found: list[int] | StoreError) -> None:
@@ -90,6 +97,8 @@ class PushQueue:
             self._next_listing = self._now + _AGAIN
             return
         for member in found:  # something may have waited when the server was ended
+            if member in self._subscribed and self._is_shared:
+                continue
             self._subscribed.add(member)
             self.look_at(member, self._now + _DELAY)
 
