@@ -262,12 +262,13 @@ async def test_a_command_that_was_answered_is_not_executed_again() -> None:
 async def test_jobs_of_a_sender_take_turns_and_those_of_others_do_not_wait() -> None:
     async with chatting("alice", "bob", "bot") as chat, chat.join("alice") as alice, chat.join("bob") as bob:
         bot = Bot("bot", chat.address, token=chat.token("bot"), jobs=2, timeout=30)
-        may_end, working = asyncio.Event(), 0
+        begun, may_end, working = asyncio.Event(), asyncio.Event(), 0
 
         @bot.command("wait")
         async def wait(message: BotMessage, number: int) -> str:
             nonlocal working
             working += 1
+            begun.set()
             if message.sender == "alice":
                 await may_end.wait()
             working -= 1
@@ -276,6 +277,7 @@ async def test_jobs_of_a_sender_take_turns_and_those_of_others_do_not_wait() -> 
         async with at_work(bot):
             await alice.send("bot", "wait 1")
             await alice.send("bot", "wait 2")
+            await begun.wait()
             await bob.send("bot", "wait 3")
             assert await answer(bob) == "3 1"
             bot.stop()  # lets the first finish
