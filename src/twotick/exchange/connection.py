@@ -164,10 +164,11 @@ class MemberDevice:
         session: the number of the connection among all of the member (`OpenedDevice.session`); 0 if there is none.
         doubted: the number of a later connection of the device that another server has noted, and perhaps does not
             have; 0 for none.
+        doubted_at: when it was seen first, in seconds on the clock of `Exchange.tick`.
         proof: what the login of a connection that only sends was checked with; None for others.
     """
 
-    __slots__ = ("doubted", "feed", "is_bot", "member", "name", "proof", "sent", "session")
+    __slots__ = ("doubted", "doubted_at", "feed", "is_bot", "member", "name", "proof", "sent", "session")
 
     def __init__(self, member: int, name: bytes, is_bot: bool = False) -> None:
         self.member = member
@@ -177,6 +178,7 @@ class MemberDevice:
         self.sent: OrderedDict[int, MessageState] | None = None
         self.session = 0
         self.doubted = 0
+        self.doubted_at = 0.0
         self.proof: LoginProof | None = None
 
 

@@ -69,6 +69,9 @@ _TICKS: Final = 4
 """Seconds in which each member is looked at once, and at how many ticks. To look at a thousand takes 1.5 ms of the
 processor here, and as much in PostgreSQL."""
 
+_DOUBT: Final = 1.0
+"""Seconds for which a device must be seen at another server before its connection here is ended."""
+
 _AT_ONCE: Final = 1000
 """The members that are looked at in one request, and the messages."""
 
@@ -309,7 +312,7 @@ class Neighbours:
         self._progress.update(
             dict.fromkeys(message for message, sender in hint.progress.items() if sender in by_number)
         )
-        self._look_at([number for number in hint.devices if number in by_number], is_told=True)
+        self._look_at([number for number in hint.devices if number in by_number])
 
     def _grow(self, member: ConnectedMember, last: int) -> None:
         """Let a member's devices be given what was added to its log. If that is nothing, asking for it does no harm."""
@@ -400,15 +403,15 @@ class Neighbours:
             some, self._left = self._left[: self._share], self._left[self._share :]
             self._look_at(some)
 
-    def _look_at(self, numbers: Sequence[int], *, is_told: bool = False) -> None:
+    def _look_at(self, numbers: Sequence[int]) -> None:
         found = [self._members.by_number.get(number) for number in numbers]
         known = [(member.number, member.last, member.version) for member in found if member is not None]
         for start in range(0, len(known), _AT_ONCE):
             self._looks += 1
             request = LookAround(tuple(known[start : start + _AT_ONCE]))
-            self._output.ask(request, partial(self._looked, is_told))
+            self._output.ask(request, self._looked)
 
-    def _looked(self, is_told: bool, found: list[MemberLook] | StoreError) -> None:
+    def _looked(self, found: list[MemberLook] | StoreError) -> None:
         self._looks -= 1
         if isinstance(found, StoreError):
             return  # the next round finds it
@@ -423,17 +426,19 @@ class Neighbours:
             self._find_outcomes(self._sent_messages.waiting(member))
             if look.sessions is None or look.version <= member.version:
                 continue
-            if self._check_devices(member, look.sessions, is_told=is_told):
+            if self._check_devices(member, look.sessions):
                 member.version = look.version
 
-    def _check_devices(self, member: ConnectedMember, sessions: dict[bytes, tuple[int, int]], *, is_told: bool) -> bool:
+    def _check_devices(self, member: ConnectedMember, sessions: dict[bytes, tuple[int, int]]) -> bool:
         """End the connections of devices that have connected to other servers, or were revoked (rules 10.7, 10.8).
+
+        Another server may have opened a device for a connection that its client had given up, since the database kept
+        it waiting. It notes that as soon as it sees the end of that connection. So a later connection counts when it
+        is seen again after a second.
 
         Args:
             member: the member.
             sessions: see `MemberLook`.
-            is_told: whether the server that has a device now has said so. If not, it may be about to note that the
-                client had given that connection up before the device was opened: then it counts when it is seen again.
 
         Returns:
             Whether nothing is to be seen again.
@@ -449,11 +454,12 @@ class Neighbours:
                 self._members.end(connection, b"the device was revoked")
             elif session > device.session and not server:
                 self._take_back(connection, device)
-            elif session > device.session and (is_told or device.doubted == session):
-                self._members.end(connection, b"the device has connected again")
             elif session > device.session:
-                device.doubted = session
                 is_clear = False
+                if device.doubted != session:
+                    device.doubted, device.doubted_at = session, self._now
+                elif self._now >= device.doubted_at + _DOUBT:
+                    self._members.end(connection, b"the device has connected again")
         for connection in list(member.senders):
             device = connection.device
             if device is not None and device.proof is not None:
