@@ -25,6 +25,6 @@ def announce_page(url: str) -> None:
 if __name__ == "__main__":
     given, options = map(json.loads, sys.argv[1:])
     exchange = Limits(**given.pop("exchange"))
-    paths = {name: Path(options.pop(name)) for name in ("tls_certificate", "tls_key") if name in options}
+    paths = {name: Path(options.pop(name)) for name in ("tls_certificate", "tls_key", "data") if name in options}
     limits = ServerLimits(exchange=exchange, **given)
     serve(ServerOptions(port=0, web_port=0, limits=limits, **paths, **options), announce, announce_page)

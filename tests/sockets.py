@@ -81,6 +81,11 @@ class ServerProcess:
         if self.running and not self._is_told_to_stop:
             self.signal(signal.SIGTERM)
 
+    def kill(self) -> None:
+        """End it as a power failure would, for the process."""
+        self._process.kill()
+        self._process.communicate()
+
     def wait(self) -> None:
         """Wait for its end, which must be in good order, and its log without anything but warnings."""
         try:

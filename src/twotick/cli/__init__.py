@@ -55,7 +55,7 @@ _SECTIONS: dict[str, Section] = {
         "serve": (serving.serve, "run a server"),
         "user": (accounts.user, "add, remove, invite users"),
         "bot": (hooks.bot, "add, list, limit bots"),
-        "token": (operating.token, "print a token for a device"),
+        "token": (operating.token, "print a device's token"),
         "admin": (observing.admin, "open the operator's page"),
         "reload": (observing.reload, "load the settings again"),
         "status": (observing.status, "show how the server is"),

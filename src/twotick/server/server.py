@@ -39,7 +39,7 @@ from twotick.server.state import ServerState
 from twotick.server.storage import Storage
 from twotick.server.turns import Turns
 from twotick.server.urls import Network
-from twotick.store import EndLease, KeepLease, ReadTimes, Request, Store, StoredTimes
+from twotick.store import EndLease, KeepLease, ReadTimes, Request, Store, StoredTimes, StoreError
 from twotick.wire import HeadCache
 
 _TICK = 0.25
@@ -262,7 +262,9 @@ class Server:
 
     def ask(self, request: Request[Any], callback: Callable[[Any], None]) -> None:
         """Ask the store; the callback is called with the answer, or with a StoreError."""
-        if self._storage is not None:
+        if self._storage is None:
+            callback(StoreError("this server has no members"))
+        else:
             self._storage.submit([(request, callback)])
 
     def use_options(self, limits: ServerLimits, sign_up: SignUp, retention: float) -> None:

@@ -2,7 +2,8 @@
 
 Theory of operation. A connection begins with HTTP, whose requests h11 reads. A request for `/connect` turns it into a
 WebSocket: the socket gets a `WebSocketConnection` instead, which is like any connection of the server, except that its
-bytes go through frames of WebSocket. HTTP never carries what users have written: that only comes over the WebSocket.
+bytes go through frames of WebSocket. HTTP never carries what users have written: that only comes over the WebSocket. A
+POST or PUT publishes: its body is kept until it is whole, and goes to the `Publisher`, which answers later.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from twotick.server.options import ServerLimits
 from twotick.server.reading_turns import MOST_OF_A_TURN
 from twotick.server.web.frames import BINARY, NORMAL, PONG, FrameDecoder, close_frame, frame, frame_head
 from twotick.server.web.gate import Gate, Turned, Visitor
+from twotick.server.web.publish.publisher import Publisher, PublishHost
+from twotick.server.web.publish.request import is_publishing
 from twotick.server.web.site import SECURITY, Site, WebAnswer, plain_answer
 
 _CONNECT: Final = "/connect"
@@ -42,6 +45,8 @@ _WITHOUT_TLS: Final = (
     b"This port speaks HTTPS: begin the address of the page with https.\n"
 )
 
+_TOO_LONG: Final = "The body of the request is too long."
+
 _REQUEST: Final = 4096
 """The bytes as which a request counts in the turn of its address: it takes as long as some dozen frames."""
 
@@ -53,7 +58,7 @@ MakeIrc: TypeAlias = Callable[[Visitor, bool], SocketConnection]
 """Returns the protocol of a WebSocket for IRC: for a visitor, with messages of text or binary ones."""
 
 
-class WebHost(ConnectionHost, Protocol):
+class WebHost(PublishHost, Protocol):
     """What connections to the page need of the server."""
 
     @property
@@ -174,6 +179,27 @@ class WebSocketConnection(SocketConnection):
         self.transport.write(close_frame(*self._farewell))
 
 
+class _Posted:
+    """A request to publish, whose body is arriving.
+
+    Attributes:
+        request: the request.
+        headers: its headers, by their names in lower case.
+        visitor: who sent it.
+        body: what has arrived of its body.
+        is_whole: whether that is all.
+    """
+
+    __slots__ = ("body", "headers", "is_whole", "request", "visitor")
+
+    def __init__(self, request: h11.Request, headers: dict[bytes, bytes], visitor: Visitor) -> None:
+        self.request = request
+        self.headers = headers
+        self.visitor = visitor
+        self.body = bytearray()
+        self.is_whole = False
+
+
 class HttpConnection(asyncio.Protocol):
     """A connection that carries requests for files, until it is a WebSocket.
 
@@ -189,6 +215,7 @@ class HttpConnection(asyncio.Protocol):
         "_clogged",
         "_given",
         "_http",
+        "_posted",
         "_waiting",
         "_web",
         "address",
@@ -204,6 +231,7 @@ class HttpConnection(asyncio.Protocol):
         self._clogged = False
         self._waiting: h11.Request | None = None  # for a turn of its address
         self._asking: asyncio.Task[WebAnswer] | None = None  # what answers a request of the operator's page
+        self._posted: _Posted | None = None
         self.closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -256,9 +284,13 @@ class HttpConnection(asyncio.Protocol):
             return
         if self.transport.is_closing():
             return
+        if self._posted is not None and self._posted.is_whole:
+            return  # it is being answered
         try:
             event = self._http.next_event()
-            while type(event) is h11.EndOfMessage:
+            while isinstance(event, h11.EndOfMessage | h11.Data):
+                if self._posted is not None and self._take_body(self._posted, event):
+                    return
                 event = self._http.next_event()
             if isinstance(event, h11.Request):
                 self._take(event)
@@ -266,9 +298,48 @@ class HttpConnection(asyncio.Protocol):
         except h11.RemoteProtocolError as error:
             self._refuse(error.error_status_hint, "This is not a request that a browser would send.", b"GET")
             return
-        waiting = len(self._http.trailing_data[0])
+        waiting = len(self._http.trailing_data[0]) + (0 if self._posted is None else len(self._posted.body))
         if self._web.host.hold_early(self, self.network, waiting):
             self.transport.resume_reading()
+        else:
+            self.transport.abort()
+
+    def _take_body(self, posted: _Posted, event: h11.Data | h11.EndOfMessage) -> bool:
+        """Take a part of a body, or its end. Return whether there is nothing more to take for now."""
+        if isinstance(event, h11.Data):
+            posted.body += event.data
+            if len(posted.body) <= self._web.publisher.most_body:
+                return False
+            self._posted = None
+            self._refuse(413, _TOO_LONG, posted.request.method)
+            return True
+        posted.is_whole = True
+        self.transport.pause_reading()
+        self._web.answering(self)
+        request = posted.request
+        self._web.publisher.take(
+            request.method.decode("ascii"),
+            request.target.decode("ascii", "replace"),
+            posted.headers,
+            bytes(posted.body),
+            posted.visitor,
+            self._published,
+        )
+        return True
+
+    def _published(self, answer: WebAnswer) -> None:
+        """Send the answer to a request to publish."""
+        posted, self._posted = self._posted, None
+        if posted is None or self.closing or self.transport.is_closing():
+            return  # the peer is gone
+        self._web.host.hold_early(self, self.network, 0)
+        self._send(answer, posted.request.method)
+
+    def expire(self) -> None:
+        """Handle that the time for a request is over: say so if its body is late."""
+        if self._posted is not None and not self._posted.is_whole and not self.transport.is_closing():
+            method, self._posted = self._posted.request.method, None
+            self._refuse(408, "The body of the request took too long.", method)
         else:
             self.transport.abort()
 
@@ -303,12 +374,15 @@ class HttpConnection(asyncio.Protocol):
         for name, value in request.headers:
             headers[name] = headers[name] + b", " + value if name in headers else value
         try:
-            _check_head(request, headers)
+            target = request.target.decode("ascii", "replace")
+            publishes = not target.startswith(_OPERATING) and is_publishing(request.method.decode("ascii"), target)
+            _check_head(request, headers, most_body=self._web.publisher.most_body if publishes else 0)
             reached = own_address(self.transport)
             visitor = self._web.gate.visitor(self.address, headers, reached=reached, encrypted=self.encrypted)
-            target = request.target.decode("ascii", "replace")
             path = target.partition("?")[0]
-            if path == _CONNECT:
+            if publishes:
+                self._expect_body(request, headers, visitor)
+            elif path == _CONNECT:
                 self._upgrade(request, headers, visitor, lambda: WebSocketConnection(self._web.host, visitor))
             elif path == _IRC and self._web.make_irc is not None:
                 self._upgrade_irc(request, headers, visitor, self._web.make_irc)
@@ -347,6 +421,16 @@ class HttpConnection(asyncio.Protocol):
             return
         self._send(task.result(), method)
 
+    def _expect_body(self, request: h11.Request, headers: dict[bytes, bytes], visitor: Visitor) -> None:
+        """Take the body of a request to publish."""
+        if self._web.host.stopping:
+            raise Turned(503, "This server is stopping. Try again later.")
+        self._posted = _Posted(request, headers, visitor)
+        if self._http.they_are_waiting_for_100_continue:
+            self.transport.write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+        self.transport.resume_reading()
+        self._next()
+
     def _send(self, answer: WebAnswer, method: bytes) -> None:
         """Send an answer, and look for the next request in another turn of the event loop."""
         self._write(answer, method)
@@ -355,7 +439,8 @@ class HttpConnection(asyncio.Protocol):
         if self._http.our_state is h11.MUST_CLOSE:
             self._close()
             return
-        self._http.next_event()  # the end of the request, which has no body
+        if self._http.their_state is not h11.DONE:
+            self._http.next_event()  # the end of the request, which has no body
         self._http.start_next_cycle()
         self.transport.pause_reading()
         self._web.rest(self)
@@ -446,8 +531,8 @@ class HttpConnection(asyncio.Protocol):
             connection.data_received(early)
 
 
-def _check_head(request: h11.Request, headers: dict[bytes, bytes]) -> None:
-    """Check that a request is not too long, of a version that we speak, and without a body.
+def _check_head(request: h11.Request, headers: dict[bytes, bytes], most_body: int) -> None:
+    """Check that a request is not too long, of a version that we speak, and without a body that is too long.
 
     Raises:
         Turned: it is not.
@@ -457,7 +542,10 @@ def _check_head(request: h11.Request, headers: dict[bytes, bytes]) -> None:
         raise Turned(431, "The head of the request is too long.")
     if request.http_version not in (b"1.0", b"1.1"):
         raise Turned(505, "This server speaks HTTP/1.1.")
-    if b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
+    if most_body:
+        if int(headers.get(b"content-length", b"0")) > most_body:
+            raise Turned(413, _TOO_LONG)
+    elif b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
         raise Turned(413, "Requests have no body here.")
 
 
@@ -511,6 +599,7 @@ class Web:
         self._make_gate = make_gate
         self.gate = make_gate()
         self.operating: Operating | None = None
+        self.publisher = Publisher(host, limits.max_body)
         self._loop = asyncio.get_running_loop()
         self._open: dict[HttpConnection, None] = {}
         self._resting = Deadlines[HttpConnection](limits.register_timeout)
@@ -551,6 +640,10 @@ class Web:
         self._resting.discard(connection)
         self._resting.add(connection, self._loop.time())
 
+    def answering(self, connection: HttpConnection) -> None:
+        """Handle that a request is being answered: until then, the client need not do anything."""
+        self._resting.discard(connection)
+
     def linger(self, connection: HttpConnection) -> None:
         """Handle that nothing more will be written to a connection."""
         self._resting.discard(connection)
@@ -572,8 +665,11 @@ class Web:
 
     def tick(self, now: float) -> None:
         """Close the connections whose time is over."""
-        for connection in (*self._resting.take_expired(now), *self._lingering.take_expired(now)):
+        for connection in self._resting.take_expired(now):
+            connection.expire()
+        for connection in self._lingering.take_expired(now):
             connection.transport.abort()
+        self.publisher.tick(now)
 
     def tell_visitors(self, *, sign_up: str, guests: bool) -> None:
         """Tell those who open the page from now on who may sign up, and whether guests may come."""
@@ -595,5 +691,6 @@ class Web:
 
     def abort(self) -> None:
         """Close them at once."""
+        self.publisher.stop()
         for connection in list(self._open):
             connection.transport.abort()

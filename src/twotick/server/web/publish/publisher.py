@@ -1,0 +1,322 @@
+"""Publishes what programs post: checks their tokens, sends as their bots, and answers as each format does."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+from twotick.net import is_loopback
+from twotick.server.connection import ConnectionHost
+from twotick.server.secrets import token_digest
+from twotick.server.throttle import Throttle
+from twotick.server.web.gate import Visitor
+from twotick.server.web.publish.publication import Publication, Unreadable, digest
+from twotick.server.web.publish.request import PublishRequest, Wanted, parse, read, token_of
+from twotick.server.web.publish.session import STATES, BotSession, SendOutcome
+from twotick.server.web.site import SECURITY, WebAnswer
+from twotick.store import BotMember, FindBot, FindToken, Member, Request, StoreError
+
+_Found = TypeVar("_Found")
+
+_KNOWN_FOR: Final = 1.0
+"""Seconds for which a bot is not looked up again."""
+
+_MOST_BOTS: Final = 1024
+"""The bots, and the sessions, that are kept."""
+
+_IDLE: Final = 60.0
+"""Seconds after which a session is closed that is not used."""
+
+_LONGEST_WAIT: Final = 60.0
+_RETRY: Final = 10
+"""Seconds after which a program is asked to try again what is impossible now."""
+
+_KEPT: Final = 400 * 86400
+"""Seconds for which messages are kept, as clients of ntfy are told."""
+
+_NO_USER: Final = 67
+_UNAVAILABLE: Final = 69
+_NOT_YET: Final = 75
+_NO_PERMISSION: Final = 77
+_REFUSED: Final = 79
+_UNREAD: Final = 80
+"""What `twotick send` would exit with."""
+
+
+class PublishHost(ConnectionHost, Protocol):
+    """What publishing needs of the server."""
+
+    def ask(self, request: Request[Any], callback: Callable[[Any], None]) -> None:
+        """Ask the store."""
+        ...
+
+
+class _NotPublished(Exception):
+    """A request is not carried out.
+
+    Attributes:
+        status: the status of the answer.
+        code: what `twotick send` would exit with.
+        retry_after: the seconds after which it may be tried again; 0 for never.
+    """
+
+    def __init__(self, status: int, reason: str, code: int = _UNAVAILABLE, retry_after: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownBot:
+    """A bot that has shown a token, and when it was looked up."""
+
+    bot: BotMember
+    looked_up: float
+
+
+class Publisher:
+    """Publishes what programs post. It belongs to one event loop.
+
+    Args:
+        host: the server.
+        most_body: the bytes of the longest body.
+    """
+
+    def __init__(self, host: PublishHost, most_body: int) -> None:
+        self.most_body = most_body
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        self._throttle = Throttle()
+        self._bots: OrderedDict[bytes, _KnownBot] = OrderedDict()
+        self._sessions: OrderedDict[tuple[bytes, str], BotSession] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(
+        self,
+        method: str,
+        target: str,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        visitor: Visitor,
+        answered: Callable[[WebAnswer], None],
+    ) -> None:
+        """Carry out a request.
+
+        Args:
+            method: its method.
+            target: its target.
+            headers: its headers, by their names in lower case.
+            body: its body.
+            visitor: who sent it.
+            answered: called with the answer.
+        """
+        self._begin(self._answer(method, target, headers, body, visitor, answered))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def tick(self, now: float) -> None:
+        """Close the sessions that are not used; `now` is in seconds on the clock of the event loop."""
+        for key, session in list(self._sessions.items()):
+            if session.is_over or (session.is_idle and session.used + _IDLE <= now):
+                session.close()
+                del self._sessions[key]
+
+    def stop(self) -> None:
+        """Carry out nothing more."""
+        for task in list(self._tasks):
+            task.cancel()
+
+    async def _answer(
+        self,
+        method: str,
+        target: str,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        visitor: Visitor,
+        answered: Callable[[WebAnswer], None],
+    ) -> None:
+        try:
+            answer = await self._publish(parse(method, target, headers, body), visitor)
+        except Unreadable as error:
+            answer = _refusal(_NotPublished(400, str(error), 64))
+        except _NotPublished as refused:
+            answer = _refusal(refused)
+        except Exception as error:  # a defect must not leave the program without an answer
+            context = {"message": "a message cannot be published", "exception": error}
+            self._loop.call_exception_handler(context)
+            answer = _refusal(_NotPublished(503, "the server made a mistake, which is in its log", 70, _RETRY))
+        answered(answer)
+
+    async def _publish(self, request: PublishRequest, visitor: Visitor) -> WebAnswer:
+        token, in_path = token_of(request)
+        bot = await self._bot(token, visitor)
+        wanted = read(request, token, token_in_path=in_path)
+        if wanted is None:
+            raise _NotPublished(404, "there is nothing here: see docs/integrations.md", 64)
+        recipient = _recipient(bot, wanted.recipient or wanted.publication.recipient)
+        until, wait = _until(request)
+        publication = wanted.publication
+        body = publication.body().encode("utf-8", "replace")
+        if len(body) > self.most_body:
+            raise _NotPublished(413, "the message is too long", 64)
+        identifier = _identifier(request, wanted, recipient)
+        session = self._session(bot.name, token, visitor)
+        answer = await session.send(recipient, identifier, body, publication.headers(), until, wait)
+        if answer.state not in STATES:
+            raise _failure(answer)
+        return _success(wanted, recipient, identifier, answer, until if "until" in request.query else "")
+
+    async def _bot(self, token: str, visitor: Visitor) -> BotMember:
+        """Return the bot whose token this is.
+
+        Raises:
+            _NotPublished: there is none, or tokens are not accepted from there (rules 10.4 and 10.5).
+        """
+        if not visitor.encrypted and not is_loopback(visitor.address):
+            raise _NotPublished(403, "the connection is not encrypted: tokens are not accepted on it", _NO_PERMISSION)
+        key = token_digest(token)
+        now = self._loop.time()
+        known = self._bots.get(key)
+        if known is not None and now - known.looked_up < _KNOWN_FOR:
+            return known.bot
+        self._bots.pop(key, None)
+        found: tuple[Member, str] | None = await self._ask(FindToken(key)) if token else None
+        if found is None:
+            if wait := self._throttle.wait(b"", visitor.address, now):
+                raise _NotPublished(429, "too many wrong tokens", _NO_PERMISSION, int(wait) + 1)
+            self._throttle.failed(b"", visitor.address, now)
+            raise _NotPublished(401, "the token is missing or wrong: 'twotick bot token' makes one", _NO_PERMISSION)
+        bot = await self._ask(FindBot(found[0].number))
+        if bot is None:
+            raise _NotPublished(403, "only bots publish here: 'twotick bot add' makes one", _NO_PERMISSION)
+        self._bots[key] = _KnownBot(bot, now)
+        if len(self._bots) > _MOST_BOTS:
+            self._bots.popitem(last=False)
+        return bot
+
+    async def _ask(self, request: Request[_Found]) -> _Found:
+        answered: asyncio.Future[Any] = self._loop.create_future()
+        self._host.ask(request, lambda result: None if answered.done() else answered.set_result(result))
+        result = await answered
+        if isinstance(result, StoreError):
+            raise _NotPublished(503, str(result), 71, _RETRY)
+        return result
+
+    def _session(self, name: str, token: str, visitor: Visitor) -> BotSession:
+        key = token_digest(token), visitor.address
+        session = self._sessions.get(key)
+        if session is None or session.is_over:
+            session = BotSession(self._host, name, token, visitor.address, encrypted=visitor.encrypted)
+            self._sessions[key] = session
+            if len(self._sessions) > _MOST_BOTS:
+                self._sessions.popitem(last=False)[1].close()
+        return session
+
+
+def _recipient(bot: BotMember, wanted: str) -> str:
+    """Return to whom a bot sends; a room may be named without its `#`.
+
+    Raises:
+        _NotPublished: it may not, or it must say to whom.
+    """
+    allowed = [right.name for right in bot.rights if right.sends]
+    if not wanted:
+        if len(allowed) == 1:
+            return allowed[0]
+        raise _NotPublished(400, "name the recipient in the path: this bot may send to several, or to none", 64)
+    name = wanted.strip().removeprefix("@").lower()
+    for key in (name, f"#{name}"):
+        for each in allowed:
+            if each.lower() == key:
+                return each
+    raise _NotPublished(403, f"{bot.name} may not send there: 'twotick bot allow' lets it", _NO_PERMISSION)
+
+
+def _until(request: PublishRequest) -> tuple[str, float]:
+    """Return how far a message is to get before the answer, and the seconds to wait for that."""
+    until = request.query.get("until", STATES[0])
+    if until not in STATES:
+        raise Unreadable(f"until is {', '.join(STATES[:-1])} or {STATES[-1]}")
+    digits = request.query.get("wait", "30")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 4):
+        raise Unreadable("wait is a number of seconds")
+    return until, min(float(digits), _LONGEST_WAIT)
+
+
+def _identifier(request: PublishRequest, wanted: Wanted, recipient: str) -> str:
+    """Return the Id of a message: the same for what comes again, so that it is sent once (rule 11.7)."""
+    given = request.headers.get(b"idempotency-key", b"").decode("latin-1") or request.headers.get(
+        b"x-idempotency-key", b""
+    ).decode("latin-1")
+    key = given or wanted.publication.key
+    if not key:
+        return secrets.token_hex(8)
+    return digest("given" if given else wanted.style, recipient.lower(), key) + digest(key)
+
+
+def _failure(answer: SendOutcome) -> _NotPublished:
+    """Return why a message was not sent: what may be possible later has 503, because programs try that again."""
+    reason = answer.reason
+    if answer.code in (104, 108):
+        return _NotPublished(401, reason, _NO_PERMISSION)
+    if answer.code == 105:
+        return _NotPublished(503, reason, _UNAVAILABLE, answer.retry_after or _RETRY)
+    if reason.endswith("is not connected") or reason.startswith("there is no such"):
+        return _NotPublished(404, reason, _NO_USER)
+    if "may not send to" in reason or "takes no messages" in reason:
+        return _NotPublished(403, reason, _NO_PERMISSION)
+    if reason in ("refused", "the recipient refused the message"):
+        return _NotPublished(409, reason, _REFUSED)
+    if reason == "this Id was used for another message":
+        return _NotPublished(409, reason)
+    return _NotPublished(503, reason, _UNAVAILABLE, answer.retry_after or _RETRY)
+
+
+def _refusal(refused: _NotPublished) -> WebAnswer:
+    content = {"http": refused.status, "error": str(refused), "exit": refused.code}
+    extra = [("Retry-After", str(refused.retry_after))] if refused.retry_after else []
+    if refused.status == 401:
+        extra.append(("WWW-Authenticate", 'Bearer realm="twotick"'))
+    return _json(refused.status, content, extra)
+
+
+def _success(wanted: Wanted, recipient: str, identifier: str, answer: SendOutcome, until: str) -> WebAnswer:
+    """Return the answer in the format of the request; with `until`, what became of the message."""
+    is_reached = not until or STATES.index(answer.state) >= STATES.index(until)
+    status = 200 if is_reached else 202
+    if wanted.style == "slack" and not until:
+        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"), *SECURITY]
+        return WebAnswer(200, headers, b"ok")
+    content = _content(wanted.style, wanted.publication, recipient, identifier)
+    if until:
+        code = 0 if is_reached else _UNREAD if answer.state == "delivered" else _NOT_YET
+        content |= {"state": answer.state, "exit": code}
+    return _json(status, content)
+
+
+def _content(style: str, publication: Publication, recipient: str, identifier: str) -> dict[str, Any]:
+    now = int(time.time())
+    if style == "gotify":
+        date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+        number = int(digest(identifier)[:7], 16)
+        content = {"id": number, "appid": 1, "message": publication.text, "title": publication.title}
+        return {**content, "priority": publication.priority, "date": date}
+    if style == "ntfy":
+        more = {"title": publication.title} if publication.title else {}
+        topic = recipient.removeprefix("#")
+        found = {"id": identifier, "time": now, "expires": now + _KEPT, "event": "message", "topic": topic}
+        return {**found, **more, "message": publication.text, "priority": publication.priority}
+    return {"status": "ok", "id": identifier, "recipient": recipient}
+
+
+def _json(status: int, content: dict[str, Any], extra: list[tuple[str, str]] | None = None) -> WebAnswer:
+    headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), *SECURITY, *(extra or [])]
+    return WebAnswer(status, headers, json.dumps(content).encode() + b"\n")

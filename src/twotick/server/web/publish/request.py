@@ -1,0 +1,180 @@
+"""Requests to publish: who asks, what the path and the body say, and in which format (docs/protocol.md, section 22)."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from email import message_from_bytes
+from typing import Any, Final
+from urllib.parse import unquote
+
+from twotick.server.web.publish import alerts, forges, ntfy, slack
+from twotick.server.web.publish.publication import Publication, Unreadable, read_form, read_object
+
+_TRIGGERS: Final = ("publish", "send", "trigger")
+"""The last words of paths by which ntfy publishes with GET."""
+
+_TOKEN: Final = "tt_"  # noqa: S105  # no secret
+"""How tokens begin."""
+
+_PAYLOAD: Final = "payload"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRequest:
+    """A request to publish.
+
+    Attributes:
+        method: its method.
+        path: the parts of its path.
+        query: its parameters.
+        headers: its headers, by their names in lower case.
+        body: its body.
+    """
+
+    method: str
+    path: tuple[str, ...]
+    query: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request asks for.
+
+    Attributes:
+        style: the format of the answer: ntfy, slack, gotify or hook.
+        publication: what is published.
+        recipient: the recipient that the path names; empty for none.
+    """
+
+    style: str
+    publication: Publication
+    recipient: str = ""
+
+
+def is_publishing(method: str, target: str) -> bool:
+    """Tell whether a request wants to publish; all others are for the page."""
+    if method in ("POST", "PUT"):
+        return True
+    parts = target.partition("?")[0].split("/")
+    return method == "GET" and len(parts) == 3 and parts[2] in _TRIGGERS
+
+
+def parse(method: str, target: str, headers: Mapping[bytes, bytes], body: bytes) -> PublishRequest:
+    """Return a request with its path and parameters taken apart.
+
+    Raises:
+        Unreadable: the parameters are malformed.
+    """
+    path, _, query = target.partition("?")
+    parts = tuple(unquote(part, errors="replace") for part in path.split("/") if part)
+    return PublishRequest(method, parts, read_form(query), headers, body)
+
+
+def token_of(request: PublishRequest) -> tuple[str, bool]:
+    """Return the token of a request, and whether it is a part of the path; empty if there is none.
+
+    Basic takes the token as the password, or as the name if there is no password.
+    """
+    if len(request.path) > 1 and request.path[0] == "hooks" and request.path[1].startswith(_TOKEN):
+        return request.path[1], True
+    given = request.headers.get(b"authorization", b"").decode("latin-1") or _auth_parameter(request.query)
+    scheme, _, credential = given.strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return credential.strip(), False
+    if scheme.lower() == "basic":
+        return _password(credential.strip()), False
+    if scheme.startswith(_TOKEN):
+        return scheme, False
+    for name in (b"x-gotify-key", b"x-gitlab-token"):
+        if name in request.headers:
+            return request.headers[name].decode("latin-1"), False
+    return request.query.get("token", ""), False
+
+
+def _auth_parameter(query: Mapping[str, str]) -> str:
+    """Return what ntfy's parameter `auth` stands for: an Authorization in base64, or a token as it is."""
+    value = query.get("auth", "")
+    if value.startswith(_TOKEN):
+        return value
+    try:
+        return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("latin-1")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _password(credential: str) -> str:
+    try:
+        name, _, password = base64.b64decode(credential, validate=True).decode("latin-1").partition(":")
+    except (binascii.Error, ValueError):
+        return ""
+    return password or name
+
+
+def read(request: PublishRequest, token: str, *, token_in_path: bool) -> Wanted | None:
+    """Return what a request asks for; None if there is nothing at its path.
+
+    Raises:
+        Unreadable: it cannot be understood.
+    """
+    path = request.path
+    if path and path[0] == "hooks":
+        recipient = path[1 + token_in_path :]
+        if len(recipient) > 1:
+            return None
+        return replace(_read_hook(request, token), recipient="".join(recipient))
+    if not path:
+        publication = ntfy.read_json(request.body, request.headers, request.query)
+        return Wanted("ntfy", publication)
+    if path[-1] == "message" and len(path) <= 2:
+        return Wanted("gotify", slack.read_gotify(_fields(request)), path[0] if len(path) == 2 else "")
+    if len(path) == 1 or (len(path) == 2 and path[1] in _TRIGGERS):
+        return Wanted("ntfy", ntfy.read_raw(request.body, request.headers, request.query), path[0])
+    return None
+
+
+def _read_hook(request: PublishRequest, token: str) -> Wanted:
+    """Return what a web hook publishes; its headers and its content tell the format."""
+    forge = forges.forge_of(request.headers)
+    if forge and not forges.is_signed(forge, request.body, request.headers, token):
+        raise Unreadable("the signature is wrong: set the secret of the web hook to the token of the bot")
+    content = _fields(request)
+    if forge:
+        return Wanted("hook", forges.read_event(forge, content, request.headers))
+    if "alerts" in content:
+        return Wanted("hook", alerts.read_alerts(content))
+    if any(content.get(name) for name in ("text", "attachments", "blocks")):
+        return Wanted("slack", slack.read_slack(content))
+    return Wanted("hook", slack.read_other(content))
+
+
+def _fields(request: PublishRequest) -> Mapping[str, Any]:
+    """Return the fields of a body: JSON, a form, or JSON in the field `payload` of a form.
+
+    Raises:
+        Unreadable: it is none of these.
+    """
+    kind = request.headers.get(b"content-type", b"").decode("latin-1").lower()
+    if kind.startswith("application/x-www-form-urlencoded") and not request.body.lstrip().startswith(b"{"):
+        fields = read_form(request.body.decode("utf-8", "replace"))
+    elif kind.startswith("multipart/form-data"):
+        fields = _multipart(request.headers[b"content-type"], request.body)
+    else:
+        return read_object(request.body)
+    return read_object(fields[_PAYLOAD].encode()) if _PAYLOAD in fields else fields
+
+
+def _multipart(kind: bytes, body: bytes) -> dict[str, str]:
+    """Return the text fields of a form with several parts."""
+    content = message_from_bytes(b"Content-Type: %b\r\n\r\n%b" % (kind.replace(b"\n", b" "), body))
+    fields: dict[str, str] = {}
+    for part in content.walk():
+        name = part.get_param("name", header="content-disposition")
+        payload = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(payload, bytes):
+            fields[name] = payload.decode("utf-8", "replace")
+    if not fields:
+        raise Unreadable("the form has no fields")
+    return fields

@@ -1,0 +1,263 @@
+"""A bot's connection to the exchange within the server: what it publishes takes the way of every other message.
+
+So all rules and limits apply to it that apply to a bot's own connection: its token can be revoked, its rates are
+limited, and its messages are answered (docs/protocol.md, sections 8, 9 and 21).
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from twotick.server.connection import ConnectionHost, SocketConnection
+from twotick.wire import Frame, HeadCache, Parser, Side, Verb, frame, register
+
+_MOST_WAITING: Final = 512
+"""The messages of a connection that may wait for an answer."""
+
+_MOST_HELD: Final = 4 << 20
+"""The bytes that may wait on a connection."""
+
+STATES: Final = ("accepted", "delivered", "read")
+"""How far a message has got (rule 11.6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendOutcome:
+    """What became of a message.
+
+    Attributes:
+        state: `accepted`, `delivered` or `read`; `failed` if it was not sent.
+        code: the number of the error; 0 for none.
+        reason: why it was not sent.
+        retry_after: the seconds to wait before the next attempt; 0 if the server does not say.
+    """
+
+    state: str
+    code: int = 0
+    reason: str = ""
+    retry_after: int = 0
+
+
+_BUSY: Final = SendOutcome("failed", 105, "too many messages of this bot are being stored", 1)
+_LOST: Final = SendOutcome("failed", 107, "the server has ended the connection of this bot")
+
+
+class _Wire(asyncio.Transport):
+    """The socket that there is none of: what the server writes is read at once.
+
+    Args:
+        take: takes what the server writes.
+    """
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._take = take
+        self._closing = False
+        self.link: SocketConnection | None = None
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._take(bytes(data))
+
+    def writelines(self, list_of_data: Iterable[Any]) -> None:
+        self._take(b"".join(list_of_data))
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            asyncio.get_running_loop().call_soon(self._lost)
+
+    def abort(self) -> None:
+        self.close()
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        assert self.link is not None
+        return self.link
+
+    def _lost(self) -> None:
+        if self.link is not None:
+            self.link.connection_lost(None)
+        self._take(b"")
+
+
+class _Port:
+    """What the exchange writes to.
+
+    Args:
+        wire: the socket.
+        encrypted: whether the program's own connection is encrypted.
+    """
+
+    def __init__(self, wire: _Wire, encrypted: bool) -> None:
+        self._encrypted = encrypted or None
+        self.write = wire.write
+        self.writelines = wire.writelines
+        self.get_protocol = wire.get_protocol
+
+    def get_extra_info(self, name: str) -> Any:
+        """Return what is known about the program's connection."""
+        return self._encrypted if name == "ssl_object" else None
+
+
+class PublishingConnection(SocketConnection):
+    """A connection of a bot that publishes by HTTP."""
+
+    __slots__ = ()
+
+    way = "web"
+
+
+class BotSession:
+    """The connection of a bot, for what one program publishes.
+
+    Args:
+        host: the server.
+        name: the bot.
+        token: its token.
+        address: the address of the program.
+        encrypted: whether the program's connection is encrypted.
+
+    Attributes:
+        is_over: whether it is closed.
+        used: when it was used last, in seconds on the clock of the event loop.
+    """
+
+    def __init__(self, host: ConnectionHost, name: str, token: str, address: str, *, encrypted: bool) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._parser = Parser(HeadCache(1 << 10, 0))
+        self._waiting: dict[bytes, list[tuple[int, asyncio.Future[SendOutcome]]]] = {}
+        self.is_over = False
+        self.used = self._loop.time()
+        wire = _Wire(self._take)
+        self._link = link = PublishingConnection(host, address)
+        wire.link = link
+        link.opened(wire, _Port(wire, encrypted), address)
+        if not wire.is_closing():  # its address may have too many connections
+            authorization = b"Bearer %b" % token.encode()
+            link.data_received(register(Side.SENDING, name.encode(), authorization=authorization, reasons=b"yes"))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no message waits for an answer."""
+        return not self._waiting
+
+    def close(self) -> None:
+        """Close it."""
+        self._link.transport.close()
+
+    async def send(
+        self, recipient: str, identifier: str, body: bytes, headers: dict[str, bytes | None], until: str, wait: float
+    ) -> SendOutcome:
+        """Send a message.
+
+        Args:
+            recipient: the recipient.
+            identifier: the Id.
+            body: the body.
+            headers: headers of the SEND; those that are None are left out.
+            until: how far it is to get (`STATES`).
+            wait: the seconds to wait for that once it is accepted.
+
+        Returns:
+            How far it has got.
+        """
+        if self.is_over:
+            return _LOST
+        if len(self._waiting) >= _MOST_WAITING or self._link.held > _MOST_HELD:
+            return _BUSY
+        self.used = self._loop.time()
+        level, key = 0, identifier.encode()
+        reached = await self._next(key, level, lambda: self._write(recipient, key, body, headers))
+        deadline = self._loop.time() + wait
+        while reached.state in STATES and level < STATES.index(until):
+            level = STATES.index(reached.state) + 1
+            if level > STATES.index(until):
+                break
+            try:
+                async with asyncio.timeout_at(deadline):
+                    reached = await self._next(key, level, None)
+            except TimeoutError:
+                break
+        return reached
+
+    def _write(self, recipient: str, key: bytes, body: bytes, headers: dict[str, bytes | None]) -> None:
+        lines = {name.replace("-", "_"): value for name, value in headers.items()}
+        self._link.data_received(frame(Verb.SEND, recipient.encode(), body, b"", id=key, **lines))
+
+    async def _next(self, key: bytes, level: int, write: Callable[[], None] | None) -> SendOutcome:
+        """Wait until a message has got so far, or farther; or has failed."""
+        future: asyncio.Future[SendOutcome] = self._loop.create_future()
+        waiter = level, future
+        self._waiting.setdefault(key, []).append(waiter)
+        try:
+            if write is not None:
+                write()
+            return await future
+        finally:
+            waiters = self._waiting.get(key, [])
+            if waiter in waiters:
+                waiters.remove(waiter)
+            if not waiters:
+                self._waiting.pop(key, None)
+
+    # What the server writes
+
+    def _take(self, data: bytes) -> None:
+        if not data:
+            self._end(_LOST)
+            return
+        for each in self._parser.feed(data):
+            self._take_frame(each)
+
+    def _take_frame(self, each: Frame) -> None:
+        head = each[0]
+        if head.verb is Verb.ACCEPTED:
+            self._answer(head.id, 0, SendOutcome("accepted"))
+        elif head.verb is Verb.SENT and b"have" not in head.headers:
+            self._answer(head.id, 1, SendOutcome("delivered"))
+        elif head.verb is Verb.READ:
+            self._answer(head.id, 2, SendOutcome("read"))
+        elif head.verb is Verb.ERROR:
+            wait = head.headers.get(b"retry-after", b"0")
+            failure = SendOutcome(
+                "failed",
+                head.code,
+                head.headers.get(b"reason", b"").decode("utf-8", "replace"),
+                int(wait) if wait.isdigit() else 0,
+            )
+            if head.id:
+                self._answer(head.id, 2, failure)
+            else:
+                self._end(failure)
+
+    def _answer(self, key: bytes, level: int, answer: SendOutcome) -> None:
+        for wanted, future in self._waiting.get(key, []):
+            if wanted <= level and not future.done():
+                future.set_result(answer)
+
+    def _end(self, answer: SendOutcome) -> None:
+        """Handle that no message can be sent any more."""
+        self.is_over = True
+        for waiters in self._waiting.values():
+            for _, future in waiters:
+                if not future.done():
+                    future.set_result(answer)
+        self._link.transport.close()
