@@ -140,6 +140,12 @@ class IrcClient:
         self.socket.sendall(data)
 
     def line(self) -> str:
+        """The next line that is no PING, which comes some time after a message; empty if the server closes instead."""
+        while (line := self.any_line()).startswith("PING "):
+            pass
+        return line
+
+    def any_line(self) -> str:
         """The next line; empty if the server closes the connection instead."""
         while b"\r\n" not in self._data:
             more = self.socket.recv(1 << 16)
@@ -163,12 +169,11 @@ class IrcClient:
         return lines
 
     def sync(self) -> list[str]:
-        """All lines that come before the answer to a PING; those of the server that ask for life are left out."""
+        """All lines that come before the answer to a PING, but those of the server."""
         self._syncs += 1
         token = f"sync-{self._syncs}"
         self.send(f"PING {token}")
-        lines = self.until(token)[:-1]
-        return [line for line in lines if not line.startswith("PING ")]
+        return self.until(token)[:-1]
 
     def do(self, *lines: str) -> list[str]:
         """All lines that answer these."""
@@ -177,7 +182,8 @@ class IrcClient:
 
     def acknowledge(self) -> str:
         """Answer the next PING by which the server asks what has come, and return it."""
-        ping = self.until("PING :tt-")[-1]
+        while not (ping := self.any_line()).startswith("PING :tt-"):
+            assert ping, "closed without a PING"
         self.send("PONG " + ping.removeprefix("PING "))
         return ping
 
