@@ -43,7 +43,7 @@ class _ServerCollector(Collector):
             "twotick_connections", "Connections, by what they are and how they came", labels=["kind", "transport"]
         )
         for kind in ("member", "guest", "registering"):
-            for transport in ("socket", "web"):
+            for transport in ("socket", "web", "irc"):
                 connections.add_metric([kind, transport], state.connections[kind, transport])
         yield connections
         yield _gauge("twotick_connections_limit", "How many connections there may be", state.most_connections)
