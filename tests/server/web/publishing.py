@@ -28,6 +28,7 @@ def prepare(data: Path) -> dict[str, str]:
         "one": admin.add_bot(store, "one", ["bob"], []),
         "many": admin.add_bot(store, "many", ["bob", "#ops"], []),
         "none": admin.add_bot(store, "none", [], ["bob"]),
+        "bob": admin.new_token(store, "bob", "phone"),
         "alice": admin.new_token(store, "alice", "phone"),
     }
     store.close()

@@ -1,5 +1,6 @@
 """Publishing by HTTP, as ntfy, Slack, Mattermost, Gotify, Alertmanager, GitHub, Gitea and GitLab do (section 22)."""
 
+import asyncio
 import base64
 import copy
 import hashlib
@@ -20,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import twotick
 from tests.server.web import publishing
 from tests.server.web.publishing import Program
 from tests.sockets import PATIENCE, ServerProcess, serving
@@ -184,6 +186,24 @@ def test_the_answer_says_how_far_the_message_has_got(program: Program) -> None:
     assert (status, answer["state"], answer["exit"]) == (202, "accepted", 75)
     status, _, answer = program.ask("/bob?until=accepted", "stored", bot="one")
     assert (status, answer["state"], answer["exit"]) == (200, "accepted", 0)
+
+
+async def test_the_answer_waits_until_a_device_has_the_message(program: Program) -> None:
+    """Also if the message comes again, when all is known of it at once."""
+
+    async def take() -> None:
+        async for _ in me:
+            pass  # the next one acknowledges it
+
+    server = f"127.0.0.1:{program.server.address[1]}"
+    async with twotick.join("bob", token=program.tokens["bob"], server=server) as me:
+        taking = asyncio.create_task(take())
+        for _ in range(2):
+            status, _, answer = await asyncio.to_thread(
+                program.ask, "/bob?until=delivered&wait=60", "soon", bot="one", idempotency_key="until"
+            )
+            assert (status, answer["state"], answer["exit"]) == (200, "delivered", 0)
+        taking.cancel()
 
 
 def test_what_comes_again_is_sent_once(program: Program, news: Any) -> None:

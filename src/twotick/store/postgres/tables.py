@@ -12,6 +12,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from twotick.store.port import StoreLimits
 from twotick.store.postgres.connection import PostgresConnection
+from twotick.store.rules.bots import BotRights
 from twotick.store.rules.delivery import Mailbox
 from twotick.store.sqlite.cache import Cache
 from twotick.store.sqlite.journal import PendingRows
@@ -27,7 +28,9 @@ _MAILBOXES: Final = (
     " ARRAY(SELECT d.name FROM device d WHERE d.member = m.number AND d.cursor IS NOT NULL ORDER BY d.name),"
     " ARRAY(SELECT d.cursor FROM device d WHERE d.member = m.number AND d.cursor IS NOT NULL ORDER BY d.name),"
     " ARRAY(SELECT peer FROM conversation WHERE member = m.number AND blocked = 1),"
-    " ARRAY(SELECT other FROM contact WHERE member = m.number AND other = ANY($1::bigint[]))"
+    " ARRAY(SELECT other FROM contact WHERE member = m.number AND other = ANY($1::bigint[])), bot,"
+    " ARRAY(SELECT peer FROM bot_right WHERE member = m.number AND sends = 1),"
+    " ARRAY(SELECT peer FROM bot_right WHERE member = m.number AND reads = 1)"
     " FROM member m WHERE number = ANY($1::bigint[]) AND folded > '+'"
 )
 _FIND_IDS: Final = (
@@ -84,13 +87,15 @@ class PostgresTables(Tables):
 
     def load_mailboxes(self, members: list[int]) -> None:
         """Load the mailboxes of members who are locked, and who of them has written to whom, in one query."""
-        for number, name, last, mark, entries, size, disabled, devices, cursors, blocked, others in self._postgres.run(
-            _MAILBOXES, (members,)
-        ):
+        for row in self._postgres.run(_MAILBOXES, (members,)):
+            number, name, last, mark, entries, size, disabled, devices, cursors, blocked, others, *bot = row
             box = Mailbox(
                 number, name, last, mark, entries, size, dict(zip(devices, cursors, strict=True)), frozenset(blocked)
             )
             box.disabled = bool(disabled)
+            is_bot, sends, reads = bot
+            if is_bot:
+                box.rights = BotRights(frozenset(sends), frozenset(reads))
             for other in others:
                 box.note_written_to(other)
             self.cache.add_mailbox(box)

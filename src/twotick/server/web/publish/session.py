@@ -18,6 +18,9 @@ _MOST_WAITING: Final = 512
 _MOST_HELD: Final = 4 << 20
 """The bytes that may wait on a connection."""
 
+_FAILED: Final = 3
+"""Stands for a message that was not sent, beside the indices in `STATES`."""
+
 STATES: Final = ("accepted", "delivered", "read")
 """How far a message has got (rule 11.6)."""
 
@@ -41,6 +44,27 @@ class SendOutcome:
 
 _BUSY: Final = SendOutcome("failed", 105, "too many messages of this bot are being stored", 1)
 _LOST: Final = SendOutcome("failed", 107, "the server has ended the connection of this bot")
+
+
+class _Sending:
+    """A message whose sender waits.
+
+    Attributes:
+        level: how far it has got (the index in `STATES`, or _FAILED); -1 if nothing is known.
+        outcome: the same for the sender.
+        changed: set when it has got farther.
+    """
+
+    def __init__(self) -> None:
+        self.level = -1
+        self.outcome = _LOST
+        self.changed = asyncio.Event()
+
+    def note(self, level: int, outcome: SendOutcome) -> None:
+        """Note how far it has got. What was known before stays, if the connection ends later."""
+        if self.level < level and not (self.level >= 0 and outcome.code in (107, 108)):
+            self.level, self.outcome = level, outcome
+        self.changed.set()
 
 
 class _Wire(asyncio.Transport):
@@ -143,7 +167,7 @@ class BotSession:
     def __init__(self, host: ConnectionHost, name: str, token: str, address: str, *, encrypted: bool) -> None:
         self._loop = asyncio.get_running_loop()
         self._parser = Parser(HeadCache(1 << 10, 0))
-        self._waiting: dict[bytes, list[tuple[int, asyncio.Future[SendOutcome]]]] = {}
+        self._waiting: dict[bytes, list[_Sending]] = {}
         self.is_over = False
         self.used = self._loop.time()
         wire = _Wire(self._take)
@@ -184,39 +208,32 @@ class BotSession:
         if len(self._waiting) >= _MOST_WAITING or self._link.held > _MOST_HELD:
             return _BUSY
         self.used = self._loop.time()
-        level, key = 0, identifier.encode()
-        reached = await self._next(key, level, lambda: self._write(recipient, key, body, headers))
-        deadline = self._loop.time() + wait
-        while reached.state in STATES and level < STATES.index(until):
-            level = STATES.index(reached.state) + 1
-            if level > STATES.index(until):
-                break
+        key = identifier.encode()
+        sending = _Sending()
+        self._waiting.setdefault(key, []).append(sending)
+        try:
+            self._write(recipient, key, body, headers)
+            await sending.changed.wait()
+            await self._reach(sending, STATES.index(until), self._loop.time() + wait)
+        finally:
+            self._waiting[key].remove(sending)
+            if not self._waiting[key]:
+                del self._waiting[key]
+        return sending.outcome
+
+    async def _reach(self, sending: "_Sending", level: int, deadline: float) -> None:
+        """Wait until a message has got so far, or has failed, or until a time on the clock of the event loop."""
+        while sending.level < level:
+            sending.changed.clear()
             try:
                 async with asyncio.timeout_at(deadline):
-                    reached = await self._next(key, level, None)
+                    await sending.changed.wait()
             except TimeoutError:
-                break
-        return reached
+                return
 
     def _write(self, recipient: str, key: bytes, body: bytes, headers: dict[str, bytes | None]) -> None:
         lines = {name.replace("-", "_"): value for name, value in headers.items()}
         self._link.data_received(frame(Verb.SEND, recipient.encode(), body, b"", id=key, **lines))
-
-    async def _next(self, key: bytes, level: int, write: Callable[[], None] | None) -> SendOutcome:
-        """Wait until a message has got so far, or farther; or has failed."""
-        future: asyncio.Future[SendOutcome] = self._loop.create_future()
-        waiter = level, future
-        self._waiting.setdefault(key, []).append(waiter)
-        try:
-            if write is not None:
-                write()
-            return await future
-        finally:
-            waiters = self._waiting.get(key, [])
-            if waiter in waiters:
-                waiters.remove(waiter)
-            if not waiters:
-                self._waiting.pop(key, None)
 
     # What the server writes
 
@@ -244,20 +261,18 @@ class BotSession:
                 int(wait) if wait.isdigit() else 0,
             )
             if head.id:
-                self._answer(head.id, 2, failure)
+                self._answer(head.id, _FAILED, failure)
             else:
                 self._end(failure)
 
-    def _answer(self, key: bytes, level: int, answer: SendOutcome) -> None:
-        for wanted, future in self._waiting.get(key, []):
-            if wanted <= level and not future.done():
-                future.set_result(answer)
+    def _answer(self, key: bytes, level: int, outcome: SendOutcome) -> None:
+        for sending in self._waiting.get(key, []):
+            sending.note(level, outcome)
 
-    def _end(self, answer: SendOutcome) -> None:
+    def _end(self, outcome: SendOutcome) -> None:
         """Handle that no message can be sent any more."""
         self.is_over = True
-        for waiters in self._waiting.values():
-            for _, future in waiters:
-                if not future.done():
-                    future.set_result(answer)
+        for waiting in self._waiting.values():
+            for sending in waiting:
+                sending.note(_FAILED, outcome)
         self._link.transport.close()
