@@ -116,7 +116,7 @@ def test_it_does_what_the_model_does(new_database: NewDatabase, monkeypatch: pyt
 
 
 ONLY_ON_SQLITE = {"journal", "word_part"}
-ONLY_ON_POSTGRES = {"word", "server"}
+ONLY_ON_POSTGRES = {"word", "server", "guest"}
 FOR_SEVERAL_SERVERS = {("member", "session"), ("device", "session"), ("device", "server")}
 TYPES = {"bigint": "INTEGER", "double precision": "REAL", "text": "TEXT", "bytea": "BLOB"}
 
@@ -554,6 +554,34 @@ async def test_a_server_that_is_killed_has_lost_nothing(new_database: NewDatabas
     assert re.fullmatch(r'twotick: database "\w+" does not exist: create it with createdb.*\n', ended.stderr)
 
 
+async def write_as_classic_guests(here: str, there: str) -> None:
+    """Two guests with connections of the classic protocol to different servers write to each other."""
+    connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    for server, name in ((here, b"ann"), (there, b"ben")):
+        for side in b"TOSEND", b"TORECV":
+            host, _, port = server.rpartition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            connections.append((reader, writer))
+            writer.write(b"REGISTER %b %b\n\n" % (side, name))
+            assert await reader.readuntil(b"\n\n") == b"REGISTERED %b %b\n\n" % (side, name)
+    ann, _, _, ben = connections
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"REGISTER TOSEND Ann\n\n")
+    assert await reader.readuntil(b"\n\n") == b"ERROR 100 Malformed username\n\n"
+    writer.close()
+    ann[1].write(b"SEND Ben\nContent-length: 2\n\nhiSEND nobody\nContent-length: 1\n\nx")
+    assert (
+        await ben[0].readexactly(len(b"FORWARD ann\nContent-length: 2\n\nhi"))
+        == b"FORWARD ann\nContent-length: 2\n\nhi"
+    )
+    ben[1].write(b"RECEIVED ann\n\n")
+    assert await ann[0].readuntil(b"\n\n") == b"SEND Ben\n\n"
+    assert await ann[0].readuntil(b"\n\n") == b"ERROR 102 Unable to send\n\n"
+    for _, writer in connections:
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_two_servers_serve_one_database(new_database: NewDatabase, tmp_path: Path):
     """One of them is killed, and the bus as well: nothing is lost, and nothing comes twice."""
     url = new_database()
@@ -566,6 +594,7 @@ async def test_two_servers_serve_one_database(new_database: NewDatabase, tmp_pat
         bus = ("--bus", f"nats://127.0.0.1:{nats.port}")
         a, b = (stack.enter_context(serving(url, tmp_path / name, *bus)) for name in "ab")
         alices = f"{a[1]},{b[1]}"
+        await write_as_classic_guests(a[1], b[1])
         patient = twotick.MemberLimits(longest_wait=0.2)
         async with (
             twotick.join("alice", server=alices, token=tokens["alice"], limits=patient) as alice,

@@ -1,4 +1,4 @@
-"""Two servers that share a database, without sockets: presence, typing and profiles."""
+"""Two servers that share a database, without sockets: what they tell each other that is not stored, and guests."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.mail import Line, message
+from tests.exchange.mail import Line, Mail, message, taken, told
 from tests.store.postgres_server import execute
 from tests.store.test_neighbours import Servers
-from twotick.store import KeepLease, StoreError
-from twotick.wire import Frame, Verb, frame
+from twotick.exchange import FarRequest
+from twotick.store import AddMember, KeepLease, Member, StoreError
+from twotick.wire import Frame, Side, Verb, error, frame, received, register, send
 
 
 class NewsServers(Servers):
@@ -22,9 +23,39 @@ class NewsServers(Servers):
 
     losing = False
 
+    def __init__(self, url: str) -> None:
+        self.served: dict[str, list[Mail]] = {}
+        self.requests: list[FarRequest] = []
+        super().__init__(url)
+
     def carry(self) -> None:
         """See Servers."""
-        super().carry()
+        while True:
+            super().carry()
+            self._carry_news()
+            if not self._carry_requests():
+                break
+
+    def _carry_requests(self) -> bool:
+        requests: list[FarRequest] = []
+        for mail in (self.a, self.b):
+            far = mail.exchange.far_guests
+            for subject, is_served in far.subjects:
+                serving = [each for each in self.served.get(subject, []) if each is not mail]
+                self.served[subject] = [*serving, mail] if is_served else serving
+            far.subjects.clear()
+            requests += far.requests
+            far.requests.clear()
+        self.requests += requests
+        for request in requests:
+            if not self.served.get(request.subject):
+                request.answered(b"")
+            for mail in self.served.get(request.subject, []):
+                mail.exchange.far_guests.take(request.data, request.answered)
+        self.settle()
+        return bool(requests)
+
+    def _carry_news(self) -> None:
         for mail, other in ((self.a, self.b), (self.b, self.a)):
             for piece in mail.exchange.news.take():
                 if not self.losing:
@@ -38,7 +69,7 @@ def servers(new_database: Callable[[], str]) -> Iterator[NewsServers]:
     pair.wait(3)
     yield pair
     for mail in (pair.a, pair.b):
-        assert mail.exchange.news.ignored == 0
+        assert (mail.exchange.news.ignored, mail.exchange.far_guests.ignored) == (0, 0)
     pair.close()
 
 
@@ -183,3 +214,170 @@ def test_what_cannot_be_understood_is_ignored(servers: NewsServers):
     assert news.ignored == len(wild)
     news.ignored = 0
     servers.wait(3)
+
+
+# Guests
+
+
+def refusal(mail: Mail, name: bytes, side: Side) -> object:
+    """What a guest is answered whose name is not available."""
+    line = mail.line()
+    ((head, _),) = line.write(register(side, name, reasons=b"yes"))
+    return head.code, head.headers.get(b"reason")
+
+
+def test_a_name_of_a_guest_is_taken_on_all_servers_until_it_is_free(servers: NewsServers):
+    sending, receiving = servers.a.classic(b"gast")
+    for side in (Side.SENDING, Side.DUPLEX):
+        assert refusal(servers.b, b"Gast", side) == (100, b"another user has it")
+    sending.cut()
+    assert refusal(servers.b, b"gast", Side.SENDING) == (100, b"another user has it")
+    receiving.cut()
+    again = servers.b.guest(b"GAST")
+    assert refusal(servers.a, b"gast", Side.RECEIVING) == (100, b"another user has it")
+    assert refusal(servers.a, b"bob", Side.DUPLEX) == (100, b"the name is a member's")
+    servers.b.answers[KeepLease] = lambda _: StoreError("it was killed")
+    execute(servers.url, f"UPDATE twotick.server SET alive_until = 0 WHERE number = {servers.b.store.run_number}")
+    servers.a.guest(b"gast")
+    again.cut()  # this frees only what the other server had noted
+    servers.settle()
+    servers.b.answers.clear()
+    servers.wait(3)
+    assert refusal(servers.b, b"gast", Side.DUPLEX) == (100, b"another user has it")
+
+
+def test_a_guest_whose_name_becomes_a_members_at_another_server_is_let_go(servers: NewsServers):
+    guest = servers.a.guest(b"dora")
+    servers.wait(1)
+    (member,) = servers.b.store.apply([AddMember("dora", "", 1000.0)])
+    assert isinstance(member, Member)
+    servers.b.members[b"dora"] = member
+    servers.b.device(b"dora")
+    servers.wait(1)
+    assert told(guest.read()) == [("ERROR", 108, "", 0, "the name is a member's now")]
+    assert guest.closed
+
+
+def test_classic_guests_write_to_each_other_across_servers(servers: NewsServers):
+    """Answers come in the order of the SENDs, and the receiver has one message at a time (rules 5.3 to 5.6)."""
+    (ann, _), (_, ben) = servers.a.classic(b"ann", reasons=True), servers.b.classic(b"Ben")
+    _, cid = servers.a.classic(b"cid")
+    servers.carry()
+    ann.write(send(b"ben", b"one") + send(b"BEN", "zwölf".encode()) + send(b"cid", b"x") + send(b"nobody", b"x"))
+    servers.carry()
+    assert [(head.name, body) for head, body in ben.read()] == [(b"ann", b"one")]
+    cid.write(received(b"ann"))
+    assert ann.read() == []
+    assert [body for _, body in ben.write(received(b"ann"))] == ["zwölf".encode()]
+    servers.carry()
+    assert told(ann.read()) == [("SEND", "ben", "", 0)]
+    ben.write(error(102))
+    servers.carry()
+    assert told(ann.read()) == [
+        ("ERROR", 102, "", 0, "the recipient refused the message"),
+        ("SEND", "cid", "", 0),
+        ("ERROR", 102, "", 0, "nobody is not connected"),
+    ]
+    ann.write(send(b"ben", b"late") + send(b"ben", b"left"))
+    servers.wait(31)
+    assert [head.code for head, _ in ann.read()] == [102, 102]
+    ann.write(send(b"ben", b"queued"))
+    servers.carry()
+    ben.cut()
+    servers.carry()
+    assert told(ann.read()) == [("ERROR", 102, "", 0, "the recipient left before it had the message")]
+    ann.write(send(b"ben", b"gone"))
+    servers.carry()
+    assert told(ann.read()) == [("ERROR", 102, "", 0, "ben is not connected")]
+
+
+def test_a_request_that_is_asked_again_is_answered_again_and_not_delivered_again(servers: NewsServers):
+    (ann, _), (_, ben) = servers.a.classic(b"ann"), servers.b.classic(b"ben")
+    servers.carry()
+    ann.write(send(b"ben", b"one"))
+    servers.carry()
+    (request,) = servers.requests
+    answers: list[bytes] = []
+    take = servers.b.exchange.far_guests.take
+    take(request.data, answers.append)
+    assert [body for _, body in ben.read()] == [b"one"]
+    ben.write(received(b"ann"))
+    take(request.data, answers.append)
+    assert answers == [b"+", b"+"]
+    servers.settle()
+    assert ben.read() == []
+    assert told(ann.read()) == [("SEND", "ben", "", 0)]
+    for at, data in enumerate((b"x", b"[]\n", b"[" * 9999, request.data.replace(b'"ann"', b'"a n"')), 1):
+        take(data, answers.append)
+        assert servers.b.exchange.far_guests.ignored == at
+        assert answers[-1][:1] == b"-"
+    servers.b.exchange.far_guests.ignored = 0
+
+
+def test_a_sender_is_told_that_it_is_not_known_what_has_become_of_a_message(servers: NewsServers):
+    (ann, _) = servers.a.classic(b"ann", reasons=True)
+    ann.write(send(b"ben", b"one"))  # nothing is carried any more
+    for _ in range(130):
+        servers.a.advance(0.25)
+    assert told(ann.read()) == [
+        ("ERROR", 102, "", 0, "it is not known whether it arrived: another server has not answered in time")
+    ]
+    (request,) = servers.a.exchange.far_guests.requests
+    request.answered(b"+")
+    servers.carry()
+    assert ann.read() == []
+
+
+def test_members_and_guests_write_to_each_other_across_servers(servers: NewsServers):
+    alice, (gast, reading) = servers.a.device(b"alice", window=9), servers.b.classic(b"gast")
+    dup = servers.b.guest(b"dup", window=9)
+    servers.wait(1)
+    alice.write(message(b"gast", b"hi", b"1") + message(b"dup", b"ho", b"2") + message(b"none", b"x", b"3"))
+    servers.wait(1)
+    assert [(head.name, body) for head, body in reading.read()] == [(b"alice", b"hi")]
+    reading.write(received(b"alice"))
+    assert [(head.name, head.id, body) for head, body in dup.read()] == [(b"alice", b"2", b"ho")]
+    dup.write(received(b"alice"))
+    servers.wait(1)
+    assert {entry[:3] for entry in told(alice.read())} == {
+        ("SEND", "gast", "1"),
+        ("SEND", "dup", "2"),
+        ("ERROR", 102, "3"),
+    }
+    gast.write(send(b"alice", b"back"))
+    servers.wait(1)
+    ((head, body),) = alice.read()
+    assert (head.name, body) == (b"gast", b"back")
+    alice.write(taken(int(head.seq)))
+    servers.wait(1)
+    assert told(gast.read()) == [("SEND", "alice", "", 0)]
+    near = servers.a.guest(b"near")
+    near.write(message(b"dup", b"hey", b"7"))
+    servers.wait(1)
+    assert [(head.name, body) for head, body in dup.read()] == [(b"near", b"hey")]
+    dup.write(received(b"near"))
+    servers.wait(1)
+    assert told(near.read()) == [("SEND", "dup", "7", 0)]
+
+
+def test_all_reaches_everyone_on_all_servers(servers: NewsServers):
+    (ann, own), (_, ben) = servers.a.classic(b"ann"), servers.b.classic(b"ben")
+    servers.wait(1)
+    ann.write(send(b"ALL", b"guests"))
+    servers.wait(1)
+    assert [body for _, body in ben.read()] == [b"guests"]
+    ben.write(received(b"ann"))
+    servers.wait(1)
+    assert told(ann.read()) == [("SEND", "ALL", "", 0)]
+    bob = servers.b.device(b"bob", window=9)
+    servers.wait(1)
+    ann.write(send(b"ALL", b"all"))
+    servers.wait(1)
+    ((head, body),) = bob.read()
+    assert (head.name, body) == (b"ann", b"all")
+    bob.write(taken(int(head.seq)))
+    assert [body for _, body in ben.read()] == [b"all"]
+    ben.write(received(b"ann"))
+    servers.wait(2)
+    assert told(ann.read()) == [("SEND", "ALL", "", 0)]
+    assert own.read() == []

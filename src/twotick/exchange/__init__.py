@@ -6,6 +6,7 @@ Sans-I/O: the exchange takes frames and the time, and leaves bytes to write and 
 from twotick.exchange.connection import Connection, MemberDevice, Stage
 from twotick.exchange.endpoints import Endpoint, InvalidEndpoint, parse_endpoint
 from twotick.exchange.exchange import Exchange
+from twotick.exchange.far_guests import FarGuests, FarRequest
 from twotick.exchange.limits import Limits
 from twotick.exchange.neighbours import LEASE, Neighbours, ServerIdentity
 from twotick.exchange.news import ServerNews
@@ -18,6 +19,8 @@ __all__ = [
     "Connection",
     "Endpoint",
     "Exchange",
+    "FarGuests",
+    "FarRequest",
     "Histogram",
     "InvalidEndpoint",
     "Limits",

@@ -23,10 +23,11 @@ from twotick.exchange.guest_messages import GuestMessages
 from twotick.exchange.guests import Guests
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import ConnectedMembers
+from twotick.exchange.news import Item, ServerNews, bytes_of
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.questions import QUESTIONS, Questions
-from twotick.exchange.registration import CUT_OFF, FOR_PEOPLE, Registrar
+from twotick.exchange.registration import CUT_OFF, FOR_PEOPLE, MEMBER, Registrar
 from twotick.exchange.relay import Relay
 from twotick.exchange.routing import Router
 from twotick.exchange.stages import MALFORMED, UNAVAILABLE, Stages
@@ -60,6 +61,7 @@ class Connections:
         registration: takes what registers connections.
         stages: changes the stages of connections, and closes them.
         guest_messages: the messages that guests wait for.
+        news: tells what other servers know.
 
     Attributes:
         must_check_members: whether `check_members` has failed, and must be called again.
@@ -81,6 +83,7 @@ class Connections:
         registration: Registrar,
         stages: Stages,
         guest_messages: GuestMessages,
+        news: ServerNews,
     ) -> None:
         self._output = output
         self._guests = guests
@@ -97,6 +100,8 @@ class Connections:
         self._round = limits.peer_timeout / _ROUNDS
         self._next_round = now + self._round
         stages.handlers = self._table()
+        news.handlers[MEMBER] = self._take_member
+        news.on_missed.append(self.check_members)
         self.must_check_members = False
 
     def _table(self) -> dict[Stage, dict[Verb, Handler]]:
@@ -293,6 +298,12 @@ class Connections:
         for start in range(0, max(len(names), len(numbers)), _AT_ONCE):
             some = numbers[start : start + _AT_ONCE]
             self._output.ask(FindMembers(names[start : start + _AT_ONCE], some), partial(self._members_found, some))
+
+    def _take_member(self, _: int, said: Item) -> None:
+        """Take that a name is a member's, as another server says: the store knows it (rule 10.1)."""
+        (name,) = said
+        if self._guests.connections(bytes_of(name)):
+            self._output.ask(FindMembers((name,)), partial(self._members_found, ()))
 
     def _members_found(self, numbers: tuple[int, ...], found: list[Member] | StoreError) -> None:
         if isinstance(found, StoreError):

@@ -34,8 +34,10 @@ from twotick.exchange.arrival import ArrivalClock
 from twotick.exchange.connection import Connection, MemberDevice
 from twotick.exchange.connections import Connections
 from twotick.exchange.effects import EffectsPublisher
+from twotick.exchange.far_guests import FarGuests
 from twotick.exchange.feeds import Feeds
 from twotick.exchange.guest_messages import GuestMessages
+from twotick.exchange.guest_names import GuestNames
 from twotick.exchange.guests import Guests
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import ConnectedMembers
@@ -62,6 +64,9 @@ _EXPIRY = 1.0
 
 _REMOVAL = 60.0
 """Seconds between looks for a removal of a member that was interrupted."""
+
+_CHECK = 60.0
+"""Seconds between looks whether names of guests are members' by now, if servers share the database."""
 
 _NOTICE = 14 * 86400.0
 """Seconds before a device lapses in which its owner is told (rule 10.9)."""
@@ -91,6 +96,7 @@ class Exchange:
         tally: what was done so far.
         neighbours: what servers tell each other that share a database.
         news: what they tell each other besides, which is not stored.
+        far_guests: the messages to and from guests of other servers.
     """
 
     def __init__(
@@ -149,6 +155,7 @@ class Exchange:
         )
         effects.listeners += [neighbours.note_effects] if identity is not None else []
         members.notes_ends = identity is not None
+        self.far_guests = far_guests = FarGuests(self.news.number, limits, relay, guests)
         stored = StoredMessages(
             limits,
             now,
@@ -159,8 +166,18 @@ class Exchange:
             presence=presence,
             sent_messages=sent_messages,
             guest_messages=guest_messages,
+            far_guests=far_guests,
         )
-        router = Router(output, arrival, guests=guests, members=members, relay=relay, stored=stored)
+        router = Router(
+            output,
+            arrival,
+            guests=guests,
+            members=members,
+            relay=relay,
+            stored=stored,
+            far_guests=far_guests,
+            neighbours=neighbours,
+        )
         self._uploads = SenderRates(limits.uploaded_bytes_member, limits.uploaded_bytes_address, now)
         self._asked = SenderRates(limits.requests_member, limits.requests_address, now)
         questions = Questions(
@@ -177,17 +194,20 @@ class Exchange:
             tally=self.tally,
             pushes=pushes,
         )
+        self._names = names = GuestNames(output, guests, is_shared=identity is not None)
         stages = Stages(limits, output, guests=guests, members=members, relay=relay)
         registration = Registrar(
             limits,
             clock,
             output,
             guests=guests,
+            names=names,
             members=members,
             relay=relay,
             feeds=feeds,
             effects=effects,
             stages=stages,
+            news=news,
         )
         connections = Connections(
             limits,
@@ -203,6 +223,7 @@ class Exchange:
             registration=registration,
             stages=stages,
             guest_messages=guest_messages,
+            news=news,
         )
         self._absences = AbsenceWatch(
             effects,
@@ -229,6 +250,7 @@ class Exchange:
         self._registration = registration
         self._next_expiry = now
         self._next_removal = now
+        self._next_check = now
         self._began = clock()
         self._settled = now + settling
         self.take = connections.take
@@ -285,6 +307,8 @@ class Exchange:
         if self.neighbours.is_cut_off is not self._registration.is_cut_off or self.neighbours.must_send_members_away:
             self._follow_lease()
         self._relay.tick(now)
+        self.far_guests.tick()
+        self._names.tick()
         self._acts.tick()
         self._stored.tick(now)
         self._uploads.tick(now)
@@ -304,6 +328,9 @@ class Exchange:
         if self._members.exist and self.neighbours.leads and now >= self._next_removal:
             self._next_removal = now + _REMOVAL
             self._effects.ask(ContinueRemoval(self._clock()))
+        if self.news.is_shared and now >= self._next_check:
+            self._next_check = now + _CHECK
+            self._connections.check_members()
         self._guest_messages.tick(now)
         self._absences.tick(now)
         self.pushes.tick(now)

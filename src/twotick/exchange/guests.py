@@ -1,5 +1,7 @@
 """The names that guests have registered (docs/protocol.md, rules 4.1 to 4.9)."""
 
+from collections.abc import Callable
+
 from twotick.exchange.connection import Connection, Guest
 from twotick.wire import Side
 
@@ -10,12 +12,14 @@ class Guests:
     Attributes:
         receivers: the classic receiving connections of guests who are registered on both sides.
         duplex: the extended connections of guests.
+        listeners: called with a name when its guest can get messages, and when it cannot any more.
     """
 
     def __init__(self) -> None:
         self._names: dict[bytes, Guest] = {}
         self.receivers: dict[bytes, Connection] = {}
         self.duplex: dict[bytes, Connection] = {}
+        self.listeners: list[Callable[[bytes, bool], None]] = []
 
     def claim(self, key: bytes, connection: Connection, side: Side) -> Guest | None:
         """Give a connection one side of a name, if that is free (rules 4.2 and 4.9).
@@ -45,6 +49,8 @@ class Guests:
             self.receivers[guest.key] = connection
         elif connection.side is Side.DUPLEX:
             self.duplex[guest.key] = connection
+        if connection.side is not Side.SENDING:
+            self._tell(guest.key, True)
 
     def release(self, connection: Connection) -> None:
         """Free the side of the name that a connection holds (rule 4.8)."""
@@ -59,6 +65,12 @@ class Guests:
         if connection.side is not Side.SENDING:
             self.receivers.pop(guest.key, None)
             self.duplex.pop(guest.key, None)
+        if connection.side is not Side.SENDING or not guest.connections:
+            self._tell(guest.key, False)
+
+    def _tell(self, key: bytes, is_there: bool) -> None:
+        for listener in self.listeners:
+            listener(key, is_there)
 
     def names(self) -> list[bytes]:
         """Return the names of all guests, in lower case."""

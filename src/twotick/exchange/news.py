@@ -42,6 +42,7 @@ class ServerNews:
         now: the time, in seconds on any clock that does not go back.
 
     Attributes:
+        number: see above.
         handlers: what takes the news of each kind, called with the server that says them, and with what they say. One
             that raises TypeError or ValueError has not understood them.
         on_missed: called when news of a server were missed.
@@ -52,13 +53,13 @@ class ServerNews:
     """
 
     def __init__(self, number: int | None, now: float) -> None:
+        self.number = number
         self.handlers: dict[str, Callable[[int, Item], None]] = {}
         self.on_missed: list[Callable[[], None]] = []
         self.on_gone: list[Callable[[int], None]] = []
         self.say_all: list[Callable[[], Iterable[Item]]] = []
         self.heard_unknown = False
         self.ignored = 0
-        self._number = number
         self._waiting: list[Item] = []
         self._count = 0
         self._counts: dict[int, int] = {}
@@ -70,11 +71,11 @@ class ServerNews:
     @property
     def is_shared(self) -> bool:
         """Whether there may be other servers."""
-        return self._number is not None
+        return self.number is not None
 
     def tell(self, kind: str, *what: object) -> None:
         """Let the other servers be told."""
-        if self._number is None:
+        if self.number is None:
             return
         if len(self._waiting) >= _MOST_WAITING:
             self._waiting.clear()
@@ -83,7 +84,7 @@ class ServerNews:
 
     def tick(self, now: float, living: tuple[int, ...]) -> None:
         """Set the time, in seconds, and the numbers of the servers that live."""
-        if self._number is None:
+        if self.number is None:
             return
         if living != self._living:
             self._living = living
@@ -120,7 +121,7 @@ class ServerNews:
         pieces: list[bytes] = []
         for start in range(0, len(self._waiting), _AT_ONCE):
             self._count += 1
-            piece = [self._number, self._count, self._waiting[start : start + _AT_ONCE]]
+            piece = [self.number, self._count, self._waiting[start : start + _AT_ONCE]]
             pieces.append(json.dumps(piece, separators=(",", ":")).encode())
         self._waiting.clear()
         return pieces
@@ -133,7 +134,7 @@ class ServerNews:
         except (ValueError, TypeError, LookupError, RecursionError):
             self.ignored += 1
             return
-        if self._number is None or server == self._number:
+        if self.number is None or server == self.number:
             return
         if server not in self._living:
             self.heard_unknown = True
@@ -156,7 +157,7 @@ class ServerNews:
         try:
             kind, *said = item
             if kind == ASK:
-                self._is_asked = self._is_asked or said == [self._number]
+                self._is_asked = self._is_asked or said == [self.number]
             elif (handler := self.handlers.get(kind)) is not None:
                 handler(server, said)
         except (TypeError, ValueError):

@@ -7,9 +7,11 @@ from typing import Final
 from twotick.exchange.connection import Connection, Guest, MemberDevice, Stage, answers_others
 from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.feeds import Feeds
+from twotick.exchange.guest_names import GuestNames
 from twotick.exchange.guests import Guests
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import ConnectedMembers
+from twotick.exchange.news import ServerNews
 from twotick.exchange.numbers import malformed_number
 from twotick.exchange.output import Output
 from twotick.exchange.relay import Relay
@@ -19,7 +21,6 @@ from twotick.exchange.tally import OTHER
 from twotick.store import (
     Acknowledge,
     CheckLogin,
-    FindMember,
     LoginProof,
     Member,
     OpenDevice,
@@ -50,6 +51,9 @@ _RESULTS: Final = {104: "refused", 105: "too_early", UNAVAILABLE: "unavailable"}
 FOR_PEOPLE: Final = b"a bot can only send, and read where it may"
 """Why a bot is refused what it asks (rule 21.2)."""
 
+MEMBER: Final = "member"
+"""News for other servers: a name is a member's."""
+
 CUT_OFF: Final = "this server has lost its database: connect to another one, or try again soon"
 
 _OF_A_MEMBER: Final = b"the name is a member's"
@@ -72,11 +76,13 @@ class Registrar:
         clock: returns the time of day, in seconds since 1970.
         output: takes what is written and the requests.
         guests: the guests who are registered.
+        names: finds out whether guests may have names.
         members: the members who are connected.
         relay: reads from connections, or not.
         feeds: sends devices what they do not have.
         effects: takes what a device's registration has changed.
         stages: changes the stages of connections.
+        news: tells other servers who is a member.
 
     Attributes:
         logins: the connections whose user has to be authenticated, each with its REGISTER.
@@ -91,16 +97,20 @@ class Registrar:
         output: Output,
         *,
         guests: Guests,
+        names: GuestNames,
         members: ConnectedMembers,
         relay: Relay,
         feeds: Feeds,
         effects: EffectsPublisher,
         stages: Stages,
+        news: ServerNews,
     ) -> None:
         self._limits = limits
         self._clock = clock
         self._output = output
         self._guests = guests
+        self._names = names
+        self._news = news
         self._members = members
         self._relay = relay
         self._feeds = feeds
@@ -142,12 +152,13 @@ class Registrar:
             self._refuse_name(connection, head, b"this server is for members only", b"guests")
         elif self._members.exist:
             self._stages.wait(connection)
-            request = FindMember(head.name.decode("ascii"), connection.network)
-            self._output.ask(request, partial(self._owner_found, connection, head, head.side))
+            self._names.find_owner(connection, head.name, partial(self._owner_found, connection, head, head.side))
         else:
             self._register_guest(connection, head, head.side)
 
-    def _owner_found(self, connection: Connection, head: Head, side: Side, owner: Member | StoreError | None) -> None:
+    def _owner_found(
+        self, connection: Connection, head: Head, side: Side, owner: Member | bool | StoreError | None
+    ) -> None:
         """Register a guest if no member owns the name that it asks for (rule 10.1)."""
         if isinstance(owner, StoreError) and side is Side.DUPLEX:
             self.not_authenticated(connection, UNAVAILABLE, f"the server cannot look it up now: {owner}")
@@ -159,6 +170,8 @@ class Registrar:
             self._register_guest(connection, head, side)
         elif isinstance(owner, StoreError):
             self._refuse_name(connection, head, b"the server cannot look it up now")
+        elif isinstance(owner, bool):
+            self._refuse_name(connection, head, b"another user has it", b"in-use")
         else:
             self._refuse_name(connection, head, _OF_A_MEMBER, b"member")
 
@@ -232,6 +245,7 @@ class Registrar:
         if connection.closing:
             return
         self._stages.turn_out(member.name.lower().encode())
+        self._news.tell(MEMBER, member.name.lower())
         device = MemberDevice(member.number, name.encode(), member.is_bot)
         resume = int(head.seq or b"0")
         if head.side is Side.DUPLEX:

@@ -4,18 +4,22 @@ Theory of operation. A message between guests goes through the relay and never l
 a member, or to a room, goes through the store. `SEND ALL` may do both.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 from twotick.exchange.arrival import ArrivalClock
 from twotick.exchange.changes import MEMBERS_ONLY, changes
-from twotick.exchange.connection import SETTLED, Broadcast, Connection, NotUnderstood
+from twotick.exchange.connection import SETTLED, Broadcast, Connection, NotUnderstood, Pending
+from twotick.exchange.far_guests import FarGuests, is_gone, not_connected, subject_of
 from twotick.exchange.guests import Guests
 from twotick.exchange.members import ConnectedMembers
+from twotick.exchange.neighbours import Neighbours
 from twotick.exchange.numbers import malformed_number
 from twotick.exchange.output import Output
-from twotick.exchange.relay import FULL, STOPPING, Relay
+from twotick.exchange.relay import BUSY, FULL, STOPPING, Relay
 from twotick.exchange.stored import StoredMessages
+from twotick.store import FindConnected, StoreError
 from twotick.wire import SHORT_DIGITS, Frame, Head, Verb, is_name, is_room, read_number
 
 _SEND: Final = Verb.SEND
@@ -34,6 +38,8 @@ class Router:
         members: the members who are connected.
         relay: delivers to guests.
         stored: delivers through the store.
+        far_guests: delivers to guests of other servers.
+        neighbours: knows these servers.
     """
 
     def __init__(
@@ -45,6 +51,8 @@ class Router:
         members: ConnectedMembers,
         relay: Relay,
         stored: StoredMessages,
+        far_guests: FarGuests,
+        neighbours: Neighbours,
     ) -> None:
         self._written = output.written
         self._receivers = guests.receivers
@@ -54,6 +62,9 @@ class Router:
         self._members = members
         self._relay = relay
         self._stored = stored
+        self._output = output
+        self._far_guests = far_guests
+        self._neighbours = neighbours
 
     # Classic connections
 
@@ -169,10 +180,70 @@ class Router:
             self._relay.deliver(guest, (sender, head, number, deadline, None), body)
         elif head.name.startswith(b"#"):
             self._send_to_room(sender, number, head, body)
+        elif self._far_guests.is_shared and is_name(head.name):
+            self._send_far(sender, number, head, body)
         elif sender.extended and self._members.exist and is_name(head.name):
             self._stored.store(sender, number, head, body)  # the store knows whether a member has that name
         else:
-            self._relay.reply(sender, number, head, f"{head.name.decode('ascii', 'replace')} is not connected")
+            self._relay.reply(sender, number, head, not_connected(head.name))
+
+    # Across servers
+
+    def _send_far(self, sender: Connection, number: int, head: Head, body: bytes) -> None:
+        """Send to a member, or to a guest of another server, of whom nothing is known here."""
+        if sender.extended:
+            unknown = partial(self._send_to_far_guest, sender, number, head, body)
+            self._stored.store(sender, number, head, body, unknown=unknown)
+            return
+        # A classic guest's message goes to members who are connected (rule 11.11).
+        request = FindConnected(head.name.decode("ascii"), sender.network)
+        self._ask_first(sender, request, body, partial(self._connected_found, sender, number, head, body))
+
+    def _connected_found(
+        self, sender: Connection, number: int, head: Head, body: bytes, members: list[int] | StoreError | None
+    ) -> None:
+        if members is None or isinstance(members, StoreError):
+            self._relay.reply(sender, number, head, BUSY if members is None else str(members))
+        elif members:
+            self._stored.store(sender, number, head, body, members=tuple(members))
+        else:
+            self._send_to_far_guest(sender, number, head, body)
+
+    def _send_to_far_guest(self, sender: Connection, number: int, head: Head, body: bytes) -> None:
+        if sender.device is None:
+            deadline = self._relay.deadline_of(sender, head)
+            self._far_guests.deliver(subject_of(head.key), (sender, head, number, deadline, None), body)
+        elif self._far_guests.has_room(sender, body):
+            self._far_guests.find(head.key, partial(self._far_guest_found, sender, number, head, body))
+        else:
+            self._relay.reply(sender, number, head, BUSY)
+
+    def _far_guest_found(self, sender: Connection, number: int, head: Head, body: bytes, found: bool) -> None:
+        """Store a member's message to a guest of another server, and deliver it."""
+        self._far_guests.give_back(sender, len(body))
+        if found and sender.device is not None:
+            self._stored.store(sender, number, head, body, far=(subject_of(head.key),))
+        else:
+            self._relay.reply(sender, number, head, not_connected(head.name))
+
+    def _ask_first(
+        self,
+        sender: Connection,
+        request: FindConnected,
+        body: bytes,
+        go_on: Callable[[list[int] | StoreError | None], None],
+    ) -> None:
+        """Ask the store who is connected, and go on with a message; with None if too much waits already."""
+
+        def found(members: list[int] | StoreError) -> None:
+            self._far_guests.give_back(sender, len(body))
+            if not is_gone(sender):
+                go_on(members)
+
+        if self._far_guests.has_room(sender, body):
+            self._output.ask(request, found)
+        else:
+            go_on(None)
 
     def _send_to_room(self, sender: Connection, number: int, head: Head, body: bytes) -> None:
         """Send to the other members of a room; the store knows them (rule 12.5)."""
@@ -185,15 +256,30 @@ class Router:
 
     def _send_to_all(self, sender: Connection, number: int, head: Head, body: bytes) -> None:
         """Send to every registered user but the sender (rules 5.9 and 11.12)."""
-        guests = self._guests.others(sender.guest)
-        own = sender.device.member if sender.device else None
-        members = tuple(member for member in self._members.listening() if member != own)
-        if not guests and not members and sender.device is None:
-            self._relay.reply(sender, number, head, None)
-        elif members or sender.device is not None:
-            self._stored.store(sender, number, head, body, members=members, guests=guests)
+        go_on = partial(self._send_to_everyone, sender, number, head, body)
+        if self._far_guests.is_shared:
+            self._ask_first(sender, FindConnected("", sender.network), body, go_on)
         else:
-            broadcast = Broadcast(len(guests), partial(self._relay.reply, sender, number, head))
-            deadline = self._relay.deadline_of(sender, head)
+            go_on(self._members.listening())
+
+    def _send_to_everyone(
+        self, sender: Connection, number: int, head: Head, body: bytes, connected: list[int] | StoreError | None
+    ) -> None:
+        if connected is None or isinstance(connected, StoreError):
+            self._relay.reply(sender, number, head, BUSY if connected is None else str(connected))
+            return
+        guests = self._guests.others(sender.guest)
+        far = self._far_guests.all_others(self._neighbours.servers)
+        own = sender.device.member if sender.device else None
+        members = tuple(member for member in connected if member != own)
+        if members or sender.device is not None:
+            self._stored.store(sender, number, head, body, members=members, guests=guests, far=far)
+        elif not guests and not far:
+            self._relay.reply(sender, number, head, None)
+        else:
+            broadcast = Broadcast(len(guests) + len(far), partial(self._relay.reply, sender, number, head))
+            message: Pending = (sender, head, SETTLED, self._relay.deadline_of(sender, head), broadcast)
             for guest in guests:
-                self._relay.deliver(guest, (sender, head, SETTLED, deadline, broadcast), body)
+                self._relay.deliver(guest, message, body)
+            for subject in far:
+                self._far_guests.deliver(subject, message, body)

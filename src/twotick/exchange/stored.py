@@ -6,6 +6,7 @@ get it from the relay. What becomes of it later is an entry in the sender's log,
 by guest_messages.py.
 """
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -13,6 +14,7 @@ from twotick.exchange.arrival import ArrivalClock
 from twotick.exchange.changes import complete
 from twotick.exchange.connection import SETTLED, Broadcast, Connection, MemberDevice, Pending
 from twotick.exchange.effects import EffectsPublisher
+from twotick.exchange.far_guests import FarGuests, not_connected
 from twotick.exchange.guest_messages import GuestMessages
 from twotick.exchange.limits import Limits
 from twotick.exchange.output import Output
@@ -38,9 +40,11 @@ class _PendingAppend:
         sender, number, head, body: the SEND.
         device: the member's device that sent it; None for a guest.
         guests: the guests among its recipients.
+        far: the subjects of those at other servers.
+        unknown: what is done if no member has the name; None to answer that.
     """
 
-    __slots__ = ("body", "device", "guests", "head", "number", "sender", "stored")
+    __slots__ = ("body", "device", "far", "guests", "head", "number", "sender", "stored", "unknown")
 
     def __init__(
         self,
@@ -51,6 +55,8 @@ class _PendingAppend:
         body: bytes,
         device: MemberDevice | None,
         guests: list[Connection],
+        far: Sequence[str],
+        unknown: Callable[[], None] | None,
     ) -> None:
         self.stored = stored
         self.sender = sender
@@ -59,6 +65,8 @@ class _PendingAppend:
         self.body = body
         self.device = device
         self.guests = guests
+        self.far = far
+        self.unknown = unknown
 
     def __call__(self, result: Appended | Duplicate | Refusal | StoreError) -> None:
         """Take the answer."""
@@ -78,6 +86,7 @@ class StoredMessages:
         presence: learns who may see whom.
         sent_messages: the messages whose senders only send.
         guest_messages: the messages whose senders are guests.
+        far_guests: delivers to guests of other servers.
     """
 
     def __init__(
@@ -92,6 +101,7 @@ class StoredMessages:
         presence: PresenceTracker,
         sent_messages: SentMessages,
         guest_messages: GuestMessages,
+        far_guests: FarGuests,
     ) -> None:
         self._limits = limits
         self._rates = SenderRates(limits.sent_bytes_member, limits.sent_bytes_address, now)
@@ -102,6 +112,7 @@ class StoredMessages:
         self._presence = presence
         self._sent_messages = sent_messages
         self._guest_messages = guest_messages
+        self._far_guests = far_guests
 
     def store(
         self,
@@ -112,6 +123,8 @@ class StoredMessages:
         *,
         members: tuple[int, ...] = (),
         guests: list[Connection] | None = None,
+        far: Sequence[str] = (),
+        unknown: Callable[[], None] | None = None,
     ) -> None:
         """Store a message to members, to guests, or to the room or member that its head names.
 
@@ -122,6 +135,8 @@ class StoredMessages:
             body: its body.
             members: the members who get it, by the store's numbers; empty if the store finds them.
             guests: the guests who get it.
+            far: the subjects of those at other servers who get it.
+            unknown: what is done if no member has the name; None to answer that.
         """
         guests = guests or []
         device = sender.device
@@ -136,14 +151,14 @@ class StoredMessages:
             id=head.id if sender.extended else b"",
             recipient=head.name,
             members=members,
-            live=bool(guests),
+            live=bool(guests or far),
             headers=head.travels if sender.extended else self._arrival.line(),
             body=body,
             time=now,
             expires=self._expiry(sender, head, now),
         )
         if device is not None and not head.is_plain:
-            refused = complete(request, head, is_kept=not (guests or head.key == b"all"))
+            refused = complete(request, head, is_kept=not (guests or far or head.key == b"all"))
             if refused is not None:
                 self._relay.reply(sender, number, head, refused)
                 return
@@ -155,7 +170,7 @@ class StoredMessages:
             return
         self._rates.use(sender, len(body) + _MESSAGE_BYTES)
         sender.unsent_bytes += len(body)
-        self._output.ask(request, _PendingAppend(self, sender, number, head, body, device, guests))
+        self._output.ask(request, _PendingAppend(self, sender, number, head, body, device, guests, far, unknown))
 
     def use_limits(self) -> None:
         """Handle that the limits have changed."""
@@ -182,6 +197,8 @@ class StoredMessages:
         if not isinstance(result, Appended):  # nearly every answer is an Appended, so that is asked for first
             if isinstance(result, Duplicate):
                 self._answer_again(sender, number, head, result)
+            elif asked.unknown is not None and reason_of(result) == not_connected(head.name):
+                asked.unknown()
             else:
                 self._relay.reply(sender, number, head, reason_of(result))
             return
@@ -198,11 +215,11 @@ class StoredMessages:
             if result.is_first:
                 self._presence.begin(device.member, head.key)
         if sender.extended:
-            if head.key != b"all" and not guests:
+            if head.key != b"all" and not guests and not asked.far:
                 self._accept(sender, head, device, result)
             self._relay.count_answer(sender)
         self._effects.publish(result.effects)
-        if guests:
+        if guests or asked.far:
             self._deliver_to_guests(asked, guests, result.message)
 
     def _accept(self, sender: Connection, head: Head, device: MemberDevice | None, stored: Appended) -> None:
@@ -215,7 +232,7 @@ class StoredMessages:
         self._output.write(sender, answer)
 
     def _deliver_to_guests(self, asked: _PendingAppend, guests: list[Connection], number: int) -> None:
-        broadcast = Broadcast(len(guests), partial(self._settle, number))
+        broadcast = Broadcast(len(guests) + len(asked.far), partial(self._settle, number))
         message: Pending = (
             asked.sender,
             asked.head,
@@ -228,6 +245,8 @@ class StoredMessages:
                 self._relay.settle(message, LEFT)
             else:
                 self._relay.deliver(guest, message, asked.body)
+        for subject in asked.far:
+            self._far_guests.deliver(subject, message, asked.body)
 
     def _settle(self, message: int, failure: str | None) -> None:
         """Tell the store what became of a message at the guests."""

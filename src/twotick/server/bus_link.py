@@ -1,9 +1,11 @@
 """Connects the exchange with the bus between servers (docs/cluster.md)."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Final
 
-from twotick.bus import Bus
-from twotick.exchange import Neighbours, ServerNews
+from twotick.bus import Bus, BusAway, NoResponder
+from twotick.exchange import FarGuests, FarRequest, Neighbours, ServerNews
 from twotick.server.logs import log
 
 _HINTS: Final = "hints"
@@ -11,6 +13,9 @@ _HINTS: Final = "hints"
 
 _NEWS: Final = "news"
 """The subject on which they tell each other what is not stored."""
+
+_AGAIN: Final = 0.25
+"""Seconds after which a request is asked again, if the bus is away."""
 
 
 class BusLink:
@@ -20,9 +25,21 @@ class BusLink:
         bus: the bus.
         neighbours: the part of the exchange that says and hears it.
         news: the part that says and hears what is not stored.
+        far_guests: the messages between guests of different servers.
+        on_answer: called when another server has asked or answered something.
     """
 
-    def __init__(self, bus: Bus, neighbours: Neighbours, news: ServerNews) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        neighbours: Neighbours,
+        news: ServerNews,
+        far_guests: FarGuests,
+        on_answer: Callable[[], None],
+    ) -> None:
+        self._far_guests = far_guests
+        self._on_answer = on_answer
+        self._asking: set[asyncio.Task[None]] = set()
         self._bus = bus
         self._news = news
         self._neighbours = neighbours
@@ -43,9 +60,49 @@ class BusLink:
             self._bus.publish(_HINTS, hint)
         for piece in self._news.take():
             self._bus.publish(_NEWS, piece)
+        for subject, is_served in self._far_guests.subjects:
+            if is_served:
+                self._bus.serve(subject, self._take)
+            else:
+                self._bus.leave(subject)
+        self._far_guests.subjects.clear()
+        for request in self._far_guests.requests:
+            task = asyncio.get_running_loop().create_task(self._ask(request))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        self._far_guests.requests.clear()
+
+    def _take(self, data: bytes, reply: Callable[[bytes], None]) -> None:
+        self._far_guests.take(data, reply)
+        self._on_answer()
+
+    async def _ask(self, request: FarRequest) -> None:
+        """Ask another server, and once more if the bus was away meanwhile: it remembers its answer."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + request.seconds
+        may_have_arrived = False
+        answer: bytes | None = None
+        while (left := end - loop.time()) > 0:
+            was_there = self._bus.connected
+            try:
+                answer = await self._bus.request(request.subject, request.data, left)
+                break
+            except NoResponder:
+                answer = None if may_have_arrived else b""
+                break
+            except BusAway:
+                may_have_arrived = may_have_arrived or was_there
+                await asyncio.sleep(min(_AGAIN, left))
+            except TimeoutError:
+                break
+        request.answered(answer)
+        self._on_answer()
 
     async def close(self) -> None:
         """Leave the bus."""
+        for task in self._asking:
+            task.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
         await self._bus.close()
 
     def _changed(self, problem: str | None) -> None:

@@ -187,7 +187,7 @@ class Server:
         )
         if store is not None and sharing is not None and not sharing[0].is_alone:
             store.ask(KeepLease(LEASE, sharing[0].version, sharing[0].address))
-        self._link = None if sharing is None else BusLink(sharing[1], self.exchange.neighbours, self.exchange.news)
+        self._link = None if sharing is None else self._new_link(sharing[1])
         self.pusher: Pusher | None = None
         self.hooks: Pusher | None = None
         self._storage = None
@@ -208,6 +208,10 @@ class Server:
         self.heads = HeadCache(limits.max_body)
         self.flushing = False
         self.turns = ReadingTurns()
+
+    def _new_link(self, bus: Bus) -> BusLink:
+        exchange = self.exchange
+        return BusLink(bus, exchange.neighbours, exchange.news, exchange.far_guests, self.flush_soon)
 
     async def join_others(self) -> None:
         """Connect with the servers that share the database, before `start`.

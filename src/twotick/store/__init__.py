@@ -149,8 +149,10 @@ from twotick.store.requests.rooms import (
 )
 from twotick.store.requests.search import ReadFound, SearchMessages, SearchPage
 from twotick.store.requests.servers import (
+    ClaimGuest,
     CloseDevice,
     EndLease,
+    FindConnected,
     FindOutcomes,
     KeepLease,
     KeptLease,
@@ -158,6 +160,7 @@ from twotick.store.requests.servers import (
     LookAround,
     MemberLook,
     NoteConnected,
+    ReleaseGuest,
     SentOutcome,
     ServerInfo,
     SettleLost,
@@ -190,6 +193,7 @@ __all__ = [
     "BotRight",
     "ChangeRoom",
     "CheckLogin",
+    "ClaimGuest",
     "CloseDevice",
     "CloseReport",
     "Contact",
@@ -216,6 +220,7 @@ __all__ = [
     "FindAbsent",
     "FindActs",
     "FindBot",
+    "FindConnected",
     "FindMember",
     "FindMembers",
     "FindOutcomes",
@@ -287,6 +292,7 @@ __all__ = [
     "RecipientOutcome",
     "Refusal",
     "Refuse",
+    "ReleaseGuest",
     "RemoveFromRoom",
     "RemoveMember",
     "ReportInfo",

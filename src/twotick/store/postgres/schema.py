@@ -266,6 +266,10 @@ STEPS: Final = (
     ALTER TABLE device ADD COLUMN session bigint NOT NULL DEFAULT 0, ADD COLUMN server bigint NOT NULL DEFAULT 0;
     INSERT INTO counter VALUES ('identity', floor(random() * 4503599627370496)::bigint);
     """,
+    """
+    CREATE TABLE guest (folded text COLLATE "C" PRIMARY KEY, server bigint NOT NULL, claim bigint NOT NULL);
+    CREATE INDEX device_server ON device (server) WHERE server <> 0;
+    """,
 )
 """What makes a schema of version n + 1 from one of version n. Only ever added to."""
 

@@ -2,13 +2,17 @@
 
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from twotick.store.postgres.tables import PostgresTables
+from twotick.store.requests.members import Member
 from twotick.store.requests.messages import Effects, MessageState, Settle, Unfinished
 from twotick.store.requests.servers import (
+    ClaimGuest,
     CloseDevice,
     EndLease,
+    FindConnected,
     FindOutcomes,
     KeepLease,
     KeptLease,
@@ -16,6 +20,7 @@ from twotick.store.requests.servers import (
     LookAround,
     MemberLook,
     NoteConnected,
+    ReleaseGuest,
     SentOutcome,
     ServerInfo,
     SettleLost,
@@ -43,10 +48,17 @@ class ServerRepository:
     Args:
         tables: the database.
         messages: settles what guests were to get.
+        find_member: finds members by their names.
     """
 
-    def __init__(self, tables: PostgresTables, messages: MessageRepository) -> None:
+    def __init__(
+        self,
+        tables: PostgresTables,
+        messages: MessageRepository,
+        find_member: Callable[[str], Member | None],
+    ) -> None:
         self._tables = tables
+        self._find_member = find_member
         self._messages = messages
 
     def handlers(self) -> Handlers:
@@ -58,6 +70,9 @@ class ServerRepository:
             SettleLost: self._settle_lost,
             CloseDevice: self._close_device,
             NoteConnected: self._note_connected,
+            ClaimGuest: self._claim_guest,
+            ReleaseGuest: self._release_guest,
+            FindConnected: self._find_connected,
             LookAround: self._look_around,
             FindOutcomes: self._find_outcomes,
         }
@@ -77,7 +92,9 @@ class ServerRepository:
         return KeptLease(servers[:1] == (number,), servers)
 
     def _end(self, _: EndLease) -> None:
-        self._tables.run_native("DELETE FROM server WHERE number = $1::bigint", (self._tables.run.number,))
+        number = self._tables.run.number
+        self._tables.run_native("DELETE FROM server WHERE number = $1::bigint", (number,))
+        self._tables.run_native("DELETE FROM guest WHERE server = $1::bigint", (number,))
 
     def _list(self, _: ListServers) -> list[ServerInfo]:
         rows = self._tables.run_native(
@@ -97,6 +114,7 @@ class ServerRepository:
             effects.add(self._messages.settle(Settle(number, False, delivery.RESTARTED, 0.0)))
         if len(rows) == _AT_ONCE:
             return Unfinished(request, effects)
+        self._tables.run_native(f"DELETE FROM guest WHERE server NOT IN (SELECT number FROM server WHERE {_ALIVE})")
         self._tables.run_native(
             "DELETE FROM server WHERE alive_until < extract(epoch FROM clock_timestamp()) - $1::double precision",
             (_FORGET_AFTER,),
@@ -116,6 +134,38 @@ class ServerRepository:
             "UPDATE device SET seen = $1::double precision WHERE seen < $1::double precision - $2::double precision"
             f" AND server IN (SELECT number FROM server WHERE {_ALIVE})",
             (request.time, _SEEN_AGAIN),
+        )
+
+    def _find_connected(self, request: FindConnected) -> list[int]:
+        which = " AND m.folded = $1::text" if request.name else " AND $1::text = ''"
+        rows = self._tables.run_native(
+            f"SELECT DISTINCT m.number FROM server s JOIN device d ON d.server = s.number JOIN member m ON m.number ="
+            f" d.member AND m.{MEMBERS} WHERE s.{_ALIVE}{which} ORDER BY m.number",
+            (request.name.lower(),),
+        ).fetchall()
+        self._tables.work += len(rows) >> 2
+        return [number for (number,) in rows]
+
+    # Guests
+
+    def _claim_guest(self, request: ClaimGuest) -> Member | bool:
+        rows = self._tables.run_native(
+            "INSERT INTO guest AS g (folded, server, claim) VALUES ($1::text, $2::bigint, $3::bigint)"
+            " ON CONFLICT (folded) DO UPDATE SET server = excluded.server, claim = excluded.claim"
+            f" WHERE g.server = excluded.server OR g.server NOT IN (SELECT number FROM server WHERE {_ALIVE})"
+            " RETURNING claim",
+            (request.name, self._tables.run.number, request.claim),
+        ).fetchall()
+        member = self._find_member(request.name)
+        if member is not None:
+            self._release_guest(ReleaseGuest(request.name, request.claim))
+            return member
+        return bool(rows)
+
+    def _release_guest(self, request: ReleaseGuest) -> None:
+        self._tables.run_native(
+            "DELETE FROM guest WHERE folded = $1::text AND server = $2::bigint AND claim = $3::bigint",
+            (request.name, self._tables.run.number, request.claim),
         )
 
     # What others have done

@@ -23,6 +23,7 @@ from twotick.store.postgres.standing import state_of
 from twotick.store.postgres.tables import PostgresTables
 from twotick.store.postgres.word_index import PostgresWordIndex
 from twotick.store.requests.messages import Append
+from twotick.store.sqlite.accounts import AccountRepository
 from twotick.store.sqlite.reserve import Reserve
 from twotick.store.sqlite.store import SqliteStore
 from twotick.store.sqlite.tables import ServerRun
@@ -77,7 +78,7 @@ class PostgresStore(SqliteStore):
         return PostgresTables(connection, self._limits, self._run)
 
     def _handlers_for_servers(self) -> Any:
-        return ServerRepository(self._postgres_tables, self._messages).handlers()
+        return ServerRepository(self._postgres_tables, self._messages, AccountRepository(self._ledger).find).handlers()
 
     @property
     def identity(self) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from twotick.store.port import Request
+from twotick.store.requests.members import Member
 from twotick.store.requests.messages import Effects, MessageState
 
 
@@ -156,3 +157,47 @@ class FindOutcomes(Request[list[SentOutcome]]):
     """Find out what has become of some messages, given by number. Those that are not there any more are left out."""
 
     messages: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimGuest(Request[Member | bool]):
+    """Note that a guest of this server has a name.
+
+    Answered by the member who has the name, or by whether it is noted: it is not if a guest of another server that
+    lives has the name.
+
+    Attributes:
+        name: the name, in lower case.
+        network: the address of the guest.
+        claim: the number of this note. It is higher than those of the same server before.
+    """
+
+    name: str
+    network: str
+    claim: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseGuest(Request[None]):
+    """Note that no guest of this server has a name, unless there is a newer note.
+
+    Attributes:
+        name: the name, in lower case.
+        claim: the number of the note that is removed.
+    """
+
+    name: str
+    claim: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindConnected(Request[list[int]]):
+    """Find the members with a device that is connected to a server that lives, by number.
+
+    Attributes:
+        name: only the member with this name, in any case; empty for all.
+        network: the address of the guest for whom it is asked; empty for a member.
+    """
+
+    name: str
+    network: str = ""
