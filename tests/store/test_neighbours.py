@@ -195,7 +195,7 @@ def test_a_device_that_connects_to_another_server_is_taken_over(servers: Servers
     old.write(taken(1))  # nobody has told its server
     devices = {device.name: device.cursor for device in servers.a.store.ask(list_devices(servers, b"bob"))}
     assert devices["main"] == 0, "the answer of a connection that was replaced does not count"
-    servers.wait(3, lost=lost)
+    servers.wait(5, lost=lost)
     assert told(old.read()) == [("ERROR", 108, "", 0, "the device has connected again")]
     assert old.closed
     assert [new.closed, stays.closed] == [False, False]
@@ -223,6 +223,22 @@ def test_a_device_stays_where_it_is_if_its_client_has_given_up_another_connectio
     servers.wait(2)
     assert not bob.closed
     devices = {device.name: device.cursor for device in a.store.ask(list_devices(servers, b"bob"))}
+    assert devices["main"] == 1
+
+
+def test_a_device_is_taken_back_from_a_server_that_was_killed_while_it_opened_it(servers: Servers):
+    a, b = servers.a, servers.b
+    bob = b.device(b"bob", window=9)
+    servers.wait(1)
+    a.store.ask(OpenDevice(a.members[b"bob"].number, "main", 0, a.now))  # the database has carried it out later
+    for seconds in (5.0, 5.0):
+        for _ in range(int(seconds * 4)):
+            b.advance(0.25)
+        assert not bob.closed
+        execute(servers.url, f"UPDATE twotick.server SET alive_until = 0 WHERE number = {a.store.run_number}")
+    b.device(b"alice").write(message(b"bob", b"hi", b"1"))
+    assert bodies(bob.write(taken(1))) == [b"hi"]
+    devices = {device.name: device.cursor for device in b.store.ask(list_devices(servers, b"bob"))}
     assert devices["main"] == 1
 
 

@@ -165,10 +165,22 @@ class MemberDevice:
         doubted: the number of a later connection of the device that another server has noted, and perhaps does not
             have; 0 for none.
         doubted_at: when it was seen first, in seconds on the clock of `Exchange.tick`.
+        doubted_until: until when that server lived, as far as the database knew then.
         proof: what the login of a connection that only sends was checked with; None for others.
     """
 
-    __slots__ = ("doubted", "doubted_at", "feed", "is_bot", "member", "name", "proof", "sent", "session")
+    __slots__ = (
+        "doubted",
+        "doubted_at",
+        "doubted_until",
+        "feed",
+        "is_bot",
+        "member",
+        "name",
+        "proof",
+        "sent",
+        "session",
+    )
 
     def __init__(self, member: int, name: bytes, is_bot: bool = False) -> None:
         self.member = member
@@ -179,6 +191,7 @@ class MemberDevice:
         self.session = 0
         self.doubted = 0
         self.doubted_at = 0.0
+        self.doubted_until = 0.0
         self.proof: LoginProof | None = None
 
 

@@ -429,12 +429,12 @@ class Neighbours:
             if self._check_devices(member, look.sessions):
                 member.version = look.version
 
-    def _check_devices(self, member: ConnectedMember, sessions: dict[bytes, tuple[int, int]]) -> bool:
+    def _check_devices(self, member: ConnectedMember, sessions: dict[bytes, tuple[int, float]]) -> bool:
         """End the connections of devices that have connected to other servers, or were revoked (rules 10.7, 10.8).
 
         Another server may have opened a device for a connection that its client had given up, since the database kept
-        it waiting. It notes that as soon as it sees the end of that connection. So a later connection counts when it
-        is seen again after a second.
+        it waiting. It notes that as soon as it sees the end of that connection, unless it was killed. So a later
+        connection counts when it is seen again after a second, and the server that has it has said that it lives.
 
         Args:
             member: the member.
@@ -449,16 +449,16 @@ class Neighbours:
             device = connection.device
             if device is None or not device.session:
                 continue
-            session, server = sessions.get(device.name, (0, 0))
+            session, alive_until = sessions.get(device.name, (0, 0.0))
             if not session:
                 self._members.end(connection, b"the device was revoked")
-            elif session > device.session and not server:
+            elif session > device.session and not alive_until:
                 self._take_back(connection, device)
             elif session > device.session:
                 is_clear = False
                 if device.doubted != session:
-                    device.doubted, device.doubted_at = session, self._now
-                elif self._now >= device.doubted_at + _DOUBT:
+                    device.doubted, device.doubted_at, device.doubted_until = session, self._now, alive_until
+                elif self._now >= device.doubted_at + _DOUBT and alive_until > device.doubted_until:
                     self._members.end(connection, b"the device has connected again")
         for connection in list(member.senders):
             device = connection.device

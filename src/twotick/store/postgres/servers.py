@@ -181,10 +181,12 @@ class ServerRepository:
         self._tables.work += len(numbers) >> 2
         known = dict(zip(numbers, versions, strict=True))
         changed = [number for number, _, version in rows if version is not None and version != known[number]]
-        sessions: dict[int, dict[bytes, tuple[int, int]]] = {number: {} for number in changed}
+        sessions: dict[int, dict[bytes, tuple[int, float]]] = {number: {} for number in changed}
         if changed:
             for number, name, *connected in self._tables.run_native(
-                "SELECT member, name, session, server FROM device WHERE member = ANY($1::bigint[])", (changed,)
+                "SELECT member, d.name, session, coalesce(s.alive_until, 0) FROM device d"
+                f" LEFT JOIN server s ON s.number = d.server AND s.{_ALIVE} WHERE member = ANY($1::bigint[])",
+                (changed,),
             ):
                 sessions[number][name.encode()] = connected[0], connected[1]
         return [

@@ -99,15 +99,16 @@ class MemberLook:
         number: the member.
         last: the number of the last entry of its log.
         version: the version of its devices (see `LookAround`).
-        sessions: by the name of each of its devices, the number of its last connection, and the number of the server
-            that had it; 0 if that connection is gone. None if the version is the one that is known.
+        sessions: by the name of each of its devices, the number of its last connection, and until when the server lives
+            that has it, as far as the database knows, in seconds since 1970; 0 if that connection is gone. None if the
+            version is the one that is known.
         removed: whether there is no such member any more.
     """
 
     number: int
     last: int
     version: int
-    sessions: dict[bytes, tuple[int, int]] | None
+    sessions: dict[bytes, tuple[int, float]] | None
     removed: bool
 
 
