@@ -177,6 +177,42 @@ def test_headers_cannot_add_lines_to_the_frame(program: Program, news: Any) -> N
     assert b"X-title: a Content-length: 0 SEND alice\n" in program.entries()[-1].headers
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("=?\xe9?q?x?=", "=?\xe9?q?x?=\nm"),  # a name of an encoding that is none
+        ("=?utf-7?q?a+2AA-?=", "*a?*\nm"),  # half a character
+        ("=?unicode_escape?q?a=5Cud800?=", "*a?*\nm"),
+    ],
+)
+def test_a_title_in_an_odd_encoding_is_shown_as_well_as_it_can_be(
+    program: Program, news: Any, given: str, shown: str
+) -> None:
+    assert program.ask("/bob", "m", bot="one", title=given)[0] == 200
+    assert news() == [shown]
+
+
+def test_a_long_title_is_cut_in_its_header_only(program: Program, news: Any) -> None:
+    party = "\U0001f389" * 250
+    content = {"topic": "bob", "message": "m", "title": party, "tags": [party], "click": "https://x/" + "\xe9" * 240}
+    assert program.post("/", content, bot="one")[0] == 200
+    assert news()[0].startswith(f"{party}\nm\n")
+    assert f"X-title: {party[:62]}\n".encode() in program.entries()[-1].headers
+
+
+def test_a_form_with_parts_within_parts_does_not_keep_the_server_busy(program: Program, news: Any) -> None:
+    """A second request is answered meanwhile: the parser for e-mail took minutes for a body like this one."""
+    nested = "".join(f"Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n" for n in range(150))
+    odd = "Content-Disposition: form-data; name*=a'b'c; name*x=1\r\n\r\nhi"
+    for part in (nested + "\n" * 900_000, odd):
+        body = f"--x\r\n{part}\r\n--x\r\nContent-Disposition: form-data; name=text\r\n\r\nshown\r\n--x--\r\n"
+        kind = 'multipart/form-data; charset=utf-8; boundary="x"'
+        assert program.ask("/hooks/bob", body, bot="one", content_type=kind)[0] == 200
+    many = "--x\r\nContent-Disposition: form-data; name=text\r\n\r\na\r\n" * 1000
+    assert program.ask("/hooks/bob", many, bot="one", content_type="multipart/form-data; boundary=x")[0] == 400
+    assert news() == ["shown", "shown"]
+
+
 # What becomes of it
 
 

@@ -1,7 +1,7 @@
 """What clients of ntfy publish: a raw body with headers or parameters, or JSON."""
 
 from collections.abc import Mapping
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import Any, Final
 
@@ -82,9 +82,10 @@ def _decoded(value: bytes) -> str:
     if "=?" not in text:
         return text
     try:
-        return str(make_header(decode_header(text)))
-    except (HeaderParseError, LookupError, UnicodeDecodeError, ValueError):
+        decoded = str(make_header(decode_header(text)))
+    except (MessageError, LookupError, ValueError):
         return text
+    return decoded.encode("utf-8", "replace").decode()  # some encodings, such as UTF-7, can give half a character
 
 
 def _publication(given: Mapping[str, Any]) -> Publication:

@@ -39,7 +39,9 @@ _WORDS: Final = {1: "lowest", 2: "low", 4: "high", 5: "urgent"}
 
 _MOST_FIELDS: Final = 200
 _MOST_ITEMS: Final = 200
-_TITLE: Final = 250
+_MOST_OF_HEADER: Final = 250
+"""The bytes of the longest title, and of the longest tags, in a header."""
+
 _URL: Final = 500
 _SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
 
@@ -89,13 +91,13 @@ class Publication:
 
     def headers(self) -> dict[str, bytes | None]:
         """Return the headers that say the same to programs (rule 21.5), and those of its slot (rule 21.6)."""
-        title, tags = one_line(self.title)[:_TITLE], ",".join(map(one_line, self.tags))[:_TITLE]
+        title, tags = _cut(one_line(self.title)), _cut(",".join(map(one_line, self.tags)))
         link = one_line(self.links[0]) if self.links else ""
         items = self.items if len(self.items) <= _MOST_ITEMS else (digest(*self.items),)
         return {
-            "X-Title": title.encode() or None,
+            "X-Title": title or None,
             "X-Priority": None if self.priority == 3 else b"%d" % self.priority,
-            "X-Tags": tags.encode() or None,
+            "X-Tags": tags or None,
             "X-Click": link.encode() if 0 < len(link.encode()) <= _URL else None,
             "Slot": self.slot.encode() or None,
             "Items": " ".join(items).encode() if self.slot and items else None,
@@ -106,6 +108,11 @@ def _bold(title: str) -> str:
     """Return a title as bold text, if the marks would have an effect (docs/formatting.md)."""
     is_plain = "*" not in title and (title[0].isalnum() or title[0] in "([{\"'@#$%&")
     return f"*{title}*" if is_plain else title
+
+
+def _cut(text: str) -> bytes:
+    """Return as much of a text as a header takes, without half a character at its end."""
+    return text.encode()[:_MOST_OF_HEADER].decode(errors="ignore").strip().encode()
 
 
 def one_line(text: str) -> str:
