@@ -56,6 +56,17 @@ Database: TypeAlias = Annotated[
 """The address of a database on PostgreSQL."""
 
 
+LogLevels: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^ *(error|warning|info) *(, *(login|push|server|tls|web) *= *(error|warning|info) *)*$",
+        description="one of error, warning and info, and after a comma those of parts, such as 'warning, web=info';"
+        " the parts are login, push, server, tls and web",
+    ),
+]
+"""The levels of the log; `twotick.server.logs` knows them, too."""
+
+
 def default_data_folder() -> Path:
     """Return the folder of a server's data if no setting names one."""
     return platformdirs.user_data_path("twotick")
@@ -87,7 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     irc_rooms: bool = True
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None
-    log_level: Literal["warning", "error"] = "warning"
+    log_level: LogLevels = "warning"
     push: bool = True
     allow_local_hooks: bool = False
     allow_local_push: bool = False

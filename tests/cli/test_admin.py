@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +45,7 @@ class PageClient:
     def log_in(self, name: str, password: str = PASSWORD, **headers: str) -> int:
         credential = base64.b64encode(f"{name}:{password}".encode()).decode()
         headers = {"Authorization": f"Basic {credential}", "X-Name": name, **headers}
-        status, found = self.ask("POST", "login", **headers)
+        status, found = self.ask("POST", "login", None, **headers)
         self.session = found["session"] if status == 200 else self.session
         return status
 
@@ -149,3 +150,40 @@ def test_all_that_the_page_does_takes_effect_at_once(operator: Operator) -> None
         assert page.ask("POST", "remove", {"name": "bob"})[0] == 404
     operator.settings["WEB_URL"] = "https://chat.example"
     assert operator.do("admin", "--no-open") == "https://chat.example/admin/\n"
+
+
+def test_requests_and_logins_are_logged_if_the_levels_say_so(operator: Operator) -> None:
+    settings = operator.data.parent / "twotick.toml"
+    settings.write_text('log_level = "warning, web=info, login=info"\n')
+    operator.settings["CONFIG"] = str(settings)
+    with started("serve", "--port", "0", env=operator.environment) as server:
+        where = address(server.line().removeprefix("listening on "))
+        page = PageClient(server.line().removeprefix("web page: "))
+        assert page.log_in("olga") == 200
+        assert page.ask("GET", "members", {"find": "topsecret"})[0] == 200
+        assert outcome(where, "alice", basic("alice", "wrong password")).startswith("ERROR 104 ")
+        assert outcome(where, "alice", basic("alice", PASSWORD)).startswith("REGISTERED ")
+        settings.write_text('log_level = "warning, web=error"\n')
+        assert operator.do("reload") == "changed: log_level\n"
+        assert outcome(where, "alice", basic("alice", PASSWORD)).startswith("REGISTERED ")
+        assert page.ask("GET", "members")[0] == 200
+        page.close()
+        ended = server.end(signal.SIGTERM)
+    entries = [json.loads(line) for line in ended.stderr.splitlines()]
+    for entry in entries:
+        del entry["timestamp"]
+    here = {"address": "127.0.0.1", "level": "info"}
+    assert entries == [
+        {"event": "request", "part": "web", "request": "POST /admin/api/login", "status": 200, **here},
+        {"event": "request", "part": "web", "request": "GET /admin/api/members", "status": 200, **here},
+        {
+            "event": "login refused",
+            "part": "login",
+            "name": "alice",
+            **here,
+            "reason": "wrong name, password or token",
+        },
+        {"event": "logged in", "part": "login", "name": "alice", "device": "main", "by": "password", **here},
+        {"event": "the settings were loaded again", "level": "warning", "changed": ["log_level"], "after_restart": []},
+    ]
+    assert not any(secret in ended.stderr for secret in ("topsecret", PASSWORD, "wrong password", page.session))

@@ -220,11 +220,10 @@ async def listen_until_the_end(who: Credential, handle: listen.Handler) -> None:
     """Listen until the last message is handled."""
     ended = asyncio.Event()
 
-    async def watched(message: Message | MemberMessage, saved: Path | None) -> bool:
-        done = await handle(message, saved)
+    async def watched(message: Message | MemberMessage, saved: Path | None) -> None:
+        await handle(message, saved)
         if message.body == END[2]:
             ended.set()
-        return done
 
     listening = asyncio.create_task(member.listen(who, watched, count=None, folder=None))
     ending = asyncio.create_task(ended.wait())

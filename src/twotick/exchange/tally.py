@@ -65,6 +65,7 @@ class Tally:
         refusals: what was refused, by reason.
         logins: logins of members, by result.
         hooks: posts to hooks, by result.
+        pushes: notifications that were posted to push services, by result.
         met: how often a member, or the address of guests, has met a limit since the server was started, and when last,
             by name and limit; those of late. It names users, so only the operator sees it.
     """
@@ -80,6 +81,7 @@ class Tally:
         self.refusals: dict[str, int] = {}
         self.logins: dict[str, int] = {}
         self.hooks: dict[str, int] = {}
+        self.pushes: dict[str, int] = {}
         self.met: dict[tuple[str, str], tuple[int, float]] = {}
 
     def refuse(self, reason: str, number: int = 1) -> None:
@@ -101,6 +103,10 @@ class Tally:
     def note_hook(self, result: str) -> None:
         """Count a post to a hook."""
         self.hooks[result] = self.hooks.get(result, 0) + 1
+
+    def note_push(self, result: str) -> None:
+        """Count a notification that was posted; the result is one of a few words."""
+        self.pushes[result] = self.pushes.get(result, 0) + 1
 
     def note_effects(self, effects: Effects) -> None:
         """Count the messages whose outcome is known now."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from twotick.server.logs import log
+from twotick.server.logs import PartLog
 from twotick.server.tls import (
     TlsError,
     certificate_fingerprint,
@@ -17,6 +17,8 @@ from twotick.server.tls import (
     valid_times,
     validity_problem,
 )
+
+log: Final = PartLog("tls")
 
 _LOOK: Final = 2.0
 """Seconds between looks whether the files have changed."""

@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from twotick.exchange import Connection, Exchange, MemberDevice
 from twotick.server.login import Authenticator, Refused
-from twotick.wire import Head
+from twotick.server.logs import PartLog
+from twotick.store import LoginProof, Member
+from twotick.wire import Head, is_name
+
+log: Final = PartLog("login")
 
 _Result = TypeVar("_Result")
 
@@ -65,6 +69,7 @@ class Logins:
                 ),
                 107,
             )
+        _note(connection.address, head, who)
         if isinstance(who, Refused):
             self._exchange.not_authenticated(connection, who.code, who.reason, who.retry_after, who.kind)
         else:
@@ -92,6 +97,16 @@ class Logins:
         else:
             self._exchange.password_kept(connection, head, refused.code, refused.reason, refused.retry_after)
         self._on_result()
+
+
+def _note(address: str, head: Head, who: Refused | tuple[Member, str, LoginProof]) -> None:
+    """Log a login, if logins are logged."""
+    if not isinstance(who, Refused):
+        member, device, proof = who
+        by = "password" if proof.token is None else "token"
+        log.info("logged in", name=member.name, device=device, address=address, by=by)
+    elif is_name(head.name):
+        log.info("login refused", name=head.name.decode("ascii"), address=address, reason=who.reason)
 
 
 async def _checked(check: Coroutine[Any, Any, _Result], code: int) -> _Result | Refused:

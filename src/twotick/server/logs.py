@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Write: TypeAlias = Callable[[str, Mapping[str, object]], None]
 """Writes an entry of the log, given its level, and its event and details by name."""
@@ -42,21 +42,42 @@ def _write_line(line: str) -> None:
         os.write(sys.stderr.fileno(), f"{line}\n".encode("utf-8", "backslashreplace"))
 
 
+LEVELS: Final = ("error", "warning", "info")
+"""The levels, each with those before it: what has failed, what the operator should look at, and what happens."""
+
+PARTS: Final = ("login", "push", "server", "tls", "web")
+"""The parts of the server whose levels can be set."""
+
+_LEVEL: Final = f"({'|'.join(LEVELS)})"
+LEVELS_PATTERN: Final = rf"^ *{_LEVEL} *(, *({'|'.join(PARTS)}) *= *{_LEVEL} *)*$"
+"""How levels are written: the one of all parts, and those of some, such as `warning, web=info`."""
+
+
 class ServerLog:
-    """What the server's parts write entries to, each an event with details by name.
+    """Where all entries go, each an event with details by name.
 
     Attributes:
-        write: where they go.
-        level: `error` to write only what has failed.
+        write: writes them.
     """
 
     def __init__(self) -> None:
         self.write: Write = _write_json
-        self.level = "warning"
+        self._most: dict[str, int] = {}
+        self.use_levels("warning")
+
+    def use_levels(self, text: str) -> None:
+        """Write entries of these levels from now on, which are written as LEVELS_PATTERN says."""
+        general, *others = (each.strip() for each in text.split(","))
+        own = dict(each.replace(" ", "").split("=") for each in others)
+        self._most = {part: LEVELS.index(own.get(part, general)) for part in PARTS}
+
+    def wants(self, part: str, level: str) -> bool:
+        """Tell whether entries of a part and a level are written."""
+        return LEVELS.index(level) <= self._most[part]
 
     def warning(self, event: str, **details: object) -> None:
         """Write what the operator should look at."""
-        if self.level == "warning":
+        if self.wants("server", "warning"):
             self.write("warning", {**details, "event": event})
 
     def error(self, event: str, **details: object) -> None:
@@ -65,6 +86,29 @@ class ServerLog:
 
 
 log = ServerLog()
+
+
+class PartLog:
+    """The log of a part of the server.
+
+    Args:
+        part: which one, of PARTS.
+    """
+
+    def __init__(self, part: str) -> None:
+        self._part = part
+
+    def warning(self, event: str, **details: object) -> None:
+        """Write what the operator should look at."""
+        self._write("warning", event, details)
+
+    def info(self, event: str, **details: object) -> None:
+        """Write what happens. It has no bodies, passwords or tokens."""
+        self._write("info", event, details)
+
+    def _write(self, level: str, event: str, details: dict[str, object]) -> None:
+        if log.wants(self._part, level):
+            log.write(level, {**details, "event": event, "part": self._part})
 
 
 class _FromLibraries(logging.Handler):

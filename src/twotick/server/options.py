@@ -87,7 +87,7 @@ class ServerOptions:
         irc_rooms: whether JOIN of IRC makes a public room if there is none.
         metrics_host: the addresses or names of the port for monitoring, separated by commas.
         metrics_port: that port; 0 for any free one, None for none.
-        log_level: `warning`, or `error` to log only what has failed.
+        log_level: the levels of the log, as `logs.LEVELS_PATTERN` says.
         backup_folder: where the server puts backups; None if it makes none.
         backup_every: the seconds from one backup to the next.
         backup_keep: how many of them are kept.

@@ -96,7 +96,7 @@ class Reloader:
         return Reloaded([], changed, after_restart)
 
     def _use(self, options: ServerOptions) -> None:
-        log.level = options.log_level
+        log.use_levels(options.log_level)
         self._server.use_options(options.limits, options.sign_up, options.retention)
         limits = self._options.store_limits
         for each in fields(limits):

@@ -92,7 +92,7 @@ def serve(
     if options.tls_certificate is not None and options.tls_key is not None:
         certificate = Certificate(options.tls_certificate, options.tls_key)
     logs.configure()
-    logs.log.level = options.log_level
+    log.use_levels(options.log_level)
     store = open_store(options.data, options.database, options.store_limits, shared=options.bus is not None)
     if options.data is not None:
         _warn_of_access(options.data)
@@ -155,7 +155,9 @@ async def _serve(
     if push_key is not None:
         from twotick.server.web.push.start import make_sender
 
-        server.pusher = make_sender(options, push_key, server.exchange.pushes, server.ask, server.clock)
+        exchange = server.exchange
+        count = exchange.tally.note_push
+        server.pusher = make_sender(options, push_key, exchange.pushes, server.ask, server.clock, count)
     from twotick.server.web.hooks.runner import make_runner
 
     server.hooks = make_runner(server, allow_local=options.allow_local_hooks)

@@ -171,6 +171,7 @@ class Courier:
             "https://chat.example",
             clock=lambda: self.mail.now,
             poster=self,
+            count=self.mail.exchange.tally.note_push,
             now=lambda: self.mail.now,
         )
 
@@ -254,19 +255,20 @@ async def test_a_subscription_that_is_over_is_dropped(status: int) -> None:
     assert courier.mail.store.ask(ListSubscribers()) == []
     bob.write(message(b"alice", b"two", b"b2"))
     assert await courier.pass_time(10) == []
+    assert courier.mail.exchange.tally.pushes == {"gone": 1}
 
 
 @pytest.mark.parametrize(
-    ("answer", "wait"),
+    ("answer", "wait", "result"),
     [
-        (ServiceAnswer(429, 300), 300),
-        (ServiceAnswer(500), 30),
-        (ServiceAnswer(403), 30),
-        (ServiceAnswer(307), 30),
-        (ServiceUnreachable("no answer in 10 s"), 30),
+        (ServiceAnswer(429, 300), 300, "too_many"),
+        (ServiceAnswer(500), 30, "failed"),
+        (ServiceAnswer(403), 30, "refused"),
+        (ServiceAnswer(307), 30, "failed"),
+        (ServiceUnreachable("no answer in 10 s"), 30, "unreachable"),
     ],
 )
-async def test_what_fails_is_repeated_later(answer: ServiceAnswer | ServiceUnreachable, wait: int) -> None:
+async def test_what_fails_is_repeated_later(answer: ServiceAnswer | ServiceUnreachable, wait: int, result: str) -> None:
     """Rule 20.5: also if more comes meanwhile."""
     courier = Courier(b"alice", b"bob")
     courier.subscribe(b"alice")
@@ -277,6 +279,7 @@ async def test_what_fails_is_repeated_later(answer: ServiceAnswer | ServiceUnrea
     bob.write(message(b"alice", b"two", b"b2"))
     assert await courier.pass_time(wait - 2) == []
     assert [(each["count"], each["text"]) for each in await courier.pass_time(5)] == [(2, "two")]
+    assert courier.mail.exchange.tally.pushes == {result: 1, "accepted": 1}
 
 
 async def test_the_wait_grows_while_a_service_fails() -> None:

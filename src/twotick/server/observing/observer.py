@@ -181,6 +181,7 @@ class Observer:
             },
             "refusals": tally.refusals,
             "logins": tally.logins,
+            "pushes": tally.pushes,
             "met_limits": _met(tally),
             "queue": {"requests": state.waiting, "bytes": state.queued_bytes},
             "held_bytes": state.held_bytes,

@@ -18,6 +18,7 @@ import h11
 from twotick.net import network_of
 from twotick.server.connection import ConnectionHost, SocketConnection, client_address, own_address
 from twotick.server.deadlines import Deadlines
+from twotick.server.logs import PartLog
 from twotick.server.options import ServerLimits
 from twotick.server.reading_turns import MOST_OF_A_TURN
 from twotick.server.web.frames import BINARY, NORMAL, PONG, FrameDecoder, close_frame, frame, frame_head
@@ -25,6 +26,8 @@ from twotick.server.web.gate import Gate, Turned, Visitor
 from twotick.server.web.publish.publisher import Publisher, PublishHost
 from twotick.server.web.publish.request import is_publishing
 from twotick.server.web.site import SECURITY, Site, WebAnswer, plain_answer
+
+log: Final = PartLog("web")
 
 _CONNECT: Final = "/connect"
 """Where WebSockets are opened."""
@@ -36,6 +39,9 @@ _IRC: Final = "/irc"
 """Where IRC clients open them."""
 
 _IRC_PROTOCOLS: Final = (b"text.ircv3.net", b"binary.ircv3.net")
+
+_LOGGED: Final = 200
+"""The most letters of a path that are logged."""
 
 _MOST_OF_HEAD: Final = 16 << 10
 """Bytes of the longest head of a request."""
@@ -211,7 +217,9 @@ class HttpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_asked",
         "_asking",
+        "_client",
         "_clogged",
         "_given",
         "_http",
@@ -230,6 +238,8 @@ class HttpConnection(asyncio.Protocol):
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_OF_HEAD)
         self._clogged = False
         self._waiting: h11.Request | None = None  # for a turn of its address
+        self._asked = ""  # for the log: the method and the path of the last request
+        self._client = ""  # and the address that a proxy names
         self._asking: asyncio.Task[WebAnswer] | None = None  # what answers a request of the operator's page
         self._posted: _Posted | None = None
         self.closing = False
@@ -370,6 +380,8 @@ class HttpConnection(asyncio.Protocol):
             self._answer(request)
 
     def _answer(self, request: h11.Request) -> None:
+        path = request.target.partition(b"?")[0].decode("ascii", "replace")[:_LOGGED]
+        self._asked = f"{request.method.decode('ascii')} {path}"
         headers: dict[bytes, bytes] = {}
         for name, value in request.headers:
             headers[name] = headers[name] + b", " + value if name in headers else value
@@ -379,6 +391,7 @@ class HttpConnection(asyncio.Protocol):
             _check_head(request, headers, most_body=self._web.publisher.most_body if publishes else 0)
             reached = own_address(self.transport)
             visitor = self._web.gate.visitor(self.address, headers, reached=reached, encrypted=self.encrypted)
+            self._client = visitor.address
             path = target.partition("?")[0]
             if publishes:
                 self._expect_body(request, headers, visitor)
@@ -455,10 +468,15 @@ class HttpConnection(asyncio.Protocol):
         headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
         if answer.status == 304:
             headers.pop()
+        self._note(answer.status)
         events: list[h11.Event] = [h11.Response(status_code=answer.status, headers=headers)]
         if answer.body and method != b"HEAD":
             events.append(h11.Data(data=answer.body))
         self.transport.write(b"".join(filter(None, map(self._http.send, (*events, h11.EndOfMessage())))))
+
+    def _note(self, status: int) -> None:
+        """Log a request, if requests are logged; without its query, which may have what is secret."""
+        log.info("request", address=self._client or self.address, request=self._asked, status=status)
 
     def _close(self) -> None:
         """Close so that the peer can still read what was written last (as the server does, see `Server`)."""
@@ -518,6 +536,7 @@ class HttpConnection(asyncio.Protocol):
         if not host.move(self.network, network):
             raise Turned(503, "This server has too many connections. Try again later.")
         self.network = ""
+        self._note(101)
         self._web.left(self)
         agreed = [] if protocol is None else [("Sec-WebSocket-Protocol", protocol)]
         answer = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept), *agreed]

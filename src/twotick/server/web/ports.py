@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from twotick.server.certificate import Certificate
 from twotick.server.listening import open_listeners, split_hosts
-from twotick.server.logs import log
+from twotick.server.logs import PartLog
 from twotick.server.options import WEB_PORT, WEB_TLS_PORT, ServerOptions, bracketed, public_name
 from twotick.server.urls import parse_networks, parse_origins, split_urls
 from twotick.server.web.connections import MakeIrc, Web, WebHost
 from twotick.server.web.gate import Gate
 from twotick.server.web.site import Site
+
+log: Final = PartLog("web")
 
 _ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 # only compared
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
 from twotick.exchange import Endpoint, InvalidEndpoint, PushQueue, parse_endpoint
-from twotick.server.logs import log
+from twotick.server.logs import PartLog
 from twotick.server.web.push.encryption import authorization, base64url, encrypt
 from twotick.server.web.push.posting import Poster, ServiceAnswer, ServiceUnreachable
 from twotick.store import (
@@ -29,6 +29,8 @@ from twotick.store import (
     Request,
     StoreError,
 )
+
+log: Final = PartLog("push")
 
 _EVERY: Final = 1.0
 """Seconds between looks."""
@@ -110,6 +112,7 @@ class PushSender:
         clock: returns the time by which messages age, in seconds since 1970.
         poster: posts to push services.
         allow_local: whether they may be on this machine and in private networks.
+        count: counts a notification that was posted, by what came of it.
         now: returns the time of `tick`; None for that of the event loop.
 
     Attributes:
@@ -126,10 +129,12 @@ class PushSender:
         clock: Callable[[], float],
         poster: PushPoster | None = None,
         allow_local: bool = False,
+        count: Callable[[str], None] = lambda _: None,
         now: Callable[[], float] | None = None,
     ) -> None:
         self._queue = queue
         self._ask = ask
+        self._count = count
         self._key = key
         self._contact = contact
         self._clock = clock
@@ -222,13 +227,16 @@ class PushSender:
             endpoint = parse_endpoint(found.subscription.endpoint, allow_local=self._allow_local)
             body = encrypt(_payload(news), found.subscription)
         except (InvalidEndpoint, ValueError):  # another setting held when it was given; or the key is no point
+            self._count("invalid")
             self._drop(found)
             return False
         try:
             answer = await self._poster.post(endpoint, self._headers(endpoint, found, news), body)
         except ServiceUnreachable as error:
+            self._count("unreachable")
             self._fail(found, state, endpoint, str(error), 0)
             return False
+        self._count(_result(answer.status))
         if answer.status in _GONE:
             self._drop(found)
             return False
@@ -271,6 +279,15 @@ class PushSender:
         if now >= self._next_log:
             self._next_log = now + _LOG
             log.warning("a notification cannot be pushed", service=endpoint.host, reason=why, again_in=int(wait))
+
+
+def _result(status: int) -> str:
+    """Return how an answer of a push service is counted."""
+    if 200 <= status < 300:
+        return "accepted"
+    if status in _GONE:
+        return "gone"
+    return "too_many" if status == 429 else "refused" if 400 <= status < 500 else "failed"
 
 
 def _payload(news: PushNews) -> bytes:
