@@ -161,6 +161,8 @@ def test_requests_and_logins_are_logged_if_the_levels_say_so(operator: Operator)
         page = PageClient(server.line().removeprefix("web page: "))
         assert page.log_in("olga") == 200
         assert page.ask("GET", "members", {"find": "topsecret"})[0] == 200
+        for token in ("tt_topsecret", "%74t_topsecret"):
+            page.ask("GET", f"hooks/{token}")
         assert outcome(where, "alice", basic("alice", "wrong password")).startswith("ERROR 104 ")
         assert outcome(where, "alice", basic("alice", PASSWORD)).startswith("REGISTERED ")
         settings.write_text('log_level = "warning, web=error"\n')
@@ -176,6 +178,8 @@ def test_requests_and_logins_are_logged_if_the_levels_say_so(operator: Operator)
     assert entries == [
         {"event": "request", "part": "web", "request": "POST /admin/api/login", "status": 200, **here},
         {"event": "request", "part": "web", "request": "GET /admin/api/members", "status": 200, **here},
+        {"event": "request", "part": "web", "request": "GET /admin/api/hooks/tt_...", "status": 404, **here},
+        {"event": "request", "part": "web", "request": "GET /admin/api/hooks/tt_...", "status": 404, **here},
         {
             "event": "login refused",
             "part": "login",

@@ -10,8 +10,10 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeAlias, cast
+from urllib.parse import unquote
 
 import h11
 
@@ -39,6 +41,9 @@ _IRC: Final = "/irc"
 """Where IRC clients open them."""
 
 _IRC_PROTOCOLS: Final = (b"text.ircv3.net", b"binary.ircv3.net")
+
+_TOKENS: Final = re.compile(r"tt_[\w-]*")
+"""The tokens in a path: those who post web hooks have no other place for them."""
 
 _LOGGED: Final = 200
 """The most letters of a path that are logged."""
@@ -380,8 +385,8 @@ class HttpConnection(asyncio.Protocol):
             self._answer(request)
 
     def _answer(self, request: h11.Request) -> None:
-        path = request.target.partition(b"?")[0].decode("ascii", "replace")[:_LOGGED]
-        self._asked = f"{request.method.decode('ascii')} {path}"
+        path = _TOKENS.sub("tt_...", unquote(request.target.partition(b"?")[0].decode("ascii", "replace")))
+        self._asked = f"{request.method.decode('ascii')} {path[:_LOGGED]}"
         headers: dict[bytes, bytes] = {}
         for name, value in request.headers:
             headers[name] = headers[name] + b", " + value if name in headers else value
