@@ -35,7 +35,7 @@ class DeviceQuestions:
         objects = [
             {
                 "device": device.name,
-                "connected": device.name.encode() in connected,
+                "connected": device.is_connected or device.name.encode() in connected,
                 "seen": time_text(device.seen).decode(),
             }
             for device in found

@@ -37,12 +37,14 @@ class Device:
         cursor: the Seq of the last entry that it has; None if it has never received.
         has_token: whether there is a token for it.
         seen: when it was last connected, in seconds since 1970.
+        is_connected: whether it is connected to one of several servers that share the database, as far as that knows.
     """
 
     name: str
     cursor: int | None
     has_token: bool
     seen: float
+    is_connected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,7 +240,8 @@ class AccountRepository:
         rows = self._tables.read(
             "SELECT name, cursor, token IS NOT NULL, seen FROM device WHERE member = ? ORDER BY name", (request.member,)
         )
-        return [Device(name, cursor, bool(has_token), seen) for name, cursor, has_token, seen in rows]
+        elsewhere = self._tables.connected_elsewhere(request.member)
+        return [Device(name, cursor, bool(token), seen, name in elsewhere) for name, cursor, token, seen in rows]
 
     def _revoke(self, request: Revoke) -> bool | Unfinished:
         ledger, tables = self._ledger, self._tables
